@@ -1,0 +1,1 @@
+"""The service: watches, compares, acts, remembers, shows."""

@@ -1,0 +1,88 @@
+"""The names that cross function borders: kinds, spaces, documents, stacks, digests."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+NAME_PATTERN = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_NAME = re.compile(NAME_PATTERN)
+
+API_VERSION = "stationkeeper/v1"
+
+SpaceName = NewType("SpaceName", str)
+"""The name of a space; unique in an installation."""
+
+Digest = NewType("Digest", str)
+"""A lowercase hexadecimal hash over everything that goes into something."""
+
+Revision = NewType("Revision", str)
+"""A Git commit id, 40 lowercase hexadecimal digits."""
+
+ROOT = SpaceName("root")
+"""The space at the top, which always exists."""
+
+
+class Kind(StrEnum):
+    """Every kind of document the configuration repository may hold."""
+
+    SPACE = "Space"
+    ROLE = "Role"
+    ROLE_BINDING = "RoleBinding"
+    USER = "User"
+    GROUP = "Group"
+    API_KEY = "ApiKey"
+    REPOSITORY = "Repository"
+    STACK = "Stack"
+    CONTEXT = "Context"
+    BLUEPRINT = "Blueprint"
+    BLUEPRINT_INSTANCE = "BlueprintInstance"
+    POLICY = "Policy"
+    CLOUD_INTEGRATION = "CloudIntegration"
+    WORKER_POOL = "WorkerPool"
+    NOTIFIER = "Notifier"
+
+
+def is_name(text: str) -> bool:
+    """Say whether `text` may name a document (`fullmatch`, so a trailing newline is refused too)."""
+    return _NAME.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ResourceRef:
+    """One document by kind, space and name. A space lies in itself: its identity outlives a change of parent."""
+
+    kind: Kind
+    space: SpaceName
+    name: str
+
+    def __str__(self) -> str:
+        """Read as `Kind space/name`, and as `Space name` for a space."""
+        return f"{self.kind} {self.name}" if self.kind is Kind.SPACE else f"{self.kind} {self.space}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StackId:
+    """A stack: written `space/name` wherever a person or a database row needs one string."""
+
+    space: SpaceName
+    name: str
+
+    def __str__(self) -> str:
+        """Read as `space/name`."""
+        return f"{self.space}/{self.name}"
+
+    @property
+    def ref(self) -> ResourceRef:
+        """The stack's document."""
+        return ResourceRef(Kind.STACK, self.space, self.name)
+
+    @classmethod
+    def parse(cls, text: str) -> StackId:
+        """Read `space/name`; ValueError says what is wrong with anything else."""
+        space, slash, name = text.partition("/")
+        if not slash or not is_name(space) or not is_name(name):
+            raise ValueError(f"{text!r} is not a stack: write it as space/name")
+        return cls(SpaceName(space), name)

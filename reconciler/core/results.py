@@ -1,0 +1,94 @@
+"""What a tool reports, the same shape for every tool: changes it plans, resources and outputs it leaves behind.
+
+The run's own process imports this module, so it stays on the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+JsonValue = Any
+"""Anything that JSON can say."""
+
+
+class Action(StrEnum):
+    """What a plan means to do to one resource."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    REPLACE = "replace"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceChange:
+    """One planned change. `before` and `after` hold plain values; whatever the tool marks sensitive is already gone."""
+
+    address: str
+    type: str
+    provider: str
+    action: Action
+    before: JsonValue = None
+    after: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing that exists after a run. `attributes` is what may be shown, without sensitive values."""
+
+    address: str
+    type: str
+    provider: str
+    attributes: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output value; a sensitive one is encrypted at rest and shown only as a mask."""
+
+    name: str
+    value: JsonValue
+    sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a plan found. `has_changes` may be true without any `changes`, where a tool cannot name them."""
+
+    has_changes: bool
+    changes: tuple[ResourceChange, ...] = ()
+    drifted: tuple[ResourceChange, ...] = ()
+    """What the real world changed by itself since the last apply, where the tool can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply left behind. `resources` is None where the tool cannot list them."""
+
+    resources: tuple[Resource, ...] | None = None
+    outputs: tuple[Output, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeCounts:
+    """How many resources a plan touches, by action."""
+
+    create: int = 0
+    update: int = 0
+    delete: int = 0
+    replace: int = 0
+
+    @classmethod
+    def of(cls, planned: Planned) -> ChangeCounts:
+        """Count a plan's changes; reads count as nothing."""
+        actions = [change.action for change in planned.changes]
+        return cls(
+            actions.count(Action.CREATE),
+            actions.count(Action.UPDATE),
+            actions.count(Action.DELETE),
+            actions.count(Action.REPLACE),
+        )

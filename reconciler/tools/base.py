@@ -1,0 +1,120 @@
+"""The protocol behind which every tool stands: a new tool is one new file.
+
+The run's own process imports this module and one adapter, so both stay on the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from reconciler.core.results import Applied, Planned
+
+
+@dataclass(frozen=True, slots=True)
+class TfstateBackend:
+    """Where this run's tfstate is read and written: an address on loopback that only this run's password opens."""
+
+    address: str
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolJob:
+    """What an adapter needs to know of a run."""
+
+    binary: str
+    """Absolute path of the tool's binary; empty for a tool that has none of its own."""
+    directory: Path
+    """Where the tool runs: the source path inside the work directory."""
+    scratch: Path
+    """A directory of the run's own that outlives the plan leg: saved plans, generated settings, result files."""
+    options: Mapping[str, Any]
+    """The settings under the tool's own key, in the keys of the document (`{"playbook": "site.yml"}`)."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What `Tool.references` found in the source, as it was given to the service (`{"backend": "managed"}`)."""
+    tfstate: TfstateBackend | None = None
+    """The managed tfstate, where the tool uses one."""
+
+
+class Do(Protocol):
+    """Run one command of the tool inside the run's sandbox, in the job's directory, logged, masked and watched."""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        ok: Collection[int] = (0,),
+        env: Mapping[str, str] | None = None,
+        stdout: Path | None = None,
+        shown: bool = True,
+    ) -> int:
+        """Run `argv` and give its exit code; any code outside `ok` raises StepFailed.
+
+        `env` comes on top of the run's environment. `stdout` sends standard output to a file (mode 0600) in place of
+        the log: for machine-readable output. `shown=False` leaves the command line out of the log.
+        """
+
+
+class StepFailed(Exception):
+    """A command of the tool ended in a way that its adapter does not accept; the message is one masked line."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class SourceReader(Protocol):
+    """Reads one revision of the repository that a stack's source lives in; paths are relative to its root."""
+
+    def read(self, path: str) -> bytes | None:
+        """Give a file's content; None where there is no such file (also for links and directories)."""
+
+    def listing(self, path: str) -> Sequence[tuple[str, str]] | None:
+        """Give (name, blob id) of the regular files directly in a directory; None where it is not a directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What a source uses beyond its own directory, read from the source itself.
+
+    `paths` are repository-relative directories and files. `problems` are sentences about what cannot be followed
+    (a module outside the repository, say): the stack is refused with them. `facts` go into the job.
+    """
+
+    paths: frozenset[str] = frozenset()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+class Tool(Protocol):
+    """One tool. The three phases are called in order; hooks and deadlines around them are the runner's business."""
+
+    name: str
+    binaries: tuple[str, ...]
+    """Names looked for on PATH, best first; empty: the tool needs none."""
+    uses_tfstate: bool
+
+    def version_command(self, binary: str) -> Sequence[str] | None:
+        """Give the command that prints the version; None: there is none to check."""
+
+    def read_version(self, printed: str) -> str:
+        """Pick the version out of what `version_command` printed; ValueError if there is none."""
+
+    def references(self, reader: SourceReader, path: str) -> References:
+        """Find what the source at `path` uses elsewhere in its repository. Called in the service, cached by tree id."""
+
+    def init(self, job: ToolJob, do: Do) -> None:
+        """Make the directory ready to plan."""
+
+    def plan(self, job: ToolJob, do: Do) -> Planned:
+        """Find out what would change, and save the plan in `job.scratch` where the tool can."""
+
+    def apply(self, job: ToolJob, do: Do) -> Applied:
+        """Carry out exactly the saved plan (or the source that was planned) and read what is there afterwards."""
+
+    def plan_files(self, job: ToolJob) -> Sequence[Path]:
+        """Name the files that make up the saved plan: their digest binds the apply to what was confirmed."""

@@ -82,7 +82,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LegReport:
-    """What came of a leg. Phase times are (phase, seconds). `reason` is one CamelCase word, `message` one masked line."""
+    """What came of a leg. Phase times in seconds; `reason` is one CamelCase word, `message` one masked line."""
 
     run: str
     attempt: int

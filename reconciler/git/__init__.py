@@ -1,0 +1,1 @@
+"""Mirrors, trees and work directories, through pygit2."""

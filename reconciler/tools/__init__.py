@@ -1,0 +1,1 @@
+"""One adapter per tool behind one small protocol."""

@@ -1,0 +1,161 @@
+"""Desired and applied, as types, so that no function can take one for the other."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from spaces.names import Digest, Revision, StackId
+
+
+class Component(StrEnum):
+    """The named parts of a digest."""
+
+    SPEC = "spec"
+    SOURCE = "source"
+    CONTEXTS = "contexts"
+    DEPENDENCIES = "dependencies"
+    POLICIES = "policies"
+    INTEGRATIONS = "integrations"
+    BLUEPRINT = "blueprint"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """One reason for a run: the component that differs, and what in it, in words."""
+
+    component: Component
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """All that goes into a stack's run: by component, short hashes of named items ("env TF_VAR_cidr" -> "9f…")."""
+
+    components: Mapping[Component, Mapping[str, str]]
+
+    @property
+    def digest(self) -> Digest:
+        """Hash over all components; two stacks with the same digest would do the same thing."""
+        text = json.dumps(self.components, sort_keys=True, separators=(",", ":"))
+        return Digest(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+
+
+class Sync(StrEnum):
+    """Whether what is applied is what is desired."""
+
+    SYNCED = "Synced"
+    OUT_OF_SYNC = "OutOfSync"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a stack cannot be run at all as it is written: its source is not there, its tool is missing, …"""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the admitted configuration says of a stack, as far as decisions need it."""
+
+    digest: Digest
+    fingerprint: Fingerprint
+    revision: Revision
+    """The revision of the configuration that brought this digest."""
+    tool: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    autodeploy: bool = True
+    suspended: bool = False
+    person: str | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedState:
+    """What the last successful run of a stack left behind."""
+
+    digest: Digest
+    fingerprint: Fingerprint
+    revision: Revision
+    run: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the stack's newest run stands: what conditions and the next decision are read from."""
+
+    run: str
+    kind: str
+    status: str
+    reason: str
+    message: str
+    digest: Digest
+    at: datetime
+    failures: int = 0
+    """How many retryable failures of this digest came in a row."""
+
+
+class ConditionStatus(StrEnum):
+    """The three answers a condition can give."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class ConditionType(StrEnum):
+    """What is asked of a stack."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    DRIFTED = "Drifted"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One answer, with its reason (CamelCase, the same word in log, metric and API) and since when it holds."""
+
+    status: ConditionStatus
+    reason: str
+    message: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StackState:
+    """All that is remembered of a stack. The facts come first; the rest is read from them by `conditions.assess`."""
+
+    id: StackId
+    desired: Desired | None
+    """None: the document left Git, and what was applied is retained."""
+    applied: AppliedState | None = None
+    last: Outcome | None = None
+    paused: bool = False
+    """An operator suspended it; the document's own `suspended` comes on top."""
+    interrupted: bool = False
+    """Its last apply died half-way: the next run waits for confirmation."""
+    retry_at: datetime | None = None
+    """After a retryable failure: not before this time."""
+
+    sync: Sync = Sync.UNKNOWN
+    reason: str = "New"
+    why: tuple[Why, ...] = ()
+    conditions: Mapping[ConditionType, Condition] = field(default_factory=dict)
+    due_at: datetime | None = None
+    """When the loop has to look at it next; None: nothing to do until something changes."""
+
+    def evolve(self, **changes: Any) -> Self:
+        """Give the same stack with some fields changed."""
+        return dataclasses.replace(self, **changes)

@@ -1,0 +1,235 @@
+"""What the service remembers, and how: small steps inside transactions, the same on every database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from reconciler.core.results import Output, Planned, Resource
+from reconciler.core.runs import Run, RunId, RunKind, RunStatus
+from reconciler.core.state import StackState, Sync
+from spaces.names import Revision, SpaceName, StackId
+
+
+class StoreError(Exception):
+    """The database cannot be used; the message is one line, names no credential, and says what to do."""
+
+
+class LostLease(Exception):
+    """The run was claimed anew (or ended) since: what this attempt reports is not recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDocument:
+    """A document whose earlier version stays in force: where that version is found again after a restart."""
+
+    kind: str
+    space: str
+    name: str
+    file: str
+    revision: Revision
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Admission stands still: nothing new comes into force until this is resolved."""
+
+    reason: str
+    message: str
+    revision: Revision | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationState:
+    """How far the configuration repository has been followed. `generation` goes up with every change of desired."""
+
+    generation: int = 0
+    url: str | None = None
+    branch: str | None = None
+    attempted_revision: Revision | None = None
+    admitted_revision: Revision | None = None
+    sources: Mapping[str, Revision] = field(default_factory=dict)
+    """The revision that each source repository's branch ("url#branch") is followed at."""
+    kept: tuple[KeptDocument, ...] = ()
+    diagnostics: tuple[Mapping[str, Any], ...] = ()
+    """As printed (`Diagnostic.to_json`)."""
+    halted: Halt | None = None
+    documents: Mapping[str, int] = field(default_factory=dict)
+    """How many documents of each kind are in force."""
+    changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TfstateVersion:
+    """One stored version of a stack's tfstate. `body` is decrypted."""
+
+    stack: StackId
+    version: int
+    serial: int | None
+    lineage: str | None
+    run: str | None
+    created_at: datetime
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TfstateLock:
+    """Who holds a stack's tfstate: the lock's id and its JSON as the tool sent it."""
+
+    stack: StackId
+    lock_id: str
+    info: Mapping[str, Any]
+    run: str | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs a listing wants; None: any."""
+
+    stack: StackId | None = None
+    spaces: Collection[SpaceName] | None = None
+    statuses: Collection[RunStatus] | None = None
+    kinds: Collection[RunKind] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StackFilter:
+    """Which stacks a listing wants; None: any. Labels must all be equal."""
+
+    spaces: Collection[SpaceName] | None = None
+    labels: Mapping[str, str] | None = None
+    sync: Sync | None = None
+    tool: str | None = None
+    text: str | None = None
+    """Part of `space/name`."""
+    in_git: bool | None = None
+    """True: only stacks whose document is in force; False: only retained ones."""
+
+
+class Reading(Protocol):
+    """Questions, all answered from one consistent snapshot."""
+
+    def configuration(self) -> ConfigurationState:
+        """Give how far the configuration was followed; a fresh store gives generation 0."""
+
+    def stack(self, stack: StackId) -> StackState | None:
+        """Give one stack."""
+
+    def stacks(self, wanted: Collection[StackId] | None = None) -> dict[StackId, StackState]:
+        """Give those stacks that exist; None: all of them."""
+
+    def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:
+        """Give one page in the order of `space/name`, behind the stack named by `after`."""
+
+    def count_stacks(self) -> dict[tuple[str, str, str], int]:
+        """Count the stacks in Git by (space, tool, sync)."""
+
+    def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
+        """Give stacks with `due_at` <= now, longest due first."""
+
+    def next_due(self) -> datetime | None:
+        """Say when the next stack becomes due."""
+
+    def run(self, run: RunId) -> Run | None:
+        """Give one run."""
+
+    def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
+        """Give one page, newest first, behind (older than) the run named by `before`."""
+
+    def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
+        """Give all runs that are on their way, oldest first."""
+
+    def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
+        """Give the newest run of each stack that has one."""
+
+    def planned(self, run: RunId) -> Planned | None:
+        """Give what the run's plan found."""
+
+    def resources(self, stack: StackId) -> list[Resource]:
+        """Give what the last successful run left behind."""
+
+    def count_resources(self) -> dict[StackId, int]:
+        """Count resources by stack."""
+
+    def outputs(self, stack: StackId) -> list[Output]:
+        """Give the outputs, sensitive ones decrypted."""
+
+    def log(self, run: RunId) -> bytes | None:
+        """Give the stored log of a run that has ended."""
+
+    def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
+        """Give one version (None: the newest)."""
+
+    def tfstate_versions(self, stack: StackId) -> list[tuple[int, int | None, str | None, datetime]]:
+        """List (version, serial, run, created at), newest first, without bodies."""
+
+    def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
+        """Say who holds the tfstate."""
+
+    def token_stack(self, token_hash: str, now: datetime) -> tuple[StackId, str] | None:
+        """Say which (stack, run) a run's token opens, while that run is active."""
+
+
+class Transaction(Reading, Protocol):
+    """Questions that lock what they read, and changes that happen together or not at all."""
+
+    def put_configuration(self, state: ConfigurationState) -> None:
+        """Write the configuration's state."""
+
+    def put_stacks(self, stacks: Iterable[StackState]) -> None:
+        """Insert or replace stacks, in bulk."""
+
+    def move_stack(self, old: StackId, new: StackId) -> None:
+        """Rename a stack with everything that hangs on it: runs, resources, outputs, tfstate, locks."""
+
+    def add_runs(self, runs: Sequence[Run]) -> list[RunId]:
+        """Insert runs; one whose stack already has an active writing run is left out. Gives the ids inserted."""
+
+    def put_run(self, run: Run) -> None:
+        """Replace a run. LostLease if the stored attempt is not `run.attempt`."""
+
+    def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
+        """Take up to `limit` queued runs, oldest first, for `holder`: planning, attempt + 1, leased. No run twice."""
+
+    def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
+        """Extend the leases of all runs at work that `holder` holds."""
+
+    def record_plan(self, run: RunId, planned: Planned) -> None:
+        """Keep what a plan found."""
+
+    def record_results(self, stack: StackId, resources: Sequence[Resource] | None, outputs: Sequence[Output]) -> None:
+        """Replace the stack's resources (None: unknown, none listed) and outputs; sensitive values are encrypted."""
+
+    def record_log(self, run: RunId, log: bytes) -> None:
+        """Keep the log of a run that has ended, compressed."""
+
+    def add_tfstate(self, stack: StackId, body: bytes, run: str | None, now: datetime) -> TfstateVersion:
+        """Store the next version, encrypted. Serial and lineage are read from the body."""
+
+    def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:
+        """Take the lock; gives the present holder instead where there is one with another id."""
+
+    def unlock_tfstate(self, stack: StackId, lock_id: str | None) -> bool:
+        """Let go; None: whoever holds it. False where another id holds it."""
+
+    def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
+        """Let a hashed token open this stack's tfstate while the run is active."""
+
+
+class Store(Protocol):
+    """The door to the database. Every method raises StoreError where the database cannot be used."""
+
+    def reading(self) -> AbstractContextManager[Reading]:
+        """Open a read-only snapshot."""
+
+    def writing(self) -> AbstractContextManager[Transaction]:
+        """Open a transaction: committed at the end of the block, rolled back by any exception."""
+
+    def close(self) -> None:
+        """Give back all connections."""

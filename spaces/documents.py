@@ -1,0 +1,168 @@
+"""Bytes to documents: one loop over YAML events with limits, so that hostile files cost little and say what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+from _ruamel_yaml import CParser
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
+
+from spaces.diagnostics import Diagnostic, Position, error
+from spaces.events import Builder, Found, Path, TooDeep
+from spaces.names import API_VERSION
+
+OURS = "stationkeeper/"
+MAX_FILE_BYTES = 2 * 1024 * 1024
+# The pure parser is some thirty times slower than the C one; beyond this the C parser's verdict stands.
+MAX_PURE_CHARACTERS = 128 * 1024
+
+_DOCUMENT_START = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_ONLY_PREAMBLE = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*\Z")
+_UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of ours: its place in the file (from 0) and its value; `sound` is False where a rule was broken."""
+
+    index: int
+    value: dict[str, Any]
+    sound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the keys and values of one document stand in its file."""
+
+    file: str
+    marks: Mapping[Path, tuple[Position, Position]]
+
+    def value(self, path: Path) -> Position:
+        """Where the value at `path` starts; the key of the nearest enclosing node where there is none."""
+        marks = self.marks.get(path)
+        return marks[1] if marks else self.key(path)
+
+    def key(self, path: Path) -> Position:
+        """Where the key of `path` starts (a list's item has none: its value), else that of the nearest enclosing."""
+        for end in range(len(path), -1, -1):
+            marks = self.marks.get(path[:end])
+            if marks:
+                return marks[0]
+        return Position(self.file)
+
+
+def parse_documents(file: str, data: bytes) -> tuple[list[Document], list[Diagnostic]]:
+    """Give the documents of ours in `data` and what is wrong with them; everything else is left alone, silently.
+
+    A document that is not YAML does not hide the others of its file.
+    """
+    if OURS.encode() not in data:
+        return [], []
+    documents: list[Document] = []
+    diagnostics: list[Diagnostic] = []
+    for index, found in enumerate(_read(file, data, recording=False)):
+        diagnosed = list(found.diagnostics)
+        if not found.complete:
+            diagnostics += diagnosed
+            continue
+        version = found.value.get("apiVersion") if isinstance(found.value, dict) else None
+        if not isinstance(version, str) or not version.startswith(OURS):
+            continue
+        diagnostics += diagnosed
+        if version == API_VERSION:
+            documents.append(Document(index, found.value, sound=not diagnosed))
+        else:
+            at = locate(file, data, index).value(("apiVersion",))
+            hint = f"write apiVersion: {API_VERSION}"
+            diagnostics.append(error("api-version", f"apiVersion {version[:80]!r} is not known", at, hint))
+    return documents, diagnostics
+
+
+def locate(file: str, data: bytes, index: int) -> Places:
+    """Parse `data` again for the places of its document number `index`: good documents do not carry them."""
+    every = _locate_all(file, data)
+    return every[index] if index < len(every) else Places(file, {})
+
+
+# One file at a time: a file of many documents with a finding each is read once, and only its places are held.
+@lru_cache(maxsize=1)
+def _locate_all(file: str, data: bytes) -> tuple[Places, ...]:
+    return tuple(Places(file, found.places) for found in _read(file, data, recording=True))
+
+
+def _read(file: str, data: bytes, *, recording: bool) -> list[Found]:
+    if len(data) > MAX_FILE_BYTES:
+        summary = f"the file is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB"
+        return [_refused(error("file-too-large", summary, Position(file), "split it"))]
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as wrong:
+        line, column = data.count(b"\n", 0, wrong.start) + 1, wrong.start - data.rfind(b"\n", 0, wrong.start)
+        at = Position(file, line, column)
+        return [_refused(error("not-utf8", "the file is not UTF-8", at, "save it as UTF-8"))]
+    builder = Builder(file, recording=recording)
+    try:
+        builder.run(CParser(data).get_event)
+    except (YAMLError, TooDeep):
+        # `---` at the start of a line ends a document wherever it stands, so each one can be judged alone.
+        return [found for line, chunk in _chunks(text) for found in _read_chunk(file, chunk, line, recording=recording)]
+    return builder.found
+
+
+def _read_chunk(file: str, text: str, first_line: int, *, recording: bool) -> list[Found]:
+    sources: list[Callable[[], Callable[[], Any]]] = [lambda: CParser(text.encode()).get_event]
+    if len(text) <= MAX_PURE_CHARACTERS:
+        # The bundled C scanner refuses some good YAML, such as {url: http://x}.
+        sources.append(lambda: partial(next, YAML(typ="safe", pure=True).parse(text), None))
+    found: list[Found] = []
+    for source in sources:
+        builder = Builder(file, first_line=first_line, recording=recording)
+        try:
+            builder.run(source())
+        except TooDeep as deep:
+            return [*builder.found, _stopped(text, deep.diagnostic)]
+        except YAMLError as wrong:
+            found = [*builder.found, _stopped(text, _syntax_error(file, text, first_line, wrong))]
+        else:
+            return builder.found
+    return found
+
+
+def _chunks(text: str) -> Iterator[tuple[int, str]]:
+    """Cut at the document markers: (number of the first line, text). Directives stay with what they direct."""
+    cuts = [0]
+    for marker in _DOCUMENT_START.finditer(text):
+        if not _ONLY_PREAMBLE.fullmatch(text, cuts[-1], marker.start()):
+            cuts.append(marker.start())
+    line = 1
+    for start, end in zip(cuts, [*cuts[1:], len(text)], strict=True):
+        yield line, text[start:end]
+        line += text.count("\n", start, end)
+
+
+def _refused(diagnostic: Diagnostic) -> Found:
+    return Found(None, [diagnostic], {}, complete=False)
+
+
+def _stopped(text: str, diagnostic: Diagnostic) -> Found:
+    # What does not name us is somebody else's file, however odd.
+    return Found(None, [diagnostic] if OURS in text else [], {}, complete=False)
+
+
+def _syntax_error(file: str, text: str, first_line: int, wrong: YAMLError) -> Diagnostic:
+    line, column, problem, hint = first_line, 1, str(wrong).partition("\n")[0], None
+    if isinstance(wrong, MarkedYAMLError) and wrong.problem_mark is not None:
+        line, column = first_line + wrong.problem_mark.line, wrong.problem_mark.column + 1
+        problem = ", ".join(part for part in (wrong.context, wrong.problem) if part)
+        if "'\\t'" in problem or "'\t'" in problem:
+            hint = "indent with spaces, not tabs"
+    elif isinstance(wrong, ReaderError) and (odd := _UNPRINTABLE.search(text)):
+        line, column = first_line + text.count("\n", 0, odd.start()), odd.start() - text.rfind("\n", 0, odd.start())
+        problem, hint = f"character U+{ord(odd.group()):04X} is not allowed", "write it as an escape in double quotes"
+    return error("yaml-syntax", f"not valid YAML: {problem}", Position(file, line, column), hint)

@@ -1,0 +1,138 @@
+"""What the models of all kinds share: the base classes, the constrained types, and problems as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from spaces.names import NAME_PATTERN
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+class Problem(NamedTuple):
+    """A finding inside one document; `at_key` points at the key of `path` instead of its value."""
+
+    path: Path
+    code: str
+    summary: str
+    hint: str | None = None
+    at_key: bool = False
+
+
+class Model(BaseModel):
+    """A part of a document: immutable, camelCase in YAML, snake_case here, no unknown keys.
+
+    `later` names the keys that are known but not built yet, each with what it is about.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+    later: ClassVar[Mapping[str, str]] = {}
+
+
+class SpecModel(Model):
+    """The `spec` of one kind."""
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Give what the types cannot say about `raw`, a spec as written; paths begin below `spec`."""
+        _ = raw
+        return iter(())
+
+
+class Words(NamedTuple):
+    """How a violated pattern is told: "<path> <rule>"."""
+
+    code: str
+    rule: str
+    hint: str | None = None
+
+
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_ANY = rf"[^/\\{_CONTROL}]"
+_NOT_DOT = rf"[^./\\{_CONTROL}]"
+# One component of a path: anything but "..", and for a file's last component not "." either.
+_FILE_PART = rf"(?:{_NOT_DOT}{_ANY}*|\.{_NOT_DOT}{_ANY}*|\.\.{_ANY}+)"
+_PART = rf"(?:{_FILE_PART}|\.)"
+
+NAME = rf"^{NAME_PATTERN}$"
+QUALIFIED_NAME = rf"^({NAME_PATTERN}/)?{NAME_PATTERN}$"
+MOVED_FROM = rf"^{NAME_PATTERN}/{NAME_PATTERN}$"
+LABEL_KEY = r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$"
+LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
+ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+DIRECTORY = rf"^{_PART}(/{_PART})*/?$"
+FILE = rf"^({_PART}/)*{_FILE_PART}$"
+TEXT = r"^[^\x00]*$"
+COMMAND = r"^[^\x00]*[^\x00\s][^\x00]*$"
+LINE = rf"^[^{_CONTROL}]+$"
+SECRET_FILE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,251}$"
+
+_NAME_HINT = "lower-case letters, digits and inner dashes, at most 63 characters"
+_PATH_HINT = "write it with /, relative to this file or repository, without any .. part"
+
+WORDS: Mapping[str, Words] = {
+    NAME: Words("invalid-name", "is not a name", _NAME_HINT),
+    QUALIFIED_NAME: Words("invalid-name", "is neither a name nor space/name", _NAME_HINT),
+    MOVED_FROM: Words("invalid-name", "must be written as old-space/old-name", _NAME_HINT),
+    LABEL_KEY: Words("invalid-label", "is not a label's key", "letters, digits and inner -_./, at most 63 characters"),
+    LABEL_VALUE: Words(
+        "invalid-label", "is not a label's value", "letters, digits and inner -_., at most 63 characters"
+    ),
+    ENV_NAME: Words(
+        "invalid-env-name", "is not a variable's name", "letters, digits and _, not beginning with a digit"
+    ),
+    DIRECTORY: Words("invalid-path", "is not a relative path", _PATH_HINT),
+    FILE: Words("invalid-path", "is not a relative path of a file", _PATH_HINT),
+    TEXT: Words("invalid-value", "must not hold a NUL character"),
+    COMMAND: Words("invalid-value", "must be a shell command: not blank, without a NUL character"),
+    LINE: Words("invalid-value", "must be one line of text, not empty"),
+    SECRET_FILE: Words("invalid-secret-name", "is not the name of a file in the secrets directory", "no / in it"),
+}
+
+
+def matching(pattern: str, most: int | None = None) -> Any:
+    """Constrain a str to `pattern` (a key of WORDS) and a length."""
+    return StringConstraints(pattern=pattern, max_length=most)
+
+
+Name = Annotated[str, matching(NAME)]
+QualifiedName = Annotated[str, matching(QUALIFIED_NAME)]
+LabelKey = Annotated[str, matching(LABEL_KEY)]
+LabelValue = Annotated[str, matching(LABEL_VALUE)]
+EnvName = Annotated[str, matching(ENV_NAME, 255)]
+DirectoryPath = Annotated[str, matching(DIRECTORY, 1024)]
+FilePath = Annotated[str, matching(FILE, 1024)]
+Text = Annotated[str, matching(TEXT)]
+Command = Annotated[str, matching(COMMAND)]
+Line = Annotated[str, matching(LINE, 1024)]
+SecretFile = Annotated[str, matching(SECRET_FILE)]
+Flag = StrictBool
+Number = StrictInt
+
+
+class Metadata(Model):
+    """What names a document and says where it belongs."""
+
+    name: Name = Field(description="Unique per kind within its space; a space's name is unique in the installation.")
+    space: Name | None = Field(None, description="The space it belongs to; left out: the directory's space.")
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Free key/value pairs to select by.")
+    description: Annotated[str, matching(TEXT, 4096)] | None = Field(None, description="For people.")
+    moved_from: Annotated[str, matching(MOVED_FROM)] | None = Field(
+        None, description="A stack's old place, as old-space/old-name: its applied state and history go along."
+    )
+
+
+def mapping_at(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Give the mapping under `key`, an empty one where there is anything else: the types complain about that."""
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def list_at(raw: Mapping[str, Any], key: str) -> list[Any]:
+    """Give the list under `key`, an empty one where there is anything else."""
+    value = raw.get(key)
+    return value if isinstance(value, list) else []

@@ -1,0 +1,79 @@
+"""Environment, files and hooks: what a Stack and a Context both can say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from spaces.model.base import Command, EnvName, FilePath, Model, Problem, SpecModel, Text, mapping_at
+
+
+class Phase(StrEnum):
+    """The moments of a run that hooks attach to; RUN is the whole run and has only an after."""
+
+    INIT = "init"
+    PLAN = "plan"
+    APPLY = "apply"
+    RUN = "run"
+
+
+# Variables by which a value takes over a process, or by which the service steers the tools itself.
+_TAKES_OVER = re.compile(
+    r"(?:LD_|DYLD_|PYTHON|GIT_|PERL5|TF_CLI_ARGS|TF_HTTP_|STATION_|BASH_FUNC_).*"
+    r"|PATH|HOME|TMPDIR|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|CDPATH|PS4|PROMPT_COMMAND|GLIBC_TUNABLES|GCONV_PATH"
+    r"|NODE_OPTIONS|RUBYOPT|RUBYLIB|PERLLIB|TF_CLI_CONFIG_FILE|TF_DATA_DIR|TF_WORKSPACE|TF_REATTACH_PROVIDERS"
+)
+_LATER_SOURCES = frozenset({"file", "sealed", "env", "source"})
+
+
+def env_allowed(name: str) -> bool:
+    """Say whether a stack may set the variable `name`: not one that takes over a process or belongs to the service."""
+    return _TAKES_OVER.fullmatch(name) is None
+
+
+class Hooks(Model):
+    """Shell commands around the phases of a run, in order."""
+
+    before: dict[Phase, tuple[Command, ...]] = Field(default_factory=dict, description="Run before the phase.")
+    after: dict[Phase, tuple[Command, ...]] = Field(default_factory=dict, description="Run after the phase.")
+
+
+NO_HOOKS = Hooks.model_construct(before={}, after={})
+
+
+class Configuration(SpecModel):
+    """What flows into a stack's run."""
+
+    env: dict[EnvName, Text] = Field(default_factory=dict, description="Environment variables; values are text.")
+    files: dict[FilePath, Text] = Field(
+        default_factory=dict, description="Files by their path relative to the work directory, with their content."
+    )
+    hooks: Hooks = Field(default_factory=lambda: NO_HOOKS, description="Shell commands around the phases of a run.")
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Give the variables that may not be set, the value sources that are not built yet, misplaced hooks."""
+        env = mapping_at(raw, "env")
+        for name, value in env.items():
+            if _TAKES_OVER.fullmatch(name):
+                hint = "use terraform.workspace" if name == "TF_WORKSPACE" else "choose another name"
+                yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} may not be set", hint, at_key=True)
+            if type(value) is dict:
+                yield from _later_source(("env", name), value)
+        for name, value in mapping_at(raw, "files").items():
+            if type(value) is dict:
+                yield from _later_source(("files", name), value)
+        if "run" in mapping_at(mapping_at(raw, "hooks"), "before"):
+            path = ("hooks", "before", "run")
+            yield Problem(path, "invalid-value", "spec.hooks.before.run does not exist", "run has only an after", True)
+
+
+def _later_source(path: tuple[str, str], value: Mapping[str, Any]) -> Iterator[Problem]:
+    known = sorted(_LATER_SOURCES.intersection(value))
+    if known:
+        summary = f"spec.{'.'.join(path)}: values by {{{known[0]}: …}} are not supported by this version"
+        yield Problem(path, "not-supported", summary, "write the value as text")

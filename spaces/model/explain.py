@@ -1,0 +1,139 @@
+"""pydantic's errors in plain words, with a hint where there is a likely one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from spaces.model.base import WORDS, Model, Path, Problem
+
+_WANTED = {
+    "string_type": "text",
+    "string_sub_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+_HINTS = {
+    "invalid-version": 'write a range as in ">=1.8,<2" or "==1.9.*"',
+    "invalid-branch": "no spaces, no .. and none of ~^:?*[\\, not beginning with - or ending with .lock",
+    "invalid-url": "https://…, http://…, ssh://…, file:///… or user@host:path",
+    "url-with-credentials": "leave it out of the url and use spec.credentials",
+}
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str | None:
+    """Give "did you mean …?" for the nearest of `known`, None where none is near."""
+    near = get_close_matches(word, known, n=1, cutoff=0.6) or [each for each in known if each.lower() == word.lower()]
+    return f"did you mean {near[0]}?" if near else None
+
+
+def shape_of(value: object) -> str:
+    """Say what a YAML value is, without showing it."""
+    match value:
+        case None:
+            return "empty"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case dict():
+            return "a mapping"
+        case _:
+            return "a list"
+
+
+def explain(failure: ValidationError, model: type[Model], prefix: Path) -> Iterator[Problem]:
+    """Give each error of `failure`, which came from `model` under `prefix` of the document, as a problem."""
+    for detail in failure.errors(include_url=False):
+        yield _explain(detail, model, prefix)
+
+
+def dotted(path: Path) -> str:
+    """Write a path as people do: spec.contexts[0].name."""
+    text = ""
+    for part in path:
+        shown = part if isinstance(part, int) else part[:80].encode("unicode_escape").decode()
+        text += f"[{shown}]" if isinstance(part, int) else f".{shown}"
+    return text.removeprefix(".")
+
+
+def _explain(detail: ErrorDetails, model: type[Model], prefix: Path) -> Problem:
+    at_key = detail["loc"][-1:] == ("[key]",)
+    within: Path = detail["loc"][:-1] if at_key else detail["loc"]
+    path = (*prefix, *within)
+    where, value, context = dotted(path), detail["input"], detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            return _unknown_key(path, where, _model_at(model, within[:-1]))
+        case "missing":
+            return Problem(path[:-1], "missing-key", f"{where} is missing", at_key=True)
+        case "string_pattern_mismatch" if context.get("pattern") in WORDS:
+            words = WORDS[context["pattern"]]
+            return Problem(path, words.code, f"{where} {words.rule}", words.hint, at_key)
+        case "enum":
+            return _not_one_of(path, where, value, context["expected"], at_key=at_key)
+        case wanted if wanted in _WANTED:
+            summary = f"{where} must be {_WANTED[wanted]}, is {shape_of(value)}"
+            return Problem(path, "wrong-type", summary, _type_hint(wanted, value), at_key)
+        case "string_too_long":
+            return Problem(path, "invalid-value", f"{where} is longer than {context['max_length']}", at_key=at_key)
+        case code if code in _HINTS or code.startswith("invalid-"):
+            return Problem(path, code, f"{where} {detail['msg']}", _HINTS.get(code), at_key)
+        case _:
+            return Problem(path, "invalid-value", f"{where}: {detail['msg']}", at_key=at_key)
+
+
+def _unknown_key(path: Path, where: str, model: type[Model] | None) -> Problem:
+    key = str(path[-1])
+    if model and key in model.later:
+        summary = f"{where} is not supported by this version: {model.later[key]}"
+        return Problem(path, "not-supported", summary, "leave it out", at_key=True)
+    known = [field.alias or name for name, field in model.model_fields.items()] if model else []
+    hint = did_you_mean(key, known) or (f"known are {', '.join(known)}" if known else None)
+    return Problem(path, "unknown-key", f"{where} is not known", hint, at_key=True)
+
+
+def _not_one_of(path: Path, where: str, value: object, expected: str, *, at_key: bool) -> Problem:
+    known = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
+    if not isinstance(value, str):
+        return Problem(path, "wrong-type", f"{where} must be text, is {shape_of(value)}", at_key=at_key)
+    hint = did_you_mean(value, known) or f"one of {', '.join(known)}"
+    shown = value[:80].encode("unicode_escape").decode()
+    return Problem(path, "invalid-value", f"{where}: {shown} is not known", hint, at_key)
+
+
+def _type_hint(wanted: str, value: object) -> str | None:
+    if wanted.startswith("string") and isinstance(value, bool | int | float):
+        return "put it into quotes"
+    if wanted == "bool_type" and isinstance(value, str):
+        return "write true or false, without quotes"
+    return None
+
+
+def _model_at(model: type[Model], path: Path) -> type[Model] | None:
+    """Follow a path through fields, lists and mappings to the model that it ends in."""
+    current: type[Model] | None = model
+    for part in path:
+        if current is None or isinstance(part, int):
+            continue
+        fields = {field.alias or name: field for name, field in current.model_fields.items()}
+        current = _model_in(fields[part].annotation) if part in fields else None
+    return current
+
+
+def _model_in(annotation: Any) -> type[Model] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _model_in(each))), None)

@@ -1,0 +1,96 @@
+"""The Repository: a Git repository, other than this one, that stacks take their source from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from spaces.model.base import EnvName, Line, Model, Problem, SecretFile, SpecModel, mapping_at
+
+_HOST = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_USER = r"[A-Za-z0-9_][-A-Za-z0-9_.]*"
+_TAIL = r"/[^\s\x00-\x1f\x7f\\?#]+"
+_HTTP = re.compile(rf"https?://{_HOST}{_TAIL}", re.ASCII)
+_SSH = re.compile(rf"ssh://(?:{_USER}@)?{_HOST}{_TAIL}", re.ASCII)
+_SCP = re.compile(rf"{_USER}@[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?:[^-\s\x00-\x1f\x7f\\:][^\s\x00-\x1f\x7f\\]*")
+_FILE = re.compile(rf"file://{_TAIL}")
+_SCHEME = re.compile(r"([A-Za-z][-A-Za-z0-9+.]*):")
+_EMBEDDED = re.compile(r"(?:https?://[^/]*@|[a-z+]+://[^/@]*:[^/@]*@)", re.IGNORECASE)
+_BAD_BRANCH = re.compile(r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.lock(?:/|$)|^-|^/|/$|\.$|^@$")
+
+
+def is_branch(text: str) -> bool:
+    """Say whether `text` can name a branch, by Git's rules, and cannot be taken for an option."""
+    return 0 < len(text) <= 255 and _BAD_BRANCH.search(text) is None
+
+
+def _branch(text: str) -> str:
+    if not is_branch(text):
+        raise PydanticCustomError("invalid-branch", "is not the name of a branch")
+    return text
+
+
+def _url(text: str) -> str:
+    if _EMBEDDED.match(text):
+        # The url itself is not repeated: it holds a secret.
+        raise PydanticCustomError("url-with-credentials", "must not hold a user or password", {"hint": "credentials"})
+    if any(shape.fullmatch(text) for shape in (_HTTP, _SSH, _SCP, _FILE)):
+        return text
+    scheme = _SCHEME.match(text)
+    if scheme and scheme[1].lower() not in {"http", "https", "ssh", "file"}:
+        raise PydanticCustomError("invalid-url", "uses a scheme that is not allowed")
+    raise PydanticCustomError("invalid-url", "is not the address of a repository")
+
+
+Branch = Annotated[Line, AfterValidator(_branch)]
+RepositoryUrl = Annotated[Line, AfterValidator(_url)]
+
+
+class SecretRef(Model):
+    """Where a secret comes from: a file in the service's secrets directory, or a variable that the settings allow."""
+
+    file: SecretFile | None = Field(None, description="The name of a file in the service's secrets directory.")
+    env: EnvName | None = Field(None, description="A variable of the service's environment, on its allow-list.")
+
+
+class Credentials(Model):
+    """How to sign in: a password (or token) for http and https, a key for ssh."""
+
+    username: Line | None = Field(None, description="Beside a password; left out: git.")
+    password: SecretRef | None = Field(None, description="A password or token.")
+    ssh_key: SecretRef | None = Field(None, description="A private key without a passphrase.")
+
+
+class RepositorySpec(SpecModel):
+    """Where the repository is, which branch counts, and how to sign in."""
+
+    url: RepositoryUrl = Field(description="https, http, ssh or file, or user@host:path.")
+    branch: Branch = Field("main", description="The branch to follow where a stack names none.")
+    credentials: Credentials | None = Field(None, description="How to sign in; left out: without.")
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Give credentials that do not say one thing, or not one that the url can use."""
+        credentials = mapping_at(raw, "credentials")
+        for key in ("password", "sshKey"):
+            reference = credentials.get(key)
+            if isinstance(reference, dict) and len({"file", "env"}.intersection(reference)) != 1:
+                summary = f"spec.credentials.{key} must name one of file and env"
+                yield Problem(("credentials", key), "invalid-value", summary)
+        if "credentials" not in raw or not isinstance(raw["credentials"], dict):
+            return
+        if ("password" in credentials) == ("sshKey" in credentials):
+            yield Problem(("credentials",), "invalid-value", "spec.credentials must hold one of password and sshKey")
+            return
+        url = raw.get("url")
+        if not isinstance(url, str):
+            return
+        wanted, shapes = ("sshKey", (_SSH, _SCP)) if "sshKey" in credentials else ("password", (_HTTP,))
+        if not any(shape.fullmatch(url) for shape in shapes):
+            hint = "a key is for ssh, a password for http and https"
+            summary = f"spec.credentials.{wanted} does not fit the url"
+            yield Problem(("credentials", wanted), "invalid-value", summary, hint, at_key=True)

@@ -1,0 +1,14 @@
+"""The Space: a node of the tree in which everything lives."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from spaces.model.base import Flag, Name, SpecModel
+
+
+class SpaceSpec(SpecModel):
+    """Where a space hangs in the tree and whether the goods of its ancestors flow into it."""
+
+    parent: Name | None = Field(None, description="The space above; left out: the space of the directory above.")
+    inherit: Flag = Field(False, description="true: contexts and repositories of the spaces above can be used here.")

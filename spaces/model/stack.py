@@ -1,0 +1,223 @@
+"""The Stack: one piece of infrastructure, the tool that makes it and all that goes into its runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from spaces.model.base import (
+    Command,
+    DirectoryPath,
+    Flag,
+    Line,
+    Model,
+    Number,
+    Problem,
+    QualifiedName,
+    list_at,
+    mapping_at,
+)
+from spaces.model.configuration import Configuration
+from spaces.model.repository import Branch
+
+
+class ToolName(StrEnum):
+    """Every tool that a stack may name."""
+
+    OPENTOFU = "opentofu"
+    TERRAFORM = "terraform"
+    TERRAGRUNT = "terragrunt"
+    PULUMI = "pulumi"
+    CLOUDFORMATION = "cloudformation"
+    KUBERNETES = "kubernetes"
+    ANSIBLE = "ansible"
+    SCRIPT = "script"
+
+
+SUPPORTED_TOOLS = frozenset({ToolName.OPENTOFU, ToolName.TERRAFORM, ToolName.ANSIBLE, ToolName.SCRIPT})
+
+
+class OnDelete(StrEnum):
+    """What happens when a stack's document leaves Git."""
+
+    RETAIN = "retain"
+    DESTROY = "destroy"
+
+
+_DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+_DURATION_PARTS = re.compile(_DURATION)
+_LONGEST = 7 * 24 * 3600
+
+
+def parse_duration(text: str) -> int:
+    """Read `90s`, `30m`, `1h` or `1h30m` as seconds; ValueError says what is wrong with anything else."""
+    parts = _DURATION_PARTS.fullmatch(text)
+    if not parts or not text:
+        raise ValueError("must be a duration such as 90s, 30m or 1h30m")
+    hours, minutes, seconds = (int(part[:-1]) if part else 0 for part in parts.groups())
+    total = 3600 * hours + 60 * minutes + seconds
+    if not 1 <= total <= _LONGEST:
+        raise ValueError("must be a duration from 1s to 168h")
+    return total
+
+
+def _duration(value: object) -> int:
+    try:
+        return parse_duration(value if isinstance(value, str) else "")
+    except ValueError as wrong:
+        raise PydanticCustomError("invalid-duration", "{why}", {"why": str(wrong)}) from None
+
+
+@lru_cache(maxsize=256)
+def _version(text: str) -> str:
+    try:
+        if not text.strip():
+            raise InvalidSpecifier
+        SpecifierSet(text)
+    except InvalidSpecifier:
+        raise PydanticCustomError("invalid-version", "is not a version range") from None
+    return text
+
+
+Duration = Annotated[
+    int, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": _DURATION, "minLength": 2})
+]
+VersionRange = Annotated[Line, AfterValidator(_version)]
+
+
+class Source(Model):
+    """Where a stack's tool runs."""
+
+    path: DirectoryPath = Field(description="Relative to this file; with a repository, to the top of that repository.")
+    repository: QualifiedName | None = Field(None, description="A Repository by name; left out: this repository.")
+    branch: Branch | None = Field(None, description="Of that repository; left out: the Repository's own.")
+    include: tuple[DirectoryPath, ...] = Field(
+        (), description="Globs for what the tool reads outside its path and that cannot be found out."
+    )
+
+
+class ContextUse(Model):
+    """A context that a stack names; a bare name means priority 0."""
+
+    name: QualifiedName = Field(description="A Context by name or as space/name.")
+    priority: Number = Field(0, description="The higher wins.", ge=-1_000_000, le=1_000_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Tell editors that a bare name is fine as well."""
+        schema = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [schema["properties"]["name"], schema]}
+
+
+class WorkspaceSettings(Model):
+    """Settings of terraform and opentofu."""
+
+    workspace: Annotated[QualifiedName, Field()] | None = Field(None, description="The workspace to run in.")
+
+
+class AnsibleSettings(Model):
+    """Settings of ansible; paths are relative to the source's path."""
+
+    later: ClassVar[Mapping[str, str]] = {"extraVars": "extra variables"}
+
+    playbook: DirectoryPath = Field(description="The playbook to run.")
+    inventory: DirectoryPath | None = Field(None, description="The inventory; left out: ansible's own choice.")
+
+
+class ScriptSettings(Model):
+    """Shell commands that make up a stack of the tool script, run in the source's directory."""
+
+    later: ClassVar[Mapping[str, str]] = {"destroy": "destroying"}
+
+    plan: Command | None = Field(None, description="Exits 0 for no changes, 2 for changes; anything else is a failure.")
+    apply: Command = Field(description="Makes the changes.")
+    outputs: Command | None = Field(None, description="Writes the outputs as JSON to $STATION_OUTPUTS.")
+
+
+_SETTINGS_OF = {
+    "terraform": "terraform",
+    "opentofu": "opentofu",
+    "ansible": "ansible",
+    "script": "script",
+}
+_LATER_SETTINGS = frozenset({"cloudformation", "kubernetes", "pulumi", "terragrunt"})
+
+
+class StackSpec(Configuration):
+    """The tool, its source, and how its runs go."""
+
+    later: ClassVar[Mapping[str, str]] = {
+        "dependsOn": "dependencies between stacks",
+        "integrations": "cloud integrations",
+        "workerPool": "worker pools",
+        "drift": "drift detection",
+        **{tool: f"the tool {tool}" for tool in sorted(_LATER_SETTINGS)},
+    }
+
+    tool: ToolName = Field(description="What makes the infrastructure.")
+    tool_version: VersionRange | None = Field(None, description='Checked against the binary found, as in ">=1.8,<2".')
+    source: Source | None = Field(None, description="Where the tool runs; only a script can do without.")
+    autodeploy: Flag = Field(True, description="false: a run with changes waits for confirmation.")
+    protected: Flag = Field(False, description="true: never destroyed, whatever Git says.")
+    on_delete: OnDelete = Field(OnDelete.RETAIN, description="What happens when this document leaves Git.")
+    suspended: Flag = Field(False, description="true: no runs.")
+    contexts: tuple[ContextUse, ...] = Field((), description="Shared configuration, by name.")
+    timeout: Duration | None = Field(None, description="The longest a run may take, as 90s, 30m or 1h.")
+    terraform: WorkspaceSettings | None = Field(None, description="Settings of terraform.")
+    opentofu: WorkspaceSettings | None = Field(None, description="Settings of opentofu.")
+    ansible: AnsibleSettings | None = Field(None, description="Settings of ansible.")
+    script: ScriptSettings | None = Field(None, description="The commands of a script.")
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Give what does not fit together: the tool with its settings and source, contexts named twice."""
+        yield from super().problems(raw)
+        tool = raw.get("tool")
+        if tool in _LATER_SETTINGS:
+            known = ", ".join(sorted(SUPPORTED_TOOLS))
+            yield Problem(("tool",), "not-supported", f"the tool {tool} is not supported by this version", known)
+        elif tool in _SETTINGS_OF:
+            yield from _tool_problems(tool, raw)
+        if raw.get("onDelete") == OnDelete.DESTROY:
+            summary = "spec.onDelete: destroy is not supported by this version"
+            yield Problem(("onDelete",), "not-supported", summary, "write retain")
+        source = mapping_at(raw, "source")
+        if "branch" in source and "repository" not in source:
+            hint = "this repository's branch is the service's own setting; name a repository, or leave branch out"
+            yield Problem(("source", "branch"), "invalid-value", "spec.source.branch needs a repository", hint, True)
+        yield from _context_problems(raw)
+
+
+def _tool_problems(tool: str, raw: Mapping[str, Any]) -> Iterator[Problem]:
+    for other in _SETTINGS_OF:
+        if other != tool and other in raw:
+            summary = f"spec.{other} is for stacks of {other}, this one is of {tool}"
+            yield Problem((other,), "invalid-value", summary, f"leave it out, or write tool: {other}", True)
+    if raw.get("source") is None and tool != ToolName.SCRIPT:
+        yield Problem((), "missing-key", "spec.source is missing", "only a script can do without", True)
+    if raw.get(tool) is None and tool in {ToolName.ANSIBLE, ToolName.SCRIPT}:
+        needed = "playbook" if tool == ToolName.ANSIBLE else "apply"
+        yield Problem((), "missing-key", f"spec.{tool} is missing", f"it needs at least {tool}.{needed}", True)
+
+
+def _context_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    seen = set()
+    for index, use in enumerate(list_at(raw, "contexts")):
+        name = use.get("name") if isinstance(use, dict) else use
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            yield Problem(("contexts", index), "duplicate-context", f"the context {name[:130]} is named twice")
+        seen.add(name)

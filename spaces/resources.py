@@ -1,0 +1,151 @@
+"""Documents to resources: the typed, named things that the rest of the service works with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from pydantic import ValidationError
+
+from spaces.diagnostics import Diagnostic, Position, error
+from spaces.documents import Document, Places, locate, parse_documents
+from spaces.model import SPECS, Metadata, Problem, Spec
+from spaces.model.base import Path
+from spaces.model.explain import did_you_mean, dotted, explain, shape_of
+from spaces.names import ROOT, Digest, Kind, SpaceName
+
+_KEYS = ("apiVersion", "kind", "metadata", "spec")
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One good document. `space` is as written, None where the directory decides; `data` is its whole file's bytes.
+
+    `content` is the digest of kind, metadata and spec as written, whatever their layout and comments.
+    """
+
+    kind: Kind
+    name: str
+    space: SpaceName | None
+    metadata: Metadata
+    spec: Spec
+    file: str
+    index: int
+    data: bytes = field(repr=False, compare=False)
+    content: Digest
+
+    def position(self, path: tuple[str | int, ...] = ()) -> Position:
+        """Give where the value at `path` stands; where there is none, the nearest enclosing node's key."""
+        return locate(self.file, self.data, self.index).value(path)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile:
+    """What one file holds: the good documents, and everything that is wrong with the others."""
+
+    resources: tuple[Resource, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def parse_file(file: str, data: bytes) -> ParsedFile:
+    """Parse the file at the repository-relative posix path `file`; a broken document does not hide the others."""
+    documents, diagnostics = parse_documents(file, data)
+    resources = []
+    for document in documents:
+        resource, problems = _resource(file, data, document)
+        if resource is not None and document.sound:
+            resources.append(resource)
+        if problems:
+            places = locate(file, data, document.index)
+            diagnostics += [_diagnostic(problem, places) for problem in problems]
+    return ParsedFile(tuple(resources), tuple(sorted(diagnostics, key=lambda each: each.sort_key)))
+
+
+def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | None, list[Problem]]:
+    raw = document.value
+    problems = list(_outer_problems(raw))
+    kind, about_kind = _kind(raw)
+    problems += about_kind
+    if kind is None:
+        return None, problems
+    model = SPECS[kind]
+    raw_metadata, raw_spec = raw.get("metadata"), raw.get("spec")
+    if raw_spec is None:
+        raw_spec = {}
+    metadata = spec = None
+    if isinstance(raw_metadata, dict):
+        problems += _metadata_problems(kind, raw_metadata)
+        try:
+            metadata = Metadata.model_validate(raw_metadata)
+        except ValidationError as failure:
+            problems += explain(failure, Metadata, ("metadata",))
+    if isinstance(raw_spec, dict):
+        own = [problem._replace(path=("spec", *problem.path)) for problem in model.problems(raw_spec)]
+        problems += own
+        try:
+            spec = model.model_validate(raw_spec)
+        except ValidationError as failure:
+            told = {problem.path for problem in own if problem.path != ("spec",)}
+            problems += [each for each in explain(failure, model, ("spec",)) if each.path not in told]
+    if problems or metadata is None or spec is None:
+        return None, problems
+    space = SpaceName(metadata.space) if metadata.space is not None else None
+    content = _content(kind, raw_metadata, raw_spec)
+    return Resource(kind, metadata.name, space, metadata, spec, file, document.index, data, content), problems
+
+
+def _content(kind: Kind, metadata: Any, spec: Any) -> Digest:
+    return Digest(blake2b(_encode([kind, metadata, spec]).encode(), digest_size=16).hexdigest())
+
+
+def _outer_problems(raw: dict[str, Any]) -> Iterator[Problem]:
+    for key in raw:
+        if key not in _KEYS:
+            hint = did_you_mean(key, _KEYS) or f"known are {', '.join(_KEYS)}"
+            yield Problem((key,), "unknown-key", f"{dotted((key,))} is not known", hint, at_key=True)
+    if "metadata" not in raw:
+        yield Problem((), "missing-key", "metadata is missing", "it needs at least metadata.name")
+    elif not isinstance(raw["metadata"], dict):
+        summary = f"metadata must be a mapping, is {shape_of(raw['metadata'])}"
+        yield Problem(("metadata",), "wrong-type", summary, at_key=True)
+    if not isinstance(raw.get("spec"), dict | None):
+        yield Problem(("spec",), "wrong-type", f"spec must be a mapping, is {shape_of(raw['spec'])}", at_key=True)
+
+
+def _kind(raw: dict[str, Any]) -> tuple[Kind | None, list[Problem]]:
+    if "kind" not in raw:
+        return None, [Problem((), "missing-key", "kind is missing", f"one of {', '.join(SPECS)}")]
+    word = raw["kind"]
+    if not isinstance(word, str):
+        return None, [Problem(("kind",), "wrong-type", f"kind must be text, is {shape_of(word)}")]
+    try:
+        kind = Kind(word)
+    except ValueError:
+        hint = did_you_mean(word, list(Kind)) or f"one of {', '.join(SPECS)}"
+        return None, [Problem(("kind",), "unknown-kind", f"the kind {word[:80]!r} is not known", hint)]
+    if kind not in SPECS:
+        summary = f"{kind} is not supported by this version"
+        return None, [Problem(("kind",), "kind-not-supported", summary, f"supported are {', '.join(SPECS)}")]
+    return kind, []
+
+
+def _metadata_problems(kind: Kind, raw: dict[str, Any]) -> Iterator[Problem]:
+    if kind is Kind.SPACE:
+        if "space" in raw:
+            summary, hint = "a Space has no metadata.space", "write its parent as spec.parent"
+            yield Problem(("metadata", "space"), "invalid-value", summary, hint, at_key=True)
+        if raw.get("name") == ROOT:
+            yield Problem(("metadata", "name"), "reserved-name", "the space root always exists", "leave this out")
+    if kind is not Kind.STACK and "movedFrom" in raw:
+        summary = f"metadata.movedFrom is for stacks, this is a {kind}"
+        yield Problem(("metadata", "movedFrom"), "invalid-value", summary, "leave it out", at_key=True)
+
+
+def _diagnostic(problem: Problem, places: Places) -> Diagnostic:
+    path: Path = problem.path
+    at = places.key(path) if problem.at_key else places.value(path)
+    return error(problem.code, problem.summary, at, problem.hint)

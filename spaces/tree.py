@@ -31,7 +31,7 @@ class TreeFault(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpaceTree:
-    """All spaces that hang together up to the root. Spaces with a fault are known, and do not exist for any question."""
+    """All spaces that hang together up to the root. One with a fault is known, and does not exist for any question."""
 
     nodes: Mapping[SpaceName, SpaceNode]
     """Every declared space, the faulty ones too; never the root."""
@@ -94,7 +94,7 @@ class SpaceTree:
     def subtree(self, space: SpaceName) -> tuple[SpaceName, ...]:
         """List the space and all below it, parents before children.
 
-        Starting from a missing or faulty space it lists what would hang from it, so that a change there can be followed.
+        Starting from a missing or faulty space it lists what would hang from it, so that a change can be followed.
         """
         seen: dict[SpaceName, None] = {}
         todo = [space]

@@ -58,7 +58,7 @@ class Sync(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a stack cannot be run at all as it is written: its source is not there, its tool is missing, …"""
+    """Why a stack cannot be run at all as it is written: its source is not there, its tool is missing."""
 
     reason: str
     message: str

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from spaces.names import ROOT, SpaceName
@@ -81,7 +83,7 @@ def test_any_depth():
     depth = 20_000
     names = [ROOT, *(f"s{i}" for i in range(depth))]
     t = SpaceTree.build(
-        {SpaceName(n): SpaceNode(SpaceName(p), inherit=True) for p, n in zip(names, names[1:], strict=False)}
+        {SpaceName(n): SpaceNode(SpaceName(p), inherit=True) for p, n in pairwise(names)}
     )
     assert len(t.lineage(names[-1])) == depth + 1
     assert t.flows(ROOT, names[-1])

@@ -1,0 +1,44 @@
+"""Process-wide settings of libgit2. Importing this module applies them, so every user of pygit2 here imports it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pygit2
+from pygit2 import option
+from pygit2.enums import ConfigLevel, Option
+
+CONNECT_TIMEOUT = 20
+"""Seconds until a connection must stand."""
+
+SERVER_TIMEOUT = 60
+"""Seconds that one read from or write to a server may take."""
+
+_CACHE_BYTES = 32 * 2**20
+
+LIBRARY_ERRORS = (pygit2.GitError, KeyError, ValueError, OSError)
+"""Everything that pygit2 raises for an error code of libgit2."""
+
+
+def prepare() -> None:
+    """Cut libgit2 off from the machine's configuration and bound its waiting and its memory."""
+    for level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
+        option(Option.SET_SEARCH_PATH, level, "")
+    option(Option.SET_TEMPLATE_PATH, "")
+    # Nothing that a repository holds is executed here, so whose files they are does not matter; a mounted
+    # repository of another user must stay readable.
+    option(Option.SET_OWNER_VALIDATION, False)
+    option(Option.ENABLE_STRICT_HASH_VERIFICATION, True)
+    option(Option.SET_CACHE_MAX_SIZE, _CACHE_BYTES)
+    option(Option.SET_SERVER_CONNECT_TIMEOUT, CONNECT_TIMEOUT * 1000)
+    option(Option.SET_SERVER_TIMEOUT, SERVER_TIMEOUT * 1000)
+    # A clone made with `--filter` or `worktree` settings is still readable.
+    option(Option.SET_EXTENSIONS, ["partialclone", "relativeworktrees"], 2)
+
+
+def use_known_hosts(home: Path) -> None:
+    """Check SSH host keys against `home/.ssh/known_hosts` instead of the user's own file; for the whole process."""
+    option(Option.SET_HOMEDIR, str(home))
+
+
+prepare()

@@ -1,0 +1,173 @@
+"""The objects of a repository, read by id; nothing else of it (configuration, grafts, replacements) is looked at."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import ObjectType
+
+from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
+from reconciler.git.libgit2 import LIBRARY_ERRORS
+from reconciler.git.objects import CommitInfo, Entry, read_commit, read_tree
+from spaces.names import Revision
+
+_CACHED_ENTRIES = 100_000
+_CACHED_COMMITS = 1_000
+_MOST_ALTERNATES = 10
+
+
+class ObjectStore:
+    """Objects under one or more `objects` directories. Safe for use from several threads."""
+
+    def __init__(self, directories: Sequence[Path], on_loss: Callable[[], None] | None = None) -> None:
+        """`on_loss` is called when an object that another one names is missing or damaged."""
+        self.directories = tuple(directories)
+        self.on_loss = on_loss
+        self.odb = pygit2.Odb()
+        for directory in self.directories:
+            self.odb.add_disk_alternate(str(directory))
+        self.repository = pygit2.Repository()
+        self.repository.set_odb(self.odb)
+        self._lock = threading.Lock()
+        self._trees: OrderedDict[str, Mapping[str, Entry]] = OrderedDict()
+        self._entries = 0
+        self._commits: OrderedDict[str, CommitInfo] = OrderedDict()
+
+    def exists(self, object_id: str) -> bool:
+        """Say whether an object is there, without reading it."""
+        try:
+            return object_id in self.odb
+        except LIBRARY_ERRORS:
+            return False
+
+    def blob(self, object_id: str) -> bytes:
+        """Read a blob."""
+        return self._read(object_id, ObjectType.BLOB)
+
+    def blob_size(self, object_id: str) -> int:
+        """Give a blob's size in bytes."""
+        with self.guard(object_id):
+            return int(self.odb.read_header(object_id)[1])
+
+    def is_tree(self, object_id: str) -> bool:
+        """Say whether an object is a tree."""
+        with self.guard(object_id):
+            return int(self.odb.read_header(object_id)[0]) == ObjectType.TREE
+
+    def tree(self, object_id: str) -> Mapping[str, Entry]:
+        """Read a tree: name to entry."""
+        with self._lock:
+            known = self._trees.get(object_id)
+            if known is not None:
+                self._trees.move_to_end(object_id)
+                return known
+        data = self._read(object_id, ObjectType.TREE)
+        with self.guard(object_id):
+            entries = read_tree(data)
+        with self._lock:
+            if object_id not in self._trees:
+                self._trees[object_id] = entries
+                self._entries += len(entries)
+            while self._entries > _CACHED_ENTRIES and len(self._trees) > 1:
+                self._entries -= len(self._trees.popitem(last=False)[1])
+        return entries
+
+    def commit(self, revision: Revision) -> CommitInfo:
+        """Read a commit; RevisionNotFound where there is none of that id."""
+        with self._lock:
+            known = self._commits.get(revision)
+        if known is not None:
+            return known
+        if not self.exists(revision):
+            raise GitError(GitReason.REVISION_NOT_FOUND, f"revision {one_line(revision)} is not in this repository")
+        data = self._read(revision, ObjectType.COMMIT)
+        with self.guard(revision):
+            info = read_commit(revision, data)
+        with self._lock:
+            self._commits[revision] = info
+            if len(self._commits) > _CACHED_COMMITS:
+                self._commits.popitem(last=False)
+        return info
+
+    def _read(self, object_id: str, kind: ObjectType) -> bytes:
+        with self.guard(object_id):
+            found, data = self.odb.read(object_id)
+        if found != kind:
+            raise GitError(GitReason.REVISION_NOT_FOUND, f"{one_line(object_id)} is not a {kind.name.lower()}")
+        return data
+
+    @contextmanager
+    def guard(self, object_id: str) -> Iterator[None]:
+        """Turn whatever libgit2 raises while it reads an object into a GitError."""
+        try:
+            yield
+        except LIBRARY_ERRORS as error:
+            if is_disk_full(error):
+                raise GitError(GitReason.DISK_FULL, one_line(str(error))) from error
+            if self.on_loss is not None:
+                self.on_loss()
+            message = f"object {one_line(object_id)} is missing or damaged in the local copy of the repository"
+            raise GitError(GitReason.REPOSITORY_CORRUPT, message) from error
+
+
+class MemoryBackend(pygit2.OdbBackend):
+    """Takes what is written, so that a merge can be tried out without a trace on disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._objects: dict[pygit2.Oid, tuple[int, bytes]] = {}
+
+    def read_cb(self, oid: pygit2.Oid) -> tuple[int, bytes]:
+        """Read an object; KeyError where there is none."""
+        return self._objects[oid]
+
+    def read_header_cb(self, oid: pygit2.Oid) -> tuple[int, int]:
+        """Give type and size of an object; KeyError where there is none."""
+        kind, data = self._objects[oid]
+        return kind, len(data)
+
+    def read_prefix_cb(self, oid: pygit2.Oid) -> tuple[int, bytes, pygit2.Oid]:
+        """Read an object by its full id, which is how pygit2 asks; KeyError where there is none."""
+        kind, data = self._objects[oid]
+        return kind, data, oid
+
+    def write_cb(self, oid: pygit2.Oid, data: bytes, kind: int) -> None:
+        """Keep an object."""
+        self._objects[oid] = (kind, bytes(data))
+
+    def exists_cb(self, oid: pygit2.Oid) -> bool:
+        """Say whether an object is here."""
+        return oid in self._objects
+
+    def exists_prefix_cb(self, oid: pygit2.Oid) -> pygit2.Oid:
+        """Find by abbreviated id: never here."""
+        raise KeyError(oid)
+
+    def refresh_cb(self) -> None:
+        """Look again for new objects: there is nothing to look at."""
+
+    def __iter__(self) -> Iterator[pygit2.Oid]:
+        return iter(self._objects)
+
+
+def object_directories(git_directory: Path) -> tuple[Path, ...]:
+    """Give the `objects` directory of a repository and those that it borrows from, nearest first."""
+    common = git_directory / "commondir"
+    top = (git_directory / common.read_text().strip()).resolve() if common.is_file() else git_directory
+    found: list[Path] = []
+    pending = [top / "objects"]
+    while pending and len(found) < _MOST_ALTERNATES:
+        directory = pending.pop(0).resolve()
+        if directory in found or not directory.is_dir():
+            continue
+        found.append(directory)
+        borrowed = directory / "info" / "alternates"
+        if borrowed.is_file():
+            lines = borrowed.read_text(errors="surrogateescape").splitlines()
+            pending.extend(directory / line for line in lines if line and not line.startswith("#"))
+    return tuple(found)

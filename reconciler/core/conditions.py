@@ -1,0 +1,148 @@
+"""From the facts about a stack to what is said of it: sync, reason, conditions, and when to look again.
+
+The one place where this is decided; loop, API, page and metrics all show its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from reconciler.core.reasons import RETRYABLE, Reason
+from reconciler.core.runs import Run, RunStatus
+from reconciler.core.state import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Outcome,
+    StackState,
+    Sync,
+    Why,
+)
+
+_FIRST_RETRY = timedelta(seconds=10)
+_LONGEST_RETRY = timedelta(minutes=10)
+
+_UNSUCCESSFUL = frozenset(
+    {RunStatus.FAILED, RunStatus.CANCELED, RunStatus.DISCARDED, RunStatus.INTERRUPTED},
+)
+
+
+def assess(state: StackState, active: Run | None, why: tuple[Why, ...], now: datetime) -> StackState:
+    """Read sync, reason, conditions and due time from the facts. `why` says what differs from the applied digest."""
+    sync, reason, message = _sync(state)
+    due = _due(state, active, sync, now)
+    state = state.evolve(sync=sync, reason=reason, why=why if sync is Sync.OUT_OF_SYNC else (), due_at=due)
+    fresh = {
+        ConditionType.READY: _ready(state, message),
+        ConditionType.RECONCILING: _reconciling(active, due),
+        ConditionType.STALLED: _stalled(state, active, due),
+    }
+    return state.evolve(conditions=_since(state.conditions, fresh, now))
+
+
+def retry_delay(failures: int) -> timedelta:
+    """Say how long to wait after so many retryable failures in a row: doubling, with an upper bound."""
+    return min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(failures - 1, 16))
+
+
+def is_suspended(state: StackState) -> bool:
+    """Say whether runs are held back, by the document or by an operator."""
+    return state.paused or (state.desired is not None and state.desired.suspended)
+
+
+def stands_still(state: StackState) -> Outcome | None:
+    """Give the unsuccessful outcome of the digest that is desired now, where that is how the last run ended."""
+    last, desired = state.last, state.desired
+    if last is None or desired is None or last.digest != desired.digest or last.status not in _UNSUCCESSFUL:
+        return None
+    return last
+
+
+def _sync(state: StackState) -> tuple[Sync, str, str]:
+    desired, applied = state.desired, state.applied
+    if desired is None:
+        return Sync.UNKNOWN, Reason.RETAINED, "its document left Git; what was applied is retained"
+    if desired.problem is not None:
+        return Sync.UNKNOWN, desired.problem.reason, desired.problem.message
+    if state.interrupted:
+        message = state.last.message if state.last else ""
+        return Sync.OUT_OF_SYNC, Reason.INTERRUPTED, message or "its last apply died half-way"
+    if applied is None:
+        return Sync.OUT_OF_SYNC, Reason.NEW, "nothing was applied yet"
+    if applied.digest != desired.digest:
+        return Sync.OUT_OF_SYNC, Reason.CHANGED, "what is desired differs from what was applied"
+    return Sync.SYNCED, Reason.UP_TO_DATE, f"applied at revision {applied.revision[:12]}"
+
+
+def _due(state: StackState, active: Run | None, sync: Sync, now: datetime) -> datetime | None:
+    desired = state.desired
+    if active is not None:
+        outdated = desired is None or active.digest != desired.digest
+        asked = active.cancel_requested or (active.status is RunStatus.UNCONFIRMED and active.confirmed_by is not None)
+        stoppable = active.status is not RunStatus.APPLYING
+        return now if (outdated and stoppable) or asked else None
+    if desired is None or desired.problem is not None or sync is not Sync.OUT_OF_SYNC or is_suspended(state):
+        return None
+    if stands_still(state) is not None:
+        return state.retry_at
+    return now
+
+
+def _ready(state: StackState, message: str) -> tuple[ConditionStatus, str, str]:
+    stuck = stands_still(state)
+    if state.sync is Sync.SYNCED:
+        return ConditionStatus.TRUE, state.reason, message
+    if state.desired is None:
+        return ConditionStatus.UNKNOWN, state.reason, message
+    if state.desired.problem is not None:
+        return ConditionStatus.FALSE, state.reason, message
+    if stuck is not None:
+        return ConditionStatus.FALSE, stuck.reason, stuck.message
+    if is_suspended(state):
+        return ConditionStatus.FALSE, Reason.SUSPENDED, "runs are suspended"
+    return ConditionStatus.FALSE, state.reason, message
+
+
+def _reconciling(active: Run | None, due: datetime | None) -> tuple[ConditionStatus, str, str]:
+    if active is None:
+        if due is None:
+            return ConditionStatus.FALSE, Reason.NOTHING_TO_DO, ""
+        return ConditionStatus.TRUE, Reason.DUE, f"a run is due at {due.isoformat(timespec='seconds')}"
+    word = {
+        RunStatus.QUEUED: Reason.QUEUED,
+        RunStatus.PLANNING: Reason.PLANNING,
+        RunStatus.UNCONFIRMED: Reason.WAITS_FOR_CONFIRMATION,
+    }.get(active.status, Reason.APPLYING)
+    return ConditionStatus.TRUE, word, f"run {active.id}"
+
+
+def _stalled(state: StackState, active: Run | None, due: datetime | None) -> tuple[ConditionStatus, str, str]:
+    stuck = stands_still(state)
+    if state.interrupted:
+        message = "its last apply died half-way; the next run waits for confirmation"
+        return ConditionStatus.TRUE, Reason.INTERRUPTED, message
+    if active is None and due is None and stuck is not None and state.sync is Sync.OUT_OF_SYNC:
+        return ConditionStatus.TRUE, stuck.reason, f"{stuck.message}; retry it, or change what is desired"
+    if state.desired is not None and state.desired.problem is not None:
+        return ConditionStatus.TRUE, state.desired.problem.reason, state.desired.problem.message
+    return ConditionStatus.FALSE, Reason.NOTHING_TO_DO, ""
+
+
+def _since(
+    before: Mapping[ConditionType, Condition],
+    fresh: Mapping[ConditionType, tuple[ConditionStatus, str, str]],
+    now: datetime,
+) -> dict[ConditionType, Condition]:
+    """Keep the time from which a condition holds for as long as its status and reason stay."""
+    result = {}
+    for kind, (status, reason, message) in fresh.items():
+        old = before.get(kind)
+        same = old is not None and old.status is status and old.reason == reason
+        result[kind] = Condition(status, str(reason), message, old.since if old is not None and same else now)
+    return result
+
+
+def is_retryable(reason: str) -> bool:
+    """Say whether a failure lies with the surroundings and is tried again without anybody asking."""
+    return reason in RETRYABLE

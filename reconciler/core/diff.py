@@ -1,0 +1,83 @@
+"""Desired against applied: which components differ, and what in them, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import assert_never
+
+from reconciler.core.state import Component, Fingerprint, Why
+
+CountFiles = Callable[[str, str], int | None]
+"""How many files differ between two Git objects; None where one of them is no longer there to look at."""
+
+_SHOWN = 3
+"""How many single items a summary names before it only counts the rest."""
+
+
+def explain(desired: Fingerprint, applied: Fingerprint | None, count_files: CountFiles) -> tuple[Why, ...]:
+    """Say why a stack is out of sync; empty where the fingerprints are equal. `applied` None: it is new."""
+    if applied is None:
+        return (Why(Component.SPEC, "new stack"),)
+    reasons = []
+    for component in Component:
+        new = desired.components.get(component, {})
+        old = applied.components.get(component, {})
+        if new != old:
+            reasons.extend(Why(component, summary) for summary in _summaries(component, old, new, count_files))
+    return tuple(reasons)
+
+
+def _summaries(
+    component: Component, old: Mapping[str, str], new: Mapping[str, str], count_files: CountFiles
+) -> list[str]:
+    """Word the differences of one component."""
+    items = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    match component:
+        case Component.SOURCE:
+            return _some([_source(path, old.get(path), new.get(path), count_files) for path in items])
+        case Component.CONTEXTS:
+            return _by_document("context", items, old, new)
+        case Component.TOOL:
+            return [f"tool {item}" + _change(old.get(item), new.get(item)) for item in items]
+        case (
+            Component.SPEC | Component.DEPENDENCIES | Component.POLICIES | Component.INTEGRATIONS | Component.BLUEPRINT
+        ):
+            return [", ".join(_some([item + _verb(old.get(item), new.get(item)) for item in items]))]
+        case _:
+            assert_never(component)
+
+
+def _source(path: str, old: str | None, new: str | None, count_files: CountFiles) -> str:
+    place = path or "the repository's root"
+    if old is None:
+        return f"{place} added"
+    if new is None:
+        return f"{place} no longer used"
+    files = count_files(old, new)
+    if files is None:
+        return f"{place} changed"
+    return f"{files} file{'' if files == 1 else 's'} under {place}"
+
+
+def _by_document(word: str, items: list[str], old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Group "space/name env KEY" items into one summary per document."""
+    grouped: dict[str, list[str]] = {}
+    for item in items:
+        document, _, rest = item.partition(" ")
+        grouped.setdefault(document, []).append(rest + _verb(old.get(item), new.get(item)))
+    return [f"{word} {document}: {', '.join(_some(rest))}" for document, rest in grouped.items()]
+
+
+def _verb(old: str | None, new: str | None) -> str:
+    if old is None:
+        return " added"
+    return " removed" if new is None else ""
+
+
+def _change(old: str | None, new: str | None) -> str:
+    return f": {old or 'any'} -> {new or 'any'}"
+
+
+def _some(words: list[str]) -> list[str]:
+    """Keep a summary short."""
+    return words if len(words) <= _SHOWN + 1 else [*words[:_SHOWN], f"{len(words) - _SHOWN} more"]

@@ -1,0 +1,77 @@
+"""The digest of a stack: short hashes of everything that goes into its run, by component and named item.
+
+Only what takes effect counts: a context's value that the stack overrides is not in here, so changing it starts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.core.state import Component, Fingerprint
+from spaces.effective import EffectiveStack, Origin
+from spaces.model.stack import StackSpec
+from spaces.names import Kind, Revision
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSnapshot:
+    """What a stack's source is at one revision: the Git id of every path that it uses."""
+
+    revision: Revision
+    entries: Mapping[str, str]
+    """Repository-relative path -> Git object id."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def short_hash(value: object) -> str:
+    """Hash anything that JSON can say into 24 hexadecimal digits."""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+
+def options(spec: StackSpec) -> dict[str, Any]:
+    """Give the settings under the tool's own key, in the keys of the document; empty where there are none."""
+    settings = getattr(spec, spec.tool.value, None)
+    return {} if settings is None else dict(settings.model_dump(by_alias=True, exclude_none=True, mode="json"))
+
+
+def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerprint:
+    """Gather the fingerprint of a stack from its effective configuration and its source."""
+    own = {f"{stack.spec.tool}.{key}": short_hash(value) for key, value in options(stack.spec).items()}
+    if stack.source is not None:
+        own["source path"] = short_hash(stack.source.path)
+        if stack.source.repository is not None:
+            own["source repository"] = short_hash(str(stack.source.repository))
+    shared: dict[str, str] = {}
+    for origin, item, value in _items(stack):
+        if origin.ref.kind is Kind.STACK:
+            own[item] = short_hash(value)
+        else:
+            shared[f"{origin.ref.space}/{origin.ref.name} {item}"] = short_hash(value)
+    components: dict[Component, Mapping[str, str]] = {
+        Component.SPEC: own,
+        Component.TOOL: {"name": str(stack.spec.tool), "version": stack.spec.tool_version or ""},
+    }
+    if shared:
+        components[Component.CONTEXTS] = shared
+    if source is not None:
+        components[Component.SOURCE] = dict(source.entries)
+    return Fingerprint(components)
+
+
+def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:
+    """Walk everything that takes effect, with the document that it comes from."""
+    for name, value in stack.env.items():
+        yield value.origin, f"env {name}", value.value
+    for path, value in stack.files.items():
+        yield value.origin, f"file {path}", value.value
+    for (when, phase), commands in stack.hooks.items():
+        by_origin: dict[Origin, list[str]] = {}
+        for command in commands:
+            by_origin.setdefault(command.origin, []).append(command.command)
+        for origin, lines in by_origin.items():
+            yield origin, f"hook {when}.{phase}", lines

@@ -1,0 +1,73 @@
+"""What to do about a stack that is due: pure, a closed set of actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.core.conditions import is_suspended, stands_still
+from reconciler.core.runs import Run, RunStatus
+from reconciler.core.state import StackState, Sync
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRun:
+    """Queue a tracked run for what is desired now."""
+
+    needs_confirmation: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """End a run that has no process: what it was meant to bring about is no longer desired."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Ask the run's process to stop; its end is recorded when it comes."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """Go on to apply a plan that somebody confirmed."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until something changes."""
+
+
+Action = QueueRun | Supersede | Stop | Proceed | Wait
+
+
+def decide(state: StackState, active: Run | None, now: datetime) -> Action:
+    """Say what to do next about one stack; after a `Supersede` it is asked again at once."""
+    if active is not None:
+        return _about(state, active)
+    desired = state.desired
+    if desired is None or desired.problem is not None or state.sync is not Sync.OUT_OF_SYNC or is_suspended(state):
+        return Wait()
+    if stands_still(state) is not None and (state.retry_at is None or state.retry_at > now):
+        return Wait()
+    return QueueRun(needs_confirmation=state.interrupted or not desired.autodeploy)
+
+
+def _about(state: StackState, active: Run) -> Action:
+    outdated = state.desired is None or state.desired.digest != active.digest
+    match active.status:
+        case RunStatus.QUEUED | RunStatus.UNCONFIRMED if outdated:
+            return Supersede(active)
+        case RunStatus.PLANNING if outdated or active.cancel_requested:
+            return Stop(active)
+        case RunStatus.APPLYING if active.cancel_requested:
+            return Stop(active)
+        case RunStatus.UNCONFIRMED if active.confirmed_by is not None:
+            return Proceed(active)
+        case _:
+            return Wait()

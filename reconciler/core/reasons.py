@@ -1,0 +1,48 @@
+"""The words for why: one CamelCase word each, the same in log, metric, API and conditions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Every reason that a stack or run can give, apart from what a tool's adapter reports of itself."""
+
+    NEW = "New"
+    CHANGED = "Changed"
+    UP_TO_DATE = "UpToDate"
+    RETAINED = "Retained"
+    SUSPENDED = "Suspended"
+    DUE = "Due"
+
+    QUEUED = "Queued"
+    PLANNING = "Planning"
+    APPLYING = "Applying"
+    WAITS_FOR_CONFIRMATION = "WaitsForConfirmation"
+    APPLIED = "Applied"
+    NOTHING_TO_DO = "NothingToDo"
+    SUPERSEDED = "Superseded"
+    CANCELED = "Canceled"
+    DISCARDED = "Discarded"
+    INTERRUPTED = "Interrupted"
+
+    PLAN_FAILED = "PlanFailed"
+    APPLY_FAILED = "ApplyFailed"
+    PREPARE_FAILED = "PrepareFailed"
+    PLAN_OUTDATED = "PlanOutdated"
+    TOOL_MISSING = "ToolMissing"
+    TOOL_VERSION_MISMATCH = "ToolVersionMismatch"
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_UNAVAILABLE = "SourceUnavailable"
+    SOURCE_REFUSED = "SourceRefused"
+    RUNNER_LOST = "RunnerLost"
+    LEASE_LOST = "LeaseLost"
+
+    FETCH_FAILED = "FetchFailed"
+    BRANCH_NOT_FOUND = "BranchNotFound"
+    BRANCH_EMPTIED = "BranchEmptied"
+    HISTORY_REWRITTEN = "HistoryRewritten"
+
+
+RETRYABLE = frozenset({Reason.PREPARE_FAILED, Reason.SOURCE_UNAVAILABLE, Reason.RUNNER_LOST, Reason.LEASE_LOST})
+"""Failures that lie with this service and its surroundings, not with the stack: they are tried again by themselves."""

@@ -1,0 +1,117 @@
+"""The service's own settings: flags over `STATION_*` variables over `station.toml` over defaults."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+FILE_NAME = "station.toml"
+PREFIX = "STATION_"
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the message names it, where it comes from, and what would do."""
+
+
+class Identity(StrEnum):
+    """Who counts as the person of a commit."""
+
+    SIGNED = "signed"
+    COMMITTER = "committer"
+
+
+class EngineName(StrEnum):
+    """Where runners run."""
+
+    LOCAL = "local"
+
+
+def _listed(value: object) -> object:
+    """Read a comma-separated text, as the environment gives it, as a list."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """Every setting, with its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config_url: str | None = Field(None, description="The configuration repository: https, http, ssh or file URL.")
+    config_branch: str = Field("main", description="The branch whose commits count.")
+    config_path: str = Field(".", description="The directory in it that holds the configuration.")
+    config_username: str | None = Field(None, description="The user name for the configuration repository over https.")
+    config_password_file: Path | None = Field(None, description="A file with the password or token for it.")
+    config_ssh_key_file: Path | None = Field(None, description="A file with the private key for it over ssh.")
+    data_dir: Path = Field(Path("./station-data"), description="Mirrors, runs, keys and the embedded database.")
+    database_url: str | None = Field(None, description="postgresql://…; left out: SQLite in the data directory.")
+    encryption_key_file: Path | None = Field(None, description="The key for tfstate and sensitive outputs at rest.")
+    poll_interval: float = Field(30.0, gt=0, le=86400, description="Seconds between looks at the repositories.")
+    parallelism: int = Field(4, ge=1, le=1000, description="How many runs may be at work at the same time.")
+    engine: EngineName = Field(EngineName.LOCAL, description="Where runners run.")
+    listen: str = Field("127.0.0.1:8420", description="Address and port of API, page and metrics.")
+    secrets_dir: Path | None = Field(None, description="Where `{file: NAME}` is looked up.")
+    env_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (), description="The variables of the service that `{env: NAME}` may read."
+    )
+    require_sandbox: bool = Field(False, description="Refuse to run anything without bubblewrap.")
+    tool_path: str | None = Field(None, description="Where tools are looked for; left out: the service's PATH.")
+    run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take where a stack says nothing.")
+    silence_timeout: float = Field(1800.0, gt=0, description="Seconds without a line of log before a run is stopped.")
+    grace_period: float = Field(120.0, gt=0, description="Seconds between the interrupt and the kill.")
+    log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of log that a run keeps.")
+
+    @field_validator("listen")
+    @classmethod
+    def _loopback(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65535:
+            raise ValueError("write it as address:port")
+        if host not in ("127.0.0.1", "localhost", "[::1]"):
+            raise ValueError("only loopback addresses are served; put a reverse proxy in front for others")
+        return value
+
+    @property
+    def database(self) -> str:
+        """The database to use, as a URL."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'station.db'}"
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """Where to listen; port 0 takes any free one."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @classmethod
+    def load(cls, flags: Mapping[str, Any], environ: Mapping[str, str], directory: Path) -> Self:
+        """Put the settings together; SettingsError names the setting that is wrong and where it stands.
+
+        `flags` with the value None were not given. Unknown `STATION_*` variables belong to others and are left alone.
+        """
+        values: dict[str, Any] = {}
+        places: dict[str, str] = {}
+
+        def take(new: Mapping[str, Any], place: str) -> None:
+            values.update(new)
+            places.update(dict.fromkeys(new, place))
+
+        file = Path(environ.get(PREFIX + "CONFIG", directory / FILE_NAME))
+        if file.is_file():
+            try:
+                take(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
+            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
+                raise SettingsError(f"{file}: {wrong}") from None
+        known = {PREFIX + name.upper(): name for name in cls.model_fields}
+        take({known[key]: value for key, value in environ.items() if key in known}, "the environment")
+        take({name: value for name, value in flags.items() if value is not None}, "the command line")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as wrong:
+            first = wrong.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or "settings"
+            message = first["msg"].removeprefix("Value error, ")
+            raise SettingsError(f"{name} (from {places.get(name, 'defaults')}): {message}") from None

@@ -1,4 +1,4 @@
-"""Bytes to documents: one loop over YAML events with limits, so that hostile files cost little and say what is wrong."""
+"""Bytes to documents: hostile files cost little, a broken document costs only itself, all is said at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from spaces.names import API_VERSION
 
 OURS = "stationkeeper/"
 MAX_FILE_BYTES = 2 * 1024 * 1024
-# The pure parser is some thirty times slower than the C one; beyond this the C parser's verdict stands.
+# Per file: the pure parser is some thirty times slower than the C one; beyond this the C parser's verdict stands.
 MAX_PURE_CHARACTERS = 128 * 1024
 
 _DOCUMENT_START = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
@@ -67,16 +67,15 @@ def parse_documents(file: str, data: bytes) -> tuple[list[Document], list[Diagno
     documents: list[Document] = []
     diagnostics: list[Diagnostic] = []
     for index, found in enumerate(_read(file, data, recording=False)):
-        diagnosed = list(found.diagnostics)
         if not found.complete:
-            diagnostics += diagnosed
+            diagnostics += found.diagnostics
             continue
         version = found.value.get("apiVersion") if isinstance(found.value, dict) else None
         if not isinstance(version, str) or not version.startswith(OURS):
             continue
-        diagnostics += diagnosed
+        diagnostics += found.diagnostics
         if version == API_VERSION:
-            documents.append(Document(index, found.value, sound=not diagnosed))
+            documents.append(Document(index, found.value, sound=not found.diagnostics))
         else:
             at = locate(file, data, index).value(("apiVersion",))
             hint = f"write apiVersion: {API_VERSION}"
@@ -110,32 +109,47 @@ def _read(file: str, data: bytes, *, recording: bool) -> list[Found]:
     try:
         builder.run(CParser(data).get_event)
     except (YAMLError, TooDeep):
-        # `---` at the start of a line ends a document wherever it stands, so each one can be judged alone.
-        return [found for line, chunk in _chunks(text) for found in _read_chunk(file, chunk, line, recording=recording)]
+        return _read_one_by_one(file, text, recording=recording)
     return builder.found
 
 
-def _read_chunk(file: str, text: str, first_line: int, *, recording: bool) -> list[Found]:
-    sources: list[Callable[[], Callable[[], Any]]] = [lambda: CParser(text.encode()).get_event]
-    if len(text) <= MAX_PURE_CHARACTERS:
-        # The bundled C scanner refuses some good YAML, such as {url: http://x}.
-        sources.append(lambda: partial(next, YAML(typ="safe", pure=True).parse(text), None))
+def _read_one_by_one(file: str, text: str, *, recording: bool) -> list[Found]:
     found: list[Found] = []
-    for source in sources:
-        builder = Builder(file, first_line=first_line, recording=recording)
-        try:
-            builder.run(source())
-        except TooDeep as deep:
-            return [*builder.found, _stopped(text, deep.diagnostic)]
-        except YAMLError as wrong:
-            found = [*builder.found, _stopped(text, _syntax_error(file, text, first_line, wrong))]
-        else:
-            return builder.found
+    pure_left = MAX_PURE_CHARACTERS
+    for line, chunk in _chunks(text):
+        if OURS not in chunk:
+            # Somebody else's document, however odd; it only takes its number.
+            found.append(_refused())
+            continue
+        builder = Builder(file, first_line=line, recording=recording)
+        wrong = _attempt(builder, CParser(chunk.encode()).get_event)
+        if wrong is not None and len(chunk) <= pure_left:
+            # The bundled C scanner refuses some good YAML, such as {url: http://x}.
+            pure_left -= len(chunk)
+            builder = Builder(file, first_line=line, recording=recording)
+            wrong = _attempt(builder, partial(next, YAML(typ="safe", pure=True).parse(chunk), None))
+        found += builder.found
+        if wrong is not None:
+            found.append(_refused(*builder.pending, _syntax_error(file, chunk, line, wrong)))
     return found
 
 
+def _attempt(builder: Builder, next_event: Callable[[], Any]) -> YAMLError | None:
+    """Read a stream to its end, or to the nesting limit; give the syntax error that it broke off with."""
+    try:
+        builder.run(next_event)
+    except TooDeep as deep:
+        builder.found.append(_refused(*builder.pending, deep.diagnostic))
+    except YAMLError as wrong:
+        return wrong
+    return None
+
+
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
-    """Cut at the document markers: (number of the first line, text). Directives stay with what they direct."""
+    """Cut at the document markers: (number of the first line, text). Directives stay with what they direct.
+
+    `---` at the start of a line ends a document wherever it stands, so that each one can be judged alone.
+    """
     cuts = [0]
     for marker in _DOCUMENT_START.finditer(text):
         if not _ONLY_PREAMBLE.fullmatch(text, cuts[-1], marker.start()):
@@ -146,13 +160,8 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
         line += text.count("\n", start, end)
 
 
-def _refused(diagnostic: Diagnostic) -> Found:
-    return Found(None, [diagnostic], {}, complete=False)
-
-
-def _stopped(text: str, diagnostic: Diagnostic) -> Found:
-    # What does not name us is somebody else's file, however odd.
-    return Found(None, [diagnostic] if OURS in text else [], {}, complete=False)
+def _refused(*diagnostics: Diagnostic) -> Found:
+    return Found(None, list(diagnostics), {}, complete=False)
 
 
 def _syntax_error(file: str, text: str, first_line: int, wrong: YAMLError) -> Diagnostic:

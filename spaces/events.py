@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from ruamel.yaml.events import (
     AliasEvent,
@@ -26,10 +26,12 @@ from spaces.diagnostics import Diagnostic, Position, error
 MAX_DEPTH = 64
 MAX_ALIASES = 20
 MAX_ALIASED_NODES = 10_000
+# Per document: who has made as many mistakes of this sort has made one.
+MAX_FINDINGS = 50
 
 Path: TypeAlias = tuple[str | int, ...]
 
-_MAYBE_NOT_TEXT = frozenset("-+.0123456789~nNtTfF")
+_NUMERIC = frozenset("-+.0123456789")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -67,24 +69,18 @@ class Builder:
         self._file = file
         self._first_line = first_line
         self._recording = recording
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            ScalarEvent: self._scalar,
-            MappingStartEvent: self._open_mapping,
-            SequenceStartEvent: self._open_sequence,
-            MappingEndEvent: self._close,
-            SequenceEndEvent: self._close,
-            AliasEvent: self._alias,
-            DocumentStartEvent: self._begin,
-            DocumentEndEvent: self._finish,
-            StreamStartEvent: _nothing,
-            StreamEndEvent: _nothing,
-        }
+        self._begin(None)
+
+    @property
+    def pending(self) -> list[Diagnostic]:
+        """What is wrong with the document that the stream broke off in."""
+        return self._diagnostics
 
     def run(self, next_event: Callable[[], Any]) -> None:
         """Take events until there is none; raises TooDeep, and whatever the source of the events raises."""
-        handlers = self._handlers
+        handlers = self._HANDLERS
         while (event := next_event()) is not None:
-            handlers[type(event)](event)
+            handlers[type(event)](self, event)
 
     def _begin(self, _event: Any) -> None:
         # The document's value is the one item of this list; `_key` is None where a mapping's key comes next.
@@ -103,14 +99,17 @@ class Builder:
     def _finish(self, _event: Any) -> None:
         value = self._root[0] if self._root else None
         self.found.append(Found(value, self._diagnostics, self._places))
+        self._diagnostics = []
 
     def _scalar(self, event: Any) -> None:
-        text: str = event.value
-        value: Any = text
-        if event.tag is not None:
+        value: Any = event.value
+        if event.ctag is not None:
             self._refuse_tag(event)
-        elif not event.style and (not text or text[0] in _MAYBE_NOT_TEXT):
-            value = self._plain(text, event)
+        elif not event.style:
+            if value in _WORDS:
+                value = _WORDS[value]
+            elif value[0] in _NUMERIC:
+                value = self._number(value, event)
         if event.anchor is not None:
             self._anchors[event.anchor] = value
         node = self._node
@@ -119,20 +118,18 @@ class Builder:
         elif self._key is None:
             self._take_key(value, event)
             return
-        else:
-            if self._key is not _DROPPED:
-                node[self._key] = value
-            if not self._recording:
-                self._key = None
+        elif self._key is not _DROPPED:
+            node[self._key] = value
         if self._recording:
             self._record(event)
-            self._key = None
+        self._key = None
 
     def _take_key(self, key: Any, event: Any) -> None:
-        self._key_at = event.start_mark
         self._key = key
+        if self._recording:
+            self._key_at = event.start_mark
         if type(key) is not str:
-            self._refuse("yaml-key", f"the key {event.value[:80]} is not text", event, "quote it")
+            self._refuse("yaml-key", f"the key {event.value[:80]!r} is not text", event, "quote it")
             self._key = _DROPPED
         elif key in self._node:
             self._refuse("duplicate-key", f"the key {key[:80]!r} is given twice", event, "keep one of the two")
@@ -152,7 +149,7 @@ class Builder:
         if len(self._stack) >= MAX_DEPTH:
             summary = f"nested deeper than {MAX_DEPTH} levels"
             raise TooDeep(error("yaml-depth", summary, self._at(event.start_mark)))
-        if event.tag is not None:
+        if event.ctag is not None:
             self._refuse_tag(event)
         node, afterwards, path = self._node, None, self._path
         if type(node) is list:
@@ -191,7 +188,7 @@ class Builder:
         """Give what the alias stands for; None, with a diagnostic, where it may not stand there."""
         self._aliases += 1
         if event.anchor not in self._anchors:
-            self._refuse("yaml-alias", f"the alias *{event.anchor[:80]} has no anchor before it", event)
+            self._refuse("yaml-alias", f"the alias {event.anchor[:80]!r} has no anchor before it", event)
             return None
         value = self._anchors[event.anchor]
         self._aliased_nodes += _size(value, MAX_ALIASED_NODES)
@@ -202,9 +199,7 @@ class Builder:
             self._refuse("yaml-alias-limit", summary, event, "put what is shared into a Context")
         return None
 
-    def _plain(self, text: str, event: Any) -> Any:
-        if text in _WORDS:
-            return _WORDS[text]
+    def _number(self, text: str, event: Any) -> Any:
         if _INTEGER.fullmatch(text):
             return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
         if _FLOAT.fullmatch(text):
@@ -232,17 +227,28 @@ class Builder:
         return path
 
     def _refuse_tag(self, event: Any) -> None:
-        self._refuse("yaml-tag", f"the tag {str(event.tag)[:80]} is not supported", event, "leave tags out")
+        self._refuse("yaml-tag", f"the tag {str(event.tag)[:80]!r} is not supported", event, "leave tags out")
 
     def _refuse(self, code: str, summary: str, event: Any, hint: str | None = None) -> None:
-        self._diagnostics.append(error(code, summary, self._at(event.start_mark), hint))
+        if len(self._diagnostics) < MAX_FINDINGS:
+            self._diagnostics.append(error(code, summary, self._at(event.start_mark), hint))
 
     def _at(self, mark: Any) -> Position:
         return Position(self._file, self._first_line + mark.line, mark.column + 1)
 
-
-def _nothing(_event: Any) -> None:
-    """Streams begin and end without anything to do."""
+    # Streams begin and end without anything to do.
+    _HANDLERS: ClassVar[dict[type, Callable[[Builder, Any], None]]] = {
+        ScalarEvent: _scalar,
+        MappingStartEvent: _open_mapping,
+        SequenceStartEvent: _open_sequence,
+        MappingEndEvent: _close,
+        SequenceEndEvent: _close,
+        AliasEvent: _alias,
+        DocumentStartEvent: _begin,
+        DocumentEndEvent: _finish,
+        StreamStartEvent: lambda _builder, _event: None,
+        StreamEndEvent: lambda _builder, _event: None,
+    }
 
 
 def _size(value: Any, limit: int) -> int:

@@ -69,7 +69,9 @@ FILE = rf"^({_PART}/)*{_FILE_PART}$"
 TEXT = r"^[^\x00]*$"
 COMMAND = r"^[^\x00]*[^\x00\s][^\x00]*$"
 LINE = rf"^[^{_CONTROL}]+$"
-SECRET_FILE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,251}$"
+PLAIN_FILE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,251}$"
+
+WORKSPACE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,89}$"
 
 _NAME_HINT = "lower-case letters, digits and inner dashes, at most 63 characters"
 _PATH_HINT = "write it with /, relative to this file or repository, without any .. part"
@@ -82,6 +84,9 @@ WORDS: Mapping[str, Words] = {
     LABEL_VALUE: Words(
         "invalid-label", "is not a label's value", "letters, digits and inner -_., at most 63 characters"
     ),
+    WORKSPACE: Words(
+        "invalid-name", "is not the name of a workspace", "letters, digits and -_., at most 90 characters"
+    ),
     ENV_NAME: Words(
         "invalid-env-name", "is not a variable's name", "letters, digits and _, not beginning with a digit"
     ),
@@ -90,7 +95,7 @@ WORDS: Mapping[str, Words] = {
     TEXT: Words("invalid-value", "must not hold a NUL character"),
     COMMAND: Words("invalid-value", "must be a shell command: not blank, without a NUL character"),
     LINE: Words("invalid-value", "must be one line of text, not empty"),
-    SECRET_FILE: Words("invalid-secret-name", "is not the name of a file in the secrets directory", "no / in it"),
+    PLAIN_FILE: Words("invalid-secret-name", "is not the name of a file in the secrets directory", "no / in it"),
 }
 
 
@@ -109,7 +114,7 @@ FilePath = Annotated[str, matching(FILE, 1024)]
 Text = Annotated[str, matching(TEXT)]
 Command = Annotated[str, matching(COMMAND)]
 Line = Annotated[str, matching(LINE, 1024)]
-SecretFile = Annotated[str, matching(SECRET_FILE)]
+SecretFile = Annotated[str, matching(PLAIN_FILE)]
 Flag = StrictBool
 Number = StrictInt
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from spaces.model.base import Command, EnvName, FilePath, Model, Problem, SpecModel, Text, mapping_at
 
@@ -35,10 +35,13 @@ def env_allowed(name: str) -> bool:
     return _TAKES_OVER.fullmatch(name) is None
 
 
+BeforePhase = Annotated[Phase, WithJsonSchema({"type": "string", "enum": [Phase.INIT, Phase.PLAN, Phase.APPLY]})]
+
+
 class Hooks(Model):
     """Shell commands around the phases of a run, in order."""
 
-    before: dict[Phase, tuple[Command, ...]] = Field(default_factory=dict, description="Run before the phase.")
+    before: dict[BeforePhase, tuple[Command, ...]] = Field(default_factory=dict, description="Run before the phase.")
     after: dict[Phase, tuple[Command, ...]] = Field(default_factory=dict, description="Run after the phase.")
 
 

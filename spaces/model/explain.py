@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -23,7 +23,9 @@ _WANTED = {
     "tuple_type": "a list",
     "list_type": "a list",
 }
-_HINTS = {
+# The errors that our own validators raise.
+CUSTOM_HINTS: Mapping[str, str | None] = {
+    "invalid-duration": None,
     "invalid-version": 'write a range as in ">=1.8,<2" or "==1.9.*"',
     "invalid-branch": "no spaces, no .. and none of ~^:?*[\\, not beginning with - or ending with .lock",
     "invalid-url": "https://…, http://…, ssh://…, file:///… or user@host:path",
@@ -31,8 +33,13 @@ _HINTS = {
 }
 
 
+MAX_SHOWN = 80
+
+
 def did_you_mean(word: str, known: Collection[str]) -> str | None:
     """Give "did you mean …?" for the nearest of `known`, None where none is near."""
+    if len(word) > MAX_SHOWN:  # what is far longer than any key costs a lot to compare
+        return None
     near = get_close_matches(word, known, n=1, cutoff=0.6) or [each for each in known if each.lower() == word.lower()]
     return f"did you mean {near[0]}?" if near else None
 
@@ -60,12 +67,17 @@ def explain(failure: ValidationError, model: type[Model], prefix: Path) -> Itera
         yield _explain(detail, model, prefix)
 
 
+def shown(text: str) -> str:
+    """Cut `text` to a length, and escape what could not be printed on one line."""
+    short = text[:MAX_SHOWN]
+    return short if short.isprintable() else repr(short)[1:-1]
+
+
 def dotted(path: Path) -> str:
     """Write a path as people do: spec.contexts[0].name."""
     text = ""
     for part in path:
-        shown = part if isinstance(part, int) else part[:80].encode("unicode_escape").decode()
-        text += f"[{shown}]" if isinstance(part, int) else f".{shown}"
+        text += f"[{part}]" if isinstance(part, int) else f".{shown(part)}"
     return text.removeprefix(".")
 
 
@@ -74,25 +86,26 @@ def _explain(detail: ErrorDetails, model: type[Model], prefix: Path) -> Problem:
     within: Path = detail["loc"][:-1] if at_key else detail["loc"]
     path = (*prefix, *within)
     where, value, context = dotted(path), detail["input"], detail.get("ctx", {})
+    code, rule, hint = "invalid-value", detail["msg"].removeprefix("Input "), None
     match detail["type"]:
         case "extra_forbidden":
             return _unknown_key(path, where, _model_at(model, within[:-1]))
         case "missing":
             return Problem(path[:-1], "missing-key", f"{where} is missing", at_key=True)
-        case "string_pattern_mismatch" if context.get("pattern") in WORDS:
-            words = WORDS[context["pattern"]]
-            return Problem(path, words.code, f"{where} {words.rule}", words.hint, at_key)
         case "enum":
             return _not_one_of(path, where, value, context["expected"], at_key=at_key)
+        case "string_pattern_mismatch" if context.get("pattern") in WORDS:
+            code, rule, hint = WORDS[context["pattern"]]
         case wanted if wanted in _WANTED:
-            summary = f"{where} must be {_WANTED[wanted]}, is {shape_of(value)}"
-            return Problem(path, "wrong-type", summary, _type_hint(wanted, value), at_key)
+            code, rule = "wrong-type", f"must be {_WANTED[wanted]}, is {shape_of(value)}"
+            hint = _type_hint(wanted, value)
+        case "string_unicode":
+            rule = "holds half of a surrogate pair"
         case "string_too_long":
-            return Problem(path, "invalid-value", f"{where} is longer than {context['max_length']}", at_key=at_key)
-        case code if code in _HINTS or code.startswith("invalid-"):
-            return Problem(path, code, f"{where} {detail['msg']}", _HINTS.get(code), at_key)
-        case _:
-            return Problem(path, "invalid-value", f"{where}: {detail['msg']}", at_key=at_key)
+            rule = f"is longer than {context['max_length']} characters"
+        case custom if custom in CUSTOM_HINTS:
+            code, hint = custom, CUSTOM_HINTS[custom]
+    return Problem(path, code, f"{where} {rule}", hint, at_key)
 
 
 def _unknown_key(path: Path, where: str, model: type[Model] | None) -> Problem:
@@ -110,8 +123,7 @@ def _not_one_of(path: Path, where: str, value: object, expected: str, *, at_key:
     if not isinstance(value, str):
         return Problem(path, "wrong-type", f"{where} must be text, is {shape_of(value)}", at_key=at_key)
     hint = did_you_mean(value, known) or f"one of {', '.join(known)}"
-    shown = value[:80].encode("unicode_escape").decode()
-    return Problem(path, "invalid-value", f"{where}: {shown} is not known", hint, at_key)
+    return Problem(path, "invalid-value", f"{where}: {shown(value)} is not known", hint, at_key)
 
 
 def _type_hint(wanted: str, value: object) -> str | None:

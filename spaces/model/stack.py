@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from spaces.model.base import (
+    WORKSPACE,
     Command,
     DirectoryPath,
     Flag,
@@ -23,6 +24,7 @@ from spaces.model.base import (
     QualifiedName,
     list_at,
     mapping_at,
+    matching,
 )
 from spaces.model.configuration import Configuration
 from spaces.model.repository import Branch
@@ -44,12 +46,18 @@ class ToolName(StrEnum):
 SUPPORTED_TOOLS = frozenset({ToolName.OPENTOFU, ToolName.TERRAFORM, ToolName.ANSIBLE, ToolName.SCRIPT})
 
 
+# The schema offers what this version does, the type knows what there will be: so the refusal can say which it is.
+OfferedTool = Annotated[ToolName, WithJsonSchema({"type": "string", "enum": sorted(SUPPORTED_TOOLS)})]
+
+
 class OnDelete(StrEnum):
     """What happens when a stack's document leaves Git."""
 
     RETAIN = "retain"
     DESTROY = "destroy"
 
+
+OfferedOnDelete = Annotated[OnDelete, WithJsonSchema({"type": "string", "enum": [OnDelete.RETAIN]})]
 
 _DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
 _DURATION_PARTS = re.compile(_DURATION)
@@ -78,11 +86,11 @@ def _duration(value: object) -> int:
 @lru_cache(maxsize=256)
 def _version(text: str) -> str:
     try:
-        if not text.strip():
-            raise InvalidSpecifier
-        SpecifierSet(text)
+        some = len(SpecifierSet(text)) > 0
     except InvalidSpecifier:
-        raise PydanticCustomError("invalid-version", "is not a version range") from None
+        some = False
+    if not some:
+        raise PydanticCustomError("invalid-version", "is not a version range")
     return text
 
 
@@ -121,10 +129,13 @@ class ContextUse(Model):
         return {"anyOf": [schema["properties"]["name"], schema]}
 
 
+Workspace = Annotated[str, matching(WORKSPACE)]
+
+
 class WorkspaceSettings(Model):
     """Settings of terraform and opentofu."""
 
-    workspace: Annotated[QualifiedName, Field()] | None = Field(None, description="The workspace to run in.")
+    workspace: Workspace | None = Field(None, description="The workspace to run in.")
 
 
 class AnsibleSettings(Model):
@@ -166,12 +177,12 @@ class StackSpec(Configuration):
         **{tool: f"the tool {tool}" for tool in sorted(_LATER_SETTINGS)},
     }
 
-    tool: ToolName = Field(description="What makes the infrastructure.")
+    tool: OfferedTool = Field(description="What makes the infrastructure.")
     tool_version: VersionRange | None = Field(None, description='Checked against the binary found, as in ">=1.8,<2".')
     source: Source | None = Field(None, description="Where the tool runs; only a script can do without.")
     autodeploy: Flag = Field(True, description="false: a run with changes waits for confirmation.")
     protected: Flag = Field(False, description="true: never destroyed, whatever Git says.")
-    on_delete: OnDelete = Field(OnDelete.RETAIN, description="What happens when this document leaves Git.")
+    on_delete: OfferedOnDelete = Field(OnDelete.RETAIN, description="What happens when this document leaves Git.")
     suspended: Flag = Field(False, description="true: no runs.")
     contexts: tuple[ContextUse, ...] = Field((), description="Shared configuration, by name.")
     timeout: Duration | None = Field(None, description="The longest a run may take, as 90s, 30m or 1h.")
@@ -219,5 +230,5 @@ def _context_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
         if not isinstance(name, str):
             continue
         if name in seen:
-            yield Problem(("contexts", index), "duplicate-context", f"the context {name[:130]} is named twice")
+            yield Problem(("contexts", index), "duplicate-context", f"the context {name[:130]!r} is named twice")
         seen.add(name)

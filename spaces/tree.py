@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
@@ -96,8 +96,12 @@ class SpaceTree:
 
         Starting from a missing or faulty space it lists what would hang from it, so that a change can be followed.
         """
+        return self.subtrees((space,))
+
+    def subtrees(self, spaces: Iterable[SpaceName]) -> tuple[SpaceName, ...]:
+        """List several spaces and all below them, each once."""
         seen: dict[SpaceName, None] = {}
-        todo = [space]
+        todo = list(spaces)[::-1]
         while todo:
             here = todo.pop()
             if here in seen:

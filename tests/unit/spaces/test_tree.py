@@ -82,9 +82,7 @@ def test_a_cycle_is_told_as_a_path():
 def test_any_depth():
     depth = 20_000
     names = [ROOT, *(f"s{i}" for i in range(depth))]
-    t = SpaceTree.build(
-        {SpaceName(n): SpaceNode(SpaceName(p), inherit=True) for p, n in pairwise(names)}
-    )
+    t = SpaceTree.build({SpaceName(n): SpaceNode(SpaceName(p), inherit=True) for p, n in pairwise(names)})
     assert len(t.lineage(names[-1])) == depth + 1
     assert t.flows(ROOT, names[-1])
     assert len(t.subtree(ROOT)) == depth + 1

@@ -1,0 +1,275 @@
+"""Everything that one revision of the repository proposes: its files, read and placed, sound or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from posixpath import basename, dirname
+from typing import Self
+
+from spaces.diagnostics import Diagnostic, Position, Severity, error
+from spaces.model.space import SpaceSpec
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName
+from spaces.placed import Placed
+from spaces.resources import ParsedFile, Resource, parse_file
+
+SPACE_FILES = ("space.yaml", "space.yml")
+"""The files that say which space their directory belongs to."""
+
+Claim = SpaceName | None
+"""The space of a directory; None while its space file cannot be understood."""
+
+_HARMLESS = frozenset({"kind-not-supported"})
+"""Errors about documents that surely are none of those that can be in force."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CatalogFile:
+    """One file with documents of ours: what was read, and where each document lies."""
+
+    parsed: ParsedFile
+    placed: tuple[Placed, ...]
+    misplaced: tuple[Diagnostic, ...]
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """All that is wrong with this file alone."""
+        return (*self.parsed.diagnostics, *self.misplaced)
+
+    @property
+    def broken(self) -> bool:
+        """Say whether a document may hide in the file that could not be made out."""
+        return any(d.severity is Severity.ERROR and d.code not in _HARMLESS for d in self.diagnostics)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalog:
+    """The files of one revision. A function of their bytes and of `overrides` alone, however it was reached."""
+
+    files: Mapping[str, CatalogFile]
+    """Every file that holds a document of ours, or something wrong, by its path in the repository."""
+    claims: Mapping[str, Claim]
+    """Directory to space, for the directories with a space file."""
+    overrides: Mapping[str, SpaceName]
+    """Directory to space where something else stays in force than the files say."""
+    broken: frozenset[str]
+    """The files that may hide documents."""
+    duplicates: frozenset[ResourceRef]
+    """References that several documents claim."""
+    _documents: Mapping[ResourceRef, tuple[Placed, ...]] = field(repr=False)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Nothing proposed."""
+        return cls({}, {}, {}, frozenset(), frozenset(), {})
+
+    def advance(self, changed: Mapping[str, bytes | None]) -> Self:
+        """Take in the files that changed (path to new bytes, None when gone); only these are read.
+
+        Files that are not YAML or hold nothing of ours may be among them and are left alone.
+        """
+        files: dict[str, CatalogFile] = dict(self.files)
+        claims = dict(self.claims)
+        for path, data in changed.items():
+            parsed = parse_file(path, data) if data is not None and path.endswith((".yaml", ".yml")) else None
+            if parsed is not None and (parsed.resources or parsed.diagnostics):
+                files[path] = CatalogFile(parsed, (), ())
+            else:
+                files.pop(path, None)
+        for directory in {dirname(path) for path in changed if basename(path) in SPACE_FILES}:
+            claimed, claim = _claim(directory, files)
+            if claimed:
+                claims[directory] = claim
+            else:
+                claims.pop(directory, None)
+        return self._settled(files, claims, self.overrides, changed)
+
+    def override(self, overrides: Mapping[str, SpaceName]) -> Self:
+        """Let these directories, and no others, belong to a space whatever their files say."""
+        if overrides == self.overrides:
+            return self
+        return self._settled(dict(self.files), self.claims, dict(overrides), ())
+
+    def placed(self, ref: ResourceRef) -> Placed | None:
+        """Find a document; None when there is none, or when several claim the reference."""
+        found = self._documents.get(ref, ())
+        return found[0] if len(found) == 1 else None
+
+    def declares(self, ref: ResourceRef) -> bool:
+        """Say whether any document claims the reference."""
+        return ref in self._documents
+
+    def claimants(self, ref: ResourceRef) -> tuple[Placed, ...]:
+        """All documents that claim a reference: one, when all is well."""
+        return self._documents.get(ref, ())
+
+    def refs(self) -> Iterable[ResourceRef]:
+        """Every reference that is claimed."""
+        return self._documents.keys()
+
+    def space_of(self, directory: str) -> Claim:
+        """Name the space a directory belongs to; None when the space file that decides cannot be understood."""
+        return _space_of(directory, self.claims, self.overrides)
+
+    def claim(self, directory: str) -> Claim:
+        """Name the space that this very directory stands for; None when it has no claim that can be understood."""
+        return self.overrides.get(directory) or self.claims.get(directory)
+
+    def below(self, directories: Iterable[str]) -> Iterator[str]:
+        """List the files in these directories, at any depth."""
+        prefixes = tuple(f"{directory}/" if directory else "" for directory in directories)
+        return (path for path in self.files if path.startswith(prefixes)) if prefixes else iter(())
+
+    def moved_directories(self, other: Catalog) -> frozenset[str]:
+        """List the directories whose own claim is another one in the other catalog."""
+        if (self.claims == other.claims) and (self.overrides == other.overrides):
+            return frozenset()
+        directories = {*self.claims, *self.overrides, *other.claims, *other.overrides}
+        return frozenset(d for d in directories if self._effective(d) != other._effective(d))
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Everything wrong with the files themselves, and the documents that are there twice; sorted."""
+        told = [d for path in self._faulty for d in self.files[path].diagnostics]
+        for ref in self.duplicates:
+            told.extend(_tell_twice(ref, self._documents[ref]))
+        return tuple(sorted(told, key=lambda d: d.sort_key))
+
+    @property
+    def _faulty(self) -> list[str]:
+        return [path for path, file in self.files.items() if file.parsed.diagnostics or file.misplaced]
+
+    def _effective(self, directory: str) -> tuple[bool, Claim]:
+        return directory in self.claims or directory in self.overrides, self.claim(directory)
+
+    def _settled(
+        self,
+        files: dict[str, CatalogFile],
+        claims: Mapping[str, Claim],
+        overrides: Mapping[str, SpaceName],
+        changed: Iterable[str],
+    ) -> Self:
+        """Place what was read, and again whatever lies where a directory's space is another one now."""
+        after = type(self)(files, claims, overrides, frozenset(), frozenset(), {})
+        touched = set(changed)
+        moved = self.moved_directories(after)
+        touched.update(self.below(moved), after.below(moved))
+        documents = dict(self._documents)
+        broken, duplicates = set(self.broken), set(self.duplicates)
+        refs: set[ResourceRef] = set()
+        for path in touched:
+            old = self.files.get(path)
+            for placed in old.placed if old else ():
+                documents[placed.ref] = tuple(p for p in documents[placed.ref] if p is not placed)
+                refs.add(placed.ref)
+            broken.discard(path)
+        for path in touched & files.keys():
+            new = files[path] = _place(path, files[path].parsed, after)
+            for placed in new.placed:
+                documents[placed.ref] = (*documents.get(placed.ref, ()), placed)
+                refs.add(placed.ref)
+            if new.broken:
+                broken.add(path)
+        for ref in refs:
+            if not documents[ref]:
+                del documents[ref]
+            elif len(documents[ref]) > 1:
+                documents[ref] = tuple(sorted(documents[ref], key=lambda p: (p.resource.file, p.resource.index)))
+        duplicates = (duplicates - refs) | {ref for ref in refs if len(documents.get(ref, ())) > 1}
+        return type(self)(files, claims, overrides, frozenset(broken), frozenset(duplicates), documents)
+
+
+def _space_of(directory: str, claims: Mapping[str, Claim], overrides: Mapping[str, SpaceName]) -> Claim:
+    while True:
+        if directory in overrides:
+            return overrides[directory]
+        if directory in claims:
+            return claims[directory]
+        if not directory:
+            return ROOT
+        directory = dirname(directory)
+
+
+def _space_documents(files: Mapping[str, CatalogFile], directory: str) -> list[Resource]:
+    """List the spaces that a directory's space files declare: one, when all is well."""
+    found = (files.get(_join(directory, name)) for name in SPACE_FILES)
+    return [r for r in chain.from_iterable(f.parsed.resources for f in found if f) if r.kind is Kind.SPACE]
+
+
+def _claim(directory: str, files: Mapping[str, CatalogFile]) -> tuple[bool, Claim]:
+    """Read a directory's claim: whether it has one, and which; the first of several spaces has it."""
+    declared = _space_documents(files, directory)
+    if declared:
+        return True, SpaceName(declared[0].name)
+    present = [files[path] for name in SPACE_FILES if (path := _join(directory, name)) in files]
+    return any(file.broken for file in present), None
+
+
+def _place(path: str, parsed: ParsedFile, catalog: Catalog) -> CatalogFile:
+    """Give each document of a file its space."""
+    directory = dirname(path)
+    is_space_file = basename(path) in SPACE_FILES
+    first = next(iter(_space_documents(catalog.files, directory)), None) if is_space_file else None
+    placed: list[Placed] = []
+    misplaced: list[Diagnostic] = []
+    for resource in parsed.resources:
+        spec = resource.spec
+        if isinstance(spec, SpaceSpec):
+            if is_space_file and resource is not first:
+                misplaced.append(_tell_second_space(resource, first))
+                continue
+            around = catalog.space_of(dirname(directory)) if is_space_file and directory else None
+            implied = around if is_space_file and directory else ROOT if is_space_file else catalog.space_of(directory)
+            parent = SpaceName(spec.parent) if spec.parent is not None else implied
+            space: Claim = SpaceName(resource.name)
+            known = parent is not None
+        else:
+            parent = None
+            space = resource.space if resource.space is not None else catalog.space_of(directory)
+            known = space is not None
+        if space is None or not known:
+            misplaced.append(_tell_unknown_directory(resource, directory))
+        else:
+            placed.append(Placed(ResourceRef(resource.kind, space, resource.name), resource, parent))
+    return CatalogFile(parsed, tuple(placed), tuple(misplaced))
+
+
+def _join(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
+
+
+def _name_position(resource: Resource) -> Position:
+    return resource.position(("metadata", "name"))
+
+
+def _tell_second_space(resource: Resource, first: Resource | None) -> Diagnostic:
+    other = f"it belongs to {first.name} by {first.file}" if first else "another one has it"
+    return error(
+        "several-spaces",
+        f"a directory belongs to one space, so {basename(resource.file)} cannot declare {resource.name} too",
+        _name_position(resource),
+        f"{other}; declare further spaces in a file of another name",
+    )
+
+
+def _tell_unknown_directory(resource: Resource, directory: str) -> Diagnostic:
+    return error(
+        "space-not-known",
+        f"which space {resource.kind} {resource.name} lies in is not known: "
+        f"the space file that {directory or 'the top directory'} belongs to cannot be understood",
+        _name_position(resource),
+        "repair that file, or say metadata.space",
+    )
+
+
+def _tell_twice(ref: ResourceRef, claimants: tuple[Placed, ...]) -> Iterator[Diagnostic]:
+    places = [_name_position(p.resource) for p in claimants]
+    for index, here in enumerate(places):
+        other = places[index - 1] if index else places[1]
+        yield error(
+            "duplicate-name",
+            f"{ref} is declared more than once; none of them comes into force",
+            here,
+            f"the other one is at {other.file}:{other.line}:{other.column}",
+        )

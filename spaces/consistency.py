@@ -1,0 +1,160 @@
+"""Rules across documents: whether each one can work among the others, and the words for it when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from spaces.diagnostics import Diagnostic, error
+from spaces.model.context import ContextSpec
+from spaces.model.explain import did_you_mean
+from spaces.model.stack import StackSpec
+from spaces.names import Kind, ResourceRef, SpaceName
+from spaces.placed import Placed, PlacedDocuments
+from spaces.references import Path, moved_from, references
+from spaces.tree import TreeFault
+
+
+class Rule(StrEnum):
+    """Every rule across documents; the value is the diagnostic's code."""
+
+    UNKNOWN_SPACE = "unknown-space"
+    SPACE_CYCLE = "space-cycle"
+    UNKNOWN_CONTEXT = "unknown-context"
+    UNKNOWN_REPOSITORY = "unknown-repository"
+    CONTEXT_TWICE = "duplicate-context"
+    CONTEXT_TIE = "context-tie"
+    MOVED_FROM_EXISTS = "moved-from-exists"
+    MOVED_FROM_TWICE = "moved-from-twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One document against one rule. `name` is as written; `others` are the documents that it clashes with."""
+
+    rule: Rule
+    path: Path
+    name: str
+    others: tuple[ResourceRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContextInUse:
+    """A context that a stack uses; `index` is its place in the stack's list."""
+
+    ref: ResourceRef
+    spec: ContextSpec
+    priority: int
+    index: int
+
+
+def contexts_in_use(documents: PlacedDocuments, stack: Placed) -> list[ContextInUse]:
+    """Find the contexts that a stack names, lowest priority first, as listed among equals; unknown ones left out."""
+    spec = stack.resource.spec
+    used = []
+    for index, use in enumerate(spec.contexts if isinstance(spec, StackSpec) else ()):
+        ref = documents.lookup(Kind.CONTEXT, use.name, stack.ref.space)
+        placed = documents.placed(ref) if ref else None
+        if ref and placed and isinstance(placed.resource.spec, ContextSpec):
+            used.append(ContextInUse(ref, placed.resource.spec, use.priority, index))
+    return sorted(used, key=lambda use: use.priority)
+
+
+def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
+    """Check one of the documents among all of them."""
+    tree, ref = documents.tree, placed.ref
+    if ref.kind is Kind.SPACE:
+        fault = tree.faults.get(ref.space)
+        if fault is TreeFault.CYCLE:
+            yield Violation(Rule.SPACE_CYCLE, ("spec", "parent"), " -> ".join(tree.cycle(ref.space)))
+        elif fault is not None:
+            yield Violation(Rule.UNKNOWN_SPACE, ("spec", "parent"), placed.parent or "")
+        return
+    if not tree.exists(ref.space):
+        yield Violation(Rule.UNKNOWN_SPACE, ("metadata", "space"), ref.space)
+        return
+    for reference in references(placed.resource):
+        if documents.lookup(reference.kind, reference.name, ref.space) is None:
+            rule = Rule.UNKNOWN_REPOSITORY if reference.kind is Kind.REPOSITORY else Rule.UNKNOWN_CONTEXT
+            yield Violation(rule, reference.path, reference.name)
+    if ref.kind is Kind.STACK:
+        yield from _context_clashes(documents, placed)
+        yield from _move_clashes(documents, placed)
+
+
+def _context_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
+    spec = stack.resource.spec
+    if not isinstance(spec, StackSpec) or len(spec.contexts) < 2:
+        return
+    seen: set[ResourceRef] = set()
+    setters: dict[tuple[int, str, str], ContextInUse] = {}
+    for use in contexts_in_use(documents, stack):
+        path = ("spec", "contexts", use.index, "name")
+        if use.ref in seen:
+            yield Violation(Rule.CONTEXT_TWICE, path, f"{use.ref.space}/{use.ref.name}", (use.ref,))
+            continue
+        seen.add(use.ref)
+        keys = [("env", key) for key in use.spec.env] + [("files", key) for key in use.spec.files]
+        for section, key in keys:
+            other = setters.setdefault((use.priority, section, key), use)
+            if other is not use:
+                yield Violation(Rule.CONTEXT_TIE, path, f"{section} {key}", (other.ref, use.ref))
+
+
+def _move_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
+    origin = moved_from(stack.resource)
+    if origin is None:
+        return
+    path = ("metadata", "movedFrom")
+    if documents.placed(origin) is not None:
+        yield Violation(Rule.MOVED_FROM_EXISTS, path, f"{origin.space}/{origin.name}", (origin,))
+    rivals = [
+        other
+        for ref in documents.mentioning(Kind.STACK, origin.name)
+        if ref != stack.ref and (other := documents.placed(ref)) and moved_from(other.resource) == origin
+    ]
+    if rivals:
+        others = tuple(sorted(rival.ref for rival in rivals))
+        yield Violation(Rule.MOVED_FROM_TWICE, path, f"{origin.space}/{origin.name}", others)
+
+
+def tell(violation: Violation, placed: Placed, documents: PlacedDocuments) -> Diagnostic:
+    """Put a violation into words, at its place in the document."""
+    summary, hint = _words(violation, placed, documents)
+    written = placed.resource.space is not None or violation.path != ("metadata", "space")
+    path = violation.path if written else ("metadata", "name")
+    return error(violation.rule.value, summary, placed.resource.position(path), hint)
+
+
+def _words(violation: Violation, placed: Placed, documents: PlacedDocuments) -> tuple[str, str | None]:
+    name, space = violation.name, placed.ref.space
+    others = " and ".join(str(other) for other in violation.others)
+    told: tuple[str, str | None]
+    match violation.rule:
+        case Rule.UNKNOWN_SPACE:
+            hint = did_you_mean(name, list(documents.tree.spaces()))
+            told = f"{placed.ref}: there is no space {name} in force", hint
+        case Rule.SPACE_CYCLE:
+            told = f"{placed.ref} lies below itself: {name}", "give one of them another parent"
+        case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY as rule:
+            kind = Kind.CONTEXT if rule is Rule.UNKNOWN_CONTEXT else Kind.REPOSITORY
+            hint = did_you_mean(name, _names(kind, space, documents, qualified="/" in name))
+            reach = f"it must lie in {space}, or in a space that {space} inherits from"
+            told = f"there is no {kind} {name} for {placed.ref}", hint or reach
+        case Rule.CONTEXT_TWICE:
+            told = f"{others} is named twice by {placed.ref}", "name it once"
+        case Rule.CONTEXT_TIE:
+            told = f"{others} both set {name} for {placed.ref}", "give one of them a higher priority"
+        case Rule.MOVED_FROM_EXISTS:
+            told = f"{placed.ref} cannot have moved from {name}: that stack still exists", "take one of them out"
+        case Rule.MOVED_FROM_TWICE:
+            told = f"{placed.ref} and {others} all say that they moved from {name}", "only one of them can"
+        case _:
+            assert_never(violation.rule)
+    return told
+
+
+def _names(kind: Kind, space: SpaceName, documents: PlacedDocuments, *, qualified: bool) -> list[str]:
+    return [f"{ref.space}/{ref.name}" if qualified else ref.name for ref in documents.visible(kind, space)]

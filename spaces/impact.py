@@ -1,0 +1,35 @@
+"""How far a change reaches: the documents that may mean something else because others changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from spaces.names import Kind, ResourceRef, SpaceName
+from spaces.placed import PlacedDocuments
+
+
+def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDocuments) -> set[ResourceRef]:
+    """Give the changed documents and all that may mean them by name, or lie below them.
+
+    Never too few, sometimes too many: whoever mentions a bare name is in, whatever the name means there.
+    A space matters to what is below it only by its place: where it hangs, and whether it inherits.
+    """
+    reached: set[ResourceRef] = set()
+    spaces: set[SpaceName] = set()
+    for ref in refs:
+        reached.add(ref)
+        if ref.kind is Kind.SPACE:
+            if _place(before, ref.space) != _place(after, ref.space):
+                spaces.add(ref.space)
+        else:
+            reached |= before.mentioning(ref.kind, ref.name)
+            reached |= after.mentioning(ref.kind, ref.name)
+    for documents in (before, after):
+        for space in documents.tree.subtrees(spaces):
+            reached |= before.in_space(space)
+            reached |= after.in_space(space)
+    return reached
+
+
+def _place(documents: PlacedDocuments, space: SpaceName) -> object:
+    return documents.tree.nodes.get(space), documents.tree.faults.get(space)

@@ -1,0 +1,241 @@
+"""What is in force: the newest version of every document that works, and the last one that did of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from posixpath import basename, dirname
+
+from spaces.catalog import SPACE_FILES, Catalog
+from spaces.diagnostics import Diagnostic, Position, Severity, error
+from spaces.directories import KeptDirectory, kept_directories, lost_directories, space_directories
+from spaces.impact import impact
+from spaces.names import Kind, ResourceRef, Revision, SpaceName, StackId
+from spaces.placed import Placed, PlacedDocuments
+from spaces.references import moved_from
+from spaces.resources import Resource
+from spaces.settling import KeptBecause, Settled, Withheld, settle_documents
+
+_NOTHING_HELD: Mapping[ResourceRef, KeptBecause] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A document that stays in force as it was at `revision`, although the newest one says otherwise.
+
+    `waits_for` are the files whose repair may end it.
+    """
+
+    placed: Placed
+    revision: Revision
+    because: KeptBecause
+    waits_for: tuple[str, ...] = ()
+
+    @property
+    def resource(self) -> Resource:
+        """The version in force."""
+        return self.placed.resource
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InForce:
+    """The documents that count, which always work together, and what is to be said about the others."""
+
+    catalog: PlacedDocuments
+    proposed: Catalog
+    """The files of `revision`, with the directories whose space is kept; the next revision advances from it."""
+    revision: Revision
+    kept: Mapping[ResourceRef, Kept]
+    pending: frozenset[ResourceRef]
+    """Documents that Git has and that are not in force in any version. They have not left Git."""
+    diagnostics: tuple[Diagnostic, ...]
+    touched: frozenset[ResourceRef] = field(repr=False)
+    """The documents that may differ from the state it was settled from."""
+    _follows: PlacedDocuments | None = field(repr=False, default=None)
+
+    def has_left(self, ref: ResourceRef) -> bool:
+        """Say whether a document that was in force once really left Git: no broken file, no hold keeps it out."""
+        return self.catalog.placed(ref) is None and ref not in self.pending
+
+
+def settle(
+    before: InForce | None,
+    proposed: Catalog,
+    changed: Collection[str],
+    revision: Revision,
+    keep: Mapping[ResourceRef, KeptBecause] = _NOTHING_HELD,
+) -> InForce:
+    """Find what is in force with a new revision, from what was.
+
+    `changed` are the files by which `proposed` differs from `before.proposed`. `keep` is every document that is
+    held now: it stays as it was in `before`, or stays out. What needs a document that leaves keeps it.
+    """
+    start = before or _nothing(revision)
+    directories = space_directories(start.catalog, changed, (*start.kept, *keep))
+    stay = kept_directories(start.catalog, start.proposed, proposed, directories, keep.keys())
+    while True:
+        here = proposed.override({kept.directory: kept.space for kept in stay.values()})
+        touched = _touched(start, here, changed, keep)
+        withheld = _withheld(start, here, changed, keep, touched, stay)
+        settled = settle_documents(start.catalog, here, touched, withheld)
+        lost = lost_directories(start.catalog, start.proposed, here, settled.documents)
+        if not lost:
+            break
+        stay.update(lost)
+    told = (*here.diagnostics, *settled.diagnostics, *_tell_directories(stay), *_tell_waiting(start, here, settled))
+    kept = {
+        ref: Kept(placed, start.kept[ref].revision if ref in start.kept else start.revision, why.because, why.waits_for)
+        for ref, why in settled.withheld.items()
+        if (placed := settled.documents.placed(ref)) is not None
+    }
+    pending = frozenset(ref for ref in touched if settled.documents.placed(ref) is None and _wanted(ref, start, here))
+    return InForce(
+        settled.documents,
+        here,
+        revision,
+        kept,
+        pending,
+        tuple(sorted(told, key=lambda d: d.sort_key)),
+        frozenset(touched),
+        start.catalog,
+    )
+
+
+def restore(
+    proposed: Catalog,
+    kept: Mapping[ResourceRef, Kept],
+    revision: Revision,
+    pending: Collection[ResourceRef] = (),
+    keep: Mapping[ResourceRef, KeptBecause] = _NOTHING_HELD,
+) -> InForce:
+    """Find again what was in force when `revision` was settled, from its files and what was recorded.
+
+    `proposed` is read anew from that very revision, `kept` and `pending` are those of the InForce of then, `keep`
+    what was held. From there, `settle` goes on with newer revisions.
+    """
+    directories = {
+        dirname(each.resource.file): SpaceName(ref.name)
+        for ref, each in kept.items()
+        if ref.kind is Kind.SPACE and basename(each.resource.file) in SPACE_FILES
+    }
+    here = proposed.override(directories)
+    old = PlacedDocuments.empty().evolve({ref: each.placed for ref, each in kept.items()})
+    touched = {*here.refs(), *kept} - ({*pending, *keep} - kept.keys())
+    withheld = {ref: Withheld(each.because, each.waits_for) for ref, each in kept.items()}
+    settled = settle_documents(old, here, touched, withheld)
+    outside = frozenset(ref for ref in here.refs() if settled.documents.placed(ref) is None)
+    base = InForce(settled.documents, here, revision, kept, outside, (), frozenset())
+    again = settle(base, proposed, (), revision, keep)
+    return replace(again, touched=frozenset(again.catalog.refs()), _follows=None)
+
+
+def differing(before: InForce | None, after: InForce) -> frozenset[ResourceRef]:
+    """Give the documents that came, left, or mean something else; quickly when `after` was settled from `before`."""
+    if before is None:
+        return frozenset(after.catalog.refs())
+    if before.catalog is after.catalog:
+        return frozenset()
+    if after._follows is before.catalog:  # noqa: SLF001
+        candidates: Iterable[ResourceRef] = after.touched
+    else:
+        candidates = {*before.catalog.refs(), *after.catalog.refs()}
+    return frozenset(ref for ref in candidates if _differs(before.catalog.placed(ref), after.catalog.placed(ref)))
+
+
+def affected(before: InForce | None, after: InForce) -> frozenset[StackId]:
+    """Give the stacks in force whose effective configuration may be another one now; never too few."""
+    if before is None:
+        return frozenset(after.catalog.stacks())
+    reached = impact(differing(before, after), before.catalog, after.catalog)
+    return frozenset(
+        StackId(ref.space, ref.name) for ref in reached if ref.kind is Kind.STACK and after.catalog.placed(ref)
+    )
+
+
+def _nothing(revision: Revision) -> InForce:
+    return InForce(PlacedDocuments.empty(), Catalog.empty(), revision, {}, frozenset(), (), frozenset())
+
+
+def _differs(before: Placed | None, after: Placed | None) -> bool:
+    return before is not after and not (before is not None and before.same(after))
+
+
+def _wanted(ref: ResourceRef, start: InForce, proposed: Catalog) -> bool:
+    """Say whether a document that is not in force may still be in Git."""
+    return proposed.declares(ref) or ref in start.kept or (ref in start.pending and bool(proposed.broken))
+
+
+def _touched(
+    start: InForce, proposed: Catalog, changed: Collection[str], keep: Mapping[ResourceRef, KeptBecause]
+) -> set[ResourceRef]:
+    """List the documents that may differ from what was in force."""
+    touched = {*start.kept, *start.pending, *keep}
+    moved = proposed.moved_directories(start.proposed)
+    paths = {*changed, *start.proposed.below(moved), *proposed.below(moved)}
+    for catalog in (start.proposed, proposed):
+        for path in paths & catalog.files.keys():
+            touched.update(placed.ref for placed in catalog.files[path].placed)
+    return touched
+
+
+def _withheld(  # noqa: PLR0917
+    start: InForce,
+    proposed: Catalog,
+    changed: Collection[str],
+    keep: Mapping[ResourceRef, KeptBecause],
+    touched: Collection[ResourceRef],
+    stay: Mapping[str, KeptDirectory],
+) -> dict[ResourceRef, Withheld]:
+    """Find the documents that cannot take their proposed version, whatever the others do."""
+    withheld = {ref: Withheld(because) for ref, because in keep.items()}
+    spaces = {kept.ref: kept for kept in stay.values()}
+    hiding = tuple(sorted(path for path in changed if path in proposed.broken))
+    origins = {moved_from(p.resource) for ref in touched if (p := proposed.placed(ref))} if hiding else set()
+    waits: tuple[str, ...]
+    for ref in touched:
+        if ref in withheld or (start.catalog.placed(ref) is None and not proposed.declares(ref)):
+            continue
+        claimants = proposed.claimants(ref)
+        old = start.catalog.placed(ref)
+        if len(claimants) > 1:
+            withheld[ref] = Withheld(KeptBecause.BROKEN, tuple(sorted({p.resource.file for p in claimants})))
+        elif old is None or claimants:
+            continue
+        elif ref in spaces:
+            kept = spaces[ref]
+            waits = (old.resource.file,) if kept.because is KeptBecause.BROKEN else ()
+            withheld[ref] = Withheld(kept.because, waits)
+        elif waits := _hidden_in(start, proposed, old, () if ref in origins else hiding):
+            withheld[ref] = Withheld(KeptBecause.BROKEN, waits)
+    return withheld
+
+
+def _hidden_in(start: InForce, proposed: Catalog, old: Placed, hiding: tuple[str, ...]) -> tuple[str, ...]:
+    """List the broken files that a missing document may be in: its own, or one that changed as it went missing."""
+    if old.resource.file in proposed.broken:
+        return (old.resource.file,)
+    kept = start.kept.get(old.ref)
+    still = (path for path in (kept.waits_for if kept else ()) if path in proposed.broken)
+    return tuple(sorted({*still, *hiding}))
+
+
+def _tell_directories(stay: Mapping[str, KeptDirectory]) -> Iterable[Diagnostic]:
+    for kept in stay.values():
+        if kept.user is not None:
+            yield error(
+                "still-in-use",
+                f"{kept.ref} cannot leave: {kept.user.kind} {kept.user.name} still takes it from its directory",
+                kept.user.position(("metadata", "name")),
+                "say metadata.space (with movedFrom, for a stack), or move the file",
+            )
+
+
+def _tell_waiting(start: InForce, proposed: Catalog, settled: Settled) -> Iterable[Diagnostic]:
+    """Say which documents are kept for another file than the one they were in."""
+    for ref, why in settled.withheld.items():
+        old = start.catalog.placed(ref)
+        if old is None or proposed.declares(ref) or why.because is not KeptBecause.BROKEN:
+            continue
+        if why.waits_for and old.resource.file not in why.waits_for:
+            summary = f"{ref} left its file; it stays in force until {', '.join(why.waits_for)} is in order"
+            yield Diagnostic(Severity.WARNING, "kept-in-force", summary, None, Position(why.waits_for[0]))

@@ -1,0 +1,162 @@
+"""Documents, each in its space: found by name and scope, and by who mentions them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from posixpath import dirname
+from typing import Self, TypeVar
+
+from spaces.model.space import SpaceSpec
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
+from spaces.references import NameKey, mentions
+from spaces.resources import Resource
+from spaces.tree import SpaceNode, SpaceTree
+
+_Key = TypeVar("_Key")
+_Index = Mapping[_Key, frozenset[ResourceRef]]
+_Name = tuple[SpaceName, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """A document and where it lies. `parent` is the space above, for a space; it may come from the directory."""
+
+    ref: ResourceRef
+    resource: Resource
+    parent: SpaceName | None = None
+
+    def same(self, other: Placed | None) -> bool:
+        """Say whether both mean the same: content, place, and the directory that relative paths start from."""
+        return self is other or (
+            other is not None
+            and self.ref == other.ref
+            and self.parent == other.parent
+            and self.resource.content == other.resource.content
+            and dirname(self.resource.file) == dirname(other.resource.file)
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedDocuments:
+    """A set of documents, one per reference. Immutable; `evolve` shares what does not change."""
+
+    tree: SpaceTree
+    _kinds: Mapping[Kind, Mapping[_Name, Placed]] = field(repr=False)
+    _spaces: _Index[SpaceName] = field(repr=False)
+    _mentions: _Index[NameKey] = field(repr=False)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No documents: only the root."""
+        return cls(SpaceTree.build({}), {}, {}, {})
+
+    def evolve(self, delta: Mapping[ResourceRef, Placed | None]) -> Self:
+        """Put documents in, in the place of those of the same reference; None takes one out."""
+        if not delta:
+            return self
+        kinds = {kind: dict(self._kinds.get(kind, {})) for kind in {ref.kind for ref in delta}}
+        gone: list[Placed] = []
+        for ref, placed in delta.items():
+            documents = kinds[ref.kind]
+            old = documents.pop((ref.space, ref.name), None)
+            if old is not None:
+                gone.append(old)
+            if placed is not None:
+                documents[ref.space, ref.name] = placed
+        come = [placed for placed in delta.values() if placed is not None]
+        tree = self.tree
+        if Kind.SPACE in kinds:
+            nodes = {name: _node(placed) for (_, name), placed in kinds[Kind.SPACE].items()}
+            tree = tree if nodes == tree.nodes else SpaceTree.build({SpaceName(n): node for n, node in nodes.items()})
+        return type(self)(
+            tree,
+            {**self._kinds, **kinds},
+            _regroup(self._spaces, ((p.ref.space, p.ref) for p in gone), ((p.ref.space, p.ref) for p in come)),
+            _regroup(self._mentions, _by_mention(gone), _by_mention(come)),
+        )
+
+    def placed(self, ref: ResourceRef) -> Placed | None:
+        """Find one document; None when it is not here."""
+        return self._kinds.get(ref.kind, {}).get((ref.space, ref.name))
+
+    def of_kind(self, kind: Kind) -> Collection[Placed]:
+        """All documents of a kind, in no order that means anything."""
+        return self._kinds.get(kind, {}).values()
+
+    def refs(self) -> Iterator[ResourceRef]:
+        """Every document's reference, in no order that means anything."""
+        return (placed.ref for kind in self._kinds.values() for placed in kind.values())
+
+    def stacks(self) -> tuple[StackId, ...]:
+        """All stacks, by space and name."""
+        return tuple(StackId(space, name) for space, name in sorted(self._kinds.get(Kind.STACK, {})))
+
+    def counts(self) -> dict[Kind, int]:
+        """How many documents there are of each kind that has any."""
+        return {kind: len(documents) for kind, documents in self._kinds.items() if documents}
+
+    def in_space(self, space: SpaceName) -> frozenset[ResourceRef]:
+        """Everything that lies in one space, the space's own document included; what is below it is not."""
+        return self._spaces.get(space, frozenset())
+
+    def mentioning(self, kind: Kind, name: str) -> frozenset[ResourceRef]:
+        """Everyone who may mean a document of this kind and bare name, in whatever space."""
+        return self._mentions.get((kind, name), frozenset())
+
+    def lookup(self, kind: Kind, name: str, space: SpaceName) -> ResourceRef | None:
+        """Find what a name means in a space.
+
+        A bare name is looked up in the space, then upwards as far as it inherits. `space/name` is that one
+        document, when it is one's own or flows here. What does not flow here is as if it did not exist.
+        """
+        documents = self._kinds.get(kind)
+        if not documents:
+            return None
+        where, slash, bare = name.rpartition("/")
+        if slash:
+            there = SpaceName(where)
+            found = (there, bare) in documents and self.tree.flows(there, space)
+            return ResourceRef(kind, there, bare) if found else None
+        for here in self.tree.inherited(space):
+            if (here, bare) in documents:
+                return ResourceRef(kind, here, bare)
+        return None
+
+    def visible(self, kind: Kind, space: SpaceName) -> tuple[ResourceRef, ...]:
+        """List the documents of a kind that can be named in a space, for suggestions."""
+        reach = set(self.tree.inherited(space))
+        return tuple(sorted(p.ref for p in self._kinds.get(kind, {}).values() if p.ref.space in reach))
+
+
+def _node(placed: Placed) -> SpaceNode:
+    spec = placed.resource.spec
+    if not isinstance(spec, SpaceSpec):
+        raise TypeError(f"{placed.ref} carries a {type(spec).__name__}")
+    return SpaceNode(placed.parent or ROOT, spec.inherit)
+
+
+def _by_mention(documents: Iterable[Placed]) -> Iterator[tuple[NameKey, ResourceRef]]:
+    return ((key, placed.ref) for placed in documents for key in mentions(placed.resource))
+
+
+def _regroup(
+    index: _Index[_Key], gone: Iterable[tuple[_Key, ResourceRef]], come: Iterable[tuple[_Key, ResourceRef]]
+) -> _Index[_Key]:
+    less: dict[_Key, set[ResourceRef]] = {}
+    more: dict[_Key, set[ResourceRef]] = {}
+    for key, ref in gone:
+        less.setdefault(key, set()).add(ref)
+    for key, ref in come:
+        more.setdefault(key, set()).add(ref)
+    changed = {key for key in less.keys() | more.keys() if less.get(key) != more.get(key)}
+    if not changed:
+        return index
+    result = dict(index)
+    for key in changed:
+        members = (result.get(key, frozenset()) - less.get(key, set())) | more.get(key, set())
+        if members:
+            result[key] = members
+        else:
+            result.pop(key, None)
+    return result

@@ -1,0 +1,61 @@
+"""Who names whom: what a document refers to, as written and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from spaces.model.stack import StackSpec
+from spaces.names import Kind, ResourceRef, SpaceName
+from spaces.resources import Resource
+
+Path = tuple[str | int, ...]
+"""Keys and indexes from the top of a document to one value."""
+
+NameKey = tuple[Kind, str]
+"""A kind and a bare name: under this key everyone is found who may mean a document of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One mention of another document: `name` is bare or `space/name`; `path` leads to it in the document."""
+
+    kind: Kind
+    name: str
+    path: Path
+
+    @property
+    def key(self) -> NameKey:
+        """The kind and the bare name."""
+        return self.kind, self.name.rpartition("/")[2]
+
+
+def references(resource: Resource) -> tuple[Reference, ...]:
+    """List what the document needs in order to work, in the order written."""
+    spec: Any = resource.spec
+    if not isinstance(spec, StackSpec):
+        return ()
+    found = [
+        Reference(Kind.CONTEXT, use.name, ("spec", "contexts", index, "name"))
+        for index, use in enumerate(spec.contexts)
+    ]
+    if spec.source is not None and spec.source.repository is not None:
+        found.append(Reference(Kind.REPOSITORY, spec.source.repository, ("spec", "source", "repository")))
+    return tuple(found)
+
+
+def moved_from(resource: Resource) -> ResourceRef | None:
+    """Name the stack that this one says it was before it moved or was renamed."""
+    if resource.metadata.moved_from is None:
+        return None
+    space, _, name = resource.metadata.moved_from.partition("/")
+    return ResourceRef(resource.kind, SpaceName(space), name)
+
+
+def mentions(resource: Resource) -> frozenset[NameKey]:
+    """Every key under which a change elsewhere must find this document, the stack it came from included."""
+    keys = {reference.key for reference in references(resource)}
+    origin = moved_from(resource)
+    if origin is not None:
+        keys.add((origin.kind, origin.name))
+    return frozenset(keys)

@@ -1,0 +1,211 @@
+"""The search for what can be in force: as much of what is proposed as works together, and of the old what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from spaces.catalog import Catalog
+from spaces.consistency import Rule, Violation, contexts_in_use, tell, violations
+from spaces.diagnostics import Diagnostic, error
+from spaces.impact import impact
+from spaces.names import Kind, ResourceRef
+from spaces.placed import Placed, PlacedDocuments
+from spaces.references import moved_from
+
+
+class KeptBecause(StrEnum):
+    """Why a document's newest version is not the one in force."""
+
+    HELD = "held"
+    """Its author had not the right."""
+    BROKEN = "broken"
+    """It cannot be read, or does not work among the others."""
+    IN_USE = "in-use"
+    """Others need it as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A document whose proposed version does not come into force; `waits_for` are the files that would end it."""
+
+    because: KeptBecause
+    waits_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Documents that work together; what is withheld, and what is to be told about it."""
+
+    documents: PlacedDocuments
+    withheld: Mapping[ResourceRef, Withheld]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def settle_documents(
+    old: PlacedDocuments,
+    proposed: Catalog,
+    touched: Collection[ResourceRef],
+    withheld: Mapping[ResourceRef, Withheld],
+) -> Settled:
+    """Take the proposed versions of the touched documents, and go back on those that do not work.
+
+    A changed document that breaks a rule goes back to its old version, or stays out. An unchanged one that breaks
+    a rule now is right: what changed around it goes back. Every step goes back on more, so it ends; at the latest
+    with all that was in force before.
+    """
+    search = _Search(old, proposed, dict(withheld))
+    search.start(touched)
+    search.run()
+    return Settled(search.documents, search.withheld, tuple(search.tell_all()))
+
+
+@dataclass(slots=True)
+class _Blame:
+    """A changed document that had to go back for others: the first of them, and how many there are."""
+
+    user: Placed
+    violation: Violation
+    words: Diagnostic
+    gone: bool
+    users: set[ResourceRef] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Search:
+    old: PlacedDocuments
+    proposed: Catalog
+    withheld: dict[ResourceRef, Withheld]
+    documents: PlacedDocuments = field(init=False)
+    open: set[ResourceRef] = field(default_factory=set)
+    """Changed documents at their proposed version."""
+    dirty: set[ResourceRef] = field(default_factory=set)
+    """Documents to check."""
+    told: list[Diagnostic] = field(default_factory=list)
+    blamed: dict[ResourceRef, _Blame] = field(default_factory=dict)
+
+    def start(self, touched: Iterable[ResourceRef]) -> None:
+        delta: dict[ResourceRef, Placed | None] = {}
+        for ref in touched:
+            if ref in self.withheld:
+                continue
+            before, after = self.old.placed(ref), self.proposed.placed(ref)
+            if after is not before:
+                delta[ref] = after
+            if not (after.same(before) if after else before is None):
+                self.open.add(ref)
+        self.documents = self.old.evolve(delta)
+        cold = not any(True for _ in self.old.refs())
+        self.dirty = set(self.documents.refs()) if cold else impact(self.open, self.old, self.documents)
+        self._go_back(self._origins(self.withheld))
+
+    def run(self) -> None:
+        while True:
+            back: dict[ResourceRef, Withheld] = {}
+            contradicting: set[ResourceRef] = set()
+            violating = self._check()
+            for placed, found in violating:
+                ref = placed.ref
+                if ref in self.open:
+                    back[ref] = Withheld(KeptBecause.BROKEN, (placed.resource.file,))
+                    self.told.extend(tell(violation, placed, self.documents) for violation in found)
+                    continue
+                culprits = {culprit for violation in found for culprit in self._blame(placed, violation)}
+                if not culprits:
+                    contradicting.add(ref)
+                    self.told.extend(tell(violation, placed, self.documents) for violation in found)
+                for culprit in culprits:
+                    back.setdefault(culprit, Withheld(KeptBecause.IN_USE))
+            self.dirty = {placed.ref for placed, _ in violating}
+            if contradicting:
+                self._take_out(contradicting)
+            elif not back:
+                return
+            self._go_back({**self._origins(back), **back})
+
+    def _check(self) -> list[tuple[Placed, list[Violation]]]:
+        """Check what is to be checked; in order, so that the same input always tells the same story."""
+        present = (placed for ref in self.dirty if (placed := self.documents.placed(ref)))
+        violating = ((placed, list(violations(self.documents, placed))) for placed in present)
+        return sorted((pair for pair in violating if pair[1]), key=lambda pair: pair[0].ref)
+
+    def tell_all(self) -> Iterator[Diagnostic]:
+        yield from self.told
+        for culprit, blame in self.blamed.items():
+            others = len(blame.users) - 1
+            user = f"{blame.user.ref}" + (f" and {others} more" if others else "")
+            position = blame.words.position
+            if blame.gone:
+                need = "need it" if others else "needs it"
+                hint = f"change {blame.user.ref} first"
+                yield error("still-in-use", f"{culprit} cannot leave: {user} still {need}", position, hint)
+            elif self.old.placed(culprit) is not None:
+                summary = f"{culprit} stays as it was, for {user}: with the change, {blame.words.summary}"
+                yield error("still-in-use", summary, position, blame.words.hint)
+            else:
+                new = self.proposed.placed(culprit)
+                at = new.resource.position(("metadata", "name")) if new else position
+                summary = f"{culprit} does not come into force, for {user}: with it, {blame.words.summary}"
+                yield error(blame.words.code, summary, at, blame.words.hint)
+
+    def _go_back(self, back: Mapping[ResourceRef, Withheld]) -> None:
+        if not back:
+            return
+        before = self.documents
+        self.open -= back.keys()
+        self.withheld.update(back)
+        self.documents = before.evolve({ref: self.old.placed(ref) for ref in back})
+        self.dirty |= impact(back, before, self.documents)
+
+    def _take_out(self, refs: Collection[ResourceRef]) -> None:
+        """Give up on documents that contradict each other without any change to go back on."""
+        before = self.documents
+        self.documents = before.evolve(dict.fromkeys(refs))
+        self.dirty |= impact(refs, before, self.documents)
+
+    def _origins(self, back: Mapping[ResourceRef, Withheld]) -> dict[ResourceRef, Withheld]:
+        """Find the stacks that leave for a new place which is withheld: they stay where they are."""
+        stay: dict[ResourceRef, Withheld] = {}
+        for ref, why in back.items():
+            for claimant in self.proposed.claimants(ref):
+                origin = moved_from(claimant.resource)
+                if origin is not None and origin in self.open and self.documents.placed(origin) is None:
+                    stay[origin] = Withheld(why.because, (claimant.resource.file,))
+        return stay
+
+    def _blame(self, user: Placed, violation: Violation) -> set[ResourceRef]:
+        """Find the changes to go back on so that an unchanged document works again: the nearest that can be it."""
+        for tier in self._suspects(user, violation):
+            if found := self.open.intersection(tier):
+                for culprit in found:
+                    self._accuse(culprit, user, violation)
+                return found
+        return set()
+
+    def _accuse(self, culprit: ResourceRef, user: Placed, violation: Violation) -> None:
+        blame = self.blamed.get(culprit)
+        if blame is None:
+            words = tell(violation, user, self.documents)
+            blame = _Blame(user, violation, words, self.documents.placed(culprit) is None)
+            self.blamed[culprit] = blame
+        blame.users.add(user.ref)
+
+    def _suspects(self, user: Placed, violation: Violation) -> Iterator[Iterable[ResourceRef]]:
+        space = user.ref.space
+        match violation.rule:
+            case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY:
+                kind = Kind.CONTEXT if violation.rule is Rule.UNKNOWN_CONTEXT else Kind.REPOSITORY
+                target = self.old.lookup(kind, violation.name, space)
+                yield [target] if target else []
+            case Rule.CONTEXT_TIE | Rule.CONTEXT_TWICE:
+                yield violation.others
+                yield [use.ref for use in contexts_in_use(self.old, user)]
+            case Rule.MOVED_FROM_EXISTS | Rule.MOVED_FROM_TWICE:
+                yield violation.others
+            case Rule.UNKNOWN_SPACE | Rule.SPACE_CYCLE:
+                pass
+        trees = (self.old.tree, self.documents.tree)
+        above = {name for tree in trees for name in (*tree.lineage(space), *tree.cycle(space))}
+        yield [ResourceRef(Kind.SPACE, name, name) for name in above]
+        yield self.open

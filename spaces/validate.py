@@ -1,0 +1,15 @@
+"""The whole check of one state of the repository, as `station validate` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spaces.catalog import Catalog
+from spaces.diagnostics import Diagnostic
+from spaces.in_force import settle
+from spaces.names import Revision
+
+
+def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
+    """Find everything wrong with these files (path in the repository to bytes), taken alone; sorted by place."""
+    return list(settle(None, Catalog.empty().advance(files), files, Revision("")).diagnostics)

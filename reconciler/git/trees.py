@@ -181,9 +181,23 @@ class Trees:
         return self._store.commit(revision)
 
     def has(self, revision: Revision) -> bool:
-        """Say whether a revision's commit is there."""
+        """Say whether a revision's commit and its top directory are there."""
         try:
-            self._store.commit(revision)
+            self._store.tree(self._store.commit(revision).tree)
+        except GitError:
+            return False
+        return True
+
+    def is_complete(self, revision: Revision, *, history: bool = False) -> bool:
+        """Say whether all files of a revision are there and, if asked, all commits that it builds on."""
+        try:
+            for _, entry in compare.walk(self._store.tree, self._store.commit(revision).tree):
+                if entry.kind is not EntryKind.SUBMODULE and not self._store.exists(entry.id):
+                    return False
+            if history:
+                with self._store.guard(revision):
+                    for _ in self._store.repository.walk(revision):
+                        pass
         except GitError:
             return False
         return True

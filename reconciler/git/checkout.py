@@ -1,0 +1,203 @@
+"""Work directories: chosen files of one revision, written where nothing can lead them outside."""
+
+from __future__ import annotations
+
+import errno
+import os
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.git.errors import CheckoutRefused, GitError, GitReason, is_disk_full, one_line
+from reconciler.git.objects import Entry, EntryKind
+from reconciler.git.trees import Trees
+from spaces.names import Revision
+
+MOST_FILES = 50_000
+MOST_BYTES = 1024 * 2**20
+_MOST_HOPS = 40
+_LONGEST_TARGET = 4096
+_LFS = b"version https://git-lfs.github.com/spec/"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutReport:
+    """What was written: numbers of files (symlinks included) and bytes.
+
+    `lfs_pointers` are paths whose real content lies on a Git LFS server and was not fetched.
+    """
+
+    files: int
+    size: int
+    lfs_pointers: tuple[str, ...]
+
+
+def checkout(
+    trees: Trees,
+    revision: Revision,
+    paths: Collection[str],
+    into: Path,
+    *,
+    most_files: int = MOST_FILES,
+    most_bytes: int = MOST_BYTES,
+) -> CheckoutReport:
+    """Write the files and directories (with all below) at `paths` under `into`, in the same layout, for us alone.
+
+    `into` is made where missing; nothing in it is overwritten. Everything is checked before the first byte is written.
+    Raises CheckoutRefused for what may not be written, and GitError: PathNotFound, TooManyFiles, FileTooLarge
+    (all together exceed `most_bytes`), DiskFull, CheckoutFailed.
+    """
+    entries = _gather(trees, revision, paths)
+    if len(entries) > most_files:
+        message = f"the work directory would hold {len(entries)} files; {most_files} are allowed"
+        raise GitError(GitReason.TOO_MANY_FILES, message)
+    guard = _Guard(trees, revision)
+    size = 0
+    for path, entry in entries.items():
+        guard.check(path, entry)
+        size += trees.blob_size(entry.id)
+        if size > most_bytes:
+            raise GitError(GitReason.FILE_TOO_LARGE, f"the work directory would be larger than {most_bytes} bytes")
+    pointers = _write_all(trees, entries, into)
+    return CheckoutReport(len(entries), size, pointers)
+
+
+def _gather(trees: Trees, revision: Revision, paths: Collection[str]) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for path in paths:
+        plain = "/".join(part for part in path.split("/") if part not in ("", "."))
+        if trees.entry(revision, path) is None:
+            message = f"there is no {one_line(path)!r} at revision {revision[:12]}"
+            raise GitError(GitReason.PATH_NOT_FOUND, message)
+        for below, entry in trees.listing(revision, path):
+            found["/".join(part for part in (plain, below) if part)] = entry
+    return dict(sorted(found.items()))
+
+
+class _Guard:
+    """Judges each entry; remembers the directories that it has already judged."""
+
+    def __init__(self, trees: Trees, revision: Revision) -> None:
+        self._trees = trees
+        self._revision = revision
+        self._judged: set[str] = set()
+
+    def check(self, path: str, entry: Entry) -> None:
+        """Raise CheckoutRefused unless this entry may be written."""
+        for part in path.split("/"):
+            if part not in self._judged:
+                if is_unsafe_name(part):
+                    raise CheckoutRefused(path, "has a name that is not written to disk")
+                self._judged.add(part)
+        if entry.kind is EntryKind.SUBMODULE:
+            raise CheckoutRefused(path, "is a Git submodule: submodules are not followed, name its repository instead")
+        if entry.kind is EntryKind.SYMLINK:
+            self._check_symlink(path, entry)
+
+    def _check_symlink(self, path: str, entry: Entry) -> None:
+        """Follow the link as the system would, in the tree of the revision, and refuse it where it steps outside."""
+        resolved = path.split("/")[:-1]
+        pending = self._target(path, entry)[::-1]
+        hops = 0
+        while pending:
+            part = pending.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                if not resolved:
+                    raise CheckoutRefused(path, "is a symbolic link that leads outside the repository")
+                resolved.pop()
+                continue
+            if part.lower() == ".git":
+                raise CheckoutRefused(path, "is a symbolic link to a Git directory")
+            resolved.append(part)
+            here = "/".join(resolved)
+            below = self._trees.entry(self._revision, here)
+            if below is not None and below.kind is EntryKind.SYMLINK:
+                hops += 1
+                if hops > _MOST_HOPS:
+                    raise CheckoutRefused(path, "is a symbolic link that goes round in circles")
+                resolved.pop()
+                pending.extend(self._target(path, below)[::-1])
+
+    def _target(self, path: str, entry: Entry) -> list[str]:
+        if self._trees.blob_size(entry.id) > _LONGEST_TARGET:
+            raise CheckoutRefused(path, "is a symbolic link with a target that is too long")
+        target = self._trees.read_blob(entry.id)
+        if not target or b"\0" in target:
+            raise CheckoutRefused(path, "is a symbolic link without a valid target")
+        if target.startswith(b"/"):
+            raise CheckoutRefused(path, "is a symbolic link to an absolute path")
+        return os.fsdecode(target).split("/")
+
+
+def is_unsafe_name(name: str) -> bool:
+    """Say whether a name stands for a Git directory, here or on another file system, or for no name at all."""
+    if name in ("", ".", "..") or "\0" in name or "/" in name:
+        return True
+    # Some file systems skip invisible characters (HFS), cut streams and trailing dots or know short names (NTFS).
+    seen = "".join(c for c in name if unicodedata.category(c) != "Cf").lower()
+    bare = seen.partition(":")[0].replace("\\", "/").rpartition("/")[2].rstrip(". ")
+    return bare in (".git", "git~1") or seen.replace("\\", "/").startswith((".git/", "git~1/"))
+
+
+def _write_all(trees: Trees, entries: dict[str, Entry], into: Path) -> tuple[str, ...]:
+    pointers: list[str] = []
+    path = ""
+    opened: list[tuple[str, int]] = []
+    try:
+        into.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened.append(("", os.open(into, _DIRECTORY)))
+        for path, entry in entries.items():
+            *directories, name = path.split("/")
+            content = trees.read_blob(entry.id)
+            _write(_descend(opened, directories), name, entry.kind, content)
+            if content.startswith(_LFS) and len(content) < 1024:
+                pointers.append(path)
+    except FileExistsError:
+        raise CheckoutRefused(path, "is already there in the work directory, which must be a fresh one") from None
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            raise CheckoutRefused(path, "would be written through a link or a file of the work directory") from None
+        reason = GitReason.DISK_FULL if is_disk_full(error) else GitReason.CHECKOUT_FAILED
+        message = f"{one_line(path)!r} could not be written to the work directory: {error.strerror}"
+        raise GitError(reason, message) from error
+    finally:
+        for _, handle in opened:
+            os.close(handle)
+    return tuple(pointers)
+
+
+def _descend(opened: list[tuple[str, int]], directories: list[str]) -> int:
+    """Open the directory, made where missing, one name at a time and never through a link; reuse what is open."""
+    shared = 0
+    while shared < len(directories) and shared + 1 < len(opened) and opened[shared + 1][0] == directories[shared]:
+        shared += 1
+    while len(opened) > shared + 1:
+        os.close(opened.pop()[1])
+    for name in directories[shared:]:
+        parent = opened[-1][1]
+        try:
+            handle = os.open(name, _DIRECTORY, dir_fd=parent)
+        except FileNotFoundError:
+            os.mkdir(name, 0o700, dir_fd=parent)
+            handle = os.open(name, _DIRECTORY, dir_fd=parent)
+        opened.append((name, handle))
+    return opened[-1][1]
+
+
+def _write(directory: int, name: str, kind: EntryKind, content: bytes) -> None:
+    if kind is EntryKind.SYMLINK:
+        os.symlink(content, os.fsencode(name), dir_fd=directory)
+        return
+    handle = os.open(name, _NEW_FILE, 0o700 if kind is EntryKind.EXECUTABLE else 0o600, dir_fd=directory)
+    try:
+        left = memoryview(content)
+        while left:
+            # A write may take less than it is given, and does so just before a disk is full.
+            left = left[os.write(handle, left) :]
+    finally:
+        os.close(handle)

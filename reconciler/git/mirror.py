@@ -1,0 +1,247 @@
+"""One remote's mirror: a bare repository that can be thrown away and fetched again at any time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pygit2
+
+from reconciler.git import refs, transfer
+from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
+from reconciler.git.libgit2 import LIBRARY_ERRORS
+from reconciler.git.locks import locked
+from reconciler.git.packs import compact
+from reconciler.git.remote import Credentials, check_branch, check_url, redact
+from reconciler.git.trees import Trees
+from spaces.names import Revision
+
+FETCH_DEADLINE = 600.0
+"""Seconds that one fetch may take in all."""
+
+Fetched = dict[str, Revision | GitError]
+"""By branch: its tip, or why there is none."""
+
+
+class Mirror:
+    """Fetches branches of one remote and keeps what was fetched. Safe for use from several threads and processes.
+
+    A fetch lands in an incoming ref and becomes the tip only when its commit and tree are there, so neither a failed
+    fetch nor a kill in the middle of one moves the tip. A mirror that is damaged is made anew beside the old one and
+    takes its place when complete: while the remote is down the old one stays readable as far as it goes.
+    """
+
+    def __init__(self, directory: Path, url: str) -> None:
+        """Use `Mirror.open`."""
+        self.directory = directory
+        self.url = url
+        self._fetching = threading.Lock()
+        self._refs_lock = threading.RLock()
+        self._damaged = False
+        self._checked = False
+        self._trees: Trees | None = None
+
+    @classmethod
+    def open(cls, directory: Path, url: str) -> Mirror:
+        """Use the mirror in `directory`, made where missing. ValueError for a URL off the list."""
+        check_url(url)
+        return cls(directory, url)
+
+    @property
+    def trees(self) -> Trees:
+        """The objects fetched so far. Stays usable, and sees new ones, across later fetches."""
+        with self._refs_lock, _plain_errors():
+            if self._trees is None:
+                self._prepare()
+                self._trees = Trees.of_mirror(self.directory, self._on_loss)
+            return self._trees
+
+    def tip(self, branch: str) -> Revision | None:
+        """Give the last revision fetched of a branch; None where it never was."""
+        check_branch(branch)
+        repository = refs.open_bare(self.directory)
+        return refs.target(repository, refs.tip_name(branch)) if repository else None
+
+    def keep(self, revision: Revision) -> None:
+        """Hold on to a revision and all it builds on, whatever becomes of its branch."""
+        with self._refs_lock, _plain_errors():
+            self.trees.commit(revision)
+            refs.point(self._repository(), refs.KEEP + revision, revision)
+
+    def release(self, revision: Revision) -> None:
+        """Let go of a revision; nothing happens if it was not kept."""
+        with self._refs_lock, _plain_errors():
+            refs.delete(self._repository(), refs.KEEP + revision)
+
+    def kept(self) -> list[Revision]:
+        """Give the revisions that are held on to, sorted."""
+        found = refs.names(refs.open_bare(self.directory), refs.KEEP)
+        return sorted(Revision(name.removeprefix(refs.KEEP)) for name in found)
+
+    def fetch(self, branch: str, credentials: Credentials | None = None, deadline: float = FETCH_DEADLINE) -> Revision:
+        """Fetch one branch and give its tip. Raises GitError; the last tip then stays as it was."""
+        result = self.fetch_branches([branch], credentials, deadline)[branch]
+        if isinstance(result, GitError):
+            raise result
+        return result
+
+    def fetch_branches(
+        self, branches: Collection[str], credentials: Credentials | None = None, deadline: float = FETCH_DEADLINE
+    ) -> Fetched:
+        """Fetch several branches in one connection; what concerns one branch alone does not hinder the others."""
+        for branch in branches:
+            check_branch(branch)
+        until = time.monotonic() + deadline
+        lock = self.directory.with_name(self.directory.name + ".lock")
+        try:
+            with self._fetching, _plain_errors(), locked(lock, until):
+                return self._fetch(sorted(set(branches)), credentials, until)
+        except TimeoutError:
+            message = f"another process has been fetching {redact(self.url)} for too long"
+            return dict.fromkeys(branches, GitError(GitReason.FETCH_FAILED, message))
+        except GitError as error:
+            return dict.fromkeys(branches, error)
+
+    def _fetch(self, branches: list[str], credentials: Credentials | None, until: float) -> Fetched:
+        self._prepare()
+        if not self._checked:
+            self._tidy()
+            self._damaged = self._damaged or not self._is_whole()
+        if not self._damaged:
+            try:
+                results = self._download(self.directory, branches, credentials, until)
+            except GitError as error:
+                if error.reason not in (GitReason.FETCH_FAILED, GitReason.REPOSITORY_CORRUPT):
+                    raise
+                if self._is_whole(history=True):
+                    raise
+                self._damaged = True
+            else:
+                self._checked = True
+                compact(self.directory)
+                return results
+        return self._fetch_anew(branches, credentials, until)
+
+    def _fetch_anew(self, branches: list[str], credentials: Credentials | None, until: float) -> Fetched:
+        fresh = self.directory.with_name(self.directory.name + ".fresh")
+        shutil.rmtree(fresh, ignore_errors=True)
+        transfer.init_bare(fresh)
+        old = refs.open_bare(self.directory)
+        others = {refs.branch_of(name) for name in refs.names(old, refs.TIP)}
+        results = self._download(fresh, sorted(others | set(branches)), credentials, until)
+        with self._refs_lock:
+            self._swap(fresh, old)
+        self._damaged = False
+        self._checked = True
+        return {branch: results[branch] for branch in branches}
+
+    def _swap(self, fresh: Path, old: pygit2.Repository | None) -> None:
+        """Put the new repository in the old one's place; the old one stays aside, for whoever looks into it."""
+        repository = refs.open_bare(fresh)
+        for name in refs.names(old, refs.KEEP):
+            with suppress(*LIBRARY_ERRORS):
+                if repository is not None:
+                    refs.point(repository, name, name.removeprefix(refs.KEEP))
+        broken = self.directory.with_name(self.directory.name + ".broken")
+        shutil.rmtree(broken, ignore_errors=True)
+        self.directory.rename(broken)
+        fresh.rename(self.directory)
+        self._trees = None
+
+    def _download(self, directory: Path, branches: list[str], credentials: Credentials | None, until: float) -> Fetched:
+        repository = refs.open_bare(directory)
+        if repository is None:
+            raise self._corrupt()
+        for branch in branches:
+            refs.delete(repository, refs.incoming_name(branch))
+        refspecs = [f"+refs/heads/{branch}:{refs.incoming_name(branch)}" for branch in branches]
+        heads = transfer.fetch(repository, self.url, refspecs, credentials, until - time.monotonic())
+        trees = Trees.of_mirror(directory)
+        return {branch: self._arrive(repository, trees, branch, heads) for branch in branches}
+
+    def _arrive(
+        self, repository: pygit2.Repository, trees: Trees, branch: str, heads: list[str]
+    ) -> Revision | GitError:
+        """Make what came in the branch's tip."""
+        incoming, tip = refs.incoming_name(branch), refs.tip_name(branch)
+        revision = refs.target(repository, incoming)
+        if revision is None:
+            shown = redact(self.url)
+            if not any(name.startswith("refs/heads/") for name in heads):
+                return GitError(GitReason.REPOSITORY_EMPTY, f"{shown} has no branches: nothing was pushed to it")
+            if f"refs/heads/{branch}" in heads:
+                raise self._corrupt()
+            return GitError(GitReason.BRANCH_NOT_FOUND, f"{shown} has no branch {one_line(branch)!r}")
+        if refs.target(repository, tip) != revision:
+            if not trees.has(revision):
+                raise self._corrupt()
+            refs.point(repository, tip, revision)
+        refs.delete(repository, incoming)
+        return revision
+
+    def _prepare(self) -> None:
+        if self.directory.exists():
+            return
+        self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = self.directory.with_name(f"{self.directory.name}.{os.getpid()}-{threading.get_ident()}.new")
+        transfer.init_bare(made)
+        try:
+            made.rename(self.directory)
+        except OSError:
+            # Somebody else was first.
+            shutil.rmtree(made, ignore_errors=True)
+
+    def _tidy(self) -> None:
+        """Clear away what a killed process left; only ever called under the lock."""
+        for left in self.directory.parent.glob(f"{self.directory.name}.*.new"):
+            shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):
+            for pattern in ("*.lock", "refs/**/*.lock", "objects/pack/pack_git2_*", "objects/pack/tmp_*"):
+                for left in self.directory.glob(pattern):
+                    left.unlink(missing_ok=True)
+
+    def _repository(self) -> pygit2.Repository:
+        self._prepare()
+        repository = refs.open_bare(self.directory)
+        if repository is None:
+            self._damaged = True
+            raise self._corrupt()
+        return repository
+
+    def _corrupt(self) -> GitError:
+        message = f"the mirror of {redact(self.url)} is damaged; it will be fetched anew"
+        return GitError(GitReason.REPOSITORY_CORRUPT, message)
+
+    def _is_whole(self, *, history: bool = False) -> bool:
+        """Say whether every tip's files are there, and, if asked, every commit before it."""
+        repository = refs.open_bare(self.directory)
+        if repository is None:
+            return False
+        try:
+            trees = Trees.of_mirror(self.directory)
+            for name in (*refs.names(repository, refs.TIP), *refs.names(repository, refs.KEEP)):
+                revision = refs.target(repository, name)
+                if revision is None or not trees.is_complete(revision, history=history):
+                    return False
+        except (GitError, *LIBRARY_ERRORS):
+            return False
+        return True
+
+    def _on_loss(self) -> None:
+        self._damaged = True
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except (GitError, TimeoutError):
+        raise
+    except LIBRARY_ERRORS as error:
+        reason = GitReason.DISK_FULL if is_disk_full(error) else GitReason.FETCH_FAILED
+        raise GitError(reason, one_line(f"the mirror could not be written: {error}")) from error

@@ -1,0 +1,79 @@
+"""All mirrors of an installation, fetched once each and several at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.git.errors import GitError, GitReason
+from reconciler.git.mirror import FETCH_DEADLINE, Mirror
+from reconciler.git.remote import Credentials, check_branch, check_url
+from spaces.names import Revision
+
+PARALLEL_FETCHES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A branch of a repository as somebody with these credentials sees it.
+
+    The credentials are part of it: what one space may fetch says nothing about another space that names the same URL.
+    """
+
+    url: str
+    branch: str
+    credentials: Credentials | None = None
+
+
+class Mirrors:
+    """Mirrors below one directory, by the hash of their URL. Safe for use from several threads."""
+
+    def __init__(self, directory: Path, parallel: int = PARALLEL_FETCHES) -> None:
+        """`parallel` is how many remotes are fetched from at a time."""
+        self.directory = directory
+        self._parallel = parallel
+        self._lock = threading.Lock()
+        self._open: dict[str, Mirror] = {}
+
+    def mirror(self, url: str) -> Mirror:
+        """Give the mirror of a URL, always the same object. ValueError for a URL off the list."""
+        with self._lock:
+            found = self._open.get(url)
+            if found is None:
+                name = hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+                found = self._open[url] = Mirror.open(self.directory / f"{name}.git", url)
+            return found
+
+    def fetch_all(
+        self, remotes: Iterable[Remote], deadline: float = FETCH_DEADLINE
+    ) -> dict[Remote, Revision | GitError]:
+        """Fetch everything once: one connection per URL and credentials. One that fails does not hinder the others."""
+        results: dict[Remote, Revision | GitError] = {}
+        wanted: defaultdict[tuple[str, Credentials | None], list[Remote]] = defaultdict(list)
+        for remote in dict.fromkeys(remotes):
+            try:
+                check_url(remote.url)
+                check_branch(remote.branch)
+            except ValueError as error:
+                results[remote] = GitError(GitReason.FETCH_FAILED, str(error))
+            else:
+                wanted[(remote.url, remote.credentials)].append(remote)
+        if len(wanted) == 1:
+            # No threads for the most common installation: one repository.
+            results.update(self._fetch(next(iter(wanted.values())), deadline))
+        elif wanted:
+            with ThreadPoolExecutor(min(self._parallel, len(wanted)), "git-fetch") as pool:
+                for fetched in pool.map(lambda group: self._fetch(group, deadline), wanted.values()):
+                    results.update(fetched)
+        return results
+
+    def _fetch(self, remotes: list[Remote], deadline: float) -> dict[Remote, Revision | GitError]:
+        first = remotes[0]
+        mirror = self.mirror(first.url)
+        fetched = mirror.fetch_branches([remote.branch for remote in remotes], first.credentials, deadline)
+        return {remote: fetched[remote.branch] for remote in remotes}

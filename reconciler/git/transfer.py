@@ -1,0 +1,107 @@
+"""One fetch from one remote into one bare repository: authentication, trust, deadline, plain errors."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import NoReturn
+
+import pygit2
+from pygit2.callbacks import RemoteCallbacks
+from pygit2.enums import CredentialType, FetchPrune
+from pygit2.remotes import TransferProgress
+
+from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
+from reconciler.git.libgit2 import LIBRARY_ERRORS
+from reconciler.git.remote import Credentials, host_of, redact, user_of
+
+_REFUSED = re.compile(r"\b(401|403)\b|authenticat|authoriz|credential|permission denied|access denied", re.IGNORECASE)
+
+
+def fetch(
+    repository: pygit2.Repository, url: str, refspecs: Collection[str], credentials: Credentials | None, deadline: float
+) -> list[str]:
+    """Fetch exactly `refspecs` within `deadline` seconds; give the names of all refs that the remote has.
+
+    No tags come along, nothing is pruned, no configuration is consulted. Raises GitError.
+    """
+    callbacks = _Callbacks(url, credentials, time.monotonic() + deadline)
+    try:
+        remote = repository.remotes.create_anonymous(url)
+        remote.fetch(list(refspecs), callbacks=callbacks, prune=FetchPrune.NO_PRUNE, proxy=True)
+        return [head.name for head in remote.list_heads(connect=False) if head.name]
+    except GitError:
+        raise
+    except LIBRARY_ERRORS as error:
+        raise _explain(error, url, credentials) from None
+
+
+def _explain(error: BaseException, url: str, credentials: Credentials | None) -> GitError:
+    text = str(error)
+    for secret in credentials.secrets if credentials else ():
+        text = text.replace(secret, "***")
+    text = one_line(text.replace(url, redact(url)))
+    if is_disk_full(error):
+        return GitError(GitReason.DISK_FULL, f"the disk is full while fetching {redact(url)}")
+    reason = GitReason.AUTHENTICATION_FAILED if _REFUSED.search(text) else GitReason.FETCH_FAILED
+    return GitError(reason, f"fetching {redact(url)} failed: {text}")
+
+
+class _Callbacks(RemoteCallbacks):
+    """Answers libgit2's questions during one fetch; what it raises comes out of the fetch."""
+
+    def __init__(self, url: str, credentials: Credentials | None, until: float) -> None:
+        super().__init__()
+        self._url = url
+        self._given = credentials
+        self._until = until
+        self._asked = 0
+
+    def credentials(
+        self, url: str, username_from_url: str | None, allowed_types: CredentialType
+    ) -> pygit2.Username | pygit2.UserPass | pygit2.Keypair:
+        """Give the credentials once: a remote that asks again did not accept them."""
+        if host_of(url) != host_of(self._url):
+            self._fail("redirects to another host and asks there for credentials, which are not sent")
+        user = (self._given.username if self._given else "") or username_from_url or user_of(self._url) or "git"
+        if allowed_types & CredentialType.USERNAME and not allowed_types & CredentialType.SSH_KEY:
+            return pygit2.Username(user)
+        self._asked += 1
+        if self._asked > 1:
+            self._fail("does not accept the credentials")
+        if allowed_types & CredentialType.SSH_KEY:
+            if self._given is None:
+                return pygit2.KeypairFromAgent(user)
+            if not self._given.ssh_key:
+                self._fail("asks for an SSH key, and the credentials hold a password")
+            return pygit2.KeypairFromMemory(user, "", self._given.ssh_key, self._given.ssh_passphrase)
+        if self._given is None:
+            self._fail("asks for credentials, and none are given")
+        if not self._given.password:
+            self._fail("asks for a user name and password, and the credentials hold an SSH key")
+        return pygit2.UserPass(user, self._given.password)
+
+    def _fail(self, why: str) -> NoReturn:
+        raise GitError(GitReason.AUTHENTICATION_FAILED, f"{redact(self._url)} {why}")
+
+    def certificate_check(self, certificate: None, valid: bool, host: bytes | str) -> bool:  # noqa: ARG002, FBT001
+        """Refuse, in words, an SSH host key or a TLS certificate that is not trusted."""
+        if valid:
+            return True
+        name = one_line(host.decode("utf-8", "replace") if isinstance(host, bytes) else host)
+        if self._url.lower().startswith("https://"):
+            raise GitError(GitReason.HOST_NOT_TRUSTED, f"the TLS certificate of {name} is not trusted")
+        message = f"the SSH host key of {name} is unknown or has changed: check it, then add it to known_hosts"
+        raise GitError(GitReason.HOST_NOT_TRUSTED, message)
+
+    def transfer_progress(self, stats: TransferProgress) -> None:  # noqa: ARG002
+        """Stop a transfer that takes too long in all, however lively it is."""
+        if time.monotonic() > self._until:
+            raise GitError(GitReason.FETCH_FAILED, f"fetching {redact(self._url)} took longer than its deadline")
+
+
+def init_bare(directory: Path) -> None:
+    """Make an empty bare repository."""
+    pygit2.init_repository(str(directory), bare=True)

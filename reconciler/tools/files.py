@@ -1,0 +1,119 @@
+"""Reads and writes files in directories that the tool could write too, so nothing found there is trusted.
+
+The tool may have left a link, a pipe or a file without end where a result is expected; the run's own process stands
+outside the sandbox and must not follow any of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Any
+
+from reconciler.tools.base import StepFailed, ToolJob
+
+LIMIT = 512 * 1024 * 1024
+"""Bytes of one result file that are read at most."""
+
+
+def read_result(path: Path, limit: int = LIMIT) -> bytes | None:
+    """Give a regular file's content; None where there is no file; StepFailed for anything that is none, or too big."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StepFailed(f"{path.name} cannot be read: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise StepFailed(f"{path.name} is not a regular file")
+        if status.st_size > limit:
+            raise StepFailed(f"{path.name} is larger than {limit // 1024} KiB")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise StepFailed(f"{path.name} is larger than {limit // 1024} KiB")
+    return data
+
+
+def read_json(path: Path, limit: int = LIMIT) -> Any:
+    """Give the JSON value in a file; None where there is no file; StepFailed, without any content, if it is no JSON."""
+    data = read_result(path, limit)
+    return None if data is None else parse_json(data, path.name)
+
+
+def parse_json(data: bytes, what: str) -> Any:
+    """Parse JSON; StepFailed names `what` and the place, never the content."""
+    try:
+        return json.loads(data)
+    except json.JSONDecodeError as error:
+        raise StepFailed(f"{what} is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+    except (ValueError, RecursionError):
+        raise StepFailed(f"{what} is not JSON that can be read") from None
+
+
+def write_scratch(path: Path, data: bytes) -> None:
+    """Write a file of mode 0600 into the run's scratch directory, in place of whatever has that name."""
+    remove(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a link, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+def write_beside_source(job: ToolJob, name: str, data: bytes) -> None:
+    """Write a new file into the directory that the tool runs in, never through a link on the way from the run's root.
+
+    A hook may have replaced any directory below the work directory with a link; what lies above both the work and
+    the scratch directory is the service's own.
+    """
+    descriptor = _open_below(Path(os.path.commonpath([job.directory, job.scratch])), job.directory)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=descriptor)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, 0o600, dir_fd=descriptor), "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise StepFailed(f"{name} cannot be written: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
+def remove_beside_source(job: ToolJob, name: str) -> None:
+    """Remove a file, a link or a whole directory of that name from the directory that the tool runs in."""
+    descriptor = _open_below(Path(os.path.commonpath([job.directory, job.scratch])), job.directory)
+    try:
+        if stat.S_ISDIR(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
+            shutil.rmtree(name, dir_fd=descriptor)
+        else:
+            os.unlink(name, dir_fd=descriptor)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StepFailed(f"{name} cannot be removed: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _open_below(top: Path, directory: Path) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open(top, flags)
+    for part in directory.relative_to(top).parts:
+        try:
+            below = os.open(part, flags | os.O_NOFOLLOW, dir_fd=descriptor)
+        except OSError as error:
+            raise StepFailed(f"{part} in the work directory cannot be entered: {error.strerror}") from None
+        finally:
+            os.close(descriptor)
+        descriptor = below
+    return descriptor

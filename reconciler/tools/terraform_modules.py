@@ -1,0 +1,117 @@
+"""Follows a Terraform module's local modules through the repository.
+
+Only the repository's own text is read. A source that is no plain string cannot be followed (OpenTofu computes
+some): the stack's `include` names such a directory.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from reconciler.tools.base import References, SourceReader
+from reconciler.tools.terraform_code import FileFacts, facts, shared
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    blob: str
+    is_json: bool
+    is_override: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    sources: tuple[tuple[str, str], ...]
+    """(source, file that says so)"""
+    backend: bool
+
+
+def follow(reader: SourceReader, path: str, *, tofu: bool) -> References:
+    """Find every local module that the module at `path` uses, at any depth, and whether it names a backend.
+
+    The result holds as long as `path` and each of its `paths` hold the same tree, or still nothing.
+    """
+    root = posixpath.normpath(path) if path else "."
+    seen = {root}
+    waiting = [root]
+    problems: list[str] = []
+    backend = False
+    while waiting:
+        directory = waiting.pop()
+        module = _module(reader, directory, tofu=tofu)
+        if module is None:
+            continue
+        if directory == root:
+            backend = module.backend
+        for source, file in module.sources:
+            place = posixpath.join(directory, file) if directory != "." else file
+            target = _resolve(directory, source)
+            if target is None:
+                problems.append(f'module source "{source}" in {place} leaves the repository')
+            elif target not in seen:
+                seen.add(target)
+                waiting.append(target)
+                if reader.listing(_for_reader(target)) is None:
+                    problems.append(f'module source "{source}" in {place}: the repository has no directory {target}')
+    return References(
+        paths=frozenset(place for place in seen if not _within(place, root)),
+        facts={"backend": "own" if backend else "managed"},
+        problems=tuple(sorted(problems)),
+    )
+
+
+def _within(place: str, root: str) -> bool:
+    return root in {place, "."} or place.startswith(f"{root}/")
+
+
+def _for_reader(directory: str) -> str:
+    return "" if directory == "." else directory
+
+
+def _resolve(directory: str, source: str) -> str | None:
+    if source.startswith("/"):
+        return None
+    target = posixpath.normpath(posixpath.join(directory, source))
+    return None if target == ".." or target.startswith("../") else target
+
+
+def _module(reader: SourceReader, directory: str, *, tofu: bool) -> _Module | None:
+    listing = reader.listing(_for_reader(directory))
+    if listing is None:
+        return None
+    modules: dict[str, tuple[str, str]] = {}
+    backend = False
+    for file in sorted(_files(listing, tofu=tofu), key=lambda file: (file.is_override, file.name)):
+        found = _facts(reader, directory, file)
+        backend = backend or found.backend
+        modules |= {name: (source, file.name) for name, source in found.modules.items()}
+    return _Module(tuple(modules.values()), backend)
+
+
+def _facts(reader: SourceReader, directory: str, file: _File) -> FileFacts:
+    known = shared().get(file.blob, is_json=file.is_json)
+    if known is None:
+        data = reader.read(posixpath.join(_for_reader(directory), file.name))
+        known = facts(data or b"", is_json=file.is_json)
+        shared().put(file.blob, known, is_json=file.is_json)
+    return known
+
+
+def _files(listing: Sequence[tuple[str, str]], *, tofu: bool) -> Iterator[_File]:
+    names = dict(listing)
+    for name, blob in names.items():
+        if name.startswith(".") or name.endswith("~") or (name.startswith("#") and name.endswith("#")):
+            continue
+        for ending in (".tofu.json", ".tofu", ".tf.json", ".tf"):
+            if not name.endswith(ending):
+                continue
+            stem = name.removesuffix(ending)
+            mine = ending.startswith(".tofu")
+            shadowed = tofu and not mine and stem + ending.replace(".tf", ".tofu") in names
+            if (tofu or not mine) and not shadowed:
+                is_override = stem == "override" or stem.endswith("_override")
+                yield _File(name, blob, ending.endswith(".json"), is_override)
+            break

@@ -1,0 +1,107 @@
+"""Reads `terraform show -json PLAN`: what a plan means to do, and which attributes must not be shown afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.core.results import Action, Planned, ResourceChange
+from reconciler.tools.base import StepFailed
+from reconciler.tools.veil import secrets_in, veiled, with_unknown
+
+_ACTIONS: Mapping[tuple[str, ...], Action | None] = {
+    ("no-op",): None,
+    ("create",): Action.CREATE,
+    ("read",): Action.READ,
+    ("update",): Action.UPDATE,
+    ("delete",): Action.DELETE,
+    ("delete", "create"): Action.REPLACE,
+    ("create", "delete"): Action.REPLACE,
+    # The tool stops looking after the object and leaves it alone: nothing happens to the resource itself.
+    ("forget",): None,
+    ("create", "forget"): Action.CREATE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the plan says about one resource's attributes: marks of the sensitive and of the unknown ones."""
+
+    sensitive: Any = False
+    unknown: Any = False
+
+
+def planned(document: Any, *, has_changes: bool) -> Planned:
+    """Turn the plan's JSON into changes without any sensitive value; StepFailed for a format that nobody knows."""
+    _check_format(document)
+    changed = _entries(document, "resource_changes")
+    drifted = _entries(document, "resource_drift")
+    secrets = frozenset(_secrets([*changed, *drifted]))
+    return Planned(
+        has_changes=has_changes,
+        changes=tuple(_changes(changed, secrets)),
+        drifted=tuple(_changes(drifted, secrets)),
+    )
+
+
+def marks(document: Any) -> dict[str, Marks]:
+    """Give the marks of every resource that the plan knows, the unchanged ones too, by address."""
+    return {
+        entry["address"]: Marks(
+            entry["change"].get("after_sensitive", False),
+            entry["change"].get("after_unknown", False),
+        )
+        for entry in _entries(document, "resource_changes")
+    }
+
+
+def _check_format(document: Any) -> None:
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if not isinstance(version, str) or version.split(".")[0] != "1":
+        raise StepFailed(f"the plan's JSON has format {version!r}, and only format 1 is known")
+
+
+def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    return list(document.get(key) or ())
+
+
+def _changes(entries: Iterable[Mapping[str, Any]], secrets: frozenset[str]) -> Iterable[ResourceChange]:
+    for entry in entries:
+        change = entry["change"]
+        action = _action(entry["address"], change["actions"])
+        if action is None:
+            continue
+        after = with_unknown(change.get("after"), change.get("after_unknown"))
+        yield ResourceChange(
+            address=_address(entry),
+            type=entry["type"],
+            provider=entry.get("provider_name", ""),
+            action=action,
+            before=_shown(change.get("before"), change.get("before_sensitive"), secrets),
+            after=_shown(after, change.get("after_sensitive"), secrets),
+        )
+
+
+def _shown(value: Any, marks_of_it: Any, secrets: frozenset[str]) -> Any:
+    return None if value is None else veiled(value, marks_of_it, secrets)
+
+
+def _address(entry: Mapping[str, Any]) -> str:
+    deposed = entry.get("deposed")
+    address: str = entry["address"]
+    return f"{address} (deposed {deposed})" if deposed else address
+
+
+def _action(address: str, actions: Iterable[str]) -> Action | None:
+    key = tuple(actions)
+    if key not in _ACTIONS:
+        raise StepFailed(f"the plan does something unknown to {address}: {' and '.join(key)}")
+    return _ACTIONS[key]
+
+
+def _secrets(entries: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for entry in entries:
+        change = entry["change"]
+        yield from secrets_in(change.get("before"), change.get("before_sensitive"))
+        yield from secrets_in(change.get("after"), change.get("after_sensitive"))

@@ -1,0 +1,92 @@
+"""Takes what a tool marks as sensitive out of values that will be stored and shown.
+
+Marks are shaped like the value: true hides everything below, an object or a list looks further in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+MASK = "(sensitive)"
+"""Stands where the tool marks a value as sensitive."""
+UNKNOWN = "(known after apply)"
+"""Stands where a plan cannot know the value yet."""
+UNSEEN = "(not shown)"
+"""Stands where nobody could say beforehand whether a structure would hold something sensitive."""
+
+_SHORTEST = 4  # a shorter one would hide half of all values that are equal by chance
+
+
+def veiled(value: Any, marks: Any, secrets: Collection[str] = ()) -> Any:
+    """Give the value with everything marked replaced by MASK, and so every string equal to one of `secrets`.
+
+    Tools copy a sensitive input into attributes that nobody marked; hence `secrets`.
+    """
+    if marks is True:
+        return MASK
+    match value:
+        case dict():
+            return {key: veiled(item, _below(marks, key), secrets) for key, item in value.items()}
+        case list():
+            if isinstance(marks, dict) and marks:  # marks of another shape: nobody knows which item is meant
+                return MASK
+            return [veiled(item, _below(marks, index), secrets) for index, item in enumerate(value)]
+        case str() if value in secrets:
+            return MASK
+        case _:
+            return MASK if isinstance(marks, dict | list) and marks else value
+
+
+def with_unknown(value: Any, unknown: Any) -> Any:
+    """Put UNKNOWN into the places of a planned value that the tool leaves out because it cannot know them."""
+    if unknown is True:
+        return UNKNOWN
+    if isinstance(unknown, dict) and isinstance(value, dict | None):
+        known = value or {}
+        keys = [*known, *(key for key in unknown if key not in known)]
+        merged = {key: with_unknown(known.get(key), unknown.get(key)) for key in keys if key in known or unknown[key]}
+        return merged if merged or value is not None else None
+    if isinstance(unknown, list) and isinstance(value, list):
+        return [with_unknown(item, _below(unknown, index)) for index, item in enumerate(value)]
+    return value
+
+
+def without_unseen(value: Any, unknown: Any) -> Any:
+    """Replace structures that were wholly unknown when the plan was made: their marks were unknown as well."""
+    if unknown is True:
+        structure = isinstance(value, dict) or (
+            isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
+        )
+        return UNSEEN if structure else value
+    match value:
+        case dict():
+            return {key: without_unseen(item, _below(unknown, key)) for key, item in value.items()}
+        case list():
+            return [without_unseen(item, _below(unknown, index)) for index, item in enumerate(value)]
+        case _:
+            return value
+
+
+def secrets_in(value: Any, marks: Any) -> Iterator[str]:
+    """Give the marked strings that are long enough to be looked for elsewhere."""
+    match value:
+        case str():
+            if marks is True and len(value) >= _SHORTEST:
+                yield value
+        case dict():
+            for key, item in value.items():
+                yield from secrets_in(item, True if marks is True else _below(marks, key))
+        case list():
+            for index, item in enumerate(value):
+                yield from secrets_in(item, True if marks is True else _below(marks, index))
+
+
+def _below(marks: Any, key: str | int) -> Any:
+    match marks, key:
+        case dict(), str():
+            return marks.get(key)
+        case list(), int():
+            return marks[key] if key < len(marks) else None
+        case _:
+            return None

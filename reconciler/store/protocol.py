@@ -18,6 +18,10 @@ class StoreError(Exception):
     """The database cannot be used; the message is one line, names no credential, and says what to do."""
 
 
+class StoreBusy(StoreError):
+    """The database cannot be used just now (locked, a deadlock, a lost connection): the same may well work later."""
+
+
 class LostLease(Exception):
     """The run was claimed anew (or ended) since: what this attempt reports is not recorded."""
 

@@ -1,0 +1,158 @@
+"""Engines for the databases we speak to, and their failures in words."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from reconciler.store.protocol import StoreBusy, StoreError
+
+_WRITING = "station_writing"
+_POOL = {"pool_size": 8, "max_overflow": 24}
+
+_SQLITE_SAYS = {
+    sqlite3.SQLITE_READONLY: "is read-only: give the service write access to the file and its directory",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error",
+    sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup",
+    sqlite3.SQLITE_NOTADB: "is not a SQLite database, or is damaged: restore it from a backup",
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check the path and its permissions",
+}
+_SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+_POSTGRES_BUSY = ("08", "40", "53", "55P03", "57P", "25P03")
+"""SQLSTATEs that pass: connection, rollback (deadlock, serialization), resources, lock timeout, server going down."""
+
+
+def parse_url(url: str) -> URL:
+    """Read a database URL; StoreError (without the URL, which may hold a password) for what we do not speak."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise StoreError("database_url is not a URL: write sqlite:////path/file.db or postgresql://…") from None
+    match parsed.drivername:
+        case "sqlite":
+            if not parsed.database or parsed.database == ":memory:" or parsed.query:
+                raise StoreError("database_url: a SQLite database is a plain path, as in sqlite:////path/file.db")
+            return parsed
+        case "postgresql" | "postgres" | "postgresql+psycopg":
+            return parsed.set(drivername="postgresql+psycopg")
+        case other:
+            raise StoreError(f"database_url: {other} is not supported; use sqlite or postgresql")
+
+
+def describe(url: URL) -> str:
+    """Name the database for a message, without user and password."""
+    if url.drivername == "sqlite":
+        return f"the database {url.database}"
+    port = f":{url.port}" if url.port else ""
+    return f"the database {url.database} on {url.host or 'localhost'}{port}"
+
+
+def connect_sqlite(url: URL, patience: timedelta) -> Engine:
+    """Make the engine for a SQLite file; the file is made (mode 0600) where there is none."""
+    path = Path(url.database or "")
+    if not path.parent.is_dir():
+        raise StoreError(f"the database {path} cannot be made: there is no directory {path.parent}")
+    try:
+        # Only a file that did not exist: closing a second descriptor would let go of SQLite's own locks.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise StoreError(f"the database {path} cannot be made: {error.strerror}") from None
+    with contextlib.suppress(PermissionError):
+        path.chmod(0o600)
+    engine = create_engine(url, hide_parameters=True, pool_timeout=patience.total_seconds(), **_POOL)
+    milliseconds = int(patience.total_seconds() * 1000)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        # The driver would begin by itself, too late and never IMMEDIATE.
+        connection.isolation_level = None
+        for pragma in (f"busy_timeout = {milliseconds}", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get(_WRITING, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def connect_postgres(url: URL, patience: timedelta) -> Engine:
+    """Make the engine for a PostgreSQL database."""
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_timeout=patience.total_seconds(),
+        connect_args={"connect_timeout": max(2, int(patience.total_seconds()))},
+        **_POOL,
+    )
+    milliseconds = int(patience.total_seconds() * 1000)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.execute(f"SET lock_timeout = {milliseconds}")
+        connection.commit()
+
+    return engine
+
+
+def for_writing(engine: Engine) -> Engine:
+    """Give the same pool, with transactions that lock before they read."""
+    if _is_postgres(engine):
+        return engine.execution_options(isolation_level="READ COMMITTED")
+    return engine.execution_options(**{_WRITING: True})
+
+
+def for_reading(engine: Engine) -> Engine:
+    """Give the same pool, with transactions that see one snapshot."""
+    if _is_postgres(engine):
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return engine
+
+
+@contextlib.contextmanager
+def in_words(where: str) -> Iterator[None]:
+    """Turn what the database says into one line; the text of a statement or a value never gets out."""
+    try:
+        yield
+    except PoolTimeout:
+        raise StoreBusy(f"{where} has no free connection: too many things happen at once") from None
+    except DBAPIError as error:
+        raise _translate(error.orig, where, lost=error.connection_invalidated) from None
+    except sqlite3.Error as error:
+        raise _translate(error, where) from None
+    except SQLAlchemyError as error:
+        raise StoreError(f"{where} cannot be used: {type(error).__name__}") from None
+
+
+def _is_postgres(engine: Engine) -> bool:
+    return engine.dialect.name == "postgresql"
+
+
+def _translate(origin: BaseException | None, where: str, *, lost: bool = False) -> StoreError:
+    line = (str(origin).strip().splitlines() or [type(origin).__name__])[0]
+    if isinstance(origin, sqlite3.Error):
+        code = getattr(origin, "sqlite_errorcode", 0) & 0xFF
+        if code in _SQLITE_BUSY:
+            return StoreBusy(f"{where} is locked by another process: {line}")
+        return StoreError(f"{where} {_SQLITE_SAYS.get(code, f'cannot be used: {line}')}")
+    state: str | None = getattr(origin, "sqlstate", None)
+    # No connection, no state: the server is down, or refuses everybody for now.
+    unreachable = state is None and type(origin).__name__ == "OperationalError"
+    if lost or unreachable or (state or "").startswith(_POSTGRES_BUSY):
+        return StoreBusy(f"{where} is not available now: {line}")
+    return StoreError(f"{where} cannot be used: {line}")

@@ -1,0 +1,127 @@
+"""What is secret at rest: AES-256-GCM, with the place of each value bound in, under one of several keys."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from reconciler.store.protocol import StoreError
+from reconciler.store.texts import dump
+
+_VERSION = b"\x01"
+_KEY_BYTES = 32
+_ID_BYTES = 8
+_NONCE_BYTES = 12
+_HEAD = len(_VERSION) + _ID_BYTES + _NONCE_BYTES
+
+
+class Keys:
+    """A ring of keys: the first one seals, every one opens."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != _KEY_BYTES for key in keys):
+            raise StoreError(f"an encryption key has {_KEY_BYTES} bytes, and there must be at least one")
+        self._ring = {_key_id(key): AESGCM(key) for key in keys}
+        self._current = _key_id(keys[0])
+
+    @classmethod
+    def load_or_create(cls, path: Path) -> Self:
+        """Read a key file, one base64 key a line, the newest first; make one (mode 0600) where there is none.
+
+        StoreError where others could read the file, or where it holds anything else.
+        """
+        try:
+            if not path.exists():
+                _create(path)
+            text = _read_private(path)
+        except OSError as error:
+            raise StoreError(f"encryption_key_file {path}: {error.strerror}") from None
+        lines = [line.strip() for line in text.splitlines()]
+        try:
+            keys = [base64.b64decode(line, validate=True) for line in lines if line and not line.startswith("#")]
+        except (binascii.Error, ValueError):
+            raise StoreError(f"encryption_key_file {path}: a line is not a base64 key") from None
+        try:
+            return cls(keys)
+        except StoreError as error:
+            raise StoreError(f"encryption_key_file {path}: {error}") from None
+
+    def __repr__(self) -> str:
+        """Name the keys by their ids, never by their bytes."""
+        return f"Keys({', '.join(key.hex() for key in self._ring)})"
+
+    def seal(self, plain: bytes, table: str, stack: int, name: str) -> bytes:
+        """Encrypt a value for one place: it opens nowhere else."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = self._ring[self._current].encrypt(nonce, plain, _place(table, stack, name))
+        return _VERSION + self._current + nonce + sealed
+
+    def open(self, sealed: bytes, table: str, stack: int, name: str) -> bytes:
+        """Decrypt a value at its place; StoreError where the key is not held, or the bytes are not what was sealed."""
+        if len(sealed) <= _HEAD or sealed[:1] != _VERSION:
+            raise StoreError(f"an encrypted value in {table} ({name}) was not written by this version, or is damaged")
+        identity, nonce = sealed[1 : 1 + _ID_BYTES], sealed[1 + _ID_BYTES : _HEAD]
+        cipher = self._ring.get(identity)
+        if cipher is None:
+            raise StoreError(
+                f"an encrypted value in {table} ({name}) needs the key {identity.hex()}, "
+                "which encryption_key_file does not hold: add that key to the file"
+            )
+        try:
+            return cipher.decrypt(nonce, sealed[_HEAD:], _place(table, stack, name))
+        except InvalidTag:
+            raise StoreError(
+                f"an encrypted value in {table} ({name}) does not open: it was changed, or copied from another place"
+            ) from None
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.blake2b(key, digest_size=_ID_BYTES, person=b"station key id").digest()
+
+
+def _place(table: str, stack: int, name: str) -> bytes:
+    return dump([table, stack, name]).encode()
+
+
+def _create(path: Path) -> None:
+    """Make the file whole or not at all; where another process was faster, its file stays."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+        # A key that is lost with the power takes every secret along: the directory entry has to last, too.
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    finally:
+        temporary.unlink()
+
+
+def _read_private(path: Path) -> str:
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreError(f"encryption_key_file {path}: not a regular file")
+        if status.st_mode & 0o077:
+            raise StoreError(f"encryption_key_file {path}: others may read it; run chmod 600 on it")
+        if status.st_uid not in {os.geteuid(), 0}:
+            raise StoreError(f"encryption_key_file {path}: it belongs to somebody else")
+        return file.read(1 << 16).decode("ascii", "replace")

@@ -1,0 +1,230 @@
+"""Questions to the database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
+
+from reconciler.core.results import Output, Planned, Resource
+from reconciler.core.runs import Run, RunId
+from reconciler.core.state import StackState
+from reconciler.store import records, rows, tables
+from reconciler.store.encryption import Keys
+from reconciler.store.protocol import ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
+from reconciler.store.selecting import ACTIVE_STATUSES, AT_WORK_STATUSES, among, batches, is_stack, select_runs
+from reconciler.store.tables import runs, stacks
+from reconciler.store.texts import dump, load, unpack
+from spaces.names import SpaceName, StackId
+
+_REMEMBERED = stacks.c.body.is_not(None)
+
+
+class SqlReading:
+    """A `Reading` on one connection, inside a transaction that somebody else ends."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def configuration(self) -> ConfigurationState:
+        """Give how far the configuration was followed; a fresh store gives generation 0."""
+        query = self._locked(select(tables.configuration.c.body))
+        return records.configuration_from_json(load(self._connection.execute(query).scalar_one()))
+
+    def stack(self, stack: StackId) -> StackState | None:
+        """Give one stack."""
+        query = self._locked(select(stacks).where(is_stack(stack), _REMEMBERED))
+        row = self._connection.execute(query).one_or_none()
+        return rows.stack_from_row(row) if row else None
+
+    def stacks(self, wanted: Collection[StackId] | None = None) -> dict[StackId, StackState]:
+        """Give those stacks that exist; None: all of them."""
+        query = self._locked(select(stacks).where(_REMEMBERED).order_by(stacks.c.id))
+        found = (rows.stack_from_row(row) for row in self._for_stacks(query, wanted))
+        return {state.id: state for state in found}
+
+    def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:
+        """Give one page in the order of space, then name, behind the stack named by `after`."""
+        query = select(stacks).where(_REMEMBERED, *self._stack_conditions(wanted))
+        query = query.order_by(stacks.c.space, stacks.c.name)
+        if after is not None:
+            space, _, name = after.partition("/")
+            query = query.where(tuple_(stacks.c.space, stacks.c.name) > tuple_(space, name))
+        page: list[StackState] = []
+        for row in self._connection.execute(query if wanted.labels else query.limit(limit)):
+            if len(page) >= limit:
+                break
+            state = rows.stack_from_row(row)
+            labels = state.desired.labels if state.desired else {}
+            if all(labels.get(key) == value for key, value in (wanted.labels or {}).items()):
+                page.append(state)
+        return page
+
+    def count_stacks(self) -> dict[tuple[str, str, str], int]:
+        """Count the stacks in Git by (space, tool, sync)."""
+        by = (stacks.c.space, stacks.c.tool, stacks.c.sync)
+        query = select(*by, func.count()).where(stacks.c.in_git).group_by(*by)
+        return {(space, tool, sync): count for space, tool, sync, count in self._connection.execute(query)}
+
+    def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
+        """Give stacks with `due_at` <= now, longest due first."""
+        query = select(stacks).where(stacks.c.due_at <= rows.micros(now)).order_by(stacks.c.due_at, stacks.c.id)
+        return [rows.stack_from_row(row) for row in self._connection.execute(query.limit(limit))]
+
+    def next_due(self) -> datetime | None:
+        """Say when the next stack becomes due."""
+        return rows.from_micros(self._connection.execute(select(func.min(stacks.c.due_at))).scalar())
+
+    def run(self, run: RunId) -> Run | None:
+        """Give one run."""
+        row = self._connection.execute(self._locked(select_runs().where(runs.c.id == run), runs)).one_or_none()
+        return rows.run_from_row(row) if row else None
+
+    def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
+        """Give one page, newest first, behind (older than) the run named by `before`."""
+        query = select_runs().order_by(runs.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(runs.c.id < before)
+        if wanted.stack is not None:
+            key = self._key(wanted.stack)
+            if key is None:
+                return []
+            query = query.where(runs.c.stack_id == key)
+        if wanted.spaces is not None:
+            query = query.where(among(self._connection, stacks.c.space, wanted.spaces))
+        if wanted.statuses is not None:
+            query = query.where(runs.c.status.in_(sorted(wanted.statuses)))
+        if wanted.kinds is not None:
+            query = query.where(runs.c.kind.in_(sorted(wanted.kinds)))
+        return [rows.run_from_row(row) for row in self._connection.execute(query)]
+
+    def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
+        """Give all runs that are on their way, oldest first."""
+        query = select_runs().where(runs.c.status.in_(ACTIVE_STATUSES)).order_by(runs.c.id)
+        found = [rows.run_from_row(row) for row in self._for_stacks(query, stacks)]
+        return sorted(found, key=lambda run: run.id)
+
+    def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
+        """Give the newest run of each stack that has one."""
+        others = runs.alias()
+        newest = select(func.max(others.c.id)).where(others.c.stack_id == tables.stacks.c.id).scalar_subquery()
+        found = self._for_stacks(select_runs().where(runs.c.id == newest), stacks)
+        return {run.stack: run for run in map(rows.run_from_row, found)}
+
+    def planned(self, run: RunId) -> Planned | None:
+        """Give what the run's plan found."""
+        body = self._connection.execute(select(tables.plans.c.body).where(tables.plans.c.run_id == run)).scalar()
+        return None if body is None else records.planned_from_json(load(unpack(body).decode()))
+
+    def resources(self, stack: StackId) -> list[Resource]:
+        """Give what the last successful run left behind."""
+        table = tables.resources
+        query = self._of(table.c.address, table.c.type, table.c.provider, table.c.attributes, stack=stack)
+        found = self._connection.execute(query.order_by(table.c.position))
+        return [Resource(address, kind, provider, load(body)) for address, kind, provider, body in found]
+
+    def count_resources(self) -> dict[StackId, int]:
+        """Count resources by stack."""
+        by = (stacks.c.space, stacks.c.name)
+        query = select(*by, func.count()).join_from(tables.resources, stacks).group_by(*by)
+        found = self._connection.execute(query)
+        return {StackId(SpaceName(space), name): count for space, name, count in found}
+
+    def outputs(self, stack: StackId) -> list[Output]:
+        """Give the outputs, sensitive ones decrypted."""
+        table = tables.outputs
+        query = self._of(table, stack=stack).order_by(table.c.position)
+        return [self._output(row) for row in self._connection.execute(query)]
+
+    def log(self, run: RunId) -> bytes | None:
+        """Give the stored log of a run that has ended."""
+        body = self._connection.execute(select(tables.logs.c.body).where(tables.logs.c.run_id == run)).scalar()
+        return None if body is None else unpack(body)
+
+    def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
+        """Give one version (None: the newest)."""
+        table = tables.tfstates
+        query = self._of(table, stack=stack).order_by(table.c.version.desc()).limit(1)
+        if version is not None:
+            query = query.where(table.c.version == version)
+        row = self._connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        body = unpack(self._keys.open(row.sealed, "tfstates", row.stack_id, str(row.version)))
+        created_at = rows.instant(row.created_at)
+        return TfstateVersion(stack, row.version, row.serial, row.lineage, row.run, created_at, body)
+
+    def tfstate_versions(self, stack: StackId) -> list[tuple[int, int | None, str | None, datetime]]:
+        """List (version, serial, run, created at), newest first, without bodies."""
+        table = tables.tfstates
+        query = self._of(table.c.version, table.c.serial, table.c.run, table.c.created_at, stack=stack)
+        found = self._connection.execute(query.order_by(table.c.version.desc()))
+        return [(version, serial, run, rows.instant(created_at)) for version, serial, run, created_at in found]
+
+    def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
+        """Say who holds the tfstate."""
+        row = self._connection.execute(self._of(tables.tfstate_locks, stack=stack)).one_or_none()
+        if row is None:
+            return None
+        return TfstateLock(stack, row.lock_id, load(row.info), row.run, rows.instant(row.since))
+
+    def token_stack(self, token_hash: str, now: datetime) -> tuple[StackId, str] | None:  # noqa: ARG002
+        """Say which (stack, run) a run's token opens, while that run is active.
+
+        A lapsed lease does not count: an apply whose service died has to be able to write its tfstate.
+        """
+        table = tables.tokens
+        query = (
+            select(stacks.c.space, stacks.c.name, table.c.run_id)
+            .join_from(table, stacks)
+            .join(runs, runs.c.id == table.c.run_id)
+            .where(table.c.hash == token_hash, runs.c.status.in_([*AT_WORK_STATUSES, "unconfirmed"]))
+        )
+        row = self._connection.execute(query).one_or_none()
+        return (StackId(SpaceName(row.space), row.name), row.run_id) if row else None
+
+    def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
+        """Keep what the query finds from being changed by others; a snapshot has no need to."""
+        del of
+        return query
+
+    def _key(self, stack: StackId) -> int | None:
+        key: int | None = self._connection.execute(select(stacks.c.id).where(is_stack(stack))).scalar()
+        return key
+
+    def _of(self, *columns: Any, stack: StackId) -> Select[Any]:
+        """Select from a table that hangs on stacks what belongs to one."""
+        query = select(*columns)
+        table = query.get_final_froms()[0]
+        return query.join(stacks, stacks.c.id == table.c.stack_id).where(is_stack(stack))
+
+    def _for_stacks(self, query: Select[Any], wanted: Collection[StackId] | None) -> Iterator[Row[Any]]:
+        if wanted is None:
+            yield from self._connection.execute(query)
+            return
+        for condition in batches(wanted):
+            yield from self._connection.execute(query.where(condition))
+
+    def _stack_conditions(self, wanted: StackFilter) -> Iterator[ColumnElement[bool]]:
+        if wanted.spaces is not None:
+            yield among(self._connection, stacks.c.space, wanted.spaces)
+        if wanted.sync is not None:
+            yield stacks.c.sync == wanted.sync.value
+        if wanted.tool is not None:
+            yield stacks.c.tool == wanted.tool
+        if wanted.in_git is not None:
+            yield stacks.c.in_git if wanted.in_git else ~stacks.c.in_git
+        if wanted.text:
+            yield (stacks.c.space + "/" + stacks.c.name).contains(wanted.text, autoescape=True)
+        for key, value in (wanted.labels or {}).items():
+            # Only a first sieve, since it sees the whole text: the page is filled with what really has the label.
+            yield stacks.c.body.contains(dump({key: value})[1:-1], autoescape=True)
+
+    def _output(self, row: Row[Any]) -> Output:
+        if row.sealed is None:
+            return Output(row.name, load(row.value))
+        plain = self._keys.open(row.sealed, "outputs", row.stack_id, row.name)
+        return Output(row.name, load(plain.decode()), sensitive=True)

@@ -1,0 +1,76 @@
+"""The configuration's state and plans as JSON, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+from typing import Any
+
+from reconciler.core.results import Action, Planned, ResourceChange
+from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument
+from reconciler.store.texts import moment, moment_text
+
+
+def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
+    """Give the configuration's state as JSON."""
+    halted = state.halted
+    return {
+        "generation": state.generation,
+        "url": state.url,
+        "branch": state.branch,
+        "attemptedRevision": state.attempted_revision,
+        "admittedRevision": state.admitted_revision,
+        "sources": dict(state.sources),
+        "kept": [dataclasses.asdict(document) for document in state.kept],
+        "diagnostics": [dict(diagnostic) for diagnostic in state.diagnostics],
+        "halted": [halted.reason, halted.message, halted.revision, moment_text(halted.since)] if halted else None,
+        "documents": dict(state.documents),
+        "changedAt": moment_text(state.changed_at),
+    }
+
+
+def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
+    """Read the configuration's state; an empty object is a fresh store."""
+    if not body:
+        return ConfigurationState()
+    halted = body["halted"]
+    return ConfigurationState(
+        generation=body["generation"],
+        url=body["url"],
+        branch=body["branch"],
+        attempted_revision=body["attemptedRevision"],
+        admitted_revision=body["admittedRevision"],
+        sources=body["sources"],
+        kept=tuple(KeptDocument(**document) for document in body["kept"]),
+        diagnostics=tuple(body["diagnostics"]),
+        halted=Halt(halted[0], halted[1], halted[2], datetime.fromisoformat(halted[3])) if halted else None,
+        documents=body["documents"],
+        changed_at=moment(body["changedAt"]),
+    )
+
+
+def planned_to_json(planned: Planned) -> dict[str, Any]:
+    """Give what a plan found as JSON."""
+    return {
+        "hasChanges": planned.has_changes,
+        "changes": [_change_to_json(change) for change in planned.changes],
+        "drifted": [_change_to_json(change) for change in planned.drifted],
+    }
+
+
+def planned_from_json(body: dict[str, Any]) -> Planned:
+    """Read what a plan found."""
+    return Planned(
+        body["hasChanges"],
+        tuple(_change_from_json(change) for change in body["changes"]),
+        tuple(_change_from_json(change) for change in body["drifted"]),
+    )
+
+
+def _change_to_json(change: ResourceChange) -> list[Any]:
+    return [change.address, change.type, change.provider, change.action, change.before, change.after]
+
+
+def _change_from_json(body: list[Any]) -> ResourceChange:
+    address, kind, provider, action, before, after = body
+    return ResourceChange(address, kind, provider, Action(action), before, after)

@@ -1,0 +1,245 @@
+"""Stacks and runs as rows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row
+
+from reconciler.core.phases import Phase
+from reconciler.core.results import ChangeCounts
+from reconciler.core.runs import Run, RunId, RunKind, RunStatus
+from reconciler.core.state import (
+    AppliedState,
+    Component,
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Desired,
+    Fingerprint,
+    Outcome,
+    Problem,
+    StackState,
+    Sync,
+    Why,
+)
+from reconciler.store.texts import dump, load, moment, moment_text
+from spaces.names import Digest, Revision, SpaceName, StackId
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(time: datetime | None) -> int | None:
+    """Give a time (which must know its zone) as microseconds since 1970."""
+    return None if time is None else (time - _EPOCH) // _MICROSECOND
+
+
+def from_micros(number: int | None) -> datetime | None:
+    """Give the time, in UTC."""
+    return None if number is None else _EPOCH + timedelta(microseconds=number)
+
+
+def instant(number: int) -> datetime:
+    """Give the time of a column that is never empty."""
+    return _EPOCH + timedelta(microseconds=number)
+
+
+def stack_to_row(state: StackState) -> dict[str, Any]:
+    """Give the values of a row of `stacks`, without its key."""
+    desired, applied = state.desired, state.applied
+    return {
+        "space": state.id.space,
+        "name": state.id.name,
+        "in_git": desired is not None,
+        "tool": desired.tool if desired else None,
+        "sync": state.sync.value,
+        "desired_digest": desired.digest if desired else None,
+        "applied_digest": applied.digest if applied else None,
+        "due_at": micros(state.due_at),
+        "body": dump(
+            {
+                "desired": _desired_to_json(desired) if desired else None,
+                "applied": _applied_to_json(applied, desired) if applied else None,
+                "last": _outcome_to_json(state.last) if state.last else None,
+                "paused": state.paused,
+                "interrupted": state.interrupted,
+                "retryAt": moment_text(state.retry_at),
+                "reason": state.reason,
+                "why": _why_to_json(state.why),
+                "conditions": {
+                    kind: [it.status, it.reason, it.message, moment_text(it.since)]
+                    for kind, it in state.conditions.items()
+                },
+            }
+        ),
+    }
+
+
+def stack_from_row(row: Row[Any]) -> StackState:
+    """Read a row of `stacks` that has a body."""
+    body = load(row.body)
+    desired = _desired_from_json(body["desired"], row) if body["desired"] else None
+    return StackState(
+        StackId(SpaceName(row.space), row.name),
+        desired,
+        _applied_from_json(body["applied"], desired, row) if body["applied"] else None,
+        _outcome_from_json(body["last"]) if body["last"] else None,
+        body["paused"],
+        body["interrupted"],
+        moment(body["retryAt"]),
+        Sync(row.sync),
+        body["reason"],
+        _why_from_json(body["why"]),
+        {
+            ConditionType(kind): Condition(ConditionStatus(status), reason, message, datetime.fromisoformat(since))
+            for kind, (status, reason, message, since) in body["conditions"].items()
+        },
+        from_micros(row.due_at),
+    )
+
+
+def run_to_row(run: Run) -> dict[str, Any]:
+    """Give the values of a row of `runs`, without the stack's key."""
+    return {
+        "id": run.id,
+        "kind": run.kind.value,
+        "status": run.status.value,
+        "attempt": run.attempt,
+        "holder": run.holder,
+        "lease_until": micros(run.lease_until),
+        "cancel_requested": run.cancel_requested,
+        "started_at": micros(run.started_at),
+        "body": dump(
+            {
+                "revision": run.revision,
+                "digest": run.digest,
+                "fingerprint": run.fingerprint.components,
+                "createdAt": moment_text(run.created_at),
+                "why": _why_to_json(run.why),
+                "person": run.person,
+                "needsConfirmation": run.needs_confirmation,
+                "phase": run.phase,
+                "reason": run.reason,
+                "message": run.message,
+                "changes": [run.changes.create, run.changes.update, run.changes.delete, run.changes.replace],
+                "planDigest": run.plan_digest,
+                "finishedAt": moment_text(run.finished_at),
+                "confirmedBy": run.confirmed_by,
+            }
+        ),
+    }
+
+
+def run_from_row(row: Row[Any]) -> Run:
+    """Read a row of `runs` joined with the space and name of its stack."""
+    body = load(row.body)
+    return Run(
+        id=RunId(row.id),
+        stack=StackId(SpaceName(row.space), row.name),
+        kind=RunKind(row.kind),
+        status=RunStatus(row.status),
+        revision=Revision(body["revision"]),
+        digest=Digest(body["digest"]),
+        fingerprint=_fingerprint(body["fingerprint"]),
+        created_at=datetime.fromisoformat(body["createdAt"]),
+        why=_why_from_json(body["why"]),
+        person=body["person"],
+        needs_confirmation=body["needsConfirmation"],
+        phase=Phase(body["phase"]) if body["phase"] else None,
+        reason=body["reason"],
+        message=body["message"],
+        changes=ChangeCounts(*body["changes"]),
+        plan_digest=body["planDigest"],
+        attempt=row.attempt,
+        holder=row.holder,
+        lease_until=from_micros(row.lease_until),
+        cancel_requested=row.cancel_requested,
+        started_at=from_micros(row.started_at),
+        finished_at=moment(body["finishedAt"]),
+        confirmed_by=body["confirmedBy"],
+    )
+
+
+def _fingerprint(components: Mapping[str, Mapping[str, str]]) -> Fingerprint:
+    return Fingerprint({Component(name): items for name, items in components.items()})
+
+
+def _why_to_json(why: tuple[Why, ...]) -> list[list[str]]:
+    return [[it.component, it.summary] for it in why]
+
+
+def _why_from_json(why: list[list[str]]) -> tuple[Why, ...]:
+    return tuple(Why(Component(component), summary) for component, summary in why)
+
+
+def _desired_to_json(desired: Desired) -> dict[str, Any]:
+    problem = desired.problem
+    return {
+        "fingerprint": desired.fingerprint.components,
+        "revision": desired.revision,
+        "labels": dict(desired.labels),
+        "autodeploy": desired.autodeploy,
+        "suspended": desired.suspended,
+        "person": desired.person,
+        "problem": [problem.reason, problem.message] if problem else None,
+    }
+
+
+def _desired_from_json(body: dict[str, Any], row: Row[Any]) -> Desired:
+    return Desired(
+        Digest(row.desired_digest),
+        _fingerprint(body["fingerprint"]),
+        Revision(body["revision"]),
+        row.tool,
+        body["labels"],
+        body["autodeploy"],
+        body["suspended"],
+        body["person"],
+        Problem(*body["problem"]) if body["problem"] else None,
+    )
+
+
+def _applied_to_json(applied: AppliedState, desired: Desired | None) -> dict[str, Any]:
+    # Most stacks are in sync: there the fingerprint, the longest part of all, is not written twice.
+    shared = desired is not None and desired.fingerprint == applied.fingerprint
+    return {
+        "fingerprint": None if shared else applied.fingerprint.components,
+        "revision": applied.revision,
+        "run": applied.run,
+        "at": moment_text(applied.at),
+    }
+
+
+def _applied_from_json(body: dict[str, Any], desired: Desired | None, row: Row[Any]) -> AppliedState:
+    if body["fingerprint"] is None and desired is not None:
+        fingerprint = desired.fingerprint
+    else:
+        fingerprint = _fingerprint(body["fingerprint"])
+    return AppliedState(
+        Digest(row.applied_digest),
+        fingerprint,
+        Revision(body["revision"]),
+        body["run"],
+        datetime.fromisoformat(body["at"]),
+    )
+
+
+def _outcome_to_json(last: Outcome) -> list[Any]:
+    return [
+        last.run,
+        last.kind,
+        last.status,
+        last.reason,
+        last.message,
+        last.digest,
+        moment_text(last.at),
+        last.failures,
+    ]
+
+
+def _outcome_from_json(body: list[Any]) -> Outcome:
+    run, kind, status, reason, message, digest, at, failures = body
+    return Outcome(run, kind, status, reason, message, Digest(digest), datetime.fromisoformat(at), failures)

@@ -1,0 +1,80 @@
+"""The store on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+from sqlalchemy import Engine
+
+from reconciler.store import connections
+from reconciler.store.encryption import Keys
+from reconciler.store.protocol import StoreBusy
+from reconciler.store.reading import SqlReading
+from reconciler.store.schema import bring_up_to_date
+from reconciler.store.writing import SqlTransaction
+
+PATIENCE = timedelta(seconds=10)
+"""How long a transaction waits for another's lock."""
+
+
+class SqlStore:
+    """A `Store`. It may be used from any number of threads; a reading or transaction belongs to one."""
+
+    def __init__(self, engine: Engine, keys: Keys, where: str, patience: timedelta) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._where = where
+        self._readers = connections.for_reading(engine)
+        self._writers = connections.for_writing(engine)
+        # SQLite has one writer at a time and lets the others poll; among our own threads a lock is fair and quick.
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
+        self._patience = patience.total_seconds()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[SqlReading]:
+        """Open a read-only snapshot."""
+        with connections.in_words(self._where), self._readers.begin() as connection:
+            yield SqlReading(connection, self._keys)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[SqlTransaction]:
+        """Open a transaction: committed at the end of the block, rolled back by any exception."""
+        with self._my_turn(), connections.in_words(self._where), self._writers.begin() as connection:
+            yield SqlTransaction(connection, self._keys)
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+        elif self._turn.acquire(timeout=self._patience):
+            try:
+                yield
+            finally:
+                self._turn.release()
+        else:
+            raise StoreBusy(f"{self._where} is locked by another transaction of this service")
+
+
+def open_store(url: str, keys: Keys, patience: timedelta = PATIENCE) -> SqlStore:
+    """Open a database (`sqlite:////path`, `postgresql://…`), bringing it to the schema of this version.
+
+    StoreError where it cannot be used, or was written by a newer version.
+    """
+    parsed = connections.parse_url(url)
+    where = connections.describe(parsed)
+    connect = connections.connect_sqlite if parsed.drivername == "sqlite" else connections.connect_postgres
+    engine = connect(parsed, patience)
+    try:
+        with connections.in_words(where):
+            bring_up_to_date(engine, where, patience)
+    except BaseException:
+        engine.dispose()
+        raise
+    return SqlStore(engine, keys, where, patience)

@@ -1,0 +1,164 @@
+"""The tables. What queries select by has a column of its own; the rest of a record is JSON text.
+
+JSON is kept as escaped ASCII text, so that no content (a NUL, half a surrogate pair) can be refused by a database.
+Times are whole microseconds since 1970 (UTC): exact, and in the same order everywhere.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeEngine
+
+SCHEMA_VERSION = "0001"
+"""The newest migration: what the tables below look like."""
+
+VERSION_TABLE = "station_schema"
+"""Where the database says which migration it is at."""
+
+ACTIVE_WRITING = (
+    "status IN ('queued', 'planning', 'unconfirmed', 'applying') AND kind IN ('tracked', 'destroy', 'task')"
+)
+"""The runs of which a stack has one at a time. A literal, because it is part of an index's definition."""
+
+_KEY: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+_NAME: TypeEngine[str] = Text().with_variant(Text(collation="C"), "postgresql")
+"""Compared byte by byte, so that pages have the same order on every database."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+configuration = Table(
+    "configuration",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+)
+"""One row, made by the first migration, so that there is always something to lock."""
+
+stacks = Table(
+    "stacks",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("space", _NAME, nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("in_git", Boolean, nullable=False, server_default=text("false")),
+    Column("tool", Text),
+    Column("sync", Text),
+    Column("desired_digest", Text),
+    Column("applied_digest", Text),
+    Column("due_at", BigInteger),
+    Column("body", Text),
+    UniqueConstraint("space", "name"),
+    Index("ix_stacks_due_at", "due_at"),
+)
+"""A row without a body is only a name, on which something hangs already. All that belongs to a stack points to `id`,
+which outlives a change of name."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("stack_id", _KEY, ForeignKey("stacks.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("holder", Text),
+    Column("lease_until", BigInteger),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("started_at", BigInteger),
+    Column("body", Text, nullable=False),
+    Index("ix_runs_stack_id_id", "stack_id", "id"),
+    Index("ix_runs_status_id", "status", "id"),
+    Index(
+        "uq_runs_active_writing",
+        "stack_id",
+        unique=True,
+        sqlite_where=text(ACTIVE_WRITING),
+        postgresql_where=text(ACTIVE_WRITING),
+    ),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("run_id", _NAME, ForeignKey("runs.id"), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("run_id", _NAME, ForeignKey("runs.id"), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("address", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("attributes", Text, nullable=False),
+)
+
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("value", Text),
+    Column("sealed", LargeBinary),
+)
+"""`value` is JSON; a sensitive output has `sealed` instead."""
+
+tfstates = Table(
+    "tfstates",
+    metadata,
+    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("serial", BigInteger),
+    Column("lineage", Text),
+    Column("run", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+tfstate_locks = Table(
+    "tfstate_locks",
+    metadata,
+    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("lock_id", Text, nullable=False),
+    Column("info", Text, nullable=False),
+    Column("run", Text),
+    Column("since", BigInteger, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("stack_id", _KEY, ForeignKey("stacks.id"), nullable=False),
+    Column("run_id", _NAME, ForeignKey("runs.id"), nullable=False),
+)

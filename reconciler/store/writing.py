@@ -1,0 +1,266 @@
+"""Changes to the database, inside one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from reconciler.core.results import Output, Planned, Resource
+from reconciler.core.runs import Run, RunId
+from reconciler.core.state import StackState
+from reconciler.store import records, rows, tables, tfstates
+from reconciler.store.protocol import ConfigurationState, LostLease, TfstateLock, TfstateVersion
+from reconciler.store.reading import SqlReading
+from reconciler.store.selecting import (
+    ACTIVE_STATUSES,
+    AT_WORK_STATUSES,
+    WRITING_KINDS,
+    among,
+    batches,
+    is_stack,
+    select_runs,
+)
+from reconciler.store.tables import runs, stacks
+from reconciler.store.texts import cleaned, dump, pack
+from spaces.names import SpaceName, StackId
+
+_CLAIM_LOCK = 0x73746174696F6E02
+
+
+class SqlTransaction(SqlReading):
+    """A `Transaction` on one connection; whoever made it commits or rolls back."""
+
+    def put_configuration(self, state: ConfigurationState) -> None:
+        """Write the configuration's state."""
+        body = dump(records.configuration_to_json(state))
+        self._connection.execute(update(tables.configuration).values(body=body))
+
+    def put_stacks(self, stacks: Iterable[StackState]) -> None:
+        """Insert or replace stacks, in bulk."""
+        # In one order always, so that two services that write the same stacks wait for each other and do not deadlock.
+        values = [rows.stack_to_row(state) for state in sorted(stacks, key=lambda state: state.id)]
+        if not values:
+            return
+        statement = self._insert(tables.stacks)
+        changed = {name: statement.excluded[name] for name in values[0] if name not in {"space", "name"}}
+        statement = statement.on_conflict_do_update(index_elements=["space", "name"], set_=changed)
+        self._connection.execute(statement, values)
+
+    def move_stack(self, old: StackId, new: StackId) -> None:
+        """Rename a stack with everything that hangs on it: runs, resources, outputs, tfstate, locks.
+
+        Nothing happens where there is no `old`; ValueError where `new` is taken.
+        """
+        if old == new or self._key(old) is None:
+            return
+        if self._key(new) is not None:
+            raise ValueError(f"{old} cannot become {new}: that name is taken")
+        self._connection.execute(update(stacks).where(is_stack(old)).values(space=new.space, name=new.name))
+
+    def add_runs(self, runs: Sequence[Run]) -> list[RunId]:
+        """Insert runs; one whose stack already has an active writing run is left out. Gives the ids inserted."""
+        if not runs:
+            return []
+        keys = self._keys_of({run.stack for run in runs})
+        values = [rows.run_to_row(run) | {"stack_id": keys[run.stack]} for run in runs]
+        values.sort(key=lambda value: value["stack_id"])
+        statement = self._insert(tables.runs).on_conflict_do_nothing().returning(tables.runs.c.id)
+        inserted = set(self._connection.execute(statement, values).scalars())
+        return [run.id for run in runs if run.id in inserted]
+
+    def put_run(self, run: Run) -> None:
+        """Replace a run. LostLease if the stored attempt is not `run.attempt`, or the run has ended otherwise."""
+        values = rows.run_to_row(run)
+        fence = and_(
+            runs.c.id == values.pop("id"),
+            runs.c.attempt == values.pop("attempt"),
+            or_(runs.c.status.in_(ACTIVE_STATUSES), runs.c.status == run.status.value),
+        )
+        if self._connection.execute(update(runs).where(fence).values(values)).rowcount != 1:
+            raise LostLease(f"run {run.id} is no longer in the hands of attempt {run.attempt}")
+
+    def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
+        """Take up to `limit` queued runs, oldest first, for `holder`: planning, attempt + 1, leased. No run twice."""
+        picked = select(runs.c.id).where(_claimable()).order_by(runs.c.id).limit(limit)
+        if self._is_postgres:
+            # Two claims at once could each take one of a stack's runs without seeing the other's.
+            self._connection.execute(select(func.pg_advisory_xact_lock(_CLAIM_LOCK)))
+            picked = picked.with_for_update(skip_locked=True)
+        chosen = picked.cte("chosen")
+        statement = (
+            update(runs)
+            .where(runs.c.id.in_(select(chosen.c.id)))
+            .values(
+                status="planning",
+                attempt=runs.c.attempt + 1,
+                holder=holder,
+                lease_until=rows.micros(now + lease),
+                started_at=func.coalesce(runs.c.started_at, rows.micros(now)),
+            )
+            .returning(runs.c.id)
+        )
+        taken = list(self._connection.execute(statement).scalars())
+        if not taken:
+            return []
+        query = select_runs().where(among(self._connection, runs.c.id, taken)).order_by(runs.c.id)
+        return [rows.run_from_row(row) for row in self._connection.execute(query)]
+
+    def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
+        """Extend the leases of all runs at work that `holder` holds."""
+        held = and_(runs.c.holder == holder, runs.c.status.in_(AT_WORK_STATUSES))
+        self._connection.execute(update(runs).where(held).values(lease_until=rows.micros(now + lease)))
+
+    def record_plan(self, run: RunId, planned: Planned) -> None:
+        """Keep what a plan found."""
+        self._replace(tables.plans, run, pack(dump(records.planned_to_json(planned)).encode()))
+
+    def record_results(self, stack: StackId, resources: Sequence[Resource] | None, outputs: Sequence[Output]) -> None:
+        """Replace the stack's resources (None: unknown, none listed) and outputs; sensitive values are encrypted."""
+        key = self._key_for(stack)
+        for table in (tables.resources, tables.outputs):
+            self._connection.execute(delete(table).where(table.c.stack_id == key))
+        if resources:
+            self._connection.execute(
+                tables.resources.insert(),
+                [
+                    {
+                        "stack_id": key,
+                        "position": position,
+                        "address": cleaned(resource.address),
+                        "type": cleaned(resource.type),
+                        "provider": cleaned(resource.provider),
+                        "attributes": dump(dict(resource.attributes)),
+                    }
+                    for position, resource in enumerate(resources)
+                ],
+            )
+        if outputs:
+            values = [self._output_row(key, position, output) for position, output in enumerate(outputs)]
+            self._connection.execute(tables.outputs.insert(), values)
+
+    def record_log(self, run: RunId, log: bytes) -> None:
+        """Keep the log of a run that has ended, compressed."""
+        self._replace(tables.logs, run, pack(log))
+
+    def add_tfstate(self, stack: StackId, body: bytes, run: str | None, now: datetime) -> TfstateVersion:
+        """Store the next version, encrypted. Serial and lineage are read from the body."""
+        key = self._key_for(stack)
+        table = tables.tfstates
+        # The stack's row is the lock under which its versions are counted.
+        self._connection.execute(self._locked(select(stacks.c.id).where(stacks.c.id == key)))
+        newest = self._connection.execute(select(func.max(table.c.version)).where(table.c.stack_id == key)).scalar()
+        version = (newest or 0) + 1
+        serial, lineage = tfstates.serial_and_lineage(body)
+        sealed = self._keys.seal(pack(body), "tfstates", key, str(version))
+        self._connection.execute(
+            table.insert().values(
+                stack_id=key,
+                version=version,
+                serial=serial,
+                lineage=lineage,
+                run=run,
+                created_at=rows.micros(now),
+                sealed=sealed,
+            )
+        )
+        return TfstateVersion(stack, version, serial, lineage, run, now, body)
+
+    def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:
+        """Take the lock; gives the present holder instead where there is one with another id."""
+        values = {
+            "stack_id": self._key_for(lock.stack),
+            "lock_id": lock.lock_id,
+            "info": dump(dict(lock.info)),
+            "run": lock.run,
+            "since": rows.micros(lock.since),
+        }
+        while not self._connection.execute(
+            self._insert(tables.tfstate_locks).on_conflict_do_nothing().returning(tables.tfstate_locks.c.stack_id),
+            values,
+        ).first():
+            present = self.tfstate_lock(lock.stack)
+            if present is not None:
+                return None if present.lock_id == lock.lock_id else present
+        return None
+
+    def unlock_tfstate(self, stack: StackId, lock_id: str | None) -> bool:
+        """Let go; None: whoever holds it. False where another id holds it."""
+        table = tables.tfstate_locks
+        key = self._key(stack)
+        if key is None:
+            return True
+        held = table.c.stack_id == key
+        mine = held if lock_id is None else and_(held, table.c.lock_id == lock_id)
+        self._connection.execute(delete(table).where(mine))
+        return self._connection.execute(select(table.c.stack_id).where(held)).first() is None
+
+    def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
+        """Let a hashed token open this stack's tfstate while the run is active."""
+        values = {"hash": token_hash, "stack_id": self._key_for(stack), "run_id": run}
+        self._connection.execute(self._insert(tables.tokens).on_conflict_do_nothing(), values)
+
+    @property
+    def _is_postgres(self) -> bool:
+        return self._connection.dialect.name == "postgresql"
+
+    def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
+        """Keep what the query finds from being changed by others until the end of this transaction."""
+        return query.with_for_update(of=of)
+
+    def _insert(self, table: Any) -> Any:
+        """Give an INSERT that knows ON CONFLICT, which both databases have, each under its own name."""
+        return postgresql.insert(table) if self._is_postgres else sqlite.insert(table)
+
+    def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
+        """Give the keys of stacks; one that is not known yet gets a row that is only its name."""
+        found = self._find_keys(wanted)
+        missing = sorted(set(wanted) - found.keys())
+        if missing:
+            names = [{"space": stack.space, "name": stack.name} for stack in missing]
+            self._connection.execute(self._insert(stacks).on_conflict_do_nothing(), names)
+            found |= self._find_keys(missing)
+        return found
+
+    def _find_keys(self, wanted: Collection[StackId]) -> dict[StackId, int]:
+        query = select(stacks.c.id, stacks.c.space, stacks.c.name)
+        return {
+            StackId(SpaceName(space), name): key
+            for condition in batches(wanted)
+            for key, space, name in self._connection.execute(query.where(condition))
+        }
+
+    def _key_for(self, stack: StackId) -> int:
+        return self._keys_of([stack])[stack]
+
+    def _replace(self, table: Any, run: RunId, body: bytes) -> None:
+        statement = self._insert(table)
+        statement = statement.on_conflict_do_update(index_elements=["run_id"], set_={"body": statement.excluded.body})
+        self._connection.execute(statement, {"run_id": run, "body": body})
+
+    def _output_row(self, key: int, position: int, output: Output) -> dict[str, Any]:
+        name, value = cleaned(output.name), dump(output.value)
+        sealed = self._keys.seal(value.encode(), "outputs", key, name) if output.sensitive else None
+        return {
+            "stack_id": key,
+            "position": position,
+            "name": name,
+            "value": None if output.sensitive else value,
+            "sealed": sealed,
+        }
+
+
+def _claimable() -> ColumnElement[bool]:
+    """Say that a run is queued, wanted, and not in the way of a writing run at work, or one that goes first."""
+    other = runs.alias("other")
+    first = and_(other.c.status == "queued", other.c.id < runs.c.id, ~other.c.cancel_requested)
+    in_the_way = exists().where(
+        other.c.stack_id == runs.c.stack_id,
+        other.c.id != runs.c.id,
+        other.c.kind.in_(WRITING_KINDS),
+        or_(other.c.status.in_(AT_WORK_STATUSES), first),
+    )
+    return and_(runs.c.status == "queued", ~runs.c.cancel_requested, ~in_the_way)

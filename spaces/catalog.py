@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from posixpath import basename, dirname
@@ -132,9 +132,13 @@ class Catalog:
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything wrong with the files themselves, and the documents that are there twice; sorted."""
         told = [d for path in self._faulty for d in self.files[path].diagnostics]
+        twice = [placed for ref in self.duplicates for placed in self._documents[ref]]
+        # File by file: finding places means reading the file again, and only the last one read is remembered.
+        twice.sort(key=lambda placed: (placed.resource.file, placed.resource.index))
+        places = {placed: _name_position(placed.resource) for placed in twice}
         for ref in self.duplicates:
-            told.extend(_tell_twice(ref, self._documents[ref]))
-        return tuple(sorted(told, key=lambda d: d.sort_key))
+            told.extend(_tell_twice(ref, [places[placed] for placed in self._documents[ref]]))
+        return tuple(sorted(told, key=lambda d: (d.sort_key, d.summary)))
 
     @property
     def _faulty(self) -> list[str]:
@@ -263,8 +267,7 @@ def _tell_unknown_directory(resource: Resource, directory: str) -> Diagnostic:
     )
 
 
-def _tell_twice(ref: ResourceRef, claimants: tuple[Placed, ...]) -> Iterator[Diagnostic]:
-    places = [_name_position(p.resource) for p in claimants]
+def _tell_twice(ref: ResourceRef, places: Sequence[Position]) -> Iterator[Diagnostic]:
     for index, here in enumerate(places):
         other = places[index - 1] if index else places[1]
         yield error(

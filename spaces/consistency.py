@@ -120,27 +120,30 @@ def _move_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violati
         yield Violation(Rule.MOVED_FROM_TWICE, path, f"{origin.space}/{origin.name}", others)
 
 
-def tell(violation: Violation, placed: Placed, documents: PlacedDocuments) -> Diagnostic:
-    """Put a violation into words, at its place in the document."""
-    summary, hint = _words(violation, placed, documents)
+def tell(violation: Violation, placed: Placed, documents: PlacedDocuments, *, suggest: bool = True) -> Diagnostic:
+    """Put a violation into words, at its place in the document; looking for a likely name to suggest costs time."""
+    summary, hint = _words(violation, placed, documents, suggest=suggest)
     written = placed.resource.space is not None or violation.path != ("metadata", "space")
     path = violation.path if written else ("metadata", "name")
     return error(violation.rule.value, summary, placed.resource.position(path), hint)
 
 
-def _words(violation: Violation, placed: Placed, documents: PlacedDocuments) -> tuple[str, str | None]:
+def _words(
+    violation: Violation, placed: Placed, documents: PlacedDocuments, *, suggest: bool
+) -> tuple[str, str | None]:
     name, space = violation.name, placed.ref.space
     others = " and ".join(str(other) for other in violation.others)
     told: tuple[str, str | None]
     match violation.rule:
         case Rule.UNKNOWN_SPACE:
-            hint = did_you_mean(name, list(documents.tree.spaces()))
+            hint = did_you_mean(name, list(documents.tree.spaces())) if suggest else None
             told = f"{placed.ref}: there is no space {name} in force", hint
         case Rule.SPACE_CYCLE:
             told = f"{placed.ref} lies below itself: {name}", "give one of them another parent"
         case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY as rule:
             kind = Kind.CONTEXT if rule is Rule.UNKNOWN_CONTEXT else Kind.REPOSITORY
-            hint = did_you_mean(name, _names(kind, space, documents, qualified="/" in name))
+            known = _names(kind, space, documents, qualified="/" in name) if suggest else []
+            hint = did_you_mean(name, known)
             reach = f"it must lie in {space}, or in a space that {space} inherits from"
             told = f"there is no {kind} {name} for {placed.ref}", hint or reach
         case Rule.CONTEXT_TWICE:

@@ -88,14 +88,16 @@ def settle(
         for ref, why in settled.withheld.items()
         if (placed := settled.documents.placed(ref)) is not None
     }
-    pending = frozenset(ref for ref in touched if settled.documents.placed(ref) is None and _wanted(ref, start, here))
+    pending = frozenset(
+        ref for ref in touched if settled.documents.placed(ref) is None and _wanted(ref, start, here, settled)
+    )
     return InForce(
         settled.documents,
         here,
         revision,
         kept,
         pending,
-        tuple(sorted(told, key=lambda d: d.sort_key)),
+        tuple(sorted(told, key=lambda d: (d.sort_key, d.summary))),
         frozenset(touched),
         start.catalog,
     )
@@ -124,7 +126,7 @@ def restore(
     withheld = {ref: Withheld(each.because, each.waits_for) for ref, each in kept.items()}
     settled = settle_documents(old, here, touched, withheld)
     outside = frozenset(ref for ref in here.refs() if settled.documents.placed(ref) is None)
-    base = InForce(settled.documents, here, revision, kept, outside, (), frozenset())
+    base = InForce(settled.documents, here, revision, kept, outside.union(pending), (), frozenset())
     again = settle(base, proposed, (), revision, keep)
     return replace(again, touched=frozenset(again.catalog.refs()), _follows=None)
 
@@ -160,9 +162,9 @@ def _differs(before: Placed | None, after: Placed | None) -> bool:
     return before is not after and not (before is not None and before.same(after))
 
 
-def _wanted(ref: ResourceRef, start: InForce, proposed: Catalog) -> bool:
+def _wanted(ref: ResourceRef, start: InForce, proposed: Catalog, settled: Settled) -> bool:
     """Say whether a document that is not in force may still be in Git."""
-    return proposed.declares(ref) or ref in start.kept or (ref in start.pending and bool(proposed.broken))
+    return proposed.declares(ref) or ref in settled.given_up or (ref in start.pending and bool(proposed.broken))
 
 
 def _touched(

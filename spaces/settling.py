@@ -14,6 +14,9 @@ from spaces.names import Kind, ResourceRef
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import moved_from
 
+_SUGGESTIONS = 200
+"""How many findings get a likely name to suggest: each search costs as much as there are names."""
+
 
 class KeptBecause(StrEnum):
     """Why a document's newest version is not the one in force."""
@@ -40,6 +43,8 @@ class Settled:
 
     documents: PlacedDocuments
     withheld: Mapping[ResourceRef, Withheld]
+    given_up: frozenset[ResourceRef]
+    """Documents that were in force and contradict each other: what was in force did not work together."""
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -58,7 +63,11 @@ def settle_documents(
     search = _Search(old, proposed, dict(withheld))
     search.start(touched)
     search.run()
-    return Settled(search.documents, search.withheld, tuple(search.tell_all()))
+    return Settled(search.documents, search.withheld, frozenset(search.given_up), tuple(search.tell_all()))
+
+
+_Violating = list[tuple[Placed, list[Violation]]]
+"""Documents with the rules that each one breaks."""
 
 
 @dataclass(slots=True)
@@ -82,8 +91,10 @@ class _Search:
     """Changed documents at their proposed version."""
     dirty: set[ResourceRef] = field(default_factory=set)
     """Documents to check."""
-    told: list[Diagnostic] = field(default_factory=list)
+    told: list[tuple[Placed, Violation, PlacedDocuments]] = field(default_factory=list)
+    """What to tell, each with the documents among which it was found."""
     blamed: dict[ResourceRef, _Blame] = field(default_factory=dict)
+    given_up: set[ResourceRef] = field(default_factory=set)
 
     def start(self, touched: Iterable[ResourceRef]) -> None:
         delta: dict[ResourceRef, Placed | None] = {}
@@ -101,37 +112,42 @@ class _Search:
         self._go_back(self._origins(self.withheld))
 
     def run(self) -> None:
-        while True:
-            back: dict[ResourceRef, Withheld] = {}
-            contradicting: set[ResourceRef] = set()
-            violating = self._check()
-            for placed, found in violating:
-                ref = placed.ref
-                if ref in self.open:
-                    back[ref] = Withheld(KeptBecause.BROKEN, (placed.resource.file,))
-                    self.told.extend(tell(violation, placed, self.documents) for violation in found)
-                    continue
-                culprits = {culprit for violation in found for culprit in self._blame(placed, violation)}
-                if not culprits:
-                    contradicting.add(ref)
-                    self.told.extend(tell(violation, placed, self.documents) for violation in found)
-                for culprit in culprits:
-                    back.setdefault(culprit, Withheld(KeptBecause.IN_USE))
+        while violating := self._check():
+            changed = [(placed, found) for placed, found in violating if placed.ref in self.open]
+            # First what is wrong by itself: its users have nothing to complain about once it has gone back.
             self.dirty = {placed.ref for placed, _ in violating}
-            if contradicting:
-                self._take_out(contradicting)
-            elif not back:
-                return
+            back = self._back_on_itself(changed) if changed else self._back_for_others(violating)
             self._go_back({**self._origins(back), **back})
 
-    def _check(self) -> list[tuple[Placed, list[Violation]]]:
+    def _back_on_itself(self, violating: _Violating) -> dict[ResourceRef, Withheld]:
+        for placed, found in violating:
+            self.told.extend((placed, violation, self.documents) for violation in found)
+        return {placed.ref: Withheld(KeptBecause.BROKEN, (placed.resource.file,)) for placed, _ in violating}
+
+    def _back_for_others(self, violating: _Violating) -> dict[ResourceRef, Withheld]:
+        back: dict[ResourceRef, Withheld] = {}
+        blameless: _Violating = []
+        for placed, found in violating:
+            culprits = {culprit for violation in found for culprit in self._blame(placed, violation)}
+            back.update(dict.fromkeys(culprits, Withheld(KeptBecause.IN_USE)))
+            if not culprits:
+                blameless.append((placed, found))
+        for placed, found in blameless:
+            self.told.extend((placed, violation, self.documents) for violation in found)
+        self._take_out({placed.ref for placed, _ in blameless})
+        return back
+
+    def _check(self) -> _Violating:
         """Check what is to be checked; in order, so that the same input always tells the same story."""
         present = (placed for ref in self.dirty if (placed := self.documents.placed(ref)))
         violating = ((placed, list(violations(self.documents, placed))) for placed in present)
         return sorted((pair for pair in violating if pair[1]), key=lambda pair: pair[0].ref)
 
     def tell_all(self) -> Iterator[Diagnostic]:
-        yield from self.told
+        # File by file: finding places means reading the file again, and only the last one read is remembered.
+        self.told.sort(key=lambda found: (found[0].resource.file, found[0].resource.index))
+        for count, (placed, violation, documents) in enumerate(self.told):
+            yield tell(violation, placed, documents, suggest=count < _SUGGESTIONS)
         for culprit, blame in self.blamed.items():
             others = len(blame.users) - 1
             user = f"{blame.user.ref}" + (f" and {others} more" if others else "")
@@ -160,6 +176,7 @@ class _Search:
 
     def _take_out(self, refs: Collection[ResourceRef]) -> None:
         """Give up on documents that contradict each other without any change to go back on."""
+        self.given_up |= set(refs)
         before = self.documents
         self.documents = before.evolve(dict.fromkeys(refs))
         self.dirty |= impact(refs, before, self.documents)

@@ -1,0 +1,94 @@
+"""What to remember of an InForce beyond its revision, as JSON, and how to read it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+from spaces.in_force import InForce, Kept
+from spaces.names import Kind, ResourceRef, Revision, SpaceName
+from spaces.placed import Placed
+from spaces.resources import parse_file
+from spaces.settling import KeptBecause
+
+
+class RefJson(TypedDict):
+    """A document's reference."""
+
+    kind: str
+    space: str
+    name: str
+
+
+class KeptJson(RefJson):
+    """A kept document: its version is document number `index` of `file` at `revision`."""
+
+    parent: str | None
+    file: str
+    index: int
+    revision: str
+    because: str
+    waits_for: list[str]
+
+
+class RecordJson(TypedDict):
+    """All that `restore` needs besides the files of the revision that was settled."""
+
+    kept: list[KeptJson]
+    pending: list[RefJson]
+
+
+def to_record(in_force: InForce) -> RecordJson:
+    """Write down what the files of `in_force.revision` do not say by themselves; small, or empty, when all is well."""
+    kept = [_kept_json(ref, kept) for ref, kept in sorted(in_force.kept.items(), key=lambda item: item[0])]
+    return {"kept": kept, "pending": [_ref_json(ref) for ref in sorted(in_force.pending)]}
+
+
+def needed(record: RecordJson) -> frozenset[tuple[Revision, str]]:
+    """List the files, by revision and path, that reading the record back needs."""
+    return frozenset((Revision(kept["revision"]), kept["file"]) for kept in record["kept"])
+
+
+def from_record(
+    record: RecordJson, files: Mapping[tuple[Revision, str], bytes]
+) -> tuple[dict[ResourceRef, Kept], frozenset[ResourceRef]]:
+    """Read back what is kept and what is pending; `files` are those `needed`.
+
+    ValueError names a document that is not found there: the record and the repository do not belong together, or
+    this version reads the document no more. Nothing may be taken for deleted then.
+    """
+    kept = {_ref(each): _kept(each, files) for each in record["kept"]}
+    return kept, frozenset(_ref(each) for each in record["pending"])
+
+
+def _ref_json(ref: ResourceRef) -> RefJson:
+    return {"kind": ref.kind.value, "space": ref.space, "name": ref.name}
+
+
+def _kept_json(ref: ResourceRef, kept: Kept) -> KeptJson:
+    return {
+        "kind": ref.kind.value,
+        "space": ref.space,
+        "name": ref.name,
+        "parent": kept.placed.parent,
+        "file": kept.resource.file,
+        "index": kept.resource.index,
+        "revision": kept.revision,
+        "because": kept.because.value,
+        "waits_for": list(kept.waits_for),
+    }
+
+
+def _ref(record: RefJson | KeptJson) -> ResourceRef:
+    return ResourceRef(Kind(record["kind"]), SpaceName(record["space"]), record["name"])
+
+
+def _kept(record: KeptJson, files: Mapping[tuple[Revision, str], bytes]) -> Kept:
+    ref, file, revision = _ref(record), record["file"], Revision(record["revision"])
+    data = files.get((revision, file))
+    for resource in parse_file(file, data).resources if data is not None else ():
+        if resource.index == record["index"] and resource.kind is ref.kind and resource.name == ref.name:
+            parent = SpaceName(record["parent"]) if record["parent"] is not None else None
+            placed = Placed(ref, resource, parent)
+            return Kept(placed, revision, KeptBecause(record["because"]), tuple(record["waits_for"]))
+    raise ValueError(f"{ref} is not document {record['index'] + 1} of {file} at {revision}")

@@ -1,0 +1,421 @@
+import pytest
+
+from spaces.catalog import Catalog
+from spaces.in_force import KeptBecause, affected, differing
+from tests.unit.spaces.builders import (
+    BROKEN,
+    begin,
+    codes,
+    context,
+    doc,
+    go_on,
+    many,
+    names,
+    ref,
+    repository,
+    space,
+    stack,
+    stack_id,
+)
+
+BASE = {
+    "c.yaml": context("common", {"A": "1"}),
+    "r.yaml": repository("infra"),
+    "p/space.yaml": space("prod"),
+    "p/net.yaml": stack("net", "common", source={"repository": "infra", "path": "net"}),
+    "p/q/space.yaml": space("eu"),
+    "p/q/app.yaml": stack("app", "common"),
+    "t/space.yaml": space("team", inherit=False),
+    "t/web.yaml": stack("web"),
+}
+ALL = {
+    "Context root/common", "Repository root/infra", "Space prod", "Stack prod/net", "Space eu", "Stack eu/app",
+    "Space team", "Stack team/web",
+}  # fmt: skip
+
+
+def test_everything_good_is_in_force():
+    in_force = begin(BASE)
+    assert names(in_force) == ALL
+    assert (in_force.kept, in_force.pending, in_force.diagnostics) == ({}, frozenset(), ())
+
+
+# Each case: what changes, what is gone from force, what is new in force, what is kept and why, the errors' codes.
+CASES = [
+    pytest.param({"p/net.yaml": None}, {"Stack prod/net"}, set(), {}, [], id="a deleted stack leaves"),
+    pytest.param({"p/new.yaml": stack("new")}, set(), {"Stack prod/new"}, {}, [], id="a new one comes"),
+    pytest.param(
+        {"p/net.yaml": BROKEN}, set(), set(), {"Stack prod/net": "broken"}, ["yaml-syntax"], id="a broken file is not a deletion"
+    ),
+    pytest.param(
+        {"p/net.yaml": many(BROKEN, stack("two"))},
+        set(),
+        {"Stack prod/two"},
+        {"Stack prod/net": "broken"},
+        ["yaml-syntax"],
+        id="not even beside new text",
+    ),
+    pytest.param(
+        {"p/net.yaml": many(stack("net", tool="terrform"), stack("two"))},
+        set(),
+        {"Stack prod/two"},
+        {"Stack prod/net": "broken"},
+        ["invalid-value"],
+        id="a bad document beside a good one",
+    ),
+    pytest.param(
+        {"p/net.yaml": stack("net", "comon")},
+        set(),
+        set(),
+        {"Stack prod/net": "broken"},
+        ["unknown-context"],
+        id="unknown context",
+    ),
+    pytest.param(
+        {"p/new.yaml": stack("new", "gone")}, set(), set(), {}, ["unknown-context"], id="a new stack with an unknown context"
+    ),
+    pytest.param(
+        {"t/web.yaml": stack("web", "common")},
+        set(),
+        set(),
+        {"Stack team/web": "broken"},
+        ["unknown-context"],
+        id="what does not flow does not exist",
+    ),
+    pytest.param(
+        {"p/net.yaml": stack("net", source={"repository": "gone", "path": "x"})},
+        set(),
+        set(),
+        {"Stack prod/net": "broken"},
+        ["unknown-repository"],
+        id="unknown repository",
+    ),
+    pytest.param(
+        {"p/net.yaml": stack("net", in_space="gone")},
+        {"Stack prod/net"},
+        set(),
+        {},
+        ["unknown-space"],
+        id="into an unknown space, without movedFrom: the old one left",
+    ),
+    pytest.param(
+        {"p/net.yaml": stack("net", in_space="gone", moved_from="prod/net")},
+        set(),
+        set(),
+        {"Stack prod/net": "broken"},
+        ["unknown-space"],
+        id="a move that does not work stays at home",
+    ),
+    pytest.param(
+        {"c.yaml": None}, set(), set(), {"Context root/common": "in-use"}, ["still-in-use"], id="a context in use cannot leave"
+    ),
+    pytest.param(
+        {"r.yaml": None}, set(), set(), {"Repository root/infra": "in-use"}, ["still-in-use"], id="a repository in use"
+    ),
+    pytest.param(
+        {"c.yaml": None, "p/net.yaml": stack("net"), "p/q/app.yaml": None, "r.yaml": None},
+        {"Context root/common", "Stack eu/app", "Repository root/infra"},
+        set(),
+        {},
+        [],
+        id="what nobody uses any more can leave",
+    ),
+    pytest.param(
+        {"c.yaml": None, "p/net.yaml": BROKEN, "p/q/app.yaml": stack("app")},
+        set(),
+        set(),
+        {"Stack prod/net": "broken", "Context root/common": "broken"},
+        ["yaml-syntax", "kept-in-force"],
+        id="what went missing as a file broke may be in it",
+    ),
+    pytest.param(
+        {"p/space.yaml": BROKEN}, set(), set(), {"Space prod": "broken"}, ["yaml-syntax"], id="a broken space file moves nothing"
+    ),
+    pytest.param(
+        {"p/space.yaml": None}, set(), set(), {"Space prod": "in-use"}, ["still-in-use"], id="a space that holds things"
+    ),
+    pytest.param(
+        {"p/space.yaml": None, "p/net.yaml": None, "p/q/space.yaml": space("eu", "root")},
+        {"Space prod", "Stack prod/net"},
+        set(),
+        {},
+        [],
+        id="an empty space can leave",
+    ),
+    pytest.param(
+        {"p/space.yaml": None, "p/net.yaml": None},
+        {"Stack prod/net"},
+        set(),
+        {"Space prod": "in-use"},
+        ["still-in-use"],
+        id="a space below holds it",
+    ),
+    pytest.param(
+        {"p/space.yaml": space("prod", inherit=False)},
+        set(),
+        set(),
+        {"Space prod": "in-use"},
+        ["still-in-use"],
+        id="goods in use go on flowing",
+    ),
+    pytest.param(
+        {"p/space.yaml": space("prod", "nowhere")},
+        set(),
+        set(),
+        {"Space prod": "broken"},
+        ["unknown-space"],
+        id="unknown parent",
+    ),
+    pytest.param(
+        {"p/space.yaml": space("prod", "eu")},
+        set(),
+        set(),
+        {"Space prod": "broken"},
+        ["space-cycle"],
+        id="below itself",
+    ),
+    pytest.param(
+        {"p/space.yaml": space("live")},
+        {"Space prod", "Stack prod/net"},
+        {"Space live", "Stack live/net"},
+        {},
+        [],
+        id="a renamed space takes its directory along",
+    ),
+    pytest.param(
+        {"p/space.yaml": space("live", "nowhere")},
+        set(),
+        set(),
+        {"Space prod": "broken"},
+        ["unknown-space"],
+        id="a rename that does not work renames nothing",
+    ),
+    pytest.param(
+        {"p/net2.yaml": stack("net")},
+        set(),
+        set(),
+        {"Stack prod/net": "broken"},
+        ["duplicate-name", "duplicate-name"],
+        id="two of one name",
+    ),
+    pytest.param(
+        {"p/space.yaml": None, "p/net.yaml": None, "p/q/space.yaml": None, "p/q/app.yaml": None,
+         "l/space.yaml": space("prod"), "l/net.yaml": BASE["p/net.yaml"], "l/q/space.yaml": space("eu"),
+         "l/q/app.yaml": BASE["p/q/app.yaml"]},
+        set(),
+        set(),
+        {},
+        [],
+        id="a renamed directory changes no name",
+    ),
+    pytest.param(
+        {"p/space.yaml": None, "p/net.yaml": None, "p/q/space.yaml": None, "p/q/app.yaml": None,
+         "l/space.yaml": BROKEN, "l/net.yaml": BASE["p/net.yaml"], "l/q/space.yaml": space("eu"),
+         "l/q/app.yaml": BASE["p/q/app.yaml"]},
+        set(),
+        set(),
+        {"Space prod": "broken", "Space eu": "broken", "Stack prod/net": "broken"},
+        ["kept-in-force", "kept-in-force", "kept-in-force", "yaml-syntax", "space-not-known", "space-not-known"],
+        id="a directory renamed with a broken space file",
+    ),
+    pytest.param(
+        {"p/net.yaml": stack("core", "common", moved_from="prod/net")},
+        {"Stack prod/net"},
+        {"Stack prod/core"},
+        {},
+        [],
+        id="a rename",
+    ),
+    pytest.param(
+        {"p/core.yaml": stack("core", moved_from="prod/net")},
+        set(),
+        set(),
+        {},
+        ["moved-from-exists"],
+        id="moved from what still exists",
+    ),
+    pytest.param(
+        {"p/net.yaml": many(stack("one", moved_from="prod/net"), stack("two", moved_from="prod/net"))},
+        set(),
+        set(),
+        {"Stack prod/net": "broken"},
+        ["moved-from-twice", "moved-from-twice"],
+        id="two moved from one",
+    ),
+    pytest.param(
+        {"c2.yaml": context("more", {"A": "2"}), "p/net.yaml": stack("net", "common", "more")},
+        set(),
+        {"Context root/more"},
+        {"Stack prod/net": "broken"},
+        ["context-tie"],
+        id="contexts that tie",
+    ),
+    pytest.param(
+        {"p/bad.yaml": doc("Policy", "guard", {}), "p/net.yaml": None},
+        {"Stack prod/net"},
+        set(),
+        {},
+        ["kind-not-supported"],
+        id="an unsupported kind hides no stack",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changed", "gone", "new", "kept", "told"), CASES)
+def test_what_comes_into_force(changed, gone, new, kept, told):
+    before = begin(BASE)
+    after = go_on(before, changed)
+    assert names(after) == (ALL - gone) | new
+    assert {str(r): k.because.value for r, k in after.kept.items()} == kept
+    assert {k.revision for k in after.kept.values()} <= {"r0"}
+    assert sorted(codes(after)) == sorted(told)
+    assert all(after.has_left(ref(text)) for text in gone)
+
+
+@pytest.mark.parametrize(("changed", "gone", "new", "kept", "told"), CASES)
+def test_nothing_changes_without_a_change(changed, gone, new, kept, told):
+    after = go_on(begin(BASE), changed)
+    again = go_on(after, {}, "r2")
+    assert names(again) == names(after)
+    assert again.kept == after.kept or {r: (k.revision, k.because) for r, k in again.kept.items()} == {
+        r: (k.revision, k.because) for r, k in after.kept.items()
+    }
+    assert (again.pending, again.diagnostics) == (after.pending, after.diagnostics)
+    assert differing(after, again) == frozenset()
+
+
+@pytest.mark.parametrize(("changed", "gone", "new", "kept", "told"), CASES)
+def test_taking_a_change_back_leaves_no_trace(changed, gone, new, kept, told):
+    back = {path: BASE.get(path) for path in changed}
+    after = go_on(go_on(begin(BASE), changed), back, "r2")
+    assert names(after) == ALL
+    assert (after.kept, after.pending, after.diagnostics) == ({}, frozenset(), ())
+
+
+def test_what_waits_for_a_broken_file_leaves_when_it_is_repaired():
+    broken = go_on(begin(BASE), {"p/q/app.yaml": BROKEN, "t/web.yaml": None})
+    assert broken.kept[ref("Stack team/web")].waits_for == ("p/q/app.yaml",)
+    still = go_on(broken, {"c2.yaml": context("other")}, "r2")
+    assert "Stack team/web" in names(still)
+    repaired = go_on(still, {"p/q/app.yaml": stack("app")}, "r3")
+    assert names(repaired) == (ALL | {"Context root/other"}) - {"Stack team/web"}
+    assert repaired.kept == {}
+
+
+def test_a_later_deletion_does_not_wait_for_an_old_broken_file():
+    broken = go_on(begin(BASE), {"p/q/app.yaml": BROKEN})
+    assert "Stack team/web" not in names(go_on(broken, {"t/web.yaml": None}, "r2"))
+
+
+def test_a_deleted_broken_file_is_a_deletion():
+    broken = go_on(begin(BASE), {"p/q/app.yaml": BROKEN})
+    gone = go_on(broken, {"p/q/app.yaml": None}, "r2")
+    assert names(gone) == ALL - {"Stack eu/app"}
+    assert gone.has_left(ref("Stack eu/app"))
+
+
+def test_a_new_broken_document_has_not_left():
+    pending = go_on(begin(BASE), {"p/new.yaml": stack("new", "gone")})
+    assert pending.pending == {ref("Stack prod/new")}
+    assert not pending.has_left(ref("Stack prod/new"))
+    good = go_on(pending, {"p/g.yaml": context("gone")}, "r2")
+    assert "Stack prod/new" in names(good)
+    assert good.pending == frozenset()
+
+
+def test_the_kept_version_is_the_old_one():
+    after = go_on(go_on(begin(BASE), {"p/net.yaml": stack("net", env={"X": "good"})}), {"p/net.yaml": BROKEN}, "r2")
+    kept = after.kept[ref("Stack prod/net")]
+    assert (kept.resource.spec.env, kept.revision) == ({"X": "good"}, "r1")
+
+
+@pytest.mark.parametrize(
+    ("changed", "held", "in_force"),
+    [
+        pytest.param({"p/new.yaml": stack("new")}, ["Stack prod/new"], ALL, id="a held creation stays out"),
+        pytest.param({"p/net.yaml": None}, ["Stack prod/net"], ALL, id="a held deletion stays"),
+        pytest.param({"p/net.yaml": stack("net")}, ["Stack prod/net"], ALL, id="a held update"),
+        pytest.param(
+            {"p/space.yaml": space("live")},
+            ["Space prod", "Space live"],
+            ALL,
+            id="a held rename of a space moves nothing",
+        ),
+        pytest.param({"p/space.yaml": space("live")}, ["Space live"], ALL, id="half a held rename neither"),
+        pytest.param(
+            {"p/net.yaml": stack("core", moved_from="prod/net")},
+            ["Stack prod/core"],
+            ALL,
+            id="a held move stays at home",
+        ),
+        pytest.param(
+            {"c2.yaml": context("more"), "p/new.yaml": stack("new", "more")},
+            ["Context root/more"],
+            ALL,
+            id="what needs something held stays out",
+        ),
+    ],
+)
+def test_held_documents_stay_as_they_were(changed, held, in_force):
+    before = begin(BASE)
+    keep = {ref(text): KeptBecause.HELD for text in held}
+    after = go_on(before, changed, keep=keep)
+    assert names(after) == in_force
+    assert differing(before, after) == frozenset()
+    released = go_on(after, {}, "r2")
+    fresh = begin({path: data for path, data in (BASE | changed).items() if data is not None})
+    assert names(released) == names(fresh)
+    assert released.kept == {}
+
+
+def test_blame_names_the_first_user_and_counts_the_others():
+    told = go_on(begin(BASE), {"c.yaml": None}).diagnostics
+    assert [d.summary for d in told] == ["Context root/common cannot leave: Stack eu/app and 1 more still need it"]
+    assert told[0].position.file == "p/q/app.yaml"
+
+
+def test_a_new_context_that_would_break_a_stack_stays_out():
+    files = BASE | {"c2.yaml": context("more", {"B": "1"}), "p/net.yaml": stack("net", "common", "more")}
+    before = begin(files)
+    after = go_on(before, {"p/c.yaml": context("more", {"A": "2"})})
+    assert names(after) == names(before)
+    assert after.pending == {ref("Context prod/more")}
+    assert [(d.code, d.position.file) for d in after.diagnostics] == [("context-tie", "p/c.yaml")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "stacks"),
+    [
+        pytest.param({"p/net.yaml": stack("net", "common")}, {"prod/net"}, id="its own document"),
+        pytest.param({"p/new.yaml": stack("new")}, {"prod/new"}, id="a new one"),
+        pytest.param({"c.yaml": context("common", {"A": "2"})}, {"prod/net", "eu/app"}, id="a context"),
+        pytest.param({"p/c.yaml": context("common")}, {"prod/net", "eu/app"}, id="a nearer context of the name"),
+        pytest.param({"r.yaml": repository("infra", branch="next")}, {"prod/net"}, id="a repository"),
+        pytest.param({"p/q/space.yaml": space("eu", "root")}, {"eu/app"}, id="another parent"),
+        pytest.param({"t/space.yaml": space("team")}, {"team/web"}, id="inheritance"),
+        pytest.param({"t/web.yaml": b"# why\n" + BASE["t/web.yaml"]}, set(), id="a comment"),
+        pytest.param({"x.yaml": context("other")}, set(), id="what nobody names"),
+        pytest.param({"t/web.yaml": None}, set(), id="a deletion"),
+        pytest.param({"main.tf": b"x"}, set(), id="another file"),
+    ],
+)
+def test_affected(changed, stacks):
+    before = begin(BASE)
+    after = go_on(before, changed)
+    assert affected(before, after) == {stack_id(text) for text in stacks}
+    far = go_on(after, {}, "r2")
+    assert affected(before, far) == {stack_id(text) for text in stacks}, "over more than one revision too"
+    assert affected(None, after) == set(after.catalog.stacks())
+
+
+def test_blame_reaches_over_moved_directories():
+    """A stack whose space goes away with its directory, while another document names that space itself."""
+    files = {"a/space.yaml": space("a"), "a/s.yaml": stack("s"), "far.yaml": stack("far", in_space="a")}
+    after = go_on(begin(files), {"a/space.yaml": None, "a/s.yaml": None})
+    assert names(after) == {"Space a", "Stack a/far"}
+    assert [d.summary for d in after.diagnostics] == ["Space a cannot leave: Stack a/far still needs it"]
+
+
+def test_an_empty_repository_of_nothing():
+    assert names(begin({})) == set()
+    assert Catalog.empty().diagnostics == ()

@@ -1,0 +1,113 @@
+"""Whatever is thrown at it: what is in force works together, and does not depend on the way it was reached."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spaces.catalog import Catalog
+from spaces.consistency import violations
+from spaces.effective import effective
+from spaces.in_force import affected
+from spaces.names import Kind
+from tests.unit.spaces.builders import BROKEN, begin, context, go_on, many, names, repository, space, stack
+from tests.unit.spaces.test_records import restarted, same
+
+DIRECTORIES = ["", "a/", "b/", "a/b/", "b/c/"]
+SPACES = ["one", "two", "three"]
+NAMES = ["x", "y"]
+
+spaces = st.builds(
+    lambda name, parent, inherit: space(name, parent, inherit=inherit),
+    st.sampled_from(SPACES),
+    st.sampled_from([None, None, "root", *SPACES]),
+    st.booleans(),
+)
+contexts = st.builds(
+    lambda name, key, where: context(name, {key: "1"}, in_space=where),
+    st.sampled_from(NAMES),
+    st.sampled_from(["A", "B"]),
+    st.sampled_from([None, None, "root", *SPACES]),
+)
+repositories = st.builds(repository, st.sampled_from(NAMES), st.sampled_from([None, "one"]))
+stacks = st.builds(
+    lambda name, used, where, origin, repo: stack(
+        name, *used, in_space=where, moved_from=origin, source={"path": "."} | ({"repository": repo} if repo else {})
+    ),
+    st.sampled_from(NAMES),
+    st.lists(st.sampled_from(["x", "y", "root/x", "one/y"]), max_size=2, unique=True),
+    st.sampled_from([None, None, None, "one", "two"]),
+    st.sampled_from([None, None, "root/x", "one/x", "two/y"]),
+    st.sampled_from([None, None, "x"]),
+)
+paths = st.sampled_from([f"{d}{f}" for d in DIRECTORIES for f in ("space.yaml", "k.yaml", "m.yaml")])
+bad = st.just(BROKEN)
+contents = st.one_of(
+    st.none(),
+    spaces,
+    contexts,
+    stacks,
+    repositories,
+    bad,
+    st.builds(many, stacks, contexts),
+    st.builds(many, spaces, bad),
+)
+commits = st.lists(st.dictionaries(paths, contents, min_size=1, max_size=4), min_size=1, max_size=6)
+
+
+def content(catalog):
+    return {str(r): [p.resource.content for p in catalog.claimants(r)] for r in catalog.refs()}
+
+
+def works_together(in_force):
+    for kind in Kind:
+        for placed in in_force.catalog.of_kind(kind):
+            assert list(violations(in_force.catalog, placed)) == []
+    return {each: effective(in_force.catalog, each) for each in in_force.catalog.stacks()}
+
+
+@settings(max_examples=400, deadline=None)
+@given(commits)
+def test_any_history(history):
+    files: dict[str, bytes] = {}
+    revisions = {"r0": {}}
+    now = begin({})
+    for count, changed in enumerate(history, 1):
+        before, was = now, works_together(now)
+        files = {path: data for path, data in (files | changed).items() if data is not None}
+        revisions[f"r{count}"] = files
+        now = go_on(before, changed, f"r{count}")
+        fresh = Catalog.empty().advance(files)
+
+        # The files alone say what is proposed, whatever the way there.
+        assert content(now.proposed.override({})) == content(fresh)
+        assert now.proposed.override({}).diagnostics == fresh.diagnostics
+
+        # What is in force works, and a stack outside `affected` runs as it ran.
+        effects = works_together(now)
+        moved = affected(before, now)
+        assert all(was.get(each) == effect for each, effect in effects.items() if each not in moved)
+
+        # Whoever left is told about by nothing that is broken: his file is gone or in order.
+        for ref in set(before.catalog.refs()) - set(now.catalog.refs()):
+            if now.has_left(ref):
+                assert before.catalog.placed(ref).resource.file not in now.proposed.broken
+
+        # Nothing wrong: then the history does not matter.
+        alone = begin(files)
+        if not alone.diagnostics and not now.diagnostics:
+            assert names(now) == names(alone)
+
+        same(restarted(now, revisions), now)
+        assert go_on(now, {}, "again").diagnostics == now.diagnostics
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.dictionaries(paths, st.one_of(st.none(), stacks, contexts), min_size=1, max_size=4), max_size=6))
+def test_good_histories_end_where_a_fresh_start_does(history):
+    files: dict[str, bytes] = {}
+    now = begin({})
+    for changed in history:
+        files = {path: data for path, data in (files | changed).items() if data is not None}
+        now = go_on(now, changed)
+    alone = begin(files)
+    if not alone.diagnostics:
+        assert (names(now), now.diagnostics, now.kept) == (names(alone), (), {})

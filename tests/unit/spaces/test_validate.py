@@ -1,0 +1,118 @@
+import pytest
+
+from spaces.validate import validate_files
+from tests.unit.spaces.builders import BROKEN
+
+HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {metadata}\nspec: {spec}\n"
+
+
+def text(kind, metadata, spec="{}"):
+    return HEAD.format(kind=kind, metadata=metadata, spec=spec).encode()
+
+
+STACK = "{tool: terraform, source: {path: .}, contexts: [%s]}"
+ROOT_CONTEXTS = (
+    text("Context", "{name: common}", "{env: {A: a}}") + b"---\n" + text("Context", "{name: other}", "{env: {A: b}}")
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        pytest.param({"a.yaml": text("Stack", "{name: s}", STACK % "")}, [], id="good"),
+        pytest.param({"README.md": b"# hello", ".github/ci.yaml": b"on: push"}, [], id="not ours"),
+        pytest.param(
+            {"a.yaml": text("Stack", "{name: s, space: prdo}", STACK % ""), "p.yaml": text("Space", "{name: prod}")},
+            ["a.yaml:3:28 unknown-space did you mean prod?"],
+            id="unknown space",
+        ),
+        pytest.param(
+            {"c.yaml": ROOT_CONTEXTS, "a.yaml": text("Stack", "{name: s}", STACK % "commn")},
+            ["a.yaml:4:55 unknown-context did you mean common?"],
+            id="unknown context",
+        ),
+        pytest.param(
+            {"c.yaml": ROOT_CONTEXTS, "a.yaml": text("Stack", "{name: s}", STACK % "{name: roto/common}")},
+            ["a.yaml:4:62 unknown-context did you mean root/common?"],
+            id="unknown context of another space",
+        ),
+        pytest.param(
+            {
+                "c.yaml": ROOT_CONTEXTS,
+                "t/space.yaml": text("Space", "{name: team}"),
+                "t/a.yaml": text("Stack", "{name: s}", STACK % "common"),
+            },
+            ["t/a.yaml:4:55 unknown-context it must lie in team, or in a space that team inherits from"],
+            id="what does not flow is not even suggested",
+        ),
+        pytest.param(
+            {"a.yaml": text("Stack", "{name: s}", "{tool: terraform, source: {path: ., repository: infra}}")},
+            ["a.yaml:4:55 unknown-repository it must lie in root, or in a space that root inherits from"],
+            id="unknown repository",
+        ),
+        pytest.param(
+            {"c.yaml": ROOT_CONTEXTS, "a.yaml": text("Stack", "{name: s}", STACK % "common, other")},
+            ["a.yaml:4:63 context-tie give one of them a higher priority"],
+            id="context tie",
+        ),
+        pytest.param(
+            {"c.yaml": ROOT_CONTEXTS, "a.yaml": text("Stack", "{name: s}", STACK % "common, root/common")},
+            ["a.yaml:4:63 duplicate-context name it once"],
+            id="one context by two names",
+        ),
+        pytest.param(
+            {"a.yaml": text("Space", "{name: a}", "{parent: b}"), "b.yaml": text("Space", "{name: b}", "{parent: a}")},
+            [
+                "a.yaml:4:16 space-cycle give one of them another parent",
+                "b.yaml:4:16 space-cycle give one of them another parent",
+            ],
+            id="cyclic parents",
+        ),
+        pytest.param(
+            {"a.yaml": text("Space", "{name: a}", "{parent: roots}")},
+            ["a.yaml:4:16 unknown-space did you mean root?"],
+            id="unknown parent",
+        ),
+        pytest.param(
+            {
+                "a.yaml": text("Stack", "{name: s, movedFrom: root/t}", STACK % ""),
+                "b.yaml": text("Stack", "{name: t}", STACK % ""),
+            },
+            ["a.yaml:3:32 moved-from-exists take one of them out"],
+            id="moved from what exists",
+        ),
+        pytest.param(
+            {
+                "a.yaml": BROKEN,
+                "b.yaml": text("Stack", "{name: s}", STACK % "gone"),
+                "c.yaml": text("Stack", "{name: S}", "{}"),
+            },
+            [
+                "a.yaml:3:1 yaml-syntax",
+                "b.yaml:4:55 unknown-context",
+                "c.yaml:3:18 invalid-name",
+                "c.yaml:4:1 missing-key",
+            ],
+            id="all at once",
+        ),
+    ],
+)
+def test_validate(files, expected):
+    found = validate_files(files)
+    told = [f"{d.position.file}:{d.position.line}:{d.position.column} {d.code} {d.hint}" for d in found]
+    assert len(told) == len(expected), told
+    assert all(line.startswith(start) for line, start in zip(told, expected, strict=True)), told
+
+
+def test_a_thousand_findings_stay_quick():
+    """Looking for names to suggest and for places must not multiply with the number of findings."""
+    contexts = b"---\n".join(text("Context", f"{{name: context-{i}}}") for i in range(500))
+    stacks = b"---\n".join(text("Stack", f"{{name: s{i}}}", STACK % f"kontext-{i}") for i in range(1000))
+    found = validate_files({"c.yaml": contexts, "s.yaml": stacks})
+    assert len(found) == 1000
+    assert found[0].hint == "did you mean context-0?"
+
+
+def test_the_words_of_a_cycle_name_the_path():
+    files = {"a.yaml": text("Space", "{name: a}", "{parent: b}"), "b.yaml": text("Space", "{name: b}", "{parent: a}")}
+    assert validate_files(files)[0].summary == "Space a lies below itself: a -> b -> a"

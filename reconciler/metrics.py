@@ -1,0 +1,219 @@
+"""Every metric, declared once. Nothing here is global: each service has its own `Metrics`.
+
+Counters and histograms are told what happened. Gauges are read at scrape time from a `Gauges` snapshot, so that they
+say what the store says, whichever service asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from reconciler.version import __version__
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_PREFIX = "stationkeeper_"
+_FETCH_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_RUN_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800, 3600, 10800)
+_WAIT_BUCKETS = (0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 28800)
+_PASS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5, 15, 60)
+_MERGE_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 14400, 86400)
+
+
+class StackGauge(NamedTuple):
+    """What is shown of one stack; `ready` is True, False or Unknown."""
+
+    space: str
+    stack: str
+    tool: str
+    sync: str
+    ready: str
+    resources: int | None
+    applied_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What the gauges show, read in one go."""
+
+    branch: str | None = None
+    revision: str | None = None
+    documents: Mapping[str, int] = field(default_factory=dict)
+    """In force, by kind."""
+    diagnostics: Mapping[str, int] = field(default_factory=dict)
+    """By severity."""
+    stacks: tuple[StackGauge, ...] = ()
+    runs_active: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """By (kind, status)."""
+    queue_depth: Mapping[str, int] = field(default_factory=dict)
+    """Queued runs by pool."""
+
+
+class Metrics:
+    """One service's metrics."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        build = Gauge(_PREFIX + "build_info", "The version that runs.", ["version"], registry=registry)
+        build.labels(__version__).set(1)
+        self._fetch_seconds = Histogram(
+            _PREFIX + "git_fetch_duration_seconds",
+            "Time to fetch a repository.",
+            ["repository"],
+            buckets=_FETCH_BUCKETS,
+            registry=registry,
+        )
+        self._fetch_failures = Counter(
+            _PREFIX + "git_fetch_failures_total", "Fetches that failed.", ["repository"], registry=registry
+        )
+        self._fetch_success = Gauge(
+            _PREFIX + "git_last_fetch_success_timestamp_seconds",
+            "When a repository was last fetched.",
+            ["repository"],
+            registry=registry,
+        )
+        self._runs = Counter(
+            _PREFIX + "runs_total",
+            "Runs that ended, by how.",
+            ["space", "stack", "kind", "status"],
+            registry=registry,
+        )
+        self._run_seconds = Histogram(
+            _PREFIX + "run_duration_seconds",
+            "Time that a phase of a run took.",
+            ["kind", "phase"],
+            buckets=_RUN_BUCKETS,
+            registry=registry,
+        )
+        self._queue_wait = Histogram(
+            _PREFIX + "run_queue_wait_seconds",
+            "Time from queued to claimed.",
+            ["pool"],
+            buckets=_WAIT_BUCKETS,
+            registry=registry,
+        )
+        self._merge_to_applied = Histogram(
+            _PREFIX + "merge_to_applied_seconds",
+            "Time from the commit to its successful apply, by stack.",
+            buckets=_MERGE_BUCKETS,
+            registry=registry,
+        )
+        self._passes = Counter(
+            _PREFIX + "reconcile_total", "Passes of the loop, by result.", ["result"], registry=registry
+        )
+        self._pass_seconds = Histogram(
+            _PREFIX + "reconcile_duration_seconds",
+            "Time that a pass of the loop took.",
+            buckets=_PASS_BUCKETS,
+            registry=registry,
+        )
+        self._pass_success = Gauge(
+            _PREFIX + "reconcile_last_success_timestamp_seconds",
+            "When a pass of the loop last went through.",
+            registry=registry,
+        )
+
+    def show(self, gauges: Callable[[], Gauges | None]) -> None:
+        """Read the gauges from here at every scrape; None: they cannot be read now and are left out."""
+        self.registry.register(_StoreCollector(gauges))
+
+    def fetched(self, repository: str, seconds: float, now: datetime) -> None:
+        """Count a fetch that went well."""
+        self._fetch_seconds.labels(repository).observe(seconds)
+        self._fetch_failures.labels(repository).inc(0)
+        self._fetch_success.labels(repository).set(now.timestamp())
+
+    def fetch_failed(self, repository: str, seconds: float) -> None:
+        """Count a fetch that failed."""
+        self._fetch_seconds.labels(repository).observe(seconds)
+        self._fetch_failures.labels(repository).inc()
+
+    def run_claimed(self, waited: float, pool: str = "default") -> None:
+        """Note that a run was claimed after `waited` seconds in the queue."""
+        self._queue_wait.labels(pool).observe(max(0.0, waited))
+
+    def phase_ended(self, kind: str, phase: str, seconds: float) -> None:
+        """Note how long a phase of a run took, well or not."""
+        self._run_seconds.labels(kind, phase).observe(max(0.0, seconds))
+
+    def run_ended(self, space: str, stack: str, kind: str, status: str) -> None:
+        """Count a run that reached a status which it will not leave."""
+        self._runs.labels(space, stack, kind, status).inc()
+
+    def applied(self, since_merge: float) -> None:
+        """Note how many seconds after its commit a change was applied."""
+        self._merge_to_applied.observe(max(0.0, since_merge))
+
+    def pass_ended(self, result: str, seconds: float, now: datetime) -> None:
+        """Count a pass of the loop; `result` is `success`, `failure` or `halted`."""
+        self._passes.labels(result).inc()
+        self._pass_seconds.observe(seconds)
+        if result == "success":
+            self._pass_success.set(now.timestamp())
+
+    def expose(self) -> bytes:
+        """Give everything in the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class _StoreCollector(Collector):
+    def __init__(self, gauges: Callable[[], Gauges | None]) -> None:
+        self._gauges = gauges
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Name the metrics without reading the store."""
+        return iter(_families(Gauges()))
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Read the store."""
+        gauges = self._gauges()
+        return iter(()) if gauges is None else iter(_families(gauges))
+
+
+def _families(gauges: Gauges) -> list[GaugeMetricFamily]:
+    config = _family("config_revision_info", "The revision in force.", ["branch", "revision"])
+    if gauges.revision is not None:
+        config.add_metric([gauges.branch or "", gauges.revision], 1)
+    documents = _family("config_documents", "Documents in force.", ["kind"])
+    for kind, count in sorted(gauges.documents.items()):
+        documents.add_metric([kind], count)
+    diagnostics = _family("config_diagnostics", "Findings in the newest revision.", ["severity"])
+    for severity in ("error", "warning"):
+        diagnostics.add_metric([severity], gauges.diagnostics.get(severity, 0))
+    active = _family("runs_active", "Runs on their way.", ["kind", "status"])
+    for (kind, status), count in sorted(gauges.runs_active.items()):
+        active.add_metric([kind, status], count)
+    depth = _family("run_queue_depth", "Queued runs.", ["pool"])
+    for pool, count in sorted(gauges.queue_depth.items()):
+        depth.add_metric([pool], count)
+    return [config, documents, diagnostics, active, depth, *_stack_families(gauges)]
+
+
+def _stack_families(gauges: Gauges) -> list[GaugeMetricFamily]:
+    info = _family("stack_info", "Every stack in force.", ["space", "stack", "tool", "sync", "ready"])
+    counts = _family("stacks", "Stacks in force.", ["space", "tool", "sync"])
+    resources = _family("stack_resources", "Resources that a stack left behind.", ["space", "stack"])
+    applied = _family("stack_last_applied_timestamp_seconds", "When a stack was last applied.", ["space", "stack"])
+    by_sync: dict[tuple[str, str, str], int] = {}
+    for stack in gauges.stacks:
+        info.add_metric([stack.space, stack.stack, stack.tool, stack.sync, stack.ready], 1)
+        key = (stack.space, stack.tool, stack.sync)
+        by_sync[key] = by_sync.get(key, 0) + 1
+        if stack.resources is not None:
+            resources.add_metric([stack.space, stack.stack], stack.resources)
+        if stack.applied_at is not None:
+            applied.add_metric([stack.space, stack.stack], stack.applied_at.timestamp())
+    for labels, count in sorted(by_sync.items()):
+        counts.add_metric(list(labels), count)
+    return [info, counts, resources, applied]
+
+
+def _family(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:
+    return GaugeMetricFamily(_PREFIX + name, text, labels=labels)

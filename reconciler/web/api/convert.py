@@ -1,0 +1,173 @@
+"""From what the service knows to the shapes of the API: the only place where these meet."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from reconciler.core.conditions import is_suspended
+from reconciler.core.results import Output, Planned, Resource, ResourceChange
+from reconciler.core.runs import Run
+from reconciler.core.state import StackState, Why
+from reconciler.store.protocol import ConfigurationState
+from reconciler.web.api import schemas
+from spaces.effective import EffectiveStack, Origin, Value
+
+
+def stack_json(stack: StackState, last: Run | None) -> schemas.StackJson:
+    """Show a stack; `last` is its newest run."""
+    desired, applied = stack.desired, stack.applied
+    return schemas.StackJson(
+        id=str(stack.id),
+        space=stack.id.space,
+        name=stack.id.name,
+        tool=desired.tool if desired else None,
+        labels=dict(desired.labels) if desired else {},
+        sync=stack.sync,
+        reason=stack.reason,
+        why=_why(stack.why),
+        conditions={
+            kind: schemas.ConditionJson(status=held.status, reason=held.reason, message=held.message, since=held.since)
+            for kind, held in stack.conditions.items()
+        },
+        desired_revision=desired.revision if desired else None,
+        attempted_revision=last.revision if last else None,
+        applied_revision=applied.revision if applied else None,
+        applied_at=applied.at if applied else None,
+        last_run=schemas.LastRunJson(id=last.id, kind=last.kind, status=last.status) if last else None,
+        autodeploy=desired.autodeploy if desired else False,
+        suspended=is_suspended(stack),
+        retained=desired is None,
+    )
+
+
+def run_json(run: Run) -> schemas.RunJson:
+    """Show a run."""
+    counts = run.changes
+    return schemas.RunJson(
+        id=run.id,
+        stack=str(run.stack),
+        kind=run.kind,
+        status=run.status,
+        phase=run.phase,
+        reason=run.reason,
+        message=run.message,
+        revision=run.revision,
+        person=run.person,
+        why=_why(run.why),
+        changes=schemas.ChangeCountsJson(
+            create=counts.create, update=counts.update, delete=counts.delete, replace=counts.replace
+        ),
+        needs_confirmation=run.needs_confirmation,
+        confirmed_by=run.confirmed_by,
+        cancel_requested=run.cancel_requested,
+        attempt=run.attempt,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+    )
+
+
+def plan_json(run: Run, planned: Planned) -> schemas.PlanJson:
+    """Show what a plan found."""
+    return schemas.PlanJson(
+        run=run.id,
+        has_changes=planned.has_changes,
+        changes=[_change(change) for change in planned.changes],
+        drifted=[_change(change) for change in planned.drifted],
+    )
+
+
+def resource_json(resource: Resource) -> schemas.ResourceJson:
+    """Show a resource."""
+    return schemas.ResourceJson(
+        address=resource.address,
+        type=resource.type,
+        provider=resource.provider,
+        attributes=dict(resource.attributes),
+    )
+
+
+def output_json(output: Output) -> schemas.OutputJson:
+    """Show an output; a sensitive value never gets here."""
+    value = None if output.sensitive else output.value
+    return schemas.OutputJson(name=output.name, value=value, sensitive=output.sensitive)
+
+
+def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
+    """Show an effective configuration with where everything comes from."""
+    source = stack.source
+    return schemas.EffectiveJson(
+        stack=str(stack.id),
+        tool=stack.spec.tool,
+        source=schemas.SourceJson(
+            repository=f"{source.repository.space}/{source.repository.name}" if source.repository else None,
+            branch=source.branch,
+            path=source.path,
+            include=list(source.include),
+        )
+        if source
+        else None,
+        contexts=[f"{ref.space}/{ref.name}" for ref in stack.contexts],
+        env=[_value(name, value) for name, value in sorted(stack.env.items())],
+        files=[_value(name, value) for name, value in sorted(stack.files.items())],
+        hooks=[
+            schemas.HookJson(when=when, phase=phase, command=hook.command, origin=_origin(hook.origin))
+            for (when, phase), hooks in stack.hooks.items()
+            for hook in hooks
+        ],
+    )
+
+
+def halt_json(state: ConfigurationState) -> schemas.HaltJson | None:
+    """Show why nothing new comes into force, where that is so."""
+    halted = state.halted
+    if halted is None:
+        return None
+    return schemas.HaltJson(reason=halted.reason, message=halted.message, revision=halted.revision, since=halted.since)
+
+
+def kept_json(state: ConfigurationState) -> list[schemas.KeptJson]:
+    """Show the documents of which an earlier version stays in force."""
+    return [
+        schemas.KeptJson(
+            kind=kept.kind,
+            space=kept.space,
+            name=kept.name,
+            file=kept.file,
+            revision=kept.revision,
+            because=kept.because,
+        )
+        for kept in state.kept
+    ]
+
+
+def shown_url(url: str | None) -> str | None:
+    """Give a repository's URL without a password or token that somebody wrote into it."""
+    if url is None or "://" not in url:
+        return url
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.password else url
+
+
+def _why(why: tuple[Why, ...]) -> list[schemas.WhyJson]:
+    return [schemas.WhyJson(component=one.component, summary=one.summary) for one in why]
+
+
+def _change(change: ResourceChange) -> schemas.ResourceChangeJson:
+    return schemas.ResourceChangeJson(
+        address=change.address,
+        type=change.type,
+        provider=change.provider,
+        action=change.action,
+        before=change.before,
+        after=change.after,
+    )
+
+
+def _origin(origin: Origin) -> schemas.OriginJson:
+    return schemas.OriginJson(kind=origin.ref.kind, space=origin.ref.space, name=origin.ref.name)
+
+
+def _value(name: str, value: Value) -> schemas.ValueJson:
+    overrides = [_origin(origin) for origin in value.overrides]
+    return schemas.ValueJson(name=name, value=value.value, origin=_origin(value.origin), overrides=overrides)

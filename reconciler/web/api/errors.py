@@ -1,0 +1,119 @@
+"""Errors as `application/problem+json` (RFC 9457): one shape for everything that goes wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from reconciler.operations import OperationRefused, Refusal
+from reconciler.store.protocol import StoreError
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+
+
+class Problem(Exception):
+    """A request that is answered with an error. `reason` is one CamelCase word, `detail` one sentence."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        reason: str,
+        detail: str,
+        *,
+        errors: list[dict[str, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """Give the answer."""
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "reason": self.reason,
+            "detail": self.detail,
+        }
+        if self.errors is not None:
+            body["errors"] = self.errors
+        return JSONResponse(body, int(self.status), self.headers, MEDIA_TYPE)
+
+
+def not_found(what: str) -> Problem:
+    """Give the one answer for what does not exist and for what this caller may not know of."""
+    return Problem(HTTPStatus.NOT_FOUND, "NotFound", f"there is no {what}")
+
+
+def invalid(field: str, message: str) -> Problem:
+    """Give the answer for one wrong parameter."""
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Invalid",
+        f"{field}: {message}",
+        errors=[{"field": field, "message": message}],
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of the app answered in this shape."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(OperationRefused, _refused)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(StoreError, _store)
+    app.add_exception_handler(Exception, _bug)
+
+
+def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101  # the framework calls it for this class only
+    return error.response()
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, OperationRefused)  # noqa: S101
+    status = HTTPStatus.NOT_FOUND if error.reason is Refusal.NOT_FOUND else HTTPStatus.CONFLICT
+    return Problem(status, error.reason, error.message).response()
+
+
+def _validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    errors = [
+        {"field": ".".join(str(part) for part in found["loc"][1:]) or "body", "message": str(found["msg"])}
+        for found in error.errors()
+    ]
+    detail = "; ".join(f"{found['field']}: {found['message']}" for found in errors)
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", detail, errors=errors).response()
+
+
+def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    status = HTTPStatus(error.status_code)
+    reason = status.phrase.replace(" ", "")
+    detail = "there is nothing at this address" if status is HTTPStatus.NOT_FOUND else str(error.detail)
+    return Problem(status, reason, detail, headers=error.headers).response()
+
+
+def _store(_: Request, error: Exception) -> Response:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "StoreUnavailable", str(error), headers={"Retry-After": "5"}
+    ).response()
+
+
+def _bug(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    detail = "this is a bug in the service; its log says more"
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", detail).response()

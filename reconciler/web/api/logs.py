@@ -1,0 +1,34 @@
+"""Logs are bytes; a reader gets text, and no character is ever cut in two."""
+
+from __future__ import annotations
+
+from reconciler.web.api.schemas import LogJson
+
+_LONGEST_CHARACTER = 4
+
+
+def piece(data: bytes, offset: int, *, more: bool, ended: bool) -> LogJson:
+    """Make a piece of a log out of the bytes at `offset`.
+
+    `more`: there are bytes behind these. `ended`: nothing is written any more. A character that is only half there
+    is left for the next piece, unless no other half can come.
+    """
+    whole = data if ended and not more else data[: _whole(data)]
+    if data and not whole:
+        whole = data
+    return LogJson(
+        text=whole.decode(errors="replace"),
+        next=offset + len(whole),
+        ended=ended and not more and len(whole) == len(data),
+    )
+
+
+def _whole(data: bytes) -> int:
+    """Say how many bytes there are up to the last whole character."""
+    for back in range(1, min(_LONGEST_CHARACTER, len(data)) + 1):
+        byte = data[-back]
+        if byte & 0b1100_0000 == 0b1000_0000:
+            continue
+        needed = 4 if byte >= 0b1111_0000 else 3 if byte >= 0b1110_0000 else 2 if byte >= 0b1100_0000 else 1
+        return len(data) - back if needed > back else len(data)
+    return len(data)

@@ -1,0 +1,69 @@
+"""How the service stands, and its spaces."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from fastapi import APIRouter
+
+from reconciler.version import __version__
+from reconciler.web.api import convert, schemas
+from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.paging import CursorIn, LimitIn, page
+from spaces.names import SpaceName
+
+router = APIRouter(tags=["overview"])
+
+
+@router.get("/status")
+def get_status(ports: PortsIn, caller: CallerIn) -> schemas.StatusJson:
+    """Show how far the configuration was followed, what is wrong with it, and how much there is."""
+    with ports.store.reading() as reading:
+        state = reading.configuration()
+        counted = reading.count_stacks()
+        active = reading.active_runs()
+    stacks: Counter[str] = Counter()
+    for (space, _, sync), count in counted.items():
+        if caller.allows(Right.STACK_READ, SpaceName(space)):
+            stacks[sync] += count
+    runs = Counter(str(run.status) for run in active if caller.allows(Right.RUN_READ, run.stack.space))
+    return schemas.StatusJson(
+        version=__version__,
+        ready=ports.ready(),
+        url=convert.shown_url(state.url),
+        branch=state.branch,
+        generation=state.generation,
+        attempted_revision=state.attempted_revision,
+        admitted_revision=state.admitted_revision,
+        changed_at=state.changed_at,
+        halted=convert.halt_json(state),
+        kept=convert.kept_json(state),
+        diagnostics=[dict(diagnostic) for diagnostic in state.diagnostics],
+        counts=schemas.CountsJson(
+            stacks=dict(sorted(stacks.items())), runs=dict(sorted(runs.items())), documents=dict(state.documents)
+        ),
+    )
+
+
+@router.get("/spaces")
+def list_spaces(
+    ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None
+) -> schemas.Page[schemas.SpaceJson]:
+    """List the spaces by name."""
+    tree = ports.tree()
+    names = sorted(space for space in tree.spaces() if caller.allows(Right.SPACE_READ, space))
+    with ports.store.reading() as reading:
+        counted = reading.count_stacks()
+    stacks: dict[str, Counter[str]] = {}
+    for (space, _, sync), count in counted.items():
+        stacks.setdefault(space, Counter())[sync] += count
+
+    def show(space: SpaceName) -> schemas.SpaceJson:
+        return schemas.SpaceJson(
+            name=space,
+            parent=tree.parent(space),
+            inherit=tree.inherits(space),
+            stacks=dict(sorted(stacks.get(space, Counter()).items())),
+        )
+
+    return page([name for name in names if cursor is None or name > cursor][: limit + 1], limit, str, show)

@@ -1,0 +1,48 @@
+"""Cursor pages: one more than asked for is read, to know whether there is a next page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
+
+from fastapi import Query
+
+from reconciler.web.api.auth import Caller
+from reconciler.web.api.errors import not_found
+from reconciler.web.api.schemas import Page
+from spaces.names import SpaceName
+from spaces.tree import SpaceTree
+
+_Found = TypeVar("_Found")
+_Shown = TypeVar("_Shown")
+
+LimitIn = Annotated[int, Query(ge=1, le=1000, description="How many items at most.")]
+CursorIn = Annotated[str | None, Query(max_length=600, description="`next` of the page before.")]
+SpaceIn = Annotated[str | None, Query(max_length=63, description="Only this space.")]
+SubtreeIn = Annotated[bool, Query(description="With `space`: all spaces below it, too.")]
+
+
+def page(
+    found: Sequence[_Found], limit: int, key: Callable[[_Found], str], show: Callable[[_Found], _Shown]
+) -> Page[_Shown]:
+    """Make a page out of up to `limit + 1` items; `key` names an item in a cursor."""
+    items = found[:limit]
+    return Page(items=[show(item) for item in items], next=key(items[-1]) if len(found) > limit else None)
+
+
+def behind(found: Sequence[_Found], cursor: str | None, limit: int, key: Callable[[_Found], str]) -> list[_Found]:
+    """Cut `limit + 1` items behind the cursor out of a whole list that is sorted by `key`."""
+    return [item for item in found if cursor is None or key(item) > cursor][: limit + 1]
+
+
+def chosen_spaces(tree: SpaceTree, caller: Caller, space: str | None, *, subtree: bool) -> list[SpaceName] | None:
+    """Say which spaces a listing is about; None: every one. 404 for a space that the caller does not see."""
+    if space is None:
+        narrowed = caller.narrow(None)
+    else:
+        name = SpaceName(space)
+        visible = caller.narrow([name])
+        if not tree.exists(name) or not visible:
+            raise not_found(f"space {space}")
+        narrowed = caller.narrow(tree.subtree(name)) if subtree else visible
+    return None if narrowed is None else sorted(narrowed)

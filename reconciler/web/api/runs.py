@@ -1,0 +1,136 @@
+"""Runs: look at them, follow their log, confirm, discard, cancel, retry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from reconciler import operations
+from reconciler.core.runs import Run, RunId, RunKind, RunStatus
+from reconciler.store.protocol import Reading, RunFilter, Store
+from reconciler.web.api import convert, logs, schemas
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.errors import not_found
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, page
+from reconciler.web.ports import Ports
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+_ID_LENGTH = 26
+
+
+@router.get("")
+def list_runs(
+    ports: PortsIn,
+    caller: CallerIn,
+    *,
+    space: SpaceIn = None,
+    subtree: SubtreeIn = False,
+    status: Annotated[list[RunStatus] | None, Query(description="Only runs that stand so.")] = None,
+    kind: Annotated[list[RunKind] | None, Query(description="Only runs of these kinds.")] = None,
+    prefix: Annotated[
+        str | None, Query(pattern="^[0-9a-z]{1,26}$", description="Only runs whose id begins so.")
+    ] = None,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
+) -> schemas.Page[schemas.RunJson]:
+    """List runs, newest first."""
+    spaces = chosen_spaces(ports.tree(), caller, space, subtree=subtree)
+    wanted = RunFilter(spaces=spaces, statuses=status, kinds=kind)
+    with ports.store.reading() as reading:
+        if prefix is not None and cursor is None:
+            # Ids sort by time, so those that begin alike stand together, right behind the last possible one.
+            last = prefix.ljust(_ID_LENGTH, "z")
+            exact = reading.run(RunId(prefix)) if len(prefix) == _ID_LENGTH else None
+            found = [exact] if exact is not None else reading.list_runs(wanted, last, limit + 1)
+        else:
+            found = reading.list_runs(wanted, cursor, limit + 1)
+    if prefix is not None:
+        found = [run for run in found if run.id.startswith(prefix) and caller.allows(Right.RUN_READ, run.stack.space)]
+    return page(found, limit, lambda run: run.id, convert.run_json)
+
+
+@router.get("/{run}")
+def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunJson:
+    """Show a run."""
+    with ports.store.reading() as reading:
+        return convert.run_json(_find(reading, caller, Right.RUN_READ, run))
+
+
+@router.get("/{run}/plan")
+def get_plan(ports: PortsIn, caller: CallerIn, run: str) -> schemas.PlanJson:
+    """Show what a run's plan found."""
+    with ports.store.reading() as reading:
+        found = _find(reading, caller, Right.RUN_READ, run)
+        planned = reading.planned(found.id)
+    if planned is None:
+        raise not_found(f"plan of run {run}")
+    return convert.plan_json(found, planned)
+
+
+@router.get("/{run}/log")
+def get_log(
+    ports: PortsIn,
+    caller: CallerIn,
+    run: str,
+    offset: Annotated[int, Query(ge=0, le=2**40, description="Bytes to skip.")] = 0,
+    limit: Annotated[int, Query(ge=16, le=4 * 1024 * 1024, description="Bytes to give at most.")] = 256 * 1024,
+) -> schemas.LogJson:
+    """Give a piece of a run's log, also while it is being written."""
+    with ports.store.reading() as reading:
+        found = _find(reading, caller, Right.RUN_READ, run)
+        stored = None if found.is_active else reading.log(found.id)
+    if stored is not None:
+        return logs.piece(stored[offset : offset + limit], offset, more=offset + limit < len(stored), ended=True)
+    live = ports.live_log(found.id, offset, limit)
+    data = live or b""
+    return logs.piece(data, offset, more=len(data) == limit, ended=not found.is_active)
+
+
+@router.post("/{run}/confirm")
+def confirm_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunJson:
+    """Say yes to a run that waits."""
+    return _act(ports, caller, Right.RUN_CONFIRM, run, operations.confirm)
+
+
+@router.post("/{run}/discard")
+def discard_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunJson:
+    """Say no to a run that waits."""
+    return _act(ports, caller, Right.RUN_DISCARD, run, operations.discard)
+
+
+@router.post("/{run}/cancel")
+def cancel_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunJson:
+    """Stop a run; one at work ends a little later."""
+    return _act(ports, caller, Right.RUN_CANCEL, run, operations.cancel)
+
+
+@router.post("/{run}/retry", status_code=201)
+def retry_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunJson:
+    """Queue a new run in the place of one that came to nothing."""
+    return _act(ports, caller, Right.RUN_RETRY, run, operations.retry)
+
+
+def _act(
+    ports: Ports,
+    caller: Caller,
+    right: Right,
+    run: str,
+    operation: Callable[[Store, RunId, str, datetime], Run],
+) -> schemas.RunJson:
+    with ports.store.reading() as reading:
+        found = _find(reading, caller, right, run)
+    done = operation(ports.store, found.id, caller.person, ports.now())
+    ports.wake()
+    return convert.run_json(done)
+
+
+def _find(reading: Reading, caller: Caller, right: Right, run: str) -> Run:
+    found = reading.run(RunId(run)) if len(run) == _ID_LENGTH and run.isalnum() and run.isascii() else None
+    if found is None:
+        raise not_found(f"run {run}")
+    caller.require(right, found.stack.space, f"run {run}")
+    return found

@@ -1,0 +1,248 @@
+"""The shapes that the API speaks, and nothing else speaks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+Item = TypeVar("Item")
+
+
+class Shape(BaseModel):
+    """Keys are camelCase."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True, frozen=True)
+
+
+class Page(Shape, Generic[Item]):
+    """One page of a list. `next` is the cursor of the next one; null: this is the last."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+class WhyJson(Shape):
+    """One reason for a run."""
+
+    component: str
+    summary: str
+
+
+class ConditionJson(Shape):
+    """One answer about a stack: `True`, `False` or `Unknown`, why, and since when."""
+
+    status: str
+    reason: str
+    message: str
+    since: datetime
+
+
+class LastRunJson(Shape):
+    """A stack's newest run, in short."""
+
+    id: str
+    kind: str
+    status: str
+
+
+class StackJson(Shape):
+    """A stack. `retained`: its document has left Git."""
+
+    id: str
+    space: str
+    name: str
+    tool: str | None
+    labels: dict[str, str]
+    sync: str
+    reason: str
+    why: list[WhyJson]
+    conditions: dict[str, ConditionJson]
+    desired_revision: str | None
+    attempted_revision: str | None
+    applied_revision: str | None
+    applied_at: datetime | None
+    last_run: LastRunJson | None
+    autodeploy: bool
+    suspended: bool
+    retained: bool
+
+
+class ChangeCountsJson(Shape):
+    """How many resources a plan touches."""
+
+    create: int
+    update: int
+    delete: int
+    replace: int
+
+
+class RunJson(Shape):
+    """A run."""
+
+    id: str
+    stack: str
+    kind: str
+    status: str
+    phase: str | None
+    reason: str
+    message: str
+    revision: str
+    person: str | None
+    why: list[WhyJson]
+    changes: ChangeCountsJson
+    needs_confirmation: bool
+    confirmed_by: str | None
+    cancel_requested: bool
+    attempt: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class ResourceChangeJson(Shape):
+    """One planned change; what the tool marks sensitive is not in it."""
+
+    address: str
+    type: str
+    provider: str
+    action: str
+    before: Any = None
+    after: Any = None
+
+
+class PlanJson(Shape):
+    """What a run's plan found; `hasChanges` may be true without `changes`, where a tool cannot name them."""
+
+    run: str
+    has_changes: bool
+    changes: list[ResourceChangeJson]
+    drifted: list[ResourceChangeJson]
+
+
+class LogJson(Shape):
+    """A piece of a run's log. Ask again from `next` until `ended`. Offsets are in bytes."""
+
+    text: str
+    next: int
+    ended: bool
+
+
+class ResourceJson(Shape):
+    """One thing that a stack left behind."""
+
+    address: str
+    type: str
+    provider: str
+    attributes: dict[str, Any]
+
+
+class OutputJson(Shape):
+    """One output; the value of a sensitive one is always null."""
+
+    name: str
+    value: Any
+    sensitive: bool
+
+
+class OriginJson(Shape):
+    """The document that a value comes from."""
+
+    kind: str
+    space: str
+    name: str
+
+
+class ValueJson(Shape):
+    """A value in effect, where it comes from, and who set it too and lost (the strongest first)."""
+
+    name: str
+    value: str
+    origin: OriginJson
+    overrides: list[OriginJson]
+
+
+class HookJson(Shape):
+    """A command around a phase; those of one phase run in this order."""
+
+    when: str
+    phase: str
+    command: str
+    origin: OriginJson
+
+
+class SourceJson(Shape):
+    """Where the stack's code is; no repository: the configuration's own."""
+
+    repository: str | None
+    branch: str | None
+    path: str
+    include: list[str]
+
+
+class EffectiveJson(Shape):
+    """A stack's effective configuration."""
+
+    stack: str
+    tool: str
+    source: SourceJson | None
+    contexts: list[str]
+    env: list[ValueJson]
+    files: list[ValueJson]
+    hooks: list[HookJson]
+
+
+class KeptJson(Shape):
+    """A document of which an earlier version stays in force."""
+
+    kind: str
+    space: str
+    name: str
+    file: str
+    revision: str
+    because: str
+
+
+class HaltJson(Shape):
+    """Why nothing new comes into force."""
+
+    reason: str
+    message: str
+    revision: str | None
+    since: datetime
+
+
+class CountsJson(Shape):
+    """How much there is: stacks by sync, active runs by status, documents in force by kind."""
+
+    stacks: dict[str, int]
+    runs: dict[str, int]
+    documents: dict[str, int]
+
+
+class StatusJson(Shape):
+    """How the service stands."""
+
+    version: str
+    ready: bool
+    url: str | None
+    branch: str | None
+    generation: int
+    attempted_revision: str | None
+    admitted_revision: str | None
+    changed_at: datetime | None
+    halted: HaltJson | None
+    kept: list[KeptJson]
+    diagnostics: list[dict[str, Any]]
+    counts: CountsJson
+
+
+class SpaceJson(Shape):
+    """A space, and how many stacks are in it (not below it) by sync."""
+
+    name: str
+    parent: str | None
+    inherit: bool
+    stacks: dict[str, int]

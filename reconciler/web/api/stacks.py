@@ -1,0 +1,164 @@
+"""Stacks: look at them, suspend and resume them, ask for a run."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from reconciler import operations
+from reconciler.core.runs import Run
+from reconciler.core.state import StackState, Sync
+from reconciler.store.protocol import Reading, RunFilter, StackFilter
+from reconciler.web.api import convert, schemas
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.errors import invalid, not_found
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, page
+from spaces.names import StackId
+
+router = APIRouter(prefix="/stacks", tags=["stacks"])
+
+
+@router.get("")
+def list_stacks(
+    ports: PortsIn,
+    caller: CallerIn,
+    *,
+    space: SpaceIn = None,
+    subtree: SubtreeIn = False,
+    label: Annotated[list[str] | None, Query(description="`key=value`; all of them must fit.")] = None,
+    sync: Annotated[Sync | None, Query(description="Only stacks that stand so.")] = None,
+    tool: Annotated[str | None, Query(max_length=40, description="Only stacks of this tool.")] = None,
+    q: Annotated[str | None, Query(max_length=130, description="Part of `space/name`.")] = None,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
+) -> schemas.Page[schemas.StackJson]:
+    """List stacks in the order of `space/name`."""
+    wanted = StackFilter(
+        spaces=chosen_spaces(ports.tree(), caller, space, subtree=subtree),
+        labels=_labels(label or []) or None,
+        sync=sync,
+        tool=tool,
+        text=q,
+    )
+    with ports.store.reading() as reading:
+        found = reading.list_stacks(wanted, cursor, limit + 1)
+        last = reading.last_runs([stack.id for stack in found[:limit]])
+    return page(found, limit, lambda stack: str(stack.id), lambda stack: convert.stack_json(stack, last.get(stack.id)))
+
+
+@router.get("/{space}/{name}")
+def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
+    """Show a stack."""
+    with ports.store.reading() as reading:
+        return _shown(reading, _find(reading, caller, space, name))
+
+
+@router.get("/{space}/{name}/runs")
+def list_runs_of_stack(
+    ports: PortsIn, caller: CallerIn, space: str, name: str, *, limit: LimitIn = 100, cursor: CursorIn = None
+) -> schemas.Page[schemas.RunJson]:
+    """List a stack's runs, newest first."""
+    with ports.store.reading() as reading:
+        stack = _find(reading, caller, space, name)
+        found = reading.list_runs(RunFilter(stack=stack.id), cursor, limit + 1)
+    return page(found, limit, _run_id, convert.run_json)
+
+
+@router.get("/{space}/{name}/resources")
+def list_resources(
+    ports: PortsIn, caller: CallerIn, space: str, name: str, *, limit: LimitIn = 100, cursor: CursorIn = None
+) -> schemas.Page[schemas.ResourceJson]:
+    """List what a stack's last successful run left behind, by address."""
+    with ports.store.reading() as reading:
+        stack = _find(reading, caller, space, name)
+        found = sorted(reading.resources(stack.id), key=lambda resource: resource.address)
+    cut = behind(found, cursor, limit, lambda resource: resource.address)
+    return page(cut, limit, lambda resource: resource.address, convert.resource_json)
+
+
+@router.get("/{space}/{name}/outputs")
+def list_outputs(
+    ports: PortsIn, caller: CallerIn, space: str, name: str, *, limit: LimitIn = 100, cursor: CursorIn = None
+) -> schemas.Page[schemas.OutputJson]:
+    """List a stack's outputs by name; the values of sensitive ones are not shown."""
+    with ports.store.reading() as reading:
+        stack = _find(reading, caller, space, name)
+        found = sorted(reading.outputs(stack.id), key=lambda output: output.name)
+    cut = behind(found, cursor, limit, lambda output: output.name)
+    return page(cut, limit, lambda output: output.name, convert.output_json)
+
+
+@router.get("/{space}/{name}/effective")
+def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.EffectiveJson:
+    """Show the configuration that a stack's runs get, with where every value comes from."""
+    stack = _named(caller, Right.STACK_READ, space, name)
+    found = ports.effective(stack)
+    if found is None:
+        raise not_found(f"stack {stack} in force")
+    return convert.effective_json(found)
+
+
+@router.post("/{space}/{name}/runs", status_code=HTTPStatus.CREATED)
+def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.RunJson:
+    """Queue a tracked run, also of a stack that is Synced."""
+    stack = _named(caller, Right.RUN_TRIGGER, space, name)
+    run = operations.request_run(ports.store, stack, caller.person, ports.now())
+    ports.wake()
+    return convert.run_json(run)
+
+
+@router.post("/{space}/{name}/suspend")
+def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
+    """Start no more runs of a stack."""
+    stack = _named(caller, Right.STACK_SUSPEND, space, name)
+    state = operations.suspend(ports.store, stack, caller.person, ports.now())
+    ports.wake()
+    with ports.store.reading() as reading:
+        return _shown(reading, state)
+
+
+@router.post("/{space}/{name}/resume")
+def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
+    """Let a suspended stack run again."""
+    stack = _named(caller, Right.STACK_RESUME, space, name)
+    state = operations.resume(ports.store, stack, ports.now())
+    ports.wake()
+    with ports.store.reading() as reading:
+        return _shown(reading, state)
+
+
+def _named(caller: Caller, right: Right, space: str, name: str) -> StackId:
+    try:
+        stack = StackId.parse(f"{space}/{name}")
+    except ValueError:
+        raise not_found(f"stack {space}/{name}") from None
+    caller.require(right, stack.space, f"stack {stack}")
+    return stack
+
+
+def _find(reading: Reading, caller: Caller, space: str, name: str) -> StackState:
+    stack = _named(caller, Right.STACK_READ, space, name)
+    found = reading.stack(stack)
+    if found is None:
+        raise not_found(f"stack {stack}")
+    return found
+
+
+def _shown(reading: Reading, stack: StackState) -> schemas.StackJson:
+    return convert.stack_json(stack, reading.last_runs([stack.id]).get(stack.id))
+
+
+def _labels(written: list[str]) -> dict[str, str]:
+    labels = {}
+    for text in written:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise invalid("label", f"write it as key=value, not {text!r}")
+        labels[key] = value
+    return labels
+
+
+def _run_id(run: Run) -> str:
+    return run.id

@@ -1,0 +1,202 @@
+"""The `http` backend of terraform and opentofu: tfstate with locks, opened by the token of a run and nothing else.
+
+Nothing here ever answers 404: the tool takes that for an empty tfstate, and would create everything anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from reconciler.core.runs import RunId
+from reconciler.operations import token_hash
+from reconciler.store.protocol import Reading, TfstateLock, Transaction
+from reconciler.web.api.auth import PortsIn, shown_token, unauthorized
+from reconciler.web.api.errors import Problem
+from reconciler.web.ports import Ports
+from spaces.names import StackId
+
+router = APIRouter(prefix="/tfstate/{space}/{name}", tags=["tfstate"])
+
+_LARGEST_TFSTATE = 256 * 1024 * 1024
+_LARGEST_LOCK = 64 * 1024
+
+_Answer = TypeVar("_Answer")
+
+
+def tfstate_url(base: str, stack: StackId) -> str:
+    """Say where a stack's tfstate is, on the service at `base` (`http://127.0.0.1:8420`)."""
+    return f"{base.rstrip('/')}/api/v1/tfstate/{stack.space}/{stack.name}"
+
+
+@router.get("", include_in_schema=False)
+def read(request: Request, ports: PortsIn, space: str, name: str) -> Response:
+    """Give the newest tfstate; 204 where there is none yet."""
+    with ports.store.reading() as reading:
+        stack, _ = _open(reading, request, ports, space, name)
+        found = reading.tfstate(stack)
+    if found is None:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    md5 = base64.b64encode(hashlib.md5(found.body, usedforsecurity=False).digest()).decode()
+    return Response(found.body, media_type="application/json", headers={"Content-MD5": md5})
+
+
+@router.post("", include_in_schema=False)
+async def write(request: Request, ports: PortsIn, space: str, name: str) -> Response:
+    """Store the next version; the lock that is held must be the one in `?ID=`."""
+
+    def check(reading: Reading) -> None:
+        _open(reading, request, ports, space, name)
+
+    await _reading(ports, check)
+    body = await _body(request, _LARGEST_TFSTATE)
+    _check_md5(request, body)
+    _object(body, "tfstate")
+    lock_id = request.query_params.get("ID")
+
+    def store(transaction: Transaction) -> Response:
+        stack, run = _open(transaction, request, ports, space, name)
+        held = transaction.tfstate_lock(stack)
+        if held is None and lock_id:
+            raise Problem(HTTPStatus.CONFLICT, "LockLost", f"the lock {lock_id[:80]} is not held any more")
+        if held is not None and held.lock_id != lock_id:
+            return _locked(held)
+        transaction.add_tfstate(stack, body, run, ports.now())
+        return Response(status_code=HTTPStatus.OK)
+
+    return await _writing(ports, store)
+
+
+@router.api_route("", methods=["LOCK"], include_in_schema=False)
+async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Response:
+    """Take the lock; 423 with the holder's own words where somebody else has it."""
+
+    def check(reading: Reading) -> None:
+        _open(reading, request, ports, space, name)
+
+    await _reading(ports, check)
+    info = _object(await _body(request, _LARGEST_LOCK), "lock")
+    lock_id = info.get("ID")
+    if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 200:
+        raise Problem(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
+
+    def take(transaction: Transaction) -> Response:
+        stack, run = _open(transaction, request, ports, space, name)
+        wanted = TfstateLock(stack, lock_id, info, run, ports.now())
+        held = transaction.lock_tfstate(wanted)
+        if held is not None and _is_left_over(transaction, held):
+            transaction.unlock_tfstate(stack, held.lock_id)
+            held = transaction.lock_tfstate(wanted)
+        return Response(status_code=HTTPStatus.OK) if held is None else _locked(held)
+
+    return await _writing(ports, take)
+
+
+@router.api_route("", methods=["UNLOCK"], include_in_schema=False)
+async def unlock(request: Request, ports: PortsIn, space: str, name: str) -> Response:
+    """Let go of the lock; 409 with the holder's own words where it is somebody else's."""
+
+    def check(reading: Reading) -> None:
+        _open(reading, request, ports, space, name)
+
+    await _reading(ports, check)
+    lock_id = _object(await _body(request, _LARGEST_LOCK), "lock").get("ID")
+    if not isinstance(lock_id, str) or not lock_id:
+        raise Problem(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
+
+    def let_go(transaction: Transaction) -> Response:
+        stack, _ = _open(transaction, request, ports, space, name)
+        if transaction.unlock_tfstate(stack, lock_id):
+            return Response(status_code=HTTPStatus.OK)
+        held = transaction.tfstate_lock(stack)
+        return Response(status_code=HTTPStatus.OK) if held is None else _locked(held, HTTPStatus.CONFLICT)
+
+    return await _writing(ports, let_go)
+
+
+@router.delete("", include_in_schema=False)
+def delete(request: Request, ports: PortsIn, space: str, name: str) -> Response:
+    """Refuse: every version is kept."""
+    with ports.store.reading() as reading:
+        _open(reading, request, ports, space, name)
+    detail = "a tfstate is not deleted: every version is kept"
+    raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "NotDeleted", detail, headers={"Allow": "GET, POST, LOCK, UNLOCK"})
+
+
+def _open(reading: Reading, request: Request, ports: Ports, space: str, name: str) -> tuple[StackId, str]:
+    """Give the (stack, run) that the caller's token opens; 401 for no such token, 403 for another stack's."""
+    token = shown_token(request)
+    opened = None if token is None else reading.token_stack(token_hash(token), ports.now())
+    if opened is None:
+        raise unauthorized("the token of an active run is needed", "Basic")
+    if str(opened[0]) != f"{space}/{name}":
+        raise Problem(HTTPStatus.FORBIDDEN, "Forbidden", "this token opens another tfstate")
+    return opened
+
+
+def _is_left_over(reading: Reading, held: TfstateLock) -> bool:
+    """Say whether the holder's run has ended without letting go: its token opens nothing any more."""
+    if held.run is None:
+        return False
+    run = reading.run(RunId(held.run))
+    return run is None or not run.is_active
+
+
+def _locked(held: TfstateLock, status: HTTPStatus = HTTPStatus.LOCKED) -> Response:
+    return JSONResponse(dict(held.info), int(status))
+
+
+async def _reading(ports: Ports, question: Callable[[Reading], None]) -> None:
+    def ask() -> None:
+        with ports.store.reading() as reading:
+            question(reading)
+
+    await run_in_threadpool(ask)
+
+
+async def _writing(ports: Ports, change: Callable[[Transaction], _Answer]) -> _Answer:
+    def carry_out() -> _Answer:
+        with ports.store.writing() as transaction:
+            return change(transaction)
+
+    return await run_in_threadpool(carry_out)
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", f"more than {limit} bytes are refused")
+    return bytes(body)
+
+
+def _check_md5(request: Request, body: bytes) -> None:
+    written = request.headers.get("content-md5")
+    if written is None:
+        return
+    try:
+        expected = base64.b64decode(written, validate=True)
+    except binascii.Error:
+        expected = b""
+    if expected != hashlib.md5(body, usedforsecurity=False).digest():
+        raise Problem(HTTPStatus.BAD_REQUEST, "Corrupted", "the body does not match its Content-MD5")
+
+
+def _object(body: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise Problem(HTTPStatus.BAD_REQUEST, "Invalid", f"the {what} is not a JSON object")
+    return value

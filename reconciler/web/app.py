@@ -1,0 +1,43 @@
+"""Puts the app together."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+from reconciler.version import __version__
+from reconciler.web import health
+from reconciler.web.api import errors, overview, runs, stacks, tfstate
+from reconciler.web.api.auth import DOCUMENTED
+from reconciler.web.guard import Guard
+from reconciler.web.ports import Ports
+
+PREFIX = "/api/v1"
+
+
+def create_app(ports: Ports) -> FastAPI:
+    """Make the app of one service: the API under /api/v1, health and metrics beside it."""
+    app = FastAPI(
+        title="Stationkeeper",
+        version=__version__,
+        openapi_url=f"{PREFIX}/openapi.json",
+        # The pages that come with the framework load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.ports = ports
+    ports.metrics.show(lambda: health.read_gauges(ports.store))
+    api = APIRouter(prefix=PREFIX)
+    for routes in (stacks.router, runs.router, overview.router):
+        api.include_router(routes, dependencies=[DOCUMENTED])
+    api.include_router(tfstate.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    errors.install(app)
+    app.add_middleware(Guard, hosts=ports.hosts)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,92 @@
+"""What machines look at: alive, ready, metrics. No token is needed, and nothing here names a person or a secret."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+
+from reconciler.core.runs import RunStatus
+from reconciler.core.state import ConditionStatus, ConditionType, StackState
+from reconciler.metrics import CONTENT_TYPE, Gauges, StackGauge
+from reconciler.store.protocol import Reading, StackFilter, Store, StoreError
+from reconciler.web.api.auth import PortsIn
+
+router = APIRouter(tags=["health"])
+
+_POOL = "default"
+_PAGE = 1000
+_log = logging.getLogger(__name__)
+
+
+@router.get("/healthz", response_class=PlainTextResponse)
+def healthz() -> str:
+    """Say that the service answers."""
+    return "ok\n"
+
+
+@router.get("/readyz", response_class=PlainTextResponse)
+def readyz(ports: PortsIn) -> PlainTextResponse:
+    """Say whether the store can be used and a first pass went through."""
+    try:
+        with ports.store.reading() as reading:
+            reading.configuration()
+    except StoreError as error:
+        return PlainTextResponse(f"the store cannot be used: {error}\n", HTTPStatus.SERVICE_UNAVAILABLE)
+    if not ports.ready():
+        return PlainTextResponse("the first pass is not through yet\n", HTTPStatus.SERVICE_UNAVAILABLE)
+    return PlainTextResponse("ok\n")
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(ports: PortsIn) -> Response:
+    """Give the metrics in the text format of Prometheus."""
+    return Response(ports.metrics.expose(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def read_gauges(store: Store) -> Gauges | None:
+    """Read what the gauges show; None while the store cannot be used, so that the counters are still seen."""
+    try:
+        with store.reading() as reading:
+            return _gauges(reading)
+    except StoreError as error:
+        _log.warning("the gauges cannot be read: %s", error)
+        return None
+
+
+def _gauges(reading: Reading) -> Gauges:
+    configuration = reading.configuration()
+    resources = reading.count_resources()
+    active = reading.active_runs()
+    stacks: list[StackGauge] = []
+    after: str | None = None
+    while found := reading.list_stacks(StackFilter(in_git=True), after, _PAGE):
+        stacks += [_stack_gauge(stack, resources.get(stack.id)) for stack in found]
+        after = str(found[-1].id)
+        if len(found) < _PAGE:
+            break
+    return Gauges(
+        branch=configuration.branch,
+        revision=configuration.admitted_revision,
+        documents=configuration.documents,
+        diagnostics=Counter(str(diagnostic.get("severity")) for diagnostic in configuration.diagnostics),
+        stacks=tuple(stacks),
+        runs_active=Counter((str(run.kind), str(run.status)) for run in active),
+        queue_depth={_POOL: sum(run.status is RunStatus.QUEUED for run in active)},
+    )
+
+
+def _stack_gauge(stack: StackState, resources: int | None) -> StackGauge:
+    ready = stack.conditions.get(ConditionType.READY)
+    return StackGauge(
+        space=stack.id.space,
+        stack=stack.id.name,
+        tool=stack.desired.tool if stack.desired else "",
+        sync=stack.sync,
+        ready=ready.status if ready else ConditionStatus.UNKNOWN,
+        resources=resources if resources is not None or stack.applied is None else 0,
+        applied_at=stack.applied.at if stack.applied else None,
+    )

@@ -1,0 +1,45 @@
+"""What the API needs of the service it speaks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from reconciler.core.runs import RunId
+from reconciler.metrics import Metrics
+from reconciler.store.protocol import Store
+from spaces.effective import EffectiveStack
+from spaces.names import StackId
+from spaces.tree import SpaceTree
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The doors of a service. Everything here may be called from several threads at once."""
+
+    store: Store
+    operator_token: str = field(repr=False)
+    """Who shows it is the operator and may do everything."""
+    tree: Callable[[], SpaceTree]
+    """The spaces in force."""
+    effective: Callable[[StackId], EffectiveStack | None]
+    """What is in force of a stack, with where each value comes from; None: no such stack in force."""
+    live_log: Callable[[RunId, int, int], bytes | None]
+    """Up to `limit` bytes from `offset` of the log of a run whose log is not stored yet; None: it is not here."""
+    metrics: Metrics = field(default_factory=Metrics)
+    wake: Callable[[], None] = _nothing
+    """Have the loop look at once."""
+    ready: Callable[[], bool] = lambda: True
+    """Whether a first pass went through."""
+    now: Callable[[], datetime] = _utc_now
+    hosts: frozenset[str] = frozenset()
+    """Names besides `localhost` and plain addresses by which this service may be called."""

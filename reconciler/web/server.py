@@ -1,0 +1,104 @@
+"""Serves an app over HTTP on a loopback address, from a thread of its own."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from fastapi import FastAPI
+
+_START_SECONDS = 15.0
+_GOODBYE_SECONDS = 5
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message is one line and says why."""
+
+
+class Server:
+    """An HTTP server in a thread: `with Server(app) as server: … server.url …`."""
+
+    def __init__(self, app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._host = host
+        self._port = port
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                # An access log would hold what callers put into the address.
+                access_log=False,
+                log_config=None,
+                lifespan="off",
+                proxy_headers=False,
+                server_header=False,
+                ws="none",
+                timeout_graceful_shutdown=_GOODBYE_SECONDS,
+            )
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the app answers, without a slash at the end; only between start and stop."""
+        if self._socket is None:
+            raise RuntimeError("the server does not run")
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def start(self) -> str:
+        """Begin to answer and give the url; ListenError where the address is taken or not on loopback."""
+        self._socket = _listen(self._host, self._port)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True
+        )
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                self.stop()
+                raise ListenError("the HTTP server did not start")
+            time.sleep(0.005)
+        return self.url
+
+    def stop(self) -> None:
+        """Finish the requests at hand, then end."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(_GOODBYE_SECONDS + 5)
+            self._thread = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    address = "127.0.0.1" if host == "localhost" else host
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        raise ListenError(f"cannot listen on {host}: write a loopback address such as 127.0.0.1") from None
+    if not ip.is_loopback:
+        raise ListenError(f"cannot listen on {host}: only loopback addresses are served")
+    listener = socket.socket(socket.AF_INET6 if ip.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(256)
+    except OSError as error:
+        listener.close()
+        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    return listener

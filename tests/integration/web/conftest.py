@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from reconciler.store.encryption import Keys
+from reconciler.store.sql import SqlStore, open_store
+from reconciler.web.app import create_app
+from reconciler.web.ports import Ports
+from reconciler.web.server import Server
+from spaces.names import ROOT, SpaceName
+from spaces.tree import SpaceNode, SpaceTree
+from tests.factories import NOW
+from tests.integration.web.client import OPERATOR_TOKEN, Client
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    store = open_store(f"sqlite:///{tmp_path / 'station.db'}", Keys([b"k" * 32]))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def tree() -> SpaceTree:
+    platform, production = SpaceName("platform"), SpaceName("production")
+    return SpaceTree.build({platform: SpaceNode(ROOT), production: SpaceNode(platform, inherit=True)})
+
+
+@pytest.fixture
+def woken() -> list[bool]:
+    return []
+
+
+@pytest.fixture
+def ports(store: SqlStore, tree: SpaceTree, woken: list[bool]) -> Ports:
+    return Ports(
+        store=store,
+        operator_token=OPERATOR_TOKEN,
+        tree=lambda: tree,
+        effective=lambda stack: None,
+        live_log=lambda run, offset, limit: None,
+        wake=lambda: woken.append(True),
+        now=lambda: NOW,
+    )
+
+
+@pytest.fixture
+def app(ports: Ports) -> FastAPI:
+    return create_app(ports)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[Client]:
+    with Client(app) as client:
+        yield client
+
+
+@pytest.fixture
+def server(app: FastAPI) -> Iterator[Server]:
+    with Server(app) as server:
+        yield server

@@ -167,7 +167,11 @@ def _refused(*diagnostics: Diagnostic) -> Found:
 def _syntax_error(file: str, text: str, first_line: int, wrong: YAMLError) -> Diagnostic:
     line, column, problem, hint = first_line, 1, str(wrong).partition("\n")[0], None
     if isinstance(wrong, MarkedYAMLError) and wrong.problem_mark is not None:
-        line, column = first_line + wrong.problem_mark.line, wrong.problem_mark.column + 1
+        mark = wrong.problem_mark
+        if mark.line > text.rstrip().count("\n") and wrong.context_mark is not None:
+            # Found out at the end: what was left open is the place to look at.
+            mark = wrong.context_mark
+        line, column = first_line + mark.line, mark.column + 1
         problem = ", ".join(part for part in (wrong.context, wrong.problem) if part)
         if "'\\t'" in problem or "'\t'" in problem:
             hint = "indent with spaces, not tabs"

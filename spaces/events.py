@@ -221,7 +221,7 @@ class Builder:
             path: Path = (*self._path, len(self._node) - 1)
             self._places[path] = (at, at)
             return path
-        path = (*self._path, self._key or _DROPPED)
+        path = (*self._path, _DROPPED if self._key is None else self._key)
         if self._key is not None and self._key is not _DROPPED:
             self._places[path] = (self._at(self._key_at), at)
         return path

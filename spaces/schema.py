@@ -22,6 +22,11 @@ class _Untitled(GenerateJsonSchema):
         _ = schema
         return False
 
+    def dict_schema(self, schema: Any) -> dict[str, Any]:
+        """Where keys have a pattern, no other keys are good."""
+        result: dict[str, Any] = super().dict_schema(schema)
+        return {**result, "additionalProperties": False} if "patternProperties" in result else result
+
 
 def file_name(kind: Kind) -> str:
     """Name the file for the schema of one kind, such as stack.schema.json."""

@@ -141,3 +141,9 @@ def list_at(raw: Mapping[str, Any], key: str) -> list[Any]:
     """Give the list under `key`, an empty one where there is anything else."""
     value = raw.get(key)
     return value if isinstance(value, list) else []
+
+
+def text_at(raw: Mapping[str, Any], key: str) -> str | None:
+    """Give the text under `key`, None where there is anything else."""
+    value = raw.get(key)
+    return value if isinstance(value, str) else None

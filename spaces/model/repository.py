@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from spaces.model.base import EnvName, Line, Model, Problem, SecretFile, SpecModel, mapping_at
 
-_HOST = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_HOST = (
+    r"(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,4}|:[1-5][0-9]{4}|:6[0-4][0-9]{3})?"
+)
 _USER = r"[A-Za-z0-9_][-A-Za-z0-9_.]*"
-_TAIL = r"/[^\s\x00-\x1f\x7f\\?#]+"
+_TAIL = r"/+[^-/\s\x00-\x1f\x7f\\?#][^\s\x00-\x1f\x7f\\?#]*"
 _HTTP = re.compile(rf"https?://{_HOST}{_TAIL}", re.ASCII)
 _SSH = re.compile(rf"ssh://(?:{_USER}@)?{_HOST}{_TAIL}", re.ASCII)
 _SCP = re.compile(rf"{_USER}@[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?:[^-\s\x00-\x1f\x7f\\:][^\s\x00-\x1f\x7f\\]*")
 _FILE = re.compile(rf"file://{_TAIL}")
 _SCHEME = re.compile(r"([A-Za-z][-A-Za-z0-9+.]*):")
 _EMBEDDED = re.compile(r"(?:https?://[^/]*@|[a-z+]+://[^/@]*:[^/@]*@)", re.IGNORECASE)
-_BAD_BRANCH = re.compile(r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.lock(?:/|$)|^-|^/|/$|\.$|^@$")
+MAX_BRANCH_BYTES = 200
+_BAD_BRANCH = re.compile(r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.(?:lock)?(?:/|\Z)|^[-/]|/\Z|^refs/")
 
 
 def is_branch(text: str) -> bool:
     """Say whether `text` can name a branch, by Git's rules, and cannot be taken for an option."""
-    return 0 < len(text) <= 255 and _BAD_BRANCH.search(text) is None
+    if text in {"", "@", "HEAD"} or len(text.encode(errors="replace")) > MAX_BRANCH_BYTES or not text.isprintable():
+        return False
+    return _BAD_BRANCH.search(text) is None
 
 
 def _branch(text: str) -> str:
@@ -53,6 +58,8 @@ RepositoryUrl = Annotated[Line, AfterValidator(_url)]
 class SecretRef(Model):
     """Where a secret comes from: a file in the service's secrets directory, or a variable that the settings allow."""
 
+    later: ClassVar[Mapping[str, str]] = {"sealed": "sealed secrets"}
+
     file: SecretFile | None = Field(None, description="The name of a file in the service's secrets directory.")
     env: EnvName | None = Field(None, description="A variable of the service's environment, on its allow-list.")
 
@@ -60,7 +67,7 @@ class SecretRef(Model):
 class Credentials(Model):
     """How to sign in: a password (or token) for http and https, a key for ssh."""
 
-    username: Line | None = Field(None, description="Beside a password; left out: git.")
+    username: Line | None = Field(None, description="Whom to sign in as; left out: the url's user, else git.")
     password: SecretRef | None = Field(None, description="A password or token.")
     ssh_key: SecretRef | None = Field(None, description="A private key without a passphrase.")
 
@@ -78,7 +85,8 @@ class RepositorySpec(SpecModel):
         credentials = mapping_at(raw, "credentials")
         for key in ("password", "sshKey"):
             reference = credentials.get(key)
-            if isinstance(reference, dict) and len({"file", "env"}.intersection(reference)) != 1:
+            known = {"file", "env", *SecretRef.later}
+            if isinstance(reference, dict) and len(known.intersection(reference)) != 1:
                 summary = f"spec.credentials.{key} must name one of file and env"
                 yield Problem(("credentials", key), "invalid-value", summary)
         if "credentials" not in raw or not isinstance(raw["credentials"], dict):

@@ -25,6 +25,7 @@ from spaces.model.base import (
     list_at,
     mapping_at,
     matching,
+    text_at,
 )
 from spaces.model.configuration import Configuration
 from spaces.model.repository import Branch
@@ -195,13 +196,13 @@ class StackSpec(Configuration):
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
         """Give what does not fit together: the tool with its settings and source, contexts named twice."""
         yield from super().problems(raw)
-        tool = raw.get("tool")
+        tool = text_at(raw, "tool")
         if tool in _LATER_SETTINGS:
             known = ", ".join(sorted(SUPPORTED_TOOLS))
             yield Problem(("tool",), "not-supported", f"the tool {tool} is not supported by this version", known)
         elif tool in _SETTINGS_OF:
             yield from _tool_problems(tool, raw)
-        if raw.get("onDelete") == OnDelete.DESTROY:
+        if text_at(raw, "onDelete") == OnDelete.DESTROY:
             summary = "spec.onDelete: destroy is not supported by this version"
             yield Problem(("onDelete",), "not-supported", summary, "write retain")
         source = mapping_at(raw, "source")

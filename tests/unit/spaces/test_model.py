@@ -1,0 +1,361 @@
+"""What each kind accepts, and how everything else is refused: code, place and hint."""
+
+import pytest
+
+from spaces.model import SPECS
+from spaces.model.configuration import Phase, env_allowed
+from spaces.model.context import ContextSpec
+from spaces.model.explain import did_you_mean, dotted, shown
+from spaces.model.repository import RepositorySpec, SecretRef, is_branch
+from spaces.model.space import SpaceSpec
+from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName, parse_duration
+from spaces.names import Kind
+from spaces.resources import parse_file
+
+HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n"
+
+
+def parse(kind: str, spec: str):
+    return parse_file("a.yaml", (HEAD.format(kind=kind) + spec).encode())
+
+
+def accepted(kind: str, spec: str):
+    parsed = parse(kind, spec)
+    assert [str(each) for each in parsed.diagnostics] == []
+    return parsed.resources[0].spec
+
+
+def refused(kind: str, spec: str) -> list[tuple[str, int, int]]:
+    """Code, line (from 1 at the first line of the spec's content) and column of each finding."""
+    parsed = parse(kind, spec)
+    assert parsed.resources == ()
+    assert all("\n" not in str(each) for each in parsed.diagnostics)
+    return [(each.code, each.position.line - 4, each.position.column) for each in parsed.diagnostics if each.position]
+
+
+STACK = "  tool: terraform\n  source: {path: .}\n"
+SCRIPT = "  tool: script\n  script: {apply: make}\n"
+REPO = "  url: https://git.example/a.git\n"
+
+
+def test_a_stack_has_its_defaults():
+    spec = accepted("Stack", STACK)
+    assert isinstance(spec, StackSpec)
+    assert (spec.tool, spec.tool_version, spec.timeout) == (ToolName.TERRAFORM, None, None)
+    assert (spec.autodeploy, spec.protected, spec.suspended, spec.on_delete) == (True, False, False, OnDelete.RETAIN)
+    assert (spec.env, spec.files, spec.contexts) == ({}, {}, ())
+    assert (spec.hooks.before, spec.hooks.after) == ({}, {})
+    assert spec.source is not None
+    assert (spec.source.path, spec.source.repository, spec.source.branch, spec.source.include) == (".", None, None, ())
+
+
+def test_a_stack_says_all_it_can():
+    spec = accepted(
+        "Stack",
+        """\
+  tool: opentofu
+  toolVersion: ">=1.8,<2"
+  source: {repository: platform/infra, branch: release/1.x, path: live/network, include: ["modules/**"]}
+  autodeploy: false
+  protected: true
+  suspended: true
+  onDelete: retain
+  env: {TF_VAR_cidr: 10.0.0.0/16, EMPTY: "", TF_LOG: debug}
+  files: {terraform.tfvars: "region = 1\\n", a/..b/.c: x}
+  contexts: [common, {name: platform/aws, priority: 10}, {name: near}]
+  hooks: {before: {init: [a], plan: ["b c", "d\\ne"]}, after: {apply: [f], run: [g]}}
+  timeout: 1h30m
+  opentofu: {workspace: blue}
+""",
+    )
+    assert isinstance(spec, StackSpec)
+    assert spec.source is not None
+    assert (spec.source.repository, spec.source.branch, spec.source.include) == (
+        "platform/infra",
+        "release/1.x",
+        ("modules/**",),
+    )
+    assert (spec.autodeploy, spec.protected, spec.suspended) == (False, True, True)
+    assert spec.env == {"TF_VAR_cidr": "10.0.0.0/16", "EMPTY": "", "TF_LOG": "debug"}
+    assert spec.files == {"terraform.tfvars": "region = 1\n", "a/..b/.c": "x"}
+    assert [(use.name, use.priority) for use in spec.contexts] == [("common", 0), ("platform/aws", 10), ("near", 0)]
+    assert spec.hooks.before == {Phase.INIT: ("a",), Phase.PLAN: ("b c", "d\ne")}
+    assert spec.hooks.after == {Phase.APPLY: ("f",), Phase.RUN: ("g",)}
+    assert (spec.timeout, spec.tool_version) == (5400, ">=1.8,<2")
+    assert spec.opentofu is not None
+    assert spec.opentofu.workspace == "blue"
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        pytest.param("Stack", SCRIPT, id="script-without-source"),
+        pytest.param("Stack", "  tool: script\n  script: {plan: p, apply: a, outputs: o}\n  source: {path: ./x/}\n", id="script"),
+        pytest.param("Stack", "  tool: ansible\n  ansible: {playbook: site.yml, inventory: hosts}\n  source: {path: x}\n", id="ansible"),
+        pytest.param("Stack", "  tool: terraform\n  source: {path: x, include: ['**/*.json', '...']}\n", id="include"),
+        pytest.param("Context", "", id="context-without-spec"),
+        pytest.param("Context", "  env: {A: b}\n  hooks: {after: {run: [x]}}\n", id="context"),
+        pytest.param("Space", "", id="space-without-spec"),
+        pytest.param("Space", "  {parent: b, inherit: true}\n", id="space"),
+        pytest.param("Repository", REPO, id="repository"),
+    ],
+)  # fmt: skip
+def test_good_specs_are_accepted(kind, spec):
+    assert isinstance(accepted(kind, spec), SPECS[Kind(kind)])
+
+
+def test_models_do_not_change():
+    spec = accepted("Space", "  {parent: b}\n")
+    assert isinstance(spec, SpaceSpec)
+    with pytest.raises(ValueError, match="frozen"):
+        spec.parent = "c"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "expected"),
+    [
+        pytest.param("Stack", "  sorce: {path: .}\n  tool: script\n  script: {apply: x}\n", [("unknown-key", 1, 3)], id="unknown-key"),
+        pytest.param("Stack", STACK + "  on_delete: retain\n", [("unknown-key", 3, 3)], id="snake-case-key"),
+        pytest.param("Stack", "  source: {path: .}\n", [("missing-key", 0, 1)], id="no-tool"),
+        pytest.param("Stack", "", [("missing-key", 0, 1)], id="no-spec"),
+        pytest.param("Stack", "  tool: terraform\n", [("missing-key", 0, 1)], id="no-source"),
+        pytest.param("Stack", "  tool: terraform\n  source:\n", [("missing-key", 0, 1)], id="empty-source"),
+        pytest.param("Stack", "  tool: terraform\n  source: {}\n", [("missing-key", 2, 3)], id="no-path"),
+        pytest.param("Stack", "  tool: script\n", [("missing-key", 0, 1)], id="script-without-commands"),
+        pytest.param("Stack", "  tool: script\n  script: {plan: x}\n", [("missing-key", 2, 3)], id="script-without-apply"),
+        pytest.param("Stack", "  tool: ansible\n  source: {path: .}\n", [("missing-key", 0, 1)], id="ansible-without-playbook"),
+        pytest.param("Stack", "  tool: [terraform]\n  source: {path: .}\n", [("wrong-type", 1, 9)], id="tool-is-a-list"),
+        pytest.param("Stack", "  tool: terrafrom\n  source: {path: .}\n", [("invalid-value", 1, 9)], id="unknown-tool"),
+        pytest.param("Stack", STACK + "  autodeploy: yes\n", [("wrong-type", 3, 15)], id="yes-is-text"),
+        pytest.param("Stack", STACK + "  protected: 1\n", [("wrong-type", 3, 14)], id="number-for-a-flag"),
+        pytest.param("Stack", STACK + "  toolVersion: 1.8\n", [("wrong-type", 3, 16)], id="number-for-text"),
+        pytest.param("Stack", STACK + "  toolVersion: '~> 1.8'\n", [("invalid-version", 3, 16)], id="foreign-range"),
+        pytest.param("Stack", STACK + "  toolVersion: ''\n", [("invalid-value", 3, 16)], id="empty-range"),
+        pytest.param("Stack", STACK + "  toolVersion: ' '\n", [("invalid-version", 3, 16)], id="blank-range"),
+        pytest.param("Stack", STACK + "  env: [A]\n", [("wrong-type", 3, 8)], id="env-is-a-list"),
+        pytest.param("Stack", STACK + "  env:\n", [("wrong-type", 3, 7)], id="env-is-empty"),
+        pytest.param("Stack", STACK + "  env: {A: 1, B: true, C: , D: [x]}\n", [("wrong-type", 3, n) for n in (12, 18, 27, 32)], id="env-values"),
+        pytest.param("Stack", STACK + "  env: {1A: x, A-B: y, '': z}\n", [("invalid-env-name", 3, n) for n in (9, 16, 24)], id="env-names"),
+        pytest.param("Stack", STACK + '  env: {"A\\nB": x, "A=": y, "é": z}\n', [("invalid-env-name", 3, n) for n in (9, 20, 29)], id="env-names-odd"),
+        pytest.param("Stack", STACK + '  env: {A: "x\\0"}\n', [("invalid-value", 3, 12)], id="env-nul"),
+        pytest.param("Stack", STACK + '  env: {A: "\\ud800"}\n', [("invalid-value", 3, 12)], id="env-surrogate"),
+        pytest.param("Stack", STACK + "  env: {A: {file: x}, B: {sealed: y}, C: {env: z}}\n", [("not-supported", 3, n) for n in (12, 26, 42)], id="secrets"),
+        pytest.param("Stack", STACK + "  env: {PATH: x, LD_PRELOAD: y, TF_CLI_ARGS_plan: z}\n", [("env-not-allowed", 3, n) for n in (9, 18, 33)], id="env-taking-over"),
+        pytest.param("Stack", STACK + "  files: {/etc/x: a, ../x: b, a/../../x: c, ..: d, .: e, a/: f, '': g}\n",
+                     [("invalid-path", 3, n) for n in (11, 22, 31, 45, 52, 58, 65)], id="file-names"),
+        pytest.param("Stack", STACK + '  files: {"a\\nb": x, "a\\\\b": y, "a\\0": z, "a//b": q}\n',
+                     [("invalid-path", 3, n) for n in (11, 22, 33, 43)], id="file-names-odd"),
+        pytest.param("Stack", STACK + "  files: {a: {source: ./a}, b: 1}\n", [("not-supported", 3, 14), ("wrong-type", 3, 32)], id="file-values"),
+        pytest.param("Stack", STACK + "  contexts: common\n", [("wrong-type", 3, 13)], id="contexts-is-text"),
+        pytest.param("Stack", STACK + "  contexts: [A, a/b/c, a/, /a, 'a\n\n    ', 5, [a]]\n",
+                     [("invalid-name", 3, n) for n in (14, 17, 24, 28, 32)] + [("wrong-type", 5, 8), ("wrong-type", 5, 11)], id="context-names"),
+        pytest.param("Stack", STACK + '  contexts: ["a\\n", {name: a, priority: high}, {priority: 1}]\n',
+                     [("invalid-name", 3, 14), ("wrong-type", 3, 41), ("missing-key", 3, 48)], id="context-uses"),
+        pytest.param("Stack", STACK + "  contexts: [a, b, {name: a, priority: 3}]\n", [("duplicate-context", 3, 20)], id="context-twice"),
+        pytest.param("Stack", STACK + "  contexts: [{nmae: a}]\n", [("missing-key", 3, 14), ("unknown-key", 3, 15)], id="unknown-key-in-a-list"),
+        pytest.param("Stack", STACK + "  hooks: {befor: {}}\n", [("unknown-key", 3, 11)], id="hooks-key"),
+        pytest.param("Stack", STACK + "  hooks: {before: {paln: [x], run: [y]}}\n", [("invalid-value", 3, 20), ("invalid-value", 3, 31)], id="hook-phases"),
+        pytest.param("Stack", STACK + "  hooks: {after: {plan: x, apply: [1, ' ']}}\n",
+                     [("wrong-type", 3, 25), ("wrong-type", 3, 36), ("invalid-value", 3, 39)], id="hook-commands"),
+        pytest.param("Stack", STACK + "  timeout: 60\n", [("invalid-duration", 3, 12)], id="timeout-number"),
+        pytest.param("Stack", STACK + "  timeout: 0s\n", [("invalid-duration", 3, 12)], id="timeout-zero"),
+        pytest.param("Stack", STACK + "  onDelete: destroy\n", [("not-supported", 3, 13)], id="destroy"),
+        pytest.param("Stack", STACK + "  onDelete: keep\n", [("invalid-value", 3, 13)], id="on-delete"),
+        pytest.param("Stack", STACK + "  dependsOn: []\n  integrations: [a]\n  workerPool: a\n  drift: {}\n",
+                     [("not-supported", n, 3) for n in (3, 4, 5, 6)], id="not-built-yet"),
+        *(
+            pytest.param("Stack", f"  tool: {tool}\n  source: {{path: .}}\n", [("not-supported", 1, 9)], id=f"tool-{tool}")
+            for tool in ("terragrunt", "pulumi", "cloudformation", "kubernetes")
+        ),
+        pytest.param("Stack", "  tool: pulumi\n  source: {path: .}\n  pulumi: {stack: x}\n", [("not-supported", 1, 9), ("not-supported", 3, 3)], id="pulumi"),
+        pytest.param("Stack", STACK + "  opentofu: {workspace: a}\n", [("invalid-value", 3, 3)], id="settings-of-another-tool"),
+        pytest.param("Stack", STACK + "  terraform: {workspace: -a}\n", [("invalid-name", 3, 26)], id="workspace"),
+        pytest.param("Stack", STACK + "  terraform: {workspaces: a}\n", [("unknown-key", 3, 15)], id="workspace-key"),
+        pytest.param("Stack", "  tool: script\n  script: {apply: x, destroy: y}\n", [("not-supported", 2, 22)], id="script-destroy"),
+        pytest.param("Stack", '  tool: script\n  script: {apply: "x\\0y", plan: ""}\n', [("invalid-value", 2, 19), ("invalid-value", 2, 33)], id="script-commands"),
+        pytest.param("Stack", "  tool: ansible\n  source: {path: .}\n  ansible: {playbook: ../x, extraVars: {}}\n",
+                     [("invalid-path", 3, 23), ("not-supported", 3, 29)], id="ansible"),
+        *(
+            pytest.param("Stack", f"  tool: terraform\n  source: {{path: {path}}}\n", [("invalid-path", 2, 18)], id=f"path-{name}")
+            for name, path in {
+                "absolute": "/etc", "parent": "..", "parent-first": "../x", "parent-inside": "a/../b", "parent-last": "a/..",
+                "parent-slash": "../", "backslash": "a\\b", "newline": '"a\\nb"', "newline-last": '"a\\n"', "nul": '"a\\0"',
+                "control": '"a\\x1bb"', "empty": "''", "double-slash": "a//b", "line-separator": '"a\\u2028b"',
+            }.items()
+        ),
+        pytest.param("Stack", "  tool: terraform\n  source: {path: ., include: [../x, /y, 3]}\n",
+                     [("invalid-path", 2, 31), ("invalid-path", 2, 37), ("wrong-type", 2, 41)], id="include"),
+        pytest.param("Stack", "  tool: terraform\n  source: {path: ., branch: main}\n", [("invalid-value", 2, 21)], id="branch-without-repository"),
+        pytest.param("Stack", "  tool: terraform\n  source: {path: ., repository: A/b, branch: --upload-pack=x}\n",
+                     [("invalid-name", 2, 33), ("invalid-branch", 2, 46)], id="repository-and-branch"),
+        pytest.param("Context", "  attach: {}\n", [("not-supported", 1, 3)], id="attach"),
+        pytest.param("Context", "  files: {ca.pem: {source: ./ca.pem}}\n", [("not-supported", 1, 19)], id="file-from-source"),
+        pytest.param("Context", "  env: {HOME: /}\n  tool: x\n", [("env-not-allowed", 1, 9), ("unknown-key", 2, 3)], id="context"),
+        pytest.param("Space", "  inherit: yes\n", [("wrong-type", 1, 12)], id="inherit"),
+        pytest.param("Space", "  parent: a/b\n", [("invalid-name", 1, 11)], id="parent-qualified"),
+        pytest.param("Space", "  parnet: b\n", [("unknown-key", 1, 3)], id="space-key"),
+        pytest.param("Repository", "  branch: main\n", [("missing-key", 0, 1)], id="no-url"),
+        pytest.param("Repository", "  url: 5\n", [("wrong-type", 1, 8)], id="url-number"),
+        pytest.param("Repository", REPO + "  branch: -x\n", [("invalid-branch", 2, 11)], id="branch-option"),
+        pytest.param("Repository", REPO + "  credentials: {}\n", [("invalid-value", 2, 16)], id="credentials-empty"),
+        pytest.param("Repository", REPO + "  credentials: {username: a}\n", [("invalid-value", 2, 16)], id="username-alone"),
+        pytest.param("Repository", REPO + "  credentials: {password: {}}\n", [("invalid-value", 2, 27)], id="password-empty"),
+        pytest.param("Repository", REPO + "  credentials: {password: secret}\n", [("wrong-type", 2, 27)], id="password-in-clear"),
+        pytest.param("Repository", REPO + "  credentials: {password: {file: a, env: B}}\n", [("invalid-value", 2, 27)], id="password-of-two"),
+        pytest.param("Repository", REPO + "  credentials: {password: {sealed: a}}\n", [("not-supported", 2, 28)], id="sealed"),
+        pytest.param("Repository", REPO + "  credentials: {password: {file: ../a}}\n", [("invalid-secret-name", 2, 34)], id="secret-outside"),
+        pytest.param("Repository", REPO + "  credentials: {password: {file: .}}\n", [("invalid-secret-name", 2, 34)], id="secret-dot"),
+        pytest.param("Repository", REPO + "  credentials: {sshKey: {file: a}}\n", [("invalid-value", 2, 17)], id="key-for-https"),
+        pytest.param("Repository", REPO + "  credentials: {sshKey: {file: a}, password: {file: b}}\n", [("invalid-value", 2, 16)], id="both"),
+    ],
+)  # fmt: skip
+def test_bad_specs_are_refused_with_their_place(kind, spec, expected):
+    assert refused(kind, spec) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "summary", "hint"),
+    [
+        pytest.param(STACK + "  protcted: true\n", "spec.protcted is not known", "did you mean protected?", id="unknown-key"),
+        pytest.param(STACK + "  contexts: [{name: a, prio: 1}]\n", "spec.contexts[0].prio is not known", "did you mean priority?", id="nested"),
+        pytest.param(STACK + "  zzz: 1\n", "spec.zzz is not known", None, id="nothing-near"),
+        pytest.param("  tool: opentufo\n  source: {path: .}\n", "spec.tool: opentufo is not known", "did you mean opentofu?", id="tool"),
+        pytest.param(STACK + "  env: {A: 5}\n", "spec.env.A must be text, is a number", "put it into quotes", id="number"),
+        pytest.param(STACK + "  env: {A: true}\n", "spec.env.A must be text, is true", "put it into quotes", id="flag"),
+        pytest.param(STACK + "  autodeploy: 'no'\n", "spec.autodeploy must be true or false, is text", "write true or false, without quotes", id="no"),
+        pytest.param(STACK + "  hooks: [x]\n", "spec.hooks must be a mapping, is a list", None, id="list"),
+        pytest.param(STACK + "  contexts: [{name: a, priority: 1.5}]\n", "spec.contexts[0].priority must be a whole number, is a number", None, id="fraction"),
+        pytest.param(STACK + "  drift: {}\n", "spec.drift is not supported by this version: drift detection", "leave it out", id="later"),
+        pytest.param(STACK + '  "a\\nb": 1\n', "spec.a\\nb is not known", None, id="newline-in-a-key"),
+    ],
+)  # fmt: skip
+def test_findings_speak_plainly(spec, summary, hint):
+    found = parse("Stack", spec).diagnostics
+    assert [each.summary for each in found] == [summary]
+    if hint is not None:
+        assert found[0].hint == hint
+
+
+def test_values_that_may_be_secret_are_not_repeated():
+    spec = STACK + "  env: {A: [hunter2], PATH: hunter2}\n  files: {a: {b: hunter2}}\n  timeout: hunter2\n"
+    found = [*parse("Stack", spec).diagnostics, *parse("Repository", "  url: https://u:hunter2@h/x\n").diagnostics]
+    assert len(found) == 5
+    assert "hunter2" not in "".join(str(each) for each in found)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://git.example/a/b.git", "http://h:8080/x", "ssh://git@h:22/x.git", "ssh://h/x", "file:///srv/git/x.git",
+        "git@github.com:o/r.git", "https://[::1]:8443/x", "https://h/~me/x",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_good(url):
+    spec = accepted("Repository", f"  url: '{url}'\n")
+    assert isinstance(spec, RepositorySpec)
+    assert (spec.url, spec.branch, spec.credentials) == (url, "main", None)
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("--upload-pack=touch /x", "invalid-url"), ("-x", "invalid-url"), ("ext::sh -c x", "invalid-url"), ("git://h/x", "invalid-url"),
+        ("fd::17", "invalid-url"), ("/srv/git", "invalid-url"), ("../x", "invalid-url"), ("file://h/x", "invalid-url"),
+        ("https://-h/x", "invalid-url"), ("ssh://-oProxyCommand=x/y", "invalid-url"), ("ssh://-o@h/y", "invalid-url"), ("ssh://h/-x", "invalid-url"),
+        ("git@h:-x", "invalid-url"), ("git@-h:x", "invalid-url"), ("-g@h:x", "invalid-url"), ("git@h::x", "invalid-url"), ("https://h", "invalid-url"),
+        ("https://h/", "invalid-url"), ("https://h/a b", "invalid-url"), ("https://h/x?y", "invalid-url"), ("https://h/x#y", "invalid-url"),
+        ("https://h:99999/x", "invalid-url"), ("javascript:x", "invalid-url"), ("HTTPS", "invalid-url"),
+        ("https://u:p@h/x", "url-with-credentials"), ("https://token@h/x", "url-with-credentials"), ("ssh://u:p@h/x", "url-with-credentials"),
+    ],
+)  # fmt: skip
+def test_addresses_that_are_refused(url, code):
+    assert refused("Repository", f"  url: '{url}'\n") == [(code, 1, 8)]
+
+
+def test_addresses_of_several_lines_are_refused():
+    assert refused("Repository", '  url: "https://h/x\\n"\n') == [("invalid-value", 1, 8)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        pytest.param(
+            "  url: https://h/x\n  credentials: {username: bot, password: {file: token}}\n",
+            SecretRef(file="token"),
+            id="password",
+        ),
+        pytest.param("  url: git@h:x\n  credentials: {sshKey: {env: KEY}}\n", SecretRef(env="KEY"), id="key"),
+    ],
+)
+def test_credentials_name_a_secret(spec, expected):
+    found = accepted("Repository", spec)
+    assert isinstance(found, RepositorySpec)
+    assert found.credentials is not None
+    assert expected in (found.credentials.password, found.credentials.ssh_key)
+
+
+@pytest.mark.parametrize(
+    ("branch", "good"),
+    [
+        ("main", True), ("release/1.x", True), ("a-b_c.d", True), ("feature/é", True), ("a@b", True),
+        ("", False), ("-x", False), ("a b", False), ("a..b", False), ("a~1", False), ("a^", False), ("a:b", False), ("a?", False), ("a*", False),
+        ("a[b", False), ("a\\b", False), ("a.lock", False), ("a.lock/b", False), ("a/", False), ("/a", False), ("a//b", False), (".a", False),
+        ("a/.b", False), ("a.", False), ("@", False), ("a@{1}", False), ("a\n", False), ("a\0", False), ("HEAD", False), ("refs/heads/a", False),
+        ("x" * 201, False),
+    ],
+)  # fmt: skip
+def test_branches(branch, good):
+    assert is_branch(branch) is good
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h", 3600), ("1h30m", 5400), ("1h0m1s", 3601), ("168h", 604800)]
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "0s", "1d", "-1s", "1.5h", "1m1h", "1s\n", "169h", "9999999s", "1 h", "\u0661s"]
+)
+def test_durations_that_are_refused(text):
+    with pytest.raises(ValueError, match="must be a duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("TF_VAR_x", True), ("TOKEN", True), ("PATHS", True), ("MY_PATH", True), ("HOMEPAGE", True), ("AWS_REGION", True), ("TF_LOG", True),
+        ("ANSIBLE_FORKS", True), ("ENVIRONMENT", True), ("path", True),
+        ("PATH", False), ("HOME", False), ("LD_PRELOAD", False), ("LD_LIBRARY_PATH", False), ("DYLD_INSERT_LIBRARIES", False), ("PYTHONPATH", False),
+        ("PYTHONSTARTUP", False), ("BASH_ENV", False), ("ENV", False), ("GIT_SSH_COMMAND", False), ("TF_CLI_ARGS", False), ("TF_CLI_ARGS_apply", False),
+        ("TF_CLI_CONFIG_FILE", False), ("TF_HTTP_PASSWORD", False), ("TMPDIR", False), ("IFS", False), ("SHELLOPTS", False), ("NODE_OPTIONS", False),
+        ("PERL5OPT", False), ("RUBYOPT", False), ("STATION_OUTPUTS", False), ("TF_DATA_DIR", False), ("TF_WORKSPACE", False),
+    ],
+)  # fmt: skip
+def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
+    assert env_allowed(name) is allowed
+
+
+def test_only_built_kinds_have_a_model():
+    assert set(SPECS) == {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY}
+    assert SPECS[Kind.CONTEXT] is ContextSpec
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("tol", "did you mean tool?"), ("TOOL", "did you mean tool?"), ("zzzzz", None), ("tool" * 50_000, None)],
+)
+def test_suggestions(word, expected):
+    assert did_you_mean(word, ["tool", "source"]) == expected
+
+
+def test_paths_are_written_as_people_do():
+    assert dotted(("spec", "contexts", 0, "name")) == "spec.contexts[0].name"
+    assert shown("a\nb\x1b\ud800é") == "a\\nb\\x1b\\ud800é"
+    assert len(shown("x" * 500)) < 100
+
+
+def test_a_bare_context_name_is_short_for_priority_zero():
+    assert ContextUse.model_validate("a") == ContextUse(name="a", priority=0)

@@ -2,8 +2,8 @@
 
 Commands run as `sh -e -c COMMAND`: the first line that fails ends the command, so that a failure in the middle of
 several lines cannot pass for success. `plan` exits 0 for no changes and 2 for changes; without it, a new digest
-means changes. Outputs come from the file `$STATION_OUTPUTS` and from what the `outputs` command prints, a JSON
-object either way; what is printed wins. What a script manages nobody can list.
+means changes. The `outputs` command prints outputs as a JSON object, or prints nothing and writes them to the file
+`$STATION_OUTPUTS`, which the runner reads for every tool. What a script manages nobody can list.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from pathlib import Path
 
 from reconciler.core.results import Applied, Output, Planned
 from reconciler.tools.base import Do, References, SourceReader, StepFailed, ToolJob
-from reconciler.tools.files import read_json, remove
-from reconciler.tools.outputs import OUTPUTS_LIMIT, VARIABLE, file_outputs, merged, object_outputs, outputs_path
+from reconciler.tools.files import parse_json, read_result, remove
+from reconciler.tools.outputs import object_outputs
+
+_OUTPUTS_LIMIT = 1024 * 1024
 
 
 class Script:
@@ -44,15 +46,14 @@ class Script:
         command = _command(job, "plan")
         if command is None:
             return Planned(has_changes=True)
-        code = do(_shell(command), ok=(0, 2), env=_environment(job))
-        return Planned(has_changes=code == 2)
+        return Planned(has_changes=do(_shell(command), ok=(0, 2)) == 2)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
-        """Run the `apply` command, then read the outputs."""
+        """Run the `apply` command, then the `outputs` command."""
         command = _command(job, "apply")
         if command is None:
             raise StepFailed("the stack has no script.apply")
-        do(_shell(command), env=_environment(job))
+        do(_shell(command))
         return Applied(outputs=_outputs(job, do))
 
     def plan_files(self, job: ToolJob) -> Sequence[Path]:  # noqa: ARG002 - the protocol's signature
@@ -68,14 +69,14 @@ def tool(name: str) -> Script:  # noqa: ARG001 - every adapter module has this f
 def _outputs(job: ToolJob, do: Do) -> tuple[Output, ...]:
     command = _command(job, "outputs")
     if command is None:
-        return file_outputs(job.scratch)
-    printed = job.scratch / "printed-outputs.json"
-    do(_shell(command), env=_environment(job), stdout=printed)
+        return ()
+    file, what = job.scratch / "printed-outputs", "what script.outputs prints"
     try:
-        value = read_json(printed, OUTPUTS_LIMIT)
+        do(_shell(command), stdout=file)
+        printed = read_result(file, _OUTPUTS_LIMIT) or b""
     finally:
-        remove(printed)
-    return merged(file_outputs(job.scratch), object_outputs(value, "what script.outputs prints"))
+        remove(file)
+    return object_outputs(parse_json(printed, what), what) if printed.strip() else ()
 
 
 def _command(job: ToolJob, name: str) -> str | None:
@@ -85,7 +86,3 @@ def _command(job: ToolJob, name: str) -> str | None:
 
 def _shell(command: str) -> Sequence[str]:
     return ("/bin/sh", "-e", "-c", command)
-
-
-def _environment(job: ToolJob) -> dict[str, str]:
-    return {VARIABLE: str(outputs_path(job.scratch))}

@@ -1,0 +1,144 @@
+"""Ansible's usual readable log, and beside it one JSON object a line for each task's end on each host.
+
+Runs in ansible's own process, whatever Python and ansible-core (2.16 or later) that is.
+"""
+# ansible-core ships no types, and its classes are ours to extend, not to describe.
+# mypy: ignore-errors
+# ruff: noqa: ANN001, ANN002, ANN003, ANN201, ANN202, ANN204, D102, SLF001
+
+from __future__ import annotations
+
+import json
+import os
+
+from ansible.plugins.callback.default import CallbackModule as ReadableLog
+
+DOCUMENTATION = """
+    name: station_json
+    type: stdout
+    short_description: readable log and machine-readable events
+    description:
+        - Prints what the default callback prints, and writes events to the file that STATION_ANSIBLE_EVENTS names.
+    extends_documentation_fragment:
+      - default_callback
+      - result_format_callback
+    requirements:
+      - set as stdout in configuration
+"""
+
+_REASONS_TO_SKIP = {"skip_reason", "skipped_reason", "false_condition"}
+
+
+class CallbackModule(ReadableLog):
+    """Writes an event, then lets the readable log do its part, which takes results apart."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "station_json"
+
+    def __init__(self):
+        super().__init__()
+        path = os.environ["STATION_ANSIBLE_EVENTS"]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._events = os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8", buffering=1)
+
+    def v2_runner_on_ok(self, result, *args, **kwargs):
+        self._task(result, "changed" if _content(result).get("changed") else "ok")
+        super().v2_runner_on_ok(result, *args, **kwargs)
+
+    def v2_runner_on_failed(self, result, ignore_errors=False, *args, **kwargs):  # noqa: FBT002 - ansible's signature
+        self._task(result, "ignored" if ignore_errors else "failed")
+        super().v2_runner_on_failed(result, ignore_errors, *args, **kwargs)
+
+    def v2_runner_on_unreachable(self, result, *args, **kwargs):
+        ignored = getattr(_task_of(result), "ignore_unreachable", False)
+        self._task(result, "ignored" if ignored else "unreachable")
+        super().v2_runner_on_unreachable(result, *args, **kwargs)
+
+    def v2_runner_on_skipped(self, result, *args, **kwargs):
+        self._task(result, "skipped")
+        super().v2_runner_on_skipped(result, *args, **kwargs)
+
+    def v2_playbook_on_stats(self, stats, *args, **kwargs):
+        self._write({"event": "end", "hosts": {host: stats.summarize(host) for host in sorted(stats.processed)}})
+        super().v2_playbook_on_stats(stats, *args, **kwargs)
+
+    def _task(self, result, status):
+        content, task = _content(result), _task_of(result)
+        hidden = bool(content.get("_ansible_no_log")) or task.no_log is True
+        self._write(
+            {
+                "event": "task",
+                "status": status,
+                "host": (getattr(result, "host", None) or result._host).get_name(),
+                "task": task.get_name().strip(),
+                "module": task.resolved_action or task.action,
+                "message": None if hidden else _message(content),
+                "hidden": hidden,
+                "unforeseen": status in {"ok", "skipped", "changed"} and _unforeseen(content, status),
+                "outputs": _writes_outputs(content),
+                "diffs": [] if hidden else _diffs(content),
+            }
+        )
+
+    def _write(self, event):
+        self._events.write(json.dumps(event, default=_not_shown) + "\n")
+
+
+def _content(result):
+    return getattr(result, "result", None) or result._result
+
+
+def _task_of(result):
+    return getattr(result, "task", None) or result._task
+
+
+def _items(content):
+    """Give the results of a loop's items, or the one result of a task without a loop."""
+    items = content.get("results")
+    if (
+        isinstance(items, list)
+        and items
+        and all(isinstance(item, dict) and "ansible_loop_var" in item for item in items)
+    ):
+        return items
+    return [content]
+
+
+def _unforeseen(content, status):
+    """Say whether some of it was left out only because this is a check, so that nobody knows what it would change."""
+    items = _items(content)
+    if items[0] is content:
+        return status == "skipped" and not _REASONS_TO_SKIP & content.keys()
+    return any(item.get("skipped") and not _REASONS_TO_SKIP & item.keys() for item in items)
+
+
+def _diffs(content):
+    found = []
+    for item in _items(content):
+        if item.get("_ansible_no_log") or not item.get("changed"):
+            continue
+        diff = item.get("diff") or []
+        for part in diff if isinstance(diff, list) else [diff]:
+            if isinstance(part, dict):
+                kept = {key: part[key] for key in ("before", "after", "prepared") if key in part}
+                if kept:
+                    found.append(kept)
+    return found
+
+
+def _writes_outputs(content):
+    file = os.environ.get("STATION_OUTPUTS")
+    return file is not None and any(file in {item.get("dest"), item.get("path")} for item in _items(content))
+
+
+def _message(content):
+    for item in _items(content):
+        message = item.get("msg") if item is content or item.get("failed") else None
+        if isinstance(message, str) and message and not item.get("_ansible_no_log"):
+            return message
+    return None
+
+
+def _not_shown(value):
+    return f"({type(value).__name__})"

@@ -1,0 +1,116 @@
+"""Reads the events that our callback plugin writes: what a check run would change, and where a run failed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.core.results import Action, JsonValue, Planned, ResourceChange
+from reconciler.tools.base import StepFailed
+
+UNFORESEEN = "(cannot be foreseen in check mode)"
+"""Stands as `after` of a task that a check run leaves out: a command, or a module without check mode."""
+
+_MESSAGE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The end of each task on each host, in order, and each host's totals; `hosts` is None where the run broke off."""
+
+    tasks: tuple[Mapping[str, Any], ...] = ()
+    hosts: Mapping[str, Mapping[str, int]] | None = None
+
+
+def parse(data: bytes) -> Events:
+    """Read the events file; StepFailed if it is not what the plugin writes. A last line cut short is left out."""
+    tasks: list[Mapping[str, Any]] = []
+    hosts: Mapping[str, Mapping[str, int]] | None = None
+    for line in data.split(b"\n")[:-1]:
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            raise StepFailed("the events of the ansible run cannot be read") from None
+        match event:
+            case {"event": "task"}:
+                tasks.append(event)
+            case {"event": "end", "hosts": dict(found)}:
+                hosts = found
+            case _:
+                raise StepFailed("the events of the ansible run cannot be read")
+    return Events(tuple(tasks), hosts)
+
+
+def planned(events: Events) -> Planned:
+    """Turn a check run into changes: one for each task that would change a host, or that nobody can foresee.
+
+    Writing the outputs file is something to do, but changes nothing in the world: each run has a new one.
+    """
+    changes = []
+    writes_outputs = False
+    seen: Counter[str] = Counter()
+    for event in _in_order(events.tasks):
+        address = f"{event['host']}/{event['task']}"
+        seen[address] += 1
+        if event["status"] != "changed" and not event["unforeseen"]:
+            continue
+        if event["outputs"]:
+            writes_outputs = True
+            continue
+        if seen[address] > 1:  # tasks need no names of their own, and a file of tasks can be included twice
+            address = f"{address} #{seen[address]}"
+        before, after = _difference(event)
+        changes.append(ResourceChange(address, event["module"], "ansible", Action.UPDATE, before, after))
+    return Planned(has_changes=writes_outputs or bool(changes), changes=tuple(changes))
+
+
+def failure(events: Events) -> str | None:
+    """Say in one line which task failed first and where; None if no task is to blame.
+
+    A task whose failure was ignored or rescued is not to blame: a host's last failure is what stopped it.
+    """
+    last: dict[str, Mapping[str, Any]] = {}
+    stopped = {
+        host for host, totals in (events.hosts or {}).items() if totals.get("failures") or totals.get("unreachable")
+    }
+    for event in events.tasks:
+        if event["status"] in {"failed", "unreachable"} and (events.hosts is None or event["host"] in stopped):
+            last.pop(event["host"], None)
+            last[event["host"]] = event
+    if not last:
+        return None
+    event = next(iter(last.values()))
+    others = f" (and on {len(last) - 1} more)" if len(last) > 1 else ""
+    if event["status"] == "unreachable":
+        text = f"host {event['host']} cannot be reached, at task '{event['task']}'{others}"
+    else:
+        text = f"task '{event['task']}' failed on {event['host']}{others}"
+    message = " ".join((event["message"] or "").split())
+    return f"{text}: {message[:_MESSAGE]}" if message else text
+
+
+def _in_order(tasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Sort the hosts of each task, which end in whatever order they please."""
+    first: dict[str, int] = {}
+    return sorted(tasks, key=lambda event: (first.setdefault(event["task"], len(first)), event["host"]))
+
+
+def _difference(event: Mapping[str, Any]) -> tuple[JsonValue, JsonValue]:
+    diffs = event["diffs"]
+    befores = [diff["before"] for diff in diffs if "before" in diff]
+    afters = [diff.get("after", diff.get("prepared")) for diff in diffs if "after" in diff or "prepared" in diff]
+    after = _one_or_all(afters)
+    return _one_or_all(befores), UNFORESEEN if event["unforeseen"] and after is None else after
+
+
+def _one_or_all(values: list[JsonValue]) -> JsonValue:
+    match values:
+        case []:
+            return None
+        case [one]:
+            return one
+        case _:
+            return values

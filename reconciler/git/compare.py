@@ -9,7 +9,7 @@ from reconciler.git.globs import Glob
 from reconciler.git.objects import Entry, EntryKind
 
 ReadTree = Callable[[str], Mapping[str, Entry]]
-MOST_ENTRIES = 2_000_000
+MOST_ENTRIES = 500_000
 """Entries that one call may visit. A few nested trees can name billions of files in a repository of a few bytes."""
 
 _NOTHING: Mapping[str, Entry] = {}

@@ -30,10 +30,15 @@ def prepare() -> None:
     option(Option.SET_OWNER_VALIDATION, False)
     option(Option.ENABLE_STRICT_HASH_VERIFICATION, True)
     option(Option.SET_CACHE_MAX_SIZE, _CACHE_BYTES)
-    option(Option.SET_SERVER_CONNECT_TIMEOUT, CONNECT_TIMEOUT * 1000)
-    option(Option.SET_SERVER_TIMEOUT, SERVER_TIMEOUT * 1000)
+    set_timeouts()
     # A clone made with `--filter` or `worktree` settings is still readable.
     option(Option.SET_EXTENSIONS, ["partialclone", "relativeworktrees"], 2)
+
+
+def set_timeouts(connect: float = CONNECT_TIMEOUT, server: float = SERVER_TIMEOUT) -> None:
+    """Bound the waiting, in seconds: for a connection, and for each read from or write to a server."""
+    option(Option.SET_SERVER_CONNECT_TIMEOUT, int(connect * 1000))
+    option(Option.SET_SERVER_TIMEOUT, int(server * 1000))
 
 
 def use_known_hosts(home: Path) -> None:

@@ -116,11 +116,13 @@ class Mirror:
             try:
                 results = self._download(self.directory, branches, credentials, until)
             except GitError as error:
-                if error.reason not in (GitReason.FETCH_FAILED, GitReason.REPOSITORY_CORRUPT):
+                if error.reason is GitReason.FETCH_FAILED:
+                    # The remote's fault, or that of a mirror which tells it of objects that are no longer there.
+                    self._damaged = not self._is_whole(history=True)
+                else:
+                    self._damaged = error.reason is GitReason.REPOSITORY_CORRUPT
+                if not self._damaged:
                     raise
-                if self._is_whole(history=True):
-                    raise
-                self._damaged = True
             else:
                 self._checked = True
                 compact(self.directory)
@@ -157,12 +159,13 @@ class Mirror:
         repository = refs.open_bare(directory)
         if repository is None:
             raise self._corrupt()
-        for branch in branches:
-            refs.delete(repository, refs.incoming_name(branch))
-        refspecs = [f"+refs/heads/{branch}:{refs.incoming_name(branch)}" for branch in branches]
-        heads = transfer.fetch(repository, self.url, refspecs, credentials, until - time.monotonic())
-        trees = Trees.of_mirror(directory)
-        return {branch: self._arrive(repository, trees, branch, heads) for branch in branches}
+        with _plain_errors(GitReason.REPOSITORY_CORRUPT):
+            for branch in branches:
+                refs.delete(repository, refs.incoming_name(branch))
+            refspecs = [f"+refs/heads/{branch}:{refs.incoming_name(branch)}" for branch in branches]
+            heads = transfer.fetch(repository, self.url, refspecs, credentials, until - time.monotonic())
+            trees = Trees.of_mirror(directory)
+            return {branch: self._arrive(repository, trees, branch, heads) for branch in branches}
 
     def _arrive(
         self, repository: pygit2.Repository, trees: Trees, branch: str, heads: list[str]
@@ -237,11 +240,11 @@ class Mirror:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def _plain_errors(reason: GitReason = GitReason.FETCH_FAILED) -> Iterator[None]:
     try:
         yield
     except (GitError, TimeoutError):
         raise
     except LIBRARY_ERRORS as error:
-        reason = GitReason.DISK_FULL if is_disk_full(error) else GitReason.FETCH_FAILED
-        raise GitError(reason, one_line(f"the mirror could not be written: {error}")) from error
+        told = GitReason.DISK_FULL if is_disk_full(error) else reason
+        raise GitError(told, one_line(f"the mirror could not be read or written: {error}")) from error

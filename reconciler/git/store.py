@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from reconciler.git.libgit2 import LIBRARY_ERRORS
 from reconciler.git.objects import CommitInfo, Entry, read_commit, read_tree
 from spaces.names import Revision
 
+_FULL_ID = re.compile(r"[0-9a-f]{40}")
 _CACHED_ENTRIES = 100_000
 _CACHED_COMMITS = 1_000
 _MOST_ALTERNATES = 10
@@ -39,9 +41,9 @@ class ObjectStore:
         self._commits: OrderedDict[str, CommitInfo] = OrderedDict()
 
     def exists(self, object_id: str) -> bool:
-        """Say whether an object is there, without reading it."""
+        """Say whether an object of this full id is there, without reading it."""
         try:
-            return object_id in self.odb
+            return bool(_FULL_ID.fullmatch(object_id)) and object_id in self.odb
         except LIBRARY_ERRORS:
             return False
 

@@ -14,6 +14,7 @@ from pygit2.enums import CredentialType, FetchPrune
 from pygit2.remotes import TransferProgress
 
 from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
+from reconciler.git.keys import unusable_key
 from reconciler.git.libgit2 import LIBRARY_ERRORS
 from reconciler.git.remote import Credentials, host_of, redact, user_of
 
@@ -70,12 +71,15 @@ class _Callbacks(RemoteCallbacks):
             return pygit2.Username(user)
         self._asked += 1
         if self._asked > 1:
-            self._fail("does not accept the credentials")
+            self._fail("does not accept the credentials" if self._given else "accepts no key of the SSH agent, if any")
         if allowed_types & CredentialType.SSH_KEY:
             if self._given is None:
                 return pygit2.KeypairFromAgent(user)
             if not self._given.ssh_key:
                 self._fail("asks for an SSH key, and the credentials hold a password")
+            why = unusable_key(self._given.ssh_key, self._given.ssh_passphrase)
+            if why:
+                self._fail(f"asks for an SSH key, and {why}")
             return pygit2.KeypairFromMemory(user, "", self._given.ssh_key, self._given.ssh_passphrase)
         if self._given is None:
             self._fail("asks for credentials, and none are given")

@@ -207,12 +207,17 @@ def test_no_handle_is_left_open(filled, tmp_path):
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_five_files_take_no_time(repo, tmp_path):
+def test_a_checkout_costs_little_more_than_writing_the_files(repo, tmp_path):
     revision = repo.commit({f"net/{i}.tf": "x" * 500 for i in range(5)})
     trees = repo.trees
-    times = []
+    ours, bare = [], []
     for i in range(20):
         started = time.process_time()
         checkout(trees, revision, ["net"], tmp_path / f"w{i}")
-        times.append(time.process_time() - started)
-    assert min(times) < 0.002, "of this process's own time, so that busy neighbours do not count"
+        ours.append(time.process_time() - started)
+        started = time.process_time()
+        (tmp_path / f"b{i}/net").mkdir(parents=True)
+        for name in range(5):
+            (tmp_path / f"b{i}/net/{name}.tf").write_bytes(b"x" * 500)
+        bare.append(time.process_time() - started)
+    assert min(ours) < 4 * min(bare)

@@ -1,0 +1,204 @@
+"""The API as commands use it: over HTTP, or the same app in this process on the local data directory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, Self
+from urllib.parse import quote, urlsplit
+
+import click
+import httpx
+
+from reconciler.cli.errors import CliError
+from reconciler.cli.options import Common
+
+_PREFIX = "/api/v1"
+_PAGE = 1000
+_SECONDS = 30.0
+
+
+class Transport(Protocol):
+    """Sends one request."""
+
+    def send(self, method: str, path: str, params: Mapping[str, Any]) -> httpx.Response:
+        """Give the answer, whatever its status."""
+
+
+class Api:
+    """Speaks to one service. Every method raises CliError with the service's own sentence."""
+
+    def __init__(self, transport: Transport, *, remote: bool) -> None:
+        self._transport = transport
+        self.remote = remote
+        """False: nobody but this command may be there to carry anything out."""
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Read one thing."""
+        return self._answer("GET", path, params)
+
+    def post(self, path: str) -> Any:
+        """Ask for something to be done."""
+        return self._answer("POST", path, {})
+
+    def every(self, path: str, at_most: int | None = None, **params: Any) -> list[dict[str, Any]]:
+        """Read a list, all of its pages."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while at_most is None or len(items) < at_most:
+            limit = _PAGE if at_most is None else min(_PAGE, at_most - len(items))
+            page = self._answer("GET", path, {**params, "limit": limit, "cursor": cursor})
+            items += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        return items
+
+    def stack(self, text: str) -> str:
+        """Give the path of a stack that is written as `space/name`, or as a name that only one stack has."""
+        if "/" in text:
+            space, _, name = text.partition("/")
+            return f"/stacks/{quote(space, safe='')}/{quote(name, safe='')}"
+        found = [item["id"] for item in self.every("/stacks", q=f"/{text}") if item["name"] == text]
+        if not found:
+            raise CliError(f"there is no stack {text}")
+        if len(found) > 1:
+            raise CliError(f"{text} may be {' or '.join(found[:5])}: write it as space/name")
+        return f"/stacks/{found[0]}"
+
+    def run(self, text: str) -> str:
+        """Give the path of a run, by its id or the beginning of it that no other run has."""
+        if not text.isalnum() or not text.isascii() or len(text) > 26:
+            raise CliError(f"there is no run {text}")
+        found = self.every("/runs", at_most=2, prefix=text.lower())
+        if not found:
+            raise CliError(f"there is no run {text}")
+        if len(found) > 1:
+            raise CliError(f"{text} is the beginning of several runs: write more of it")
+        return f"/runs/{found[0]['id']}"
+
+    def _answer(self, method: str, path: str, params: Mapping[str, Any]) -> Any:
+        given = {name: value for name, value in params.items() if value is not None}
+        response = self._transport.send(method, _PREFIX + path, given)
+        if response.is_success:
+            try:
+                return response.json()
+            except ValueError:
+                raise CliError("the service gave an answer that is not JSON: is this its URL?") from None
+        raise CliError(_problem(response))
+
+
+@contextlib.contextmanager
+def connect() -> Iterator[Api]:
+    """Open the service that the flags and the environment name, for the running command."""
+    common = click.get_current_context().ensure_object(Common)
+    url = common.url or os.environ.get("STATION_URL")
+    if url:
+        with _Remote(url, _find_token(common, url)) as transport:
+            yield Api(transport, remote=True)
+    else:
+        with _local(common) as transport:
+            yield Api(transport, remote=False)
+
+
+class _Remote:
+    def __init__(self, url: str, token: str | None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise CliError(f"{url} is not the URL of a service: it begins with http:// or https://")
+        self._name = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self._token = token
+        self._client = httpx.Client(
+            base_url=self._name.rstrip("/"),
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=_SECONDS,
+            # A proxy for the outside world is none for this machine.
+            trust_env=not _is_loopback(parts.hostname),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def send(self, method: str, path: str, params: Mapping[str, Any]) -> httpx.Response:
+        """Give the answer, whatever its status."""
+        try:
+            response = self._client.request(method, path, params=params)
+        except httpx.TimeoutException:
+            raise CliError(f"{self._name} does not answer in {_SECONDS:.0f} s") from None
+        except httpx.HTTPError as error:
+            raise CliError(f"{self._name} cannot be reached: {error}") from None
+        if response.status_code == 401:
+            why = "does not accept the token" if self._token else "asks for a token"
+            raise CliError(f"{self._name} {why}: set STATION_TOKEN or --token-file")
+        return response
+
+
+class _InProcess:
+    def __init__(self, app: Any, token: str) -> None:
+        self._runner = asyncio.Runner()
+        self._client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://localhost",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=_SECONDS,
+        )
+
+    def send(self, method: str, path: str, params: Mapping[str, Any]) -> httpx.Response:
+        """Give the answer, whatever its status."""
+        return self._runner.run(self._client.request(method, path, params=params))
+
+    def close(self) -> None:
+        """Let go of the event loop."""
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+
+@contextlib.contextmanager
+def _local(common: Common) -> Iterator[Transport]:
+    settings = common.settings()
+    if settings.database_url is None and not settings.data_dir.is_dir():
+        raise CliError(
+            f"there is no data directory {settings.data_dir}: name one with --data-dir, or a service with --url"
+        )
+    from reconciler.bootstrap import local_app
+
+    app = local_app(settings)
+    transport = _InProcess(app, app.state.ports.operator_token)
+    try:
+        yield transport
+    finally:
+        transport.close()
+        app.state.ports.store.close()
+
+
+def _find_token(common: Common, url: str) -> str | None:
+    if common.token_file is not None:
+        return common.token_file.read_text(encoding="utf-8").strip()
+    if token := os.environ.get("STATION_TOKEN"):
+        return token
+    if _is_loopback(urlsplit(url).hostname or ""):
+        # The service of this machine's user has put it there.
+        with contextlib.suppress(OSError):
+            return (common.settings().data_dir / "token").read_text(encoding="utf-8").strip()
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _problem(response: httpx.Response) -> str:
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = None
+    return str(detail) if detail else f"the service answered {response.status_code} {response.reason_phrase}"

@@ -1,0 +1,113 @@
+"""What tables show of stacks, runs and the rest."""
+
+from __future__ import annotations
+
+from reconciler.cli.output import Column, Row, key, moment, short
+
+
+def _changes(row: Row) -> object:
+    counts = row["changes"]
+    signs = (("+", counts["create"]), ("~", counts["update"]), ("-", counts["delete"]), ("±", counts["replace"]))
+    return " ".join(f"{sign}{count}" for sign, count in signs if count)
+
+
+def _why(row: Row) -> object:
+    return "; ".join(f"{one['component']}: {one['summary']}" for one in row["why"])
+
+
+def _labels(row: Row) -> object:
+    return ",".join(f"{name}={value}" for name, value in sorted(row["labels"].items()))
+
+
+STACKS = (
+    Column("STACK", key("id")),
+    Column("TOOL", key("tool")),
+    Column("SYNC", key("sync")),
+    Column("READY", key("conditions.Ready.status")),
+    Column("REASON", key("conditions.Ready.reason")),
+    Column("LAST RUN", key("lastRun.status")),
+    Column("APPLIED", short("appliedRevision")),
+    Column("ATTEMPTED", short("attemptedRevision"), wide=True),
+    Column("RUN", key("lastRun.id"), wide=True),
+    Column("LABELS", _labels, wide=True),
+    Column("WHY", _why, wide=True),
+)
+
+STACK = (
+    Column("stack", key("id")),
+    Column("tool", key("tool")),
+    Column("labels", _labels),
+    Column("sync", key("sync")),
+    Column("reason", key("reason")),
+    Column("why", _why),
+    Column("ready", lambda row: _condition(row, "Ready")),
+    Column("reconciling", lambda row: _condition(row, "Reconciling")),
+    Column("stalled", lambda row: _condition(row, "Stalled")),
+    Column("suspended", lambda row: row["suspended"] or None),
+    Column("retained", lambda row: row["retained"] or None),
+    Column("desired", key("desiredRevision")),
+    Column("attempted", key("attemptedRevision")),
+    Column("applied", key("appliedRevision")),
+    Column("applied at", moment("appliedAt")),
+    Column("last run", lambda row: row["lastRun"] and f"{row['lastRun']['id']} {row['lastRun']['status']}"),
+)
+
+RUNS = (
+    Column("RUN", key("id")),
+    Column("STACK", key("stack")),
+    Column("KIND", key("kind")),
+    Column("STATUS", key("status")),
+    Column("REASON", key("reason")),
+    Column("CHANGES", _changes),
+    Column("CREATED", moment("createdAt")),
+    Column("PERSON", key("person"), wide=True),
+    Column("REVISION", short("revision"), wide=True),
+    Column("FINISHED", moment("finishedAt"), wide=True),
+    Column("MESSAGE", key("message"), wide=True),
+    Column("WHY", _why, wide=True),
+)
+
+RUN = (
+    Column("run", key("id")),
+    Column("stack", key("stack")),
+    Column("kind", key("kind")),
+    Column("status", key("status")),
+    Column("phase", key("phase")),
+    Column("reason", key("reason")),
+    Column("message", key("message")),
+    Column("why", _why),
+    Column("changes", _changes),
+    Column("revision", key("revision")),
+    Column("person", key("person")),
+    Column("confirmed by", key("confirmedBy")),
+    Column("created", moment("createdAt")),
+    Column("started", moment("startedAt")),
+    Column("finished", moment("finishedAt")),
+)
+
+CHANGES = (
+    Column("ACTION", key("action")),
+    Column("ADDRESS", key("address")),
+    Column("TYPE", key("type")),
+    Column("PROVIDER", key("provider"), wide=True),
+)
+
+RESOURCES = (
+    Column("ADDRESS", key("address")),
+    Column("TYPE", key("type")),
+    Column("PROVIDER", key("provider"), wide=True),
+    Column("ATTRIBUTES", key("attributes"), wide=True),
+)
+
+OUTPUTS = (
+    Column("NAME", key("name")),
+    Column("VALUE", lambda row: "(sensitive)" if row["sensitive"] else row["value"]),
+)
+
+
+def _condition(row: Row, name: str) -> object:
+    held = row["conditions"].get(name)
+    if held is None:
+        return None
+    said = f": {held['message']}" if held["message"] else ""
+    return f"{held['status']} ({held['reason']}{said})"

@@ -1,0 +1,16 @@
+"""Every command of `station`, in the order of `station --help`."""
+
+from __future__ import annotations
+
+from reconciler.cli.lazy import Entry
+
+COMMANDS = {
+    "validate": Entry("reconciler.cli.validate", "Find everything that is wrong with a configuration repository."),
+    "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
+    "status": Entry("reconciler.cli.status", "Show how the service stands."),
+    "stacks": Entry("reconciler.cli.stacks", "List stacks."),
+    "stack": Entry("reconciler.cli.stack", "Look at a stack and steer it."),
+    "runs": Entry("reconciler.cli.runs", "List runs."),
+    "run": Entry("reconciler.cli.run", "Look at a run and steer it."),
+    "schema": Entry("reconciler.cli.schema", "Print or write the JSON Schemas for editors."),
+}

@@ -1,0 +1,122 @@
+"""`station run …`: look at one run and steer it."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import options
+
+
+@click.group("run", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
+@options.common
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Look at a run and steer it. RUN is a run's id, or the beginning of it that no other run has."""
+    options.help_alone(ctx)
+
+
+@command.command()
+@click.argument("run")
+@options.output
+@options.common
+def get(run: str, form: str) -> None:
+    """Show a run."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.columns import RUN
+    from reconciler.cli.output import print_record
+
+    with connect() as api:
+        found = api.get(api.run(run))
+    print_record(found, RUN, form)
+
+
+@command.command()
+@click.argument("run")
+@options.output
+@options.common
+def plan(run: str, form: str) -> None:
+    """Show what a run's plan found."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.columns import CHANGES
+    from reconciler.cli.output import print_data, print_rows
+
+    with connect() as api:
+        found = api.get(f"{api.run(run)}/plan")
+    if form in {"json", "yaml"}:
+        print_data(found, form)
+    elif found["changes"]:
+        print_rows(found["changes"], CHANGES, form)
+    else:
+        click.echo("there are changes" if found["hasChanges"] else "no changes")
+
+
+@command.command()
+@click.argument("run")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@options.common
+def logs(*, run: str, follow: bool) -> None:
+    """Print a run's log."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.following import print_log
+
+    with connect() as api:
+        print_log(api, api.run(run), follow=follow)
+
+
+@command.command()
+@click.argument("run")
+@options.wait
+@options.output
+@options.common
+@click.pass_context
+def confirm(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
+    """Say yes to a run that waits."""
+    ctx.exit(_steer(run, "confirm", "is confirmed", form, wait=wait))
+
+
+@command.command()
+@click.argument("run")
+@options.output
+@options.common
+@click.pass_context
+def discard(ctx: click.Context, run: str, form: str) -> None:
+    """Say no to a run that waits."""
+    ctx.exit(_steer(run, "discard", "is discarded", form, wait=False))
+
+
+@command.command()
+@click.argument("run")
+@options.wait
+@options.output
+@options.common
+@click.pass_context
+def cancel(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
+    """Stop a run."""
+    ctx.exit(_steer(run, "cancel", "is asked to stop", form, wait=wait))
+
+
+@command.command()
+@click.argument("run")
+@options.wait
+@options.output
+@options.common
+@click.pass_context
+def retry(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
+    """Run again, for what is desired now, what came to nothing."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.steering import show_new_run
+
+    with connect() as api:
+        ctx.exit(show_new_run(api, api.post(f"{api.run(run)}/retry"), form, wait=wait))
+
+
+def _steer(run: str, verb: str, done: str, form: str, *, wait: bool) -> int:
+    from reconciler.cli.client import connect
+    from reconciler.cli.steering import show_steered
+
+    with connect() as api:
+        found = api.post(f"{api.run(run)}/{verb}")
+        ended = found["status"] in {"canceled", "discarded"}
+        became = f"is {found['status']}" if ended else done
+        said = f"run {found['id']} of {found['stack']} {became}"
+        return show_steered(api, found, form, said, wait=wait, later=not ended)

@@ -1,0 +1,36 @@
+"""`station runs`."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import options
+
+_STATUSES = (
+    "queued planning unconfirmed applying finished failed canceled discarded superseded interrupted".split()  # noqa: SIM905
+)
+
+
+@click.command("runs")
+@options.output
+@options.space
+@options.labels
+@click.option("--status", type=click.Choice(_STATUSES), multiple=True, help="Only runs that stand so.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@options.common
+def command(
+    *, form: str, space: str | None, labels: tuple[str, ...], status: tuple[str, ...], limit: int | None
+) -> None:
+    """List runs, newest first."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.columns import RUNS
+    from reconciler.cli.output import print_rows
+
+    label = options.split_labels(labels)
+    subtree = True if space else None
+    with connect() as api:
+        runs = api.every("/runs", at_most=None if label else limit, space=space, subtree=subtree, status=list(status))
+        if label:
+            chosen = {stack["id"] for stack in api.every("/stacks", space=space, subtree=subtree, label=label)}
+            runs = [run for run in runs if run["stack"] in chosen][:limit]
+    print_rows(runs, RUNS, form)

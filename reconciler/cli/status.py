@@ -1,0 +1,53 @@
+"""`station status`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from reconciler.cli import options
+
+
+@click.command("status")
+@options.output
+@options.common
+def command(form: str) -> None:
+    """Show how the service stands: revisions, what is wrong, how much there is."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import Column, key, moment, print_data, print_record
+
+    with connect() as api:
+        status = api.get("/status")
+    if form in {"json", "yaml"}:
+        print_data(status, form)
+        return
+    columns = (
+        Column("configuration", key("url")),
+        Column("branch", key("branch")),
+        Column("attempted", key("attemptedRevision")),
+        Column("admitted", key("admittedRevision")),
+        Column("changed", moment("changedAt")),
+        Column("halted", lambda row: row["halted"] and f"{row['halted']['reason']}: {row['halted']['message']}"),
+        Column("stacks", lambda row: _counted(row["counts"]["stacks"])),
+        Column("active runs", lambda row: _counted(row["counts"]["runs"])),
+        Column("documents", lambda row: _counted(row["counts"]["documents"])),
+        Column("version", key("version"), wide=True),
+    )
+    print_record(status, columns, form)
+    if status["diagnostics"]:
+        from reconciler.cli.diagnostics import line
+
+        click.echo("\ndiagnostics")
+        for diagnostic in status["diagnostics"]:
+            click.echo(f"  {line(diagnostic)}")
+    if status["kept"]:
+        click.echo("\nkept as they were")
+        for kept in status["kept"]:
+            where = f"{kept['file']} at {kept['revision'][:10]}"
+            click.echo(f"  {kept['kind']} {kept['space']}/{kept['name']} from {where}: {kept['because']}")
+
+
+def _counted(counts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"

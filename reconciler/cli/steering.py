@@ -1,0 +1,35 @@
+"""What commands that start or steer runs print, and what they exit with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from reconciler.cli.client import Api
+from reconciler.cli.columns import RUN
+from reconciler.cli.following import exit_code, wait_for
+from reconciler.cli.output import print_record
+
+_LATER = "the next station reconcile or service carries it out"
+
+
+def show_new_run(api: Api, run: dict[str, Any], form: str, *, wait: bool) -> int:
+    """Show a run that was just queued; gives the exit code."""
+    return show_steered(api, run, form, f"run {run['id']} of {run['stack']} is queued", wait=wait)
+
+
+def show_steered(api: Api, run: dict[str, Any], form: str, said: str, *, wait: bool, later: bool = True) -> int:
+    """Show what became of a run; `said` is the line for persons, `later`: something is still to be carried out."""
+    hint = f": {_LATER}" if later and not api.remote else ""
+    if not wait:
+        if form == "table":
+            click.echo(said + hint)
+        else:
+            print_record(run, RUN, form)
+        return 0
+    if hint:
+        click.echo(f"{said}{hint}", err=True)
+    run = wait_for(api, f"/runs/{run['id']}")
+    print_record(run, RUN, form)
+    return exit_code(run)

@@ -1,0 +1,62 @@
+"""`station validate`: no network, no service, and only the rules imported."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.errors import CliError
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+@click.command("validate")
+@click.argument("path", default=".", type=click.Path(path_type=Path))
+@options.output
+@click.pass_context
+def command(ctx: click.Context, path: Path, form: str) -> None:
+    """Find everything that is wrong with the configuration repository at PATH (this directory)."""
+    from reconciler.cli.diagnostics import line
+    from spaces.validate import validate_files
+
+    files = _read(path)
+    diagnostics = [diagnostic.to_json() for diagnostic in validate_files(files)]
+    errors = Counter(diagnostic["severity"] for diagnostic in diagnostics)["error"]
+    if form in {"json", "yaml"}:
+        from reconciler.cli.output import print_data
+
+        print_data({"diagnostics": diagnostics}, form)
+    else:
+        base = path if path.is_dir() else path.parent
+        directory = "" if base == Path() else f"{base}/"
+        for diagnostic in diagnostics:
+            click.echo(line(diagnostic, directory))
+        if not errors:
+            click.echo(f"{len(files)} files read, no errors", err=True)
+    if errors:
+        click.echo(f"error: {errors} {'error' if errors == 1 else 'errors'} in {path}", err=True)
+        ctx.exit(1)
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    """Read what the service would read of this directory; links are left alone, as there."""
+    if path.is_file():
+        return {path.name: path.read_bytes()}
+    if not path.is_dir():
+        raise CliError(f"{path}: there is no such directory")
+    files = {}
+    for directory, below, names in os.walk(path, onerror=_refuse):
+        below[:] = sorted(name for name in below if name != ".git")
+        for name in names:
+            file = Path(directory, name)
+            if name.endswith(_SUFFIXES) and file.is_file() and not file.is_symlink():
+                files[file.relative_to(path).as_posix()] = file.read_bytes()
+    return files
+
+
+def _refuse(error: OSError) -> None:
+    raise error

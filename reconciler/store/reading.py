@@ -218,7 +218,7 @@ class SqlReading:
         if wanted.in_git is not None:
             yield stacks.c.in_git if wanted.in_git else ~stacks.c.in_git
         if wanted.text:
-            yield (stacks.c.space + "/" + stacks.c.name).contains(wanted.text, autoescape=True)
+            yield (stacks.c.space + "/" + stacks.c.name).contains(wanted.text.lower(), autoescape=True)
         for key, value in (wanted.labels or {}).items():
             # Only a first sieve, since it sees the whole text: the page is filled with what really has the label.
             yield stacks.c.body.contains(dump({key: value})[1:-1], autoescape=True)

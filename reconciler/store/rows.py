@@ -31,6 +31,12 @@ from spaces.names import Digest, Revision, SpaceName, StackId
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+# Looked up ten times a stack: a dict takes a fifth of the time of calling the enum.
+_COMPONENTS = {it.value: it for it in Component}
+_CONDITIONS = {it.value: it for it in ConditionType}
+_ANSWERS = {it.value: it for it in ConditionStatus}
+_SYNCS = {it.value: it for it in Sync}
+
 
 def micros(time: datetime | None) -> int | None:
     """Give a time (which must know its zone) as microseconds since 1970."""
@@ -90,11 +96,11 @@ def stack_from_row(row: Row[Any]) -> StackState:
         body["paused"],
         body["interrupted"],
         moment(body["retryAt"]),
-        Sync(row.sync),
+        _SYNCS[row.sync],
         body["reason"],
         _why_from_json(body["why"]),
         {
-            ConditionType(kind): Condition(ConditionStatus(status), reason, message, datetime.fromisoformat(since))
+            _CONDITIONS[kind]: Condition(_ANSWERS[status], reason, message, datetime.fromisoformat(since))
             for kind, (status, reason, message, since) in body["conditions"].items()
         },
         from_micros(row.due_at),
@@ -164,7 +170,7 @@ def run_from_row(row: Row[Any]) -> Run:
 
 
 def _fingerprint(components: Mapping[str, Mapping[str, str]]) -> Fingerprint:
-    return Fingerprint({Component(name): items for name, items in components.items()})
+    return Fingerprint({_COMPONENTS[name]: items for name, items in components.items()})
 
 
 def _why_to_json(why: tuple[Why, ...]) -> list[list[str]]:
@@ -172,7 +178,7 @@ def _why_to_json(why: tuple[Why, ...]) -> list[list[str]]:
 
 
 def _why_from_json(why: list[list[str]]) -> tuple[Why, ...]:
-    return tuple(Why(Component(component), summary) for component, summary in why)
+    return tuple(Why(_COMPONENTS[component], summary) for component, summary in why)
 
 
 def _desired_to_json(desired: Desired) -> dict[str, Any]:

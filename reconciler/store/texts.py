@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.store.protocol import StoreError
 
+_decoder = json.JSONDecoder()
 _encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
@@ -20,7 +21,7 @@ def dump(value: Any) -> str:
 def load(body: str) -> Any:
     """Read what `dump` wrote; StoreError where the row was damaged."""
     try:
-        return json.loads(body)
+        return _decoder.raw_decode(body)[0]
     except ValueError as error:
         raise StoreError(f"a row of the database is damaged: {error}") from None
 

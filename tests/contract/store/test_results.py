@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from reconciler.core.results import Output, Resource
+from reconciler.core.runs import RunEvent, RunStatus
+from reconciler.store.protocol import TfstateLock
+from reconciler.store.sql import SqlStore
+from reconciler.store.tables import metadata
+from tests.factories import NOW, a_run, a_stack, a_stack_id, later
+
+STACK, OTHER = a_stack_id("a/one"), a_stack_id("b/two")
+RESOURCES = [Resource("z.ü", "t", "p", {"a": [1, {"b": None}]}), Resource("a", "", ""), Resource("a", "", "")]
+OUTPUTS = [Output("url", {"ü": "\ud800\0"}), Output("password", "hunter2-hunter2", sensitive=True), Output("n", None)]
+
+
+def tfstate(serial: object = 1, **more: object) -> bytes:
+    return json.dumps({"serial": serial, "lineage": "line-1"} | more).encode()
+
+
+def dump(store: SqlStore) -> bytes:
+    """Everything the database holds, as bytes."""
+    with store._engine.connect() as connection:
+        rows = [row for table in metadata.tables.values() for row in connection.execute(table.select())]
+    return b"\n".join(
+        bytes(value) if isinstance(value, bytes) else str(value).encode() for row in rows for value in row
+    )
+
+
+def test_results_come_back_in_order_and_are_replaced(store: SqlStore) -> None:
+    for resources, outputs in ((RESOURCES[:1], OUTPUTS[1:]), (RESOURCES, OUTPUTS)):
+        with store.writing() as transaction:
+            transaction.record_results(STACK, resources, outputs)
+            transaction.record_results(OTHER, RESOURCES[:2], [])
+    with store.reading() as reading:
+        assert reading.resources(STACK) == RESOURCES
+        assert reading.outputs(STACK) == OUTPUTS
+        assert reading.outputs(OTHER) == []
+        assert reading.count_resources() == {STACK: 3, OTHER: 2}
+    with store.writing() as transaction:
+        transaction.record_results(STACK, None, [])
+    with store.reading() as reading:
+        assert reading.resources(STACK) == []
+        assert reading.outputs(STACK) == []
+        assert reading.count_resources() == {OTHER: 2}
+
+
+def test_a_name_no_database_takes_is_made_one_it_takes(store: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.record_results(STACK, [Resource("a\0b\ud800", "t", "p")], [Output("o\0", 1, sensitive=True)])
+    with store.reading() as reading:
+        assert [it.address for it in reading.resources(STACK)] == ["a\N{REPLACEMENT CHARACTER}b?"]
+        assert reading.outputs(STACK) == [Output("o\N{REPLACEMENT CHARACTER}", 1, sensitive=True)]
+
+
+def test_secrets_are_not_readable_in_the_database(store: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.record_results(STACK, [], [*OUTPUTS, Output("shown", "in-the-clear")])
+        transaction.add_tfstate(STACK, tfstate(password="hunter2-hunter2"), None, NOW)
+    content = dump(store)
+    assert b"in-the-clear" in content
+    assert b"hunter2" not in content
+
+
+def test_every_version_of_a_tfstate_is_kept(store: SqlStore) -> None:
+    with store.writing() as transaction:
+        first = transaction.add_tfstate(STACK, tfstate(1), "run-1", NOW)
+        second = transaction.add_tfstate(STACK, tfstate(2), None, later(1))
+        other = transaction.add_tfstate(OTHER, b"{}", None, NOW)
+    assert [(it.version, it.serial, it.lineage) for it in (first, second, other)] == [
+        (1, 1, "line-1"),
+        (2, 2, "line-1"),
+        (1, None, None),
+    ]
+    with store.reading() as reading:
+        assert reading.tfstate(STACK) == second
+        assert reading.tfstate(STACK, 1) == first
+        assert reading.tfstate(STACK, 3) is None
+        assert reading.tfstate(OTHER) == other
+        assert reading.tfstate(a_stack_id()) is None
+        assert reading.tfstate_versions(STACK) == [(2, 2, None, later(1)), (1, 1, "run-1", NOW)]
+        assert reading.tfstate_versions(a_stack_id()) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "serial", "lineage"),
+    [
+        pytest.param(b"", None, None, id="empty"),
+        pytest.param(b"\xff\x00 not json", None, None, id="not JSON"),
+        pytest.param(b"[1]", None, None, id="not an object"),
+        pytest.param(b"[" * 100_000, None, None, id="deep"),
+        pytest.param(tfstate("1"), None, "line-1", id="serial a text"),
+        pytest.param(tfstate(True), None, "line-1", id="serial a boolean"),
+        pytest.param(tfstate(2**70), None, "line-1", id="serial too big"),
+        pytest.param(tfstate(-1), None, "line-1", id="serial negative"),
+        pytest.param(tfstate(3, lineage="a\0b"), 3, "a\N{REPLACEMENT CHARACTER}b", id="lineage with NUL"),
+        pytest.param(tfstate(3, lineage=7), 3, None, id="lineage a number"),
+    ],
+)
+def test_a_tfstate_is_kept_whatever_it_holds(
+    store: SqlStore, body: bytes, serial: int | None, lineage: str | None
+) -> None:
+    with store.writing() as transaction:
+        transaction.add_tfstate(STACK, body, None, NOW)
+    with store.reading() as reading:
+        found = reading.tfstate(STACK)
+    assert found is not None
+    assert (found.body, found.serial, found.lineage) == (body, serial, lineage)
+
+
+def test_one_holder_of_a_tfstate(store: SqlStore) -> None:
+    mine = TfstateLock(STACK, "mine", {"Who": "ü\0"}, "run-1", NOW)
+    theirs = TfstateLock(STACK, "theirs", {}, None, later(1))
+    with store.writing() as transaction:
+        assert transaction.tfstate_lock(STACK) is None
+        assert transaction.unlock_tfstate(STACK, "mine")
+        assert transaction.lock_tfstate(mine) is None
+        assert transaction.lock_tfstate(mine) is None
+        assert transaction.lock_tfstate(theirs) == mine
+        assert transaction.lock_tfstate(TfstateLock(OTHER, "theirs", {}, None, NOW)) is None
+        assert not transaction.unlock_tfstate(STACK, "theirs")
+        assert transaction.tfstate_lock(STACK) == mine
+        assert transaction.unlock_tfstate(STACK, "mine")
+        assert transaction.lock_tfstate(theirs) is None
+        assert transaction.unlock_tfstate(STACK, None)
+    with store.reading() as reading:
+        assert reading.tfstate_lock(STACK) is None
+        assert reading.tfstate_lock(OTHER) is not None
+
+
+@pytest.mark.parametrize("status", list(RunStatus))
+def test_a_token_opens_while_its_run_is_at_it(store: SqlStore, status: RunStatus) -> None:
+    run = a_run(STACK, status=status)
+    with store.writing() as transaction:
+        transaction.add_runs([run])
+        transaction.put_token("hash", STACK, run.id)
+    opens = status in {RunStatus.PLANNING, RunStatus.APPLYING, RunStatus.UNCONFIRMED}
+    with store.reading() as reading:
+        assert reading.token_stack("hash", NOW) == ((STACK, run.id) if opens else None)
+        assert reading.token_stack("other", NOW) is None
+
+
+def test_a_moved_stack_takes_everything_along(store: SqlStore) -> None:
+    run = a_run(STACK, status=RunStatus.APPLYING)
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(STACK, reason="Moved")])
+        transaction.add_runs([run])
+        transaction.record_results(STACK, RESOURCES, OUTPUTS)
+        transaction.add_tfstate(STACK, tfstate(), run.id, NOW)
+        transaction.lock_tfstate(TfstateLock(STACK, "mine", {}, run.id, NOW))
+        transaction.put_token("hash", STACK, run.id)
+        transaction.move_stack(STACK, OTHER)
+    with store.writing() as transaction:
+        # Whoever read the run before the move still knows it by its id.
+        transaction.put_run(run.advance(RunEvent.SUCCEED))
+        transaction.put_run(run.evolve(status=RunStatus.FINISHED, message="done"))
+    with store.reading() as reading:
+        assert reading.stack(STACK) is None
+        assert reading.stack(OTHER) == a_stack(OTHER, reason="Moved")
+        assert reading.run(run.id) == run.evolve(stack=OTHER, status=RunStatus.FINISHED, message="done")
+        assert reading.last_runs([STACK, OTHER]).keys() == {OTHER}
+        assert reading.resources(OTHER) == RESOURCES
+        assert reading.outputs(OTHER) == OUTPUTS
+        found = reading.tfstate(OTHER)
+        assert found is not None
+        assert (found.stack, found.body) == (OTHER, tfstate())
+        lock = reading.tfstate_lock(OTHER)
+        assert lock is not None
+        assert (lock.stack, lock.lock_id) == (OTHER, "mine")
+        assert reading.count_resources() == {OTHER: 3}
+        assert (reading.resources(STACK), reading.outputs(STACK), reading.tfstate(STACK)) == ([], [], None)
+
+
+def test_moves_that_move_nothing_and_moves_onto_another(store: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(STACK), a_stack(OTHER)])
+        transaction.move_stack(a_stack_id("a/unknown"), OTHER)
+        transaction.move_stack(STACK, STACK)
+    with pytest.raises(ValueError, match="a/one cannot become b/two: that name is taken"), store.writing() as tx:
+        tx.move_stack(STACK, OTHER)
+    with store.reading() as reading:
+        assert reading.stacks().keys() == {STACK, OTHER}
+
+
+def test_a_freed_name_starts_anew(store: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(STACK)])
+        transaction.record_results(STACK, RESOURCES, OUTPUTS)
+        transaction.move_stack(STACK, OTHER)
+        transaction.put_stacks([a_stack(STACK)])
+    with store.reading() as reading:
+        assert reading.resources(STACK) == []
+        assert reading.stacks().keys() == {STACK, OTHER}

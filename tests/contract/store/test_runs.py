@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from reconciler.core.phases import Phase
+from reconciler.core.results import Action, ChangeCounts, Planned, ResourceChange
+from reconciler.core.runs import ACTIVE, WRITING, Run, RunEvent, RunId, RunKind, RunStatus
+from reconciler.core.state import Component, Why
+from reconciler.store.protocol import LostLease, RunFilter
+from reconciler.store.sql import SqlStore
+from spaces.names import SpaceName
+from tests.factories import NOW, a_run, a_stack, a_stack_id, later
+
+LEASE = timedelta(seconds=30)
+
+
+def add(store: SqlStore, *runs: Run) -> list[RunId]:
+    with store.writing() as transaction:
+        return transaction.add_runs(runs)
+
+
+def claim(store: SqlStore, holder: str = "me", limit: int = 10) -> list[Run]:
+    with store.writing() as transaction:
+        return transaction.claim(holder, NOW, LEASE, limit)
+
+
+def put(store: SqlStore, run: Run) -> Run:
+    with store.writing() as transaction:
+        transaction.put_run(run)
+    return run
+
+
+def get(store: SqlStore, run: Run) -> Run | None:
+    with store.reading() as reading:
+        return reading.run(run.id)
+
+
+FULL = a_run(
+    why=(Why(Component.CONTEXTS, "env ü"),),
+    person="älice\0",
+    needs_confirmation=True,
+    phase=Phase.PLAN,
+    reason="Planning",
+    message="\ud800 ü",
+    changes=ChangeCounts(1, 2, 3, 4),
+    plan_digest="ab",
+    attempt=3,
+    holder="me",
+    lease_until=later(30),
+    cancel_requested=True,
+    started_at=later(1),
+    finished_at=later(2),
+    confirmed_by="bob",
+    status=RunStatus.PLANNING,
+)
+
+
+@pytest.mark.parametrize("run", [pytest.param(a_run(), id="new"), pytest.param(FULL, id="every field")])
+def test_a_run_comes_back_as_it_was_added(store: SqlStore, run: Run) -> None:
+    assert add(store, run) == [run.id]
+    with store.writing() as transaction:
+        assert transaction.run(run.id) == run
+        transaction.put_run(run.evolve(message="other"))
+    assert get(store, run) == run.evolve(message="other")
+
+
+def test_a_run_that_is_not_there(store: SqlStore) -> None:
+    assert get(store, a_run()) is None
+    assert add(store) == []
+    with pytest.raises(LostLease):
+        put(store, a_run())
+    with store.reading() as reading:
+        assert reading.planned(a_run().id) is None
+        assert reading.log(a_run().id) is None
+
+
+def test_a_run_does_not_make_its_stack_known(store: SqlStore) -> None:
+    add(store, a_run())
+    with store.reading() as reading:
+        assert reading.stack(a_stack_id()) is None
+        assert reading.stacks() == {}
+        assert reading.last_runs([a_stack_id()]).keys() == {a_stack_id()}
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack()])
+    with store.reading() as reading:
+        assert reading.stacks().keys() == {a_stack_id()}
+
+
+def test_a_stack_has_one_active_writing_run(store: SqlStore) -> None:
+    cases = list(itertools.product(RunKind, RunStatus, RunKind))
+    pairs = [
+        (a_run(f"a/s{number}", kind=kind, status=status), a_run(f"a/s{number}", kind=second))
+        for number, (kind, status, second) in enumerate(cases)
+    ]
+    add(store, *(there for there, _ in pairs))
+    added = set(add(store, *(new for _, new in pairs)))
+    refused = [case for case, (_, new) in zip(cases, pairs, strict=True) if new.id not in added]
+    assert refused == [
+        (kind, status, second)
+        for kind, status, second in cases
+        if status in ACTIVE and kind in WRITING and second in WRITING
+    ]
+    assert all((get(store, new) is None) == (new.id not in added) for _, new in pairs)
+
+
+def test_the_first_of_two_in_one_call_wins_and_others_go_on(store: SqlStore) -> None:
+    first, second, other = a_run("a/one"), a_run("a/one"), a_run("a/two")
+    assert add(store, other, first, second) == [other.id, first.id]
+    assert add(store, other) == []
+
+
+def test_a_claim_takes_the_oldest_first(store: SqlStore) -> None:
+    runs = [a_run(f"a/s{number}") for number in range(5)]
+    add(store, *reversed(runs))
+    taken = claim(store, "me", 3)
+    assert [run.id for run in taken] == [run.id for run in runs[:3]]
+    assert taken[0] == runs[0].evolve(
+        status=RunStatus.PLANNING, attempt=1, holder="me", lease_until=NOW + LEASE, started_at=NOW
+    )
+    assert get(store, runs[0]) == taken[0]
+    assert [run.id for run in claim(store, "you")] == [run.id for run in runs[3:]]
+    assert claim(store) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "new", "taken"),
+    [
+        pytest.param(a_run(status=RunStatus.APPLYING), a_run(kind=RunKind.DRIFT), False, id="drift behind an apply"),
+        pytest.param(a_run(status=RunStatus.PLANNING), a_run(kind=RunKind.DRIFT), False, id="drift behind a plan"),
+        pytest.param(a_run(status=RunStatus.UNCONFIRMED), a_run(kind=RunKind.DRIFT), True, id="drift while one waits"),
+        pytest.param(a_run(status=RunStatus.FINISHED), a_run(), True, id="behind one that ended"),
+        pytest.param(
+            a_run(status=RunStatus.PLANNING, kind=RunKind.DRIFT), a_run(kind=RunKind.PROPOSED), True, id="two readers"
+        ),
+        pytest.param(a_run("a/other", status=RunStatus.APPLYING), a_run(kind=RunKind.DRIFT), True, id="another stack"),
+        pytest.param(a_run(status=RunStatus.FINISHED), a_run(cancel_requested=True), False, id="to be canceled"),
+    ],
+)
+def test_what_a_claim_leaves_alone(store: SqlStore, there: Run, new: Run, *, taken: bool) -> None:
+    add(store, there, new)
+    assert [run.id for run in claim(store)] == ([new.id] if taken else [])
+
+
+def test_a_reader_waits_for_an_older_writer_of_the_same_claim(store: SqlStore) -> None:
+    writer, reader = a_run(), a_run(kind=RunKind.DRIFT)
+    add(store, writer, reader)
+    (taken,) = claim(store)
+    assert taken.id == writer.id
+    put(store, taken.advance(RunEvent.FOUND_NOTHING))
+    assert [run.id for run in claim(store)] == [reader.id]
+
+
+def test_two_hundred_runs_are_claimed_once_each(store: SqlStore) -> None:
+    runs = [a_run(f"a/s{number}") for number in range(200)]
+    add(store, *runs)
+
+    def work(holder: str) -> list[tuple[str, str]]:
+        taken = []
+        while found := claim(store, holder, 7):
+            taken += [(run.id, holder) for run in found]
+            for run in found:
+                put(store, run.advance(RunEvent.PROCEED))
+        return taken
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [pair for pairs in pool.map(work, [f"worker-{number}" for number in range(8)]) for pair in pairs]
+    assert Counter(run for run, _ in taken) == Counter(run.id for run in runs)
+    with store.reading() as reading:
+        assert {(run.id, run.holder) for run in reading.active_runs()} == set(taken)
+        assert {run.attempt for run in reading.active_runs()} == {1}
+
+
+def test_threads_that_add_runs_of_one_stack_add_one(store: SqlStore) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        added = list(pool.map(lambda _: add(store, a_run()), range(24)))
+    assert sum(map(len, added)) == 1
+
+
+def test_an_older_attempt_cannot_write(store: SqlStore) -> None:
+    run = a_run()
+    add(store, run)
+    (first,) = claim(store, "first")
+    with pytest.raises(LostLease):
+        put(store, first.evolve(attempt=0))
+    put(store, first.evolve(message="still mine"))
+    with store.writing() as transaction:
+        transaction.put_run(first.advance(RunEvent.PROCEED))
+    with pytest.raises(LostLease, match=f"{run.id}.*attempt 2"):
+        put(store, first.evolve(attempt=2))
+
+
+def test_a_run_that_has_ended_stays_as_it_ended(store: SqlStore) -> None:
+    run = a_run()
+    add(store, run)
+    ended = put(store, run.advance(RunEvent.CANCEL, finished_at=later(1)))
+    with pytest.raises(LostLease):
+        put(store, run.advance(RunEvent.CLAIM))
+    with pytest.raises(LostLease):
+        put(store, ended.evolve(status=RunStatus.FINISHED))
+    assert get(store, run) == ended
+    assert get(store, put(store, ended.evolve(message="by alice"))) == ended.evolve(message="by alice")
+
+
+def test_a_lost_lease_takes_the_whole_transaction_back(store: SqlStore) -> None:
+    run = a_run()
+    add(store, run)
+
+    def report() -> None:
+        with store.writing() as transaction:
+            transaction.put_stacks([a_stack(reason="Lost")])
+            transaction.put_run(run.evolve(attempt=9))
+
+    with pytest.raises(LostLease):
+        report()
+    with store.reading() as reading:
+        assert reading.stack(a_stack_id()) is None
+
+
+def test_leases_are_renewed_for_what_the_holder_works_on(store: SqlStore) -> None:
+    runs = [a_run(f"a/s{number}") for number in range(3)]
+    add(store, *runs)
+    mine, ended = claim(store, "me", 2)
+    (theirs,) = claim(store, "you", 1)
+    put(store, ended.advance(RunEvent.FAIL))
+    with store.writing() as transaction:
+        transaction.renew("me", later(20), LEASE)
+    found = [get(store, run) for run in (mine, ended, theirs)]
+    assert [run.lease_until for run in found if run] == [later(50), later(30), later(30)]
+
+
+def test_active_runs_oldest_first(store: SqlStore) -> None:
+    runs = [a_run(f"a/s{number}", status=status) for number, status in enumerate(RunStatus)]
+    add(store, *reversed(runs))
+    with store.reading() as reading:
+        assert reading.active_runs() == [run for run in runs if run.is_active]
+        assert reading.active_runs([runs[0].stack, runs[-1].stack]) == [runs[0]]
+        assert reading.active_runs([]) == []
+
+
+def test_the_last_run_of_each_stack(store: SqlStore) -> None:
+    old, new, other = a_run("a/x", status=RunStatus.FAILED), a_run("a/x"), a_run("a/y", status=RunStatus.FINISHED)
+    add(store, old, new, other)
+    with store.reading() as reading:
+        assert reading.last_runs([old.stack, other.stack, a_stack_id("a/z")]) == {old.stack: new, other.stack: other}
+        assert reading.last_runs([other.stack]) == {other.stack: other}
+        assert reading.last_runs([]) == {}
+
+
+HISTORY = [
+    a_run("a/x", status=RunStatus.FINISHED),
+    a_run("a/x", status=RunStatus.FAILED, kind=RunKind.DRIFT),
+    a_run("a/x"),
+    a_run("b/y", status=RunStatus.FINISHED, kind=RunKind.TASK),
+    a_run("c/z", status=RunStatus.UNCONFIRMED),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        pytest.param(RunFilter(), [4, 3, 2, 1, 0], id="all"),
+        pytest.param(RunFilter(stack=a_stack_id("a/x")), [2, 1, 0], id="stack"),
+        pytest.param(RunFilter(stack=a_stack_id("a/none")), [], id="unknown stack"),
+        pytest.param(RunFilter(spaces=[SpaceName("b"), SpaceName("c")]), [4, 3], id="spaces"),
+        pytest.param(RunFilter(spaces=[]), [], id="no space"),
+        pytest.param(RunFilter(statuses=[RunStatus.FINISHED, RunStatus.FAILED]), [3, 1, 0], id="statuses"),
+        pytest.param(RunFilter(statuses=[]), [], id="no status"),
+        pytest.param(RunFilter(kinds=[RunKind.DRIFT, RunKind.TASK]), [3, 1], id="kinds"),
+        pytest.param(RunFilter(stack=a_stack_id("a/x"), statuses=ACTIVE), [2], id="together"),
+    ],
+)
+def test_listing_runs(store: SqlStore, wanted: RunFilter, expected: list[int]) -> None:
+    add(store, *HISTORY)
+    with store.reading() as reading:
+        assert reading.list_runs(wanted, None, 10) == [HISTORY[number] for number in expected]
+        pages, before = [], None
+        while page := reading.list_runs(wanted, before, 2):
+            pages += page
+            before = page[-1].id
+    assert pages == [HISTORY[number] for number in expected]
+
+
+def test_plans_and_logs_come_back_and_are_replaced(store: SqlStore) -> None:
+    run = a_run()
+    add(store, run)
+    change = ResourceChange("a.ü\0", "t", "p", Action.REPLACE, {"a": [1, None, 1.5]}, "\ud800")
+    for planned in (Planned(True), Planned(True, (change, change), (change,))):
+        with store.writing() as transaction:
+            transaction.record_plan(run.id, planned)
+            transaction.record_log(run.id, b"old")
+    with store.writing() as transaction:
+        transaction.record_log(run.id, b"\xff\x00 log\n" * 100_000)
+    with store.reading() as reading:
+        assert reading.planned(run.id) == planned
+        assert reading.log(run.id) == b"\xff\x00 log\n" * 100_000

@@ -16,12 +16,16 @@ from spaces.settling import KeptBecause
 
 @dataclass(frozen=True, slots=True)
 class KeptDirectory:
-    """A directory that stays with the space that is in force there. `user` is a document that relies on it."""
+    """A directory that stays with the space that is in force there.
+
+    `user` is a document that relies on it, `rival` the space that would have the directory and does not work.
+    """
 
     directory: str
     space: SpaceName
     because: KeptBecause
     user: Resource | None = None
+    rival: ResourceRef | None = None
 
     @property
     def ref(self) -> ResourceRef:
@@ -77,8 +81,9 @@ def lost_directories(
         if old is None or new is None or old == new:
             continue
         was_there = documents.placed(ResourceRef(Kind.SPACE, old, old)) is not None
-        if was_there and settled.placed(ResourceRef(Kind.SPACE, new, new)) is None:
-            lost[directory] = KeptDirectory(directory, old, KeptBecause.BROKEN)
+        rival = ResourceRef(Kind.SPACE, new, new)
+        if was_there and settled.placed(rival) is None:
+            lost[directory] = KeptDirectory(directory, old, KeptBecause.BROKEN, rival=rival)
     return lost
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from posixpath import basename, dirname
+from typing import Self
 
-from spaces.catalog import SPACE_FILES, Catalog
+from spaces.catalog import Catalog
 from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.directories import KeptDirectory, kept_directories, lost_directories, space_directories
 from spaces.impact import impact
@@ -71,8 +71,9 @@ def settle(
     held now: it stays as it was in `before`, or stays out. What needs a document that leaves keeps it.
     """
     start = before or _nothing(revision)
-    directories = space_directories(start.catalog, changed, (*start.kept, *keep))
+    directories = space_directories(start.catalog, changed, (*start.kept, *keep)) | start.proposed.overrides.keys()
     stay = kept_directories(start.catalog, start.proposed, proposed, directories, keep.keys())
+    about_rivals: set[Diagnostic] = set()
     while True:
         here = proposed.override({kept.directory: kept.space for kept in stay.values()})
         touched = _touched(start, here, changed, keep)
@@ -82,7 +83,14 @@ def settle(
         if not lost:
             break
         stay.update(lost)
-    told = (*here.diagnostics, *settled.diagnostics, *_tell_directories(stay), *_tell_waiting(start, here, settled))
+        about_rivals.update(_about_rivals(lost, here, settled))
+    told = {
+        *here.diagnostics,
+        *settled.diagnostics,
+        *about_rivals,
+        *_tell_directories(stay),
+        *_tell_waiting(start, here, settled),
+    }
     kept = {
         ref: Kept(placed, start.kept[ref].revision if ref in start.kept else start.revision, why.because, why.waits_for)
         for ref, why in settled.withheld.items()
@@ -103,24 +111,34 @@ def settle(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What of an InForce the files of its revision do not say: to be remembered with that revision."""
+
+    kept: Mapping[ResourceRef, Kept] = field(default_factory=dict)
+    pending: frozenset[ResourceRef] = frozenset()
+    directories: Mapping[str, SpaceName] = field(default_factory=dict)
+    """The directories that stay with a space that their files do not name, or name no more."""
+
+    @classmethod
+    def of(cls, in_force: InForce) -> Self:
+        """Take out of an InForce what is to be remembered."""
+        return cls(in_force.kept, in_force.pending, in_force.proposed.overrides)
+
+
 def restore(
     proposed: Catalog,
-    kept: Mapping[ResourceRef, Kept],
+    recorded: Recorded,
     revision: Revision,
-    pending: Collection[ResourceRef] = (),
     keep: Mapping[ResourceRef, KeptBecause] = _NOTHING_HELD,
 ) -> InForce:
     """Find again what was in force when `revision` was settled, from its files and what was recorded.
 
-    `proposed` is read anew from that very revision, `kept` and `pending` are those of the InForce of then, `keep`
-    what was held. From there, `settle` goes on with newer revisions.
+    `proposed` is read anew from that very revision; `keep` is what was held then. From there, `settle` goes on with
+    newer revisions.
     """
-    directories = {
-        dirname(each.resource.file): SpaceName(ref.name)
-        for ref, each in kept.items()
-        if ref.kind is Kind.SPACE and basename(each.resource.file) in SPACE_FILES
-    }
-    here = proposed.override(directories)
+    kept, pending = recorded.kept, recorded.pending
+    here = proposed.override(recorded.directories)
     old = PlacedDocuments.empty().evolve({ref: each.placed for ref, each in kept.items()})
     touched = {*here.refs(), *kept} - ({*pending, *keep} - kept.keys())
     withheld = {ref: Withheld(each.because, each.waits_for) for ref, each in kept.items()}
@@ -190,7 +208,13 @@ def _withheld(  # noqa: PLR0917
 ) -> dict[ResourceRef, Withheld]:
     """Find the documents that cannot take their proposed version, whatever the others do."""
     withheld = {ref: Withheld(because) for ref, because in keep.items()}
-    spaces = {kept.ref: kept for kept in stay.values()}
+    in_order = sorted(stay.values(), key=lambda kept: (kept.because, kept.directory), reverse=True)
+    spaces = {kept.ref: kept for kept in in_order}
+    for kept in stay.values():
+        if kept.rival is not None:
+            # It did not work by itself, and must not do so only because the space that it drives out has stayed.
+            files = tuple(sorted({each.resource.file for each in proposed.claimants(kept.rival)}))
+            withheld.setdefault(kept.rival, Withheld(KeptBecause.BROKEN, files))
     hiding = tuple(sorted(path for path in changed if path in proposed.broken))
     origins = {moved_from(p.resource) for ref in touched if (p := proposed.placed(ref))} if hiding else set()
     waits: tuple[str, ...]
@@ -219,6 +243,13 @@ def _hidden_in(start: InForce, proposed: Catalog, old: Placed, hiding: tuple[str
     kept = start.kept.get(old.ref)
     still = (path for path in (kept.waits_for if kept else ()) if path in proposed.broken)
     return tuple(sorted({*still, *hiding}))
+
+
+def _about_rivals(lost: Mapping[str, KeptDirectory], proposed: Catalog, settled: Settled) -> Iterable[Diagnostic]:
+    """Pick what was told about the spaces that would have had the lost directories."""
+    rivals = [each for kept in lost.values() if kept.rival for each in proposed.claimants(kept.rival)]
+    files = {each.resource.file for each in rivals}
+    return (told for told in settled.diagnostics if told.position and told.position.file in files)
 
 
 def _tell_directories(stay: Mapping[str, KeptDirectory]) -> Iterable[Diagnostic]:

@@ -1,11 +1,11 @@
-"""What to remember of an InForce beyond its revision, as JSON, and how to read it back."""
+"""What is remembered of an InForce beyond its revision, as JSON, and how to read it back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TypedDict
 
-from spaces.in_force import InForce, Kept
+from spaces.in_force import Kept, Recorded
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
 from spaces.placed import Placed
 from spaces.resources import parse_file
@@ -36,12 +36,16 @@ class RecordJson(TypedDict):
 
     kept: list[KeptJson]
     pending: list[RefJson]
+    directories: dict[str, str]
 
 
-def to_record(in_force: InForce) -> RecordJson:
-    """Write down what the files of `in_force.revision` do not say by themselves; small, or empty, when all is well."""
-    kept = [_kept_json(ref, kept) for ref, kept in sorted(in_force.kept.items(), key=lambda item: item[0])]
-    return {"kept": kept, "pending": [_ref_json(ref) for ref in sorted(in_force.pending)]}
+def to_record(recorded: Recorded) -> RecordJson:
+    """Write down what is to be remembered; empty lists when all is well."""
+    return {
+        "kept": [_kept_json(ref, kept) for ref, kept in sorted(recorded.kept.items(), key=lambda item: item[0])],
+        "pending": [_ref_json(ref) for ref in sorted(recorded.pending)],
+        "directories": {directory: str(space) for directory, space in sorted(recorded.directories.items())},
+    }
 
 
 def needed(record: RecordJson) -> frozenset[tuple[Revision, str]]:
@@ -49,16 +53,15 @@ def needed(record: RecordJson) -> frozenset[tuple[Revision, str]]:
     return frozenset((Revision(kept["revision"]), kept["file"]) for kept in record["kept"])
 
 
-def from_record(
-    record: RecordJson, files: Mapping[tuple[Revision, str], bytes]
-) -> tuple[dict[ResourceRef, Kept], frozenset[ResourceRef]]:
-    """Read back what is kept and what is pending; `files` are those `needed`.
+def from_record(record: RecordJson, files: Mapping[tuple[Revision, str], bytes]) -> Recorded:
+    """Read back what was remembered; `files` are those `needed`.
 
     ValueError names a document that is not found there: the record and the repository do not belong together, or
     this version reads the document no more. Nothing may be taken for deleted then.
     """
     kept = {_ref(each): _kept(each, files) for each in record["kept"]}
-    return kept, frozenset(_ref(each) for each in record["pending"])
+    directories = {directory: SpaceName(space) for directory, space in record["directories"].items()}
+    return Recorded(kept, frozenset(_ref(each) for each in record["pending"]), directories)
 
 
 def _ref_json(ref: ResourceRef) -> RefJson:

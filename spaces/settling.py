@@ -89,6 +89,8 @@ class _Search:
     documents: PlacedDocuments = field(init=False)
     open: set[ResourceRef] = field(default_factory=set)
     """Changed documents at their proposed version."""
+    leaving: dict[tuple[Kind, str], set[ResourceRef]] = field(default_factory=dict)
+    """Documents that would leave, by kind and file, and by kind and name."""
     dirty: set[ResourceRef] = field(default_factory=set)
     """Documents to check."""
     told: list[tuple[Placed, Violation, PlacedDocuments]] = field(default_factory=list)
@@ -106,6 +108,9 @@ class _Search:
                 delta[ref] = after
             if not (after.same(before) if after else before is None):
                 self.open.add(ref)
+            if before is not None and after is None:
+                self.leaving.setdefault((ref.kind, before.resource.file), set()).add(ref)
+                self.leaving.setdefault((ref.kind, ref.name), set()).add(ref)
         self.documents = self.old.evolve(delta)
         cold = not any(True for _ in self.old.refs())
         self.dirty = set(self.documents.refs()) if cold else impact(self.open, self.old, self.documents)
@@ -182,13 +187,21 @@ class _Search:
         self.dirty |= impact(refs, before, self.documents)
 
     def _origins(self, back: Mapping[ResourceRef, Withheld]) -> dict[ResourceRef, Withheld]:
-        """Find the stacks that leave for a new place which is withheld: they stay where they are."""
+        """Find the documents that leave for another place or name which is withheld: they stay as they are.
+
+        One that says where it moved from is known; else the one that leaves the same file, or has the same name.
+        """
         stay: dict[ResourceRef, Withheld] = {}
         for ref, why in back.items():
             for claimant in self.proposed.claimants(ref):
                 origin = moved_from(claimant.resource)
-                if origin is not None and origin in self.open and self.documents.placed(origin) is None:
-                    stay[origin] = Withheld(why.because, (claimant.resource.file,))
+                left = {origin} if origin is not None else set()
+                if self.old.placed(ref) is None:
+                    left |= self.leaving.get((ref.kind, claimant.resource.file), set())
+                    left |= self.leaving.get((ref.kind, ref.name), set())
+                for each in left & self.open:
+                    if self.documents.placed(each) is None:
+                        stay[each] = Withheld(why.because, (claimant.resource.file,))
         return stay
 
     def _blame(self, user: Placed, violation: Violation) -> set[ResourceRef]:

@@ -92,11 +92,11 @@ CASES = [
     ),
     pytest.param(
         {"p/net.yaml": stack("net", in_space="gone")},
-        {"Stack prod/net"},
         set(),
-        {},
+        set(),
+        {"Stack prod/net": "broken"},
         ["unknown-space"],
-        id="into an unknown space, without movedFrom: the old one left",
+        id="a mistyped space deletes nothing",
     ),
     pytest.param(
         {"p/net.yaml": stack("net", in_space="gone", moved_from="prod/net")},
@@ -105,6 +105,22 @@ CASES = [
         {"Stack prod/net": "broken"},
         ["unknown-space"],
         id="a move that does not work stays at home",
+    ),
+    pytest.param(
+        {"p/net.yaml": stack("core", "gone")},
+        set(),
+        set(),
+        {"Stack prod/net": "broken"},
+        ["unknown-context"],
+        id="another name in the file, that does not work",
+    ),
+    pytest.param(
+        {"p/net.yaml": None, "t/n.yaml": stack("net", "common")},
+        set(),
+        set(),
+        {"Stack prod/net": "broken"},
+        ["unknown-context", "kept-in-force"],
+        id="the name in another space, where it does not work",
     ),
     pytest.param(
         {"c.yaml": None}, set(), set(), {"Context root/common": "in-use"}, ["still-in-use"], id="a context in use cannot leave"

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from spaces.catalog import Catalog
-from spaces.in_force import KeptBecause, restore
+from spaces.in_force import KeptBecause, Recorded, restore
 from spaces.records import from_record, needed, to_record
 from tests.unit.spaces.builders import BROKEN, begin, context, go_on, many, names, ref, space, stack
 from tests.unit.spaces.test_in_force import BASE, CASES
@@ -11,11 +11,10 @@ from tests.unit.spaces.test_in_force import BASE, CASES
 
 def restarted(in_force, revisions, keep=None):
     """Forget everything but the record and the revisions' files, and read it all again."""
-    record = json.loads(json.dumps(to_record(in_force)))
+    record = json.loads(json.dumps(to_record(Recorded.of(in_force))))
     blobs = {(revision, path): revisions[revision][path] for revision, path in needed(record)}
-    kept, pending = from_record(record, blobs)
     proposed = Catalog.empty().advance(revisions[in_force.revision])
-    return restore(proposed, kept, in_force.revision, pending, keep or {})
+    return restore(proposed, from_record(record, blobs), in_force.revision, keep or {})
 
 
 def same(one, other):
@@ -55,11 +54,11 @@ def test_a_pending_context_does_not_push_a_stack_out():
 
 
 def test_all_well_leaves_nothing_to_remember():
-    assert to_record(begin(BASE)) == {"kept": [], "pending": []}
+    assert to_record(Recorded.of(begin(BASE))) == {"kept": [], "pending": [], "directories": {}}
 
 
 def test_a_record_that_does_not_belong_is_refused():
-    record = to_record(go_on(begin(BASE), {"p/net.yaml": BROKEN}))
+    record = to_record(Recorded.of(go_on(begin(BASE), {"p/net.yaml": BROKEN})))
     assert needed(record) == {("r0", "p/net.yaml")}
     with pytest.raises(ValueError, match=r"Stack prod/net is not document 1 of p/net\.yaml at r0"):
         from_record(record, {("r0", "p/net.yaml"): many(stack("other"))})

@@ -64,7 +64,7 @@ def works_together(in_force):
     return {each: effective(in_force.catalog, each) for each in in_force.catalog.stacks()}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(commits)
 def test_any_history(history):
     files: dict[str, bytes] = {}
@@ -100,7 +100,7 @@ def test_any_history(history):
         assert go_on(now, {}, "again").diagnostics == now.diagnostics
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.dictionaries(paths, st.one_of(st.none(), stacks, contexts), min_size=1, max_size=4), max_size=6))
 def test_good_histories_end_where_a_fresh_start_does(history):
     files: dict[str, bytes] = {}

@@ -98,6 +98,6 @@ def test_urls_that_lead_nowhere(url: str, error: type[StoreError], message: str,
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_database_that_does_not_exist(postgres_server: object, url: str, keys: Keys) -> None:
+def test_a_database_that_does_not_exist(url: str, keys: Keys) -> None:
     with pytest.raises(StoreError, match="does not exist"):
-        open_store(url.replace("/test_", "/none_"), keys)
+        open_store(url.replace("/station?", "/none?"), keys)

@@ -3,102 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Applied, Planned
+from reconciler.core.phases import Leg
+from reconciler.runner.job import Ending, Hook, Job, LegReport, Limits, Reason, TfstateAccess
 
-
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """One command that the configuration asks for around a phase; `source` names the document it comes from."""
-
-    command: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a run may use. Times in seconds, sizes in bytes."""
-
-    phase_seconds: Mapping[Phase, float]
-    silence_seconds: float = 1800.0
-    grace_seconds: float = 120.0
-    log_bytes: int = 16 * 1024 * 1024
-    file_bytes: int = 4 * 1024**3
-    open_files: int = 4096
-    processes: int = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class TfstateAccess:
-    """The service's own tfstate address for one run and the token that opens that stack's tfstate only."""
-
-    url: str
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Everything that a run's process needs. Handed over on its standard input, never on disk or in argv."""
-
-    run: str
-    attempt: int
-    stack: str
-    leg: Leg
-    tool: str
-    binary: str
-    path: str
-    """The directory to run in, relative to the root of the work directory."""
-    options: Mapping[str, Any]
-    facts: Mapping[str, Any]
-    env: Mapping[str, str] = field(repr=False)
-    hooks: Mapping[str, tuple[Hook, ...]]
-    """By `before.init`, `after.apply`, …"""
-    limits: Limits
-    waits_for_verdict: bool = False
-    """After a plan with changes the process stays for a short while: `Engine.proceed` then spares a second start."""
-    plan_digest: str | None = None
-    """For the apply leg: the digest of the plan files that was recorded; any other is refused."""
-    tfstate: TfstateAccess | None = None
-    masked: tuple[str, ...] = field(default=(), repr=False)
-    """Values that must not appear in anything stored or shown."""
-
-
-class Ending(StrEnum):
-    """How a leg ended."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELED = "canceled"
-    INTERRUPTED = "interrupted"
-    """The process died while applying: nobody knows how far it came."""
-    LOST = "lost"
-    """The process died, or never began, while nothing had been written yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class LegReport:
-    """What came of a leg. Phase times in seconds; `reason` is one CamelCase word, `message` one masked line."""
-
-    run: str
-    attempt: int
-    leg: Leg
-    ending: Ending
-    reason: str
-    message: str
-    phase: Phase
-    phase_seconds: Mapping[Phase, float] = field(default_factory=dict)
-    planned: Planned | None = None
-    applied: Applied | None = None
-    plan_digest: str | None = None
-    waiting: bool = False
-    """The process waits for `proceed`."""
-    pending_tfstate: Path | None = None
-    """Versions of the tfstate that could not be delivered while the service was away."""
+__all__ = [
+    "Ending",
+    "Engine",
+    "Hook",
+    "Job",
+    "LegReport",
+    "Limits",
+    "Materialise",
+    "PrepareFailed",
+    "Reason",
+    "TfstateAccess",
+]
 
 
 class PrepareFailed(Exception):
@@ -113,7 +35,10 @@ class Engine(Protocol):
     """Starts, steers and watches the processes of runs."""
 
     def start(self, job: Job, materialise: Materialise | None) -> None:
-        """Begin a leg. `materialise` fills the work directory; None: the directory of the plan leg is used again."""
+        """Begin a leg. `materialise` fills the work directory; None: the directory of the plan leg is used again.
+
+        Whatever keeps it from beginning (PrepareFailed, a full disk) comes as a report, not as an exception.
+        """
 
     def proceed(self, run: str, job: Job) -> bool:
         """Let a process that waits go on to the apply leg of `job`; False: none waits, start one."""

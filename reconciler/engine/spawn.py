@@ -1,0 +1,117 @@
+"""Starting runs' processes through the nursery, which is itself started when needed and again when it died."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_WRITE_SECONDS = 10.0
+_COMMAND = ("-I", "-m", "reconciler.runner.nursery")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A started process and the service's ends of its pipes."""
+
+    pid: int
+    stdin: int
+    stdout: int
+
+
+class Spawner:
+    """Starts processes of a session of their own, with `env` and nothing else of the service's environment."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = dict(env)
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def spawn(self, directory: Path, message: bytes) -> Started:
+        """Start a process in `directory` and hand it `message`; OSError when that cannot be done."""
+        inner_stdin, stdin = os.pipe2(os.O_CLOEXEC)
+        stdout, inner_stdout = os.pipe2(os.O_CLOEXEC)
+        try:
+            with self._lock:
+                pid = self._ask(directory, [inner_stdin, inner_stdout])
+        except OSError:
+            os.close(stdin)
+            os.close(stdout)
+            raise
+        finally:
+            os.close(inner_stdin)
+            os.close(inner_stdout)
+        os.set_blocking(stdout, False)
+        os.set_blocking(stdin, False)
+        # A process that dies at once is seen at the end of its output, like one that dies later.
+        write_all(stdin, message)
+        return Started(pid, stdin, stdout)
+
+    def close(self) -> None:
+        """Let the nursery end; what it started goes on."""
+        with self._lock:
+            self._drop()
+
+    def _ask(self, directory: Path, descriptors: list[int]) -> int:
+        for last_try in (False, True):
+            connection = self._connect()
+            try:
+                socket.send_fds(connection, [os.fsencode(directory)], descriptors)
+                answer = connection.recv(1024).decode()
+            except OSError:
+                answer = ""
+            if answer.isdigit():
+                return int(answer)
+            if answer or last_try:
+                raise OSError(answer or "the process that starts runs has died")
+            # Had it forked before it died, that process now meets the end of its input before any job, and ends.
+            self._drop()
+        raise AssertionError
+
+    def _connect(self) -> socket.socket:
+        if self._connection is None:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, *_COMMAND],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    env=self._env,
+                    cwd="/",
+                    start_new_session=True,
+                )
+            self._connection = ours
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
+
+def write_all(descriptor: int, data: bytes) -> bool:
+    """Write to a pipe whose other end reads at once; False when nobody does."""
+    view, end = memoryview(data), time.monotonic() + _WRITE_SECONDS
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            poll.poll(1000)
+        except OSError:
+            return False
+    return True

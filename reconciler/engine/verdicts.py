@@ -1,0 +1,61 @@
+"""What a leg's end means where no record of it was left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from reconciler.core.phases import Leg, Phase
+from reconciler.runner import family
+from reconciler.runner.directory import RunDirectory
+from reconciler.runner.identity import stat_fields
+from reconciler.runner.job import Ending, LegReport, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class LegId:
+    """Names one leg of one attempt."""
+
+    run: str
+    attempt: int
+    leg: Leg
+
+    def report(self, ending: Ending, reason: Reason, message: str) -> LegReport:
+        """Report about a leg that could not speak for itself."""
+        phase = Phase.INIT if self.leg is Leg.PLAN else Phase.APPLY
+        return LegReport(self.run, self.attempt, self.leg, ending, reason, message, phase)
+
+
+def report_of_end(directory: RunDirectory, which: LegId, *, canceled: bool) -> LegReport:
+    """Say how a leg ended whose process is gone for certain, or never was."""
+    leg, attempt = which.leg, which.attempt
+    recorded = directory.read_report(leg, attempt)
+    if recorded is not None:
+        return replace(recorded, waiting=False)
+    begun = directory.started(leg, attempt).exists()
+    if leg is Leg.PLAN and canceled:
+        return which.report(Ending.CANCELED, Reason.CANCELED, "canceled")
+    if not begun:
+        if canceled:
+            return which.report(Ending.CANCELED, Reason.CANCELED, "canceled before it began")
+        return never_started(which)
+    _kill_left_behind(directory, leg, attempt)
+    ending = Ending.INTERRUPTED if leg is Leg.APPLY else Ending.LOST
+    report = which.report(ending, Reason.RUNNER_DIED, "the run's process died")
+    if leg is Leg.APPLY:
+        report = replace(report, message="the run's process died while applying: how far it came is not known")
+    if any(directory.pending_tfstate.glob("[0-9]*")):
+        report = replace(report, pending_tfstate=directory.pending_tfstate)
+    return report
+
+
+def never_started(which: LegId) -> LegReport:
+    """Report a leg that has not begun and now never will."""
+    return which.report(Ending.LOST, Reason.NEVER_STARTED, "the run's process never began")
+
+
+def _kill_left_behind(directory: RunDirectory, leg: Leg, attempt: int) -> None:
+    """Without a sandbox the tool outlives its runner; nobody watches it any more, so it must not go on."""
+    identity = directory.claimant(leg, attempt)
+    # A pid that is in use again belongs to a stranger; while anything of the old session lives it cannot be.
+    if identity is not None and stat_fields(identity.pid) is None:
+        family.kill_session(identity.pid)

@@ -1,0 +1,189 @@
+"""The directory of one run: what lies where, and how it is claimed and recorded so that a kill at any point is seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.core.phases import Leg
+from reconciler.runner.identity import ProcessIdentity
+from reconciler.runner.job import LegReport
+from reconciler.runner.records import report_from_data, report_to_data, to_line
+
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """`root` is the directory itself, mode 0700; everything that belongs to the run is below it."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, data_dir: Path, run: str) -> RunDirectory:
+        """Say where a run lives; ValueError for a name that could lead elsewhere."""
+        if not _RUN.fullmatch(run):
+            raise ValueError(f"not a run's name: {run!r}")
+        return cls(data_dir / "runs" / run)
+
+    @property
+    def work(self) -> Path:
+        """The checkout."""
+        return self.root / "work"
+
+    @property
+    def scratch(self) -> Path:
+        """The saved plan and what else the adapter keeps between the legs."""
+        return self.root / "scratch"
+
+    @property
+    def home(self) -> Path:
+        """The tool's HOME."""
+        return self.root / "home"
+
+    @property
+    def temporary(self) -> Path:
+        """The tool's TMPDIR."""
+        return self.root / "tmp"
+
+    @property
+    def log(self) -> Path:
+        """Everything that was printed, masked."""
+        return self.root / "log"
+
+    @property
+    def planned(self) -> Path:
+        """What the plan leg found, out of the tool's reach: part of the plan's digest."""
+        return self.root / "planned.json"
+
+    @property
+    def cancel(self) -> Path:
+        """Exists when the run shall stop."""
+        return self.root / "cancel"
+
+    @property
+    def outputs(self) -> Path:
+        """Where hooks and scripts write outputs: `$STATION_OUTPUTS`."""
+        return self.scratch / "outputs.json"
+
+    @property
+    def pending_tfstate(self) -> Path:
+        """Where versions of the tfstate wait while the service is away."""
+        return self.root / "tfstate-pending"
+
+    def started(self, leg: Leg, attempt: int) -> Path:
+        """Say whose existence means that this leg has begun, or never will."""
+        return self.root / f"{leg}-{attempt}.started"
+
+    def record(self, leg: Leg, attempt: int) -> Path:
+        """Say where the end of a leg is recorded."""
+        return self.root / f"{leg}-{attempt}.exit.json"
+
+    def make(self) -> None:
+        """Create what is missing."""
+        for path in (self.root, self.work, self.scratch, self.home, self.temporary):
+            path.mkdir(mode=0o700, exist_ok=True)
+
+    def claim(self, leg: Leg, attempt: int, identity: ProcessIdentity | None) -> bool:
+        """Take the one start of a leg; False: somebody else has it. None claims it for nobody: it never begins."""
+        draft = self.root / f".{leg}-{attempt}.{os.getpid()}.claim"
+        data = to_line({} if identity is None else identity.to_data())
+        # The start of an apply must outlive a power failure too, or it could be taken for one that never began.
+        _write(draft, data, durable=leg is Leg.APPLY)
+        try:
+            self.started(leg, attempt).hardlink_to(draft)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink()
+        if leg is Leg.APPLY:
+            _sync_directory(self.root)
+        return True
+
+    def claimant(self, leg: Leg, attempt: int) -> ProcessIdentity | None:
+        """Name the process that has begun a leg; None: nobody did, or the start was claimed for nobody."""
+        data = _read_json(self.started(leg, attempt))
+        return None if not data else ProcessIdentity.from_data(data)
+
+    def write_report(self, report: LegReport) -> None:
+        """Record the end of a leg: all of it or nothing, also when the power fails."""
+        path = self.record(report.leg, report.attempt)
+        draft = path.with_suffix(".draft")
+        try:
+            _write(draft, to_line(report_to_data(report)), durable=True)
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+        _sync_directory(self.root)
+
+    def read_report(self, leg: Leg, attempt: int) -> LegReport | None:
+        """Read the end of a leg; None: not recorded, or not readable."""
+        data = _read_json(self.record(leg, attempt))
+        if data is None:
+            return None
+        try:
+            return report_from_data(data)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def discard(self) -> None:
+        """Remove everything but the log."""
+        try:
+            entries = list(os.scandir(self.root))
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            if entry.name == "log":
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, onerror=_make_removable)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _make_removable(remove: Callable[[str], object], path: str, _error: object) -> None:
+    # A tool may leave directories that their owner cannot write to (module caches are such).
+    try:
+        Path(path).parent.chmod(0o700)
+        if remove in (os.scandir, os.open, os.lstat):
+            Path(path).chmod(0o700)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            remove(path)
+    except OSError:
+        return
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        data = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _write(path: Path, data: bytes, *, durable: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

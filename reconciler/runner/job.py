@@ -1,0 +1,129 @@
+"""What a run's own process is told and what it answers: the words between an engine and a runner.
+
+The run's own process imports this module, so it stays on the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.results import Applied, Planned
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One command that the configuration asks for around a phase; `source` names the document it comes from."""
+
+    command: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may use. Times in seconds, sizes in bytes."""
+
+    phase_seconds: Mapping[Phase, float]
+    silence_seconds: float = 1800.0
+    grace_seconds: float = 120.0
+    log_bytes: int = 16 * 1024 * 1024
+    """Per leg: the head is kept and the end; how much was left out between them is said."""
+    file_bytes: int = 4 * 1024**3
+    open_files: int = 4096
+    processes: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class TfstateAccess:
+    """The service's own tfstate address for one run and the token that opens that stack's tfstate only."""
+
+    url: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that a run's process needs. Handed over on its standard input, never on disk or in argv."""
+
+    run: str
+    attempt: int
+    stack: str
+    leg: Leg
+    tool: str
+    binary: str
+    path: str
+    """The directory to run in, relative to the root of the work directory."""
+    options: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    env: Mapping[str, str] = field(repr=False)
+    hooks: Mapping[str, tuple[Hook, ...]]
+    """By `before.init`, `after.apply`, …"""
+    limits: Limits
+    waits_for_verdict: bool = False
+    """After a plan with changes the process stays for a short while: `Engine.proceed` then spares a second start."""
+    plan_digest: str | None = None
+    """For the apply leg: the digest of the plan files that was recorded; any other is refused."""
+    tfstate: TfstateAccess | None = None
+    masked: tuple[str, ...] = field(default=(), repr=False)
+    """Values that must not appear in anything stored or shown."""
+
+
+class Ending(StrEnum):
+    """How a leg ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    INTERRUPTED = "interrupted"
+    """The process died while applying: nobody knows how far it came."""
+    LOST = "lost"
+    """The process died, or never began, while nothing had been written yet."""
+
+
+class Reason(StrEnum):
+    """Why a leg ended as it did; the same word in the run, the log and the metrics."""
+
+    PLANNED = "Planned"
+    NO_CHANGES = "NoChanges"
+    APPLIED = "Applied"
+    CANCELED = "Canceled"
+    TOOL_FAILED = "ToolFailed"
+    TOOL_KILLED = "ToolKilled"
+    """The tool died by a signal that it did not survive."""
+    HOOK_FAILED = "HookFailed"
+    PHASE_TIMEOUT = "PhaseTimeout"
+    SILENCE_TIMEOUT = "SilenceTimeout"
+    PLAN_CHANGED = "PlanChanged"
+    """What would be applied is not what was recorded as planned."""
+    SOURCE_MISSING = "SourceMissing"
+    PREPARE_FAILED = "PrepareFailed"
+    DISK_FULL = "DiskFull"
+    NEVER_STARTED = "NeverStarted"
+    RUNNER_DIED = "RunnerDied"
+    RUNNER_ERROR = "RunnerError"
+    """A fault in the runner or an adapter; the run's log has the details."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegReport:
+    """What came of a leg. Phase times in seconds; `reason` is one CamelCase word, `message` one masked line."""
+
+    run: str
+    attempt: int
+    leg: Leg
+    ending: Ending
+    reason: str
+    message: str
+    phase: Phase
+    phase_seconds: Mapping[Phase, float] = field(default_factory=dict)
+    planned: Planned | None = None
+    applied: Applied | None = None
+    plan_digest: str | None = None
+    waiting: bool = False
+    """The process waits for `proceed`."""
+    pending_tfstate: Path | None = None
+    """Versions of the tfstate that could not be delivered while the service was away."""

@@ -1,0 +1,137 @@
+"""One leg from the job to its report."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.results import Applied, Output, Planned, Resource, ResourceChange
+from reconciler.runner.cancel import Cancel
+from reconciler.runner.commands import Commands, Context
+from reconciler.runner.directory import RunDirectory
+from reconciler.runner.environment import tool_environment
+from reconciler.runner.job import Ending, Job, LegReport, Reason
+from reconciler.runner.log import RunLog
+from reconciler.runner.masking import Masker
+from reconciler.runner.sandbox import Sandbox
+from reconciler.runner.steps import End, Work, perform
+from reconciler.tools.base import TfstateBackend, ToolJob
+
+UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the service's user can read"
+
+
+def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Cancel) -> LegReport:
+    """Do one leg and say what came of it. Raises nothing that a leg can be blamed for."""
+    relay = None
+    secrets = list(job.masked)
+    if job.tfstate is not None:
+        from reconciler.runner.relay import Relay  # noqa: PLC0415 - HTTP is slow to import, and only some tools need it
+
+        relay = Relay(job.tfstate, directory.pending_tfstate)
+        secrets += [job.tfstate.token, relay.backend.password]
+    masker = Masker(secrets)
+    log = RunLog(directory.log, job.limits.log_bytes, masker)
+    try:
+        context = Context(job, directory, sandbox, cancel, log, masker)
+        work = _work(context, None if relay is None else relay.backend)
+        if isinstance(work, Work):
+            end = _guarded(work)
+            report = _report(work, end)
+        else:
+            log.say(_first_phase(job), work.message)
+            report = _bare_report(job, work)
+        if relay is not None and relay.close():
+            report = replace(report, pending_tfstate=directory.pending_tfstate)
+            log.say(report.phase, "the service was away: it takes over the tfstate that waits for it when it is back")
+        log.say(report.phase, f"{report.ending}: {report.message}")
+    finally:
+        log.close()
+    if log.broken is not None:
+        report = replace(report, message=f"{report.message}; the log is not complete: {log.broken}")
+    return report
+
+
+def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
+    from reconciler.tools.registry import tool  # noqa: PLC0415 - imports the one adapter
+
+    job, directory, log = context.job, context.directory, context.log
+    source = Path(os.path.realpath(directory.work / job.path))
+    top = Path(os.path.realpath(directory.work))
+    if not (source == top or top in source.parents) or not source.is_dir():
+        return End(Ending.FAILED, Reason.SOURCE_MISSING, f"there is no directory {job.path!r} in the source")
+    if context.sandbox is None and job.leg is Leg.PLAN:
+        log.say(Phase.INIT, UNSANDBOXED)
+    # Inside the sandbox /tmp is the run's own: short, since sockets' paths may not be long.
+    temporary = str(directory.temporary) if context.sandbox is None else "/tmp"  # noqa: S108
+    env = tool_environment(job, directory, os.environ, temporary)
+    commands = Commands(context, env, source)
+    tool_job = ToolJob(job.binary, source, directory.scratch, job.options, job.facts, backend)
+    return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
+
+
+def _guarded(work: Work) -> End:
+    """Do the steps; a fault of our own ends the leg too, with its details in the log."""
+    try:
+        return perform(work)
+    except Exception as error:  # noqa: BLE001 - an adapter met something it was not made for
+        for line in traceback.format_exception(error):
+            for each in line.splitlines():
+                work.log.say(work.commands.phase, work.masker.text(each))
+        # Whether an apply had already written something when this happened nobody knows.
+        ending = Ending.INTERRUPTED if work.commands.writing else Ending.FAILED
+        return End(ending, Reason.RUNNER_ERROR, f"a fault in the {work.job.tool} adapter: {type(error).__name__}")
+
+
+def _report(work: Work, end: End) -> LegReport:
+    job, masker = work.job, work.masker
+    return LegReport(
+        run=job.run,
+        attempt=job.attempt,
+        leg=job.leg,
+        ending=end.ending,
+        reason=end.reason,
+        message=" ".join(end.message.split()),
+        phase=work.commands.phase,
+        phase_seconds=dict(work.seconds),
+        planned=None if work.planned is None else _masked_plan(work.planned, masker),
+        applied=None if work.applied is None else _masked_applied(work.applied, masker),
+        plan_digest=work.plan_digest,
+        waiting=job.waits_for_verdict and end.reason is Reason.PLANNED,
+    )
+
+
+def _bare_report(job: Job, end: End) -> LegReport:
+    return LegReport(job.run, job.attempt, job.leg, end.ending, end.reason, end.message, _first_phase(job))
+
+
+def _first_phase(job: Job) -> Phase:
+    return Phase.INIT if job.leg is Leg.PLAN else Phase.APPLY
+
+
+def _masked_plan(planned: Planned, masker: Masker) -> Planned:
+    def masked(change: ResourceChange) -> ResourceChange:
+        return replace(
+            change,
+            address=masker.text(change.address),
+            before=masker.value(change.before),
+            after=masker.value(change.after),
+        )
+
+    return Planned(planned.has_changes, tuple(map(masked, planned.changes)), tuple(map(masked, planned.drifted)))
+
+
+def _masked_applied(applied: Applied, masker: Masker) -> Applied:
+    def masked(resource: Resource) -> Resource:
+        return replace(
+            resource, address=masker.text(resource.address), attributes=masker.value(dict(resource.attributes))
+        )
+
+    def guarded(output: Output) -> Output:
+        # Masked, its value would break the stacks that use it: it is kept, and called sensitive instead.
+        return replace(output, sensitive=output.sensitive or masker.value(output.value) != output.value)
+
+    resources = None if applied.resources is None else tuple(map(masked, applied.resources))
+    return Applied(resources, tuple(map(guarded, applied.outputs)))

@@ -1,0 +1,98 @@
+"""What a run's commands see of the machine: everything read-only, nothing of other runs, the service or its secrets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.runner.directory import RunDirectory
+
+_HOMES = ("/home", "/root", "/run")
+_KEPT_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID")
+"""What unpacking an archive as root needs. Without CAP_SYS_ADMIN nothing can take the covers off again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """How commands are shut in with bubblewrap. `hidden` is covered, `shown` is put back read-only (both absolute)."""
+
+    bwrap: str
+    hidden: tuple[str, ...]
+    shown: tuple[str, ...] = ()
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Sandbox:
+        """Read it back."""
+        return cls(data["bwrap"], tuple(data["hidden"]), tuple(data["shown"]))
+
+    def to_data(self) -> dict[str, Any]:
+        """Give it as plain JSON data."""
+        return {"bwrap": self.bwrap, "hidden": list(self.hidden), "shown": list(self.shown)}
+
+    def prefix(self, directory: RunDirectory, cwd: Path, binaries: Iterable[str]) -> list[str]:
+        """Give the arguments that go before a command."""
+        arguments = [self.bwrap, "--unshare-pid", "--die-with-parent", "--cap-drop", "ALL"]
+        if os.geteuid() == 0:
+            for capability in _KEPT_CAPABILITIES:
+                arguments += ["--cap-add", capability]
+        arguments += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+        arguments += ["--bind", str(directory.temporary), "/tmp"]  # noqa: S108 - the sandbox's own
+        covered = [path for path in (*_HOMES, *self.hidden) if Path(path).is_dir()]
+        for path in covered:
+            arguments += ["--tmpfs", path]
+        for file in self.hidden:
+            if Path(file).is_file():
+                arguments += ["--ro-bind", "/dev/null", file]
+        for path in sorted(self._put_back(covered, binaries)):
+            arguments += ["--ro-bind", path, path]
+        for own in (directory.work, directory.scratch, directory.home):
+            arguments += ["--bind", str(own), str(own)]
+        return [*arguments, "--chdir", str(cwd), "--"]
+
+    def _put_back(self, covered: Sequence[str], binaries: Iterable[str]) -> set[str]:
+        wanted = {os.path.realpath("/etc/resolv.conf"), *self.shown}
+        for binary in binaries:
+            wanted |= tool_paths(binary)
+        return {
+            path
+            for path in wanted
+            # Never a cover itself or something around one: that would show what it hides.
+            if any(_below(path, cover) for cover in covered)
+            and not any(path == cover or _below(cover, path) for cover in covered)
+            and os.path.exists(path)  # noqa: PTH110 - plain strings are all that is needed here
+        }
+
+
+def tool_paths(binary: str) -> set[str]:
+    """Name what a binary needs: its own directory, and where it stands in a venv, that one and its Python."""
+    if not binary.startswith("/"):
+        return set()
+    paths: set[str] = set()
+    for found in (Path(binary), Path(os.path.realpath(binary))):
+        prefix = found.parent.parent
+        paths.add(str(found))
+        paths.add(str(found.parent))
+        if (prefix / "pyvenv.cfg").is_file():
+            paths.add(str(prefix))
+            paths.add(str(Path(os.path.realpath(found.parent / "python")).parent.parent))
+    return paths
+
+
+def probe(bwrap: str) -> str | None:
+    """Try whether bubblewrap works here; gives what it complained about, None when it works."""
+    import subprocess  # noqa: PLC0415 - the engine's side only
+
+    command = [bwrap, "--unshare-pid", "--die-with-parent", "--cap-drop", "ALL", "--ro-bind", "/", "/"]
+    command += ["--dev", "/dev", "--proc", "/proc", "--", "/bin/sh", "-c", "exit 0"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return None if done.returncode == 0 else done.stderr.decode(errors="replace").strip() or "it fails without a word"
+
+
+def _below(path: str, cover: str) -> bool:
+    return path.startswith(cover.rstrip("/") + "/")

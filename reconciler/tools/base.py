@@ -15,7 +15,10 @@ from reconciler.core.results import Applied, Planned
 
 @dataclass(frozen=True, slots=True)
 class TfstateBackend:
-    """Where this run's tfstate is read and written: an address on loopback that only this run's password opens."""
+    """Where this run's tfstate is read and written: an address on loopback that only this run's password opens.
+
+    One address for all of it, by method: GET, POST, LOCK and UNLOCK. It may be another one in the apply leg.
+    """
 
     address: str
     username: str
@@ -68,7 +71,7 @@ class StepFailed(Exception):
 
 
 class SourceReader(Protocol):
-    """Reads one revision of the repository that a stack's source lives in; paths are relative to its root."""
+    """Reads one revision of the repository that a stack's source lives in; paths are relative to its root, "" or "."."""
 
     def read(self, path: str) -> bytes | None:
         """Give a file's content; None where there is no such file (also for links and directories)."""
@@ -81,7 +84,8 @@ class SourceReader(Protocol):
 class References:
     """What a source uses beyond its own directory, read from the source itself.
 
-    `paths` are repository-relative directories and files. `problems` are sentences about what cannot be followed
+    `paths` are repository-relative directories and files, "." for the root; all of this holds as long as the source and
+    each of them stay the same, missing ones missing too. `problems` are sentences about what cannot be followed
     (a module outside the repository, say): the stack is refused with them. `facts` go into the job.
     """
 

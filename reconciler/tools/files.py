@@ -28,13 +28,14 @@ def read_result(path: Path, limit: int = LIMIT) -> bytes | None:
         return None
     except OSError as error:
         raise StepFailed(f"{path.name} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise StepFailed(f"{path.name} is not a regular file")
-        if status.st_size > limit:
-            raise StepFailed(f"{path.name} is larger than {limit // 1024} KiB")
-        data = file.read(limit + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise StepFailed(f"{path.name} is larger than {limit // 1024} KiB")
     return data

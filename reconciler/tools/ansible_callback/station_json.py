@@ -27,6 +27,7 @@ DOCUMENTATION = """
 """
 
 _REASONS_TO_SKIP = {"skip_reason", "skipped_reason", "false_condition"}
+_COMMANDS = {"command", "expect", "raw", "script", "shell", "win_command", "win_shell"}
 
 
 class CallbackModule(ReadableLog):
@@ -66,16 +67,19 @@ class CallbackModule(ReadableLog):
     def _task(self, result, status):
         content, task = _content(result), _task_of(result)
         hidden = bool(content.get("_ansible_no_log")) or task.no_log is True
+        module = task.resolved_action or task.action
+        # `no_log` hides the reason as well: only a command, or a task without a condition, is then left to doubt.
+        in_doubt = not (hidden and task.when) or module.rpartition(".")[2] in _COMMANDS
         self._write(
             {
                 "event": "task",
                 "status": status,
                 "host": (getattr(result, "host", None) or result._host).get_name(),
                 "task": task.get_name().strip(),
-                "module": task.resolved_action or task.action,
+                "module": module,
                 "message": None if hidden else _message(content),
                 "hidden": hidden,
-                "unforeseen": status in {"ok", "skipped", "changed"} and _unforeseen(content, status),
+                "unforeseen": in_doubt and status in {"ok", "skipped", "changed"} and _unforeseen(content, status),
                 "outputs": _writes_outputs(content),
                 "diffs": [] if hidden else _diffs(content),
             }
@@ -113,23 +117,32 @@ def _unforeseen(content, status):
     return any(item.get("skipped") and not _REASONS_TO_SKIP & item.keys() for item in items)
 
 
+def _parts(item):
+    """Give the differences of one result: a module may return one, several or none."""
+    diff = item.get("diff") or []
+    return [part for part in (diff if isinstance(diff, list) else [diff]) if isinstance(part, dict)]
+
+
 def _diffs(content):
     found = []
     for item in _items(content):
         if item.get("_ansible_no_log") or not item.get("changed"):
             continue
-        diff = item.get("diff") or []
-        for part in diff if isinstance(diff, list) else [diff]:
-            if isinstance(part, dict):
-                kept = {key: part[key] for key in ("before", "after", "prepared") if key in part}
-                if kept:
-                    found.append(kept)
+        for part in _parts(item):
+            kept = {key: part[key] for key in ("before", "after", "prepared") if key in part}
+            if kept:
+                found.append(kept)
     return found
 
 
 def _writes_outputs(content):
     file = os.environ.get("STATION_OUTPUTS")
-    return file is not None and any(file in {item.get("dest"), item.get("path")} for item in _items(content))
+    named = [
+        name
+        for item in _items(content)
+        for name in (item.get("dest"), item.get("path"), *(part.get("after_header") for part in _parts(item)))
+    ]
+    return file is not None and file in named
 
 
 def _message(content):

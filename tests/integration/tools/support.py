@@ -1,0 +1,110 @@
+"""A `do` of the tests' own, and a tfstate server."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Collection, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+from reconciler.tools.base import StepFailed, TfstateBackend
+
+
+class RecordingDo:
+    """Runs commands for real in one directory, with a bare environment, and keeps what they were and printed."""
+
+    def __init__(self, directory: Path, home: Path, extra: Mapping[str, str] | None = None) -> None:
+        self.directory = directory
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), "LC_ALL": "C.UTF-8"}
+        self.environment |= extra or {}
+        self.commands: list[tuple[str, ...]] = []
+        self.printed = ""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        ok: Collection[int] = (0,),
+        env: Mapping[str, str] | None = None,
+        stdout: Path | None = None,
+        shown: bool = True,
+    ) -> int:
+        self.commands.append(tuple(argv))
+        done = subprocess.run(
+            list(argv),
+            cwd=self.directory,
+            env=self.environment | dict(env or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        if stdout is None:
+            self.printed += done.stdout.decode()
+        else:
+            stdout.write_bytes(done.stdout)
+        self.printed += done.stderr.decode()
+        if done.returncode not in ok:
+            raise StepFailed(f"{Path(argv[0]).name} exited with {done.returncode}", done.returncode)
+        return done.returncode
+
+
+class TfstateServer:
+    """Keeps one tfstate over HTTP with locks and a password, and notes each request's method."""
+
+    def __init__(self, username: str = "run", password: str = "hunter2-of-this-run") -> None:
+        self.methods: list[str] = []
+        self.tfstate: bytes | None = None
+        self.lock: bytes | None = None
+        outer = self
+        expected = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self, status: int, body: bytes = b"") -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def _handle(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.headers.get("Authorization") != expected:
+                    self._answer(401)
+                    return
+                outer.methods.append(self.command)
+                match self.command:
+                    case "GET":
+                        self._answer(200, outer.tfstate) if outer.tfstate is not None else self._answer(404)
+                    case "POST":
+                        outer.tfstate = body
+                        self._answer(200)
+                    case "LOCK" if outer.lock is not None:
+                        self._answer(423, outer.lock)
+                    case "LOCK":
+                        outer.lock = body
+                        self._answer(200)
+                    case "UNLOCK":
+                        outer.lock = None
+                        self._answer(200)
+
+            do_GET = do_POST = do_LOCK = do_UNLOCK = _handle  # noqa: N815
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.backend = TfstateBackend(f"http://127.0.0.1:{self._server.server_port}/tfstate", username, password)
+
+    def resources(self) -> list[str]:
+        document = json.loads(self.tfstate or b"{}")
+        return [f"{entry['type']}.{entry['name']}" for entry in document.get("resources", [])]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.core.results import Action, ChangeCounts
+from reconciler.tools.base import StepFailed
+from reconciler.tools.terraform_plan import Marks, marks, planned
+
+
+def document(*changes: dict[str, Any], drift: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
+    return {"format_version": "1.2", "resource_changes": list(changes), "resource_drift": list(drift)}
+
+
+def change(actions: list[str], address: str = "x.y", **more: Any) -> dict[str, Any]:
+    return {
+        "address": address,
+        "mode": "managed",
+        "type": "x",
+        "name": "y",
+        "provider_name": "registry.terraform.io/hashicorp/x",
+        "change": {"actions": actions, "before": None, "after": None, **more},
+    }
+
+
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        (["create"], Action.CREATE),
+        (["read"], Action.READ),
+        (["update"], Action.UPDATE),
+        (["delete"], Action.DELETE),
+        (["delete", "create"], Action.REPLACE),
+        (["create", "delete"], Action.REPLACE),
+        (["create", "forget"], Action.CREATE),
+        (["no-op"], None),
+        (["forget"], None),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, list) else None,
+)
+def test_actions(actions: list[str], expected: Action | None) -> None:
+    found = planned(document(change(actions)), has_changes=True)
+    assert [item.action for item in found.changes] == ([] if expected is None else [expected])
+
+
+def test_an_unknown_action_is_refused() -> None:
+    with pytest.raises(StepFailed, match=r"something unknown to x\.y: explode"):
+        planned(document(change(["explode"])), has_changes=True)
+
+
+@pytest.mark.parametrize("version", ["2.0", "0.2", None, 1], ids=str)
+def test_an_unknown_format_is_refused(version: Any) -> None:
+    with pytest.raises(StepFailed, match="only format 1 is known"):
+        planned({"format_version": version}, has_changes=False)
+
+
+@pytest.mark.parametrize(
+    ("told", "after"),
+    [
+        pytest.param({"after": {"a": 1}}, {"a": 1}, id="plain"),
+        pytest.param(
+            {"after": {"a": 1, "p": "x"}, "after_sensitive": {"p": True}}, {"a": 1, "p": "(sensitive)"}, id="sensitive"
+        ),
+        pytest.param(
+            {"after": {"p": {"q": "x"}}, "after_sensitive": {"p": True}}, {"p": "(sensitive)"}, id="sensitive object"
+        ),
+        pytest.param({"after": {"a": 1}, "after_sensitive": True}, "(sensitive)", id="all of it"),
+        pytest.param(
+            {"after": {"l": [{"p": "x", "o": 1}]}, "after_sensitive": {"l": [{"p": True}]}},
+            {"l": [{"p": "(sensitive)", "o": 1}]},
+            id="in a list",
+        ),
+        pytest.param({"after": {}, "after_unknown": {"id": True}}, {"id": "(known after apply)"}, id="unknown"),
+        pytest.param(
+            {"after": {"n": {"a": 1}}, "after_unknown": {"n": {"b": True}}},
+            {"n": {"a": 1, "b": "(known after apply)"}},
+            id="unknown in an object",
+        ),
+        pytest.param(
+            {"after": {"n": [{}]}, "after_unknown": {"n": [{"b": True}]}},
+            {"n": [{"b": "(known after apply)"}]},
+            id="unknown in a list",
+        ),
+        pytest.param({"after": {"n": {}}, "after_unknown": {"n": {"b": False}}}, {"n": {}}, id="not unknown"),
+        pytest.param(
+            {"after": {}, "after_unknown": {"id": True}, "after_sensitive": {"id": True}},
+            {"id": "(sensitive)"},
+            id="unknown and sensitive",
+        ),
+        pytest.param(
+            {"after": {"in": "long-secret", "out": "long-secret"}, "after_sensitive": {"in": True}},
+            {"in": "(sensitive)", "out": "(sensitive)"},
+            id="copied without a mark",
+        ),
+        pytest.param(
+            {"after": {"in": "no", "out": "no"}, "after_sensitive": {"in": True}},
+            {"in": "(sensitive)", "out": "no"},
+            id="too short to tell",
+        ),
+        pytest.param(
+            {"after": {"l": ["x"]}, "after_sensitive": {"l": {"0": True}}}, {"l": "(sensitive)"}, id="odd marks"
+        ),
+    ],
+)
+def test_what_may_be_shown_of_a_value(told: dict[str, Any], after: Any) -> None:
+    found = planned(document(change(["update"], **{"before": {"a": 0}, **told})), has_changes=True)
+    assert (found.changes[0].before, found.changes[0].after) == ({"a": 0}, after)
+
+
+def test_before_is_masked_by_its_own_marks() -> None:
+    gone = change(["delete"], before={"p": "was-secret", "q": 1}, before_sensitive={"p": True}, after_sensitive=False)
+    found = planned(document(gone), has_changes=True).changes[0]
+    assert (found.before, found.after) == ({"p": "(sensitive)", "q": 1}, None)
+
+
+def test_drift_deposed_objects_and_counts() -> None:
+    deposed = {**change(["delete"], before={}), "deposed": "0a1b2c3d"}
+    drifted = change(["update"], address="x.drifted", before={"v": 1}, after={"v": 2})
+    found = planned(document(deposed, change(["create"], "x.z", after={}), drift=(drifted,)), has_changes=True)
+    assert [item.address for item in found.changes] == ["x.y (deposed 0a1b2c3d)", "x.z"]
+    assert [(item.address, item.before, item.after) for item in found.drifted] == [("x.drifted", {"v": 1}, {"v": 2})]
+    assert ChangeCounts.of(found) == ChangeCounts(create=1, delete=1)
+
+
+def test_changes_of_outputs_alone_are_changes() -> None:
+    assert planned(document(), has_changes=True).has_changes
+
+
+def test_marks_cover_what_does_not_change_too() -> None:
+    told = document(
+        change(["no-op"], after_sensitive={"p": True}), change(["create"], "x.z", after_unknown={"id": True})
+    )
+    assert marks(told) == {"x.y": Marks({"p": True}, False), "x.z": Marks(False, {"id": True})}

@@ -9,6 +9,7 @@ from reconciler.runner import family
 from reconciler.runner.directory import RunDirectory
 from reconciler.runner.identity import stat_fields
 from reconciler.runner.job import Ending, LegReport, Reason
+from reconciler.runner.spool import anything_pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def report_of_end(directory: RunDirectory, which: LegId, *, canceled: bool) -> L
     report = which.report(ending, Reason.RUNNER_DIED, "the run's process died")
     if leg is Leg.APPLY:
         report = replace(report, message="the run's process died while applying: how far it came is not known")
-    if any(directory.pending_tfstate.glob("[0-9]*")):
+    if anything_pending(directory.pending_tfstate):
         report = replace(report, pending_tfstate=directory.pending_tfstate)
     return report
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg
+from reconciler.runner.durable import sync_directory, write_file
 from reconciler.runner.identity import ProcessIdentity
 from reconciler.runner.job import LegReport
 from reconciler.runner.records import report_from_data, report_to_data, to_line
@@ -95,7 +96,7 @@ class RunDirectory:
         draft = self.root / f".{leg}-{attempt}.{os.getpid()}.claim"
         data = to_line({} if identity is None else identity.to_data())
         # The start of an apply must outlive a power failure too, or it could be taken for one that never began.
-        _write(draft, data, durable=leg is Leg.APPLY)
+        write_file(draft, data, durable=leg is Leg.APPLY)
         try:
             self.started(leg, attempt).hardlink_to(draft)
         except FileExistsError:
@@ -103,7 +104,7 @@ class RunDirectory:
         finally:
             draft.unlink()
         if leg is Leg.APPLY:
-            _sync_directory(self.root)
+            sync_directory(self.root)
         return True
 
     def claimant(self, leg: Leg, attempt: int) -> ProcessIdentity | None:
@@ -116,12 +117,12 @@ class RunDirectory:
         path = self.record(report.leg, report.attempt)
         draft = path.with_suffix(".draft")
         try:
-            _write(draft, to_line(report_to_data(report)), durable=True)
+            write_file(draft, to_line(report_to_data(report)), durable=True)
             draft.replace(path)
         except OSError:
             draft.unlink(missing_ok=True)
             raise
-        _sync_directory(self.root)
+        sync_directory(self.root)
 
     def read_report(self, leg: Leg, attempt: int) -> LegReport | None:
         """Read the end of a leg; None: not recorded, or not readable."""
@@ -167,23 +168,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def _write(path: Path, data: bytes, *, durable: bool) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        if durable:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,0 +1,192 @@
+"""Stands between the tool and the service's tfstate, so that the service may go away in the middle of an apply.
+
+The tool speaks to loopback with a password of this leg only. Reads and locks are passed on and fail while the service
+is away: nothing is ever planned from a tfstate that could not be read. What the tool writes is never refused for
+that: it waits on disk and is delivered in order when the service is back.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import secrets
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from reconciler.runner.job import TfstateAccess
+from reconciler.runner.spool import Spool, anything_pending, pending_requests
+from reconciler.runner.upstream import Answer, Away, Upstream
+from reconciler.tools.base import TfstateBackend
+
+PATIENCE = 15.0
+"""How long, in seconds, a read or a lock waits for a service that is just being restarted."""
+PARTING = 5.0
+"""How long, in seconds, the end of a leg waits for what is still to be delivered."""
+_RETRY = 0.5
+MAX_BYTES = 512 * 1024 * 1024
+"""Largest tfstate that is taken."""
+
+
+class Relay:
+    """One leg's relay. `backend` is what the tool is given."""
+
+    def __init__(self, access: TfstateAccess, spool: Path, *, patience: float = PATIENCE) -> None:
+        self._upstream = Upstream(access)
+        self._directory = spool
+        self._spool = Spool(spool)
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._refused = False
+        self._done = threading.Event()
+        self._server = _Server(self)
+        password = secrets.token_urlsafe(24)
+        self._expected = b"Basic " + base64.b64encode(f"station:{password}".encode())
+        self.backend = TfstateBackend(f"http://127.0.0.1:{self._server.server_address[1]}/", "station", password)
+        self._threads = [
+            threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True),
+            threading.Thread(target=self._deliver_until_done, daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> bool:
+        """Stop, with a last try to deliver what waits. Tells whether anything still does."""
+        end = time.monotonic() + PARTING
+        while anything_pending(self._directory) and not self._refused and time.monotonic() < end:
+            if not self._deliver(2.0):
+                time.sleep(_RETRY)
+        self._done.set()
+        self._server.shutdown()
+        self._server.server_close()
+        for thread in self._threads:
+            thread.join(5)
+        return anything_pending(self._directory)
+
+    def permits(self, authorization: str | None) -> bool:
+        """Check the password."""
+        return hmac.compare_digest((authorization or "").encode(errors="replace"), self._expected)
+
+    def answer(self, method: str, query: str, body: bytes | None) -> Answer:
+        """Answer one request of the tool."""
+        match method:
+            case "POST" | "UNLOCK":
+                return self._write(method, query, body or b"")
+            case "GET":
+                with self._lock:
+                    newest = self._spool.newest_body()
+                return self._read(method, query, body) if newest is None else Answer(200, "application/json", newest)
+            case _:
+                return self._read(method, query, body)
+
+    def _write(self, method: str, query: str, body: bytes) -> Answer:
+        with self._lock:
+            # Behind what waits already: a newer version must not be overtaken by an older one.
+            if self._deliver_locked(2.0):
+                try:
+                    return self._upstream.ask(method, query, body)
+                except Away:
+                    pass
+            try:
+                self._spool.add(method, query, body)
+            except OSError as error:
+                return _unavailable(f"the tfstate cannot be kept: {error.strerror}")
+        return Answer(200, "application/json", b"")
+
+    def _read(self, method: str, query: str, body: bytes | None) -> Answer:
+        end = time.monotonic() + self._patience
+        while True:
+            if self._deliver(2.0):
+                try:
+                    return self._upstream.ask(method, query, body)
+                except Away as error:
+                    reason = str(error)
+            else:
+                reason = "earlier versions of the tfstate still wait to be delivered"
+            if time.monotonic() >= end or self._refused:
+                return _unavailable(f"the service cannot be reached: {reason}")
+            time.sleep(_RETRY)
+
+    def _deliver_until_done(self) -> None:
+        while not self._done.wait(_RETRY):
+            self._deliver(5.0)
+
+    def _deliver(self, seconds: float) -> bool:
+        with self._lock:
+            return self._deliver_locked(seconds)
+
+    def _deliver_locked(self, seconds: float) -> bool:
+        """Deliver what waits, in order. Tells whether nothing waits any more."""
+        if self._refused:
+            return False
+        for pending in pending_requests(self._directory):
+            try:
+                answer = self._upstream.ask(pending.method, pending.query, pending.body, seconds)
+            except Away:
+                return False
+            if answer.status >= 400 and pending.method == "POST":
+                # The service has its reasons (another run holds the lock by now): it decides when it takes this over.
+                self._refused = True
+                return False
+            pending.path.unlink()
+        return True
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, relay: Relay) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.relay = relay
+
+    def server_bind(self) -> None:
+        # The base class would look up the host's name, which can take seconds and is used by nobody.
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet: the tool sees a broken connection, and says so."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def do_GET(self) -> None:
+        """Answer any method; the relay knows which ones there are."""
+        server = self.server
+        assert isinstance(server, _Server)  # noqa: S101 - made by no other
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdigit() or int(length) > MAX_BYTES or "Transfer-Encoding" in self.headers:
+            self.close_connection = True
+            self._send(Answer(413, "text/plain", b"a body needs a length within the limit"))
+            return
+        body = self.rfile.read(int(length)) if int(length) else None
+        path, _mark, query = self.path.partition("?")
+        if not server.relay.permits(self.headers.get("Authorization")):
+            self._send(Answer(401, "text/plain", b""))
+        elif path != "/":
+            self._send(Answer(404, "text/plain", b""))
+        else:
+            self._send(server.relay.answer(self.command, query, body))
+
+    do_POST = do_LOCK = do_UNLOCK = do_DELETE = do_GET  # noqa: N815 - the base class looks for these names
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's signature
+        """Keep quiet: standard error is the run's log."""
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        if answer.status == 401:
+            self.send_header("WWW-Authenticate", 'Basic realm="tfstate"')
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+
+def _unavailable(why: str) -> Answer:
+    return Answer(503, "text/plain", why.encode())

@@ -129,7 +129,7 @@ class Reading(Protocol):
         """Give those stacks that exist; None: all of them."""
 
     def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:
-        """Give one page in the order of `space/name`, behind the stack named by `after`."""
+        """Give one page in the order of space, then name, behind the stack (`space/name`) named by `after`."""
 
     def count_stacks(self) -> dict[tuple[str, str, str], int]:
         """Count the stacks in Git by (space, tool, sync)."""
@@ -190,16 +190,25 @@ class Transaction(Reading, Protocol):
         """Insert or replace stacks, in bulk."""
 
     def move_stack(self, old: StackId, new: StackId) -> None:
-        """Rename a stack with everything that hangs on it: runs, resources, outputs, tfstate, locks."""
+        """Rename a stack with everything that hangs on it: runs, resources, outputs, tfstate, locks, tokens.
+
+        Nothing happens where there is no `old`; ValueError where `new` is taken.
+        """
 
     def add_runs(self, runs: Sequence[Run]) -> list[RunId]:
         """Insert runs; one whose stack already has an active writing run is left out. Gives the ids inserted."""
 
     def put_run(self, run: Run) -> None:
-        """Replace a run. LostLease if the stored attempt is not `run.attempt`."""
+        """Replace a run. LostLease if the stored attempt is not `run.attempt`, or it has ended with another status.
+
+        The stored run keeps its stack, which may have moved since `run` was read.
+        """
 
     def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
-        """Take up to `limit` queued runs, oldest first, for `holder`: planning, attempt + 1, leased. No run twice."""
+        """Take up to `limit` queued runs, oldest first, for `holder`: planning, attempt + 1, leased. No run twice.
+
+        Sets `started_at` too. Left alone: runs to be canceled, and those whose stack has another writing run at work.
+        """
 
     def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
         """Extend the leases of all runs at work that `holder` holds."""

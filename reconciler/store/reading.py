@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from reconciler.core.state import StackState
 from reconciler.store import records, rows, tables
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
-from reconciler.store.selecting import ACTIVE_STATUSES, AT_WORK_STATUSES, among, batches, is_stack, select_runs
+from reconciler.store.selecting import ACTIVE_STATUSES, AT_WORK_STATUSES, among, is_stack, select_runs, these
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump, load, unpack
 from spaces.names import SpaceName, StackId
@@ -42,26 +42,28 @@ class SqlReading:
 
     def stacks(self, wanted: Collection[StackId] | None = None) -> dict[StackId, StackState]:
         """Give those stacks that exist; None: all of them."""
-        query = self._locked(select(stacks).where(_REMEMBERED).order_by(stacks.c.id))
-        found = (rows.stack_from_row(row) for row in self._for_stacks(query, wanted))
+        query = select(stacks).where(_REMEMBERED).order_by(stacks.c.space, stacks.c.name)
+        if wanted is not None:
+            query = query.where(these(self._connection, stacks.c.id, wanted))
+        found = (rows.stack_from_row(row) for row in self._connection.execute(self._locked(query)))
         return {state.id: state for state in found}
 
     def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:
         """Give one page in the order of space, then name, behind the stack named by `after`."""
         query = select(stacks).where(_REMEMBERED, *self._stack_conditions(wanted))
-        query = query.order_by(stacks.c.space, stacks.c.name)
-        if after is not None:
-            space, _, name = after.partition("/")
-            query = query.where(tuple_(stacks.c.space, stacks.c.name) > tuple_(space, name))
+        query = query.order_by(stacks.c.space, stacks.c.name).limit(limit)
         page: list[StackState] = []
-        for row in self._connection.execute(query if wanted.labels else query.limit(limit)):
-            if len(page) >= limit:
+        while len(page) < limit:
+            part = query
+            if after is not None:
+                space, _, name = after.partition("/")
+                part = query.where(tuple_(stacks.c.space, stacks.c.name) > tuple_(space, name))
+            found = [rows.stack_from_row(row) for row in self._connection.execute(part)]
+            page += [state for state in found if _has_labels(state, wanted.labels or {})]
+            if len(found) < limit:
                 break
-            state = rows.stack_from_row(row)
-            labels = state.desired.labels if state.desired else {}
-            if all(labels.get(key) == value for key, value in (wanted.labels or {}).items()):
-                page.append(state)
-        return page
+            after = str(found[-1].id)
+        return page[:limit]
 
     def count_stacks(self) -> dict[tuple[str, str, str], int]:
         """Count the stacks in Git by (space, tool, sync)."""
@@ -104,14 +106,16 @@ class SqlReading:
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
         """Give all runs that are on their way, oldest first."""
         query = select_runs().where(runs.c.status.in_(ACTIVE_STATUSES)).order_by(runs.c.id)
-        found = [rows.run_from_row(row) for row in self._for_stacks(query, stacks)]
-        return sorted(found, key=lambda run: run.id)
+        if stacks is not None:
+            query = query.where(these(self._connection, runs.c.stack_id, stacks))
+        return [rows.run_from_row(row) for row in self._connection.execute(query)]
 
     def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
         """Give the newest run of each stack that has one."""
-        others = runs.alias()
-        newest = select(func.max(others.c.id)).where(others.c.stack_id == tables.stacks.c.id).scalar_subquery()
-        found = self._for_stacks(select_runs().where(runs.c.id == newest), stacks)
+        table, others = tables.stacks.alias(), runs.alias()
+        newest = select(func.max(others.c.id)).where(others.c.stack_id == table.c.id).scalar_subquery()
+        wanted = select(newest).select_from(table).where(these(self._connection, table.c.id, stacks))
+        found = self._connection.execute(select_runs().where(runs.c.id.in_(wanted)))
         return {run.stack: run for run in map(rows.run_from_row, found)}
 
     def planned(self, run: RunId) -> Planned | None:
@@ -201,13 +205,6 @@ class SqlReading:
         table = query.get_final_froms()[0]
         return query.join(stacks, stacks.c.id == table.c.stack_id).where(is_stack(stack))
 
-    def _for_stacks(self, query: Select[Any], wanted: Collection[StackId] | None) -> Iterator[Row[Any]]:
-        if wanted is None:
-            yield from self._connection.execute(query)
-            return
-        for condition in batches(wanted):
-            yield from self._connection.execute(query.where(condition))
-
     def _stack_conditions(self, wanted: StackFilter) -> Iterator[ColumnElement[bool]]:
         if wanted.spaces is not None:
             yield among(self._connection, stacks.c.space, wanted.spaces)
@@ -228,3 +225,8 @@ class SqlReading:
             return Output(row.name, load(row.value))
         plain = self._keys.open(row.sealed, "outputs", row.stack_id, row.name)
         return Output(row.name, load(plain.decode()), sensitive=True)
+
+
+def _has_labels(state: StackState, wanted: Mapping[str, str]) -> bool:
+    labels = state.desired.labels if state.desired else {}
+    return all(labels.get(key) == value for key, value in wanted.items())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, and_, any_, func, literal, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, and_, any_, func, literal, select
 
 from reconciler.core.runs import ACTIVE, AT_WORK, WRITING
 from reconciler.store.tables import runs, stacks
@@ -15,9 +15,6 @@ from spaces.names import StackId
 ACTIVE_STATUSES = sorted(status.value for status in ACTIVE)
 AT_WORK_STATUSES = sorted(status.value for status in AT_WORK)
 WRITING_KINDS = sorted(kind.value for kind in WRITING)
-
-_BATCH = 400
-"""Pairs in one statement; far below every database's limit of bound values."""
 
 
 def among(connection: Connection, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
@@ -29,15 +26,22 @@ def among(connection: Connection, column: ColumnElement[str], values: Collection
     return column.in_(select(each.c.value))
 
 
-def batches(wanted: Collection[StackId]) -> Iterator[ColumnElement[bool]]:
-    """Give conditions on `stacks` that together cover all wanted ones, in the order of their names."""
-    ordered = sorted(set(wanted))
-    for start in range(0, len(ordered), _BATCH):
-        batch = ordered[start : start + _BATCH]
-        if len(batch) == 1:
-            yield is_stack(batch[0])
-        else:
-            yield tuple_(stacks.c.space, stacks.c.name).in_([(it.space, it.name) for it in batch])
+def these(connection: Connection, key: ColumnElement[int], wanted: Collection[StackId]) -> ColumnElement[bool]:
+    """Say that a key is that of one of any number of stacks; found by index, whatever their number."""
+    table = stacks.alias("wanted")
+    if connection.dialect.name == "postgresql":
+        spaces = literal([stack.space for stack in wanted], ARRAY(Text))
+        names = literal([stack.name for stack in wanted], ARRAY(Text))
+        pairs = func.unnest(spaces, names).table_valued("space", "name").render_derived()
+        match = and_(table.c.space == pairs.c.space, table.c.name == pairs.c.name)
+    else:
+        # SQLite finds no index for a list of pairs, but for a join it does.
+        pairs = func.json_each(dump([[stack.space, stack.name] for stack in wanted])).table_valued("value")
+        match = and_(
+            table.c.space == func.json_extract(pairs.c.value, "$[0]"),
+            table.c.name == func.json_extract(pairs.c.value, "$[1]"),
+        )
+    return key.in_(select(table.c.id).select_from(pairs.join(table, match)))
 
 
 def is_stack(stack: StackId) -> ColumnElement[bool]:

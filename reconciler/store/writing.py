@@ -20,9 +20,9 @@ from reconciler.store.selecting import (
     AT_WORK_STATUSES,
     WRITING_KINDS,
     among,
-    batches,
     is_stack,
     select_runs,
+    these,
 )
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import cleaned, dump, pack
@@ -209,7 +209,8 @@ class SqlTransaction(SqlReading):
 
     def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
         """Keep what the query finds from being changed by others until the end of this transaction."""
-        return query.with_for_update(of=of)
+        # Not FOR UPDATE, for which whoever adds something that points to a locked row would have to wait.
+        return query.with_for_update(of=of, key_share=True)
 
     def _insert(self, table: Any) -> Any:
         """Give an INSERT that knows ON CONFLICT, which both databases have, each under its own name."""
@@ -226,15 +227,12 @@ class SqlTransaction(SqlReading):
         return found
 
     def _find_keys(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        query = select(stacks.c.id, stacks.c.space, stacks.c.name)
-        return {
-            StackId(SpaceName(space), name): key
-            for condition in batches(wanted)
-            for key, space, name in self._connection.execute(query.where(condition))
-        }
+        query = select(stacks.c.id, stacks.c.space, stacks.c.name).where(these(self._connection, stacks.c.id, wanted))
+        found = self._connection.execute(query)
+        return {StackId(SpaceName(space), name): key for key, space, name in found}
 
     def _key_for(self, stack: StackId) -> int:
-        return self._keys_of([stack])[stack]
+        return self._key(stack) or self._keys_of([stack])[stack]
 
     def _replace(self, table: Any, run: RunId, body: bytes) -> None:
         statement = self._insert(table)

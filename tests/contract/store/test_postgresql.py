@@ -13,7 +13,7 @@ from reconciler.store.encryption import Keys
 from reconciler.store.protocol import StoreBusy, StoreError
 from reconciler.store.sql import SqlStore, open_store
 from spaces.names import StackId
-from tests.factories import a_stack, a_stack_id
+from tests.factories import a_run, a_stack, a_stack_id
 
 CUT = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -71,6 +71,16 @@ def test_idle_connections_that_were_cut_are_not_noticed(store: SqlStore) -> None
         first.invalidate()
     with store.reading() as reading:
         assert reading.stacks() == {}
+
+
+def test_what_points_to_a_locked_stack_can_be_added(store: SqlStore, hasty: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(A)])
+    run = a_run(A)
+    with store.writing() as transaction:
+        assert transaction.stack(A) is not None
+        with hasty.writing() as other:
+            assert other.add_runs([run]) == [run.id]
 
 
 def test_a_reading_cannot_write(store: SqlStore) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from reconciler.version import __version__
@@ -28,11 +28,9 @@ def create_app(ports: Ports) -> FastAPI:
     )
     app.state.ports = ports
     ports.metrics.show(lambda: health.read_gauges(ports.store))
-    api = APIRouter(prefix=PREFIX)
     for routes in (stacks.router, runs.router, overview.router):
-        api.include_router(routes, dependencies=[DOCUMENTED])
-    api.include_router(tfstate.router)
-    app.include_router(api)
+        app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED])
+    app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     errors.install(app)
     app.add_middleware(Guard, hosts=ports.hosts)

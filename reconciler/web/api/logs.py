@@ -14,8 +14,6 @@ def piece(data: bytes, offset: int, *, more: bool, ended: bool) -> LogJson:
     is left for the next piece, unless no other half can come.
     """
     whole = data if ended and not more else data[: _whole(data)]
-    if data and not whole:
-        whole = data
     return LogJson(
         text=whole.decode(errors="replace"),
         next=offset + len(whole),

@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import logging
+import stat
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from reconciler.core.runs import RunKind, RunStatus
+from reconciler.core.state import Condition, ConditionStatus, ConditionType, Sync
+from reconciler.metrics import Metrics
+from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StoreError
+from reconciler.store.sql import SqlStore
+from reconciler.web.app import create_app
+from reconciler.web.ports import Ports
+from reconciler.web.server import ListenError, Server
+from reconciler.web.tokens import operator_token
+from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, an_applied
+from tests.integration.web.client import OPERATOR_TOKEN, Client
+
+ROUTES = [
+    ("GET", "/stacks"),
+    ("GET", "/stacks/production/network"),
+    ("GET", "/stacks/production/network/runs"),
+    ("GET", "/stacks/production/network/resources"),
+    ("GET", "/stacks/production/network/outputs"),
+    ("GET", "/stacks/production/network/effective"),
+    ("POST", "/stacks/production/network/runs"),
+    ("POST", "/stacks/production/network/suspend"),
+    ("POST", "/stacks/production/network/resume"),
+    ("GET", "/runs"),
+    ("GET", "/runs/01"),
+    ("GET", "/runs/01/plan"),
+    ("GET", "/runs/01/log"),
+    ("POST", "/runs/01/confirm"),
+    ("POST", "/runs/01/discard"),
+    ("POST", "/runs/01/cancel"),
+    ("POST", "/runs/01/retry"),
+    ("GET", "/status"),
+    ("GET", "/spaces"),
+]
+
+
+class BrokenStore:
+    """A store whose database is away."""
+
+    def reading(self) -> object:
+        raise StoreError("the database at db.example cannot be reached")
+
+    writing = reading
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda part: part)
+@pytest.mark.parametrize("token", [None, "wrong", OPERATOR_TOKEN + "x", "ä"], ids=["none", "wrong", "longer", "other"])
+def test_every_route_asks_for_a_token(app: FastAPI, store: SqlStore, method: str, path: str, token: str | None) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/network")])
+    with Client(app, None) as client:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}".encode()}
+        answer = client.request(method, f"/api/v1{path}", headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.json()["reason"] == "Unauthorized"
+
+
+def test_openapi_describes_exactly_these_routes(client: Client) -> None:
+    described = client.get("/api/v1/openapi.json").json()
+    found = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
+    wanted = {
+        (
+            method,
+            "/api/v1" + path.replace("/production/network", "/{space}/{name}").replace("/01", "/{run}"),
+        )
+        for method, path in ROUTES
+    }
+    assert found - {("GET", path) for path in ("/healthz", "/readyz", "/metrics")} == wanted
+    for path, methods in described["paths"].items():
+        for description in methods.values():
+            assert path.startswith("/api/") == ("security" in description)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/api/v1", "/api/v1/nothing", "/api/v2/stacks"])
+def test_elsewhere_is_nothing(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["reason"]) == (404, "NotFound")
+
+
+def test_a_wrong_method_is_a_problem_too(client: Client) -> None:
+    answer = client.request("DELETE", "/api/v1/stacks")
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
+    assert answer.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8420", "127.0.0.1:8420", "10.0.0.7", "[::1]:8420"])
+def test_addresses_and_localhost_are_answered(app: FastAPI, host: str) -> None:
+    with Client(app) as client:
+        assert client.request("GET", "/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/api/v1/stacks"])
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "[::1"])
+def test_names_of_others_are_refused(app: FastAPI, host: str, path: str) -> None:
+    with Client(app) as client:
+        answer = client.request("GET", path, headers={"Host": host})
+    assert (answer.status_code, answer.json()["reason"]) == (421, "UnknownHost")
+
+
+def test_a_name_of_ones_own_is_answered(ports: Ports) -> None:
+    with Client(create_app(replace(ports, hosts=frozenset({"station.example"})))) as client:
+        assert client.request("GET", "/healthz", headers={"Host": "Station.Example:443"}).status_code == 200
+
+
+def test_answers_are_neither_kept_nor_guessed_at(client: Client) -> None:
+    headers = client.get("/api/v1/stacks").headers
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
+def test_status(client: Client, store: SqlStore) -> None:
+    diagnostic = {"severity": "error", "code": "unknown-key", "summary": "s", "hint": None}
+    diagnostic |= {"file": "a.yaml", "line": 1, "column": 2}
+    kept = KeptDocument("Stack", "production", "network", "a.yaml", REVISION, "broken")
+    with store.writing() as transaction:
+        transaction.put_configuration(
+            ConfigurationState(
+                generation=3,
+                url="https://user:secret@git.example/config.git",
+                branch="main",
+                attempted_revision=OTHER_REVISION,
+                admitted_revision=REVISION,
+                kept=(kept,),
+                diagnostics=(diagnostic,),
+                halted=Halt("HistoryRewritten", "the branch was rewound", OTHER_REVISION, NOW),
+                documents={"Stack": 2},
+                changed_at=NOW,
+            )
+        )
+        transaction.put_stacks([a_stack("production/network", sync=Sync.SYNCED), a_stack("production/db")])
+        transaction.add_runs([a_run("production/db")])
+    answer = client.get("/api/v1/status")
+    status = answer.json()
+    assert "secret" not in answer.text
+    assert status.pop("version")
+    assert status == {
+        "ready": True,
+        "url": "https://git.example/config.git",
+        "branch": "main",
+        "generation": 3,
+        "attemptedRevision": OTHER_REVISION,
+        "admittedRevision": REVISION,
+        "changedAt": "2026-03-01T12:00:00Z",
+        "halted": {
+            "reason": "HistoryRewritten",
+            "message": "the branch was rewound",
+            "revision": OTHER_REVISION,
+            "since": "2026-03-01T12:00:00Z",
+        },
+        "kept": [
+            {
+                "kind": "Stack",
+                "space": "production",
+                "name": "network",
+                "file": "a.yaml",
+                "revision": REVISION,
+                "because": "broken",
+            }
+        ],
+        "diagnostics": [diagnostic],
+        "counts": {"stacks": {"Synced": 1, "Unknown": 1}, "runs": {"queued": 1}, "documents": {"Stack": 2}},
+    }
+
+
+def test_status_of_a_fresh_store(client: Client) -> None:
+    status = client.get("/api/v1/status").json()
+    assert (status["admittedRevision"], status["halted"], status["counts"]["stacks"]) == (None, None, {})
+
+
+def test_spaces(client: Client, store: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/network", sync=Sync.SYNCED)])
+    first = client.get("/api/v1/spaces", limit=2).json()
+    second = client.get("/api/v1/spaces", limit=2, cursor=first["next"]).json()
+    assert [*first["items"], *second["items"]] == [
+        {"name": "platform", "parent": "root", "inherit": False, "stacks": {}},
+        {"name": "production", "parent": "platform", "inherit": True, "stacks": {"Synced": 1}},
+        {"name": "root", "parent": None, "inherit": False, "stacks": {}},
+    ]
+    assert second["next"] is None
+
+
+def test_alive_and_ready(ports: Ports, store: SqlStore) -> None:
+    with Client(create_app(replace(ports, metrics=Metrics(), ready=lambda: False)), None) as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 503
+    with Client(create_app(replace(ports, metrics=Metrics())), None) as client:
+        assert client.get("/readyz").status_code == 200
+
+
+def test_a_store_that_is_away(ports: Ports) -> None:
+    app = create_app(replace(ports, store=BrokenStore()))  # type: ignore[arg-type]
+    with Client(app) as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 503
+        answer = client.get("/api/v1/stacks")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "StoreUnavailable")
+        assert "db.example" in answer.json()["detail"]
+        scraped = client.get("/metrics")
+        assert scraped.status_code == 200
+        assert "stationkeeper_build_info" in scraped.text
+        assert "stationkeeper_stacks" not in scraped.text
+
+
+def test_a_bug_tells_the_log_and_not_the_caller(ports: Ports, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> bool:
+        raise RuntimeError("hunter2")
+
+    with Client(create_app(replace(ports, ready=broken))) as client, caplog.at_level(logging.ERROR):
+        answer = client.get("/api/v1/status")
+    assert (answer.status_code, answer.json()["reason"]) == (500, "InternalError")
+    assert "hunter2" not in answer.text
+    assert "GET /api/v1/status failed" in caplog.text
+
+
+def test_metrics_show_what_the_store_holds(client: Client, store: SqlStore, ports: Ports) -> None:
+    ready = Condition(ConditionStatus.TRUE, "UpToDate", "", NOW)
+    with store.writing() as transaction:
+        transaction.put_configuration(
+            ConfigurationState(
+                branch="main",
+                admitted_revision=REVISION,
+                documents={"Stack": 2},
+                diagnostics=({"severity": "error"}, {"severity": "error"}),
+            )
+        )
+        transaction.put_stacks(
+            [
+                a_stack(
+                    "production/network",
+                    desired=a_desired(tool="terraform"),
+                    applied=an_applied(),
+                    sync=Sync.SYNCED,
+                    conditions={ConditionType.READY: ready},
+                ),
+                a_stack("production/db"),
+                a_stack("production/gone", desired=None),
+            ]
+        )
+        transaction.add_runs(
+            [a_run("production/db"), a_run("production/network", kind=RunKind.DRIFT, status=RunStatus.PLANNING)]
+        )
+    ports.metrics.run_ended("production", "network", "tracked", "finished")
+    lines = client.get("/metrics").text.splitlines()
+    for line in (
+        f'stationkeeper_config_revision_info{{branch="main",revision="{REVISION}"}} 1.0',
+        'stationkeeper_config_documents{kind="Stack"} 2.0',
+        'stationkeeper_config_diagnostics{severity="error"} 2.0',
+        'stationkeeper_config_diagnostics{severity="warning"} 0.0',
+        'stationkeeper_stack_info{ready="True",space="production",stack="network",sync="Synced",tool="terraform"} 1.0',
+        'stationkeeper_stacks{space="production",sync="Synced",tool="terraform"} 1.0',
+        'stationkeeper_stacks{space="production",sync="Unknown",tool="script"} 1.0',
+        'stationkeeper_stack_resources{space="production",stack="network"} 0.0',
+        'stationkeeper_stack_last_applied_timestamp_seconds{space="production",stack="network"} 1.7723664e+09',
+        'stationkeeper_runs_active{kind="tracked",status="queued"} 1.0',
+        'stationkeeper_runs_active{kind="drift",status="planning"} 1.0',
+        'stationkeeper_run_queue_depth{pool="default"} 1.0',
+        'stationkeeper_runs_total{kind="tracked",space="production",stack="network",status="finished"} 1.0',
+    ):
+        assert line in lines
+    assert not any('stack="gone"' in line for line in lines)
+
+
+def test_the_server_tells_its_port_and_lets_it_go(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        with Server(app) as server:
+            url = server.url
+            with httpx.Client(headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"}) as client:
+                assert client.get(f"{url}/api/v1/stacks?q=hunter2").json() == {"items": [], "next": None}
+                assert client.get(f"{url}/healthz", headers={"Host": "evil.example"}).status_code == 421
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{url}/healthz")
+    port = int(url.rpartition(":")[2])
+    with Server(app, port=port) as again:
+        assert again.url == url
+    assert not [record for record in caplog.records if record.name != "httpx" and "hunter2" in record.getMessage()]
+    assert "http" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_taken_port_is_an_error_in_words(app: FastAPI) -> None:
+    with Server(app) as server, pytest.raises(ListenError, match="in use"):
+        Server(app, port=int(server.url.rpartition(":")[2])).start()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "example.org", "::"])
+def test_only_loopback_is_served(app: FastAPI, host: str) -> None:
+    with pytest.raises(ListenError, match="loopback"):
+        Server(app, host).start()
+
+
+def test_the_operators_token_is_made_once_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    tokens: list[str] = []
+    threads = [threading.Thread(target=lambda: tokens.append(operator_token(tmp_path))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(tokens)) == 1
+    assert len(tokens[0]) >= 40
+    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["token"]

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.core.phases import Phase
+from reconciler.core.results import Action, ChangeCounts, Planned, ResourceChange
+from reconciler.core.runs import Run, RunId, RunKind, RunStatus
+from reconciler.core.state import Component, Why
+from reconciler.store.sql import SqlStore
+from reconciler.web.app import create_app
+from reconciler.web.ports import Ports
+from tests.factories import REVISION, a_run, a_run_id, a_stack, a_stack_id
+from tests.integration.web.client import Client
+
+NETWORK = a_stack_id("production/network")
+RUNS = "/api/v1/runs"
+
+
+def put(store: SqlStore, *runs: Run) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(stack) for stack in {run.stack for run in runs}])
+        assert transaction.add_runs(runs) == [run.id for run in runs]
+
+
+def ids(page: dict[str, Any]) -> list[str]:
+    return [item["id"] for item in page["items"]]
+
+
+def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlStore) -> None:
+    run = a_run(
+        NETWORK,
+        status=RunStatus.UNCONFIRMED,
+        phase=Phase.PLAN,
+        reason="WaitsForConfirmation",
+        message="2 changes",
+        why=(Why(Component.SPEC, "env LOG_LEVEL"),),
+        person="alice",
+        changes=ChangeCounts(1, 0, 0, 1),
+        needs_confirmation=True,
+        attempt=1,
+    )
+    put(store, run)
+    assert client.get(f"{RUNS}/{run.id}").json() == {
+        "id": run.id,
+        "stack": "production/network",
+        "kind": "tracked",
+        "status": "unconfirmed",
+        "phase": "plan",
+        "reason": "WaitsForConfirmation",
+        "message": "2 changes",
+        "revision": REVISION,
+        "person": "alice",
+        "why": [{"component": "spec", "summary": "env LOG_LEVEL"}],
+        "changes": {"create": 1, "update": 0, "delete": 0, "replace": 1},
+        "needsConfirmation": True,
+        "confirmedBy": None,
+        "cancelRequested": False,
+        "attempt": 1,
+        "createdAt": "2026-03-01T12:00:00Z",
+        "startedAt": None,
+        "finishedAt": None,
+    }
+
+
+def test_listing_filters_and_pages(client: Client, store: SqlStore) -> None:
+    old = a_run(NETWORK, status=RunStatus.FAILED)
+    new = a_run(NETWORK, status=RunStatus.PLANNING)
+    other = a_run("platform/base", status=RunStatus.FINISHED, kind=RunKind.DRIFT)
+    put(store, old, new, other)
+    assert ids(client.get(RUNS).json()) == [other.id, new.id, old.id]
+    assert ids(client.get(RUNS, status=["failed", "finished"]).json()) == [other.id, old.id]
+    assert ids(client.get(RUNS, kind="drift").json()) == [other.id]
+    assert ids(client.get(RUNS, space="platform").json()) == [other.id]
+    assert ids(client.get(RUNS, space="platform", subtree=True).json()) == [other.id, new.id, old.id]
+    first = client.get(RUNS, limit=2).json()
+    assert (ids(first), ids(client.get(RUNS, cursor=first["next"]).json())) == ([other.id, new.id], [old.id])
+
+
+@pytest.mark.parametrize(
+    ("params", "status"),
+    [
+        pytest.param({"status": "sleeping"}, 422, id="unknown status"),
+        pytest.param({"kind": "walk"}, 422, id="unknown kind"),
+        pytest.param({"prefix": "../x"}, 422, id="a prefix that no id has"),
+        pytest.param({"space": "nowhere"}, 404, id="unknown space"),
+    ],
+)
+def test_wrong_filters_are_refused(client: Client, params: dict[str, str], status: int) -> None:
+    assert client.get(RUNS, **params).status_code == status
+
+
+def test_runs_are_found_by_the_beginning_of_their_id(client: Client, store: SqlStore) -> None:
+    runs = [a_run(NETWORK, id=RunId(text.ljust(26, "0")), status=RunStatus.FINISHED) for text in ("01aa", "01ab", "02")]
+    put(store, *runs)
+    assert ids(client.get(RUNS, prefix="01").json()) == [runs[1].id, runs[0].id]
+    assert ids(client.get(RUNS, prefix="01aa").json()) == [runs[0].id]
+    assert ids(client.get(RUNS, prefix=runs[2].id).json()) == [runs[2].id]
+    assert ids(client.get(RUNS, prefix="03").json()) == []
+    assert ids(client.get(RUNS, prefix="0" * 26).json()) == []
+
+
+@pytest.mark.parametrize("run", [a_run_id(), "short", "x" * 300, "%2e%2e", "01%0a"])
+@pytest.mark.parametrize("rest", ["", "/plan", "/log"])
+def test_a_run_that_is_not_there(client: Client, run: str, rest: str) -> None:
+    answer = client.get(f"{RUNS}/{run}{rest}")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_the_plan(client: Client, store: SqlStore) -> None:
+    run = a_run(NETWORK, status=RunStatus.UNCONFIRMED)
+    put(store, run)
+    assert client.get(f"{RUNS}/{run.id}/plan").status_code == 404
+    change = ResourceChange("data.one", "data", "p", Action.UPDATE, {"n": 1}, {"n": 2})
+    with store.writing() as transaction:
+        transaction.record_plan(run.id, Planned(has_changes=True, changes=(change,)))
+    assert client.get(f"{RUNS}/{run.id}/plan").json() == {
+        "run": run.id,
+        "hasChanges": True,
+        "changes": [
+            {
+                "address": "data.one",
+                "type": "data",
+                "provider": "p",
+                "action": "update",
+                "before": {"n": 1},
+                "after": {"n": 2},
+            }
+        ],
+        "drifted": [],
+    }
+
+
+def read_all(client: Client, run: Run, limit: int) -> tuple[str, bool]:
+    text, offset = "", 0
+    for _ in range(1000):
+        piece = client.get(f"{RUNS}/{run.id}/log", offset=offset, limit=limit).json()
+        text += piece["text"]
+        if piece["ended"] or piece["next"] == offset:
+            return text, piece["ended"]
+        offset = piece["next"]
+    raise AssertionError("the log never ends")
+
+
+LOG = "Grüße 🚀 and more, äöü\n" * 3
+
+
+def test_a_stored_log_is_read_in_pieces_that_cut_no_character(client: Client, store: SqlStore) -> None:
+    run = a_run(NETWORK, status=RunStatus.FINISHED)
+    put(store, run)
+    with store.writing() as transaction:
+        transaction.record_log(run.id, LOG.encode())
+    for limit in (16, 17, 19, 4096):
+        assert read_all(client, run, limit) == (LOG, True)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        pytest.param(LOG.encode(), LOG, id="whole"),
+        pytest.param(LOG.encode() + "🚀".encode()[:2], LOG, id="half a character waits for the other half"),
+        pytest.param(b"", "", id="nothing yet"),
+    ],
+)
+def test_a_log_is_read_while_it_is_written(ports: Ports, store: SqlStore, written: bytes, shown: str) -> None:
+    run = a_run(NETWORK, status=RunStatus.APPLYING)
+    put(store, run)
+    app = create_app(replace(ports, live_log=lambda _, offset, limit: written[offset : offset + limit]))
+    with Client(app) as client:
+        assert read_all(client, run, 16) == (shown, False)
+
+
+def test_a_log_that_is_no_text_is_shown_all_the_same(client: Client, store: SqlStore) -> None:
+    run = a_run(NETWORK, status=RunStatus.FINISHED)
+    put(store, run)
+    with store.writing() as transaction:
+        transaction.record_log(run.id, b"\xff" * 40 + b"\x80" * 40 + b"end\xe2\x82")
+    text, ended = read_all(client, run, 16)
+    assert ended
+    assert text.count("\ufffd") >= 80
+    assert "end" in text
+
+
+def test_a_log_that_lies_elsewhere_is_empty(client: Client, store: SqlStore) -> None:
+    run, over = a_run(NETWORK, status=RunStatus.APPLYING), a_run("platform/base", status=RunStatus.FAILED)
+    put(store, run, over)
+    assert client.get(f"{RUNS}/{run.id}/log").json() == {"text": "", "next": 0, "ended": False}
+    assert client.get(f"{RUNS}/{over.id}/log").json() == {"text": "", "next": 0, "ended": True}
+
+
+@pytest.mark.parametrize(
+    ("status", "verb", "code", "after"),
+    [
+        pytest.param(RunStatus.UNCONFIRMED, "confirm", 200, RunStatus.UNCONFIRMED, id="confirm"),
+        pytest.param(RunStatus.UNCONFIRMED, "discard", 200, RunStatus.DISCARDED, id="discard"),
+        pytest.param(RunStatus.QUEUED, "cancel", 200, RunStatus.CANCELED, id="cancel a queued one"),
+        pytest.param(RunStatus.APPLYING, "cancel", 200, RunStatus.APPLYING, id="cancel one at work"),
+        pytest.param(RunStatus.FAILED, "retry", 201, RunStatus.FAILED, id="retry"),
+        pytest.param(RunStatus.FINISHED, "confirm", 409, RunStatus.FINISHED, id="confirm a finished one"),
+        pytest.param(RunStatus.APPLYING, "discard", 409, RunStatus.APPLYING, id="discard one at work"),
+        pytest.param(RunStatus.FINISHED, "cancel", 409, RunStatus.FINISHED, id="cancel a finished one"),
+        pytest.param(RunStatus.QUEUED, "retry", 409, RunStatus.QUEUED, id="retry a queued one"),
+    ],
+)
+def test_steering(
+    client: Client, store: SqlStore, woken: list[bool], *, status: RunStatus, verb: str, code: int, after: RunStatus
+) -> None:
+    run = a_run(NETWORK, status=status)
+    put(store, run)
+    answer = client.post(f"{RUNS}/{run.id}/{verb}")
+    assert answer.status_code == code
+    assert client.get(f"{RUNS}/{run.id}").json()["status"] == after
+    assert woken == ([True] if code < 400 else [])
+    if code >= 400:
+        assert answer.json()["detail"].startswith(f"run {run.id}")
+
+
+def test_a_confirmed_run_says_by_whom(client: Client, store: SqlStore) -> None:
+    run = a_run(NETWORK, status=RunStatus.UNCONFIRMED)
+    put(store, run)
+    assert client.post(f"{RUNS}/{run.id}/confirm").json()["confirmedBy"] == "operator"
+
+
+@pytest.mark.parametrize("verb", ["confirm", "discard", "cancel", "retry"])
+def test_steering_a_run_that_is_not_there(client: Client, verb: str) -> None:
+    assert client.post(f"{RUNS}/{a_run_id()}/{verb}").status_code == 404

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from reconciler.metrics import Gauges, Metrics, StackGauge
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def lines(metrics: Metrics) -> list[str]:
+    return metrics.expose().decode().splitlines()
+
+
+def test_what_happened_is_counted() -> None:
+    metrics = Metrics()
+    metrics.fetched("root/infra", 0.2, NOW)
+    metrics.fetch_failed("root/infra", 3)
+    metrics.run_claimed(2)
+    metrics.phase_ended("tracked", "apply", 40)
+    metrics.run_ended("production", "network", "tracked", "finished")
+    metrics.applied(70)
+    metrics.pass_ended("success", 0.004, NOW)
+    metrics.pass_ended("failure", 0.004, NOW)
+    shown = lines(metrics)
+    for line in (
+        'stationkeeper_git_fetch_duration_seconds_count{repository="root/infra"} 2.0',
+        'stationkeeper_git_fetch_failures_total{repository="root/infra"} 1.0',
+        'stationkeeper_git_last_fetch_success_timestamp_seconds{repository="root/infra"} 1.7723664e+09',
+        'stationkeeper_run_queue_wait_seconds_sum{pool="default"} 2.0',
+        'stationkeeper_run_duration_seconds_bucket{kind="tracked",le="60.0",phase="apply"} 1.0',
+        'stationkeeper_run_duration_seconds_bucket{kind="tracked",le="30.0",phase="apply"} 0.0',
+        'stationkeeper_runs_total{kind="tracked",space="production",stack="network",status="finished"} 1.0',
+        "stationkeeper_merge_to_applied_seconds_sum 70.0",
+        'stationkeeper_reconcile_total{result="success"} 1.0',
+        'stationkeeper_reconcile_total{result="failure"} 1.0',
+        "stationkeeper_reconcile_duration_seconds_count 2.0",
+        "stationkeeper_reconcile_last_success_timestamp_seconds 1.7723664e+09",
+    ):
+        assert line in shown
+
+
+def test_a_clock_that_was_set_back_counts_as_nothing() -> None:
+    metrics = Metrics()
+    metrics.applied(-5)
+    metrics.run_claimed(-5)
+    assert "stationkeeper_merge_to_applied_seconds_sum 0.0" in lines(metrics)
+
+
+def test_gauges_are_read_at_every_scrape() -> None:
+    metrics = Metrics()
+    stacks: list[StackGauge] = []
+    metrics.show(lambda: Gauges(stacks=tuple(stacks)))
+    assert not any(line.startswith("stationkeeper_stack_info{") for line in lines(metrics))
+    stacks.append(StackGauge("production", "network", "script", "Synced", "True", 3, NOW))
+    assert 'stationkeeper_stack_resources{space="production",stack="network"} 3.0' in lines(metrics)
+
+
+def test_gauges_that_cannot_be_read_are_left_out_and_the_rest_is_there() -> None:
+    metrics = Metrics()
+    metrics.show(lambda: None)
+    shown = lines(metrics)
+    assert any(line.startswith("stationkeeper_build_info") for line in shown)
+    assert not any(line.startswith("stationkeeper_stacks") for line in shown)
+
+
+def test_two_services_in_one_process_do_not_meet() -> None:
+    one, two = Metrics(), Metrics()
+    one.pass_ended("success", 1, NOW)
+    assert 'stationkeeper_reconcile_total{result="success"} 1.0' not in lines(two)
+
+
+def test_a_label_cannot_break_out_of_its_line() -> None:
+    metrics = Metrics()
+    metrics.fetch_failed('a"} 1\nevil 2', 0)
+    assert not any(line.startswith("evil") for line in lines(metrics))

@@ -71,7 +71,7 @@ class StepFailed(Exception):
 
 
 class SourceReader(Protocol):
-    """Reads one revision of the repository that a stack's source lives in; paths are relative to its root, "" or "."."""
+    """Reads one revision of the repository that a stack's source lives in; paths are relative to its root ("", ".")."""
 
     def read(self, path: str) -> bytes | None:
         """Give a file's content; None where there is no such file (also for links and directories)."""

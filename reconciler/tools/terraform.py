@@ -26,7 +26,6 @@ from reconciler.tools.files import (
     write_beside_source,
     write_scratch,
 )
-from reconciler.tools.terraform_modules import follow
 from reconciler.tools.terraform_plan import Marks, marks, planned
 from reconciler.tools.terraform_tfstate import applied
 
@@ -61,6 +60,8 @@ class Terraform:
 
     def references(self, reader: SourceReader, path: str) -> References:
         """Follow local modules through the repository; say whether the code brings its own backend."""
+        from reconciler.tools.terraform_modules import follow  # noqa: PLC0415 - only the service needs it, runs do not
+
         return follow(reader, path, tofu=self.name == "opentofu")
 
     def init(self, job: ToolJob, do: Do) -> None:

@@ -59,6 +59,8 @@ class TfstateServer:
         self.methods: list[str] = []
         self.tfstate: bytes | None = None
         self.lock: bytes | None = None
+        self.refusals: list[int] = []
+        """Statuses that the next reads answer in place of the tfstate."""
         outer = self
         expected = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
@@ -75,20 +77,10 @@ class TfstateServer:
                     self._answer(401)
                     return
                 outer.methods.append(self.command)
-                match self.command:
-                    case "GET":
-                        self._answer(200, outer.tfstate) if outer.tfstate is not None else self._answer(404)
-                    case "POST":
-                        outer.tfstate = body
-                        self._answer(200)
-                    case "LOCK" if outer.lock is not None:
-                        self._answer(423, outer.lock)
-                    case "LOCK":
-                        outer.lock = body
-                        self._answer(200)
-                    case "UNLOCK":
-                        outer.lock = None
-                        self._answer(200)
+                if self.command == "GET" and outer.refusals:
+                    self._answer(outer.refusals.pop(0))
+                else:
+                    self._answer(*outer.answer(self.command, body))
 
             do_GET = do_POST = do_LOCK = do_UNLOCK = _handle  # noqa: N815
 
@@ -99,6 +91,21 @@ class TfstateServer:
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         self.backend = TfstateBackend(f"http://127.0.0.1:{self._server.server_port}/tfstate", username, password)
+
+    def answer(self, method: str, body: bytes) -> tuple[int, bytes]:
+        """Do what a request asks for."""
+        match method:
+            case "GET":
+                return (404, b"") if self.tfstate is None else (200, self.tfstate)
+            case "LOCK" if self.lock is not None:
+                return 423, self.lock
+            case "LOCK":
+                self.lock = body
+            case "UNLOCK":
+                self.lock = None
+            case _:
+                self.tfstate = body
+        return 200, b""
 
     def resources(self) -> list[str]:
         document = json.loads(self.tfstate or b"{}")

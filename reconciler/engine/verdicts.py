@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from reconciler.core.phases import Leg, Phase
 from reconciler.runner import family
 from reconciler.runner.directory import RunDirectory
-from reconciler.runner.identity import stat_fields
 from reconciler.runner.job import Ending, LegReport, Reason
 from reconciler.runner.spool import anything_pending
 
@@ -58,5 +57,5 @@ def _kill_left_behind(directory: RunDirectory, leg: Leg, attempt: int) -> None:
     """Without a sandbox the tool outlives its runner; nobody watches it any more, so it must not go on."""
     identity = directory.claimant(leg, attempt)
     # A pid that is in use again belongs to a stranger; while anything of the old session lives it cannot be.
-    if identity is not None and stat_fields(identity.pid) is None:
+    if identity is not None and not identity.replaced():
         family.kill_session(identity.pid)

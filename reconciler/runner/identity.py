@@ -39,6 +39,11 @@ class ProcessIdentity:
         """Tell whether that very process still runs."""
         return ProcessIdentity.of(self.pid) == self
 
+    def replaced(self) -> bool:
+        """Tell whether the pid means another process by now; False while nobody has it."""
+        fields = stat_fields(self.pid)
+        return self.boot != _boot() or (fields is not None and int(fields[19]) != self.start)
+
     def signal(self, number: int) -> bool:
         """Send a signal to that very process; False: it is gone."""
         try:

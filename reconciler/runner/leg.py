@@ -55,13 +55,15 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
 
 
 def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
-    from reconciler.tools.registry import tool  # noqa: PLC0415 - imports the one adapter
+    from reconciler.tools.registry import TOOLS, tool  # noqa: PLC0415 - imports the one adapter
 
     job, directory, log = context.job, context.directory, context.log
     source = Path(os.path.realpath(directory.work / job.path))
     top = Path(os.path.realpath(directory.work))
     if not (source == top or top in source.parents) or not source.is_dir():
         return End(Ending.FAILED, Reason.SOURCE_MISSING, f"there is no directory {job.path!r} in the source")
+    if job.tool not in TOOLS:
+        return End(Ending.FAILED, Reason.RUNNER_ERROR, f"there is no tool {job.tool!r}")
     if context.sandbox is None and job.leg is Leg.PLAN:
         log.say(Phase.INIT, UNSANDBOXED)
     # Inside the sandbox /tmp is the run's own: short, since sockets' paths may not be long.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -57,11 +58,13 @@ def _leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Can
             return None
         report = run_leg(job, directory, sandbox, cancel)
     except OSError as error:
-        # The leg has done nothing so far: what can fail here is making the log and the claim.
+        # The leg has done nothing so far: what can fail here is making the claim, the log and the relay.
         where = f": {Path(str(error.filename)).name}" if error.filename else ""
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         phase = Phase.INIT if job.leg is Leg.PLAN else Phase.APPLY
+        reason = Reason.DISK_FULL if full else Reason.RUNNER_ERROR
         text = f"{error.strerror}{where}"
-        report = LegReport(job.run, job.attempt, job.leg, Ending.FAILED, Reason.DISK_FULL, text, phase)
+        report = LegReport(job.run, job.attempt, job.leg, Ending.FAILED, reason, text, phase)
     try:
         directory.write_report(report)
     except OSError as error:

@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.results import Action, Applied, Output, Planned, Resource, ResourceChange
+from reconciler.runner.job import Ending, Hook, Job, LegReport, Limits, TfstateAccess
+from reconciler.runner.records import job_from_data, job_to_data, report_from_data, report_to_data, to_line
+
+CHANGE = ResourceChange("a.b", "a", "p", Action.REPLACE, {"x": 1}, {"x": [None, True]})
+JOB = Job(
+    run="r1",
+    attempt=2,
+    stack="root/a",
+    leg=Leg.APPLY,
+    tool="script",
+    binary="/bin/x",
+    path="a/b",
+    options={"apply": "true"},
+    facts={"backend": "managed"},
+    env={"A": "ü\udc80"},
+    hooks={"before.init": (Hook("true", "Context root/x"),)},
+    limits=Limits({Phase.PLAN: 1.5}, silence_seconds=3),
+    waits_for_verdict=True,
+    plan_digest="ab",
+    tfstate=TfstateAccess("http://127.0.0.1/x", "token"),
+    masked=("one", "two"),
+)
+
+
+@pytest.mark.parametrize("job", [JOB, Job(**{**{n: getattr(JOB, n) for n in Job.__slots__}, "tfstate": None})])
+def test_a_job_survives_the_pipe(job):
+    assert job_from_data(json.loads(to_line(job_to_data(job)))) == job
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        pytest.param(LegReport("r", 1, Leg.PLAN, Ending.LOST, "X", "m", Phase.INIT), id="bare"),
+        pytest.param(
+            LegReport(
+                "r",
+                1,
+                Leg.PLAN,
+                Ending.SUCCEEDED,
+                "Planned",
+                "m",
+                Phase.PLAN,
+                {Phase.INIT: 0.5},
+                planned=Planned(True, (CHANGE,), (CHANGE,)),
+                plan_digest="ab",
+                waiting=True,
+            ),
+            id="plan",
+        ),
+        pytest.param(
+            LegReport(
+                "r",
+                1,
+                Leg.APPLY,
+                Ending.SUCCEEDED,
+                "Applied",
+                "m",
+                Phase.APPLY,
+                applied=Applied((Resource("a", "t", "p", {"k": [1]}),), (Output("o", {"v": 1}, True),)),
+                pending_tfstate=Path("/x/y"),
+            ),
+            id="apply",
+        ),
+        pytest.param(
+            LegReport("r", 1, Leg.APPLY, Ending.SUCCEEDED, "Applied", "m", Phase.APPLY, applied=Applied()),
+            id="a tool that cannot list its resources",
+        ),
+    ],
+)
+def test_a_report_survives_the_disk(report):
+    assert report_from_data(json.loads(to_line(report_to_data(report)))) == report
+
+
+def test_secrets_are_not_in_what_a_job_prints():
+    assert "token" not in repr(JOB)
+    assert "one" not in repr(JOB)

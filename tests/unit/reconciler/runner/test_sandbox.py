@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from reconciler.runner.directory import RunDirectory
+from reconciler.runner.sandbox import Sandbox, tool_paths
+
+
+@pytest.fixture
+def directory(tmp_path):
+    (tmp_path / "runs").mkdir()
+    made = RunDirectory.of(tmp_path, "r1")
+    made.make()
+    return made
+
+
+def mounts(arguments, kind):
+    return [arguments[at + 2] for at, word in enumerate(arguments) if word == kind]
+
+
+def test_what_covers_is_never_put_back(directory, tmp_path):
+    hidden = tmp_path / "secrets"
+    (hidden / "tools").mkdir(parents=True)
+    sandbox = Sandbox("/bwrap", (str(tmp_path), str(hidden)), (str(hidden), str(tmp_path), str(hidden / "tools")))
+    shown = mounts(sandbox.prefix(directory, directory.work, ()), "--ro-bind")
+    assert str(hidden) not in shown
+    assert str(tmp_path) not in shown
+    assert str(hidden / "tools") in shown
+
+
+def test_only_the_runs_own_directories_can_be_written(directory):
+    sandbox = Sandbox("/bwrap", (str(directory.root.parent.parent),))
+    written = mounts(sandbox.prefix(directory, directory.work, ()), "--bind")
+    assert written == ["/tmp", str(directory.work), str(directory.scratch), str(directory.home)]
+
+
+def test_a_binary_brings_its_venv_along(tmp_path):
+    base, venv = tmp_path / "base" / "bin", tmp_path / "venv" / "bin"
+    base.mkdir(parents=True)
+    venv.mkdir(parents=True)
+    (base / "python3").touch()
+    (venv / "python").symlink_to(base / "python3")
+    (venv.parent / "pyvenv.cfg").touch()
+    (venv / "tool").touch()
+    paths = tool_paths(str(venv / "tool"))
+    assert {str(venv.parent), str(base.parent)} <= paths
+    assert not tool_paths("sh")
+    assert str(Path("/usr/bin")) in tool_paths("/usr/bin/env")

@@ -101,8 +101,9 @@ def sandboxed(request):
 
 @pytest.fixture
 def driver(tmp_path, sandboxed):
-    engine = LocalEngine(tmp_path / "data", sandbox=sandboxed)
-    yield Driver(engine, tmp_path / "data")
+    made = Driver(LocalEngine(tmp_path / "data", sandbox=sandboxed), tmp_path / "data")
+    yield made
+    engine = made.engine  # a test may have put another one in the place of the first
     for run in engine.active():
         engine.cancel(run)
     end = time.monotonic() + 10

@@ -85,9 +85,12 @@ class Api:
         response = self._transport.send(method, _PREFIX + path, given)
         if response.is_success:
             try:
-                return response.json()
+                answer = response.json()
             except ValueError:
-                raise CliError("the service gave an answer that is not JSON: is this its URL?") from None
+                answer = None
+            if isinstance(answer, dict):
+                return answer
+            raise CliError("the answer is not one of a Stationkeeper: is this its URL?")
         raise CliError(_problem(response))
 
 
@@ -197,8 +200,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _problem(response: httpx.Response) -> str:
-    try:
-        detail = response.json()["detail"]
-    except (ValueError, KeyError, TypeError):
-        detail = None
-    return str(detail) if detail else f"the service answered {response.status_code} {response.reason_phrase}"
+    if response.headers.get("content-type", "").startswith("application/problem+json"):
+        try:
+            return str(response.json()["detail"])
+        except (ValueError, KeyError, TypeError):
+            pass
+    return f"the service answered {response.status_code} {response.reason_phrase}: is this its URL?"

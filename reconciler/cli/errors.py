@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -20,6 +21,8 @@ _EXPECTED = frozenset(
     }
 )
 """Errors whose message is written for persons. By name: to import their modules here would slow every command down."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class CliError(Exception):
@@ -62,7 +65,7 @@ def explain(error: BaseException) -> int:
 
 
 def _say(message: str) -> None:
-    line = " ".join(message.split())
+    line = " ".join(_CONTROL.sub(" ", message).split())
     click.echo(f"error: {line}", err=True)
 
 

@@ -1,0 +1,455 @@
+"""Commands that speak to a service, over real HTTP and in process."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from ruamel.yaml import YAML
+
+from reconciler.cli.output import clean_log
+from reconciler.core.results import Action, Output, Planned, Resource, ResourceChange
+from reconciler.core.runs import Run, RunId, RunStatus
+from reconciler.core.state import Problem, Sync
+from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StoreError
+from reconciler.store.sql import SqlStore
+from reconciler.web.app import create_app
+from reconciler.web.ports import Ports
+from reconciler.web.server import Server
+from spaces.catalog import Catalog
+from spaces.effective import effective
+from spaces.in_force import settle
+from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id
+from tests.integration.cli.conftest import Station
+from tests.integration.web.client import OPERATOR_TOKEN
+from tests.integration.web.test_stacks import CONFIGURATION
+
+NETWORK = a_stack_id("production/network")
+
+
+@pytest.fixture
+def network(store: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks(
+            [
+                a_stack(NETWORK, sync=Sync.SYNCED, desired=a_desired(labels={"tier": "base"})),
+                a_stack("platform/base"),
+            ]
+        )
+
+
+def add(store: SqlStore, *runs: Run) -> None:
+    with store.writing() as transaction:
+        assert transaction.add_runs(runs) == [run.id for run in runs]
+
+
+def stacks_of(store: SqlStore) -> dict[str, Any]:
+    with store.reading() as reading:
+        return {str(stack.id): stack for stack in reading.stacks().values()}
+
+
+@pytest.mark.usefixtures("network")
+class TestStacks:
+    def test_as_a_table_that_other_programs_can_cut(self, remote: Station) -> None:
+        lines = remote("stacks").out.splitlines()
+        assert lines[0].split() == ["STACK", "TOOL", "SYNC", "READY", "REASON", "LAST", "RUN", "APPLIED"]
+        assert [line.split()[:3] for line in lines[1:]] == [
+            ["platform/base", "script", "Unknown"],
+            ["production/network", "script", "Synced"],
+        ]
+
+    def test_as_a_wide_table(self, remote: Station) -> None:
+        assert "tier=base" in remote("stacks", "-o", "wide").out
+
+    def test_as_json_and_yaml_of_the_same(self, remote: Station) -> None:
+        shown = json.loads(remote("stacks", "-o", "json").out)
+        assert [stack["id"] for stack in shown] == ["platform/base", "production/network"]
+        assert YAML(typ="safe", pure=True).load(remote("stacks", "-o", "yaml").out) == shown
+
+    @pytest.mark.parametrize(
+        ("arguments", "found"),
+        [
+            pytest.param(["-s", "production"], ["production/network"], id="space"),
+            pytest.param(["-s", "platform"], ["platform/base", "production/network"], id="space with what is below"),
+            pytest.param(["-l", "tier=base"], ["production/network"], id="label"),
+            pytest.param(["-l", "tier=base,x=y"], [], id="labels"),
+            pytest.param(["--sync", "Synced"], ["production/network"], id="sync"),
+            pytest.param(["--tool", "ansible"], [], id="tool"),
+            pytest.param(["-q", "base"], ["platform/base"], id="text"),
+        ],
+    )
+    def test_filters(self, remote: Station, arguments: list[str], found: list[str]) -> None:
+        shown = json.loads(remote("stacks", "-o", "json", *arguments).out)
+        assert [stack["id"] for stack in shown] == found
+
+    def test_pages_are_the_commands_own_business(self, remote: Station, store: SqlStore) -> None:
+        with store.writing() as transaction:
+            transaction.put_stacks([a_stack(f"production/s{number}") for number in range(1005)])
+        assert len(json.loads(remote("stacks", "-o", "json", "-q", "production/s").out)) == 1005
+
+    def test_get(self, remote: Station) -> None:
+        assert json.loads(remote("stack", "get", "production/network", "-o", "json").out)["sync"] == "Synced"
+        lines = dict(line.split(None, 1) for line in remote("stack", "get", "network").out.splitlines())
+        assert (lines["stack"], lines["labels"]) == ("production/network", "tier=base")
+
+    def test_a_bare_name_must_say_which_stack(self, remote: Station, store: SqlStore) -> None:
+        with store.writing() as transaction:
+            transaction.put_stacks([a_stack("platform/network")])
+        result = remote("stack", "get", "network")
+        assert (result.code, result.err) == (
+            1,
+            "error: network may be platform/network or production/network: write it as space/name\n",
+        )
+
+    @pytest.mark.parametrize("verb", ["get", "history", "resources", "outputs", "suspend", "resume", "run"])
+    @pytest.mark.parametrize("name", ["production/none", "none", "../x/y"])
+    def test_a_stack_that_is_not_there(self, remote: Station, verb: str, name: str) -> None:
+        result = remote("stack", verb, name)
+        assert (result.code, result.out) == (1, "")
+        assert result.err.startswith("error: there is no")
+        assert result.err.count("\n") == 1
+
+    def test_history(self, remote: Station, store: SqlStore) -> None:
+        old, new = (a_run(NETWORK, status=status) for status in (RunStatus.FAILED, RunStatus.FINISHED))
+        add(store, old, new)
+        shown = json.loads(remote("stack", "history", "network", "-o", "json").out)
+        assert [run["id"] for run in shown] == [new.id, old.id]
+        assert len(json.loads(remote("stack", "history", "network", "-n", 1, "-o", "json").out)) == 1
+
+    def test_resources_and_outputs(self, remote: Station, store: SqlStore) -> None:
+        outputs = [Output("vpc", "v-1"), Output("password", "hunter2", sensitive=True)]
+        with store.writing() as transaction:
+            transaction.record_results(NETWORK, [Resource("data.one", "data", "p")], outputs)
+        assert "data.one" in remote("stack", "resources", "network").out
+        for form in ("table", "wide", "json", "yaml"):
+            shown = remote("stack", "outputs", "network", "-o", form).out
+            assert "v-1" in shown
+            assert "hunter2" not in shown
+        assert "(sensitive)" in remote("stack", "outputs", "network").out
+
+    def test_suspend_and_resume(self, remote: Station, store: SqlStore) -> None:
+        assert remote("stack", "suspend", "network").out == "production/network is suspended\n"
+        assert stacks_of(store)["production/network"].paused
+        refused = remote("stack", "run", "network")
+        assert (refused.code, refused.err) == (1, "error: production/network is suspended: resume it first\n")
+        assert remote("stack", "resume", "network", "-o", "json").code == 0
+        assert not stacks_of(store)["production/network"].paused
+
+    def test_run(self, remote: Station) -> None:
+        result = remote("stack", "run", "network", "-o", "json")
+        assert (result.code, json.loads(result.out)["status"]) == (0, "queued")
+        again = remote("stack", "run", "network")
+        assert (again.code, again.out) == (1, "")
+        assert json.loads(result.out)["id"] in again.err
+
+    def test_what_a_terminal_would_obey_is_not_printed(self, remote: Station, store: SqlStore) -> None:
+        problem = Problem("SourceNotFound", "no \x1b]0;title\x07 source\nhere")
+        stack = a_stack("platform/base", desired=a_desired(labels={"x": "\x1b[2J"}, problem=problem))
+        with store.writing() as transaction:
+            transaction.put_stacks([stack])
+        shown = remote("stacks", "-o", "wide").out + remote("stack", "run", "platform/base").err
+        assert "x=" in shown
+        assert not {"\x1b", "\x07"} & set(shown)
+
+
+@pytest.mark.usefixtures("network")
+class TestRuns:
+    def test_listing(self, remote: Station, store: SqlStore) -> None:
+        one, two = a_run(NETWORK, status=RunStatus.FAILED), a_run("platform/base")
+        add(store, one, two)
+
+        def ids(*arguments: object) -> list[str]:
+            return [run["id"] for run in json.loads(remote("runs", "-o", "json", *arguments).out)]
+
+        assert ids() == [two.id, one.id]
+        assert ids("--status", "failed") == [one.id]
+        assert ids("-s", "production") == [one.id]
+        assert ids("-l", "tier=base") == [one.id]
+        assert ids("-n", 1) == [two.id]
+        assert [line.split()[0] for line in remote("runs").out.splitlines()] == ["RUN", two.id, one.id]
+
+    def test_a_run_is_named_by_the_beginning_of_its_id(self, remote: Station, store: SqlStore) -> None:
+        ids = [RunId(text.ljust(26, "0")) for text in ("01aa", "01ab")]
+        add(store, *(a_run(NETWORK, id=run, status=RunStatus.FINISHED) for run in ids))
+        assert json.loads(remote("run", "get", "01AA", "-o", "json").out)["id"] == ids[0]
+        assert remote("run", "get", "01").err == "error: 01 is the beginning of several runs: write more of it\n"
+        assert remote("run", "get", "02").err == "error: there is no run 02\n"
+        assert remote("run", "get", "../stacks").err == "error: there is no run ../stacks\n"
+
+    def test_plan(self, remote: Station, store: SqlStore) -> None:
+        run = a_run(NETWORK, status=RunStatus.UNCONFIRMED)
+        add(store, run)
+        with store.writing() as transaction:
+            change = ResourceChange("data.one", "data", "p", Action.DELETE)
+            transaction.record_plan(run.id, Planned(has_changes=True, changes=(change,)))
+        assert "delete" in remote("run", "plan", run.id).out
+
+    @pytest.mark.parametrize(
+        ("status", "verb", "code", "after"),
+        [
+            pytest.param(RunStatus.UNCONFIRMED, "confirm", 0, RunStatus.UNCONFIRMED, id="confirm"),
+            pytest.param(RunStatus.UNCONFIRMED, "discard", 0, RunStatus.DISCARDED, id="discard"),
+            pytest.param(RunStatus.QUEUED, "cancel", 0, RunStatus.CANCELED, id="cancel"),
+            pytest.param(RunStatus.FAILED, "retry", 0, RunStatus.FAILED, id="retry"),
+            pytest.param(RunStatus.FINISHED, "confirm", 1, RunStatus.FINISHED, id="confirm a finished one"),
+            pytest.param(RunStatus.UNCONFIRMED, "cancel", 1, RunStatus.UNCONFIRMED, id="cancel one that waits"),
+        ],
+    )
+    def test_steering(
+        self, remote: Station, store: SqlStore, *, status: RunStatus, verb: str, code: int, after: RunStatus
+    ) -> None:
+        run = a_run(NETWORK, status=status)
+        add(store, run)
+        result = remote("run", verb, run.id)
+        assert result.code == code
+        assert (result.out if code == 0 else result.err).count("\n") == 1
+        with store.reading() as reading:
+            found = reading.run(run.id)
+        assert found is not None
+        assert found.status is after
+
+    def test_the_log_so_far(self, remote: Station, store: SqlStore) -> None:
+        run = a_run(NETWORK, status=RunStatus.FINISHED)
+        add(store, run)
+        with store.writing() as transaction:
+            transaction.record_log(run.id, "Grüße\n".encode() * 60_000 + b"\x1b[31mred\x1b[0m\x1b]0;title\x07\n")
+        shown = remote("run", "logs", run.id).out
+        assert shown == "Grüße\n" * 60_000 + "red\n"
+
+
+LATER_STATUS = [
+    pytest.param(RunStatus.FINISHED, 0, id="finished"),
+    pytest.param(RunStatus.FAILED, 3, id="failed"),
+    pytest.param(RunStatus.UNCONFIRMED, 3, id="waits"),
+    pytest.param(RunStatus.CANCELED, 3, id="canceled"),
+    pytest.param(RunStatus.SUPERSEDED, 3, id="superseded"),
+]
+
+
+def soon(change: Callable[[], None]) -> threading.Thread:
+    def later() -> None:
+        time.sleep(0.2)
+        change()
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    return thread
+
+
+@pytest.mark.usefixtures("network")
+class TestWaiting:
+    @pytest.mark.parametrize(("status", "code"), LATER_STATUS)
+    def test_the_exit_code_says_how_it_ended(
+        self, remote: Station, store: SqlStore, status: RunStatus, code: int
+    ) -> None:
+        def end() -> None:
+            with store.writing() as transaction:
+                (run,) = transaction.active_runs([NETWORK])
+                transaction.put_run(run.evolve(status=status))
+
+        thread = soon(end)
+        result = remote("stack", "run", "network", "--wait", "-o", "json")
+        thread.join()
+        assert (result.code, json.loads(result.out)["status"]) == (code, status)
+
+    def test_a_confirmed_run_is_waited_for_until_its_end(self, remote: Station, store: SqlStore) -> None:
+        run = a_run(NETWORK, status=RunStatus.UNCONFIRMED)
+        add(store, run)
+
+        def end() -> None:
+            with store.writing() as transaction:
+                transaction.put_run(run.evolve(status=RunStatus.FINISHED, confirmed_by="operator"))
+
+        thread = soon(end)
+        result = remote("run", "confirm", run.id, "--wait")
+        thread.join()
+        assert result.code == 0
+
+    def test_a_log_is_followed_to_its_end(self, station: Station, ports: Ports, store: SqlStore) -> None:
+        run = a_run(NETWORK, status=RunStatus.APPLYING)
+        add(store, run)
+        log = bytearray(b"first\n")
+        app = create_app(replace(ports, live_log=lambda _, offset, limit: bytes(log[offset : offset + limit])))
+
+        def end() -> None:
+            log.extend(b"second\n")
+            time.sleep(0.2)
+            with store.writing() as transaction:
+                transaction.put_run(run.evolve(status=RunStatus.FINISHED))
+                transaction.record_log(run.id, b"first\nsecond\nlast\n")
+
+        with Server(app) as server:
+            token = Path("token")
+            token.write_text(OPERATOR_TOKEN + "\n")
+            thread = soon(end)
+            result = station("--url", server.url, "run", "logs", "-f", run.id, "--token-file", token)
+            thread.join()
+        assert (result.code, result.out) == (0, "first\nsecond\nlast\n")
+
+
+class TestOverview:
+    def test_status(self, remote: Station, store: SqlStore) -> None:
+        diagnostic = {"severity": "error", "code": "unknown-key", "summary": "no such key", "hint": "did you mean x?"}
+        diagnostic |= {"file": "a.yaml", "line": 3, "column": 5}
+        with store.writing() as transaction:
+            transaction.put_configuration(
+                ConfigurationState(
+                    url="https://git.example/config",
+                    admitted_revision=REVISION,
+                    attempted_revision=OTHER_REVISION,
+                    halted=Halt("HistoryRewritten", "the branch was rewound", None, NOW),
+                    diagnostics=(diagnostic,),
+                    kept=(KeptDocument("Stack", "root", "web", "a.yaml", REVISION, "broken"),),
+                )
+            )
+        result = remote("status")
+        assert result.code == 0
+        assert "HistoryRewritten: the branch was rewound" in result.out
+        assert "a.yaml:3:5: error: no such key (did you mean x?) [unknown-key]" in result.out
+        assert "Stack root/web" in result.out
+        assert json.loads(remote("status", "-o", "json").out)["admittedRevision"] == REVISION
+
+    def test_render(self, station: Station, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+        files = {"a.yaml": CONFIGURATION}
+        documents = settle(None, Catalog.empty().advance(files), files, REVISION).catalog
+        app = create_app(replace(ports, effective=lambda stack: effective(documents, stack)))
+        monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)
+        with Server(app) as server:
+            table = station("render", "root/web", "--url", server.url).out
+            shown = json.loads(station("render", "root/web", "--url", server.url, "-o", "json").out)
+        rows = [re.split(r"  +", line) for line in table.splitlines()]
+        assert ["LEVEL", "debug", "Stack root/web", "Context root/common"] in rows
+        assert ["REGION", "eu", "Context root/common"] in rows
+        assert [value["name"] for value in shown["env"]] == ["LEVEL", "REGION"]
+
+
+class TestReaching:
+    def test_a_wrong_token(self, remote: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STATION_TOKEN", "hunter2")
+        result = remote("stacks")
+        assert (result.code, result.out) == (1, "")
+        assert "does not accept the token" in result.err
+        assert "hunter2" not in result.err
+
+    def test_no_token(self, station: Station, server: Server) -> None:
+        result = station("stacks", "--url", server.url)
+        assert result.code == 1
+        assert "set STATION_TOKEN" in result.err
+
+    def test_the_token_of_the_data_directory_is_found(self, station: Station, server: Server, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text(OPERATOR_TOKEN)
+        assert station("--data-dir", tmp_path, "stacks", "--url", server.url).code == 0
+
+    def test_a_token_file_that_is_not_there(self, station: Station, server: Server) -> None:
+        result = station("stacks", "--url", server.url, "--token-file", "nowhere")
+        assert (result.code, result.err) == (1, "error: nowhere: No such file or directory\n")
+
+    @pytest.mark.parametrize("url", ["ftp://x", "localhost:1", "http://", "-x"])
+    def test_what_is_not_a_url(self, station: Station, url: str) -> None:
+        result = station("stacks", "--url", url)
+        assert (result.code, result.err.count("\n")) == (1, 1)
+        assert "is not the URL of a service" in result.err
+
+    def test_nobody_there(self, station: Station) -> None:
+        result = station("stacks", "--url", "http://user:hunter2@127.0.0.1:1")
+        assert result.code == 1
+        assert result.err.startswith("error: http://127.0.0.1:1 cannot be reached")
+        assert "hunter2" not in result.err
+
+    def test_somebody_elses_service(self, station: Station) -> None:
+        other = FastAPI()
+        other.add_api_route("/api/v1/stacks", lambda: None)
+        with Server(other) as server:
+            assert "404 Not Found: is this its URL?" in station("runs", "--url", server.url).err
+            assert "is this its URL?" in station("stacks", "--url", server.url).err
+
+    def test_no_data_directory(self, station: Station, elsewhere: Path) -> None:
+        result = station("stacks")
+        assert (result.code, result.err.startswith("error: there is no data directory")) == (1, True)
+        assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.usefixtures("network")
+class TestInProcess:
+    """Without a URL the command serves the API to itself."""
+
+    @pytest.fixture
+    def local(self, station: Station, ports: Ports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Station:
+        module = ModuleType("reconciler.bootstrap")
+
+        def local_app(settings: Any) -> FastAPI:
+            assert settings.data_dir == tmp_path
+            return create_app(ports)
+
+        module.local_app = local_app  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "reconciler.bootstrap", module)
+        monkeypatch.setenv("STATION_DATA_DIR", str(tmp_path))
+        return station
+
+    def test_reading(self, local: Station) -> None:
+        assert [stack["id"] for stack in json.loads(local("stacks", "-o", "json").out)] == [
+            "platform/base",
+            "production/network",
+        ]
+
+    def test_asking_for_a_run_says_who_carries_it_out(self, local: Station) -> None:
+        result = local("stack", "run", "network")
+        assert result.out.endswith("is queued: the next station reconcile or service carries it out\n")
+
+    def test_a_refusal_is_one_line(self, local: Station) -> None:
+        result = local("stack", "get", "production/none")
+        assert (result.code, result.err) == (1, "error: there is no stack production/none\n")
+
+    def test_a_bug_is_written_down_and_named(
+        self, local: Station, ports: Ports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(_: object) -> FastAPI:
+            raise ZeroDivisionError("in the middle")
+
+        monkeypatch.setattr(sys.modules["reconciler.bootstrap"], "local_app", broken)
+        result = local("stacks")
+        assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+        (file,) = (tmp_path / "state" / "stationkeeper").iterdir()
+        assert str(file) in result.err
+        assert "ZeroDivisionError: in the middle" in file.read_text()
+        assert file.stat().st_mode & 0o077 == 0
+        monkeypatch.setenv("STATION_DEBUG", "1")
+        assert "Traceback" in local("stacks").err
+
+    def test_a_database_that_is_away_is_no_bug(self, local: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+        def away(_: object) -> FastAPI:
+            raise StoreError("the database cannot be reached")
+
+        monkeypatch.setattr(sys.modules["reconciler.bootstrap"], "local_app", away)
+        assert local("stacks").err == "error: the database cannot be reached\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "terminal", "shown"),
+    [
+        pytest.param("a\tb\r\nc", True, "a\tb\r\nc", id="plain"),
+        pytest.param("\x1b[1;31mred\x1b[0m", True, "\x1b[1;31mred\x1b[0m", id="colours stay on a terminal"),
+        pytest.param("\x1b[1;31mred\x1b[0m", False, "red", id="colours go elsewhere"),
+        pytest.param("a\x1b[2Jb\x1b[10;5Hc", True, "abc", id="cursor"),
+        pytest.param("a\x1b]0;title\x07b\x1b]52;c;eA==\x1b\\c", True, "abc", id="title and clipboard"),
+        pytest.param("a\x1bcb", True, "ab", id="reset"),
+        pytest.param("a\x08\x00\x9bb", True, "ab", id="control characters"),
+    ],
+)
+def test_logs_are_shown_without_what_a_terminal_obeys(
+    written: str, shown: str, monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: terminal))
+    cleaned = clean_log(written)
+    monkeypatch.undo()
+    assert cleaned == shown

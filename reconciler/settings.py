@@ -18,13 +18,6 @@ class SettingsError(Exception):
     """A setting cannot be used; the message names it, where it comes from, and what would do."""
 
 
-class Identity(StrEnum):
-    """Who counts as the person of a commit."""
-
-    SIGNED = "signed"
-    COMMITTER = "committer"
-
-
 class EngineName(StrEnum):
     """Where runners run."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _WRITE_SECONDS = 10.0
+_ANSWER_SECONDS = 10.0
 _COMMAND = ("-I", "-m", "reconciler.runner.nursery")
 
 
@@ -88,6 +89,7 @@ class Spawner:
                     cwd="/",
                     start_new_session=True,
                 )
+            ours.settimeout(_ANSWER_SECONDS)
             self._connection = ours
         return self._connection
 
@@ -96,7 +98,11 @@ class Spawner:
             self._connection.close()
             self._connection = None
         if self._process is not None:
-            self._process.wait()
+            try:
+                self._process.wait(_ANSWER_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
 

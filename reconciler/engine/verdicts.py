@@ -53,6 +53,12 @@ def never_started(which: LegId) -> LegReport:
     return which.report(Ending.LOST, Reason.NEVER_STARTED, "the run's process never began")
 
 
+def unusable(which: LegId, error: OSError) -> LegReport:
+    """Report a run whose directory is gone or cannot be written: for an apply nobody knows what that means."""
+    ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
+    return which.report(ending, Reason.RUNNER_DIED, f"the run's directory cannot be used: {error.strerror}")
+
+
 def _kill_left_behind(directory: RunDirectory, leg: Leg, attempt: int) -> None:
     """Without a sandbox the tool outlives its runner; nobody watches it any more, so it must not go on."""
     identity = directory.claimant(leg, attempt)

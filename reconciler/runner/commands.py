@@ -21,6 +21,7 @@ from reconciler.runner.sandbox import Sandbox
 from reconciler.tools.base import StepFailed
 
 _SHOWN_COMMAND = 200
+_SHELL = "/bin/sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ class Commands:
         """Run a command of the tool; see `reconciler.tools.base.Do`."""
         self.check()
         name = self._masker.text(Path(argv[0]).name)
-        command = self._masker.text(shlex.join([Path(argv[0]).name, *argv[1:]]))
+        # Masked before it is quoted (quotes could tear a value apart) and after it (a value may span words).
+        command = self._masker.text(shlex.join([name, *map(self._masker.text, argv[1:])]))
         if shown:
             self._log.say(self.phase, f"$ {command}")
         outcome = self._run(argv, {**(env or {}), "STATION_PHASE": self.phase}, stdout)
@@ -97,21 +99,28 @@ class Commands:
         """Run one hook through the shell."""
         self.check()
         self._log.say(self.phase, f"hook {at}: {self._masker.text(command)}")
-        outcome = self._run(("/bin/sh", "-c", command), {"STATION_PHASE": self.phase}, None)
+        outcome = self._run((_SHELL, "-c", command), {"STATION_PHASE": self.phase}, None)
         what = f"the {at} hook {shorten(self._masker.text(command))}"
         self._judge(what, outcome, (0,))
         if outcome.code != 0:
             raise Halted(Ending.FAILED, Reason.HOOK_FAILED, f"{what} ended with exit code {outcome.code}")
 
     def _run(self, argv: Sequence[str], env: Mapping[str, str], stdout: Path | None) -> Outcome:
-        limits = self._job.limits
+        limits, is_shell = self._job.limits, argv[0] == _SHELL
         if self._sandbox is not None:
             argv = [*self._sandbox.prefix(self._directory, self._cwd, (argv[0], self._job.binary)), *argv]
         # What follows a stop that came too late only reads what was done: it gets as long as the stop itself got.
         deadline = time.monotonic() + limits.grace_seconds if self.late else self.deadline
         target = None if stdout is None else _private(stdout)
         try:
-            command = Command(argv, {**self._env, **env}, self._cwd, sandboxed=self._sandbox is not None, stdout=target)
+            command = Command(
+                argv,
+                {**self._env, **env},
+                self._cwd,
+                sandboxed=self._sandbox is not None,
+                is_shell=is_shell,
+                stdout=target,
+            )
         except FileNotFoundError as error:
             raise StepFailed(f"{error.filename} was not found") from None
         except PermissionError as error:

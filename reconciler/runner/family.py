@@ -31,6 +31,20 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def foreground(pid: int) -> list[int]:
+    """Name a shell and what it runs in the foreground: the descendants in its own process group."""
+    fields = stat_fields(pid)
+    if fields is None:
+        return []
+    found, group = [pid], fields[2]
+    for parent in found:
+        for child in children(parent):
+            of_child = stat_fields(child)
+            if of_child is not None and of_child[2] == group:
+                found.append(child)
+    return found
+
+
 def inner(bwrap: int) -> tuple[int | None, int | None]:
     """Find (first process, tool) of the sandbox that a bwrap process watches over; None where there is none."""
     for first in children(bwrap):

@@ -70,7 +70,7 @@ class ProcessIdentity:
 
 
 def stat_fields(pid: int) -> list[str] | None:
-    """Read /proc/<pid>/stat: [0] state, [1] parent, [3] session, [19] start; None where there is no such process."""
+    """Read /proc/<pid>/stat ([0] state, [1] parent, [2] group, [3] session, [19] start); None: no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -8,6 +8,7 @@ import os
 import resource
 import select
 import time
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,12 @@ def _leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Can
         reason = Reason.DISK_FULL if full else Reason.RUNNER_ERROR
         text = f"{error.strerror}{where}"
         report = LegReport(job.run, job.attempt, job.leg, Ending.FAILED, reason, text, phase)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the run has to end
+        traceback.print_exception(type(error), None, error.__traceback__)
+        ending = Ending.FAILED if job.leg is Leg.PLAN else Ending.INTERRUPTED
+        phase = Phase.INIT if job.leg is Leg.PLAN else Phase.APPLY
+        text = f"a fault in the run's own process: {type(error).__name__}"
+        report = LegReport(job.run, job.attempt, job.leg, ending, Reason.RUNNER_ERROR, text, phase)
     try:
         directory.write_report(report)
     except OSError as error:

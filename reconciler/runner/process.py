@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -54,9 +55,17 @@ class Command:
     """A started command. Its output goes to the log, or where `stdout` says, with stderr always in the log."""
 
     def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, *, sandboxed: bool, stdout: int | None = None
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        *,
+        sandboxed: bool,
+        is_shell: bool = False,
+        stdout: int | None = None,
     ) -> None:
         self._sandboxed = sandboxed
+        self._is_shell = is_shell
         self._output, end = os.pipe2(os.O_CLOEXEC)
         try:
             self._process = subprocess.Popen(
@@ -140,10 +149,11 @@ class Command:
             # The command is not there yet: nothing to ask, and nothing done that could be lost.
             self._kill()
             return
-        try:
-            os.kill(target, signal.SIGINT)
-        except ProcessLookupError:
-            return
+        # A tool is asked alone: what it started is its own business. A shell only passes on what it runs, and waits
+        # for it; so that is asked too, as with Ctrl-C on a terminal.
+        for pid in family.foreground(target) if self._is_shell else (target,):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
 
     def _kill(self) -> None:
         if self._sandboxed:

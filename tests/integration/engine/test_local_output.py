@@ -62,6 +62,12 @@ def test_secrets_are_masked_in_everything(driver):
         assert "czNjcjN0LXZhbHVl" not in text
 
 
+def test_a_secret_with_quotes_is_masked_in_the_command_line_too(driver):
+    report = driver.plan(plan='echo "it\'s-secret"; exit 7', masked=("it's-secret",))
+    assert "s-secret" not in driver.log() + report.message
+    assert "***" in report.message
+
+
 def test_jobs_are_not_in_argv_or_on_disk(driver, a_job):
     driver.engine.start(a_job(env={"TOKEN": "t0ken-value"}, plan="echo ready; sleep 60"), lambda _: None)
     driver.wait_for_log("\nready\n")

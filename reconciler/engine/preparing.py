@@ -1,0 +1,37 @@
+"""What is made before a run's process starts: its directories, and once for all runs the sandbox."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from reconciler.engine.base import Materialise
+from reconciler.runner.directory import RunDirectory
+from reconciler.runner.sandbox import Sandbox, probe
+
+
+def prepare(directory: RunDirectory, materialise: Materialise | None) -> None:
+    """Make a run's directories, the work directory anew where there is something to fill it; OSError, PrepareFailed."""
+    if materialise is not None:
+        for path in (directory.work, directory.scratch):
+            if path.exists():
+                shutil.rmtree(path)
+    directory.make()
+    directory.cancel.unlink(missing_ok=True)
+    if materialise is not None:
+        materialise(directory.work)
+
+
+def find_sandbox(hidden: Sequence[Path], shown: Sequence[str], *, wanted: bool) -> tuple[Sandbox | None, str | None]:
+    """Give the sandbox of this machine, or None and why there is none."""
+    if not wanted:
+        return None, "switched off"
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        return None, "bubblewrap (bwrap) is not installed"
+    problem = probe(bwrap)
+    if problem is not None:
+        return None, f"bubblewrap does not work here: {problem}"
+    return Sandbox(bwrap, tuple(os.path.realpath(path) for path in hidden), tuple(shown)), None

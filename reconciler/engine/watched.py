@@ -20,7 +20,7 @@ _POLL = 0.2
 
 @dataclass(eq=False, slots=True)
 class Watched:
-    """A leg that is under way: an own process has `pid`, `stdin` and `stdout`, an adopted one `identity` and `pidfd`."""
+    """A leg under way: an own process has `pid`, `stdin` and `stdout`, an adopted one `identity` and `pidfd`."""
 
     which: LegId
     pid: int | None = None

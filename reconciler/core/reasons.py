@@ -35,7 +35,10 @@ class Reason(StrEnum):
     SOURCE_NOT_FOUND = "SourceNotFound"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     SOURCE_REFUSED = "SourceRefused"
-    RUNNER_LOST = "RunnerLost"
+    RUNNER_DIED = "RunnerDied"
+    NEVER_STARTED = "NeverStarted"
+    DISK_FULL = "DiskFull"
+    MOVE_BLOCKED = "MoveBlocked"
     LEASE_LOST = "LeaseLost"
 
     FETCH_FAILED = "FetchFailed"
@@ -44,5 +47,14 @@ class Reason(StrEnum):
     HISTORY_REWRITTEN = "HistoryRewritten"
 
 
-RETRYABLE = frozenset({Reason.PREPARE_FAILED, Reason.SOURCE_UNAVAILABLE, Reason.RUNNER_LOST, Reason.LEASE_LOST})
+RETRYABLE = frozenset(
+    {
+        Reason.PREPARE_FAILED,
+        Reason.SOURCE_UNAVAILABLE,
+        Reason.RUNNER_DIED,
+        Reason.NEVER_STARTED,
+        Reason.DISK_FULL,
+        Reason.LEASE_LOST,
+    }
+)
 """Failures that lie with this service and its surroundings, not with the stack: they are tried again by themselves."""

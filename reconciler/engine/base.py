@@ -70,5 +70,8 @@ class Engine(Protocol):
     def discard(self, run: str) -> None:
         """Remove the work directory and the saved plan of a run that is over; its log stays."""
 
+    def wake(self) -> None:
+        """Let a `reports` that waits return at once."""
+
     def close(self) -> None:
         """Let go of everything without stopping any run."""

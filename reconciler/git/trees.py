@@ -105,6 +105,13 @@ class Trees:
             return [("", entry)]
         return sorted(compare.walk(self._store.tree, entry.id))
 
+    def children(self, revision: Revision, path: str) -> dict[str, Entry] | None:
+        """Give what lies directly in a directory, by name; None where there is no directory."""
+        entry = self.entry(revision, path)
+        if entry is None or entry.kind is not EntryKind.TREE:
+            return None
+        return dict(self._store.tree(entry.id))
+
     def files(self, revision: Revision, under: str = "", suffixes: Collection[str] = YAML) -> dict[str, bytes]:
         """Give the regular files below a directory by path from the top; symlinks and submodules are left out."""
         return {path: self._store.blob(entry.id) for path, entry in self._files(revision, under, tuple(suffixes))}

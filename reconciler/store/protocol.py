@@ -60,6 +60,8 @@ class ConfigurationState:
     sources: Mapping[str, Revision] = field(default_factory=dict)
     """The revision that each source repository's branch ("url#branch") is followed at."""
     kept: tuple[KeptDocument, ...] = ()
+    remembered: Mapping[str, Any] = field(default_factory=dict)
+    """What is needed beside the admitted revision to find again what was in force (`spaces.records`)."""
     diagnostics: tuple[Mapping[str, Any], ...] = ()
     """As printed (`Diagnostic.to_json`)."""
     halted: Halt | None = None

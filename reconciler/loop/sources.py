@@ -1,0 +1,117 @@
+"""What a stack's source is at a revision: the Git ids of everything that it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.core.digest import SourceSnapshot
+from reconciler.core.reasons import Reason
+from reconciler.core.state import Problem
+from reconciler.git.errors import GitError
+from reconciler.git.globs import Glob
+from reconciler.git.objects import EntryKind
+from reconciler.git.trees import Trees
+from reconciler.tools.base import References
+from reconciler.tools.registry import tool
+from spaces.effective import EffectiveStack, ResolvedSource
+from spaces.names import Revision, StackId
+
+MISSING = "missing"
+"""Stands for the id of a path that the source refers to and that is not there."""
+
+
+class TreeReader:
+    """Lets a tool's adapter read one revision; never through a link."""
+
+    def __init__(self, trees: Trees, revision: Revision) -> None:
+        self._trees = trees
+        self._revision = revision
+
+    def read(self, path: str) -> bytes | None:
+        """Give a regular file's content; None where there is none."""
+        entry = self._trees.entry(self._revision, path)
+        return self._trees.read_blob(entry.id) if entry is not None and entry.kind.is_file else None
+
+    def listing(self, path: str) -> Sequence[tuple[str, str]] | None:
+        """Give (name, blob id) of the regular files directly in a directory; None where it is none."""
+        children = self._trees.children(self._revision, path)
+        if children is None:
+            return None
+        return [(name, entry.id) for name, entry in children.items() if entry.kind.is_file]
+
+
+def snapshot(stack: EffectiveStack, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
+    """Find out what the stack uses at this revision; a Problem says why it cannot be run from it."""
+    source = stack.source
+    if source is None:
+        return SourceSnapshot(revision, {})
+    try:
+        return _snapshot(stack.spec.tool.value, source, trees, revision)
+    except GitError as error:
+        return Problem(Reason.SOURCE_UNAVAILABLE, error.message)
+    except ValueError as error:
+        return Problem(Reason.SOURCE_REFUSED, str(error))
+
+
+def _snapshot(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
+    top = trees.entry(revision, source.path)
+    if top is None or top.kind is not EntryKind.TREE:
+        what = "is not a directory" if top is not None else "does not exist"
+        return Problem(Reason.SOURCE_NOT_FOUND, f"source path {source.path} {what} at revision {revision[:12]}")
+    references: References = tool(tool_name).references(TreeReader(trees, revision), source.path)
+    if references.problems:
+        return Problem(Reason.SOURCE_REFUSED, "; ".join(references.problems))
+    entries = {source.path: top.id}
+    for path in (*sorted(references.paths), *trees.match(revision, source.include)):
+        entry = trees.entry(revision, path)
+        entries[path] = entry.id if entry is not None else MISSING
+    return SourceSnapshot(revision, entries, references.facts)
+
+
+@dataclass(slots=True)
+class SourceIndex:
+    """Which stacks use which paths of which repository branch, so that a changed path finds its stacks at once."""
+
+    _stacks: dict[str, dict[str, set[StackId]]] = field(default_factory=dict)
+    _places: dict[StackId, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+
+    def put(self, stack: StackId, repository: str, source: ResolvedSource, entries: Iterable[str]) -> None:
+        """Note what a stack uses, in the place of what was noted before."""
+        self.remove(stack)
+        globs = (Glob.parse(glob).prefix for glob in source.include)
+        paths = tuple({_plain(path) for path in (source.path, *entries, *globs)})
+        self._places[stack] = (repository, paths)
+        here = self._stacks.setdefault(repository, {})
+        for path in paths:
+            here.setdefault(path, set()).add(stack)
+
+    def remove(self, stack: StackId) -> None:
+        """Forget a stack."""
+        repository, paths = self._places.pop(stack, ("", ()))
+        for path in paths:
+            users = self._stacks[repository][path]
+            users.discard(stack)
+            if not users:
+                del self._stacks[repository][path]
+
+    def users(self, repository: str, changed: Iterable[str]) -> set[StackId]:
+        """Give the stacks that use a changed path, or a directory that it lies in."""
+        here = self._stacks.get(repository, {})
+        found: set[StackId] = set()
+        seen: set[str] = set()
+        for path in changed:
+            at = path
+            while at not in seen:
+                seen.add(at)
+                found |= here.get(at, set())
+                at = at.rpartition("/")[0]
+        return found
+
+    def of_repository(self, repository: str) -> set[StackId]:
+        """Give all stacks whose source is there."""
+        return set().union(*self._stacks.get(repository, {}).values())
+
+
+def _plain(path: str) -> str:
+    return "" if path == "." else path

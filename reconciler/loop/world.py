@@ -1,0 +1,104 @@
+"""What this process knows of the configuration at one generation, and the desired state of every stack in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.core.digest import SourceSnapshot, fingerprint
+from reconciler.core.reasons import Reason
+from reconciler.core.state import Desired, Problem
+from reconciler.git.mirrors import Remote
+from reconciler.git.trees import Trees
+from reconciler.loop.sources import SourceIndex, snapshot
+from spaces.effective import EffectiveStack, ResolvedSource, effective
+from spaces.in_force import InForce
+from spaces.names import Revision, StackId
+
+CONFIGURATION = "configuration"
+"""The key of the configuration repository among the sources."""
+
+
+def source_key(remote: Remote) -> str:
+    """Name a source repository's branch, as it is remembered."""
+    return f"{remote.url}#{remote.branch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source is read: a repository's objects, at a revision."""
+
+    key: str
+    trees: Trees
+    revision: Revision
+
+
+Locate = Callable[[InForce, EffectiveStack], Place | Problem]
+"""Finds where a stack's source is read with the configuration in force."""
+
+
+@dataclass(slots=True)
+class World:
+    """The configuration in force and what it desires. Only the loop's own thread changes it."""
+
+    generation: int = 0
+    in_force: InForce | None = None
+    tips: dict[str, Revision] = field(default_factory=dict)
+    """The revision at which each source repository's branch is followed."""
+    desired: dict[StackId, Desired] = field(default_factory=dict)
+    index: SourceIndex = field(default_factory=SourceIndex)
+
+    @property
+    def revision(self) -> Revision | None:
+        """The admitted revision."""
+        return self.in_force.revision if self.in_force else None
+
+    def effective(self, stack: StackId) -> EffectiveStack | None:
+        """Give a stack's effective configuration; None where it is not in force."""
+        try:
+            return effective(self.in_force.catalog, stack) if self.in_force else None
+        except KeyError:
+            return None
+
+
+def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tuple[str, SourceSnapshot | Problem]:
+    """Find what a stack's source is now, and the key of the repository that it lies in."""
+    place = locate(in_force, stack)
+    if isinstance(place, Problem):
+        return "", place
+    return place.key, snapshot(stack, place.trees, place.revision)
+
+
+def desire(
+    in_force: InForce, stacks: Iterable[StackId], locate: Locate, index: SourceIndex, person: str | None
+) -> Mapping[StackId, Desired]:
+    """Work out what is desired of each of these stacks, and note in `index` what their sources use."""
+    result: dict[StackId, Desired] = {}
+    for stack in stacks:
+        configured = effective(in_force.catalog, stack)
+        key, source = read_source(in_force, configured, locate)
+        problem = source if isinstance(source, Problem) else None
+        snapped = None if isinstance(source, Problem) else source
+        where = configured.source
+        if where is not None:
+            index.put(stack, key, where, snapped.entries if snapped else ())
+        elif configured.spec.tool != "script":
+            problem = Problem(Reason.SOURCE_NOT_FOUND, "it names no source")
+        marks = fingerprint(configured, snapped)
+        result[stack] = Desired(
+            digest=marks.digest,
+            fingerprint=marks,
+            revision=in_force.revision,
+            tool=str(configured.spec.tool),
+            labels=configured.labels,
+            autodeploy=configured.spec.autodeploy,
+            suspended=configured.spec.suspended,
+            person=person,
+            problem=problem,
+        )
+    return result
+
+
+def source_paths(snapped: SourceSnapshot, source: ResolvedSource | None) -> list[str]:
+    """List what the work directory holds."""
+    return [] if source is None else list(snapped.entries)

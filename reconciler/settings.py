@@ -52,6 +52,9 @@ class Settings(BaseModel):
         (), description="The variables of the service that `{env: NAME}` may read."
     )
     require_sandbox: bool = Field(False, description="Refuse to run anything without bubblewrap.")
+    writable_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
+        (), description="Directories that every run may write to; all else of the machine is read-only for them."
+    )
     tool_path: str | None = Field(None, description="Where tools are looked for; left out: the service's PATH.")
     run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take where a stack says nothing.")
     silence_timeout: float = Field(1800.0, gt=0, description="Seconds without a line of log before a run is stopped.")
@@ -66,6 +69,14 @@ class Settings(BaseModel):
             raise ValueError("write it as address:port")
         if host not in ("127.0.0.1", "localhost", "[::1]"):
             raise ValueError("only loopback addresses are served; put a reverse proxy in front for others")
+        return value
+
+    @field_validator("writable_paths")
+    @classmethod
+    def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        for path in value:
+            if not path.is_absolute():
+                raise ValueError(f"{path} is not an absolute path")
         return value
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 from reconciler.core.phases import Leg, Phase
 from reconciler.engine.base import Job, LegReport, Materialise, PrepareFailed
 from reconciler.engine.notices import Notices
-from reconciler.engine.preparing import find_sandbox, prepare
+from reconciler.engine.preparing import find_sandbox, make_writable, prepare
 from reconciler.engine.spawn import Spawner, write_all
 from reconciler.engine.verdicts import LegId, never_started, report_of_end, unusable
 from reconciler.engine.watched import Waiter, Watched
@@ -33,7 +33,9 @@ class LocalEngine:
     """An `Engine` of this machine.
 
     `hidden` are paths that no run may see (the data directory always is one of them); `tool_path` are directories
-    that go in front of PATH and can be seen even where they lie below something hidden. Without a working bubblewrap
+    that go in front of PATH and can be seen even where they lie below something hidden; `writable` are directories
+    that every run may write to, made where they are missing (ValueError for /tmp, or one around or below something
+    hidden): everything else of the machine is read-only for them. Without a working bubblewrap
     runs go unsandboxed (`sandboxed` and `sandbox_problem` say so), unless `require_sandbox` refuses that.
     All methods may be called from any thread, `reports` and `close` from one.
     """
@@ -44,13 +46,16 @@ class LocalEngine:
         *,
         hidden: Sequence[Path] = (),
         tool_path: Sequence[Path] = (),
+        writable: Sequence[Path] = (),
         require_sandbox: bool = False,
         sandbox: bool = True,
     ) -> None:
         self._data_dir = Path(os.path.realpath(data_dir))
         (self._data_dir / "runs").mkdir(mode=0o700, parents=True, exist_ok=True)
         tools = [os.path.abspath(path) for path in tool_path]  # noqa: PTH100 - links stay links
-        self._sandbox, self.sandbox_problem = find_sandbox((self._data_dir, *hidden), tools, wanted=sandbox)
+        covers = (self._data_dir, *hidden)
+        written = make_writable(writable, covers)
+        self._sandbox, self.sandbox_problem = find_sandbox(covers, tools, written, wanted=sandbox)
         if require_sandbox and self._sandbox is None:
             raise SandboxUnavailable(self.sandbox_problem)
         env = inherited(os.environ)
@@ -59,6 +64,7 @@ class LocalEngine:
         self._lock = threading.RLock()
         self._watched: dict[str, Watched] = {}
         self._ready: deque[LegReport] = deque()
+        self._woken = threading.Event()
         self._waiter = Waiter()
         self._closed = False
 
@@ -143,7 +149,8 @@ class LocalEngine:
         while True:
             for entry in self._waiter.wait(0.0 if self._ready else max(0.0, end - time.monotonic())):
                 self._hear(entry)
-            if self._ready or time.monotonic() >= end:
+            if self._ready or self._woken.is_set() or time.monotonic() >= end:
+                self._woken.clear()
                 found = []
                 while self._ready:
                     found.append(self._ready.popleft())
@@ -166,6 +173,11 @@ class LocalEngine:
         """Remove everything of a run that is over but its log."""
         self.dismiss(run)
         self._directory(run).discard()
+
+    def wake(self) -> None:
+        """Let a `reports` that waits return at once."""
+        self._woken.set()
+        self._waiter.wake()
 
     def close(self) -> None:
         """Let go of everything without stopping any run."""

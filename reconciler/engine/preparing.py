@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reconciler.engine.base import Materialise
 from reconciler.runner.directory import RunDirectory
-from reconciler.runner.sandbox import Sandbox, probe
+from reconciler.runner.sandbox import Sandbox, probe, why_not_writable
 
 
 def prepare(directory: RunDirectory, materialise: Materialise | None) -> None:
@@ -24,7 +24,22 @@ def prepare(directory: RunDirectory, materialise: Materialise | None) -> None:
         materialise(directory.work)
 
 
-def find_sandbox(hidden: Sequence[Path], shown: Sequence[str], *, wanted: bool) -> tuple[Sandbox | None, str | None]:
+def make_writable(paths: Sequence[Path], hidden: Sequence[Path]) -> tuple[str, ...]:
+    """Make the directories that every run may write to; ValueError for one that would show what runs must not see."""
+    covers = [os.path.realpath(path) for path in hidden]
+    resolved = []
+    for path in paths:
+        real = os.path.realpath(path)
+        if why := why_not_writable(real, covers):
+            raise ValueError(f"{path} cannot be writable for runs: {why}")
+        Path(real).mkdir(parents=True, exist_ok=True)
+        resolved.append(real)
+    return tuple(resolved)
+
+
+def find_sandbox(
+    hidden: Sequence[Path], shown: Sequence[str], writable: Sequence[str] = (), *, wanted: bool
+) -> tuple[Sandbox | None, str | None]:
     """Give the sandbox of this machine, or None and why there is none."""
     if not wanted:
         return None, "switched off"
@@ -34,4 +49,5 @@ def find_sandbox(hidden: Sequence[Path], shown: Sequence[str], *, wanted: bool) 
     problem = probe(bwrap)
     if problem is not None:
         return None, f"bubblewrap does not work here: {problem}"
-    return Sandbox(bwrap, tuple(os.path.realpath(path) for path in hidden), tuple(shown)), None
+    covers = tuple(os.path.realpath(path) for path in hidden)
+    return Sandbox(bwrap, covers, tuple(shown), tuple(writable)), None

@@ -17,20 +17,29 @@ _KEPT_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """How commands are shut in with bubblewrap. `hidden` is covered, `shown` is put back read-only (both absolute)."""
+    """How commands are shut in with bubblewrap; all paths are absolute.
+
+    `hidden` is covered, `shown` is put back read-only, `writable` are directories that every run may write to.
+    """
 
     bwrap: str
     hidden: tuple[str, ...]
     shown: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Sandbox:
         """Read it back."""
-        return cls(data["bwrap"], tuple(data["hidden"]), tuple(data["shown"]))
+        return cls(data["bwrap"], tuple(data["hidden"]), tuple(data["shown"]), tuple(data["writable"]))
 
     def to_data(self) -> dict[str, Any]:
         """Give it as plain JSON data."""
-        return {"bwrap": self.bwrap, "hidden": list(self.hidden), "shown": list(self.shown)}
+        return {
+            "bwrap": self.bwrap,
+            "hidden": list(self.hidden),
+            "shown": list(self.shown),
+            "writable": list(self.writable),
+        }
 
     def prefix(self, directory: RunDirectory, cwd: Path, binaries: Iterable[str]) -> list[str]:
         """Give the arguments that go before a command."""
@@ -48,6 +57,9 @@ class Sandbox:
                 arguments += ["--ro-bind", "/dev/null", file]
         for path in sorted(self._put_back(covered, binaries)):
             arguments += ["--ro-bind", path, path]
+        for path in self.writable:
+            if Path(path).is_dir():
+                arguments += ["--bind", path, path]
         for own in (directory.work, directory.scratch, directory.home):
             arguments += ["--bind", str(own), str(own)]
         return [*arguments, "--chdir", str(cwd), "--"]
@@ -79,6 +91,17 @@ def tool_paths(binary: str) -> set[str]:
             paths.add(str(prefix))
             paths.add(str(Path(os.path.realpath(found.parent / "python")).parent.parent))
     return paths
+
+
+def why_not_writable(path: str, hidden: Iterable[str]) -> str | None:
+    """Say why runs may not get a directory to write to (both resolved); None: they may."""
+    for kept in ("/tmp", "/dev", "/proc", *_HOMES):  # noqa: S108 - the sandbox's own
+        if path == kept or _below(kept, path):
+            return f"every run has a {kept} of its own"
+    for kept in hidden:
+        if path == kept or _below(kept, path) or _below(path, kept):
+            return f"runs must not see {kept}"
+    return None
 
 
 def probe(bwrap: str) -> str | None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.runner.directory import RunDirectory
-from reconciler.runner.sandbox import Sandbox, tool_paths
+from reconciler.runner.sandbox import Sandbox, tool_paths, why_not_writable
 
 
 @pytest.fixture
@@ -46,3 +46,30 @@ def test_a_binary_brings_its_venv_along(tmp_path):
     assert {str(venv.parent), str(base.parent)} <= paths
     assert not tool_paths("sh")
     assert str(Path("/usr/bin")) in tool_paths("/usr/bin/env")
+
+
+def test_what_runs_share_is_bound_last_but_their_own(directory, tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    sandbox = Sandbox("/bwrap", (), (), (str(shared), str(tmp_path / "missing")))
+    arguments = sandbox.prefix(directory, directory.work, ())
+    assert mounts(arguments, "--bind")[:2] == ["/tmp", str(shared)]
+    assert str(tmp_path / "missing") not in arguments
+    assert Sandbox.from_data(sandbox.to_data()) == sandbox
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        pytest.param("/", "every run has a /tmp of its own", id="everything"),
+        pytest.param("/tmp", "every run has a /tmp of its own", id="tmp"),
+        pytest.param("/home", "every run has a /home of its own", id="homes"),
+        pytest.param("/srv/data", "runs must not see /srv/data", id="hidden"),
+        pytest.param("/srv", "runs must not see /srv/data", id="around hidden"),
+        pytest.param("/srv/data/runs", "runs must not see /srv/data", id="below hidden"),
+        pytest.param("/srv/database", None, id="beside hidden"),
+        pytest.param("/tmp/shared", None, id="below tmp"),
+    ],
+)
+def test_nothing_hidden_becomes_writable(path, why):
+    assert why_not_writable(path, ["/srv/data"]) == why

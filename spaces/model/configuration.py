@@ -53,7 +53,7 @@ class Configuration(SpecModel):
 
     env: dict[EnvName, Text] = Field(default_factory=dict, description="Environment variables; values are text.")
     files: dict[FilePath, Text] = Field(
-        default_factory=dict, description="Files by their path relative to the work directory, with their content."
+        default_factory=dict, description="Files by their path relative to where the tool runs, with their content."
     )
     hooks: Hooks = Field(default_factory=lambda: NO_HOOKS, description="Shell commands around the phases of a run.")
 

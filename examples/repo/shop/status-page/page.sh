@@ -1,0 +1,30 @@
+#!/bin/sh
+# Publishes page.html, with its title filled in, to the directory that stands in for a web server.
+set -eu
+
+target="$FLEET_DIR/status/index.html"
+
+render() {
+  sed "s/@TITLE@/$TITLE/g" page.html
+}
+
+case "$1" in
+  check)
+    if [ ! -e "$target" ]; then
+      echo "there is no page yet"
+      exit 2
+    fi
+    if ! render | diff -u "$target" -; then
+      exit 2
+    fi
+    ;;
+  publish)
+    mkdir -p "$FLEET_DIR/status"
+    render > "$target.new"
+    mv "$target.new" "$target"
+    echo "published to $target"
+    ;;
+  outputs)
+    printf '{"page": "%s"}\n' "$target"
+    ;;
+esac

@@ -1,0 +1,75 @@
+"""The example configuration is right, and its editor support is up to date."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spaces.catalog import Catalog
+from spaces.effective import effective
+from spaces.names import Kind, StackId
+from spaces.schema import json_schemas
+from spaces.validate import validate_files
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "repo"
+SCHEMAS = EXAMPLE / ".stationkeeper" / "schemas"
+FILES = {path.relative_to(EXAMPLE).as_posix(): path.read_bytes() for path in sorted(EXAMPLE.rglob("*.y*ml"))}
+DOCUMENTS = {name: data for name, data in FILES.items() if b"apiVersion: stationkeeper/v1" in data}
+MODELINE = "# yaml-language-server: $schema="
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    return Catalog.empty().advance(FILES)
+
+
+def test_nothing_is_wrong_with_it():
+    assert validate_files(FILES) == []
+
+
+def test_it_holds_what_its_readme_lists(catalog):
+    readme = (EXAMPLE / "README.md").read_text()
+    for stack in catalog.stacks():
+        assert f"`{stack.name}`" in readme
+    assert {str(stack) for stack in catalog.stacks()} == {
+        "platform/network",
+        "platform/hosts",
+        "shop/web",
+        "shop/status-page",
+        "billing/ledger",
+        "billing/retention",
+    }
+
+
+def test_what_the_shop_inherits(catalog):
+    shop = effective(catalog, StackId.parse("shop/web"))
+    assert {name: value.value for name, value in shop.env.items() if name in {"LOG_LEVEL", "TF_VAR_owner"}} == {
+        "LOG_LEVEL": "warning",
+        "TF_VAR_owner": "shop",
+    }
+    assert catalog.lookup(Kind.CONTEXT, "terraform", "shop") is not None
+    assert catalog.lookup(Kind.CONTEXT, "terraform", "billing") is None
+
+
+def test_one_directory_stands_in_for_the_world(catalog):
+    directories = {
+        effective(catalog, stack).env["FLEET_DIR"].value
+        for stack in catalog.stacks()
+        if "FLEET_DIR" in effective(catalog, stack).env
+    }
+    assert directories == {"/var/tmp/stationkeeper-example"}
+    assert str(directories.pop()) in (EXAMPLE / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_editors_find_the_schema(name):
+    first = DOCUMENTS[name].decode().splitlines()[0]
+    assert first.startswith(MODELINE)
+    schema = (EXAMPLE / name).parent / first.removeprefix(MODELINE)
+    assert schema.resolve() == SCHEMAS / "stationkeeper.schema.json"
+
+
+def test_the_schemas_are_those_of_this_version():
+    """`station schema --write examples/repo/.stationkeeper/schemas` writes them anew."""
+    found = {path.name: json.loads(path.read_text()) for path in SCHEMAS.iterdir()}
+    assert found == json_schemas()

@@ -6,6 +6,8 @@ from reconciler.cli.lazy import Entry
 
 COMMANDS = {
     "validate": Entry("reconciler.cli.validate", "Find everything that is wrong with a configuration repository."),
+    "serve": Entry("reconciler.cli.serve", "Run the service: watch, reconcile, serve API and metrics."),
+    "reconcile": Entry("reconciler.cli.reconcile", "Make one pass until nothing is left to do, then exit."),
     "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
     "status": Entry("reconciler.cli.status", "Show how the service stands."),
     "stacks": Entry("reconciler.cli.stacks", "List stacks."),

@@ -18,6 +18,9 @@ _EXPECTED = frozenset(
         ("reconciler.operations", "OperationRefused"),
         ("reconciler.web.server", "ListenError"),
         ("reconciler.git.errors", "GitError"),
+        ("reconciler.bootstrap", "DataDirectoryBusy"),
+        ("reconciler.engine.local", "SandboxUnavailable"),
+        ("reconciler.loop.following", "CannotFollow"),
     }
 )
 """Errors whose message is written for persons. By name: to import their modules here would slow every command down."""

@@ -43,7 +43,7 @@ def assess(state: StackState, active: Run | None, why: tuple[Why, ...], now: dat
 
 def retry_delay(failures: int) -> timedelta:
     """Say how long to wait after so many retryable failures in a row: doubling, with an upper bound."""
-    return min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(failures - 1, 16))
+    return min(_LONGEST_RETRY, _FIRST_RETRY * (1 << min(failures - 1, 16)))
 
 
 def is_suspended(state: StackState) -> bool:

@@ -18,7 +18,7 @@ def explain(desired: Fingerprint, applied: Fingerprint | None, count_files: Coun
     """Say why a stack is out of sync; empty where the fingerprints are equal. `applied` None: it is new."""
     if applied is None:
         return (Why(Component.SPEC, "new stack"),)
-    reasons = []
+    reasons: list[Why] = []
     for component in Component:
         new = desired.components.get(component, {})
         old = applied.components.get(component, {})

@@ -26,7 +26,7 @@ from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, St
 from spaces.catalog import Catalog
 from spaces.changes import Verb, changes
 from spaces.diagnostics import Diagnostic, Severity
-from spaces.effective import EffectiveStack
+from spaces.effective import EffectiveStack, ResolvedSource, effective
 from spaces.in_force import InForce, Recorded, affected, differing, restore
 from spaces.names import Kind, Revision, StackId
 from spaces.records import from_record, needed, to_record
@@ -63,6 +63,8 @@ class Follower:
     world: World = field(default_factory=World)
     _unavailable: dict[str, Diagnostic] = field(default_factory=dict)
     """The source repositories that could not be followed when they were last looked at."""
+    _outside: tuple[InForce, list[ResolvedSource]] | None = None
+    """The sources outside the configuration repository, and the configuration that names them."""
 
     # What to fetch
 
@@ -70,27 +72,13 @@ class Follower:
         """Give every remote that the configuration in force needs, the configuration repository first."""
         found = {self._configuration(): None}
         if self.world.in_force is not None:
-            for stack in self._outside():
-                remote = self.remotes.of_source(self.world.in_force.catalog, stack)
+            if self._outside is None or self._outside[0] is not self.world.in_force:
+                self._outside = self.world.in_force, list(_outside_sources(self.world.in_force))
+            for source in self._outside[1]:
+                remote = self.remotes.of_source(self.world.in_force.catalog, source)
                 if isinstance(remote, Remote):
                     found[remote] = None
         return list(found)
-
-    def _outside(self) -> Iterable[Any]:
-        """Give the sources outside the configuration repository, each once."""
-        assert self.world.in_force is not None  # noqa: S101 - the caller has looked
-        catalog = self.world.in_force.catalog
-        seen = set()
-        repositories = {placed.ref for placed in catalog.of_kind(Kind.REPOSITORY)}
-        for ref in repositories:
-            for user in catalog.mentioning(Kind.REPOSITORY, ref.name):
-                stack = self.world.effective(StackId(user.space, user.name)) if user.kind is Kind.STACK else None
-                source = stack.source if stack else None
-                if source is not None and source.repository is not None:
-                    key = (source.repository, source.branch)
-                    if key not in seen:
-                        seen.add(key)
-                        yield source
 
     def _configuration(self) -> Remote:
         try:
@@ -252,7 +240,7 @@ class Follower:
         if chain is None:
             assert before is not None  # noqa: S101 - only then can there be no chain
             message = (
-                f"branch {state.branch or self.remotes.settings.config_branch} is at {tip[:12]}, which does not follow "
+                f"branch {self.remotes.settings.config_branch} is at {tip[:12]}, which does not follow "
                 f"{before.revision[:12]}, the revision in force: it was rewound or rewritten, and nothing changes"
             )
             return None, _halt(state, Reason.HISTORY_REWRITTEN, message, tip, now)
@@ -409,6 +397,21 @@ class Follower:
     def _release(self, revision: Revision | None) -> None:
         if revision is not None and revision != self.world.revision:
             self.mirrors.mirror(self.remotes.settings.config_url or "").release(revision)
+
+
+def _outside_sources(in_force: InForce) -> Iterable[ResolvedSource]:
+    """Give the sources outside the configuration repository, one for each repository and branch."""
+    seen = set()
+    for repository in in_force.catalog.of_kind(Kind.REPOSITORY):
+        for user in in_force.catalog.mentioning(Kind.REPOSITORY, repository.ref.name):
+            if user.kind is not Kind.STACK or in_force.catalog.placed(user) is None:
+                continue
+            source = effective(in_force.catalog, StackId(user.space, user.name)).source
+            if source is None or source.repository is None:
+                continue
+            if (source.repository, source.branch) not in seen:
+                seen.add((source.repository, source.branch))
+                yield source
 
 
 def _add(step: _Step, before: InForce | None, after: InForce) -> None:

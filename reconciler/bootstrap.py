@@ -1,0 +1,256 @@
+"""Puts the parts together: a service, a single pass, or just the API on the local data directory."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from reconciler.core.runs import Run, RunId
+from reconciler.engine.local import LocalEngine, SandboxUnavailable
+from reconciler.git.errors import GitError
+from reconciler.git.mirrors import Mirrors
+from reconciler.git.remote import check_branch, check_url
+from reconciler.loop.dispatching import Dispatcher
+from reconciler.loop.fetching import Fetcher
+from reconciler.loop.following import CannotFollow, Follower
+from reconciler.loop.recording import Recorder
+from reconciler.loop.remotes import Remotes
+from reconciler.loop.service import Loop, Watching, utc_now
+from reconciler.metrics import Metrics
+from reconciler.settings import Settings, SettingsError
+from reconciler.store.encryption import Keys
+from reconciler.store.sql import SqlStore, open_store
+from reconciler.web.api.tfstate import tfstate_url
+from reconciler.web.app import create_app
+from reconciler.web.ports import Ports
+from reconciler.web.server import Server
+from reconciler.web.tokens import operator_token
+from spaces.names import Revision
+from spaces.tree import SpaceTree
+
+_log = logging.getLogger(__name__)
+
+_KEY = "encryption.key"
+
+
+class DataDirectoryBusy(Exception):
+    """Another service works on the data directory; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A whole service: its loop and its HTTP server, which may not have been started yet."""
+
+    settings: Settings
+    store: SqlStore
+    engine: LocalEngine
+    loop: Loop
+    ports: Ports
+    server: LazyServer
+
+
+class LazyServer:
+    """The HTTP server, started when it is first needed: `station reconcile` needs it only for a managed tfstate."""
+
+    def __init__(self, app: Callable[[], FastAPI], host: str, port: int) -> None:
+        self._app = app
+        self._address = host, port
+        self._server: Server | None = None
+
+    def url(self) -> str:
+        """Give the address to call, listening from now on."""
+        if self._server is None:
+            server = Server(self._app(), *self._address)
+            server.start()
+            self._server = server
+        return self._server.url
+
+    def stop(self) -> None:
+        """Stop listening, if that ever began."""
+        if self._server is not None:
+            self._server.stop()
+
+
+@contextmanager
+def open_service(settings: Settings, *, port: int | None = None, watching: Watching | None = None) -> Iterator[Service]:
+    """Open everything that `serve` and `reconcile` need, alone on the data directory; `port` replaces the setting's.
+
+    Raises SettingsError, StoreError, SandboxUnavailable or DataDirectoryBusy, each with a line for the operator.
+    """
+    _check_configuration(settings)
+    directory = make_data_dir(settings)
+    with _alone(directory):
+        store = open_store(settings.database, _keys(settings))
+        try:
+            metrics = Metrics()
+            engine = LocalEngine(
+                directory,
+                hidden=_hidden(settings),
+                tool_path=[Path(part) for part in (settings.tool_path or "").split(os.pathsep) if part],
+                require_sandbox=settings.require_sandbox,
+            )
+            try:
+                yield _assemble(settings, store, engine, metrics, port, watching)
+            finally:
+                engine.close()
+        finally:
+            store.close()
+
+
+def _assemble(  # noqa: PLR0917
+    settings: Settings,
+    store: SqlStore,
+    engine: LocalEngine,
+    metrics: Metrics,
+    port: int | None,
+    watching: Watching | None,
+) -> Service:
+    holder = _holder(settings.data_dir)
+    mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
+    remotes = Remotes(settings)
+    follower = Follower(store, mirrors, remotes, settings.config_path)
+    host, own_port = settings.host_and_port
+
+    def find_tfstate(run: Run) -> str:
+        return tfstate_url(server.url(), run.stack)
+
+    dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, find_tfstate)
+    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision))
+    fetcher = Fetcher(mirrors, metrics, settings.poll_interval)
+    loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)
+    if watching is not None:
+        loop.watching = watching
+    ports = Ports(
+        store=store,
+        operator_token=operator_token(settings.data_dir),
+        tree=lambda: follower.world.in_force.catalog.tree if follower.world.in_force else SpaceTree.build({}),
+        effective=lambda stack: follower.world.effective(stack),  # noqa: PLW0108 - the world is replaced
+        live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
+        metrics=metrics,
+        wake=loop.wake,
+        ready=lambda: loop.passed,
+        now=utc_now,
+    )
+    server = LazyServer(partial(create_app, ports), host, own_port if port is None else port)
+    return Service(settings, store, engine, loop, ports, server)
+
+
+def local_app(settings: Settings) -> FastAPI:
+    """Give the API on the local data directory, for a command in this process: it looks and notes, and runs nothing."""
+    store = open_store(settings.database, _keys(settings))
+    follower = Follower(
+        store, Mirrors(settings.data_dir.absolute() / "mirrors"), Remotes(settings), settings.config_path
+    )
+    caught_up = False
+
+    def catch_up() -> Follower:
+        # Reading the configuration takes a while, and most commands only look at the store.
+        nonlocal caught_up
+        if not caught_up and settings.config_url:
+            try:
+                follower.catch_up(utc_now())
+            except (CannotFollow, GitError) as error:
+                _log.warning("%s", error)
+            caught_up = True
+        return follower
+
+    def tree() -> SpaceTree:
+        in_force = catch_up().world.in_force
+        return in_force.catalog.tree if in_force else SpaceTree.build({})
+
+    return create_app(
+        Ports(
+            store=store,
+            operator_token=secrets.token_urlsafe(32),
+            tree=tree,
+            effective=lambda stack: catch_up().world.effective(stack),
+            live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
+            now=utc_now,
+        )
+    )
+
+
+def log_path(data_dir: Path, run: RunId) -> Path:
+    """Say where the log of a run is while it is not stored."""
+    return data_dir / "runs" / run / "log"
+
+
+def make_data_dir(settings: Settings) -> Path:
+    """Make the data directory, for its owner alone."""
+    directory = settings.data_dir.absolute()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
+def _check_configuration(settings: Settings) -> None:
+    if not settings.config_url:
+        raise SettingsError("config_url is missing: say which repository to follow (--config-url, STATION_CONFIG_URL)")
+    try:
+        check_url(settings.config_url)
+        check_branch(settings.config_branch)
+    except ValueError as wrong:
+        raise SettingsError(str(wrong)) from None
+
+
+def _keys(settings: Settings) -> Keys:
+    return Keys.load_or_create(settings.encryption_key_file or settings.data_dir.absolute() / _KEY)
+
+
+def _hidden(settings: Settings) -> list[Path]:
+    files = (
+        settings.secrets_dir,
+        settings.encryption_key_file,
+        settings.config_password_file,
+        settings.config_ssh_key_file,
+    )
+    return [path.absolute() for path in files if path is not None]
+
+
+def _holder(data_dir: Path) -> str:
+    """Give the name by which this data directory's services are known; made at first, and never again."""
+    path = data_dir / "instance"
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        path.write_text(secrets.token_hex(8) + "\n", encoding="ascii")
+        return path.read_text(encoding="ascii").strip()
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    with (directory / "lock").open("a", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"another station works on {directory}: stop it, or speak to it with STATION_URL"
+            raise DataDirectoryBusy(message) from None
+        yield
+
+
+def _live_log(path: Path, offset: int, limit: int) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(limit)
+    except FileNotFoundError:
+        return None
+
+
+def _commit_time(follower: Follower, revision: Revision) -> float | None:
+    try:
+        url = follower.remotes.settings.config_url or ""
+        return float(follower.mirrors.mirror(url).trees.commit(revision).time)
+    except GitError:
+        return None
+
+
+__all__ = ["DataDirectoryBusy", "SandboxUnavailable", "Service", "local_app", "open_service"]

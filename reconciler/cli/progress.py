@@ -1,0 +1,64 @@
+"""Shows runs as they go: a line for each step, on standard error; lively only on a terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from reconciler.core.results import ChangeCounts
+from reconciler.core.runs import Run, RunStatus
+
+_COLOURS = {
+    RunStatus.FINISHED: "green",
+    RunStatus.FAILED: "red",
+    RunStatus.INTERRUPTED: "red",
+    RunStatus.UNCONFIRMED: "yellow",
+    RunStatus.CANCELED: "yellow",
+}
+
+
+class Progress:
+    """Prints what becomes of runs."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(self, run: Run) -> None:
+        """Say how a run stands."""
+        colour = _COLOURS.get(run.status, "dim")
+        why = "; ".join(reason.summary for reason in run.why)
+        text = {RunStatus.FINISHED: counts(run.changes), RunStatus.APPLYING: why}.get(
+            run.status, f"{run.reason}: {run.message}" if run.message else run.reason
+        )
+        self._console.print(f"  {run.stack!s:32} [{colour}]{run.status!s:12}[/] ", end="")
+        # What a tool or a document says is text, never markup.
+        self._console.print(text, markup=False)
+
+    def warn(self, message: str) -> None:
+        """Say something that the reader should know."""
+        self._console.print(f"warning: {message}", style="yellow", markup=False)
+
+
+def counts(changes: ChangeCounts) -> str:
+    """Word how many resources a plan touches."""
+    words = [
+        f"{number} {word}"
+        for number, word in (
+            (changes.create, "created"),
+            (changes.update, "updated"),
+            (changes.replace, "replaced"),
+            (changes.delete, "deleted"),
+        )
+        if number
+    ]
+    return ", ".join(words)

@@ -1,0 +1,111 @@
+"""`station reconcile`: one pass until nothing is left to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.progress import Progress
+from reconciler.cli.service_options import service_options
+
+
+@click.command("reconcile", context_settings=options.CONTEXT)
+@options.common
+@options.output
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when something was changed or is still different.")
+@service_options
+@click.pass_context
+def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flags: Any) -> None:
+    """Fetch once, carry out everything that is due, and exit when nothing is left to do.
+
+    Exit codes: 0 done; 1 the configuration could not be followed; 3 a run failed or waits; with --detailed-exitcode
+    2 when there were differences.
+    """
+    from reconciler.bootstrap import open_service
+    from reconciler.loop.service import utc_now
+
+    settings = ctx.ensure_object(options.Common).settings(**flags)
+    started = utc_now()
+    with Progress() as progress, open_service(settings, port=0, watching=progress.show) as service:
+        if not service.engine.sandboxed:
+            progress.warn(f"runs are not shut in a sandbox: {service.engine.sandbox_problem}")
+        service.loop.recover()
+        try:
+            service.loop.reconcile()
+        except KeyboardInterrupt:
+            progress.warn("stopped looking; runs at work go on and are taken up by the next pass")
+            raise
+        finally:
+            service.loop.dispatcher.close()
+            service.server.stop()
+        result = _result(service.store, started)
+    _print(result, form)
+    ctx.exit(_exit_code(result, detailed=detailed_exitcode))
+
+
+def _result(store: Any, started: Any) -> dict[str, Any]:
+    """Read what came of the pass: every stack in force, and the runs that this pass made or ended."""
+    from reconciler.store.protocol import RunFilter, StackFilter
+    from reconciler.web.api import convert
+
+    with store.reading() as reading:
+        state = reading.configuration()
+        stacks = []
+        after = None
+        while page := reading.list_stacks(StackFilter(in_git=True), after, 1000):
+            last = reading.last_runs([stack.id for stack in page])
+            stacks += [convert.stack_json(stack, last.get(stack.id)) for stack in page]
+            after = str(page[-1].id)
+        runs = []
+        before = None
+        while page_of_runs := reading.list_runs(RunFilter(), before, 200):
+            fresh = [run for run in page_of_runs if run.created_at >= started or (run.finished_at or started) > started]
+            runs += [convert.run_json(run) for run in fresh]
+            before = page_of_runs[-1].id
+            if page_of_runs[-1].created_at < started:
+                break
+    halted = state.halted
+    return {
+        "revision": state.attempted_revision,
+        "admittedRevision": state.admitted_revision,
+        "stacks": [stack.model_dump(mode="json", by_alias=True) for stack in stacks],
+        "runs": [run.model_dump(mode="json", by_alias=True) for run in reversed(runs)],
+        "held": [],
+        "diagnostics": [dict(diagnostic) for diagnostic in state.diagnostics],
+        "halted": {"reason": halted.reason, "message": halted.message} if halted else None,
+    }
+
+
+def _print(result: dict[str, Any], form: str) -> None:
+    from reconciler.cli.diagnostics import line
+    from reconciler.cli.output import print_data
+
+    if form in {"json", "yaml"}:
+        print_data(result, form)
+        return
+    synced = sum(stack["sync"] == "Synced" for stack in result["stacks"])
+    for diagnostic in result["diagnostics"]:
+        click.echo(line(diagnostic, ""))
+    for stack in result["stacks"]:
+        if stack["sync"] != "Synced":
+            ready = stack["conditions"]["Ready"]
+            click.echo(f"{stack['id']}: {stack['sync']}, {ready['reason']}: {ready['message']}")
+    if result["halted"]:
+        click.echo(f"halted: {result['halted']['reason']}: {result['halted']['message']}")
+    ran = len(result["runs"])
+    click.echo(
+        f"revision {str(result['admittedRevision'])[:12]}: {synced} of {len(result['stacks'])} stacks Synced, "
+        f"{ran} {'run' if ran == 1 else 'runs'}"
+    )
+
+
+def _exit_code(result: dict[str, Any], *, detailed: bool) -> int:
+    if result["halted"] or any(diagnostic["severity"] == "error" for diagnostic in result["diagnostics"]):
+        return 1
+    if any(stack["sync"] != "Synced" and not stack["suspended"] for stack in result["stacks"]):
+        return 3
+    if any(run["status"] in {"failed", "interrupted", "unconfirmed"} for run in result["runs"]):
+        return 3
+    return 2 if detailed and result["runs"] else 0

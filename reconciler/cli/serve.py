@@ -1,0 +1,56 @@
+"""`station serve`: the service."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.service_options import service_options
+
+
+@click.command("serve", context_settings=options.CONTEXT)
+@options.common
+@service_options
+@click.pass_context
+def command(ctx: click.Context, /, **flags: Any) -> None:
+    """Watch the configuration repository, reconcile, and serve API and metrics until a signal says stop.
+
+    Runs that are at work when the service stops go on; the next one takes them up.
+    """
+    from reconciler.bootstrap import open_service
+
+    settings = ctx.ensure_object(options.Common).settings(**flags)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("httpx", "alembic", "uvicorn.error"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log = logging.getLogger("reconciler")
+    with open_service(settings) as service:
+        if not service.engine.sandboxed:
+            log.warning("runs are NOT shut in a sandbox: %s", service.engine.sandbox_problem)
+        log.warning("access is not judged in this version: whatever is on the branch comes into force")
+        url = service.server.url()
+        service.loop.recover()
+        log.info("station serves on %s; the operator's token is in %s", url, settings.data_dir / "token")
+        worker = threading.Thread(target=service.loop.run, name="loop")
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            service.loop.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        worker.start()
+        try:
+            while worker.is_alive():
+                worker.join(0.5)
+        finally:
+            service.loop.stop()
+            worker.join()
+            service.loop.dispatcher.close()
+            service.server.stop()
+            log.info("station has stopped; runs at work go on")

@@ -1,0 +1,30 @@
+"""The settings as options of the commands that run a service: one option a setting, made from the model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.settings import PREFIX, Settings
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_ELSEWHERE = frozenset({"data_dir"})
+"""Settings that the common options already have."""
+
+
+def service_options(function: _Function) -> _Function:
+    """Add an option for every setting; they arrive as keyword arguments, None where they were not given."""
+    for name, field in reversed(Settings.model_fields.items()):
+        if name in _ELSEWHERE:
+            continue
+        flag = "--" + name.replace("_", "-")
+        text = f"{field.description} [{PREFIX}{name.upper()}]"
+        if field.annotation is bool:
+            option = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
+        else:
+            option = click.option(flag, name, default=None, metavar="VALUE", help=text)
+        function = option(function)
+    return function

@@ -1,0 +1,138 @@
+"""Claims queued runs and starts their processes, in threads: one that takes long does not keep the others waiting."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.core.conditions import assess
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import Run, RunStatus
+from reconciler.core.state import Problem
+from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
+from reconciler.loop.deciding import outcome
+from reconciler.loop.following import Follower
+from reconciler.loop.jobs import CannotRun, Inputs, build_job, materialise, needs_tfstate, refuse
+from reconciler.loop.world import read_source
+from reconciler.metrics import Metrics
+from reconciler.operations import mint_token
+from reconciler.settings import Settings
+from reconciler.store.protocol import RunFilter, Store
+
+_log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+
+TfstateUrl = Callable[[Run], str]
+"""Says where a run finds its stack's tfstate. May start what serves it."""
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """Starts legs. What keeps one from starting is given as a report, like any other end."""
+
+    store: Store
+    engine: Engine
+    follower: Follower
+    settings: Settings
+    metrics: Metrics
+    holder: str
+    tfstate_url: TfstateUrl
+    reports: deque[LegReport] = field(default_factory=deque)
+    """Legs that ended before they began."""
+    busy: set[str] = field(default_factory=set)
+    """Runs whose start is under way."""
+    _pool: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pool = ThreadPoolExecutor(min(self.settings.parallelism, 8), "start")
+
+    def at_work(self) -> int:
+        """Count the runs that take up a place."""
+        return len(self.busy | set(self.engine.active()))
+
+    def claim(self, now: datetime) -> int:
+        """Claim as many queued runs as there are places, and start them; says how many."""
+        free = self.settings.parallelism - self.at_work()
+        if free <= 0:
+            return 0
+        with self.store.reading() as reading:
+            if not reading.list_runs(RunFilter(statuses={RunStatus.QUEUED}), None, 1):
+                return 0
+        with self.store.writing() as transaction:
+            # Whoever is behind the store's generation would start what is no longer desired.
+            if transaction.configuration().generation != self.follower.world.generation:
+                return 0
+            claimed = []
+            states = {}
+            runs = transaction.claim(self.holder, now, LEASE, free)
+            found = transaction.stacks([run.stack for run in runs])
+            for run in runs:
+                started = run.evolve(phase=Phase.PREPARE, reason=Reason.PLANNING, message="")
+                transaction.put_run(started)
+                state = found.get(run.stack)
+                if state is not None:
+                    state = state.evolve(last=outcome(started, now, state.last.failures if state.last else 0))
+                    states[run.stack] = assess(state, started, state.why, now)
+                claimed.append((started, mint_token(transaction, run.stack, run.id)))
+            transaction.put_stacks(states.values())
+        for run, token in claimed:
+            self.metrics.run_claimed((now - run.created_at).total_seconds())
+            self._submit(run, Leg.PLAN, token)
+        return len(claimed)
+
+    def apply(self, run: Run) -> None:
+        """Go on to the apply leg of a run: in the process that waits, else in a new one."""
+        with self.store.writing() as transaction:
+            token = mint_token(transaction, run.stack, run.id)
+        self._submit(run, Leg.APPLY, token)
+
+    def close(self) -> None:
+        """Finish the starts that are under way."""
+        self._pool.shutdown(wait=True)
+
+    def _submit(self, run: Run, leg: Leg, token: str) -> None:
+        self.busy.add(run.id)
+        self._pool.submit(self._start, run, leg, token)
+
+    def _start(self, run: Run, leg: Leg, token: str) -> None:
+        try:
+            inputs = self._inputs(run)
+            tfstate = TfstateAccess(self.tfstate_url(run), token) if needs_tfstate(inputs) else None
+            job = build_job(run, leg, inputs, self.settings, tfstate)
+            if leg is Leg.PLAN:
+                self.engine.start(job, materialise(inputs))
+            elif not self.engine.proceed(run.id, job):
+                self.engine.start(job, None)
+        except CannotRun as error:
+            self._fail(run, leg, error.reason, error.message)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            # One run that cannot be started must not stop the others. The traceback names no value of the run's.
+            _log.exception("run %s could not be started", run.id)
+            self._fail(run, leg, Reason.NEVER_STARTED, f"it could not be started ({type(error).__name__})")
+        finally:
+            self.busy.discard(run.id)
+            self.engine.wake()
+
+    def _inputs(self, run: Run) -> Inputs:
+        """Read what the run is made from; refused where that is no longer what the run was queued for."""
+        world = self.follower.world
+        desired, stack = world.desired.get(run.stack), world.effective(run.stack)
+        if world.in_force is None or desired is None or stack is None or desired.digest != run.digest:
+            raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+        place = self.follower.locate(world.in_force, stack) if stack.source is not None else None
+        if isinstance(place, Problem):
+            raise refuse(place)
+        _, source = read_source(world.in_force, stack, self.follower.locate)
+        if isinstance(source, Problem):
+            raise refuse(source)
+        return Inputs(stack, source, place.trees if place else None)
+
+    def _fail(self, run: Run, leg: Leg, reason: str, message: str) -> None:
+        phase = Phase.PREPARE if leg is Leg.PLAN else Phase.APPLY
+        self.reports.append(LegReport(run.id, run.attempt, leg, Ending.FAILED, str(reason), message, phase))

@@ -1,0 +1,129 @@
+"""Builds the job of a run, and fills its work directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.core.digest import SourceSnapshot, options
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import Run
+from reconciler.core.state import Problem
+from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
+from reconciler.git.checkout import checkout
+from reconciler.git.errors import GitError, GitReason
+from reconciler.git.trees import Trees
+from reconciler.loop.world import source_paths
+from reconciler.settings import Settings
+from reconciler.tools.registry import tool
+from reconciler.tools.versions import Missing, check, find
+from spaces.effective import EffectiveStack, Value
+
+
+class CannotRun(Exception):
+    """The run cannot begin; `reason` is one CamelCase word, the message one line."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run is made from, as it was when the job was built."""
+
+    stack: EffectiveStack
+    source: SourceSnapshot
+    trees: Trees | None
+
+
+def build_job(run: Run, leg: Leg, inputs: Inputs, settings: Settings, tfstate: TfstateAccess | None) -> Job:
+    """Put the job together; CannotRun where the tool is missing or of another version than the stack asks for."""
+    spec = inputs.stack.spec
+    name = spec.tool.value
+    adapter = tool(name)
+    found = find(adapter, settings.tool_path or os.environ.get("PATH", os.defpath))
+    if isinstance(found, Missing):
+        raise CannotRun(Reason.TOOL_MISSING, found.message)
+    mismatch = check(name, spec.tool_version, found)
+    if mismatch is not None:
+        raise CannotRun(Reason.TOOL_VERSION_MISMATCH, mismatch)
+    seconds = float(spec.timeout) if spec.timeout is not None else settings.run_timeout
+    return Job(
+        run=run.id,
+        attempt=run.attempt,
+        stack=str(run.stack),
+        leg=leg,
+        tool=name,
+        binary=found.binary,
+        path=inputs.stack.source.path if inputs.stack.source else ".",
+        options=options(spec),
+        facts=dict(inputs.source.facts),
+        env={key: value.value for key, value in inputs.stack.env.items()},
+        hooks={
+            f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
+            for (when, phase), commands in inputs.stack.hooks.items()
+        },
+        limits=Limits(
+            phase_seconds=dict.fromkeys(Phase, seconds),
+            silence_seconds=settings.silence_timeout,
+            grace_seconds=settings.grace_period,
+            log_bytes=settings.log_limit,
+        ),
+        waits_for_verdict=leg is Leg.PLAN and not run.needs_confirmation,
+        plan_digest=run.plan_digest if leg is Leg.APPLY else None,
+        tfstate=tfstate,
+    )
+
+
+def needs_tfstate(inputs: Inputs) -> bool:
+    """Say whether the service keeps this stack's tfstate."""
+    return tool(inputs.stack.spec.tool.value).uses_tfstate and inputs.source.facts.get("backend") == "managed"
+
+
+def materialise(inputs: Inputs) -> Materialise:
+    """Give what fills the work directory: exactly the tree that the digest speaks of, and the mounted files."""
+
+    def fill(directory: Path) -> None:
+        source = inputs.stack.source
+        try:
+            if source is not None and inputs.trees is not None:
+                paths = source_paths(inputs.source, source)
+                checkout(inputs.trees, inputs.source.revision, paths, directory)
+            mount(inputs.stack.files, directory, source.path if source else ".")
+        except GitError as error:
+            if error.reason is GitReason.DISK_FULL:
+                raise OSError(28, "No space left on device") from None
+            raise PrepareFailed(error.message) from None
+
+    return fill
+
+
+def mount(files: Mapping[str, Value], directory: Path, path: str) -> None:
+    """Write the configured files below the source's directory, in the place of what the source has there.
+
+    PrepareFailed where a link in the source would lead a file elsewhere.
+    """
+    top = directory / path
+    for name, value in files.items():
+        target = top / name
+        for above in reversed(target.relative_to(directory).parents):
+            here = directory / above
+            if here.is_symlink() or (here.exists() and not here.is_dir()):
+                raise PrepareFailed(f"the file {name} cannot be put in place: {above} is not a directory")
+            here.mkdir(mode=0o700, exist_ok=True)
+        if target.is_dir() and not target.is_symlink():
+            raise PrepareFailed(f"the file {name} cannot be put in place: there is a directory of that name")
+        target.unlink(missing_ok=True)
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(value.value)
+
+
+def refuse(problem: Problem) -> CannotRun:
+    """Word a problem of the source as the reason why a run cannot begin."""
+    return CannotRun(problem.reason, problem.message)

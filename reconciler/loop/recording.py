@@ -1,0 +1,187 @@
+"""From the end of a leg to what is remembered of it: run, stack, resources, outputs, tfstate, log and metrics.
+
+The one place where a result is summed up; each report is recorded in one transaction, and at most once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import assert_never
+from urllib.parse import parse_qs
+
+from reconciler.core.conditions import assess, is_retryable, is_suspended, retry_delay
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.reasons import Reason
+from reconciler.core.results import ChangeCounts
+from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
+from reconciler.core.state import AppliedState, StackState
+from reconciler.engine.base import Ending, Engine, LegReport
+from reconciler.loop.deciding import outcome
+from reconciler.metrics import Metrics
+from reconciler.runner.spool import pending_requests
+from reconciler.store.protocol import Store, StoreError, Transaction
+from spaces.names import Revision
+
+_log = logging.getLogger(__name__)
+
+_LOG_KEPT = 32 * 1024 * 1024
+
+CommitTime = Callable[[Revision], float | None]
+"""When a revision of the configuration was committed, in seconds of UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Takes in reports of legs."""
+
+    store: Store
+    engine: Engine
+    metrics: Metrics
+    commit_time: CommitTime
+
+    def record(self, report: LegReport, now: datetime) -> Run | None:
+        """Record one report: gives the run as it stands then, None where the report was of no more account.
+
+        A run that is `applying` then goes on to its apply leg by the caller.
+        """
+        with self.store.writing() as transaction:
+            run = transaction.run(RunId(report.run))
+            if run is None or run.attempt != report.attempt or run.status not in AT_WORK:
+                run, ended = None, None
+            else:
+                state = transaction.stack(run.stack) or StackState(run.stack, None)
+                ended = self._settle(transaction, state, run, report, now)
+        if ended is None:
+            # What was recorded stays; the directory of a run that ended otherwise is of no more use.
+            self.engine.discard(report.run)
+            return None
+        for phase, seconds in report.phase_seconds.items():
+            self.metrics.phase_ended(str(ended.kind), str(phase), seconds)
+        if not ended.is_active:
+            self.tidy(ended, now)
+        return ended
+
+    def tidy(self, run: Run, now: datetime) -> None:
+        """Keep the log of a run that is over, count it, and let its directory go."""
+        self.metrics.run_ended(run.stack.space, run.stack.name, str(run.kind), str(run.status))
+        if run.status is RunStatus.FINISHED and run.phase is Phase.APPLY:
+            committed = self.commit_time(run.revision)
+            if committed is not None:
+                self.metrics.applied(now.timestamp() - committed)
+        _log.info("run %s of %s: %s, %s %s", run.id, run.stack, run.status, run.reason, run.message)
+        path = self.engine.log_path(run.id)
+        try:
+            if path.exists():
+                with self.store.writing() as transaction:
+                    transaction.record_log(run.id, _read_log(path))
+                path.unlink(missing_ok=True)
+            self.engine.discard(run.id)
+        except (OSError, StoreError) as error:
+            _log.warning("the directory of run %s stays: %s", run.id, error)
+
+    def _settle(self, transaction: Transaction, state: StackState, run: Run, report: LegReport, now: datetime) -> Run:
+        self._take_tfstate(transaction, run, report, now)
+        current = state.desired is not None and state.desired.digest == run.digest
+        event = _event(run, report, current=current, suspended=is_suspended(state))
+        changed = run.advance(
+            event,
+            phase=report.phase,
+            reason=_reason(event, report),
+            message=_message(event, report),
+            plan_digest=report.plan_digest or run.plan_digest,
+        )
+        if report.planned is not None:
+            transaction.record_plan(run.id, report.planned)
+            changed = changed.evolve(changes=ChangeCounts.of(report.planned))
+        if report.applied is not None and report.leg is Leg.APPLY:
+            transaction.record_results(run.stack, report.applied.resources, report.applied.outputs)
+        if not changed.is_active:
+            changed = changed.evolve(finished_at=now, lease_until=None)
+        transaction.put_run(changed)
+        transaction.put_stacks([_stack_after(state, changed, event, now)])
+        return changed
+
+    def _take_tfstate(self, transaction: Transaction, run: Run, report: LegReport, now: datetime) -> None:
+        """Take in the versions of the tfstate that were written while no service was there."""
+        if report.pending_tfstate is None:
+            return
+        for pending in pending_requests(report.pending_tfstate):
+            if pending.method == "POST":
+                newest = transaction.tfstate(run.stack)
+                if newest is None or newest.body != pending.body:
+                    transaction.add_tfstate(run.stack, pending.body, run.id, now)
+            elif pending.method == "UNLOCK":
+                lock = parse_qs(pending.query).get("ID", [None])[0]
+                transaction.unlock_tfstate(run.stack, lock)
+
+
+def _event(run: Run, report: LegReport, *, current: bool, suspended: bool) -> RunEvent:  # noqa: PLR0911
+    """Say what the end of a leg means for its run."""
+    match report.ending:
+        case Ending.SUCCEEDED if report.leg is Leg.APPLY:
+            return RunEvent.SUCCEED
+        case Ending.SUCCEEDED:
+            if report.planned is not None and not report.planned.has_changes:
+                return RunEvent.FOUND_NOTHING
+            if run.cancel_requested:
+                return RunEvent.CANCEL
+            if not current:
+                return RunEvent.SUPERSEDE
+            return RunEvent.AWAIT if run.needs_confirmation or suspended else RunEvent.PROCEED
+        case Ending.INTERRUPTED if report.leg is Leg.APPLY:
+            return RunEvent.INTERRUPT
+        case Ending.CANCELED if report.leg is Leg.PLAN:
+            return RunEvent.CANCEL if run.cancel_requested or current else RunEvent.SUPERSEDE
+        case Ending.FAILED if report.leg is Leg.PLAN and report.reason == Reason.PLAN_OUTDATED:
+            return RunEvent.SUPERSEDE
+        case Ending.FAILED | Ending.CANCELED | Ending.INTERRUPTED | Ending.LOST:
+            return RunEvent.FAIL
+        case _:
+            assert_never(report.ending)
+
+
+def _reason(event: RunEvent, report: LegReport) -> str:
+    """Name the reason: a success is worded here, anything else by whoever saw it."""
+    words = {
+        RunEvent.FOUND_NOTHING: Reason.NOTHING_TO_DO,
+        RunEvent.AWAIT: Reason.WAITS_FOR_CONFIRMATION,
+        RunEvent.PROCEED: Reason.APPLYING,
+        RunEvent.SUCCEED: Reason.APPLIED,
+        RunEvent.SUPERSEDE: Reason.SUPERSEDED,
+        RunEvent.CANCEL: Reason.CANCELED,
+        RunEvent.INTERRUPT: Reason.INTERRUPTED,
+    }
+    return str(words.get(event, report.reason))
+
+
+def _message(event: RunEvent, report: LegReport) -> str:
+    return "something newer is desired" if event is RunEvent.SUPERSEDE else report.message
+
+
+def _stack_after(state: StackState, run: Run, event: RunEvent, now: datetime) -> StackState:
+    """Carry a run's new status over to its stack."""
+    failures = state.last.failures if state.last is not None and state.last.run == run.id else 0
+    retry_at = None
+    match event:
+        case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING:
+            applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now)
+            state = state.evolve(applied=applied, interrupted=False, why=())
+            failures = 0
+        case RunEvent.INTERRUPT:
+            state = state.evolve(interrupted=True)
+        case RunEvent.FAIL if is_retryable(run.reason):
+            failures += 1
+            retry_at = now + retry_delay(failures)
+        case _:
+            pass
+    state = state.evolve(last=outcome(run, now, failures), retry_at=retry_at)
+    return assess(state, run if run.is_active else None, state.why, now)
+
+
+def _read_log(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_LOG_KEPT)

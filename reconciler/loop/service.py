@@ -1,0 +1,255 @@
+"""The loop itself: look at the repositories, decide, start, record; and nothing of it twice."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import AT_WORK, Run, RunStatus
+from reconciler.engine.base import Ending, Engine, LegReport
+from reconciler.git.mirrors import Remote
+from reconciler.loop.deciding import Ended, Followup, ToApply, ToStop, decide_due
+from reconciler.loop.dispatching import LEASE, Dispatcher
+from reconciler.loop.fetching import Fetched, Fetcher
+from reconciler.loop.following import CannotFollow, Follower
+from reconciler.loop.recording import Recorder
+from reconciler.metrics import Metrics
+from reconciler.store.protocol import RunFilter, Store, StoreBusy, StoreError
+
+_log = logging.getLogger(__name__)
+
+_TICK = 1.0
+"""Seconds after which the loop looks at the store again, whatever happened: other processes write to it too."""
+
+Watching = Callable[[Run], None]
+"""Is told of every run that changed, for progress."""
+
+
+def utc_now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)
+
+
+def _nobody(_run: Run) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Loop:
+    """Brings what is applied to what is desired. One thread runs it; `wake` and `stop` may come from any."""
+
+    store: Store
+    engine: Engine
+    follower: Follower
+    fetcher: Fetcher
+    dispatcher: Dispatcher
+    recorder: Recorder
+    metrics: Metrics
+    holder: str
+    watching: Watching = _nobody
+    passed: bool = False
+    """Whether a first look at the repositories went through."""
+    _stopping: bool = False
+    _fetching: threading.Thread | None = None
+    _fetched: Fetched | None = None
+    _renewed: float = 0.0
+    _look: threading.Event = field(default_factory=threading.Event)
+
+    def recover(self) -> None:
+        """Take up the runs that an earlier process of this data directory left at work."""
+        with self.store.reading() as reading:
+            runs = reading.list_runs(RunFilter(statuses=AT_WORK), None, 10_000)
+        mine: dict[str, tuple[int, Leg]] = {
+            run.id: (run.attempt, _leg(run)) for run in runs if run.holder == self.holder
+        }
+        if mine:
+            adopted = self.engine.adopt(mine)
+            _log.info("took up %d of %d runs that were left at work", len(adopted), len(mine))
+
+    # Once, until nothing is left to do
+
+    def reconcile(self) -> None:
+        """Look at everything once, and go on until nothing is left to do now."""
+        self.look()
+        while True:
+            self.step(0.0)
+            if self.is_idle():
+                return
+            self.step(0.2)
+
+    def look(self) -> None:
+        """Fetch everything and take it in, also repositories that only become known by that."""
+        now = utc_now()
+        everything = True
+        while True:
+            fetched = self.fetcher.fetch(self.follower.wanted(), now, everything=everything)
+            if not fetched:
+                break
+            self._take_in(fetched, now)
+            everything = False
+        self.passed = True
+
+    def is_idle(self) -> bool:
+        """Say whether there is nothing to do for this process now: no run at work here, none queued, no stack due."""
+        if self.dispatcher.at_work() or self.dispatcher.reports:
+            return False
+        with self.store.reading() as reading:
+            if reading.due_stacks(utc_now(), 1):
+                return False
+            at_work = reading.list_runs(RunFilter(statuses={RunStatus.QUEUED, *AT_WORK}), None, 1000)
+        return not any(run.status is RunStatus.QUEUED or run.holder == self.holder for run in at_work)
+
+    # For ever
+
+    def run(self) -> None:
+        """Go on until `stop`. A failure of one part is logged, and tried again; it does not end the loop."""
+        while not self._stopping:
+            started = time.monotonic()
+            try:
+                worked = self._watch()
+                worked = self.step(self._pause()) or worked
+            except StoreBusy as error:
+                _log.warning("the database is busy: %s", error)
+                self._failed(started)
+            except (StoreError, CannotFollow) as error:
+                _log.error("%s", error)
+                self._failed(started)
+            except Exception:  # noqa: BLE001 - it is logged
+                # The loop is the one place that catches bugs: whatever is wrong, the other stacks go on.
+                _log.exception("a pass failed")
+                self._failed(started)
+            else:
+                if worked:
+                    self.metrics.pass_ended("success", time.monotonic() - started, utc_now())
+        if self._fetching is not None:
+            self._fetching.join(timeout=10)
+
+    def wake(self) -> None:
+        """Have the loop look at the repositories and the store at once."""
+        self._look.set()
+        self.engine.wake()
+
+    def stop(self) -> None:
+        """End `run` soon. Runs at work go on without the service."""
+        self._stopping = True
+        self.engine.wake()
+
+    def step(self, timeout: float) -> bool:
+        """Decide, start, wait up to `timeout` seconds for a leg to end, record. Says whether anything happened."""
+        now = utc_now()
+        self._renew(now)
+        due, followups = decide_due(self.store, self.holder, now)
+        for followup in followups:
+            self._follow_up(followup, now)
+        claimed = self.dispatcher.claim(now)
+        reports = self._reports(0.0 if due or claimed else timeout)
+        for report in reports:
+            self._record(report)
+        return bool(due or claimed or reports)
+
+    def _reports(self, timeout: float) -> list[LegReport]:
+        found = []
+        while self.dispatcher.reports:
+            found.append(self.dispatcher.reports.popleft())
+        return [*found, *self.engine.reports(0.0 if found else timeout)]
+
+    def _record(self, report: LegReport) -> None:
+        run = self.recorder.record(report, utc_now())
+        if run is None:
+            return
+        self.watching(run)
+        if run.status is RunStatus.APPLYING and report.leg is Leg.PLAN:
+            self.dispatcher.apply(run)
+        elif report.waiting:
+            self.engine.dismiss(run.id)
+
+    def _follow_up(self, followup: Followup, now: datetime) -> None:
+        match followup:
+            case ToStop(run):
+                self.engine.cancel(run.id)
+            case ToApply(run):
+                self.dispatcher.apply(run)
+            case Ended(run):
+                self.recorder.tidy(run, now)
+        self.watching(followup.run)
+
+    def _renew(self, now: datetime) -> None:
+        """Renew the leases of this service's runs, and end those whose service is gone for good."""
+        if time.monotonic() - self._renewed < LEASE.total_seconds() / 6:
+            return
+        self._renewed = time.monotonic()
+        with self.store.reading() as reading:
+            at_work = reading.list_runs(RunFilter(statuses=AT_WORK), None, 10_000)
+        if not at_work:
+            return
+        with self.store.writing() as transaction:
+            transaction.renew(self.holder, now, LEASE)
+        for run in at_work:
+            if run.holder != self.holder and _given_up(run, now, self.dispatcher.settings.run_timeout):
+                ending = Ending.INTERRUPTED if _leg(run) is Leg.APPLY else Ending.LOST
+                message = f"the service {run.holder} that held it has not been heard of since {run.lease_until}"
+                phase = run.phase or Phase.PREPARE
+                self._record(LegReport(run.id, run.attempt, _leg(run), ending, str(Reason.LEASE_LOST), message, phase))
+
+    # Looking at the repositories beside the runs
+
+    def _watch(self) -> bool:
+        """Start a fetch in a thread when one is due, and take in what the last one brought."""
+        if self._fetching is not None:
+            if self._fetching.is_alive():
+                return False
+            self._fetching = None
+            fetched, self._fetched = self._fetched, None
+            if fetched:
+                self._take_in(fetched, utc_now())
+            self.passed = True
+            return bool(fetched)
+        asked = self._look.is_set()
+        self._look.clear()
+        wanted = self.follower.wanted()
+        if asked or self.fetcher.next_due(wanted) <= 0:
+            self._fetching = threading.Thread(
+                target=self._fetch, args=(wanted,), kwargs={"everything": asked}, name="fetch", daemon=True
+            )
+            self._fetching.start()
+        return False
+
+    def _fetch(self, wanted: list[Remote], *, everything: bool) -> None:
+        try:
+            self._fetched = self.fetcher.fetch(wanted, utc_now(), everything=everything)
+        except Exception:  # noqa: BLE001 - it is logged
+            _log.exception("a fetch failed")
+        finally:
+            self.engine.wake()
+
+    def _pause(self) -> float:
+        if self._fetching is not None:
+            return 0.05 if not self._fetching.is_alive() else _TICK
+        return min(_TICK, self.fetcher.next_due(self.follower.wanted()))
+
+    def _take_in(self, fetched: Fetched, now: datetime) -> None:
+        """Bring the world to the store's generation, then take in what is new."""
+        self.follower.catch_up(now)
+        self.follower.advance(fetched, now)
+
+    def _failed(self, started: float) -> None:
+        self.metrics.pass_ended("failure", time.monotonic() - started, utc_now())
+        time.sleep(_TICK)
+
+
+def _leg(run: Run) -> Leg:
+    return Leg.APPLY if run.status is RunStatus.APPLYING else Leg.PLAN
+
+
+def _given_up(run: Run, now: datetime, longest: float) -> bool:
+    """Say whether a run's service is given up on: by its own deadline the process has ended in any case."""
+    if run.lease_until is None:
+        return False
+    patience = timedelta(seconds=longest) + timedelta(minutes=10) if run.status is RunStatus.APPLYING else LEASE
+    return now > run.lease_until + patience

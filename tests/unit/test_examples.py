@@ -7,7 +7,8 @@ import pytest
 
 from spaces.catalog import Catalog
 from spaces.effective import effective
-from spaces.names import Kind, StackId
+from spaces.in_force import settle
+from spaces.names import Kind, Revision, StackId
 from spaces.schema import json_schemas
 from spaces.validate import validate_files
 
@@ -20,7 +21,7 @@ MODELINE = "# yaml-language-server: $schema="
 
 @pytest.fixture(scope="module")
 def catalog():
-    return Catalog.empty().advance(FILES)
+    return settle(None, Catalog.empty().advance(FILES), FILES, Revision("0" * 40)).catalog
 
 
 def test_nothing_is_wrong_with_it():

@@ -96,6 +96,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
                 directory,
                 hidden=_hidden(settings),
                 tool_path=[Path(part) for part in (settings.tool_path or "").split(os.pathsep) if part],
+                writable=settings.writable_paths,
                 require_sandbox=settings.require_sandbox,
             )
             try:

@@ -16,6 +16,7 @@ _EXPECTED = frozenset(
         ("reconciler.settings", "SettingsError"),
         ("reconciler.store.protocol", "StoreError"),
         ("reconciler.operations", "OperationRefused"),
+        ("reconciler.engine.preparing", "WritableRefused"),
         ("reconciler.web.server", "ListenError"),
         ("reconciler.git.errors", "GitError"),
         ("reconciler.bootstrap", "DataDirectoryBusy"),

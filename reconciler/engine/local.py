@@ -34,7 +34,7 @@ class LocalEngine:
 
     `hidden` are paths that no run may see (the data directory always is one of them); `tool_path` are directories
     that go in front of PATH and can be seen even where they lie below something hidden; `writable` are directories
-    that every run may write to, made where they are missing (ValueError for /tmp, or one around or below something
+    that every run may write to, made where they are missing (WritableRefused for /tmp, or one around or below something
     hidden): everything else of the machine is read-only for them. Without a working bubblewrap
     runs go unsandboxed (`sandboxed` and `sandbox_problem` say so), unless `require_sandbox` refuses that.
     All methods may be called from any thread, `reports` and `close` from one.

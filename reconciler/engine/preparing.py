@@ -24,14 +24,18 @@ def prepare(directory: RunDirectory, materialise: Materialise | None) -> None:
         materialise(directory.work)
 
 
+class WritableRefused(ValueError):
+    """A directory must not be writable for runs; the message names it and says why."""
+
+
 def make_writable(paths: Sequence[Path], hidden: Sequence[Path]) -> tuple[str, ...]:
-    """Make the directories that every run may write to; ValueError for one that would show what runs must not see."""
+    """Make the directories that runs may write to; WritableRefused for one that shows what they must not see."""
     covers = [os.path.realpath(path) for path in hidden]
     resolved = []
     for path in paths:
         real = os.path.realpath(path)
         if why := why_not_writable(real, covers):
-            raise ValueError(f"{path} cannot be writable for runs: {why}")
+            raise WritableRefused(f"writable_paths: {path} cannot be writable for runs: {why}")
         Path(real).mkdir(parents=True, exist_ok=True)
         resolved.append(real)
     return tuple(resolved)

@@ -3,6 +3,7 @@
 import pytest
 
 from reconciler.engine.local import LocalEngine
+from reconciler.engine.preparing import WritableRefused
 
 
 def test_what_a_run_writes_there_stays(driver, sandboxed, tmp_path):
@@ -24,5 +25,5 @@ def test_nothing_else_can_be_written(driver, sandboxed, tmp_path):
 
 @pytest.mark.parametrize("where", ["data", "data/runs", "."])
 def test_the_data_directory_is_never_shared(tmp_path, where):
-    with pytest.raises(ValueError, match="runs must not see"):
+    with pytest.raises(WritableRefused, match="runs must not see"):
         LocalEngine(tmp_path / "data", writable=[tmp_path / where])

@@ -53,7 +53,9 @@ class Settings(BaseModel):
     )
     require_sandbox: bool = Field(False, description="Refuse to run anything without bubblewrap.")
     writable_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
-        (), description="Directories that every run may write to; all else of the machine is read-only for them."
+        (Path("/"),),
+        description="Directories that every run may write to; all else is read-only for them. "
+        "/ means whatever file permissions allow, apart from homes and what is the service's own.",
     )
     tool_path: str | None = Field(None, description="Where tools are looked for; left out: the service's PATH.")
     run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take where a stack says nothing.")

@@ -67,7 +67,8 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     if context.sandbox is None and job.leg is Leg.PLAN:
         log.say(Phase.INIT, UNSANDBOXED)
     # Inside the sandbox /tmp is the run's own: short, since sockets' paths may not be long.
-    temporary = str(directory.temporary) if context.sandbox is None else "/tmp"  # noqa: S108
+    own_tmp = context.sandbox is not None and not context.sandbox.whole
+    temporary = "/tmp" if own_tmp else str(directory.temporary)  # noqa: S108
     env = tool_environment(job, directory, os.environ, temporary)
     commands = Commands(context, env, source)
     tool_job = ToolJob(job.binary, source, directory.scratch, job.options, job.facts, backend)

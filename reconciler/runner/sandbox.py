@@ -11,6 +11,9 @@ from typing import Any
 from reconciler.runner.directory import RunDirectory
 
 _HOMES = ("/home", "/root", "/run")
+WHOLE = "/"
+"""As a writable directory: the machine as it is, as far as file permissions go; the covers stay."""
+
 _KEPT_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID")
 """What unpacking an archive as root needs. Without CAP_SYS_ADMIN nothing can take the covers off again."""
 
@@ -26,6 +29,11 @@ class Sandbox:
     hidden: tuple[str, ...]
     shown: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether the machine may be written to as it is; its /tmp is then the shared one."""
+        return WHOLE in self.writable
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Sandbox:
@@ -47,8 +55,11 @@ class Sandbox:
         if os.geteuid() == 0:
             for capability in _KEPT_CAPABILITIES:
                 arguments += ["--cap-add", capability]
-        arguments += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-        arguments += ["--bind", str(directory.temporary), "/tmp"]  # noqa: S108 - the sandbox's own
+        if self.whole:
+            arguments += ["--bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+        else:
+            arguments += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+            arguments += ["--bind", str(directory.temporary), "/tmp"]  # noqa: S108 - the sandbox's own
         covered = [path for path in (*_HOMES, *self.hidden) if Path(path).is_dir()]
         for path in covered:
             arguments += ["--tmpfs", path]
@@ -58,9 +69,12 @@ class Sandbox:
         for path in sorted(self._put_back(covered, binaries)):
             arguments += ["--ro-bind", path, path]
         for path in self.writable:
-            if Path(path).is_dir():
+            if path != WHOLE and Path(path).is_dir():
                 arguments += ["--bind", path, path]
-        for own in (directory.work, directory.scratch, directory.home):
+        own_directories = [directory.work, directory.scratch, directory.home]
+        if self.whole:
+            own_directories.append(directory.temporary)
+        for own in own_directories:
             arguments += ["--bind", str(own), str(own)]
         return [*arguments, "--chdir", str(cwd), "--"]
 
@@ -95,6 +109,8 @@ def tool_paths(binary: str) -> set[str]:
 
 def why_not_writable(path: str, hidden: Iterable[str]) -> str | None:
     """Say why runs may not get a directory to write to (both resolved); None: they may."""
+    if path == WHOLE:
+        return None
     for kept in ("/tmp", "/dev", "/proc", *_HOMES):  # noqa: S108 - the sandbox's own
         if path == kept or _below(kept, path):
             return f"every run has a {kept} of its own"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.cli.lazy import Entry
 
 COMMANDS = {
+    "init": Entry("reconciler.cli.init", "Make a new configuration repository to start from."),
     "validate": Entry("reconciler.cli.validate", "Find everything that is wrong with a configuration repository."),
     "serve": Entry("reconciler.cli.serve", "Run the service: watch, reconcile, serve API and metrics."),
     "reconcile": Entry("reconciler.cli.reconcile", "Make one pass until nothing is left to do, then exit."),

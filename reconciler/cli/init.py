@@ -1,0 +1,93 @@
+"""`station init DIR`: a configuration repository to start from."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import click
+
+from reconciler.cli.errors import CliError
+
+_SCHEMAS = Path(".stationkeeper", "schemas")
+_BRANCH = "refs/heads/main"
+
+
+@click.command("init")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--space", "space", default="platform", show_default=True, metavar="NAME", help="The first space's name.")
+def command(directory: Path, space: str) -> None:
+    """Make a new configuration repository in DIR, with a first commit on main, to start from."""
+    from spaces.names import ROOT, is_name
+
+    if not is_name(space) or space == ROOT:
+        raise CliError(f"{space} cannot be the name of a space: lower-case letters, digits and inner dashes, not root")
+    if directory.exists() and not directory.is_dir():
+        raise CliError(f"{directory} is a file")
+    if directory.is_dir() and any(directory.iterdir()):
+        raise CliError(f"{directory} is not empty: name a directory that is, or that does not exist yet")
+    directory.mkdir(parents=True, exist_ok=True)
+    _copy(files("reconciler.cli") / "template", directory, space)
+    _write_schemas(directory / _SCHEMAS)
+    _commit(directory)
+    click.echo(_next_steps(directory))
+
+
+def _copy(source: Traversable, target: Path, space: str) -> None:
+    for entry in source.iterdir():
+        # The files are kept under names that no tool takes for its own: dot- stands for a leading dot.
+        name = re.sub(r"^dot-", ".", entry.name).replace("SPACE", space)
+        if entry.is_dir():
+            if entry.name != "__pycache__":
+                (target / name).mkdir()
+                _copy(entry, target / name, space)
+        else:
+            text = entry.read_text(encoding="utf-8").replace("@SPACE@", space)
+            (target / name).write_text(text, encoding="utf-8")
+
+
+def _write_schemas(directory: Path) -> None:
+    from spaces.schema import json_schemas
+
+    directory.mkdir(parents=True)
+    for name, schema in json_schemas().items():
+        (directory / name).write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
+
+
+def _commit(directory: Path) -> None:
+    import pygit2
+    from pygit2.enums import FileMode
+
+    from reconciler.git.libgit2 import prepare
+
+    prepare()
+    # Nothing of this machine's Git settings counts here, so a name for the author has to be brought along; who makes
+    # the next commit does so with their own.
+    repository = pygit2.init_repository(str(directory), initial_head="main")
+    for path in sorted(directory.rglob("*")):
+        relative = path.relative_to(directory)
+        if path.is_file() and relative.parts[0] != ".git":
+            blob = repository.create_blob_fromdisk(str(path))
+            repository.index.add(pygit2.IndexEntry(relative.as_posix(), blob, FileMode.BLOB))
+    repository.index.write()
+    author = pygit2.Signature("Stationkeeper", "station@localhost")
+    tree = repository.index.write_tree()
+    repository.create_commit(_BRANCH, author, author, "Begin with the example of station init\n", tree, [])
+
+
+def _next_steps(directory: Path) -> str:
+    url = directory.absolute().as_uri()
+    place = shlex.quote(str(directory))
+    return f"""{directory} is a configuration repository with a first commit on main. Next:
+
+  station validate {place}
+  station reconcile --config-url {shlex.quote(url)}
+  station stacks
+
+Change something in it, commit, and run station reconcile again; or let station serve watch it:
+
+  station serve --config-url {shlex.quote(url)}"""

@@ -1,0 +1,250 @@
+"""Whose commit it is: by the key that verifiably signed it, or by an address, among the users in force. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias, assert_never
+
+from rbac.subjects import Subject, SubjectKind, user
+from spaces.model.explain import shown
+from spaces.model.user import UserSpec, email_key
+from spaces.names import Digest, is_name
+from spaces.signing_keys import SigningKey, parse_signing_key
+
+
+class IdentityMode(StrEnum):
+    """What says whose commit it is."""
+
+    SIGNED = "signed"
+    COMMITTER = "committer"
+
+
+class Line(StrEnum):
+    """Which line of a commit counts, where a forge's key vouches for it."""
+
+    AUTHOR = "author"
+    COMMITTER = "committer"
+
+
+class NoSigner(StrEnum):
+    """Why a commit has no signer."""
+
+    UNSIGNED = "Unsigned"
+    UNKNOWN_KEY = "UnknownKey"
+    BAD_SIGNATURE = "BadSignature"
+    EXPIRED_KEY = "ExpiredKey"
+    REVOKED_KEY = "RevokedKey"
+    UNSUPPORTED = "UnsupportedSignature"
+    NOT_CHECKED = "SignatureNotChecked"
+    """The program that checks this kind of signature is missing or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A key that verifiably signed the commit and is valid now."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """No key can be said to have signed the commit. `detail` is one line for people."""
+
+    reason: NoSigner
+    detail: str
+
+
+Verdict: TypeAlias = Signer | Unverified
+
+
+@dataclass(frozen=True, slots=True)
+class Forge:
+    """A server's own key, and the line that says whose commit it is when the server signed it (a squash merge)."""
+
+    key: SigningKey
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """What the lines of a commit claim. They prove nothing by themselves."""
+
+    author: str
+    committer: str
+
+    def of(self, line: Line) -> str:
+        """Give the address in a line."""
+        match line:
+            case Line.AUTHOR:
+                return self.author
+            case Line.COMMITTER:
+                return self.committer
+            case _:
+                assert_never(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose commit it is, and how that is known."""
+
+    subject: Subject
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """It is not known whose commit it is. `reason` goes into log, metric and API; `message` and `hint` are for people."""
+
+    reason: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admins:
+    """The first admins, as the service's own settings name them."""
+
+    users: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
+    keys: tuple[SigningKey, ...] = ()
+
+    @classmethod
+    def parse(cls, texts: Iterable[str], mode: IdentityMode) -> Admins:
+        """Read user names, public keys, and (where the committer counts) addresses; ValueError names what is wrong."""
+        users, addresses, keys = set(), set(), []
+        for text in texts:
+            if is_name(text):
+                users.add(text)
+            elif "@" in text and " " not in text.strip():
+                if mode is not IdentityMode.COMMITTER:
+                    raise ValueError(f"{text!r} is an address, which proves nothing with identity = signed")
+                addresses.add(email_key(text.strip()))
+            else:
+                try:
+                    keys.append(parse_signing_key(text))
+                except ValueError as wrong:
+                    raise ValueError(f"an admin is neither a user's name nor an address, and {wrong}") from None
+        return cls(frozenset(users), frozenset(addresses), tuple(keys))
+
+    @property
+    def subjects(self) -> frozenset[Subject]:
+        """Give them as those who may do everything."""
+        others = [*self.addresses, *(key.fingerprint for key in self.keys)]
+        return frozenset({*map(user, self.users), *(Subject(SubjectKind.ADMIN, name) for name in others)})
+
+
+LOCAL_OPERATOR = Subject(SubjectKind.ADMIN, "operator of the data directory")
+"""Whoever works on the data directory itself: the local command line."""
+
+SIGN_HINT = (
+    "sign commits with a key of your User document (git config gpg.format ssh; git config user.signingKey KEY.pub; "
+    "git commit -S), or ask someone with the right to approve it; with identity = committer the service would "
+    "believe the committer's address instead, which only a server that checks it makes safe"
+)
+ADDRESS_HINT = "add the address to the emails of one User document, or commit with one that is there"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The keys that may sign, by fingerprint; `digest` names the set, for what is remembered about it."""
+
+    keys: Mapping[str, SigningKey]
+    digest: Digest
+
+    @classmethod
+    def of(cls, keys: Iterable[SigningKey]) -> KeyRing:
+        """Gather keys; one that comes twice is one."""
+        by_fingerprint = {key.fingerprint: key for key in keys}
+        total = hashlib.sha256()
+        for fingerprint, key in sorted(by_fingerprint.items()):
+            total.update(f"{fingerprint} {len(key.data)} ".encode() + key.data)
+        return cls(by_fingerprint, Digest(total.hexdigest()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identities:
+    """Who is behind a key or an address, by the users in force and the service's settings."""
+
+    mode: IdentityMode
+    ring: KeyRing
+    """Every key that may sign: the users', the admins' and the forges'."""
+    _keys: Mapping[str, frozenset[str]] = field(repr=False)
+    _emails: Mapping[str, frozenset[str]] = field(repr=False)
+    _admins: Admins = field(repr=False)
+    _forges: Mapping[str, Forge] = field(repr=False)
+
+    @classmethod
+    def compile(
+        cls,
+        users: Mapping[str, UserSpec],
+        admins: Admins = Admins(),  # noqa: B008 - it never changes
+        forges: Iterable[Forge] = (),
+        mode: IdentityMode = IdentityMode.SIGNED,
+    ) -> Identities:
+        """Index the keys and addresses. One that several users claim is nobody's."""
+        keys: dict[str, set[str]] = {}
+        emails: dict[str, set[str]] = {}
+        known = {}
+        for name, spec in users.items():
+            for key in spec.keys:
+                keys.setdefault(key.fingerprint, set()).add(name)
+                known[key.fingerprint] = key
+            for address in spec.emails:
+                emails.setdefault(email_key(address), set()).add(name)
+        by_forge = {forge.key.fingerprint: forge for forge in forges}
+        # The settings come last: what they say about a key is not for the repository to change.
+        ring = KeyRing.of([*known.values(), *admins.keys, *(forge.key for forge in by_forge.values())])
+        frozen_keys = {fingerprint: frozenset(names) for fingerprint, names in keys.items()}
+        frozen_emails = {address: frozenset(names) for address, names in emails.items()}
+        return cls(mode, ring, frozen_keys, frozen_emails, admins, by_forge)
+
+    def person(self, verdict: Verdict | None, addresses: Addresses) -> Person | Stranger:
+        """Name the person of a commit. `verdict` may be None only where the committer counts."""
+        match self.mode:
+            case IdentityMode.COMMITTER:
+                return self._by_address(addresses.committer, "by the committer's address, which is not proven")
+            case IdentityMode.SIGNED:
+                return self._by_signature(verdict, addresses)
+            case _:
+                assert_never(self.mode)
+
+    def _by_signature(self, verdict: Verdict | None, addresses: Addresses) -> Person | Stranger:
+        match verdict:
+            case Signer(fingerprint):
+                return self._by_key(fingerprint, addresses)
+            case Unverified(reason, detail):
+                return Stranger(reason.value, detail, SIGN_HINT)
+            case None:
+                return Stranger(NoSigner.NOT_CHECKED.value, "the signature was not checked", SIGN_HINT)
+            case _:
+                assert_never(verdict)
+
+    def _by_key(self, fingerprint: str, addresses: Addresses) -> Person | Stranger:
+        if any(key.fingerprint == fingerprint for key in self._admins.keys):
+            return Person(Subject(SubjectKind.ADMIN, fingerprint), f"signed by the admins' key {fingerprint}")
+        forge = self._forges.get(fingerprint)
+        if forge is not None:
+            how = f"by the {forge.line} of a commit that the forge's key {fingerprint} signed"
+            return self._by_address(addresses.of(forge.line), how)
+        names = self._keys.get(fingerprint, frozenset())
+        if len(names) > 1:
+            message = f"the key {fingerprint} belongs to several users, so that it proves nobody"
+            return Stranger("AmbiguousKey", message, "leave it in one User document only")
+        for name in names:
+            return Person(user(name), f"signed by the key {fingerprint}")
+        return Stranger(NoSigner.UNKNOWN_KEY.value, f"the key {fingerprint} is no user's", SIGN_HINT)
+
+    def _by_address(self, address: str, how: str) -> Person | Stranger:
+        key = email_key(address)
+        if key and key in self._admins.addresses and self.mode is IdentityMode.COMMITTER:
+            return Person(Subject(SubjectKind.ADMIN, key), how)
+        names = self._emails.get(key, frozenset())
+        if len(names) > 1:
+            message = f"the address {shown(address)} belongs to several users, so that it proves nobody"
+            return Stranger("AmbiguousAddress", message, "leave it in one User document only")
+        for name in names:
+            return Person(user(name), f"{how} {address}")
+        return Stranger("UnknownAddress", f"the address {shown(address) or '(none)'} is no user's", ADDRESS_HINT)

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,14 +66,16 @@ class LazyServer:
         self._app = app
         self._address = host, port
         self._server: Server | None = None
+        self._lock = threading.Lock()
 
     def url(self) -> str:
         """Give the address to call, listening from now on."""
-        if self._server is None:
-            server = Server(self._app(), *self._address)
-            server.start()
-            self._server = server
-        return self._server.url
+        with self._lock:
+            if self._server is None:
+                server = Server(self._app(), *self._address)
+                server.start()
+                self._server = server
+            return self._server.url
 
     def stop(self) -> None:
         """Stop listening, if that ever began."""

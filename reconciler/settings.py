@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -57,7 +59,9 @@ class Settings(BaseModel):
         description="Directories that every run may write to; all else is read-only for them. "
         "/ means whatever file permissions allow, apart from homes and what is the service's own.",
     )
-    tool_path: str | None = Field(None, description="Where tools are looked for; left out: the service's PATH.")
+    tool_path: str | None = Field(
+        None, description="Directories, as in PATH, where tools are looked for before the service's PATH."
+    )
     run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take where a stack says nothing.")
     silence_timeout: float = Field(1800.0, gt=0, description="Seconds without a line of log before a run is stopped.")
     grace_period: float = Field(120.0, gt=0, description="Seconds between the interrupt and the kill.")
@@ -85,6 +89,12 @@ class Settings(BaseModel):
     def database(self) -> str:
         """The database to use, as a URL."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'station.db'}"
+
+    @property
+    def search_path(self) -> str:
+        """Where tools are looked for: the setting, the service's PATH, and beside the service's own Python."""
+        places = [self.tool_path, os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]
+        return os.pathsep.join(place for place in places if place)
 
     @property
     def host_and_port(self) -> tuple[str, int]:

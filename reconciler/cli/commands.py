@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.cli.lazy import Entry
 
 COMMANDS = {
+    "demo": Entry("reconciler.cli.demo", "Play a whole round on this machine, in a scratch directory."),
     "init": Entry("reconciler.cli.init", "Make a new configuration repository to start from."),
     "validate": Entry("reconciler.cli.validate", "Find everything that is wrong with a configuration repository."),
     "serve": Entry("reconciler.cli.serve", "Run the service: watch, reconcile, serve API and metrics."),

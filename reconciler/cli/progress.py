@@ -37,9 +37,8 @@ class Progress:
         """Say how a run stands."""
         colour = _COLOURS.get(run.status, "dim")
         why = "; ".join(reason.summary for reason in run.why)
-        text = {RunStatus.FINISHED: counts(run.changes), RunStatus.APPLYING: why}.get(
-            run.status, f"{run.reason}: {run.message}" if run.message else run.reason
-        )
+        said = f"{run.reason}: {run.message}" if run.message else run.reason
+        text = {RunStatus.FINISHED: counts(run.changes), RunStatus.APPLYING: why or "asked for"}.get(run.status, said)
         self._console.print(f"  {run.stack!s:32} [{colour}]{run.status!s:12}[/] ", end="")
         # What a tool or a document says is text, never markup.
         self._console.print(text, markup=False)

@@ -46,7 +46,7 @@ def build_job(run: Run, leg: Leg, inputs: Inputs, settings: Settings, tfstate: T
     spec = inputs.stack.spec
     name = spec.tool.value
     adapter = tool(name)
-    found = find(adapter, settings.tool_path or os.environ.get("PATH", os.defpath))
+    found = find(adapter, settings.search_path)
     if isinstance(found, Missing):
         raise CannotRun(Reason.TOOL_MISSING, found.message)
     mismatch = check(name, spec.tool_version, found)

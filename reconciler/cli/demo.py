@@ -1,0 +1,227 @@
+"""`station demo`: a whole round on the embedded default, in a scratch directory."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from reconciler.bootstrap import Service
+    from reconciler.core.runs import Run
+    from reconciler.settings import Settings
+
+_FLEET = "/var/tmp/stationkeeper-example"  # noqa: S108 - as the example writes it; replaced before anything runs
+_PAGE = Path("status", "index.html")
+_TOOLS = ("terraform", "ansible")
+
+
+@click.command("demo", context_settings=options.CONTEXT)
+@click.option("--serve", is_flag=True, help="Stay up afterwards and serve the API on the demo's data.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where to work; left out: a new directory for temporary files.",
+)
+@click.pass_context
+def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> None:
+    """Show a whole round: a repository, a merge, what runs and why, what does not, and a repair."""
+    from rich.console import Console
+
+    from reconciler.settings import Settings
+
+    console = Console(highlight=False)
+    scratch = _scratch(directory)
+    settings = Settings(
+        config_url=(scratch / "repository").as_uri(), data_dir=scratch / "data", parallelism=4, grace_period=10
+    )
+    _Demo(console, scratch, settings).play()
+    if serve:
+        from reconciler.cli.serve import command as serve_command
+
+        flags = {"config_url": settings.config_url, "poll_interval": 2.0}
+        ctx.ensure_object(options.Common).data_dir = settings.data_dir
+        ctx.invoke(serve_command, **flags)
+
+
+class _Demo:
+    """The scenes, in order; each leaves the world as the next one needs it."""
+
+    def __init__(self, console: Console, scratch: Path, settings: Settings) -> None:
+        from reconciler.cli.progress import Progress
+
+        self._console = console
+        self._scratch = scratch
+        self._settings = settings
+        self._repository = scratch / "repository"
+        self._fleet = scratch / "fleet"
+        self._progress = Progress(console)
+        self._started: list[Run] = []
+
+    def play(self) -> None:
+        """Play all scenes."""
+        started = time.monotonic()
+        self._make_repository()
+        with self._service() as service:
+            self._first_pass(service)
+            self._one_line(service)
+            self._unrelated(service)
+            self._repair(service)
+        self._say_what_next(time.monotonic() - started)
+
+    def _make_repository(self) -> None:
+        from reconciler.git.authoring import commit_all
+
+        self._scene("A configuration repository", "spaces, stacks and contexts as YAML, beside the code that they run")
+        shutil.copytree(_example(), self._repository)
+        for path in self._repository.rglob("*.yaml"):
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace(_FLEET, str(self._fleet)), encoding="utf-8")
+        self._fleet.mkdir()
+        revision = commit_all(self._repository, "Begin")
+        self._tell(f"{self._repository} is at {revision[:12]}")
+        for tool in self._missing_tools():
+            self._progress.warn(f"{tool} is not installed here: its stacks say so, and the demo goes on with the rest")
+
+    def _first_pass(self, service: Service) -> None:
+        self._scene("The first pass", "every stack is new, so every stack runs")
+        self._pass(service)
+        self._show_stacks(service)
+
+    def _one_line(self, service: Service) -> None:
+        self._scene("A one-line merge", "exactly the stack that it concerns runs, and says why")
+        path = self._repository / "shop" / "status-page.yaml"
+        self._merge(path, "The shop is open", "The shop opens at eight", "Say when the shop opens")
+        self._pass(service)
+
+    def _unrelated(self, service: Service) -> None:
+        self._scene("A merge that concerns no stack", "nothing runs")
+        path = self._repository / "README.md"
+        self._merge(path, "# An example configuration", "# Our configuration", "Improve the title")
+        self._pass(service)
+
+    def _repair(self, service: Service) -> None:
+        from reconciler.loop.service import utc_now
+        from reconciler.operations import request_run
+        from spaces.names import SpaceName, StackId
+
+        self._scene("Somebody deletes what a stack made", "a run finds the difference and puts it back")
+        page = self._fleet / _PAGE
+        page.unlink(missing_ok=True)
+        self._tell(f"$ rm {page}")
+        self._tell("$ station stack run shop/status-page")
+        request_run(service.store, StackId(SpaceName("shop"), "status-page"), "demo", utc_now())
+        self._pass(service)
+        self._tell(f"{page} is {'back' if page.exists() else 'still missing'}")
+
+    def _pass(self, service: Service) -> None:
+        self._started.clear()
+        started = time.monotonic()
+        service.loop.reconcile()
+        ran = {run.id for run in self._started}
+        words = "no run" if not ran else f"{len(ran)} {'run' if len(ran) == 1 else 'runs'}"
+        self._tell(f"{words} in {time.monotonic() - started:.1f} s")
+
+    def _merge(self, path: Path, old: str, new: str, message: str) -> None:
+        from reconciler.git.authoring import commit_all
+
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        revision = commit_all(self._repository, message)
+        name = path.relative_to(self._repository)
+        self._console.print(f"  {name}", style="bold", markup=False)
+        self._console.print(f"  - {_line_with(text, old)}", style="red", markup=False)
+        self._console.print(f"  + {_line_with(text, old).replace(old, new)}", style="green", markup=False)
+        self._tell(f'merged to main as {revision[:12]}: "{message}"')
+
+    def _show_stacks(self, service: Service) -> None:
+        from rich.table import Table
+
+        with service.store.reading() as reading:
+            stacks = reading.stacks()
+            resources = reading.count_resources()
+        table = Table("stack", "tool", "sync", "resources", box=None, padding=(0, 2), header_style="bold")
+        for stack, state in sorted(stacks.items()):
+            colour = "green" if state.sync == "Synced" else "yellow"
+            tool = state.desired.tool if state.desired else ""
+            table.add_row(str(stack), tool, f"[{colour}]{state.sync}[/]", str(resources.get(stack, "")))
+        self._console.print(table)
+
+    def _watch(self, run: Run) -> None:
+        self._started.append(run)
+        self._progress.show(run)
+
+    @contextmanager
+    def _service(self) -> Iterator[Service]:
+        from reconciler.bootstrap import open_service
+
+        with open_service(self._settings, port=0, watching=self._watch) as service:
+            if not service.engine.sandboxed:
+                self._progress.warn(f"runs are not shut in a sandbox: {service.engine.sandbox_problem}")
+            try:
+                yield service
+            finally:
+                service.loop.dispatcher.close()
+                service.server.stop()
+
+    def _missing_tools(self) -> list[str]:
+        from reconciler.tools.registry import tool
+        from reconciler.tools.versions import Missing, find
+
+        path = self._settings.search_path
+        return [name for name in _TOOLS if isinstance(find(tool(name), path), Missing)]
+
+    def _scene(self, title: str, subtitle: str) -> None:
+        self._console.print(f"\n[bold cyan]{title}[/]: {subtitle}")
+
+    def _tell(self, text: str) -> None:
+        self._console.print(f"  {text}", style="dim", markup=False, soft_wrap=True)
+
+    def _say_what_next(self, seconds: float) -> None:
+        station = shlex.quote(sys.argv[0] if sys.argv[0].endswith("station") else "station")
+        data = f"--data-dir {shlex.quote(str(self._settings.data_dir))}"
+        self._scene("That was the round", f"{seconds:.0f} s. It all lies in {self._scratch}")
+        for what, line in (
+            ("look around", f"{station} stacks {data}"),
+            ("where every value comes from", f"{station} render shop/web {data}"),
+            ("what a stack made", f"{station} stack resources platform/network {data}"),
+            ("what was run, and its log", f"{station} runs {data}"),
+            ("merge something yourself", f"edit and commit in {self._repository}, then"),
+            ("", f"{station} reconcile --config-url {self._settings.config_url} {data}"),
+        ):
+            self._console.print(f"  {what:30} {line}", markup=False, soft_wrap=True)
+
+
+def _scratch(directory: Path | None) -> Path:
+    from reconciler.cli.errors import CliError
+
+    if directory is None:
+        return Path(tempfile.mkdtemp(prefix="station-demo-"))
+    directory = directory.absolute()
+    if directory.exists() and any(directory.iterdir()):
+        raise CliError(f"{directory} is not empty: the demo wants a directory of its own")
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _example() -> Path:
+    """Find the example: beside the code in a checkout, within the package where that was built."""
+    checkout = Path(__file__).parents[2] / "examples" / "repo"
+    return checkout if checkout.is_dir() else Path(str(files("reconciler.cli") / "example"))
+
+
+def _line_with(text: str, part: str) -> str:
+    return next(line.strip() for line in text.splitlines() if part in line)

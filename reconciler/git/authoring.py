@@ -1,0 +1,38 @@
+"""Commits that the command line itself makes: the first one of a new repository, and those of the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import FileMode, RepositoryOpenFlag
+
+from reconciler.git.libgit2 import prepare
+from spaces.names import Revision
+
+_BRANCH = "refs/heads/main"
+
+
+def commit_all(directory: Path, message: str) -> Revision:
+    """Commit everything in the directory to main; the repository is made where there is none yet.
+
+    Nothing of this machine's Git settings counts here, so the author's name is brought along.
+    """
+    prepare()
+    if (directory / ".git").exists():
+        repository = pygit2.Repository(str(directory), RepositoryOpenFlag.NO_SEARCH)
+    else:
+        repository = pygit2.init_repository(str(directory), initial_head="main")
+    repository.index.clear()
+    for path in sorted(directory.rglob("*")):
+        relative = path.relative_to(directory)
+        if path.is_file() and relative.parts[0] != ".git":
+            mode = FileMode.BLOB_EXECUTABLE if path.stat().st_mode & 0o100 else FileMode.BLOB
+            blob = repository.create_blob_fromdisk(str(path))
+            repository.index.add(pygit2.IndexEntry(relative.as_posix(), blob, mode))
+    repository.index.write()
+    author = pygit2.Signature("Stationkeeper", "station@localhost")
+    tree = repository.index.write_tree()
+    tip = repository.references.get(_BRANCH)
+    parents = [tip.target] if tip is not None else []
+    return Revision(str(repository.create_commit(_BRANCH, author, author, message + "\n", tree, parents)))

@@ -14,7 +14,6 @@ import click
 from reconciler.cli.errors import CliError
 
 _SCHEMAS = Path(".stationkeeper", "schemas")
-_BRANCH = "refs/heads/main"
 
 
 @click.command("init")
@@ -22,6 +21,7 @@ _BRANCH = "refs/heads/main"
 @click.option("--space", "space", default="platform", show_default=True, metavar="NAME", help="The first space's name.")
 def command(directory: Path, space: str) -> None:
     """Make a new configuration repository in DIR, with a first commit on main, to start from."""
+    from reconciler.git.authoring import commit_all
     from spaces.names import ROOT, is_name
 
     if not is_name(space) or space == ROOT:
@@ -33,7 +33,7 @@ def command(directory: Path, space: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     _copy(files("reconciler.cli") / "template", directory, space)
     _write_schemas(directory / _SCHEMAS)
-    _commit(directory)
+    commit_all(directory, "Begin with the example of station init")
     click.echo(_next_steps(directory))
 
 
@@ -56,27 +56,6 @@ def _write_schemas(directory: Path) -> None:
     directory.mkdir(parents=True)
     for name, schema in json_schemas().items():
         (directory / name).write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
-
-
-def _commit(directory: Path) -> None:
-    import pygit2
-    from pygit2.enums import FileMode
-
-    from reconciler.git.libgit2 import prepare
-
-    prepare()
-    # Nothing of this machine's Git settings counts here, so a name for the author has to be brought along; who makes
-    # the next commit does so with their own.
-    repository = pygit2.init_repository(str(directory), initial_head="main")
-    for path in sorted(directory.rglob("*")):
-        relative = path.relative_to(directory)
-        if path.is_file() and relative.parts[0] != ".git":
-            blob = repository.create_blob_fromdisk(str(path))
-            repository.index.add(pygit2.IndexEntry(relative.as_posix(), blob, FileMode.BLOB))
-    repository.index.write()
-    author = pygit2.Signature("Stationkeeper", "station@localhost")
-    tree = repository.index.write_tree()
-    repository.create_commit(_BRANCH, author, author, "Begin with the example of station init\n", tree, [])
 
 
 def _next_steps(directory: Path) -> str:

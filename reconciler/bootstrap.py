@@ -92,7 +92,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
     _check_configuration(settings)
     directory = make_data_dir(settings)
     with _alone(directory):
-        store = open_store(settings.database, _keys(settings))
+        store = open_store(settings.database, open_keys(settings))
         try:
             metrics = Metrics()
             engine = LocalEngine(
@@ -150,7 +150,7 @@ def _assemble(  # noqa: PLR0917
 
 def local_app(settings: Settings) -> FastAPI:
     """Give the API on the local data directory, for a command in this process: it looks and notes, and runs nothing."""
-    store = open_store(settings.database, _keys(settings))
+    store = open_store(settings.database, open_keys(settings))
     follower = Follower(
         store, Mirrors(settings.data_dir.absolute() / "mirrors"), Remotes(settings), settings.config_path
     )
@@ -205,7 +205,8 @@ def _check_configuration(settings: Settings) -> None:
         raise SettingsError(str(wrong)) from None
 
 
-def _keys(settings: Settings) -> Keys:
+def open_keys(settings: Settings) -> Keys:
+    """Give the keys for what is encrypted at rest, made at the first start."""
     return Keys.load_or_create(settings.encryption_key_file or settings.data_dir.absolute() / _KEY)
 
 

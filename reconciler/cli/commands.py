@@ -8,6 +8,7 @@ COMMANDS = {
     "demo": Entry("reconciler.cli.demo", "Play a whole round on this machine, in a scratch directory."),
     "init": Entry("reconciler.cli.init", "Make a new configuration repository to start from."),
     "validate": Entry("reconciler.cli.validate", "Find everything that is wrong with a configuration repository."),
+    "diff": Entry("reconciler.cli.diff", "Show what merging a branch would do, and why."),
     "serve": Entry("reconciler.cli.serve", "Run the service: watch, reconcile, serve API and metrics."),
     "reconcile": Entry("reconciler.cli.reconcile", "Make one pass until nothing is left to do, then exit."),
     "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
@@ -16,5 +17,6 @@ COMMANDS = {
     "stack": Entry("reconciler.cli.stack", "Look at a stack and steer it."),
     "runs": Entry("reconciler.cli.runs", "List runs."),
     "run": Entry("reconciler.cli.run", "Look at a run and steer it."),
+    "doctor": Entry("reconciler.cli.doctor", "Check that everything is there that a service needs."),
     "schema": Entry("reconciler.cli.schema", "Print or write the JSON Schemas for editors."),
 }

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from rbac.admission import Commit, Halted, admit
 from reconciler.core.conditions import assess
 from reconciler.core.diff import explain
+from reconciler.core.digest import SourceSnapshot
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunStatus
 from reconciler.core.state import Desired, Outcome, Problem, StackState
@@ -21,7 +23,7 @@ from reconciler.git.trees import Trees
 from reconciler.loop.fetching import Fetched
 from reconciler.loop.remotes import Remotes, SecretUnreadable
 from reconciler.loop.sources import SourceIndex
-from reconciler.loop.world import CONFIGURATION, Place, World, desire, source_key
+from reconciler.loop.world import CONFIGURATION, Place, World, desire, read_source, source_key
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store, Transaction
 from spaces.catalog import Catalog
 from spaces.changes import Verb, changes
@@ -92,6 +94,9 @@ class Follower:
         """Find where a stack's source is read."""
         return self._locate(in_force, stack, self.world.tips)
 
+    def _read(self, in_force: InForce, stack: EffectiveStack) -> tuple[str, SourceSnapshot | Problem]:
+        return read_source(in_force, stack, self.locate)
+
     def _locate(self, in_force: InForce, stack: EffectiveStack, tips: Mapping[str, Revision]) -> Place | Problem:
         if stack.source is None or stack.source.repository is None:
             return Place(CONFIGURATION, self._config_trees(), in_force.revision)
@@ -127,7 +132,7 @@ class Follower:
         stacks = list(in_force.catalog.stacks())
         person = self._person(in_force.revision)
         self.world.tips = world.tips
-        world.desired = dict(desire(in_force, stacks, self.locate, world.index, person))
+        world.desired = dict(desire(in_force, stacks, self._read, world.index, person))
         self.world = world
         self._correct(now)
         return True
@@ -163,7 +168,7 @@ class Follower:
     # Going on
 
     def advance(self, fetched: Fetched, now: datetime) -> bool:
-        """Take in what was fetched. Say whether the desired state changed; another service's being first is no error."""
+        """Take in what was fetched. Say whether the desired state changed; that another service was first is fine."""
         with self.store.reading() as reading:
             state = reading.configuration()
         if state.generation != self.world.generation:
@@ -293,7 +298,7 @@ class Follower:
         wanted = desire(
             step.in_force,
             sorted(step.stacks),
-            lambda in_force, stack: self._locate(in_force, stack, tips),
+            lambda in_force, stack: read_source(in_force, stack, partial(self._locate, tips=tips)),
             index,
             step.person or self._person(step.in_force.revision),
         )

@@ -36,6 +36,9 @@ class Place:
 Locate = Callable[[InForce, EffectiveStack], Place | Problem]
 """Finds where a stack's source is read with the configuration in force."""
 
+ReadSource = Callable[[InForce, EffectiveStack], tuple[str, SourceSnapshot | Problem]]
+"""Gives the key of the repository that a stack's source lies in, and what the source is now."""
+
 
 @dataclass(slots=True)
 class World:
@@ -70,13 +73,13 @@ def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tup
 
 
 def desire(
-    in_force: InForce, stacks: Iterable[StackId], locate: Locate, index: SourceIndex, person: str | None
+    in_force: InForce, stacks: Iterable[StackId], read: ReadSource, index: SourceIndex, person: str | None = None
 ) -> Mapping[StackId, Desired]:
     """Work out what is desired of each of these stacks, and note in `index` what their sources use."""
     result: dict[StackId, Desired] = {}
     for stack in stacks:
         configured = effective(in_force.catalog, stack)
-        key, source = read_source(in_force, configured, locate)
+        key, source = read(in_force, configured)
         problem = source if isinstance(source, Problem) else None
         snapped = None if isinstance(source, Problem) else source
         where = configured.source

@@ -1,0 +1,107 @@
+"""`station diff`: what a merge would do, told before it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.errors import CliError
+
+if TYPE_CHECKING:
+    from reconciler.git.trees import Trees
+    from reconciler.loop.preview import Preview
+    from spaces.names import Revision
+
+_SIGNS = {"create": "+", "update": "~", "move": ">", "retain": "-", "delete": "-"}
+
+
+@click.command("diff", context_settings=options.CONTEXT)
+@click.option("--ref", metavar="REF", default="HEAD", show_default=True, help="The branch or commit to be merged.")
+@click.option("--base", metavar="REF", help="What it is merged into; left out: origin/main, else main.")
+@click.option("--config-branch", metavar="NAME", help="The branch that counts, where it is not main.")
+@click.option("--config-path", metavar="DIR", help="The directory in the repository that holds the configuration.")
+@click.option(
+    "--repository", type=click.Path(path_type=Path, exists=True), default=".", help="A clone; this directory."
+)
+@options.output
+@options.common
+@click.pass_context
+def command(ctx: click.Context, /, *, form: str, repository: Path, ref: str, base: str | None, **flags: Any) -> None:
+    """Show what merging REF would do: documents, stacks and why. Reads a clone; needs no service and no credentials.
+
+    Exit codes: 0 no difference; 2 differences; 1 something in REF is wrong.
+    """
+    from reconciler.cli.output import print_data
+    from reconciler.git.trees import Trees
+    from reconciler.loop.preview import preview
+
+    settings = ctx.ensure_object(options.Common).settings(**flags)
+    trees = Trees.of_clone(repository)
+    branch = settings.config_branch
+    into = _resolve(trees, [base] if base else [f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"])
+    found = preview(trees, into, _resolve(trees, [ref]), settings.config_path)
+    if form in {"json", "yaml"}:
+        print_data(_to_json(found), form)
+    else:
+        _print(found)
+    if any(diagnostic.severity == "error" for diagnostic in found.diagnostics):
+        ctx.exit(1)
+    ctx.exit(0 if found.is_empty else 2)
+
+
+def _resolve(trees: Trees, names: list[str]) -> Revision:
+    for name in names:
+        revision = trees.resolve(name)
+        if revision is not None:
+            return revision
+    raise CliError(f"there is no {' and no '.join(names)} in this repository")
+
+
+def _to_json(found: Preview) -> dict[str, Any]:
+    return {
+        "base": found.base,
+        "revision": found.revision,
+        "documents": [
+            {"kind": str(change.ref.kind), "space": change.ref.space, "name": change.ref.name, "verb": str(change.verb)}
+            for change in found.documents
+        ],
+        "stacks": [
+            {
+                "id": str(stack.id),
+                "action": str(stack.action),
+                "why": [{"component": str(why.component), "summary": why.summary} for why in stack.why],
+            }
+            for stack in found.stacks
+        ],
+        # Nothing is ever held back or destroyed by this version, and no document grants anything.
+        "access": [],
+        "held": [],
+        "destroys": [],
+        "diagnostics": [diagnostic.to_json() for diagnostic in found.diagnostics],
+    }
+
+
+def _print(found: Preview) -> None:
+    click.echo(f"merging {found.revision[:12]} into {found.base[:12]}")
+    if found.is_empty:
+        click.echo("nothing would change")
+    if found.documents:
+        click.echo("\ndocuments")
+        for change in found.documents:
+            moved = f" (was {change.origin.space}/{change.origin.name})" if change.origin else ""
+            click.echo(f"  {_SIGNS.get(str(change.verb), '~')} {change.ref}{moved}")
+    if found.stacks:
+        click.echo("\nstacks")
+        for stack in found.stacks:
+            reasons = "; ".join(f"{why.component}: {why.summary}" for why in stack.why)
+            words = reasons or {"move": "moves, nothing runs", "retain": "leaves Git, what it applied is retained"}.get(
+                str(stack.action), ""
+            )
+            click.echo(f"  {_SIGNS[str(stack.action)]} {stack.id}: {words}")
+    if found.diagnostics:
+        click.echo("")
+        for diagnostic in found.diagnostics:
+            click.echo(str(diagnostic))

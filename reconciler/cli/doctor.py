@@ -1,0 +1,153 @@
+"""`station doctor`: what a service needs, and whether it is there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.service_options import service_options
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `level` is ok, warning or error; `advice` says what to do about it."""
+
+    level: str
+    what: str
+    found: str
+    advice: str | None = None
+
+
+@click.command("doctor", context_settings=options.CONTEXT)
+@options.common
+@options.output
+@service_options
+@click.pass_context
+def command(ctx: click.Context, /, form: str, **flags: Any) -> None:
+    """Check settings, data directory, database, keys, sandbox, tools and the configuration repository.
+
+    Exit code 1 when something would keep the service from working.
+    """
+    from reconciler.cli.output import print_data
+
+    settings = ctx.ensure_object(options.Common).settings(**flags)
+    findings = list(_examine(settings))
+    if form in {"json", "yaml"}:
+        print_data({"findings": [vars_of(finding) for finding in findings]}, form)
+    else:
+        for finding in findings:
+            click.echo(f"{finding.level:8} {finding.what:14} {finding.found}")
+            if finding.advice:
+                click.echo(f"{'':23} {finding.advice}")
+    ctx.exit(1 if any(finding.level == "error" for finding in findings) else 0)
+
+
+def vars_of(finding: Finding) -> dict[str, str | None]:
+    """Give a finding as JSON."""
+    return {"level": finding.level, "what": finding.what, "found": finding.found, "advice": finding.advice}
+
+
+def _examine(settings: Settings) -> Iterator[Finding]:
+    yield Finding("ok", "python", f"{sys.version.split()[0]} on {sys.platform}")
+    yield _data_dir(settings.data_dir.absolute())
+    yield from _database(settings)
+    yield _sandbox(settings)
+    yield from _tools(settings)
+    yield _repository(settings)
+
+
+def _data_dir(path: Path) -> Finding:
+    if not path.exists():
+        parent = next(above for above in path.parents if above.exists())
+        if os.access(parent, os.W_OK):
+            return Finding("ok", "data directory", f"{path} will be made at the first start")
+        return Finding("error", "data directory", f"{path} cannot be made", f"give this user write access to {parent}")
+    if not os.access(path, os.W_OK | os.X_OK):
+        return Finding("error", "data directory", f"{path} cannot be written to", "give this user write access")
+    if path.stat().st_mode & 0o077:
+        return Finding("warning", "data directory", f"{path} is open to others", f"chmod 700 {path}")
+    return Finding("ok", "data directory", str(path))
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    from reconciler.bootstrap import open_keys
+    from reconciler.git.remote import redact
+    from reconciler.store.protocol import StoreError
+    from reconciler.store.sql import open_store
+
+    shown = redact(settings.database)
+    if settings.database_url is None and not settings.data_dir.exists():
+        yield Finding("ok", "database", f"{shown} will be made at the first start")
+        return
+    try:
+        store = open_store(settings.database, open_keys(settings))
+    except StoreError as error:
+        yield Finding("error", "database", str(error))
+        return
+    try:
+        with store.reading() as reading:
+            state = reading.configuration()
+    except StoreError as error:
+        yield Finding("error", "database", str(error))
+        return
+    finally:
+        store.close()
+    yield Finding("ok", "database", shown)
+    if state.halted is not None:
+        yield Finding("warning", "configuration", f"halted: {state.halted.reason}: {state.halted.message}")
+
+
+def _sandbox(settings: Settings) -> Finding:
+    from reconciler.engine.preparing import find_sandbox
+
+    _, problem = find_sandbox((), (), wanted=True)
+    if problem is None:
+        return Finding("ok", "sandbox", "bubblewrap works")
+    level = "error" if settings.require_sandbox else "warning"
+    return Finding(level, "sandbox", problem, "install bubblewrap: without it runs see the service's files")
+
+
+def _tools(settings: Settings) -> Iterator[Finding]:
+    from reconciler.tools.registry import TOOLS, tool
+    from reconciler.tools.versions import Missing, find
+
+    for name in sorted(TOOLS):
+        adapter = tool(name)
+        if not adapter.binaries:
+            continue
+        found = find(adapter, settings.search_path)
+        if isinstance(found, Missing):
+            yield Finding("warning", name, found.message, "only stacks of this tool need it")
+        else:
+            yield Finding("ok", name, f"{found.version} at {found.binary}")
+
+
+def _repository(settings: Settings) -> Finding:
+    import tempfile
+
+    from reconciler.git.errors import GitError
+    from reconciler.git.mirror import Mirror
+    from reconciler.git.remote import redact
+    from reconciler.loop.remotes import Remotes, SecretUnreadable
+
+    if not settings.config_url:
+        return Finding("warning", "configuration", "config_url is not set", "say which repository to follow")
+    shown = f"{redact(settings.config_url)} (branch {settings.config_branch})"
+    try:
+        remote = Remotes(settings).configuration()
+        with tempfile.TemporaryDirectory() as scratch:
+            mirror = Mirror.open(Path(scratch, "mirror.git"), remote.url)
+            revision = mirror.fetch(remote.branch, remote.credentials, deadline=60)
+    except (GitError, ValueError, SecretUnreadable) as error:
+        return Finding("error", "configuration", f"{shown}: {error}")
+    return Finding("ok", "configuration", f"{shown} is at {revision[:12]}")

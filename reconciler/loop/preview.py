@@ -1,0 +1,135 @@
+"""What merging a revision would do: the same functions as the loop's, on a clone, without a service or credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rbac.admission import Commit, Halted, admit
+from reconciler.core.diff import explain
+from reconciler.core.digest import SourceSnapshot, short_hash
+from reconciler.core.state import Desired, Problem, Why
+from reconciler.git.trees import Trees
+from reconciler.loop.sources import SourceIndex, snapshot
+from reconciler.loop.world import CONFIGURATION, desire
+from spaces.changes import DocumentChange, Verb, changes
+from spaces.diagnostics import Diagnostic, Position, Severity, error
+from spaces.effective import EffectiveStack
+from spaces.in_force import InForce, affected, differing
+from spaces.names import Kind, Revision, StackId
+
+
+class StackAction(StrEnum):
+    """What a merge would mean for a stack."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    MOVE = "move"
+    RETAIN = "retain"
+    """Its document leaves Git; what it applied stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackPreview:
+    """One stack that the merge concerns, and why. A move may have nothing to run, and then no reasons."""
+
+    id: StackId
+    action: StackAction
+    why: tuple[Why, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """All that merging would do."""
+
+    base: Revision
+    revision: Revision
+    documents: tuple[DocumentChange, ...] = ()
+    stacks: tuple[StackPreview, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether the merge would change nothing."""
+        return not self.documents and not self.stacks
+
+
+def preview(trees: Trees, base: Revision, revision: Revision, config_path: str) -> Preview:
+    """Work out what merging `revision` into `base` would do. Sources in other repositories count as they are."""
+    merged = trees.merged_tree(base, revision)
+    if merged.revision is None:
+        told = [
+            error("merge-conflict", f"{path} conflicts with {base[:12]}", Position(path)) for path in merged.conflicts
+        ]
+        return Preview(base, revision, diagnostics=tuple(told))
+    reading, tip = merged.trees, merged.revision
+    before = admit(None, Commit(base, dict(reading.files(base, config_path))))
+    assert isinstance(before, InForce)  # noqa: S101 - the first revision is never refused
+    after = admit(before, Commit(tip, reading.changed_files(base, tip, config_path)))
+    if isinstance(after, Halted):
+        return Preview(base, revision, diagnostics=(error("branch-emptied", after.message),))
+    return _compare(reading, before, after, base, revision)
+
+
+def _compare(trees: Trees, before: InForce, after: InForce, base: Revision, revision: Revision) -> Preview:
+    documents = changes(before.catalog, after.catalog, differing(before, after))
+    moves = {_stack(change): change.origin for change in documents if change.verb is Verb.MOVE and change.origin}
+    index = SourceIndex()
+    every = list(before.catalog.stacks())
+    old = desire(before, every, lambda state, stack: _read(trees, state, stack), index)
+    changed = trees.changed_paths(before.revision, after.revision)
+    touched = affected(before, after) | index.users(CONFIGURATION, changed)
+    present = sorted(stack for stack in touched if after.catalog.placed(stack.ref) is not None)
+    new = desire(after, present, lambda state, stack: _read(trees, state, stack), SourceIndex())
+    stacks = []
+    for stack, desired in new.items():
+        origin = moves.get(stack)
+        was = old.get(StackId(origin.space, origin.name)) if origin else old.get(stack)
+        found = _stack_preview(trees, stack, was, desired, moved=origin is not None)
+        if found is not None:
+            stacks.append(found)
+    gone = [_stack(change) for change in documents if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
+    stacks += [StackPreview(stack, StackAction.RETAIN, ()) for stack in gone if after.has_left(stack.ref)]
+    return Preview(
+        base,
+        revision,
+        documents,
+        tuple(sorted(stacks, key=lambda each: each.id)),
+        (*after.diagnostics, *_problems(new)),
+    )
+
+
+def _stack_preview(
+    trees: Trees, stack: StackId, was: Desired | None, desired: Desired, *, moved: bool
+) -> StackPreview | None:
+    why = explain(desired.fingerprint, was.fingerprint if was else None, trees.count_changes)
+    if was is None:
+        return StackPreview(stack, StackAction.CREATE, why)
+    if moved:
+        return StackPreview(stack, StackAction.MOVE, why)
+    return StackPreview(stack, StackAction.UPDATE, why) if why else None
+
+
+def _read(trees: Trees, in_force: InForce, stack: EffectiveStack) -> tuple[str, SourceSnapshot | Problem]:
+    source = stack.source
+    if source is None or source.repository is None:
+        return CONFIGURATION, snapshot(stack, trees, in_force.revision)
+    # Nobody fetches for a preview: the other repository counts as it is, and only what is asked of it can change.
+    asked = {
+        f"{source.repository} branch": short_hash(source.branch),
+        f"{source.repository} include": short_hash(list(source.include)),
+    }
+    return str(source.repository), SourceSnapshot(in_force.revision, asked)
+
+
+def _problems(desired: Mapping[StackId, Desired]) -> list[Diagnostic]:
+    return [
+        Diagnostic(Severity.ERROR, "stack-cannot-run", f"{stack}: {each.problem.message}")
+        for stack, each in desired.items()
+        if each.problem is not None
+    ]
+
+
+def _stack(change: DocumentChange) -> StackId:
+    return StackId(change.ref.space, change.ref.name)

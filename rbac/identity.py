@@ -96,7 +96,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
-    """It is not known whose commit it is. `reason` goes into log, metric and API; `message` and `hint` are for people."""
+    """Whose commit it is cannot be said: `reason` goes into log, metric and API, the rest is for people."""
 
     reason: str
     message: str
@@ -180,7 +180,7 @@ class Identities:
     def compile(
         cls,
         users: Mapping[str, UserSpec],
-        admins: Admins = Admins(),  # noqa: B008 - it never changes
+        admins: Admins = Admins(),
         forges: Iterable[Forge] = (),
         mode: IdentityMode = IdentityMode.SIGNED,
     ) -> Identities:

@@ -33,8 +33,8 @@ def _key(text: str) -> str:
 
 
 def email_key(address: str) -> str:
-    """Give the form under which addresses are compared: they differ in more than upper and lower case."""
-    return address.lower()
+    """Give the form under which addresses are compared. Only ASCII is folded: other letters fold into foreign ones."""
+    return address.lower() if address.isascii() else address
 
 
 Email = Annotated[str, matching(_EMAIL, 254)]

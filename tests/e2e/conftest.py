@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.station import Repo, Station
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    return Repo(tmp_path / "repo")
+
+
+@pytest.fixture
+def new_station(tmp_path: Path) -> Iterator[Callable[..., Station]]:
+    made: list[Station] = []
+
+    def make(url: str, name: str = "one", **settings: Any) -> Station:
+        station = Station(tmp_path / name, url, **settings)
+        made.append(station)
+        return station
+
+    yield make
+    for station in made:
+        station.end()
+
+
+@pytest.fixture
+def station(repo: Repo, new_station: Callable[..., Station]) -> Station:
+    return new_station(repo.url)
+
+
+@pytest.fixture(scope="session")
+def terraform() -> str:
+    found = shutil.which("terraform")
+    if found is None:
+        pytest.skip("TERRAFORM IS NOT INSTALLED: the main path goes untested")
+    return found

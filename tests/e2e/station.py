@@ -1,0 +1,296 @@
+"""A real repository and the real `station` command, for tests from the outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STATION = Path(sys.executable).parent / "station"
+API = "apiVersion: stationkeeper/v1\n"
+
+
+def document(kind: str, name: str, spec: Mapping[str, Any], **metadata: Any) -> str:
+    """Write one document; JSON is YAML."""
+    head = {"name": name, **metadata}
+    return f"{API}kind: {kind}\nmetadata: {json.dumps(head)}\nspec: {json.dumps(spec)}\n"
+
+
+def a_script(name: str, apply: str, **spec: Any) -> str:
+    """Write a script stack that needs no source."""
+    plan = spec.pop("plan", None)
+    commands = {"apply": apply} if plan is None else {"plan": plan, "apply": apply}
+    metadata = {key: spec.pop(key) for key in ("movedFrom", "labels", "space") if key in spec}
+    return document("Stack", name, {"tool": "script", "script": commands, **spec}, **metadata)
+
+
+def a_terraform(name: str, path: str, **spec: Any) -> str:
+    """Write a terraform stack."""
+    metadata = {key: spec.pop(key) for key in ("movedFrom", "labels", "space") if key in spec}
+    return document("Stack", name, {"tool": "terraform", "source": {"path": path}, **spec}, **metadata)
+
+
+def eventually(what: Callable[[], Any], seconds: float = 20.0, every: float = 0.05) -> Any:
+    """Wait until `what` gives something true, and give that."""
+    end = time.monotonic() + seconds
+    while True:
+        found = what()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"it did not come about within {seconds:g} s")
+        time.sleep(every)
+
+
+class Repo:
+    """A Git repository with a work tree and the branch main."""
+
+    def __init__(self, path: Path, files: Mapping[str, str | None] | None = None) -> None:
+        self.path = path
+        path.mkdir(parents=True)
+        self.git("init", "-q", "-b", "main", ".")
+        if files is not None:
+            self.commit(files)
+
+    @property
+    def url(self) -> str:
+        return f"file://{self.path}"
+
+    def git(self, *arguments: str) -> str:
+        clean = {
+            "PATH": os.environ["PATH"],
+            "HOME": "/nonexistent",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_ALLOW_PROTOCOL": "file",
+        }
+        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "gc.auto=0")
+        done = subprocess.run(
+            ["git", *who, *arguments], cwd=self.path, env=clean, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def commit(self, files: Mapping[str, str | None] | None = None, message: str = "Change it") -> str:
+        """Write the files (None: remove), commit everything, and give the revision."""
+        for name, text in (files or {}).items():
+            target = self.path / name
+            if text is None:
+                target.unlink()
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(textwrap.dedent(text), encoding="utf-8")
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.head()
+
+    def head(self) -> str:
+        return self.git("rev-parse", "HEAD")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a `station reconcile -o json` came to."""
+
+    code: int
+    data: dict[str, Any]
+    err: str
+
+    @property
+    def sync(self) -> dict[str, str]:
+        return {stack["id"]: stack["sync"] for stack in self.data["stacks"]}
+
+    @property
+    def ran(self) -> dict[str, str]:
+        """The newest run of each stack that ran in this pass, by its status."""
+        return {run["stack"]: run["status"] for run in self.data["runs"]}
+
+    @property
+    def halted(self) -> str | None:
+        return self.data["halted"] and str(self.data["halted"]["reason"])
+
+    @property
+    def problems(self) -> str:
+        """All diagnostics as text, one line each."""
+        return "\n".join(
+            "{file}:{line}:{column}: {severity}: {code}: {summary}".format(**it) for it in self.data["diagnostics"]
+        )
+
+    def stack(self, name: str) -> dict[str, Any]:
+        return next(stack for stack in self.data["stacks"] if stack["id"] == name)
+
+    def ready(self, name: str) -> str:
+        return str(self.stack(name)["conditions"]["Ready"]["reason"])
+
+    def run(self, name: str) -> dict[str, Any]:
+        return next(run for run in reversed(self.data["runs"]) if run["stack"] == name)
+
+    def why(self, name: str) -> list[str]:
+        return [f"{why['component']}: {why['summary']}" for why in self.run(name)["why"]]
+
+
+class Station:
+    """The command with a home, a data directory and settings of its own."""
+
+    def __init__(self, folder: Path, config_url: str, **settings: Any) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.home = folder / "home"
+        self.tools = folder / "tools"
+        for each in (self.home, self.tools):
+            each.mkdir(parents=True, exist_ok=True)
+        self.settings: dict[str, Any] = {
+            "config_url": config_url,
+            "data_dir": self.data_dir,
+            "listen": "127.0.0.1:0",
+            "poll_interval": 0.3,
+            **settings,
+        }
+        self.path = f"{self.tools}:{os.environ['PATH']}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        given = {f"STATION_{name.upper()}": str(value) for name, value in self.settings.items()}
+        return {"PATH": self.path, "HOME": str(self.home), "LANG": "C.UTF-8", **given}
+
+    def __call__(self, *arguments: str, timeout: float = 60, **env: str) -> Result:
+        done = subprocess.run(
+            [STATION, *arguments],
+            cwd=self.home,
+            env=self.env | env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def reconcile(self, *arguments: str, timeout: float = 60, **env: str) -> Pass:
+        done = self("reconcile", "-o", "json", *arguments, timeout=timeout, **env)
+        assert done.out, done.err
+        return Pass(done.code, done.json, done.err)
+
+    def shim(self, tool: str) -> Path:
+        """Put a recorder in front of a tool; gives the file that gets a line for every start."""
+        real = subprocess.run(["which", tool], capture_output=True, text=True, check=True).stdout.strip()
+        record = self.folder / f"{tool}.starts"
+        record.touch()
+        record.chmod(0o666)
+        script = self.tools / tool
+        script.write_text(f'#!/bin/sh\necho "$*" >> {record}\nexec {real} "$@"\n')
+        script.chmod(0o755)
+        return record
+
+    @contextmanager
+    def serving(self) -> Iterator[Server]:
+        """Serve until the end of the block, or until it is killed."""
+        server = Server(self)
+        try:
+            server.wait_until_it_listens()
+            yield server
+        finally:
+            server.stop()
+
+    def mine(self) -> list[int]:
+        """Find every process of this test's runs: all inherit a PATH that is its own."""
+        mark = f"PATH={self.path}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdecimal():
+                continue
+            try:
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return [pid for pid in found if pid != os.getpid()]
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        for pid in self.mine():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+class Server:
+    """A `station serve`."""
+
+    def __init__(self, station: Station) -> None:
+        self.station = station
+        self.log = station.folder / f"serve-{time.monotonic_ns()}.log"
+        with self.log.open("wb") as out:
+            self.process = subprocess.Popen(
+                [STATION, "serve"], cwd=station.home, env=station.env, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            )
+        self.url = ""
+
+    def wait_until_it_listens(self) -> None:
+        def listening() -> bool:
+            text = self.log.read_text(errors="replace")
+            assert self.process.poll() is None, text
+            found = re.search(r"station serves on (\S+);", text)
+            self.url = found[1] if found else ""
+            return bool(found)
+
+        eventually(listening)
+
+    def api(self, path: str, method: str = "GET") -> Any:
+        token = (self.station.data_dir / "token").read_text().strip()
+        request = urllib.request.Request(self.url + "/api/v1" + path, method=method)
+        request.add_header("Authorization", f"Bearer {token}")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def stacks(self) -> list[dict[str, Any]]:
+        return list(self.api("/stacks?limit=1000")["items"])
+
+    def runs(self) -> list[dict[str, Any]]:
+        return list(self.api("/runs?limit=1000")["items"])
+
+    def all_synced(self, count: int) -> bool:
+        try:
+            stacks = self.stacks()
+        except (urllib.error.URLError, TimeoutError):
+            return False
+        return len(stacks) == count and all(stack["sync"] == "Synced" for stack in stacks)
+
+    def kill(self) -> None:
+        """kill -9, and nothing else of it."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()

@@ -25,11 +25,13 @@ class Decision:
     """An answer and what it rests on. A refusal reads the same for a space that does not exist.
 
     `next_expiry` is when the last grant that allows it ends; None for never, and for a refusal: time adds nothing.
+    Only who sees the bindings of `grant.space` is to be told what an answer about others rests on.
     """
 
     allowed: bool
     because: str
     next_expiry: datetime | None = None
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,12 @@ class Access:
         roles = self.grants.held(self.grants.holders(subject), space)
         if self._enforcer.allows(Asker(roles), action, space):
             seen, grant = self._basis(roles, action, space)
-            return Decision(True, wording.basis(grant, subject, space if seen else None), grant.expires)
+            return Decision(True, wording.basis(grant, subject, space if seen else None), grant.expires, grant)
         return Decision(False, wording.refusal(subject, action, space))
+
+    def knows(self, subject: Subject) -> bool:
+        """Say whether there is such a one."""
+        return bool(self.grants.holders(subject))
 
     def spaces_where(self, subject: Subject, action: Action) -> frozenset[SpaceName]:
         """List the spaces in which the subject may do it: asked once per list, instead of once per row."""

@@ -20,6 +20,7 @@ from reconciler.engine.local import LocalEngine, SandboxUnavailable
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
 from reconciler.git.remote import check_branch, check_url
+from reconciler.loop.current_access import CurrentAccess
 from reconciler.loop.dispatching import Dispatcher
 from reconciler.loop.fetching import Fetcher
 from reconciler.loop.following import CannotFollow, Follower
@@ -27,7 +28,7 @@ from reconciler.loop.recording import Recorder
 from reconciler.loop.remotes import Remotes
 from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.metrics import Metrics
-from reconciler.settings import Settings, SettingsError
+from reconciler.settings import MetricsAccess, Settings, SettingsError
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.api.tfstate import tfstate_url
@@ -137,6 +138,8 @@ def _assemble(  # noqa: PLR0917
         store=store,
         operator_token=operator_token(settings.data_dir),
         tree=lambda: follower.world.in_force.catalog.tree if follower.world.in_force else SpaceTree.build({}),
+        access=CurrentAccess(lambda: follower.world.in_force, settings.first_admins.subjects, utc_now),
+        metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=lambda stack: follower.world.effective(stack),  # noqa: PLW0108 - the world is replaced
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
         metrics=metrics,
@@ -176,7 +179,8 @@ def local_app(settings: Settings) -> FastAPI:
             store=store,
             operator_token=secrets.token_urlsafe(32),
             tree=tree,
-            effective=lambda stack: catch_up().world.effective(stack),
+            access=CurrentAccess(lambda: catch_up().world.in_force, settings.first_admins.subjects, utc_now),
+            effective=lambda stack: catch_up().world.effective(stack),  # noqa: PLW0108 - caught up when asked
             live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
             now=utc_now,
         )

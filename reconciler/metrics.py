@@ -105,6 +105,12 @@ class Metrics:
             buckets=_MERGE_BUCKETS,
             registry=registry,
         )
+        self._decisions = Counter(
+            _PREFIX + "access_decisions_total",
+            "Answers about what somebody may do.",
+            ["action", "allowed"],
+            registry=registry,
+        )
         self._passes = Counter(
             _PREFIX + "reconcile_total", "Passes of the loop, by result.", ["result"], registry=registry
         )
@@ -119,6 +125,10 @@ class Metrics:
             "When a pass of the loop last went through.",
             registry=registry,
         )
+
+    def access_decided(self, action: str, *, allowed: bool) -> None:
+        """Count an answer about what somebody may do."""
+        self._decisions.labels(action, str(allowed).lower()).inc()
 
     def show(self, gauges: Callable[[], Gauges | None]) -> None:
         """Read the gauges from here at every scrape; None: they cannot be read now and are left out."""

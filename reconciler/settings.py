@@ -10,7 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rbac.identity import Admins, IdentityMode
 
 FILE_NAME = "station.toml"
 PREFIX = "STATION_"
@@ -24,6 +26,13 @@ class EngineName(StrEnum):
     """Where runners run."""
 
     LOCAL = "local"
+
+
+class MetricsAccess(StrEnum):
+    """Who gets the metrics without a token."""
+
+    LOOPBACK = "loopback"
+    TOKEN = "token"  # noqa: S105 - a way, no secret
 
 
 def _listed(value: object) -> object:
@@ -49,7 +58,22 @@ class Settings(BaseModel):
     parallelism: int = Field(4, ge=1, le=1000, description="How many runs may be at work at the same time.")
     engine: EngineName = Field(EngineName.LOCAL, description="Where runners run.")
     listen: str = Field("127.0.0.1:8420", description="Address and port of API, page and metrics.")
+    metrics_access: MetricsAccess = Field(
+        MetricsAccess.LOOPBACK,
+        description="Who gets /metrics, which names spaces and stacks: loopback (this machine) or token; "
+        "with a token that may read everything, anybody does.",
+    )
     secrets_dir: Path | None = Field(None, description="Where `{file: NAME}` is looked up.")
+    identity: IdentityMode = Field(
+        IdentityMode.SIGNED,
+        description="What says whose commit it is: signed (who signed it), or committer (the address in it, for "
+        "servers that check that).",
+    )
+    admins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="The first admins: names of users, public keys, or addresses with identity = committer. "
+        "The repository cannot remove them.",
+    )
     env_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (), description="The variables of the service that `{env: NAME}` may read."
     )
@@ -84,6 +108,16 @@ class Settings(BaseModel):
             if not path.is_absolute():
                 raise ValueError(f"{path} is not an absolute path")
         return value
+
+    @model_validator(mode="after")
+    def _admins_readable(self) -> Self:
+        Admins.parse(self.admins, self.identity)
+        return self
+
+    @property
+    def first_admins(self) -> Admins:
+        """The admins that the repository cannot remove, read."""
+        return Admins.parse(self.admins, self.identity)
 
     @property
     def database(self) -> str:

@@ -95,6 +95,18 @@ class TfstateLock:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A token that opens the API to `subject` (as `user:alice`, `apiKey:ci`). The token itself is not stored."""
+
+    id: str
+    subject: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    hash: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RunFilter:
     """Which runs a listing wants; None: any."""
 
@@ -181,6 +193,12 @@ class Reading(Protocol):
     def token_stack(self, token_hash: str, now: datetime) -> tuple[StackId, str] | None:
         """Say which (stack, run) a run's token opens, while that run is active."""
 
+    def api_token(self, token_id: str) -> ApiToken | None:
+        """Give one of the API's tokens, also one that has expired."""
+
+    def api_tokens(self) -> list[ApiToken]:
+        """Give every token of the API, by id."""
+
 
 class Transaction(Reading, Protocol):
     """Questions that lock what they read, and changes that happen together or not at all."""
@@ -235,6 +253,12 @@ class Transaction(Reading, Protocol):
 
     def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
         """Let a hashed token open this stack's tfstate while the run is active."""
+
+    def add_api_token(self, token: ApiToken) -> None:
+        """Let a token open the API."""
+
+    def remove_api_token(self, token_id: str) -> bool:
+        """Have a token open nothing any more; False where there is no such token."""
 
 
 class Store(Protocol):

@@ -13,7 +13,7 @@ from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
 from reconciler.store import records, rows, tables
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
+from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
 from reconciler.store.selecting import ACTIVE_STATUSES, AT_WORK_STATUSES, among, is_stack, select_runs, these
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump, load, unpack
@@ -189,6 +189,17 @@ class SqlReading:
         )
         row = self._connection.execute(query).one_or_none()
         return (StackId(SpaceName(row.space), row.name), row.run_id) if row else None
+
+    def api_token(self, token_id: str) -> ApiToken | None:
+        """Give one of the API's tokens, also one that has expired."""
+        query = select(tables.api_tokens).where(tables.api_tokens.c.id == token_id)
+        row = self._connection.execute(query).one_or_none()
+        return rows.api_token_from_row(row) if row else None
+
+    def api_tokens(self) -> list[ApiToken]:
+        """Give every token of the API, by id."""
+        query = select(tables.api_tokens).order_by(tables.api_tokens.c.id)
+        return [rows.api_token_from_row(row) for row in self._connection.execute(query)]
 
     def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
         """Keep what the query finds from being changed by others; a snapshot has no need to."""

@@ -25,6 +25,7 @@ from reconciler.core.state import (
     Sync,
     Why,
 )
+from reconciler.store.protocol import ApiToken
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.names import Digest, Revision, SpaceName, StackId
 
@@ -51,6 +52,23 @@ def from_micros(number: int | None) -> datetime | None:
 def instant(number: int) -> datetime:
     """Give the time of a column that is never empty."""
     return _EPOCH + timedelta(microseconds=number)
+
+
+def api_token_to_row(token: ApiToken) -> dict[str, Any]:
+    """Give the columns of a token of the API."""
+    return {
+        "id": token.id,
+        "hash": token.hash,
+        "subject": token.subject,
+        "created_by": token.created_by,
+        "created_at": micros(token.created_at),
+        "expires_at": micros(token.expires_at),
+    }
+
+
+def api_token_from_row(row: Row[Any]) -> ApiToken:
+    """Read a token of the API."""
+    return ApiToken(row.id, row.subject, row.created_by, instant(row.created_at), from_micros(row.expires_at), row.hash)
 
 
 def stack_to_row(state: StackState) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration: what the tables below look like."""
 
 VERSION_TABLE = "station_schema"
@@ -161,4 +161,15 @@ tokens = Table(
     Column("hash", Text, primary_key=True),
     Column("stack_id", _KEY, ForeignKey("stacks.id"), nullable=False),
     Column("run_id", _NAME, ForeignKey("runs.id"), nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
 )

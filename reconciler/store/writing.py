@@ -13,7 +13,7 @@ from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
 from reconciler.store import records, rows, tables, tfstates
-from reconciler.store.protocol import ConfigurationState, LostLease, TfstateLock, TfstateVersion
+from reconciler.store.protocol import ApiToken, ConfigurationState, LostLease, TfstateLock, TfstateVersion
 from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
@@ -202,6 +202,15 @@ class SqlTransaction(SqlReading):
         """Let a hashed token open this stack's tfstate while the run is active."""
         values = {"hash": token_hash, "stack_id": self._key_for(stack), "run_id": run}
         self._connection.execute(self._insert(tables.tokens).on_conflict_do_nothing(), values)
+
+    def add_api_token(self, token: ApiToken) -> None:
+        """Let a token open the API."""
+        self._connection.execute(tables.api_tokens.insert(), rows.api_token_to_row(token))
+
+    def remove_api_token(self, token_id: str) -> bool:
+        """Have a token open nothing any more; False where there is no such token."""
+        done = self._connection.execute(delete(tables.api_tokens).where(tables.api_tokens.c.id == token_id))
+        return bool(done.rowcount)
 
     @property
     def _is_postgres(self) -> bool:

@@ -1,24 +1,27 @@
-"""What machines look at: alive, ready, metrics. No token is needed, and nothing here names a person or a secret."""
+"""What machines look at: alive, ready, metrics. Metrics name spaces and stacks: not everybody gets them."""
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections import Counter
 from http import HTTPStatus
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, StackState
 from reconciler.metrics import CONTENT_TYPE, Gauges, StackGauge
 from reconciler.store.protocol import Reading, StackFilter, Store, StoreError
-from reconciler.web.api.auth import PortsIn
+from reconciler.web.api.auth import PortsIn, authenticate
+from reconciler.web.api.errors import not_found
 
 router = APIRouter(tags=["health"])
 
 _POOL = "default"
 _PAGE = 1000
+_PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _log = logging.getLogger(__name__)
 
 
@@ -42,9 +45,21 @@ def readyz(ports: PortsIn) -> PlainTextResponse:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def metrics(ports: PortsIn) -> Response:
-    """Give the metrics in the text format of Prometheus."""
+def metrics(request: Request, ports: PortsIn) -> Response:
+    """Give the metrics in the text format of Prometheus, to this machine and to whoever may read everything."""
+    if (ports.metrics_need_token or not _is_local(request)) and not authenticate(request).sees_everything:
+        raise not_found("such page")
     return Response(ports.metrics.expose(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _is_local(request: Request) -> bool:
+    """Say whether this machine asks for itself; one that passes on what others ask says so in a header."""
+    if any(header in request.headers for header in _PASSED_ON) or request.client is None:
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
 
 
 def read_gauges(store: Store) -> Gauges | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from rbac.access import Access
 from reconciler.core.runs import RunId
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import Store
@@ -31,6 +32,8 @@ class Ports:
     """Who shows it is the operator and may do everything."""
     tree: Callable[[], SpaceTree]
     """The spaces in force."""
+    access: Callable[[], Access]
+    """The access rules in force, as they are now."""
     effective: Callable[[StackId], EffectiveStack | None]
     """What is in force of a stack, with where each value comes from; None: no such stack in force."""
     live_log: Callable[[RunId, int, int], bytes | None]
@@ -41,5 +44,7 @@ class Ports:
     ready: Callable[[], bool] = lambda: True
     """Whether a first pass went through."""
     now: Callable[[], datetime] = _utc_now
+    metrics_need_token: bool = False
+    """Whether `/metrics` wants a token from this machine too; from others it always does."""
     hosts: frozenset[str] = frozenset()
     """Names besides `localhost` and plain addresses by which this service may be called."""

@@ -1,6 +1,7 @@
 """Who calls, which spaces they see and what they may do: decided here and nowhere else.
 
-Whoever shows the operator's token is the operator, who sees and may do everything.
+Whoever shows the operator's token is the operator, who sees and may do everything. Every other token is bound to a
+user or an API key, and `rbac` says what that one may.
 """
 
 from __future__ import annotations
@@ -17,9 +18,15 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from rbac.access import Access
+from rbac.actions import BUILT_IN, Action
+from rbac.identity import LOCAL_OPERATOR
+from rbac.subjects import Subject
+from reconciler.metrics import Metrics
 from reconciler.web.api.errors import Problem, not_found
+from reconciler.web.api_tokens import find_holder
 from reconciler.web.ports import Ports
-from spaces.names import SpaceName
+from spaces.names import ROOT, SpaceName
 
 
 class Right(StrEnum):
@@ -27,8 +34,10 @@ class Right(StrEnum):
 
     SPACE_READ = "space:read"
     STACK_READ = "stack:read"
-    STACK_SUSPEND = "stack:suspend"
-    STACK_RESUME = "stack:resume"
+    BINDING_READ = "roleBinding:read"
+    USER_UPDATE = "user:update"
+    API_KEY_UPDATE = "apiKey:update"
+    AUDIT_READ = "audit:read"
     RUN_READ = "run:read"
     RUN_TRIGGER = "run:trigger"
     RUN_CONFIRM = "run:confirm"
@@ -36,28 +45,58 @@ class Right(StrEnum):
     RUN_CANCEL = "run:cancel"
     RUN_RETRY = "run:retry"
 
+    @property
+    def action(self) -> Action:
+        """The same, as the access rules name it."""
+        kind, _, verb = self.value.partition(":")
+        return Action(kind, verb)
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `spaces` are those that are visible; None: every one."""
+    """Who asks, and the access rules of the moment. `access` None: the operator, who may do everything."""
 
     person: str
-    spaces: frozenset[SpaceName] | None = None
+    subject: Subject
+    access: Access | None
+    metrics: Metrics
+
+    def may(self, action: Action, space: SpaceName) -> bool:
+        """Say whether the caller may do this in that space."""
+        allowed = self.access is None or self.access.decide(self.subject, action, space).allowed
+        self.metrics.access_decided(str(action), allowed=allowed)
+        return allowed
 
     def allows(self, right: Right, space: SpaceName) -> bool:
         """Say whether the caller has this right in that space."""
-        return bool(right) and (self.spaces is None or space in self.spaces)
+        return self.may(right.action, space)
 
     def require(self, right: Right, space: SpaceName, what: str) -> None:
         """Refuse as if it did not exist where the right is missing; `what` names it."""
         if not self.allows(right, space):
-            raise not_found(what)
+            raise self.nothing(right, what)
 
-    def narrow(self, wanted: Collection[SpaceName] | None) -> Collection[SpaceName] | None:
-        """Cut a choice of spaces down to the visible ones; None: every one."""
-        if self.spaces is None:
+    def nothing(self, right: Right, what: str) -> Problem:
+        """Give the one answer for what is not there, and for what this caller may not know of or may not do."""
+        if self.access is None or right.action.verb == "read":
+            return not_found(what)
+        return not_found(f"{what} that gives you {right}")
+
+    def spaces(self, right: Right) -> frozenset[SpaceName] | None:
+        """List the spaces in which the caller has a right, asked once for a whole list; None: every one."""
+        return None if self.access is None else self.access.spaces_where(self.subject, right.action)
+
+    def narrow(self, right: Right, wanted: Collection[SpaceName] | None) -> Collection[SpaceName] | None:
+        """Cut a choice of spaces down to those in which the caller has a right; None: every one."""
+        able = self.spaces(right)
+        if able is None:
             return wanted
-        return self.spaces if wanted is None else self.spaces.intersection(wanted)
+        return able if wanted is None else able.intersection(wanted)
+
+    @property
+    def sees_everything(self) -> bool:
+        """Say whether the caller may read all there is: what tells of every space at once is for those alone."""
+        return self.access is None or self.access.rights(self.subject, ROOT) >= BUILT_IN["reader"]
 
 
 def ports_of(request: Request) -> Ports:
@@ -90,18 +129,28 @@ def unauthorized(detail: str, scheme: str = "Bearer") -> Problem:
     return Problem(HTTPStatus.UNAUTHORIZED, "Unauthorized", detail, headers=headers)
 
 
-async def authenticate(request: Request) -> Caller:
+def authenticate(request: Request) -> Caller:
     """Find out who calls; 401 for everybody without a valid token."""
     token = shown_token(request)
     if token is None:
         raise unauthorized("a token is needed: send it as 'Authorization: Bearer …'")
-    if not secrets.compare_digest(token.encode(), ports_of(request).operator_token.encode()):
+    ports = ports_of(request)
+    if secrets.compare_digest(token.encode(), ports.operator_token.encode()):
+        return Caller("operator", LOCAL_OPERATOR, None, ports.metrics)
+    subject = _holder(ports, token)
+    if subject is None:
         raise unauthorized("this token is not valid")
-    return Caller("operator")
+    return Caller(str(subject), subject, ports.access(), ports.metrics)
 
 
-DOCUMENTED = Depends(HTTPBearer(auto_error=False, description="The operator's token."))
+DOCUMENTED = Depends(HTTPBearer(auto_error=False, description="The operator's token, or one that was made for you."))
 """Has OpenAPI say that a token is needed; `authenticate` is what checks it."""
 
 CallerIn = Annotated[Caller, Depends(authenticate)]
 PortsIn = Annotated[Ports, Depends(ports_of)]
+
+
+def _holder(ports: Ports, token: str) -> Subject | None:
+    """Find whose token it is; None for one that nobody has, that has ended, or whose holder is not in force."""
+    subject = find_holder(ports.store, token, ports.now())
+    return subject if subject is not None and ports.access().knows(subject) else None

@@ -118,12 +118,13 @@ def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
     )
 
 
-def halt_json(state: ConfigurationState) -> schemas.HaltJson | None:
-    """Show why nothing new comes into force, where that is so."""
+def halt_json(state: ConfigurationState, *, everything: bool) -> schemas.HaltJson | None:
+    """Show why nothing new comes into force, where that is so; the message, which may name stacks, not to everyone."""
     halted = state.halted
     if halted is None:
         return None
-    return schemas.HaltJson(reason=halted.reason, message=halted.message, revision=halted.revision, since=halted.since)
+    message = halted.message if everything else "nothing new comes into force: whoever may read all spaces sees why"
+    return schemas.HaltJson(reason=halted.reason, message=message, revision=halted.revision, since=halted.since)
 
 
 def kept_json(state: ConfigurationState) -> list[schemas.KeptJson]:

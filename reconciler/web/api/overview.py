@@ -6,6 +6,7 @@ from collections import Counter
 
 from fastapi import APIRouter
 
+from rbac.actions import Action
 from reconciler.version import __version__
 from reconciler.web.api import convert, schemas
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
@@ -23,10 +24,12 @@ def get_status(ports: PortsIn, caller: CallerIn) -> schemas.StatusJson:
         counted = reading.count_stacks()
         active = reading.active_runs()
     stacks: Counter[str] = Counter()
+    readable, runnable = caller.spaces(Right.STACK_READ), caller.spaces(Right.RUN_READ)
     for (space, _, sync), count in counted.items():
-        if caller.allows(Right.STACK_READ, SpaceName(space)):
+        if readable is None or space in readable:
             stacks[sync] += count
-    runs = Counter(str(run.status) for run in active if caller.allows(Right.RUN_READ, run.stack.space))
+    runs = Counter(str(run.status) for run in active if runnable is None or run.stack.space in runnable)
+    everything = caller.sees_everything
     return schemas.StatusJson(
         version=__version__,
         ready=ports.ready(),
@@ -36,11 +39,14 @@ def get_status(ports: PortsIn, caller: CallerIn) -> schemas.StatusJson:
         attempted_revision=state.attempted_revision,
         admitted_revision=state.admitted_revision,
         changed_at=state.changed_at,
-        halted=convert.halt_json(state),
-        kept=convert.kept_json(state),
-        diagnostics=[dict(diagnostic) for diagnostic in state.diagnostics],
+        halted=convert.halt_json(state, everything=everything),
+        kept=[kept for kept in convert.kept_json(state) if caller.may(_reads(kept.kind), SpaceName(kept.space))],
+        # They may name anything: a file, a space, a document that another one refers to.
+        diagnostics=[dict(diagnostic) for diagnostic in state.diagnostics] if everything else [],
         counts=schemas.CountsJson(
-            stacks=dict(sorted(stacks.items())), runs=dict(sorted(runs.items())), documents=dict(state.documents)
+            stacks=dict(sorted(stacks.items())),
+            runs=dict(sorted(runs.items())),
+            documents=dict(state.documents) if everything else {},
         ),
     )
 
@@ -51,19 +57,26 @@ def list_spaces(
 ) -> schemas.Page[schemas.SpaceJson]:
     """List the spaces by name."""
     tree = ports.tree()
-    names = sorted(space for space in tree.spaces() if caller.allows(Right.SPACE_READ, space))
+    visible, readable = caller.spaces(Right.SPACE_READ), caller.spaces(Right.STACK_READ)
+    names = sorted(space for space in tree.spaces() if visible is None or space in visible)
     with ports.store.reading() as reading:
         counted = reading.count_stacks()
     stacks: dict[str, Counter[str]] = {}
     for (space, _, sync), count in counted.items():
-        stacks.setdefault(space, Counter())[sync] += count
+        if readable is None or space in readable:
+            stacks.setdefault(space, Counter())[sync] += count
 
     def show(space: SpaceName) -> schemas.SpaceJson:
+        parent = tree.parent(space)
         return schemas.SpaceJson(
             name=space,
-            parent=tree.parent(space),
+            parent=parent if visible is None or parent in visible else None,
             inherit=tree.inherits(space),
             stacks=dict(sorted(stacks.get(space, Counter()).items())),
         )
 
     return page([name for name in names if cursor is None or name > cursor][: limit + 1], limit, str, show)
+
+
+def _reads(kind: str) -> Action:
+    return Action(kind[:1].lower() + kind[1:], "read")

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Query
 
-from reconciler.web.api.auth import Caller
+from reconciler.web.api.auth import Caller, Right
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.schemas import Page
 from spaces.names import SpaceName
@@ -35,14 +35,18 @@ def behind(found: Sequence[_Found], cursor: str | None, limit: int, key: Callabl
     return [item for item in found if cursor is None or key(item) > cursor][: limit + 1]
 
 
-def chosen_spaces(tree: SpaceTree, caller: Caller, space: str | None, *, subtree: bool) -> list[SpaceName] | None:
-    """Say which spaces a listing is about; None: every one. 404 for a space that the caller does not see."""
+def chosen_spaces(
+    tree: SpaceTree, caller: Caller, right: Right, space: str | None, *, subtree: bool
+) -> list[SpaceName] | None:
+    """Say which spaces a listing is about, of those in which the caller has the right; None: every one.
+
+    404 for a space that the caller does not see.
+    """
     if space is None:
-        narrowed = caller.narrow(None)
+        narrowed = caller.narrow(right, None)
     else:
         name = SpaceName(space)
-        visible = caller.narrow([name])
-        if not tree.exists(name) or not visible:
+        if not tree.exists(name) or not caller.allows(Right.SPACE_READ, name):
             raise not_found(f"space {space}")
-        narrowed = caller.narrow(tree.subtree(name)) if subtree else visible
+        narrowed = caller.narrow(right, tree.subtree(name) if subtree else [name])
     return None if narrowed is None else sorted(narrowed)

@@ -38,18 +38,21 @@ def list_runs(
     cursor: CursorIn = None,
 ) -> schemas.Page[schemas.RunJson]:
     """List runs, newest first."""
-    spaces = chosen_spaces(ports.tree(), caller, space, subtree=subtree)
+    spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
     wanted = RunFilter(spaces=spaces, statuses=status, kinds=kind)
     with ports.store.reading() as reading:
         if prefix is not None and cursor is None:
             # Ids sort by time, so those that begin alike stand together, right behind the last possible one.
             last = prefix.ljust(_ID_LENGTH, "z")
             exact = reading.run(RunId(prefix)) if len(prefix) == _ID_LENGTH else None
-            found = [exact] if exact is not None else reading.list_runs(wanted, last, limit + 1)
+            if exact is not None and (spaces is None or exact.stack.space in spaces):
+                found = [exact]
+            else:
+                found = reading.list_runs(wanted, last, limit + 1)
         else:
             found = reading.list_runs(wanted, cursor, limit + 1)
     if prefix is not None:
-        found = [run for run in found if run.id.startswith(prefix) and caller.allows(Right.RUN_READ, run.stack.space)]
+        found = [run for run in found if run.id.startswith(prefix)]
     return page(found, limit, lambda run: run.id, convert.run_json)
 
 
@@ -131,6 +134,6 @@ def _act(
 def _find(reading: Reading, caller: Caller, right: Right, run: str) -> Run:
     found = reading.run(RunId(run)) if len(run) == _ID_LENGTH and run.isalnum() and run.isascii() else None
     if found is None:
-        raise not_found(f"run {run}")
+        raise caller.nothing(right, f"run {run}")
     caller.require(right, found.stack.space, f"run {run}")
     return found

@@ -36,15 +36,17 @@ def list_stacks(
 ) -> schemas.Page[schemas.StackJson]:
     """List stacks in the order of `space/name`."""
     wanted = StackFilter(
-        spaces=chosen_spaces(ports.tree(), caller, space, subtree=subtree),
+        spaces=chosen_spaces(ports.tree(), caller, Right.STACK_READ, space, subtree=subtree),
         labels=_labels(label or []) or None,
         sync=sync,
         tool=tool,
         text=q,
     )
+    readable = caller.spaces(Right.RUN_READ)
     with ports.store.reading() as reading:
         found = reading.list_stacks(wanted, cursor, limit + 1)
-        last = reading.last_runs([stack.id for stack in found[:limit]])
+        shown = [stack.id for stack in found[:limit] if readable is None or stack.id.space in readable]
+        last = reading.last_runs(shown)
     return page(found, limit, lambda stack: str(stack.id), lambda stack: convert.stack_json(stack, last.get(stack.id)))
 
 
@@ -52,7 +54,7 @@ def list_stacks(
 def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
     """Show a stack."""
     with ports.store.reading() as reading:
-        return _shown(reading, _find(reading, caller, space, name))
+        return _shown(reading, caller, _find(reading, caller, space, name))
 
 
 @router.get("/{space}/{name}/runs")
@@ -62,6 +64,7 @@ def list_runs_of_stack(
     """List a stack's runs, newest first."""
     with ports.store.reading() as reading:
         stack = _find(reading, caller, space, name)
+        caller.require(Right.RUN_READ, stack.id.space, f"stack {stack.id}")
         found = reading.list_runs(RunFilter(stack=stack.id), cursor, limit + 1)
     return page(found, limit, _run_id, convert.run_json)
 
@@ -112,21 +115,21 @@ def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> sche
 @router.post("/{space}/{name}/suspend")
 def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
     """Start no more runs of a stack."""
-    stack = _named(caller, Right.STACK_SUSPEND, space, name)
+    stack = _named(caller, Right.RUN_CANCEL, space, name)
     state = operations.suspend(ports.store, stack, caller.person, ports.now())
     ports.wake()
     with ports.store.reading() as reading:
-        return _shown(reading, state)
+        return _shown(reading, caller, state)
 
 
 @router.post("/{space}/{name}/resume")
 def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
     """Let a suspended stack run again."""
-    stack = _named(caller, Right.STACK_RESUME, space, name)
+    stack = _named(caller, Right.RUN_TRIGGER, space, name)
     state = operations.resume(ports.store, stack, ports.now())
     ports.wake()
     with ports.store.reading() as reading:
-        return _shown(reading, state)
+        return _shown(reading, caller, state)
 
 
 def _named(caller: Caller, right: Right, space: str, name: str) -> StackId:
@@ -146,8 +149,10 @@ def _find(reading: Reading, caller: Caller, space: str, name: str) -> StackState
     return found
 
 
-def _shown(reading: Reading, stack: StackState) -> schemas.StackJson:
-    return convert.stack_json(stack, reading.last_runs([stack.id]).get(stack.id))
+def _shown(reading: Reading, caller: Caller, stack: StackState) -> schemas.StackJson:
+    """Show a stack; its newest run too, to whom may read runs."""
+    last = reading.last_runs([stack.id]) if caller.allows(Right.RUN_READ, stack.id.space) else {}
+    return convert.stack_json(stack, last.get(stack.id))
 
 
 def _labels(written: list[str]) -> dict[str, str]:

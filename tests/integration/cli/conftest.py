@@ -15,6 +15,7 @@ from tests.integration.web.client import OPERATOR_TOKEN
 blank_database = web.blank_database
 store = web.store
 tree = web.tree
+access = web.access
 woken = web.woken
 ports = web.ports
 app = web.app

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
+from rbac.access import Access
+from rbac.documents import AccessDocuments
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.app import create_app
@@ -48,11 +50,18 @@ def woken() -> list[bool]:
 
 
 @pytest.fixture
-def ports(store: SqlStore, tree: SpaceTree, woken: list[bool]) -> Ports:
+def access(tree: SpaceTree) -> Access:
+    """The access rules of nobody: only the operator may do anything."""
+    return Access.compile(AccessDocuments(), tree, (), NOW)
+
+
+@pytest.fixture
+def ports(store: SqlStore, tree: SpaceTree, access: Access, woken: list[bool]) -> Ports:
     return Ports(
         store=store,
         operator_token=OPERATOR_TOKEN,
         tree=lambda: tree,
+        access=lambda: access,
         effective=lambda stack: None,
         live_log=lambda run, offset, limit: None,
         wake=lambda: woken.append(True),

@@ -42,6 +42,12 @@ ROUTES = [
     ("POST", "/runs/01/retry"),
     ("GET", "/status"),
     ("GET", "/spaces"),
+    ("GET", "/access/can"),
+    ("GET", "/access/who"),
+    ("GET", "/access/of"),
+    ("GET", "/tokens"),
+    ("POST", "/tokens"),
+    ("DELETE", "/tokens/02"),
 ]
 
 
@@ -73,7 +79,10 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
     wanted = {
         (
             method,
-            "/api/v1" + path.replace("/production/network", "/{space}/{name}").replace("/01", "/{run}"),
+            "/api/v1"
+            + path.replace("/production/network", "/{space}/{name}")
+            .replace("/01", "/{run}")
+            .replace("/02", "/{token}"),
         )
         for method, path in ROUTES
     }

@@ -1,0 +1,102 @@
+"""Questions about access: may somebody do it, who may, what does somebody hold.
+
+Everyone may ask about themselves. About others one is told what rests on bindings that one may read.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from rbac.actions import Action, summarize
+from rbac.grants import Grant
+from rbac.subjects import Subject
+from reconciler.web.api import schemas
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.errors import invalid
+from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
+from spaces.names import SpaceName
+
+router = APIRouter(prefix="/access", tags=["access"])
+
+SubjectIn = Annotated[
+    str, Query(max_length=200, description="`user:alice`, `group:…`, `apiKey:…`, `stack:space/name`.")
+]
+ActionIn = Annotated[str, Query(max_length=64, description="`stack:update`, `run:confirm`, ….")]
+WhereIn = Annotated[str, Query(max_length=63, description="The space it is about.")]
+
+_ABOVE = "by a role in a space above"
+
+
+@router.get("/can")
+def can(ports: PortsIn, caller: CallerIn, subject: SubjectIn, action: ActionIn, space: WhereIn) -> schemas.DecisionJson:
+    """Say whether somebody may do something in a space, and what that rests on."""
+    who, what, where = _subject(subject), _action(action), SpaceName(space)
+    if who != caller.subject:
+        caller.require(Right.BINDING_READ, where, f"space {space}")
+    decision = ports.access().decide(who, what, where)
+    ports.metrics.access_decided(str(what), allowed=decision.allowed)
+    told = decision.grant is None or _may_be_told(caller, who, decision.grant)
+    return schemas.DecisionJson(allowed=decision.allowed, because=decision.because if told else _ABOVE)
+
+
+@router.get("/who")
+def who_can(
+    ports: PortsIn, caller: CallerIn, *, action: ActionIn, space: WhereIn, limit: LimitIn = 100, cursor: CursorIn = None
+) -> schemas.Page[schemas.HolderJson]:
+    """List who may do something in a space, groups and each of their members."""
+    what, where = _action(action), SpaceName(space)
+    caller.require(Right.BINDING_READ, where, f"space {space}")
+    found = [each for each in ports.access().who(what, where) if _may_be_told(caller, each.subject, each.grant)]
+    cut = behind(sorted(found, key=lambda each: str(each.subject)), cursor, limit, lambda each: str(each.subject))
+    return page(
+        cut,
+        limit,
+        lambda each: str(each.subject),
+        lambda each: schemas.HolderJson(subject=str(each.subject), because=each.because),
+    )
+
+
+@router.get("/of")
+def roles_of(
+    ports: PortsIn, caller: CallerIn, subject: SubjectIn, limit: LimitIn = 100, cursor: CursorIn = None
+) -> schemas.Page[schemas.RoleHeldJson]:
+    """List every role that somebody holds, each binding by itself."""
+    who = _subject(subject)
+    found = [
+        schemas.RoleHeldJson(
+            role=held.grant.role,
+            space=held.grant.space,
+            actions=summarize(held.actions),
+            because=held.because,
+            expires=held.grant.expires,
+        )
+        for held in ports.access().of(who)
+        if _may_be_told(caller, who, held.grant)
+    ]
+    cut = behind(sorted(found, key=_place), cursor, limit, _place)
+    return page(cut, limit, _place, lambda held: held)
+
+
+def _place(held: schemas.RoleHeldJson) -> str:
+    return f"{held.space} {held.role} {held.because}"
+
+
+def _may_be_told(caller: Caller, subject: Subject, grant: Grant) -> bool:
+    """Say whether the caller may know of a grant: their own, or one of a space whose bindings they may read."""
+    return caller.subject == subject or caller.allows(Right.BINDING_READ, grant.space)
+
+
+def _subject(text: str) -> Subject:
+    try:
+        return Subject.parse(text)
+    except ValueError as wrong:
+        raise invalid("subject", str(wrong)) from None
+
+
+def _action(text: str) -> Action:
+    try:
+        return Action.parse(text)
+    except ValueError as wrong:
+        raise invalid("action", str(wrong)) from None

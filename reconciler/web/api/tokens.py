@@ -1,0 +1,82 @@
+"""Tokens of the API: make, list, revoke."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from rbac.subjects import Subject, SubjectKind
+from reconciler.store.protocol import ApiToken
+from reconciler.web.api import schemas
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.errors import Problem, invalid, not_found
+from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
+from reconciler.web.api_tokens import HOLDERS, make_token
+from reconciler.web.ports import Ports
+from spaces.names import ROOT
+
+router = APIRouter(prefix="/tokens", tags=["tokens"])
+
+
+@router.get("")
+def list_tokens(
+    ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None
+) -> schemas.Page[schemas.TokenJson]:
+    """List tokens by id: one's own, and those of whom one may change."""
+    with ports.store.reading() as reading:
+        found = [token for token in reading.api_tokens() if _controls(caller, Subject.parse(token.subject))]
+    cut = behind(found, cursor, limit, lambda token: token.id)
+    return page(cut, limit, lambda token: token.id, lambda token: _shown(ports, token))
+
+
+@router.post("", status_code=HTTPStatus.CREATED)
+def create_token(ports: PortsIn, caller: CallerIn, wanted: schemas.TokenRequest) -> schemas.NewTokenJson:
+    """Make a token for a user or an API key. Nobody can make one that opens more than they may do themselves."""
+    try:
+        subject = Subject.parse(wanted.subject)
+    except ValueError as wrong:
+        raise invalid("subject", str(wrong)) from None
+    if subject.kind not in HOLDERS:
+        raise invalid("subject", "a token belongs to a user or an API key")
+    access = ports.access()
+    if not _controls(caller, subject) or not access.knows(subject):
+        raise not_found(f"{subject} for whom you could make a token")
+    beyond = () if caller.access is None or caller.subject == subject else access.beyond(caller.subject, subject)
+    if beyond:
+        space, action = next(iter(beyond))
+        detail = f"{subject} may do more than you: {action} in {space}, for one"
+        raise Problem(HTTPStatus.FORBIDDEN, "Beyond", detail)
+    now = ports.now()
+    with ports.store.writing() as transaction:
+        text, token = make_token(transaction, subject, caller.person, now, now + timedelta(seconds=wanted.seconds))
+    return schemas.NewTokenJson(token=text, **_shown(ports, token).model_dump())
+
+
+@router.delete("/{token}")
+def revoke_token(ports: PortsIn, caller: CallerIn, token: str) -> schemas.TokenJson:
+    """Have a token open nothing any more, at once."""
+    with ports.store.writing() as transaction:
+        found = transaction.api_token(token)
+        if found is None or not _controls(caller, Subject.parse(found.subject)):
+            raise not_found(f"token {token}")
+        transaction.remove_api_token(token)
+    return _shown(ports, found)
+
+
+def _controls(caller: Caller, subject: Subject) -> bool:
+    """Say whether somebody's tokens are the caller's business: their own, or of one whose document they may change."""
+    right = Right.USER_UPDATE if subject.kind is SubjectKind.USER else Right.API_KEY_UPDATE
+    return caller.subject == subject or caller.allows(right, ROOT)
+
+
+def _shown(ports: Ports, token: ApiToken) -> schemas.TokenJson:
+    return schemas.TokenJson(
+        id=token.id,
+        subject=token.subject,
+        created_by=token.created_by,
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+        expired=token.expires_at is not None and token.expires_at <= ports.now(),
+    )

@@ -24,7 +24,7 @@ _SECONDS = 30.0
 class Transport(Protocol):
     """Sends one request."""
 
-    def send(self, method: str, path: str, params: Mapping[str, Any]) -> httpx.Response:
+    def send(self, method: str, path: str, params: Mapping[str, Any], body: Any = None) -> httpx.Response:
         """Give the answer, whatever its status."""
 
 
@@ -40,9 +40,13 @@ class Api:
         """Read one thing."""
         return self._answer("GET", path, params)
 
-    def post(self, path: str) -> Any:
+    def post(self, path: str, body: Any = None) -> Any:
         """Ask for something to be done."""
-        return self._answer("POST", path, {})
+        return self._answer("POST", path, {}, body)
+
+    def delete(self, path: str) -> Any:
+        """Ask for something to be taken away."""
+        return self._answer("DELETE", path, {})
 
     def every(self, path: str, at_most: int | None = None, **params: Any) -> list[dict[str, Any]]:
         """Read a list, all of its pages."""
@@ -80,9 +84,11 @@ class Api:
             raise CliError(f"{text} is the beginning of several runs: write more of it")
         return f"/runs/{found[0]['id']}"
 
-    def _answer(self, method: str, path: str, params: Mapping[str, Any]) -> Any:
+    def _answer(self, method: str, path: str, params: Mapping[str, Any], body: Any = None) -> Any:
+        if method != "GET" and not self.remote:
+            click.echo("as the operator of the data directory", err=True)
         given = {name: value for name, value in params.items() if value is not None}
-        response = self._transport.send(method, _PREFIX + path, given)
+        response = self._transport.send(method, _PREFIX + path, given, body)
         if response.is_success:
             try:
                 answer = response.json()
@@ -128,10 +134,10 @@ class _Remote:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def send(self, method: str, path: str, params: Mapping[str, Any]) -> httpx.Response:
+    def send(self, method: str, path: str, params: Mapping[str, Any], body: Any = None) -> httpx.Response:
         """Give the answer, whatever its status."""
         try:
-            response = self._client.request(method, path, params=params)
+            response = self._client.request(method, path, params=params, json=body)
         except httpx.TimeoutException:
             raise CliError(f"{self._name} does not answer in {_SECONDS:.0f} s") from None
         except httpx.HTTPError as error:
@@ -152,9 +158,9 @@ class _InProcess:
             timeout=_SECONDS,
         )
 
-    def send(self, method: str, path: str, params: Mapping[str, Any]) -> httpx.Response:
+    def send(self, method: str, path: str, params: Mapping[str, Any], body: Any = None) -> httpx.Response:
         """Give the answer, whatever its status."""
-        return self._runner.run(self._client.request(method, path, params=params))
+        return self._runner.run(self._client.request(method, path, params=params, json=body))
 
     def close(self) -> None:
         """Let go of the event loop."""

@@ -1,0 +1,165 @@
+"""`station access …`: who may do what where, and what that rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.errors import CliError
+
+if TYPE_CHECKING:
+    from rbac.access import Access
+    from rbac.actions import Action
+    from rbac.subjects import Subject
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _at_ref(function: _Function) -> _Function:
+    """Add the options that have a clone asked instead of a service."""
+    for option in reversed(
+        (
+            click.option("--ref", metavar="REF", help="Ask the documents of this branch or commit, in a clone."),
+            click.option(
+                "--repository",
+                type=click.Path(path_type=Path, exists=True),
+                default=".",
+                help="The clone for --ref; this directory.",
+            ),
+            click.option("--config-path", metavar="DIR", help="The directory in it that holds the configuration."),
+            options.output,
+            options.common,
+        )
+    ):
+        function = option(function)
+    return function
+
+
+@click.group("access", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
+@options.common
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Ask who may do what where. SUBJECT is user:NAME, group:NAME, apiKey:NAME or stack:SPACE/NAME; or a user's name.
+
+    Without --ref the rules in force are asked; with it what the documents of a branch or commit say by themselves.
+    """
+    options.help_alone(ctx)
+
+
+@command.command()
+@click.argument("subject")
+@click.argument("action")
+@click.argument("space")
+@_at_ref
+@click.pass_context
+def can(ctx: click.Context, /, *, subject: str, action: str, space: str, form: str, **where: Any) -> None:
+    """Say whether SUBJECT may do ACTION (stack:update, run:confirm, …) in SPACE. Exit codes: 0 allowed; 2 not."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import print_data
+    from spaces.names import SpaceName
+
+    if where["ref"] is None:
+        with connect() as api:
+            answer = api.get("/access/can", subject=subject, action=action, space=space)
+    else:
+        access = _access(ctx, **where)
+        decision = access.decide(_subject(subject), _action(action), SpaceName(space))
+        answer = {"allowed": decision.allowed, "because": decision.because}
+    if form in {"json", "yaml"}:
+        print_data(answer, form)
+    else:
+        click.echo(f"{'allowed' if answer['allowed'] else 'not allowed'}: {answer['because']}")
+    ctx.exit(0 if answer["allowed"] else 2)
+
+
+@command.command()
+@click.argument("action")
+@click.argument("space")
+@_at_ref
+@click.pass_context
+def who(ctx: click.Context, /, *, action: str, space: str, form: str, **where: Any) -> None:
+    """List who may do ACTION in SPACE: groups, and each of their members."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import Column, key, print_rows
+    from spaces.names import SpaceName
+
+    if where["ref"] is None:
+        with connect() as api:
+            found = api.every("/access/who", action=action, space=space)
+    else:
+        holders = _access(ctx, **where).who(_action(action), SpaceName(space))
+        found = [{"subject": str(each.subject), "because": each.because} for each in holders]
+    print_rows(found, (Column("SUBJECT", key("subject")), Column("BECAUSE", key("because"))), form)
+
+
+@command.command("of")
+@click.argument("subject")
+@_at_ref
+@click.pass_context
+def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) -> None:
+    """List every role that SUBJECT holds, its own and its groups'."""
+    from rbac.actions import summarize
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import Column, key, print_rows
+
+    if where["ref"] is None:
+        with connect() as api:
+            found = api.every("/access/of", subject=subject)
+    else:
+        found = [
+            {
+                "role": held.grant.role,
+                "space": held.grant.space,
+                "actions": summarize(held.actions),
+                "because": held.because,
+                "expires": held.grant.expires.isoformat().replace("+00:00", "Z") if held.grant.expires else None,
+            }
+            for held in _access(ctx, **where).of(_subject(subject))
+        ]
+    columns = (
+        Column("SPACE", key("space")),
+        Column("ROLE", key("role")),
+        Column("BECAUSE", key("because")),
+        Column("ACTIONS", key("actions"), wide=True),
+    )
+    print_rows(found, columns, form)
+
+
+def _access(ctx: click.Context, *, ref: str, repository: Path, config_path: str | None) -> Access:
+    from datetime import UTC, datetime
+
+    from reconciler.git.trees import Trees
+    from reconciler.loop.at_revision import access_of, in_force_at
+
+    settings = ctx.ensure_object(options.Common).settings(config_path=config_path)
+    trees = Trees.of_clone(repository)
+    revision = trees.resolve(ref)
+    if revision is None:
+        raise CliError(f"there is no {ref} in this repository")
+    found = in_force_at(trees, revision, settings.config_path)
+    for diagnostic in found.diagnostics:
+        if diagnostic.severity == "error":
+            click.echo(f"{diagnostic} (what it is about does not count)", err=True)
+    return access_of(found, settings.first_admins.subjects, datetime.now(UTC))
+
+
+def _subject(text: str) -> Subject:
+    from rbac.subjects import Subject
+
+    try:
+        return Subject.parse(text)
+    except ValueError as wrong:
+        raise CliError(str(wrong)) from None
+
+
+def _action(text: str) -> Action:
+    from rbac.actions import Action
+
+    try:
+        return Action.parse(text)
+    except ValueError as wrong:
+        raise CliError(str(wrong)) from None

@@ -1,18 +1,26 @@
-"""From what is in force and the next commit to what is in force then, or to a halt. Pure.
+"""From what is in force and the next commit to what is in force then, what is held, or a halt. Pure.
 
-Access is not judged yet: every change on the branch is admitted. What already holds is that a branch which lost all of
-its documents is taken for an accident, and changes nothing.
+Each document's change is judged by the access rules that were in force before its commit. What its person has no right
+to stays as it was; everything else goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
+from rbac.access import Access
+from rbac.held import HeldChange
+from rbac.identity import Person, Stranger
+from rbac.rules import Rules
+from rbac.stepping import Judged, Step
 from spaces.catalog import Catalog
 from spaces.in_force import InForce, settle
-from spaces.names import Revision
+from spaces.names import ResourceRef, Revision, StackId
+
+NOBODY = Stranger("NotAsked", "nobody was asked whose commit it is", "")
 
 
 class HaltReason(StrEnum):
@@ -23,10 +31,17 @@ class HaltReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit of the branch's first-parent chain; `changed` is against what was admitted last (None: gone)."""
+    """A commit of the branch's first-parent chain, against its first parent.
+
+    `changed` are the configuration files (None: gone), `stacks` those in force whose files it changed in this
+    repository, `restored` the pinned ones whose files are again as they are pinned.
+    """
 
     revision: Revision
     changed: Mapping[str, bytes | None]
+    person: Person | Stranger = NOBODY
+    stacks: frozenset[StackId] = frozenset()
+    restored: frozenset[StackId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +53,92 @@ class Halted:
     revision: Revision
 
 
-def admit(in_force: InForce | None, commit: Commit) -> InForce | Halted:
-    """Judge one commit. The first that an installation sees is trusted whole (`in_force` None)."""
-    proposed = (in_force.proposed if in_force else Catalog.empty()).advance(commit.changed)
-    if in_force is not None and not proposed.files and any(True for _ in in_force.catalog.refs()):
+@dataclass(frozen=True, slots=True, eq=False)
+class Admission:
+    """What is in force, by which rules the next commit is judged, and what waits for somebody who has the right."""
+
+    in_force: InForce
+    access: Access = field(repr=False)
+    held: Mapping[ResourceRef, HeldChange] = field(default_factory=dict)
+    """Documents that stay as they were."""
+    pinned: Mapping[StackId, HeldChange] = field(default_factory=dict)
+    """Stacks whose files stay as they were."""
+
+    @property
+    def waiting(self) -> tuple[HeldChange, ...]:
+        """Every held change, by kind, space and name."""
+        return tuple(sorted((*self.held.values(), *self.pinned.values()), key=lambda each: (each.ref, each.id)))
+
+    @property
+    def pins(self) -> Mapping[StackId, Revision]:
+        """The revision at which the files of a stack stay."""
+        return {stack: each.pin for stack, each in self.pinned.items() if each.pin is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Somebody's word that a held change may come into force."""
+
+    held: str
+    person: Person
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An approval that changes nothing, and why."""
+
+    approval: Approval
+    message: str
+
+
+def admit(
+    before: Admission | None, commit: Commit, rules: Rules, now: datetime, *, halting: bool = True
+) -> Admission | Halted:
+    """Judge one commit. The first that an installation sees is trusted whole (`before` None).
+
+    `halting` False goes on where a branch lost all of its documents: for a commit that others follow.
+    """
+    if before is None:
+        proposed = Catalog.empty().advance(commit.changed)
+        in_force = settle(None, proposed, commit.changed.keys(), commit.revision)
+        return Admission(in_force, rules.compile(in_force.catalog, now))
+    proposed = before.in_force.proposed.advance(commit.changed)
+    if halting and not proposed.files and any(True for _ in before.in_force.catalog.refs()):
         message = f"revision {commit.revision[:12]} holds no documents at all; what was in force stays"
         return Halted(HaltReason.BRANCH_EMPTIED, message, commit.revision)
-    return settle(in_force, proposed, commit.changed.keys(), commit.revision)
+    if not commit.changed and not commit.stacks and not commit.restored and not _unsettled(before.in_force):
+        # Most commits of a busy repository change nothing that counts here.
+        return replace(
+            before, in_force=replace(before.in_force, revision=commit.revision), access=before.access.at(now)
+        )
+    judged = Judged(commit.person, before.access.at(now), rules.judges(before.in_force.catalog))
+    step = Step(before.in_force, proposed, commit.changed.keys(), commit.revision, judged, dict(before.held))
+    after = step.run(rules)
+    pinned = step.pin(before.pinned, commit.stacks, commit.restored, after)
+    return Admission(after, rules.follow(judged.access, before.in_force, after, now), dict(step.held), pinned)
+
+
+def approve(before: Admission, approval: Approval, rules: Rules, now: datetime) -> Admission | Refused:
+    """Let a held change come into force that somebody with the right approved, by the rules as they are now."""
+    start, held, pinned = before.in_force, dict(before.held), dict(before.pinned)
+    judged = Judged(approval.person, before.access.at(now), judging=True)
+    step = Step(start, start.proposed, (), start.revision, judged, held)
+    document = next((ref for ref, each in held.items() if each.id == approval.held), None)
+    files = next((stack for stack, each in pinned.items() if each.id == approval.held), None)
+    if document is not None:
+        missing = step.lacking(document)
+        del held[document]
+    elif files is not None:
+        missing = judged.judge(start.proposed).files(files)
+        del pinned[files]
+    else:
+        return Refused(approval, "there is no such change any more: it was made anew, or has come to be")
+    if missing is not None:
+        return Refused(approval, missing.message)
+    after = step.run(replace(rules, destroy_budget=100.0))
+    pinned = step.pin(pinned, (), (), after)
+    return Admission(after, rules.follow(judged.access, start, after, now), held, pinned)
+
+
+def _unsettled(in_force: InForce) -> bool:
+    return bool(in_force.kept or in_force.pending or in_force.proposed.overrides)

@@ -8,12 +8,14 @@ from enum import StrEnum
 from typing import assert_never
 
 from spaces.diagnostics import Diagnostic, error
+from spaces.model.access import ROOT_ONLY
 from spaces.model.context import ContextSpec
 from spaces.model.explain import did_you_mean
+from spaces.model.role import BUILT_IN_ROLES
 from spaces.model.stack import StackSpec
-from spaces.names import Kind, ResourceRef, SpaceName
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed, PlacedDocuments
-from spaces.references import Path, moved_from, references
+from spaces.references import Path, moved_from, references, role_of
 from spaces.tree import TreeFault
 
 
@@ -24,6 +26,8 @@ class Rule(StrEnum):
     SPACE_CYCLE = "space-cycle"
     UNKNOWN_CONTEXT = "unknown-context"
     UNKNOWN_REPOSITORY = "unknown-repository"
+    UNKNOWN_ROLE = "unknown-role"
+    NOT_IN_ROOT = "not-in-root"
     CONTEXT_TWICE = "duplicate-context"
     CONTEXT_TIE = "context-tie"
     MOVED_FROM_EXISTS = "moved-from-exists"
@@ -75,6 +79,12 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
     if not tree.exists(ref.space):
         yield Violation(Rule.UNKNOWN_SPACE, ("metadata", "space"), ref.space)
         return
+    if ref.kind in ROOT_ONLY and ref.space != ROOT:
+        yield Violation(Rule.NOT_IN_ROOT, ("metadata", "space"), ref.space)
+        return
+    role = role_of(placed.resource)
+    if role is not None and documents.placed(role) is None:
+        yield Violation(Rule.UNKNOWN_ROLE, ("spec", "role"), role.name)
     for reference in references(placed.resource):
         if documents.lookup(reference.kind, reference.name, ref.space) is None:
             rule = Rule.UNKNOWN_REPOSITORY if reference.kind is Kind.REPOSITORY else Rule.UNKNOWN_CONTEXT
@@ -146,6 +156,13 @@ def _words(
             hint = did_you_mean(name, known)
             reach = f"it must lie in {space}, or in a space that {space} inherits from"
             told = f"there is no {kind} {name} for {placed.ref}", hint or reach
+        case Rule.UNKNOWN_ROLE:
+            known = [*BUILT_IN_ROLES, *(each.ref.name for each in documents.of_kind(Kind.ROLE))]
+            hint = did_you_mean(name, known) if suggest else None
+            told = f"there is no Role {name} for {placed.ref}", hint or f"built in are {', '.join(BUILT_IN_ROLES)}"
+        case Rule.NOT_IN_ROOT:
+            hint = "say metadata.space: root, or move the file to a directory that belongs to no other space"
+            told = f"{placed.ref} must lie in the space root", hint
         case Rule.CONTEXT_TWICE:
             told = f"{others} is named twice by {placed.ref}", "name it once"
         case Rule.CONTEXT_TIE:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from spaces.model.role import BUILT_IN_ROLES
+from spaces.model.role_binding import RoleBindingSpec
 from spaces.model.stack import StackSpec
-from spaces.names import Kind, ResourceRef, SpaceName
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.resources import Resource
 
 Path = tuple[str | int, ...]
@@ -52,10 +54,21 @@ def moved_from(resource: Resource) -> ResourceRef | None:
     return ResourceRef(resource.kind, SpaceName(space), name)
 
 
+def role_of(resource: Resource) -> ResourceRef | None:
+    """Name the Role that a binding gives; None for a built-in one, and for other documents. Roles lie in the root."""
+    spec: Any = resource.spec
+    if not isinstance(spec, RoleBindingSpec) or spec.role in BUILT_IN_ROLES:
+        return None
+    return ResourceRef(Kind.ROLE, ROOT, spec.role)
+
+
 def mentions(resource: Resource) -> frozenset[NameKey]:
     """Every key under which a change elsewhere must find this document, the stack it came from included."""
     keys = {reference.key for reference in references(resource)}
     origin = moved_from(resource)
     if origin is not None:
         keys.add((origin.kind, origin.name))
+    role = role_of(resource)
+    if role is not None:
+        keys.add((role.kind, role.name))
     return frozenset(keys)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from spaces.diagnostics import Diagnostic, Position, error
 from spaces.documents import Document, Places, locate, parse_documents
 from spaces.model import SPECS, Metadata, Problem, Spec
+from spaces.model.access import RESERVED_NAMES
 from spaces.model.base import Path
 from spaces.model.explain import did_you_mean, dotted, explain, shape_of
 from spaces.names import ROOT, Digest, Kind, SpaceName
@@ -140,6 +141,9 @@ def _metadata_problems(kind: Kind, raw: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(("metadata", "space"), "invalid-value", summary, hint, at_key=True)
         if raw.get("name") == ROOT:
             yield Problem(("metadata", "name"), "reserved-name", "the space root always exists", "leave this out")
+    if isinstance(raw.get("name"), str) and raw["name"] in RESERVED_NAMES.get(kind, ()):
+        summary = f"the {kind} {raw['name']} is built in"
+        yield Problem(("metadata", "name"), "reserved-name", summary, "give it another name")
     if kind is not Kind.STACK and "movedFrom" in raw:
         summary = f"metadata.movedFrom is for stacks, this is a {kind}"
         yield Problem(("metadata", "movedFrom"), "invalid-value", summary, "leave it out", at_key=True)

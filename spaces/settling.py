@@ -10,7 +10,7 @@ from spaces.catalog import Catalog
 from spaces.consistency import Rule, Violation, contexts_in_use, tell, violations
 from spaces.diagnostics import Diagnostic, error
 from spaces.impact import impact
-from spaces.names import Kind, ResourceRef
+from spaces.names import ROOT, Kind, ResourceRef
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import moved_from
 
@@ -228,12 +228,14 @@ class _Search:
                 kind = Kind.CONTEXT if violation.rule is Rule.UNKNOWN_CONTEXT else Kind.REPOSITORY
                 target = self.old.lookup(kind, violation.name, space)
                 yield [target] if target else []
+            case Rule.UNKNOWN_ROLE:
+                yield [ResourceRef(Kind.ROLE, ROOT, violation.name)]
             case Rule.CONTEXT_TIE | Rule.CONTEXT_TWICE:
                 yield violation.others
                 yield [use.ref for use in contexts_in_use(self.old, user)]
             case Rule.MOVED_FROM_EXISTS | Rule.MOVED_FROM_TWICE:
                 yield violation.others
-            case Rule.UNKNOWN_SPACE | Rule.SPACE_CYCLE:
+            case Rule.UNKNOWN_SPACE | Rule.SPACE_CYCLE | Rule.NOT_IN_ROOT:
                 pass
         trees = (self.old.tree, self.documents.tree)
         above = {name for tree in trees for name in (*tree.lineage(space), *tree.cycle(space))}

@@ -5,30 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from spaces.model.access import ACCESS_SPECS
+from spaces.model.api_key import ApiKeySpec
 from spaces.model.base import Metadata, Problem, SpecModel
 from spaces.model.context import ContextSpec
+from spaces.model.group import GroupSpec
 from spaces.model.repository import RepositorySpec
+from spaces.model.role import RoleSpec
+from spaces.model.role_binding import RoleBindingSpec
 from spaces.model.space import SpaceSpec
 from spaces.model.stack import StackSpec
+from spaces.model.user import UserSpec
 from spaces.names import Kind
 
-Spec: TypeAlias = SpaceSpec | StackSpec | ContextSpec | RepositorySpec
+Spec: TypeAlias = (
+    SpaceSpec
+    | StackSpec
+    | ContextSpec
+    | RepositorySpec
+    | RoleSpec
+    | RoleBindingSpec
+    | UserSpec
+    | GroupSpec
+    | ApiKeySpec
+)
 
-SPECS: Mapping[Kind, type[SpaceSpec | StackSpec | ContextSpec | RepositorySpec]] = {
+SPECS: Mapping[Kind, type[Spec]] = {
     Kind.SPACE: SpaceSpec,
     Kind.STACK: StackSpec,
     Kind.CONTEXT: ContextSpec,
     Kind.REPOSITORY: RepositorySpec,
+    **ACCESS_SPECS,
 }
 
 __all__ = [
     "SPECS",
+    "ApiKeySpec",
     "ContextSpec",
+    "GroupSpec",
     "Metadata",
     "Problem",
     "RepositorySpec",
+    "RoleBindingSpec",
+    "RoleSpec",
     "SpaceSpec",
     "Spec",
     "SpecModel",
     "StackSpec",
+    "UserSpec",
 ]

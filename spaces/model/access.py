@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spaces.model.api_key import ApiKeySpec
-from spaces.model.base import SpecModel
 from spaces.model.group import GroupSpec
 from spaces.model.role import BUILT_IN_ROLES, RoleSpec
 from spaces.model.role_binding import RoleBindingSpec
 from spaces.model.user import UserSpec
 from spaces.names import Kind
 
-ACCESS_SPECS: Mapping[Kind, type[SpecModel]] = {
+ACCESS_SPECS: Mapping[Kind, type[RoleSpec | RoleBindingSpec | UserSpec | GroupSpec | ApiKeySpec]] = {
     Kind.ROLE: RoleSpec,
     Kind.ROLE_BINDING: RoleBindingSpec,
     Kind.USER: UserSpec,

@@ -3,6 +3,7 @@
 import pytest
 
 from spaces.model import SPECS
+from spaces.model.access import ACCESS_SPECS
 from spaces.model.configuration import Phase, env_allowed
 from spaces.model.context import ContextSpec
 from spaces.model.explain import did_you_mean, dotted, shown
@@ -339,7 +340,7 @@ def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
 
 
 def test_only_built_kinds_have_a_model():
-    assert set(SPECS) == {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY}
+    assert set(SPECS) == {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY, *ACCESS_SPECS}
     assert SPECS[Kind.CONTEXT] is ContextSpec
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces.diagnostics import Position, Severity
+from spaces.model import SPECS
 from spaces.names import Kind
 from spaces.resources import ParsedFile, parse_file
 
@@ -67,7 +68,7 @@ def test_kinds_with_the_same_words_differ():
         *(
             pytest.param(SPACE.replace("Space", kind), [("kind-not-supported", 2, 7)], id=f"not-built-{kind}")
             for kind in Kind
-            if kind not in {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY}
+            if kind not in SPECS
         ),
         pytest.param(SPACE + "specs: {}\n", [("unknown-key", 4, 1)], id="unknown-key"),
         pytest.param(SPACE + "status: {}\n", [("unknown-key", 4, 1)], id="status"),
@@ -116,7 +117,7 @@ def test_longest_name_and_metadata_of_a_stack():
 
 def test_a_missing_kind_names_the_supported_ones():
     found = read("apiVersion: stationkeeper/v1\nmetadata: {name: a}\n").diagnostics
-    assert [each.hint for each in found] == ["one of Space, Stack, Context, Repository"]
+    assert [each.hint for each in found] == [f"one of {', '.join(SPECS)}"]
 
 
 def test_everything_wrong_with_a_file_is_told_at_once_and_good_documents_stay():

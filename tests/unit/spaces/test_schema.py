@@ -30,6 +30,11 @@ def test_there_is_one_per_kind_and_one_for_all():
         "stack.schema.json",
         "context.schema.json",
         "repository.schema.json",
+        "role.schema.json",
+        "rolebinding.schema.json",
+        "user.schema.json",
+        "group.schema.json",
+        "apikey.schema.json",
         COMBINED,
     }
 

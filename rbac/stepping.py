@@ -1,0 +1,273 @@
+"""One commit's changes, judged until what comes into force is only what its person may do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from rbac.access import Access
+from rbac.actions import Action, on_document
+from rbac.held import HeldChange
+from rbac.identity import Person, Stranger
+from rbac.judging import Judge, Missing
+from rbac.rules import Rules
+from spaces.catalog import Catalog
+from spaces.changes import DocumentChange, Verb, changes
+from spaces.effective import effective
+from spaces.in_force import InForce, differing, settle
+from spaces.names import ROOT, Kind, ResourceRef, Revision, StackId
+from spaces.placed import Placed
+from spaces.references import moved_from
+from spaces.settling import KeptBecause
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Whose change it is, and the rules by which it is judged; `judging` False admits it."""
+
+    person: Person | Stranger
+    access: Access
+    judging: bool
+
+    def judge(self, proposed: Catalog) -> Judge:
+        """Give the judge over what is proposed."""
+        return Judge(self.access, self.person, proposed)
+
+    @property
+    def name(self) -> str:
+        """Name the person, for people."""
+        return str(self.person.subject) if isinstance(self.person, Person) else f"unverified ({self.person.reason})"
+
+
+@dataclass(slots=True)
+class Step:
+    """The search for what of a commit may come into force. `held` starts with what is held already."""
+
+    before: InForce
+    proposed: Catalog
+    changed: Collection[str]
+    revision: Revision
+    judged: Judged
+    held: dict[ResourceRef, HeldChange]
+    versions: dict[ResourceRef, Placed | None] = field(default_factory=dict)
+    """The documents that the commit changes, and the version of each that was judged last."""
+    origins: set[ResourceRef] = field(default_factory=set)
+    """The old places of stacks that this commit moves."""
+    admitted_moves: set[ResourceRef] = field(default_factory=set)
+    """Those of them that may be moved away from."""
+    whole: Missing | None = None
+    """Why all of the commit is held."""
+
+    def run(self, rules: Rules) -> InForce:
+        """Find what is in force after the commit; afterwards `held` is what is held then."""
+        self._judge_declared(self.proposed)
+        after = self._settle()
+        while self.judged.judging and (
+            self._judge_declared(after.proposed) | self._judge_leaving(after) | self._judge_homeless(after)
+        ):
+            after = self._settle()
+        leaving = self._leaving(after)
+        stacks = len(self.before.catalog.stacks())
+        if len(leaving) > rules.may_leave(stacks):
+            self._hold_whole(after, len(leaving), stacks)
+            after = self._settle()
+        return after
+
+    def _settle(self) -> InForce:
+        keep = dict.fromkeys(self.held, KeptBecause.HELD)
+        return settle(self.before, self.proposed, self.changed, self.revision, keep)
+
+    # What the commit says
+
+    def _judge_declared(self, here: Catalog) -> bool:
+        """Judge every document that the commit declares otherwise; say whether what is held is another now."""
+        again = False
+        declared = redeclared(self.before.proposed, here, self.changed)
+        moves = (self._change(ref, here) for ref in declared if ref.kind is Kind.STACK)
+        self.origins.update(move.origin for move in moves if move is not None and move.origin is not None)
+        for ref in declared:
+            version = here.placed(ref)
+            if ref in self.versions and _same(self.versions[ref], version):
+                continue
+            first = ref not in self.versions
+            self.versions[ref] = version
+            found = self._held(ref, here)
+            if found is not None:
+                again |= self._hold(found)
+            elif first and self.held.pop(ref, None) is not None:
+                again = True
+        return again
+
+    def _held(self, ref: ResourceRef, here: Catalog) -> HeldChange | None:
+        change = self._change(ref, here)
+        if change is None or not self.judged.judging:
+            return None
+        if change.verb is Verb.DELETE and ref in self.origins:
+            # Judged with the stack's new place.
+            return None
+        missing = self._judge(change, here)
+        return self._as_held(change, missing) if missing is not None else None
+
+    def lacking(self, ref: ResourceRef) -> Missing | None:
+        """Say which right is missing for a document to become what is proposed."""
+        change = self._change(ref, self.proposed)
+        return self._judge(change, self.proposed) if change is not None else None
+
+    def _judge(self, change: DocumentChange, here: Catalog) -> Missing | None:
+        missing = self.judged.judge(here).change(change)
+        if missing is None and change.origin is not None:
+            self.admitted_moves.add(change.origin)
+        return missing
+
+    def _change(self, ref: ResourceRef, here: Catalog) -> DocumentChange | None:
+        """Compare what is in force of a document with what is proposed; None when it is the same."""
+        old, new = self.before.catalog.placed(ref), here.placed(ref)
+        if _same(old, new) and (new is not None or not here.declares(ref)):
+            return None
+        if old is None:
+            origin = moved_from(new.resource) if new is not None and ref.kind is Kind.STACK else None
+            left = self.before.catalog.placed(origin) if origin is not None else None
+            if left is not None:
+                return DocumentChange(ref, Verb.MOVE, left, new, origin)
+            return DocumentChange(ref, Verb.CREATE, None, new)
+        # What several documents claim, or a broken file hides, may be anything.
+        verb = Verb.UPDATE if new is not None or here.declares(ref) else Verb.DELETE
+        return DocumentChange(ref, verb, old, new)
+
+    # What comes of it
+
+    def _judge_leaving(self, after: InForce) -> bool:
+        """Judge what leaves although this commit does not say so: a broken file or a held change kept it so far."""
+        again = False
+        for change in changes(self.before.catalog, after.catalog, differing(self.before, after)):
+            ref = change.origin if change.verb is Verb.MOVE and change.origin is not None else change.ref
+            if change.verb not in (Verb.DELETE, Verb.MOVE) or ref in self.admitted_moves:
+                continue
+            if ref in self.versions and ref not in self.origins:
+                continue
+            kept = self.before.kept.get(ref)
+            if kept is not None and kept.because is not KeptBecause.HELD and not {*kept.waits_for} & {*self.changed}:
+                continue
+            left = DocumentChange(ref, Verb.DELETE, self.before.catalog.placed(ref), None)
+            missing = self.judged.judge(after.proposed).change(left)
+            if missing is not None:
+                again |= self._hold(self._as_held(left, missing))
+        return again
+
+    def _judge_homeless(self, after: InForce) -> bool:
+        """Hold what lies in a space that is not in force: whoever makes that space would decide where it ends up."""
+        again = False
+        for ref, version in self.versions.items():
+            if version is None or ref in self.held or ref.kind is Kind.SPACE or after.catalog.tree.exists(ref.space):
+                continue
+            change = self._change(ref, after.proposed)
+            if change is not None:
+                action = on_document(ref.kind, change.verb)
+                why = f"the space {ref.space} is not in force"
+                again |= self._hold(self._as_held(change, Missing(action, ref.space, why)))
+        return again
+
+    # Too much at once
+
+    def _leaving(self, after: InForce) -> list[ResourceRef]:
+        found = changes(self.before.catalog, after.catalog, differing(self.before, after))
+        gone = [change.ref for change in found if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
+        return [ref for ref in gone if after.has_left(ref)]
+
+    def _hold_whole(self, after: InForce, leaving: int, stacks: int) -> None:
+        why = (
+            f"by this commit {leaving} of {stacks} stacks would leave Git, more than the destruction budget allows: "
+            "nothing of it is in force until it is approved"
+        )
+        missing = self.whole = Missing(Action("stack", "delete"), ROOT, why)
+        told = {
+            change.ref: change for change in changes(self.before.catalog, after.catalog, differing(self.before, after))
+        }
+        for ref in self.versions:
+            change = self._change(ref, after.proposed)
+            if change is not None:
+                told.setdefault(ref, change)
+        for change in told.values():
+            self._hold(self._as_held(change, missing))
+            if change.origin is not None:
+                left = DocumentChange(change.origin, Verb.DELETE, change.before, None)
+                self._hold(self._as_held(left, missing))
+
+    # The files that stacks refer to
+
+    def pin(
+        self,
+        pinned: Mapping[StackId, HeldChange],
+        touched: Collection[StackId],
+        restored: Collection[StackId],
+        after: InForce,
+    ) -> dict[StackId, HeldChange]:
+        """Say which stacks' files stay as they were: those whose change had not the right."""
+        found = {}
+        places = self._places(after)
+        judge = self.judged.judge(after.proposed)
+        for stack in {*pinned, *touched}:
+            here = places.get(stack, stack)
+            if after.catalog.placed(here.ref) is None:
+                continue
+            old = pinned.get(stack)
+            if old is not None and (stack in restored or self._source(self.before, stack) != self._source(after, here)):
+                continue
+            if stack not in touched:
+                assert old is not None  # noqa: S101 - it is one or the other
+                found[here] = old if here == stack else replace(old, ref=here.ref)
+                continue
+            missing = self.whole or (judge.files(stack) if self.judged.judging else None)
+            if missing is not None:
+                pin = old.pin if old is not None and old.pin is not None else self.before.revision
+                message = f"{self.judged.name} changed files of {here}: {missing.message}"
+                right = (missing.action, missing.space)
+                found[here] = HeldChange.of(
+                    here.ref, Verb.UPDATE, self.judged.name, right, self.revision, message, None, pin
+                )
+        return found
+
+    def _places(self, after: InForce) -> dict[StackId, StackId]:
+        found = changes(self.before.catalog, after.catalog, differing(self.before, after))
+        return {
+            StackId(change.origin.space, change.origin.name): StackId(change.ref.space, change.ref.name)
+            for change in found
+            if change.verb is Verb.MOVE and change.origin is not None
+        }
+
+    @staticmethod
+    def _source(in_force: InForce, stack: StackId) -> object:
+        configured = effective(in_force.catalog, stack)
+        return configured.source, configured.spec.tool
+
+    # Holding
+
+    def _hold(self, change: HeldChange) -> bool:
+        if self.held.get(change.ref) == change:
+            return False
+        self.held[change.ref] = change
+        return True
+
+    def _as_held(self, change: DocumentChange, missing: Missing) -> HeldChange:
+        right = (missing.action, missing.space)
+        message = f"{self.judged.name} may not {change.verb} {change.ref}: {missing.message}"
+        return HeldChange.of(change.ref, change.verb, self.judged.name, right, self.revision, message, change.origin)
+
+
+def redeclared(before: Catalog, after: Catalog, changed: Collection[str]) -> list[ResourceRef]:
+    """List the documents that two catalogs declare otherwise; `changed` are the files that differ."""
+    moved = after.moved_directories(before)
+    paths = {*changed, *before.below(moved), *after.below(moved)}
+    refs: set[ResourceRef] = set()
+    for catalog in (before, after):
+        for path in paths & catalog.files.keys():
+            refs.update(placed.ref for placed in catalog.files[path].placed)
+    return sorted(ref for ref in refs if not _same_claims(before.claimants(ref), after.claimants(ref)))
+
+
+def _same_claims(one: tuple[Placed, ...], other: tuple[Placed, ...]) -> bool:
+    return len(one) == len(other) and all(map(_same, one, other))
+
+
+def _same(one: Placed | None, other: Placed | None) -> bool:
+    return one is other or (one is not None and one.same(other))

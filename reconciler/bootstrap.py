@@ -176,7 +176,7 @@ def local_app(settings: Settings) -> FastAPI:
             store=store,
             operator_token=secrets.token_urlsafe(32),
             tree=tree,
-            effective=lambda stack: catch_up().world.effective(stack),
+            effective=lambda stack: catch_up().world.effective(stack),  # noqa: PLW0108 - only when it is asked for
             live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
             now=utc_now,
         )

@@ -1,4 +1,4 @@
-"""Role × action × place: roles go down always, sight goes up only where the child inherits."""
+"""By role, action and place: roles go down always, sight goes up only where the child inherits."""
 
 import pytest
 

@@ -174,11 +174,11 @@ class Follower:
     def _correct(self, now: datetime) -> None:
         """Write what is desired where the store has something else: a version that hashes otherwise, say."""
         with self.store.reading() as reading:
-            stored = reading.stacks()
+            stored = reading.desired()
         differing_stacks = {
             stack
             for stack, wanted in self.world.desired.items()
-            if (found := stored.get(stack)) is None or found.desired is None or not _same(found.desired, wanted)
+            if (found := stored.get(stack)) is None or not _same(found, wanted)
         }
         if differing_stacks:
             with self.store.writing() as transaction:
@@ -477,7 +477,15 @@ def _take_back(transaction: Transaction, state: StackState, run: Run, now: datet
 
 
 def _same(one: Desired, other: Desired) -> bool:
-    return replace(one, revision=other.revision, person=other.person) == other
+    """Say whether both ask for the same. The digest speaks for the fingerprint; who brought it, and when, is no matter."""
+    return (
+        one.digest == other.digest
+        and one.tool == other.tool
+        and one.autodeploy == other.autodeploy
+        and one.suspended == other.suspended
+        and one.problem == other.problem
+        and one.labels == other.labels
+    )
 
 
 def _kept(in_force: InForce) -> tuple[KeptDocument, ...]:

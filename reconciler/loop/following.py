@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -20,6 +21,7 @@ from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import redact
 from reconciler.git.trees import Trees
+from reconciler.loop.collector import loading
 from reconciler.loop.fetching import Fetched
 from reconciler.loop.remotes import Remotes, SecretUnreadable
 from reconciler.loop.world import CONFIGURATION, Place, World, desire, read_source, source_key
@@ -128,14 +130,15 @@ class Follower:
             return True
         if self._step_to(state, state.admitted_revision, now):
             return True
-        in_force = self._find_again(state, state.admitted_revision)
-        world = World(state.generation, in_force, dict(state.sources))
-        stacks = list(in_force.catalog.stacks())
-        person = self._person(in_force.revision)
-        self.world.tips = world.tips
-        world.desired = dict(desire(in_force, stacks, self._read, world.index, person))
-        self.world = world
-        self._correct(now)
+        with loading():
+            in_force = self._find_again(state, state.admitted_revision)
+            world = World(state.generation, in_force, dict(state.sources))
+            stacks = list(in_force.catalog.stacks())
+            person = self._person(in_force.revision)
+            self.world.tips = world.tips
+            world.desired = dict(desire(in_force, stacks, self._read, world.index, person))
+            self.world = world
+            self._correct(now)
         return True
 
     def _step_to(self, state: ConfigurationState, revision: Revision, now: datetime) -> bool:
@@ -190,6 +193,10 @@ class Follower:
 
     def advance(self, fetched: Fetched, now: datetime) -> bool:
         """Take in what was fetched. Say whether the desired state changed; that another service was first is fine."""
+        with loading() if self.world.in_force is None else nullcontext():
+            return self._advance(fetched, now)
+
+    def _advance(self, fetched: Fetched, now: datetime) -> bool:
         with self.store.reading() as reading:
             state = reading.configuration()
         if state.generation != self.world.generation:
@@ -477,7 +484,7 @@ def _take_back(transaction: Transaction, state: StackState, run: Run, now: datet
 
 
 def _same(one: Desired, other: Desired) -> bool:
-    """Say whether both ask for the same. The digest speaks for the fingerprint; who brought it, and when, is no matter."""
+    """Say whether both ask for the same; the digest speaks for the fingerprint, and who brought it is no matter."""
     return (
         one.digest == other.digest
         and one.tool == other.tool

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.station import Repo, Station, a_script, a_free_port, a_terraform, eventually
+from tests.e2e.station import Repo, Station, a_free_port, a_script, a_terraform, eventually
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
@@ -50,7 +50,7 @@ def test_an_apply_outlives_the_service_and_happens_once(
 ) -> None:
     """Back in time, the relay delivers the tfstate; else it lies in the spool, and the service takes it in from there."""
     record = tmp_path / "applied"
-    seconds = 15 if back == "before it ends" else 6
+    seconds = 15 if back == "before it ends" else 4
     station.settings["listen"] = f"127.0.0.1:{a_free_port()}"
     repo.commit({"slow.yaml": a_terraform("slow", "./slow"), "slow/main.tf": _local_exec(record, seconds)})
     with station.serving() as server:
@@ -155,7 +155,7 @@ def test_kills_at_random_moments_repeat_no_apply_and_lose_none(
         }
 
     repo.commit(version(0))
-    end = time.monotonic() + 30
+    end = time.monotonic() + 22
     kills = 0
     while time.monotonic() < end:
         with station.serving() as server:

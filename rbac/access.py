@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -66,7 +68,8 @@ class Access:
     def compile(cls, documents: AccessDocuments, tree: SpaceTree, admins: Iterable[Subject], now: datetime) -> Access:
         """Compile what the documents grant at `now`; `admins` (of the settings) hold everything, whatever they say."""
         fixed = frozenset(admin.plain for admin in admins)
-        grants = Grants.build(documents, tree, fixed, now)
+        with _collecting_later():
+            grants = Grants.build(documents, tree, fixed, now)
         return cls(tree, fixed, grants, documents, Enforcer(grants.roles))
 
     @property
@@ -207,6 +210,18 @@ class Access:
         for member in dict.fromkeys(group.members) if group else ():
             if f"user:{member}" in self.grants.known:
                 yield Subject(SubjectKind.USER, member)
+
+
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Keep the collector from walking all that is built, again and again, with every other thread standing still."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _lasting(grant: Grant) -> tuple[bool, float]:

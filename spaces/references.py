@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from spaces.model.role import BUILT_IN_ROLES
 from spaces.model.role_binding import RoleBindingSpec
@@ -18,8 +17,7 @@ NameKey = tuple[Kind, str]
 """A kind and a bare name: under this key everyone is found who may mean a document of that name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """One mention of another document: `name` is bare or `space/name`; `path` leads to it in the document."""
 
     kind: Kind

@@ -29,6 +29,7 @@ _ARMOR_BEGIN = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _ARMOR_END = "-----END PGP PUBLIC KEY BLOCK-----"
 _ARMOR_HEADER = re.compile(r"[A-Za-z]+: .*")
 _PUBLIC_KEY_TAG = 6
+_SHORTEST_KEY = 1 + 4 + 1 + 16
 _SECRET_TAGS = frozenset({5, 7})
 
 
@@ -122,7 +123,7 @@ def _openpgp(armored: str) -> SigningKey:
     if not tags or tags[0] != _PUBLIC_KEY_TAG or tags.count(_PUBLIC_KEY_TAG) != 1:
         raise ValueError("must hold exactly one OpenPGP public key")
     body = packets[0][1]
-    if body[:1] != b"\x04":
+    if body[:1] != b"\x04" or len(body) < _SHORTEST_KEY:
         raise ValueError("is an OpenPGP key of a version that is not supported (version 4 is)")
     # A version 4 fingerprint is this hash by definition; what it protects is checked by the signatures themselves.
     digest = hashlib.sha1(b"\x99" + len(body).to_bytes(2) + body, usedforsecurity=False)

@@ -37,6 +37,8 @@ class SpaceTree:
     """Every declared space, the faulty ones too; never the root."""
     faults: Mapping[SpaceName, TreeFault]
     _children: Mapping[SpaceName, tuple[SpaceName, ...]] = field(repr=False)
+    _inherited: dict[SpaceName, tuple[SpaceName, ...]] = field(repr=False, default_factory=dict)
+    """What `inherited` found so far: every document of a space asks, for every name that it uses."""
 
     @classmethod
     def build(cls, nodes: Mapping[SpaceName, SpaceNode]) -> Self:
@@ -78,18 +80,22 @@ class SpaceTree:
             line.append(space)
         return tuple(line)
 
-    def inherited(self, space: SpaceName) -> Iterator[SpaceName]:
-        """Walk the spaces whose goods can be used here: the space itself, then up as far as everyone inherits."""
+    def inherited(self, space: SpaceName) -> tuple[SpaceName, ...]:
+        """List the spaces whose goods can be used here: the space itself, then up as far as everyone inherits."""
+        known = self._inherited.get(space)
+        if known is not None:
+            return known
         if not self.exists(space):
-            return
-        yield space
-        while self.inherits(space):
-            space = self.nodes[space].parent
-            yield space
+            return ()
+        line = [space]
+        while self.inherits(line[-1]):
+            line.append(self.nodes[line[-1]].parent)
+        self._inherited[space] = tuple(line)
+        return self._inherited[space]
 
     def flows(self, from_ancestor: SpaceName, to_space: SpaceName) -> bool:
         """Say whether goods of the one can be used in the other; a space's own goods always can."""
-        return any(space == from_ancestor for space in self.inherited(to_space))
+        return from_ancestor in self.inherited(to_space)
 
     def subtree(self, space: SpaceName) -> tuple[SpaceName, ...]:
         """List the space and all below it, parents before children.

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 from spaces.names import Digest, Revision, StackId
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
+
 
 class Component(StrEnum):
     """The named parts of a digest."""
@@ -44,8 +46,7 @@ class Fingerprint:
     @property
     def digest(self) -> Digest:
         """Hash over all components; two stacks with the same digest would do the same thing."""
-        text = json.dumps(self.components, sort_keys=True, separators=(",", ":"))
-        return Digest(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+        return Digest(hashlib.blake2b(_encode(self.components).encode(), digest_size=16).hexdigest())
 
 
 class Sync(StrEnum):

@@ -55,6 +55,8 @@ class Mirror:
     @property
     def trees(self) -> Trees:
         """The objects fetched so far. Stays usable, and sees new ones, across later fetches."""
+        if (open_ := self._trees) is not None:
+            return open_
         with self._refs_lock, _plain_errors():
             if self._trees is None:
                 self._prepare()

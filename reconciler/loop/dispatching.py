@@ -88,22 +88,20 @@ class Dispatcher:
 
     def apply(self, run: Run) -> None:
         """Go on to the apply leg of a run: in the process that waits, else in a new one."""
-        with self.store.writing() as transaction:
-            token = mint_token(transaction, run.stack, run.id)
-        self._submit(run, Leg.APPLY, token)
+        self._submit(run, Leg.APPLY, None)
 
     def close(self) -> None:
         """Finish the starts that are under way."""
         self._pool.shutdown(wait=True)
 
-    def _submit(self, run: Run, leg: Leg, token: str) -> None:
+    def _submit(self, run: Run, leg: Leg, token: str | None) -> None:
         self.busy.add(run.id)
         self._pool.submit(self._start, run, leg, token)
 
-    def _start(self, run: Run, leg: Leg, token: str) -> None:
+    def _start(self, run: Run, leg: Leg, token: str | None) -> None:
         try:
             inputs = self._inputs(run)
-            tfstate = TfstateAccess(self.tfstate_url(run), token) if needs_tfstate(inputs) else None
+            tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
             job = build_job(run, leg, inputs, self.settings, tfstate)
             if leg is Leg.PLAN:
                 self.engine.start(job, materialise(inputs))
@@ -118,6 +116,12 @@ class Dispatcher:
         finally:
             self.busy.discard(run.id)
             self.engine.wake()
+
+    def _tfstate(self, run: Run, token: str | None) -> TfstateAccess:
+        if token is None:
+            with self.store.writing() as transaction:
+                token = mint_token(transaction, run.stack, run.id)
+        return TfstateAccess(self.tfstate_url(run), token)
 
     def _inputs(self, run: Run) -> Inputs:
         """Read what the run is made from; refused where that is no longer what the run was queued for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -20,9 +21,9 @@ from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import redact
 from reconciler.git.trees import Trees
+from reconciler.loop.collector import loading
 from reconciler.loop.fetching import Fetched
 from reconciler.loop.remotes import Remotes, SecretUnreadable
-from reconciler.loop.sources import SourceIndex
 from reconciler.loop.world import CONFIGURATION, Place, World, desire, read_source, source_key
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store, Transaction
 from spaces.catalog import Catalog
@@ -127,14 +128,37 @@ class Follower:
         if state.admitted_revision is None:
             self.world = World(generation=state.generation)
             return True
-        in_force = self._find_again(state, state.admitted_revision)
-        world = World(state.generation, in_force, dict(state.sources))
-        stacks = list(in_force.catalog.stacks())
-        person = self._person(in_force.revision)
-        self.world.tips = world.tips
-        world.desired = dict(desire(in_force, stacks, self._read, world.index, person))
-        self.world = world
-        self._correct(now)
+        if self._step_to(state, state.admitted_revision, now):
+            return True
+        with loading():
+            in_force = self._find_again(state, state.admitted_revision)
+            world = World(state.generation, in_force, dict(state.sources))
+            stacks = list(in_force.catalog.stacks())
+            person = self._person(in_force.revision)
+            self.world.tips = world.tips
+            world.desired = dict(desire(in_force, stacks, self._read, world.index, person))
+            self.world = world
+            self._correct(now)
+        return True
+
+    def _step_to(self, state: ConfigurationState, revision: Revision, now: datetime) -> bool:
+        """Follow another service to its generation, at the cost of what changed; False: everything is to be read."""
+        before = self.world.in_force
+        if before is None or self.world.generation < 0 or not self._config_trees().has(revision):
+            return False
+        chain = self._config_trees().first_parent_chain(before.revision, revision)
+        if chain is None:
+            return False
+        step, _ = self._walk(before, chain, state, now) if chain else (None, None)
+        step = step or _Step(before, set())
+        if dict(to_record(Recorded.of(step.in_force))) != dict(state.remembered):
+            return False
+        step.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
+        for key, tip in step.tips.items():
+            if not self.mirrors.mirror(key.rpartition("#")[0]).trees.has(tip):
+                return False
+            step.stacks |= self._users(key, tip)
+        self._take_over(step, state.generation, self._desire(step))
         return True
 
     def _find_again(self, state: ConfigurationState, revision: Revision) -> InForce:
@@ -153,11 +177,11 @@ class Follower:
     def _correct(self, now: datetime) -> None:
         """Write what is desired where the store has something else: a version that hashes otherwise, say."""
         with self.store.reading() as reading:
-            stored = reading.stacks()
+            stored = reading.desired()
         differing_stacks = {
             stack
             for stack, wanted in self.world.desired.items()
-            if (found := stored.get(stack)) is None or found.desired is None or not _same(found.desired, wanted)
+            if (found := stored.get(stack)) is None or not _same(found, wanted)
         }
         if differing_stacks:
             with self.store.writing() as transaction:
@@ -169,6 +193,10 @@ class Follower:
 
     def advance(self, fetched: Fetched, now: datetime) -> bool:
         """Take in what was fetched. Say whether the desired state changed; that another service was first is fine."""
+        with loading() if self.world.in_force is None else nullcontext():
+            return self._advance(fetched, now)
+
+    def _advance(self, fetched: Fetched, now: datetime) -> bool:
         with self.store.reading() as reading:
             state = reading.configuration()
         if state.generation != self.world.generation:
@@ -293,20 +321,12 @@ class Follower:
 
     def _commit(self, step: _Step, state: ConfigurationState, now: datetime) -> bool:
         """Record a step as the next generation, all of it in one transaction, and only then take it over."""
-        tips = {**self.world.tips, **step.tips}
-        index = self.world.index
-        wanted = desire(
-            step.in_force,
-            sorted(step.stacks),
-            lambda in_force, stack: read_source(in_force, stack, partial(self._locate, tips=tips)),
-            index,
-            step.person or self._person(step.in_force.revision),
-        )
+        wanted = self._desire(step)
         fresh = replace(
             state,
             generation=self.world.generation + 1,
             admitted_revision=step.in_force.revision,
-            sources=tips,
+            sources={**self.world.tips, **step.tips},
             kept=_kept(step.in_force),
             remembered=dict(to_record(Recorded.of(step.in_force))),
             documents={str(kind): count for kind, count in step.in_force.catalog.counts().items()},
@@ -315,7 +335,7 @@ class Follower:
         self._keep(step.in_force.revision)
         with self.store.writing() as transaction:
             if transaction.configuration().generation != self.world.generation:
-                self._forget(index, step.stacks)
+                self._forget(step.stacks)
                 return False
             blocked = self._move(transaction, step.moves)
             wanted = {
@@ -324,19 +344,34 @@ class Follower:
             }
             self._put(transaction, wanted, step.gone, now)
             transaction.put_configuration(fresh)
-        previous = self.world.revision
-        for stack in step.gone:
-            index.remove(stack)
-            self.world.desired.pop(stack, None)
-        self.world.desired.update(wanted)
-        self.world.generation, self.world.in_force, self.world.tips = fresh.generation, step.in_force, tips
-        self._release(previous)
+        self._take_over(step, fresh.generation, wanted)
         return True
 
-    def _forget(self, index: SourceIndex, stacks: Collection[StackId]) -> None:
+    def _desire(self, step: _Step) -> dict[StackId, Desired]:
+        tips = {**self.world.tips, **step.tips}
+        return desire(
+            step.in_force,
+            sorted(step.stacks),
+            lambda in_force, stack: read_source(in_force, stack, partial(self._locate, tips=tips)),
+            self.world.index,
+            step.person or self._person(step.in_force.revision),
+        )
+
+    def _take_over(self, step: _Step, generation: int, wanted: Mapping[StackId, Desired]) -> None:
+        """Let what was recorded be what this process knows."""
+        previous = self.world.revision
+        for stack in step.gone:
+            self.world.index.remove(stack)
+            self.world.desired.pop(stack, None)
+        self.world.desired.update(wanted)
+        self.world.generation, self.world.in_force = generation, step.in_force
+        self.world.tips = {**self.world.tips, **step.tips}
+        self._release(previous)
+
+    def _forget(self, stacks: Collection[StackId]) -> None:
         """Undo what a step that came too late noted: the next catch-up reads everything anew."""
         for stack in stacks:
-            index.remove(stack)
+            self.world.index.remove(stack)
         self.world.generation = -1
 
     def _move(self, transaction: Transaction, moves: list[tuple[StackId, StackId]]) -> dict[StackId, Problem]:
@@ -449,7 +484,15 @@ def _take_back(transaction: Transaction, state: StackState, run: Run, now: datet
 
 
 def _same(one: Desired, other: Desired) -> bool:
-    return replace(one, revision=other.revision, person=other.person) == other
+    """Say whether both ask for the same; the digest speaks for the fingerprint, and who brought it is no matter."""
+    return (
+        one.digest == other.digest
+        and one.tool == other.tool
+        and one.autodeploy == other.autodeploy
+        and one.suspended == other.suspended
+        and one.problem == other.problem
+        and one.labels == other.labels
+    )
 
 
 def _kept(in_force: InForce) -> tuple[KeptDocument, ...]:

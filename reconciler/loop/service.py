@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -59,6 +60,8 @@ class Loop:
     _fetching: threading.Thread | None = None
     _fetched: Fetched | None = None
     _renewed: float = 0.0
+    _unrecorded: deque[LegReport] = field(default_factory=deque)
+    """Ends of legs that are still to be recorded."""
     _look: threading.Event = field(default_factory=threading.Event)
 
     def recover(self) -> None:
@@ -97,7 +100,7 @@ class Loop:
 
     def is_idle(self) -> bool:
         """Say whether there is nothing to do for this process now: no run at work here, none queued, no stack due."""
-        if self.dispatcher.at_work() or self.dispatcher.reports:
+        if self.dispatcher.at_work() or self.dispatcher.reports or self._unrecorded:
             return False
         with self.store.reading() as reading:
             if reading.due_stacks(utc_now(), 1):
@@ -148,16 +151,20 @@ class Loop:
         for followup in followups:
             self._follow_up(followup, now)
         claimed = self.dispatcher.claim(now)
-        reports = self._reports(0.0 if due or claimed else timeout)
-        for report in reports:
-            self._record(report)
-        return bool(due or claimed or reports)
+        self._unrecorded.extend(self._reports(0.0 if due or claimed else timeout))
+        recorded = len(self._unrecorded)
+        while self._unrecorded:
+            # It is taken off only when it is recorded: an end must not get lost because the database is away.
+            self._record(self._unrecorded[0])
+            self._unrecorded.popleft()
+        return bool(due or claimed or recorded)
 
     def _reports(self, timeout: float) -> list[LegReport]:
         found = []
         while self.dispatcher.reports:
             found.append(self.dispatcher.reports.popleft())
-        return [*found, *self.engine.reports(0.0 if found else timeout)]
+        at_once = bool(found or self._unrecorded)
+        return [*found, *self.engine.reports(0.0 if at_once else timeout)]
 
     def _record(self, report: LegReport) -> None:
         run = self.recorder.record(report, utc_now())
@@ -191,11 +198,18 @@ class Loop:
         with self.store.writing() as transaction:
             transaction.renew(self.holder, now, LEASE)
         for run in at_work:
-            if run.holder != self.holder and _given_up(run, now, self.dispatcher.settings.run_timeout):
+            if run.holder != self.holder and _given_up(run, now, self._longest(run)):
                 ending = Ending.INTERRUPTED if _leg(run) is Leg.APPLY else Ending.LOST
                 message = f"the service {run.holder} that held it has not been heard of since {run.lease_until}"
                 phase = run.phase or Phase.PREPARE
                 self._record(LegReport(run.id, run.attempt, _leg(run), ending, str(Reason.LEASE_LOST), message, phase))
+
+    def _longest(self, run: Run) -> timedelta:
+        """Say how long a process of this run can be at work at most: by then it has ended itself."""
+        settings = self.dispatcher.settings
+        stack = self.follower.world.effective(run.stack)
+        own = stack.spec.timeout if stack is not None else None
+        return timedelta(seconds=max(settings.run_timeout, own or 0) + settings.grace_period)
 
     # Looking at the repositories beside the runs
 
@@ -247,9 +261,9 @@ def _leg(run: Run) -> Leg:
     return Leg.APPLY if run.status is RunStatus.APPLYING else Leg.PLAN
 
 
-def _given_up(run: Run, now: datetime, longest: float) -> bool:
+def _given_up(run: Run, now: datetime, longest: timedelta) -> bool:
     """Say whether a run's service is given up on: by its own deadline the process has ended in any case."""
     if run.lease_until is None:
         return False
-    patience = timedelta(seconds=longest) + timedelta(minutes=10) if run.status is RunStatus.APPLYING else LEASE
+    patience = longest + timedelta(minutes=10) if run.status is RunStatus.APPLYING else LEASE
     return now > run.lease_until + patience

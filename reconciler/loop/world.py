@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from reconciler.core.digest import SourceSnapshot, fingerprint
@@ -74,7 +74,7 @@ def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tup
 
 def desire(
     in_force: InForce, stacks: Iterable[StackId], read: ReadSource, index: SourceIndex, person: str | None = None
-) -> Mapping[StackId, Desired]:
+) -> dict[StackId, Desired]:
     """Work out what is desired of each of these stacks, and note in `index` what their sources use."""
     result: dict[StackId, Desired] = {}
     for stack in stacks:

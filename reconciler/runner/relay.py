@@ -2,7 +2,9 @@
 
 The tool speaks to loopback with a password of this leg only. Reads and locks are passed on and fail while the service
 is away: nothing is ever planned from a tfstate that could not be read. What the tool writes is never refused for
-that: it waits on disk and is delivered in order when the service is back.
+that: it waits on disk and is delivered in order when the service is back. Nor is a second read, under the lock that
+this leg holds: nobody else can have changed what the first one found, and a tool that reads before its first write
+would otherwise lose that write.
 """
 
 from __future__ import annotations
@@ -40,6 +42,10 @@ class Relay:
         self._patience = patience
         self._lock = threading.Lock()
         self._refused = False
+        self._locked = False
+        self._known: Answer | None = None
+        """What a read would give, as far as this leg can tell by itself."""
+        self._wrote = False
         self._done = threading.Event()
         self._server = _Server(self)
         password = secrets.token_urlsafe(24)
@@ -78,11 +84,22 @@ class Relay:
                 with self._lock:
                     newest = self._spool.newest_body()
                 return self._read(method, query, body) if newest is None else Answer(200, "application/json", newest)
+            case "LOCK":
+                answer = self._read(method, query, body)
+                with self._lock:
+                    if answer.status == 200:
+                        self._locked, self._known = True, None
+                return answer
             case _:
                 return self._read(method, query, body)
 
     def _write(self, method: str, query: str, body: bytes) -> Answer:
         with self._lock:
+            if method == "POST":
+                self._known, self._wrote = Answer(200, "application/json", body), True
+            else:
+                # What this leg wrote is what it left behind, whoever holds the lock next.
+                self._locked, self._known = False, self._known if self._wrote else None
             # Behind what waits already: a newer version must not be overtaken by an older one.
             if self._deliver_locked(2.0):
                 try:
@@ -100,14 +117,25 @@ class Relay:
         while True:
             if self._deliver(2.0):
                 try:
-                    return self._upstream.ask(method, query, body)
+                    answer = self._upstream.ask(method, query, body)
                 except Away as error:
                     reason = str(error)
+                else:
+                    self._note(method, answer)
+                    return answer
             else:
                 reason = "earlier versions of the tfstate still wait to be delivered"
+            if method == "GET" and not self._refused and (known := self._known) is not None:
+                return known
             if time.monotonic() >= end or self._refused:
                 return _unavailable(f"the service cannot be reached: {reason}")
             time.sleep(_RETRY)
+
+    def _note(self, method: str, answer: Answer) -> None:
+        """Remember what was read under the lock."""
+        with self._lock:
+            if method == "GET" and self._locked and answer.status in {200, 204, 404}:
+                self._known = answer
 
     def _deliver_until_done(self) -> None:
         while not self._done.wait(_RETRY):

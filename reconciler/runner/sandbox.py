@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from reconciler.runner.directory import RunDirectory
 _HOMES = ("/home", "/root", "/run")
 WHOLE = "/"
 """As a writable directory: the machine as it is, as far as file permissions go; the covers stay."""
+
+_OWN_CODE = tuple(dict.fromkeys((str(Path(__file__).resolve().parents[2]), os.path.realpath(sys.prefix))))
+"""Where this program and its libraries are installed."""
 
 _KEPT_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID")
 """What unpacking an archive as root needs. Without CAP_SYS_ADMIN nothing can take the covers off again."""
@@ -55,12 +59,20 @@ class Sandbox:
         if os.geteuid() == 0:
             for capability in _KEPT_CAPABILITIES:
                 arguments += ["--cap-add", capability]
+        arguments += [*self._machine(directory), *self._covers(binaries), *self._own(directory)]
+        return [*arguments, "--chdir", str(cwd), "--"]
+
+    def _machine(self, directory: RunDirectory) -> list[str]:
         if self.whole:
-            arguments += ["--bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-        else:
-            arguments += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-            arguments += ["--bind", str(directory.temporary), "/tmp"]  # noqa: S108 - the sandbox's own
+            arguments = ["--bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+            # Whoever could change the service's own code would be out of the sandbox at its next start.
+            return arguments + [word for path in _OWN_CODE for word in ("--ro-bind", path, path)]
+        arguments = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+        return [*arguments, "--bind", str(directory.temporary), "/tmp"]  # noqa: S108 - the sandbox's own
+
+    def _covers(self, binaries: Iterable[str]) -> list[str]:
         covered = [path for path in (*_HOMES, *self.hidden) if Path(path).is_dir()]
+        arguments = []
         for path in covered:
             arguments += ["--tmpfs", path]
         for file in self.hidden:
@@ -68,15 +80,14 @@ class Sandbox:
                 arguments += ["--ro-bind", "/dev/null", file]
         for path in sorted(self._put_back(covered, binaries)):
             arguments += ["--ro-bind", path, path]
-        for path in self.writable:
-            if path != WHOLE and Path(path).is_dir():
-                arguments += ["--bind", path, path]
-        own_directories = [directory.work, directory.scratch, directory.home]
+        return arguments
+
+    def _own(self, directory: RunDirectory) -> list[str]:
+        own = [path for path in self.writable if path != WHOLE and Path(path).is_dir()]
+        own += [str(directory.work), str(directory.scratch), str(directory.home)]
         if self.whole:
-            own_directories.append(directory.temporary)
-        for own in own_directories:
-            arguments += ["--bind", str(own), str(own)]
-        return [*arguments, "--chdir", str(cwd), "--"]
+            own.append(str(directory.temporary))
+        return [word for path in own for word in ("--bind", path, path)]
 
     def _put_back(self, covered: Sequence[str], binaries: Iterable[str]) -> set[str]:
         wanted = {os.path.realpath("/etc/resolv.conf"), *self.shown}

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tup
 
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
-from reconciler.core.state import StackState
+from reconciler.core.state import Desired, StackState
 from reconciler.store import records, rows, tables
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
@@ -47,6 +47,18 @@ class SqlReading:
             query = query.where(these(self._connection, stacks.c.id, wanted))
         found = (rows.stack_from_row(row) for row in self._connection.execute(self._locked(query)))
         return {state.id: state for state in found}
+
+    def desired(self) -> dict[StackId, Desired]:
+        """Give what is desired of every stack in Git, and nothing else of them."""
+        columns: tuple[Any, ...] = (
+            stacks.c.space,
+            stacks.c.name,
+            stacks.c.tool,
+            stacks.c.desired_digest,
+            stacks.c.body,
+        )
+        found = self._connection.execute(select(*columns).where(_REMEMBERED, stacks.c.in_git))
+        return {StackId(SpaceName(row.space), row.name): rows.desired_from_row(row) for row in found}
 
     def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:
         """Give one page in the order of space, then name, behind the stack named by `after`."""

@@ -125,6 +125,11 @@ def stack_from_row(row: Row[Any]) -> StackState:
     )
 
 
+def desired_from_row(row: Row[Any]) -> Desired:
+    """Read only what is desired, of a row of `stacks` that is in Git."""
+    return _desired_from_json(load(row.body)["desired"], row)
+
+
 def run_to_row(run: Run) -> dict[str, Any]:
     """Give the values of a row of `runs`, without the stack's key."""
     return {

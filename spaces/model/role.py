@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from spaces.model.base import Problem, SpecModel, list_at, matching
 from spaces.model.explain import did_you_mean, shown
 from spaces.names import Kind
+
+Item = TypeVar("Item")
 
 ANY = "*"
 BUILT_IN_ROLES = ("reader", "operator", "writer", "admin")
@@ -61,14 +63,21 @@ def _action(text: str) -> str:
     return text
 
 
+def not_empty(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Refuse an empty list, after the items: what is wrong with one of them says more than that it does not count."""
+    if not values:
+        raise PydanticCustomError("empty-list", "is empty")
+    return values
+
+
 ActionPattern = Annotated[str, matching(r"^(\*|[a-z][A-Za-z]*):(\*|[a-z]+)$", 64), AfterValidator(_action)]
 
 
 class RoleSpec(SpecModel):
     """What whoever has the role may do in the space of the binding and below. Reading spaces always belongs to it."""
 
-    actions: tuple[ActionPattern, ...] = Field(
-        min_length=1, description="Each as kind:verb, with * on either side for all of them."
+    actions: Annotated[tuple[ActionPattern, ...], AfterValidator(not_empty)] = Field(
+        description="Each as kind:verb, with * on either side for all of them.", json_schema_extra={"minItems": 1}
     )
 
     @classmethod

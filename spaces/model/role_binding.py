@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from spaces.model.base import Model, Name, Problem, SpecModel, list_at, matching, text_at
 from spaces.model.explain import shown
+from spaces.model.role import not_empty
 from spaces.names import NAME_PATTERN, StackId
 
 SUBJECT_KEYS = ("user", "group", "apiKey", "stack")
@@ -68,7 +69,9 @@ class RoleBindingSpec(SpecModel):
     """A role for some subjects, in the binding's space and in everything below it."""
 
     role: Name = Field(description="reader, operator, writer, admin, or a Role of the root space.")
-    subjects: tuple[SubjectRef, ...] = Field(min_length=1, description="Who has the role.")
+    subjects: Annotated[tuple[SubjectRef, ...], AfterValidator(not_empty)] = Field(
+        description="Who has the role.", json_schema_extra={"minItems": 1}
+    )
     expires: Expiry | None = Field(None, description="When it ends, as 2030-12-31T18:00:00Z; left out: never.")
 
     @classmethod

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -52,6 +53,12 @@ def eventually(what: Callable[[], Any], seconds: float = 20.0, every: float = 0.
         if time.monotonic() > end:
             raise AssertionError(f"it did not come about within {seconds:g} s")
         time.sleep(every)
+
+
+def a_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Repo:

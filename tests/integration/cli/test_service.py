@@ -236,9 +236,14 @@ LATER_STATUS = [
 ]
 
 
-def soon(change: Callable[[], None]) -> threading.Thread:
+def soon(change: Callable[[], None], when: Callable[[], bool] = lambda: True) -> threading.Thread:
+    """Make a change from a thread of its own, once the command under test has come as far as `when` says."""
+
     def later() -> None:
         time.sleep(0.2)
+        deadline = time.monotonic() + 60
+        while not when() and time.monotonic() < deadline:
+            time.sleep(0.02)
         change()
 
     thread = threading.Thread(target=later)
@@ -257,7 +262,11 @@ class TestWaiting:
                 (run,) = transaction.active_runs([NETWORK])
                 transaction.put_run(run.evolve(status=status))
 
-        thread = soon(end)
+        def queued() -> bool:
+            with store.reading() as reading:
+                return bool(reading.active_runs([NETWORK]))
+
+        thread = soon(end, queued)
         result = remote("stack", "run", "network", "--wait", "-o", "json")
         thread.join()
         assert (result.code, json.loads(result.out)["status"]) == (code, status)
@@ -270,7 +279,12 @@ class TestWaiting:
             with store.writing() as transaction:
                 transaction.put_run(run.evolve(status=RunStatus.FINISHED, confirmed_by="operator"))
 
-        thread = soon(end)
+        def confirmed() -> bool:
+            with store.reading() as reading:
+                found = reading.run(run.id)
+            return found is not None and found.confirmed_by is not None
+
+        thread = soon(end, confirmed)
         result = remote("run", "confirm", run.id, "--wait")
         thread.join()
         assert result.code == 0

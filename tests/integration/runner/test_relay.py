@@ -276,3 +276,34 @@ def test_terraform_does_not_notice(service, tmp_path, away):
         assert "t0ken" not in engine.log_path("r1").read_text()
     finally:
         engine.close()
+
+
+def test_a_second_read_under_the_lock_does_not_need_the_service(service, relay):
+    assert ask(relay, "LOCK", b'{"ID": "l"}')[0] == 200
+    assert ask(relay, "GET")[0] == 404
+    service.down()
+    assert ask(relay, "GET")[0] == 404
+    assert ask(relay, "POST", b'{"serial": 1}')[0] == 200
+    assert ask(relay, "GET")[1] == b'{"serial": 1}'
+
+
+def test_what_was_read_under_a_lock_counts_for_nothing_after_it(service, relay):
+    ask(relay, "LOCK", b'{"ID": "l"}')
+    assert ask(relay, "GET")[0] == 404
+    ask(relay, "UNLOCK", b'{"ID": "l"}')
+    service.down()
+    assert ask(relay, "GET")[0] == 503
+
+
+def test_without_a_lock_nothing_is_remembered(service, relay):
+    assert ask(relay, "GET")[0] == 404
+    service.down()
+    assert ask(relay, "GET")[0] == 503
+
+
+def test_what_was_delivered_can_be_read_when_the_service_is_away_again(service, relay):
+    ask(relay, "LOCK", b'{"ID": "l"}')
+    ask(relay, "POST", b'{"serial": 1}')
+    ask(relay, "UNLOCK", b'{"ID": "l"}')
+    service.down()
+    assert ask(relay, "GET")[:2] == (200, b'{"serial": 1}')

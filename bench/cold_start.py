@@ -1,0 +1,110 @@
+"""A service that starts on 10,000 stacks which it knows: parse, validate and compare, and the memory that it takes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.harness import Figure, Limit, alternate, environment, timed
+from bench.installations import installation
+from bench.repositories import build
+
+STACKS = 10_000
+ROUNDS = 3
+_READY_SECONDS = 60.0
+
+
+def measure(scratch: Path) -> Iterator[Figure]:
+    """Cold start against the bare events of the same bytes, each in a fresh process; memory of `station serve`."""
+    repository = build(scratch / "config.git", STACKS)
+    data_dir = scratch / "data"
+    with installation(repository.url, data_dir) as first:
+        empty = timed(first.service.loop.look)
+        first.settle()
+    ours, events = alternate(
+        ROUNDS,
+        lambda: _in_process("start", repository.url, data_dir)["seconds"],
+        lambda: _in_process("events", repository.url, data_dir)["seconds"],
+    )
+    against = "bare C events of the same bytes"
+    yield Figure("cold start on 10,000 stacks", ours, "s", events, against, 4)
+    yield Figure("  the first start of all, fetch included", empty, "s", events, against)
+    restart = _serve(repository.url, data_dir, scratch)
+    yield Figure("memory of `station serve`, restarted", restart, "MB", limit=300, kind=Limit.AT_MOST)
+    fresh = _serve(repository.url, scratch / "fresh", scratch)
+    yield Figure("  the first start of all, with runs", fresh, "MB", limit=300, kind=Limit.AT_MOST)
+
+
+def _in_process(what: str, url: str, data_dir: Path) -> Any:
+    code = f"from bench.cold_start import child; child({what!r}, {url!r}, {str(data_dir)!r})"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
+    return json.loads(done.stdout)
+
+
+def child(what: str, url: str, data_dir: str) -> None:
+    """Do one of the contest's two sides in this process, and print its seconds."""
+    with installation(url, Path(data_dir)) as service:
+        seconds = service.catch_up() if what == "start" else _events(list(service.files().values()))
+    print(json.dumps({"seconds": seconds}))
+
+
+def _events(files: list[bytes]) -> float:
+    from _ruamel_yaml import CParser  # noqa: PLC0415 - one side of the contest alone needs it
+
+    def parse() -> None:
+        for data in files:
+            next_event = CParser(data).get_event
+            while next_event() is not None:
+                pass
+
+    return timed(parse)
+
+
+def _serve(url: str, data_dir: Path, scratch: Path) -> float:
+    """Start the service, wait until it is ready, scrape it, and give the most memory that it ever held, in MB."""
+    command = [sys.executable, "-m", "reconciler", "serve", "--config-url", url, "--data-dir", str(data_dir)]
+    log = scratch / "serve.log"
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            [*command, "--listen", "127.0.0.1:0"], env=environment(), stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        address = _address(process, log)
+        _until_ready(process, address)
+        for path in ("/metrics", "/readyz"):
+            urllib.request.urlopen(address + path, timeout=_READY_SECONDS).read()
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    end = time.monotonic() + _READY_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        found = re.search(r"serves on (\S+);", log.read_text(encoding="utf-8"))
+        if found:
+            return found[1]
+        time.sleep(0.05)
+    raise RuntimeError(f"station serve did not start:\n{log.read_text(encoding='utf-8')[-2000:]}")
+
+
+def _until_ready(process: subprocess.Popen[bytes], address: str) -> None:
+    end = time.monotonic() + _READY_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            urllib.request.urlopen(address + "/readyz", timeout=_READY_SECONDS).read()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError("station serve did not get ready")

@@ -1,0 +1,97 @@
+"""A service of our own on a scratch directory, and the steps of its loop one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bench.harness import timed
+from reconciler.bootstrap import Service, open_service
+from reconciler.core.conditions import assess
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import Run, RunEvent
+from reconciler.core.state import AppliedState, StackState
+from reconciler.loop.deciding import decide_due
+from reconciler.loop.service import utc_now
+from reconciler.settings import Settings
+
+
+def settings(url: str, data_dir: Path, parallelism: int = 4) -> Settings:
+    """Give the settings of a service that follows `url`."""
+    return Settings(config_url=url, data_dir=data_dir, parallelism=parallelism, poll_interval=3600)
+
+
+@contextmanager
+def installation(url: str, data_dir: Path, parallelism: int = 4) -> Iterator[Installation]:
+    """Open a service; nothing is fetched and nothing runs before it is asked for."""
+    with open_service(settings(url, data_dir, parallelism), port=0) as service:
+        try:
+            yield Installation(service)
+        finally:
+            service.loop.dispatcher.close()
+            service.server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An open service."""
+
+    service: Service
+
+    def decide(self) -> float:
+        """Fetch, take in, and decide about every stack that is due by it; gives the seconds from first to last."""
+        return timed(self._decide)
+
+    def _decide(self) -> None:
+        loop, now = self.service.loop, utc_now()
+        fetched = loop.fetcher.fetch(loop.follower.wanted(), now, everything=True)
+        loop.follower.catch_up(now)
+        loop.follower.advance(fetched, now)
+        decide_due(loop.store, loop.holder, now)
+
+    def catch_up(self) -> float:
+        """Bring a new process to where the store is, with what was fetched before; gives the seconds."""
+        follower = self.service.loop.follower
+        seconds = timed(lambda: follower.catch_up(utc_now()))
+        if follower.world.in_force is None:
+            raise AssertionError("there was nothing to catch up with")
+        return seconds
+
+    def files(self) -> dict[str, bytes]:
+        """Give every YAML file of the fetched tip."""
+        follower = self.service.loop.follower
+        remote = follower.remotes.configuration()
+        mirror = follower.mirrors.mirror(remote.url)
+        tip = mirror.tip(remote.branch)
+        if tip is None:
+            raise AssertionError("nothing was fetched")
+        return mirror.trees.files(tip)
+
+    def settle(self) -> int:
+        """Put everything in the state after a successful run, without running anything; says how many stacks it was.
+
+        Runs that were queued are taken out again.
+        """
+        now = utc_now()
+        with self.service.store.writing() as transaction:
+            runs = {run.stack: run for run in transaction.active_runs()}
+            for run in runs.values():
+                transaction.put_run(_end(run, now))
+            states = transaction.stacks(list(runs) or None)
+            transaction.put_stacks([_applied(state, now) for state in states.values()])
+        return len(states)
+
+
+def _end(run: Run, now: datetime) -> Run:
+    return run.advance(RunEvent.SUPERSEDE, reason=Reason.SUPERSEDED, message="", finished_at=now)
+
+
+def _applied(state: StackState, now: datetime) -> StackState:
+    desired = state.desired
+    if desired is None:
+        return state
+    applied = AppliedState(desired.digest, desired.fingerprint, desired.revision, "bench", now)
+    return assess(state.evolve(applied=applied, last=None, why=()), None, (), now)

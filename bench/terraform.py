@@ -1,0 +1,106 @@
+"""A terraform stack of 100 resources, from nothing to Synced, against the bare commands in such a directory."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+
+from bench.harness import Figure, Limit, alternate, environment
+from bench.installations import Installation, installation
+from bench.processes import Meter
+from bench.repositories import Repository
+from reconciler.core.state import Sync
+
+ROUNDS = 7
+_CODE = b"""\
+resource "terraform_data" "item" {
+  count = 100
+  input = "item ${count.index} of %d"
+}
+
+output "first" {
+  value = terraform_data.item[0].output
+}
+"""
+_COMMANDS = (
+    ("init", "-input=false", "-no-color"),
+    ("plan", "-input=false", "-no-color", "-out=plan"),
+    ("show", "-json", "plan"),
+    ("apply", "-input=false", "-no-color", "plan"),
+)
+
+
+def measure(scratch: Path) -> Iterator[Figure]:
+    """Every round creates a stack of its own. The service keeps the tfstate; the bare commands keep it in a file."""
+    if shutil.which("terraform") is None:
+        print("terraform is not installed: skipped")
+        return
+    repository = Repository.create(scratch / "config.git")
+    with installation(repository.url, scratch / "data") as service:
+        contest = _Contest(scratch, repository, service)
+        ours, bare = alternate(ROUNDS, contest.ours, contest.bare)
+    added = sorted(contest.added[1:])[len(contest.added[1:]) // 2]
+    bare_cpu = sorted(contest.bare_cpu[1:])[len(contest.bare_cpu[1:]) // 2]
+    yield Figure("terraform, 100 resources, the whole run", ours, "s", bare, "init, plan, show, apply", 1.3)
+    yield Figure("  processor time that we add", added, "s", bare_cpu, "that of the bare commands", 0.15, Limit.AT_MOST)
+
+
+class _Contest:
+    def __init__(self, scratch: Path, repository: Repository, service: Installation) -> None:
+        self._scratch = scratch
+        self._repository = repository
+        self._service = service
+        self._numbers = count(1)
+        self._bare_numbers = count(1)
+        self._last = 0.0
+        self.added: list[float] = []
+        """Processor seconds of each of our runs, less those of the bare ones of the same round."""
+        self.bare_cpu: list[float] = []
+
+    def ours(self) -> float:
+        number = next(self._numbers)
+        name = f"stack-{number}"
+        document = (
+            "apiVersion: stationkeeper/v1\nkind: Stack\n"
+            f"metadata: {{name: {name}}}\nspec: {{tool: terraform, source: {{path: ./{name}}}}}\n"
+        )
+        self._repository.commit({f"{name}.yaml": document.encode(), f"{name}/main.tf": _CODE % number})
+        loop = self._service.service.loop
+        loop.look()
+        with Meter() as meter:
+            started = time.perf_counter()
+            while True:
+                loop.step(0.0)
+                if loop.is_idle():
+                    break
+                loop.step(0.2)
+            seconds = time.perf_counter() - started
+        self._last = meter.seconds
+        with self._service.service.store.reading() as reading:
+            if any(state.sync is not Sync.SYNCED for state in reading.stacks().values()):
+                raise AssertionError(f"{name} did not become Synced")
+        return seconds
+
+    def bare(self) -> float:
+        number = next(self._bare_numbers)
+        directory = self._scratch / f"bare-{number}"
+        directory.mkdir()
+        (directory / "main.tf").write_bytes(_CODE % number)
+        settings = self._scratch / "terraform.rc"
+        settings.touch()
+        env = environment(TF_CLI_CONFIG_FILE=str(settings), CHECKPOINT_DISABLE="1", TF_IN_AUTOMATION="1")
+        before = getrusage(RUSAGE_CHILDREN)
+        started = time.perf_counter()
+        for command in _COMMANDS:
+            subprocess.run(["terraform", *command], cwd=directory, env=env, check=True, stdout=subprocess.PIPE)
+        seconds = time.perf_counter() - started
+        after = getrusage(RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        self.bare_cpu.append(cpu)
+        self.added.append(self._last - cpu)
+        return seconds

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.station import Repo
+from tests.integration.loop.machine import Machine
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    return Repo(tmp_path / "repo")
+
+
+@pytest.fixture
+def new_machine(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
+    made: list[Machine] = []
+
+    def make(url: str, name: str = "one", **settings: Any) -> Machine:
+        machine = Machine(tmp_path / name, url, **settings)
+        made.append(machine)
+        return machine
+
+    yield make
+    for machine in made:
+        machine.close()
+
+
+@pytest.fixture
+def machine(repo: Repo, new_machine: Callable[..., Machine]) -> Machine:
+    return new_machine(repo.url)
+
+
+@pytest.fixture
+def ran(tmp_path: Path) -> Path:
+    """A file that the test's scripts write a line to."""
+    return tmp_path / "ran"

@@ -1,0 +1,237 @@
+"""Confirmation, failures, retries, suspension, missing tools: what each stack's runs do, and that others go on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler import operations
+from reconciler.core.runs import RunStatus
+from reconciler.core.state import ConditionStatus, ConditionType
+from reconciler.loop.service import utc_now
+from spaces.names import StackId
+from tests.e2e.station import Repo, a_script, a_terraform
+from tests.integration.loop.machine import Machine
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def test_without_autodeploy_nothing_is_applied_before_somebody_says_yes(
+    repo: Repo, machine: Machine, ran: Path
+) -> None:
+    repo.commit({"a.yaml": a_script("a", f"echo one >> {ran}", autodeploy=False)})
+    waiting = machine.reconcile()
+    assert (waiting.ran, waiting.sync, _lines(ran)) == ({"root/a": "unconfirmed"}, {"root/a": "OutOfSync"}, [])
+    assert machine.reconcile().ran == {"root/a": "unconfirmed"}
+    machine.restart()
+    assert machine.reconcile().ran == {"root/a": "unconfirmed"}
+    machine.confirm("root/a")
+    done = machine.reconcile()
+    assert (done.ran, done.sync, _lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["one"])
+    assert done.runs[0].confirmed_by == "ada"
+    assert machine.reconcile().runs == []
+
+
+def test_a_plan_without_changes_needs_nobody(repo: Repo, machine: Machine, ran: Path) -> None:
+    repo.commit({"a.yaml": a_script("a", f"echo one >> {ran}", plan="exit 0", autodeploy=False)})
+    look = machine.reconcile()
+    assert (look.ran, look.sync, _lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, [])
+
+
+def test_what_was_discarded_stays_so_until_something_else_is_desired(repo: Repo, machine: Machine, ran: Path) -> None:
+    repo.commit({"a.yaml": a_script("a", f"echo one >> {ran}", autodeploy=False)})
+    machine.reconcile()
+    machine.discard("root/a")
+    look = machine.reconcile()
+    assert (look.ran, look.sync, look.stuck("root/a")) == (
+        {"root/a": "discarded"},
+        {"root/a": "OutOfSync"},
+        "Discarded",
+    )
+    assert machine.reconcile().runs == []
+    repo.commit({"a.yaml": a_script("a", f"echo two >> {ran}", autodeploy=False)})
+    assert machine.reconcile().ran == {"root/a": "unconfirmed"}
+    machine.confirm("root/a")
+    machine.reconcile()
+    assert _lines(ran) == ["two"]
+
+
+def test_a_newer_commit_supersedes_a_run_that_waits_and_its_confirmation_counts_for_nothing(
+    repo: Repo, machine: Machine, ran: Path
+) -> None:
+    repo.commit({"a.yaml": a_script("a", f"echo one >> {ran}", autodeploy=False)})
+    machine.reconcile()
+    machine.confirm("root/a")
+    repo.commit({"a.yaml": a_script("a", f"echo two >> {ran}", autodeploy=False)})
+    look = machine.reconcile()
+    assert [run.status for run in look.runs] == [RunStatus.SUPERSEDED, RunStatus.UNCONFIRMED]
+    assert _lines(ran) == []
+
+
+def test_a_commit_that_takes_a_change_back_leaves_nothing_to_confirm(repo: Repo, machine: Machine, ran: Path) -> None:
+    original = {"a.yaml": a_script("a", f"echo one >> {ran}", autodeploy=False)}
+    repo.commit(original)
+    machine.reconcile()
+    machine.confirm("root/a")
+    machine.reconcile()
+    repo.commit({"a.yaml": a_script("a", f"echo two >> {ran}", autodeploy=False)})
+    machine.reconcile()
+    repo.commit(original)
+    look = machine.reconcile()
+    assert (look.ran, look.sync) == ({"root/a": "superseded"}, {"root/a": "Synced"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        pytest.param({"plan": "exit 1"}, "ToolFailed", id="plan"),
+        pytest.param({"plan": "kill -9 $$"}, "ToolKilled", id="plan killed"),
+        pytest.param({"plan": "exit 2", "apply": "exit 7"}, "ToolFailed", id="apply"),
+        pytest.param({"apply": "true", "hooks": {"before": {"plan": ["false"]}}}, "HookFailed", id="hook"),
+    ],
+)
+def test_a_failure_stays_with_its_stack_until_somebody_retries(
+    repo: Repo, machine: Machine, ran: Path, spec: dict[str, object], reason: str
+) -> None:
+    spec = dict(spec)
+    broken = a_script("broken", str(spec.pop("apply", f"echo oops >> {ran}")), **spec)
+    repo.commit({"a.yaml": a_script("a", f"echo a >> {ran}"), "broken.yaml": broken})
+    look = machine.reconcile()
+    assert look.ran == {"root/a": "finished", "root/broken": "failed"}
+    assert (look.sync["root/broken"], look.stuck("root/broken"), _lines(ran)) == ("OutOfSync", reason, ["a"])
+    conditions = look.stacks["root/broken"].conditions
+    assert conditions[ConditionType.STALLED].status is ConditionStatus.TRUE
+    assert conditions[ConditionType.READY].reason == reason
+    assert machine.reconcile().runs == [], "a failure is not repeated by itself"
+    machine.retry("root/broken", RunStatus.FAILED)
+    assert machine.reconcile().ran == {"root/broken": "failed"}
+    repo.commit({"broken.yaml": a_script("broken", f"echo mended >> {ran}")})
+    mended = machine.reconcile()
+    assert (mended.sync["root/broken"], _lines(ran)) == ("Synced", ["a", "mended"])
+
+
+def test_after_an_apply_that_died_half_way_the_next_one_waits_for_a_person(
+    repo: Repo, machine: Machine, ran: Path
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "kill -SEGV $$"), "b.yaml": a_script("b", "true")})
+    look = machine.reconcile()
+    assert look.ran == {"root/a": "interrupted", "root/b": "finished"}
+    assert look.stacks["root/a"].conditions[ConditionType.STALLED].reason == "Interrupted"
+    assert machine.reconcile().runs == []
+    repo.commit({"a.yaml": a_script("a", f"echo mended >> {ran}")})
+    look = machine.reconcile()
+    assert (look.ran, _lines(ran)) == ({"root/a": "unconfirmed"}, [])
+    machine.confirm("root/a")
+    look = machine.reconcile()
+    assert (look.sync["root/a"], _lines(ran)) == ("Synced", ["mended"])
+    assert look.stacks["root/a"].conditions[ConditionType.STALLED].status is ConditionStatus.FALSE
+    repo.commit({"a.yaml": a_script("a", f"echo once more >> {ran}")})
+    assert machine.reconcile().ran == {"root/a": "finished"}, "and then all is as before"
+
+
+@pytest.mark.parametrize("where", ["document", "operator"])
+def test_a_suspended_stack_waits_and_catches_up_later(repo: Repo, machine: Machine, ran: Path, where: str) -> None:
+    repo.commit({"a.yaml": a_script("a", "true"), "b.yaml": a_script("b", "true")})
+    machine.reconcile()
+    stack = StackId.parse("root/a")
+    if where == "operator":
+        operations.suspend(machine.service.store, stack, "ada", utc_now())
+    suspended = {"suspended": True} if where == "document" else {}
+    repo.commit({"a.yaml": a_script("a", f"echo new >> {ran}", **suspended), "b.yaml": a_script("b", "echo b")})
+    look = machine.reconcile()
+    assert (look.ran, look.sync["root/a"], _lines(ran)) == ({"root/b": "finished"}, "OutOfSync", [])
+    assert look.stacks["root/a"].conditions[ConditionType.READY].reason == "Suspended"
+    if where == "operator":
+        operations.resume(machine.service.store, stack, utc_now())
+    else:
+        repo.commit({"a.yaml": a_script("a", f"echo new >> {ran}")})
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    assert _lines(ran) == ["new"]
+
+
+def test_a_tool_that_is_missing_or_of_another_version_is_that_stack_s_own_trouble(
+    repo: Repo, new_machine: Callable[..., Machine], tmp_path: Path, ran: Path
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    fake = tools / "terraform"
+    fake.write_text("#!/bin/sh\necho Terraform v1.2.3\n")
+    fake.chmod(0o755)
+    for needed in ("sh", "echo", "true", "bwrap"):
+        (tools / needed).symlink_to(
+            next(p for it in os.environ["PATH"].split(":") if (p := Path(it) / needed).exists())
+        )
+    machine = new_machine(repo.url, tool_path=str(tools))
+    empty = 'resource "terraform_data" "a" {}\n'
+    repo.commit(
+        {
+            "old.yaml": a_terraform("old", "./code", toolVersion=">=1.8,<2"),
+            "tofu.yaml": a_terraform("tofu", "./code").replace('"terraform"', '"opentofu"'),
+            "code/main.tf": empty,
+            "a.yaml": a_script("a", f"echo a >> {ran}"),
+        }
+    )
+    look = machine.reconcile()
+    assert look.sync == {"root/a": "Synced", "root/old": "OutOfSync", "root/tofu": "OutOfSync"}
+    assert (look.stuck("root/old"), look.stuck("root/tofu")) == ("ToolVersionMismatch", "ToolMissing")
+    messages = {str(run.stack): run.message for run in look.runs}
+    assert "1.2.3" in messages["root/old"]
+    assert ">=1.8" in messages["root/old"] or "<2" in messages["root/old"]
+    assert "tofu" in messages["root/tofu"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        pytest.param({"path": "./nowhere"}, "SourceNotFound", id="not there"),
+        pytest.param({"path": "./a.yaml"}, "SourceNotFound", id="a file"),
+        pytest.param({"path": "./link"}, "SourceNotFound", id="a link out of the tree"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_said_and_starts_nothing(
+    repo: Repo, machine: Machine, source: dict[str, str], reason: str
+) -> None:
+    (repo.path / "link").symlink_to("/etc")
+    repo.commit({"a.yaml": a_script("a", "true"), "b.yaml": a_script("b", "true", source=source)})
+    look = machine.reconcile()
+    assert (look.sync, look.ran) == ({"root/a": "Synced", "root/b": "Unknown"}, {"root/a": "finished"})
+    problem = look.stacks["root/b"].desired.problem  # type: ignore[union-attr]
+    assert problem is not None
+    assert problem.reason == reason
+
+
+def test_a_pass_with_nothing_to_do_starts_no_process(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit({f"{n}.yaml": a_script(f"s{n}", "true") for n in range(5)})
+    machine.reconcile()
+    started: list[object] = []
+    _watch_processes(started)
+    try:
+        assert machine.reconcile().runs == []
+    finally:
+        _WATCHING.clear()
+    assert started == []
+
+
+_WATCHING: list[list[object]] = []
+_HOOKED: list[bool] = []
+_STARTS = {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec", "os.system", "os.spawn"}
+
+
+def _watch_processes(found: list[object]) -> None:
+    import sys
+
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        if _WATCHING and event in _STARTS:
+            _WATCHING[-1].append((event, arguments))
+
+    _WATCHING.append(found)
+    if not _HOOKED:
+        _HOOKED.append(True)
+        sys.addaudithook(hear)

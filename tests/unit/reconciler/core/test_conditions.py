@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from reconciler.core.conditions import assess, is_retryable, is_suspended, retry_delay, stands_still
+from reconciler.core.reasons import RETRYABLE, Reason
+from reconciler.core.runs import Run, RunStatus
+from reconciler.core.state import Component, ConditionType, Problem, StackState, Why
+from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, an_applied, an_outcome, later
+
+OTHER = a_fingerprint(spec={"env A": "other"})
+WHY = (Why(Component.SPEC, "env A"),)
+PROBLEM = Problem("ToolMissing", "there is no terraform")
+
+
+def failed(**changes: Any) -> Any:
+    return an_outcome(status="failed", reason="PlanFailed", message="exit 1", **changes)
+
+
+@pytest.mark.parametrize(
+    ("state", "active", "sync", "reason", "ready", "reconciling", "stalled", "due"),
+    [
+        pytest.param(a_stack(), None, "OutOfSync", "New", ("False", "New"), ("True", "Due"), "False", NOW, id="new"),
+        pytest.param(
+            a_stack(applied=an_applied()),
+            None,
+            "Synced",
+            "UpToDate",
+            ("True", "UpToDate"),
+            ("False", "NothingToDo"),
+            "False",
+            None,
+            id="synced",
+        ),
+        pytest.param(
+            a_stack(applied=an_applied(OTHER)),
+            None,
+            "OutOfSync",
+            "Changed",
+            ("False", "Changed"),
+            ("True", "Due"),
+            "False",
+            NOW,
+            id="changed",
+        ),
+        pytest.param(
+            a_stack(desired=None, applied=an_applied()),
+            None,
+            "Unknown",
+            "Retained",
+            ("Unknown", "Retained"),
+            ("False", "NothingToDo"),
+            "False",
+            None,
+            id="retained",
+        ),
+        pytest.param(
+            a_stack(desired=a_desired(problem=PROBLEM)),
+            None,
+            "Unknown",
+            "ToolMissing",
+            ("False", "ToolMissing"),
+            ("False", "NothingToDo"),
+            "True",
+            None,
+            id="problem",
+        ),
+        pytest.param(
+            a_stack(paused=True),
+            None,
+            "OutOfSync",
+            "New",
+            ("False", "Suspended"),
+            ("False", "NothingToDo"),
+            "False",
+            None,
+            id="paused",
+        ),
+        pytest.param(
+            a_stack(desired=a_desired(suspended=True), applied=an_applied()),
+            None,
+            "Synced",
+            "UpToDate",
+            ("True", "UpToDate"),
+            ("False", "NothingToDo"),
+            "False",
+            None,
+            id="suspended, synced",
+        ),
+        pytest.param(
+            a_stack(last=failed()),
+            None,
+            "OutOfSync",
+            "New",
+            ("False", "PlanFailed"),
+            ("False", "NothingToDo"),
+            "True",
+            None,
+            id="failed",
+        ),
+        pytest.param(
+            a_stack(last=failed(), retry_at=later(30)),
+            None,
+            "OutOfSync",
+            "New",
+            ("False", "PlanFailed"),
+            ("True", "Due"),
+            "False",
+            later(30),
+            id="failed, to be retried",
+        ),
+        pytest.param(
+            a_stack(last=failed(digest=OTHER.digest)),
+            None,
+            "OutOfSync",
+            "New",
+            ("False", "New"),
+            ("True", "Due"),
+            "False",
+            NOW,
+            id="failed, but changed since",
+        ),
+        pytest.param(
+            a_stack(applied=an_applied(), last=an_outcome(status="failed")),
+            None,
+            "Synced",
+            "UpToDate",
+            ("True", "UpToDate"),
+            ("False", "NothingToDo"),
+            "False",
+            None,
+            id="a run failed that was asked for while synced",
+        ),
+        pytest.param(
+            a_stack(applied=an_applied(), interrupted=True, last=an_outcome(status="interrupted", reason="RunnerDied")),
+            None,
+            "OutOfSync",
+            "Interrupted",
+            ("False", "RunnerDied"),
+            ("False", "NothingToDo"),
+            "True",
+            None,
+            id="interrupted",
+        ),
+        pytest.param(
+            a_stack(desired=a_desired(OTHER), interrupted=True, last=an_outcome(status="interrupted")),
+            None,
+            "OutOfSync",
+            "Interrupted",
+            ("False", "Interrupted"),
+            ("True", "Due"),
+            "True",
+            NOW,
+            id="interrupted, but changed since",
+        ),
+        pytest.param(
+            a_stack(),
+            a_run(),
+            "OutOfSync",
+            "New",
+            ("False", "New"),
+            ("True", "Queued"),
+            "False",
+            None,
+            id="queued",
+        ),
+        pytest.param(
+            a_stack(),
+            a_run(status=RunStatus.PLANNING),
+            "OutOfSync",
+            "New",
+            ("False", "New"),
+            ("True", "Planning"),
+            "False",
+            None,
+            id="planning",
+        ),
+        pytest.param(
+            a_stack(),
+            a_run(status=RunStatus.APPLYING),
+            "OutOfSync",
+            "New",
+            ("False", "New"),
+            ("True", "Applying"),
+            "False",
+            None,
+            id="applying",
+        ),
+        pytest.param(
+            a_stack(),
+            a_run(status=RunStatus.UNCONFIRMED),
+            "OutOfSync",
+            "New",
+            ("False", "New"),
+            ("True", "WaitsForConfirmation"),
+            "False",
+            None,
+            id="waits",
+        ),
+        pytest.param(
+            a_stack(),
+            a_run(status=RunStatus.UNCONFIRMED, confirmed_by="ada"),
+            "OutOfSync",
+            "New",
+            ("False", "New"),
+            ("True", "WaitsForConfirmation"),
+            "False",
+            NOW,
+            id="confirmed",
+        ),
+        pytest.param(
+            a_stack(desired=a_desired(OTHER)),
+            a_run(status=RunStatus.PLANNING),
+            "OutOfSync",
+            "New",
+            ("False", "New"),
+            ("True", "Planning"),
+            "False",
+            NOW,
+            id="plans what is outdated",
+        ),
+        pytest.param(
+            a_stack(desired=a_desired(OTHER)),
+            a_run(status=RunStatus.APPLYING),
+            "OutOfSync",
+            "New",
+            ("False", "New"),
+            ("True", "Applying"),
+            "False",
+            None,
+            id="applies what is outdated",
+        ),
+        pytest.param(
+            a_stack(),
+            a_run(status=RunStatus.APPLYING, cancel_requested=True),
+            "OutOfSync",
+            "New",
+            ("False", "New"),
+            ("True", "Applying"),
+            "False",
+            NOW,
+            id="apply to be stopped",
+        ),
+    ],
+)
+def test_what_is_said_of_a_stack(
+    *,
+    state: StackState,
+    active: Run | None,
+    sync: str,
+    reason: str,
+    ready: tuple[str, str],
+    reconciling: tuple[str, str],
+    stalled: str,
+    due: datetime | None,
+) -> None:
+    found = assess(state, active, WHY, NOW)
+    assert (found.sync, found.reason, found.due_at) == (sync, reason, due)
+    conditions = {kind: (it.status, it.reason) for kind, it in found.conditions.items()}
+    assert conditions[ConditionType.READY] == ready
+    assert conditions[ConditionType.RECONCILING] == reconciling
+    assert conditions[ConditionType.STALLED][0] == stalled
+    assert found.why == (WHY if sync == "OutOfSync" else ())
+
+
+def test_since_stays_while_status_and_reason_stay() -> None:
+    first = assess(a_stack(), None, (), NOW)
+    second = assess(first, None, (), later(60))
+    assert second.conditions[ConditionType.READY].since == NOW
+    third = assess(second.evolve(applied=an_applied()), None, (), later(120))
+    assert third.conditions[ConditionType.READY].since == later(120)
+    assert third.conditions[ConditionType.STALLED].since == NOW
+
+
+def test_assessing_twice_changes_nothing() -> None:
+    once = assess(a_stack(last=failed()), None, WHY, NOW)
+    assert assess(once, None, once.why, NOW) == once
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(1, 10), (2, 20), (3, 40), (6, 320), (7, 600), (100, 600), (100_000, 600)]
+)
+def test_retries_wait_longer_each_time_up_to_a_bound(failures: int, seconds: int) -> None:
+    assert retry_delay(failures) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        pytest.param(a_stack(), False, id="neither"),
+        pytest.param(a_stack(paused=True), True, id="by an operator"),
+        pytest.param(a_stack(desired=a_desired(suspended=True)), True, id="in Git"),
+        pytest.param(a_stack(desired=None, paused=True), True, id="retained and paused"),
+        pytest.param(a_stack(desired=None), False, id="retained"),
+    ],
+)
+def test_suspension(*, state: StackState, expected: bool) -> None:
+    assert is_suspended(state) is expected
+
+
+@pytest.mark.parametrize("status", [str(status) for status in RunStatus])
+def test_a_stack_stands_still_after_an_unsuccessful_run_of_what_is_desired(status: str) -> None:
+    outcome = an_outcome(status=status)
+    still = status in {"failed", "canceled", "discarded", "interrupted"}
+    assert stands_still(a_stack(last=outcome)) == (outcome if still else None)
+    assert stands_still(a_stack(last=an_outcome(status=status, digest=OTHER.digest))) is None
+    assert stands_still(a_stack(desired=None, last=outcome)) is None
+
+
+@pytest.mark.parametrize("reason", [str(reason) for reason in Reason])
+def test_only_the_surroundings_are_tried_again_by_themselves(reason: str) -> None:
+    assert is_retryable(reason) is (reason in {str(it) for it in RETRYABLE})
+
+
+def test_what_a_tool_says_is_never_tried_again_by_itself() -> None:
+    assert not any(is_retryable(it) for it in ("PlanFailed", "ApplyFailed", "Interrupted", "Timeout", "Anything"))

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from reconciler.core.runs import (
+    ACTIVE,
+    AT_WORK,
+    TRANSITIONS,
+    RunEvent,
+    RunKind,
+    RunStatus,
+    TransitionRefused,
+    advance,
+)
+from tests.factories import a_run
+
+# Written out once more, and by hand: status -> event -> status, as the contract tells it.
+ALLOWED = {
+    "queued": {"claim": "planning", "cancel": "canceled", "supersede": "superseded"},
+    "planning": {
+        "found nothing to do": "finished",
+        "await confirmation": "unconfirmed",
+        "proceed to apply": "applying",
+        "fail": "failed",
+        "cancel": "canceled",
+        "supersede": "superseded",
+    },
+    "unconfirmed": {"confirm": "applying", "discard": "discarded", "supersede": "superseded"},
+    "applying": {"succeed": "finished", "fail": "failed", "interrupt": "interrupted"},
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "event"), [pytest.param(s, e, id=f"{s}-{e}") for s, e in itertools.product(RunStatus, RunEvent)]
+)
+def test_every_status_knows_what_each_event_does_to_it(status: RunStatus, event: RunEvent) -> None:
+    expected = ALLOWED.get(status, {}).get(event)
+    if expected is None:
+        with pytest.raises(TransitionRefused, match=rf"^a run that is {status} cannot {event}$"):
+            advance(status, event)
+    else:
+        assert advance(status, event) == expected
+
+
+def test_what_has_ended_never_goes_on() -> None:
+    ended = set(RunStatus) - ACTIVE
+    assert {status for status, _ in TRANSITIONS} == ACTIVE
+    assert {status for status in RunStatus if any(to is status for to in TRANSITIONS.values())} >= ended
+
+
+def test_every_event_leads_somewhere() -> None:
+    assert {event for _, event in TRANSITIONS} == set(RunEvent)
+
+
+def test_an_apply_is_never_canceled_or_superseded_only_stopped() -> None:
+    ways = {event for status, event in TRANSITIONS if status is RunStatus.APPLYING}
+    assert ways == {RunEvent.SUCCEED, RunEvent.FAIL, RunEvent.INTERRUPT}
+
+
+def test_only_planning_and_a_person_lead_to_apply() -> None:
+    ways = {key for key, to in TRANSITIONS.items() if to is RunStatus.APPLYING}
+    assert ways == {(RunStatus.PLANNING, RunEvent.PROCEED), (RunStatus.UNCONFIRMED, RunEvent.CONFIRM)}
+
+
+def test_advancing_a_run_changes_its_status_and_what_is_named() -> None:
+    run = a_run().advance(RunEvent.CLAIM, attempt=1)
+    assert (run.status, run.attempt, run.is_active) == (RunStatus.PLANNING, 1, True)
+    with pytest.raises(TransitionRefused):
+        run.advance(RunEvent.CLAIM)
+
+
+@pytest.mark.parametrize("status", RunStatus)
+def test_active_and_at_work(status: RunStatus) -> None:
+    assert a_run(status=status).is_active is (status in ACTIVE)
+    assert AT_WORK <= ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("kind", "writing"),
+    [("tracked", True), ("destroy", True), ("task", True), ("proposed", False), ("drift", False)],
+)
+def test_which_kinds_may_change_the_world(*, kind: str, writing: bool) -> None:
+    assert a_run(kind=RunKind(kind)).is_writing is writing

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from rbac.held import HeldChange
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import Desired, StackState, Sync
@@ -107,6 +108,36 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredApproval:
+    """Somebody's word that a held change may come into force. `subject` is written as `kind:name`."""
+
+    held: str
+    subject: str
+    because: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """Something that the audit keeps. `details` are JSON and hold no secret."""
+
+    event: str
+    at: datetime
+    person: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One row of the audit: number 1 is the first; `hash` is over `previous` (of the row before) and the rest."""
+
+    number: int
+    event: AuditEvent
+    previous: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFilter:
     """Which runs a listing wants; None: any."""
 
@@ -202,6 +233,18 @@ class Reading(Protocol):
     def api_tokens(self) -> list[ApiToken]:
         """Give every token of the API, by id."""
 
+    def held_changes(self) -> list[HeldChange]:
+        """Give every change that waits for somebody with the right, by kind, space and name."""
+
+    def approvals(self) -> list[StoredApproval]:
+        """Give the approvals that admission has not looked at yet, oldest first."""
+
+    def audit(self, after: int, limit: int) -> list[AuditRow]:
+        """Give one page of the audit, oldest first, behind the row of number `after`."""
+
+    def audit_fault(self) -> str | None:
+        """Check the whole chain; say what is wrong with the first row that was changed, removed or put in."""
+
 
 class Transaction(Reading, Protocol):
     """Questions that lock what they read, and changes that happen together or not at all."""
@@ -262,6 +305,18 @@ class Transaction(Reading, Protocol):
 
     def remove_api_token(self, token_id: str) -> bool:
         """Have a token open nothing any more; False where there is no such token."""
+
+    def put_held_changes(self, held: Iterable[HeldChange]) -> None:
+        """Let these, and no others, be what is held."""
+
+    def add_approval(self, approval: StoredApproval) -> None:
+        """Note an approval for admission to look at; a later one of the same change takes its place."""
+
+    def remove_approvals(self, held: Collection[str]) -> None:
+        """Forget approvals, by the held changes' ids: admission has looked at them."""
+
+    def append_audit(self, events: Iterable[AuditEvent]) -> None:
+        """Add rows to the audit. As the last step of a transaction: it makes others wait."""
 
 
 class Store(Protocol):

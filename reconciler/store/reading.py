@@ -12,6 +12,7 @@ from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import Desired, StackState
 from reconciler.store import records, rows, tables
+from reconciler.store.admissions import AdmissionReading
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
 from reconciler.store.selecting import ACTIVE_STATUSES, AT_WORK_STATUSES, among, is_stack, select_runs, these
@@ -22,7 +23,7 @@ from spaces.names import SpaceName, StackId
 _REMEMBERED = stacks.c.body.is_not(None)
 
 
-class SqlReading:
+class SqlReading(AdmissionReading):
     """A `Reading` on one connection, inside a transaction that somebody else ends."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The newest migration: what the tables below look like."""
 
 VERSION_TABLE = "station_schema"
@@ -173,3 +173,41 @@ api_tokens = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
 )
+
+held_changes = Table(
+    "held_changes",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("space", _NAME, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("held", _NAME, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+"""What was approved and not looked at yet; what came of it is in the audit."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+"""Rows are only ever added; each one's hash is over the one before."""
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+"""One row: the end of the chain, so that rows missing there are noticed, and there is something to lock."""

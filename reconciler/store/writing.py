@@ -13,6 +13,7 @@ from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
 from reconciler.store import records, rows, tables, tfstates
+from reconciler.store.admissions import AdmissionWriting
 from reconciler.store.protocol import ApiToken, ConfigurationState, LostLease, TfstateLock, TfstateVersion
 from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
@@ -31,7 +32,7 @@ from spaces.names import SpaceName, StackId
 _CLAIM_LOCK = 0x73746174696F6E02
 
 
-class SqlTransaction(SqlReading):
+class SqlTransaction(AdmissionWriting, SqlReading):
     """A `Transaction` on one connection; whoever made it commits or rolls back."""
 
     def put_configuration(self, state: ConfigurationState) -> None:

@@ -1,0 +1,131 @@
+"""What is held, what was approved, and the audit, on every database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, update
+
+from rbac.actions import Action
+from rbac.held import HeldChange
+from reconciler.store import tables
+from reconciler.store.admissions import chained
+from reconciler.store.protocol import AuditEvent, StoredApproval
+from reconciler.store.sql import SqlStore
+from spaces.changes import Verb
+from spaces.names import Kind, ResourceRef, Revision, SpaceName
+from tests.factories import NOW, REVISION
+
+
+def a_held(name: str = "web", verb: Verb = Verb.UPDATE, **more: object) -> HeldChange:
+    ref = ResourceRef(Kind.STACK, SpaceName("prod"), name)
+    right = (Action("stack", "update"), SpaceName("prod"))
+    return HeldChange.of(ref, verb, "user:bob", right, REVISION, "bob may not \n€", **more)
+
+
+def test_a_held_change_is_found_as_it_was_stored(store: SqlStore) -> None:
+    origin = ResourceRef(Kind.STACK, SpaceName("dev"), "web")
+    held = [a_held(), a_held("moved", Verb.MOVE, origin=origin), a_held("files", pin=Revision("1" * 40))]
+    with store.writing() as transaction:
+        transaction.put_held_changes(held)
+    with store.reading() as reading:
+        assert reading.held_changes() == sorted(held, key=lambda each: (each.ref, each.id))
+    with store.writing() as transaction:
+        transaction.put_held_changes(held[:1])
+        assert transaction.held_changes() == held[:1]
+        transaction.put_held_changes([])
+    with store.reading() as reading:
+        assert reading.held_changes() == []
+
+
+def test_a_change_and_its_files_are_two() -> None:
+    assert a_held().id != a_held(pin=Revision("1" * 40)).id
+    assert a_held().id == a_held().id
+
+
+def test_approvals_wait_in_order_until_they_are_looked_at(store: SqlStore) -> None:
+    first = StoredApproval("a", "user:alice", "admin in root", NOW)
+    second = StoredApproval("b", "admin:operator of the data directory", "its own", NOW + timedelta(seconds=1))
+    with store.writing() as transaction:
+        transaction.add_approval(second)
+        transaction.add_approval(StoredApproval("a", "user:bob", "earlier", NOW))
+        transaction.add_approval(first)
+    with store.reading() as reading:
+        assert reading.approvals() == [first, second]
+    with store.writing() as transaction:
+        transaction.remove_approvals(["a", "unknown"])
+        assert transaction.approvals() == [second]
+
+
+def fill(store: SqlStore, count: int = 5) -> None:
+    with store.writing() as transaction:
+        transaction.append_audit(AuditEvent("admitted", NOW, "user:alice", {"n": n}) for n in range(2))
+    with store.writing() as transaction:
+        transaction.append_audit(AuditEvent("held", NOW, None, {"n": n, "ü": "\0"}) for n in range(2, count))
+
+
+def test_the_audit_is_read_in_order(store: SqlStore) -> None:
+    fill(store)
+    with store.reading() as reading:
+        rows = reading.audit(0, 10)
+        assert [row.number for row in rows] == [1, 2, 3, 4, 5]
+        assert [row.event.details["n"] for row in rows] == [0, 1, 2, 3, 4]
+        assert rows[0].event == AuditEvent("admitted", NOW, "user:alice", {"n": 0})
+        assert [row.number for row in reading.audit(2, 2)] == [3, 4]
+        assert [row.previous for row in rows] == ["", *(row.hash for row in rows[:-1])]
+        assert reading.audit_fault() is None
+
+
+def test_an_empty_audit_is_whole(store: SqlStore) -> None:
+    with store.reading() as reading:
+        assert reading.audit_fault() is None
+
+
+def test_what_is_rolled_back_is_not_in_the_audit(store: SqlStore) -> None:
+    fill(store)
+    with pytest.raises(RuntimeError), store.writing() as transaction:  # noqa: PT012 - both belong together
+        transaction.append_audit([AuditEvent("held", NOW)])
+        raise RuntimeError
+    with store.reading() as reading:
+        assert (len(reading.audit(0, 10)), reading.audit_fault()) == (5, None)
+
+
+AUDIT = tables.audit
+
+
+def _insert_between(connection: object) -> None:
+    body = '{"number":6}'
+    connection.execute(AUDIT.insert(), {"number": 6, "body": body, "previous": "", "hash": chained("", body)})
+
+
+@pytest.mark.parametrize(
+    ("tamper", "fault"),
+    [
+        pytest.param(
+            lambda c: c.execute(update(AUDIT).where(AUDIT.c.number == 3).values(body='{"number":3}')),
+            "row 3 was changed",
+            id="changed",
+        ),
+        pytest.param(
+            lambda c: c.execute(
+                update(AUDIT).where(AUDIT.c.number == 3).values(body='{"number":3}', hash=chained("", '{"number":3}'))
+            ),
+            "row 3 was changed",
+            id="changed with its hash",
+        ),
+        pytest.param(lambda c: c.execute(delete(AUDIT).where(AUDIT.c.number == 1)), "row 1 is missing", id="first"),
+        pytest.param(lambda c: c.execute(delete(AUDIT).where(AUDIT.c.number == 3)), "row 3 is missing", id="middle"),
+        pytest.param(
+            lambda c: c.execute(delete(AUDIT).where(AUDIT.c.number == 5)), "ends at row 4, and was at row 5", id="last"
+        ),
+        pytest.param(lambda c: c.execute(delete(AUDIT)), "ends at row 0, and was at row 5", id="all"),
+        pytest.param(_insert_between, "row 6 does not follow", id="put in"),
+    ],
+)
+def test_whatever_is_done_to_a_row_is_found(store: SqlStore, tamper: object, fault: str) -> None:
+    fill(store)
+    with store.writing() as transaction:
+        tamper(transaction._connection)
+    with store.reading() as reading:
+        assert fault in str(reading.audit_fault())

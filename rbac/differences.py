@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from rbac.access import Access
 from rbac.actions import Action, Actions
+from rbac.grants import SIGHT
 from rbac.subjects import Subject, SubjectKind
 from spaces.names import SpaceName
 from spaces.tree import SpaceTree
@@ -80,11 +81,20 @@ def _reach(access: Access, subject: Subject) -> Iterator[SpaceName]:
 def _changed(before: Access, after: Access, subject: Subject, spaces: set[SpaceName]) -> _Changed:
     changed: _Changed = {}
     for space in spaces:
-        old = before.rights(subject, _standing(space, before.tree, after.tree))
-        new = after.rights(subject, _standing(space, after.tree, before.tree))
+        old = _rights(before, subject, space, after.tree)
+        new = _rights(after, subject, space, before.tree)
         changed |= {(space, action): Gain.GAINS for action in new - old}
         changed |= {(space, action): Gain.LOSES for action in old - new}
     return changed
+
+
+def _rights(access: Access, subject: Subject, space: SpaceName, other: SpaceTree) -> Actions:
+    at = _standing(space, access.tree, other)
+    if at == space:
+        return access.rights(subject, space)
+    # Roles flow down into a space that is not here; what is only seen from another one below does not.
+    roles = access.grants.held(access.grants.holders(subject), at).keys() - {SIGHT}
+    return frozenset(action for role in roles for action in access.grants.roles[role])
 
 
 def _standing(space: SpaceName, here: SpaceTree, there: SpaceTree) -> SpaceName:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +15,9 @@ from reconciler.cli.errors import CliError
 
 if TYPE_CHECKING:
     from reconciler.git.trees import Trees
+    from reconciler.loop.merging import Judging
     from reconciler.loop.preview import Preview
+    from reconciler.settings import Settings
     from spaces.names import Revision
 
 _SIGNS = {"create": "+", "update": "~", "move": ">", "retain": "-", "delete": "-"}
@@ -26,23 +31,29 @@ _SIGNS = {"create": "+", "update": "~", "move": ">", "retain": "-", "delete": "-
 @click.option(
     "--repository", type=click.Path(path_type=Path, exists=True), default=".", help="A clone; this directory."
 )
+@click.option(
+    "--as", "person", metavar="USER", help="Judge the merge as made by this user; left out: by who signed the commits."
+)
 @options.output
 @options.common
 @click.pass_context
 def command(ctx: click.Context, /, *, form: str, repository: Path, ref: str, base: str | None, **flags: Any) -> None:
-    """Show what merging REF would do: documents, stacks and why. Reads a clone; needs no service and no credentials.
+    """Show what merging REF would do: documents, stacks and why, who gains or loses access, what would be held.
 
+    Reads a clone; needs no service and no credentials. What is merged into counts as in force.
     Exit codes: 0 no difference; 2 differences; 1 something in REF is wrong.
     """
     from reconciler.cli.output import print_data
     from reconciler.git.trees import Trees
     from reconciler.loop.preview import preview
 
+    person = flags.pop("person")
     settings = ctx.ensure_object(options.Common).settings(**flags)
     trees = Trees.of_clone(repository)
     branch = settings.config_branch
     into = _resolve(trees, [base] if base else [f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"])
-    found = preview(trees, into, _resolve(trees, [ref]), settings.config_path)
+    with _judging(settings, person) as judging:
+        found = preview(trees, into, _resolve(trees, [ref]), settings.config_path, judging)
     if form in {"json", "yaml"}:
         print_data(_to_json(found), form)
     else:
@@ -58,6 +69,30 @@ def _resolve(trees: Trees, names: list[str]) -> Revision:
         if revision is not None:
             return revision
     raise CliError(f"there is no {' and no '.join(names)} in this repository")
+
+
+@contextmanager
+def _judging(settings: Settings, person: str | None) -> Iterator[Judging]:
+    from datetime import UTC, datetime
+
+    from rbac.identity import Person
+    from rbac.rules import Rules
+    from rbac.subjects import Subject, SubjectKind
+    from reconciler.git.signatures import Signatures
+    from reconciler.loop.merging import Judging
+
+    who = None
+    if person is not None:
+        try:
+            subject = Subject.parse(person)
+        except ValueError as wrong:
+            raise CliError(f"--as: {wrong}") from None
+        if subject.kind is not SubjectKind.USER:
+            raise CliError(f"--as {person}: commits are made by users")
+        who = Person(subject, "named by --as")
+    with TemporaryDirectory(prefix="station-") as directory, Signatures(Path(directory)) as signatures:
+        rules = Rules(settings.first_admins)
+        yield Judging(rules, datetime.now(UTC), settings.identity, who, signatures.verify)
 
 
 def _to_json(found: Preview) -> dict[str, Any]:
@@ -76,9 +111,20 @@ def _to_json(found: Preview) -> dict[str, Any]:
             }
             for stack in found.stacks
         ],
-        # Nothing is ever held back or destroyed by this version, and no document grants anything.
-        "access": [],
-        "held": [],
+        "access": [
+            {
+                "subject": str(each.subject),
+                "action": str(action),
+                "space": each.space,
+                "verb": str(each.verb),
+                "because": each.because,
+                "below": each.below,
+            }
+            for each in found.access
+            for action in sorted(each.actions)
+        ],
+        "held": [held.to_json() for held in found.held],
+        # Nothing is ever destroyed by this version: what leaves Git is retained.
         "destroys": [],
         "diagnostics": [diagnostic.to_json() for diagnostic in found.diagnostics],
     }
@@ -101,7 +147,24 @@ def _print(found: Preview) -> None:
                 str(stack.action), ""
             )
             click.echo(f"  {_SIGNS[str(stack.action)]} {stack.id}: {words}")
+    _print_access(found)
     if found.diagnostics:
         click.echo("")
         for diagnostic in found.diagnostics:
             click.echo(str(diagnostic))
+
+
+def _print_access(found: Preview) -> None:
+    from rbac.actions import summarize
+
+    if found.access:
+        click.echo("\naccess")
+        for each in found.access:
+            below = f" and {each.below} below" if each.below else ""
+            words = f"{each.verb} {summarize(each.actions)} on {each.space}{below}"
+            click.echo(f"  {each.subject} {words}: {each.because}")
+    if found.held:
+        click.echo("\nheld")
+        for held in found.held:
+            action, space = held.missing
+            click.echo(f"  ! {held.verb} {held.ref} by {held.person}, without {action} in {space}: {held.message}")

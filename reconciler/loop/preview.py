@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from rbac.admission import Commit, Halted, admit
+from rbac.admission import Admission, Commit, Halted, admit
+from rbac.differences import Difference, differences
+from rbac.held import HeldChange
 from reconciler.core.diff import explain
 from reconciler.core.digest import SourceSnapshot, short_hash
 from reconciler.core.state import Desired, Problem, Why
 from reconciler.git.trees import Trees
+from reconciler.loop.merging import Judging, Merge, admit_merge
 from reconciler.loop.sources import SourceIndex, snapshot
 from reconciler.loop.world import CONFIGURATION, desire
 from spaces.changes import DocumentChange, Verb, changes
@@ -47,16 +50,21 @@ class Preview:
     revision: Revision
     documents: tuple[DocumentChange, ...] = ()
     stacks: tuple[StackPreview, ...] = ()
+    access: tuple[Difference, ...] = ()
+    held: tuple[HeldChange, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Say whether the merge would change nothing."""
-        return not self.documents and not self.stacks
+        return not self.documents and not self.stacks and not self.held and not self.access
 
 
-def preview(trees: Trees, base: Revision, revision: Revision, config_path: str) -> Preview:
-    """Work out what merging `revision` into `base` would do. Sources in other repositories count as they are."""
+def preview(trees: Trees, base: Revision, revision: Revision, config_path: str, judging: Judging) -> Preview:
+    """Work out what merging `revision` into `base` would do; `base` counts as in force, all of it.
+
+    Sources in other repositories count as they are.
+    """
     merged = trees.merged_tree(base, revision)
     if merged.revision is None:
         told = [
@@ -64,24 +72,31 @@ def preview(trees: Trees, base: Revision, revision: Revision, config_path: str) 
         ]
         return Preview(base, revision, diagnostics=tuple(told))
     reading, tip = merged.trees, merged.revision
-    before = admit(None, Commit(base, dict(reading.files(base, config_path))))
-    assert isinstance(before, InForce)  # noqa: S101 - the first revision is never refused
-    after = admit(before, Commit(tip, reading.changed_files(base, tip, config_path)))
-    if isinstance(after, Halted):
-        return Preview(base, revision, diagnostics=(error("branch-emptied", after.message),))
-    return _compare(reading, before, after, base, revision)
+    first = admit(None, Commit(base, dict(reading.files(base, config_path))), judging.rules, judging.now)
+    assert isinstance(first, Admission)  # noqa: S101 - the first revision is never refused
+    index = SourceIndex()
+    every = list(first.in_force.catalog.stacks())
+    old = desire(first.in_force, every, lambda state, stack: _read(reading, state, stack, first), index)
+
+    def users(before: Revision, after: Revision) -> frozenset[StackId]:
+        return frozenset(index.users(CONFIGURATION, reading.changed_paths(before, after)))
+
+    last = admit_merge(reading, first, Merge(base, revision, tip), config_path, users, judging)
+    if isinstance(last, Halted):
+        return Preview(base, revision, diagnostics=(error("branch-emptied", last.message),))
+    return _compare(reading, first, last, old, index, Preview(base, revision))
 
 
-def _compare(trees: Trees, before: InForce, after: InForce, base: Revision, revision: Revision) -> Preview:
+def _compare(  # noqa: PLR0917
+    trees: Trees, first: Admission, last: Admission, old: Mapping[StackId, Desired], index: SourceIndex, empty: Preview
+) -> Preview:
+    before, after = first.in_force, last.in_force
     documents = changes(before.catalog, after.catalog, differing(before, after))
     moves = {_stack(change): change.origin for change in documents if change.verb is Verb.MOVE and change.origin}
-    index = SourceIndex()
-    every = list(before.catalog.stacks())
-    old = desire(before, every, lambda state, stack: _read(trees, state, stack), index)
     changed = trees.changed_paths(before.revision, after.revision)
     touched = affected(before, after) | index.users(CONFIGURATION, changed)
     present = sorted(stack for stack in touched if after.catalog.placed(stack.ref) is not None)
-    new = desire(after, present, lambda state, stack: _read(trees, state, stack), SourceIndex())
+    new = desire(after, present, lambda state, stack: _read(trees, state, stack, last), SourceIndex())
     stacks = []
     for stack, desired in new.items():
         origin = moves.get(stack)
@@ -91,12 +106,13 @@ def _compare(trees: Trees, before: InForce, after: InForce, base: Revision, revi
             stacks.append(found)
     gone = [_stack(change) for change in documents if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
     stacks += [StackPreview(stack, StackAction.RETAIN, ()) for stack in gone if after.has_left(stack.ref)]
-    return Preview(
-        base,
-        revision,
-        documents,
-        tuple(sorted(stacks, key=lambda each: each.id)),
-        (*after.diagnostics, *_problems(new)),
+    return replace(
+        empty,
+        documents=documents,
+        stacks=tuple(sorted(stacks, key=lambda each: each.id)),
+        access=differences(first.access, last.access),
+        held=last.waiting,
+        diagnostics=(*after.diagnostics, *_problems(new)),
     )
 
 
@@ -111,10 +127,12 @@ def _stack_preview(
     return StackPreview(stack, StackAction.UPDATE, why) if why else None
 
 
-def _read(trees: Trees, in_force: InForce, stack: EffectiveStack) -> tuple[str, SourceSnapshot | Problem]:
+def _read(
+    trees: Trees, in_force: InForce, stack: EffectiveStack, admission: Admission
+) -> tuple[str, SourceSnapshot | Problem]:
     source = stack.source
     if source is None or source.repository is None:
-        return CONFIGURATION, snapshot(stack, trees, in_force.revision)
+        return CONFIGURATION, snapshot(stack, trees, admission.pins.get(stack.id, in_force.revision))
     # Nobody fetches for a preview: the other repository counts as it is, and only what is asked of it can change.
     asked = {
         f"{source.repository} branch": short_hash(source.branch),

@@ -1,0 +1,237 @@
+"""Questions about access in a clone: at any revision, and before a merge. Commits are signed with real keys."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Station
+
+pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="NOT TESTED: ssh-keygen is not installed")
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A repository with the keys of three people: ada is admin by a binding, bob writes in team, eve is nobody."""
+
+    path: Path
+    keys: Path
+
+    def git(self, *arguments: str) -> str:
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.keys),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_NAME": "Ada",
+            "GIT_AUTHOR_EMAIL": "ada@example.com",
+            "GIT_COMMITTER_NAME": "Ada",
+            "GIT_COMMITTER_EMAIL": "ada@example.com",
+        }
+        done = subprocess.run(["git", *arguments], cwd=self.path, env=env, capture_output=True, check=True, text=True)
+        return done.stdout.strip()
+
+    def key(self, name: str) -> str:
+        path = self.keys / name
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path], check=True)
+        return path.with_name(f"{name}.pub").read_text().strip()
+
+    def commit(self, signer: str | None, files: dict[str, str | None], message: str = "change") -> str:
+        for name, text in files.items():
+            path = self.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink() if text is None else path.write_text(text)
+        self.git("add", "-A")
+        sign = [] if signer is None else ["-c", "gpg.format=ssh", "-c", f"user.signingKey={self.keys / signer}"]
+        self.git(*sign, "commit", "-q", "-m", message, *(["-S"] if signer else []))
+        return self.git("rev-parse", "HEAD")
+
+
+def document(kind: str, name: str, spec: str, space: str | None = None) -> str:
+    where = f", space: {space}" if space else ""
+    return f"apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: {name}{where}}}\nspec: {spec}\n---\n"
+
+
+def stack(name: str, apply: str = "'true'") -> str:
+    return document("Stack", name, f"{{tool: script, script: {{apply: {apply}}}}}")
+
+
+def binding(name: str, role: str, space: str, user: str) -> str:
+    return document("RoleBinding", name, f"{{role: {role}, subjects: [{{user: {user}}}]}}", space)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    made = Clone(tmp_path / "clone", tmp_path / "keys")
+    made.path.mkdir()
+    made.keys.mkdir()
+    made.git("init", "-q", "-b", "main")
+    users = "".join(
+        document("User", name, f"{{signingKeys: ['{made.key(name)}'], emails: [{name}@example.com]}}")
+        for name in ("ada", "bob", "eve")
+    )
+    made.commit(
+        "ada",
+        {
+            "access.yaml": users + binding("admins", "admin", "root", "ada"),
+            "team/space.yaml": document("Space", "team", "{}"),
+            "team/web.yaml": stack("web"),
+            "team/access.yaml": binding("devs", "writer", "team", "bob"),
+            "other/space.yaml": document("Space", "other", "{}"),
+            "other/db.yaml": stack("db"),
+        },
+    )
+    made.git("checkout", "-q", "-b", "change")
+    return made
+
+
+def diff(station: Station, clone: Clone, *arguments: str) -> dict:
+    result = station("diff", "--repository", clone.path, "-o", "json", *arguments)
+    assert result.code in {0, 2}, result.err + result.out
+    return json.loads(result.out)
+
+
+# At any revision
+
+
+@pytest.mark.parametrize(
+    ("subject", "action", "space", "code", "says"),
+    [
+        ("bob", "stack:update", "team", 0, "allowed: writer in team by binding team/devs"),
+        ("user:ada", "stack:update", "team", 0, "allowed: admin in root by binding root/admins"),
+        ("bob", "stack:update", "other", 2, "not allowed: user:bob has no role that gives stack:update in other"),
+        ("bob", "stack:update", "absent", 2, "not allowed: user:bob has no role that gives stack:update in absent"),
+    ],
+)
+def test_can(station: Station, clone: Clone, subject: str, action: str, space: str, *, code: int, says: str) -> None:
+    result = station("access", "can", subject, action, space, "--ref", "main", "--repository", clone.path)
+    assert (result.code, result.out.strip()) == (code, says)
+
+
+def test_the_answer_is_that_of_the_revision(station: Station, clone: Clone) -> None:
+    clone.commit("ada", {"team/access.yaml": None})
+    asked = ("access", "can", "bob", "stack:update", "team", "--repository", clone.path, "-o", "json", "--ref")
+    assert json.loads(station(*asked, "main").out)["allowed"]
+    assert not json.loads(station(*asked, "change").out)["allowed"]
+
+
+def test_who_and_of(station: Station, clone: Clone) -> None:
+    where = ("--ref", "HEAD", "--repository", clone.path, "-o", "json")
+    found = json.loads(station("access", "who", "stack:update", "team", *where).out)
+    assert [each["subject"] for each in found if each["subject"].startswith("user:")] == ["user:ada", "user:bob"]
+    (held,) = json.loads(station("access", "of", "bob", *where).out)
+    assert (held["role"], held["space"], held["because"]) == (
+        "writer", "team", "writer in team by binding team/devs",
+    )  # fmt: skip
+
+
+def test_admins_of_the_settings_count(station: Station, clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATION_ADMINS", "eve")
+    result = station("access", "can", "eve", "user:delete", "root", "--ref", "main", "--repository", clone.path)
+    assert (result.code, result.out.strip()) == (0, "allowed: admin in root by the service's settings")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["can", "bob", "stack:*", "team", "--ref", "main"],
+        ["can", "bob\n", "stack:read", "team", "--ref", "main"],
+        ["can", "bob", "stack:read", "team", "--ref", "absent"],
+        ["can", "bob", "stack:read", "team", "--ref=--upload-pack=x"],
+        ["of", "robot:x", "--ref", "main"],
+        ["of", "bob"],
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(station: Station, clone: Clone, arguments: list[str]) -> None:
+    result = station("access", *arguments, "--repository", clone.path)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+
+
+# Before a merge
+
+
+def test_who_gains_and_who_loses(station: Station, clone: Clone) -> None:
+    clone.commit("ada", {"team/access.yaml": binding("devs", "writer", "team", "eve")})
+    found = diff(station, clone)
+    rows = {(each["subject"], each["action"], each["space"], each["verb"], each["because"]) for each in found["access"]}
+    because = "writer in team by binding team/devs"
+    assert ("user:eve", "stack:update", "team", "gains", because) in rows
+    assert ("user:bob", "stack:update", "team", "loses", because) in rows
+    assert {subject for subject, *_ in rows} == {"user:eve", "user:bob"}
+    assert found["held"] == []
+    text = station("diff", "--repository", clone.path).out
+    assert "user:eve gains " in text
+    assert f"on team: {because}" in text
+
+
+@pytest.mark.parametrize(
+    ("signer", "person", "held"),
+    [
+        pytest.param("bob", (), ["db"], id="the signer, whatever the author line says"),
+        pytest.param("ada", (), [], id="a signer with the right"),
+        pytest.param(None, (), ["db", "web"], id="nobody signed"),
+        pytest.param("eve", (), ["db", "web"], id="a signer without any right"),
+        pytest.param(None, ("--as", "bob"), ["db"], id="for a person"),
+        pytest.param("ada", ("--as", "user:eve"), ["db", "web"], id="for a person, whoever signed"),
+    ],
+)
+def test_what_would_be_held(
+    station: Station, clone: Clone, signer: str | None, person: tuple[str, ...], held: list[str]
+) -> None:
+    clone.commit(signer, {"team/web.yaml": stack("web", "uptime"), "other/db.yaml": stack("db", "uptime")})
+    found = diff(station, clone, *person)
+    assert [each["name"] for each in found["held"]] == held
+    assert [each["id"] for each in found["stacks"]] == [
+        each for each in ("other/db", "team/web") if each.partition("/")[2] not in held
+    ]
+    for each in found["held"]:
+        assert each["missing"] == {"action": "stack:update", "space": each["space"]}
+        assert (each["kind"], each["verb"]) == ("Stack", "update")
+        assert all(each[name] for name in ("id", "person", "message", "revision"))
+    if held:
+        assert "held\n  ! update Stack other/db" in station("diff", "--repository", clone.path, *person).out
+
+
+def test_each_commit_of_a_branch_counts_for_itself(station: Station, clone: Clone) -> None:
+    clone.commit("ada", {"other/access.yaml": binding("bob", "writer", "other", "bob")})
+    clone.commit("bob", {"other/db.yaml": stack("db", "uptime")})
+    clone.commit("ada", {"other/access.yaml": None})
+    clone.commit("bob", {"other/late.yaml": stack("late")})
+    assert [each["name"] for each in diff(station, clone)["held"]] == ["late"]
+
+
+def test_a_branch_that_fell_behind_is_judged_as_one_merge(station: Station, clone: Clone) -> None:
+    clone.commit("bob", {"other/db.yaml": stack("db", "uptime")})
+    clone.git("checkout", "-q", "main")
+    clone.commit("ada", {"team/new.yaml": stack("new")})
+    found = diff(station, clone, "--ref", "change")
+    assert [each["name"] for each in found["held"]] == ["db"]
+    assert found["stacks"] == []
+
+
+def test_files_that_a_stack_refers_to_count(station: Station, clone: Clone) -> None:
+    clone.git("checkout", "-q", "main")
+    code = "{tool: script, source: {path: ./code}, script: {apply: ./go}}"
+    clone.commit("ada", {"other/app.yaml": document("Stack", "app", code), "other/code/go": "one"})
+    clone.git("checkout", "-q", "-B", "change")
+    clone.commit("bob", {"other/code/go": "two"})
+    found = diff(station, clone)
+    assert [(each["name"], each["verb"]) for each in found["held"]] == [("app", "update")]
+    assert found["stacks"] == []
+
+
+def test_nobody_is_judged_where_access_is_not_set_up(station: Station, clone: Clone) -> None:
+    clone.git("checkout", "-q", "--orphan", "bare")
+    clone.git("rm", "-rqf", ".")
+    clone.commit(None, {"web.yaml": stack("web")})
+    clone.git("checkout", "-q", "-b", "next")
+    clone.commit(None, {"web.yaml": stack("web", "uptime")})
+    found = diff(station, clone, "--base", "bare")
+    assert (found["held"], [each["id"] for each in found["stacks"]]) == ([], ["root/web"])

@@ -49,6 +49,8 @@ class Gauges:
     """In force, by kind."""
     diagnostics: Mapping[str, int] = field(default_factory=dict)
     """By severity."""
+    held: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Held changes by (space, kind)."""
     stacks: tuple[StackGauge, ...] = ()
     runs_active: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """By (kind, status)."""
@@ -203,7 +205,10 @@ def _families(gauges: Gauges) -> list[GaugeMetricFamily]:
     depth = _family("run_queue_depth", "Queued runs.", ["pool"])
     for pool, count in sorted(gauges.queue_depth.items()):
         depth.add_metric([pool], count)
-    return [config, documents, diagnostics, active, depth, *_stack_families(gauges)]
+    held = _family("held_changes", "Changes that wait for somebody who has the right.", ["space", "kind"])
+    for (space, kind), count in sorted(gauges.held.items()):
+        held.add_metric([space, kind], count)
+    return [config, documents, diagnostics, active, depth, held, *_stack_families(gauges)]
 
 
 def _stack_families(gauges: Gauges) -> list[GaugeMetricFamily]:

@@ -7,12 +7,13 @@ import secrets
 from datetime import datetime
 from enum import StrEnum
 
+from rbac.held import HeldChange
 from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.state import Desired, Outcome, StackState
-from reconciler.store.protocol import Reading, Store, Transaction
+from reconciler.store.protocol import AuditEvent, Reading, Store, StoredApproval, Transaction
 from spaces.names import StackId
 
 
@@ -42,6 +43,20 @@ class OperationRefused(Exception):
         self.message = message
 
 
+class Audited(StrEnum):
+    """What the audit keeps of what persons ask for."""
+
+    RUN_REQUESTED = "RunRequested"
+    RUN_CONFIRMED = "RunConfirmed"
+    RUN_DISCARDED = "RunDiscarded"
+    RUN_CANCELED = "RunCanceled"
+    STACK_SUSPENDED = "StackSuspended"
+    STACK_RESUMED = "StackResumed"
+    HELD_APPROVED = "ApprovalGiven"
+    TOKEN_CREATED = "TokenCreated"  # noqa: S105 - an event, no secret
+    TOKEN_REVOKED = "TokenRevoked"  # noqa: S105
+
+
 REPEATABLE = frozenset({RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.CANCELED, RunStatus.DISCARDED})
 """Statuses of a run that did not bring about what it was meant to."""
 
@@ -58,7 +73,7 @@ def mint_token(transaction: Transaction, stack: StackId, run: RunId) -> str:
     return token
 
 
-def confirm(store: Store, run: RunId, person: str, now: datetime) -> Run:
+def confirm(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
     """Say yes to a run that waits. The loop of the service that planned it starts the apply, if nothing changed."""
     with store.writing() as transaction:
         found = _run(transaction, run)
@@ -76,10 +91,11 @@ def confirm(store: Store, run: RunId, person: str, now: datetime) -> Run:
             return found
         confirmed = found.evolve(confirmed_by=person, message=f"confirmed by {person}")
         _record(transaction, stack, confirmed, now)
+        transaction.append_audit([_about(Audited.RUN_CONFIRMED, confirmed, person, now, because)])
         return confirmed
 
 
-def discard(store: Store, run: RunId, person: str, now: datetime) -> Run:
+def discard(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
     """Say no to a run that waits for confirmation."""
     with store.writing() as transaction:
         found = _run(transaction, run)
@@ -89,10 +105,11 @@ def discard(store: Store, run: RunId, person: str, now: datetime) -> Run:
             RunEvent.DISCARD, reason=Reason.DISCARDED, message=f"discarded by {person}", finished_at=now
         )
         _record(transaction, transaction.stack(found.stack), discarded, now)
+        transaction.append_audit([_about(Audited.RUN_DISCARDED, discarded, person, now, because)])
         return discarded
 
 
-def cancel(store: Store, run: RunId, person: str, now: datetime) -> Run:
+def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
     """Stop a run: at once while it is queued; one at work is asked to stop by the loop of the service that holds it."""
     with store.writing() as transaction:
         found = _run(transaction, run)
@@ -112,10 +129,11 @@ def cancel(store: Store, run: RunId, person: str, now: datetime) -> Run:
             case _:
                 raise OperationRefused(Refusal.ALREADY_ENDED, f"run {run} is already {found.status}")
         _record(transaction, transaction.stack(found.stack), canceled, now)
+        transaction.append_audit([_about(Audited.RUN_CANCELED, canceled, person, now, because)])
         return canceled
 
 
-def retry(store: Store, run: RunId, person: str, now: datetime) -> Run:
+def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a new run in the place of one that came to nothing, for what is desired of its stack now."""
     with store.writing() as transaction:
         found = _run(transaction, run)
@@ -125,16 +143,20 @@ def retry(store: Store, run: RunId, person: str, now: datetime) -> Run:
             raise OperationRefused(
                 Refusal.NOT_REPEATABLE, f"run {run} is a {found.kind} run that is {found.status}: ask for a new run"
             )
-        return _queue(transaction, found.stack, person, now, f"retry of run {run}")
+        queued = _queue(transaction, found.stack, person, now, f"retry of run {run}")
+        transaction.append_audit([_about(Audited.RUN_REQUESTED, queued, person, now, because)])
+        return queued
 
 
-def request_run(store: Store, stack: StackId, person: str, now: datetime) -> Run:
+def request_run(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a tracked run of a stack, also when it is Synced."""
     with store.writing() as transaction:
-        return _queue(transaction, stack, person, now, "requested")
+        queued = _queue(transaction, stack, person, now, "requested")
+        transaction.append_audit([_about(Audited.RUN_REQUESTED, queued, person, now, because)])
+        return queued
 
 
-def suspend(store: Store, stack: StackId, person: str, now: datetime) -> StackState:
+def suspend(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
     """Start no more runs of a stack; a queued one is taken back, one at work goes on to its end."""
     with store.writing() as transaction:
         found, _ = _in_force(transaction, stack)
@@ -147,20 +169,47 @@ def suspend(store: Store, stack: StackId, person: str, now: datetime) -> StackSt
                 ended = run.advance(RunEvent.SUPERSEDE, reason=Reason.SUSPENDED, message=message, finished_at=now)
                 transaction.put_run(ended)
                 found = found.evolve(last=_outcome(found, ended, now))
-        return _settle(transaction, found.evolve(paused=True), now)
+        settled = _settle(transaction, found.evolve(paused=True), now)
+        details = {"stack": str(stack), "because": because}
+        transaction.append_audit([AuditEvent(Audited.STACK_SUSPENDED, now, person, details)])
+        return settled
 
 
-def resume(store: Store, stack: StackId, now: datetime) -> StackState:
+def resume(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
     """Let a suspended stack run again; refused where its document in Git says that it is suspended."""
     with store.writing() as transaction:
         found, desired = _in_force(transaction, stack)
         if found.paused:
-            return _settle(transaction, found.evolve(paused=False), now)
+            settled = _settle(transaction, found.evolve(paused=False), now)
+            details = {"stack": str(stack), "because": because}
+            transaction.append_audit([AuditEvent(Audited.STACK_RESUMED, now, person, details)])
+            return settled
         if desired.suspended:
             raise OperationRefused(
                 Refusal.SUSPENDED_IN_GIT, f"{stack} is suspended by its document: change spec.suspended in Git"
             )
         return found
+
+
+def approve(store: Store, held: HeldChange, subject: str, now: datetime, because: str) -> None:
+    """Note somebody's word that a held change may come into force; admission judges it and carries it out."""
+    with store.writing() as transaction:
+        if all(each.id != held.id for each in transaction.held_changes()):
+            raise OperationRefused(Refusal.NOT_FOUND, f"there is no held change {held.id}")
+        transaction.add_approval(StoredApproval(held.id, subject, because, now))
+        details = {"held": held.id, "document": str(held.ref), "revision": held.revision, "because": because}
+        transaction.append_audit([AuditEvent(Audited.HELD_APPROVED, now, subject, details)])
+
+
+def _about(event: Audited, run: Run, person: str, now: datetime, because: str) -> AuditEvent:
+    details = {
+        "run": run.id,
+        "stack": str(run.stack),
+        "revision": run.revision,
+        "digest": run.digest,
+        "because": because,
+    }
+    return AuditEvent(event, now, person, details)
 
 
 def _queue(transaction: Transaction, stack: StackId, person: str, now: datetime, message: str) -> Run:

@@ -17,6 +17,8 @@ COMMANDS = {
     "stack": Entry("reconciler.cli.stack", "Look at a stack and steer it."),
     "runs": Entry("reconciler.cli.runs", "List runs."),
     "run": Entry("reconciler.cli.run", "Look at a run and steer it."),
+    "held": Entry("reconciler.cli.held", "Look at the changes that wait for somebody with the right; approve them."),
+    "audit": Entry("reconciler.cli.audit", "List what was admitted, approved and asked for; check that it is whole."),
     "access": Entry("reconciler.cli.access", "Ask who may do what where, and what that rests on."),
     "token": Entry("reconciler.cli.token", "Make, list and revoke tokens for the API."),
     "doctor": Entry("reconciler.cli.doctor", "Check that everything is there that a service needs."),

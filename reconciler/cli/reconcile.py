@@ -66,13 +66,14 @@ def _result(store: Any, started: Any) -> dict[str, Any]:
             before = page_of_runs[-1].id
             if page_of_runs[-1].created_at < started:
                 break
+        held = [change.to_json() for change in reading.held_changes()]
     halted = state.halted
     return {
         "revision": state.attempted_revision,
         "admittedRevision": state.admitted_revision,
         "stacks": [stack.model_dump(mode="json", by_alias=True) for stack in stacks],
         "runs": [run.model_dump(mode="json", by_alias=True) for run in reversed(runs)],
-        "held": [],
+        "held": held,
         "diagnostics": [dict(diagnostic) for diagnostic in state.diagnostics],
         "halted": {"reason": halted.reason, "message": halted.message} if halted else None,
     }
@@ -88,6 +89,10 @@ def _print(result: dict[str, Any], form: str) -> None:
     synced = sum(stack["sync"] == "Synced" for stack in result["stacks"])
     for diagnostic in result["diagnostics"]:
         click.echo(line(diagnostic, ""))
+    for held in result["held"]:
+        missing = f"{held['missing']['action']} in {held['missing']['space']}"
+        what = f"{held['verb']} {held['kind']} {held['space']}/{held['name']} by {held['person']}"
+        click.echo(f"held {held['id']}: {what}, without {missing}: {held['message']}")
     for stack in result["stacks"]:
         if stack["sync"] != "Synced":
             ready = stack["conditions"]["Ready"]

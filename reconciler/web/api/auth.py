@@ -67,6 +67,12 @@ class Caller:
         self.metrics.access_decided(str(action), allowed=allowed)
         return allowed
 
+    def basis(self, action: Action, space: SpaceName) -> str:
+        """Say what a right of the caller's rests on."""
+        if self.access is None:
+            return "the operator's token"
+        return self.access.decide(self.subject, action, space).because
+
     def allows(self, right: Right, space: SpaceName) -> bool:
         """Say whether the caller has this right in that space."""
         return self.may(right.action, space)

@@ -122,11 +122,12 @@ def _act(
     caller: Caller,
     right: Right,
     run: str,
-    operation: Callable[[Store, RunId, str, datetime], Run],
+    operation: Callable[[Store, RunId, str, datetime, str], Run],
 ) -> schemas.RunJson:
     with ports.store.reading() as reading:
         found = _find(reading, caller, right, run)
-    done = operation(ports.store, found.id, caller.person, ports.now())
+    because = caller.basis(right.action, found.stack.space)
+    done = operation(ports.store, found.id, caller.person, ports.now(), because)
     ports.wake()
     return convert.run_json(done)
 

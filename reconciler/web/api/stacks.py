@@ -107,7 +107,9 @@ def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> sc
 def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.RunJson:
     """Queue a tracked run, also of a stack that is Synced."""
     stack = _named(caller, Right.RUN_TRIGGER, space, name)
-    run = operations.request_run(ports.store, stack, caller.person, ports.now())
+    run = operations.request_run(
+        ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_TRIGGER.action, stack.space)
+    )
     ports.wake()
     return convert.run_json(run)
 
@@ -116,7 +118,9 @@ def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> sche
 def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
     """Start no more runs of a stack."""
     stack = _named(caller, Right.RUN_CANCEL, space, name)
-    state = operations.suspend(ports.store, stack, caller.person, ports.now())
+    state = operations.suspend(
+        ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_CANCEL.action, stack.space)
+    )
     ports.wake()
     with ports.store.reading() as reading:
         return _shown(reading, caller, state)
@@ -126,7 +130,9 @@ def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> sc
 def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
     """Let a suspended stack run again."""
     stack = _named(caller, Right.RUN_TRIGGER, space, name)
-    state = operations.resume(ports.store, stack, ports.now())
+    state = operations.resume(
+        ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_TRIGGER.action, stack.space)
+    )
     ports.wake()
     with ports.store.reading() as reading:
         return _shown(reading, caller, state)

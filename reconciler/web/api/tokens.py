@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from fastapi import APIRouter
 
 from rbac.subjects import Subject, SubjectKind
-from reconciler.store.protocol import ApiToken
+from reconciler.operations import Audited
+from reconciler.store.protocol import ApiToken, AuditEvent
 from reconciler.web.api import schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import Problem, invalid, not_found
@@ -51,6 +52,7 @@ def create_token(ports: PortsIn, caller: CallerIn, wanted: schemas.TokenRequest)
     now = ports.now()
     with ports.store.writing() as transaction:
         text, token = make_token(transaction, subject, caller.person, now, now + timedelta(seconds=wanted.seconds))
+        transaction.append_audit([_about(Audited.TOKEN_CREATED, token, caller, now)])
     return schemas.NewTokenJson(token=text, **_shown(ports, token).model_dump())
 
 
@@ -62,6 +64,7 @@ def revoke_token(ports: PortsIn, caller: CallerIn, token: str) -> schemas.TokenJ
         if found is None or not _controls(caller, Subject.parse(found.subject)):
             raise not_found(f"token {token}")
         transaction.remove_api_token(token)
+        transaction.append_audit([_about(Audited.TOKEN_REVOKED, found, caller, ports.now())])
     return _shown(ports, found)
 
 
@@ -69,6 +72,11 @@ def _controls(caller: Caller, subject: Subject) -> bool:
     """Say whether somebody's tokens are the caller's business: their own, or of one whose document they may change."""
     right = Right.USER_UPDATE if subject.kind is SubjectKind.USER else Right.API_KEY_UPDATE
     return caller.subject == subject or caller.allows(right, ROOT)
+
+
+def _about(event: Audited, token: ApiToken, caller: Caller, now: datetime) -> AuditEvent:
+    until = token.expires_at.isoformat() if token.expires_at is not None else None
+    return AuditEvent(event, now, caller.person, {"token": token.id, "subject": token.subject, "expires": until})
 
 
 def _shown(ports: Ports, token: ApiToken) -> schemas.TokenJson:

@@ -147,7 +147,7 @@ def test_a_suspended_stack_waits_and_catches_up_later(repo: Repo, machine: Machi
     assert (look.ran, look.sync["root/a"], _lines(ran)) == ({"root/b": "finished"}, "OutOfSync", [])
     assert look.stacks["root/a"].conditions[ConditionType.READY].reason == "Suspended"
     if where == "operator":
-        operations.resume(machine.service.store, stack, utc_now())
+        operations.resume(machine.service.store, stack, "ada", utc_now())
     else:
         repo.commit({"a.yaml": a_script("a", f"echo new >> {ran}")})
     assert machine.reconcile().ran == {"root/a": "finished"}

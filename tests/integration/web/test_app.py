@@ -45,6 +45,11 @@ ROUTES = [
     ("GET", "/access/can"),
     ("GET", "/access/who"),
     ("GET", "/access/of"),
+    ("GET", "/held"),
+    ("GET", "/held/03"),
+    ("POST", "/held/03/approve"),
+    ("GET", "/audit"),
+    ("GET", "/audit/check"),
     ("GET", "/tokens"),
     ("POST", "/tokens"),
     ("DELETE", "/tokens/02"),
@@ -82,7 +87,8 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
             "/api/v1"
             + path.replace("/production/network", "/{space}/{name}")
             .replace("/01", "/{run}")
-            .replace("/02", "/{token}"),
+            .replace("/02", "/{token}")
+            .replace("/03", "/{held}"),
         )
         for method, path in ROUTES
     }

@@ -101,7 +101,7 @@ def suspend(store: Store, run: Run) -> StackState:
 
 
 def resume(store: Store, run: Run) -> StackState:
-    return operations.resume(store, run.stack, LATER)
+    return operations.resume(store, run.stack, "ada", LATER)
 
 
 def test_a_confirmed_run_is_left_for_the_loop_to_apply(store: Store) -> None:

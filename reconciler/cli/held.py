@@ -1,0 +1,101 @@
+"""`station held …`: changes that wait for somebody who has the right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Column
+
+_LATER = "the next station reconcile or service judges and admits it"
+
+
+@click.group("held", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
+@options.output
+@options.common
+@click.pass_context
+def command(ctx: click.Context, form: str) -> None:
+    """List the changes that wait for somebody with the right, show one, approve one. HELD is a held change's id."""
+    if ctx.invoked_subcommand is None:
+        _list(form)
+
+
+@command.command("list")
+@options.output
+@options.common
+def list_all(form: str) -> None:
+    """List the changes that wait for somebody with the right."""
+    _list(form)
+
+
+@command.command()
+@click.argument("held")
+@options.output
+@options.common
+def show(held: str, form: str) -> None:
+    """Show a held change: who made it, and which right is missing."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import print_record
+
+    with connect() as api:
+        found = api.get(_path(held))
+    print_record(found, _columns(wide=False), form)
+
+
+@command.command()
+@click.argument("held")
+@options.output
+@options.common
+def approve(held: str, form: str) -> None:
+    """Let a held change come into force: it needs the right that was missing, and is noted in the audit."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import print_record
+
+    with connect() as api:
+        found = api.post(f"{_path(held)}/approve")
+        later = "" if api.remote else f": {_LATER}"
+    if form == "table":
+        what = f"{found['verb']} {found['kind']} {found['space']}/{found['name']}"
+        click.echo(f"{found['id']} ({what}) is approved by {found['approvedBy']}{later}")
+    else:
+        print_record(found, _columns(wide=False), form)
+
+
+def _list(form: str) -> None:
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import print_rows
+
+    with connect() as api:
+        found = api.every("/held")
+    print_rows(found, _columns(wide=True), form)
+
+
+def _path(held: str) -> str:
+    from urllib.parse import quote
+
+    return f"/held/{quote(held, safe='')}"
+
+
+def _columns(*, wide: bool) -> tuple[Column, ...]:
+    from reconciler.cli.output import Column, key, short
+
+    def missing(row: Any) -> str:
+        return f"{row['missing']['action']} in {row['missing']['space']}"
+
+    def document(row: Any) -> str:
+        return f"{row['kind']} {row['space']}/{row['name']}" + (" (its files)" if row["files"] else "")
+
+    return (
+        Column("HELD", key("id")),
+        Column("DOCUMENT", document),
+        Column("VERB", key("verb")),
+        Column("PERSON", key("person")),
+        Column("MISSING", missing),
+        Column("REVISION", short("revision") if wide else key("revision")),
+        Column("APPROVED BY", key("approvedBy")),
+        Column("MESSAGE", key("message"), wide=wide),
+    )

@@ -1,0 +1,131 @@
+"""What admission holds back, and the audit of everything that was admitted, approved and asked for."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from rbac.actions import Action
+from rbac.held import HeldChange
+from reconciler import operations
+from reconciler.store.protocol import AuditRow
+from reconciler.web.api import schemas
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.errors import Problem, invalid, not_found
+from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
+from reconciler.web.ports import Ports
+from spaces.names import ROOT, Kind, SpaceName
+from spaces.tree import SpaceTree
+
+router = APIRouter(tags=["admission"])
+
+
+@router.get("/held")
+def list_held(
+    ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None
+) -> schemas.Page[schemas.HeldJson]:
+    """List the changes that wait for somebody who has the right, by kind, space and name."""
+    found, approved = _visible(ports, caller)
+    cut = behind(sorted(found, key=_place), cursor, limit, _place)
+    return page(cut, limit, _place, lambda held: _shown(held, approved))
+
+
+@router.get("/held/{held}")
+def get_held(ports: PortsIn, caller: CallerIn, held: str) -> schemas.HeldJson:
+    """Show a held change."""
+    found, approved = _visible(ports, caller)
+    return _shown(_find(found, held), approved)
+
+
+@router.post("/held/{held}/approve")
+def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> schemas.HeldJson:
+    """Give one's word that a held change may come into force. Admission judges it by the rules as they are then."""
+    found, _ = _visible(ports, caller)
+    wanted = _find(found, held)
+    action, space = _needed(ports.tree(), wanted)
+    if not caller.may(action, space):
+        raise _no_right(held, action, space)
+    operations.approve(ports.store, wanted, str(caller.subject), ports.now(), caller.basis(action, space))
+    ports.wake()
+    return _shown(wanted, {wanted.id: str(caller.subject)})
+
+
+@router.get("/audit")
+def list_audit(
+    ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None
+) -> schemas.Page[schemas.AuditJson]:
+    """List the audit, oldest first. It tells of everything, and is for whoever may read everything."""
+    _see_audit(caller)
+    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise invalid("cursor", "it is not one that a page ended with")
+    with ports.store.reading() as reading:
+        found = reading.audit(int(cursor or 0), limit + 1)
+    return page(found, limit, lambda row: str(row.number), _row)
+
+
+@router.get("/audit/check")
+def check_audit(ports: PortsIn, caller: CallerIn) -> schemas.AuditCheckJson:
+    """Say whether any row of the audit was changed, removed or put in."""
+    _see_audit(caller)
+    with ports.store.reading() as reading:
+        fault = reading.audit_fault()
+    return schemas.AuditCheckJson(whole=fault is None, fault=fault)
+
+
+def _see_audit(caller: Caller) -> None:
+    if not caller.allows(Right.AUDIT_READ, ROOT) or not caller.sees_everything:
+        raise not_found("audit")
+
+
+def _visible(ports: Ports, caller: Caller) -> tuple[list[HeldChange], dict[str, str]]:
+    """Give the held changes that the caller may know of, and who has approved which."""
+    with ports.store.reading() as reading:
+        held, approvals = reading.held_changes(), reading.approvals()
+    tree = ports.tree()
+    everything = caller.sees_everything
+    found = [each for each in held if everything or caller.may(_read(each.ref.kind), _home(tree, each))]
+    return found, {each.held: each.subject for each in approvals}
+
+
+def _home(tree: SpaceTree, held: HeldChange) -> SpaceName:
+    """Name the space by which a held change is seen: its own, or where the right is missing if that is not there."""
+    return held.ref.space if tree.exists(held.ref.space) else held.missing[1]
+
+
+def _needed(tree: SpaceTree, held: HeldChange) -> tuple[Action, SpaceName]:
+    action, space = held.missing
+    return action, space if tree.exists(space) else ROOT
+
+
+def _read(kind: Kind) -> Action:
+    return Action(kind[:1].lower() + kind[1:], "read")
+
+
+def _find(found: list[HeldChange], wanted: str) -> HeldChange:
+    held = next((each for each in found if each.id == wanted), None)
+    if held is None:
+        raise not_found(f"held change {wanted}")
+    return held
+
+
+def _no_right(held: str, action: Action, space: SpaceName) -> Problem:
+    return not_found(f"held change {held} that you could approve: that takes {action} in {space}")
+
+
+def _place(held: HeldChange) -> str:
+    return f"{held.ref.kind} {held.ref.space}/{held.ref.name} {held.id}"
+
+
+def _shown(held: HeldChange, approved: dict[str, str]) -> schemas.HeldJson:
+    return schemas.HeldJson(approved_by=approved.get(held.id), **held.to_json())
+
+
+def _row(row: AuditRow) -> schemas.AuditJson:
+    return schemas.AuditJson(
+        number=row.number,
+        event=row.event.event,
+        at=row.event.at,
+        person=row.event.person,
+        details=dict(row.event.details),
+        previous=row.previous,
+        hash=row.hash,
+    )

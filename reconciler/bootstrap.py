@@ -104,7 +104,11 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
                 require_sandbox=settings.require_sandbox,
             )
             try:
-                yield _assemble(settings, store, engine, metrics, port, watching)
+                service = _assemble(settings, store, engine, metrics, port, watching)
+                try:
+                    yield service
+                finally:
+                    service.loop.follower.close()
             finally:
                 engine.close()
         finally:

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rbac.identity import Admins, IdentityMode
+from rbac.identity import Admins, Forge, IdentityMode, Line
+from rbac.rules import DESTROY_BUDGET
+from spaces.signing_keys import parse_signing_key
 
 FILE_NAME = "station.toml"
 PREFIX = "STATION_"
@@ -74,6 +76,17 @@ class Settings(BaseModel):
         description="The first admins: names of users, public keys, or addresses with identity = committer. "
         "The repository cannot remove them.",
     )
+    identity_forges: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="Keys with which a forge signs the merges that it makes, each as `author KEY` or `committer KEY`: "
+        "the line of such a commit that says whose it is.",
+    )
+    destroy_budget: float = Field(
+        DESTROY_BUDGET,
+        ge=0,
+        le=100,
+        description="Percent of the stacks that may leave Git by one commit (3 always may); one with more is held.",
+    )
     env_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (), description="The variables of the service that `{env: NAME}` may read."
     )
@@ -112,7 +125,13 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _admins_readable(self) -> Self:
         Admins.parse(self.admins, self.identity)
+        _ = self.forges
         return self
+
+    @property
+    def forges(self) -> tuple[Forge, ...]:
+        """The forges' keys, read."""
+        return tuple(map(_forge, self.identity_forges))
 
     @property
     def first_admins(self) -> Admins:
@@ -165,3 +184,12 @@ class Settings(BaseModel):
             name = ".".join(str(part) for part in first["loc"]) or "settings"
             message = first["msg"].removeprefix("Value error, ")
             raise SettingsError(f"{name} (from {places.get(name, 'defaults')}): {message}") from None
+
+
+def _forge(text: str) -> Forge:
+    word, _, key = text.strip().partition(" ")
+    try:
+        line = Line(word)
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} must begin with author or committer") from None
+    return Forge(parse_signing_key(key.strip()), line)

@@ -10,22 +10,35 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from rbac.admission import Commit, Halted, admit
+from rbac.admission import Admission
+from rbac.held import HeldChange
+from rbac.identity import IdentityMode
+from rbac.rules import Rules
 from reconciler.core.conditions import assess
 from reconciler.core.diff import explain
-from reconciler.core.digest import SourceSnapshot
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunStatus
 from reconciler.core.state import Desired, Outcome, Problem, StackState
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import redact
+from reconciler.git.signatures import Signatures
 from reconciler.git.trees import Trees
+from reconciler.loop.admitting import Admitting, Walk
 from reconciler.loop.collector import loading
 from reconciler.loop.fetching import Fetched
+from reconciler.loop.persons import Persons
 from reconciler.loop.remotes import Remotes, SecretUnreadable
-from reconciler.loop.world import CONFIGURATION, Place, World, desire, read_source, source_key
-from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store, Transaction
+from reconciler.loop.world import CONFIGURATION, Place, ReadSource, World, desire, read_source, source_key
+from reconciler.store.protocol import (
+    AuditEvent,
+    ConfigurationState,
+    Halt,
+    KeptDocument,
+    Store,
+    StoredApproval,
+    Transaction,
+)
 from spaces.catalog import Catalog
 from spaces.changes import Verb, changes
 from spaces.diagnostics import Diagnostic, Severity
@@ -33,6 +46,7 @@ from spaces.effective import EffectiveStack, ResolvedSource, effective
 from spaces.in_force import InForce, Recorded, affected, differing, restore
 from spaces.names import Kind, Revision, StackId
 from spaces.records import from_record, needed, to_record
+from spaces.settling import KeptBecause
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +59,7 @@ class CannotFollow(Exception):
 class _Step:
     """What a look at the repositories would change."""
 
-    in_force: InForce
+    admission: Admission
     stacks: set[StackId]
     """Stacks whose desired state is to be worked out anew."""
     gone: set[StackId] = field(default_factory=set)
@@ -53,6 +67,14 @@ class _Step:
     moves: list[tuple[StackId, StackId]] = field(default_factory=list)
     tips: dict[str, Revision] = field(default_factory=dict)
     person: str | None = None
+    events: list[AuditEvent] = field(default_factory=list)
+    approvals: tuple[str, ...] = ()
+    """The held changes whose approvals were looked at."""
+
+    @property
+    def in_force(self) -> InForce:
+        """The documents in force after it."""
+        return self.admission.in_force
 
 
 @dataclass(slots=True)
@@ -68,6 +90,21 @@ class Follower:
     """The source repositories that could not be followed when they were last looked at."""
     _outside: tuple[InForce, list[ResolvedSource]] | None = None
     """The sources outside the configuration repository, and the configuration that names them."""
+    _admitting: Admitting = field(init=False)
+    _told: bool = False
+    """Whether the log says already that everything is admitted."""
+
+    def __post_init__(self) -> None:
+        """Take what admission needs out of the settings."""
+        settings = self.remotes.settings
+        signatures = Signatures(settings.data_dir.absolute() / "keyrings", settings.search_path)
+        persons = Persons(signatures, settings.identity, settings.first_admins, settings.forges)
+        rules = Rules(settings.first_admins, settings.destroy_budget)
+        self._admitting = Admitting(self._config_trees, self.config_path, rules, persons)
+
+    def close(self) -> None:
+        """Remove what was only needed while the service runs."""
+        self._admitting.persons.signatures.close()
 
     # What to fetch
 
@@ -93,14 +130,18 @@ class Follower:
 
     def locate(self, in_force: InForce, stack: EffectiveStack) -> Place | Problem:
         """Find where a stack's source is read."""
-        return self._locate(in_force, stack, self.world.tips)
+        pins = self.world.admission.pins if self.world.admission else {}
+        return self._locate(in_force, stack, self.world.tips, pins)
 
-    def _read(self, in_force: InForce, stack: EffectiveStack) -> tuple[str, SourceSnapshot | Problem]:
-        return read_source(in_force, stack, self.locate)
-
-    def _locate(self, in_force: InForce, stack: EffectiveStack, tips: Mapping[str, Revision]) -> Place | Problem:
+    def _locate(
+        self,
+        in_force: InForce,
+        stack: EffectiveStack,
+        tips: Mapping[str, Revision],
+        pins: Mapping[StackId, Revision],
+    ) -> Place | Problem:
         if stack.source is None or stack.source.repository is None:
-            return Place(CONFIGURATION, self._config_trees(), in_force.revision)
+            return Place(CONFIGURATION, self._config_trees(), pins.get(stack.id, in_force.revision))
         remote = self.remotes.of_source(in_force.catalog, stack.source)
         if isinstance(remote, Problem):
             return remote
@@ -122,36 +163,43 @@ class Follower:
         CannotFollow where the recorded revision is not in the mirror (yet): a fetch has to come first.
         """
         with self.store.reading() as reading:
-            state = reading.configuration()
+            state, waiting = reading.configuration(), reading.held_changes()
         if state.generation == self.world.generation:
             return False
         if state.admitted_revision is None:
             self.world = World(generation=state.generation)
             return True
-        if self._step_to(state, state.admitted_revision, now):
+        if self._step_to(state, state.admitted_revision, waiting, now):
             return True
         with loading():
-            in_force = self._find_again(state, state.admitted_revision)
-            world = World(state.generation, in_force, dict(state.sources))
+            admission = self._find_again(state, state.admitted_revision, waiting, now)
+            world = World(state.generation, admission, dict(state.sources))
+            in_force = admission.in_force
             stacks = list(in_force.catalog.stacks())
             person = self._person(in_force.revision)
-            self.world.tips = world.tips
-            world.desired = dict(desire(in_force, stacks, self._read, world.index, person))
+            read = self._reading(world.tips, admission.pins)
+            world.desired = dict(desire(in_force, stacks, read, world.index, person))
             self.world = world
             self._correct(now)
         return True
 
-    def _step_to(self, state: ConfigurationState, revision: Revision, now: datetime) -> bool:
+    def _reading(self, tips: Mapping[str, Revision], pins: Mapping[StackId, Revision]) -> ReadSource:
+        locate = partial(self._locate, tips=tips, pins=pins)
+        return lambda in_force, stack: read_source(in_force, stack, locate)
+
+    def _step_to(self, state: ConfigurationState, revision: Revision, waiting: list[HeldChange], now: datetime) -> bool:
         """Follow another service to its generation, at the cost of what changed; False: everything is to be read."""
-        before = self.world.in_force
+        before = self.world.admission
         if before is None or self.world.generation < 0 or not self._config_trees().has(revision):
             return False
-        chain = self._config_trees().first_parent_chain(before.revision, revision)
+        chain = self._config_trees().first_parent_chain(before.in_force.revision, revision)
         if chain is None:
             return False
         step, _ = self._walk(before, chain, state, now) if chain else (None, None)
         step = step or _Step(before, set())
         if dict(to_record(Recorded.of(step.in_force))) != dict(state.remembered):
+            return False
+        if list(step.admission.waiting) != waiting:
             return False
         step.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
         for key, tip in step.tips.items():
@@ -161,7 +209,9 @@ class Follower:
         self._take_over(step, state.generation, self._desire(step))
         return True
 
-    def _find_again(self, state: ConfigurationState, revision: Revision) -> InForce:
+    def _find_again(
+        self, state: ConfigurationState, revision: Revision, waiting: list[HeldChange], now: datetime
+    ) -> Admission:
         trees = self._config_trees()
         if not trees.has(revision):
             raise CannotFollow(f"revision {revision[:12]}, which is in force, is not in the mirror")
@@ -172,7 +222,11 @@ class Follower:
             recorded = from_record(record, old)
         except (GitError, ValueError) as error:
             raise CannotFollow(f"an earlier version of a document cannot be found again: {error}") from None
-        return restore(Catalog.empty().advance(files), recorded, revision)
+        held = {each.ref: each for each in waiting if each.pin is None}
+        pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}
+        keep = dict.fromkeys(held, KeptBecause.HELD)
+        in_force = restore(Catalog.empty().advance(files), recorded, revision, keep)
+        return Admission(in_force, self._admitting.rules.compile(in_force.catalog, now), held, pinned)
 
     def _correct(self, now: datetime) -> None:
         """Write what is desired where the store has something else: a version that hashes otherwise, say."""
@@ -198,7 +252,7 @@ class Follower:
 
     def _advance(self, fetched: Fetched, now: datetime) -> bool:
         with self.store.reading() as reading:
-            state = reading.configuration()
+            state, approvals = reading.configuration(), reading.approvals()
         if state.generation != self.world.generation:
             return False
         configuration = self._configuration()
@@ -208,15 +262,17 @@ class Follower:
         step: _Step | None = None
         if tip is not None:
             step, halted = self._follow(tip, state, now)
-        if step is None and self.world.in_force is not None and tips:
-            step = _Step(self.world.in_force, set())
+        if step is None and self.world.admission is not None and (tips or approvals):
+            step = _Step(self.world.admission, set())
+        if step is not None and approvals:
+            self._approve(step, approvals, now)
         if step is not None and tips:
             step.tips = tips
             for key, revision in tips.items():
                 step.stacks |= self._users(key, revision)
         attempted = tip if isinstance(tip, str) else state.attempted_revision
         in_force = step.in_force if step else self.world.in_force
-        told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values()]
+        told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values(), *self._about_access(in_force)]
         fresh = replace(
             state,
             url=redact(configuration.url),
@@ -265,53 +321,78 @@ class Follower:
         """Walk from the admitted revision to the branch's tip."""
         if isinstance(tip, GitError):
             return None, _halt(state, _halt_reason(tip), tip.message, None, now)
-        before = self.world.in_force
+        before = self.world.admission
         trees = self._config_trees()
-        if before is not None and tip == before.revision:
+        if before is not None and tip == before.in_force.revision:
             return None, None
-        chain = [tip] if before is None else trees.first_parent_chain(before.revision, tip)
+        chain = [tip] if before is None else trees.first_parent_chain(before.in_force.revision, tip)
         if chain is None:
             assert before is not None  # noqa: S101 - only then can there be no chain
             message = (
                 f"branch {self.remotes.settings.config_branch} is at {tip[:12]}, which does not follow "
-                f"{before.revision[:12]}, the revision in force: it was rewound or rewritten, and nothing changes"
+                f"{before.in_force.revision[:12]}, the revision in force: it was rewound or rewritten, "
+                "and nothing changes"
             )
             return None, _halt(state, Reason.HISTORY_REWRITTEN, message, tip, now)
         return self._walk(before, chain, state, now)
 
     def _walk(
-        self, before: InForce | None, chain: list[Revision], state: ConfigurationState, now: datetime
+        self, before: Admission | None, chain: list[Revision], state: ConfigurationState, now: datetime
     ) -> tuple[_Step | None, Halt | None]:
-        trees = self._config_trees()
-        halted: Halted | None = None
-        here = before
-        step = _Step(before, set()) if before is not None else None
-        for revision in chain:
-            base = here.revision if here is not None else None
-            commit = Commit(revision, trees.changed_files(base, revision, self.config_path))
-            judged = admit(here, commit)
-            if isinstance(judged, Halted):
-                # A later commit may set it right: it is then compared with what was admitted last.
-                halted = judged
-                continue
-            halted = None
-            if step is None:
-                step = _Step(judged, set())
-            _add(step, here, judged)
-            here = judged
-        if step is None or here is None or here is before:
-            told = _halt(state, halted.reason, halted.message, halted.revision, now) if halted else None
-            return None, told
-        step.in_force = here
-        step.person = self._person(here.revision)
-        if before is not None:
-            changed = trees.changed_paths(before.revision, here.revision)
-            step.stacks |= self.world.index.users(CONFIGURATION, changed)
-        in_force = set(here.catalog.stacks()) if before is None else None
-        step.stacks = {s for s in step.stacks if (s in in_force if in_force else here.catalog.placed(s.ref))}
-        step.gone = {stack for stack in step.gone if here.has_left(stack.ref)}
+        walk = self._admitting.walk(before, chain, self.world.index, now)
+        halted = walk.halted
         told = _halt(state, halted.reason, halted.message, halted.revision, now) if halted else None
-        return step, told
+        here = walk.admission
+        if here is None or here is before:
+            return None, told
+        return self._step(before, here, walk), told
+
+    def _step(self, before: Admission | None, here: Admission, walk: Walk) -> _Step:
+        """Gather what the commits of a walk change, all in all."""
+        step = _Step(here, set(), events=walk.events)
+        for old, new in walk.steps:
+            _add(step, old, new)
+        step.person = self._person(here.in_force.revision)
+        if before is not None:
+            changed = self._config_trees().changed_paths(before.in_force.revision, here.in_force.revision)
+            step.stacks |= self.world.index.users(CONFIGURATION, changed)
+            step.stacks |= _repinned(before, here)
+        stacks = set(here.in_force.catalog.stacks()) if before is None else None
+        placed = here.in_force.catalog.placed
+        step.stacks = {each for each in step.stacks if (each in stacks if stacks is not None else placed(each.ref))}
+        step.gone = {stack for stack in step.gone if here.in_force.has_left(stack.ref)}
+        return step
+
+    def _approve(self, step: _Step, approvals: list[StoredApproval], now: datetime) -> None:
+        """Let approved changes come into force, on top of what else the step brings."""
+        before = step.admission
+        step.admission, events = self._admitting.approve(before, approvals, now)
+        step.events = [*step.events, *events]
+        step.approvals = tuple(each.held for each in approvals)
+        _add(step, before.in_force, step.in_force)
+        step.stacks |= _repinned(before, step.admission)
+        step.stacks = {stack for stack in step.stacks if step.in_force.catalog.placed(stack.ref)}
+        step.gone = {stack for stack in step.gone if step.in_force.has_left(stack.ref)}
+
+    def _about_access(self, in_force: InForce | None) -> list[Diagnostic]:
+        """Say what an operator must know about who may change what."""
+        if in_force is None:
+            return []
+        if not self._admitting.rules.judges(in_force.catalog):
+            summary = "access is not set up: every change on the branch is admitted, whoever made it"
+            hint = "name the first admins in the setting admins, or write User and RoleBinding documents"
+            if not self._told:
+                _log.warning("%s (%s)", summary, hint)
+                self._told = True
+            return [Diagnostic(Severity.WARNING, "access-not-configured", summary, hint)]
+        if self.remotes.settings.identity is IdentityMode.COMMITTER:
+            summary = "commits count as their committer's by the address in them, which proves nothing by itself"
+            hint = "only a server that checks the address makes identity = committer safe"
+            if not self._told:
+                _log.warning("%s (%s)", summary, hint)
+                self._told = True
+            return [Diagnostic(Severity.WARNING, "identity-not-proven", summary, hint)]
+        return []
 
     def _person(self, revision: Revision) -> str | None:
         try:
@@ -344,6 +425,9 @@ class Follower:
             }
             self._put(transaction, wanted, step.gone, now)
             transaction.put_configuration(fresh)
+            transaction.put_held_changes(step.admission.waiting)
+            transaction.remove_approvals(step.approvals)
+            transaction.append_audit(step.events)
         self._take_over(step, fresh.generation, wanted)
         return True
 
@@ -352,7 +436,7 @@ class Follower:
         return desire(
             step.in_force,
             sorted(step.stacks),
-            lambda in_force, stack: read_source(in_force, stack, partial(self._locate, tips=tips)),
+            self._reading(tips, step.admission.pins),
             self.world.index,
             step.person or self._person(step.in_force.revision),
         )
@@ -364,7 +448,7 @@ class Follower:
             self.world.index.remove(stack)
             self.world.desired.pop(stack, None)
         self.world.desired.update(wanted)
-        self.world.generation, self.world.in_force = generation, step.in_force
+        self.world.generation, self.world.admission = generation, step.admission
         self.world.tips = {**self.world.tips, **step.tips}
         self._release(previous)
 
@@ -452,6 +536,12 @@ def _outside_sources(in_force: InForce) -> Iterable[ResolvedSource]:
             if (source.repository, source.branch) not in seen:
                 seen.add((source.repository, source.branch))
                 yield source
+
+
+def _repinned(before: Admission, after: Admission) -> set[StackId]:
+    """Give the stacks whose files are read at another revision than before."""
+    pins = (before.pins, after.pins)
+    return {stack for stack in {*pins[0], *pins[1]} if pins[0].get(stack) != pins[1].get(stack)}
 
 
 def _add(step: _Step, before: InForce | None, after: InForce) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from rbac.admission import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Desired, Problem
@@ -45,11 +46,16 @@ class World:
     """The configuration in force and what it desires. Only the loop's own thread changes it."""
 
     generation: int = 0
-    in_force: InForce | None = None
+    admission: Admission | None = None
     tips: dict[str, Revision] = field(default_factory=dict)
     """The revision at which each source repository's branch is followed."""
     desired: dict[StackId, Desired] = field(default_factory=dict)
     index: SourceIndex = field(default_factory=SourceIndex)
+
+    @property
+    def in_force(self) -> InForce | None:
+        """The documents in force."""
+        return self.admission.in_force if self.admission else None
 
     @property
     def revision(self) -> Revision | None:

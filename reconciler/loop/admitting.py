@@ -1,0 +1,208 @@
+"""The walk along the branch: each commit against its first parent, judged by the rules that were in force before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rbac.admission import NOBODY, Admission, Approval, Commit, Halted, Refused, admit, approve
+from rbac.identity import Person, Stranger
+from rbac.rules import Rules
+from rbac.subjects import Subject, SubjectKind
+from reconciler.core.digest import SourceSnapshot
+from reconciler.git.trees import Trees
+from reconciler.loop.persons import Persons
+from reconciler.loop.sources import SourceIndex, snapshot
+from reconciler.loop.world import CONFIGURATION
+from reconciler.store.protocol import AuditEvent, StoredApproval
+from spaces.changes import changes
+from spaces.effective import EffectiveStack, effective
+from spaces.in_force import InForce, affected, differing
+from spaces.names import Kind, Revision, StackId
+
+_LISTED = 200
+"""How many changes a row of the audit names."""
+
+
+@dataclass(slots=True)
+class Walk:
+    """What came of walking some commits: `admission` after the last that was admitted, `halted` where the tip is not.
+
+    `steps` are the states before and after each commit that was admitted.
+    """
+
+    admission: Admission | None
+    halted: Halted | None = None
+    steps: list[tuple[InForce | None, InForce]] = field(default_factory=list)
+    events: list[AuditEvent] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Admitting:
+    """Judges commits and approvals."""
+
+    trees: Callable[[], Trees]
+    config_path: str
+    rules: Rules
+    persons: Persons
+
+    def walk(self, before: Admission | None, chain: Sequence[Revision], index: SourceIndex, now: datetime) -> Walk:
+        """Judge the commits of `chain` one after the other; `index` says what the sources of stacks use before."""
+        walk = Walk(before)
+        watch = _Watch(self.trees(), index)
+        here, at = before, before.in_force.revision if before is not None else None
+        steps: list[tuple[InForce | None, InForce]] = []
+        events: list[AuditEvent] = []
+        for revision in chain:
+            judged, person = self._admit(here, at, revision, watch, now)
+            walk.halted = judged if isinstance(judged, Halted) else None
+            if isinstance(judged, Halted):
+                # If a later commit sets it right, each of them is judged by itself; if not, nothing of this counts.
+                judged, person = self._admit(here, at, revision, watch, now, halting=False)
+                assert isinstance(judged, Admission)  # noqa: S101 - it was told not to halt
+            steps.append((here.in_force if here is not None else None, judged.in_force))
+            events += _told(here, judged, person, now)
+            watch.follow(here, judged)
+            here, at = judged, revision
+            if walk.halted is None:
+                walk.admission = here
+                walk.steps += steps
+                walk.events += events
+                steps, events = [], []
+        return walk
+
+    def approve(
+        self, before: Admission, stored: Iterable[StoredApproval], now: datetime
+    ) -> tuple[Admission, list[AuditEvent]]:
+        """Let those held changes come into force that somebody with the right approved."""
+        here, events = before, []
+        for each in stored:
+            held = next((change for change in here.waiting if change.id == each.held), None)
+            details = {"held": each.held, "because": each.because} | ({"change": held.to_json()} if held else {})
+            result = approve(here, Approval(each.held, Person(_subject(each.subject), each.because)), self.rules, now)
+            if isinstance(result, Refused):
+                details["refused"] = result.message
+                events.append(AuditEvent("approval-refused", now, each.subject, details))
+            else:
+                here = result
+                events.append(AuditEvent("approved", now, each.subject, details))
+        return here, events
+
+    def _admit(
+        self,
+        here: Admission | None,
+        at: Revision | None,
+        revision: Revision,
+        watch: _Watch,
+        now: datetime,
+        *,
+        halting: bool = True,
+    ) -> tuple[Admission | Halted, Person | Stranger]:
+        trees = self.trees()
+        changed = trees.changed_files(at, revision, self.config_path)
+        if here is None or at is None:
+            return admit(None, Commit(revision, changed), self.rules, now), NOBODY
+        touched, restored = watch.look(here, at, revision)
+        person: Person | Stranger = NOBODY
+        if (changed or touched) and self.rules.judges(here.in_force.catalog):
+            person = self.persons.of(trees.commit(revision), here.in_force.catalog, now)
+        commit = Commit(revision, changed, person, touched, restored)
+        return admit(here, commit, self.rules, now, halting=halting), person
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Finds the stacks whose files in this repository a commit changes, while the configuration changes too."""
+
+    trees: Trees
+    index: SourceIndex
+    _own: SourceIndex = field(default_factory=SourceIndex)
+    _renewed: set[StackId] = field(default_factory=set)
+    """The stacks for which `_own` counts, and `index` no more."""
+
+    def look(self, here: Admission, at: Revision, revision: Revision) -> tuple[frozenset[StackId], frozenset[StackId]]:
+        """Give the stacks whose files differ from the first parent, and the pinned ones that are as they are pinned."""
+        paths = self.trees.changed_paths(at, revision)
+        if not paths:
+            return frozenset(), frozenset()
+        users = self.index.users(CONFIGURATION, paths) - self._renewed | self._own.users(CONFIGURATION, paths)
+        touched, restored = set(), set()
+        for stack in users | here.pinned.keys():
+            configured = _configured(here.in_force, stack)
+            if configured is None:
+                continue
+            now = self._snapshot(configured, revision)
+            if not _same(self._snapshot(configured, at), now):
+                touched.add(stack)
+            pin = here.pins.get(stack)
+            if pin is not None and _same(self._snapshot(configured, pin), now):
+                restored.add(stack)
+        if touched:
+            # What the files refer to may be something else now.
+            self._renew(here.in_force, touched, revision)
+        return frozenset(touched), frozenset(restored)
+
+    def follow(self, before: Admission | None, after: Admission) -> None:
+        """Note what the sources of changed stacks use now."""
+        if before is None:
+            self._renew(after.in_force, after.in_force.catalog.stacks(), after.in_force.revision)
+            return
+        differ = differing(before.in_force, after.in_force)
+        stacks = {StackId(ref.space, ref.name) for ref in differ if ref.kind is Kind.STACK}
+        self._renew(after.in_force, stacks | affected(before.in_force, after.in_force), after.in_force.revision)
+
+    def _renew(self, in_force: InForce, stacks: Iterable[StackId], revision: Revision) -> None:
+        for stack in stacks:
+            self._renewed.add(stack)
+            self._own.remove(stack)
+            configured = _configured(in_force, stack)
+            if configured is None or configured.source is None:
+                continue
+            found = self._snapshot(configured, revision)
+            entries = found.entries if isinstance(found, SourceSnapshot) else ()
+            self._own.put(stack, CONFIGURATION, configured.source, entries)
+
+    def _snapshot(self, stack: EffectiveStack, revision: Revision) -> SourceSnapshot | None:
+        found = snapshot(stack, self.trees, revision)
+        return found if isinstance(found, SourceSnapshot) else None
+
+
+def _configured(in_force: InForce, stack: StackId) -> EffectiveStack | None:
+    """Give a stack whose source is in this repository."""
+    if in_force.catalog.placed(stack.ref) is None:
+        return None
+    found = effective(in_force.catalog, stack)
+    return found if found.source is not None and found.source.repository is None else None
+
+
+def _same(one: SourceSnapshot | None, other: SourceSnapshot | None) -> bool:
+    """Say whether two sources are the same. What cannot be read may be anything."""
+    return one is not None and other is not None and one.entries == other.entries and one.facts == other.facts
+
+
+def _told(before: Admission | None, after: Admission, person: Person | Stranger, now: datetime) -> Iterable[AuditEvent]:
+    """Put one commit's admission into rows of the audit; none where it changed nothing that counts."""
+    revision = after.in_force.revision
+    if before is None:
+        counts = {str(kind): count for kind, count in after.in_force.catalog.counts().items()}
+        yield AuditEvent("trusted", now, None, {"revision": revision, "documents": counts})
+        return
+    who = str(person.subject) if isinstance(person, Person) else None
+    how = person.because if isinstance(person, Person) else person.message
+    found = changes(before.in_force.catalog, after.in_force.catalog, differing(before.in_force, after.in_force))
+    if found:
+        words = [f"{change.verb} {change.ref}" for change in found]
+        details = {"revision": revision, "because": how, "changes": words[:_LISTED], "count": len(words)}
+        yield AuditEvent("admitted", now, who, details)
+    old, new = ({each.id: each for each in it.waiting} for it in (before, after))
+    for name in sorted(new.keys() - old.keys()):
+        yield AuditEvent("held", now, who, {"revision": revision, "because": how, "change": new[name].to_json()})
+    for name in sorted(old.keys() - new.keys()):
+        details = {"revision": revision, "because": how, "change": old[name].to_json()}
+        yield AuditEvent("hold-ended", now, who, details)
+
+
+def _subject(text: str) -> Subject:
+    kind, _, name = text.partition(":")
+    return Subject(SubjectKind(kind), name)

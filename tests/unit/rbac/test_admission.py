@@ -1,27 +1,40 @@
+"""Which commits are admitted, which changes are held, and when a hold ends."""
+
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
-from rbac.admission import Commit, Halted, HaltReason, admit
-from spaces.in_force import InForce
-from spaces.names import Revision
-from tests.unit.spaces.builders import BROKEN, context, many, names, stack
+from rbac.admission import Admission, Approval, Commit, Halted, HaltReason, Refused, admit, approve
+from rbac.identity import LOCAL_OPERATOR, Admins, IdentityMode, Person, Stranger
+from rbac.rules import Rules
+from rbac.subjects import Subject, user
+from spaces.names import Revision, SpaceName, StackId
+from tests.unit.rbac.builders import NOW
+from tests.unit.spaces.builders import BROKEN, context, doc, many, names, space, stack
 
 A = {"a.yaml": context("a")}
 TWO = {"a.yaml": context("a"), "b.yaml": context("b")}
+OPEN = Rules()
+ROOT_ADMINS = Rules(Admins.parse(["root-admin"], IdentityMode.SIGNED))
+STRANGER = Stranger("Unsigned", "it carries no signature", "sign it")
 
 
-def walk(*commits: dict[str, bytes | None]) -> list[InForce | Halted]:
-    """Judge one commit after the other; what is halted is passed over, and the next compared with what stayed."""
-    here: InForce | None = None
-    judged: list[InForce | Halted] = []
-    pending: dict[str, bytes | None] = {}
+def person(name: str) -> Person | Stranger:
+    return STRANGER if name == "stranger" else Person(user(name), "by a test")
+
+
+def walk(*commits: dict[str, bytes | None], rules: Rules = OPEN) -> list[Admission | Halted]:
+    """Judge one commit after the other, each against the one before."""
+    here: Admission | None = None
+    judged: list[Admission | Halted] = []
     for number, changed in enumerate(commits):
-        pending = {**pending, **changed}
-        result = admit(here, Commit(Revision(f"r{number}"), pending))
-        judged.append(result)
-        if isinstance(result, InForce):
-            here, pending = result, {}
+        commit = Commit(Revision(f"r{number}"), changed)
+        judged.append(admit(here, commit, rules, NOW))
+        found = admit(here, commit, rules, NOW, halting=False)
+        assert isinstance(found, Admission)
+        here = found
     return judged
 
 
@@ -45,11 +58,6 @@ def walk(*commits: dict[str, bytes | None]) -> list[InForce | Halted]:
             id="and one comes back",
         ),
         pytest.param(
-            [TWO, {"a.yaml": None, "b.yaml": None}, {"c.yaml": context("c")}],
-            [{"Context root/a", "Context root/b"}, None, {"Context root/c"}],
-            id="and another comes",
-        ),
-        pytest.param(
             [A, {"a.yaml": BROKEN}], [{"Context root/a"}, {"Context root/a"}], id="all broken is not all gone"
         ),
         pytest.param(
@@ -59,17 +67,14 @@ def walk(*commits: dict[str, bytes | None]) -> list[InForce | Halted]:
         ),
         pytest.param([{"a.yaml": BROKEN}], [set()], id="broken from the start"),
         pytest.param(
-            [{"a.yaml": BROKEN}, {"a.yaml": None}],
-            [set(), set()],
-            id="what never was in force may leave",
+            [{"a.yaml": BROKEN}, {"a.yaml": None}], [set(), set()], id="what never was in force may leave"
         ),
     ],
-)
-def test_a_walk_over_commits(commits: list[dict[str, bytes | None]], expected: list[set[str] | None]) -> None:
-    judged = [
-        None if isinstance(it, Halted) else names(it) - {"Space root/root", "Space root"} for it in walk(*commits)
-    ]
-    assert judged == expected
+)  # fmt: skip
+def test_a_walk_over_commits_without_access(
+    commits: list[dict[str, bytes | None]], expected: list[set[str] | None]
+) -> None:
+    assert [None if isinstance(it, Halted) else names(it.in_force) for it in walk(*commits)] == expected
 
 
 def test_a_halt_says_which_commit_and_that_all_stays() -> None:
@@ -80,6 +85,328 @@ def test_a_halt_says_which_commit_and_that_all_stays() -> None:
     assert "stays" in halted.message
 
 
-def test_the_revision_of_each_admitted_commit_is_in_force() -> None:
-    judged = walk({"s.yaml": many(stack("s"), context("c"))}, {"README.md": b"x"})
-    assert [it.revision for it in judged] == ["r0", "r1"]
+# Who may change what
+
+
+def binding(name, role, *subjects, in_space=None, **spec):
+    given = [dict([each.split(":")]) for each in subjects]
+    metadata = {"space": in_space} if in_space else {}
+    return doc("RoleBinding", name, {"role": role, "subjects": given} | spec, **metadata)
+
+
+def people(*names_):
+    return many(*(doc("User", name, {}) for name in names_))
+
+
+BASE = {
+    "users.yaml": people("root-admin", "alice", "bob", "carol", "dora"),
+    "space.yaml": b"",
+    "bindings.yaml": binding("dora-reads", "reader", "user:dora"),
+    "p/space.yaml": space("platform", inherit=False),
+    "p/bindings.yaml": many(binding("admins", "admin", "user:alice"), binding("writers", "writer", "user:bob")),
+    "p/common.yaml": context("common", {"A": "1"}),
+    "p/net.yaml": stack("net"),
+    "p/t/space.yaml": space("team", inherit=True),
+    "p/t/bindings.yaml": many(binding("admins", "admin", "user:carol")),
+    "p/t/app.yaml": stack("app"),
+    "q/space.yaml": space("other", inherit=False),
+    "q/bindings.yaml": binding("writers", "writer", "user:bob"),
+    "q/one.yaml": stack("one"),
+}
+
+
+def begin(files=BASE, rules=ROOT_ADMINS):
+    found = admit(None, Commit(Revision("r0"), files), rules, NOW)
+    assert isinstance(found, Admission)
+    assert found.in_force.diagnostics == ()
+    return found
+
+
+def go(before, who, changed, revision="r1", rules=ROOT_ADMINS, **more):
+    found = admit(before, Commit(Revision(revision), changed, person(who), **more), rules, NOW)
+    assert isinstance(found, Admission), found
+    return found
+
+
+def held(admission):
+    return {str(ref): f"{each.verb} {each.missing[0]} in {each.missing[1]}" for ref, each in admission.held.items()}
+
+
+RENAMED = stack("net", moved_from="platform/net", env={"NEW": "1"})
+
+CASES = [
+    # Stacks and their right
+    pytest.param("bob", {"p/net.yaml": stack("net", autodeploy=True)}, {}, id="a writer updates"),
+    pytest.param("bob", {"p/t/app.yaml": stack("app", autodeploy=True)}, {}, id="a role flows down"),
+    pytest.param("bob", {"p/new.yaml": stack("new")}, {}, id="a writer creates"),
+    pytest.param("bob", {"p/net.yaml": None}, {}, id="a writer deletes"),
+    pytest.param("carol", {"p/net.yaml": stack("net", autodeploy=True)}, {"Stack platform/net": "update stack:update in platform"}, id="not upwards"),
+    pytest.param("dora", {"p/net.yaml": stack("net", autodeploy=True)}, {"Stack platform/net": "update stack:update in platform"}, id="a reader reads"),
+    pytest.param("stranger", {"p/net.yaml": None}, {"Stack platform/net": "delete stack:delete in platform"}, id="a stranger deletes"),
+    pytest.param("nobody", {"p/new.yaml": stack("new")}, {"Stack platform/new": "create stack:create in platform"}, id="no user"),
+    pytest.param("root-admin", {"p/net.yaml": None, "q/one.yaml": None, "p/common.yaml": None}, {}, id="an admin of the settings"),
+    pytest.param("bob", {"p/net.yaml": BROKEN}, {}, id="a writer breaks a file"),
+    pytest.param("carol", {"p/net.yaml": BROKEN}, {"Stack platform/net": "delete stack:delete in platform"}, id="a stranger breaks a file"),
+    pytest.param("carol", {"p/net.yaml": stack("net"), "p/again.yaml": stack("net")}, {"Stack platform/net": "update stack:update in platform"}, id="twice"),
+    # A child's writer against the parent
+    pytest.param("carol", {"p/common.yaml": context("common", {"A": "2"})}, {"Context platform/common": "update context:update in platform"}, id="a parent's context"),
+    pytest.param("carol", {"r.yaml": doc("Role", "mine", {"actions": ["*:*"]})}, {"Role root/mine": "create role:create in root"}, id="a role"),
+    pytest.param("carol", {"p/bindings.yaml": binding("admins", "admin", "user:carol")}, {"RoleBinding platform/admins": "update roleBinding:update in platform", "RoleBinding platform/writers": "delete roleBinding:delete in platform"}, id="a parent's binding"),
+    # Bounds
+    pytest.param("bob", {"p/b.yaml": binding("mine", "admin", "user:bob")}, {"RoleBinding platform/mine": "create roleBinding:create in platform"}, id="a grant to oneself"),
+    pytest.param("alice", {"p/b.yaml": binding("more", "admin", "user:carol")}, {}, id="a grant of what one holds"),
+    pytest.param("alice", {"b.yaml": binding("more", "reader", "user:carol")}, {"RoleBinding root/more": "create roleBinding:create in root"}, id="a grant elsewhere"),
+    pytest.param("alice", {"p/b.yaml": binding("more", "power", "user:alice"), "r.yaml": doc("Role", "power", {"actions": ["*:*"]})}, {"Role root/power": "create role:create in root"}, id="a role of one's own"),
+    pytest.param("alice", {"users.yaml": people("root-admin", "alice", "bob", "carol", "dora", "eve")}, {"User root/eve": "create user:create in root"}, id="a user"),
+    # Spaces
+    pytest.param("carol", {"p/t/space.yaml": space("team", inherit=False)}, {"Space team": "update space:update in platform"}, id="inherit"),
+    pytest.param("carol", {"p/t/space.yaml": doc("Space", "team", {"inherit": True}, labels={"env": "dev"})}, {"Space team": "update space:update in platform"}, id="labels"),
+    pytest.param("carol", {"p/t/space.yaml": doc("Space", "team", {"inherit": True}, description="We")}, {}, id="a description"),
+    pytest.param("carol", {"p/t/space.yaml": space("team", "other", inherit=True)}, {"Space team": "update space:update in other"}, id="another parent"),
+    pytest.param("alice", {"p/t/space.yaml": space("team", inherit=False)}, {}, id="the parent's admin"),
+    pytest.param("alice", {"p/t/space.yaml": space("team", "other", inherit=True)}, {"Space team": "update space:update in other"}, id="admin of one parent"),
+    pytest.param("root-admin", {"p/t/space.yaml": space("team", "other", inherit=True)}, {}, id="admin of both parents"),
+    pytest.param("carol", {"p/t/u/space.yaml": space("under"), "p/t/u/s.yaml": stack("s")}, {}, id="a child of one's own and what is in it"),
+    pytest.param("bob", {"p/t/u/space.yaml": space("under"), "p/t/u/s.yaml": stack("s")}, {"Space under": "create space:create in team", "Stack under/s": "create stack:create in under"}, id="what is in a space that is held"),
+    pytest.param("carol", {"s.yaml": stack("s", in_space="nowhere")}, {"Stack nowhere/s": "create stack:create in nowhere"}, id="a space that is not there"),
+    # Moves
+    pytest.param("bob", {"p/net.yaml": None, "q/net.yaml": RENAMED}, {}, id="a move with both rights"),
+    pytest.param("carol", {"p/net.yaml": None, "p/t/net.yaml": RENAMED}, {"Stack team/net": "move stack:update in platform"}, id="a move from where one may not"),
+    pytest.param("carol", {"p/t/app.yaml": None, "q/app.yaml": stack("app", moved_from="team/app")}, {"Stack other/app": "move stack:update in other"}, id="a move to where one may not"),
+    pytest.param("carol", {"p/t/app.yaml": stack("app", moved_from="other/gone")}, {"Stack team/app": "update stack:update in other"}, id="to say that it came from where one may not"),
+    # Guards
+    pytest.param("root-admin", {"users.yaml": people("alice", "bob", "carol", "dora")}, {"User root/root-admin": "delete user:delete in root"}, id="the last admin"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("who", "changed", "expected"), CASES)
+def test_what_is_held(who, changed, expected):
+    before = begin()
+    after = go(before, who, changed)
+    assert held(after) == expected
+    for ref in after.held:
+        one, other = before.in_force.catalog.placed(ref), after.in_force.catalog.placed(ref)
+        assert one is other or other.same(one), "what is held must stay as it was"
+    if "move" in str(expected):
+        assert names(after.in_force) == names(before.in_force)
+
+
+@pytest.mark.parametrize(("who", "changed", "expected"), CASES)
+def test_nothing_else_comes_of_it_later(who, changed, expected):
+    """A commit by a stranger that changes nothing, and a restart, leave everything where it was."""
+    first = go(begin(), who, changed)
+    second = go(first, "stranger", {"README.md": b"x"}, "r2")
+    assert (held(second), names(second.in_force)) == (held(first), names(first.in_force))
+
+
+@pytest.mark.parametrize(("who", "changed", "expected"), CASES)
+def test_whoever_may_do_everything_ends_the_hold_by_a_revert(who, changed, expected):
+    held_up = go(begin(), who, changed)
+    back = {path: BASE.get(path) for path in changed}
+    after = go(held_up, "stranger" if len(held_up.held) == len(changed) and expected else "root-admin", back, "r2")
+    assert held(after) == {}
+    assert names(after.in_force) == names(begin().in_force)
+
+
+@pytest.mark.parametrize(("who", "changed", "expected"), [case for case in CASES if case.values[2]])
+def test_a_hold_ends_by_an_approval(who, changed, expected):
+    after = go(begin(), who, changed)
+    for each in sorted(after.waiting, key=lambda it: it.ref.kind != "Space"):
+        for unable in (person("dora"), Person(Subject(user("x").kind, "x"), "")):
+            assert isinstance(approve(after, Approval(each.id, unable), ROOT_ADMINS, NOW), Refused)
+        approved = approve(after, Approval(each.id, Person(LOCAL_OPERATOR, "")), ROOT_ADMINS, NOW)
+        if "locked out" in each.message or "nowhere" in each.message:
+            assert isinstance(approved, Refused)
+            return
+        assert isinstance(approved, Admission)
+        after = approved
+    assert held(after) == {}
+    trusted = admit(begin(), Commit(Revision("r1"), changed), replace(ROOT_ADMINS, judged=False), NOW)
+    assert names(after.in_force) == names(trusted.in_force)
+
+
+def test_a_held_change_and_a_good_one_in_one_commit():
+    after = go(
+        begin(), "bob", {"p/net.yaml": stack("net", autodeploy=True), "b.yaml": binding("b", "admin", "user:bob")}
+    )
+    assert held(after) == {"RoleBinding root/b": "create roleBinding:create in root"}
+    assert after.in_force.catalog.placed(StackId.parse("platform/net").ref).resource.spec.autodeploy
+
+
+def test_a_grant_by_an_admin_counts_from_the_next_commit_on():
+    grant = {"q/c.yaml": binding("c", "writer", "user:carol")}
+    use = {"q/one.yaml": stack("one", autodeploy=True)}
+    granted = go(begin(), "root-admin", grant)
+    assert held(go(granted, "carol", use, "r2")) == {}
+    assert held(go(begin(), "carol", grant | use)) == {
+        "RoleBinding other/c": "create roleBinding:create in other",
+        "Stack other/one": "update stack:update in other",
+    }
+    revoked = go(granted, "root-admin", {"q/c.yaml": None}, "r2")
+    assert held(go(revoked, "carol", use, "r3")) == {"Stack other/one": "update stack:update in other"}
+
+
+def test_a_user_cannot_become_somebody_with_more_rights():
+    helper = doc("Role", "helper", {"actions": ["user:*", "group:*", "apiKey:*"]})
+    files = BASE | {
+        "h.yaml": many(helper, binding("helpers", "helper", "user:dora")),
+        "g.yaml": doc("Group", "empty", {}),
+    }
+    before = begin(files)
+    mail = doc("User", "alice", {"emails": ["dora@example.org"]})
+    others = [doc("User", name, {}) for name in ("root-admin", "bob", "carol", "dora")]
+    after = go(before, "dora", {"users.yaml": many(mail, *others, doc("User", "eve", {}))})
+    assert set(held(after)) == {"User root/alice"}
+    assert "User root/eve" in names(after.in_force)
+    bound = begin(files | {"b.yaml": binding("b", "admin", "group:late", "apiKey:late", "stack:other/late")})
+    late = go(bound, "dora", {"g2.yaml": many(doc("Group", "late", {"members": ["dora"]}), doc("ApiKey", "late", {}))})
+    assert set(held(late)) == {"Group root/late", "ApiKey root/late"}
+    assert set(held(go(bound, "bob", {"q/late.yaml": stack("late")}))) == {"Stack other/late"}
+
+
+def test_a_rightful_change_on_top_ends_the_hold_and_another_wrong_one_renews_it():
+    first = go(begin(), "carol", {"p/net.yaml": stack("net", autodeploy=True)})
+    again = go(first, "dora", {"p/net.yaml": stack("net", suspended=True)}, "r2")
+    (old,), (new,) = first.waiting, again.waiting
+    assert (old.person, old.revision, new.person, new.revision) == ("user:carol", "r1", "user:dora", "r2")
+    assert isinstance(approve(again, Approval(old.id, person("alice")), ROOT_ADMINS, NOW), Refused)
+    assert held(go(again, "bob", {"p/net.yaml": stack("net", protected=True)}, "r3")) == {}
+
+
+def test_a_held_move_whose_new_place_is_taken_away_does_not_delete():
+    moved = go(begin(), "carol", {"p/net.yaml": None, "p/t/net.yaml": RENAMED})
+    after = go(moved, "carol", {"p/t/net.yaml": None}, "r2")
+    assert "Stack platform/net" in names(after.in_force)
+    assert held(after) == {"Stack platform/net": "delete stack:delete in platform"}
+
+
+def test_repairing_a_file_is_no_way_to_delete_what_was_in_it():
+    files = BASE | {"p/both.yaml": many(stack("x"), stack("y"))}
+    broken = go(begin(files), "bob", {"p/both.yaml": BROKEN})
+    assert held(broken) == {}
+    after = go(broken, "carol", {"p/both.yaml": stack("x")}, "r2")
+    assert "Stack platform/y" in names(after.in_force)
+    assert held(after) == {"Stack platform/y": "delete stack:delete in platform"}
+
+
+def test_a_change_that_waits_for_something_else_is_its_own_authors():
+    needs = go(begin(), "bob", {"q/two.yaml": stack("two", "missing")})
+    assert held(needs) == {}
+    after = go(needs, "root-admin", {"q/missing.yaml": context("missing")}, "r2")
+    assert "Stack other/two" in names(after.in_force)
+
+
+def test_fifteen_spaces_deep_the_roots_role_holds():
+    files = {f"{'d/' * n}space.yaml": space(f"s{n}") for n in range(1, 16)}
+    deep = f"{'d/' * 15}leaf.yaml"
+    before = begin(BASE | files | {deep: stack("leaf"), "top.yaml": binding("top", "writer", "user:carol")})
+    assert held(go(before, "carol", {deep: stack("leaf", autodeploy=True)})) == {}
+
+
+def test_an_expired_binding_gives_nothing():
+    before = begin(BASE | {"q/c.yaml": binding("c", "writer", "user:carol", expires="2026-02-28T00:00:00Z")})
+    assert set(held(go(before, "carol", {"q/one.yaml": stack("one", autodeploy=True)}))) == {"Stack other/one"}
+
+
+# The files that stacks refer to
+
+NET = StackId.parse("platform/net")
+FILES = frozenset({NET})
+
+
+def test_files_changed_without_the_right_stay_as_they_were():
+    pinned = go(begin(), "carol", {}, stacks=FILES)
+    (waits,) = pinned.waiting
+    assert (pinned.pins, waits.missing[1], waits.pin) == ({NET: "r0"}, SpaceName("platform"), "r0")
+    again = go(pinned, "dora", {}, "r2", stacks=FILES)
+    assert (again.pins, again.waiting[0].revision) == ({NET: "r0"}, "r2")
+    assert go(again, "dora", {"README.md": b""}, "r3").pins == {NET: "r0"}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda it: go(it, "bob", {}, "r2", stacks=FILES), id="a rightful change"),
+        pytest.param(lambda it: go(it, "dora", {}, "r2", stacks=FILES, restored=FILES), id="a revert"),
+        pytest.param(lambda it: approve(it, Approval(it.waiting[0].id, person("bob")), ROOT_ADMINS, NOW), id="approval"),
+        pytest.param(lambda it: go(it, "bob", {"p/net.yaml": stack("net", source={"path": "x"})}, "r2"), id="another source"),
+        pytest.param(lambda it: go(it, "bob", {"p/net.yaml": None}, "r2"), id="the stack leaves"),
+    ],
+)  # fmt: skip
+def test_a_pin_ends(end):
+    after = end(go(begin(), "carol", {}, stacks=FILES))
+    assert (after.pins, after.waiting) == ({}, ())
+
+
+def test_files_changed_with_the_right_are_just_changed():
+    assert go(begin(), "bob", {}, stacks=FILES).pins == {}
+    assert isinstance(
+        approve(go(begin(), "carol", {}, stacks=FILES), Approval("x", person("bob")), ROOT_ADMINS, NOW), Refused
+    )
+
+
+def test_a_pin_goes_along_when_the_stack_moves():
+    pinned = go(begin(), "carol", {}, stacks=FILES)
+    moved = go(pinned, "bob", {"p/net.yaml": None, "p/net2.yaml": stack("net2", moved_from="platform/net")}, "r2")
+    assert moved.pins == {StackId.parse("platform/net2"): "r0"}
+
+
+# Too much at once
+
+
+def many_stacks(count):
+    return {f"q/s{n}.yaml": stack(f"s{n}") for n in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("count", "leave", "fits"),
+    [
+        pytest.param(5, 3, True, id="three always may"),
+        pytest.param(5, 4, False, id="four of few may not"),
+        pytest.param(57, 6, True, id="a tenth"),
+        pytest.param(57, 7, False, id="more than a tenth"),
+    ],
+)
+@pytest.mark.parametrize("configured", [True, False])
+def test_the_destruction_budget(count, leave, fits, configured):
+    rules = ROOT_ADMINS if configured else Rules()
+    base = (
+        BASE
+        if configured
+        else {
+            "q/space.yaml": space("other"),
+            "p/net.yaml": stack("net"),
+            "p/a.yaml": stack("app"),
+            "p/one.yaml": stack("one"),
+        }
+    )
+    before = begin(base | many_stacks(count), rules)
+    changed = dict.fromkeys([f"q/s{n}.yaml" for n in range(leave)]) | {"q/new.yaml": stack("new")}
+    after = go(before, "root-admin", changed, rules=rules)
+    if fits:
+        assert (len(after.held), len(names(before.in_force) - names(after.in_force))) == (0, leave)
+        return
+    assert len(after.held) == leave + 1
+    assert names(after.in_force) == names(before.in_force)
+    for each in after.waiting:
+        after = approve(after, Approval(each.id, Person(LOCAL_OPERATOR, "")), rules, NOW)
+    assert len(names(before.in_force) - names(after.in_force)) == leave
+
+
+def test_moves_are_no_destruction():
+    before = begin(BASE | many_stacks(6))
+    gone = dict.fromkeys(many_stacks(6))
+    come = {f"q/t{n}.yaml": stack(f"t{n}", moved_from=f"other/s{n}") for n in range(6)}
+    assert held(go(before, "bob", gone | come)) == {}
+
+
+# From when on access counts
+
+
+def test_until_access_is_set_up_everything_is_admitted():
+    before = begin({"q/space.yaml": space("other"), "q/one.yaml": stack("one")}, Rules())
+    after = go(before, "stranger", {"q/one.yaml": stack("one", autodeploy=True)}, rules=Rules())
+    assert held(after) == {}
+    set_up = go(after, "stranger", {"users.yaml": people("alice")}, "r2", rules=Rules())
+    assert held(set_up) == {}
+    assert set(held(go(set_up, "stranger", {"q/one.yaml": None}, "r3", rules=Rules()))) == {"Stack other/one"}

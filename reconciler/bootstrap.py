@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import FastAPI
 
+from rbac.admission import Admission
+from rbac.rules import Rules
 from reconciler.core.runs import Run, RunId
 from reconciler.engine.local import LocalEngine, SandboxUnavailable
 from reconciler.git.errors import GitError
@@ -31,6 +34,7 @@ from reconciler.metrics import Metrics
 from reconciler.settings import MetricsAccess, Settings, SettingsError
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
+from reconciler.web.api.errors import Problem
 from reconciler.web.api.tfstate import tfstate_url
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
@@ -142,7 +146,7 @@ def _assemble(  # noqa: PLR0917
         store=store,
         operator_token=operator_token(settings.data_dir),
         tree=lambda: follower.world.in_force.catalog.tree if follower.world.in_force else SpaceTree.build({}),
-        access=CurrentAccess(lambda: follower.world.in_force, settings.first_admins.subjects, utc_now),
+        access=CurrentAccess(lambda: follower.world.admission, _rules(settings), utc_now),
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=lambda stack: follower.world.effective(stack),  # noqa: PLW0108 - the world is replaced
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
@@ -178,17 +182,29 @@ def local_app(settings: Settings) -> FastAPI:
         in_force = catch_up().world.in_force
         return in_force.catalog.tree if in_force else SpaceTree.build({})
 
+    def admission() -> Admission:
+        found = catch_up().world.admission
+        if found is None:
+            # Without what is in force every answer would be no.
+            detail = "what is in force is not known here: name the configuration repository with STATION_CONFIG_URL"
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "NotInForce", detail)
+        return found
+
     return create_app(
         Ports(
             store=store,
             operator_token=secrets.token_urlsafe(32),
             tree=tree,
-            access=CurrentAccess(lambda: catch_up().world.in_force, settings.first_admins.subjects, utc_now),
+            access=CurrentAccess(admission, _rules(settings), utc_now),
             effective=lambda stack: catch_up().world.effective(stack),  # noqa: PLW0108 - caught up when asked
             live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
             now=utc_now,
         )
     )
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(settings.first_admins, settings.destroy_budget)
 
 
 def log_path(data_dir: Path, run: RunId) -> Path:

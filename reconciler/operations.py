@@ -46,15 +46,15 @@ class OperationRefused(Exception):
 class Audited(StrEnum):
     """What the audit keeps of what persons ask for."""
 
-    RUN_REQUESTED = "RunRequested"
-    RUN_CONFIRMED = "RunConfirmed"
-    RUN_DISCARDED = "RunDiscarded"
-    RUN_CANCELED = "RunCanceled"
-    STACK_SUSPENDED = "StackSuspended"
-    STACK_RESUMED = "StackResumed"
-    HELD_APPROVED = "ApprovalGiven"
-    TOKEN_CREATED = "TokenCreated"  # noqa: S105 - an event, no secret
-    TOKEN_REVOKED = "TokenRevoked"  # noqa: S105
+    RUN_REQUESTED = "run-requested"
+    RUN_CONFIRMED = "run-confirmed"
+    RUN_DISCARDED = "run-discarded"
+    RUN_CANCELED = "run-canceled"
+    STACK_SUSPENDED = "stack-suspended"
+    STACK_RESUMED = "stack-resumed"
+    HELD_APPROVED = "approval-given"
+    TOKEN_CREATED = "token-created"  # noqa: S105 - an event, no secret
+    TOKEN_REVOKED = "token-revoked"  # noqa: S105
 
 
 REPEATABLE = frozenset({RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.CANCELED, RunStatus.DISCARDED})

@@ -80,6 +80,7 @@ def _judging(settings: Settings, person: str | None) -> Iterator[Judging]:
     from rbac.subjects import Subject, SubjectKind
     from reconciler.git.signatures import Signatures
     from reconciler.loop.merging import Judging
+    from reconciler.loop.persons import Persons
 
     who = None
     if person is not None:
@@ -91,8 +92,9 @@ def _judging(settings: Settings, person: str | None) -> Iterator[Judging]:
             raise CliError(f"--as {person}: commits are made by users")
         who = Person(subject, "named by --as")
     with TemporaryDirectory(prefix="station-") as directory, Signatures(Path(directory)) as signatures:
-        rules = Rules(settings.first_admins)
-        yield Judging(rules, datetime.now(UTC), settings.identity, who, signatures.verify)
+        rules = Rules(settings.first_admins, settings.destroy_budget)
+        persons = Persons(signatures, settings.identity, settings.first_admins, settings.forges)
+        yield Judging(rules, datetime.now(UTC), persons, who)
 
 
 def _to_json(found: Preview) -> dict[str, Any]:

@@ -33,7 +33,6 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
     with open_service(settings) as service:
         if not service.engine.sandboxed:
             log.warning("runs are NOT shut in a sandbox: %s", service.engine.sandbox_problem)
-        log.warning("access is not judged in this version: whatever is on the branch comes into force")
         url = service.server.url()
         service.loop.recover()
         log.info("station serves on %s; the operator's token is in %s", url, settings.data_dir / "token")

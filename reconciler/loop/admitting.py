@@ -12,7 +12,7 @@ from rbac.rules import Rules
 from rbac.subjects import Subject, SubjectKind
 from reconciler.core.digest import SourceSnapshot
 from reconciler.git.trees import Trees
-from reconciler.loop.persons import Persons
+from reconciler.loop.persons import FindsPersons
 from reconciler.loop.sources import SourceIndex, snapshot
 from reconciler.loop.world import CONFIGURATION
 from reconciler.store.protocol import AuditEvent, StoredApproval
@@ -45,7 +45,7 @@ class Admitting:
     trees: Callable[[], Trees]
     config_path: str
     rules: Rules
-    persons: Persons
+    persons: FindsPersons
 
     def walk(self, before: Admission | None, chain: Sequence[Revision], index: SourceIndex, now: datetime) -> Walk:
         """Judge the commits of `chain` one after the other; `index` says what the sources of stacks use before."""

@@ -1,49 +1,31 @@
-"""The access rules in force, compiled once per admitted configuration and swapped whole."""
+"""The access rules in force, for everyone who asks: admission compiles them once, and they are swapped whole."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 
 from rbac.access import Access
-from rbac.documents import AccessDocuments
-from rbac.subjects import Subject
-from spaces.in_force import InForce
+from rbac.admission import Admission
+from rbac.rules import Rules
 from spaces.placed import PlacedDocuments
 
 
 class CurrentAccess:
-    """Gives the `Access` of what is in force. Threads share it; while one compiles, the others go on with the old."""
+    """Gives the `Access` of what is in force. Threads share it."""
 
-    def __init__(
-        self, in_force: Callable[[], InForce | None], admins: Iterable[Subject], now: Callable[[], datetime]
-    ) -> None:
-        self._in_force = in_force
-        self._admins = frozenset(admins)
+    def __init__(self, admission: Callable[[], Admission | None], rules: Rules, now: Callable[[], datetime]) -> None:
+        self._admission = admission
         self._now = now
-        self._lock = threading.Lock()
-        self._held: tuple[PlacedDocuments, Access] | None = None
-        self._nothing = PlacedDocuments.empty()
+        self._nothing = rules.compile(PlacedDocuments.empty(), now())
+        self._latest = self._nothing, self._nothing
 
     def __call__(self) -> Access:
         """Give the access rules as they are now; a grant that has ended is not served for one answer more."""
-        found = self._in_force()
-        documents = found.catalog if found else self._nothing
-        now = self._now()
-        held = self._held
-        if held is not None and held[0] is documents:
-            access = held[1].at(now)
-            if access is not held[1]:
-                self._held = documents, access
-            return access
-        if not self._lock.acquire(blocking=held is None):
-            assert held is not None  # noqa: S101 - only then is the lock not waited for
-            return held[1].at(now)
-        try:
-            if self._held is None or self._held[0] is not documents:
-                compiled = Access.compile(AccessDocuments.of(documents), documents.tree, self._admins, now)
-                self._held = documents, compiled
-            return self._held[1].at(now)
-        finally:
-            self._lock.release()
+        admission = self._admission()
+        source = admission.access if admission is not None else self._nothing
+        latest = self._latest
+        current = (latest[1] if latest[0] is source else source).at(self._now())
+        if (source, current) != latest:
+            self._latest = source, current
+        return current

@@ -91,6 +91,7 @@ class Follower:
     _outside: tuple[InForce, list[ResolvedSource]] | None = None
     """The sources outside the configuration repository, and the configuration that names them."""
     _admitting: Admitting = field(init=False)
+    _signatures: Signatures = field(init=False)
     _told: bool = False
     """Whether the log says already that everything is admitted."""
 
@@ -98,13 +99,14 @@ class Follower:
         """Take what admission needs out of the settings."""
         settings = self.remotes.settings
         signatures = Signatures(settings.data_dir.absolute() / "keyrings", settings.search_path)
+        self._signatures = signatures
         persons = Persons(signatures, settings.identity, settings.first_admins, settings.forges)
         rules = Rules(settings.first_admins, settings.destroy_budget)
         self._admitting = Admitting(self._config_trees, self.config_path, rules, persons)
 
     def close(self) -> None:
         """Remove what was only needed while the service runs."""
-        self._admitting.persons.signatures.close()
+        self._signatures.close()
 
     # What to fetch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from rbac.identity import Addresses, Admins, Forge, Identities, IdentityMode, Person, Stranger
 from reconciler.git.objects import CommitInfo
@@ -12,6 +13,13 @@ from reconciler.git.signatures import Signatures
 from spaces.model.user import UserSpec
 from spaces.names import ROOT, Kind
 from spaces.placed import PlacedDocuments
+
+
+class FindsPersons(Protocol):
+    """Says whose commit it is."""
+
+    def of(self, commit: CommitInfo, documents: PlacedDocuments, now: datetime) -> Person | Stranger:
+        """Name the person of a commit, by what was in force before it."""
 
 
 @dataclass(slots=True)

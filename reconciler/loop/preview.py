@@ -77,11 +77,7 @@ def preview(trees: Trees, base: Revision, revision: Revision, config_path: str, 
     index = SourceIndex()
     every = list(first.in_force.catalog.stacks())
     old = desire(first.in_force, every, lambda state, stack: _read(reading, state, stack, first), index)
-
-    def users(before: Revision, after: Revision) -> frozenset[StackId]:
-        return frozenset(index.users(CONFIGURATION, reading.changed_paths(before, after)))
-
-    last = admit_merge(reading, first, Merge(base, revision, tip), config_path, users, judging)
+    last = admit_merge(reading, first, Merge(base, revision, tip), config_path, index, judging)
     if isinstance(last, Halted):
         return Preview(base, revision, diagnostics=(error("branch-emptied", last.message),))
     return _compare(reading, first, last, old, index, Preview(base, revision))

@@ -124,7 +124,7 @@ def test_who_may_approve(
         f"user:{name}",
     )
     assert last is not None
-    assert (last.event.event, last.event.person) == ("ApprovalGiven", f"user:{name}")
+    assert (last.event.event, last.event.person) == ("approval-given", f"user:{name}")
     assert (last.event.details["held"], last.event.details["because"]) == (which.id, because)
 
 
@@ -150,8 +150,8 @@ def test_what_persons_ask_for_is_in_the_audit(as_user: AsUser, store: SqlStore) 
     assert root.request("DELETE", f"{V1}/tokens/{made['id']}").status_code == 200
     answer = as_user("all").get(f"{V1}/audit")
     rows = answer.json()["items"]
-    by_wanda = [("user:wanda", event) for event in ("RunConfirmed", "StackSuspended", "StackResumed")]
-    by_root = [("user:root-admin", event) for event in ("TokenCreated", "TokenRevoked")]
+    by_wanda = [("user:wanda", event) for event in ("run-confirmed", "stack-suspended", "stack-resumed")]
+    by_root = [("user:root-admin", event) for event in ("token-created", "token-revoked")]
     assert [(row["person"], row["event"]) for row in rows] == by_wanda + by_root
     assert rows[0]["details"] == {
         "run": run.id,
@@ -189,7 +189,7 @@ def test_the_audit_in_pages(client: Client, as_user: AsUser, ports: Ports) -> No
     [
         "DELETE FROM audit WHERE number = 2",
         "DELETE FROM audit WHERE number = 3",
-        "UPDATE audit SET body = replace(body, 'TokenCreated', 'TokenRevoked') WHERE number = 1",
+        "UPDATE audit SET body = replace(body, 'token-created', 'token-revoked') WHERE number = 1",
         "UPDATE audit SET hash = 'x' WHERE number = 2",
     ],
 )

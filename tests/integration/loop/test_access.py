@@ -1,0 +1,433 @@
+"""Access from the branch's side: real commits, signed with real keys, through a whole service."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rbac.held import HeldChange
+from reconciler.loop.service import utc_now
+from reconciler.store.protocol import AuditRow, StoredApproval
+from tests.e2e.station import Repo, a_script, document
+from tests.integration.loop.machine import Machine
+
+pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="SSH-KEYGEN IS NOT INSTALLED")
+
+Files = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Key:
+    path: Path
+
+    @property
+    def public(self) -> str:
+        return self.path.with_suffix(".pub").read_text().strip()
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Key]:
+    """An SSH key for each person, made once: of every kind that ssh-keygen makes without a device."""
+    folder = tmp_path_factory.mktemp("keys")
+    made = {}
+    for name, kind in {"ada": "ed25519", "bob": "ecdsa", "carol": "rsa", "eve": "ed25519", "new": "ed25519"}.items():
+        path = folder / name
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", path], check=True)
+        made[name] = Key(path)
+    return made
+
+
+class Signed:
+    """A repository that several people commit to."""
+
+    def __init__(self, repo: Repo, keys: Mapping[str, Key]) -> None:
+        self.repo = repo
+        self.keys = keys
+
+    def commit(
+        self, who: str | None, files: Files, *options: str, claims: str | None = None, date: str | None = None
+    ) -> str:
+        """Commit the files, signed by `who` (None: not at all), with the lines of `claims`, or of Ada."""
+        for name, text in files.items():
+            target = self.repo.path / name
+            if text is None:
+                target.unlink()
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(textwrap.dedent(text), encoding="utf-8")
+        self.repo.git("add", "-A")
+        self.run(who, "commit", "-q", "--allow-empty", "-m", "Change it", *options, claims=claims, date=date)
+        return self.repo.head()
+
+    def run(self, who: str | None, *arguments: str, claims: str | None = None, date: str | None = None) -> None:
+        """Run a Git command that makes a commit."""
+        sign = [] if who is None else ["-c", "gpg.format=ssh", "-c", f"user.signingKey={self.keys[who].path}"]
+        sign += ["-c", f"commit.gpgSign={'false' if who is None else 'true'}"]
+        name = claims or "ada"
+        lines = ("-c", f"user.name={name}", "-c", f"user.email={name}@example.org")
+        env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+        if date is not None:
+            env |= {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        done = subprocess.run(
+            ["git", *lines, *sign, *arguments], cwd=self.repo.path, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def signed(repo: Repo, keys: Mapping[str, Key]) -> Signed:
+    return Signed(repo, keys)
+
+
+def a_user(name: str, *keys: Key) -> str:
+    spec = {"emails": [f"{name}@example.org"], "signingKeys": [key.public for key in keys]}
+    return document("User", name, spec)
+
+
+def a_binding(name: str, role: str, *users: str, **more: Any) -> str:
+    space = {"space": more.pop("space")} if "space" in more else {}
+    return document(
+        "RoleBinding", name, {"role": role, "subjects": [{"user": user} for user in users], **more}, **space
+    )
+
+
+def first(keys: Mapping[str, Key]) -> dict[str, str]:
+    """A repository in which Ada may do everything, Bob writes platform, and Carol administers team below it."""
+    return {
+        "users/ada.yaml": a_user("ada", keys["ada"]),
+        "users/bob.yaml": a_user("bob", keys["bob"]),
+        "users/carol.yaml": a_user("carol", keys["carol"]),
+        "platform/space.yaml": document("Space", "platform", {}),
+        "platform/bindings.yaml": a_binding("writers", "writer", "bob"),
+        "platform/common.yaml": document("Context", "common", {"env": {"A": "1"}}),
+        "platform/net.yaml": a_script("net", "sh net.sh", source={"path": "./net"}),
+        "platform/net/net.sh": "true\n",
+        "platform/base.yaml": a_script("base", "true"),
+        "platform/team/space.yaml": document("Space", "team", {"inherit": True}),
+        "platform/team/bindings.yaml": a_binding("admins", "admin", "carol"),
+        "platform/team/app.yaml": a_script("app", "true"),
+    }
+
+
+@pytest.fixture
+def service(signed: Signed, new_machine: Callable[..., Machine], keys: Mapping[str, Key]) -> Machine:
+    """A service that has seen the first revision; Ada is the settings' admin."""
+    signed.commit(None, first(keys))
+    machine = new_machine(signed.repo.url, admins=("ada",))
+    assert machine.reconcile().problems == []
+    return machine
+
+
+def waiting(machine: Machine) -> list[HeldChange]:
+    with machine.service.store.reading() as reading:
+        return reading.held_changes()
+
+
+def held(machine: Machine) -> dict[str, str]:
+    return {str(each.ref): each.person for each in waiting(machine)}
+
+
+def audit(machine: Machine) -> list[AuditRow]:
+    with machine.service.store.reading() as reading:
+        assert reading.audit_fault() is None
+        return reading.audit(0, 1000)
+
+
+NET, BASE, APP = "Stack platform/net", "Stack platform/base", "Stack team/app"
+GRANT = {"platform/mine.yaml": a_binding("mine", "admin", "bob")}
+BASE_2 = {"platform/base.yaml": a_script("base", "echo 2")}
+APP_2 = {"platform/team/app.yaml": a_script("app", "echo 2")}
+
+
+@pytest.mark.parametrize("key", ["ada", "bob"])
+def test_what_a_signer_may_do_is_done(service: Machine, signed: Signed, key: str) -> None:
+    signed.commit(key, BASE_2, claims="nobody")
+    look = service.reconcile()
+    assert (look.ran, held(service)) == ({"platform/base": "finished"}, {})
+
+
+@pytest.mark.parametrize(
+    ("signer", "person"),
+    [
+        pytest.param(None, "unverified (Unsigned)", id="unsigned"),
+        pytest.param("eve", "unverified (UnknownKey)", id="a key that nobody has"),
+        pytest.param("carol", "user:carol", id="signed by somebody else"),
+    ],
+)
+def test_author_and_committer_prove_nothing(service: Machine, signed: Signed, signer: str, person: str) -> None:
+    signed.commit(signer, BASE_2, claims="ada")
+    look = service.reconcile()
+    assert (look.ran, held(service)) == ({}, {BASE: person})
+    assert look.sync["platform/base"] == "Synced"
+    (change,) = waiting(service)
+    assert str(change.missing[0]) == "stack:update"
+    if signer is None:
+        assert "git commit -S" in change.message
+        assert "identity = committer" in change.message
+
+
+def test_a_commit_that_grants_and_uses_is_held_twice(service: Machine, signed: Signed) -> None:
+    new = {"users/eve.yaml": a_user("eve", signed.keys["eve"])}
+    signed.commit("eve", {**new, "b.yaml": a_binding("b", "admin", "eve"), **BASE_2})
+    assert service.reconcile().ran == {}
+    assert held(service) == dict.fromkeys([BASE, "RoleBinding root/b", "User root/eve"], "unverified (UnknownKey)")
+
+
+def test_a_held_change_and_a_good_one_in_one_commit(service: Machine, signed: Signed) -> None:
+    signed.commit("bob", {**GRANT, **BASE_2})
+    look = service.reconcile()
+    assert look.ran == {"platform/base": "finished"}
+    assert held(service) == {"RoleBinding platform/mine": "user:bob"}
+
+
+def test_grant_and_use_in_two_commits_of_one_push(service: Machine, signed: Signed) -> None:
+    other = {"platform/c.yaml": a_binding("c", "writer", "carol")}
+    signed.commit("ada", other)
+    signed.commit("carol", BASE_2)
+    assert service.reconcile().ran == {"platform/base": "finished"}
+    assert held(service) == {}
+    signed.commit("ada", {"platform/c.yaml": None})
+    signed.commit("carol", {"platform/base.yaml": a_script("base", "echo 3")})
+    assert service.reconcile().ran == {}
+    assert held(service) == {BASE: "user:carol"}
+
+
+def test_a_removed_key_with_a_backdated_commit(service: Machine, signed: Signed) -> None:
+    signed.commit("ada", {"users/bob.yaml": a_user("bob", signed.keys["new"])})
+    signed.commit("bob", BASE_2, date="2020-01-01T00:00:00Z")
+    service.reconcile()
+    assert held(service) == {BASE: "unverified (UnknownKey)"}
+    signed.commit("new", {"platform/base.yaml": a_script("base", "echo 3")})
+    assert service.reconcile().ran == {"platform/base": "finished"}
+    assert held(service) == {}
+
+
+def test_a_commit_that_adds_its_own_key_is_judged_without_it(service: Machine, signed: Signed) -> None:
+    signed.commit("new", {"users/ada.yaml": a_user("ada", signed.keys["ada"], signed.keys["new"])})
+    service.reconcile()
+    assert held(service) == {"User root/ada": "unverified (UnknownKey)"}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param({"platform/common.yaml": document("Context", "common", {"env": {"A": "2"}})}, id="context"),
+        pytest.param({"platform/new.yaml": document("Repository", "r", {"url": "https://example.org/r"})}, id="repository"),
+        pytest.param({"role.yaml": document("Role", "r", {"actions": ["*:*"]})}, id="role"),
+        pytest.param({"platform/bindings.yaml": a_binding("writers", "writer", "bob", "carol")}, id="binding"),
+        pytest.param({"platform/team/space.yaml": document("Space", "team", {"inherit": False})}, id="inherit"),
+        pytest.param({"platform/team/space.yaml": document("Space", "team", {"inherit": True}, labels={"a": "b"})}, id="labels"),
+        pytest.param({"platform/team/space.yaml": document("Space", "team", {"inherit": True, "parent": "root"})}, id="parent"),
+        pytest.param({"platform/base.yaml": None, "platform/team/base.yaml": a_script("base", "true", movedFrom="platform/base")}, id="move"),
+    ],
+)  # fmt: skip
+def test_the_admin_of_a_child_changes_nothing_above(service: Machine, signed: Signed, files: Files) -> None:
+    signed.commit("carol", {**files, **APP_2})
+    look = service.reconcile()
+    assert (look.ran, set(held(service).values())) == ({"team/app": "finished"}, {"user:carol"})
+    assert len(held(service)) == 1
+    assert set(look.sync) == {"platform/net", "platform/base", "team/app"}
+
+
+def test_the_parents_admin_may(service: Machine, signed: Signed) -> None:
+    signed.commit("ada", {"platform/team/space.yaml": document("Space", "team", {"inherit": False}, labels={"a": "b"})})
+    service.reconcile()
+    assert held(service) == {}
+
+
+def test_a_binding_beyond_what_its_writer_holds(service: Machine, signed: Signed) -> None:
+    bindings = a_binding("admins", "admin", "carol")
+    more = (
+        a_binding("more", "admin", "bob", space="team") + "---\n" + a_binding("up", "reader", "bob", space="platform")
+    )
+    signed.commit("carol", {"platform/team/bindings.yaml": bindings + "---\n" + more})
+    service.reconcile()
+    assert held(service) == {"RoleBinding platform/up": "user:carol"}
+
+
+def test_the_files_of_a_stack_belong_to_it(service: Machine, signed: Signed, tmp_path: Path) -> None:
+    signed.commit("carol", {"platform/net/net.sh": f"echo evil >> {tmp_path}/ran\n", **APP_2})
+    look = service.reconcile()
+    assert (look.ran, held(service)) == ({"team/app": "finished"}, {NET: "user:carol"})
+    service.restart()
+    assert service.reconcile().ran == {}
+    signed.commit("ada", {"README.md": "no matter"})
+    assert (service.reconcile().ran, held(service)) == ({}, {NET: "user:carol"})
+    signed.commit("bob", {"platform/net/net.sh": f"echo good >> {tmp_path}/ran\n"})
+    assert service.reconcile().ran == {"platform/net": "finished"}
+    assert ((tmp_path / "ran").read_text(), held(service)) == ("good\n", {})
+
+
+def test_a_hold_survives_a_restart_and_ends_by_a_revert(service: Machine, signed: Signed) -> None:
+    before = waiting(service)
+    signed.commit("carol", BASE_2)
+    service.reconcile()
+    found = waiting(service)
+    service.restart()
+    assert service.reconcile().ran == {}
+    assert waiting(service) == found != before
+    signed.commit(None, {"platform/base.yaml": a_script("base", "true")})
+    assert service.reconcile().ran == {}
+    assert held(service) == {}
+
+
+def approve(machine: Machine, subject: str) -> None:
+    (change,) = waiting(machine)
+    with machine.service.store.writing() as transaction:
+        transaction.add_approval(StoredApproval(change.id, subject, "a test", utc_now()))
+
+
+def test_an_approval_by_someone_with_the_right(service: Machine, signed: Signed) -> None:
+    signed.commit("carol", BASE_2)
+    service.reconcile()
+    approve(service, "user:carol")
+    assert service.reconcile().ran == {}
+    assert held(service) == {BASE: "user:carol"}
+    approve(service, "user:bob")
+    assert service.reconcile().ran == {"platform/base": "finished"}
+    assert held(service) == {}
+    service.restart()
+    assert service.reconcile().ran == {}
+    told = [(row.event.event, row.event.person) for row in audit(service)]
+    assert told == [
+        ("trusted", None),
+        ("held", "user:carol"),
+        ("approval-refused", "user:carol"),
+        ("approved", "user:bob"),
+    ]
+
+
+def test_the_first_revision_is_trusted_and_noted(service: Machine, signed: Signed) -> None:
+    (row,) = audit(service)
+    assert (row.event.event, row.event.details["revision"]) == ("trusted", signed.repo.head())
+    signed.commit("bob", BASE_2)
+    service.reconcile()
+    (_, row) = audit(service)
+    assert (row.event.event, row.event.person) == ("admitted", "user:bob")
+    assert row.event.details["changes"] == ["update Stack platform/base"]
+
+
+def test_an_evil_merge_is_the_mergers(service: Machine, signed: Signed) -> None:
+    repo = signed.repo
+    repo.git("checkout", "-q", "-b", "side")
+    signed.commit("bob", {"platform/base.yaml": a_script("base", "echo side")})
+    repo.git("checkout", "-q", "main")
+    signed.commit("ada", {"README.md": "on main"})
+    signed.run("carol", "merge", "-q", "--no-ff", "--no-commit", "side")
+    (repo.path / "platform/net.yaml").write_text(a_script("net", "echo evil", source={"path": "./net"}))
+    signed.commit("carol", {})
+    assert service.reconcile().ran == {}
+    assert held(service) == {BASE: "user:carol", NET: "user:carol"}
+
+
+def test_a_merge_is_what_its_merger_may(service: Machine, signed: Signed) -> None:
+    signed.repo.git("checkout", "-q", "-b", "side")
+    signed.commit(None, {"platform/base.yaml": a_script("base", "echo side")})
+    signed.repo.git("checkout", "-q", "main")
+    signed.run("bob", "merge", "-q", "--no-ff", "-m", "Merge it", "side")
+    assert service.reconcile().ran == {"platform/base": "finished"}
+
+
+def test_a_merge_with_swapped_parents_halts(service: Machine, signed: Signed) -> None:
+    repo = signed.repo
+    repo.git("checkout", "-q", "--orphan", "side")
+    signed.commit("ada", {"x.txt": "x"})
+    signed.run("ada", "merge", "-q", "--no-ff", "--allow-unrelated-histories", "-X", "ours", "-m", "Swap", "main")
+    repo.git("branch", "-q", "-f", "main", "HEAD")
+    assert service.reconcile().halted == "HistoryRewritten"
+
+
+def test_the_last_admin_cannot_be_locked_out(service: Machine, signed: Signed) -> None:
+    signed.commit("ada", {"users/ada.yaml": None, **BASE_2})
+    assert service.reconcile().ran == {"platform/base": "finished"}
+    assert held(service) == {"User root/ada": "user:ada"}
+    signed.commit("ada", APP_2)
+    assert service.reconcile().ran == {"team/app": "finished"}
+
+
+def test_a_key_of_the_settings_is_an_admin_whatever_the_repository_says(
+    signed: Signed, keys: Mapping[str, Key], new_machine: Callable[..., Machine]
+) -> None:
+    signed.commit(None, {**first(keys), "users/bob.yaml": a_user("bob", keys["eve"])})
+    machine = new_machine(signed.repo.url, admins=(keys["eve"].public,))
+    machine.reconcile()
+    signed.commit("eve", {**BASE_2, "role.yaml": document("Role", "r", {"actions": ["*:*"]})})
+    assert machine.reconcile().ran == {"platform/base": "finished"}
+    assert audit(machine)[-1].event.person.startswith("admin:SHA256:")
+
+
+def test_what_a_mailbox_says_counts_only_where_the_operator_says_so(
+    signed: Signed, keys: Mapping[str, Key], new_machine: Callable[..., Machine]
+) -> None:
+    signed.commit(None, first(keys))
+    machine = new_machine(signed.repo.url, admins=("ada",), identity="committer")
+    assert machine.reconcile().problems == ["None: warning: identity-not-proven"]
+    signed.commit(None, BASE_2, claims="bob")
+    signed.commit("ada", APP_2, claims="bob")
+    assert machine.reconcile().ran == {"platform/base": "finished", "team/app": "finished"}
+    signed.commit("ada", {"platform/base.yaml": a_script("base", "echo 3")}, claims="carol")
+    machine.reconcile()
+    assert held(machine) == {BASE: "user:carol"}
+
+
+def test_a_forges_key_lets_a_line_count(
+    signed: Signed, keys: Mapping[str, Key], new_machine: Callable[..., Machine]
+) -> None:
+    signed.commit(None, first(keys))
+    machine = new_machine(signed.repo.url, admins=("ada",), identity_forges=(f"author {keys['eve'].public}",))
+    machine.reconcile()
+    signed.commit("eve", BASE_2, claims="bob")
+    signed.commit("new", APP_2, claims="carol")
+    assert machine.reconcile().ran == {"platform/base": "finished"}
+    assert held(machine) == {APP: "unverified (UnknownKey)"}
+
+
+def test_more_than_the_destruction_budget_is_held_whole(service: Machine, signed: Signed) -> None:
+    signed.commit("bob", {f"platform/s{n}.yaml": a_script(f"s{n}", "true") for n in range(4)})
+    service.reconcile()
+    signed.commit("bob", {**{f"platform/s{n}.yaml": None for n in range(4)}, **BASE_2})
+    look = service.reconcile()
+    assert (look.ran, set(held(service))) == ({}, {BASE, *(f"Stack platform/s{n}" for n in range(4))})
+    assert len(look.sync) == 7
+    service.restart()
+    assert set(held(service)) == {BASE, *(f"Stack platform/s{n}" for n in range(4))}
+    signed.commit("bob", {"platform/base.yaml": a_script("base", "true")} | {
+        f"platform/s{n}.yaml": a_script(f"s{n}", "true") for n in range(4)
+    })  # fmt: skip
+    service.reconcile()
+    assert held(service) == {}
+
+
+def test_an_emptied_branch_hides_nothing(service: Machine, signed: Signed) -> None:
+    files = {path: text for path, text in first(signed.keys).items() if path.endswith(".yaml")}
+    signed.commit("carol", dict.fromkeys(files))
+    assert service.reconcile().halted == "BranchEmptied"
+    signed.commit("carol", {"platform/net/net.sh": "echo evil\n"})
+    assert service.reconcile().halted == "BranchEmptied"
+    signed.commit("ada", files)
+    look = service.reconcile()
+    assert (look.halted, look.ran) == (None, {})
+    assert held(service) == {NET: "user:carol"}
+
+
+def test_until_access_is_set_up_the_service_says_so(signed: Signed, new_machine: Callable[..., Machine]) -> None:
+    signed.commit(None, {"a.yaml": a_script("a", "true")})
+    machine = new_machine(signed.repo.url)
+    codes = [it["code"] for it in machine.reconcile().configuration.diagnostics]
+    assert codes == ["access-not-configured"]
+    signed.commit(None, {"a.yaml": a_script("a", "echo 2")})
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    signed.commit(None, {"u.yaml": a_user("ada", signed.keys["ada"]), "b.yaml": a_binding("b", "admin", "ada")})
+    assert machine.reconcile().problems == []
+    signed.commit(None, {"a.yaml": a_script("a", "echo 3")})
+    assert (machine.reconcile().ran, held(machine)) == ({}, {"Stack root/a": "unverified (Unsigned)"})
+    signed.commit("ada", {"a.yaml": a_script("a", "echo 4")})
+    assert machine.reconcile().ran == {"root/a": "finished"}

@@ -34,7 +34,8 @@ class Commit:
     """A commit of the branch's first-parent chain, against its first parent.
 
     `changed` are the configuration files (None: gone), `stacks` those in force whose files it changed in this
-    repository, `restored` the pinned ones whose files are again as they are pinned.
+    repository, `restored` the pinned ones whose files are again as they are pinned, `proposed` the held ones whose
+    proposed version has other files now.
     """
 
     revision: Revision
@@ -42,6 +43,7 @@ class Commit:
     person: Person | Stranger = NOBODY
     stacks: frozenset[StackId] = frozenset()
     restored: frozenset[StackId] = frozenset()
+    proposed: frozenset[StackId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ def admit(
     if halting and not proposed.files and any(True for _ in before.in_force.catalog.refs()):
         message = f"revision {commit.revision[:12]} holds no documents at all; what was in force stays"
         return Halted(HaltReason.BRANCH_EMPTIED, message, commit.revision)
-    if not commit.changed and not commit.stacks and not commit.restored and not _unsettled(before.in_force):
+    touched = commit.stacks or commit.restored or commit.proposed
+    if not commit.changed and not touched and not _unsettled(before.in_force):
         # Most commits of a busy repository change nothing that counts here.
         return replace(
             before, in_force=replace(before.in_force, revision=commit.revision), access=before.access.at(now)
@@ -115,6 +118,7 @@ def admit(
     step = Step(before.in_force, proposed, commit.changed.keys(), commit.revision, judged, dict(before.held))
     after = step.run(rules)
     pinned = step.pin(before.pinned, commit.stacks, commit.restored, after)
+    step.renew(before.held, commit.proposed)
     return Admission(after, rules.follow(judged.access, before.in_force, after, now), dict(step.held), pinned)
 
 

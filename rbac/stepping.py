@@ -227,6 +227,16 @@ class Step:
                 )
         return found
 
+    def renew(self, before: Mapping[ResourceRef, HeldChange], stacks: Collection[StackId]) -> None:
+        """Hold again what is held still and has other files now: an approval of what it was before counts no more."""
+        for ref in (stack.ref for stack in stacks):
+            old = self.held.get(ref)
+            if old is not None and old is before.get(ref):
+                message = f"{old.message}; its files were changed by {self.judged.name} since"
+                self.held[ref] = HeldChange.of(
+                    ref, old.verb, old.person, old.missing, self.revision, message, old.origin, old.pin
+                )
+
     def _places(self, after: InForce) -> dict[StackId, StackId]:
         found = changes(self.before.catalog, after.catalog, differing(self.before, after))
         return {

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from posixpath import dirname, join, normpath
 
 from rbac.admission import NOBODY, Admission, Approval, Commit, Halted, Refused, admit, approve
 from rbac.identity import Person, Stranger
 from rbac.rules import Rules
 from rbac.subjects import Subject, SubjectKind
 from reconciler.core.digest import SourceSnapshot
+from reconciler.core.state import Problem
 from reconciler.git.trees import Trees
 from reconciler.loop.persons import FindsPersons
-from reconciler.loop.sources import SourceIndex, snapshot
+from reconciler.loop.sources import SourceIndex, snapshot, uses
 from reconciler.loop.world import CONFIGURATION
 from reconciler.store.protocol import AuditEvent, StoredApproval
 from spaces.changes import changes
-from spaces.effective import EffectiveStack, effective
+from spaces.effective import EffectiveStack, ResolvedSource, effective
 from spaces.in_force import InForce, affected, differing
+from spaces.model.stack import StackSpec
 from spaces.names import Kind, Revision, StackId
 
 _LISTED = 200
@@ -103,11 +106,11 @@ class Admitting:
         changed = trees.changed_files(at, revision, self.config_path)
         if here is None or at is None:
             return admit(None, Commit(revision, changed), self.rules, now), NOBODY
-        touched, restored = watch.look(here, at, revision)
+        touched, restored, proposed = watch.look(here, at, revision)
         person: Person | Stranger = NOBODY
-        if (changed or touched) and self.rules.judges(here.in_force.catalog):
+        if (changed or touched or proposed) and self.rules.judges(here.in_force.catalog):
             person = self.persons.of(trees.commit(revision), here.in_force.catalog, now)
-        commit = Commit(revision, changed, person, touched, restored)
+        commit = Commit(revision, changed, person, touched, restored, proposed)
         return admit(here, commit, self.rules, now, halting=halting), person
 
 
@@ -121,11 +124,13 @@ class _Watch:
     _renewed: set[StackId] = field(default_factory=set)
     """The stacks for which `_own` counts, and `index` no more."""
 
-    def look(self, here: Admission, at: Revision, revision: Revision) -> tuple[frozenset[StackId], frozenset[StackId]]:
-        """Give the stacks whose files differ from the first parent, and the pinned ones that are as they are pinned."""
+    def look(
+        self, here: Admission, at: Revision, revision: Revision
+    ) -> tuple[frozenset[StackId], frozenset[StackId], frozenset[StackId]]:
+        """Give the stacks whose files differ, the pinned ones as they are pinned, the held ones with other files."""
         paths = self.trees.changed_paths(at, revision)
         if not paths:
-            return frozenset(), frozenset()
+            return frozenset(), frozenset(), frozenset()
         users = self.index.users(CONFIGURATION, paths) - self._renewed | self._own.users(CONFIGURATION, paths)
         touched, restored = set(), set()
         for stack in users | here.pinned.keys():
@@ -141,7 +146,21 @@ class _Watch:
         if touched:
             # What the files refer to may be something else now.
             self._renew(here.in_force, touched, revision)
-        return frozenset(touched), frozenset(restored)
+        return frozenset(touched), frozenset(restored), self._proposed(here, at, revision)
+
+    def _proposed(self, here: Admission, at: Revision, revision: Revision) -> frozenset[StackId]:
+        found = set()
+        for ref in here.held:
+            placed = here.in_force.proposed.placed(ref)
+            spec = placed.resource.spec if placed is not None else None
+            if placed is None or not isinstance(spec, StackSpec) or spec.source is None or spec.source.repository:
+                continue
+            path = normpath(join(dirname(placed.resource.file), spec.source.path))
+            source = ResolvedSource(None, None, path, spec.source.include)
+            one, other = (_usable(uses(spec.tool.value, source, self.trees, each)) for each in (at, revision))
+            if not _same(one, other):
+                found.add(StackId(ref.space, ref.name))
+        return frozenset(found)
 
     def follow(self, before: Admission | None, after: Admission) -> None:
         """Note what the sources of changed stacks use now."""
@@ -164,8 +183,7 @@ class _Watch:
             self._own.put(stack, CONFIGURATION, configured.source, entries)
 
     def _snapshot(self, stack: EffectiveStack, revision: Revision) -> SourceSnapshot | None:
-        found = snapshot(stack, self.trees, revision)
-        return found if isinstance(found, SourceSnapshot) else None
+        return _usable(snapshot(stack, self.trees, revision))
 
 
 def _configured(in_force: InForce, stack: StackId) -> EffectiveStack | None:
@@ -176,9 +194,15 @@ def _configured(in_force: InForce, stack: StackId) -> EffectiveStack | None:
     return found if found.source is not None and found.source.repository is None else None
 
 
+def _usable(found: SourceSnapshot | Problem) -> SourceSnapshot | None:
+    return found if isinstance(found, SourceSnapshot) else None
+
+
 def _same(one: SourceSnapshot | None, other: SourceSnapshot | None) -> bool:
-    """Say whether two sources are the same. What cannot be read may be anything."""
-    return one is not None and other is not None and one.entries == other.entries and one.facts == other.facts
+    """Say whether two sources are the same; so are two that nothing can run from."""
+    if one is None or other is None:
+        return one is other
+    return one.entries == other.entries and one.facts == other.facts
 
 
 def _told(before: Admission | None, after: Admission, person: Person | Stranger, now: datetime) -> Iterable[AuditEvent]:

@@ -43,11 +43,15 @@ class TreeReader:
 
 def snapshot(stack: EffectiveStack, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
     """Find out what the stack uses at this revision; a Problem says why it cannot be run from it."""
-    source = stack.source
-    if source is None:
+    if stack.source is None:
         return SourceSnapshot(revision, {})
+    return uses(stack.spec.tool.value, stack.source, trees, revision)
+
+
+def uses(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
+    """Find out what a tool uses of a source at this revision; a Problem says why it cannot be run from it."""
     try:
-        return _snapshot(stack.spec.tool.value, source, trees, revision)
+        return _snapshot(tool_name, source, trees, revision)
     except GitError as error:
         return Problem(Reason.SOURCE_UNAVAILABLE, error.message)
     except ValueError as error:

@@ -285,6 +285,20 @@ def approve(machine: Machine, subject: str) -> None:
         transaction.add_approval(StoredApproval(change.id, subject, "a test", utc_now()))
 
 
+def test_an_approval_is_for_the_files_that_were_seen(service: Machine, signed: Signed, tmp_path: Path) -> None:
+    stack = a_script("late", "sh late.sh", source={"path": "./late"})
+    signed.commit("carol", {"platform/late.yaml": stack, "platform/late/late.sh": "true\n"})
+    service.reconcile()
+    approve(service, "user:bob")
+    signed.commit("carol", {"platform/late/late.sh": f"echo evil > {tmp_path}/ran\n"})
+    assert service.reconcile().ran == {}
+    assert held(service) == {"Stack platform/late": "user:carol"}
+    assert "its files were changed by user:carol since" in waiting(service)[0].message
+    assert audit(service)[-1].event.event == "approval-refused"
+    approve(service, "user:bob")
+    assert service.reconcile().ran == {"platform/late": "finished"}
+
+
 def test_an_approval_by_someone_with_the_right(service: Machine, signed: Signed) -> None:
     signed.commit("carol", BASE_2)
     service.reconcile()

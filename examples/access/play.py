@@ -1,0 +1,393 @@
+"""Plays what admission holds back, with three people and their keys, on a scratch repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+API = "apiVersion: stationkeeper/v1"
+STATION = shutil.which("station") or str(Path(sys.executable).with_name("station"))
+
+
+def document(kind: str, name: str, space: str | None = None, **spec: Any) -> str:
+    """Write a document; JSON is YAML."""
+    metadata = {"name": name} | ({"space": space} if space else {})
+    return f"{API}\nkind: {kind}\nmetadata: {json.dumps(metadata)}\nspec: {json.dumps(spec)}\n"
+
+
+def stack(name: str, command: str = "true", **spec: Any) -> str:
+    """Write a stack that runs a command."""
+    return document("Stack", name, tool="script", script={"apply": command}, **spec)
+
+
+def binding(name: str, role: str, space: str, person: str) -> str:
+    """Give a person a role in a space."""
+    return document("RoleBinding", name, space, role=role, subjects=[{"user": person}])
+
+
+@dataclass
+class Play:
+    """The repository, its people, and the installation that follows it."""
+
+    scratch: Path
+    failures: list[str] = field(default_factory=list)
+    good: str = ""
+    """The revision to which every scene goes back at first."""
+
+    @property
+    def repository(self) -> Path:
+        """Where the people commit."""
+        return self.scratch / "config"
+
+    def run(self, *command: str | Path, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run git, ssh-keygen or station."""
+        around = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.scratch),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "STATION_CONFIG_URL": self.repository.as_uri(),
+            "STATION_DATA_DIR": str(self.scratch / "data"),
+            "STATION_ADMINS": "ada",
+        }
+        directory = self.repository if self.repository.is_dir() else self.scratch
+        return subprocess.run(
+            [str(part) for part in command],
+            cwd=directory,
+            env=around | env,
+            capture_output=True,
+            text=True,
+            check=check,
+        )
+
+    def git(self, *arguments: str | Path, **env: str) -> str:
+        """Run git."""
+        return self.run("git", *arguments, **env).stdout.strip()
+
+    def key(self, name: str) -> str:
+        """Make an SSH key and give its public half."""
+        path = self.scratch / name
+        self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path)
+        return path.with_name(f"{name}.pub").read_text(encoding="utf-8").strip()
+
+    def commit(
+        self,
+        signer: str | None,
+        message: str,
+        files: dict[str, str | None],
+        claims: str | None = None,
+        date: str = "2026-01-01T00:00:00Z",
+    ) -> str:
+        """Write files (None: remove them) and commit, signed by somebody and claiming to be somebody."""
+        for name, text in files.items():
+            path = self.repository / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if text is None:
+                path.unlink()
+            else:
+                path.write_text(text, encoding="utf-8")
+        self.git("add", "--all")
+        who = claims or signer or "somebody"
+        lines = {
+            f"GIT_{line}_{part}": value
+            for line in ("AUTHOR", "COMMITTER")
+            for part, value in (("NAME", who), ("EMAIL", f"{who}@example.com"), ("DATE", date))
+        }
+        key = [] if signer is None else ["-c", "gpg.format=ssh", "-c", f"user.signingKey={self.scratch / signer}"]
+        self.git(*key, "commit", "--quiet", "--allow-empty", *(["-S"] if signer else []), "-m", message, **lines)
+        return self.git("rev-parse", "HEAD")
+
+    def go_back(self) -> None:
+        """Have ada put everything as it was in force: that ends what is held."""
+        self.git("read-tree", "-u", "--reset", self.good)
+        self.commit("ada", "As it was", {})
+
+    def reconcile(self) -> dict[str, Any]:
+        """Let the installation follow the branch, and carry out what is due."""
+        done = self.run(STATION, "reconcile", "-o", "json", check=False)
+        if not done.stdout:
+            raise SystemExit(f"station reconcile: {done.stderr}")
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    def held(self, result: dict[str, Any]) -> list[str]:
+        """Give what is held, as `verb Kind space/name`."""
+        return sorted(f"{each['verb']} {each['kind']} {each['space']}/{each['name']}" for each in result["held"])
+
+    def scene(
+        self,
+        title: str,
+        act: Callable[[], object],
+        held: list[str],
+        check: Callable[[dict[str, Any]], bool] | None = None,
+    ) -> None:
+        """Go back, play a scene, and compare what is held afterwards."""
+        self.go_back()
+        act()
+        result = self.reconcile()
+        found = self.held(result)
+        right = found == sorted(held) and not result["halted"] and (check is None or check(result))
+        self.tell(title, result, right=right, expected=held)
+
+    def tell(self, title: str, result: dict[str, Any], *, right: bool, expected: object) -> None:
+        """Print how a scene came out."""
+        print(f"{'ok  ' if right else 'FAIL'} {title}")
+        for each in result["held"]:
+            missing = f"{each['missing']['action']} in {each['missing']['space']}"
+            what = f"{each['verb']} {each['kind']} {each['space']}/{each['name']}"
+            print(f"       held: {what} by {each['person']}, without {missing}")
+        if result["halted"]:
+            print(f"       halted: {result['halted']['reason']}")
+        if not right:
+            self.failures.append(title)
+            print(f"       expected {expected}; got {self.held(result)}, halted: {result['halted']}")
+
+
+def ran(result: dict[str, Any]) -> list[str]:
+    """Give the stacks that this pass ran."""
+    return sorted(run["stack"] for run in result["runs"])
+
+
+def begin(play: Play) -> None:
+    """Make the repository: ada is admin, bob writes in shop, mallory is admin of lab."""
+    play.repository.mkdir()
+    play.git("init", "--quiet", "--initial-branch=main")
+    users = {
+        f"people/{name}.yaml": document("User", name, signingKeys=[play.key(name)], emails=[f"{name}@example.com"])
+        for name in ("ada", "bob", "mallory")
+    }
+    play.key("stranger")
+    deep = {
+        f"deep/d{depth}.yaml": document("Space", f"d{depth}", parent="root" if depth == 1 else f"d{depth - 1}")
+        for depth in range(1, 16)
+    }
+    play.good = play.commit(
+        "ada",
+        "Begin",
+        users
+        | deep
+        | {
+            "platform/space.yaml": document("Space", "platform"),
+            "platform/common.yaml": document("Context", "common", env={"LEVEL": "info"}),
+            "shop/space.yaml": document("Space", "shop", parent="platform", inherit=True),
+            "shop/devs.yaml": binding("devs", "writer", "shop", "bob"),
+            "shop/web.yaml": stack("web"),
+            "shop/db.yaml": stack("db"),
+            "lab/space.yaml": document("Space", "lab"),
+            "lab/admins.yaml": binding("admins", "admin", "lab", "mallory"),
+            "lab/toy.yaml": stack("toy"),
+            "lab/own.yaml": document("Context", "own", env={"SECRET": "no"}),
+        },
+    )
+    play.reconcile()
+
+
+def grants(play: Play) -> None:
+    """Give nobody what they take for themselves."""
+    grant, use = (
+        {"shop/mallory.yaml": binding("mallory", "writer", "shop", "mallory")},
+        {"shop/web.yaml": stack("web", "id")},
+    )
+    play.scene(
+        "a commit that grants its author a role and uses it",
+        lambda: play.commit("mallory", "Help myself", grant | use),
+        ["create RoleBinding shop/mallory", "update Stack shop/web"],
+        lambda result: ran(result) == [],
+    )
+
+    def granted_then_used() -> None:
+        play.commit("ada", "Let mallory write", grant)
+        play.commit("mallory", "Write", {"shop/web.yaml": stack("web", "uptime")})
+
+    play.scene(
+        "an admin grants, then the grantee uses it", granted_then_used, [], lambda result: ran(result) == ["shop/web"]
+    )
+
+    def revoked_then_used() -> None:
+        play.commit("ada", "Bob leaves", {"shop/devs.yaml": None})
+        play.commit("bob", "Still here", {"shop/web.yaml": stack("web", "date")})
+
+    play.scene("revoked, then used", revoked_then_used, ["update Stack shop/web"])
+
+    def beyond() -> None:
+        clerk = document("Role", "clerk", "root", actions=["roleBinding:*"])
+        play.commit(
+            "ada",
+            "A clerk",
+            {"people/clerk.yaml": clerk, "shop/clerk.yaml": binding("clerk", "clerk", "shop", "mallory")},
+        )
+        play.commit("mallory", "Take more", {"shop/more.yaml": binding("more", "admin", "shop", "mallory")})
+
+    play.scene("a binding that gives more than its author holds", beyond, ["create RoleBinding shop/more"])
+
+
+def identities(play: Play) -> None:
+    """Count who signed, by the keys as they were and as they are."""
+    change: dict[str, str | None] = {"shop/web.yaml": stack("web", "id")}
+    held = ["update Stack shop/web"]
+    as_mallory = "user:mallory"
+    play.scene(
+        "author and committer say ada, mallory signed",
+        lambda: play.commit("mallory", "From ada", change, claims="ada"),
+        held,
+        lambda result: result["held"][0]["person"] == as_mallory,
+    )
+    play.scene("nobody signed", lambda: play.commit(None, "Unsigned", change, claims="ada"), held)
+    play.scene("a key that nobody knows", lambda: play.commit("stranger", "Hello", change, claims="bob"), held)
+
+    def removed_key() -> None:
+        lost = document("User", "bob", emails=["bob@example.com"])
+        play.commit("ada", "Bob lost his key", {"people/bob.yaml": lost})
+        play.commit("bob", "From the past", change, date="2020-01-01T00:00:00Z")
+
+    play.scene("a removed key, back-dated", removed_key, held)
+
+    def own_key() -> None:
+        text = play.repository / "people" / "bob.yaml"
+        key = (play.scratch / "stranger.pub").read_text(encoding="utf-8").strip()
+        body = document("User", "bob", signingKeys=[key], emails=["bob@example.com"])
+        play.commit("stranger", "My key", {str(text.relative_to(play.repository)): body} | change)
+
+    play.scene("a commit that brings its own key", own_key, ["update Stack shop/web", "update User root/bob"])
+
+
+def places(play: Play) -> None:
+    """Hold rights in spaces, and below them."""
+    moved = document("Stack", "toy2", tool="script", script={"apply": "true"})
+    moved = moved.replace('"toy2"}', '"toy2", "movedFrom": "shop/db"}')
+
+    def move() -> None:
+        play.commit("mallory", "Mine now", {"lab/toy2.yaml": moved, "shop/db.yaml": None})
+
+    play.scene(
+        "a stack moved with the right at one end",
+        move,
+        ["move Stack lab/toy2"],
+        lambda result: any(each["id"] == "shop/db" for each in result["stacks"]),
+    )
+    play.scene(
+        "a writer below edits the context, a binding and a role above",
+        lambda: play.commit(
+            "bob",
+            "Reach up",
+            {
+                "platform/common.yaml": document("Context", "common", env={"LEVEL": "debug"}),
+                "platform/bob.yaml": binding("bob", "writer", "platform", "bob"),
+                "people/role.yaml": document("Role", "boss", "root", actions=["*:*"]),
+            },
+        ),
+        ["create Role root/boss", "create RoleBinding platform/bob", "update Context platform/common"],
+    )
+    for what, text in (
+        ("inherit", document("Space", "lab", inherit=True)),
+        ("parent", document("Space", "lab", parent="platform")),
+        ("labels", document("Space", "lab").replace('"lab"}', '"lab", "labels": {"env": "prod"}}')),
+    ):
+        play.scene(
+            f"a space's admin changes its {what}",
+            lambda text=text: play.commit("mallory", "Elsewhere", {"lab/space.yaml": text}),  # type: ignore[misc]
+            ["update Space lab/lab"],
+        )
+
+    def attach(space: str, context: str) -> str:
+        play.go_back()
+        play.commit("ada", "Attach", {f"{space}/extra.yaml": stack("extra", contexts=[context])})
+        found = play.run(STATION, "validate", play.repository, "-o", "json", check=False)
+        (told,) = json.loads(found.stdout)["diagnostics"]
+        return f"{told['code']} {told['summary']} {told['hint']}".replace(context, "CONTEXT")
+
+    same = attach("shop", "lab/own") == attach("shop", "lab/absent") and attach("lab", "platform/common") == attach(
+        "lab", "platform/absent"
+    )
+    nothing = {"held": [], "halted": None}
+    play.tell(
+        "a context of a sibling reads like one that does not exist", nothing, right=same, expected="the same words"
+    )
+    answer = play.run(STATION, "access", "can", "ada", "stack:delete", "d15", "-o", "json", check=False)
+    deep = json.loads(answer.stdout)
+    play.tell("root's role holds 15 spaces deep", nothing, right=deep["allowed"], expected="allowed")
+
+
+def rest(play: Play) -> None:
+    """Let the good half of a commit go on; refuse odd names; keep the last admin; approve."""
+    play.scene(
+        "a held change and a good one in one commit",
+        lambda: play.commit(
+            "bob", "Both", {"shop/web.yaml": stack("web", "whoami"), "lab/toy.yaml": stack("toy", "id")}
+        ),
+        ["update Stack lab/toy"],
+        lambda result: ran(result) == ["shop/web"],
+    )
+    for name in ("two\nlines", "a,b", "*"):
+        play.go_back()
+        play.commit("ada", "Odd", {"people/odd.yaml": binding("odd", "admin", "root", name)})
+        result = play.reconcile()
+        refused = any(each["severity"] == "error" for each in result["diagnostics"])
+        play.tell(f"the name {name!r} is refused", result, right=refused, expected="a diagnostic")
+    play.scene(
+        "the last admin cannot be locked out",
+        lambda: play.commit("ada", "Leave", {"people/ada.yaml": None}),
+        ["delete User root/ada"],
+    )
+    play.go_back()
+    play.commit("mallory", "Please", {"shop/web.yaml": stack("web", "pwd")})
+    (held,) = play.reconcile()["held"]
+    said = play.run(STATION, "held", "approve", held["id"]).stdout
+    result = play.reconcile()
+    right = "is approved" in said and result["held"] == [] and ran(result) == ["shop/web"]
+    play.tell("an approved change comes into force", result, right=right, expected="shop/web runs")
+
+
+def halts(play: Play) -> None:
+    """Halt where a branch lost its past."""
+    play.go_back()
+    play.reconcile()
+    tip = play.git("rev-parse", "HEAD")
+    play.git("reset", "--quiet", "--hard", f"{tip}~1")
+    result = play.reconcile()
+    play.tell("a rewound branch halts", result, right=bool(result["halted"]), expected="a halt")
+    play.git("reset", "--quiet", "--hard", f"{tip}~1")
+    play.commit("mallory", "Aside", {"lab/toy.yaml": stack("toy", "id")})
+    tree = play.git("rev-parse", "HEAD^{tree}")
+    swapped = play.git("commit-tree", tree, "-p", "HEAD", "-p", tip, "-m", "The wrong way round", **_lines("mallory"))
+    play.git("reset", "--quiet", "--hard", swapped)
+    result = play.reconcile()
+    play.tell("a merge with its parents swapped halts", result, right=bool(result["halted"]), expected="a halt")
+    play.git("reset", "--quiet", "--hard", tip)
+    result = play.reconcile()
+    play.tell("the branch is back", result, right=not result["halted"], expected="no halt")
+    whole = play.run(STATION, "audit", "verify", check=False)
+    play.tell("the audit is whole", result, right=whole.returncode == 0, expected=whole.stderr)
+
+
+def _lines(who: str) -> dict[str, str]:
+    return {f"GIT_{line}_{part}": who for line in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+
+
+def main() -> int:
+    """Play everything; 1 if something came out otherwise than it should."""
+    scratch = Path(tempfile.mkdtemp(prefix="station-access-"))
+    play = Play(scratch)
+    try:
+        begin(play)
+        for act in (grants, identities, places, rest, halts):
+            print(f"\n{(act.__doc__ or '').strip()}")
+            act(play)
+    finally:
+        if "--keep" in sys.argv[1:]:
+            print(f"\nall of it lies in {scratch}")
+        else:
+            shutil.rmtree(scratch)
+    print(f"\n{len(play.failures)} scenes came out wrong" if play.failures else "\nall as it should be")
+    return 1 if play.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

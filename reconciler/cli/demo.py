@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 
     from reconciler.bootstrap import Service
     from reconciler.core.runs import Run
+    from reconciler.git.pen import Pen
     from reconciler.settings import Settings
 
 _FLEET = "/var/tmp/stationkeeper-example"  # noqa: S108 - as the example writes it; replaced before anything runs
 _PAGE = Path("status", "index.html")
 _TOOLS = ("terraform", "ansible")
+_ADMIN, _WRITER, _OWN = "ada", "bob", "shop"
 
 
 @click.command("demo", context_settings=options.CONTEXT)
@@ -38,7 +41,7 @@ _TOOLS = ("terraform", "ansible")
 )
 @click.pass_context
 def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> None:
-    """Show a whole round: a repository, a merge, what runs and why, what does not, and a repair."""
+    """Show a whole round: a repository, a merge, what runs and why, what does not, what is held, and a repair."""
     from rich.console import Console
 
     from reconciler.settings import Settings
@@ -46,13 +49,17 @@ def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> No
     console = Console(highlight=False)
     scratch = _scratch(directory)
     settings = Settings(
-        config_url=(scratch / "repository").as_uri(), data_dir=scratch / "data", parallelism=4, grace_period=10
+        config_url=(scratch / "repository").as_uri(),
+        data_dir=scratch / "data",
+        parallelism=4,
+        grace_period=10,
+        admins=(_ADMIN,),
     )
     _Demo(console, scratch, settings).play()
     if serve:
         from reconciler.cli.serve import command as serve_command
 
-        flags = {"config_url": settings.config_url, "poll_interval": 2.0}
+        flags = {"config_url": settings.config_url, "poll_interval": 2.0, "admins": _ADMIN}
         ctx.ensure_object(options.Common).data_dir = settings.data_dir
         ctx.invoke(serve_command, **flags)
 
@@ -70,6 +77,7 @@ class _Demo:
         self._fleet = scratch / "fleet"
         self._progress = Progress(console)
         self._started: list[Run] = []
+        self._pens: dict[str, Pen] = {}
 
     def play(self) -> None:
         """Play all scenes."""
@@ -79,6 +87,8 @@ class _Demo:
             self._first_pass(service)
             self._one_line(service)
             self._unrelated(service)
+            self._held(service)
+            self._why(service)
             self._repair(service)
         self._say_what_next(time.monotonic() - started)
 
@@ -91,8 +101,10 @@ class _Demo:
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace(_FLEET, str(self._fleet)), encoding="utf-8")
         self._fleet.mkdir()
-        revision = commit_all(self._repository, "Begin")
-        self._tell(f"{self._repository} is at {revision[:12]}")
+        (self._repository / "people.yaml").write_text(self._people(), encoding="utf-8")
+        revision = commit_all(self._repository, "Begin", self._pens[_ADMIN])
+        self._tell(f"{self._repository} is at {revision[:12]}, signed by {_ADMIN}")
+        self._tell(f"{_ADMIN} is the admin by the service's settings; {_WRITER} may write in {_OWN}")
         for tool in self._missing_tools():
             self._progress.warn(f"{tool} is not installed here: its stacks say so, and the demo goes on with the rest")
 
@@ -112,6 +124,47 @@ class _Demo:
         path = self._repository / "README.md"
         self._merge(path, "# An example configuration", "# Our configuration", "Improve the title")
         self._pass(service)
+
+    def _people(self) -> str:
+        """Make the people's keys, and the documents that say who they are and what they may do."""
+        from reconciler.git.pen import Pen
+
+        keys = self._scratch / "keys"
+        keys.mkdir(mode=0o700)
+        self._pens = {name: Pen.make(name, keys / name) for name in (_ADMIN, _WRITER)}
+        users = [_document("User", name, "root", {"signingKeys": [pen.public]}) for name, pen in self._pens.items()]
+        binding = {"role": "writer", "subjects": [{"user": _WRITER}]}
+        return "---\n".join([*users, _document("RoleBinding", f"{_OWN}-writers", _OWN, binding)])
+
+    def _held(self, service: Service) -> None:
+        self._scene(
+            f"A merge by {_WRITER}, who may write in {_OWN} only",
+            "what goes beyond that is held, and the rest of it goes on",
+        )
+        own, other = self._repository / _OWN / "status-page.yaml", self._repository / "billing" / "contexts.yaml"
+        self._edit(own, "The shop opens at eight", "The shop opens at nine")
+        self._merge(other, 'RETENTION_YEARS: "10"', 'RETENTION_YEARS: "1"', "Open later, keep less", _WRITER)
+        self._pass(service)
+        with service.store.reading() as reading:
+            held = reading.held_changes()
+        for each in held:
+            action, space = each.missing
+            self._console.print(f"  held: {each.verb} {each.ref} by {each.person}", style="yellow", markup=False)
+            self._tell(
+                f"missing: {action} in {space}; station held approve {each.id} by somebody who has it lets it in"
+            )
+
+    def _why(self, service: Service) -> None:
+        from rbac.actions import Action
+        from rbac.subjects import user
+        from spaces.names import SpaceName
+
+        self._scene("May somebody do something?", "every answer says what it rests on")
+        access = service.ports.access()
+        for name, space in ((_WRITER, _OWN), (_WRITER, "billing"), (_ADMIN, "billing")):
+            decision = access.decide(user(name), Action("context", "update"), SpaceName(space))
+            self._tell(f"$ station access can {name} context:update {space}")
+            self._tell(f"{'allowed' if decision.allowed else 'not allowed'}: {decision.because}")
 
     def _repair(self, service: Service) -> None:
         from reconciler.loop.service import utc_now
@@ -135,17 +188,21 @@ class _Demo:
         words = "no run" if not ran else f"{len(ran)} {'run' if len(ran) == 1 else 'runs'}"
         self._tell(f"{words} in {time.monotonic() - started:.1f} s")
 
-    def _merge(self, path: Path, old: str, new: str, message: str) -> None:
+    def _merge(self, path: Path, old: str, new: str, message: str, person: str | None = None) -> None:
         from reconciler.git.authoring import commit_all
 
+        self._edit(path, old, new)
+        signer = person or _ADMIN
+        revision = commit_all(self._repository, message, self._pens[signer])
+        self._tell(f'merged to main as {revision[:12]}, signed by {signer}: "{message}"')
+
+    def _edit(self, path: Path, old: str, new: str) -> None:
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace(old, new), encoding="utf-8")
-        revision = commit_all(self._repository, message)
         name = path.relative_to(self._repository)
         self._console.print(f"  {name}", style="bold", markup=False)
         self._console.print(f"  - {_line_with(text, old)}", style="red", markup=False)
         self._console.print(f"  + {_line_with(text, old).replace(old, new)}", style="green", markup=False)
-        self._tell(f'merged to main as {revision[:12]}: "{message}"')
 
     def _show_stacks(self, service: Service) -> None:
         from rich.table import Table
@@ -199,8 +256,10 @@ class _Demo:
             ("where every value comes from", f"{station} render shop/web {data}"),
             ("what a stack made", f"{station} stack resources platform/network {data}"),
             ("what was run, and its log", f"{station} runs {data}"),
-            ("merge something yourself", f"edit and commit in {self._repository}, then"),
-            ("", f"{station} reconcile --config-url {self._settings.config_url} {data}"),
+            ("what is held, and who did what", f"{station} held {data}; {station} audit {data}"),
+            ("merge something yourself", f"edit in {self._repository}, and there"),
+            ("", f"git -c gpg.format=ssh -c user.signingKey={self._scratch / 'keys' / _ADMIN} commit --all -S -m …"),
+            ("", f"{station} reconcile --config-url {self._settings.config_url} --admins {_ADMIN} {data}"),
         ):
             self._console.print(f"  {what:30} {line}", markup=False, soft_wrap=True)
 
@@ -221,6 +280,11 @@ def _example() -> Path:
     """Find the example: beside the code in a checkout, within the package where that was built."""
     checkout = Path(__file__).parents[2] / "examples" / "repo"
     return checkout if checkout.is_dir() else Path(str(files("reconciler.cli") / "example"))
+
+
+def _document(kind: str, name: str, space: str, spec: dict[str, Any]) -> str:
+    head = f"apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: {name}, space: {space}}}\n"
+    return f"{head}spec: {json.dumps(spec)}\n"
 
 
 def _line_with(text: str, part: str) -> str:

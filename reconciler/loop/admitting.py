@@ -39,6 +39,8 @@ class Walk:
     halted: Halted | None = None
     steps: list[tuple[InForce | None, InForce]] = field(default_factory=list)
     events: list[AuditEvent] = field(default_factory=list)
+    person: str | None = None
+    """Whose the last commit was that changed anything, where that is known."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class Admitting:
                 assert isinstance(judged, Admission)  # noqa: S101 - it was told not to halt
             steps.append((here.in_force if here is not None else None, judged.in_force))
             events += _told(here, judged, person, now)
+            walk.person = str(person.subject) if isinstance(person, Person) else walk.person
             watch.follow(here, judged)
             here, at = judged, revision
             if walk.halted is None:

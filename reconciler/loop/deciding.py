@@ -14,6 +14,7 @@ from reconciler.core.planning import Proceed, QueueRun, Stop, Supersede, Wait, d
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunKind, RunStatus
 from reconciler.core.state import Outcome, StackState
+from reconciler.loop.auditing import APPLYING, QUEUED, about_run
 from reconciler.store.protocol import Store, Transaction
 
 BATCH = 1000
@@ -76,6 +77,10 @@ def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Foll
         left_out = {run.stack for run in queued if run.id not in added}
         # A run that somebody else has just queued for the stack is looked at next time.
         transaction.put_stacks([s.evolve(due_at=now + _LOOK_AGAIN) if s.id in left_out else s for s in settled])
+        events = [about_run(QUEUED, run, now) for run in queued if run.id in added]
+        events += [about_run(APPLYING, each.run, now) for each in followups if isinstance(each, ToApply)]
+        if events:
+            transaction.append_audit(events)
     return len(settled), followups
 
 

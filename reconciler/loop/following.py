@@ -178,7 +178,7 @@ class Follower:
             world = World(state.generation, admission, dict(state.sources))
             in_force = admission.in_force
             stacks = list(in_force.catalog.stacks())
-            person = self._person(in_force.revision)
+            person = self._person(in_force)
             read = self._reading(world.tips, admission.pins)
             world.desired = dict(desire(in_force, stacks, read, world.index, person))
             self.world = world
@@ -354,7 +354,7 @@ class Follower:
         step = _Step(here, set(), events=walk.events)
         for old, new in walk.steps:
             _add(step, old, new)
-        step.person = self._person(here.in_force.revision)
+        step.person = walk.person
         if before is not None:
             changed = self._config_trees().changed_paths(before.in_force.revision, here.in_force.revision)
             step.stacks |= self.world.index.users(CONFIGURATION, changed)
@@ -396,9 +396,12 @@ class Follower:
             return [Diagnostic(Severity.WARNING, "identity-not-proven", summary, hint)]
         return []
 
-    def _person(self, revision: Revision) -> str | None:
+    def _person(self, in_force: InForce) -> str | None:
+        """Name whoever a commit says that it is by; where access counts, that is not said."""
+        if self._admitting.rules.judges(in_force.catalog):
+            return None
         try:
-            return self._config_trees().commit(revision).author_email or None
+            return self._config_trees().commit(in_force.revision).author_email or None
         except GitError:
             return None
 
@@ -440,7 +443,7 @@ class Follower:
             sorted(step.stacks),
             self._reading(tips, step.admission.pins),
             self.world.index,
-            step.person or self._person(step.in_force.revision),
+            step.person or self._person(step.in_force),
         )
 
     def _take_over(self, step: _Step, generation: int, wanted: Mapping[StackId, Desired]) -> None:

@@ -20,6 +20,7 @@ from reconciler.core.results import ChangeCounts
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
 from reconciler.core.state import AppliedState, StackState
 from reconciler.engine.base import Ending, Engine, LegReport
+from reconciler.loop.auditing import APPLIED, APPLYING, about_run
 from reconciler.loop.deciding import outcome
 from reconciler.metrics import Metrics
 from reconciler.runner.spool import pending_requests
@@ -103,6 +104,10 @@ class Recorder:
             changed = changed.evolve(finished_at=now, lease_until=None)
         transaction.put_run(changed)
         transaction.put_stacks([_stack_after(state, changed, event, now)])
+        if event is RunEvent.PROCEED:
+            transaction.append_audit([about_run(APPLYING, changed, now)])
+        elif report.leg is Leg.APPLY:
+            transaction.append_audit([about_run(APPLIED, changed, now)])
         return changed
 
     def _take_tfstate(self, transaction: Transaction, run: Run, report: LegReport, now: datetime) -> None:

@@ -135,10 +135,14 @@ def held(machine: Machine) -> dict[str, str]:
     return {str(each.ref): each.person for each in waiting(machine)}
 
 
-def audit(machine: Machine) -> list[AuditRow]:
+RUNS = ("run-queued", "apply-started", "apply-ended")
+
+
+def audit(machine: Machine, *, runs: bool = False) -> list[AuditRow]:
+    """Give the rows about admission, or those about runs, of an audit that is whole."""
     with machine.service.store.reading() as reading:
         assert reading.audit_fault() is None
-        return reading.audit(0, 1000)
+        return [row for row in reading.audit(0, 1000) if (row.event.event in RUNS) is runs]
 
 
 NET, BASE, APP = "Stack platform/net", "Stack platform/base", "Stack team/app"
@@ -327,6 +331,18 @@ def test_the_first_revision_is_trusted_and_noted(service: Machine, signed: Signe
     (_, row) = audit(service)
     assert (row.event.event, row.event.person) == ("admitted", "user:bob")
     assert row.event.details["changes"] == ["update Stack platform/base"]
+
+
+def test_runs_and_applies_are_in_the_audit(service: Machine, signed: Signed) -> None:
+    signed.commit("bob", BASE_2, claims="ada")
+    service.reconcile()
+    rows = [row.event for row in audit(service, runs=True)][-3:]
+    assert [row.event for row in rows] == list(RUNS)
+    assert {(row.person, row.details["stack"], row.details["revision"]) for row in rows} == {
+        ("user:bob", "platform/base", signed.repo.head())
+    }
+    assert rows[-1].details["status"] == "finished"
+    assert rows[-1].details["planDigest"] == rows[1].details["planDigest"]
 
 
 def test_an_evil_merge_is_the_mergers(service: Machine, signed: Signed) -> None:

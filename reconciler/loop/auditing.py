@@ -1,0 +1,28 @@
+"""What the audit keeps of what the service does by itself: each decision to run, and each apply."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from reconciler.core.runs import Run
+from reconciler.store.protocol import AuditEvent
+
+QUEUED = "run-queued"
+APPLYING = "apply-started"
+APPLIED = "apply-ended"
+
+
+def about_run(event: str, run: Run, now: datetime) -> AuditEvent:
+    """Put what is known of a run into a row of the audit."""
+    details = {
+        "run": run.id,
+        "stack": str(run.stack),
+        "kind": run.kind.value,
+        "status": run.status.value,
+        "reason": run.reason,
+        "revision": run.revision,
+        "digest": run.digest,
+        "planDigest": run.plan_digest,
+        "confirmedBy": run.confirmed_by,
+    }
+    return AuditEvent(event, now, run.person, {key: value for key, value in details.items() if value is not None})

@@ -26,10 +26,12 @@ from reconciler.git.remote import check_branch, check_url
 from reconciler.loop.current_access import CurrentAccess
 from reconciler.loop.dispatching import Dispatcher
 from reconciler.loop.fetching import Fetcher
+from reconciler.loop.followed import differs, with_remembered
 from reconciler.loop.following import CannotFollow, Follower
 from reconciler.loop.recording import Recorder
 from reconciler.loop.remotes import Remotes
 from reconciler.loop.service import Loop, Watching, utc_now
+from reconciler.loop.world import World
 from reconciler.metrics import Metrics
 from reconciler.settings import MetricsAccess, Settings, SettingsError
 from reconciler.store.encryption import Keys
@@ -99,6 +101,10 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
     with _alone(directory):
         store = open_store(settings.database, open_keys(settings))
         try:
+            with store.reading() as reading:
+                changed = differs(settings, reading.configuration())
+            if changed is not None:
+                raise SettingsError(changed)
             metrics = Metrics()
             engine = LocalEngine(
                 directory,
@@ -162,6 +168,8 @@ def _assemble(  # noqa: PLR0917
 def local_app(settings: Settings) -> FastAPI:
     """Give the API on the local data directory, for a command in this process: it looks and notes, and runs nothing."""
     store = open_store(settings.database, open_keys(settings))
+    with store.reading() as reading:
+        settings = with_remembered(settings, reading.configuration())
     follower = Follower(
         store, Mirrors(settings.data_dir.absolute() / "mirrors"), Remotes(settings), settings.config_path
     )
@@ -182,12 +190,21 @@ def local_app(settings: Settings) -> FastAPI:
         in_force = catch_up().world.in_force
         return in_force.catalog.tree if in_force else SpaceTree.build({})
 
-    def admission() -> Admission:
-        found = catch_up().world.admission
-        if found is None:
+    def known() -> World:
+        world = catch_up().world
+        if world.admission is None:
             # Without what is in force every answer would be no.
-            detail = "what is in force is not known here: name the configuration repository with STATION_CONFIG_URL"
+            detail = "what is in force is not known here: " + (
+                "nothing was admitted yet, or its mirror is gone"
+                if settings.config_url
+                else "config_url is missing (STATION_CONFIG_URL)"
+            )
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "NotInForce", detail)
+        return world
+
+    def admission() -> Admission:
+        found = known().admission
+        assert found is not None  # noqa: S101 - it was looked at just now
         return found
 
     return create_app(
@@ -196,7 +213,7 @@ def local_app(settings: Settings) -> FastAPI:
             operator_token=secrets.token_urlsafe(32),
             tree=tree,
             access=CurrentAccess(admission, _rules(settings), utc_now),
-            effective=lambda stack: catch_up().world.effective(stack),  # noqa: PLW0108 - caught up when asked
+            effective=lambda stack: known().effective(stack),
             live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
             now=utc_now,
         )

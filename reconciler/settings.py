@@ -104,6 +104,14 @@ class Settings(BaseModel):
     grace_period: float = Field(120.0, gt=0, description="Seconds between the interrupt and the kill.")
     log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of log that a run keeps.")
 
+    @field_validator("config_path")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        parts = [part for part in value.split("/") if part not in {"", "."}]
+        if value.startswith("/") or ".." in parts or not value.isprintable():
+            raise ValueError(f"{value!r} is not a directory in the repository: write it from its top, as in teams/web")
+        return "/".join(parts) or "."
+
     @field_validator("listen")
     @classmethod
     def _loopback(cls, value: str) -> str:

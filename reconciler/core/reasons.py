@@ -44,6 +44,7 @@ class Reason(StrEnum):
     FETCH_FAILED = "FetchFailed"
     BRANCH_NOT_FOUND = "BranchNotFound"
     BRANCH_EMPTIED = "BranchEmptied"
+    CONFIG_PATH_NOT_FOUND = "ConfigPathNotFound"
     HISTORY_REWRITTEN = "HistoryRewritten"
 
 

@@ -21,12 +21,14 @@ from reconciler.core.runs import Run, RunEvent, RunStatus
 from reconciler.core.state import Desired, Outcome, Problem, StackState
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Mirrors, Remote
+from reconciler.git.objects import EntryKind
 from reconciler.git.remote import redact
 from reconciler.git.signatures import Signatures
 from reconciler.git.trees import Trees
 from reconciler.loop.admitting import Admitting, Walk
 from reconciler.loop.collector import loading
 from reconciler.loop.fetching import Fetched
+from reconciler.loop.followed import differs, remembered_url
 from reconciler.loop.persons import Persons
 from reconciler.loop.remotes import Remotes, SecretUnreadable
 from reconciler.loop.world import CONFIGURATION, Place, ReadSource, World, desire, read_source, source_key
@@ -168,6 +170,8 @@ class Follower:
             state, waiting = reading.configuration(), reading.held_changes()
         if state.generation == self.world.generation:
             return False
+        if changed := differs(self.remotes.settings, state):
+            raise CannotFollow(changed)
         if state.admitted_revision is None:
             self.world = World(generation=state.generation)
             return True
@@ -277,8 +281,9 @@ class Follower:
         told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values(), *self._about_access(in_force)]
         fresh = replace(
             state,
-            url=redact(configuration.url),
+            url=remembered_url(configuration.url),
             branch=configuration.branch,
+            config_path=self.config_path,
             attempted_revision=Revision(attempted) if attempted else None,
             halted=halted,
             diagnostics=tuple(dict(diagnostic.to_json()) for diagnostic in told) if fetched else state.diagnostics,
@@ -336,7 +341,18 @@ class Follower:
                 "and nothing changes"
             )
             return None, _halt(state, Reason.HISTORY_REWRITTEN, message, tip, now)
-        return self._walk(before, chain, state, now)
+        there = [*chain]
+        while there and not self._has_config_path(there[-1]):
+            there.pop()
+        step, halted = self._walk(before, there, state, now) if there else (None, None)
+        if halted is None and there != chain:
+            message = f"config_path is {self.config_path}, which is not a directory at {tip[:12]}: nothing changes"
+            halted = _halt(state, Reason.CONFIG_PATH_NOT_FOUND, message, tip, now)
+        return step, halted
+
+    def _has_config_path(self, revision: Revision) -> bool:
+        entry = self._config_trees().entry(revision, self.config_path)
+        return entry is not None and entry.kind is EntryKind.TREE
 
     def _walk(
         self, before: Admission | None, chain: list[Revision], state: ConfigurationState, now: datetime

@@ -56,6 +56,8 @@ class ConfigurationState:
     generation: int = 0
     url: str | None = None
     branch: str | None = None
+    config_path: str | None = None
+    """The directory in it that is followed."""
     attempted_revision: Revision | None = None
     admitted_revision: Revision | None = None
     sources: Mapping[str, Revision] = field(default_factory=dict)

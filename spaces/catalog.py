@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from posixpath import basename, dirname
 from typing import Self
@@ -55,6 +55,10 @@ class Catalog:
     """Directory to space where something else stays in force than the files say."""
     broken: frozenset[str]
     """The files that may hide documents."""
+    unreadable: Mapping[str, Diagnostic]
+    """Why a file, or a part of it that may be anybody's, cannot be read as YAML: told only if it was ours."""
+    others: frozenset[str]
+    """The YAML files that can be read and hold nothing of ours."""
     duplicates: frozenset[ResourceRef]
     """References that several documents claim."""
     _documents: Mapping[ResourceRef, tuple[Placed, ...]] = field(repr=False)
@@ -62,7 +66,7 @@ class Catalog:
     @classmethod
     def empty(cls) -> Self:
         """Nothing proposed."""
-        return cls({}, {}, {}, frozenset(), frozenset(), {})
+        return cls({}, {}, {}, frozenset(), {}, frozenset(), frozenset(), {})
 
     def advance(self, changed: Mapping[str, bytes | None]) -> Self:
         """Take in the files that changed (path to new bytes, None when gone); only these are read.
@@ -71,19 +75,27 @@ class Catalog:
         """
         files: dict[str, CatalogFile] = dict(self.files)
         claims = dict(self.claims)
+        unreadable = {path: why for path, why in self.unreadable.items() if path not in changed}
+        others = set(self.others.difference(changed))
         for path, data in changed.items():
-            parsed = parse_file(path, data) if data is not None and path.endswith((".yaml", ".yml")) else None
-            if parsed is not None and (parsed.resources or parsed.diagnostics):
+            files.pop(path, None)
+            if data is None or not path.endswith((".yaml", ".yml")):
+                continue
+            parsed = parse_file(path, data)
+            if parsed.unreadable is not None:
+                unreadable[path] = parsed.unreadable
+            if parsed.resources or parsed.diagnostics:
                 files[path] = CatalogFile(parsed, (), ())
-            else:
-                files.pop(path, None)
+            elif parsed.unreadable is None:
+                others.add(path)
         for directory in {dirname(path) for path in changed if basename(path) in SPACE_FILES}:
             claimed, claim = _claim(directory, files)
             if claimed:
                 claims[directory] = claim
             else:
                 claims.pop(directory, None)
-        return self._settled(files, claims, self.overrides, changed)
+        read = replace(self, unreadable=unreadable, others=frozenset(others))
+        return read._settled(files, claims, self.overrides, changed)  # noqa: SLF001
 
     def override(self, overrides: Mapping[str, SpaceName]) -> Self:
         """Let these directories, and no others, belong to a space whatever their files say."""
@@ -155,7 +167,8 @@ class Catalog:
         changed: Iterable[str],
     ) -> Self:
         """Place what was read, and again whatever lies where a directory's space is another one now."""
-        after = type(self)(files, claims, overrides, frozenset(), frozenset(), {})
+        nothing = frozenset[str]()
+        after = type(self)(files, claims, overrides, nothing, self.unreadable, self.others, frozenset(), {})
         touched = set(changed)
         moved = self.moved_directories(after)
         touched.update(self.below(moved), after.below(moved))
@@ -181,7 +194,15 @@ class Catalog:
             elif len(documents[ref]) > 1:
                 documents[ref] = tuple(sorted(documents[ref], key=lambda p: (p.resource.file, p.resource.index)))
         duplicates = (duplicates - refs) | {ref for ref in refs if len(documents.get(ref, ())) > 1}
-        return type(self)(files, claims, overrides, frozenset(broken), frozenset(duplicates), documents)
+        return replace(
+            self,
+            files=files,
+            claims=claims,
+            overrides=overrides,
+            broken=frozenset(broken),
+            duplicates=frozenset(duplicates),
+            _documents=documents,
+        )
 
 
 def _space_of(directory: str, claims: Mapping[str, Claim], overrides: Mapping[str, SpaceName]) -> Claim:

@@ -51,12 +51,18 @@ def kept_directories(
             continue
         if ref in held:
             kept[directory] = KeptDirectory(directory, space, KeptBecause.HELD)
+        elif _unreadable(directory, proposed) and not proposed.declares(ref) and directory not in proposed.claims:
+            kept[directory] = KeptDirectory(directory, space, KeptBecause.BROKEN)
         elif directory in proposed.claims:
             if proposed.claims[directory] is None:
                 kept[directory] = KeptDirectory(directory, space, KeptBecause.BROKEN)
         elif not proposed.declares(ref) and (user := next(_relying(proposed, directory), None)):
             kept[directory] = KeptDirectory(directory, space, KeptBecause.IN_USE, user)
     return kept
+
+
+def _unreadable(directory: str, proposed: Catalog) -> bool:
+    return any((f"{directory}/{name}" if directory else name) in proposed.unreadable for name in SPACE_FILES)
 
 
 def space_directories(

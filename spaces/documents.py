@@ -11,19 +11,24 @@ from typing import Any
 from _ruamel_yaml import CParser
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.reader import ReaderError
 
 from spaces.diagnostics import Diagnostic, Position, error
-from spaces.events import Builder, Found, Path, TooDeep
-from spaces.names import API_VERSION
+from spaces.events import MAX_DEPTH, Builder, Found, Path, TooDeep
+from spaces.model.explain import did_you_mean
+from spaces.names import API_VERSION, Kind
 
 OURS = "stationkeeper/"
 MAX_FILE_BYTES = 2 * 1024 * 1024
 # Per file: the pure parser is some thirty times slower than the C one; beyond this the C parser's verdict stands.
 MAX_PURE_CHARACTERS = 128 * 1024
+# Per file without a document of ours: enough for any file of people, and a bound for what machines write.
+MAX_SCANNED_EVENTS = 20_000
 
 _DOCUMENT_START = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _ONLY_PREAMBLE = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*\Z")
+_KINDS = frozenset(Kind)
 _UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
@@ -34,6 +39,18 @@ class Document:
     index: int
     value: dict[str, Any]
     sound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """The documents of ours in a file and what is wrong with them.
+
+    `unreadable` says why something in it that bears no sign of being ours cannot be read as YAML; None when all can.
+    """
+
+    documents: list[Document]
+    diagnostics: list[Diagnostic]
+    unreadable: Diagnostic | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +74,25 @@ class Places:
         return Position(self.file)
 
 
-def parse_documents(file: str, data: bytes) -> tuple[list[Document], list[Diagnostic]]:
+def parse_documents(file: str, data: bytes) -> ReadFile:
     """Give the documents of ours in `data` and what is wrong with them; everything else is left alone, silently.
 
     A document that is not YAML does not hide the others of its file.
     """
     if OURS.encode() not in data:
-        return [], []
+        return ReadFile([], [], _scan(file, data))
     documents: list[Document] = []
     diagnostics: list[Diagnostic] = []
+    unreadable: Diagnostic | None = None
     for index, found in enumerate(_read(file, data, recording=False)):
         if not found.complete:
             diagnostics += found.diagnostics
+            unreadable = unreadable or found.unreadable
             continue
         version = found.value.get("apiVersion") if isinstance(found.value, dict) else None
+        if version is None and _looks_ours(found.value):
+            diagnostics.append(_no_version(found.value, locate(file, data, index)))
+            continue
         if not isinstance(version, str) or not version.startswith(OURS):
             continue
         diagnostics += found.diagnostics
@@ -80,7 +102,40 @@ def parse_documents(file: str, data: bytes) -> tuple[list[Document], list[Diagno
             at = locate(file, data, index).value(("apiVersion",))
             hint = f"write apiVersion: {API_VERSION}"
             diagnostics.append(error("api-version", f"apiVersion {version[:80]!r} is not known", at, hint))
-    return documents, diagnostics
+    return ReadFile(documents, diagnostics, unreadable)
+
+
+def _looks_ours(value: Any) -> bool:
+    """Say whether a document without apiVersion must be one of ours, beside the others of its file."""
+    return isinstance(value, dict) and value.get("kind") in _KINDS and isinstance(value.get("metadata"), dict)
+
+
+def _no_version(value: Mapping[str, Any], places: Places) -> Diagnostic:
+    for key in value:
+        if key not in {"apiVersion", "kind", "metadata", "spec"} and (hint := did_you_mean(key, ("apiVersion",))):
+            return error("api-version", f"the key {key[:80]!r} is not known", places.key((key,)), hint)
+    summary = f"apiVersion is missing: the {value['kind']} is not read"
+    return error("api-version", summary, places.value(()), f"write apiVersion: {API_VERSION}")
+
+
+def _scan(file: str, data: bytes) -> Diagnostic | None:
+    """Say why a file without any sign of us cannot be read as YAML, as far as a bounded look tells."""
+    unfit = _unfit(file, data)
+    if unfit is not None:
+        return unfit
+    parser, depth = CParser(data), 0
+    try:
+        for _ in range(MAX_SCANNED_EVENTS):
+            event = parser.get_event()
+            if event is None:
+                break
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                at = Position(file, event.start_mark.line + 1, event.start_mark.column + 1)
+                return error("yaml-depth", f"nested deeper than {MAX_DEPTH} levels", at)
+    except YAMLError as wrong:
+        return _syntax_error(file, data.decode(), 1, wrong)
+    return None
 
 
 def locate(file: str, data: bytes, index: int) -> Places:
@@ -95,21 +150,28 @@ def _locate_all(file: str, data: bytes) -> tuple[Places, ...]:
     return tuple(Places(file, found.places) for found in _read(file, data, recording=True))
 
 
-def _read(file: str, data: bytes, *, recording: bool) -> list[Found]:
+def _unfit(file: str, data: bytes) -> Diagnostic | None:
+    """Say why a file is not even looked into."""
     if len(data) > MAX_FILE_BYTES:
         summary = f"the file is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB"
-        return [_refused(error("file-too-large", summary, Position(file), "split it"))]
+        return error("file-too-large", summary, Position(file), "split it")
     try:
-        text = data.decode()
+        data.decode()
     except UnicodeDecodeError as wrong:
         line, column = data.count(b"\n", 0, wrong.start) + 1, wrong.start - data.rfind(b"\n", 0, wrong.start)
-        at = Position(file, line, column)
-        return [_refused(error("not-utf8", "the file is not UTF-8", at, "save it as UTF-8"))]
+        return error("not-utf8", "the file is not UTF-8", Position(file, line, column), "save it as UTF-8")
+    return None
+
+
+def _read(file: str, data: bytes, *, recording: bool) -> list[Found]:
+    unfit = _unfit(file, data)
+    if unfit is not None:
+        return [_refused(unfit)]
     builder = Builder(file, recording=recording)
     try:
         builder.run(CParser(data).get_event)
     except (YAMLError, TooDeep):
-        return _read_one_by_one(file, text, recording=recording)
+        return _read_one_by_one(file, data.decode(), recording=recording)
     return builder.found
 
 
@@ -117,12 +179,11 @@ def _read_one_by_one(file: str, text: str, *, recording: bool) -> list[Found]:
     found: list[Found] = []
     pure_left = MAX_PURE_CHARACTERS
     for line, chunk in _chunks(text):
-        if OURS not in chunk:
-            # Somebody else's document, however odd; it only takes its number.
-            found.append(_refused())
-            continue
         builder = Builder(file, first_line=line, recording=recording)
         wrong = _attempt(builder, CParser(chunk.encode()).get_event)
+        if OURS not in chunk:
+            found += _others(builder, _syntax_error(file, chunk, line, wrong) if wrong is not None else None)
+            continue
         if wrong is not None and len(chunk) <= pure_left:
             # The bundled C scanner refuses some good YAML, such as {url: http://x}.
             pure_left -= len(chunk)
@@ -132,6 +193,15 @@ def _read_one_by_one(file: str, text: str, *, recording: bool) -> list[Found]:
         if wrong is not None:
             found.append(_refused(*builder.pending, _syntax_error(file, chunk, line, wrong)))
     return found
+
+
+def _others(builder: Builder, wrong: Diagnostic | None) -> list[Found]:
+    """Give somebody else's document, however odd: what is wrong with it is theirs, and it takes one number."""
+    deep = next((found.diagnostics[-1] for found in builder.found if not found.complete), None)
+    unreadable = wrong or deep
+    if unreadable is None and len(builder.found) == 1:
+        return builder.found
+    return [Found(None, [], {}, complete=False, unreadable=unreadable)]
 
 
 def _attempt(builder: Builder, next_event: Callable[[], Any]) -> YAMLError | None:

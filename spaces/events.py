@@ -53,12 +53,16 @@ class TooDeep(Exception):
 
 @dataclass(slots=True)
 class Found:
-    """One document of a stream; `places` maps a path to the starts of its key and its value, when recorded."""
+    """One document of a stream; `places` maps a path to the starts of its key and its value, when recorded.
+
+    `unreadable` says why somebody else's document could not be read; it is told only where it was one of ours before.
+    """
 
     value: Any
     diagnostics: list[Diagnostic]
     places: dict[Path, tuple[Position, Position]]
     complete: bool = True
+    unreadable: Diagnostic | None = None
 
 
 class Builder:

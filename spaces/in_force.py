@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -15,6 +16,9 @@ from spaces.placed import Placed, PlacedDocuments
 from spaces.references import moved_from
 from spaces.resources import Resource
 from spaces.settling import KeptBecause, Settled, Withheld, settle_documents
+
+_NAMED = 5
+"""How many documents a warning names."""
 
 _NOTHING_HELD: Mapping[ResourceRef, KeptBecause] = {}
 
@@ -90,6 +94,8 @@ def settle(
         *about_rivals,
         *_tell_directories(stay),
         *_tell_waiting(start, here, settled),
+        *_tell_unreadable(start, here, settled),
+        *_tell_left(start, here, settled, changed),
     }
     kept = {
         ref: Kept(placed, start.kept[ref].revision if ref in start.kept else start.revision, why.because, why.waits_for)
@@ -238,7 +244,7 @@ def _withheld(  # noqa: PLR0917
 
 def _hidden_in(start: InForce, proposed: Catalog, old: Placed, hiding: tuple[str, ...]) -> tuple[str, ...]:
     """List the broken files that a missing document may be in: its own, or one that changed as it went missing."""
-    if old.resource.file in proposed.broken:
+    if old.resource.file in proposed.broken or old.resource.file in proposed.unreadable:
         return (old.resource.file,)
     kept = start.kept.get(old.ref)
     still = (path for path in (kept.waits_for if kept else ()) if path in proposed.broken)
@@ -261,6 +267,43 @@ def _tell_directories(stay: Mapping[str, KeptDirectory]) -> Iterable[Diagnostic]
                 kept.user.position(("metadata", "name")),
                 "say metadata.space (with movedFrom, for a stack), or move the file",
             )
+
+
+def _tell_unreadable(start: InForce, proposed: Catalog, settled: Settled) -> Iterable[Diagnostic]:
+    """Say which files that held documents in force cannot be read any more, and why."""
+    counts: Counter[str] = Counter()
+    for ref, why in settled.withheld.items():
+        old = start.catalog.placed(ref)
+        if old is not None and why.because is KeptBecause.BROKEN and not proposed.declares(ref):
+            counts[old.resource.file] += 1
+    for file, count in counts.items():
+        why_not = proposed.unreadable.get(file)
+        if why_not is not None:
+            documents = "its document stays as it was" if count == 1 else f"its {count} documents stay as they were"
+            summary = f"{file} cannot be read as YAML any more ({why_not.summary}); {documents}"
+            yield error("unreadable-file", summary, why_not.position, "repair it, or delete the file")
+
+
+def _tell_left(start: InForce, proposed: Catalog, settled: Settled, changed: Collection[str]) -> Iterable[Diagnostic]:
+    """Say which documents leave because their file, which is still there, holds nothing of ours any more."""
+    moved: set[ResourceRef | None] | None = None
+    for path in sorted(proposed.others.intersection(changed)):
+        was = start.proposed.files.get(path)
+        left = sorted(
+            placed.ref
+            for placed in (was.placed if was else ())
+            if start.catalog.placed(placed.ref) is not None
+            and settled.documents.placed(placed.ref) is None
+            and not proposed.declares(placed.ref)
+        )
+        if left and moved is None:
+            moved = {moved_from(p.resource) for each in proposed.refs() for p in proposed.claimants(each)}
+        gone = [str(ref) for ref in left if ref not in (moved or ())]
+        if gone:
+            more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
+            summary = f"{path} holds no document any more, so these leave: {', '.join(gone[:_NAMED])}{more}"
+            hint = "delete the file if that is meant; else see that each document begins with its apiVersion"
+            yield Diagnostic(Severity.WARNING, "documents-left", summary, hint, Position(path))
 
 
 def _tell_waiting(start: InForce, proposed: Catalog, settled: Settled) -> Iterable[Diagnostic]:

@@ -45,25 +45,56 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class Flawed:
+    """A document with errors of its own, as far as it says what it is; `space` None where the directory decides."""
+
+    kind: Kind
+    name: str
+    space: SpaceName | None
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """What one file holds: the good documents, and everything that is wrong with the others."""
+    """What one file holds: the good documents, and everything that is wrong with the others.
+
+    `unreadable` says why a part of it that may be anybody's cannot be read as YAML. `flawed` are the documents with
+    errors that still say what they are.
+    """
 
     resources: tuple[Resource, ...]
     diagnostics: tuple[Diagnostic, ...]
+    unreadable: Diagnostic | None = None
+    flawed: tuple[Flawed, ...] = ()
 
 
 def parse_file(file: str, data: bytes) -> ParsedFile:
     """Parse the file at the repository-relative posix path `file`; a broken document does not hide the others."""
-    documents, diagnostics = parse_documents(file, data)
-    resources = []
-    for document in documents:
+    read = parse_documents(file, data)
+    diagnostics = read.diagnostics
+    resources, flawed = [], []
+    for document in read.documents:
         resource, problems = _resource(file, data, document)
         if resource is not None and document.sound:
             resources.append(resource)
+        elif (named := _flawed(file, data, document)) is not None:
+            flawed.append(named)
         if problems:
             places = locate(file, data, document.index)
             diagnostics += [_diagnostic(problem, places) for problem in problems]
-    return ParsedFile(tuple(resources), tuple(sorted(diagnostics, key=lambda each: each.sort_key)))
+    told = tuple(sorted(diagnostics, key=lambda each: each.sort_key))
+    return ParsedFile(tuple(resources), told, read.unreadable, tuple(flawed))
+
+
+def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:
+    word, metadata = document.value.get("kind"), document.value.get("metadata")
+    if not isinstance(word, str) or word not in SPECS or not isinstance(metadata, dict):
+        return None
+    name, space = metadata.get("name"), metadata.get("space")
+    if not isinstance(name, str):
+        return None
+    at = locate(file, data, document.index).value(("metadata", "name"))
+    return Flawed(Kind(word), name, SpaceName(space) if isinstance(space, str) else None, at)
 
 
 def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | None, list[Problem]]:

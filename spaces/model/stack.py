@@ -155,7 +155,9 @@ class ScriptSettings(Model):
 
     plan: Command | None = Field(None, description="Exits 0 for no changes, 2 for changes; anything else is a failure.")
     apply: Command = Field(description="Makes the changes.")
-    outputs: Command | None = Field(None, description="Prints the outputs as one JSON object, or writes it to $STATION_OUTPUTS.")
+    outputs: Command | None = Field(
+        None, description="Prints the outputs as one JSON object, or writes it to $STATION_OUTPUTS."
+    )
 
 
 _SETTINGS_OF = {

@@ -12,7 +12,8 @@ OURS = "apiVersion: stationkeeper/v1\n"
 
 
 def read(text: str | bytes):
-    return parse_documents("a/b.yaml", text if isinstance(text, bytes) else text.encode())
+    read = parse_documents("a/b.yaml", text if isinstance(text, bytes) else text.encode())
+    return read.documents, read.diagnostics
 
 
 def codes(text: str | bytes) -> list[tuple[str, int, int]]:

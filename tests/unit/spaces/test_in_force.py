@@ -40,6 +40,15 @@ def test_everything_good_is_in_force():
     assert (in_force.kept, in_force.pending, in_force.diagnostics) == ({}, frozenset(), ())
 
 
+GARBAGE = {
+    "a merge conflict": b"<<<<<<< HEAD\nspec: {a: 1}\n=======\nspec: [\n>>>>>>> other\n",
+    "a template": b"{{- if .Values.on }}\nkind: Stack\n{{- end }}\n",
+    "UTF-16": stack("net").decode().encode("utf-16"),
+    "UTF-16 without its mark": stack("net").decode().encode("utf-16-le"),
+    "brackets": b"[" * 200_000,
+    "bytes": bytes(range(256)),
+}
+
 # Each case: what changes, what is gone from force, what is new in force, what is kept and why, the errors' codes.
 CASES = [
     pytest.param({"p/net.yaml": None}, {"Stack prod/net"}, set(), {}, [], id="a deleted stack leaves"),
@@ -274,6 +283,60 @@ CASES = [
         ["kind-not-supported"],
         id="an unsupported kind hides no stack",
     ),
+    *(
+        pytest.param(
+            {"p/net.yaml": data}, set(), set(), {"Stack prod/net": "broken"}, ["unreadable-file"], id=f"a file turned into {what}"
+        )
+        for what, data in GARBAGE.items()
+    ),
+    pytest.param(
+        {"p/space.yaml": GARBAGE["UTF-16"]},
+        set(),
+        set(),
+        {"Space prod": "broken"},
+        ["unreadable-file"],
+        id="a space file that cannot be decoded moves nothing",
+    ),
+    pytest.param(
+        {"p/space.yaml": GARBAGE["UTF-16"], "p/net.yaml": GARBAGE["a merge conflict"], "p/q/app.yaml": None, "c.yaml": None},
+        {"Stack eu/app"},
+        set(),
+        {"Space prod": "broken", "Stack prod/net": "broken", "Context root/common": "in-use"},
+        ["still-in-use", "unreadable-file", "unreadable-file"],
+        id="unreadable files hold up no deletion elsewhere",
+    ),
+    pytest.param(
+        {"chart/t.yaml": GARBAGE["a template"], "p/net.yaml": None},
+        {"Stack prod/net"},
+        set(),
+        {},
+        [],
+        id="templates of other tools are nobody's business",
+    ),
+    pytest.param(
+        {"p/net.yaml": many(stack("two"), GARBAGE["a template"])},
+        set(),
+        {"Stack prod/two"},
+        {"Stack prod/net": "broken"},
+        ["unreadable-file"],
+        id="a document that turned into garbage beside a good one",
+    ),
+    pytest.param(
+        {"p/net.yaml": many(stack("two"), stack("net").replace(b"apiVersion", b"apiversion"))},
+        set(),
+        {"Stack prod/two"},
+        {"Stack prod/net": "broken"},
+        ["api-version"],
+        id="a mistyped apiVersion key",
+    ),
+    pytest.param(
+        {"p/net.yaml": many(stack("two"), b"{kind: Stack, metadata: {name: net}}\n")},
+        set(),
+        {"Stack prod/two"},
+        {"Stack prod/net": "broken"},
+        ["api-version"],
+        id="a missing apiVersion beside a good document",
+    ),
 ]  # fmt: skip
 
 
@@ -328,6 +391,43 @@ def test_a_deleted_broken_file_is_a_deletion():
     gone = go_on(broken, {"p/q/app.yaml": None}, "r2")
     assert names(gone) == ALL - {"Stack eu/app"}
     assert gone.has_left(ref("Stack eu/app"))
+
+
+def test_an_unreadable_file_says_why_and_what_stays():
+    files = {"a.yaml": many(stack("one"), stack("two"))}
+    after = go_on(begin(files), {"a.yaml": GARBAGE["a merge conflict"]})
+    told = after.diagnostics[0]
+    assert told.severity == "error"
+    assert told.summary.startswith("a.yaml cannot be read as YAML any more (not valid YAML:")
+    assert told.summary.endswith("); its 2 documents stay as they were")
+    assert told.position.file == "a.yaml"
+    still = go_on(after, {"b.yaml": stack("three")}, "r2")
+    assert names(still) == {"Stack root/one", "Stack root/two", "Stack root/three"}
+    assert names(go_on(still, {"a.yaml": None}, "r3")) == {"Stack root/three"}
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        pytest.param(
+            {"p/net.yaml": b""}, "p/net.yaml holds no document any more, so these leave: Stack prod/net", id="empty"
+        ),
+        pytest.param(
+            {"p/net.yaml": stack("net").replace(b"apiVersion", b"version").replace(b"stationkeeper/", b"")},
+            "p/net.yaml holds no document any more, so these leave: Stack prod/net",
+            id="without its apiVersion",
+        ),
+        pytest.param({"p/net.yaml": b"", "p/other.yaml": BASE["p/net.yaml"]}, None, id="moved to another file"),
+        pytest.param({"p/net.yaml": b"", "p/n.yaml": stack("core", moved_from="prod/net")}, None, id="renamed"),
+        pytest.param({"p/net.yaml": None}, None, id="deleted"),
+    ],
+)
+def test_what_leaves_with_an_emptied_file_is_told(left, told):
+    after = go_on(begin(BASE), left)
+    assert ("Stack prod/net" in names(after)) == ("p/other.yaml" in left)
+    assert [(d.severity, d.code, d.summary) for d in after.diagnostics] == (
+        [("warning", "documents-left", told)] if told else []
+    )
 
 
 def test_a_new_broken_document_has_not_left():

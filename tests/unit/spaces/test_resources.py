@@ -32,7 +32,9 @@ def test_a_resource_knows_what_it_is_and_where():
 
 
 def test_files_of_others_hold_nothing():
-    assert read("a: [") == ParsedFile((), ())
+    broken = read("a: [")
+    assert (broken.resources, broken.diagnostics) == ((), ())
+    assert broken.unreadable.code == "yaml-syntax"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ stacks = st.builds(
     st.sampled_from([None, None, "x"]),
 )
 paths = st.sampled_from([f"{d}{f}" for d in DIRECTORIES for f in ("space.yaml", "k.yaml", "m.yaml")])
-bad = st.just(BROKEN)
+bad = st.sampled_from([BROKEN, b"\xff\xfe", b"{{ template }}: ["])
 contents = st.one_of(
     st.none(),
     spaces,

@@ -85,7 +85,8 @@ class Step:
         declared = redeclared(self.before.proposed, here, self.changed)
         moves = (self._change(ref, here) for ref in declared if ref.kind is Kind.STACK)
         self.origins.update(move.origin for move in moves if move is not None and move.origin is not None)
-        for ref in declared:
+        # What was judged before is looked at again: a directory that stays with its space may have brought it back.
+        for ref in sorted({*declared, *self.versions}):
             version = here.placed(ref)
             if ref in self.versions and _same(self.versions[ref], version):
                 continue

@@ -410,3 +410,14 @@ def test_until_access_is_set_up_everything_is_admitted():
     set_up = go(after, "stranger", {"users.yaml": people("alice")}, "r2", rules=Rules())
     assert held(set_up) == {}
     assert set(held(go(set_up, "stranger", {"q/one.yaml": None}, "r3", rules=Rules()))) == {"Stack other/one"}
+
+
+def test_a_directory_that_stays_with_a_space_takes_nothing_along():
+    """A stranger moves a space's document to the top directory and deletes it there: the rest would lie below it."""
+    two = {"k.yaml": space("one", inherit=False), "m.yaml": space("two", inherit=False), "u.yaml": people("root-admin")}
+    here = begin(two)
+    for number, changed in enumerate(
+        [{"k.yaml": None}, {"space.yaml": space("one", inherit=False)}, {"space.yaml": None}], start=1
+    ):
+        here = go(here, "stranger", changed, f"r{number}")
+        assert here.in_force.catalog.tree.parent(SpaceName("two")) == "root"

@@ -1,0 +1,80 @@
+"""Whatever somebody without rights commits, however broken: nothing of it ever counts."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rbac.admission import Admission, Commit, admit
+from rbac.held import HeldChange
+from rbac.identity import Admins, IdentityMode, Person
+from rbac.rules import Rules
+from rbac.subjects import user
+from spaces.names import Revision, SpaceName
+from tests.unit.rbac.builders import NOW
+from tests.unit.spaces.builders import doc
+from tests.unit.spaces.test_settling import commits, contents, paths
+
+RULES = Rules(Admins.parse(["root-admin"], IdentityMode.SIGNED), destroy_budget=100.0)
+BASES = st.dictionaries(paths, contents.filter(bool), min_size=1, max_size=6)
+ROLES = doc("Role", "eves", {"actions": ["stack:*", "context:*", "space:create"]}) + b"---\n"
+EVE = b"---\n".join([
+    doc("User", "eve", {}),
+    doc("RoleBinding", "eve", {"role": "eves", "subjects": [{"user": "eve"}]}, space="two"),
+])  # fmt: skip
+
+
+def step(before: Admission | None, who: str, number: int, changed: dict[str, bytes | None]) -> Admission:
+    commit = Commit(Revision(f"r{number}"), changed, Person(user(who), "by a test"))
+    found = admit(before, commit, RULES, NOW, halting=False)
+    assert isinstance(found, Admission)
+    return found
+
+
+def meaning(admission: Admission) -> dict[str, object]:
+    placed = admission.in_force.catalog.placed
+    return {
+        str(ref): (it.resource.content, it.parent, it.resource.file.rpartition("/")[0])
+        for ref in admission.in_force.catalog.refs()
+        if (it := placed(ref))
+    }
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(BASES, commits)
+def test_a_stranger_changes_nothing(base, history):
+    here = step(None, "root-admin", 0, base)
+    before = meaning(here)
+    for number, changed in enumerate(history, 1):
+        here = step(here, "mallory", number, changed)
+        assert meaning(here) == before
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(BASES, commits)
+def test_a_right_in_one_space_changes_nothing_outside_it(base, history):
+    here = step(None, "root-admin", 0, base | {"eve.yaml": ROLES + EVE, "two.yaml": doc("Space", "two", {})})
+    was = meaning(here)
+    within = {str(space) for space in here.in_force.catalog.tree.subtree(SpaceName("two"))}
+    for number, changed in enumerate(history, 1):
+        here = step(here, "eve", number, changed)
+        now = meaning(here)
+        within |= {ref.removeprefix("Space ") for ref in now.keys() - was.keys() if now[ref][1] in within}
+        for ref in {*was, *now}:
+            name = ref.partition(" ")[2]
+            if was.get(ref) != now.get(ref):
+                assert name.split("/")[0] in within, f"{ref} changed, outside of what eve may change"
+        assert here.in_force.catalog.tree.exists(SpaceName("two")) == ("Space two" in was)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(BASES, st.lists(st.tuples(st.sampled_from(["root-admin", "mallory"]), st.dictionaries(paths, contents, max_size=3)), max_size=6))  # fmt: skip
+def test_whoever_may_do_everything_is_never_held(base, history):
+    here = step(None, "root-admin", 0, base)
+    for number, (who, changed) in enumerate(history, 1):
+        before = here
+        here = step(here, who, number, changed)
+        new: list[HeldChange] = [it for ref, it in here.held.items() if before.held.get(ref) is not it]
+        assert all(it.person == "user:mallory" or "is not in force" in it.message or "does not exist" in it.message for it in new)  # fmt: skip
+        if who == "mallory":
+            assert meaning(here) == meaning(before)

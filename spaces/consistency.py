@@ -34,6 +34,9 @@ class Rule(StrEnum):
     MOVED_FROM_TWICE = "moved-from-twice"
 
 
+_RULES = {Kind.CONTEXT: Rule.UNKNOWN_CONTEXT, Kind.REPOSITORY: Rule.UNKNOWN_REPOSITORY}
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One document against one rule. `name` is as written; `others` are the documents that it clashes with."""
@@ -78,6 +81,7 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
         return
     if not tree.exists(ref.space):
         yield Violation(Rule.UNKNOWN_SPACE, ("metadata", "space"), ref.space)
+        yield from _unknown_anywhere(documents, placed)
         return
     if ref.kind in ROOT_ONLY and ref.space != ROOT:
         yield Violation(Rule.NOT_IN_ROOT, ("metadata", "space"), ref.space)
@@ -87,11 +91,17 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
         yield Violation(Rule.UNKNOWN_ROLE, ("spec", "role"), role.name)
     for reference in references(placed.resource):
         if documents.lookup(reference.kind, reference.name, ref.space) is None:
-            rule = Rule.UNKNOWN_REPOSITORY if reference.kind is Kind.REPOSITORY else Rule.UNKNOWN_CONTEXT
-            yield Violation(rule, reference.path, reference.name)
+            yield Violation(_RULES[reference.kind], reference.path, reference.name)
     if ref.kind is Kind.STACK:
         yield from _context_clashes(documents, placed)
         yield from _move_clashes(documents, placed)
+
+
+def _unknown_anywhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
+    """Find what a document without a space needs and no space has: the others cannot be judged."""
+    for reference in references(placed.resource):
+        if not any(each.ref.name == reference.key[1] for each in documents.of_kind(reference.kind)):
+            yield Violation(_RULES[reference.kind], reference.path, reference.name)
 
 
 def _context_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:

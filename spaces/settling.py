@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from spaces.absent import Absent
 from spaces.catalog import Catalog
 from spaces.consistency import Rule, Violation, contexts_in_use, tell, violations
 from spaces.diagnostics import Diagnostic, error
@@ -151,8 +152,10 @@ class _Search:
     def tell_all(self) -> Iterator[Diagnostic]:
         # File by file: finding places means reading the file again, and only the last one read is remembered.
         self.told.sort(key=lambda found: (found[0].resource.file, found[0].resource.index))
+        held = frozenset((ref.kind, ref.name) for ref, why in self.withheld.items() if why.because is KeptBecause.HELD)
+        absent = Absent(self.proposed, self.documents, held)
         for count, (placed, violation, documents) in enumerate(self.told):
-            yield tell(violation, placed, documents, suggest=count < _SUGGESTIONS)
+            yield absent.tell(violation, placed, documents, suggest=count < _SUGGESTIONS)
         for culprit, blame in self.blamed.items():
             others = len(blame.users) - 1
             user = f"{blame.user.ref}" + (f" and {others} more" if others else "")

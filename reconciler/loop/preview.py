@@ -22,6 +22,9 @@ from spaces.effective import EffectiveStack
 from spaces.in_force import InForce, affected, differing
 from spaces.names import Kind, Revision, StackId
 
+_NAMED = 5
+"""How many files a warning names."""
+
 
 class StackAction(StrEnum):
     """What a merge would mean for a stack."""
@@ -80,7 +83,23 @@ def preview(trees: Trees, base: Revision, revision: Revision, config_path: str, 
     last = admit_merge(reading, first, Merge(base, revision, tip), config_path, index, judging)
     if isinstance(last, Halted):
         return Preview(base, revision, diagnostics=(error("branch-emptied", last.message),))
-    return _compare(reading, first, last, old, index, Preview(base, revision))
+    about_base = _about_base(base, first.in_force)
+    return _compare(reading, first, last, old, index, Preview(base, revision, diagnostics=about_base))
+
+
+def _about_base(base: Revision, in_force: InForce) -> tuple[Diagnostic, ...]:
+    """Say what cannot be told because `base` has errors: which versions a service keeps, its history alone says."""
+    errors = [told for told in in_force.diagnostics if told.severity is Severity.ERROR]
+    if not errors:
+        return ()
+    files = sorted({told.position.file for told in errors if told.position is not None})
+    named = ", ".join(files[:_NAMED]) + (f" and {len(files) - _NAMED} more" if len(files) > _NAMED else "")
+    summary = (
+        f"{base[:12]}, which is merged into, has errors itself ({named}): which versions of these documents "
+        "are in force is not known here, so what the merge means for them and what needs them cannot be told"
+    )
+    hint = "repair that branch first, or ask the service's status"
+    return (Diagnostic(Severity.WARNING, "base-has-errors", summary, hint),)
 
 
 def _compare(  # noqa: PLR0917
@@ -108,7 +127,7 @@ def _compare(  # noqa: PLR0917
         stacks=tuple(sorted(stacks, key=lambda each: each.id)),
         access=differences(first.access, last.access),
         held=last.waiting,
-        diagnostics=(*after.diagnostics, *_problems(new)),
+        diagnostics=(*empty.diagnostics, *after.diagnostics, *_problems(new)),
     )
 
 

@@ -95,6 +95,67 @@ ROOT_CONTEXTS = (
             ],
             id="all at once",
         ),
+        pytest.param(
+            {
+                "a.yaml": text("Stack", "{name: s, space: gone}", STACK % "nowhere, common"),
+                "c.yaml": text("Context", "{name: common}"),
+            },
+            ["a.yaml:3:28 unknown-space", "a.yaml:4:55 unknown-context"],
+            id="an unknown space hides no unknown context",
+        ),
+        pytest.param(
+            {
+                "a.yaml": text("Stack", "{name: s}", STACK % "common"),
+                "c.yaml": text("Context", "{name: common}", "{environment: {A: a}}"),
+            },
+            ["a.yaml:4:55 needs-broken repair it at c.yaml:3:18", "c.yaml:4:8 unknown-key"],
+            id="a context that is broken is not told as missing",
+        ),
+        pytest.param(
+            {
+                "a.yaml": text("Stack", "{name: s}", STACK % "root/common"),
+                "c.yaml": text("Context", "{name: common}") + b"---\n" + text("Context", "{name: common}"),
+            },
+            [
+                "a.yaml:4:55 needs-broken repair it at c.yaml:3:18",
+                "c.yaml:3:18 duplicate-name",
+                "c.yaml:8:18 duplicate-name",
+            ],
+            id="nor one that is there twice",
+        ),
+        pytest.param(
+            {
+                "t/a.yaml": text("Stack", "{name: s, space: team}", STACK % "common"),
+                "t.yaml": text("Space", "{name: team}"),
+                "u.yaml": text("Space", "{name: other}"),
+                "c.yaml": text("Context", "{name: common, space: other}", "{environment: {A: a}}"),
+            },
+            ["c.yaml:4:8 unknown-key", "t/a.yaml:4:55 unknown-context"],
+            id="a broken one that does not flow is no concern",
+        ),
+        pytest.param(
+            {
+                "a.yaml": text("Stack", "{name: s, space: team}", STACK % ""),
+                "t.yaml": text("Space", "{name: team}", "{parents: root}"),
+            },
+            ["a.yaml:3:28 needs-broken repair it at t.yaml:3:18", "t.yaml:4:8 unknown-key"],
+            id="a broken space is not told as missing",
+        ),
+        pytest.param(
+            {
+                "a.yaml": text("Stack", "{name: s}", STACK % "common"),
+                "c.yaml": text("Context", "{name: common, space: gone}"),
+                "r.yaml": text("Stack", "{name: t}", "{tool: terraform, source: {path: ., repository: infra}}"),
+                "s.yaml": text("Repository", "{name: infra}", "{url: 1}"),
+            },
+            [
+                "a.yaml:4:55 unknown-context",
+                "c.yaml:3:33 unknown-space",
+                "r.yaml:4:55 needs-broken repair it at s.yaml:3:18",
+                "s.yaml:4:13 wrong-type",
+            ],
+            id="a broken repository, and a context in no space",
+        ),
     ],
 )
 def test_validate(files, expected):
@@ -102,6 +163,13 @@ def test_validate(files, expected):
     told = [f"{d.position.file}:{d.position.line}:{d.position.column} {d.code} {d.hint}" for d in found]
     assert len(told) == len(expected), told
     assert all(line.startswith(start) for line, start in zip(told, expected, strict=True)), told
+
+
+def test_what_may_be_in_a_file_that_cannot_be_read_is_not_told_as_missing():
+    files = {"c.yaml": BROKEN, "a.yaml": text("Stack", "{name: s}", STACK % "common")}
+    assert validate_files(files)[0].summary == (
+        "Stack root/s needs Context common, which is not found; it may be in c.yaml, which cannot be read"
+    )
 
 
 def test_a_thousand_findings_stay_quick():

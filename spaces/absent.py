@@ -1,0 +1,88 @@
+"""What is named and not in force: told apart from what is declared nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from posixpath import dirname
+
+from spaces.catalog import Catalog
+from spaces.consistency import Rule, Violation, tell
+from spaces.diagnostics import Diagnostic, Position, error
+from spaces.names import ROOT, Kind, SpaceName
+from spaces.placed import Placed, PlacedDocuments
+from spaces.references import NameKey
+
+_KINDS: Mapping[Rule, Kind] = {
+    Rule.UNKNOWN_SPACE: Kind.SPACE,
+    Rule.UNKNOWN_CONTEXT: Kind.CONTEXT,
+    Rule.UNKNOWN_REPOSITORY: Kind.REPOSITORY,
+    Rule.UNKNOWN_ROLE: Kind.ROLE,
+}
+_CANNOT_BE_READ = frozenset({"yaml-syntax", "yaml-depth", "not-utf8", "file-too-large"})
+
+_Declared = tuple[SpaceName | None, Position]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """The documents that `proposed` declares and that are not among `documents`, those that are held left out."""
+
+    proposed: Catalog
+    documents: PlacedDocuments
+    held: frozenset[NameKey]
+
+    def tell(self, violation: Violation, placed: Placed, among: PlacedDocuments, *, suggest: bool) -> Diagnostic:
+        """Put a violation into words: who names a document that is broken is not told that there is none."""
+        told = tell(violation, placed, among, suggest=suggest)
+        kind = _KINDS.get(violation.rule)
+        if kind is None:
+            return told
+        where, _, name = violation.name.rpartition("/")
+        if (kind, name) in self.held:
+            return told
+        broken = self._find(kind, name, SpaceName(where), placed.ref.space, among)
+        if broken is not None:
+            summary = f"{placed.ref} needs {kind} {violation.name}, which is declared but broken"
+            hint = f"repair it at {broken.file}:{broken.line}:{broken.column}"
+            return error("needs-broken", summary, told.position, hint)
+        if self._unread:
+            others = f" or one of {len(self._unread) - 1} more" if len(self._unread) > 1 else ""
+            summary = (
+                f"{placed.ref} needs {kind} {violation.name}, which is not found; "
+                f"it may be in {self._unread[0]}{others}, which cannot be read"
+            )
+            return error(told.code, summary, told.position, told.hint)
+        return told
+
+    def _find(self, kind: Kind, name: str, where: str, user: SpaceName, among: PlacedDocuments) -> Position | None:
+        for space, position in self._declared.get((kind, name), ()):
+            if kind is Kind.SPACE or (kind is Kind.ROLE and space == ROOT) or space is None:
+                return position
+            if where in ("", space) and among.tree.flows(space, user):
+                return position
+        return None
+
+    @cached_property
+    def _declared(self) -> Mapping[NameKey, list[_Declared]]:
+        found: dict[NameKey, list[_Declared]] = {}
+        for path in sorted(self.proposed.broken):
+            for flawed in self.proposed.files[path].parsed.flawed:
+                space = flawed.space or self.proposed.space_of(dirname(path))
+                found.setdefault((flawed.kind, flawed.name), []).append((space, flawed.position))
+        for ref in self.proposed.refs():
+            if ref.kind in _KINDS.values() and self.documents.placed(ref) is None:
+                first = self.proposed.claimants(ref)[0].resource
+                at = first.position(("metadata", "name"))
+                found.setdefault((ref.kind, ref.name), []).append((ref.space, at))
+        return found
+
+    @cached_property
+    def _unread(self) -> list[str]:
+        files = self.proposed.files
+        return [
+            path
+            for path in sorted(self.proposed.broken)
+            if any(told.code in _CANNOT_BE_READ for told in files[path].parsed.diagnostics)
+        ]

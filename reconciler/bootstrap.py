@@ -248,7 +248,7 @@ def _check_configuration(settings: Settings) -> None:
 
 def open_keys(settings: Settings) -> Keys:
     """Give the keys for what is encrypted at rest, made at the first start."""
-    return Keys.load_or_create(settings.encryption_key_file or settings.data_dir.absolute() / _KEY)
+    return Keys.at(settings.encryption_key_file or settings.data_dir.absolute() / _KEY)
 
 
 def _hidden(settings: Settings) -> list[Path]:

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     SOURCE_NOT_FOUND = "SourceNotFound"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     SOURCE_REFUSED = "SourceRefused"
+    TFSTATE_UNREADABLE = "TfstateUnreadable"
     RUNNER_DIED = "RunnerDied"
     NEVER_STARTED = "NeverStarted"
     DISK_FULL = "DiskFull"

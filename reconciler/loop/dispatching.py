@@ -22,7 +22,7 @@ from reconciler.loop.world import read_source
 from reconciler.metrics import Metrics
 from reconciler.operations import mint_token
 from reconciler.settings import Settings
-from reconciler.store.protocol import RunFilter, Store
+from reconciler.store.protocol import CannotUnseal, RunFilter, Store
 
 _log = logging.getLogger(__name__)
 
@@ -118,6 +118,11 @@ class Dispatcher:
             self.engine.wake()
 
     def _tfstate(self, run: Run, token: str | None) -> TfstateAccess:
+        try:
+            with self.store.reading() as reading:
+                reading.tfstate(run.stack)
+        except CannotUnseal as error:
+            raise CannotRun(Reason.TFSTATE_UNREADABLE, str(error)) from None
         if token is None:
             with self.store.writing() as transaction:
                 token = mint_token(transaction, run.stack, run.id)

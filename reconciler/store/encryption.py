@@ -16,7 +16,7 @@ from typing import Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from reconciler.store.protocol import StoreError
+from reconciler.store.protocol import CannotUnseal, StoreError
 from reconciler.store.texts import dump
 
 _VERSION = b"\x01"
@@ -29,11 +29,39 @@ _HEAD = len(_VERSION) + _ID_BYTES + _NONCE_BYTES
 class Keys:
     """A ring of keys: the first one seals, every one opens."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], where: str = "encryption_key_file") -> None:
         if not keys or any(len(key) != _KEY_BYTES for key in keys):
             raise StoreError(f"an encryption key has {_KEY_BYTES} bytes, and there must be at least one")
         self._ring = {_key_id(key): AESGCM(key) for key in keys}
         self._current = _key_id(keys[0])
+        self.where = where
+        """Where they come from, as a message names it."""
+        self._unmade: Path | None = None
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Read a key file; where there is none it is made only by `make`, once it is clear that none is lost."""
+        if path.exists():
+            return cls.load_or_create(path)
+        keys = cls([secrets.token_bytes(_KEY_BYTES)], str(path))
+        keys._unmade = path
+        return keys
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of the keys, in hex; none while the file is not made."""
+        return frozenset() if self._unmade is not None else frozenset(key.hex() for key in self._ring)
+
+    @property
+    def current(self) -> str:
+        """The id, in hex, of the key that seals."""
+        return self._current.hex()
+
+    def make(self) -> None:
+        """Make the key file that was not there, or take what another process made meanwhile."""
+        if self._unmade is not None:
+            made = type(self).load_or_create(self._unmade)
+            self.__dict__.update(vars(made))
 
     @classmethod
     def load_or_create(cls, path: Path) -> Self:
@@ -53,7 +81,7 @@ class Keys:
         except (binascii.Error, ValueError):
             raise StoreError(f"encryption_key_file {path}: a line is not a base64 key") from None
         try:
-            return cls(keys)
+            return cls(keys, str(path))
         except StoreError as error:
             raise StoreError(f"encryption_key_file {path}: {error}") from None
 
@@ -70,18 +98,18 @@ class Keys:
     def open(self, sealed: bytes, table: str, stack: int, name: str) -> bytes:
         """Decrypt a value at its place; StoreError where the key is not held, or the bytes are not what was sealed."""
         if len(sealed) <= _HEAD or sealed[:1] != _VERSION:
-            raise StoreError(f"an encrypted value in {table} ({name}) was not written by this version, or is damaged")
+            raise CannotUnseal(f"an encrypted value in {table} ({name}) was not written by this version, or is damaged")
         identity, nonce = sealed[1 : 1 + _ID_BYTES], sealed[1 + _ID_BYTES : _HEAD]
         cipher = self._ring.get(identity)
         if cipher is None:
-            raise StoreError(
+            raise CannotUnseal(
                 f"an encrypted value in {table} ({name}) needs the key {identity.hex()}, "
                 "which encryption_key_file does not hold: add that key to the file"
             )
         try:
             return cipher.decrypt(nonce, sealed[_HEAD:], _place(table, stack, name))
         except InvalidTag:
-            raise StoreError(
+            raise CannotUnseal(
                 f"an encrypted value in {table} ({name}) does not open: it was changed, or copied from another place"
             ) from None
 

@@ -23,6 +23,10 @@ class StoreBusy(StoreError):
     """The database cannot be used just now (locked, a deadlock, a lost connection): the same may well work later."""
 
 
+class CannotUnseal(StoreError):
+    """A value does not open with the keys at hand; the message names the key that it needs."""
+
+
 class LostLease(Exception):
     """The run was claimed anew (or ended) since: what this attempt reports is not recorded."""
 

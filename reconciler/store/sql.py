@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 
-from reconciler.store import connections
+from reconciler.store import connections, tables
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import StoreBusy
+from reconciler.store.protocol import StoreBusy, StoreError
 from reconciler.store.reading import SqlReading
 from reconciler.store.schema import bring_up_to_date
 from reconciler.store.writing import SqlTransaction
@@ -65,7 +65,7 @@ class SqlStore:
 def open_store(url: str, keys: Keys, patience: timedelta = PATIENCE) -> SqlStore:
     """Open a database (`sqlite:////path`, `postgresql://…`), bringing it to the schema of this version.
 
-    StoreError where it cannot be used, or was written by a newer version.
+    StoreError where it cannot be used, was written by a newer version, or needs a key that is not there.
     """
     parsed = connections.parse_url(url)
     where = connections.describe(parsed)
@@ -74,7 +74,23 @@ def open_store(url: str, keys: Keys, patience: timedelta = PATIENCE) -> SqlStore
     try:
         with connections.in_words(where):
             bring_up_to_date(engine, where, patience)
+            _check_keys(engine, keys)
+        keys.make()
     except BaseException:
         engine.dispose()
         raise
     return SqlStore(engine, keys, where, patience)
+
+
+def _check_keys(engine: Engine, keys: Keys) -> None:
+    with connections.for_reading(engine).begin() as connection:
+        known = connection.execute(select(tables.sealing_keys.c.id)).scalars()
+        for missing in sorted(set(known) - keys.ids):
+            # An old key may be gone once nothing needs it any more. To look for that takes long, and is rarely needed.
+            for sealed in (tables.outputs.c.sealed, tables.tfstates.c.sealed):
+                needs_it = func.substr(sealed, 2, 8) == bytes.fromhex(missing)
+                if connection.execute(select(sealed.is_not(None)).where(needs_it).limit(1)).first() is not None:
+                    raise StoreError(
+                        f"the database holds data sealed with key {missing}, which is not in {keys.where}: "
+                        "restore it (setting encryption_key_file)"
+                    )

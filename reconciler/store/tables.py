@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The newest migration: what the tables below look like."""
 
 VERSION_TABLE = "station_schema"
@@ -144,6 +144,13 @@ tfstates = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
 )
+
+sealing_keys = Table(
+    "sealing_keys",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+)
+"""The ids, in hex, of the keys that sealed something here: to be noticed when one is missing."""
 
 tfstate_locks = Table(
     "tfstate_locks",

@@ -35,6 +35,9 @@ _CLAIM_LOCK = 0x73746174696F6E02
 class SqlTransaction(AdmissionWriting, SqlReading):
     """A `Transaction` on one connection; whoever made it commits or rolls back."""
 
+    _key_noted = False
+    """Whether the key that seals is among those that the database knows of."""
+
     def put_configuration(self, state: ConfigurationState) -> None:
         """Write the configuration's state."""
         body = dump(records.configuration_to_json(state))
@@ -156,7 +159,7 @@ class SqlTransaction(AdmissionWriting, SqlReading):
         newest = self._connection.execute(select(func.max(table.c.version)).where(table.c.stack_id == key)).scalar()
         version = (newest or 0) + 1
         serial, lineage = tfstates.serial_and_lineage(body)
-        sealed = self._keys.seal(pack(body), "tfstates", key, str(version))
+        sealed = self._seal(pack(body), "tfstates", key, str(version))
         self._connection.execute(
             table.insert().values(
                 stack_id=key,
@@ -249,9 +252,16 @@ class SqlTransaction(AdmissionWriting, SqlReading):
         statement = statement.on_conflict_do_update(index_elements=["run_id"], set_={"body": statement.excluded.body})
         self._connection.execute(statement, {"run_id": run, "body": body})
 
+    def _seal(self, plain: bytes, table: str, key: int, name: str) -> bytes:
+        if not self._key_noted:
+            values = {"id": self._keys.current}
+            self._connection.execute(self._insert(tables.sealing_keys).on_conflict_do_nothing(), values)
+            self._key_noted = True
+        return self._keys.seal(plain, table, key, name)
+
     def _output_row(self, key: int, position: int, output: Output) -> dict[str, Any]:
         name, value = cleaned(output.name), dump(output.value)
-        sealed = self._keys.seal(value.encode(), "outputs", key, name) if output.sensitive else None
+        sealed = self._seal(value.encode(), "outputs", key, name) if output.sensitive else None
         return {
             "stack_id": key,
             "position": position,

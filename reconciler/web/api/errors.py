@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from reconciler.operations import OperationRefused, Refusal
-from reconciler.store.protocol import StoreError
+from reconciler.store.protocol import CannotUnseal, StoreError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -108,6 +108,8 @@ def _http(_: Request, error: Exception) -> Response:
 
 
 def _store(_: Request, error: Exception) -> Response:
+    if isinstance(error, CannotUnseal):
+        return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "CannotUnseal", str(error)).response()
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "StoreUnavailable", str(error), headers={"Retry-After": "5"}
     ).response()

@@ -235,8 +235,8 @@ def test_a_sealed_value_that_was_changed_does_not_open(store: SqlStore, position
 def test_another_key_opens_nothing_and_says_which_is_missing(
     store: SqlStore, url: str, keys: Keys, tmp_path: Path
 ) -> None:
-    fill(store)
     other = open_store(url, Keys.load_or_create(tmp_path / "other"), patience=timedelta(seconds=1))
+    fill(store)
     with pytest.raises(StoreError, match=rf"{repr(keys)[5:-1]}.*encryption_key_file"):
         open_everything(other)
     other.close()

@@ -49,13 +49,13 @@ class Gauges:
     """In force, by kind."""
     diagnostics: Mapping[str, int] = field(default_factory=dict)
     """By severity."""
-    held: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Held changes by (space, kind)."""
     stacks: tuple[StackGauge, ...] = ()
     runs_active: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """By (kind, status)."""
     queue_depth: Mapping[str, int] = field(default_factory=dict)
     """Queued runs by pool."""
+    held: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Held changes by (space, kind)."""
 
 
 class Metrics:

@@ -63,3 +63,30 @@ def test_a_role_that_a_binding_gives_stays():
 def test_both_may_leave_together():
     before = begin({"r.yaml": many(role(), binding("deployer"))})
     assert names(go_on(before, {"r.yaml": None})) == set()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param("b", id="a sibling's"),
+        pytest.param("a", id="a parent's across inherit: false"),
+        pytest.param("none", id="of a space that is not there"),
+    ],
+)
+def test_a_context_that_does_not_flow_is_one_that_does_not_exist(where):
+    files = {
+        "a/space.yaml": space("a"),
+        "a/x.yaml": doc("Context", "secret", {"env": {"A": "1"}}),
+        "a/c/space.yaml": space("c", inherit=False),
+        "b/space.yaml": space("b"),
+        "b/x.yaml": doc("Context", "secret", {"env": {"A": "1"}}),
+    }
+    found = []
+    for name in (f"{where}/secret", f"{where}/nothing"):
+        after = begin(
+            files
+            | {"a/c/s.yaml": doc("Stack", "s", {"tool": "script", "script": {"apply": "true"}, "contexts": [name]})}
+        )
+        (told,) = after.diagnostics
+        found.append((told.code, told.summary.replace(name, "it"), told.hint))
+    assert found[0] == found[1]

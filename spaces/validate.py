@@ -6,10 +6,15 @@ from collections.abc import Mapping
 
 from spaces.catalog import Catalog
 from spaces.diagnostics import Diagnostic
-from spaces.in_force import settle
+from spaces.in_force import InForce, settle
 from spaces.names import Revision
 
 
+def examine_files(files: Mapping[str, bytes]) -> InForce:
+    """Give what would be in force of these files (path in the repository to bytes), taken alone."""
+    return settle(None, Catalog.empty().advance(files), files, Revision(""))
+
+
 def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
-    """Find everything wrong with these files (path in the repository to bytes), taken alone; sorted by place."""
-    return list(settle(None, Catalog.empty().advance(files), files, Revision("")).diagnostics)
+    """Find everything wrong with these files, taken alone; sorted by place."""
+    return list(examine_files(files).diagnostics)

@@ -19,12 +19,19 @@ _SUFFIXES = (".yaml", ".yml")
 @options.output
 @click.pass_context
 def command(ctx: click.Context, path: Path, form: str) -> None:
-    """Find everything that is wrong with the configuration repository at PATH (this directory)."""
+    """Find everything that is wrong with the configuration repository at PATH (this directory).
+
+    Of a directory, the paths that sources name are checked too; of one file, the file alone.
+    """
     from reconciler.cli.diagnostics import line
-    from spaces.validate import validate_files
+    from reconciler.cli.sources import SourceCheck
+    from spaces.validate import examine_files
 
     files = _read(path)
-    diagnostics = [diagnostic.to_json() for diagnostic in validate_files(files)]
+    examined = examine_files(files)
+    about_sources = SourceCheck.of(path).check(examined) if path.is_dir() else ()
+    found = sorted((*examined.diagnostics, *about_sources), key=lambda told: (told.sort_key, told.summary))
+    diagnostics = [diagnostic.to_json() for diagnostic in found]
     errors = Counter(diagnostic["severity"] for diagnostic in diagnostics)["error"]
     if form in {"json", "yaml"}:
         from reconciler.cli.output import print_data

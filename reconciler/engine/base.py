@@ -24,7 +24,11 @@ __all__ = [
 
 
 class PrepareFailed(Exception):
-    """The work directory could not be made; the message is one line for the run."""
+    """The work directory could not be made; the message is one line for the run, `reason` one CamelCase word."""
+
+    def __init__(self, message: str, reason: str = Reason.PREPARE_FAILED) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 Materialise = Callable[[Path], None]

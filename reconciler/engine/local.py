@@ -87,7 +87,7 @@ class LocalEngine:
         try:
             prepare(directory, materialise)
         except PrepareFailed as error:
-            self._never_began(entry, Ending.FAILED, Reason.PREPARE_FAILED, str(error))
+            self._never_began(entry, Ending.FAILED, error.reason, str(error))
         except OSError as error:
             full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
             reason = Reason.DISK_FULL if full else Reason.PREPARE_FAILED
@@ -202,7 +202,7 @@ class LocalEngine:
         entry.pid, entry.stdin, entry.stdout = started.pid, started.stdin, started.stdout
         self._waiter.add(entry)
 
-    def _never_began(self, entry: Watched, ending: Ending, reason: Reason, message: str) -> None:
+    def _never_began(self, entry: Watched, ending: Ending, reason: str, message: str) -> None:
         report = entry.which.report(ending, reason, message)
         self._finish(entry, replace(report, phase=Phase.PREPARE if entry.which.leg is Leg.PLAN else Phase.APPLY))
         self._waiter.wake()

@@ -19,7 +19,7 @@ class LegId:
     attempt: int
     leg: Leg
 
-    def report(self, ending: Ending, reason: Reason, message: str) -> LegReport:
+    def report(self, ending: Ending, reason: str, message: str) -> LegReport:
         """Report about a leg that could not speak for itself."""
         phase = Phase.INIT if self.leg is Leg.PLAN else Phase.APPLY
         return LegReport(self.run, self.attempt, self.leg, ending, reason, message, phase)

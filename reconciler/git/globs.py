@@ -7,29 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import translate
 
+from spaces.globs import check_glob, glob_parts
+
+__all__ = ["Glob", "check_glob"]
+
 _MAGIC = re.compile(r"[*?\[]")
-_LONGEST = 500
-_MOST_PARTS = 50
-
-
-def check_glob(glob: str) -> None:
-    """Raise ValueError with one sentence unless `glob` is a relative pattern that cannot leave the repository."""
-    if not glob or not glob.isprintable() or len(glob) > _LONGEST:
-        raise ValueError("a glob is between 1 and 500 printable characters")
-    if glob.startswith("/"):
-        raise ValueError(f"the glob {glob!r} is absolute: write it relative to the top of the repository")
-    parts = _parts(glob)
-    if ".." in parts:
-        raise ValueError(f"the glob {glob!r} holds '..'")
-    if not parts or len(parts) > _MOST_PARTS:
-        raise ValueError(f"the glob {glob!r} must name between 1 and {_MOST_PARTS} path parts")
-    for part in parts:
-        if "**" in part and part != "**":
-            raise ValueError(f"the glob {glob!r} mixes '**' with other characters in one part")
-
-
-def _parts(glob: str) -> list[str]:
-    return [part for part in glob.split("/") if part not in ("", ".")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +25,7 @@ class Glob:
     def parse(cls, glob: str) -> Glob:
         """Read a glob; ValueError says what is wrong with it."""
         check_glob(glob)
-        parts = _parts(glob)
+        parts = glob_parts(glob)
         split = next((i for i, part in enumerate(parts) if _MAGIC.search(part)), len(parts))
         return cls("/".join(parts[:split]), tuple(_matcher(part) for part in parts[split:]))
 

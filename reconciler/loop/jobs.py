@@ -14,7 +14,7 @@ from reconciler.core.runs import Run
 from reconciler.core.state import Problem
 from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
 from reconciler.git.checkout import checkout
-from reconciler.git.errors import GitError, GitReason
+from reconciler.git.errors import CheckoutRefused, GitError, GitReason
 from reconciler.git.trees import Trees
 from reconciler.loop.world import source_paths
 from reconciler.settings import Settings
@@ -98,6 +98,9 @@ def materialise(inputs: Inputs) -> Materialise:
         except GitError as error:
             if error.reason is GitReason.DISK_FULL:
                 raise OSError(28, "No space left on device") from None
+            if isinstance(error, CheckoutRefused):
+                # The commit is to blame: trying again from the same one would end the same.
+                raise PrepareFailed(error.message, Reason.SOURCE_REFUSED) from None
             raise PrepareFailed(error.message) from None
 
     return fill

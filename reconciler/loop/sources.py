@@ -61,7 +61,10 @@ def uses(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revisio
 def _snapshot(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
     top = trees.entry(revision, source.path)
     if top is None or top.kind is not EntryKind.TREE:
+        link = _link_on(trees, revision, source.path)
         what = "is not a directory" if top is not None else "does not exist"
+        if link is not None:
+            what = f"goes through the symbolic link {link}, and links are not followed,"
         return Problem(Reason.SOURCE_NOT_FOUND, f"source path {source.path} {what} at revision {revision[:12]}")
     references: References = tool(tool_name).references(TreeReader(trees, revision), source.path)
     if references.problems:
@@ -71,6 +74,19 @@ def _snapshot(tool_name: str, source: ResolvedSource, trees: Trees, revision: Re
         entry = trees.entry(revision, path)
         entries[path] = entry.id if entry is not None else MISSING
     return SourceSnapshot(revision, entries, references.facts)
+
+
+def _link_on(trees: Trees, revision: Revision, path: str) -> str | None:
+    """Name the first symbolic link on the way to a path."""
+    parts = path.split("/")
+    for end in range(1, len(parts) + 1):
+        here = "/".join(parts[:end])
+        entry = trees.entry(revision, here)
+        if entry is None:
+            return None
+        if entry.kind is EntryKind.SYMLINK:
+            return here
+    return None
 
 
 @dataclass(slots=True)

@@ -67,12 +67,31 @@ class Configuration(SpecModel):
                 yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} may not be set", hint, at_key=True)
             if type(value) is dict:
                 yield from _later_source(("env", name), value)
-        for name, value in mapping_at(raw, "files").items():
+        files = mapping_at(raw, "files")
+        for name, value in files.items():
             if type(value) is dict:
                 yield from _later_source(("files", name), value)
+        yield from _nested_files(files)
         if "run" in mapping_at(mapping_at(raw, "hooks"), "before"):
             path = ("hooks", "before", "run")
             yield Problem(path, "invalid-value", "spec.hooks.before.run does not exist", "run has only an after", True)
+
+
+def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find the files that would lie below another one, as `a/b` does below `a`."""
+    plain = {_plain(name): name for name in files if isinstance(name, str)}
+    for path, name in plain.items():
+        above = path.rpartition("/")[0]
+        while above:
+            if above in plain:
+                summary = f"spec.files: {name[:80]} cannot lie below {plain[above][:80]}, which is a file"
+                yield Problem(("files", name), "invalid-path", summary, "give one of them another path", True)
+                break
+            above = above.rpartition("/")[0]
+
+
+def _plain(path: str) -> str:
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def _later_source(path: tuple[str, str], value: Mapping[str, Any]) -> Iterator[Problem]:

@@ -12,7 +12,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from spaces.globs import check_glob
 from spaces.model.base import (
+    DIRECTORY,
     WORKSPACE,
     Command,
     DirectoryPath,
@@ -61,6 +63,7 @@ class OnDelete(StrEnum):
 OfferedOnDelete = Annotated[OnDelete, WithJsonSchema({"type": "string", "enum": [OnDelete.RETAIN]})]
 
 _DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+_RELATIVE = re.compile(DIRECTORY)
 _DURATION_PARTS = re.compile(_DURATION)
 _LONGEST = 7 * 24 * 3600
 
@@ -211,6 +214,13 @@ class StackSpec(Configuration):
         if "branch" in source and "repository" not in source:
             hint = "this repository's branch is the service's own setting; name a repository, or leave branch out"
             yield Problem(("source", "branch"), "invalid-value", "spec.source.branch needs a repository", hint, True)
+        for index, glob in enumerate(list_at(source, "include")):
+            # What is no relative path at all is told by its type.
+            if isinstance(glob, str) and _RELATIVE.search(glob):
+                try:
+                    check_glob(glob)
+                except ValueError as wrong:
+                    yield Problem(("source", "include", index), "invalid-glob", str(wrong))
         yield from _context_problems(raw)
 
 
@@ -219,6 +229,9 @@ def _tool_problems(tool: str, raw: Mapping[str, Any]) -> Iterator[Problem]:
         if other != tool and other in raw:
             summary = f"spec.{other} is for stacks of {other}, this one is of {tool}"
             yield Problem((other,), "invalid-value", summary, f"leave it out, or write tool: {other}", True)
+    if tool == ToolName.SCRIPT and "toolVersion" in raw:
+        hint = "leave it out; check versions in the commands"
+        yield Problem(("toolVersion",), "invalid-value", "spec.toolVersion is not for a script", hint, True)
     if raw.get("source") is None and tool != ToolName.SCRIPT:
         yield Problem((), "missing-key", "spec.source is missing", "only a script can do without", True)
     if raw.get(tool) is None and tool in {ToolName.ANSIBLE, ToolName.SCRIPT}:

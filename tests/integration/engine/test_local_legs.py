@@ -166,6 +166,7 @@ def test_a_plan_that_was_tampered_with_is_refused(driver):
     ("error", "reason", "message"),
     [
         (PrepareFailed("submodule not found"), "PrepareFailed", "submodule not found"),
+        (PrepareFailed("'a' leads outside", "SourceRefused"), "SourceRefused", "'a' leads outside"),
         (OSError(28, "No space left on device"), "DiskFull", "No space left"),
         (OSError(13, "Permission denied"), "PrepareFailed", "Permission denied"),
     ],

@@ -186,15 +186,16 @@ def test_a_tool_that_is_missing_or_of_another_version_is_that_stack_s_own_troubl
 
 
 @pytest.mark.parametrize(
-    ("source", "reason"),
+    ("source", "reason", "words"),
     [
-        pytest.param({"path": "./nowhere"}, "SourceNotFound", id="not there"),
-        pytest.param({"path": "./a.yaml"}, "SourceNotFound", id="a file"),
-        pytest.param({"path": "./link"}, "SourceNotFound", id="a link out of the tree"),
+        pytest.param({"path": "./nowhere"}, "SourceNotFound", "source path nowhere does not exist", id="not there"),
+        pytest.param({"path": "./a.yaml"}, "SourceNotFound", "source path a.yaml is not a directory", id="a file"),
+        pytest.param({"path": "./link"}, "SourceNotFound", "symbolic link link,", id="a link out of the tree"),
+        pytest.param({"path": "./link/x"}, "SourceNotFound", "symbolic link link,", id="beyond a link"),
     ],
 )
 def test_a_source_that_cannot_be_used_is_said_and_starts_nothing(
-    repo: Repo, machine: Machine, source: dict[str, str], reason: str
+    repo: Repo, machine: Machine, source: dict[str, str], reason: str, words: str
 ) -> None:
     (repo.path / "link").symlink_to("/etc")
     repo.commit({"a.yaml": a_script("a", "true"), "b.yaml": a_script("b", "true", source=source)})
@@ -203,6 +204,19 @@ def test_a_source_that_cannot_be_used_is_said_and_starts_nothing(
     problem = look.stacks["root/b"].desired.problem  # type: ignore[union-attr]
     assert problem is not None
     assert problem.reason == reason
+    assert words in problem.message
+
+
+def test_a_link_in_a_source_that_leads_outside_is_refused_and_not_tried_again(repo: Repo, machine: Machine) -> None:
+    repo.commit({"code/main.sh": "true\n", "b.yaml": a_script("b", "true", source={"path": "./code"})})
+    (repo.path / "code/out").symlink_to("/etc")
+    repo.commit({})
+    look = machine.reconcile()
+    assert look.stuck("root/b") == "SourceRefused"
+    assert [(run.reason, run.message) for run in look.runs if str(run.stack) == "root/b"] == [
+        ("SourceRefused", "'code/out' is a symbolic link to an absolute path")
+    ]
+    assert machine.reconcile().runs == []
 
 
 def test_a_pass_with_nothing_to_do_starts_no_process(

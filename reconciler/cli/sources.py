@@ -1,0 +1,106 @@
+"""What a pass would refuse of the stacks' sources, found in a directory on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.git.globs import Glob
+from spaces.diagnostics import Diagnostic, Severity, error
+from spaces.effective import ResolvedSource, effective
+from spaces.in_force import InForce
+from spaces.resources import Resource
+
+# Never committed, and full of links that tools make.
+_SKIPPED = frozenset({".git", ".terraform", ".terragrunt-cache", ".venv", "node_modules"})
+_PATH = ("spec", "source", "path")
+
+
+@dataclass(slots=True)
+class SourceCheck:
+    """Checks sources in `directory`, the configuration; `top` is the repository that it lies in."""
+
+    directory: Path
+    top: Path
+    _links: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, directory: Path) -> SourceCheck:
+        """Look for the repository from the directory upwards; without one, the directory is the top."""
+        here = directory.resolve()
+        top = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
+        return cls(here, top)
+
+    def check(self, in_force: InForce) -> Iterator[Diagnostic]:
+        """Find what is wrong with the sources in this repository of all stacks."""
+        for stack in in_force.catalog.stacks():
+            placed = in_force.catalog.placed(stack.ref)
+            source = effective(in_force.catalog, stack).source
+            if placed is not None and source is not None and source.repository is None:
+                yield from self._source(placed.resource, source)
+
+    def _source(self, resource: Resource, source: ResolvedSource) -> Iterator[Diagnostic]:
+        wrong = self._path(source.path)
+        if wrong is not None:
+            yield error("source-not-found", f"source path {source.path} {wrong}", resource.position(_PATH))
+        else:
+            for link in self._links_out(source.path):
+                summary = f"the source cannot be used: {link} is a symbolic link that leads outside the repository"
+                yield error("source-refused", summary, resource.position(_PATH), "commit the file itself")
+        for index, glob in enumerate(source.include):
+            if not self._matches(Glob.parse(glob)):
+                at = resource.position(("spec", "source", "include", index))
+                hint = "globs count from the top of the repository"
+                yield Diagnostic(Severity.WARNING, "include-empty", f"include {glob} matches nothing", hint, at)
+
+    def _path(self, path: str) -> str | None:
+        here = self.directory
+        for part in path.split("/"):
+            here /= part
+            if here.is_symlink():
+                link = here.relative_to(self.directory)
+                return f"goes through the symbolic link {link}: links are not followed, write where it leads"
+            if not here.exists():
+                return "does not exist"
+        return None if here.is_dir() else "is not a directory"
+
+    def _links_out(self, path: str) -> list[str]:
+        if path not in self._links:
+            self._links[path] = sorted(self._find_links_out(self.directory / path))
+        return self._links[path]
+
+    def _find_links_out(self, source: Path) -> Iterator[str]:
+        for directory, below, names in os.walk(source):
+            below[:] = [name for name in below if name not in _SKIPPED]
+            for name in (*below, *names):
+                link = Path(directory, name)
+                if not link.is_symlink():
+                    continue
+                if link.readlink().is_absolute() or not Path(os.path.realpath(link)).is_relative_to(self.top):
+                    yield link.relative_to(self.directory).as_posix()
+
+    def _matches(self, glob: Glob) -> bool:
+        here = self.top
+        for part in glob.prefix.split("/") if glob.prefix else ():
+            here /= part
+            if here.is_symlink() and glob.parts:
+                return False
+        if not glob.parts:
+            return os.path.lexists(here)
+        todo = [(here, glob.start())]
+        while todo:
+            directory, positions = todo.pop()
+            try:
+                entries = list(os.scandir(directory))
+            except OSError:
+                continue
+            for entry in entries:
+                after = glob.step(positions, entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    if after and entry.name != ".git":
+                        todo.append((Path(entry.path), after))
+                elif glob.is_match(after):
+                    return True
+        return False

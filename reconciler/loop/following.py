@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -29,6 +29,7 @@ from reconciler.loop.admitting import Admitting, Walk
 from reconciler.loop.collector import loading
 from reconciler.loop.fetching import Fetched
 from reconciler.loop.followed import differs, remembered_url
+from reconciler.loop.outside import follows, outside_sources
 from reconciler.loop.persons import Persons
 from reconciler.loop.remotes import Remotes, SecretUnreadable
 from reconciler.loop.world import CONFIGURATION, Place, ReadSource, World, desire, read_source, source_key
@@ -44,7 +45,7 @@ from reconciler.store.protocol import (
 from spaces.catalog import Catalog
 from spaces.changes import Verb, changes
 from spaces.diagnostics import Diagnostic, Severity
-from spaces.effective import EffectiveStack, ResolvedSource, effective
+from spaces.effective import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce, Recorded, affected, differing, restore
 from spaces.names import Kind, Revision, StackId
 from spaces.records import from_record, needed, to_record
@@ -117,7 +118,7 @@ class Follower:
         found = {self._configuration(): None}
         if self.world.in_force is not None:
             if self._outside is None or self._outside[0] is not self.world.in_force:
-                self._outside = self.world.in_force, list(_outside_sources(self.world.in_force))
+                self._outside = self.world.in_force, list(outside_sources(self.world.in_force))
             for source in self._outside[1]:
                 remote = self.remotes.of_source(self.world.in_force.catalog, source)
                 if isinstance(remote, Remote):
@@ -262,12 +263,13 @@ class Follower:
         if state.generation != self.world.generation:
             return False
         configuration = self._configuration()
-        tips = self._sources(fetched, configuration)
         tip = fetched.get(configuration)
         halted = state.halted
         step: _Step | None = None
         if tip is not None:
             step, halted = self._follow(tip, state, now)
+        # Behind the configuration, which may have accepted just now that a history was rewritten.
+        tips = self._sources(fetched, configuration, step.in_force if step is not None else self.world.in_force)
         if step is None and self.world.admission is not None and (tips or approvals):
             step = _Step(self.world.admission, set())
         if step is not None and approvals:
@@ -294,7 +296,7 @@ class Follower:
             self._note(fresh)
         return False
 
-    def _sources(self, fetched: Fetched, configuration: Remote) -> dict[str, Revision]:
+    def _sources(self, fetched: Fetched, configuration: Remote, in_force: InForce | None) -> dict[str, Revision]:
         """Sort out what came of the source repositories: tips that are new are given, problems noted."""
         tips: dict[str, Revision] = {}
         for remote, result in fetched.items():
@@ -303,14 +305,18 @@ class Follower:
             key = source_key(remote)
             before = self.world.tips.get(key)
             if isinstance(result, GitError):
-                self._unavailable[key] = _unavailable(result.reason, remote, result.message)
-            elif before is None or self.mirrors.mirror(remote.url).trees.is_ancestor(before, result):
+                self._unavailable[key] = _unavailable(result.reason, remote, result.message, before)
+            elif before is None or follows(self.mirrors.mirror(remote.url).trees, remote, before, result, in_force):
                 self._unavailable.pop(key, None)
                 if before != result:
                     tips[key] = result
             else:
-                message = f"its history was rewritten; revision {before[:12]} stays in use"
-                self._unavailable[key] = _unavailable(GitReason.HISTORY_REWRITTEN, remote, message)
+                message = f"its history was rewritten: {result[:12]} does not follow {before[:12]}"
+                hint = (
+                    f"{before[:12]} stays in use; put it back, or accept the new history with "
+                    f"spec.acceptRewrite: {result} in the Repository document"
+                )
+                self._unavailable[key] = _unavailable(GitReason.HISTORY_REWRITTEN, remote, message, before, hint)
         return tips
 
     def _users(self, key: str, revision: Revision) -> set[StackId]:
@@ -318,8 +324,10 @@ class Follower:
         before = self.world.tips.get(key)
         if before is None:
             return {stack for stack, desired in self.world.desired.items() if desired.problem is not None}
-        url = key.rpartition("#")[0]
-        changed = self.mirrors.mirror(url).trees.changed_paths(before, revision)
+        trees = self.mirrors.mirror(key.rpartition("#")[0]).trees
+        if not trees.has(before):
+            return self.world.index.of_repository(key)
+        changed = trees.changed_paths(before, revision)
         return self.world.index.users(key, changed)
 
     def _follow(
@@ -544,21 +552,6 @@ class Follower:
             self.mirrors.mirror(self.remotes.settings.config_url or "").release(revision)
 
 
-def _outside_sources(in_force: InForce) -> Iterable[ResolvedSource]:
-    """Give the sources outside the configuration repository, one for each repository and branch."""
-    seen = set()
-    for repository in in_force.catalog.of_kind(Kind.REPOSITORY):
-        for user in in_force.catalog.mentioning(Kind.REPOSITORY, repository.ref.name):
-            if user.kind is not Kind.STACK or in_force.catalog.placed(user) is None:
-                continue
-            source = effective(in_force.catalog, StackId(user.space, user.name)).source
-            if source is None or source.repository is None:
-                continue
-            if (source.repository, source.branch) not in seen:
-                seen.add((source.repository, source.branch))
-                yield source
-
-
 def _repinned(before: Admission, after: Admission) -> set[StackId]:
     """Give the stacks whose files are read at another revision than before."""
     pins = (before.pins, after.pins)
@@ -628,9 +621,12 @@ def _halt(state: ConfigurationState, reason: str, message: str, revision: Revisi
     return Halt(str(reason), message, revision, since)
 
 
-def _unavailable(reason: GitReason, remote: Remote, message: str) -> Diagnostic:
+def _unavailable(
+    reason: GitReason, remote: Remote, message: str, before: Revision | None, hint: str | None = None
+) -> Diagnostic:
     summary = f"source repository {redact(remote.url)} (branch {remote.branch}): {message}"
-    hint = "its last good revision stays in use"
+    if hint is None and before is not None:
+        hint = f"its last good revision {before[:12]} stays in use"
     return Diagnostic(Severity.WARNING, f"source-{_kebab(str(reason))}", summary, hint)
 
 

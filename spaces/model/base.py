@@ -71,6 +71,8 @@ COMMAND = r"^[^\x00]*[^\x00\s][^\x00]*$"
 LINE = rf"^[^{_CONTROL}]+$"
 PLAIN_FILE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,251}$"
 
+REVISION = r"^([0-9a-f]{40}|[0-9a-f]{64})$"
+
 WORKSPACE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,89}$"
 
 _NAME_HINT = "lower-case letters, digits and inner dashes, at most 63 characters"
@@ -94,6 +96,9 @@ WORDS: Mapping[str, Words] = {
     FILE: Words("invalid-path", "is not a relative path of a file", _PATH_HINT),
     TEXT: Words("invalid-value", "must not hold a NUL character"),
     COMMAND: Words("invalid-value", "must be a shell command: not blank, without a NUL character"),
+    REVISION: Words(
+        "invalid-revision", "is not a whole commit id", "all 40 (or 64) digits, as git rev-parse prints them"
+    ),
     LINE: Words("invalid-value", "must be one line of text, not empty"),
     PLAIN_FILE: Words("invalid-secret-name", "is not the name of a file in the secrets directory", "no / in it"),
 }
@@ -114,6 +119,7 @@ FilePath = Annotated[str, matching(FILE, 1024)]
 Text = Annotated[str, matching(TEXT)]
 Command = Annotated[str, matching(COMMAND)]
 Line = Annotated[str, matching(LINE, 1024)]
+CommitId = Annotated[str, matching(REVISION)]
 SecretFile = Annotated[str, matching(PLAIN_FILE)]
 Flag = StrictBool
 Number = StrictInt

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import EnvName, Line, Model, Problem, SecretFile, SpecModel, mapping_at
+from spaces.model.base import CommitId, EnvName, Line, Model, Problem, SecretFile, SpecModel, mapping_at
 
 _HOST = (
     r"(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,4}|:[1-5][0-9]{4}|:6[0-4][0-9]{3})?"
@@ -78,6 +78,9 @@ class RepositorySpec(SpecModel):
     url: RepositoryUrl = Field(description="https, http, ssh or file, or user@host:path.")
     branch: Branch = Field("main", description="The branch to follow where a stack names none.")
     credentials: Credentials | None = Field(None, description="How to sign in; left out: without.")
+    accept_rewrite: CommitId | None = Field(
+        None, description="A commit of a branch whose history was rewritten, from which on it is followed again."
+    )
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:

@@ -1,0 +1,60 @@
+"""The sources outside the configuration repository: which there are, and which new tips of theirs are followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.git.mirrors import Remote
+from reconciler.git.trees import Trees
+from spaces.effective import ResolvedSource, effective
+from spaces.in_force import InForce
+from spaces.model.repository import RepositorySpec
+from spaces.names import Kind, Revision, StackId
+
+
+def outside_sources(in_force: InForce) -> Iterable[ResolvedSource]:
+    """Give the sources outside the configuration repository, one for each repository and branch."""
+    seen = set()
+    for repository in in_force.catalog.of_kind(Kind.REPOSITORY):
+        for user in in_force.catalog.mentioning(Kind.REPOSITORY, repository.ref.name):
+            if user.kind is not Kind.STACK or in_force.catalog.placed(user) is None:
+                continue
+            source = effective(in_force.catalog, StackId(user.space, user.name)).source
+            if source is None or source.repository is None:
+                continue
+            if (source.repository, source.branch) not in seen:
+                seen.add((source.repository, source.branch))
+                yield source
+
+
+def follows(trees: Trees, remote: Remote, before: Revision, tip: Revision, in_force: InForce | None) -> bool:
+    """Say whether a branch may go on from one revision to another.
+
+    It may where the new one builds on the old one, and where every Repository document by which stacks use the branch
+    accepts the new history: it names the tip itself, or a commit that the tip builds on and the old one does not.
+    """
+    if trees.is_ancestor(before, tip):
+        return True
+    if in_force is None:
+        return False
+    named = list(_accepted(remote, in_force))
+    return bool(named) and all(revision is not None and _accepts(trees, revision, before, tip) for revision in named)
+
+
+def _accepted(remote: Remote, in_force: InForce) -> Iterable[Revision | None]:
+    """Give what each Repository document accepts by which some stack uses the branch."""
+    for source in outside_sources(in_force):
+        placed = in_force.catalog.placed(source.repository) if source.repository else None
+        spec = placed.resource.spec if placed is not None else None
+        if isinstance(spec, RepositorySpec) and (spec.url, source.branch or spec.branch) == (remote.url, remote.branch):
+            yield Revision(spec.accept_rewrite) if spec.accept_rewrite else None
+
+
+def _accepts(trees: Trees, named: Revision, before: Revision, tip: Revision) -> bool:
+    if named == tip:
+        return True
+    # What the old history holds too says nothing of the new one: an acceptance is for one rewrite, not for all to come.
+    return trees.is_ancestor(named, tip) and trees.has(before) and not trees.is_ancestor(named, before)
+
+
+__all__ = ["follows", "outside_sources"]

@@ -141,4 +141,4 @@ def test_what_is_broken_keeps_its_last_version_and_says_where(repo: Repo, statio
 
     repo.commit({name: FILES.get(name) for name in ("network.yaml", "note.yaml", "other.yaml")})
     mended = station.reconcile()
-    assert (mended.code, mended.data["diagnostics"], mended.data["runs"]) == (0, [], [])
+    assert (mended.code, mended.problems, mended.data["runs"]) == (0, "", [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import assert_never
 
 from spaces.diagnostics import Diagnostic, error
@@ -50,16 +51,19 @@ class ContextInUse:
     index: int
 
 
+_PRIORITY = attrgetter("priority")
+
+
 def contexts_in_use(documents: PlacedDocuments, stack: Placed) -> list[ContextInUse]:
     """Find the contexts that a stack names, lowest priority first, as listed among equals; unknown ones left out."""
     spec = stack.resource.spec
     used = []
     for index, use in enumerate(spec.contexts if isinstance(spec, StackSpec) else ()):
-        ref = documents.lookup(Kind.CONTEXT, use.name, stack.ref.space)
-        placed = documents.placed(ref) if ref else None
-        if ref and placed and isinstance(placed.resource.spec, ContextSpec):
-            used.append(ContextInUse(ref, placed.resource.spec, use.priority, index))
-    return sorted(used, key=lambda use: use.priority)
+        placed = documents.find(Kind.CONTEXT, use.name, stack.ref.space)
+        if placed is not None and isinstance(placed.resource.spec, ContextSpec):
+            used.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index))
+    used.sort(key=_PRIORITY)
+    return used
 
 
 def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
@@ -76,7 +80,7 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
         yield Violation(Rule.UNKNOWN_SPACE, ("metadata", "space"), ref.space)
         return
     for reference in references(placed.resource):
-        if documents.lookup(reference.kind, reference.name, ref.space) is None:
+        if documents.find(reference.kind, reference.name, ref.space) is None:
             rule = Rule.UNKNOWN_REPOSITORY if reference.kind is Kind.REPOSITORY else Rule.UNKNOWN_CONTEXT
             yield Violation(rule, reference.path, reference.name)
     if ref.kind is Kind.STACK:

@@ -36,7 +36,7 @@ def main() -> int:
     wanted = [name.replace("-", "_") for name in arguments.names] or list(known)
     load, processors = os.getloadavg()[0], os.cpu_count()
     print(
-        f"load average before the start: {load:.1f} on {processors} processors (limits without a peer suffer from other work)"
+        f"load average before the start: {load:.1f} on {processors} processors (limits without a peer suffer from it)"
     )
     print(HEADER)
     figures: list[Figure] = []

@@ -44,6 +44,7 @@ def serve(connection: socket.socket) -> None:
         connection.send(answer.encode())
         # HTTP is slow to import: once for all later runs, and not before the first one is on its way.
         importlib.import_module("reconciler.runner.relay")
+        gc.freeze()
 
 
 def _become_run(connection: socket.socket, directory: str, descriptors: list[int]) -> NoReturn:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import pkgutil
 import sys
 import tempfile
@@ -33,6 +34,10 @@ def main() -> int:
     logging.disable(logging.WARNING)
     started = time.monotonic()
     wanted = [name.replace("-", "_") for name in arguments.names] or list(known)
+    load, processors = os.getloadavg()[0], os.cpu_count()
+    print(
+        f"load average before the start: {load:.1f} on {processors} processors (limits without a peer suffer from it)"
+    )
     print(HEADER)
     figures: list[Figure] = []
     for name in wanted:

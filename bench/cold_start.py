@@ -17,7 +17,7 @@ from bench.installations import installation
 from bench.repositories import build
 
 STACKS = 10_000
-ROUNDS = 3
+ROUNDS = 5
 _READY_SECONDS = 60.0
 
 

@@ -114,6 +114,7 @@ spec:
   source:
     path: ./{directory}
   autodeploy: true
+  suspended: false
   timeout: 30m
   env:
     SIZE: {size}

@@ -239,11 +239,14 @@ def make_data_dir(settings: Settings) -> Path:
 def _check_configuration(settings: Settings) -> None:
     if not settings.config_url:
         raise SettingsError("config_url is missing: say which repository to follow (--config-url, STATION_CONFIG_URL)")
-    try:
-        check_url(settings.config_url)
-        check_branch(settings.config_branch)
-    except ValueError as wrong:
-        raise SettingsError(str(wrong)) from None
+    for name, check, value in (
+        ("config_url", check_url, settings.config_url),
+        ("config_branch", check_branch, settings.config_branch),
+    ):
+        try:
+            check(value)
+        except ValueError as wrong:
+            raise SettingsError(f"{name}: {wrong}") from None
 
 
 def open_keys(settings: Settings) -> Keys:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import assert_never
 
 from spaces.diagnostics import Diagnostic, error
@@ -57,16 +58,19 @@ class ContextInUse:
     index: int
 
 
+_PRIORITY = attrgetter("priority")
+
+
 def contexts_in_use(documents: PlacedDocuments, stack: Placed) -> list[ContextInUse]:
     """Find the contexts that a stack names, lowest priority first, as listed among equals; unknown ones left out."""
     spec = stack.resource.spec
     used = []
     for index, use in enumerate(spec.contexts if isinstance(spec, StackSpec) else ()):
-        ref = documents.lookup(Kind.CONTEXT, use.name, stack.ref.space)
-        placed = documents.placed(ref) if ref else None
-        if ref and placed and isinstance(placed.resource.spec, ContextSpec):
-            used.append(ContextInUse(ref, placed.resource.spec, use.priority, index))
-    return sorted(used, key=lambda use: use.priority)
+        placed = documents.find(Kind.CONTEXT, use.name, stack.ref.space)
+        if placed is not None and isinstance(placed.resource.spec, ContextSpec):
+            used.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index))
+    used.sort(key=_PRIORITY)
+    return used
 
 
 def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
@@ -90,7 +94,7 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
     if role is not None and documents.placed(role) is None:
         yield Violation(Rule.UNKNOWN_ROLE, ("spec", "role"), role.name)
     for reference in references(placed.resource):
-        if documents.lookup(reference.kind, reference.name, ref.space) is None:
+        if documents.find(reference.kind, reference.name, ref.space) is None:
             yield Violation(_RULES[reference.kind], reference.path, reference.name)
     if ref.kind is Kind.STACK:
         yield from _context_clashes(documents, placed)
@@ -162,7 +166,7 @@ def _words(
             told = f"{placed.ref} lies below itself: {name}", "give one of them another parent"
         case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY as rule:
             kind = Kind.CONTEXT if rule is Rule.UNKNOWN_CONTEXT else Kind.REPOSITORY
-            known = _names(kind, space, documents, qualified="/" in name) if suggest else []
+            known = names_in_reach(kind, space, documents, qualified="/" in name) if suggest else []
             hint = did_you_mean(name, known)
             reach = f"it must lie in {space}, or in a space that {space} inherits from"
             told = f"there is no {kind} {name} for {placed.ref}", hint or reach
@@ -186,5 +190,6 @@ def _words(
     return told
 
 
-def _names(kind: Kind, space: SpaceName, documents: PlacedDocuments, *, qualified: bool) -> list[str]:
+def names_in_reach(kind: Kind, space: SpaceName, documents: PlacedDocuments, *, qualified: bool) -> list[str]:
+    """Name the documents of a kind that can be used in a space, bare or as space/name, for suggestions."""
     return [f"{ref.space}/{ref.name}" if qualified else ref.name for ref in documents.visible(kind, space)]

@@ -102,12 +102,11 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
     if source.repository is None:
         path = normpath(join(dirname(placed.resource.file), source.path))
         return ResolvedSource(None, None, path, source.include)
-    ref = documents.lookup(Kind.REPOSITORY, source.repository, placed.ref.space)
-    repository = documents.placed(ref) if ref else None
-    if ref is None or repository is None or not isinstance(repository.resource.spec, RepositorySpec):
+    repository = documents.find(Kind.REPOSITORY, source.repository, placed.ref.space)
+    if repository is None or not isinstance(repository.resource.spec, RepositorySpec):
         raise KeyError(f"Repository {source.repository}")
     branch = source.branch if source.branch is not None else repository.resource.spec.branch
-    return ResolvedSource(ref, branch, normpath(source.path), source.include)
+    return ResolvedSource(repository.ref, branch, normpath(source.path), source.include)
 
 
 def _overlay(layers: Iterable[tuple[Origin, Mapping[str, str]]]) -> dict[str, Value]:

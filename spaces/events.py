@@ -40,6 +40,8 @@ _WORDS = {
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+# All that the three above match, and much else: tells at one look that 10.0.0.0/16, 30m or ./file is none of them.
+_LIKE_A_NUMBER = re.compile(r"[-+.0-9a-fA-FinINoxX]+")
 _DROPPED = "\0dropped"
 
 
@@ -68,6 +70,9 @@ class Found:
 class Builder:
     """Turns the events of one stream into documents; `first_line` is the file's line on which the stream begins."""
 
+    _node: Any
+    _key: str | None
+
     def __init__(self, file: str, *, first_line: int = 1, recording: bool = False) -> None:
         self.found: list[Found] = []
         self._file = file
@@ -82,15 +87,31 @@ class Builder:
 
     def run(self, next_event: Callable[[], Any]) -> None:
         """Take events until there is none; raises TooDeep, and whatever the source of the events raises."""
-        handlers = self._HANDLERS
+        handlers, plain = self._HANDLERS, not self._recording
         while (event := next_event()) is not None:
-            handlers[type(event)](self, event)
+            sort = type(event)
+            # Most events by far are good text without tag or anchor: those cost no call. `_scalar` takes the others.
+            if sort is ScalarEvent and plain and event.ctag is None and event.anchor is None:
+                text, node, key = event.value, self._node, self._key
+                if event.style or (text not in _WORDS and text[0] not in _NUMERIC):
+                    if type(node) is list:
+                        node.append(text)
+                        continue
+                    if key is None:
+                        if text not in node and text != "<<":
+                            self._key = text
+                            continue
+                    elif key is not _DROPPED:
+                        node[key] = text
+                        self._key = None
+                        continue
+            handlers[sort](self, event)
 
     def _begin(self, _event: Any) -> None:
         # The document's value is the one item of this list; `_key` is None where a mapping's key comes next.
         self._root: list[Any] = []
-        self._node: Any = self._root
-        self._key: str | None = None
+        self._node = self._root
+        self._key = None
         self._key_at: Any = None
         self._path: Path = ()
         self._stack: list[tuple[Any, str | None, Path, str | None]] = []
@@ -204,6 +225,8 @@ class Builder:
         return None
 
     def _number(self, text: str, event: Any) -> Any:
+        if not _LIKE_A_NUMBER.fullmatch(text):
+            return text
         if _INTEGER.fullmatch(text):
             return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
         if _FLOAT.fullmatch(text):

@@ -110,17 +110,22 @@ class PlacedDocuments:
         A bare name is looked up in the space, then upwards as far as it inherits. `space/name` is that one
         document, when it is one's own or flows here. What does not flow here is as if it did not exist.
         """
+        found = self.find(kind, name, space)
+        return found.ref if found else None
+
+    def find(self, kind: Kind, name: str, space: SpaceName) -> Placed | None:
+        """Find the document that a name means in a space, by the rules of `lookup`."""
         documents = self._kinds.get(kind)
         if not documents:
             return None
         where, slash, bare = name.rpartition("/")
         if slash:
             there = SpaceName(where)
-            found = (there, bare) in documents and self.tree.flows(there, space)
-            return ResourceRef(kind, there, bare) if found else None
+            return documents.get((there, bare)) if self.tree.flows(there, space) else None
         for here in self.tree.inherited(space):
-            if (here, bare) in documents:
-                return ResourceRef(kind, here, bare)
+            found = documents.get((here, bare))
+            if found is not None:
+                return found
         return None
 
     def visible(self, kind: Kind, space: SpaceName) -> tuple[ResourceRef, ...]:

@@ -57,6 +57,7 @@ RETRYABLE = frozenset(
         Reason.NEVER_STARTED,
         Reason.DISK_FULL,
         Reason.LEASE_LOST,
+        Reason.PLAN_OUTDATED,
     }
 )
 """Failures that lie with this service and its surroundings, not with the stack: they are tried again by themselves."""

@@ -31,7 +31,8 @@ def report_of_end(directory: RunDirectory, which: LegId, *, canceled: bool) -> L
     recorded = directory.read_report(leg, attempt)
     if recorded is not None:
         return replace(recorded, waiting=False)
-    begun = directory.started(leg, attempt).exists()
+    # A service may have given up on it and been killed before it could say so.
+    begun = directory.started(leg, attempt).exists() and not directory.given_up(leg, attempt)
     if leg is Leg.PLAN and canceled:
         return which.report(Ending.CANCELED, Reason.CANCELED, "canceled")
     if not begun:

@@ -68,9 +68,8 @@ class ObjectStore:
             if known is not None:
                 self._trees.move_to_end(object_id)
                 return known
-        data = self._read(object_id, ObjectType.TREE)
         with self.guard(object_id):
-            entries = read_tree(data)
+            entries = read_tree(self._take(object_id, ObjectType.TREE))
         with self._lock:
             if object_id not in self._trees:
                 self._trees[object_id] = entries
@@ -98,7 +97,10 @@ class ObjectStore:
 
     def _read(self, object_id: str, kind: ObjectType) -> bytes:
         with self.guard(object_id):
-            found, data = self.odb.read(object_id)
+            return self._take(object_id, kind)
+
+    def _take(self, object_id: str, kind: ObjectType) -> bytes:
+        found, data = self.odb.read(object_id)
         if found != kind:
             raise GitError(GitReason.REVISION_NOT_FOUND, f"{one_line(object_id)} is not a {kind.name.lower()}")
         return data

@@ -52,7 +52,7 @@ class Fetcher:
             else:
                 pace.failures = 0
                 self.metrics.fetched(name, took, now)
-            pause = min(self.interval * 2**pace.failures, max(_LONGEST_PAUSE, self.interval))
+            pause = min(self.interval * 2 ** min(pace.failures, 16), max(_LONGEST_PAUSE, self.interval))
             # Services that were started together spread out over time.
             pace.due = time.monotonic() + pause * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
         return results

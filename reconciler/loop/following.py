@@ -49,6 +49,7 @@ from spaces.effective import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce, Recorded, affected, differing, restore
 from spaces.names import Kind, Revision, StackId
 from spaces.records import from_record, needed, to_record
+from spaces.references import moved_from
 from spaces.settling import KeptBecause
 
 _log = logging.getLogger(__name__)
@@ -221,7 +222,7 @@ class Follower:
     ) -> Admission:
         trees = self._config_trees()
         if not trees.has(revision):
-            raise CannotFollow(f"revision {revision[:12]}, which is in force, is not in the mirror")
+            raise CannotFollow(self._not_there(state, revision))
         files = trees.files(revision, self.config_path)
         record: Any = state.remembered or to_record(Recorded())
         try:
@@ -234,6 +235,19 @@ class Follower:
         keep = dict.fromkeys(held, KeptBecause.HELD)
         in_force = restore(Catalog.empty().advance(files), recorded, revision, keep)
         return Admission(in_force, self._admitting.rules.compile(in_force.catalog, now), held, pinned)
+
+    def _not_there(self, state: ConfigurationState, revision: Revision) -> str:
+        url = redact(self._configuration().url)
+        if state.url is not None and state.url != url:
+            return (
+                f"config_url is {url}, and what is in force came from {state.url}: "
+                f"{url} does not hold its revision {revision[:12]}; take another data_dir and database for it"
+            )
+        return f"revision {revision[:12]}, which is in force, is not in the mirror of {url}"
+
+    def _in_force(self) -> InForce:
+        assert self.world.in_force is not None  # noqa: S101 - called where something was found again
+        return self.world.in_force
 
     def _correct(self, now: datetime) -> None:
         """Write what is desired where the store has something else: a version that hashes otherwise, say."""
@@ -248,7 +262,7 @@ class Follower:
             with self.store.writing() as transaction:
                 if transaction.configuration().generation == self.world.generation:
                     wanted = {stack: self.world.desired[stack] for stack in differing_stacks}
-                    self._put(transaction, wanted, set(), now)
+                    self._put(transaction, self._in_force(), wanted, set(), now)
 
     # Going on
 
@@ -447,12 +461,12 @@ class Follower:
             if transaction.configuration().generation != self.world.generation:
                 self._forget(step.stacks)
                 return False
-            blocked = self._move(transaction, step.moves)
+            blocked = self._move(transaction, [*step.moves, *_late_moves(transaction, step.in_force, wanted)])
             wanted = {
                 stack: replace(desired, problem=blocked[stack]) if stack in blocked else desired
                 for stack, desired in wanted.items()
             }
-            self._put(transaction, wanted, step.gone, now)
+            self._put(transaction, step.in_force, wanted, step.gone, now)
             transaction.put_configuration(fresh)
             transaction.put_held_changes(step.admission.waiting)
             transaction.remove_approvals(step.approvals)
@@ -489,8 +503,8 @@ class Follower:
 
     def _move(self, transaction: Transaction, moves: list[tuple[StackId, StackId]]) -> dict[StackId, Problem]:
         blocked: dict[StackId, Problem] = {}
-        # Later moves first, so that a chain (a to b, b to c) finds each place free.
-        for old, new in reversed(moves):
+        # In the order of their commits: a stack may be renamed twice between two looks.
+        for old, new in moves:
             states = transaction.stacks([old, new])
             if old not in states:
                 continue
@@ -504,7 +518,12 @@ class Follower:
         return blocked
 
     def _put(
-        self, transaction: Transaction, wanted: Mapping[StackId, Desired], gone: Collection[StackId], now: datetime
+        self,
+        transaction: Transaction,
+        in_force: InForce,
+        wanted: Mapping[StackId, Desired],
+        gone: Collection[StackId],
+        now: datetime,
     ) -> None:
         stacks = [*wanted, *gone]
         states = transaction.stacks(stacks)
@@ -517,8 +536,8 @@ class Follower:
                 if desired is None:
                     continue
                 state = StackState(stack, None)
-            elif state.desired is not None and desired is not None and desired.digest == state.desired.digest:
-                desired = replace(desired, revision=state.desired.revision, person=state.desired.person)
+            elif state.desired is not None and desired is not None:
+                desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack))
             run = active.get(stack)
             state = state.evolve(desired=desired)
             if desired is None and run is not None:
@@ -575,6 +594,34 @@ def _add(step: _Step, before: InForce | None, after: InForce) -> None:
             origin = StackId(change.origin.space, change.origin.name)
             step.moves.append((origin, stack))
             step.gone.add(origin)
+
+
+def _late_moves(
+    transaction: Transaction, in_force: InForce, stacks: Iterable[StackId]
+) -> list[tuple[StackId, StackId]]:
+    """Give the moves from places that were left in an earlier step: what is retained there goes along all the same."""
+    found = {}
+    for stack in stacks:
+        placed = in_force.catalog.placed(stack.ref)
+        origin = moved_from(placed.resource) if placed is not None else None
+        if origin is not None and in_force.catalog.placed(origin) is None:
+            found[stack] = StackId(origin.space, origin.name)
+    states = transaction.stacks(list(found)) if found else {}
+    # One that was there before has moved already, or never will.
+    return [(old, new) for new, old in found.items() if new not in states or states[new].desired is None]
+
+
+def _moves(in_force: InForce, stack: StackId) -> bool:
+    """Say whether a stack's document still asks for the place of another."""
+    placed = in_force.catalog.placed(stack.ref)
+    return placed is not None and placed.resource.metadata.moved_from is not None
+
+
+def _carry_on(before: Desired, now: Desired, *, moves: bool) -> Desired:
+    """Keep what stays true of the same stack: who brought what it is to be, and that it could not move here."""
+    if moves and now.problem is None and before.problem is not None and before.problem.reason == Reason.MOVE_BLOCKED:
+        now = replace(now, problem=before.problem)
+    return replace(now, revision=before.revision, person=before.person) if now.digest == before.digest else now
 
 
 def _take_back(transaction: Transaction, state: StackState, run: Run, now: datetime) -> tuple[StackState, Run | None]:

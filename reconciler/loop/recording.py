@@ -53,6 +53,9 @@ class Recorder:
             run = transaction.run(RunId(report.run))
             if run is None or run.attempt != report.attempt or run.status not in AT_WORK:
                 run, ended = None, None
+            elif report.leg is Leg.PLAN and run.status is RunStatus.APPLYING:
+                # Recorded before, but what had to follow did not come about.
+                return run
             else:
                 state = transaction.stack(run.stack) or StackState(run.stack, None)
                 ended = self._settle(transaction, state, run, report, now)

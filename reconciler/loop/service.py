@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import AT_WORK, Run, RunStatus
+from reconciler.core.runs import AT_WORK, Run, RunId, RunStatus
 from reconciler.engine.base import Ending, Engine, LegReport
+from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Remote
 from reconciler.loop.deciding import Ended, Followup, ToApply, ToStop, decide_due
 from reconciler.loop.dispatching import LEASE, Dispatcher
@@ -60,6 +61,9 @@ class Loop:
     _fetching: threading.Thread | None = None
     _fetched: Fetched | None = None
     _renewed: float = 0.0
+    _known: bool = False
+    _todo: deque[Followup] = field(default_factory=deque)
+    _astray: frozenset[RunId] = frozenset()
     _unrecorded: deque[LegReport] = field(default_factory=deque)
     """Ends of legs that are still to be recorded."""
     _look: threading.Event = field(default_factory=threading.Event)
@@ -147,23 +151,44 @@ class Loop:
         """Decide, start, wait up to `timeout` seconds for a leg to end, record. Says whether anything happened."""
         now = utc_now()
         self._renew(now)
-        due, followups = decide_due(self.store, self.holder, now)
-        for followup in followups:
-            self._follow_up(followup, now)
-        claimed = self.dispatcher.claim(now)
+        due = claimed = 0
+        if self._knows(now):
+            due, followups = decide_due(self.store, self.holder, now)
+            self._todo.extend(followups)
+            while self._todo:
+                self._follow_up(self._todo[0], now)
+                self._todo.popleft()
+            claimed = self.dispatcher.claim(now)
         self._unrecorded.extend(self._reports(0.0 if due or claimed else timeout))
-        recorded = len(self._unrecorded)
-        while self._unrecorded:
+        recorded = 0
+        for _ in range(len(self._unrecorded)):
             # It is taken off only when it is recorded: an end must not get lost because the database is away.
+            if self._unrecorded[0].leg is Leg.PLAN and not self._known:
+                # Nothing can be applied by a service that does not know yet what is desired.
+                self._unrecorded.rotate(-1)
+                continue
             self._record(self._unrecorded[0])
             self._unrecorded.popleft()
+            recorded += 1
         return bool(due or claimed or recorded)
+
+    def _knows(self, now: datetime) -> bool:
+        """Say whether this process knows what is desired: at its start it has to find that again, maybe fetch first."""
+        if not self._known:
+            try:
+                self.follower.catch_up(now)
+            except (CannotFollow, GitError) as error:
+                # Before the first fetch that is no wonder.
+                _log.log(logging.WARNING if self.passed else logging.DEBUG, "%s", error)
+                return False
+            self._known = True
+        return True
 
     def _reports(self, timeout: float) -> list[LegReport]:
         found = []
         while self.dispatcher.reports:
             found.append(self.dispatcher.reports.popleft())
-        at_once = bool(found or self._unrecorded)
+        at_once = bool(found or (self._unrecorded and self._known))
         return [*found, *self.engine.reports(0.0 if at_once else timeout)]
 
     def _record(self, report: LegReport) -> None:
@@ -197,6 +222,7 @@ class Loop:
             return
         with self.store.writing() as transaction:
             transaction.renew(self.holder, now, LEASE)
+        self._find_strays([run for run in at_work if run.holder == self.holder])
         for run in at_work:
             if run.holder != self.holder and _given_up(run, now, self._longest(run)):
                 ending = Ending.INTERRUPTED if _leg(run) is Leg.APPLY else Ending.LOST
@@ -210,6 +236,18 @@ class Loop:
         stack = self.follower.world.effective(run.stack)
         own = stack.spec.timeout if stack is not None else None
         return timedelta(seconds=max(settings.run_timeout, own or 0) + settings.grace_period)
+
+    def _find_strays(self, mine: list[Run]) -> None:
+        """Take up again what this service holds and does not watch: its claim was recorded, and the answer was lost."""
+        watched = {*self.engine.active(), *self.dispatcher.busy, *(report.run for report in self._unrecorded)}
+        watched |= {report.run for report in self.dispatcher.reports} | {each.run.id for each in self._todo}
+        astray = {run.id: run for run in mine if run.id not in watched}
+        # Seen twice: the end of a run that has only just ended is on its way here.
+        lost = {run: (it.attempt, _leg(it)) for run, it in astray.items() if run in self._astray}
+        self._astray = frozenset(astray)
+        if lost:
+            _log.warning("took up %d runs again that nobody watched", len(lost))
+            self.engine.adopt({str(run): leg for run, leg in lost.items()})
 
     # Looking at the repositories beside the runs
 

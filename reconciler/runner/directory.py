@@ -112,6 +112,10 @@ class RunDirectory:
         data = _read_json(self.started(leg, attempt))
         return None if not data else ProcessIdentity.from_data(data)
 
+    def given_up(self, leg: Leg, attempt: int) -> bool:
+        """Tell whether the start of a leg was claimed for nobody, so that it never began and never will."""
+        return _read_json(self.started(leg, attempt)) == {}
+
     def write_report(self, report: LegReport) -> None:
         """Record the end of a leg: all of it or nothing, also when the power fails."""
         path = self.record(report.leg, report.attempt)

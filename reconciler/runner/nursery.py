@@ -8,6 +8,7 @@ has a session of its own and outlives both this one and the service. At the end 
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import signal
 import socket
@@ -41,6 +42,9 @@ def serve(connection: socket.socket) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
         connection.send(answer.encode())
+        # HTTP is slow to import: once for all later runs, and not before the first one is on its way.
+        importlib.import_module("reconciler.runner.relay")
+        gc.freeze()
 
 
 def _become_run(connection: socket.socket, directory: str, descriptors: list[int]) -> NoReturn:

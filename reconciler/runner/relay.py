@@ -28,6 +28,8 @@ PATIENCE = 15.0
 PARTING = 5.0
 """How long, in seconds, the end of a leg waits for what is still to be delivered."""
 _RETRY = 0.5
+_LOOK = 0.01
+"""How often, in seconds, the server looks whether it is to stop: each leg waits for that at its end."""
 MAX_BYTES = 512 * 1024 * 1024
 """Largest tfstate that is taken."""
 
@@ -52,7 +54,7 @@ class Relay:
         self._expected = b"Basic " + base64.b64encode(f"station:{password}".encode())
         self.backend = TfstateBackend(f"http://127.0.0.1:{self._server.server_address[1]}/", "station", password)
         self._threads = [
-            threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True),
+            threading.Thread(target=self._server.serve_forever, args=(_LOOK,), daemon=True),
             threading.Thread(target=self._deliver_until_done, daemon=True),
         ]
         for thread in self._threads:
@@ -182,6 +184,8 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
+    # Headers and body go out as one: in two pieces, the second waits 40 ms for the first one's acknowledgement.
+    wbufsize = -1
 
     def do_GET(self) -> None:
         """Answer any method; the relay knows which ones there are."""

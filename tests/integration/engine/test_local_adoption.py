@@ -91,6 +91,16 @@ def test_what_never_began_never_will(driver, a_job, leg, made):
         assert not directory.log.exists()
 
 
+@pytest.mark.parametrize("leg", Leg)
+def test_a_service_that_was_killed_before_it_could_say_so_has_given_up_on_it_for_all(driver, second, leg):
+    RunDirectory.of(driver.data_dir, "r1").make()
+    assert driver.engine.adopt({"r1": (1, leg)}) == []
+    engine = second()
+    assert engine.adopt({"r1": (1, leg)}) == []
+    (report,) = engine.reports(5)
+    assert (report.ending, report.reason) == (Ending.LOST, "NeverStarted")
+
+
 def test_an_apply_whose_directory_is_gone_may_have_happened(driver):
     assert driver.engine.adopt({"r1": (1, Leg.APPLY)}) == []
     assert driver.report().ending == Ending.INTERRUPTED

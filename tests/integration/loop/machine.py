@@ -16,6 +16,7 @@ from reconciler.loop.service import utc_now
 from reconciler.settings import Settings
 from reconciler.store.protocol import ConfigurationState, RunFilter
 from spaces.names import StackId
+from tests.e2e.station import a_script
 
 
 @dataclass(frozen=True)
@@ -115,3 +116,8 @@ class Machine:
     def log(self, run: Run) -> str:
         with self.service.store.reading() as reading:
             return (reading.log(run.id) or b"").decode(errors="replace")
+
+
+def moved(name: str, origin: str, words: str = "") -> str:
+    """Write a script stack that took the place of another, doing what that one did unless told otherwise."""
+    return a_script(name, f"echo {words or origin}", movedFrom=f"root/{origin}")

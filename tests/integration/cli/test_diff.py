@@ -1,0 +1,60 @@
+"""`station diff` where what is merged into is not in order itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.station import Repo, a_script, document
+from tests.integration.cli.conftest import Station
+
+BROKEN_CONTEXT = document("Context", "common", {"environment": {"A": "a"}})
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Repo:
+    made = Repo(tmp_path / "clone")
+    made.commit({"c.yaml": document("Context", "common", {}), "a.yaml": a_script("a", "true", contexts=["common"])})
+    return made
+
+
+def _diff(station: Station, clone: Repo) -> tuple[int, Any]:
+    result = station("diff", "--repository", clone.path, "--base", "HEAD^", "-o", "json")
+    return result.code, json.loads(result.out)
+
+
+def test_a_base_in_order_is_not_spoken_of(station: Station, clone: Repo) -> None:
+    clone.commit({"b.yaml": a_script("b", "true", contexts=["common"])})
+    code, found = _diff(station, clone)
+    assert (code, found["diagnostics"]) == (2, [])
+
+
+def test_a_base_with_errors_is_told_beside_what_is_broken(station: Station, clone: Repo) -> None:
+    clone.commit({"c.yaml": BROKEN_CONTEXT})
+    clone.commit({"b.yaml": a_script("b", "true", contexts=["common"])})
+    code, found = _diff(station, clone)
+    assert code == 1
+    assert sorted((told["severity"], told["code"], told["file"]) for told in found["diagnostics"]) == [
+        ("error", "needs-broken", "a.yaml"),
+        ("error", "needs-broken", "b.yaml"),
+        ("error", "unknown-key", "c.yaml"),
+        ("warning", "base-has-errors", None),
+    ]
+
+
+def test_a_document_that_cannot_be_read_any_more_is_an_error_and_stays(station: Station, clone: Repo) -> None:
+    clone.commit({"a.yaml": "<<<<<<< HEAD\nspec: {a: 1}\n=======\nspec: [\n>>>>>>> other\n"})
+    code, found = _diff(station, clone)
+    assert (code, found["documents"], found["stacks"]) == (1, [], [])
+    assert [told["code"] for told in found["diagnostics"]] == ["unreadable-file"]
+
+
+def test_what_leaves_with_an_emptied_file_is_a_warning(station: Station, clone: Repo) -> None:
+    clone.commit({"a.yaml": ""})
+    code, found = _diff(station, clone)
+    assert code == 2
+    assert [(each["id"], each["action"]) for each in found["stacks"]] == [("root/a", "retain")]
+    assert [told["code"] for told in found["diagnostics"]] == ["documents-left"]

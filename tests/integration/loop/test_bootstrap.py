@@ -1,0 +1,69 @@
+"""Settings that a service refuses to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.bootstrap import DataDirectoryBusy, open_service
+from reconciler.settings import Settings, SettingsError
+from reconciler.store.protocol import StoreError
+from tests.e2e.station import Repo, a_script
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [
+        pytest.param({"config_url": None}, "config_url", id="no url"),
+        pytest.param({"config_url": "--upload-pack=touch HACKED"}, "config_url", id="an option as the url"),
+        pytest.param({"config_url": "-u"}, "config_url", id="a short option"),
+        pytest.param({"config_url": "ext::sh -c touch% HACKED"}, "config_url", id="a transport that runs commands"),
+        pytest.param({"config_url": "ssh://-oProxyCommand=touch/x"}, "config_url", id="an option as the host"),
+        pytest.param({"config_url": "ftp://example.org/x"}, "config_url", id="a scheme off the list"),
+        pytest.param({"config_url": "git://example.org/x"}, "config_url", id="a scheme without any check"),
+        pytest.param({"config_url": "/tmp/repo"}, "config_url", id="a path"),
+        pytest.param({"config_url": "https://user:hunter2@example.org/x"}, "config_url", id="a password in it"),
+        pytest.param({"config_branch": "--output=HACKED"}, "config_branch", id="an option as the branch"),
+        pytest.param({"config_branch": ""}, "config_branch", id="no branch"),
+        pytest.param({"config_branch": "a..b"}, "config_branch", id="no branch name"),
+        pytest.param({"config_branch": "a\nb"}, "config_branch", id="two lines"),
+        pytest.param({"config_branch": "refs/heads/main"}, "config_branch", id="a full ref"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_by_the_name_of_its_setting(
+    tmp_path: Path, settings: dict[str, str | None], setting: str
+) -> None:
+    values = {"config_url": "https://example.org/x", "data_dir": tmp_path / "data", **settings}
+    with pytest.raises(SettingsError, match=f"^{setting}") as caught, open_service(Settings.model_validate(values)):
+        pass
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "hunter2" not in message
+    assert not (tmp_path / "data").exists(), "something was made for nothing"
+
+
+def test_one_service_a_data_directory(repo: Repo, tmp_path: Path) -> None:
+    settings = Settings(config_url=repo.url, data_dir=tmp_path / "data")
+    with open_service(settings), pytest.raises(DataDirectoryBusy, match="another station"), open_service(settings):
+        pass
+    with open_service(settings):
+        pass
+
+
+def test_the_data_directory_is_its_owner_s_alone(repo: Repo, tmp_path: Path) -> None:
+    repo.commit({"a.yaml": a_script("a", "true")})
+    with open_service(Settings(config_url=repo.url, data_dir=tmp_path / "data"), port=0) as service:
+        service.loop.reconcile()
+        service.loop.dispatcher.close()
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+    secret = [tmp_path / "data" / name for name in ("encryption.key", "token")]
+    assert [path.stat().st_mode & 0o177 for path in secret] == [0, 0]
+
+
+def test_a_database_that_is_down_is_named_without_its_password(repo: Repo, tmp_path: Path) -> None:
+    url = "postgresql://keeper:hunter2@127.0.0.1:1/station"
+    settings = Settings(config_url=repo.url, data_dir=tmp_path / "data", database_url=url)
+    with pytest.raises(StoreError) as caught, open_service(settings):
+        pass
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,81 @@
+"""What a service finds when it comes back, step by step."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.runs import RunStatus
+from reconciler.loop.service import utc_now
+from tests.e2e.station import Repo, a_script, eventually
+from tests.integration.loop.machine import Machine
+
+
+@pytest.mark.parametrize("confirmed", [False, True], ids=["autodeploy", "confirmed"])
+def test_a_plan_that_ended_meanwhile_is_applied_before_anything_was_fetched(
+    repo: Repo, machine: Machine, ran: Path, *, confirmed: bool
+) -> None:
+    plan = f"echo plan >> {ran}; sleep 0.5; exit 2"
+    repo.commit({"a.yaml": a_script("a", f"echo apply >> {ran}", plan=plan, autodeploy=not confirmed)})
+    if confirmed:
+        machine.reconcile()
+        machine.confirm("root/a")
+    else:
+        machine.service.loop.look()
+        machine.service.loop.step(0.0)
+        eventually(ran.exists)
+    machine.restart()
+    time.sleep(0 if confirmed else 1)
+    loop = machine.service.loop
+    eventually(lambda: loop.step(0.1) is not None and machine.look().sync == {"root/a": "Synced"}, 10)
+    assert ran.read_text().split() == ["plan", "apply"]
+    assert machine.run_of("root/a", RunStatus.FINISHED).attempt == 1
+
+
+def test_a_claim_whose_answer_was_lost_is_found_and_tried_again(repo: Repo, machine: Machine, ran: Path) -> None:
+    repo.commit({"a.yaml": a_script("a", f"echo apply >> {ran}")})
+    loop = machine.service.loop
+    loop.look()
+    loop.dispatcher.settings = loop.dispatcher.settings.model_copy(update={"parallelism": 0})
+    loop.step(0.0)
+    with loop.store.writing() as transaction:
+        (run,) = transaction.claim(loop.holder, utc_now(), timedelta(seconds=60), 1)
+    assert run.status is RunStatus.PLANNING
+    for _ in range(2):
+        loop._renewed = 0.0
+        loop.step(0.1)
+    look = machine.look()
+    assert look.ran == {"root/a": "failed"}
+    assert look.runs[0].reason in {"NeverStarted", "RunnerDied"}
+    assert look.stacks["root/a"].retry_at is not None
+    assert not ran.exists()
+
+
+def test_runs_at_work_are_no_strays(repo: Repo, machine: Machine, ran: Path) -> None:
+    repo.commit({"a.yaml": a_script("a", f"sleep 0.6; echo apply >> {ran}"), "b.yaml": a_script("b", "sleep 0.3")})
+    loop = machine.service.loop
+    loop.look()
+    for _ in range(60):
+        loop._renewed = 0.0
+        loop.step(0.02)
+    look = machine.reconcile()
+    assert look.ran == {"root/a": "finished", "root/b": "finished"}
+    assert ran.read_text() == "apply\n"
+
+
+def test_another_repository_in_the_place_of_the_old_one_is_refused_in_words(
+    repo: Repo, machine: Machine, tmp_path: Path
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "true")})
+    machine.reconcile()
+    other = Repo(tmp_path / "other", {"b.yaml": a_script("b", "true")})
+    machine.restart(config_url=other.url)
+    from reconciler.loop.following import CannotFollow
+
+    with pytest.raises(CannotFollow, match=r"config_url is .*other, and what is in force came from .*repo"):
+        machine.reconcile()
+    machine.restart(config_url=repo.url)
+    assert machine.reconcile().sync == {"root/a": "Synced"}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from posixpath import dirname
 
 from spaces.catalog import Catalog
-from spaces.consistency import Rule, Violation, tell
+from spaces.consistency import Rule, Violation, names_in_reach, tell
 from spaces.diagnostics import Diagnostic, Position, error
+from spaces.model.explain import did_you_mean
 from spaces.names import ROOT, Kind, SpaceName
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import NameKey
@@ -20,6 +21,7 @@ _KINDS: Mapping[Rule, Kind] = {
     Rule.UNKNOWN_REPOSITORY: Kind.REPOSITORY,
     Rule.UNKNOWN_ROLE: Kind.ROLE,
 }
+_RULES = {kind: rule for rule, kind in _KINDS.items()}
 _CANNOT_BE_READ = frozenset({"yaml-syntax", "yaml-depth", "not-utf8", "file-too-large"})
 
 _Declared = tuple[SpaceName | None, Position]
@@ -55,6 +57,24 @@ class Absent:
             )
             return error(told.code, summary, told.position, told.hint)
         return told
+
+    def tell_flawed(self, suggestions: int) -> Iterator[Diagnostic]:
+        """Tell what documents with errors of their own name besides, and is declared nowhere."""
+        tree = self.documents.tree
+        for path in sorted(self.proposed.broken):
+            for flawed in self.proposed.files[path].parsed.flawed if not self._unread else ():
+                space = flawed.space or self.proposed.space_of(dirname(path))
+                if space is None or not tree.exists(space):
+                    continue
+                for kind, name, position in flawed.needs:
+                    where, _, bare = name.rpartition("/")
+                    known = self.documents.lookup(kind, name, space) is not None or (kind, bare) in self.held
+                    if known or self._find(kind, bare, SpaceName(where), space, self.documents) is not None:
+                        continue
+                    near = names_in_reach(kind, space, self.documents, qualified=bool(where)) if suggestions > 0 else []
+                    suggestions -= 1
+                    summary = f"there is no {kind} {name} for {flawed.kind} {space}/{flawed.name}"
+                    yield error(_RULES[kind].value, summary, position, did_you_mean(name, near))
 
     def _find(self, kind: Kind, name: str, where: str, user: SpaceName, among: PlacedDocuments) -> Position | None:
         for space, position in self._declared.get((kind, name), ()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -14,10 +15,11 @@ from spaces.diagnostics import Diagnostic, Position, error
 from spaces.documents import Document, Places, locate, parse_documents
 from spaces.model import SPECS, Metadata, Problem, Spec
 from spaces.model.access import RESERVED_NAMES
-from spaces.model.base import Path
+from spaces.model.base import QUALIFIED_NAME, Path, list_at, mapping_at
 from spaces.model.explain import did_you_mean, dotted, explain, shape_of
 from spaces.names import ROOT, Digest, Kind, SpaceName
 
+_QUALIFIED_NAME = re.compile(QUALIFIED_NAME)
 _KEYS = ("apiVersion", "kind", "metadata", "spec")
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
@@ -46,12 +48,16 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Flawed:
-    """A document with errors of its own, as far as it says what it is; `space` None where the directory decides."""
+    """A document with errors of its own, as far as it says what it is; `space` None where the directory decides.
+
+    `needs` are the documents that it names in spite of its errors, each with the place where it does.
+    """
 
     kind: Kind
     name: str
     space: SpaceName | None
     position: Position
+    needs: tuple[tuple[Kind, str, Position], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +99,24 @@ def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:
     name, space = metadata.get("name"), metadata.get("space")
     if not isinstance(name, str):
         return None
-    at = locate(file, data, document.index).value(("metadata", "name"))
-    return Flawed(Kind(word), name, SpaceName(space) if isinstance(space, str) else None, at)
+    kind, places = Kind(word), locate(file, data, document.index)
+    own = SpaceName(space) if isinstance(space, str) else None
+    needs = tuple(_needs(document.value.get("spec"), places)) if kind is Kind.STACK else ()
+    return Flawed(kind, name, own, places.value(("metadata", "name")), needs)
+
+
+def _needs(spec: Any, places: Places) -> Iterator[tuple[Kind, str, Position]]:
+    """Read what a stack's spec names, as far as that is written well."""
+    if not isinstance(spec, dict):
+        return
+    for index, use in enumerate(list_at(spec, "contexts")):
+        path: Path = ("spec", "contexts", index)
+        name, path = (use.get("name"), (*path, "name")) if isinstance(use, dict) else (use, path)
+        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
+            yield Kind.CONTEXT, name, places.value(path)
+    name = mapping_at(spec, "source").get("repository")
+    if isinstance(name, str) and _QUALIFIED_NAME.search(name):
+        yield Kind.REPOSITORY, name, places.value(("spec", "source", "repository"))
 
 
 def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | None, list[Problem]]:

@@ -156,6 +156,7 @@ class _Search:
         absent = Absent(self.proposed, self.documents, held)
         for count, (placed, violation, documents) in enumerate(self.told):
             yield absent.tell(violation, placed, documents, suggest=count < _SUGGESTIONS)
+        yield from absent.tell_flawed(_SUGGESTIONS - len(self.told))
         for culprit, blame in self.blamed.items():
             others = len(blame.users) - 1
             user = f"{blame.user.ref}" + (f" and {others} more" if others else "")

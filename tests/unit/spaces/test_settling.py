@@ -89,7 +89,9 @@ def test_any_history(history):
         # Whoever left is told about by nothing that is broken: his file is gone or in order.
         for ref in set(before.catalog.refs()) - set(now.catalog.refs()):
             if now.has_left(ref):
-                assert before.catalog.placed(ref).resource.file not in now.proposed.broken
+                file = before.catalog.placed(ref).resource.file
+                assert file not in now.proposed.broken
+                assert file not in now.proposed.unreadable
 
         # Nothing wrong: then the history does not matter.
         alone = begin(files)

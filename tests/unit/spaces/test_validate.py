@@ -97,6 +97,23 @@ ROOT_CONTEXTS = (
         ),
         pytest.param(
             {
+                "a.yaml": text(
+                    "Stack",
+                    "{name: s}",
+                    "{tol: x, tool: terraform, source: {path: ., repository: x}, contexts: [comon, {name: other}, B]}",
+                ),
+                "c.yaml": ROOT_CONTEXTS,
+            },
+            [
+                "a.yaml:4:8 unknown-key",
+                "a.yaml:4:63 unknown-repository",
+                "a.yaml:4:78 unknown-context did you mean common?",
+                "a.yaml:4:100 invalid-name",
+            ],
+            id="errors of its own hide no unknown names",
+        ),
+        pytest.param(
+            {
                 "a.yaml": text("Stack", "{name: s, space: gone}", STACK % "nowhere, common"),
                 "c.yaml": text("Context", "{name: common}"),
             },

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from rbac.identity import Admins, Forge, IdentityMode, Line
 from rbac.rules import DESTROY_BUDGET
+from spaces.model.explain import did_you_mean
 from spaces.signing_keys import parse_signing_key
 
 FILE_NAME = "station.toml"
@@ -191,6 +192,9 @@ class Settings(BaseModel):
             first = wrong.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or "settings"
             message = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                near = did_you_mean(name, cls.model_fields)
+                message = "there is no such setting" + (f": {near}" if near else "")
             raise SettingsError(f"{name} (from {places.get(name, 'defaults')}): {message}") from None
 
 

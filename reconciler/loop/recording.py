@@ -83,6 +83,11 @@ class Recorder:
                 with self.store.writing() as transaction:
                     transaction.record_log(run.id, _read_log(path))
                 path.unlink(missing_ok=True)
+            elif run.status is RunStatus.FAILED:
+                # It came to nothing before it had a log, where people look first.
+                with self.store.writing() as transaction:
+                    if transaction.log(run.id) is None:
+                        transaction.record_log(run.id, f"{run.reason}: {run.message}\n".encode())
             self.engine.discard(run.id)
         except (OSError, StoreError) as error:
             _log.warning("the directory of run %s stays: %s", run.id, error)

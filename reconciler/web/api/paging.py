@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
 from fastapi import Query
 
 from reconciler.web.api.auth import Caller, Right
-from reconciler.web.api.errors import not_found
+from reconciler.web.api.errors import invalid, not_found
 from reconciler.web.api.schemas import Page
-from spaces.names import SpaceName
+from spaces.names import SpaceName, StackId
 from spaces.tree import SpaceTree
 
 _Found = TypeVar("_Found")
 _Shown = TypeVar("_Shown")
+
+_RUN = re.compile(r"[0-9a-z]{26}")
+_NO_CURSOR = "it is not one that a page ended with"
 
 LimitIn = Annotated[int, Query(ge=1, le=1000, description="How many items at most.")]
 CursorIn = Annotated[str | None, Query(max_length=600, description="`next` of the page before.")]
@@ -33,6 +37,23 @@ def page(
 def behind(found: Sequence[_Found], cursor: str | None, limit: int, key: Callable[[_Found], str]) -> list[_Found]:
     """Cut `limit + 1` items behind the cursor out of a whole list that is sorted by `key`."""
     return [item for item in found if cursor is None or key(item) > cursor][: limit + 1]
+
+
+def of_stacks(cursor: str | None) -> str | None:
+    """Give the cursor of a list of stacks; 422 where it cannot be one."""
+    if cursor is not None:
+        try:
+            StackId.parse(cursor)
+        except ValueError:
+            raise invalid("cursor", _NO_CURSOR) from None
+    return cursor
+
+
+def of_runs(cursor: str | None) -> str | None:
+    """Give the cursor of a list of runs; 422 where it cannot be one."""
+    if cursor is not None and not _RUN.fullmatch(cursor):
+        raise invalid("cursor", _NO_CURSOR)
+    return cursor
 
 
 def chosen_spaces(

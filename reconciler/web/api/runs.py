@@ -14,7 +14,7 @@ from reconciler.store.protocol import Reading, RunFilter, Store
 from reconciler.web.api import convert, logs, schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, page
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
 from reconciler.web.ports import Ports
 
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -50,7 +50,7 @@ def list_runs(
             else:
                 found = reading.list_runs(wanted, last, limit + 1)
         else:
-            found = reading.list_runs(wanted, cursor, limit + 1)
+            found = reading.list_runs(wanted, of_runs(cursor), limit + 1)
     if prefix is not None:
         found = [run for run in found if run.id.startswith(prefix)]
     return page(found, limit, lambda run: run.id, convert.run_json)

@@ -14,7 +14,18 @@ from reconciler.store.protocol import Reading, RunFilter, StackFilter
 from reconciler.web.api import convert, schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import invalid, not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, page
+from reconciler.web.api.paging import (
+    CursorIn,
+    LimitIn,
+    SpaceIn,
+    SubtreeIn,
+    behind,
+    chosen_spaces,
+    of_runs,
+    of_stacks,
+    page,
+)
+from spaces.model.stack import ToolName
 from spaces.names import StackId
 
 router = APIRouter(prefix="/stacks", tags=["stacks"])
@@ -29,7 +40,7 @@ def list_stacks(
     subtree: SubtreeIn = False,
     label: Annotated[list[str] | None, Query(description="`key=value`; all of them must fit.")] = None,
     sync: Annotated[Sync | None, Query(description="Only stacks that stand so.")] = None,
-    tool: Annotated[str | None, Query(max_length=40, description="Only stacks of this tool.")] = None,
+    tool: Annotated[ToolName | None, Query(description="Only stacks of this tool.")] = None,
     q: Annotated[str | None, Query(max_length=130, description="Part of `space/name`.")] = None,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
@@ -44,7 +55,7 @@ def list_stacks(
     )
     readable = caller.spaces(Right.RUN_READ)
     with ports.store.reading() as reading:
-        found = reading.list_stacks(wanted, cursor, limit + 1)
+        found = reading.list_stacks(wanted, of_stacks(cursor), limit + 1)
         shown = [stack.id for stack in found[:limit] if readable is None or stack.id.space in readable]
         last = reading.last_runs(shown)
     return page(found, limit, lambda stack: str(stack.id), lambda stack: convert.stack_json(stack, last.get(stack.id)))
@@ -65,7 +76,7 @@ def list_runs_of_stack(
     with ports.store.reading() as reading:
         stack = _find(reading, caller, space, name)
         caller.require(Right.RUN_READ, stack.id.space, f"stack {stack.id}")
-        found = reading.list_runs(RunFilter(stack=stack.id), cursor, limit + 1)
+        found = reading.list_runs(RunFilter(stack=stack.id), of_runs(cursor), limit + 1)
     return page(found, limit, _run_id, convert.run_json)
 
 

@@ -25,6 +25,16 @@ def test_a_config_path_has_one_form(path: str, read: str, tmp_path: Path) -> Non
     assert Settings.load({"config_path": path}, {}, tmp_path).config_path == read
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("config_ulr", ": did you mean config_url?"), ("zzzzzzzz", "")], ids=["a slip", "nothing near"]
+)
+def test_an_unknown_setting_of_the_file_is_refused(name: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / "station.toml").write_text(f'{name} = "x"\n')
+    with pytest.raises(SettingsError) as refused:
+        Settings.load({}, {}, tmp_path)
+    assert str(refused.value) == f"{name} (from {tmp_path}/station.toml): there is no such setting{hint}"
+
+
 @pytest.mark.parametrize("path", ["nowhere", "a.yaml", "link"])
 def test_a_config_path_that_is_no_directory_halts(repo: Repo, new_machine: Callable[..., Machine], path: str) -> None:
     (repo.path / "link").symlink_to("conf")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -118,6 +119,8 @@ def test_a_source_that_was_never_there_is_that_stack_s_trouble_until_it_comes(
     )
     look = machine.reconcile()
     assert (look.sync, look.ran) == ({"root/a": "Unknown", "root/c": "Synced"}, {"root/c": "finished"})
+    (told,) = [it for it in look.configuration.diagnostics if it["code"].startswith("source-")]
+    assert "stays in use" not in json.dumps(told)
     late = Repo(tmp_path / "remotes" / "late")
     late.commit({"live/a/run.sh": "echo a\n"})
     assert machine.reconcile().ran == {"root/a": "finished"}

@@ -183,6 +183,9 @@ def test_a_tool_that_is_missing_or_of_another_version_is_that_stack_s_own_troubl
     assert "1.2.3" in messages["root/old"]
     assert ">=1.8" in messages["root/old"] or "<2" in messages["root/old"]
     assert "tofu" in messages["root/tofu"]
+    logs = {str(run.stack): machine.log(run) for run in look.runs}
+    assert logs["root/old"] == f"ToolVersionMismatch: {messages['root/old']}\n"
+    assert logs["root/tofu"] == f"ToolMissing: {messages['root/tofu']}\n"
 
 
 @pytest.mark.parametrize(

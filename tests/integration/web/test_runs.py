@@ -83,6 +83,7 @@ def test_listing_filters_and_pages(client: Client, store: SqlStore) -> None:
     ("params", "status"),
     [
         pytest.param({"status": "sleeping"}, 422, id="unknown status"),
+        pytest.param({"cursor": "nonsense"}, 422, id="no cursor"),
         pytest.param({"kind": "walk"}, 422, id="unknown kind"),
         pytest.param({"prefix": "../x"}, 422, id="a prefix that no id has"),
         pytest.param({"space": "nowhere"}, 404, id="unknown space"),

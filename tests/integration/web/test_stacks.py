@@ -131,6 +131,8 @@ def test_pages_follow_each_other_without_a_gap(client: Client, store: SqlStore) 
         pytest.param({"limit": 1001}, "limit", id="limit above 1000"),
         pytest.param({"limit": "many"}, "limit", id="limit that is no number"),
         pytest.param({"sync": "Sunk"}, "sync", id="unknown sync"),
+        pytest.param({"tool": "bogus"}, "tool", id="unknown tool"),
+        pytest.param({"cursor": "nonsense"}, "cursor", id="no cursor"),
         pytest.param({"label": "tier"}, "label", id="label without ="),
         pytest.param({"subtree": "maybe"}, "subtree", id="subtree that is no flag"),
     ],

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from reconciler.cli.main import main
+from reconciler.loop.service import utc_now
 from reconciler.settings import Settings, SettingsError
+from spaces.names import StackId
 from tests.e2e.station import Repo, a_script
 from tests.integration.loop.machine import Machine
 
@@ -117,3 +119,25 @@ def test_local_commands_find_the_repository_by_what_is_remembered(
     (tmp_path / "new").mkdir()
     assert main(["render", "root/a", "--data-dir", str(tmp_path / "new")]) == 1
     assert "config_url is missing" in capsys.readouterr().err
+
+
+def test_the_doctor_finds_a_lost_key(
+    repo: Repo,
+    machine: Machine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    repo.commit({"a.yaml": a_script("a", "echo a")})
+    machine.reconcile()
+    with machine.service.store.writing() as transaction:
+        transaction.add_tfstate(StackId.parse("root/a"), b"{}", None, utc_now())
+    machine.close()
+    key = machine.settings.data_dir / "encryption.key"
+    key.rename(tmp_path / "kept.key")
+    assert main(["doctor", "--data-dir", str(machine.settings.data_dir), "--config-url", repo.url]) == 1
+    assert f"which is not in {key}: restore it" in capsys.readouterr().out
+    assert not key.exists()
+    machine.restart(encryption_key_file=tmp_path / "kept.key")
+    assert machine.reconcile().sync == {"root/a": "Synced"}

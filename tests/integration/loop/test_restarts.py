@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.core.runs import RunStatus
 from reconciler.loop.service import utc_now
+from reconciler.settings import SettingsError
 from tests.e2e.station import Repo, a_script, eventually
 from tests.integration.loop.machine import Machine
 
@@ -73,9 +74,7 @@ def test_another_repository_in_the_place_of_the_old_one_is_refused_in_words(
     machine.reconcile()
     other = Repo(tmp_path / "other", {"b.yaml": a_script("b", "true")})
     machine.restart(config_url=other.url)
-    from reconciler.loop.following import CannotFollow
-
-    with pytest.raises(CannotFollow, match=r"config_url is .*other, and what is in force came from .*repo"):
+    with pytest.raises(SettingsError, match=r"config_url is .*other, but what is remembered here came from .*repo"):
         machine.reconcile()
     machine.restart(config_url=repo.url)
     assert machine.reconcile().sync == {"root/a": "Synced"}

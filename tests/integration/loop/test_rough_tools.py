@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,14 +19,14 @@ FAST = {"run_timeout": 1.5, "silence_timeout": 60.0, "grace_period": 0.5, "log_l
 @pytest.mark.parametrize(
     ("apply", "settings", "status", "reason"),
     [
-        pytest.param("sleep 600", {}, "failed", "PhaseTimeout", id="hangs"),
+        pytest.param("sleep 601", {}, "failed", "PhaseTimeout", id="hangs"),
         pytest.param(
-            "echo on; sleep 600", {"run_timeout": 60, "silence_timeout": 1.0}, "failed", "SilenceTimeout", id="silent"
+            "echo on; sleep 602", {"run_timeout": 60, "silence_timeout": 1.0}, "failed", "SilenceTimeout", id="silent"
         ),
         pytest.param(
             "trap '' INT TERM HUP; while :; do sleep 1; done", {}, "interrupted", "Interrupted", id="ignores SIGINT"
         ),
-        pytest.param("setsid sleep 600 & echo gone", {}, "finished", "Applied", id="leaves a background child"),
+        pytest.param("setsid sleep 603 & echo gone", {}, "finished", "Applied", id="leaves a background child"),
         pytest.param(
             "head -c 300000000 /dev/zero | tr '\\0' 'x'; echo",
             {"run_timeout": 60},
@@ -65,8 +66,10 @@ def test_a_tool_ends_within_its_limits(
         assert "bytes are left out here" in log
     if "trap" in apply:
         assert "1.5 s" in rough.message or "time" in rough.message
-    left = [p for p in Path("/proc").glob("[0-9]*/cmdline") if b"sleep\x00600" in _read(p)]
-    assert left == []
+    # Each case sleeps for a time of its own: others may run beside it.
+    for seconds in re.findall(r"sleep (6\d\d)", apply):
+        words = f"sleep\0{seconds}".encode()
+        assert [p for p in Path("/proc").glob("[0-9]*/cmdline") if words in _read(p)] == []
     assert not (machine.settings.data_dir / "runs" / rough.id / "work").exists()
 
 

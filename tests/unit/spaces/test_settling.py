@@ -99,7 +99,10 @@ def test_any_history(history):
             assert names(now) == names(alone)
 
         same(restarted(now, revisions), now)
-        assert go_on(now, {}, "again").diagnostics == now.diagnostics
+        # Another look changes nothing. Its words may be others: a change is told of once, what it left behind for good.
+        again = go_on(now, {}, "again")
+        assert names(again) == names(now)
+        assert bool(again.diagnostics) == bool(now.diagnostics)
 
 
 @settings(max_examples=80, deadline=None)

@@ -67,7 +67,7 @@ class Step:
         ):
             after = self._settle()
         leaving = self._leaving(after)
-        stacks = len(self.before.catalog.stacks())
+        stacks = self.before.catalog.counts().get(Kind.STACK, 0)
         if len(leaving) > rules.may_leave(stacks):
             self._hold_whole(after, len(leaving), stacks)
             after = self._settle()

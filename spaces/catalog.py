@@ -62,6 +62,8 @@ class Catalog:
     duplicates: frozenset[ResourceRef]
     """References that several documents claim."""
     _documents: Mapping[ResourceRef, tuple[Placed, ...]] = field(repr=False)
+    _faulty: frozenset[str] = field(repr=False, default=frozenset())
+    """The files about which there is something to tell."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -152,10 +154,6 @@ class Catalog:
             told.extend(_tell_twice(ref, [places[placed] for placed in self._documents[ref]]))
         return tuple(sorted(told, key=lambda d: (d.sort_key, d.summary)))
 
-    @property
-    def _faulty(self) -> list[str]:
-        return [path for path, file in self.files.items() if file.parsed.diagnostics or file.misplaced]
-
     def _effective(self, directory: str) -> tuple[bool, Claim]:
         return directory in self.claims or directory in self.overrides, self.claim(directory)
 
@@ -173,7 +171,7 @@ class Catalog:
         moved = self.moved_directories(after)
         touched.update(self.below(moved), after.below(moved))
         documents = dict(self._documents)
-        broken, duplicates = set(self.broken), set(self.duplicates)
+        broken, duplicates, faulty = set(self.broken), set(self.duplicates), set(self._faulty)
         refs: set[ResourceRef] = set()
         for path in touched:
             old = self.files.get(path)
@@ -181,6 +179,7 @@ class Catalog:
                 documents[placed.ref] = tuple(p for p in documents[placed.ref] if p is not placed)
                 refs.add(placed.ref)
             broken.discard(path)
+            faulty.discard(path)
         for path in touched & files.keys():
             new = files[path] = _place(path, files[path].parsed, after)
             for placed in new.placed:
@@ -188,6 +187,8 @@ class Catalog:
                 refs.add(placed.ref)
             if new.broken:
                 broken.add(path)
+            if new.diagnostics:
+                faulty.add(path)
         for ref in refs:
             if not documents[ref]:
                 del documents[ref]
@@ -202,6 +203,7 @@ class Catalog:
             broken=frozenset(broken),
             duplicates=frozenset(duplicates),
             _documents=documents,
+            _faulty=frozenset(faulty),
         )
 
 

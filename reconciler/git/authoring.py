@@ -26,9 +26,10 @@ def commit_all(directory: Path, message: str, pen: Pen | None = None) -> Revisio
     else:
         repository = pygit2.init_repository(str(directory), initial_head="main")
     repository.index.clear()
-    for path in sorted(directory.rglob("*")):
+    tops = [top for top in directory.iterdir() if top.name != ".git"]
+    for path in sorted(path for top in tops for path in (top, *top.rglob("*"))):
         relative = path.relative_to(directory)
-        if path.is_file() and relative.parts[0] != ".git":
+        if path.is_file():
             mode = FileMode.BLOB_EXECUTABLE if path.stat().st_mode & 0o100 else FileMode.BLOB
             blob = repository.create_blob_fromdisk(str(path))
             repository.index.add(pygit2.IndexEntry(relative.as_posix(), blob, mode))

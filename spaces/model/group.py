@@ -28,6 +28,9 @@ class GroupSpec(SpecModel):
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
         """Give names of the identity provider that cannot be, and what is there twice."""
+        if list_at(raw, "idpGroups"):
+            summary = "spec.idpGroups (groups of an identity provider) is not supported by this version"
+            yield Problem(("idpGroups",), "not-supported", summary, "name the users in members", at_key=True)
         for key in ("members", "idpGroups"):
             seen = set()
             for index, text in enumerate(list_at(raw, key)):

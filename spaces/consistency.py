@@ -8,7 +8,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import assert_never
 
-from spaces.diagnostics import Diagnostic, error
+from spaces.blueprints.expansion import Finding, Place
+from spaces.diagnostics import Diagnostic, Position, error
 from spaces.model.access import ROOT_ONLY
 from spaces.model.context import ContextSpec
 from spaces.model.explain import did_you_mean
@@ -28,6 +29,10 @@ class Rule(StrEnum):
     UNKNOWN_CONTEXT = "unknown-context"
     UNKNOWN_REPOSITORY = "unknown-repository"
     UNKNOWN_ROLE = "unknown-role"
+    UNKNOWN_BLUEPRINT = "unknown-blueprint"
+    MAKES = "instance"
+    """What an instance makes does not work: the finding, or the rule that it breaks, has the code."""
+    MADE_ALREADY = "made-by-instance"
     NOT_IN_ROOT = "not-in-root"
     CONTEXT_TWICE = "duplicate-context"
     CONTEXT_TIE = "context-tie"
@@ -35,17 +40,26 @@ class Rule(StrEnum):
     MOVED_FROM_TWICE = "moved-from-twice"
 
 
-_RULES = {Kind.CONTEXT: Rule.UNKNOWN_CONTEXT, Kind.REPOSITORY: Rule.UNKNOWN_REPOSITORY}
+_RULES = {
+    Kind.CONTEXT: Rule.UNKNOWN_CONTEXT,
+    Kind.REPOSITORY: Rule.UNKNOWN_REPOSITORY,
+    Kind.BLUEPRINT: Rule.UNKNOWN_BLUEPRINT,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One document against one rule. `name` is as written; `others` are the documents that it clashes with."""
+    """One document against one rule. `name` is as written; `others` are the documents that it clashes with.
+
+    An instance breaks a rule by what it makes: `finding` says how, or `inner`, a made document and its own violation.
+    """
 
     rule: Rule
     path: Path
     name: str
     others: tuple[ResourceRef, ...] = ()
+    finding: Finding | None = None
+    inner: tuple[Placed, Violation] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,33 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
     if ref.kind is Kind.STACK:
         yield from _context_clashes(documents, placed)
         yield from _move_clashes(documents, placed)
+    if placed.resource.made is None:
+        yield from _making(documents, ref)
+
+
+def _making(documents: PlacedDocuments, ref: ResourceRef) -> Iterator[Violation]:
+    """Check a written document against what instances make, and what it makes itself, for an instance."""
+    if ref in documents.makers:
+        name = f"{ref.space}/{ref.name}"
+        yield Violation(Rule.MADE_ALREADY, ("metadata", "name"), name, documents.makers[ref])
+    if ref not in documents.expansions:
+        return
+    expansion = documents.expansions[ref]
+    instance = expansion.instance
+    for finding in expansion.findings:
+        yield Violation(Rule.MAKES, finding.path, finding.code, finding.others, finding)
+    for made in expansion.documents:
+        others = [each for each in documents.makers[made.ref] if each != instance.ref]
+        if documents.written(made.ref) is not None or others:
+            clash = f"makes {made.ref}, which " + (f"{others[0]} makes too" if others else "is there already")
+            summary = f"{instance.ref} {clash}"
+            place = Place(made.resource, ("metadata", "name"))
+            found = Finding("duplicate-name", summary, hint="give one of them another name", place=place)
+            yield Violation(Rule.MAKES, found.path, found.code, (made.ref, *others), found)
+        yield from (
+            Violation(Rule.MAKES, ("spec", "blueprint"), broken.name, broken.others, inner=(made, broken))
+            for broken in violations(documents, made)
+        )
 
 
 def _unknown_anywhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
@@ -146,13 +187,52 @@ def _move_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violati
 
 def tell(violation: Violation, placed: Placed, documents: PlacedDocuments, *, suggest: bool = True) -> Diagnostic:
     """Put a violation into words, at its place in the document; looking for a likely name to suggest costs time."""
+    if violation.inner is not None:
+        made, broken = violation.inner
+        return tell_made(placed, tell(broken, made, documents, suggest=suggest))
+    if violation.finding is not None:
+        return _tell_finding(violation.finding, placed)
     summary, hint = _words(violation, placed, documents, suggest=suggest)
+    if violation.rule is Rule.UNKNOWN_BLUEPRINT and _versions(violation.name, placed.ref.space, documents):
+        return error("unknown-version", summary, placed.resource.position(("spec", "version")), hint)
     written = placed.resource.space is not None or violation.path != ("metadata", "space")
     path = violation.path if written else ("metadata", "name")
     return error(violation.rule.value, summary, placed.resource.position(path), hint)
 
 
-def _words(
+def tell_made(instance: Placed, told: Diagnostic) -> Diagnostic:
+    """Tell of a made document at the instance that somebody wrote; the template's place is in the hint."""
+    at = told.position
+    where = f"made at {at.file}:{at.line}:{at.column}" if at is not None else None
+    hint = "; ".join(part for part in (told.hint, where) if part)
+    return error(told.code, f"{instance.ref}: {told.summary}", instance.resource.position(("spec", "blueprint")), hint)
+
+
+def _tell_finding(finding: Finding, instance: Placed) -> Diagnostic:
+    summary = finding.summary if str(instance.ref) in finding.summary else f"{instance.ref}: {finding.summary}"
+    at = finding.place.position() if finding.place is not None else None
+    where = f"in the template at {at.file}:{at.line}:{at.column}" if at is not None else None
+    hint = "; ".join(part for part in (finding.hint, where) if part)
+    return error(finding.code, summary, instance.resource.position(finding.path), hint or None)
+
+
+def in_template(violation: Violation) -> Position | None:
+    """Give the place in the template that an instance breaks a rule by; None where there is none."""
+    if violation.inner is not None:
+        made, broken = violation.inner
+        return made.resource.position(broken.path)
+    place = violation.finding.place if violation.finding is not None else None
+    return place.position() if place is not None else None
+
+
+def _versions(name: str, space: SpaceName, documents: PlacedDocuments) -> list[str]:
+    """List the versions that a blueprint, named with one that it does not have, has in a space."""
+    where, _, bare = name.rpartition("/")
+    found = (ref for ref in documents.visible(Kind.BLUEPRINT, space) if where in ("", ref.space))
+    return [ref.name.partition("@")[2] for ref in found if ref.name.partition("@")[0] == bare.partition("@")[0]]
+
+
+def _words(  # noqa: C901, PLR0912
     violation: Violation, placed: Placed, documents: PlacedDocuments, *, suggest: bool
 ) -> tuple[str, str | None]:
     name, space = violation.name, placed.ref.space
@@ -170,6 +250,20 @@ def _words(
             hint = did_you_mean(name, known)
             reach = f"it must lie in {space}, or in a space that {space} inherits from"
             told = f"there is no {kind} {name} for {placed.ref}", hint or reach
+        case Rule.UNKNOWN_BLUEPRINT:
+            blueprint, _, version = name.partition("@")
+            if versions := _versions(name, space, documents):
+                summary = f"there is no version {version} of Blueprint {blueprint} for {placed.ref}"
+                told = summary, did_you_mean(version, versions) or f"it has {', '.join(versions[:10])}"
+            else:
+                known = names_in_reach(Kind.BLUEPRINT, space, documents, qualified="/" in name) if suggest else []
+                hint = did_you_mean(blueprint, [each.partition("@")[0] for each in known])
+                reach = f"it must lie in {space}, or in a space that {space} inherits from"
+                told = f"there is no Blueprint {blueprint} for {placed.ref}", hint or reach
+        case Rule.MADE_ALREADY:
+            told = f"{placed.ref} is made by {others}", "change its inputs, or give one of them another name"
+        case Rule.MAKES:
+            told = f"{placed.ref} makes what does not work", None
         case Rule.UNKNOWN_ROLE:
             known = [*BUILT_IN_ROLES, *(each.ref.name for each in documents.of_kind(Kind.ROLE))]
             hint = did_you_mean(name, known) if suggest else None

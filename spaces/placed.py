@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from posixpath import dirname
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.references import NameKey, mentions
 from spaces.resources import Resource
 from spaces.tree import SpaceNode, SpaceTree
+
+if TYPE_CHECKING:
+    from spaces.blueprints.expansion import Expansion
 
 _Key = TypeVar("_Key")
 _Index = Mapping[_Key, frozenset[ResourceRef]]
@@ -45,6 +48,10 @@ class PlacedDocuments:
     _kinds: Mapping[Kind, Mapping[_Name, Placed]] = field(repr=False)
     _spaces: _Index[SpaceName] = field(repr=False)
     _mentions: _Index[NameKey] = field(repr=False)
+    expansions: Mapping[ResourceRef, Expansion] = field(repr=False, default_factory=dict)
+    """What each instance that somebody wrote makes; `blueprints.derived` keeps it in step."""
+    makers: Mapping[ResourceRef, tuple[ResourceRef, ...]] = field(repr=False, default_factory=dict)
+    """The instances that make a document: one, when all is well."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -74,11 +81,18 @@ class PlacedDocuments:
             {**self._kinds, **kinds},
             _regroup(self._spaces, ((p.ref.space, p.ref) for p in gone), ((p.ref.space, p.ref) for p in come)),
             _regroup(self._mentions, _by_mention(gone), _by_mention(come)),
+            self.expansions,
+            self.makers,
         )
 
     def placed(self, ref: ResourceRef) -> Placed | None:
         """Find one document; None when it is not here."""
         return self._kinds.get(ref.kind, {}).get((ref.space, ref.name))
+
+    def written(self, ref: ResourceRef) -> Placed | None:
+        """Find one document that somebody wrote: not one that an instance makes."""
+        found = self.placed(ref)
+        return found if found is not None and found.resource.made is None else None
 
     def of_kind(self, kind: Kind) -> Collection[Placed]:
         """All documents of a kind, in no order that means anything."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from spaces.model.blueprint import BlueprintInstanceSpec, versioned
 from spaces.model.role import BUILT_IN_ROLES
 from spaces.model.role_binding import RoleBindingSpec
 from spaces.model.stack import StackSpec
@@ -33,6 +34,9 @@ class Reference(NamedTuple):
 def references(resource: Resource) -> tuple[Reference, ...]:
     """List what the document needs in order to work, in the order written."""
     spec: Any = resource.spec
+    if isinstance(spec, BlueprintInstanceSpec):
+        name = versioned(spec.blueprint, spec.version)
+        return (Reference(Kind.BLUEPRINT, name, ("spec", "blueprint")),)
     if not isinstance(spec, StackSpec):
         return ()
     found = [

@@ -20,6 +20,7 @@ _WANTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
+    "float_type": "a number",
     "tuple_type": "a list",
     "list_type": "a list",
 }
@@ -29,6 +30,7 @@ CUSTOM_HINTS: Mapping[str, str | None] = {
     "invalid-version": 'write a range as in ">=1.8,<2" or "==1.9.*"',
     "invalid-branch": "no spaces, no .. and none of ~^:?*[\\, not beginning with - or ending with .lock",
     "invalid-url": "https://…, http://…, ssh://…, file:///… or user@host:path",
+    "not-a-value": None,
     "url-with-credentials": "leave it out of the url and use spec.credentials",
 }
 
@@ -103,6 +105,12 @@ def _explain(detail: ErrorDetails, model: type[Model], prefix: Path) -> Problem:
             rule = "holds half of a surrogate pair"
         case "string_too_long":
             rule = f"is longer than {context['max_length']} characters"
+        case "too_short" | "too_long":
+            rule = (
+                "must hold at least one"
+                if detail["type"] == "too_short"
+                else f"holds more than {context['max_length']}"
+            )
         case custom if custom in CUSTOM_HINTS:
             code, hint = custom, CUSTOM_HINTS[custom]
     return Problem(path, code, f"{where} {rule}", hint, at_key)

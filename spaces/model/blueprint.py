@@ -1,0 +1,60 @@
+"""The Blueprint: documents with blanks, and the inputs that fill them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from spaces.model.base import VERSION, Problem, QualifiedName, SpecModel, matching
+from spaces.model.inputs import BlueprintInput, Scalar, input_problems
+
+MAX_DOCUMENTS = 200
+"""Documents that one instance may make, those of further instances counted along."""
+
+Version = Annotated[str, matching(VERSION)]
+TemplateDocument = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "kind": {"type": "string", "enum": ["Stack", "Context", "BlueprintInstance"]},
+                "metadata": {"type": "object"},
+                "spec": {"type": "object"},
+            },
+            "required": ["kind", "metadata"],
+            "additionalProperties": False,
+        }
+    ),
+]
+
+
+class BlueprintSpec(SpecModel):
+    """Documents for many places, written once: each BlueprintInstance fills in the inputs."""
+
+    version: Version = Field(description="One name may have several, side by side; instances say which they follow.")
+    inputs: tuple[BlueprintInput, ...] = Field((), description="What an instance fills in.")
+    template: Annotated[tuple[TemplateDocument, ...], Field(min_length=1, max_length=MAX_DOCUMENTS)] = Field(
+        description="Documents without apiVersion, with `${{ … }}` in their values; they land in the instance's space."
+    )
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Give what is wrong with the inputs; the template is looked at with what it makes."""
+        yield from super().problems(raw)
+        yield from input_problems(raw)
+
+
+class BlueprintInstanceSpec(SpecModel):
+    """What a Blueprint makes in this space, with these inputs. It stays linked to it."""
+
+    blueprint: QualifiedName = Field(description="A Blueprint by name or as space/name.")
+    version: Version = Field(description="The version that is followed.")
+    inputs: dict[str, Scalar] = Field(default_factory=dict, description="The values, by the names of the inputs.")
+
+
+def versioned(name: str, version: str) -> str:
+    """Name one version of a blueprint; @ is in no other name."""
+    return f"{name}@{version}"

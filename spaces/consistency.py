@@ -18,6 +18,7 @@ from spaces.model.stack import StackSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import Path, moved_from, references, role_of
+from spaces.resources import Resource
 from spaces.tree import TreeFault
 
 
@@ -70,6 +71,7 @@ class ContextInUse:
     spec: ContextSpec
     priority: int
     index: int
+    resource: Resource
 
 
 _PRIORITY = attrgetter("priority")
@@ -82,7 +84,7 @@ def contexts_in_use(documents: PlacedDocuments, stack: Placed) -> list[ContextIn
     for index, use in enumerate(spec.contexts if isinstance(spec, StackSpec) else ()):
         placed = documents.find(Kind.CONTEXT, use.name, stack.ref.space)
         if placed is not None and isinstance(placed.resource.spec, ContextSpec):
-            used.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index))
+            used.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index, placed.resource))
     used.sort(key=_PRIORITY)
     return used
 
@@ -91,11 +93,7 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
     """Check one of the documents among all of them."""
     tree, ref = documents.tree, placed.ref
     if ref.kind is Kind.SPACE:
-        fault = tree.faults.get(ref.space)
-        if fault is TreeFault.CYCLE:
-            yield Violation(Rule.SPACE_CYCLE, ("spec", "parent"), " -> ".join(tree.cycle(ref.space)))
-        elif fault is not None:
-            yield Violation(Rule.UNKNOWN_SPACE, ("spec", "parent"), placed.parent or "")
+        yield from _misplacement(documents, placed)
         return
     if not tree.exists(ref.space):
         yield Violation(Rule.UNKNOWN_SPACE, ("metadata", "space"), ref.space)
@@ -115,6 +113,14 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
         yield from _move_clashes(documents, placed)
     if placed.resource.made is None:
         yield from _making(documents, ref)
+
+
+def _misplacement(documents: PlacedDocuments, space: Placed) -> Iterator[Violation]:
+    fault = documents.tree.faults.get(space.ref.space)
+    if fault is TreeFault.CYCLE:
+        yield Violation(Rule.SPACE_CYCLE, ("spec", "parent"), " -> ".join(documents.tree.cycle(space.ref.space)))
+    elif fault is not None:
+        yield Violation(Rule.UNKNOWN_SPACE, ("spec", "parent"), space.parent or "")
 
 
 def _making(documents: PlacedDocuments, ref: ResourceRef) -> Iterator[Violation]:

@@ -13,6 +13,7 @@ from spaces.expressions.spans import Path, is_whole, spans
 from spaces.model.base import Problem
 from spaces.model.blueprint import MAX_DOCUMENTS, BlueprintInstanceSpec, BlueprintSpec, versioned
 from spaces.model.explain import did_you_mean, dotted, shown
+from spaces.model.inputs import InputType
 from spaces.names import Kind, ResourceRef, SpaceName
 from spaces.placed import Placed, PlacedDocuments
 from spaces.resources import Made, Resource, make_resource
@@ -171,7 +172,8 @@ class _Work:
     ) -> None:
         spec = blueprint.resource.spec
         assert isinstance(spec, BlueprintSpec)  # noqa: S101 - its kind says so
-        filling = _Filling(variables, dict(_sorts(spec)))
+        secrets = frozenset(f"inputs.{each.name}" for each in spec.inputs if each.type is InputType.SECRET)
+        filling = _Filling(variables, dict(_sorts(spec)), secrets)
         raw = filling.fill(dict(template), ())
         for path, within, failed in filling.failures:
             place = Place(blueprint.resource, ("spec", "template", index, *path), within)
@@ -230,6 +232,7 @@ class _Filling:
 
     variables: Mapping[str, Any]
     sorts: dict[str, Any]
+    secrets: frozenset[str]
     failures: list[tuple[Path, tuple[int, int], Failed]] = field(default_factory=list)
 
     def fill(self, value: Any, path: Path) -> Any:
@@ -247,6 +250,8 @@ class _Filling:
         end = 0
         for span in spans(text):
             whole = is_whole(span, text)
+            if whole and span.source.strip() in self.secrets:
+                return self.variables[span.source.strip()]
             try:
                 value = compile_expression(span.source, self.sorts).evaluate(self.variables)
                 value = spliced(value, whole=whole)
@@ -263,7 +268,8 @@ class _Filling:
 
 def _sorts(spec: BlueprintSpec) -> Iterator[tuple[str, Any]]:
     yield from CONTEXT_SORTS.items()
-    yield from ((f"inputs.{each.name}", each.sort) for each in spec.inputs)
+    inputs = (each for each in spec.inputs if each.type is not InputType.SECRET)
+    yield from ((f"inputs.{each.name}", each.sort) for each in inputs)
 
 
 def _of(spec: BlueprintInstanceSpec) -> str:

@@ -9,7 +9,7 @@ from spaces.expressions.language import Failed, Mistake, Sort, compile_expressio
 from spaces.expressions.spans import OPENS, Path, Span, is_whole, spans, texts
 from spaces.model.base import Problem, list_at, mapping_at, text_at
 from spaces.model.explain import did_you_mean, dotted, shown
-from spaces.model.inputs import BlueprintInput
+from spaces.model.inputs import BlueprintInput, InputType
 from spaces.names import Kind
 
 TEMPLATE_KINDS = (Kind.STACK, Kind.CONTEXT, Kind.BLUEPRINT_INSTANCE)
@@ -33,14 +33,14 @@ CheckDocument = Callable[[dict[str, Any]], list[Problem]]
 
 def template_problems(raw: Mapping[str, Any], check: CheckDocument) -> Iterator[Problem]:
     """Find what is wrong with the template of a Blueprint's spec as written; paths begin below `spec`."""
-    sorts = declared_sorts(raw)
+    sorts, secrets = declared_sorts(raw), secret_inputs(raw)
     names: set[tuple[object, object]] = set()
     for index, document in enumerate(list_at(raw, "template")):
         if not isinstance(document, dict):
             continue  # told by its type
         path: Path = ("template", index)
         yield from _outer(document, path)
-        yield from (problem._replace(path=(*path, *problem.path)) for problem in _expressions(document, sorts))
+        yield from (problem._replace(path=(*path, *problem.path)) for problem in _expressions(document, sorts, secrets))
         kind, name = document.get("kind"), text_at(mapping_at(document, "metadata"), "name")
         if kind not in TEMPLATE_KINDS:
             continue
@@ -61,11 +61,19 @@ def declared_sorts(raw: Mapping[str, Any]) -> dict[str, Sort]:
         name = text_at(each, "name") if isinstance(each, dict) else None
         if name is None:
             continue
+        if each.get("type") == InputType.SECRET:
+            continue
         try:
             sorts[f"inputs.{name}"] = BlueprintInput.model_validate(each).sort
         except ValueError:
             sorts[f"inputs.{name}"] = Sort.ANY
     return sorts
+
+
+def secret_inputs(raw: Mapping[str, Any]) -> frozenset[str]:
+    """Name the inputs that are secrets, as a template writes them. No expression gets to see one."""
+    inputs = [each for each in list_at(raw, "inputs") if isinstance(each, dict)]
+    return frozenset(f"inputs.{each.get('name')}" for each in inputs if each.get("type") == InputType.SECRET)
 
 
 def hint_of(mistake: Mistake) -> str | None:
@@ -94,26 +102,35 @@ def _outer(document: dict[str, Any], path: Path) -> Iterator[Problem]:
         yield Problem((*path, "metadata", "movedFrom"), "not-supported", summary, "leave it out", True)
 
 
-def _expressions(document: dict[str, Any], sorts: Mapping[str, Sort]) -> Iterator[Problem]:
+def _expressions(document: dict[str, Any], sorts: Mapping[str, Sort], secrets: frozenset[str]) -> Iterator[Problem]:
     for path in _keys(document):
         hint = "expressions stand in values only"
         yield Problem(path, "invalid-expression", "a key cannot hold an expression", hint, at_key=True)
     for path, text in texts(document):
         for span in spans(text):
-            yield from (_problem(path, span, mistake) for mistake in _mistakes(span, text, sorts))
+            yield from (_problem(path, span, mistake) for mistake in _mistakes(span, text, sorts, secrets))
 
 
-def _mistakes(span: Span, text: str, sorts: Mapping[str, Sort]) -> tuple[Mistake, ...]:
+def _mistakes(span: Span, text: str, sorts: Mapping[str, Sort], secrets: frozenset[str]) -> tuple[Mistake, ...]:
     if not span.closed:
-        return (Mistake("invalid-expression", "it is not closed", 0, "end it with }}"),)
+        return (Mistake("invalid-expression", "the expression is not closed", 0, "end it with }}"),)
+    if span.source.strip() in secrets and is_whole(span, text):
+        return ()
     try:
         compiled = compile_expression(span.source, sorts)
         if not compiled.uses:
             # It is the same for every instance, so it can fail here and now.
             spliced(compiled.evaluate({}), whole=is_whole(span, text))
     except Failed as failed:
-        return failed.mistakes
+        return tuple(_about_secret(each) if each.word in secrets else each for each in failed.mistakes)
     return ()
+
+
+def _about_secret(mistake: Mistake) -> Mistake:
+    summary = f"{mistake.word} is a secret, which can only be the whole of a value of env or files"
+    return Mistake(
+        "secret-in-text", summary, mistake.at, 'write "${{ ' + f"{mistake.word}" + ' }}" and nothing beside it'
+    )
 
 
 def spliced(value: Any, *, whole: bool) -> Any:

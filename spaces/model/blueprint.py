@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from spaces.model.base import VERSION, Problem, QualifiedName, SpecModel, matching
-from spaces.model.inputs import BlueprintInput, Scalar, input_problems
+from spaces.expressions.spans import OPENS
+from spaces.model.base import FILE, VERSION, Path, Problem, QualifiedName, SpecModel, mapping_at, matching
+from spaces.model.inputs import BlueprintInput, InputValue, input_problems
 
 MAX_DOCUMENTS = 200
 """Documents that one instance may make, those of further instances counted along."""
+
+_FILE = re.compile(FILE)
 
 Version = Annotated[str, matching(VERSION)]
 TemplateDocument = Annotated[
@@ -46,13 +50,21 @@ class BlueprintSpec(SpecModel):
         yield from super().problems(raw)
         yield from input_problems(raw)
 
+    def attachments(self) -> Iterator[tuple[Path, str]]:
+        """Name the files of the repository that the template mounts, as far as it says their paths itself."""
+        for index, document in enumerate(self.template):
+            for name, value in mapping_at(mapping_at(document, "spec"), "files").items():
+                source = value.get("source") if isinstance(value, dict) else None
+                if isinstance(source, str) and OPENS not in source and _FILE.search(source):
+                    yield ("template", index, "spec", "files", name, "source"), source
+
 
 class BlueprintInstanceSpec(SpecModel):
     """What a Blueprint makes in this space, with these inputs. It stays linked to it."""
 
     blueprint: QualifiedName = Field(description="A Blueprint by name or as space/name.")
     version: Version = Field(description="The version that is followed.")
-    inputs: dict[str, Scalar] = Field(default_factory=dict, description="The values, by the names of the inputs.")
+    inputs: dict[str, InputValue] = Field(default_factory=dict, description="The values, by the names of the inputs.")
 
 
 def versioned(name: str, version: str) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from spaces.expressions.language import RESERVED, Failed, Sort, compile_expression
 from spaces.model.base import INPUT_NAME, TEXT, Flag, Line, Model, Problem, Text, list_at, matching, text_at
 from spaces.model.explain import MAX_SHOWN, did_you_mean, shape_of, shown
+from spaces.model.secrets import SOURCES, SecretRef
 
 MAX_VALUE = 32 * 1024
 """Characters of one value."""
@@ -29,12 +30,10 @@ class InputType(StrEnum):
     SELECT = "select"
     """One of its options."""
     SECRET = "secret"  # noqa: S105
-    """A reference to a secret."""
+    """Where a secret is to be had."""
 
 
 _SORTS = frozenset(InputType)
-_OFFERED = [each for each in InputType if each is not InputType.SECRET]
-OfferedType = Annotated[InputType, WithJsonSchema({"type": "string", "enum": [str(each) for each in _OFFERED]})]
 
 
 def _scalar(value: object) -> object:
@@ -43,14 +42,52 @@ def _scalar(value: object) -> object:
     return value
 
 
-Scalar: TypeAlias = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+def _given(value: object) -> object:
+    if isinstance(value, dict):
+        _secret(value)
+        return value
+    return _scalar(value)
+
+
+def _secret(value: object) -> object:
+    """Let only a reference to a secret through."""
+    if not isinstance(value, dict) or len(value) != 1:
+        raise PydanticCustomError("not-a-value", "must name one of file, env, sealed")
+    try:
+        SecretRef.model_validate(value)
+    except ValidationError:
+        raise PydanticCustomError("not-a-value", "is not the place of a secret") from None
+    return value
+
+
+_SCALARS = {"type": ["string", "number", "boolean"]}
+Scalar: TypeAlias = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema(_SCALARS)]
+InputValue: TypeAlias = Annotated[
+    Any,
+    BeforeValidator(_given),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _SCALARS,
+                {
+                    "type": "object",
+                    "properties": {key: {"type": "string"} for key in SOURCES},
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+"""What an instance gives for an input: a value, or where a secret is to be had."""
 
 
 class BlueprintInput(Model):
     """One blank of a Blueprint."""
 
     name: Annotated[str, matching(INPUT_NAME)] = Field(description="As `inputs.NAME` in the template.")
-    type: OfferedType = Field(InputType.STRING, description="What it takes.")
+    type: InputType = Field(InputType.STRING, description="What it takes.")
     default: Scalar | None = Field(None, description="Its value where an instance gives none.")
     required: Flag = Field(False, description="true: every instance must give it. Left out and without default: null.")
     pattern: Annotated[str, matching(TEXT, 500)] | None = Field(
@@ -86,16 +123,21 @@ class BlueprintInput(Model):
                     return f"must be true or false, is {shape_of(value)}", "write it without quotes"
                 return None
             case InputType.SELECT:
-                if not isinstance(value, str):
-                    return f"must be text, is {shape_of(value)}", "put it into quotes"
-                if value not in self.options:
-                    hint = did_you_mean(value, self.options) or f"one of {', '.join(self.options[:10])}"
-                    return f"{shown(value)} is not one of its options", hint
-                return None
+                return self._option_fault(value)
             case InputType.STRING | InputType.TEXT:
                 return self._text_fault(value)
             case InputType.SECRET:
-                return "secrets are not supported by this version", None
+                if not isinstance(value, dict):
+                    return "is a secret, whose value stands in no document", "write {file: …}, {env: …} or {sealed: …}"
+                return None
+
+    def _option_fault(self, value: Any) -> tuple[str, str | None] | None:
+        if not isinstance(value, str):
+            return f"must be text, is {shape_of(value)}", "put it into quotes"
+        if value in self.options:
+            return None
+        hint = did_you_mean(value, self.options) or f"one of {', '.join(self.options[:10])}"
+        return f"{shown(value)} is not one of its options", hint
 
     def _text_fault(self, value: Any) -> tuple[str, str | None] | None:
         if not isinstance(value, str):
@@ -137,15 +179,12 @@ def _about_one(raw: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Pro
     where = f"spec.inputs[{path[1]}]"
     sort = text_at(raw, "type") or InputType.STRING
     texts = sort in {InputType.STRING, InputType.TEXT}
-    if sort == InputType.SECRET:
-        summary = f"{where}.type: secret inputs are not supported by this version"
-        yield Problem((*path, "type"), "not-supported", summary, "leave the input out")
-        return
     for key, fits in (
         ("pattern", texts),
         ("options", sort == InputType.SELECT),
         ("min", texts or sort == InputType.NUMBER),
         ("max", texts or sort == InputType.NUMBER),
+        ("default", sort != InputType.SECRET),
     ):
         if key in raw and not fits and sort in _SORTS:
             yield Problem((*path, key), "invalid-value", f"{where}.{key} is not for a {sort}", "leave it out", True)
@@ -162,7 +201,7 @@ def _about_one(raw: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Pro
 
 
 def _about_default(raw: dict[str, Any], path: tuple[str | int, ...], where: str) -> Iterator[Problem]:
-    if raw.get("default") is None:
+    if raw.get("default") is None or raw.get("type") == InputType.SECRET:
         return
     if raw.get("required") is True:
         hint = "a required input is always given; leave one of the two out"

@@ -143,6 +143,10 @@ def approve(before: Admission, approval: Approval, rules: Rules, now: datetime) 
     if missing is not None:
         return Refused(approval, missing.message)
     after = step.run(replace(rules, destroy_budget=100.0))
+    if document is not None and document in held:
+        return Refused(approval, held[document].message)
+    if document is not None and (missing := step.unmade(document, after)) is not None:
+        return Refused(approval, missing.message)
     pinned = step.pin(pinned, (), (), after)
     return Admission(after, rules.follow(judged.access, start, after, now), held, pinned)
 

@@ -9,6 +9,7 @@ from rbac.access import Access
 from rbac.actions import ACTIONS, Action, expand, on_document, summarize
 from rbac.identity import Person, Stranger
 from rbac.subjects import Subject, SubjectKind, group, stack, user
+from spaces.blueprints.template import TEMPLATE_KINDS
 from spaces.catalog import Catalog
 from spaces.changes import DocumentChange, Verb
 from spaces.model.role import RoleSpec
@@ -52,6 +53,16 @@ class Judge:
     def files(self, identity: StackId) -> Missing | None:
         """Say which right the person lacks for changing the files that a stack refers to."""
         return self._lacks(on_document(Kind.STACK, Verb.UPDATE), identity.space)
+
+    def anything(self, space: SpaceName) -> Missing | None:
+        """Say which right the person lacks for making whatever a blueprint may say; None when there is none."""
+        verbs = (Verb.CREATE, Verb.UPDATE, Verb.DELETE)
+        for action in (on_document(kind, verb) for kind in TEMPLATE_KINDS for verb in verbs):
+            missing = self._lacks(action, space)
+            if missing is not None:
+                why = f"what it makes is not known yet, and {missing.message}"
+                return Missing(action, space, why)
+        return None
 
     def standing(self, space: SpaceName) -> SpaceName | None:
         """Give the space by which rights in a space are judged: itself, or for a new one the nearest that was there."""

@@ -63,7 +63,11 @@ class Step:
         self._judge_declared(self.proposed)
         after = self._settle()
         while self.judged.judging and (
-            self._judge_declared(after.proposed) | self._judge_leaving(after) | self._judge_homeless(after)
+            self._judge_declared(after.proposed)
+            | self._judge_leaving(after)
+            | self._judge_homeless(after)
+            | self._judge_made(after)
+            | self._judge_unmade(after)
         ):
             after = self._settle()
         leaving = self._leaving(after)
@@ -122,7 +126,7 @@ class Step:
 
     def _change(self, ref: ResourceRef, here: Catalog) -> DocumentChange | None:
         """Compare what is in force of a document with what is proposed; None when it is the same."""
-        old, new = self.before.catalog.placed(ref), here.placed(ref)
+        old, new = self.before.catalog.written(ref), here.placed(ref)
         if _same(old, new) and (new is not None or not here.declares(ref)):
             return None
         if old is None:
@@ -144,6 +148,8 @@ class Step:
             ref = change.origin if change.verb is Verb.MOVE and change.origin is not None else change.ref
             if change.verb not in (Verb.DELETE, Verb.MOVE) or ref in self.admitted_moves:
                 continue
+            if self.before.catalog.written(ref) is None:
+                continue  # judged with the instance that made it
             if ref in self.versions and ref not in self.origins:
                 continue
             kept = self.before.kept.get(ref)
@@ -154,6 +160,62 @@ class Step:
             if missing is not None:
                 again |= self._hold(self._as_held(left, missing))
         return again
+
+    def _judge_made(self, after: InForce) -> bool:
+        """Judge what changes of what instances make, as if it had been written by hand.
+
+        Where the right is missing, what brings the change is held: the instance, or the blueprint that it follows.
+        """
+        again = False
+        for change in changes(self.before.catalog, after.catalog, differing(self.before, after)):
+            made = [each.resource.made for each in (change.before, change.after) if each is not None]
+            instances = {each.root for each in made if each is not None}
+            if not instances:
+                continue
+            missing = self.judged.judge(after.proposed).change(change)
+            if missing is None:
+                continue
+            # Held once: what is held changes nothing any more.
+            for ref in set(self._behind(instances, after)) - self.held.keys():
+                old, new = self.before.catalog.written(ref), after.catalog.written(ref)
+                verb = Verb.CREATE if old is None else Verb.UPDATE if new is not None else Verb.DELETE
+                why = f"it would {change.verb} {change.ref}, and {missing.message}"
+                told = Missing(missing.action, missing.space, why)
+                again |= self._hold(self._as_held(DocumentChange(ref, verb, old, new), told))
+        return again
+
+    def _behind(self, instances: Collection[ResourceRef], after: InForce) -> Collection[ResourceRef]:
+        """Find what changes that which instances make: they themselves, else their blueprints, else anything."""
+        own = [ref for ref in instances if self._differs(ref, after)]
+        if own:
+            return own
+        expansions = [it.catalog.expansions.get(ref) for ref in instances for it in (self.before, after)]
+        used = {found.ref for each in expansions if each for found in each.uses.values() if found is not None}
+        blueprints = [ref for ref in used if self._differs(ref, after)]
+        return sorted(blueprints) or sorted(instances)
+
+    def _differs(self, ref: ResourceRef, after: InForce) -> bool:
+        return not _same(self.before.catalog.written(ref), after.catalog.written(ref))
+
+    def _judge_unmade(self, after: InForce) -> bool:
+        """Hold an instance that cannot be worked out yet, unless its author may make whatever it will be.
+
+        Else what it makes would come into force by somebody else's commit, without its author's rights being asked.
+        """
+        again = False
+        for ref in self.versions.keys() - self.held.keys():
+            change = self._change(ref, after.proposed)
+            missing = self.unmade(ref, after)
+            if change is not None and missing is not None:
+                again |= self._hold(self._as_held(change, missing))
+        return again
+
+    def unmade(self, ref: ResourceRef, after: InForce) -> Missing | None:
+        """Say which right is missing for an instance that is not in force as proposed: what it makes is not known."""
+        version = after.proposed.placed(ref)
+        if ref.kind is not Kind.BLUEPRINT_INSTANCE or version is None or _same(after.catalog.written(ref), version):
+            return None
+        return self.judged.judge(after.proposed).anything(ref.space)
 
     def _judge_homeless(self, after: InForce) -> bool:
         """Hold what lies in a space that is not in force: whoever makes that space would decide where it ends up."""
@@ -189,7 +251,8 @@ class Step:
             if change is not None:
                 told.setdefault(ref, change)
         for change in told.values():
-            self._hold(self._as_held(change, missing))
+            if any(each is not None and each.resource.made is None for each in (change.before, change.after)):
+                self._hold(self._as_held(change, missing))
             if change.origin is not None:
                 left = DocumentChange(change.origin, Verb.DELETE, change.before, None)
                 self._hold(self._as_held(left, missing))

@@ -16,7 +16,7 @@ from spaces.model.secrets import FileValue, FromSource, SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, ResourceRef, StackId
 from spaces.placed import Placed, PlacedDocuments
-from spaces.resources import Resource
+from spaces.resources import Made, Resource
 
 
 class When(StrEnum):
@@ -28,9 +28,10 @@ class When(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The document that a value comes from."""
+    """The document that a value comes from; `made` for what an instance filled into a blueprint's template."""
 
     ref: ResourceRef
+    made: Made | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class EffectiveStack:
     hooks: Mapping[tuple[When, Phase], tuple[HookCommand, ...]]
     contexts: tuple[ResourceRef, ...]
     """The contexts in use, weakest first."""
+    made: Made | None = None
+    """Who made the stack, unless somebody wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,9 @@ def effective(documents: PlacedDocuments, stack: StackId) -> EffectiveStack:
     spec = placed.resource.spec
     used = contexts_in_use(documents, placed)
     layers = [_Layer(Origin(use.ref), use.resource, use.spec) for use in used]
-    layers.append(_Layer(Origin(placed.ref), placed.resource, spec))
+    made = placed.resource.made
+    own = Origin(placed.ref) if made is None else Origin(made.blueprint, made)
+    layers.append(_Layer(own, placed.resource, spec))
     return EffectiveStack(
         stack,
         spec,
@@ -125,6 +130,7 @@ def effective(documents: PlacedDocuments, stack: StackId) -> EffectiveStack:
         _overlay((layer.origin, layer.files()) for layer in layers),
         _hooks(layers),
         tuple(use.ref for use in used),
+        made,
     )
 
 

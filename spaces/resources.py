@@ -43,6 +43,11 @@ class Made:
     index: int
     root: ResourceRef
 
+    @property
+    def title(self) -> str:
+        """Name the blueprint as instances do, without its version."""
+        return f"{self.blueprint.space}/{self.blueprint.name.partition('@')[0]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -200,7 +205,7 @@ def make_resource(
     if resource is None:
         return None, missing
     # Who made it is part of what it is; the version is not: it shows in what it makes of it.
-    words = (resource.content, str(made.instance), made.blueprint.space, made.blueprint.name.partition("@")[0])
+    words = (resource.content, str(made.instance), made.title)
     content = Digest(blake2b("\n".join(words).encode(), digest_size=16).hexdigest())
     return replace(resource, space=space, content=content, made=made), problems
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from reconciler.core.state import Component, Fingerprint, Why
+from reconciler.core.state import VERSION, Component, Fingerprint, Why, is_noted
 
 CountFiles = Callable[[str, str], int | None]
 """How many files differ between two Git objects; None where one of them is no longer there to look at."""
@@ -39,9 +39,10 @@ def _summaries(
             return _by_document("context", items, old, new)
         case Component.TOOL:
             return [f"tool {item}" + _change(old.get(item), new.get(item)) for item in items]
-        case (
-            Component.SPEC | Component.DEPENDENCIES | Component.POLICIES | Component.INTEGRATIONS | Component.BLUEPRINT
-        ):
+        case Component.BLUEPRINT:
+            items = [item for item in items if not is_noted(item)]
+            return [_with_version(summary, old, new) for summary in _by_document("blueprint", items, old, new)]
+        case Component.SPEC | Component.DEPENDENCIES | Component.POLICIES | Component.INTEGRATIONS:
             return [", ".join(_some([item + _verb(old.get(item), new.get(item)) for item in items]))]
         case _:
             assert_never(component)
@@ -66,6 +67,14 @@ def _by_document(word: str, items: list[str], old: Mapping[str, str], new: Mappi
         document, _, rest = item.partition(" ")
         grouped.setdefault(document, []).append(rest + _verb(old.get(item), new.get(item)))
     return [f"{word} {document}: {', '.join(_some(rest))}" for document, rest in grouped.items()]
+
+
+def _with_version(summary: str, old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """Put the versions behind the blueprint's name, where they are two: "blueprint platform/web 1 -> 2: env SIZE"."""
+    blueprint, _, rest = summary.partition(": ")
+    item = f"{blueprint.partition(' ')[2]} {VERSION}"
+    before, after = old.get(item), new.get(item)
+    return f"{blueprint} {before} -> {after}: {rest}" if before and after and before != after else summary
 
 
 def _verb(old: str | None, new: str | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from reconciler.core.state import Component, Fingerprint
+from reconciler.core.state import VERSION, Component, Fingerprint
 from spaces.effective import Content, EffectiveStack, Origin, RepositoryFile
 from spaces.model.secrets import SecretRef
 from spaces.model.stack import StackSpec
@@ -49,7 +49,7 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
             own["source repository"] = short_hash(str(stack.source.repository))
     shared: dict[str, str] = {}
     for origin, item, value in _items(stack):
-        if origin.ref.kind is Kind.STACK:
+        if origin.ref.kind is Kind.STACK or origin.made is not None:
             own[item] = short_hash(value)
         else:
             shared[f"{origin.ref.space}/{origin.ref.name} {item}"] = short_hash(value)
@@ -57,6 +57,11 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
         Component.SPEC: own,
         Component.TOOL: {"name": str(stack.spec.tool), "version": stack.spec.tool_version or ""},
     }
+    if stack.made is not None:
+        title = stack.made.title
+        components[Component.SPEC] = {}
+        made = {f"{title} {item}": value for item, value in own.items()}
+        components[Component.BLUEPRINT] = {f"{title} {VERSION}": stack.made.version, **made}
     if shared:
         components[Component.CONTEXTS] = shared
     if source is not None:

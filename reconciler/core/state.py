@@ -29,6 +29,15 @@ class Component(StrEnum):
     TOOL = "tool"
 
 
+VERSION = "version"
+"""The item of a blueprint that says which version of it a stack was made from."""
+
+
+def is_noted(item: str) -> bool:
+    """Say whether an item of the blueprint component is only noted, `space/name version`."""
+    return item.partition(" ")[2] == VERSION
+
+
 @dataclass(frozen=True, slots=True)
 class Why:
     """One reason for a run: the component that differs, and what in it, in words."""
@@ -45,8 +54,15 @@ class Fingerprint:
 
     @property
     def digest(self) -> Digest:
-        """Hash over all components; two stacks with the same digest would do the same thing."""
-        return Digest(hashlib.blake2b(_encode(self.components).encode(), digest_size=16).hexdigest())
+        """Hash over all components; two stacks with the same digest would do the same thing.
+
+        The version of a blueprint is noted and does not count: what it changes does.
+        """
+        counted = self.components
+        if Component.BLUEPRINT in counted:
+            made = counted[Component.BLUEPRINT].items()
+            counted = {**counted, Component.BLUEPRINT: {key: each for key, each in made if not is_noted(key)}}
+        return Digest(hashlib.blake2b(_encode(counted).encode(), digest_size=16).hexdigest())
 
 
 class Sync(StrEnum):

@@ -40,7 +40,7 @@ class BlueprintSpec(SpecModel):
 
     version: Version = Field(description="One name may have several, side by side; instances say which they follow.")
     inputs: tuple[BlueprintInput, ...] = Field((), description="What an instance fills in.")
-    template: Annotated[tuple[TemplateDocument, ...], Field(min_length=1, max_length=MAX_DOCUMENTS)] = Field(
+    template: tuple[TemplateDocument, ...] = Field(
         description="Documents without apiVersion, with `${{ … }}` in their values; they land in the instance's space."
     )
 
@@ -49,6 +49,8 @@ class BlueprintSpec(SpecModel):
         """Give what is wrong with the inputs; the template is looked at with what it makes."""
         yield from super().problems(raw)
         yield from input_problems(raw)
+        if raw.get("template") == []:
+            yield Problem(("template",), "invalid-value", "spec.template must hold at least one document")
 
     def attachments(self) -> Iterator[tuple[Path, str]]:
         """Name the files of the repository that the template mounts, as far as it says their paths itself."""

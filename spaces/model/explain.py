@@ -106,12 +106,6 @@ def _explain(detail: ErrorDetails, model: type[Model], prefix: Path) -> Problem:
             rule = "holds half of a surrogate pair"
         case "string_too_long":
             rule = f"is longer than {context['max_length']} characters"
-        case "too_short" | "too_long":
-            rule = (
-                "must hold at least one"
-                if detail["type"] == "too_short"
-                else f"holds more than {context['max_length']}"
-            )
         case custom if custom in CUSTOM_HINTS:
             code, hint = custom, CUSTOM_HINTS[custom]
     return Problem(path, code, f"{where} {rule}", hint, at_key)

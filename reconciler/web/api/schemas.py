@@ -148,11 +148,13 @@ class OutputJson(Shape):
 
 
 class OriginJson(Shape):
-    """The document that a value comes from."""
+    """The document that a value comes from; for a blueprint with its version, and the instance that it came by."""
 
     kind: str
     space: str
     name: str
+    version: str | None = None
+    instance: str | None = None
 
 
 class ValueJson(Shape):

@@ -43,6 +43,7 @@ from reconciler.web.ports import Ports
 from reconciler.web.server import Server
 from reconciler.web.tokens import operator_token
 from spaces.names import Revision
+from spaces.placed import PlacedDocuments
 from spaces.tree import SpaceTree
 
 _log = logging.getLogger(__name__)
@@ -155,6 +156,7 @@ def _assemble(  # noqa: PLR0917
         access=CurrentAccess(lambda: follower.world.admission, _rules(settings), utc_now),
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=lambda stack: follower.world.effective(stack),  # noqa: PLW0108 - the world is replaced
+        documents=lambda: _documents(follower.world),
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
         metrics=metrics,
         wake=loop.wake,
@@ -214,6 +216,7 @@ def local_app(settings: Settings) -> FastAPI:
             tree=tree,
             access=CurrentAccess(admission, _rules(settings), utc_now),
             effective=lambda stack: known().effective(stack),
+            documents=lambda: _documents(known()),
             live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
             now=utc_now,
         )
@@ -222,6 +225,10 @@ def local_app(settings: Settings) -> FastAPI:
 
 def _rules(settings: Settings) -> Rules:
     return Rules(settings.first_admins, settings.destroy_budget)
+
+
+def _documents(world: World) -> PlacedDocuments:
+    return world.in_force.catalog if world.in_force else PlacedDocuments.empty()
 
 
 def log_path(data_dir: Path, run: RunId) -> Path:

@@ -12,6 +12,7 @@ from reconciler.metrics import Metrics
 from reconciler.store.protocol import Store
 from spaces.effective import EffectiveStack
 from spaces.names import StackId
+from spaces.placed import PlacedDocuments
 from spaces.tree import SpaceTree
 
 
@@ -38,6 +39,8 @@ class Ports:
     """What is in force of a stack, with where each value comes from; None: no such stack in force."""
     live_log: Callable[[RunId, int, int], bytes | None]
     """Up to `limit` bytes from `offset` of the log of a run whose log is not stored yet; None: it is not here."""
+    documents: Callable[[], PlacedDocuments] = PlacedDocuments.empty
+    """The documents in force."""
     metrics: Metrics = field(default_factory=Metrics)
     wake: Callable[[], None] = _nothing
     """Have the loop look at once."""

@@ -82,6 +82,13 @@ def expand(documents: PlacedDocuments, instance: Placed) -> Expansion:
     return Expansion(instance, tuple(work.made.values()), tuple(work.findings), work.uses, space)
 
 
+def fill(documents: PlacedDocuments, instance: Placed) -> tuple[Mapping[str, Any], ...]:
+    """Give the documents that an instance makes as they would be written, in the order of the templates."""
+    work = _Work(documents, instance)
+    work.make(instance, ())
+    return tuple(work.written)
+
+
 def _space_ref(space: SpaceName) -> ResourceRef:
     return ResourceRef(Kind.SPACE, space, space)
 
@@ -93,6 +100,7 @@ class _Work:
     made: dict[ResourceRef, Placed] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     uses: dict[str, Placed | None] = field(default_factory=dict)
+    written: list[Mapping[str, Any]] = field(default_factory=list)
     _full: bool = False
 
     def make(self, instance: Placed, above: tuple[ResourceRef, ...]) -> None:
@@ -192,6 +200,7 @@ class _Work:
             self._add(Finding(problem.code, f"{where}: {problem.summary}", hint=problem.hint, place=place))
         if resource is None or problems:
             return
+        self.written.append({**raw, "metadata": {**raw["metadata"], "space": str(root.space)}})
         self._take(resource, blueprint, index, above)
 
     def _take(self, resource: Resource, blueprint: Placed, index: int, above: tuple[ResourceRef, ...]) -> None:

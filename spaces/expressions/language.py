@@ -80,7 +80,7 @@ class Compiled:
             raise Failed(Mistake("expression-limit", "takes more steps than an expression may", 0, "make it smaller"))
         try:
             found = self.program.eval(data=given)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
             raise Failed(_outcome(str(error))) from None
         if found.type().name() in _ERRORS:
             raise Failed(_outcome(str(found.plain_value())))
@@ -101,6 +101,8 @@ def _compile(source: str, variables: tuple[tuple[str, Sort], ...]) -> Compiled:
         raise Failed(Mistake("invalid-expression", "is empty"))
     try:
         program = _environment(variables).compile(source)
+    except TypeError:
+        raise Failed(Mistake("invalid-expression", "holds half of a surrogate pair")) from None
     except RuntimeError as error:
         raise Failed(*_mistakes(source, str(error), [name for name, _ in variables])) from None
     tree = read_tree(program.serialize())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
@@ -14,6 +15,7 @@ from spaces.model.base import INPUT_NAME, TEXT, Flag, Line, Model, Problem, Text
 from spaces.model.explain import MAX_SHOWN, did_you_mean, shape_of, shown
 from spaces.model.secrets import SOURCES, SecretRef
 
+_ODD = re.compile("[\\x00\\ud800-\\udfff]")
 MAX_VALUE = 32 * 1024
 """Characters of one value."""
 
@@ -33,6 +35,8 @@ class InputType(StrEnum):
     """Where a secret is to be had."""
 
 
+_LARGEST = 2**53
+"""Up to here whole numbers are the same everywhere."""
 _SORTS = frozenset(InputType)
 
 
@@ -117,6 +121,8 @@ class BlueprintInput(Model):
             case InputType.NUMBER:
                 if isinstance(value, bool) or not isinstance(value, int | float):
                     return f"must be a number, is {shape_of(value)}", _unquote(value)
+                if abs(value) > _LARGEST:
+                    return "is out of range", None
                 return self._beyond(value, "")
             case InputType.BOOLEAN:
                 if not isinstance(value, bool):
@@ -143,7 +149,7 @@ class BlueprintInput(Model):
         if not isinstance(value, str):
             hint = "put it into quotes" if isinstance(value, bool | int | float) else None
             return f"must be text, is {shape_of(value)}", hint
-        if len(value) > MAX_VALUE or "\0" in value:
+        if len(value) > MAX_VALUE or _ODD.search(value):
             return f"must be text of at most {MAX_VALUE} characters, without NUL", None
         if self.type is InputType.STRING and not (value.isprintable() or not value):
             return "must be one line of text", "type: text takes several"

@@ -76,6 +76,7 @@ CASES = [
     pytest.param({"p/t/shop.yaml": instance("shop", "web", app="a" * 11)}, set(), set(), {"BlueprintInstance team/shop": "broken"}, ["invalid-input"], id="too long"),
     pytest.param({"p/t/shop.yaml": instance("shop", "web", app=1)}, set(), set(), {"BlueprintInstance team/shop": "broken"}, ["invalid-input"], id="no text"),
     pytest.param({"p/t/shop.yaml": instance("shop", "web", app="a", n="1")}, set(), set(), {"BlueprintInstance team/shop": "broken"}, ["invalid-input"], id="no number"),
+    pytest.param({"p/t/shop.yaml": instance("shop", "web", app="a", n=2**70)}, set(), set(), {"BlueprintInstance team/shop": "broken"}, ["invalid-input"], id="out of range"),
     pytest.param({"p/t/shop.yaml": instance("shop", "web")}, set(), set(), {"BlueprintInstance team/shop": "broken"}, ["missing-input"], id="missing input"),
     pytest.param({"p/t/shop.yaml": instance("shop", "web", app="shop", n=0)}, set(), set(), {"BlueprintInstance team/shop": "broken"}, ["expression-failed"], id="division by zero"),
     pytest.param({"p/web.yaml": None}, set(), set(), {"Blueprint platform/web@1": "in-use"}, ["still-in-use"], id="a blueprint that is used cannot leave"),

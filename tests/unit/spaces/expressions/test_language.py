@@ -69,6 +69,7 @@ def test_values(source, expected):
         ("'a'.matches('(')", "expression-failed", 0, "invalid regular expression"),
         ("1.0 / 0.0", "expression-failed", 0, "no document can hold"),
         ("{1: 2}", "expression-failed", 0, "no document can hold"),
+        ("'\ud800'", "invalid-expression", 0, "surrogate"),
         ("b'a'", "expression-failed", 0, "no document can hold"),
     ],
 )
@@ -125,3 +126,9 @@ def test_what_an_expression_uses():
         "inputs.app",
         "context.labels",
     }
+
+
+@pytest.mark.parametrize("odd", ["\ud800", 2**70, -(2**70), object()])
+def test_values_that_the_language_cannot_hold(odd):
+    with pytest.raises(Failed):
+        compile_expression("inputs.n", SORTS).evaluate(VALUES | {"inputs.n": odd})

@@ -26,10 +26,7 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One good document. `space` is as written, None where the directory decides; `data` is its whole file's bytes.
-
-    `content` is the digest of kind, metadata and spec as written, whatever their layout and comments.
-    """
+    """One good document. `space` is as written, None where the directory decides; `data` is its whole file's bytes."""
 
     kind: Kind
     name: str
@@ -39,7 +36,15 @@ class Resource:
     file: str
     index: int
     data: bytes = field(repr=False, compare=False)
-    content: Digest
+
+    @property
+    def content(self) -> Digest:
+        """The digest of kind, metadata and spec as written, whatever their layout and comments.
+
+        Worked out when it is asked for: most documents are never compared with another one.
+        """
+        written = [part.model_dump(mode="json", exclude_unset=True) for part in (self.metadata, self.spec)]
+        return Digest(blake2b(_encode([self.kind, *written]).encode(), digest_size=16).hexdigest())
 
     def position(self, path: tuple[str | int, ...] = ()) -> Position:
         """Give where the value at `path` stands; where there is none, the nearest enclosing node's key."""
@@ -148,12 +153,7 @@ def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | No
     if problems or metadata is None or spec is None:
         return None, problems
     space = SpaceName(metadata.space) if metadata.space is not None else None
-    content = _content(kind, raw_metadata, raw_spec)
-    return Resource(kind, metadata.name, space, metadata, spec, file, document.index, data, content), problems
-
-
-def _content(kind: Kind, metadata: Any, spec: Any) -> Digest:
-    return Digest(blake2b(_encode([kind, metadata, spec]).encode(), digest_size=16).hexdigest())
+    return Resource(kind, metadata.name, space, metadata, spec, file, document.index, data), problems
 
 
 def _outer_problems(raw: dict[str, Any]) -> Iterator[Problem]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from posixpath import dirname, join, normpath
-from typing import TypeAlias
+from posixpath import normpath
+from typing import NamedTuple, TypeAlias
 
 from spaces.attachments import place_of
 from spaces.consistency import contexts_in_use
-from spaces.model.configuration import Configuration, Phase
+from spaces.model.configuration import NO_HOOKS, Configuration, Phase
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
 from spaces.model.stack import StackSpec
@@ -26,8 +26,7 @@ class When(StrEnum):
     AFTER = "after"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The document that a value comes from."""
 
     ref: ResourceRef
@@ -45,8 +44,7 @@ Content: TypeAlias = str | SecretRef | RepositoryFile
 """What stands in the document, or where it is to be had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A value in effect; `overrides` are those that set it too and lost, the strongest first."""
 
     value: Content
@@ -54,8 +52,7 @@ class Value:
     overrides: tuple[Origin, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HookCommand:
+class HookCommand(NamedTuple):
     """A shell command, and who asks for it."""
 
     command: str
@@ -90,8 +87,7 @@ class EffectiveStack:
     """The contexts in use, weakest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
+class _Layer(NamedTuple):
     """One document's share of a stack's configuration."""
 
     origin: Origin
@@ -122,8 +118,8 @@ def effective(documents: PlacedDocuments, stack: StackId) -> EffectiveStack:
         placed.resource.metadata.labels,
         _source(documents, placed, spec),
         _overlay((layer.origin, layer.spec.env) for layer in layers),
-        _overlay((layer.origin, layer.files()) for layer in layers),
-        _hooks(layers),
+        _overlay((layer.origin, layer.files()) for layer in layers if layer.spec.files),
+        _hooks([layer for layer in layers if layer.spec.hooks is not NO_HOOKS]),
         tuple(use.ref for use in used),
     )
 
@@ -133,8 +129,7 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
     if source is None:
         return None
     if source.repository is None:
-        path = normpath(join(dirname(placed.resource.file), source.path))
-        return ResolvedSource(None, None, path, source.include)
+        return ResolvedSource(None, None, place_of(placed.resource.file, source.path), source.include)
     repository = documents.find(Kind.REPOSITORY, source.repository, placed.ref.space)
     if repository is None or not isinstance(repository.resource.spec, RepositorySpec):
         raise KeyError(f"Repository {source.repository}")

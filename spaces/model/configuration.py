@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
@@ -30,6 +31,7 @@ _TAKES_OVER = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def env_allowed(name: str) -> bool:
     """Say whether a stack may set the variable `name`: not one that takes over a process or belongs to the service."""
     return _TAKES_OVER.fullmatch(name) is None
@@ -63,7 +65,7 @@ class Configuration(SpecModel):
         """Give the variables that may not be set, the value sources that are not built yet, misplaced hooks."""
         env = mapping_at(raw, "env")
         for name, value in env.items():
-            if _TAKES_OVER.fullmatch(name):
+            if not env_allowed(name):
                 hint = "use terraform.workspace" if name == "TF_WORKSPACE" else "choose another name"
                 yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} may not be set", hint, at_key=True)
             if type(value) is dict:

@@ -53,9 +53,8 @@ class Made:
 class Resource:
     """One good document. `space` is as written, None where the directory decides; `data` is its whole file's bytes.
 
-    `name` is metadata.name, for a blueprint with its version. `content` is the digest of kind, metadata and spec as
-    written, whatever their layout and comments, and of the files that it refers to; `attachments` are those, by path
-    in the repository. For a made one, file and data are its blueprint's.
+    `name` is metadata.name, for a blueprint with its version. `attachments` are the files that it refers to, by path in
+    the repository. For one that an instance made, file and data are its blueprint's.
     """
 
     kind: Kind
@@ -66,9 +65,20 @@ class Resource:
     file: str
     index: int
     data: bytes = field(repr=False, compare=False)
-    content: Digest
-    attachments: Mapping[str, bytes] = field(repr=False, compare=False, default_factory=lambda: _NONE)
+    attachments: Mapping[str, bytes] = field(repr=False, default_factory=lambda: _NONE)
     made: Made | None = None
+
+    @property
+    def content(self) -> Digest:
+        """The digest of kind, metadata and spec as written, whatever their layout and comments, and of the attachments.
+
+        Worked out when it is asked for: most documents are never compared with another one.
+        """
+        written = [part.model_dump(mode="json", exclude_unset=True) for part in (self.metadata, self.spec)]
+        hashes = {place: blake2b(data, digest_size=16).hexdigest() for place, data in self.attachments.items()}
+        # Who made it is part of what it is; the version is not: it shows in what it makes of it.
+        made = [[str(self.made.instance), self.made.title]] if self.made is not None else []
+        return Digest(blake2b(_encode([self.kind, *written, hashes, *made]).encode(), digest_size=16).hexdigest())
 
     def attached(self, written: str) -> bytes:
         """Give the content of a file that the document refers to as `written`; KeyError for any other."""
@@ -153,9 +163,7 @@ def _attach(resource: Resource, attach: Attach, attached: set[str]) -> tuple[Res
             found[place] = data
     if problems or not found:
         return None if problems else resource, problems
-    hashes = {place: blake2b(data, digest_size=16).hexdigest() for place, data in found.items()}
-    content = Digest(blake2b(_encode([resource.content, hashes]).encode(), digest_size=16).hexdigest())
-    return replace(resource, content=content, attachments=found), []
+    return replace(resource, attachments=found), []
 
 
 def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:
@@ -204,10 +212,7 @@ def make_resource(
     resource, missing = _attach(resource, lambda place: blueprint.attachments.get(place, _OUTSIDE), set())
     if resource is None:
         return None, missing
-    # Who made it is part of what it is; the version is not: it shows in what it makes of it.
-    words = (resource.content, str(made.instance), made.title)
-    content = Digest(blake2b("\n".join(words).encode(), digest_size=16).hexdigest())
-    return replace(resource, space=space, content=content, made=made), problems
+    return replace(resource, space=space, made=made), problems
 
 
 def _template_problems(raw: dict[str, Any]) -> list[Problem]:
@@ -247,13 +252,8 @@ def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | No
     if problems or metadata is None or spec is None:
         return None, problems
     space = SpaceName(metadata.space) if metadata.space is not None else None
-    content = _content(kind, raw_metadata, raw_spec)
     name = versioned(metadata.name, spec.version) if isinstance(spec, BlueprintSpec) else metadata.name
-    return Resource(kind, name, space, metadata, spec, file, document.index, data, content), problems
-
-
-def _content(kind: Kind, metadata: Any, spec: Any) -> Digest:
-    return Digest(blake2b(_encode([kind, metadata, spec]).encode(), digest_size=16).hexdigest())
+    return Resource(kind, name, space, metadata, spec, file, document.index, data), problems
 
 
 def _outer_problems(raw: dict[str, Any]) -> Iterator[Problem]:

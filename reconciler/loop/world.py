@@ -12,7 +12,7 @@ from reconciler.core.state import Desired, Problem
 from reconciler.git.mirrors import Remote
 from reconciler.git.trees import Trees
 from reconciler.loop.sources import SourceIndex, snapshot
-from spaces.effective import EffectiveStack, ResolvedSource, effective
+from spaces.effective import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce
 from spaces.names import Revision, StackId
 
@@ -62,6 +62,11 @@ class World:
         """The admitted revision."""
         return self.in_force.revision if self.in_force else None
 
+    def become(self, other: World) -> None:
+        """Take over everything that another one knows."""
+        self.generation, self.admission, self.tips = other.generation, other.admission, other.tips
+        self.desired, self.index = other.desired, other.index
+
     def effective(self, stack: StackId) -> EffectiveStack | None:
         """Give a stack's effective configuration; None where it is not in force."""
         try:
@@ -83,8 +88,9 @@ def desire(
 ) -> dict[StackId, Desired]:
     """Work out what is desired of each of these stacks, and note in `index` what their sources use."""
     result: dict[StackId, Desired] = {}
+    layers: Layers = {}
     for stack in stacks:
-        configured = effective(in_force.catalog, stack)
+        configured = effective(in_force.catalog, stack, layers)
         key, source = read(in_force, configured)
         problem = source if isinstance(source, Problem) else None
         snapped = None if isinstance(source, Problem) else source

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Applied, Output, Planned, Resource, ResourceChange
+from reconciler.core.results import Applied, Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.runner.cancel import Cancel
 from reconciler.runner.commands import Commands, Context
 from reconciler.runner.directory import RunDirectory
@@ -123,7 +123,15 @@ def _masked_plan(planned: Planned, masker: Masker) -> Planned:
             after=masker.value(change.after),
         )
 
-    return Planned(planned.has_changes, tuple(map(masked, planned.changes)), tuple(map(masked, planned.drifted)))
+    def masked_output(change: OutputChange) -> OutputChange:
+        return replace(change, before=masker.value(change.before), after=masker.value(change.after))
+
+    return Planned(
+        planned.has_changes,
+        tuple(map(masked, planned.changes)),
+        tuple(map(masked, planned.drifted)),
+        tuple(map(masked_output, planned.outputs)),
+    )
 
 
 def _masked_applied(applied: Applied, masker: Masker) -> Applied:

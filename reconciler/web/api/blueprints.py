@@ -66,7 +66,9 @@ def render(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: schem
     """Show what an instance with these inputs would make; nothing is changed."""
     caller.require(Right.BLUEPRINT_READ, SpaceName(space), f"blueprint {space}/{name}")
     documents, where = ports.documents(), SpaceName(asked.space or space)
-    if not documents.tree.exists(where) or not caller.allows(Right.SPACE_READ, where):
+    # What it would clash with or lack there is told, so all of that has to be readable.
+    needed = (Right.SPACE_READ, Right.INSTANCE_READ, Right.STACK_READ, Right.CONTEXT_READ)
+    if not documents.tree.exists(where) or not all(caller.allows(right, where) for right in needed):
         raise not_found(f"space {where}")
     if documents.placed(ResourceRef(Kind.BLUEPRINT, SpaceName(space), versioned(name, asked.version))) is None:
         raise not_found(f"blueprint {space}/{name} version {asked.version}")

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
+from reconciler.masking.masker import Masker
 from reconciler.runner.cancel import Cancel
 from reconciler.runner.directory import RunDirectory
 from reconciler.runner.halt import Halted
 from reconciler.runner.job import Ending, Job, Reason
 from reconciler.runner.log import RunLog
-from reconciler.runner.masking import Masker
 from reconciler.runner.process import Command, Outcome, Stop, Watch
 from reconciler.runner.sandbox import Sandbox
 from reconciler.tools.base import StepFailed

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.core.results import Action, Planned, ResourceChange
 from reconciler.tools.base import StepFailed
-from reconciler.tools.veil import secrets_in, veiled, with_unknown
+from reconciler.tools.veil import Secrets, secrets_in, veiled, with_unknown
 
 _ACTIONS: Mapping[tuple[str, ...], Action | None] = {
     ("no-op",): None,
@@ -37,7 +37,7 @@ def planned(document: Any, *, has_changes: bool) -> Planned:
     _check_format(document)
     changed = _entries(document, "resource_changes")
     drifted = _entries(document, "resource_drift")
-    secrets = frozenset(_secrets([*changed, *drifted]))
+    secrets = Secrets(_secrets([*changed, *drifted]))
     return Planned(
         has_changes=has_changes,
         changes=tuple(_changes(changed, secrets)),
@@ -66,7 +66,7 @@ def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     return list(document.get(key) or ())
 
 
-def _changes(entries: Iterable[Mapping[str, Any]], secrets: frozenset[str]) -> Iterable[ResourceChange]:
+def _changes(entries: Iterable[Mapping[str, Any]], secrets: Secrets) -> Iterable[ResourceChange]:
     for entry in entries:
         change = entry["change"]
         action = _action(entry["address"], change["actions"])
@@ -83,7 +83,7 @@ def _changes(entries: Iterable[Mapping[str, Any]], secrets: frozenset[str]) -> I
         )
 
 
-def _shown(value: Any, marks_of_it: Any, secrets: frozenset[str]) -> Any:
+def _shown(value: Any, marks_of_it: Any, secrets: Secrets) -> Any:
     return None if value is None else veiled(value, marks_of_it, secrets)
 
 

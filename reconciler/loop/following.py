@@ -26,6 +26,7 @@ from reconciler.git.remote import redact
 from reconciler.git.signatures import Signatures
 from reconciler.git.trees import Trees
 from reconciler.loop.admitting import Admitting, Walk
+from reconciler.loop.attaching import attach_at, read_attached
 from reconciler.loop.collector import loading
 from reconciler.loop.fetching import Fetched
 from reconciler.loop.followed import differs, remembered_url
@@ -48,7 +49,7 @@ from spaces.diagnostics import Diagnostic, Severity
 from spaces.effective import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce, Recorded, affected, differing, restore
 from spaces.names import Kind, Revision, StackId
-from spaces.records import from_record, needed, to_record
+from spaces.records import from_record, to_record
 from spaces.references import moved_from
 from spaces.settling import KeptBecause
 
@@ -226,14 +227,13 @@ class Follower:
         files = trees.files(revision, self.config_path)
         record: Any = state.remembered or to_record(Recorded())
         try:
-            old = {(at, path): trees.read(at, path) for at, path in needed(record)}
-            recorded = from_record(record, old)
+            recorded = from_record(record, partial(read_attached, trees))
         except (GitError, ValueError) as error:
             raise CannotFollow(f"an earlier version of a document cannot be found again: {error}") from None
         held = {each.ref: each for each in waiting if each.pin is None}
         pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}
         keep = dict.fromkeys(held, KeptBecause.HELD)
-        in_force = restore(Catalog.empty().advance(files), recorded, revision, keep)
+        in_force = restore(Catalog.empty().advance(files, attach_at(trees, revision)), recorded, revision, keep)
         return Admission(in_force, self._admitting.rules.compile(in_force.catalog, now), held, pinned)
 
     def _not_there(self, state: ConfigurationState, revision: Revision) -> str:

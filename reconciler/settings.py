@@ -66,7 +66,12 @@ class Settings(BaseModel):
         description="Who gets /metrics, which names spaces and stacks: loopback (this machine) or token; "
         "with a token that may read everything, anybody does.",
     )
-    secrets_dir: Path | None = Field(None, description="Where `{file: NAME}` is looked up.")
+    secrets_dir: Path | None = Field(
+        None, description="Where `{file: NAME}` is looked up, in the directory of the document's space."
+    )
+    sealing_key_file: Path | None = Field(
+        None, description="The age keys that open sealed values; left out: made in the data directory."
+    )
     identity: IdentityMode = Field(
         IdentityMode.SIGNED,
         description="What says whose commit it is: signed (who signed it), or committer (the address in it, for "

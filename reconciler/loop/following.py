@@ -19,6 +19,7 @@ from reconciler.core.diff import explain
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunStatus
 from reconciler.core.state import Desired, Outcome, Problem, StackState
+from reconciler.credentials.errors import SecretUnreadable
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.objects import EntryKind
@@ -30,9 +31,10 @@ from reconciler.loop.attaching import attach_at, read_attached
 from reconciler.loop.collector import loading
 from reconciler.loop.fetching import Fetched
 from reconciler.loop.followed import differs, remembered_url
+from reconciler.loop.opening import unreadable
 from reconciler.loop.outside import follows, outside_sources
 from reconciler.loop.persons import Persons
-from reconciler.loop.remotes import Remotes, SecretUnreadable
+from reconciler.loop.remotes import Remotes
 from reconciler.loop.world import CONFIGURATION, Place, ReadSource, World, desire, read_source, source_key
 from reconciler.store.protocol import (
     AuditEvent,
@@ -187,7 +189,7 @@ class Follower:
             stacks = list(in_force.catalog.stacks())
             person = self._person(in_force)
             read = self._reading(world.tips, admission.pins)
-            world.desired = dict(desire(in_force, stacks, read, world.index, person))
+            world.desired = dict(desire(in_force, stacks, read, world.index, person, check=self._unreadable))
             self.world = world
             self._correct(now)
         return True
@@ -284,8 +286,11 @@ class Follower:
             step, halted = self._follow(tip, state, now)
         # Behind the configuration, which may have accepted just now that a history was rewritten.
         tips = self._sources(fetched, configuration, step.in_force if step is not None else self.world.in_force)
-        if step is None and self.world.admission is not None and (tips or approvals):
+        changed = self._secrets_changed()
+        if step is None and self.world.admission is not None and (tips or approvals or changed):
             step = _Step(self.world.admission, set())
+        if step is not None:
+            step.stacks |= {stack for stack in changed if step.in_force.catalog.placed(stack.ref)}
         if step is not None and approvals:
             self._approve(step, approvals, now)
         if step is not None and tips:
@@ -482,7 +487,22 @@ class Follower:
             self._reading(tips, step.admission.pins),
             self.world.index,
             step.person or self._person(step.in_force),
+            check=self._unreadable,
         )
+
+    def _unreadable(self, stack: EffectiveStack) -> Problem | None:
+        return unreadable(stack, self.remotes.secrets)
+
+    def _secrets_changed(self) -> set[StackId]:
+        """Find the stacks whose secrets could not be had, and can now, or fail for another reason."""
+        return {
+            stack
+            for stack, desired in self.world.desired.items()
+            if desired.problem is not None
+            and desired.problem.reason == Reason.SECRET_UNREADABLE
+            and (found := self.world.effective(stack)) is not None
+            and self._unreadable(found) != desired.problem
+        }
 
     def _take_over(self, step: _Step, generation: int, wanted: Mapping[StackId, Desired]) -> None:
         """Let what was recorded be what this process knows."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from spaces.model.base import Command, EnvName, FilePath, Model, Path, Problem, SpecModel, mapping_at
-from spaces.model.secrets import SOURCES, EnvValue, FileValue, FromSource
+from spaces.model.secrets import EnvValue, FileValue, FromSource, secret_problems
 
 
 class Phase(StrEnum):
@@ -60,18 +60,18 @@ class Configuration(SpecModel):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give the variables that may not be set, the value sources that are not built yet, misplaced hooks."""
+        """Give the variables that may not be set, secrets that name not one source, misplaced files and hooks."""
         env = mapping_at(raw, "env")
         for name, value in env.items():
             if _TAKES_OVER.fullmatch(name):
                 hint = "use terraform.workspace" if name == "TF_WORKSPACE" else "choose another name"
                 yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} may not be set", hint, at_key=True)
             if type(value) is dict:
-                yield from _later_source(("env", name), value)
+                yield from secret_problems(("env", name), value, f"spec.env.{name}")
         files = mapping_at(raw, "files")
         for name, value in files.items():
             if type(value) is dict and "source" not in value:
-                yield from _later_source(("files", name), value)
+                yield from secret_problems(("files", name), value, f"spec.files.{name[:80]}")
         yield from _nested_files(files)
         if "run" in mapping_at(mapping_at(raw, "hooks"), "before"):
             path = ("hooks", "before", "run")
@@ -99,10 +99,3 @@ def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _plain(path: str) -> str:
     return "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-def _later_source(path: tuple[str, str], value: Mapping[str, Any]) -> Iterator[Problem]:
-    known = [key for key in SOURCES if key in value]
-    if known:
-        summary = f"spec.{'.'.join(path)}: values by {{{known[0]}: …}} are not supported by this version"
-        yield Problem(path, "not-supported", summary, "write the value as text")

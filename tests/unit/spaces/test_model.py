@@ -144,7 +144,9 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + '  env: {"A\\nB": x, "A=": y, "é": z}\n', [("invalid-env-name", 3, n) for n in (9, 20, 29)], id="env-names-odd"),
         pytest.param("Stack", STACK + '  env: {A: "x\\0"}\n', [("invalid-value", 3, 12)], id="env-nul"),
         pytest.param("Stack", STACK + '  env: {A: "\\ud800"}\n', [("invalid-value", 3, 12)], id="env-surrogate"),
-        pytest.param("Stack", STACK + "  env: {A: {file: x}, B: {sealed: y}, C: {env: z}}\n", [("not-supported", 3, n) for n in (12, 26, 42)], id="secrets"),
+        pytest.param("Stack", STACK + "  env: {A: {file: x}, B: {sealed: y}, C: {env: z}}\n", [("invalid-sealed", 3, 35)], id="secrets"),
+        pytest.param("Stack", STACK + "  env: {A: {file: x, env: y}, B: {}, C: {file: ../x}}\n  files: {a: {sealed: sealed-v1.cut}}\n",
+                     [("invalid-value", 3, 12), ("invalid-value", 3, 34), ("invalid-secret-name", 3, 48), ("invalid-sealed", 4, 23)], id="secrets-odd"),
         pytest.param("Stack", STACK + "  env: {PATH: x, LD_PRELOAD: y, TF_CLI_ARGS_plan: z}\n", [("env-not-allowed", 3, n) for n in (9, 18, 33)], id="env-taking-over"),
         pytest.param("Stack", STACK + "  files: {/etc/x: a, ../x: b, a/../../x: c, ..: d, .: e, a/: f, '': g}\n",
                      [("invalid-path", 3, n) for n in (11, 22, 31, 45, 52, 58, 65)], id="file-names"),
@@ -208,7 +210,7 @@ def test_models_do_not_change():
         pytest.param("Repository", REPO + "  credentials: {password: {}}\n", [("invalid-value", 2, 27)], id="password-empty"),
         pytest.param("Repository", REPO + "  credentials: {password: secret}\n", [("wrong-type", 2, 27)], id="password-in-clear"),
         pytest.param("Repository", REPO + "  credentials: {password: {file: a, env: B}}\n", [("invalid-value", 2, 27)], id="password-of-two"),
-        pytest.param("Repository", REPO + "  credentials: {password: {sealed: a}}\n", [("not-supported", 2, 28)], id="sealed"),
+        pytest.param("Repository", REPO + "  credentials: {password: {sealed: a}}\n", [("invalid-sealed", 2, 36)], id="sealed"),
         pytest.param("Repository", REPO + "  credentials: {password: {file: ../a}}\n", [("invalid-secret-name", 2, 34)], id="secret-outside"),
         pytest.param("Repository", REPO + "  credentials: {password: {file: .}}\n", [("invalid-secret-name", 2, 34)], id="secret-dot"),
         pytest.param("Repository", REPO + "  credentials: {sshKey: {file: a}}\n", [("invalid-value", 2, 17)], id="key-for-https"),
@@ -245,7 +247,7 @@ def test_findings_speak_plainly(spec, summary, hint):
 def test_values_that_may_be_secret_are_not_repeated():
     spec = STACK + "  env: {A: [hunter2], PATH: hunter2}\n  files: {a: {b: hunter2}}\n  timeout: hunter2\n"
     found = [*parse("Stack", spec).diagnostics, *parse("Repository", "  url: https://u:hunter2@h/x\n").diagnostics]
-    assert len(found) == 5
+    assert len(found) == 6
     assert "hunter2" not in "".join(str(each) for each in found)
 
 

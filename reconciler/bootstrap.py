@@ -29,7 +29,8 @@ from reconciler.loop.current_access import CurrentAccess
 from reconciler.loop.dispatching import Dispatcher
 from reconciler.loop.fetching import Fetcher
 from reconciler.loop.followed import differs, with_remembered
-from reconciler.loop.following import CannotFollow, Follower
+from reconciler.loop.following import Follower
+from reconciler.loop.places import CannotFollow
 from reconciler.loop.recording import Recorder
 from reconciler.loop.remotes import Remotes
 from reconciler.loop.service import Loop, Watching, utc_now
@@ -157,7 +158,7 @@ def _assemble(  # noqa: PLR0917
         tree=lambda: follower.world.in_force.catalog.tree if follower.world.in_force else SpaceTree.build({}),
         access=CurrentAccess(lambda: follower.world.admission, _rules(settings), utc_now),
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
-        effective=lambda stack: follower.world.effective(stack),  # noqa: PLW0108 - the world is replaced
+        effective=follower.world.effective,
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
         metrics=metrics,
         wake=loop.wake,

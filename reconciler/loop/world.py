@@ -66,6 +66,11 @@ class World:
         """The admitted revision."""
         return self.in_force.revision if self.in_force else None
 
+    def become(self, other: World) -> None:
+        """Take over everything that another one knows."""
+        self.generation, self.admission, self.tips = other.generation, other.admission, other.tips
+        self.desired, self.index = other.desired, other.index
+
     def effective(self, stack: StackId) -> EffectiveStack | None:
         """Give a stack's effective configuration; None where it is not in force."""
         try:

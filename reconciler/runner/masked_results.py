@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from reconciler.core.results import Applied, Output, Planned, Resource, ResourceChange
+from reconciler.core.results import Applied, Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.masking.masker import Masker
 
 _SHORTEST = 8
@@ -26,7 +26,20 @@ def masked_plan(planned: Planned, masker: Masker) -> Planned:
             after=masker.value(change.after),
         )
 
-    return Planned(planned.has_changes, tuple(map(masked, planned.changes)), tuple(map(masked, planned.drifted)))
+    def masked_output(change: OutputChange) -> OutputChange:
+        return replace(
+            change,
+            name=masker.text(change.name),
+            before=masker.value(change.before),
+            after=masker.value(change.after),
+        )
+
+    return replace(
+        planned,
+        changes=tuple(map(masked, planned.changes)),
+        drifted=tuple(map(masked, planned.drifted)),
+        outputs=tuple(map(masked_output, planned.outputs)),
+    )
 
 
 def masked_applied(applied: Applied, masker: Masker) -> Applied:

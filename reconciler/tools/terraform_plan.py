@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.core.results import Action, Planned, ResourceChange
+from reconciler.core.results import Action, OutputChange, Planned, ResourceChange
 from reconciler.tools.base import StepFailed
 from reconciler.tools.veil import Secrets, secrets_in, veiled, with_unknown
 
@@ -37,11 +37,14 @@ def planned(document: Any, *, has_changes: bool) -> Planned:
     _check_format(document)
     changed = _entries(document, "resource_changes")
     drifted = _entries(document, "resource_drift")
-    secrets = Secrets(_secrets([*changed, *drifted]))
+    outputs = dict(document.get("output_changes") or {})
+    told = ({"change": change} for change in outputs.values())
+    secrets = Secrets(_secrets([*changed, *drifted, *told]))
     return Planned(
         has_changes=has_changes,
         changes=tuple(_changes(changed, secrets)),
         drifted=tuple(_changes(drifted, secrets)),
+        outputs=tuple(_output_changes(outputs, secrets)),
     )
 
 
@@ -80,6 +83,21 @@ def _changes(entries: Iterable[Mapping[str, Any]], secrets: Secrets) -> Iterable
             action=action,
             before=_shown(change.get("before"), change.get("before_sensitive"), secrets),
             after=_shown(after, change.get("after_sensitive"), secrets),
+        )
+
+
+def _output_changes(changes: Mapping[str, Any], secrets: Secrets) -> Iterable[OutputChange]:
+    for name, change in sorted(changes.items()):
+        action = _action(f"output {name}", change["actions"])
+        if action is None:
+            continue
+        before_marks, after_marks = change.get("before_sensitive"), change.get("after_sensitive")
+        yield OutputChange(
+            name=name,
+            action=action,
+            before=_shown(change.get("before"), before_marks, secrets),
+            after=_shown(with_unknown(change.get("after"), change.get("after_unknown")), after_marks, secrets),
+            sensitive=bool(before_marks or after_marks),
         )
 
 

@@ -76,6 +76,12 @@ def plan_json(run: Run, planned: Planned) -> schemas.PlanJson:
         has_changes=planned.has_changes,
         changes=[_change(change) for change in planned.changes],
         drifted=[_change(change) for change in planned.drifted],
+        outputs=[
+            schemas.OutputChangeJson(
+                name=it.name, action=it.action, before=it.before, after=it.after, sensitive=it.sensitive
+            )
+            for it in planned.outputs
+        ],
     )
 
 

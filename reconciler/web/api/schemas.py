@@ -113,6 +113,16 @@ class ResourceChangeJson(Shape):
     after: Any = None
 
 
+class OutputChangeJson(Shape):
+    """One output that a plan changes; sensitive values are masked, what is not known before the apply says so."""
+
+    name: str
+    action: str
+    before: Any = None
+    after: Any = None
+    sensitive: bool
+
+
 class PlanJson(Shape):
     """What a run's plan found; `hasChanges` may be true without `changes`, where a tool cannot name them."""
 
@@ -120,6 +130,7 @@ class PlanJson(Shape):
     has_changes: bool
     changes: list[ResourceChangeJson]
     drifted: list[ResourceChangeJson]
+    outputs: list[OutputChangeJson]
 
 
 class LogJson(Shape):

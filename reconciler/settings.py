@@ -96,6 +96,11 @@ class Settings(BaseModel):
     env_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (), description="The variables of the service that `{env: NAME}` may read."
     )
+    env_takeover_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="Variables that take over what runs (PATH, LD_PRELOAD, PYTHONPATH, …) and may be set all the same, "
+        "by who holds env:takeover; * stands for any characters.",
+    )
     require_sandbox: bool = Field(False, description="Refuse to run anything without bubblewrap.")
     writable_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
         (Path("/"),),

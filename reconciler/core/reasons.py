@@ -35,6 +35,7 @@ class Reason(StrEnum):
     SOURCE_NOT_FOUND = "SourceNotFound"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     SOURCE_REFUSED = "SourceRefused"
+    ENV_NOT_ALLOWED = "EnvNotAllowed"
     SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a word, no secret
     TFSTATE_UNREADABLE = "TfstateUnreadable"
     RUNNER_DIED = "RunnerDied"

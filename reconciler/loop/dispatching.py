@@ -19,7 +19,7 @@ from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
 from reconciler.loop.deciding import outcome
 from reconciler.loop.following import Follower
 from reconciler.loop.jobs import CannotRun, Inputs, build_job, materialise, needs_tfstate, refuse
-from reconciler.loop.opening import Opened, open_values
+from reconciler.loop.opening import Opened, not_allowed, open_values
 from reconciler.loop.world import read_source
 from reconciler.metrics import Metrics
 from reconciler.operations import mint_token
@@ -146,6 +146,9 @@ class Dispatcher:
         return Inputs(stack, source, place.trees if place else None)
 
     def _open(self, inputs: Inputs) -> Opened:
+        problem = not_allowed(inputs.stack, self.settings.env_takeover_allowed)
+        if problem is not None:
+            raise refuse(problem)
         try:
             return open_values(inputs.stack, self.follower.remotes.secrets)
         except SecretUnreadable as error:

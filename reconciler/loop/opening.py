@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import assert_never
 
 from reconciler.core.reasons import Reason
@@ -12,6 +13,7 @@ from reconciler.credentials.secrets import Secrets
 from spaces.effective import Content, EffectiveStack, RepositoryFile, Value
 from spaces.model.secrets import SecretRef
 from spaces.sealed import Place
+from spaces.variables import Variable, variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +63,19 @@ def unreadable(stack: EffectiveStack, secrets: Secrets) -> Problem | None:
         and (problem := secrets.problem(value.value, Place(value.origin.ref, key))) is not None
     ]
     return Problem(Reason.SECRET_UNREADABLE, "; ".join(dict.fromkeys(wrong))) if wrong else None
+
+
+def not_allowed(stack: EffectiveStack, allowed: Iterable[str]) -> Problem | None:
+    """Say which variables of a stack take over what runs without the operator's yes."""
+    patterns = tuple(allowed)
+    wrong = [
+        f"{name} of {value.origin.ref}"
+        for name, value in stack.env.items()
+        if variable(name) is Variable.TAKES_OVER and not any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+    if not wrong:
+        return None
+    message = (
+        f"{', '.join(wrong)} takes over what runs: the operator has to name it in the setting env_takeover_allowed"
+    )
+    return Problem(Reason.ENV_NOT_ALLOWED, message)

@@ -12,7 +12,7 @@ from reconciler.credentials.errors import SecretUnreadable
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import redact
 from reconciler.git.trees import Trees
-from reconciler.loop.opening import unreadable
+from reconciler.loop.opening import not_allowed, unreadable
 from reconciler.loop.remotes import Remotes
 from reconciler.loop.world import CONFIGURATION, Place, ReadSource, World, read_source, source_key
 from reconciler.settings import Settings
@@ -65,7 +65,7 @@ class Places:
 
     def check(self, stack: EffectiveStack) -> Problem | None:
         """Say what of the surroundings keeps a stack from being run."""
-        return unreadable(stack, self.remotes.secrets)
+        return not_allowed(stack, self.settings.env_takeover_allowed) or unreadable(stack, self.remotes.secrets)
 
     def other_checks(self) -> set[StackId]:
         """Find the stacks whose secrets could not be had, and can now, or fail for another reason."""

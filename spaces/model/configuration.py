@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from pydantic import Field, WithJsonSchema
 
 from spaces.model.base import Command, EnvName, FilePath, Model, Path, Problem, SpecModel, mapping_at
 from spaces.model.secrets import EnvValue, FileValue, FromSource, secret_problems
+from spaces.variables import Variable, is_loader, variable
 
 
 class Phase(StrEnum):
@@ -20,19 +20,6 @@ class Phase(StrEnum):
     PLAN = "plan"
     APPLY = "apply"
     RUN = "run"
-
-
-# Variables by which a value takes over a process, or by which the service steers the tools itself.
-_TAKES_OVER = re.compile(
-    r"(?:LD_|DYLD_|PYTHON|GIT_|PERL5|TF_CLI_ARGS|TF_HTTP_|STATION_|BASH_FUNC_).*"
-    r"|PATH|HOME|TMPDIR|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|CDPATH|PS4|PROMPT_COMMAND|GLIBC_TUNABLES|GCONV_PATH"
-    r"|NODE_OPTIONS|RUBYOPT|RUBYLIB|PERLLIB|TF_CLI_CONFIG_FILE|TF_DATA_DIR|TF_WORKSPACE|TF_REATTACH_PROVIDERS"
-)
-
-
-def env_allowed(name: str) -> bool:
-    """Say whether a stack may set the variable `name`: not one that takes over a process or belongs to the service."""
-    return _TAKES_OVER.fullmatch(name) is None
 
 
 BeforePhase = Annotated[Phase, WithJsonSchema({"type": "string", "enum": [Phase.INIT, Phase.PLAN, Phase.APPLY]})]
@@ -63,10 +50,13 @@ class Configuration(SpecModel):
         """Give the variables that may not be set, secrets that name not one source, misplaced files and hooks."""
         env = mapping_at(raw, "env")
         for name, value in env.items():
-            if _TAKES_OVER.fullmatch(name):
+            if variable(name) is Variable.OWN:
                 hint = "use terraform.workspace" if name == "TF_WORKSPACE" else "choose another name"
                 yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} may not be set", hint, at_key=True)
-            if type(value) is dict:
+            elif is_loader(name) and type(value) is dict:
+                summary, hint = f"spec.env.{name} must be text: it goes where secrets must not", "write it as text"
+                yield Problem(("env", name), "invalid-value", summary, hint)
+            elif type(value) is dict:
                 yield from secret_problems(("env", name), value, f"spec.env.{name}")
         files = mapping_at(raw, "files")
         for name, value in files.items():

@@ -148,3 +148,21 @@ def test_a_repository_takes_sealed_credentials(repo: Repo, machine: Machine, tmp
         assert machine.reconcile().ran == {"root/a": "finished"}
     finally:
         server.stop()
+
+
+def test_what_takes_over_a_process_needs_the_operators_yes(repo: Repo, machine: Machine, ran: Path) -> None:
+    env = {"PYTHONPATH": "/somewhere", "TF_CLI_ARGS_plan": "-x"}
+    repo.commit({"a.yaml": a_script("a", f"echo $PYTHONPATH > {ran}", env=env), "b.yaml": a_script("b", "echo b")})
+    look = machine.reconcile()
+    assert look.ran == {"root/b": "finished"}
+    desired = look.stacks["root/a"].desired
+    assert desired is not None
+    assert desired.problem is not None
+    assert desired.problem.reason == "EnvNotAllowed"
+    assert desired.problem.message == (
+        "PYTHONPATH of Stack root/a, TF_CLI_ARGS_plan of Stack root/a takes over what runs: "
+        "the operator has to name it in the setting env_takeover_allowed"
+    )
+    machine.restart(env_takeover_allowed=("PYTHONPATH", "TF_CLI_ARGS*"))
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    assert ran.read_text() == "/somewhere\n"

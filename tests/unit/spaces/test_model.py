@@ -4,7 +4,7 @@ import pytest
 
 from spaces.model import SPECS
 from spaces.model.access import ACCESS_SPECS
-from spaces.model.configuration import Phase, env_allowed
+from spaces.model.configuration import Phase
 from spaces.model.context import ContextSpec
 from spaces.model.explain import did_you_mean, dotted, shown
 from spaces.model.repository import RepositorySpec, SecretRef, is_branch
@@ -12,6 +12,7 @@ from spaces.model.space import SpaceSpec
 from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName, parse_duration
 from spaces.names import Kind
 from spaces.resources import parse_file
+from spaces.variables import Variable, variable
 
 HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n"
 
@@ -147,7 +148,7 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + "  env: {A: {file: x}, B: {sealed: y}, C: {env: z}}\n", [("invalid-sealed", 3, 35)], id="secrets"),
         pytest.param("Stack", STACK + "  env: {A: {file: x, env: y}, B: {}, C: {file: ../x}}\n  files: {a: {sealed: sealed-v1.cut}}\n",
                      [("invalid-value", 3, 12), ("invalid-value", 3, 34), ("invalid-secret-name", 3, 48), ("invalid-sealed", 4, 23)], id="secrets-odd"),
-        pytest.param("Stack", STACK + "  env: {PATH: x, LD_PRELOAD: y, TF_CLI_ARGS_plan: z}\n", [("env-not-allowed", 3, n) for n in (9, 18, 33)], id="env-taking-over"),
+        pytest.param("Stack", STACK + "  env: {HOME: x, TF_DATA_DIR: y, LD_PRELOAD: {file: z}}\n", [("env-not-allowed", 3, 9), ("env-not-allowed", 3, 18), ("invalid-value", 3, 46)], id="env-taking-over"),
         pytest.param("Stack", STACK + "  files: {/etc/x: a, ../x: b, a/../../x: c, ..: d, .: e, a/: f, '': g}\n",
                      [("invalid-path", 3, n) for n in (11, 22, 31, 45, 52, 58, 65)], id="file-names"),
         pytest.param("Stack", STACK + '  files: {"a\\nb": x, "a\\\\b": y, "a\\0": z, "a//b": q}\n',
@@ -247,7 +248,7 @@ def test_findings_speak_plainly(spec, summary, hint):
 def test_values_that_may_be_secret_are_not_repeated():
     spec = STACK + "  env: {A: [hunter2], PATH: hunter2}\n  files: {a: {b: hunter2}}\n  timeout: hunter2\n"
     found = [*parse("Stack", spec).diagnostics, *parse("Repository", "  url: https://u:hunter2@h/x\n").diagnostics]
-    assert len(found) == 6
+    assert len(found) == 5
     assert "hunter2" not in "".join(str(each) for each in found)
 
 
@@ -343,7 +344,15 @@ def test_durations_that_are_refused(text):
     ],
 )  # fmt: skip
 def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
-    assert env_allowed(name) is allowed
+    assert (variable(name) is Variable.PLAIN) is allowed
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["STATION_OUTPUTS", "HOME", "TMPDIR", "TF_HTTP_PASSWORD", "TF_DATA_DIR", "TF_WORKSPACE", "TF_CLI_CONFIG_FILE"],
+)
+def test_what_the_service_steers_by_is_its_own(name):
+    assert variable(name) is Variable.OWN
 
 
 def test_only_built_kinds_have_a_model():

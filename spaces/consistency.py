@@ -20,6 +20,8 @@ from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import Path, moved_from, references, role_of
 from spaces.resources import Resource
+from spaces.sealed import Place, sealed_for
+from spaces.secret_places import secrets_in
 from spaces.tree import TreeFault
 
 
@@ -37,6 +39,7 @@ class Rule(StrEnum):
     FILE_BELOW_FILE = "file-below-file"
     MOVED_FROM_EXISTS = "moved-from-exists"
     MOVED_FROM_TWICE = "moved-from-twice"
+    SEALED_ELSEWHERE = "sealed-elsewhere"
 
 
 _RULES = {Kind.CONTEXT: Rule.UNKNOWN_CONTEXT, Kind.REPOSITORY: Rule.UNKNOWN_REPOSITORY}
@@ -124,6 +127,7 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
     for reference in references(placed.resource):
         if documents.find(reference.kind, reference.name, ref.space) is None:
             yield Violation(_RULES[reference.kind], reference.path, reference.name)
+    yield from _sealed_elsewhere(placed)
     if ref.kind is Kind.STACK:
         yield from _context_clashes(documents, placed)
         yield from _move_clashes(documents, placed)
@@ -134,6 +138,12 @@ def _unknown_anywhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Vi
     for reference in references(placed.resource):
         if not any(each.ref.name == reference.key[1] for each in documents.of_kind(reference.kind)):
             yield Violation(_RULES[reference.kind], reference.path, reference.name)
+
+
+def _sealed_elsewhere(placed: Placed) -> Iterator[Violation]:
+    for path, key, secret in secrets_in(placed.resource):
+        if secret.sealed is not None and not sealed_for(secret.sealed, Place(placed.ref, key)):
+            yield Violation(Rule.SEALED_ELSEWHERE, (*path, "sealed"), key)
 
 
 def _context_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
@@ -238,6 +248,9 @@ def _words(
             told = f"{placed.ref} cannot have moved from {name}: that stack still exists", "take one of them out"
         case Rule.MOVED_FROM_TWICE:
             told = f"{placed.ref} and {others} all say that they moved from {name}", "only one of them can"
+        case Rule.SEALED_ELSEWHERE:
+            where = f"--space {space} --kind {placed.ref.kind} --name {placed.ref.name} --key {name}"
+            told = f"a value sealed for another place is used as {name} of {placed.ref}", f"station seal {where}"
         case _:
             assert_never(violation.rule)
     return told

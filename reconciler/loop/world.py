@@ -41,6 +41,10 @@ ReadSource = Callable[[InForce, EffectiveStack], tuple[str, SourceSnapshot | Pro
 """Gives the key of the repository that a stack's source lies in, and what the source is now."""
 
 
+Check = Callable[[EffectiveStack], Problem | None]
+"""Says what else keeps a stack from being run."""
+
+
 @dataclass(slots=True)
 class World:
     """The configuration in force and what it desires. Only the loop's own thread changes it."""
@@ -84,7 +88,13 @@ def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tup
 
 
 def desire(
-    in_force: InForce, stacks: Iterable[StackId], read: ReadSource, index: SourceIndex, person: str | None = None
+    in_force: InForce,
+    stacks: Iterable[StackId],
+    read: ReadSource,
+    index: SourceIndex,
+    person: str | None = None,
+    *,
+    check: Check = lambda _: None,
 ) -> dict[StackId, Desired]:
     """Work out what is desired of each of these stacks, and note in `index` what their sources use."""
     result: dict[StackId, Desired] = {}
@@ -99,6 +109,7 @@ def desire(
             index.put(stack, key, where, snapped.entries if snapped else ())
         elif configured.spec.tool != "script":
             problem = Problem(Reason.SOURCE_NOT_FOUND, "it names no source")
+        problem = problem or check(configured)
         marks = fingerprint(configured, snapped)
         result[stack] = Desired(
             digest=marks.digest,

@@ -158,6 +158,12 @@ class OutputJson(Shape):
     sensitive: bool
 
 
+class SealingJson(Shape):
+    """The public key that values are sealed to."""
+
+    recipient: str
+
+
 class OriginJson(Shape):
     """The document that a value comes from."""
 

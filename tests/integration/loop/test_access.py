@@ -524,3 +524,22 @@ def test_a_module_that_was_missing_belongs_to_the_stack(service: Machine, signed
     signed.commit("bob", {"platform/module/main.tf": 'resource "terraform_data" "y" {}\n'})
     assert "platform/tf" in service.reconcile().ran
     assert held(service) == {}
+
+
+@pytest.mark.parametrize("theirs", ["key", "address"])
+def test_nobody_makes_a_key_or_an_address_prove_nobody(service: Machine, signed: Signed, theirs: str) -> None:
+    clerk = {
+        "role.yaml": document("Role", "clerk", {"actions": ["user:*"]}),
+        "c.yaml": a_binding("c", "clerk", "carol"),
+    }
+    signed.commit("ada", clerk)
+    own, ada, bob = (signed.keys[name] for name in ("carol", "ada", "bob"))
+    for name, key in (("ada", ada), ("bob", bob)):
+        text = a_user("carol", own, key) if theirs == "key" else a_user("carol", own).replace("carol@", f"{name}@")
+        signed.commit("carol", {"users/carol.yaml": text})
+        service.reconcile()
+        assert held(service) == {"User root/carol": "user:carol"}
+    signed.commit("carol", {"users/carol.yaml": a_user("carol", own, signed.keys["new"])})
+    signed.commit("ada", BASE_2)
+    assert service.reconcile().ran == {"platform/base": "finished"}
+    assert held(service) == {}

@@ -48,7 +48,7 @@ class Judge:
                 return missing
         if isinstance(self.person, Stranger):
             return None
-        return self._guarded(change) or self._beyond(change, self.person.subject)
+        return self._guarded(change) or self._beyond(change, self.person.subject) or self._robs(change)
 
     def files(self, identity: StackId) -> Missing | None:
         """Say which right the person lacks for changing the files that a stack refers to."""
@@ -117,6 +117,21 @@ class Judge:
                 where = beyond[0][0]
                 what = f"whoever writes {ref.kind} {ref.name} decides what {holder} does, who holds"
                 return _too_much(action, ref.space, what, {each for at, each in beyond if at == where}, where)
+        return None
+
+    def _robs(self, change: DocumentChange) -> Missing | None:
+        """Keep a key or an address from becoming two users': it would prove neither, and lock the first one out."""
+        before, after = (placed.resource.spec if placed else None for placed in (change.before, change.after))
+        if not isinstance(after, UserSpec) or not isinstance(self.person, Person):
+            return None
+        shared = set(self.access.sharing(change.ref.name, after))
+        if isinstance(before, UserSpec):
+            shared.difference_update(self.access.sharing(change.ref.name, before))
+        for other in sorted(shared):
+            if other in self.access.admins or self.access.beyond(self.person.subject, other):
+                why = f"a key or address in it is {other}'s, and would prove neither of them"
+                hint = f"take it out of the User document of {other.name} first"
+                return Missing(on_document(Kind.USER, change.verb), ROOT, f"{why}; {hint}")
         return None
 
 

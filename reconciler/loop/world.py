@@ -11,7 +11,7 @@ from reconciler.core.reasons import Reason
 from reconciler.core.state import Desired, Problem
 from reconciler.git.mirrors import Remote
 from reconciler.git.trees import Trees
-from reconciler.loop.sources import SourceIndex, snapshot
+from reconciler.loop.sources import SourceIndex, snapshot, watched
 from spaces.effective import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce
 from spaces.names import Revision, StackId
@@ -106,7 +106,7 @@ def desire(
         snapped = None if isinstance(source, Problem) else source
         where = configured.source
         if where is not None:
-            index.put(stack, key, where, snapped.entries if snapped else ())
+            index.put(stack, key, where, watched(source))
         elif configured.spec.tool != "script":
             problem = Problem(Reason.SOURCE_NOT_FOUND, "it names no source")
         problem = problem or check(configured)

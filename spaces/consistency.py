@@ -18,6 +18,7 @@ from spaces.model.stack import StackSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import Path, moved_from, references, role_of, shared_with
+from spaces.resources import Resource
 from spaces.tree import TreeFault
 
 
@@ -70,6 +71,7 @@ class ContextInUse:
     spec: ContextSpec
     priority: int
     index: int
+    resource: Resource
 
 
 _PRIORITY = attrgetter("priority")
@@ -82,7 +84,7 @@ def contexts_in_use(documents: PlacedDocuments, stack: Placed) -> list[ContextIn
     for index, use in enumerate(spec.contexts if isinstance(spec, StackSpec) else ()):
         placed = documents.find(Kind.CONTEXT, use.name, stack.ref.space)
         if placed is not None and isinstance(placed.resource.spec, ContextSpec):
-            used.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index))
+            used.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index, placed.resource))
     used.sort(key=_PRIORITY)
     return used
 

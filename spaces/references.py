@@ -48,6 +48,11 @@ def references(resource: Resource) -> tuple[Reference, ...]:
     return tuple(found)
 
 
+def parent_names(resource: Resource) -> frozenset[str]:
+    """Name the stacks that a stack depends on, as written."""
+    return frozenset(each.name for each in references(resource) if each.kind is Kind.STACK)
+
+
 def shared_with(resource: Resource) -> tuple[SpaceName, ...]:
     """Name the spaces that a stack shares its outputs with, each with everything below it."""
     spec: Any = resource.spec

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from spaces.attachments import place_of
 from spaces.consistency import contexts_in_use
+from spaces.dependencies import ResolvedDependency, dependencies_of
 from spaces.model.configuration import Configuration, Phase
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
@@ -41,7 +42,15 @@ class RepositoryFile:
     data: bytes = field(repr=False)
 
 
-Content: TypeAlias = str | SecretRef | RepositoryFile
+@dataclass(frozen=True, slots=True)
+class OutputOf:
+    """An output of a stack that has to be in sync first; its value is what that stack's last run left behind."""
+
+    stack: StackId
+    output: str
+
+
+Content: TypeAlias = str | SecretRef | RepositoryFile | OutputOf
 """What stands in the document, or where it is to be had."""
 
 
@@ -88,6 +97,8 @@ class EffectiveStack:
     hooks: Mapping[tuple[When, Phase], tuple[HookCommand, ...]]
     contexts: tuple[ResourceRef, ...]
     """The contexts in use, weakest first."""
+    dependencies: tuple[ResolvedDependency, ...] = ()
+    """The stacks that have to be in sync first, in the order written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +127,18 @@ def effective(documents: PlacedDocuments, stack: StackId) -> EffectiveStack:
     used = contexts_in_use(documents, placed)
     layers = [_Layer(Origin(use.ref), use.resource, use.spec) for use in used]
     layers.append(_Layer(Origin(placed.ref), placed.resource, spec))
+    dependencies = tuple(dependencies_of(documents, placed))
+    outputs = {name: OutputOf(it.parent, output) for it in dependencies for output, name in it.outputs.items()}
     return EffectiveStack(
         stack,
         spec,
         placed.resource.metadata.labels,
         _source(documents, placed, spec),
-        _overlay((layer.origin, layer.spec.env) for layer in layers),
+        _overlay([*((layer.origin, layer.spec.env) for layer in layers), (Origin(placed.ref), outputs)]),
         _overlay((layer.origin, layer.files()) for layer in layers),
         _hooks(layers),
         tuple(use.ref for use in used),
+        dependencies,
     )
 
 

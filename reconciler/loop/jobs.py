@@ -12,26 +12,18 @@ from reconciler.core.digest import SourceSnapshot, options
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run
-from reconciler.core.state import Problem
 from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
 from reconciler.git.checkout import checkout
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason
 from reconciler.git.trees import Trees
+from reconciler.loop.outputs import TakenOutput
+from reconciler.loop.refusing import CannotRun
 from reconciler.loop.world import source_paths
 from reconciler.settings import Settings
 from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
-from spaces.effective import Content, EffectiveStack, RepositoryFile, Value
+from spaces.effective import Content, EffectiveStack, OutputOf, RepositoryFile, Value
 from spaces.model.secrets import SecretRef
-
-
-class CannotRun(Exception):
-    """The run cannot begin; `reason` is one CamelCase word, the message one line."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +33,8 @@ class Inputs:
     stack: EffectiveStack
     source: SourceSnapshot
     trees: Trees | None
+    outputs: tuple[TakenOutput, ...] = ()
+    """The outputs of other stacks that it uses."""
 
 
 def build_job(run: Run, leg: Leg, inputs: Inputs, settings: Settings, tfstate: TfstateAccess | None) -> Job:
@@ -65,7 +59,7 @@ def build_job(run: Run, leg: Leg, inputs: Inputs, settings: Settings, tfstate: T
         path=inputs.stack.source.path if inputs.stack.source else ".",
         options=options(spec),
         facts=dict(inputs.source.facts),
-        env={key: _content(value.value).decode() for key, value in inputs.stack.env.items()},
+        env=_environment(inputs),
         hooks={
             f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()
@@ -79,7 +73,17 @@ def build_job(run: Run, leg: Leg, inputs: Inputs, settings: Settings, tfstate: T
         waits_for_verdict=leg is Leg.PLAN and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
         tfstate=tfstate,
+        masked=tuple(secret for output in inputs.outputs for secret in output.masked),
     )
+
+
+def _environment(inputs: Inputs) -> dict[str, str]:
+    written = {
+        name: _content(value.value).decode()
+        for name, value in inputs.stack.env.items()
+        if not isinstance(value.value, OutputOf)
+    }
+    return written | {output.variable: output.text for output in inputs.outputs}
 
 
 def needs_tfstate(inputs: Inputs) -> bool:
@@ -135,13 +139,10 @@ def _content(value: Content) -> bytes:
             return value.encode()
         case RepositoryFile():
             return value.data
+        case OutputOf():
+            raise TypeError(f"{value} is not a value of its own")
         case SecretRef():
             # Refused where documents are read: this version opens no secrets for runs.
             raise ValueError(str(value))
         case _:
             assert_never(value)
-
-
-def refuse(problem: Problem) -> CannotRun:
-    """Word a problem of the source as the reason why a run cannot begin."""
-    return CannotRun(problem.reason, problem.message)

@@ -11,7 +11,7 @@ from reconciler.core.runs import Run
 from reconciler.core.state import StackState, Why
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api import schemas
-from spaces.effective import Content, EffectiveStack, Origin, RepositoryFile, Value
+from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
 from spaces.model.secrets import SecretRef
 
 
@@ -197,5 +197,7 @@ def _shown(content: Content) -> tuple[str | None, str | None, int | None]:
             return text, f"file {path} of the repository", len(data)
         case SecretRef():
             return None, str(content), None
+        case OutputOf(stack, output):
+            return None, f"output {output} of {stack}", None
         case _:
             assert_never(content)

@@ -11,7 +11,6 @@ from spaces.names import StackId
 
 _NONE = "none"
 """Stands for an output that there is not: no mark is written so."""
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def linked(desired: Desired, stack: StackId, given: Mapping[StackId, Given]) -> 
         for output, variable in need.outputs.items():
             items[f"{need.parent} {output}{OUTPUT_TO}{variable}"] = parent.marks.get(output, _NONE)
             if parent.in_sync and output not in parent.marks:
-                missing.append(missing_output(stack, need.parent, output, variable, parent.marks))
+                missing.append(missing_output(stack, need.parent, output, variable))
     components = dict(desired.fingerprint.own)
     if items:
         components[Component.DEPENDENCIES] = items
@@ -53,11 +52,9 @@ def linked(desired: Desired, stack: StackId, given: Mapping[StackId, Given]) -> 
     return replace(desired, digest=marks.digest, fingerprint=marks, problem=problem)
 
 
-def missing_output(stack: StackId, parent: StackId, output: str, variable: str, known: Mapping[str, object]) -> str:
+def missing_output(stack: StackId, parent: StackId, output: str, variable: str) -> str:
     """Word that a stack has no such output, naming both ends."""
-    names = sorted(known)
-    some = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-    return f"{parent} has no output {output}, which {stack} takes as {variable} (it has {some or 'none'})"
+    return f"{parent} has no output {output}, which {stack} takes as {variable}"
 
 
 def uses(desired: Desired, parent: StackId) -> Need | None:

@@ -41,7 +41,7 @@ def take_outputs(reading: Reading, stack: StackId, needs: Collection[Need]) -> t
             raise CannotRun(Reason.OUTPUT_UNUSABLE, f"an output of {need.parent}: {error}") from None
         for name, variable in need.outputs.items():
             if name not in found:
-                raise CannotRun(Reason.OUTPUT_MISSING, missing_output(stack, need.parent, name, variable, found))
+                raise CannotRun(Reason.OUTPUT_MISSING, missing_output(stack, need.parent, name, variable))
             taken.append(_taken(found[name], variable, need.parent))
     return tuple(taken)
 

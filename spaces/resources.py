@@ -154,6 +154,11 @@ def _needs(spec: Any, places: Places) -> Iterator[tuple[Kind, str, Position]]:
         name, path = (use.get("name"), (*path, "name")) if isinstance(use, dict) else (use, path)
         if isinstance(name, str) and _QUALIFIED_NAME.search(name):
             yield Kind.CONTEXT, name, places.value(path)
+    for index, entry in enumerate(list_at(spec, "dependsOn")):
+        path = ("spec", "dependsOn", index)
+        name, path = (entry.get("stack"), (*path, "stack")) if isinstance(entry, dict) else (entry, path)
+        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
+            yield Kind.STACK, name, places.value(path)
     name = mapping_at(spec, "source").get("repository")
     if isinstance(name, str) and _QUALIFIED_NAME.search(name):
         yield Kind.REPOSITORY, name, places.value(("spec", "source", "repository"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rbac.admission import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Desired, Problem
+from reconciler.core.state import Desired, Need, Problem
 from reconciler.git.mirrors import Remote
 from reconciler.git.trees import Trees
 from reconciler.loop.sources import SourceIndex, snapshot, watched
@@ -121,6 +121,7 @@ def desire(
             suspended=configured.spec.suspended,
             person=person,
             problem=problem,
+            needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
         )
     return result
 

@@ -9,7 +9,8 @@ from operator import attrgetter
 from posixpath import dirname
 from typing import assert_never
 
-from spaces.blueprints.expansion import Finding, Place
+from spaces.blueprints.expansion import Finding, Spot
+from spaces.dependencies import Cycles, dependencies_of
 from spaces.diagnostics import Diagnostic, Position, error
 from spaces.model.access import ROOT_ONLY
 from spaces.model.configuration import plain_path
@@ -17,10 +18,12 @@ from spaces.model.context import ContextSpec
 from spaces.model.explain import did_you_mean
 from spaces.model.role import BUILT_IN_ROLES
 from spaces.model.stack import StackSpec
-from spaces.names import ROOT, Kind, ResourceRef, SpaceName
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed, PlacedDocuments
-from spaces.references import Path, moved_from, references, role_of
+from spaces.references import Path, moved_from, references, role_of, shared_with
 from spaces.resources import Resource
+from spaces.sealed import Place, sealed_for
+from spaces.secret_places import secrets_in
 from spaces.tree import TreeFault
 
 
@@ -36,19 +39,30 @@ class Rule(StrEnum):
     MAKES = "instance"
     """What an instance makes does not work: the finding, or the rule that it breaks, has the code."""
     MADE_ALREADY = "made-by-instance"
+    UNKNOWN_STACK = "unknown-stack"
+    DEPENDS_ON_ITSELF = "depends-on-itself"
+    DEPENDENCY_TWICE = "duplicate-dependency"
+    DEPENDENCY_CYCLE = "dependency-cycle"
     NOT_IN_ROOT = "not-in-root"
     CONTEXT_TWICE = "duplicate-context"
     CONTEXT_TIE = "context-tie"
     FILE_BELOW_FILE = "file-below-file"
     MOVED_FROM_EXISTS = "moved-from-exists"
     MOVED_FROM_TWICE = "moved-from-twice"
+    SEALED_ELSEWHERE = "sealed-elsewhere"
 
 
-_RULES = {
-    Kind.CONTEXT: Rule.UNKNOWN_CONTEXT,
-    Kind.REPOSITORY: Rule.UNKNOWN_REPOSITORY,
-    Kind.BLUEPRINT: Rule.UNKNOWN_BLUEPRINT,
+KINDS = {
+    Rule.UNKNOWN_SPACE: Kind.SPACE,
+    Rule.UNKNOWN_CONTEXT: Kind.CONTEXT,
+    Rule.UNKNOWN_REPOSITORY: Kind.REPOSITORY,
+    Rule.UNKNOWN_ROLE: Kind.ROLE,
+    Rule.UNKNOWN_STACK: Kind.STACK,
+    Rule.UNKNOWN_BLUEPRINT: Kind.BLUEPRINT,
 }
+"""The kind of document that each rule misses."""
+
+_RULES = {kind: rule for rule, kind in KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +129,8 @@ def _attached(
             yield ContextInUse(context.ref, spec, 0, None, context.resource)
 
 
-def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
-    """Check one of the documents among all of them."""
+def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None = None) -> Iterator[Violation]:
+    """Check one of the documents among all of them. `cycles` is shared by those who check many."""
     tree, ref = documents.tree, placed.ref
     if ref.kind is Kind.SPACE:
         yield from _misplacement(documents, placed)
@@ -134,11 +148,13 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
     for reference in references(placed.resource):
         if documents.find(reference.kind, reference.name, ref.space) is None:
             yield Violation(_RULES[reference.kind], reference.path, reference.name)
+    yield from _sealed_elsewhere(placed)
     if ref.kind is Kind.STACK:
         yield from _context_clashes(documents, placed)
         yield from _move_clashes(documents, placed)
+        yield from _dependency_clashes(documents, placed, cycles or Cycles(documents))
     if placed.resource.made is None:
-        yield from _making(documents, ref)
+        yield from _making(documents, ref, cycles)
 
 
 def _misplacement(documents: PlacedDocuments, space: Placed) -> Iterator[Violation]:
@@ -149,7 +165,7 @@ def _misplacement(documents: PlacedDocuments, space: Placed) -> Iterator[Violati
         yield Violation(Rule.UNKNOWN_SPACE, ("spec", "parent"), space.parent or "")
 
 
-def _making(documents: PlacedDocuments, ref: ResourceRef) -> Iterator[Violation]:
+def _making(documents: PlacedDocuments, ref: ResourceRef, cycles: Cycles | None) -> Iterator[Violation]:
     """Check a written document against what instances make, and what it makes itself, for an instance."""
     if ref in documents.makers:
         name = f"{ref.space}/{ref.name}"
@@ -165,12 +181,12 @@ def _making(documents: PlacedDocuments, ref: ResourceRef) -> Iterator[Violation]
         if documents.written(made.ref) is not None or others:
             clash = f"makes {made.ref}, which " + (f"{others[0]} makes too" if others else "is there already")
             summary = f"{instance.ref} {clash}"
-            place = Place(made.resource, ("metadata", "name"))
+            place = Spot(made.resource, ("metadata", "name"))
             found = Finding("duplicate-name", summary, hint="give one of them another name", place=place)
             yield Violation(Rule.MAKES, found.path, found.code, (made.ref, *others), found)
         yield from (
             Violation(Rule.MAKES, ("spec", "blueprint"), broken.name, broken.others, inner=(made, broken))
-            for broken in violations(documents, made)
+            for broken in violations(documents, made, cycles)
         )
 
 
@@ -179,6 +195,12 @@ def _unknown_anywhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Vi
     for reference in references(placed.resource):
         if not any(each.ref.name == reference.key[1] for each in documents.of_kind(reference.kind)):
             yield Violation(_RULES[reference.kind], reference.path, reference.name)
+
+
+def _sealed_elsewhere(placed: Placed) -> Iterator[Violation]:
+    for path, key, secret in secrets_in(placed.resource):
+        if secret.sealed is not None and not sealed_for(secret.sealed, Place(placed.ref, key)):
+            yield Violation(Rule.SEALED_ELSEWHERE, (*path, "sealed"), key)
 
 
 def _context_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
@@ -225,6 +247,27 @@ def _files_below_files(used: Iterable[ContextInUse], stack: Placed) -> Iterator[
                 at = path if ref == stack.ref or other[0] != stack.ref else other[1]
                 yield Violation(Rule.FILE_BELOW_FILE, at, f"{name} below {above}", (ref, other[0]))
             above = dirname(above)
+
+
+def _dependency_clashes(documents: PlacedDocuments, stack: Placed, cycles: Cycles) -> Iterator[Violation]:
+    for index, space in enumerate(shared_with(stack.resource)):
+        if not documents.tree.exists(space):
+            yield Violation(Rule.UNKNOWN_SPACE, ("spec", "shareOutputs", index), space)
+    itself = StackId(stack.ref.space, stack.ref.name)
+    found = list(dependencies_of(documents, stack))
+    seen: set[StackId] = set()
+    for each in found:
+        path = ("spec", "dependsOn", each.index, "stack")
+        if each.parent == itself:
+            yield Violation(Rule.DEPENDS_ON_ITSELF, path, str(itself))
+        elif each.parent in seen:
+            yield Violation(Rule.DEPENDENCY_TWICE, path, str(each.parent), (each.parent.ref,))
+        seen.add(each.parent)
+    cycle = cycles.through(itself) if found else None
+    if cycle is not None:
+        others = tuple(each.ref for each in cycle.members)
+        path = ("spec", "dependsOn", cycle.index, "stack")
+        yield Violation(Rule.DEPENDENCY_CYCLE, path, " -> ".join(cycle.path), others)
 
 
 def _move_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
@@ -291,7 +334,7 @@ def _versions(name: str, space: SpaceName, documents: PlacedDocuments) -> list[s
     return [ref.name.partition("@")[2] for ref in found if ref.name.partition("@")[0] == bare.partition("@")[0]]
 
 
-def _words(  # noqa: C901, PLR0912
+def _words(  # noqa: C901, PLR0912 - a case for each rule
     violation: Violation, placed: Placed, documents: PlacedDocuments, *, suggest: bool
 ) -> tuple[str, str | None]:
     name, space = violation.name, placed.ref.space
@@ -303,22 +346,14 @@ def _words(  # noqa: C901, PLR0912
             told = f"{placed.ref}: there is no space {name} in force", hint
         case Rule.SPACE_CYCLE:
             told = f"{placed.ref} lies below itself: {name}", "give one of them another parent"
-        case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY as rule:
-            kind = Kind.CONTEXT if rule is Rule.UNKNOWN_CONTEXT else Kind.REPOSITORY
-            known = names_in_reach(kind, space, documents, qualified="/" in name) if suggest else []
-            hint = did_you_mean(name, known)
-            reach = f"it must lie in {space}, or in a space that {space} inherits from"
-            told = f"there is no {kind} {name} for {placed.ref}", hint or reach
+        case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY | Rule.UNKNOWN_STACK as rule:
+            known = names_in_reach(KINDS[rule], space, documents, qualified="/" in name) if suggest else []
+            told = (
+                f"there is no {KINDS[rule]} {name} for {placed.ref}",
+                did_you_mean(name, known) or _reach(rule, space),
+            )
         case Rule.UNKNOWN_BLUEPRINT:
-            blueprint, _, version = name.partition("@")
-            if versions := _versions(name, space, documents):
-                summary = f"there is no version {version} of Blueprint {blueprint} for {placed.ref}"
-                told = summary, did_you_mean(version, versions) or f"it has {', '.join(versions[:10])}"
-            else:
-                known = names_in_reach(Kind.BLUEPRINT, space, documents, qualified="/" in name) if suggest else []
-                hint = did_you_mean(blueprint, [each.partition("@")[0] for each in known])
-                reach = f"it must lie in {space}, or in a space that {space} inherits from"
-                told = f"there is no Blueprint {blueprint} for {placed.ref}", hint or reach
+            told = _blueprint_words(name, placed, documents, suggest=suggest)
         case Rule.MADE_ALREADY:
             told = f"{placed.ref} is made by {others}", "change its inputs, or give one of them another name"
         case Rule.MAKES:
@@ -332,10 +367,15 @@ def _words(  # noqa: C901, PLR0912
             told = f"{placed.ref} must lie in the space root", hint
         case Rule.CONTEXT_TWICE | Rule.CONTEXT_TIE | Rule.FILE_BELOW_FILE:
             told = _clash_words(violation, placed)
+        case Rule.DEPENDS_ON_ITSELF | Rule.DEPENDENCY_TWICE | Rule.DEPENDENCY_CYCLE as rule:
+            told = _dependency_words(rule, placed, name, others)
         case Rule.MOVED_FROM_EXISTS:
             told = f"{placed.ref} cannot have moved from {name}: that stack still exists", "take one of them out"
         case Rule.MOVED_FROM_TWICE:
             told = f"{placed.ref} and {others} all say that they moved from {name}", "only one of them can"
+        case Rule.SEALED_ELSEWHERE:
+            where = f"--space {space} --kind {placed.ref.kind} --name {placed.ref.name} --key {name}"
+            told = f"a value sealed for another place is used as {name} of {placed.ref}", f"station seal {where}"
         case _:
             assert_never(violation.rule)
     return told
@@ -352,6 +392,30 @@ def _clash_words(violation: Violation, placed: Placed) -> tuple[str, str]:
     of, by = violation.others
     summary = f"{placed.ref} cannot have the file {below} of {of} below {above}, which is a file of {by}"
     return summary, "give one of them another path, or do not use both"
+
+
+def _reach(rule: Rule, space: SpaceName) -> str:
+    reach = f"it must lie in {space}, or in a space that {space} inherits from"
+    return f"{reach}, or name {space} in its spec.shareOutputs" if rule is Rule.UNKNOWN_STACK else reach
+
+
+def _dependency_words(rule: Rule, placed: Placed, name: str, others: str) -> tuple[str, str]:
+    if rule is Rule.DEPENDENCY_TWICE:
+        return f"{placed.ref} names {others} twice", "name it once"
+    if rule is Rule.DEPENDS_ON_ITSELF:
+        return f"{placed.ref} depends on itself", "leave it out"
+    return f"{placed.ref} depends on itself: {name}", "take one of these dependencies out"
+
+
+def _blueprint_words(name: str, placed: Placed, documents: PlacedDocuments, *, suggest: bool) -> tuple[str, str | None]:
+    blueprint, _, version = name.partition("@")
+    space = placed.ref.space
+    if versions := _versions(name, space, documents):
+        summary = f"there is no version {version} of Blueprint {blueprint} for {placed.ref}"
+        return summary, did_you_mean(version, versions) or f"it has {', '.join(versions[:10])}"
+    known = names_in_reach(Kind.BLUEPRINT, space, documents, qualified="/" in name) if suggest else []
+    hint = did_you_mean(blueprint, [each.partition("@")[0] for each in known])
+    return f"there is no Blueprint {blueprint} for {placed.ref}", hint or _reach(Rule.UNKNOWN_BLUEPRINT, space)
 
 
 def names_in_reach(kind: Kind, space: SpaceName, documents: PlacedDocuments, *, qualified: bool) -> list[str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from spaces.attachments import place_of
 from spaces.consistency import ContextInUse, contexts_in_use
+from spaces.dependencies import ResolvedDependency, dependencies_of
 from spaces.model.configuration import Configuration, Phase, plain_path
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
@@ -41,7 +42,15 @@ class RepositoryFile:
     data: bytes = field(repr=False)
 
 
-Content: TypeAlias = str | SecretRef | RepositoryFile
+@dataclass(frozen=True, slots=True)
+class OutputOf:
+    """An output of a stack that has to be in sync first; its value is what that stack's last run left behind."""
+
+    stack: StackId
+    output: str
+
+
+Content: TypeAlias = str | SecretRef | RepositoryFile | OutputOf
 """What stands in the document, or where it is to be had."""
 
 
@@ -106,6 +115,8 @@ class EffectiveStack:
     hooks: Mapping[tuple[When, Phase], tuple[HookCommand, ...]]
     contexts: tuple[UsedContext, ...]
     """The contexts in use, weakest first."""
+    dependencies: tuple[ResolvedDependency, ...] = ()
+    """The stacks that have to be in sync first, in the order written."""
     made: Made | None = None
     """Who made the stack, unless somebody wrote it."""
 
@@ -152,17 +163,28 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
     made = placed.resource.made
     own = Origin(placed.ref) if made is None else Origin(made.blueprint, made)
     layers.append(Layer.of(own, placed.resource, spec))
+    dependencies = tuple(dependencies_of(documents, placed)) if spec.depends_on else ()
+    outputs = _outputs(own, dependencies)
     return EffectiveStack(
         stack,
         spec,
         placed.resource.metadata.labels,
         _source(documents, placed, spec),
-        _overlay(layer.env for layer in layers),
+        _overlay([*(layer.env for layer in layers), outputs]),
         _overlay(layer.files for layer in layers),
         _hooks([layer for layer in layers if layer.before or layer.after]),
         tuple(map(_used, used)),
+        dependencies,
         made,
     )
+
+
+def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
+    return {
+        name: Value(OutputOf(each.parent, output), origin)
+        for each in dependencies
+        for output, name in each.outputs.items()
+    }
 
 
 def _layer(use: ContextInUse, known: Layers) -> Layer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from reconciler.core.state import VERSION, Component, Fingerprint, Why, is_noted
+from reconciler.core.state import OUTPUT_TO, VERSION, Component, Fingerprint, Why, is_noted
 
 CountFiles = Callable[[str, str], int | None]
 """How many files differ between two Git objects; None where one of them is no longer there to look at."""
@@ -42,7 +42,9 @@ def _summaries(
         case Component.BLUEPRINT:
             items = [item for item in items if not is_noted(item)]
             return [_with_version(summary, old, new) for summary in _by_document("blueprint", items, old, new)]
-        case Component.SPEC | Component.DEPENDENCIES | Component.POLICIES | Component.INTEGRATIONS:
+        case Component.DEPENDENCIES:
+            return _by_parent(items, old, new)
+        case Component.SPEC | Component.POLICIES | Component.INTEGRATIONS:
             return [", ".join(_some([item + _verb(old.get(item), new.get(item)) for item in items]))]
         case _:
             assert_never(component)
@@ -84,6 +86,16 @@ def _with_version(summary: str, old: Mapping[str, str], new: Mapping[str, str]) 
     item = f"{blueprint.partition(' ')[2]} {VERSION}"
     before, after = old.get(item), new.get(item)
     return f"{blueprint} {before} -> {after}: {rest}" if before and after and before != after else summary
+
+
+def _by_parent(items: list[str], old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Group "space/name OUTPUT -> VARIABLE" items into one summary for each stack that gives outputs."""
+    grouped: dict[str, list[str]] = {}
+    for item in items:
+        parent, _, rest = item.partition(" ")
+        output = rest.partition(OUTPUT_TO)[0]
+        grouped.setdefault(parent, []).append(f"output {output}" + _verb(old.get(item), new.get(item)))
+    return [f"dependency {parent}: {', '.join(_some(rest))}" for parent, rest in grouped.items()]
 
 
 def _verb(old: str | None, new: str | None) -> str:

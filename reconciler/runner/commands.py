@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
+from reconciler.masking.masker import Masker
 from reconciler.runner.cancel import Cancel
 from reconciler.runner.directory import RunDirectory
 from reconciler.runner.halt import Halted
-from reconciler.runner.job import Ending, Job, Reason
+from reconciler.runner.job import Ending, Hook, Job, Reason
 from reconciler.runner.log import RunLog
-from reconciler.runner.masking import Masker
 from reconciler.runner.process import Command, Outcome, Stop, Watch
 from reconciler.runner.sandbox import Sandbox
 from reconciler.tools.base import StepFailed
+from spaces.variables import is_loader
 
 _SHOWN_COMMAND = 200
 _SHELL = "/bin/sh"
@@ -95,27 +96,31 @@ class Commands:
             raise StepFailed(f"{what} ended with exit code {outcome.code}", outcome.code)
         return outcome.code
 
-    def hook(self, command: str, at: str) -> None:
+    def hook(self, hook: Hook, at: str, env: Mapping[str, str] | None = None) -> None:
         """Run one hook through the shell."""
         self.check()
-        self._log.say(self.phase, f"hook {at}: {self._masker.text(command)}")
-        outcome = self._run((_SHELL, "-c", command), {"STATION_PHASE": self.phase}, None)
-        what = f"the {at} hook {shorten(self._masker.text(command))}"
+        command = self._masker.text(hook.command)
+        self._log.say(self.phase, f"hook {at} of {hook.source}: {command}")
+        outcome = self._run((_SHELL, "-c", hook.command), {**(env or {}), "STATION_PHASE": self.phase}, None)
+        what = f"the {at} hook {shorten(command)} of {hook.source}"
         self._judge(what, outcome, (0,))
         if outcome.code != 0:
             raise Halted(Ending.FAILED, Reason.HOOK_FAILED, f"{what} ended with exit code {outcome.code}")
 
     def _run(self, argv: Sequence[str], env: Mapping[str, str], stdout: Path | None) -> Outcome:
         limits, is_shell = self._job.limits, argv[0] == _SHELL
+        env = {**self._env, **env}
         if self._sandbox is not None:
-            argv = [*self._sandbox.prefix(self._directory, self._cwd, (argv[0], self._job.binary)), *argv]
+            # The sandbox itself must not load what a run brings along.
+            inside = {name: env.pop(name) for name in list(env) if is_loader(name)}
+            argv = [*self._sandbox.prefix(self._directory, self._cwd, (argv[0], self._job.binary), inside), *argv]
         # What follows a stop that came too late only reads what was done: it gets as long as the stop itself got.
         deadline = time.monotonic() + limits.grace_seconds if self.late else self.deadline
         target = None if stdout is None else _private(stdout)
         try:
             command = Command(
                 argv,
-                {**self._env, **env},
+                env,
                 self._cwd,
                 sandboxed=self._sandbox is not None,
                 is_shell=is_shell,

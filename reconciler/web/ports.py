@@ -41,6 +41,8 @@ class Ports:
     """Up to `limit` bytes from `offset` of the log of a run whose log is not stored yet; None: it is not here."""
     documents: Callable[[], PlacedDocuments] = PlacedDocuments.empty
     """The documents in force."""
+    recipient: str = ""
+    """Whom values are sealed to: the public half of this installation's key."""
     metrics: Metrics = field(default_factory=Metrics)
     wake: Callable[[], None] = _nothing
     """Have the loop look at once."""

@@ -25,7 +25,7 @@ _MOST_FINDINGS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Spot:
     """A value in a document, or an expression in it."""
 
     resource: Resource
@@ -48,7 +48,7 @@ class Finding:
     summary: str
     path: Path = ("spec", "blueprint")
     hint: str | None = None
-    place: Place | None = None
+    place: Spot | None = None
     others: tuple[ResourceRef, ...] = ()
 
 
@@ -184,7 +184,7 @@ class _Work:
         filling = _Filling(variables, dict(_sorts(spec)), secrets)
         raw = filling.fill(dict(template), ())
         for path, within, failed in filling.failures:
-            place = Place(blueprint.resource, ("spec", "template", index, *path), within)
+            place = Spot(blueprint.resource, ("spec", "template", index, *path), within)
             for mistake in failed.mistakes:
                 self._add(Finding(mistake.code, told(mistake), hint=hint_of(mistake), place=place))
         if filling.failures:
@@ -195,7 +195,7 @@ class _Work:
         if raw.get("kind") not in TEMPLATE_KINDS:
             problems = [Problem(("kind",), "invalid-value", "an instance cannot make such a document"), *problems]
         for problem in problems:
-            place = Place(blueprint.resource, ("spec", "template", index, *problem.path))
+            place = Spot(blueprint.resource, ("spec", "template", index, *problem.path))
             where = dotted(("template", index))
             self._add(Finding(problem.code, f"{where}: {problem.summary}", hint=problem.hint, place=place))
         if resource is None or problems:
@@ -210,12 +210,12 @@ class _Work:
         path: Path = ("spec", "template", index, "metadata")
         if metadata.space is not None and metadata.space != root.space:
             summary = f"{resource.kind} {resource.name} would lie in {metadata.space}, not in {root.space}"
-            place = Place(blueprint.resource, (*path, "space"))
+            place = Spot(blueprint.resource, (*path, "space"))
             self._add(Finding("wrong-space", summary, hint="leave metadata.space out of the template", place=place))
             return
         if ref in self.made or ref == root:
             summary = f"{ref} is made twice"
-            place = Place(blueprint.resource, (*path, "name"))
+            place = Spot(blueprint.resource, (*path, "name"))
             self._add(Finding("duplicate-name", summary, hint="give one of them another name", place=place))
             return
         placed = self.made[ref] = Placed(ref, resource)
@@ -228,7 +228,7 @@ class _Work:
         if instance is self.root:
             self._add(Finding(code, summary, path, hint))
         else:
-            self._add(Finding(code, summary, hint=hint, place=Place(instance.resource, path)))
+            self._add(Finding(code, summary, hint=hint, place=Spot(instance.resource, path)))
 
     def _add(self, finding: Finding) -> None:
         if len(self.findings) < _MOST_FINDINGS:

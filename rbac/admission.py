@@ -44,7 +44,7 @@ class Commit:
     person: Person | Stranger = NOBODY
     stacks: frozenset[StackId] = frozenset()
     restored: frozenset[StackId] = frozenset()
-    proposed: frozenset[StackId] = frozenset()
+    proposed: frozenset[ResourceRef] = frozenset()
     attach: Attach = field(repr=False, compare=False, default=no_files)
     """Reads the files that documents refer to, at this commit."""
 

@@ -291,9 +291,9 @@ class Step:
                 )
         return found
 
-    def renew(self, before: Mapping[ResourceRef, HeldChange], stacks: Collection[StackId]) -> None:
+    def renew(self, before: Mapping[ResourceRef, HeldChange], refs: Collection[ResourceRef]) -> None:
         """Hold again what is held still and has other files now: an approval of what it was before counts no more."""
-        for ref in (stack.ref for stack in stacks):
+        for ref in refs:
             old = self.held.get(ref)
             if old is not None and old is before.get(ref):
                 message = f"{old.message}; its files were changed by {self.judged.name} since"

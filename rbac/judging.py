@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from rbac.access import Access
-from rbac.actions import ACTIONS, Action, expand, on_document, summarize
+from rbac.actions import ACTIONS, ENV_TAKEOVER, Action, expand, on_document, summarize
 from rbac.identity import Person, Stranger
 from rbac.subjects import Subject, SubjectKind, group, stack, user
 from spaces.catalog import Catalog
@@ -18,6 +18,7 @@ from spaces.model.user import UserSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed
 from spaces.references import moved_from
+from spaces.takeovers import takeovers
 
 _NAMED = 3
 
@@ -168,11 +169,20 @@ def _needed(change: DocumentChange) -> Iterator[tuple[Action | None, SpaceName]]
         return
     action = on_document(change.ref.kind, change.verb)
     yield action, change.ref.space
+    if _takes_over(change):
+        yield ENV_TAKEOVER, change.ref.space
     origins = {change.origin, _says_it_was(change.after)} - {_says_it_was(change.before)}
     if change.verb is Verb.MOVE:
         origins.add(change.origin)
     for origin in sorted(each for each in origins if each is not None):
         yield on_document(Kind.STACK, Verb.MOVE), origin.space
+
+
+def _takes_over(change: DocumentChange) -> bool:
+    """Say whether a change sets a variable that takes over what runs, or sets it elsewhere."""
+    before, after = takeovers(change.before), takeovers(change.after)
+    here = change.before is not None and change.after is not None and change.before.ref.space == change.after.ref.space
+    return any(not here or before.get(name) != value for name, value in after.items())
 
 
 def _needed_for_space(change: DocumentChange) -> Iterator[tuple[Action | None, SpaceName]]:

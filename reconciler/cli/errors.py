@@ -21,7 +21,7 @@ _EXPECTED = frozenset(
         ("reconciler.git.errors", "GitError"),
         ("reconciler.bootstrap", "DataDirectoryBusy"),
         ("reconciler.engine.local", "SandboxUnavailable"),
-        ("reconciler.loop.following", "CannotFollow"),
+        ("reconciler.loop.places", "CannotFollow"),
     }
 )
 """Errors whose message is written for persons. By name: to import their modules here would slow every command down."""

@@ -37,6 +37,17 @@ class ResourceChange:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputChange:
+    """One output that a plan changes. Sensitive values are masked, unknown ones say so; None: there is no value."""
+
+    name: str
+    action: Action
+    before: JsonValue = None
+    after: JsonValue = None
+    sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One thing that exists after a run. `attributes` is what may be shown, without sensitive values."""
 
@@ -63,6 +74,8 @@ class Planned:
     changes: tuple[ResourceChange, ...] = ()
     drifted: tuple[ResourceChange, ...] = ()
     """What the real world changed by itself since the last apply, where the tool can tell."""
+    outputs: tuple[OutputChange, ...] = ()
+    """The outputs that change, where the tool can tell before it applies."""
 
 
 @dataclass(frozen=True, slots=True)

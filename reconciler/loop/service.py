@@ -19,7 +19,8 @@ from reconciler.git.mirrors import Remote
 from reconciler.loop.deciding import Ended, Followup, ToApply, ToStop, decide_due
 from reconciler.loop.dispatching import LEASE, Dispatcher
 from reconciler.loop.fetching import Fetched, Fetcher
-from reconciler.loop.following import CannotFollow, Follower
+from reconciler.loop.following import Follower
+from reconciler.loop.places import CannotFollow
 from reconciler.loop.recording import Recorder
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import RunFilter, Store, StoreBusy, StoreError

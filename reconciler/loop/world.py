@@ -12,7 +12,7 @@ from reconciler.core.state import Desired, Problem
 from reconciler.git.mirrors import Remote
 from reconciler.git.trees import Trees
 from reconciler.loop.sources import SourceIndex, snapshot, watched
-from spaces.effective import EffectiveStack, ResolvedSource, effective
+from spaces.effective import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce
 from spaces.names import Revision, StackId
 
@@ -41,6 +41,10 @@ ReadSource = Callable[[InForce, EffectiveStack], tuple[str, SourceSnapshot | Pro
 """Gives the key of the repository that a stack's source lies in, and what the source is now."""
 
 
+Check = Callable[[EffectiveStack], Problem | None]
+"""Says what else keeps a stack from being run."""
+
+
 @dataclass(slots=True)
 class World:
     """The configuration in force and what it desires. Only the loop's own thread changes it."""
@@ -62,6 +66,11 @@ class World:
         """The admitted revision."""
         return self.in_force.revision if self.in_force else None
 
+    def become(self, other: World) -> None:
+        """Take over everything that another one knows."""
+        self.generation, self.admission, self.tips = other.generation, other.admission, other.tips
+        self.desired, self.index = other.desired, other.index
+
     def effective(self, stack: StackId) -> EffectiveStack | None:
         """Give a stack's effective configuration; None where it is not in force."""
         try:
@@ -79,12 +88,19 @@ def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tup
 
 
 def desire(
-    in_force: InForce, stacks: Iterable[StackId], read: ReadSource, index: SourceIndex, person: str | None = None
+    in_force: InForce,
+    stacks: Iterable[StackId],
+    read: ReadSource,
+    index: SourceIndex,
+    person: str | None = None,
+    *,
+    check: Check = lambda _: None,
 ) -> dict[StackId, Desired]:
     """Work out what is desired of each of these stacks, and note in `index` what their sources use."""
     result: dict[StackId, Desired] = {}
+    layers: Layers = {}
     for stack in stacks:
-        configured = effective(in_force.catalog, stack)
+        configured = effective(in_force.catalog, stack, layers)
         key, source = read(in_force, configured)
         problem = source if isinstance(source, Problem) else None
         snapped = None if isinstance(source, Problem) else source
@@ -93,6 +109,7 @@ def desire(
             index.put(stack, key, where, watched(source))
         elif configured.spec.tool != "script":
             problem = Problem(Reason.SOURCE_NOT_FOUND, "it names no source")
+        problem = problem or check(configured)
         marks = fingerprint(configured, snapped)
         result[stack] = Desired(
             digest=marks.digest,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Action, Applied, Output, Planned, Resource, ResourceChange
+from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.runner.job import Ending, Hook, Job, LegReport, Limits, TfstateAccess
 
 _Data = Mapping[str, Any]
@@ -48,6 +48,7 @@ def planned_to_data(planned: Planned) -> dict[str, Any]:
         "has_changes": planned.has_changes,
         "changes": [_change_to_data(change) for change in planned.changes],
         "drifted": [_change_to_data(change) for change in planned.drifted],
+        "outputs": [{name: getattr(each, name) for name in OutputChange.__slots__} for each in planned.outputs],
     }
 
 
@@ -57,6 +58,7 @@ def planned_from_data(data: _Data) -> Planned:
         bool(data["has_changes"]),
         tuple(_change_from_data(change) for change in data["changes"]),
         tuple(_change_from_data(change) for change in data["drifted"]),
+        tuple(OutputChange(**{**each, "action": Action(each["action"])}) for each in data.get("outputs", ())),
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from datetime import datetime
 from typing import Any
 
-from reconciler.core.results import Action, Planned, ResourceChange
+from reconciler.core.results import Action, OutputChange, Planned, ResourceChange
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument
 from reconciler.store.texts import moment, moment_text
 
@@ -59,6 +59,7 @@ def planned_to_json(planned: Planned) -> dict[str, Any]:
         "hasChanges": planned.has_changes,
         "changes": [_change_to_json(change) for change in planned.changes],
         "drifted": [_change_to_json(change) for change in planned.drifted],
+        "outputs": [[it.name, it.action, it.before, it.after, it.sensitive] for it in planned.outputs],
     }
 
 
@@ -68,6 +69,10 @@ def planned_from_json(body: dict[str, Any]) -> Planned:
         body["hasChanges"],
         tuple(_change_from_json(change) for change in body["changes"]),
         tuple(_change_from_json(change) for change in body["drifted"]),
+        tuple(
+            OutputChange(name, Action(action), before, after, sensitive)
+            for name, action, before, after, sensitive in body.get("outputs", ())
+        ),
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.core.results import Action, Planned, ResourceChange
+from reconciler.core.results import Action, OutputChange, Planned, ResourceChange
 from reconciler.tools.base import StepFailed
-from reconciler.tools.veil import secrets_in, veiled, with_unknown
+from reconciler.tools.veil import Secrets, secrets_in, veiled, with_unknown
 
 _ACTIONS: Mapping[tuple[str, ...], Action | None] = {
     ("no-op",): None,
@@ -37,11 +37,14 @@ def planned(document: Any, *, has_changes: bool) -> Planned:
     _check_format(document)
     changed = _entries(document, "resource_changes")
     drifted = _entries(document, "resource_drift")
-    secrets = frozenset(_secrets([*changed, *drifted]))
+    outputs = dict(document.get("output_changes") or {})
+    told = ({"change": change} for change in outputs.values())
+    secrets = Secrets(_secrets([*changed, *drifted, *told]))
     return Planned(
         has_changes=has_changes,
         changes=tuple(_changes(changed, secrets)),
         drifted=tuple(_changes(drifted, secrets)),
+        outputs=tuple(_output_changes(outputs, secrets)),
     )
 
 
@@ -66,7 +69,7 @@ def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     return list(document.get(key) or ())
 
 
-def _changes(entries: Iterable[Mapping[str, Any]], secrets: frozenset[str]) -> Iterable[ResourceChange]:
+def _changes(entries: Iterable[Mapping[str, Any]], secrets: Secrets) -> Iterable[ResourceChange]:
     for entry in entries:
         change = entry["change"]
         action = _action(entry["address"], change["actions"])
@@ -83,7 +86,22 @@ def _changes(entries: Iterable[Mapping[str, Any]], secrets: frozenset[str]) -> I
         )
 
 
-def _shown(value: Any, marks_of_it: Any, secrets: frozenset[str]) -> Any:
+def _output_changes(changes: Mapping[str, Any], secrets: Secrets) -> Iterable[OutputChange]:
+    for name, change in sorted(changes.items()):
+        action = _action(f"output {name}", change["actions"])
+        if action is None:
+            continue
+        before_marks, after_marks = change.get("before_sensitive"), change.get("after_sensitive")
+        yield OutputChange(
+            name=name,
+            action=action,
+            before=_shown(change.get("before"), before_marks, secrets),
+            after=_shown(with_unknown(change.get("after"), change.get("after_unknown")), after_marks, secrets),
+            sensitive=bool(before_marks or after_marks),
+        )
+
+
+def _shown(value: Any, marks_of_it: Any, secrets: Secrets) -> Any:
     return None if value is None else veiled(value, marks_of_it, secrets)
 
 

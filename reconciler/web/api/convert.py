@@ -76,6 +76,12 @@ def plan_json(run: Run, planned: Planned) -> schemas.PlanJson:
         has_changes=planned.has_changes,
         changes=[_change(change) for change in planned.changes],
         drifted=[_change(change) for change in planned.drifted],
+        outputs=[
+            schemas.OutputChangeJson(
+                name=it.name, action=it.action, before=it.before, after=it.after, sensitive=it.sensitive
+            )
+            for it in planned.outputs
+        ],
     )
 
 
@@ -109,7 +115,17 @@ def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
         )
         if source
         else None,
-        contexts=[f"{ref.space}/{ref.name}" for ref in stack.contexts],
+        contexts=[f"{used.ref.space}/{used.ref.name}" for used in stack.contexts],
+        attached=[
+            schemas.UsedContextJson(
+                space=used.ref.space,
+                name=used.ref.name,
+                how=str(used),
+                priority=used.priority,
+                labels=None if used.labels is None else dict(used.labels),
+            )
+            for used in stack.contexts
+        ],
         env=[_value(name, value) for name, value in sorted(stack.env.items())],
         files=[_value(name, value) for name, value in sorted(stack.files.items())],
         hooks=[

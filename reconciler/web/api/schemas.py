@@ -113,6 +113,16 @@ class ResourceChangeJson(Shape):
     after: Any = None
 
 
+class OutputChangeJson(Shape):
+    """One output that a plan changes; sensitive values are masked, what is not known before the apply says so."""
+
+    name: str
+    action: str
+    before: Any = None
+    after: Any = None
+    sensitive: bool
+
+
 class PlanJson(Shape):
     """What a run's plan found; `hasChanges` may be true without `changes`, where a tool cannot name them."""
 
@@ -120,6 +130,7 @@ class PlanJson(Shape):
     has_changes: bool
     changes: list[ResourceChangeJson]
     drifted: list[ResourceChangeJson]
+    outputs: list[OutputChangeJson]
 
 
 class LogJson(Shape):
@@ -145,6 +156,12 @@ class OutputJson(Shape):
     name: str
     value: Any
     sensitive: bool
+
+
+class SealingJson(Shape):
+    """The public key that values are sealed to."""
+
+    recipient: str
 
 
 class OriginJson(Shape):
@@ -188,13 +205,24 @@ class SourceJson(Shape):
     include: list[str]
 
 
+class UsedContextJson(Shape):
+    """A context in use, and how it came in: named, with its `priority`, or attached by `labels` (none: to all)."""
+
+    space: str
+    name: str
+    how: str
+    priority: int | None
+    labels: dict[str, str] | None
+
+
 class EffectiveJson(Shape):
-    """A stack's effective configuration."""
+    """A stack's effective configuration; of the contexts in use the weakest comes first."""
 
     stack: str
     tool: str
     source: SourceJson | None
     contexts: list[str]
+    attached: list[UsedContextJson]
     env: list[ValueJson]
     files: list[ValueJson]
     hooks: list[HookJson]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Action, Applied, Output, Planned, Resource, ResourceChange
+from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.runner.job import Ending, Hook, Job, LegReport, Limits, TfstateAccess
 from reconciler.runner.records import job_from_data, job_to_data, report_from_data, report_to_data, to_line
 
@@ -48,7 +48,9 @@ def test_a_job_survives_the_pipe(job):
                 "m",
                 Phase.PLAN,
                 {Phase.INIT: 0.5},
-                planned=Planned(True, (CHANGE,), (CHANGE,)),
+                planned=Planned(
+                    True, (CHANGE,), (CHANGE,), (OutputChange("o", Action.UPDATE, 1, "(sensitive)", sensitive=True),)
+                ),
                 plan_digest="ab",
                 waiting=True,
             ),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.results import Action, ChangeCounts
+from reconciler.core.results import Action, ChangeCounts, OutputChange
 from reconciler.tools.base import StepFailed
 from reconciler.tools.terraform_plan import Marks, marks, planned
 
@@ -132,3 +132,46 @@ def test_marks_cover_what_does_not_change_too() -> None:
         change(["no-op"], after_sensitive={"p": True}), change(["create"], "x.z", after_unknown={"id": True})
     )
     assert marks(told) == {"x.y": Marks({"p": True}, False), "x.z": Marks(False, {"id": True})}
+
+
+def output(actions: list[str], **more: Any) -> dict[str, Any]:
+    return {"actions": actions, "before": None, "after_unknown": False, **more}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param(output(["create"], after="x"), OutputChange("o", Action.CREATE, None, "x"), id="new"),
+        pytest.param(output(["no-op"], before=1, after=1), None, id="unchanged"),
+        pytest.param(output(["delete"], before=1), OutputChange("o", Action.DELETE, 1, None), id="gone"),
+        pytest.param(
+            output(["update"], before="x", after_unknown=True),
+            OutputChange("o", Action.UPDATE, "x", "(known after apply)"),
+            id="unknown",
+        ),
+        pytest.param(
+            output(["update"], before=["x"], after=["x", None], after_unknown=[False, True]),
+            OutputChange("o", Action.UPDATE, ["x"], ["x", "(known after apply)"]),
+            id="partly unknown",
+        ),
+        pytest.param(
+            output(["update"], before="hidden1", after="hidden2", before_sensitive=True, after_sensitive=True),
+            OutputChange("o", Action.UPDATE, "(sensitive)", "(sensitive)", sensitive=True),
+            id="sensitive",
+        ),
+        pytest.param(
+            output(["update"], before="open", after_unknown=True, after_sensitive=True),
+            OutputChange("o", Action.UPDATE, "open", "(sensitive)", sensitive=True),
+            id="sensitive from now on",
+        ),
+    ],
+)
+def test_outputs(told: dict[str, Any], expected: OutputChange | None) -> None:
+    found = planned({**document(), "output_changes": {"o": told}}, has_changes=True)
+    assert found.outputs == (() if expected is None else (expected,))
+
+
+def test_an_output_that_repeats_what_a_resource_marks_as_sensitive_is_masked() -> None:
+    secret = change(["create"], after={"password": "hunter22"}, after_sensitive={"password": True})
+    told = {**document(secret), "output_changes": {"o": output(["create"], after="hunter22")}}
+    assert planned(told, has_changes=True).outputs[0].after == "(sensitive)"

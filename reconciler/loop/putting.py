@@ -1,0 +1,129 @@
+"""Writes what is desired of stacks: the one place where a new generation meets what is remembered of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from reconciler.core.conditions import assess
+from reconciler.core.diff import CountFiles, explain
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import Run, RunEvent, RunStatus
+from reconciler.core.state import Desired, Outcome, Problem, StackState, Why
+from reconciler.store.protocol import Transaction
+from spaces.in_force import InForce
+from spaces.names import StackId
+from spaces.references import moved_from
+
+
+def put_desired(  # noqa: PLR0917
+    transaction: Transaction,
+    in_force: InForce,
+    wanted: Mapping[StackId, Desired],
+    gone: Collection[StackId],
+    count_files: CountFiles,
+    now: datetime,
+) -> None:
+    """Remember what is desired now of `wanted`, and that the documents of `gone` left Git."""
+    stacks = [*wanted, *gone]
+    states = transaction.stacks(stacks)
+    active = {run.stack: run for run in transaction.active_runs(stacks) if run.is_writing}
+    changed = []
+    for stack in stacks:
+        state = states.get(stack)
+        desired = wanted.get(stack)
+        if state is None:
+            if desired is None:
+                continue
+            state = StackState(stack, None)
+        elif state.desired is not None and desired is not None:
+            desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack))
+        run = active.get(stack)
+        state = state.evolve(desired=desired)
+        if desired is None and run is not None:
+            state, run = _take_back(transaction, state, run, now)
+        changed.append(assess(state, run, why(state, count_files), now))
+    transaction.put_stacks(changed)
+
+
+def move_stacks(
+    transaction: Transaction,
+    in_force: InForce,
+    moves: Iterable[tuple[StackId, StackId]],
+    present: Iterable[StackId],
+) -> dict[StackId, Problem]:
+    """Take along what is remembered of stacks that moved; gives those that could not, with the reason.
+
+    `present` are the stacks that may have moved from places that were left in an earlier step.
+    """
+    blocked: dict[StackId, Problem] = {}
+    # In the order of their commits: a stack may be renamed twice between two looks.
+    for old, new in [*moves, *_late_moves(transaction, in_force, present)]:
+        states = transaction.stacks([old, new])
+        if old not in states:
+            continue
+        if new in states:
+            message = f"{old} cannot move here: what an earlier stack {new} applied is still retained under this name"
+            blocked[new] = Problem(Reason.MOVE_BLOCKED, message)
+            continue
+        transaction.move_stack(old, new)
+    return blocked
+
+
+def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
+    """Say what of a stack differs from what was applied."""
+    if state.desired is None:
+        return ()
+    applied = state.applied.fingerprint if state.applied else None
+    return explain(state.desired.fingerprint, applied, count_files)
+
+
+def same_desired(one: Desired, other: Desired) -> bool:
+    """Say whether both ask for the same; the digest speaks for the fingerprint, and who brought it is no matter."""
+    return (
+        one.digest == other.digest
+        and one.tool == other.tool
+        and one.autodeploy == other.autodeploy
+        and one.suspended == other.suspended
+        and one.problem == other.problem
+        and one.labels == other.labels
+    )
+
+
+def _late_moves(
+    transaction: Transaction, in_force: InForce, stacks: Iterable[StackId]
+) -> list[tuple[StackId, StackId]]:
+    """Give the moves from places that were left in an earlier step: what is retained there goes along all the same."""
+    found = {}
+    for stack in stacks:
+        placed = in_force.catalog.placed(stack.ref)
+        origin = moved_from(placed.resource) if placed is not None else None
+        if origin is not None and in_force.catalog.placed(origin) is None:
+            found[stack] = StackId(origin.space, origin.name)
+    states = transaction.stacks(list(found)) if found else {}
+    # One that was there before has moved already, or never will.
+    return [(old, new) for new, old in found.items() if new not in states or states[new].desired is None]
+
+
+def _moves(in_force: InForce, stack: StackId) -> bool:
+    """Say whether a stack's document still asks for the place of another."""
+    placed = in_force.catalog.placed(stack.ref)
+    return placed is not None and placed.resource.metadata.moved_from is not None
+
+
+def _carry_on(before: Desired, now: Desired, *, moves: bool) -> Desired:
+    """Keep what stays true of the same stack: who brought what it is to be, and that it could not move here."""
+    if moves and now.problem is None and before.problem is not None and before.problem.reason == Reason.MOVE_BLOCKED:
+        now = replace(now, problem=before.problem)
+    return replace(now, revision=before.revision, person=before.person) if now.digest == before.digest else now
+
+
+def _take_back(transaction: Transaction, state: StackState, run: Run, now: datetime) -> tuple[StackState, Run | None]:
+    """End a run that has no process, of a stack that left Git; one at work is stopped by its own service."""
+    if run.status not in (RunStatus.QUEUED, RunStatus.UNCONFIRMED):
+        return state, run
+    ended = run.advance(RunEvent.SUPERSEDE, reason=Reason.SUPERSEDED, message="its stack left Git", finished_at=now)
+    transaction.put_run(ended)
+    outcome = Outcome(ended.id, ended.kind, ended.status, ended.reason, ended.message, ended.digest, now)
+    return state.evolve(last=outcome), None

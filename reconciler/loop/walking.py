@@ -1,0 +1,68 @@
+"""From commits of the configuration, or approvals of held changes, to the step that they bring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from rbac.admission import Admission
+from reconciler.loop.admitting import Admitting, Walk
+from reconciler.loop.places import Places
+from reconciler.loop.steps import Step, repinned
+from reconciler.loop.world import CONFIGURATION, World
+from reconciler.store.protocol import ConfigurationState, Halt, StoredApproval
+from spaces.names import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Walking:
+    """Has commits judged, and gathers what the admitted ones change, all in all."""
+
+    world: World
+    places: Places
+    admitting: Admitting
+
+    def walk(
+        self, before: Admission | None, chain: list[Revision], state: ConfigurationState, now: datetime
+    ) -> tuple[Step | None, Halt | None]:
+        """Follow a chain of commits, oldest first: the step that it brings, and the halt that it ended with."""
+        walk = self.admitting.walk(before, chain, self.world.index, now)
+        halted = walk.halted
+        told = halt(state, halted.reason, halted.message, halted.revision, now) if halted else None
+        here = walk.admission
+        if here is None or here is before:
+            return None, told
+        return self._step(before, here, walk), told
+
+    def approve(self, step: Step, approvals: list[StoredApproval], now: datetime) -> None:
+        """Let approved changes come into force, on top of what else the step brings."""
+        before = step.admission
+        step.admission, events = self.admitting.approve(before, approvals, now)
+        step.events = [*step.events, *events]
+        step.approvals = tuple(each.held for each in approvals)
+        step.add(before.in_force, step.in_force)
+        step.stacks |= repinned(before, step.admission)
+        step.stacks = {stack for stack in step.stacks if step.in_force.catalog.placed(stack.ref)}
+        step.gone = {stack for stack in step.gone if step.in_force.has_left(stack.ref)}
+
+    def _step(self, before: Admission | None, here: Admission, walk: Walk) -> Step:
+        step = Step(here, set(), events=walk.events)
+        for old, new in walk.steps:
+            step.add(old, new)
+        step.person = walk.person
+        if before is not None:
+            changed = self.places.config_trees().changed_paths(before.in_force.revision, here.in_force.revision)
+            step.stacks |= self.world.index.users(CONFIGURATION, changed)
+            step.stacks |= repinned(before, here)
+        stacks = set(here.in_force.catalog.stacks()) if before is None else None
+        placed = here.in_force.catalog.placed
+        step.stacks = {each for each in step.stacks if (each in stacks if stacks is not None else placed(each.ref))}
+        step.gone = {stack for stack in step.gone if here.in_force.has_left(stack.ref)}
+        return step
+
+
+def halt(state: ConfigurationState, reason: str, message: str, revision: Revision | None, now: datetime) -> Halt:
+    """Halt; one that stands already keeps its time."""
+    old = state.halted
+    since = old.since if old is not None and old.reason == reason and old.revision == revision else now
+    return Halt(str(reason), message, revision, since)

@@ -142,6 +142,7 @@ def approve(before: Admission, approval: Approval, rules: Rules, now: datetime) 
         return Refused(approval, "there is no such change any more: it was made anew, or has come to be")
     if missing is not None:
         return Refused(approval, missing.message)
+    step.approved = frozenset() if document is None else frozenset({document})
     after = step.run(replace(rules, destroy_budget=100.0))
     if document is not None and document in held:
         return Refused(approval, held[document].message)

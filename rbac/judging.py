@@ -22,6 +22,8 @@ from spaces.references import moved_from, parent_names
 from spaces.takeovers import takeovers
 
 _NAMED = 3
+_NOBODY = user("")
+"""Holds nothing: nobody can have this name."""
 _READ_STACK = Action("stack", "read")
 
 
@@ -36,11 +38,15 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges the changes of one person by the access rules before them. `proposed` is what the person leaves behind."""
+    """Judges the changes of one person by the access rules before them. `proposed` is what the person leaves behind.
+
+    `made` are documents that nobody wrote.
+    """
 
     access: Access
     person: Person | Stranger
     proposed: Catalog
+    made: Collection[ResourceRef] = ()
 
     def change(self, change: DocumentChange) -> Missing | None:
         """Say which right the person lacks for a document's change; None when it may be made."""
@@ -69,6 +75,18 @@ class Judge:
             if missing is not None:
                 why = f"what it makes is not known yet, and {missing.message}"
                 return Missing(action, space, why)
+        return None
+
+    def beyond_that(self, change: DocumentChange) -> Missing | None:
+        """Say which right a made document needs beside those that `anything` asks for; None when it needs no other."""
+        action, why = on_document(change.ref.kind, change.verb), "and its author was not asked for that"
+        if _takes_over(change):
+            return Missing(ENV_TAKEOVER, change.ref.space, f"it sets a variable that takes over what runs, {why}")
+        for parent in self._added_parents(change):
+            return Missing(Action("stack", "read"), parent.space, f"it depends on {parent}, {why}")
+        holder = _becomes(change)
+        if holder is not None and self.access.beyond(_NOBODY, holder):
+            return Missing(action, change.ref.space, f"{holder} holds roles, {why}")
         return None
 
     def standing(self, space: SpaceName) -> SpaceName | None:
@@ -114,7 +132,7 @@ class Judge:
             line = self.access.tree.inherited(self.standing(here) or here)
             for each in (SpaceName(space),) if slash else line:
                 ref = ResourceRef(Kind.STACK, each, bare)
-                if each != here and self.proposed.declares(ref):
+                if each != here and (self.proposed.declares(ref) or ref in self.made):
                     yield ref
 
     # What nobody may do from inside the repository

@@ -29,9 +29,9 @@ class Judged:
     access: Access
     judging: bool
 
-    def judge(self, proposed: Catalog) -> Judge:
-        """Give the judge over what is proposed."""
-        return Judge(self.access, self.person, proposed)
+    def judge(self, proposed: Catalog, made: Collection[ResourceRef] = ()) -> Judge:
+        """Give the judge over what is proposed, beside what instances made."""
+        return Judge(self.access, self.person, proposed, made)
 
     @property
     def name(self) -> str:
@@ -55,6 +55,8 @@ class Step:
     """The old places of stacks that this commit moves."""
     admitted_moves: set[ResourceRef] = field(default_factory=set)
     """Those of them that may be moved away from."""
+    approved: frozenset[ResourceRef] = frozenset()
+    """The held document that somebody approved."""
     whole: Missing | None = None
     """Why all of the commit is held."""
 
@@ -119,7 +121,7 @@ class Step:
         return self._judge(change, self.proposed) if change is not None else None
 
     def _judge(self, change: DocumentChange, here: Catalog) -> Missing | None:
-        missing = self.judged.judge(here).change(change)
+        missing = self.judged.judge(here, self.before.catalog.makers.keys()).change(change)
         if missing is None and change.origin is not None:
             self.admitted_moves.add(change.origin)
         return missing
@@ -172,7 +174,10 @@ class Step:
             instances = {each.root for each in made if each is not None}
             if not instances:
                 continue
-            missing = self.judged.judge(after.proposed).change(change)
+            judge = self.judged.judge(after.proposed, self.before.catalog.makers.keys())
+            missing = judge.change(change)
+            if missing is None and self._comes_late(instances, after):
+                missing = judge.beyond_that(change)
             if missing is None:
                 continue
             # Held once: what is held changes nothing any more.
@@ -183,6 +188,11 @@ class Step:
                 told = Missing(missing.action, missing.space, why)
                 again |= self._hold(self._as_held(DocumentChange(ref, verb, old, new), told))
         return again
+
+    def _comes_late(self, instances: Collection[ResourceRef], after: InForce) -> bool:
+        """Say whether an instance comes into force by somebody else's change: it could not be worked out before."""
+        asked = self.versions.keys() | self.approved
+        return any(ref not in asked and self._differs(ref, after) for ref in instances)
 
     def _behind(self, instances: Collection[ResourceRef], after: InForce) -> Collection[ResourceRef]:
         """Find what changes that which instances make: they themselves, else their blueprints, else anything."""

@@ -92,6 +92,35 @@ def test_nobody_makes_by_somebody_elses_commit_what_they_may_not():
     assert set(held(after)) == {"BlueprintInstance team/j"}
 
 
+def test_what_comes_late_is_held_where_it_needs_more_than_its_author_was_asked_for():
+    waits = go(
+        begin(BASE | {"p/r.yaml": binding("robot", "reader", "stack:team/two")}),
+        "bob",
+        {"p/t/j.yaml": instance("j", "web", "9", app="two")},
+    )
+    assert held(waits) == {}
+    nine = {"p/nine.yaml": blueprint("web", STACK, version="9", inputs=INPUTS)}
+    after = go(waits, "alice", nine, "r2")
+    assert held(after) == {"BlueprintInstance team/j": "create stack:create in team"}
+    (each,) = after.waiting
+    approved = approve(after, Approval(each.id, person("alice")), ROOT_ADMINS, NOW)
+    assert isinstance(approved, Admission)
+    assert "Stack team/two" in names(approved.in_force)
+    # Nothing beside the usual rights: then the blueprint's author may bring it.
+    plain = go(go(begin(BASE), "bob", {"p/t/j.yaml": instance("j", "web", "9", app="two")}), "alice", nine, "r2")
+    assert (held(plain), "Stack team/two" in names(plain.in_force)) == ({}, True)
+
+
+def test_depending_on_a_made_stack_needs_sight_of_it():
+    files = BASE | {"p/i.yaml": instance("above", "web", app="hidden")}
+    after = go(begin(files), "bob", {"p/t/s.yaml": stack("mine", dependsOn=[{"stack": "platform/hidden"}])})
+    assert held(after) == {"Stack team/mine": "create stack:read in platform"}
+    made = template("mine", dependsOn=[{"stack": "platform/hidden"}])
+    files |= {"p/dep.yaml": blueprint("dep", made)}
+    after = go(begin(files), "bob", {"p/t/j.yaml": instance("j", "dep")})
+    assert held(after) == {"BlueprintInstance team/j": "create stack:read in platform"}
+
+
 def test_what_instances_make_counts_for_the_destruction_budget():
     fleet = {f"p/t/{n}.yaml": instance(f"n{n}", "web", app=f"app{n}") for n in range(10)}
     before = begin(BASE | fleet)

@@ -16,6 +16,7 @@ from rbac.held import HeldChange
 from rbac.identity import Person, Stranger
 from rbac.rules import Rules
 from rbac.stepping import Judged, Step
+from spaces.attachments import Attach, no_files
 from spaces.catalog import Catalog
 from spaces.in_force import InForce, settle
 from spaces.names import ResourceRef, Revision, StackId
@@ -33,9 +34,9 @@ class HaltReason(StrEnum):
 class Commit:
     """A commit of the branch's first-parent chain, against its first parent.
 
-    `changed` are the configuration files (None: gone), `stacks` those in force whose files it changed in this
-    repository, `restored` the pinned ones whose files are again as they are pinned, `proposed` the held ones whose
-    proposed version has other files now.
+    `changed` are the configuration files (None: gone), also those whose documents refer to a file that changed;
+    `stacks` those in force whose files it changed in this repository, `restored` the pinned ones whose files are again
+    as they are pinned, `proposed` the held ones whose proposed version has other files now.
     """
 
     revision: Revision
@@ -44,6 +45,8 @@ class Commit:
     stacks: frozenset[StackId] = frozenset()
     restored: frozenset[StackId] = frozenset()
     proposed: frozenset[StackId] = frozenset()
+    attach: Attach = field(repr=False, compare=False, default=no_files)
+    """Reads the files that documents refer to, at this commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,10 @@ def admit(
     `halting` False goes on where a branch lost all of its documents: for a commit that others follow.
     """
     if before is None:
-        proposed = Catalog.empty().advance(commit.changed)
+        proposed = Catalog.empty().advance(commit.changed, commit.attach)
         in_force = settle(None, proposed, commit.changed.keys(), commit.revision)
         return Admission(in_force, rules.compile(in_force.catalog, now))
-    proposed = before.in_force.proposed.advance(commit.changed)
+    proposed = before.in_force.proposed.advance(commit.changed, commit.attach)
     if halting and not proposed.files and any(True for _ in before.in_force.catalog.refs()):
         message = f"revision {commit.revision[:12]} holds no documents at all; what was in force stays"
         return Halted(HaltReason.BRANCH_EMPTIED, message, commit.revision)

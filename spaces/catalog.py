@@ -8,6 +8,7 @@ from itertools import chain
 from posixpath import basename, dirname
 from typing import Self
 
+from spaces.attachments import Attach, no_files
 from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
@@ -64,16 +65,19 @@ class Catalog:
     _documents: Mapping[ResourceRef, tuple[Placed, ...]] = field(repr=False)
     _faulty: frozenset[str] = field(repr=False, default=frozenset())
     """The files about which there is something to tell."""
+    attached: Mapping[str, frozenset[str]] = field(repr=False, default_factory=dict)
+    """Paths that documents refer to, each with the files that these documents are in."""
 
     @classmethod
     def empty(cls) -> Self:
         """Nothing proposed."""
         return cls({}, {}, {}, frozenset(), {}, frozenset(), frozenset(), {})
 
-    def advance(self, changed: Mapping[str, bytes | None]) -> Self:
+    def advance(self, changed: Mapping[str, bytes | None], attach: Attach = no_files) -> Self:
         """Take in the files that changed (path to new bytes, None when gone); only these are read.
 
-        Files that are not YAML or hold nothing of ours may be among them and are left alone.
+        Files that are not YAML or hold nothing of ours may be among them and are left alone. A file whose documents
+        refer to one that changed has to be among them (`attaching` names those). `attach` reads the new revision.
         """
         files: dict[str, CatalogFile] = dict(self.files)
         claims = dict(self.claims)
@@ -83,7 +87,7 @@ class Catalog:
             files.pop(path, None)
             if data is None or not path.endswith((".yaml", ".yml")):
                 continue
-            parsed = parse_file(path, data)
+            parsed = parse_file(path, data, attach)
             if parsed.unreadable is not None:
                 unreadable[path] = parsed.unreadable
             if parsed.resources or parsed.diagnostics:
@@ -96,8 +100,15 @@ class Catalog:
                 claims[directory] = claim
             else:
                 claims.pop(directory, None)
-        read = replace(self, unreadable=unreadable, others=frozenset(others))
+        attached = _attached(self, files, changed)
+        read = replace(self, unreadable=unreadable, others=frozenset(others), attached=attached)
         return read._settled(files, claims, self.overrides, changed)  # noqa: SLF001
+
+    def attaching(self, paths: Iterable[str]) -> frozenset[str]:
+        """Name the files whose documents refer to any of these paths."""
+        if not self.attached:
+            return frozenset()
+        return frozenset(file for path in paths for file in self.attached.get(path, ()))
 
     def override(self, overrides: Mapping[str, SpaceName]) -> Self:
         """Let these directories, and no others, belong to a space whatever their files say."""
@@ -205,6 +216,27 @@ class Catalog:
             _documents=documents,
             _faulty=frozenset(faulty),
         )
+
+
+def _attached(
+    before: Catalog, files: Mapping[str, CatalogFile], changed: Iterable[str]
+) -> Mapping[str, frozenset[str]]:
+    """Follow who refers to which paths through a change of files."""
+    index: dict[str, frozenset[str]] | None = None
+    for file in changed:
+        old, new = before.files.get(file), files.get(file)
+        was = old.parsed.attached if old else frozenset()
+        now = new.parsed.attached if new else frozenset()
+        if was == now:
+            continue
+        index = dict(before.attached) if index is None else index
+        for path in was ^ now:
+            users = index.get(path, frozenset()) ^ {file}
+            if users:
+                index[path] = users
+            else:
+                del index[path]
+    return before.attached if index is None else index
 
 
 def _space_of(directory: str, claims: Mapping[str, Claim], overrides: Mapping[str, SpaceName]) -> Claim:

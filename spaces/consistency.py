@@ -17,6 +17,7 @@ from spaces.model.stack import StackSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import Path, moved_from, references, role_of
+from spaces.resources import Resource
 from spaces.tree import TreeFault
 
 
@@ -56,6 +57,7 @@ class ContextInUse:
     spec: ContextSpec
     priority: int
     index: int
+    resource: Resource
 
 
 _PRIORITY = attrgetter("priority")
@@ -68,7 +70,7 @@ def contexts_in_use(documents: PlacedDocuments, stack: Placed) -> list[ContextIn
     for index, use in enumerate(spec.contexts if isinstance(spec, StackSpec) else ()):
         placed = documents.find(Kind.CONTEXT, use.name, stack.ref.space)
         if placed is not None and isinstance(placed.resource.spec, ContextSpec):
-            used.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index))
+            used.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index, placed.resource))
     used.sort(key=_PRIORITY)
     return used
 

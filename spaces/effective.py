@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from posixpath import dirname, join, normpath
+from typing import TypeAlias
 
+from spaces.attachments import place_of
 from spaces.consistency import contexts_in_use
 from spaces.model.configuration import Configuration, Phase
 from spaces.model.repository import RepositorySpec
+from spaces.model.secrets import FileValue, FromSource, SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, ResourceRef, StackId
 from spaces.placed import Placed, PlacedDocuments
+from spaces.resources import Resource
 
 
 class When(StrEnum):
@@ -30,10 +34,22 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryFile:
+    """A file of the configuration repository, as it was with the document in force that mounts it."""
+
+    path: str
+    data: bytes = field(repr=False)
+
+
+Content: TypeAlias = str | SecretRef | RepositoryFile
+"""What stands in the document, or where it is to be had."""
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """A value in effect; `overrides` are those that set it too and lost, the strongest first."""
 
-    value: str
+    value: Content
     origin: Origin
     overrides: tuple[Origin, ...] = ()
 
@@ -74,6 +90,23 @@ class EffectiveStack:
     """The contexts in use, weakest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One document's share of a stack's configuration."""
+
+    origin: Origin
+    resource: Resource
+    spec: Configuration
+
+    def files(self) -> Mapping[str, Content]:
+        return {name: self._content(value) for name, value in self.spec.files.items()}
+
+    def _content(self, value: FileValue) -> Content:
+        if not isinstance(value, FromSource):
+            return value
+        return RepositoryFile(place_of(self.resource.file, value.source), self.resource.attached(value.source))
+
+
 def effective(documents: PlacedDocuments, stack: StackId) -> EffectiveStack:
     """Work out a stack's configuration among documents that are in force; KeyError when it is not one of them."""
     placed = documents.placed(stack.ref)
@@ -81,15 +114,15 @@ def effective(documents: PlacedDocuments, stack: StackId) -> EffectiveStack:
         raise KeyError(str(stack))
     spec = placed.resource.spec
     used = contexts_in_use(documents, placed)
-    layers: list[tuple[Origin, Configuration]] = [(Origin(use.ref), use.spec) for use in used]
-    layers.append((Origin(placed.ref), spec))
+    layers = [_Layer(Origin(use.ref), use.resource, use.spec) for use in used]
+    layers.append(_Layer(Origin(placed.ref), placed.resource, spec))
     return EffectiveStack(
         stack,
         spec,
         placed.resource.metadata.labels,
         _source(documents, placed, spec),
-        _overlay((origin, layer.env) for origin, layer in layers),
-        _overlay((origin, layer.files) for origin, layer in layers),
+        _overlay((layer.origin, layer.spec.env) for layer in layers),
+        _overlay((layer.origin, layer.files()) for layer in layers),
         _hooks(layers),
         tuple(use.ref for use in used),
     )
@@ -109,7 +142,7 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
     return ResolvedSource(repository.ref, branch, normpath(source.path), source.include)
 
 
-def _overlay(layers: Iterable[tuple[Origin, Mapping[str, str]]]) -> dict[str, Value]:
+def _overlay(layers: Iterable[tuple[Origin, Mapping[str, Content]]]) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for origin, layer in layers:
         for key, value in layer.items():
@@ -119,14 +152,14 @@ def _overlay(layers: Iterable[tuple[Origin, Mapping[str, str]]]) -> dict[str, Va
 
 
 def _hooks(
-    layers: list[tuple[Origin, Configuration]],
+    layers: list[_Layer],
 ) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
     """Line the hooks up: before a phase the weakest layer first, after it the weakest last."""
     lines: dict[tuple[When, Phase], tuple[HookCommand, ...]] = {}
     for when, ordered in ((When.BEFORE, layers), (When.AFTER, layers[::-1])):
-        for origin, layer in ordered:
-            hooks = layer.hooks.before if when is When.BEFORE else layer.hooks.after
+        for layer in ordered:
+            hooks = layer.spec.hooks.before if when is When.BEFORE else layer.spec.hooks.after
             for phase, commands in hooks.items():
-                line = tuple(HookCommand(command, origin) for command in commands)
+                line = tuple(HookCommand(command, layer.origin) for command in commands)
                 lines[when, phase] = (*lines.get((when, phase), ()), *line)
     return lines

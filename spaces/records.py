@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias, TypedDict
 
+from spaces.attachments import Unusable
 from spaces.in_force import Kept, Recorded
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
 from spaces.placed import Placed
@@ -48,18 +50,17 @@ def to_record(recorded: Recorded) -> RecordJson:
     }
 
 
-def needed(record: RecordJson) -> frozenset[tuple[Revision, str]]:
-    """List the files, by revision and path, that reading the record back needs."""
-    return frozenset((Revision(kept["revision"]), kept["file"]) for kept in record["kept"])
+ReadFile: TypeAlias = Callable[[Revision, str], bytes | Unusable]
+"""Gives a file of the repository as it was at a revision."""
 
 
-def from_record(record: RecordJson, files: Mapping[tuple[Revision, str], bytes]) -> Recorded:
-    """Read back what was remembered; `files` are those `needed`.
+def from_record(record: RecordJson, read: ReadFile) -> Recorded:
+    """Read back what was remembered.
 
     ValueError names a document that is not found there: the record and the repository do not belong together, or
     this version reads the document no more. Nothing may be taken for deleted then.
     """
-    kept = {_ref(each): _kept(each, files) for each in record["kept"]}
+    kept = {_ref(each): _kept(each, read) for each in record["kept"]}
     directories = {directory: SpaceName(space) for directory, space in record["directories"].items()}
     return Recorded(kept, frozenset(_ref(each) for each in record["pending"]), directories)
 
@@ -86,10 +87,10 @@ def _ref(record: RefJson | KeptJson) -> ResourceRef:
     return ResourceRef(Kind(record["kind"]), SpaceName(record["space"]), record["name"])
 
 
-def _kept(record: KeptJson, files: Mapping[tuple[Revision, str], bytes]) -> Kept:
+def _kept(record: KeptJson, read: ReadFile) -> Kept:
     ref, file, revision = _ref(record), record["file"], Revision(record["revision"])
-    data = files.get((revision, file))
-    for resource in parse_file(file, data).resources if data is not None else ():
+    data, attach = read(revision, file), partial(read, revision)
+    for resource in parse_file(file, data, attach).resources if isinstance(data, bytes) else ():
         if resource.index == record["index"] and resource.kind is ref.kind and resource.name == ref.name:
             parent = SpaceName(record["parent"]) if record["parent"] is not None else None
             placed = Placed(ref, resource, parent)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
 from pydantic import ValidationError
 
+from spaces.attachments import Attach, Unusable, no_files, place_of
 from spaces.diagnostics import Diagnostic, Position, error
 from spaces.documents import Document, Places, locate, parse_documents
 from spaces.model import SPECS, Metadata, Problem, Spec
 from spaces.model.access import RESERVED_NAMES
 from spaces.model.base import QUALIFIED_NAME, Path, list_at, mapping_at
-from spaces.model.explain import did_you_mean, dotted, explain, shape_of
+from spaces.model.explain import did_you_mean, dotted, explain, shape_of, shown
 from spaces.names import ROOT, Digest, Kind, SpaceName
 
 _QUALIFIED_NAME = re.compile(QUALIFIED_NAME)
 _KEYS = ("apiVersion", "kind", "metadata", "spec")
+_NONE: Mapping[str, bytes] = {}
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
@@ -28,7 +30,8 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular
 class Resource:
     """One good document. `space` is as written, None where the directory decides; `data` is its whole file's bytes.
 
-    `content` is the digest of kind, metadata and spec as written, whatever their layout and comments.
+    `content` is the digest of kind, metadata and spec as written, whatever their layout and comments, and of the
+    files that it refers to; `attachments` are those, by path in the repository.
     """
 
     kind: Kind
@@ -40,6 +43,11 @@ class Resource:
     index: int
     data: bytes = field(repr=False, compare=False)
     content: Digest
+    attachments: Mapping[str, bytes] = field(repr=False, compare=False, default_factory=lambda: _NONE)
+
+    def attached(self, written: str) -> bytes:
+        """Give the content of a file that the document refers to as `written`; KeyError for any other."""
+        return self.attachments[place_of(self.file, written)]
 
     def position(self, path: tuple[str | int, ...] = ()) -> Position:
         """Give where the value at `path` stands; where there is none, the nearest enclosing node's key."""
@@ -65,22 +73,28 @@ class ParsedFile:
     """What one file holds: the good documents, and everything that is wrong with the others.
 
     `unreadable` says why a part of it that may be anybody's cannot be read as YAML. `flawed` are the documents with
-    errors that still say what they are.
+    errors that still say what they are. `attached` are the paths in the repository that its documents refer to,
+    whether there is such a file or not.
     """
 
     resources: tuple[Resource, ...]
     diagnostics: tuple[Diagnostic, ...]
     unreadable: Diagnostic | None = None
     flawed: tuple[Flawed, ...] = ()
+    attached: frozenset[str] = frozenset()
 
 
-def parse_file(file: str, data: bytes) -> ParsedFile:
+def parse_file(file: str, data: bytes, attach: Attach = no_files) -> ParsedFile:
     """Parse the file at the repository-relative posix path `file`; a broken document does not hide the others."""
     read = parse_documents(file, data)
     diagnostics = read.diagnostics
     resources, flawed = [], []
+    attached: set[str] = set()
     for document in read.documents:
         resource, problems = _resource(file, data, document)
+        if resource is not None:
+            resource, missing = _attach(resource, attach, attached)
+            problems += missing
         if resource is not None and document.sound:
             resources.append(resource)
         elif (named := _flawed(file, data, document)) is not None:
@@ -89,7 +103,27 @@ def parse_file(file: str, data: bytes) -> ParsedFile:
             places = locate(file, data, document.index)
             diagnostics += [_diagnostic(problem, places) for problem in problems]
     told = tuple(sorted(diagnostics, key=lambda each: each.sort_key))
-    return ParsedFile(tuple(resources), told, read.unreadable, tuple(flawed))
+    return ParsedFile(tuple(resources), told, read.unreadable, tuple(flawed), frozenset(attached))
+
+
+def _attach(resource: Resource, attach: Attach, attached: set[str]) -> tuple[Resource | None, list[Problem]]:
+    """Add the content of the files that a document refers to; note their paths in `attached`."""
+    found: dict[str, bytes] = {}
+    problems = []
+    for path, written in resource.spec.attachments():
+        place = place_of(resource.file, written)
+        attached.add(place)
+        data = attach(place)
+        if isinstance(data, Unusable):
+            summary = f"{dotted(('spec', *path))}: {shown(written)} {data.what}"
+            problems.append(Problem(("spec", *path), data.code, summary, "the path counts from this file's directory"))
+        else:
+            found[place] = data
+    if problems or not found:
+        return None if problems else resource, problems
+    hashes = {place: blake2b(data, digest_size=16).hexdigest() for place, data in found.items()}
+    content = Digest(blake2b(_encode([resource.content, hashes]).encode(), digest_size=16).hexdigest())
+    return replace(resource, content=content, attachments=found), []
 
 
 def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:

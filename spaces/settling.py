@@ -196,7 +196,7 @@ class _Search:
         One that says where it moved from is known; else the one that leaves the same file, or has the same name.
         """
         stay: dict[ResourceRef, Withheld] = {}
-        for ref, why in back.items():
+        for ref, why in sorted(back.items(), key=lambda item: item[0]):
             for claimant in self.proposed.claimants(ref):
                 origin = moved_from(claimant.resource)
                 left = {origin} if origin is not None else set()
@@ -205,7 +205,9 @@ class _Search:
                     left |= self.leaving.get((ref.kind, ref.name), set())
                 for each in left & self.open:
                     if self.documents.placed(each) is None:
-                        stay[each] = Withheld(why.because, (claimant.resource.file,))
+                        before = stay.get(each, Withheld(why.because))
+                        waits_for = tuple(sorted({*before.waits_for, claimant.resource.file}))
+                        stay[each] = Withheld(before.because, waits_for)
         return stay
 
     def _blame(self, user: Placed, violation: Violation) -> set[ResourceRef]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from spaces.attachments import Attach, no_files, out_of
 from spaces.catalog import Catalog
 from spaces.diagnostics import Diagnostic
 from spaces.in_force import InForce, settle
 from spaces.names import Revision
 
 
-def examine_files(files: Mapping[str, bytes]) -> InForce:
+def examine_files(files: Mapping[str, bytes], attach: Attach = no_files) -> InForce:
     """Give what would be in force of these files (path in the repository to bytes), taken alone."""
-    return settle(None, Catalog.empty().advance(files), files, Revision(""))
+    return settle(None, Catalog.empty().advance(files, attach), files, Revision(""))
 
 
 def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
     """Find everything wrong with these files, taken alone; sorted by place."""
-    return list(examine_files(files).diagnostics)
+    return list(examine_files(files, out_of(files)).diagnostics)

@@ -46,8 +46,11 @@ def _print(found: Mapping[str, Any]) -> None:
     origin = Column("FROM", lambda row: _name(row["origin"]))
     overrides = Column("OVERRIDES", lambda row: ", ".join(_name(one) for one in row["overrides"]))
     sections = (
-        ("env", (Column("NAME", key("name")), Column("VALUE", key("value")), origin, overrides)),
-        ("files", (Column("NAME", key("name")), Column("SIZE", lambda row: len(row["value"])), origin, overrides)),
+        ("env", (Column("NAME", key("name")), Column("VALUE", _value), origin, overrides)),
+        (
+            "files",
+            (Column("NAME", key("name")), Column("SIZE", key("size")), Column("KEPT", _kept), origin, overrides),
+        ),
         (
             "hooks",
             (Column("WHEN", lambda row: f"{row['when']} {row['phase']}"), Column("COMMAND", key("command")), origin),
@@ -57,6 +60,14 @@ def _print(found: Mapping[str, Any]) -> None:
         if found[name]:
             click.echo(f"\n{name}")
             print_rows(found[name], columns, "table")
+
+
+def _value(row: Mapping[str, Any]) -> str:
+    return row["value"] if row["source"] is None else f"({row['source']})"
+
+
+def _kept(row: Mapping[str, Any]) -> str:
+    return row["source"] or "in the document"
 
 
 def _name(origin: Mapping[str, Any]) -> str:

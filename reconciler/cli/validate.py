@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
 from reconciler.cli.errors import CliError
+
+if TYPE_CHECKING:
+    from spaces.attachments import Attach
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -28,7 +32,8 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     from spaces.validate import examine_files
 
     files = _read(path)
-    examined = examine_files(files)
+    base = path if path.is_dir() else path.parent
+    examined = examine_files(files, _attach_in(base))
     about_sources = SourceCheck.of(path).check(examined) if path.is_dir() else ()
     found = sorted((*examined.diagnostics, *about_sources), key=lambda told: (told.sort_key, told.summary))
     diagnostics = [diagnostic.to_json() for diagnostic in found]
@@ -38,7 +43,6 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
 
         print_data({"diagnostics": diagnostics}, form)
     else:
-        base = path if path.is_dir() else path.parent
         directory = "" if base == Path() else f"{base}/"
         for diagnostic in diagnostics:
             click.echo(line(diagnostic, directory))
@@ -63,6 +67,24 @@ def _read(path: Path) -> dict[str, bytes]:
             if name.endswith(_SUFFIXES) and file.is_file() and not file.is_symlink():
                 files[file.relative_to(path).as_posix()] = file.read_bytes()
     return files
+
+
+def _attach_in(base: Path) -> Attach:
+    from spaces.attachments import MAX_BYTES, NO_FILE, NOT_THERE, THROUGH_LINK, TOO_LARGE, Unusable
+
+    def attach(path: str) -> bytes | Unusable:
+        here = base
+        for part in path.split("/"):
+            here /= part
+            if here.is_symlink():
+                return THROUGH_LINK
+        if not here.exists():
+            return NOT_THERE
+        if not here.is_file():
+            return NO_FILE
+        return here.read_bytes() if here.stat().st_size <= MAX_BYTES else TOO_LARGE
+
+    return attach
 
 
 def _refuse(error: OSError) -> None:

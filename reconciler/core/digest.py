@@ -9,10 +9,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from reconciler.core.state import Component, Fingerprint
-from spaces.effective import EffectiveStack, Origin
+from spaces.effective import Content, EffectiveStack, Origin, RepositoryFile
+from spaces.model.secrets import SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, Revision
 
@@ -66,12 +67,25 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
 def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:
     """Walk everything that takes effect, with the document that it comes from."""
     for name, value in stack.env.items():
-        yield value.origin, f"env {name}", value.value
+        yield value.origin, f"env {name}", _said(value.value)
     for path, value in stack.files.items():
-        yield value.origin, f"file {path}", value.value
+        yield value.origin, f"file {path}", _said(value.value)
     for (when, phase), commands in stack.hooks.items():
         by_origin: dict[Origin, list[str]] = {}
         for command in commands:
             by_origin.setdefault(command.origin, []).append(command.command)
         for origin, lines in by_origin.items():
             yield origin, f"hook {when}.{phase}", lines
+
+
+def _said(content: Content) -> object:
+    """Give what of a value counts: a secret by where it comes from, a file by what is in it."""
+    match content:
+        case str():
+            return content
+        case SecretRef():
+            return content.model_dump(exclude_none=True)
+        case RepositoryFile():
+            return [hashlib.blake2b(content.data, digest_size=16).hexdigest()]
+        case _:
+            assert_never(content)

@@ -14,6 +14,7 @@ from rbac.subjects import Subject, SubjectKind
 from reconciler.core.digest import SourceSnapshot
 from reconciler.core.state import Problem
 from reconciler.git.trees import Trees
+from reconciler.loop.attaching import attach_at, changed_documents
 from reconciler.loop.persons import FindsPersons
 from reconciler.loop.sources import SourceIndex, snapshot, uses
 from reconciler.loop.world import CONFIGURATION
@@ -106,14 +107,16 @@ class Admitting:
         halting: bool = True,
     ) -> tuple[Admission | Halted, Person | Stranger]:
         trees = self.trees()
-        changed = trees.changed_files(at, revision, self.config_path)
+        attach = attach_at(trees, revision)
         if here is None or at is None:
-            return admit(None, Commit(revision, changed), self.rules, now), NOBODY
+            changed = trees.changed_files(None, revision, self.config_path)
+            return admit(None, Commit(revision, changed, attach=attach), self.rules, now), NOBODY
+        changed = changed_documents(trees, here.in_force.proposed, at, revision, self.config_path)
         touched, restored, proposed = watch.look(here, at, revision)
         person: Person | Stranger = NOBODY
         if (changed or touched or proposed) and self.rules.judges(here.in_force.catalog):
             person = self.persons.of(trees.commit(revision), here.in_force.catalog, now)
-        commit = Commit(revision, changed, person, touched, restored, proposed)
+        commit = Commit(revision, changed, person, touched, restored, proposed, attach)
         return admit(here, commit, self.rules, now, halting=halting), person
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from rbac.admission import Admission
 from rbac.held import HeldChange
 from reconciler.git.errors import GitError
 from reconciler.git.remote import redact
+from reconciler.loop.attaching import attach_at, read_attached
 from reconciler.loop.collector import loading
 from reconciler.loop.followed import differs
 from reconciler.loop.generations import Generations
@@ -22,7 +24,7 @@ from reconciler.store.protocol import ConfigurationState, Store
 from spaces.catalog import Catalog
 from spaces.in_force import Recorded, restore
 from spaces.names import Revision, StackId
-from spaces.records import from_record, needed, to_record
+from spaces.records import from_record, to_record
 from spaces.settling import KeptBecause
 
 
@@ -97,14 +99,13 @@ class CatchingUp:
         files = trees.files(revision, self.config_path)
         record: Any = state.remembered or to_record(Recorded())
         try:
-            old = {(at, path): trees.read(at, path) for at, path in needed(record)}
-            recorded = from_record(record, old)
+            recorded = from_record(record, partial(read_attached, trees))
         except (GitError, ValueError) as error:
             raise CannotFollow(f"an earlier version of a document cannot be found again: {error}") from None
         held = {each.ref: each for each in waiting if each.pin is None}
         pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}
         keep = dict.fromkeys(held, KeptBecause.HELD)
-        in_force = restore(Catalog.empty().advance(files), recorded, revision, keep)
+        in_force = restore(Catalog.empty().advance(files, attach_at(trees, revision)), recorded, revision, keep)
         return Admission(in_force, self.walking.admitting.rules.compile(in_force.catalog, now), held, pinned)
 
     def _not_there(self, state: ConfigurationState, revision: Revision) -> str:

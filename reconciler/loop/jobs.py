@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from reconciler.core.digest import SourceSnapshot, options
 from reconciler.core.phases import Leg, Phase
@@ -20,7 +21,8 @@ from reconciler.loop.world import source_paths
 from reconciler.settings import Settings
 from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
-from spaces.effective import EffectiveStack, Value
+from spaces.effective import Content, EffectiveStack, RepositoryFile, Value
+from spaces.model.secrets import SecretRef
 
 
 class CannotRun(Exception):
@@ -63,7 +65,7 @@ def build_job(run: Run, leg: Leg, inputs: Inputs, settings: Settings, tfstate: T
         path=inputs.stack.source.path if inputs.stack.source else ".",
         options=options(spec),
         facts=dict(inputs.source.facts),
-        env={key: value.value for key, value in inputs.stack.env.items()},
+        env={key: _content(value.value).decode() for key, value in inputs.stack.env.items()},
         hooks={
             f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()
@@ -123,8 +125,21 @@ def mount(files: Mapping[str, Value], directory: Path, path: str) -> None:
             raise PrepareFailed(f"the file {name} cannot be put in place: there is a directory of that name")
         target.unlink(missing_ok=True)
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(value.value)
+        with os.fdopen(handle, "wb") as file:
+            file.write(_content(value.value))
+
+
+def _content(value: Content) -> bytes:
+    match value:
+        case str():
+            return value.encode()
+        case RepositoryFile():
+            return value.data
+        case SecretRef():
+            # Refused where documents are read: this version opens no secrets for runs.
+            raise ValueError(str(value))
+        case _:
+            assert_never(value)
 
 
 def refuse(problem: Problem) -> CannotRun:

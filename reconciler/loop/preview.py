@@ -13,6 +13,7 @@ from reconciler.core.diff import explain
 from reconciler.core.digest import SourceSnapshot, short_hash
 from reconciler.core.state import Desired, Problem, Why
 from reconciler.git.trees import Trees
+from reconciler.loop.attaching import attach_at
 from reconciler.loop.merging import Judging, Merge, admit_merge
 from reconciler.loop.sources import SourceIndex, snapshot
 from reconciler.loop.world import CONFIGURATION, desire
@@ -75,7 +76,8 @@ def preview(trees: Trees, base: Revision, revision: Revision, config_path: str, 
         ]
         return Preview(base, revision, diagnostics=tuple(told))
     reading, tip = merged.trees, merged.revision
-    first = admit(None, Commit(base, dict(reading.files(base, config_path))), judging.rules, judging.now)
+    files = dict(reading.files(base, config_path))
+    first = admit(None, Commit(base, files, attach=attach_at(reading, base)), judging.rules, judging.now)
     assert isinstance(first, Admission)  # noqa: S101 - the first revision is never refused
     index = SourceIndex()
     every = list(first.in_force.catalog.stacks())

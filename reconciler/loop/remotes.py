@@ -13,7 +13,8 @@ from reconciler.git.mirrors import Remote
 from reconciler.git.remote import Credentials
 from reconciler.settings import Settings
 from spaces.effective import ResolvedSource
-from spaces.model.repository import RepositorySpec, SecretRef
+from spaces.model.repository import RepositorySpec
+from spaces.model.secrets import SecretRef
 from spaces.placed import PlacedDocuments
 
 _LARGEST_SECRET = 64 * 1024

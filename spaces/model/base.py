@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
@@ -41,6 +41,10 @@ class SpecModel(Model):
         """Give what the types cannot say about `raw`, a spec as written; paths begin below `spec`."""
         _ = raw
         return iter(())
+
+    def attachments(self) -> Iterable[tuple[Path, str]]:
+        """Name the files of the repository that this refers to, relative to its own file: (path below `spec`, name)."""
+        return ()
 
 
 class Words(NamedTuple):

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from spaces.model.base import Command, EnvName, FilePath, Model, Problem, SpecModel, Text, mapping_at
+from spaces.model.base import Command, EnvName, FilePath, Model, Path, Problem, SpecModel, mapping_at
+from spaces.model.secrets import SOURCES, EnvValue, FileValue, FromSource
 
 
 class Phase(StrEnum):
@@ -27,7 +28,6 @@ _TAKES_OVER = re.compile(
     r"|PATH|HOME|TMPDIR|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|CDPATH|PS4|PROMPT_COMMAND|GLIBC_TUNABLES|GCONV_PATH"
     r"|NODE_OPTIONS|RUBYOPT|RUBYLIB|PERLLIB|TF_CLI_CONFIG_FILE|TF_DATA_DIR|TF_WORKSPACE|TF_REATTACH_PROVIDERS"
 )
-_LATER_SOURCES = frozenset({"file", "sealed", "env", "source"})
 
 
 def env_allowed(name: str) -> bool:
@@ -51,9 +51,10 @@ NO_HOOKS = Hooks.model_construct(before={}, after={})
 class Configuration(SpecModel):
     """What flows into a stack's run."""
 
-    env: dict[EnvName, Text] = Field(default_factory=dict, description="Environment variables; values are text.")
-    files: dict[FilePath, Text] = Field(
-        default_factory=dict, description="Files by their path relative to where the tool runs, with their content."
+    env: dict[EnvName, EnvValue] = Field(default_factory=dict, description="Environment variables; values are text.")
+    files: dict[FilePath, FileValue] = Field(
+        default_factory=dict,
+        description="Files by their path relative to where the tool runs, with their content, or `{source: …}`.",
     )
     hooks: Hooks = Field(default_factory=lambda: NO_HOOKS, description="Shell commands around the phases of a run.")
 
@@ -69,12 +70,18 @@ class Configuration(SpecModel):
                 yield from _later_source(("env", name), value)
         files = mapping_at(raw, "files")
         for name, value in files.items():
-            if type(value) is dict:
+            if type(value) is dict and "source" not in value:
                 yield from _later_source(("files", name), value)
         yield from _nested_files(files)
         if "run" in mapping_at(mapping_at(raw, "hooks"), "before"):
             path = ("hooks", "before", "run")
             yield Problem(path, "invalid-value", "spec.hooks.before.run does not exist", "run has only an after", True)
+
+    def attachments(self) -> Iterator[tuple[Path, str]]:
+        """Name the mounted files that lie in the repository."""
+        for name, value in self.files.items():
+            if isinstance(value, FromSource):
+                yield ("files", name, "source"), value.source
 
 
 def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
@@ -95,7 +102,7 @@ def _plain(path: str) -> str:
 
 
 def _later_source(path: tuple[str, str], value: Mapping[str, Any]) -> Iterator[Problem]:
-    known = sorted(_LATER_SOURCES.intersection(value))
+    known = [key for key in SOURCES if key in value]
     if known:
         summary = f"spec.{'.'.join(path)}: values by {{{known[0]}: …}} are not supported by this version"
         yield Problem(path, "not-supported", summary, "write the value as text")

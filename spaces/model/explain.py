@@ -83,7 +83,8 @@ def dotted(path: Path) -> str:
 
 def _explain(detail: ErrorDetails, model: type[Model], prefix: Path) -> Problem:
     at_key = detail["loc"][-1:] == ("[key]",)
-    within: Path = detail["loc"][:-1] if at_key else detail["loc"]
+    # What stands in brackets is no key of a document: a key of a mapping, or the shape that a value was taken for.
+    within: Path = tuple(part for part in detail["loc"] if not str(part).startswith("["))
     path = (*prefix, *within)
     where, value, context = dotted(path), detail["input"], detail.get("ctx", {})
     code, rule, hint = "invalid-value", detail["msg"].removeprefix("Input "), None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import CommitId, EnvName, Line, Model, Problem, SecretFile, SpecModel, mapping_at
+from spaces.model.base import CommitId, Line, Model, Problem, SpecModel, mapping_at
+from spaces.model.secrets import SecretRef, secret_problems
 
 _HOST = (
     r"(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,4}|:[1-5][0-9]{4}|:6[0-4][0-9]{3})?"
@@ -55,15 +56,6 @@ Branch = Annotated[Line, AfterValidator(_branch)]
 RepositoryUrl = Annotated[Line, AfterValidator(_url)]
 
 
-class SecretRef(Model):
-    """Where a secret comes from: a file in the service's secrets directory, or a variable that the settings allow."""
-
-    later: ClassVar[Mapping[str, str]] = {"sealed": "sealed secrets"}
-
-    file: SecretFile | None = Field(None, description="The name of a file in the service's secrets directory.")
-    env: EnvName | None = Field(None, description="A variable of the service's environment, on its allow-list.")
-
-
 class Credentials(Model):
     """How to sign in: a password (or token) for http and https, a key for ssh."""
 
@@ -88,10 +80,12 @@ class RepositorySpec(SpecModel):
         credentials = mapping_at(raw, "credentials")
         for key in ("password", "sshKey"):
             reference = credentials.get(key)
-            known = {"file", "env", *SecretRef.later}
-            if isinstance(reference, dict) and len(known.intersection(reference)) != 1:
-                summary = f"spec.credentials.{key} must name one of file and env"
-                yield Problem(("credentials", key), "invalid-value", summary)
+            if not isinstance(reference, dict):
+                continue
+            yield from secret_problems(("credentials", key), reference, f"spec.credentials.{key}")
+            if "sealed" in reference:
+                summary = f"spec.credentials.{key}.sealed is not supported by this version: sealed secrets"
+                yield Problem(("credentials", key, "sealed"), "not-supported", summary, "leave it out", True)
         if "credentials" not in raw or not isinstance(raw["credentials"], dict):
             return
         if ("password" in credentials) == ("sshKey" in credentials):

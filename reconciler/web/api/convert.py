@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import assert_never
 from urllib.parse import urlsplit
 
 from reconciler.core.conditions import is_suspended
@@ -10,7 +11,8 @@ from reconciler.core.runs import Run
 from reconciler.core.state import StackState, Why
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api import schemas
-from spaces.effective import EffectiveStack, Origin, Value
+from spaces.effective import Content, EffectiveStack, Origin, RepositoryFile, Value
+from spaces.model.secrets import SecretRef
 
 
 def stack_json(stack: StackState, last: Run | None) -> schemas.StackJson:
@@ -177,4 +179,23 @@ def _origin(origin: Origin) -> schemas.OriginJson:
 
 def _value(name: str, value: Value) -> schemas.ValueJson:
     overrides = [_origin(origin) for origin in value.overrides]
-    return schemas.ValueJson(name=name, value=value.value, origin=_origin(value.origin), overrides=overrides)
+    text, source, size = _shown(value.value)
+    return schemas.ValueJson(
+        name=name, value=text, source=source, size=size, origin=_origin(value.origin), overrides=overrides
+    )
+
+
+def _shown(content: Content) -> tuple[str | None, str | None, int | None]:
+    match content:
+        case str():
+            return content, None, len(content.encode(errors="surrogatepass"))
+        case RepositoryFile(path, data):
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                text = None
+            return text, f"file {path} of the repository", len(data)
+        case SecretRef():
+            return None, str(content), None
+        case _:
+            assert_never(content)

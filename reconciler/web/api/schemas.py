@@ -167,10 +167,16 @@ class OriginJson(Shape):
 
 
 class ValueJson(Shape):
-    """A value in effect, where it comes from, and who set it too and lost (the strongest first)."""
+    """A value in effect, where it comes from, and who set it too and lost (the strongest first).
+
+    `value` is null where it cannot be shown as text; `source` says where a value is kept that does not stand in the
+    document, `size` is its length in bytes where that may be told.
+    """
 
     name: str
-    value: str
+    value: str | None
+    source: str | None
+    size: int | None
     origin: OriginJson
     overrides: list[OriginJson]
 

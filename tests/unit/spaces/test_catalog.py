@@ -115,7 +115,7 @@ def test_only_changed_files_are_read(monkeypatch):
     from spaces import catalog as module
 
     real = module.parse_file
-    monkeypatch.setattr(module, "parse_file", lambda file, data: read.append(file) or real(file, data))
+    monkeypatch.setattr(module, "parse_file", lambda file, data, attach: read.append(file) or real(file, data))
     after = catalog.advance({"p/space.yaml": space("b")})
     assert read == ["p/space.yaml"]
     assert refs(after) == {"Space b", "Stack b/s", "Stack root/t"}

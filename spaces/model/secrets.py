@@ -1,0 +1,58 @@
+"""Values that do not stand in the document: secrets, and files of the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Discriminator, Field, Tag
+
+from spaces.model.base import EnvName, FilePath, Line, Model, Problem, SecretFile, Text
+
+SOURCES = ("file", "env", "sealed")
+"""The keys of which a secret value has exactly one."""
+
+
+class SecretRef(Model):
+    """Where a secret comes from."""
+
+    file: SecretFile | None = Field(None, description="The name of a file in the service's secrets directory.")
+    env: EnvName | None = Field(None, description="A variable of the service's environment, on its allow-list.")
+    sealed: Line | None = Field(None, description="What station seal printed.")
+
+    def __str__(self) -> str:
+        """Say where the value comes from, never what it is."""
+        if self.file is not None:
+            return f"secret file {self.file}"
+        return f"variable {self.env} of the service" if self.env is not None else "sealed here"
+
+
+class FromSource(Model):
+    """A file of the repository."""
+
+    source: FilePath = Field(description="Its path, relative to this document's file; at most 2 MiB.")
+
+
+def _shape(value: object) -> str:
+    # The brackets keep these words out of the paths that people are told.
+    if isinstance(value, SecretRef | FromSource):
+        return "[source]" if isinstance(value, FromSource) else "[secret]"
+    if isinstance(value, dict):
+        return "[source]" if "source" in value else "[secret]"
+    return "[text]"
+
+
+EnvValue: TypeAlias = Annotated[
+    Annotated[Text, Tag("[text]")] | Annotated[SecretRef, Tag("[secret]")],
+    Discriminator(lambda value: "[secret]" if isinstance(value, dict | SecretRef) else "[text]"),
+]
+FileValue: TypeAlias = Annotated[
+    Annotated[Text, Tag("[text]")] | Annotated[SecretRef, Tag("[secret]")] | Annotated[FromSource, Tag("[source]")],
+    Discriminator(_shape),
+]
+
+
+def secret_problems(path: tuple[str | int, ...], value: Mapping[str, Any], words: str) -> Iterator[Problem]:
+    """Give what keeps a mapping from being one secret; `words` name its place for people."""
+    if len([key for key in SOURCES if key in value]) != 1:
+        yield Problem(path, "invalid-value", f"{words} must name one of {', '.join(SOURCES)}")

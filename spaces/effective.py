@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from spaces.attachments import place_of
 from spaces.consistency import contexts_in_use
+from spaces.guardrails import Guardrail, guardrails
 from spaces.model.configuration import Configuration, Phase
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
@@ -88,6 +89,8 @@ class EffectiveStack:
     hooks: Mapping[tuple[When, Phase], tuple[HookCommand, ...]]
     contexts: tuple[ResourceRef, ...]
     """The contexts in use, weakest first."""
+    policies: tuple[Guardrail, ...] = ()
+    """The policies over it, those of far spaces first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ def effective(documents: PlacedDocuments, stack: StackId) -> EffectiveStack:
         _overlay((layer.origin, layer.files()) for layer in layers),
         _hooks(layers),
         tuple(use.ref for use in used),
+        guardrails(documents, placed),
     )
 
 

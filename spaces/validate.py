@@ -12,9 +12,7 @@ from spaces.names import Revision
 from spaces.rego import CheckRego, unchecked
 
 
-def examine_files(
-    files: Mapping[str, bytes], attach: Attach = no_files, check: CheckRego = unchecked
-) -> InForce:
+def examine_files(files: Mapping[str, bytes], attach: Attach = no_files, check: CheckRego = unchecked) -> InForce:
     """Give what would be in force of these files (path in the repository to bytes), taken alone."""
     return settle(None, Catalog.empty().advance(files, attach, check), files, Revision(""))
 

@@ -151,7 +151,9 @@ def rule_problems(module: dict[str, Any], kind: str, at: tuple[int, int]) -> Ite
 
 def tried(engine: Any, module: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Ask every rule once, about nothing, for what the engine only notices then."""
-    engine.set_input_json('{"plan": {"changes": [], "outputs": []}, "reviews": [], "run": {}, "stack": {}, "space": {}}')
+    engine.set_input_json(
+        '{"plan": {"changes": [], "outputs": []}, "reviews": [], "run": {}, "stack": {}, "space": {}}'
+    )
     try:
         # Nothing is asked yet, and the whole is put in order.
         engine.eval_query_as_json("true")

@@ -28,6 +28,7 @@ from reconciler.loop.dispatching import Dispatcher
 from reconciler.loop.fetching import Fetcher
 from reconciler.loop.followed import differs, with_remembered
 from reconciler.loop.following import Follower
+from reconciler.loop.judging import Judges
 from reconciler.loop.places import CannotFollow
 from reconciler.loop.recording import Recorder
 from reconciler.loop.remotes import Remotes
@@ -144,7 +145,8 @@ def _assemble(  # noqa: PLR0917
         return tfstate_url(server.url(), run.stack)
 
     dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, find_tfstate)
-    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision))
+    judges = Judges(store, follower.world, metrics, follower.catch_up)
+    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), judges)
     fetcher = Fetcher(mirrors, metrics, settings.poll_interval)
     loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)
     if watching is not None:

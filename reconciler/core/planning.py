@@ -39,11 +39,18 @@ class Proceed:
 
 
 @dataclass(frozen=True, slots=True)
+class Judge:
+    """Ask the policies over a run that waits: go on, wait further, or end it, as they say."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing to do until something changes."""
 
 
-Action = QueueRun | Supersede | Stop | Proceed | Wait
+Action = QueueRun | Supersede | Stop | Proceed | Judge | Wait
 
 
 def decide(state: StackState, active: Run | None, now: datetime) -> Action:
@@ -67,6 +74,8 @@ def _about(state: StackState, active: Run) -> Action:
             return Stop(active)
         case RunStatus.APPLYING if active.cancel_requested:
             return Stop(active)
+        case RunStatus.UNCONFIRMED if active.to_judge or (active.is_guarded and active.confirmed_by is not None):
+            return Judge(active)
         case RunStatus.UNCONFIRMED if active.confirmed_by is not None:
             return Proceed(active)
         case _:

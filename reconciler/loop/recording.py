@@ -19,9 +19,11 @@ from reconciler.core.reasons import Reason
 from reconciler.core.results import ChangeCounts
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
 from reconciler.core.state import AppliedState, StackState
+from reconciler.core.verdicts import Judgement, Ruling
 from reconciler.engine.base import Ending, Engine, LegReport
-from reconciler.loop.auditing import APPLIED, APPLYING, about_run
+from reconciler.loop.auditing import APPLIED, APPLYING, about_judgement, about_run
 from reconciler.loop.deciding import outcome
+from reconciler.loop.judging import Judges
 from reconciler.metrics import Metrics
 from reconciler.runner.spool import pending_requests
 from reconciler.store.protocol import Store, StoreError, Transaction
@@ -30,6 +32,11 @@ from spaces.names import Revision
 _log = logging.getLogger(__name__)
 
 _LOG_KEPT = 32 * 1024 * 1024
+
+_CHANGED_POLICIES = "the policies over it are others now"
+
+_AGAINST = {Ruling.DENIED: Reason.POLICY_DENIED, Ruling.REJECTED: Reason.REJECTED_BY_POLICY}
+"""The rulings that end a run, each with its reason."""
 
 CommitTime = Callable[[Revision], float | None]
 """When a revision of the configuration was committed, in seconds of UTC."""
@@ -43,12 +50,14 @@ class Recorder:
     engine: Engine
     metrics: Metrics
     commit_time: CommitTime
+    judges: Judges
 
     def record(self, report: LegReport, now: datetime) -> Run | None:
         """Record one report: gives the run as it stands then, None where the report was of no more account.
 
         A run that is `applying` then goes on to its apply leg by the caller.
         """
+        judged = self._judge(report, now)
         with self.store.writing() as transaction:
             run = transaction.run(RunId(report.run))
             if run is None or run.attempt != report.attempt or run.status not in AT_WORK:
@@ -58,7 +67,7 @@ class Recorder:
                 return run
             else:
                 state = transaction.stack(run.stack) or StackState(run.stack, None)
-                ended = self._settle(transaction, state, run, report, now)
+                ended = self._settle(transaction, state, run, report, judged, now)
         if ended is None:
             # What was recorded stays; the directory of a run that ended otherwise is of no more use.
             self.engine.discard(report.run)
@@ -92,10 +101,67 @@ class Recorder:
         except (OSError, StoreError) as error:
             _log.warning("the directory of run %s stays: %s", run.id, error)
 
-    def _settle(self, transaction: Transaction, state: StackState, run: Run, report: LegReport, now: datetime) -> Run:
+    def judge_waiting(self, run: Run, now: datetime) -> Run | None:
+        """Ask the policies over a run that waits, and do what they say; None where it does not wait any more.
+
+        A run that is `applying` then goes on to its apply leg by the caller.
+        """
+        with self.store.reading() as reading:
+            planned = reading.planned(run.id)
+        judged = self.judges.of(run, planned, run.plan_digest, now) if planned is not None else None
+        with self.store.writing() as transaction:
+            found = transaction.run(run.id)
+            if found is None or found.attempt != run.attempt or found.status is not RunStatus.UNCONFIRMED:
+                return None
+            if judged is not None and tuple(transaction.reviews(run.id)) != judged.reviews:
+                # Somebody was quicker: the loop looks at it again.
+                return None
+            state = transaction.stack(found.stack) or StackState(found.stack, None)
+            current = state.desired is not None and state.desired.digest == found.digest
+            if judged is None or not current:
+                changed = found.advance(
+                    RunEvent.SUPERSEDE, reason=Reason.PLAN_OUTDATED, message=_CHANGED_POLICIES, finished_at=now
+                )
+            else:
+                changed = after_judgement(found, judged.judgement, suspended=is_suspended(state), now=now)
+                transaction.record_judgement(run.id, judged.judgement)
+            transaction.put_run(changed)
+            state = state.evolve(last=outcome(changed, now), retry_at=None)
+            transaction.put_stacks([assess(state, changed if changed.is_active else None, state.why, now)])
+            if judged is not None:
+                transaction.append_audit(about_judgement(changed, judged.judgement, now))
+            if changed.status is RunStatus.APPLYING:
+                transaction.append_audit([about_run(APPLYING, changed, now)])
+        if not changed.is_active:
+            self.tidy(changed, now)
+        return changed
+
+    def _judge(self, report: LegReport, now: datetime) -> Judgement | None:
+        """Ask the policies over a plan with changes; None where there are none, or they are not those of the run."""
+        planned = report.planned
+        if report.leg is not Leg.PLAN or report.ending is not Ending.SUCCEEDED or planned is None:
+            return None
+        with self.store.reading() as reading:
+            run = reading.run(RunId(report.run))
+        if run is None or run.status is not RunStatus.PLANNING or run.attempt != report.attempt:
+            return None
+        if not planned.has_changes or not run.is_guarded:
+            return None
+        judged = self.judges.of(run, planned, report.plan_digest or run.plan_digest, now)
+        return judged.judgement if judged is not None else None
+
+    def _settle(  # noqa: PLR0917
+        self,
+        transaction: Transaction,
+        state: StackState,
+        run: Run,
+        report: LegReport,
+        judgement: Judgement | None,
+        now: datetime,
+    ) -> Run:
         self._take_tfstate(transaction, run, report, now)
         current = state.desired is not None and state.desired.digest == run.digest
-        event = _event(run, report, current=current, suspended=is_suspended(state))
+        event = _event(run, report, judgement, current=current, suspended=is_suspended(state))
         changed = run.advance(
             event,
             phase=report.phase,
@@ -103,6 +169,9 @@ class Recorder:
             message=_message(event, report),
             plan_digest=report.plan_digest or run.plan_digest,
         )
+        if judgement is not None:
+            transaction.record_judgement(run.id, judgement)
+        changed = _as_judged(changed, judgement, report)
         if report.planned is not None:
             transaction.record_plan(run.id, report.planned)
             changed = changed.evolve(changes=ChangeCounts.of(report.planned))
@@ -112,6 +181,8 @@ class Recorder:
             changed = changed.evolve(finished_at=now, lease_until=None)
         transaction.put_run(changed)
         transaction.put_stacks([_stack_after(state, changed, event, now)])
+        if judgement is not None:
+            transaction.append_audit(about_judgement(changed, judgement, now))
         if event is RunEvent.PROCEED:
             transaction.append_audit([about_run(APPLYING, changed, now)])
         elif report.leg is Leg.APPLY:
@@ -132,7 +203,55 @@ class Recorder:
                 transaction.unlock_tfstate(run.stack, lock)
 
 
-def _event(run: Run, report: LegReport, *, current: bool, suspended: bool) -> RunEvent:  # noqa: PLR0911
+def after_judgement(run: Run, judgement: Judgement, *, suspended: bool, now: datetime) -> Run:
+    """Say what becomes of a run that waits, once its policies were asked."""
+    match judgement.ruling:
+        case Ruling.DENIED | Ruling.REJECTED:
+            reason = _AGAINST[judgement.ruling]
+            return run.advance(
+                RunEvent.DISCARD, reason=reason, message=judgement.message, finished_at=now, to_judge=False
+            )
+        case Ruling.WAITS:
+            return run.evolve(
+                reason=Reason.WAITS_FOR_APPROVAL,
+                message=judgement.message,
+                awaits_approval=True,
+                confirmed_by=None,
+                to_judge=False,
+            )
+        case Ruling.PASSES:
+            approved = run.awaits_approval and not run.needs_confirmation
+            waits = run.evolve(
+                reason=Reason.WAITS_FOR_CONFIRMATION,
+                message="approved" if run.awaits_approval else run.message,
+                awaits_approval=False,
+                to_judge=False,
+            )
+            if suspended or not (approved or run.confirmed_by is not None):
+                return waits
+            message = f"confirmed by {run.confirmed_by}" if run.confirmed_by is not None else "approved"
+            return waits.advance(RunEvent.CONFIRM, phase=Phase.APPLY, reason=Reason.APPLYING, message=message)
+        case _:
+            assert_never(judgement.ruling)
+
+
+def _as_judged(run: Run, judgement: Judgement | None, report: LegReport) -> Run:
+    """Say on the run what its policies said, where that is why it stands as it does."""
+    if judgement is None:
+        if run.status is RunStatus.FAILED and report.leg is Leg.PLAN and report.ending is Ending.SUCCEEDED:
+            return run.evolve(reason=Reason.PLAN_OUTDATED, message=_CHANGED_POLICIES)
+        return run
+    ruling = judgement.ruling
+    if run.status is RunStatus.FAILED and ruling in _AGAINST:
+        return run.evolve(reason=_AGAINST[ruling], message=judgement.message)
+    if run.status is RunStatus.UNCONFIRMED and ruling is Ruling.WAITS:
+        return run.evolve(reason=Reason.WAITS_FOR_APPROVAL, message=judgement.message, awaits_approval=True)
+    return run
+
+
+def _event(  # noqa: PLR0911
+    run: Run, report: LegReport, judgement: Judgement | None, *, current: bool, suspended: bool
+) -> RunEvent:
     """Say what the end of a leg means for its run."""
     match report.ending:
         case Ending.SUCCEEDED if report.leg is Leg.APPLY:
@@ -144,7 +263,10 @@ def _event(run: Run, report: LegReport, *, current: bool, suspended: bool) -> Ru
                 return RunEvent.CANCEL
             if not current:
                 return RunEvent.SUPERSEDE
-            return RunEvent.AWAIT if run.needs_confirmation or suspended else RunEvent.PROCEED
+            if run.is_guarded and (judgement is None or judgement.ruling in _AGAINST):
+                return RunEvent.FAIL
+            waits = judgement is not None and judgement.ruling is Ruling.WAITS
+            return RunEvent.AWAIT if waits or run.needs_confirmation or suspended else RunEvent.PROCEED
         case Ending.INTERRUPTED if report.leg is Leg.APPLY:
             return RunEvent.INTERRUPT
         case Ending.CANCELED if report.leg is Leg.PLAN:

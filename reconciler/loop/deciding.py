@@ -119,13 +119,9 @@ def _decide(  # noqa: PLR0917
                 transaction.put_run(ended)
                 followups.append(Ended(ended))
                 state, active = state.evolve(last=outcome(ended, now)), None
-            case Stop(run):
+            case Stop(run) | Judge(run):
                 if run.holder == holder:
-                    followups.append(ToStop(run))
-                return assess(state, active, state.why, now).evolve(due_at=now + _LOOK_AGAIN), active
-            case Judge(run):
-                if run.holder == holder:
-                    followups.append(ToJudge(run))
+                    followups.append(ToStop(run) if isinstance(action, Stop) else ToJudge(run))
                 return assess(state, active, state.why, now).evolve(due_at=now + _LOOK_AGAIN), active
             case Proceed(run):
                 if run.holder != holder:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from reconciler.core.digest import judging
 from reconciler.core.results import ChangeCounts, Planned
@@ -17,7 +18,7 @@ from reconciler.loop.places import CannotFollow
 from reconciler.loop.world import World
 from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import judge
-from reconciler.policies.inputs import Case
+from reconciler.policies.inputs import Case, input_of
 from reconciler.store.protocol import Reading, RunFilter, Store
 from spaces.effective import EffectiveStack
 from spaces.guardrails import surroundings
@@ -63,15 +64,6 @@ class Judges:
         judgement = Judgement(run.digest, plan_digest, run.attempt, now, verdicts)
         return Judged(judgement, tuple(case.reviews))
 
-    def case(self, run: RunId, now: datetime) -> Case | None:
-        """Gather what policies would be asked about a run that has a plan; None where there is nothing to ask about."""
-        with self.store.reading() as reading:
-            found, planned = reading.run(run), reading.planned(run)
-            stack = self.world.effective(found.stack) if found is not None else None
-            if found is None or planned is None or stack is None:
-                return None
-            return _case(reading, self.world, found, stack, planned, now)
-
     def _guarded(self, run: Run, now: datetime) -> EffectiveStack | None:
         wanted = dict(run.fingerprint.components.get(Component.POLICIES, {}))
         stack = self.world.effective(run.stack)
@@ -103,3 +95,13 @@ def _case(  # noqa: PLR0917
         authors=frozenset(person for person in (run.person, author) if person is not None),
         now=now,
     )
+
+
+def policy_input(store: Store, world: World, run: RunId, now: datetime) -> dict[str, Any] | None:
+    """Give what policies would be asked about a run, all reviews included; None where there is nothing to ask about."""
+    with store.reading() as reading:
+        found, planned = reading.run(run), reading.planned(run)
+        stack = world.effective(found.stack) if found is not None else None
+        if found is None or planned is None or stack is None:
+            return None
+        return input_of(_case(reading, world, found, stack, planned, now), author_counts=True)

@@ -19,11 +19,12 @@ from reconciler.core.reasons import Reason
 from reconciler.core.results import ChangeCounts
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
 from reconciler.core.state import AppliedState, StackState
-from reconciler.core.verdicts import Judgement, Ruling
+from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.auditing import APPLIED, APPLYING, about_judgement, about_run
 from reconciler.loop.deciding import outcome
 from reconciler.loop.judging import Judges
+from reconciler.loop.ruling import CHANGED_POLICIES, after_judgement, as_judged, ruled
 from reconciler.metrics import Metrics
 from reconciler.runner.spool import pending_requests
 from reconciler.store.protocol import Store, StoreError, Transaction
@@ -32,11 +33,6 @@ from spaces.names import Revision
 _log = logging.getLogger(__name__)
 
 _LOG_KEPT = 32 * 1024 * 1024
-
-_CHANGED_POLICIES = "the policies over it are others now"
-
-_AGAINST = {Ruling.DENIED: Reason.POLICY_DENIED, Ruling.REJECTED: Reason.REJECTED_BY_POLICY}
-"""The rulings that end a run, each with its reason."""
 
 CommitTime = Callable[[Revision], float | None]
 """When a revision of the configuration was committed, in seconds of UTC."""
@@ -120,7 +116,7 @@ class Recorder:
             current = state.desired is not None and state.desired.digest == found.digest
             if judged is None or not current:
                 changed = found.advance(
-                    RunEvent.SUPERSEDE, reason=Reason.PLAN_OUTDATED, message=_CHANGED_POLICIES, finished_at=now
+                    RunEvent.SUPERSEDE, reason=Reason.PLAN_OUTDATED, message=CHANGED_POLICIES, finished_at=now
                 )
             else:
                 changed = after_judgement(found, judged.judgement, suspended=is_suspended(state), now=now)
@@ -171,7 +167,7 @@ class Recorder:
         )
         if judgement is not None:
             transaction.record_judgement(run.id, judgement)
-        changed = _as_judged(changed, judgement, report)
+        changed = as_judged(changed, judgement, report)
         if report.planned is not None:
             transaction.record_plan(run.id, report.planned)
             changed = changed.evolve(changes=ChangeCounts.of(report.planned))
@@ -203,52 +199,6 @@ class Recorder:
                 transaction.unlock_tfstate(run.stack, lock)
 
 
-def after_judgement(run: Run, judgement: Judgement, *, suspended: bool, now: datetime) -> Run:
-    """Say what becomes of a run that waits, once its policies were asked."""
-    match judgement.ruling:
-        case Ruling.DENIED | Ruling.REJECTED:
-            reason = _AGAINST[judgement.ruling]
-            return run.advance(
-                RunEvent.DISCARD, reason=reason, message=judgement.message, finished_at=now, to_judge=False
-            )
-        case Ruling.WAITS:
-            return run.evolve(
-                reason=Reason.WAITS_FOR_APPROVAL,
-                message=judgement.message,
-                awaits_approval=True,
-                confirmed_by=None,
-                to_judge=False,
-            )
-        case Ruling.PASSES:
-            approved = run.awaits_approval and not run.needs_confirmation
-            waits = run.evolve(
-                reason=Reason.WAITS_FOR_CONFIRMATION,
-                message="approved" if run.awaits_approval else run.message,
-                awaits_approval=False,
-                to_judge=False,
-            )
-            if suspended or not (approved or run.confirmed_by is not None):
-                return waits
-            message = f"confirmed by {run.confirmed_by}" if run.confirmed_by is not None else "approved"
-            return waits.advance(RunEvent.CONFIRM, phase=Phase.APPLY, reason=Reason.APPLYING, message=message)
-        case _:
-            assert_never(judgement.ruling)
-
-
-def _as_judged(run: Run, judgement: Judgement | None, report: LegReport) -> Run:
-    """Say on the run what its policies said, where that is why it stands as it does."""
-    if judgement is None:
-        if run.status is RunStatus.FAILED and report.leg is Leg.PLAN and report.ending is Ending.SUCCEEDED:
-            return run.evolve(reason=Reason.PLAN_OUTDATED, message=_CHANGED_POLICIES)
-        return run
-    ruling = judgement.ruling
-    if run.status is RunStatus.FAILED and ruling in _AGAINST:
-        return run.evolve(reason=_AGAINST[ruling], message=judgement.message)
-    if run.status is RunStatus.UNCONFIRMED and ruling is Ruling.WAITS:
-        return run.evolve(reason=Reason.WAITS_FOR_APPROVAL, message=judgement.message, awaits_approval=True)
-    return run
-
-
 def _event(  # noqa: PLR0911
     run: Run, report: LegReport, judgement: Judgement | None, *, current: bool, suspended: bool
 ) -> RunEvent:
@@ -263,10 +213,7 @@ def _event(  # noqa: PLR0911
                 return RunEvent.CANCEL
             if not current:
                 return RunEvent.SUPERSEDE
-            if run.is_guarded and (judgement is None or judgement.ruling in _AGAINST):
-                return RunEvent.FAIL
-            waits = judgement is not None and judgement.ruling is Ruling.WAITS
-            return RunEvent.AWAIT if waits or run.needs_confirmation or suspended else RunEvent.PROCEED
+            return ruled(run, judgement, suspended=suspended)
         case Ending.INTERRUPTED if report.leg is Leg.APPLY:
             return RunEvent.INTERRUPT
         case Ending.CANCELED if report.leg is Leg.PLAN:

@@ -1,7 +1,7 @@
 """What runs inside the process that reads and evaluates Rego: a script of its own, started by `process`.
 
-It gets `{mode, input, policies: [{text, type, rules}]}` on standard input and answers with a line of JSON for each policy,
-in order. It imports nothing of ours. An engine may die of what it is given: then the lines end early.
+It gets `{mode, input, policies: [{text, type, rules}]}` on standard input and answers with a line of JSON for each
+policy, in order. It imports nothing of ours. An engine may die of what it is given: then the lines end early.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_ANSWER = 256 * 1024
 PACKAGE = "stationkeeper"
 
 REFUSED = frozenset({"http.send", "opa.runtime", "net.lookup_ip_addr", "rego.parse_module"})
-"""Functions that reach outside a policy's input, or would in another engine. Some are silently undefined in this one."""
+"""Functions that reach outside a policy's input, or would elsewhere. Some are silently undefined in this engine."""
 
 RULES = {
     "plan": ("deny", "warn"),
@@ -268,12 +268,12 @@ def recursion(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
         name = dotted(head["refr"]).partition(".")[0]
         parts = [{key: value for key, value in head.items() if key != "refr"}, rule["Spec"]["bodies"]]
         uses[name] |= mentioned(parts, names.keys() - bound(parts, head))
-    for start in names:
+    for start, at in names.items():
         todo, seen = list(uses[start]), set[str]()
         while todo:
             here = todo.pop()
             if here == start:
-                yield finding("rego-recursion", f"{start} leads back to itself", names[start], "rules may not recurse")
+                yield finding("rego-recursion", f"{start} leads back to itself", at, "rules may not recurse")
                 return
             if here not in seen:
                 seen.add(here)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from reconciler.core.conditions import is_suspended
 from reconciler.core.results import Output, Planned, Resource, ResourceChange
 from reconciler.core.runs import Run
 from reconciler.core.state import StackState, Why
+from reconciler.core.verdicts import Judgement, Review
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api import schemas
 from spaces.effective import Content, EffectiveStack, Origin, RepositoryFile, Value
@@ -66,6 +68,26 @@ def run_json(run: Run) -> schemas.RunJson:
         created_at=run.created_at,
         started_at=run.started_at,
         finished_at=run.finished_at,
+    )
+
+
+def whole_run_json(run: Run, judgement: Judgement | None, reviews: Sequence[Review]) -> schemas.WholeRunJson:
+    """Show a run with what its policies and persons said of it."""
+    return schemas.WholeRunJson(
+        **run_json(run).model_dump(by_alias=False),
+        awaits_approval=run.awaits_approval,
+        policies=[
+            schemas.VerdictJson(
+                policy=it.policy,
+                type=it.type,
+                enforcement="mandatory" if it.mandatory else "advisory",
+                result=it.result,
+                messages=list(it.messages),
+                error=it.error,
+            )
+            for it in (judgement.verdicts if judgement is not None else ())
+        ],
+        reviews=[schemas.ReviewJson(person=it.person, approve=it.approves, note=it.note, at=it.at) for it in reviews],
     )
 
 

@@ -79,6 +79,41 @@ class ChangeCountsJson(Shape):
     replace: int
 
 
+class VerdictJson(Shape):
+    """What one policy said of a run's plan. `error`: it could not be evaluated, and messages say why."""
+
+    policy: str
+    type: str
+    enforcement: str
+    result: str
+    messages: list[str]
+    error: bool
+
+
+class ReviewJson(Shape):
+    """What somebody thinks of a run that waits."""
+
+    person: str
+    approve: bool
+    note: str
+    at: datetime
+
+
+class ReviewRequest(Shape):
+    """A yes or a no to a run that waits."""
+
+    model_config = ConfigDict(extra="forbid", **Shape.model_config)
+
+    approve: bool
+    note: str = Field("", max_length=2000)
+
+
+class PolicySampleJson(Shape):
+    """What the policies over a run are asked, as a file for `station policy test` holds it."""
+
+    input: dict[str, Any]
+
+
 class RunJson(Shape):
     """A run."""
 
@@ -100,6 +135,14 @@ class RunJson(Shape):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class WholeRunJson(RunJson):
+    """A run, with what its policies and persons said of it."""
+
+    awaits_approval: bool
+    policies: list[VerdictJson]
+    reviews: list[ReviewJson]
 
 
 class ResourceChangeJson(Shape):

@@ -72,7 +72,8 @@ def _policies(row: Row) -> object:
     said = []
     for verdict in row.get("policies", ()):
         advisory = " (advisory)" if verdict["enforcement"] == "advisory" else ""
-        messages = f": {'; '.join(verdict['messages'])}" if verdict["messages"] else ""
+        sentences = [*verdict["messages"], *verdict["warnings"]]
+        messages = f": {'; '.join(sentences)}" if sentences else ""
         said.append(f"{verdict['policy']} {verdict['result']}{advisory}{messages}")
     return ", ".join(said)
 

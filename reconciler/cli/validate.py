@@ -34,7 +34,7 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
 
     files = _read(path)
     base = path if path.is_dir() else path.parent
-    examined = examine_files(files, _attach_in(base), check_rego)
+    examined = examine_files(files, attach_in(base), check_rego)
     about_sources = SourceCheck.of(path).check(examined) if path.is_dir() else ()
     found = sorted((*examined.diagnostics, *about_sources), key=lambda told: (told.sort_key, told.summary))
     diagnostics = [diagnostic.to_json() for diagnostic in found]
@@ -70,7 +70,8 @@ def _read(path: Path) -> dict[str, bytes]:
     return files
 
 
-def _attach_in(base: Path) -> Attach:
+def attach_in(base: Path) -> Attach:
+    """Read the files that documents refer to below a directory, never through a link."""
     from spaces.attachments import MAX_BYTES, NO_FILE, NOT_THERE, THROUGH_LINK, TOO_LARGE, Unusable
 
     def attach(path: str) -> bytes | Unusable:

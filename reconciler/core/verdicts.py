@@ -39,6 +39,8 @@ class Verdict:
     mandatory: bool
     result: Result
     messages: tuple[str, ...] = ()
+    """Why, where it says so."""
+    warnings: tuple[str, ...] = ()
     error: bool = False
 
 
@@ -119,11 +121,8 @@ def plan_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> 
             shape = {"error": f"{name} is not a set of sentences, or of objects with a msg"}
             return _failed(policy, "plan", shape, mandatory=mandatory)
         said[name] = sentences
-    if said["deny"]:
-        return Verdict(policy, "plan", mandatory, Result.DENY, _short(said["deny"]))
-    if said["warn"]:
-        return Verdict(policy, "plan", mandatory, Result.WARN, _short(said["warn"]))
-    return Verdict(policy, "plan", mandatory, Result.ALLOW)
+    result = Result.DENY if said["deny"] else Result.WARN if said["warn"] else Result.ALLOW
+    return Verdict(policy, "plan", mandatory, result, _short(said["deny"]), _short(said["warn"]))
 
 
 def approval_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> Verdict:

@@ -45,6 +45,7 @@ def about_judgement(run: Run, judgement: Judgement, now: datetime) -> list[Audit
                 "enforcement": "mandatory" if verdict.mandatory else "advisory",
                 "result": verdict.result.value,
                 "messages": list(verdict.messages),
+                "warnings": list(verdict.warnings),
             },
         )
         for verdict in judgement.verdicts

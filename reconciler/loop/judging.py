@@ -59,7 +59,7 @@ class Judges:
                 run.id,
                 run.stack,
                 verdict.result,
-                "; ".join(verdict.messages),
+                "; ".join((*verdict.messages, *verdict.warnings)),
             )
         judgement = Judgement(run.digest, plan_digest, run.attempt, now, verdicts)
         return Judged(judgement, tuple(case.reviews))
@@ -104,4 +104,4 @@ def policy_input(store: Store, world: World, run: RunId, now: datetime) -> dict[
         stack = world.effective(found.stack) if found is not None else None
         if found is None or planned is None or stack is None:
             return None
-        return input_of(_case(reading, world, found, stack, planned, now), author_counts=True)
+        return input_of(_case(reading, world, found, stack, planned, now))

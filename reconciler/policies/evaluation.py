@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, assert_never
 
+from reconciler.core.digest import JUDGING
 from reconciler.core.verdicts import Verdict, approval_verdict, plan_verdict
 from reconciler.policies.child import RULES
-from reconciler.policies.inputs import Case, input_of
+from reconciler.policies.inputs import Case, input_of, shown_to
 from reconciler.policies.process import ask
 from spaces.guardrails import Guardrail
 from spaces.model.policy import Enforcement, PolicyType
@@ -15,20 +16,21 @@ from spaces.model.policy import Enforcement, PolicyType
 
 def judge(policies: Sequence[Guardrail], case: Case) -> tuple[Verdict, ...]:
     """Ask every policy that judges a run; in the order of `policies`."""
-    verdicts: dict[str, Verdict] = {}
-    for author_counts in (False, True):
-        asked = [policy for policy in policies if _judges(policy) and policy.spec.author_counts is author_counts]
-        if asked:
-            given = input_of(case, author_counts=author_counts)
-            verdicts.update({verdict.policy: verdict for verdict in evaluate(asked, given)})
-    return tuple(verdicts[policy.name] for policy in policies if policy.name in verdicts)
+    return tuple(evaluate([policy for policy in policies if policy.spec.type in JUDGING], input_of(case)))
 
 
 def evaluate(policies: Sequence[Guardrail], given: dict[str, Any]) -> list[Verdict]:
     """Ask these policies about one input."""
-    questions = [{"text": policy.rego.text, "rules": RULES[policy.spec.type.value]} for policy in policies]
-    answers = ask("judge", questions, given)
-    return [verdict(policy, answer) for policy, answer in zip(policies, answers, strict=True)]
+    verdicts: dict[str, Verdict] = {}
+    for author_counts in (False, True):
+        asked = [policy for policy in policies if policy.spec.author_counts is author_counts]
+        if not asked:
+            continue
+        questions = [{"text": policy.rego.text, "rules": RULES[policy.spec.type.value]} for policy in asked]
+        answers = ask("judge", questions, shown_to(given, asked[0].spec))
+        for policy, answer in zip(asked, answers, strict=True):
+            verdicts[policy.name] = verdict(policy, answer)
+    return [verdicts[policy.name] for policy in policies]
 
 
 def verdict(policy: Guardrail, answer: dict[str, Any]) -> Verdict:
@@ -43,7 +45,3 @@ def verdict(policy: Guardrail, answer: dict[str, Any]) -> Verdict:
             raise ValueError(f"a policy of the type {policy.spec.type} does not judge runs")
         case _:
             assert_never(policy.spec.type)
-
-
-def _judges(policy: Guardrail) -> bool:
-    return policy.spec.type in {PolicyType.PLAN, PolicyType.APPROVAL}

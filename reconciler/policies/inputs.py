@@ -11,6 +11,7 @@ from reconciler.core.results import OutputChange, Planned, ResourceChange
 from reconciler.core.runs import Run
 from reconciler.core.verdicts import Review
 from spaces.guardrails import Surroundings
+from spaces.model.policy import PolicySpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,16 @@ class Case:
     now: datetime
 
 
-def input_of(case: Case, *, author_counts: bool = False) -> dict[str, Any]:
-    """Give a policy's input; without `author_counts` the reviews of those who caused the run are left out of it."""
+def shown_to(given: dict[str, Any], policy: PolicySpec) -> dict[str, Any]:
+    """Give what of an input this policy sees: reviews by those who caused the run only where it says so."""
+    reviews = given.get("reviews")
+    if policy.author_counts or not isinstance(reviews, list):
+        return given
+    return {**given, "reviews": [each for each in reviews if not (isinstance(each, dict) and each.get("author"))]}
+
+
+def input_of(case: Case) -> dict[str, Any]:
+    """Give all that there is to ask about, every review included."""
     run = case.run
     reviews = [
         {
@@ -40,7 +49,6 @@ def input_of(case: Case, *, author_counts: bool = False) -> dict[str, Any]:
             "at": _moment(review.at),
         }
         for review in case.reviews
-        if author_counts or review.person not in case.authors
     ]
     return {
         "now": _moment(case.now),

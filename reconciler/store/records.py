@@ -63,16 +63,21 @@ def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
         "attempt": judgement.attempt,
         "at": moment_text(judgement.at),
         "verdicts": [
-            [it.policy, it.type, it.mandatory, it.result, list(it.messages), it.error] for it in judgement.verdicts
+            [it.policy, it.type, it.mandatory, it.result, list(it.messages), list(it.warnings), it.error]
+            for it in judgement.verdicts
         ],
     }
+
+
+def _verdict_to_json(it: Verdict) -> list[Any]:
+    return [it.policy, it.type, it.mandatory, it.result, list(it.messages), list(it.warnings), it.error]
 
 
 def judgement_from_json(body: dict[str, Any]) -> Judgement:
     """Read what policies said."""
     verdicts = tuple(
-        Verdict(policy, kind, mandatory, Result(result), tuple(messages), error)
-        for policy, kind, mandatory, result, messages, error in body["verdicts"]
+        Verdict(policy, kind, mandatory, Result(result), tuple(messages), tuple(warnings), error)
+        for policy, kind, mandatory, result, messages, warnings, error in body["verdicts"]
     )
     at = datetime.fromisoformat(body["at"])
     return Judgement(Digest(body["digest"]), body["planDigest"], body["attempt"], at, verdicts)

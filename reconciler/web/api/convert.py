@@ -83,6 +83,7 @@ def whole_run_json(run: Run, judgement: Judgement | None, reviews: Sequence[Revi
                 enforcement="mandatory" if it.mandatory else "advisory",
                 result=it.result,
                 messages=list(it.messages),
+                warnings=list(it.warnings),
                 error=it.error,
             )
             for it in (judgement.verdicts if judgement is not None else ())

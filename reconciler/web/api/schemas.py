@@ -87,6 +87,7 @@ class VerdictJson(Shape):
     enforcement: str
     result: str
     messages: list[str]
+    warnings: list[str]
     error: bool
 
 

@@ -345,7 +345,7 @@ def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
 
 
 def test_only_built_kinds_have_a_model():
-    assert set(SPECS) == {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY, *ACCESS_SPECS}
+    assert set(SPECS) == {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY, Kind.POLICY, *ACCESS_SPECS}
     assert SPECS[Kind.CONTEXT] is ContextSpec
 
 

@@ -33,8 +33,7 @@ def load_policies(path: Path, name: str | None, kind: str) -> list[Guardrail]:
         text = RegoText(PolicyType(kind), data.decode(errors="replace"))
         findings = check_rego([text]).get(text, ())
         if findings:
-            first = findings[0]
-            raise CliError(f"{path}:{first.line}:{first.column}: {first.summary}")
+            raise CliError(f"{path}:{findings[0].line}:{findings[0].column}: {findings[0].summary}")
         spec = PolicySpec.model_validate({"type": kind, "rego": text.text})
         return [Guardrail(ResourceRef(Kind.POLICY, ROOT, path.stem), spec, text)]
     parsed = Catalog.empty().advance({path.name: data}, attach_in(path.parent), check_rego).files.get(path.name)

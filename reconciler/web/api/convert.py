@@ -146,6 +146,12 @@ def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
             for (when, phase), hooks in stack.hooks.items()
             for hook in hooks
         ],
+        policies=[
+            schemas.GuardrailJson(
+                type=policy.spec.type, enforcement=policy.spec.enforcement, origin=_origin(Origin(policy.ref))
+            )
+            for policy in stack.policies
+        ],
     )
 
 

@@ -243,6 +243,14 @@ class SourceJson(Shape):
     include: list[str]
 
 
+class GuardrailJson(Shape):
+    """A policy over a stack."""
+
+    type: str
+    enforcement: str
+    origin: OriginJson
+
+
 class EffectiveJson(Shape):
     """A stack's effective configuration."""
 
@@ -253,6 +261,7 @@ class EffectiveJson(Shape):
     env: list[ValueJson]
     files: list[ValueJson]
     hooks: list[HookJson]
+    policies: list[GuardrailJson]
 
 
 class KeptJson(Shape):

@@ -200,7 +200,7 @@ class Recorder:
 
 
 def _event(  # noqa: PLR0911
-    run: Run, report: LegReport, judgement: Judgement | None, *, current: bool, suspended: bool
+    run: Run, report: LegReport, judgement: Judgement | None = None, *, current: bool, suspended: bool
 ) -> RunEvent:
     """Say what the end of a leg means for its run."""
     match report.ending:

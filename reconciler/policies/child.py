@@ -51,13 +51,13 @@ def main() -> None:
     given = json.dumps(question["input"])
     for policy in question["policies"]:
         if question["mode"] == "check":
-            answer: dict[str, Any] = {"findings": list(findings(policy["text"], policy["type"]))}
+            answer: dict[str, Any] = {"findings": placed(policy["text"], findings(policy["text"], policy["type"]))}
         else:
             try:
                 answer = {"answers": answered(policy["text"], policy["rules"], given)}
             except Exception as wrong:  # noqa: BLE001 - the engine raises whatever it likes
                 line, column, message = told(wrong)
-                answer = {"error": f"{message} (line {line}, column {column})"}
+                answer = {"error": f"{message} (line {line}, column {characters(policy['text'], line, column)})"}
         answers.write(json.dumps(answer) + "\n")
 
 
@@ -110,6 +110,22 @@ def told(wrong: Exception) -> tuple[int, int, str]:
     place, message = _PLACE.search(text), _MESSAGE.search(text)
     line, column = (int(place[1]), int(place[2])) if place else (1, 1)
     return line, column, message[1].strip() if message else text.strip().partition("\n")[0][:200] or "it failed"
+
+
+def placed(text: str, found: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give columns as people count them."""
+    return [{**each, "column": characters(text, each["line"], each["column"])} for each in found]
+
+
+def characters(text: str, line: int, column: int) -> int:
+    """Give a column in characters: the engine counts bytes, and a tab as four of them."""
+    lines = text.split("\n")
+    width = 1
+    for number, character in enumerate(lines[line - 1] if line <= len(lines) else "", 1):
+        if width >= column:
+            return number
+        width += 4 if character == "\t" else len(character.encode(errors="replace"))
+    return column if line > len(lines) else len(lines[line - 1]) + 1
 
 
 def findings(text: str, kind: str | None) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from spaces.model.base import (
     Path,
     Problem,
     SpecModel,
+    mapping_at,
     matching,
     text_at,
 )
@@ -55,9 +56,7 @@ class Attachment(Model):
         default_factory=dict,
         description="Labels of the stack's space; the nearest space above (or itself) that has the key decides.",
     )
-    tools: tuple[OfferedTool, ...] | None = Field(
-        None, description="Only stacks of these tools; left out: of any.", min_length=1
-    )
+    tools: tuple[OfferedTool, ...] | None = Field(None, description="Only stacks of these tools; left out: of any.")
 
 
 class PolicySpec(SpecModel):
@@ -83,10 +82,14 @@ class PolicySpec(SpecModel):
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
         """Give what does not fit together: where the rule stands, and what its type has no use for."""
-        if ("rego" in raw) == ("regoFile" in raw):
-            summary = "spec needs one of rego and regoFile" if "rego" not in raw else "spec has both rego and regoFile"
-            code = "missing-key" if "rego" not in raw else "invalid-value"
+        here, there = raw.get("rego") is not None, raw.get("regoFile") is not None
+        if here == there:
+            summary = "spec has both rego and regoFile" if here else "spec needs one of rego and regoFile"
+            code = "invalid-value" if here else "missing-key"
             yield Problem((), code, summary, "write the rule here, or name its file", at_key=True)
+        if mapping_at(raw, "attach").get("tools") == []:
+            summary = "spec.attach.tools is empty: it would be for no stack"
+            yield Problem(("attach", "tools"), "invalid-value", summary, "leave it out, for every tool", at_key=True)
         kind = text_at(raw, "type")
         if kind in set(PolicyType) - SUPPORTED_TYPES:
             summary = f"policies of the type {kind} are not supported by this version"

@@ -30,6 +30,7 @@ from reconciler.loop.dispatching import Dispatcher
 from reconciler.loop.fetching import Fetcher
 from reconciler.loop.followed import differs, with_remembered
 from reconciler.loop.following import Follower
+from reconciler.loop.judging import Judges, policy_input
 from reconciler.loop.places import CannotFollow
 from reconciler.loop.recording import Recorder
 from reconciler.loop.remotes import Remotes
@@ -148,7 +149,8 @@ def _assemble(  # noqa: PLR0917
         return tfstate_url(server.url(), run.stack)
 
     dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, find_tfstate)
-    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision))
+    judges = Judges(store, follower.world, metrics, follower.catch_up)
+    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), judges)
     fetcher = Fetcher(mirrors, metrics, settings.poll_interval)
     loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)
     if watching is not None:
@@ -162,6 +164,7 @@ def _assemble(  # noqa: PLR0917
         effective=follower.world.effective,
         documents=lambda: _documents(follower.world),
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
+        policy_input=lambda run: policy_input(store, follower.world, run, utc_now()),
         metrics=metrics,
         wake=loop.wake,
         ready=lambda: loop.passed,
@@ -224,6 +227,7 @@ def local_app(settings: Settings) -> FastAPI:
             effective=lambda stack: known().effective(stack),
             documents=lambda: _documents(known()),
             live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
+            policy_input=lambda run: policy_input(store, known(), run, utc_now()),
             now=utc_now,
             recipient=_recipient(own_secrets),
         )

@@ -27,7 +27,7 @@ def explain(desired: Fingerprint, applied: Fingerprint | None, count_files: Coun
     return tuple(reasons)
 
 
-def _summaries(
+def _summaries(  # noqa: PLR0911 - a case for each component
     component: Component, old: Mapping[str, str], new: Mapping[str, str], count_files: CountFiles
 ) -> list[str]:
     """Word the differences of one component."""
@@ -44,7 +44,9 @@ def _summaries(
             return [_with_version(summary, old, new) for summary in _by_document("blueprint", items, old, new)]
         case Component.DEPENDENCIES:
             return _by_parent(items, old, new)
-        case Component.SPEC | Component.POLICIES | Component.INTEGRATIONS:
+        case Component.POLICIES:
+            return _some([f"policy {item}" + (_verb(old.get(item), new.get(item)) or " changed") for item in items])
+        case Component.SPEC | Component.INTEGRATIONS:
             return [", ".join(_some([item + _verb(old.get(item), new.get(item)) for item in items]))]
         case _:
             assert_never(component)

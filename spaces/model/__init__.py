@@ -11,6 +11,7 @@ from spaces.model.base import Metadata, Problem, SpecModel
 from spaces.model.blueprint import BlueprintInstanceSpec, BlueprintSpec
 from spaces.model.context import ContextSpec
 from spaces.model.group import GroupSpec
+from spaces.model.policy import PolicySpec
 from spaces.model.repository import RepositorySpec
 from spaces.model.role import RoleSpec
 from spaces.model.role_binding import RoleBindingSpec
@@ -26,6 +27,7 @@ Spec: TypeAlias = (
     | BlueprintSpec
     | BlueprintInstanceSpec
     | RepositorySpec
+    | PolicySpec
     | RoleSpec
     | RoleBindingSpec
     | UserSpec
@@ -40,6 +42,7 @@ SPECS: Mapping[Kind, type[Spec]] = {
     Kind.BLUEPRINT: BlueprintSpec,
     Kind.BLUEPRINT_INSTANCE: BlueprintInstanceSpec,
     Kind.REPOSITORY: RepositorySpec,
+    Kind.POLICY: PolicySpec,
     **ACCESS_SPECS,
 }
 
@@ -51,6 +54,7 @@ __all__ = [
     "ContextSpec",
     "GroupSpec",
     "Metadata",
+    "PolicySpec",
     "Problem",
     "RepositorySpec",
     "RoleBindingSpec",

@@ -153,7 +153,7 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
         yield from _context_clashes(documents, placed)
         yield from _move_clashes(documents, placed)
         yield from _dependency_clashes(documents, placed, cycles or Cycles(documents))
-    if placed.resource.made is None:
+    if documents.expansions and placed.resource.made is None:
         yield from _making(documents, ref, cycles)
 
 

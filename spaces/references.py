@@ -34,11 +34,11 @@ class Reference(NamedTuple):
 def references(resource: Resource) -> tuple[Reference, ...]:
     """List what the document needs in order to work, in the order written."""
     spec: Any = resource.spec
-    if isinstance(spec, BlueprintInstanceSpec):
+    if not isinstance(spec, StackSpec):
+        if not isinstance(spec, BlueprintInstanceSpec):
+            return ()
         name = versioned(spec.blueprint, spec.version)
         return (Reference(Kind.BLUEPRINT, name, ("spec", "blueprint")),)
-    if not isinstance(spec, StackSpec):
-        return ()
     found = [
         Reference(Kind.CONTEXT, use.name, ("spec", "contexts", index, "name"))
         for index, use in enumerate(spec.contexts)

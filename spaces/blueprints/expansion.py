@@ -8,7 +8,7 @@ from typing import Any
 
 from spaces.blueprints.template import CONTEXT_SORTS, TEMPLATE_KINDS, hint_of, spliced, told
 from spaces.diagnostics import Position
-from spaces.expressions.language import Failed, compile_expression
+from spaces.expressions.language import Budget, Failed, compile_expression
 from spaces.expressions.spans import Path, is_whole, spans
 from spaces.model.base import Problem
 from spaces.model.blueprint import MAX_DOCUMENTS, BlueprintInstanceSpec, BlueprintSpec, versioned
@@ -100,6 +100,7 @@ class _Work:
     made: dict[ResourceRef, Placed] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     uses: dict[str, Placed | None] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
     written: list[Mapping[str, Any]] = field(default_factory=list)
     _full: bool = False
 
@@ -181,7 +182,7 @@ class _Work:
         spec = blueprint.resource.spec
         assert isinstance(spec, BlueprintSpec)  # noqa: S101 - its kind says so
         secrets = frozenset(f"inputs.{each.name}" for each in spec.inputs if each.type is InputType.SECRET)
-        filling = _Filling(variables, dict(_sorts(spec)), secrets)
+        filling = _Filling(variables, dict(_sorts(spec)), secrets, self.budget)
         raw = filling.fill(dict(template), ())
         for path, within, failed in filling.failures:
             place = Spot(blueprint.resource, ("spec", "template", index, *path), within)
@@ -242,6 +243,7 @@ class _Filling:
     variables: Mapping[str, Any]
     sorts: dict[str, Any]
     secrets: frozenset[str]
+    budget: Budget
     failures: list[tuple[Path, tuple[int, int], Failed]] = field(default_factory=list)
 
     def fill(self, value: Any, path: Path) -> Any:
@@ -262,7 +264,7 @@ class _Filling:
             if whole and span.source.strip() in self.secrets:
                 return self.variables[span.source.strip()]
             try:
-                value = compile_expression(span.source, self.sorts).evaluate(self.variables)
+                value = compile_expression(span.source, self.sorts).evaluate(self.variables, self.budget)
                 value = spliced(value, whole=whole)
             except Failed as failed:
                 at = failed.mistakes[0].at

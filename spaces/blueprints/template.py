@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from spaces.expressions.language import Failed, Mistake, Sort, compile_expression
+from spaces.expressions.language import Budget, Failed, Mistake, Sort, compile_expression
 from spaces.expressions.spans import OPENS, Path, Span, is_whole, spans, texts
 from spaces.model.base import Problem, list_at, mapping_at, text_at
 from spaces.model.explain import did_you_mean, dotted, shown
@@ -23,6 +23,9 @@ CONTEXT_SORTS: Mapping[str, Sort] = {
 }
 """What a template knows of the instance: its name and labels, and its space's."""
 
+MAX_CHARACTERS = 64 * 1024
+"""Of all expressions of a blueprint together: each one is compiled."""
+
 _KEYS = frozenset({"kind", "metadata", "spec"})
 _ALWAYS = frozenset({"unknown-key"})
 """Problems that no value of an expression can take away."""
@@ -33,14 +36,21 @@ CheckDocument = Callable[[dict[str, Any]], list[Problem]]
 
 def template_problems(raw: Mapping[str, Any], check: CheckDocument) -> Iterator[Problem]:
     """Find what is wrong with the template of a Blueprint's spec as written; paths begin below `spec`."""
-    sorts, secrets = declared_sorts(raw), secret_inputs(raw)
+    sorts, secrets, budget = declared_sorts(raw), secret_inputs(raw), Budget()
+    written = (span for _, text in texts(list_at(raw, "template")) for span in spans(text))
+    if sum(len(span.source) for span in written) > MAX_CHARACTERS:
+        summary = f"the expressions of the template have more than {MAX_CHARACTERS} characters all together"
+        yield Problem(("template",), "expression-limit", summary, "make several blueprints of it", at_key=True)
+        return
     names: set[tuple[object, object]] = set()
     for index, document in enumerate(list_at(raw, "template")):
         if not isinstance(document, dict):
             continue  # told by its type
         path: Path = ("template", index)
         yield from _outer(document, path)
-        yield from (problem._replace(path=(*path, *problem.path)) for problem in _expressions(document, sorts, secrets))
+        yield from (
+            problem._replace(path=(*path, *problem.path)) for problem in _expressions(document, sorts, secrets, budget)
+        )
         kind, name = document.get("kind"), text_at(mapping_at(document, "metadata"), "name")
         if kind not in TEMPLATE_KINDS:
             continue
@@ -102,16 +112,20 @@ def _outer(document: dict[str, Any], path: Path) -> Iterator[Problem]:
         yield Problem((*path, "metadata", "movedFrom"), "not-supported", summary, "leave it out", True)
 
 
-def _expressions(document: dict[str, Any], sorts: Mapping[str, Sort], secrets: frozenset[str]) -> Iterator[Problem]:
+def _expressions(
+    document: dict[str, Any], sorts: Mapping[str, Sort], secrets: frozenset[str], budget: Budget
+) -> Iterator[Problem]:
     for path in _keys(document):
         hint = "expressions stand in values only"
         yield Problem(path, "invalid-expression", "a key cannot hold an expression", hint, at_key=True)
     for path, text in texts(document):
         for span in spans(text):
-            yield from (_problem(path, span, mistake) for mistake in _mistakes(span, text, sorts, secrets))
+            yield from (_problem(path, span, mistake) for mistake in _mistakes(span, text, sorts, secrets, budget))
 
 
-def _mistakes(span: Span, text: str, sorts: Mapping[str, Sort], secrets: frozenset[str]) -> tuple[Mistake, ...]:
+def _mistakes(
+    span: Span, text: str, sorts: Mapping[str, Sort], secrets: frozenset[str], budget: Budget
+) -> tuple[Mistake, ...]:
     if not span.closed:
         return (Mistake("invalid-expression", "the expression is not closed", 0, "end it with }}"),)
     if span.source.strip() in secrets and is_whole(span, text):
@@ -120,7 +134,7 @@ def _mistakes(span: Span, text: str, sorts: Mapping[str, Sort], secrets: frozens
         compiled = compile_expression(span.source, sorts)
         if not compiled.uses:
             # It is the same for every instance, so it can fail here and now.
-            spliced(compiled.evaluate({}), whole=is_whole(span, text))
+            spliced(compiled.evaluate({}, budget), whole=is_whole(span, text))
     except Failed as failed:
         return tuple(_about_secret(each) if each.word in secrets else each for each in failed.mistakes)
     return ()

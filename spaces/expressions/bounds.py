@@ -8,8 +8,10 @@ from typing import Any, assert_never
 
 from spaces.expressions.tree import Call, Constant, Items, Loop, Name, Node, Select
 
-MAX_WORK = 1_000_000
-"""Steps, and characters or items made on the way, that an evaluation may take: some milliseconds."""
+MAX_WORK = 100_000
+"""Steps that one evaluation may take, of a microsecond or two each."""
+_AT_A_STEP = 64
+"""Characters or items that a function looks at in one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class _Estimate:
         size = _FUNCTIONS[node.function]([each for each, _ in found])
         gathering = isinstance(node.arguments[0], Name) and node.arguments[0].name.startswith("@")
         # What a macro gathers grows in place; everything else looks at all that it gets, and makes all that it gives.
-        own = 1 if gathering else size.total + sum(each.total for each, _ in found)
+        own = 1 if gathering else 1 + (size.total + sum(each.total for each, _ in found)) // _AT_A_STEP
         return size, own + sum(steps for _, steps in found)
 
     def _loop(self, node: Loop) -> tuple[Size, int]:

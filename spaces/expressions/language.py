@@ -64,6 +64,23 @@ class Failed(Exception):
         self.mistakes = mistakes
 
 
+@dataclass(slots=True)
+class Budget:
+    """What all expressions of one document, or of all that an instance makes, may cost together."""
+
+    steps: int = 500_000
+    characters: int = 2 * 1024 * 1024
+    """Of results."""
+
+    def take(self, steps: int, characters: int) -> None:
+        """Spend some; Failed where there is not enough left."""
+        self.steps -= steps
+        self.characters -= characters
+        if self.steps < 0 or self.characters < 0:
+            what = "take more steps" if self.steps < 0 else "give more text"
+            raise Failed(Mistake("expression-limit", f"the expressions all together {what} than they may"))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
     """An expression that may be evaluated."""
@@ -73,10 +90,13 @@ class Compiled:
     uses: frozenset[str]
     """The declared variables that it needs."""
 
-    def evaluate(self, variables: Mapping[str, Any]) -> Any:
+    def evaluate(self, variables: Mapping[str, Any], budget: Budget | None = None) -> Any:
         """Give the value, made of what JSON knows; Failed says why there is none."""
         given = {name: variables[name] for name in self.uses}
-        if work(self.tree, {name: size_of(value) for name, value in given.items()}) > MAX_WORK:
+        steps = work(self.tree, {name: size_of(value) for name, value in given.items()})
+        if budget is not None:
+            budget.take(min(steps, MAX_WORK), 0)
+        if steps > MAX_WORK:
             raise Failed(Mistake("expression-limit", "takes more steps than an expression may", 0, "make it smaller"))
         try:
             found = self.program.eval(data=given)
@@ -84,7 +104,10 @@ class Compiled:
             raise Failed(_outcome(str(error))) from None
         if found.type().name() in _ERRORS:
             raise Failed(_outcome(str(found.plain_value())))
-        return _plain(found.plain_value())
+        value = _plain(found.plain_value())
+        if budget is not None:
+            budget.take(0, size_of(value).total)
+        return value
 
 
 def compile_expression(source: str, variables: Mapping[str, Sort]) -> Compiled:

@@ -97,7 +97,7 @@ def contents_of(in_force):
     return {str(ref): in_force.catalog.placed(ref).resource.content for ref in in_force.catalog.refs()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(commits)
 def test_any_history(history):
     files: dict[str, bytes] = {}

@@ -309,6 +309,26 @@ def test_there_are_limits():
     ) >= {"Context root/c"}
 
 
+def test_all_expressions_together_have_limits():
+    inputs = [{"name": "text", "type": "text", "required": True}]
+    env = {f"A{number}": "${{ inputs.text }}" for number in range(100)}
+    big = blueprint("big", template("x", kind="Context", env=env), inputs=inputs)
+    assert begin({"b.yaml": big, "i.yaml": instance("i", "big", text="x" * 20_000)}).diagnostics == ()
+    found = begin({"b.yaml": big, "i.yaml": instance("i", "big", text="x" * 30_000)})
+    assert {d.code for d in found.diagnostics} == {"expression-limit"}
+    loop = "${{ string(inputs.text.split('').map(c, c).size()) }}"
+    slow = blueprint(
+        "slow", template("x", kind="Context", env={f"A{number}": loop for number in range(200)}), inputs=inputs
+    )
+    found = begin({"b.yaml": slow, "i.yaml": instance("i", "slow", text="x" * 9_000)})
+    assert {d.code for d in found.diagnostics} == {"expression-limit"}
+    wordy = blueprint(
+        "wordy", template("x", kind="Context", env={f"A{n}": "${{ '" + "x" * 900 + "' }}" for n in range(100)})
+    )
+    found = begin({"b.yaml": wordy})
+    assert [d.code for d in found.diagnostics] == ["expression-limit"]
+
+
 def test_a_mounted_file_is_part_of_the_blueprint():
     web = blueprint(
         "web", template("x", files={"a": {"source": "./a.txt"}, "b": {"source": "${{ inputs.app }}"}}), inputs=INPUTS

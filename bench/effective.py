@@ -41,7 +41,7 @@ def measure(scratch: Path) -> Iterator[Figure]:
     yield Figure("effective configuration of 10,000 stacks", seconds, "s", limit=2, kind=Limit.AT_MOST)
     one = seconds / len(every)
     for what, path, count in (
-        ("  of 10 that name a changed context", "space-0500/contexts.yaml", 10),
+        ("  of 10 that name a changed context", "space-0504/contexts.yaml", 10),
         ("  of 10 that it attaches itself to by a label", "groups/7.yaml", 10),
         ("  of 10,000 that it attaches itself to", "top/everybody.yaml", 10_000),
     ):
@@ -60,7 +60,7 @@ def _decisions(scratch: Path, files: Mapping[str, bytes]) -> Iterator[Figure]:
         service.service.loop.look()
         _expect(service.settle() == SPACES * STACKS, "the repository was not taken in whole")
         for what, path in (
-            ("a context that 10 of 10,000 stacks name, decided", "space-0500/contexts.yaml"),
+            ("a context that 10 of 10,000 stacks name, decided", "space-0504/contexts.yaml"),
             ("a context attached by a label to 10, decided", "groups/7.yaml"),
         ):
             beside = []

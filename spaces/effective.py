@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from posixpath import dirname, join, normpath
+from posixpath import normpath
 from typing import NamedTuple, TypeAlias
 
 from spaces.attachments import place_of
 from spaces.consistency import ContextInUse, contexts_in_use
+from spaces.dependencies import ResolvedDependency, dependencies_of
 from spaces.model.configuration import Configuration, Phase, plain_path
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
@@ -26,8 +27,7 @@ class When(StrEnum):
     AFTER = "after"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The document that a value comes from."""
 
     ref: ResourceRef
@@ -41,12 +41,19 @@ class RepositoryFile:
     data: bytes = field(repr=False)
 
 
-Content: TypeAlias = str | SecretRef | RepositoryFile
+@dataclass(frozen=True, slots=True)
+class OutputOf:
+    """An output of a stack that has to be in sync first; its value is what that stack's last run left behind."""
+
+    stack: StackId
+    output: str
+
+
+Content: TypeAlias = str | SecretRef | RepositoryFile | OutputOf
 """What stands in the document, or where it is to be had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A value in effect; `overrides` are those that set it too and lost, the strongest first."""
 
     value: Content
@@ -54,8 +61,7 @@ class Value:
     overrides: tuple[Origin, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HookCommand:
+class HookCommand(NamedTuple):
     """A shell command, and who asks for it."""
 
     command: str
@@ -107,13 +113,14 @@ class EffectiveStack:
     hooks: Mapping[tuple[When, Phase], tuple[HookCommand, ...]]
     contexts: tuple[UsedContext, ...]
     """The contexts in use, weakest first."""
+    dependencies: tuple[ResolvedDependency, ...] = ()
+    """The stacks that have to be in sync first, in the order written."""
 
 
 _HookLines = Mapping[Phase, tuple[HookCommand, ...]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layer:
+class Layer(NamedTuple):
     """One document's share of a stack's configuration; the paths of its files in their one form."""
 
     origin: Origin
@@ -151,16 +158,27 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
     used = contexts_in_use(documents, placed)
     layers = [_layer(use, {} if known is None else known) for use in used]
     layers.append(Layer.of(placed, spec))
+    dependencies = tuple(dependencies_of(documents, placed)) if spec.depends_on else ()
+    outputs = _outputs(Origin(placed.ref), dependencies)
     return EffectiveStack(
         stack,
         spec,
         placed.resource.metadata.labels,
         _source(documents, placed, spec),
-        _overlay(layer.env for layer in layers),
+        _overlay([*(layer.env for layer in layers), outputs]),
         _overlay(layer.files for layer in layers),
-        _hooks(layers),
+        _hooks([layer for layer in layers if layer.before or layer.after]),
         tuple(map(_used, used)),
+        dependencies,
     )
+
+
+def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
+    return {
+        name: Value(OutputOf(each.parent, output), origin)
+        for each in dependencies
+        for output, name in each.outputs.items()
+    }
 
 
 def _layer(use: ContextInUse, known: Layers) -> Layer:
@@ -191,8 +209,7 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
     if source is None:
         return None
     if source.repository is None:
-        path = normpath(join(dirname(placed.resource.file), source.path))
-        return ResolvedSource(None, None, path, source.include)
+        return ResolvedSource(None, None, place_of(placed.resource.file, source.path), source.include)
     repository = documents.find(Kind.REPOSITORY, source.repository, placed.ref.space)
     if repository is None or not isinstance(repository.resource.spec, RepositorySpec):
         raise KeyError(f"Repository {source.repository}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
@@ -10,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from spaces.model.base import Command, EnvName, FilePath, Model, Path, Problem, SpecModel, mapping_at
-from spaces.model.secrets import SOURCES, EnvValue, FileValue, FromSource
+from spaces.model.secrets import EnvValue, FileValue, FromSource, secret_problems
+from spaces.variables import Variable, is_loader, variable
 
 
 class Phase(StrEnum):
@@ -20,19 +20,6 @@ class Phase(StrEnum):
     PLAN = "plan"
     APPLY = "apply"
     RUN = "run"
-
-
-# Variables by which a value takes over a process, or by which the service steers the tools itself.
-_TAKES_OVER = re.compile(
-    r"(?:LD_|DYLD_|PYTHON|GIT_|PERL5|TF_CLI_ARGS|TF_HTTP_|STATION_|BASH_FUNC_).*"
-    r"|PATH|HOME|TMPDIR|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|CDPATH|PS4|PROMPT_COMMAND|GLIBC_TUNABLES|GCONV_PATH"
-    r"|NODE_OPTIONS|RUBYOPT|RUBYLIB|PERLLIB|TF_CLI_CONFIG_FILE|TF_DATA_DIR|TF_WORKSPACE|TF_REATTACH_PROVIDERS"
-)
-
-
-def env_allowed(name: str) -> bool:
-    """Say whether a stack may set the variable `name`: not one that takes over a process or belongs to the service."""
-    return _TAKES_OVER.fullmatch(name) is None
 
 
 BeforePhase = Annotated[Phase, WithJsonSchema({"type": "string", "enum": [Phase.INIT, Phase.PLAN, Phase.APPLY]})]
@@ -51,27 +38,32 @@ NO_HOOKS = Hooks.model_construct(before={}, after={})
 class Configuration(SpecModel):
     """What flows into a stack's run."""
 
-    env: dict[EnvName, EnvValue] = Field(default_factory=dict, description="Environment variables; values are text.")
+    env: dict[EnvName, EnvValue] = Field(
+        default_factory=dict, description="Environment variables; values are text, or secrets."
+    )
     files: dict[FilePath, FileValue] = Field(
         default_factory=dict,
-        description="Files by their path relative to where the tool runs, with their content, or `{source: …}`.",
+        description="Files by their path relative to where the tool runs: their content, a secret, or `{source: …}`.",
     )
     hooks: Hooks = Field(default_factory=lambda: NO_HOOKS, description="Shell commands around the phases of a run.")
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give the variables that may not be set, the value sources that are not built yet, misplaced hooks."""
+        """Give the variables that may not be set, secrets that name not one source, misplaced files and hooks."""
         env = mapping_at(raw, "env")
         for name, value in env.items():
-            if _TAKES_OVER.fullmatch(name):
+            if variable(name) is Variable.OWN:
                 hint = "use terraform.workspace" if name == "TF_WORKSPACE" else "choose another name"
                 yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} may not be set", hint, at_key=True)
-            if type(value) is dict:
-                yield from _later_source(("env", name), value)
+            elif is_loader(name) and type(value) is dict:
+                summary, hint = f"spec.env.{name} must be text: it goes where secrets must not", "write it as text"
+                yield Problem(("env", name), "invalid-value", summary, hint)
+            elif type(value) is dict:
+                yield from secret_problems(("env", name), value, f"spec.env.{name}")
         files = mapping_at(raw, "files")
         for name, value in files.items():
             if type(value) is dict and "source" not in value:
-                yield from _later_source(("files", name), value)
+                yield from secret_problems(("files", name), value, f"spec.files.{name[:80]}")
         yield from _nested_files(files)
         yield from _misplaced_hooks(mapping_at(raw, "hooks"))
 
@@ -116,10 +108,3 @@ def plain_path(path: str) -> str:
     if "." not in path and "//" not in path:
         return path
     return "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-def _later_source(path: tuple[str, str], value: Mapping[str, Any]) -> Iterator[Problem]:
-    known = [key for key in SOURCES if key in value]
-    if known:
-        summary = f"spec.{'.'.join(path)}: values by {{{known[0]}: …}} are not supported by this version"
-        yield Problem(path, "not-supported", summary, "write the value as text")

@@ -32,7 +32,7 @@ class ContextSpec(Configuration):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give what is wrong with the configuration, and an `attach:` with nothing behind it: who could tell."""
+        """Give what is wrong with the configuration, and an empty `attach:`, which could be taken for all."""
         yield from super().problems(raw)
         if "attach" in raw and raw["attach"] is None:
             hint = "{} means every stack; leave it out for only those that name the context"

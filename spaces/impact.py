@@ -50,7 +50,8 @@ def _users(documents: PlacedDocuments, ref: ResourceRef) -> Iterable[ResourceRef
     mentioning = documents.mentioning(ref.kind, ref.name)
     if ref.kind not in _FLOWING:
         return mentioning
-    return (user for user in mentioning if documents.tree.flows(ref.space, user.space))
+    reach = frozenset(documents.tree.inheriting(ref.space)) if mentioning else ()
+    return (user for user in mentioning if user.space in reach)
 
 
 def _place(documents: PlacedDocuments, space: SpaceName) -> object:

@@ -65,11 +65,11 @@ def _decisions(scratch: Path, files: Mapping[str, bytes]) -> Iterator[Figure]:
         ):
             beside = []
             for round_ in range(ROUNDS):
-                repository.commit({path: files[path].replace(b"value", b"value-%d" % round_)})
+                repository.commit({path: files[path].replace(b"value", b"value-%d" % round_, 1)})
                 gc.collect()
-                began = time.process_time()
-                whole, fetch = service.decide()
-                beside.append(min(time.process_time() - began, whole - fetch))
+                # Of the processor's time: other programs on the machine take their share of any other.
+                whole, fetch = service.decide(time.process_time)
+                beside.append(whole - fetch)
                 _expect(service.settle() == 10, "not ten stacks had a run")
             yield Figure(
                 f"{what}, beside the fetch", statistics.median(beside) * 1e3, "ms", limit=50, kind=Limit.AT_MOST

@@ -87,6 +87,7 @@ class PlacedDocuments:
             _regroup(self._mentions, _by_mention(gone), _by_mention(come)),
             _regroup(self._attaching, _by_attaching(gone), _by_attaching(come)),
             _regroup(self._labels, _by_label(gone), _by_label(come)),
+            _without(self._attachable, {ref.space for ref in delta if ref.kind is Kind.CONTEXT}),
         )
 
     def placed(self, ref: ResourceRef) -> Placed | None:
@@ -196,6 +197,10 @@ def _node(placed: Placed) -> SpaceNode:
 
 
 _BY_NAME = itemgetter(0)
+
+
+def _without(offered: Mapping[SpaceName, _Offered], spaces: Collection[SpaceName]) -> dict[SpaceName, _Offered]:
+    return {space: each for space, each in list(offered.items()) if space not in spaces}
 
 
 def _by_asked(contexts: Iterable[Placed]) -> _Offered:

@@ -20,7 +20,7 @@ from reconciler.loop.sources import SourceIndex, snapshot, uses, watched
 from reconciler.loop.world import CONFIGURATION
 from reconciler.store.protocol import AuditEvent, StoredApproval
 from spaces.changes import changes
-from spaces.effective import EffectiveStack, ResolvedSource, effective
+from spaces.effective import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce, affected, differing
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, Revision, StackId
@@ -178,10 +178,11 @@ class _Watch:
         self._renew(after.in_force, stacks | affected(before.in_force, after.in_force), after.in_force.revision)
 
     def _renew(self, in_force: InForce, stacks: Iterable[StackId], revision: Revision) -> None:
+        layers: Layers = {}
         for stack in stacks:
             self._renewed.add(stack)
             self._own.remove(stack)
-            configured = _configured(in_force, stack)
+            configured = _configured(in_force, stack, layers)
             if configured is None or configured.source is None:
                 continue
             found = snapshot(configured, self.trees, revision)
@@ -191,11 +192,11 @@ class _Watch:
         return _usable(snapshot(stack, self.trees, revision))
 
 
-def _configured(in_force: InForce, stack: StackId) -> EffectiveStack | None:
+def _configured(in_force: InForce, stack: StackId, layers: Layers | None = None) -> EffectiveStack | None:
     """Give a stack whose source is in this repository."""
     if in_force.catalog.placed(stack.ref) is None:
         return None
-    found = effective(in_force.catalog, stack)
+    found = effective(in_force.catalog, stack, layers)
     return found if found.source is not None and found.source.repository is None else None
 
 

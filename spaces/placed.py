@@ -56,6 +56,8 @@ class PlacedDocuments:
     """The stacks, by each of their labels."""
     _attachable: dict[SpaceName, _Offered] = field(repr=False, default_factory=dict)
     """What a space offers to whom, as far as anybody has asked."""
+    _by_space: dict[Kind, Mapping[SpaceName, tuple[Placed, ...]]] = field(repr=False, default_factory=dict)
+    """What `by_space` found so far: every stack asks for the policies of all spaces above it."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -97,6 +99,16 @@ class PlacedDocuments:
     def of_kind(self, kind: Kind) -> Collection[Placed]:
         """All documents of a kind, in no order that means anything."""
         return self._kinds.get(kind, {}).values()
+
+    def by_space(self, kind: Kind) -> Mapping[SpaceName, tuple[Placed, ...]]:
+        """Give all documents of a kind by the space they lie in, each space's by name."""
+        known = self._by_space.get(kind)
+        if known is None:
+            found: dict[SpaceName, tuple[Placed, ...]] = {}
+            for (space, _), placed in sorted(self._kinds.get(kind, {}).items()):
+                found[space] = (*found.get(space, ()), placed)
+            known = self._by_space[kind] = found
+        return known
 
     def refs(self) -> Iterator[ResourceRef]:
         """Every document's reference, in no order that means anything."""

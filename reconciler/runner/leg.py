@@ -16,6 +16,7 @@ from reconciler.runner.environment import tool_environment
 from reconciler.runner.job import Ending, Job, LegReport, Reason
 from reconciler.runner.log import RunLog
 from reconciler.runner.masked_results import masked_applied, masked_plan
+from reconciler.runner.mounting import CannotMount, mount, unmount
 from reconciler.runner.sandbox import Sandbox
 from reconciler.runner.steps import End, Work, perform
 from reconciler.tools.base import TfstateBackend, ToolJob
@@ -38,7 +39,10 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
         context = Context(job, directory, sandbox, cancel, log, masker)
         work = _work(context, None if relay is None else relay.backend)
         if isinstance(work, Work):
-            end = _guarded(work)
+            try:
+                end = _mounted(work) or _guarded(work)
+            finally:
+                unmount(job.secret_files, directory.work, job.path)
             report = _report(work, end)
         else:
             log.say(_first_phase(job), work.message)
@@ -73,6 +77,16 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     commands = Commands(context, env, source)
     tool_job = ToolJob(job.binary, source, directory.scratch, job.options, job.facts, backend)
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
+
+
+def _mounted(work: Work) -> End | None:
+    """Put the secret files in their places; gives an end where one has none."""
+    job = work.job
+    try:
+        mount({name: text.encode() for name, text in job.secret_files.items()}, work.directory.work, job.path)
+    except CannotMount as error:
+        return End(Ending.FAILED, Reason.PREPARE_FAILED, work.masker.text(str(error)))
+    return None
 
 
 def _guarded(work: Work) -> End:

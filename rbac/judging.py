@@ -17,10 +17,11 @@ from spaces.model.space import SpaceSpec
 from spaces.model.user import UserSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed
-from spaces.references import moved_from
+from spaces.references import moved_from, parent_names
 from spaces.takeovers import takeovers
 
 _NAMED = 3
+_READ_STACK = Action("stack", "read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,14 @@ class Judge:
             missing = self._lacks(action, space)
             if missing is not None:
                 return missing
+        for parent in self._added_parents(change):
+            missing = self._lacks(_READ_STACK, parent.space)
+            if missing is not None:
+                told = f"{change.ref} would depend on {parent.space}/{parent.name}: {missing.message}"
+                return Missing(missing.action, missing.space, told)
         if isinstance(self.person, Stranger):
             return None
-        return self._guarded(change) or self._beyond(change, self.person.subject)
+        return self._guarded(change) or self._beyond(change, self.person.subject) or self._robs(change)
 
     def files(self, identity: StackId) -> Missing | None:
         """Say which right the person lacks for changing the files that a stack refers to."""
@@ -82,6 +88,23 @@ class Judge:
                 told, here, f"labels, parent and inherit of a space are for who is admin in {here}, above it"
             )
         return None
+
+    def _added_parents(self, change: DocumentChange) -> Iterator[ResourceRef]:
+        """List the stacks of other spaces that a change makes a stack depend on, as far as they can be meant."""
+        if change.ref.kind is not Kind.STACK or change.after is None:
+            return
+        here = change.after.ref.space
+        # A bare name means something else in another space.
+        before = (
+            parent_names(change.before.resource) if change.before and change.before.ref.space == here else frozenset()
+        )
+        for name in sorted(parent_names(change.after.resource) - before):
+            space, slash, bare = name.rpartition("/")
+            line = self.access.tree.inherited(self.standing(here) or here)
+            for each in (SpaceName(space),) if slash else line:
+                ref = ResourceRef(Kind.STACK, each, bare)
+                if each != here and self.proposed.declares(ref):
+                    yield ref
 
     # What nobody may do from inside the repository
 
@@ -117,6 +140,21 @@ class Judge:
                 where = beyond[0][0]
                 what = f"whoever writes {ref.kind} {ref.name} decides what {holder} does, who holds"
                 return _too_much(action, ref.space, what, {each for at, each in beyond if at == where}, where)
+        return None
+
+    def _robs(self, change: DocumentChange) -> Missing | None:
+        """Keep a key or an address from becoming two users': it would prove neither, and lock the first one out."""
+        before, after = (placed.resource.spec if placed else None for placed in (change.before, change.after))
+        if not isinstance(after, UserSpec) or not isinstance(self.person, Person):
+            return None
+        shared = set(self.access.sharing(change.ref.name, after))
+        if isinstance(before, UserSpec):
+            shared.difference_update(self.access.sharing(change.ref.name, before))
+        for other in sorted(shared):
+            if other in self.access.admins or self.access.beyond(self.person.subject, other):
+                why = f"a key or address in it is {other}'s, and would prove neither of them"
+                hint = f"take it out of the User document of {other.name} first"
+                return Missing(on_document(Kind.USER, change.verb), ROOT, f"{why}; {hint}")
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 
 _OWN = re.compile(r"(?:STATION_|TF_HTTP_).*|HOME|TMPDIR|TF_CLI_CONFIG_FILE|TF_DATA_DIR|TF_WORKSPACE")
 _LOADER = re.compile(r"(?:LD_|DYLD_).*|GLIBC_TUNABLES|GCONV_PATH")
@@ -25,6 +26,7 @@ class Variable(Enum):
     """By it the service steers runs and tools itself: no document may set it."""
 
 
+@lru_cache(maxsize=4096)
 def variable(name: str) -> Variable:
     """Say what a variable is."""
     if _OWN.fullmatch(name):
@@ -32,6 +34,7 @@ def variable(name: str) -> Variable:
     return Variable.TAKES_OVER if is_loader(name) or _TAKES_OVER.fullmatch(name) else Variable.PLAIN
 
 
+@lru_cache(maxsize=4096)
 def is_loader(name: str) -> bool:
     """Say whether a variable takes over even the program that shuts a run in, if it were to see it."""
     return _LOADER.fullmatch(name) is not None

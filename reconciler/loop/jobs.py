@@ -9,27 +9,19 @@ from reconciler.core.digest import SourceSnapshot, options
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run
-from reconciler.core.state import Problem
 from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
 from reconciler.git.checkout import checkout
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason
 from reconciler.git.trees import Trees
 from reconciler.loop.opening import Opened
+from reconciler.loop.outputs import TakenOutput
+from reconciler.loop.refusing import CannotRun
 from reconciler.loop.world import source_paths
 from reconciler.runner.mounting import CannotMount, mount
 from reconciler.settings import Settings
 from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
 from spaces.effective import EffectiveStack
-
-
-class CannotRun(Exception):
-    """The run cannot begin; `reason` is one CamelCase word, the message one line."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +31,8 @@ class Inputs:
     stack: EffectiveStack
     source: SourceSnapshot
     trees: Trees | None
+    outputs: tuple[TakenOutput, ...] = ()
+    """The outputs of other stacks that it uses."""
 
 
 def build_job(  # noqa: PLR0917
@@ -65,7 +59,7 @@ def build_job(  # noqa: PLR0917
         path=inputs.stack.source.path if inputs.stack.source else ".",
         options=options(spec),
         facts=dict(inputs.source.facts),
-        env=opened.env,
+        env={**opened.env, **{output.variable: output.text for output in inputs.outputs}},
         hooks={
             f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()
@@ -79,7 +73,7 @@ def build_job(  # noqa: PLR0917
         waits_for_verdict=leg is Leg.PLAN and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
         tfstate=tfstate,
-        masked=opened.masked,
+        masked=(*opened.masked, *(secret for output in inputs.outputs for secret in output.masked)),
         secret_files=opened.secret_files,
     )
 
@@ -110,8 +104,3 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
             raise PrepareFailed(error.message) from None
 
     return fill
-
-
-def refuse(problem: Problem) -> CannotRun:
-    """Word a problem of the source as the reason why a run cannot begin."""
-    return CannotRun(problem.reason, problem.message)

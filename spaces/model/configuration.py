@@ -65,9 +65,7 @@ class Configuration(SpecModel):
             if type(value) is dict and "source" not in value:
                 yield from secret_problems(("files", name), value, f"spec.files.{name[:80]}")
         yield from _nested_files(files)
-        if "run" in mapping_at(mapping_at(raw, "hooks"), "before"):
-            path = ("hooks", "before", "run")
-            yield Problem(path, "invalid-value", "spec.hooks.before.run does not exist", "run has only an after", True)
+        yield from _misplaced_hooks(mapping_at(raw, "hooks"))
 
     def attachments(self) -> Iterator[tuple[Path, str]]:
         """Name the mounted files that lie in the repository."""
@@ -76,9 +74,25 @@ class Configuration(SpecModel):
                 yield ("files", name, "source"), value.source
 
 
+def _misplaced_hooks(hooks: Mapping[str, Any]) -> Iterator[Problem]:
+    if "run" in mapping_at(hooks, "before"):
+        path = ("hooks", "before", "run")
+        yield Problem(path, "invalid-value", "spec.hooks.before.run does not exist", "run has only an after", True)
+    for when in ("before", "after"):
+        if "destroy" in mapping_at(hooks, when):
+            summary = f"spec.hooks.{when}.destroy: hooks around destroy runs are not supported by this version"
+            hint = "it never destroys anything: leave this out"
+            yield Problem(("hooks", when, "destroy"), "not-supported", summary, hint, at_key=True)
+
+
 def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
-    """Find the files that would lie below another one, as `a/b` does below `a`."""
-    plain = {_plain(name): name for name in files if isinstance(name, str)}
+    """Find the files that are one and the same, or would lie below another one, as `a/b` does below `a`."""
+    plain: dict[str, str] = {}
+    for name in files:
+        path = plain_path(name) if isinstance(name, str) else ""
+        if path and (other := plain.setdefault(path, name)) != name:
+            summary = f"spec.files: {name[:80]} and {other[:80]} are the same file"
+            yield Problem(("files", name), "duplicate-key", summary, "leave one of them out", at_key=True)
     for path, name in plain.items():
         above = path.rpartition("/")[0]
         while above:
@@ -89,5 +103,8 @@ def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
             above = above.rpartition("/")[0]
 
 
-def _plain(path: str) -> str:
+def plain_path(path: str) -> str:
+    """Give a file's relative path in its one form: `./a` is `a`."""
+    if "." not in path and "//" not in path:
+        return path
     return "/".join(part for part in path.split("/") if part not in ("", "."))

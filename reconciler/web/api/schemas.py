@@ -70,6 +70,20 @@ class StackJson(Shape):
     retained: bool
 
 
+class DependencyJson(Shape):
+    """A stack at the other end of a dependency. `outputs`: each output in use, with the variable it is given in."""
+
+    stack: str
+    outputs: dict[str, str]
+
+
+class StackDetailJson(StackJson):
+    """A stack with those that it depends on, and those that depend on it, as far as the caller may read them."""
+
+    dependencies: list[DependencyJson]
+    dependents: list[DependencyJson]
+
+
 class ChangeCountsJson(Shape):
     """How many resources a plan touches."""
 
@@ -100,6 +114,20 @@ class RunJson(Shape):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class FollowJson(Shape):
+    """A stack that runs after a run, because the run's plan changes an output that it uses."""
+
+    output: str
+    action: str
+    stack: str
+
+
+class RunDetailJson(RunJson):
+    """A run with the stacks that will follow it, as far as the caller may read them."""
+
+    follows: list[FollowJson]
 
 
 class ResourceChangeJson(Shape):
@@ -205,13 +233,24 @@ class SourceJson(Shape):
     include: list[str]
 
 
+class UsedContextJson(Shape):
+    """A context in use, and how it came in: named, with its `priority`, or attached by `labels` (none: to all)."""
+
+    space: str
+    name: str
+    how: str
+    priority: int | None
+    labels: dict[str, str] | None
+
+
 class EffectiveJson(Shape):
-    """A stack's effective configuration."""
+    """A stack's effective configuration; of the contexts in use the weakest comes first."""
 
     stack: str
     tool: str
     source: SourceJson | None
     contexts: list[str]
+    attached: list[UsedContextJson]
     env: list[ValueJson]
     files: list[ValueJson]
     hooks: list[HookJson]

@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciler.core.phases import Leg, Phase
 from reconciler.masking.masker import Masker
 from reconciler.runner.cancel import Cancel
-from reconciler.runner.commands import Commands, Context
+from reconciler.runner.commands import Commands, Context, shorten
 from reconciler.runner.directory import RunDirectory
 from reconciler.runner.environment import tool_environment
 from reconciler.runner.job import Ending, Job, LegReport, Reason
@@ -21,6 +21,7 @@ from reconciler.runner.sandbox import Sandbox
 from reconciler.runner.steps import End, Work, perform
 from reconciler.tools.base import TfstateBackend, ToolJob
 
+_LONGEST_MESSAGE = 500
 UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the service's user can read"
 
 
@@ -110,7 +111,7 @@ def _report(work: Work, end: End) -> LegReport:
         leg=job.leg,
         ending=end.ending,
         reason=end.reason,
-        message=masker.text(" ".join(end.message.split())),
+        message=shorten(masker.text(end.message), _LONGEST_MESSAGE),
         phase=work.commands.phase,
         phase_seconds=dict(work.seconds),
         planned=None if work.planned is None else masked_plan(work.planned, masker),

@@ -17,10 +17,11 @@ from spaces.model.space import SpaceSpec
 from spaces.model.user import UserSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed
-from spaces.references import moved_from
+from spaces.references import moved_from, parent_names
 from spaces.takeovers import takeovers
 
 _NAMED = 3
+_READ_STACK = Action("stack", "read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Judge:
             missing = self._lacks(action, space)
             if missing is not None:
                 return missing
+        for parent in self._added_parents(change):
+            missing = self._lacks(_READ_STACK, parent.space)
+            if missing is not None:
+                told = f"{change.ref} would depend on {parent.space}/{parent.name}: {missing.message}"
+                return Missing(missing.action, missing.space, told)
         if isinstance(self.person, Stranger):
             return None
         return self._guarded(change) or self._beyond(change, self.person.subject) or self._robs(change)
@@ -82,6 +88,23 @@ class Judge:
                 told, here, f"labels, parent and inherit of a space are for who is admin in {here}, above it"
             )
         return None
+
+    def _added_parents(self, change: DocumentChange) -> Iterator[ResourceRef]:
+        """List the stacks of other spaces that a change makes a stack depend on, as far as they can be meant."""
+        if change.ref.kind is not Kind.STACK or change.after is None:
+            return
+        here = change.after.ref.space
+        # A bare name means something else in another space.
+        before = (
+            parent_names(change.before.resource) if change.before and change.before.ref.space == here else frozenset()
+        )
+        for name in sorted(parent_names(change.after.resource) - before):
+            space, slash, bare = name.rpartition("/")
+            line = self.access.tree.inherited(self.standing(here) or here)
+            for each in (SpaceName(space),) if slash else line:
+                ref = ResourceRef(Kind.STACK, each, bare)
+                if each != here and self.proposed.declares(ref):
+                    yield ref
 
     # What nobody may do from inside the repository
 

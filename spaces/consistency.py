@@ -9,6 +9,7 @@ from operator import attrgetter
 from posixpath import dirname
 from typing import assert_never
 
+from spaces.dependencies import Cycles, dependencies_of
 from spaces.diagnostics import Diagnostic, error
 from spaces.model.access import ROOT_ONLY
 from spaces.model.configuration import plain_path
@@ -16,9 +17,9 @@ from spaces.model.context import ContextSpec
 from spaces.model.explain import did_you_mean
 from spaces.model.role import BUILT_IN_ROLES
 from spaces.model.stack import StackSpec
-from spaces.names import ROOT, Kind, ResourceRef, SpaceName
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed, PlacedDocuments
-from spaces.references import Path, moved_from, references, role_of
+from spaces.references import Path, moved_from, references, role_of, shared_with
 from spaces.resources import Resource
 from spaces.sealed import Place, sealed_for
 from spaces.secret_places import secrets_in
@@ -33,6 +34,10 @@ class Rule(StrEnum):
     UNKNOWN_CONTEXT = "unknown-context"
     UNKNOWN_REPOSITORY = "unknown-repository"
     UNKNOWN_ROLE = "unknown-role"
+    UNKNOWN_STACK = "unknown-stack"
+    DEPENDS_ON_ITSELF = "depends-on-itself"
+    DEPENDENCY_TWICE = "duplicate-dependency"
+    DEPENDENCY_CYCLE = "dependency-cycle"
     NOT_IN_ROOT = "not-in-root"
     CONTEXT_TWICE = "duplicate-context"
     CONTEXT_TIE = "context-tie"
@@ -42,7 +47,16 @@ class Rule(StrEnum):
     SEALED_ELSEWHERE = "sealed-elsewhere"
 
 
-_RULES = {Kind.CONTEXT: Rule.UNKNOWN_CONTEXT, Kind.REPOSITORY: Rule.UNKNOWN_REPOSITORY}
+KINDS = {
+    Rule.UNKNOWN_SPACE: Kind.SPACE,
+    Rule.UNKNOWN_CONTEXT: Kind.CONTEXT,
+    Rule.UNKNOWN_REPOSITORY: Kind.REPOSITORY,
+    Rule.UNKNOWN_ROLE: Kind.ROLE,
+    Rule.UNKNOWN_STACK: Kind.STACK,
+}
+"""The kind of document that each rule misses."""
+
+_RULES = {kind: rule for rule, kind in KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +118,8 @@ def _attached(
             yield ContextInUse(context.ref, spec, 0, None, context.resource)
 
 
-def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
-    """Check one of the documents among all of them."""
+def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None = None) -> Iterator[Violation]:
+    """Check one of the documents among all of them. `cycles` is shared by those who check many."""
     tree, ref = documents.tree, placed.ref
     if ref.kind is Kind.SPACE:
         fault = tree.faults.get(ref.space)
@@ -131,6 +145,7 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
     if ref.kind is Kind.STACK:
         yield from _context_clashes(documents, placed)
         yield from _move_clashes(documents, placed)
+        yield from _dependency_clashes(documents, placed, cycles or Cycles(documents))
 
 
 def _unknown_anywhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
@@ -192,6 +207,27 @@ def _files_below_files(used: Iterable[ContextInUse], stack: Placed) -> Iterator[
             above = dirname(above)
 
 
+def _dependency_clashes(documents: PlacedDocuments, stack: Placed, cycles: Cycles) -> Iterator[Violation]:
+    for index, space in enumerate(shared_with(stack.resource)):
+        if not documents.tree.exists(space):
+            yield Violation(Rule.UNKNOWN_SPACE, ("spec", "shareOutputs", index), space)
+    itself = StackId(stack.ref.space, stack.ref.name)
+    found = list(dependencies_of(documents, stack))
+    seen: set[StackId] = set()
+    for each in found:
+        path = ("spec", "dependsOn", each.index, "stack")
+        if each.parent == itself:
+            yield Violation(Rule.DEPENDS_ON_ITSELF, path, str(itself))
+        elif each.parent in seen:
+            yield Violation(Rule.DEPENDENCY_TWICE, path, str(each.parent), (each.parent.ref,))
+        seen.add(each.parent)
+    cycle = cycles.through(itself) if found else None
+    if cycle is not None:
+        others = tuple(each.ref for each in cycle.members)
+        path = ("spec", "dependsOn", cycle.index, "stack")
+        yield Violation(Rule.DEPENDENCY_CYCLE, path, " -> ".join(cycle.path), others)
+
+
 def _move_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
     origin = moved_from(stack.resource)
     if origin is None:
@@ -217,7 +253,7 @@ def tell(violation: Violation, placed: Placed, documents: PlacedDocuments, *, su
     return error(violation.rule.value, summary, placed.resource.position(path), hint)
 
 
-def _words(
+def _words(  # noqa: C901 - a case for each rule
     violation: Violation, placed: Placed, documents: PlacedDocuments, *, suggest: bool
 ) -> tuple[str, str | None]:
     name, space = violation.name, placed.ref.space
@@ -229,12 +265,12 @@ def _words(
             told = f"{placed.ref}: there is no space {name} in force", hint
         case Rule.SPACE_CYCLE:
             told = f"{placed.ref} lies below itself: {name}", "give one of them another parent"
-        case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY as rule:
-            kind = Kind.CONTEXT if rule is Rule.UNKNOWN_CONTEXT else Kind.REPOSITORY
-            known = names_in_reach(kind, space, documents, qualified="/" in name) if suggest else []
-            hint = did_you_mean(name, known)
-            reach = f"it must lie in {space}, or in a space that {space} inherits from"
-            told = f"there is no {kind} {name} for {placed.ref}", hint or reach
+        case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY | Rule.UNKNOWN_STACK as rule:
+            known = names_in_reach(KINDS[rule], space, documents, qualified="/" in name) if suggest else []
+            told = (
+                f"there is no {KINDS[rule]} {name} for {placed.ref}",
+                did_you_mean(name, known) or _reach(rule, space),
+            )
         case Rule.UNKNOWN_ROLE:
             known = [*BUILT_IN_ROLES, *(each.ref.name for each in documents.of_kind(Kind.ROLE))]
             hint = did_you_mean(name, known) if suggest else None
@@ -244,6 +280,8 @@ def _words(
             told = f"{placed.ref} must lie in the space root", hint
         case Rule.CONTEXT_TWICE | Rule.CONTEXT_TIE | Rule.FILE_BELOW_FILE:
             told = _clash_words(violation, placed)
+        case Rule.DEPENDS_ON_ITSELF | Rule.DEPENDENCY_TWICE | Rule.DEPENDENCY_CYCLE as rule:
+            told = _dependency_words(rule, placed, name, others)
         case Rule.MOVED_FROM_EXISTS:
             told = f"{placed.ref} cannot have moved from {name}: that stack still exists", "take one of them out"
         case Rule.MOVED_FROM_TWICE:
@@ -267,6 +305,19 @@ def _clash_words(violation: Violation, placed: Placed) -> tuple[str, str]:
     of, by = violation.others
     summary = f"{placed.ref} cannot have the file {below} of {of} below {above}, which is a file of {by}"
     return summary, "give one of them another path, or do not use both"
+
+
+def _reach(rule: Rule, space: SpaceName) -> str:
+    reach = f"it must lie in {space}, or in a space that {space} inherits from"
+    return f"{reach}, or name {space} in its spec.shareOutputs" if rule is Rule.UNKNOWN_STACK else reach
+
+
+def _dependency_words(rule: Rule, placed: Placed, name: str, others: str) -> tuple[str, str]:
+    if rule is Rule.DEPENDENCY_TWICE:
+        return f"{placed.ref} names {others} twice", "name it once"
+    if rule is Rule.DEPENDS_ON_ITSELF:
+        return f"{placed.ref} depends on itself", "leave it out"
+    return f"{placed.ref} depends on itself: {name}", "take one of these dependencies out"
 
 
 def names_in_reach(kind: Kind, space: SpaceName, documents: PlacedDocuments, *, qualified: bool) -> list[str]:

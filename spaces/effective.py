@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from spaces.attachments import place_of
 from spaces.consistency import ContextInUse, contexts_in_use
+from spaces.dependencies import ResolvedDependency, dependencies_of
 from spaces.model.configuration import Configuration, Phase, plain_path
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
@@ -40,7 +41,15 @@ class RepositoryFile:
     data: bytes = field(repr=False)
 
 
-Content: TypeAlias = str | SecretRef | RepositoryFile
+@dataclass(frozen=True, slots=True)
+class OutputOf:
+    """An output of a stack that has to be in sync first; its value is what that stack's last run left behind."""
+
+    stack: StackId
+    output: str
+
+
+Content: TypeAlias = str | SecretRef | RepositoryFile | OutputOf
 """What stands in the document, or where it is to be had."""
 
 
@@ -105,6 +114,8 @@ class EffectiveStack:
     hooks: Mapping[tuple[When, Phase], tuple[HookCommand, ...]]
     contexts: tuple[UsedContext, ...]
     """The contexts in use, weakest first."""
+    dependencies: tuple[ResolvedDependency, ...] = ()
+    """The stacks that have to be in sync first, in the order written."""
 
 
 _HookLines = Mapping[Phase, tuple[HookCommand, ...]]
@@ -148,16 +159,27 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
     used = contexts_in_use(documents, placed)
     layers = [_layer(use, {} if known is None else known) for use in used]
     layers.append(Layer.of(placed.ref, placed.resource, spec))
+    dependencies = tuple(dependencies_of(documents, placed)) if spec.depends_on else ()
+    outputs = _outputs(Origin(placed.ref), dependencies)
     return EffectiveStack(
         stack,
         spec,
         placed.resource.metadata.labels,
         _source(documents, placed, spec),
-        _overlay(layer.env for layer in layers),
+        _overlay([*(layer.env for layer in layers), outputs]),
         _overlay(layer.files for layer in layers),
         _hooks([layer for layer in layers if layer.before or layer.after]),
         tuple(map(_used, used)),
+        dependencies,
     )
+
+
+def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
+    return {
+        name: Value(OutputOf(each.parent, output), origin)
+        for each in dependencies
+        for output, name in each.outputs.items()
+    }
 
 
 def _layer(use: ContextInUse, known: Layers) -> Layer:

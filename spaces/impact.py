@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from spaces.dependencies import may_mean
 from spaces.names import Kind, ResourceRef, SpaceName
 from spaces.placed import PlacedDocuments
 
@@ -23,6 +24,13 @@ def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDo
         if ref.kind is Kind.SPACE:
             if _place(before, ref.space) != _place(after, ref.space):
                 spaces.add(ref.space)
+                reached |= before.mentioning(ref.kind, ref.name)
+                reached |= after.mentioning(ref.kind, ref.name)
+        elif ref.kind is Kind.STACK:
+            # Many spaces have a stack of the same name, and many stacks that depend on it.
+            for documents in (before, after):
+                named = documents.mentioning(ref.kind, ref.name)
+                reached.update(user for user in named if may_mean(documents, user, ref))
         else:
             reached |= before.mentioning(ref.kind, ref.name)
             reached |= after.mentioning(ref.kind, ref.name)

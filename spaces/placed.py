@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 from spaces.model.context import AttachTo, ContextSpec
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
-from spaces.references import NameKey, mentions
+from spaces.references import NameKey, mentions, shared_with
 from spaces.resources import Resource
 from spaces.tree import SpaceNode, SpaceTree
 
@@ -142,7 +142,8 @@ class PlacedDocuments:
         """Find what a name means in a space.
 
         A bare name is looked up in the space, then upwards as far as it inherits. `space/name` is that one
-        document, when it is one's own or flows here. What does not flow here is as if it did not exist.
+        document, when it is one's own, flows here, or is a stack that is shared with this space. Anything else is as
+        if it did not exist.
         """
         found = self.find(kind, name, space)
         return found.ref if found else None
@@ -154,8 +155,8 @@ class PlacedDocuments:
             return None
         where, slash, bare = name.rpartition("/")
         if slash:
-            there = SpaceName(where)
-            return documents.get((there, bare)) if self.tree.flows(there, space) else None
+            there = documents.get((SpaceName(where), bare))
+            return there if there is not None and self._reaches(there, space) else None
         for here in self.tree.inherited(space):
             found = documents.get((here, bare))
             if found is not None:
@@ -164,8 +165,14 @@ class PlacedDocuments:
 
     def visible(self, kind: Kind, space: SpaceName) -> tuple[ResourceRef, ...]:
         """List the documents of a kind that can be named in a space, for suggestions."""
-        reach = set(self.tree.inherited(space))
-        return tuple(sorted(p.ref for p in self._kinds.get(kind, {}).values() if p.ref.space in reach))
+        return tuple(sorted(p.ref for p in self._kinds.get(kind, {}).values() if self._reaches(p, space)))
+
+    def _reaches(self, placed: Placed, space: SpaceName) -> bool:
+        """Say whether a document can be used in a space: it flows there, or it is shared with it or one above it."""
+        if self.tree.flows(placed.ref.space, space):
+            return True
+        shared = shared_with(placed.resource)
+        return bool(shared) and not set(shared).isdisjoint(self.tree.lineage(space))
 
 
 def _node(placed: Placed) -> SpaceNode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from reconciler.core.state import Component, Fingerprint, Why
+from reconciler.core.state import OUTPUT_TO, Component, Fingerprint, Why
 
 CountFiles = Callable[[str, str], int | None]
 """How many files differ between two Git objects; None where one of them is no longer there to look at."""
@@ -39,9 +39,9 @@ def _summaries(
             return _by_document("context", items, old, new)
         case Component.TOOL:
             return [f"tool {item}" + _change(old.get(item), new.get(item)) for item in items]
-        case (
-            Component.SPEC | Component.DEPENDENCIES | Component.POLICIES | Component.INTEGRATIONS | Component.BLUEPRINT
-        ):
+        case Component.DEPENDENCIES:
+            return _by_parent(items, old, new)
+        case Component.SPEC | Component.POLICIES | Component.INTEGRATIONS | Component.BLUEPRINT:
             return [", ".join(_some([item + _verb(old.get(item), new.get(item)) for item in items]))]
         case _:
             assert_never(component)
@@ -75,6 +75,16 @@ def _by_document(word: str, items: list[str], old: Mapping[str, str], new: Mappi
             newly = "" if document in was else " now used"
             told.append(f"{word} {document}{newly}: {', '.join(_some(words))}")
     return told
+
+
+def _by_parent(items: list[str], old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Group "space/name OUTPUT -> VARIABLE" items into one summary for each stack that gives outputs."""
+    grouped: dict[str, list[str]] = {}
+    for item in items:
+        parent, _, rest = item.partition(" ")
+        output = rest.partition(OUTPUT_TO)[0]
+        grouped.setdefault(parent, []).append(f"output {output}" + _verb(old.get(item), new.get(item)))
+    return [f"dependency {parent}: {', '.join(_some(rest))}" for parent, rest in grouped.items()]
 
 
 def _verb(old: str | None, new: str | None) -> str:

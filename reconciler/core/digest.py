@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, assert_never
 
 from reconciler.core.state import Component, Fingerprint
-from spaces.effective import Content, EffectiveStack, Origin, RepositoryFile
+from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile
 from spaces.model.secrets import SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, Revision
@@ -77,6 +77,8 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
 def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:
     """Walk everything that takes effect, with the document that it comes from."""
     for name, value in stack.env.items():
+        if isinstance(value.value, OutputOf):
+            continue  # a component of its own, which is made where the outputs are known
         yield value.origin, f"env {name}", _said(value.value)
     for path, value in stack.files.items():
         yield value.origin, f"file {path}", _said(value.value)
@@ -97,5 +99,7 @@ def _said(content: Content) -> object:
             return content.model_dump(exclude_none=True)
         case RepositoryFile():
             return [hashlib.blake2b(content.data, digest_size=16).hexdigest()]
+        case OutputOf():
+            return [str(content.stack), content.output]
         case _:
             assert_never(content)

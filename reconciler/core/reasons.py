@@ -14,6 +14,7 @@ class Reason(StrEnum):
     RETAINED = "Retained"
     SUSPENDED = "Suspended"
     DUE = "Due"
+    WAITS_FOR_DEPENDENCY = "WaitsForDependency"
 
     QUEUED = "Queued"
     PLANNING = "Planning"
@@ -42,6 +43,8 @@ class Reason(StrEnum):
     NEVER_STARTED = "NeverStarted"
     DISK_FULL = "DiskFull"
     MOVE_BLOCKED = "MoveBlocked"
+    OUTPUT_MISSING = "OutputMissing"
+    OUTPUT_UNUSABLE = "OutputUnusable"
     LEASE_LOST = "LeaseLost"
 
     FETCH_FAILED = "FetchFailed"

@@ -11,26 +11,18 @@ from reconciler.core.digest import SourceSnapshot, options
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run
-from reconciler.core.state import Problem
 from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
 from reconciler.git.checkout import checkout
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason
 from reconciler.git.trees import Trees
 from reconciler.loop.opening import Opened
+from reconciler.loop.outputs import TakenOutput
+from reconciler.loop.refusing import CannotRun
 from reconciler.loop.world import source_paths
 from reconciler.settings import Settings
 from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
 from spaces.effective import EffectiveStack
-
-
-class CannotRun(Exception):
-    """The run cannot begin; `reason` is one CamelCase word, the message one line."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +32,8 @@ class Inputs:
     stack: EffectiveStack
     source: SourceSnapshot
     trees: Trees | None
+    outputs: tuple[TakenOutput, ...] = ()
+    """The outputs of other stacks that it uses."""
 
 
 def build_job(  # noqa: PLR0917
@@ -66,7 +60,7 @@ def build_job(  # noqa: PLR0917
         path=inputs.stack.source.path if inputs.stack.source else ".",
         options=options(spec),
         facts=dict(inputs.source.facts),
-        env=opened.env,
+        env={**opened.env, **{output.variable: output.text for output in inputs.outputs}},
         hooks={
             f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()
@@ -80,7 +74,7 @@ def build_job(  # noqa: PLR0917
         waits_for_verdict=leg is Leg.PLAN and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
         tfstate=tfstate,
-        masked=opened.masked,
+        masked=(*opened.masked, *(secret for output in inputs.outputs for secret in output.masked)),
     )
 
 
@@ -129,8 +123,3 @@ def mount(files: Mapping[str, bytes], directory: Path, path: str) -> None:
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-
-
-def refuse(problem: Problem) -> CannotRun:
-    """Word a problem of the source as the reason why a run cannot begin."""
-    return CannotRun(problem.reason, problem.message)

@@ -10,7 +10,7 @@ from typing import assert_never
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Problem
 from reconciler.credentials.secrets import Secrets
-from spaces.effective import Content, EffectiveStack, RepositoryFile, Value
+from spaces.effective import Content, EffectiveStack, OutputOf, RepositoryFile, Value
 from spaces.model.secrets import SecretRef
 from spaces.sealed import Place
 from spaces.variables import Variable, variable
@@ -26,7 +26,10 @@ class Opened:
 
 
 def open_values(stack: EffectiveStack, secrets: Secrets) -> Opened:
-    """Give the environment and the mounted files of a stack's run; SecretUnreadable names the one that fails."""
+    """Give the environment and the mounted files of a stack's run; SecretUnreadable names the one that fails.
+
+    Outputs of other stacks are not among them: those are read from the store.
+    """
     masked: list[str] = []
 
     def opened(key: str, value: Value) -> bytes:
@@ -39,10 +42,13 @@ def open_values(stack: EffectiveStack, secrets: Secrets) -> Opened:
             case SecretRef():
                 masked.append(secrets.for_run(content, Place(value.origin.ref, key)))
                 return masked[-1].encode()
+            case OutputOf():
+                raise TypeError(f"{content} is not read with the configuration")
             case _:
                 assert_never(content)
 
-    env = {key: _variable(value, opened(key, value)) for key, value in stack.env.items()}
+    own = {key: value for key, value in stack.env.items() if not isinstance(value.value, OutputOf)}
+    env = {key: _variable(value, opened(key, value)) for key, value in own.items()}
     files = {key: opened(key, value) for key, value in stack.files.items()}
     return Opened(env, files, tuple(dict.fromkeys(masked)))
 

@@ -32,6 +32,7 @@ class Keys:
             raise StoreError(f"an encryption key has {_KEY_BYTES} bytes, and there must be at least one")
         self._ring = {_key_id(key): AESGCM(key) for key in keys}
         self._current = _key_id(keys[0])
+        self._marking = hashlib.blake2b(keys[0], digest_size=32, person=b"station marks").digest()
         self.where = where
         """Where they come from, as a message names it."""
         self._unmade: Path | None = None
@@ -88,6 +89,10 @@ class Keys:
     def __repr__(self) -> str:
         """Name the keys by their ids, never by their bytes."""
         return f"Keys({', '.join(key.hex() for key in self._ring)})"
+
+    def mark(self, plain: bytes) -> str:
+        """Give 24 digits that tell one value from another, and that nobody without the key can make for a guess."""
+        return hashlib.blake2b(plain, digest_size=12, key=self._marking, person=b"station mark").hexdigest()
 
     def seal(self, plain: bytes, table: str, stack: int, name: str) -> bytes:
         """Encrypt a value for one place: it opens nowhere else."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import assert_never
 from urllib.parse import urlsplit
 
 from reconciler.core.conditions import is_suspended
+from reconciler.core.reasons import Reason
 from reconciler.core.results import Output, Planned, Resource, ResourceChange
 from reconciler.core.runs import Run
-from reconciler.core.state import StackState, Why
+from reconciler.core.state import Condition, StackState, Why
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api import schemas
-from spaces.effective import Content, EffectiveStack, Origin, RepositoryFile, Value
+from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
 from spaces.model.secrets import SecretRef
+from spaces.names import SpaceName
 
 
-def stack_json(stack: StackState, last: Run | None) -> schemas.StackJson:
-    """Show a stack; `last` is its newest run."""
+def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceName] | None = None) -> schemas.StackJson:
+    """Show a stack; `last` is its newest run. Stacks outside the `readable` spaces (None: all) stay unnamed."""
     desired, applied = stack.desired, stack.applied
     return schemas.StackJson(
         id=str(stack.id),
@@ -28,7 +31,9 @@ def stack_json(stack: StackState, last: Run | None) -> schemas.StackJson:
         reason=stack.reason,
         why=_why(stack.why),
         conditions={
-            kind: schemas.ConditionJson(status=held.status, reason=held.reason, message=held.message, since=held.since)
+            kind: schemas.ConditionJson(
+                status=held.status, reason=held.reason, message=_named(held, readable), since=held.since
+            )
             for kind, held in stack.conditions.items()
         },
         desired_revision=desired.revision if desired else None,
@@ -40,6 +45,14 @@ def stack_json(stack: StackState, last: Run | None) -> schemas.StackJson:
         suspended=is_suspended(stack),
         retained=desired is None,
     )
+
+
+def _named(held: Condition, readable: Collection[SpaceName] | None) -> str:
+    """Give a condition's message; what a stack waits for may lie where the reader must not look."""
+    if held.reason != Reason.WAITS_FOR_DEPENDENCY or readable is None:
+        return held.message
+    space = held.message.partition("/")[0]
+    return held.message if space in readable else "a stack that it depends on is not in sync"
 
 
 def run_json(run: Run) -> schemas.RunJson:
@@ -207,5 +220,7 @@ def _shown(content: Content) -> tuple[str | None, str | None, int | None]:
             return text, f"file {path} of the repository", len(data)
         case SecretRef():
             return None, str(content), None
+        case OutputOf(stack, output):
+            return None, f"output {output} of {stack}", None
         case _:
             assert_never(content)

@@ -13,6 +13,7 @@ from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.store.protocol import Reading, RunFilter, Store
 from reconciler.web.api import convert, logs, schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.dependencies import follows_json
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
 from reconciler.web.ports import Ports
@@ -57,10 +58,12 @@ def list_runs(
 
 
 @router.get("/{run}")
-def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunJson:
+def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunDetailJson:
     """Show a run."""
     with ports.store.reading() as reading:
-        return convert.run_json(_find(reading, caller, Right.RUN_READ, run))
+        found = _find(reading, caller, Right.RUN_READ, run)
+        follows = follows_json(reading, caller, found)
+    return schemas.RunDetailJson(**dict(convert.run_json(found)), follows=follows)
 
 
 @router.get("/{run}/plan")

@@ -70,6 +70,20 @@ class StackJson(Shape):
     retained: bool
 
 
+class DependencyJson(Shape):
+    """A stack at the other end of a dependency. `outputs`: each output in use, with the variable it is given in."""
+
+    stack: str
+    outputs: dict[str, str]
+
+
+class StackDetailJson(StackJson):
+    """A stack with those that it depends on, and those that depend on it, as far as the caller may read them."""
+
+    dependencies: list[DependencyJson]
+    dependents: list[DependencyJson]
+
+
 class ChangeCountsJson(Shape):
     """How many resources a plan touches."""
 
@@ -100,6 +114,20 @@ class RunJson(Shape):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class FollowJson(Shape):
+    """A stack that runs after a run, because the run's plan changes an output that it uses."""
+
+    output: str
+    action: str
+    stack: str
+
+
+class RunDetailJson(RunJson):
+    """A run with the stacks that will follow it, as far as the caller may read them."""
+
+    follows: list[FollowJson]
 
 
 class ResourceChangeJson(Shape):

@@ -174,6 +174,12 @@ CASES = [
     pytest.param("carol", {"p/net.yaml": None, "p/t/net.yaml": RENAMED}, {"Stack team/net": "move stack:update in platform"}, id="a move from where one may not"),
     pytest.param("carol", {"p/t/app.yaml": None, "q/app.yaml": stack("app", moved_from="team/app")}, {"Stack other/app": "move stack:update in other"}, id="a move to where one may not"),
     pytest.param("carol", {"p/t/app.yaml": stack("app", moved_from="other/gone")}, {"Stack team/app": "update stack:update in other"}, id="to say that it came from where one may not"),
+    # Dependencies
+    pytest.param("carol", {"p/t/app.yaml": stack("app", dependsOn=["net"])}, {"Stack team/app": "update stack:read in platform"}, id="on a stack from above that one may not read"),
+    pytest.param("carol", {"p/t/app.yaml": stack("app", dependsOn=[{"stack": "platform/net"}])}, {"Stack team/app": "update stack:read in platform"}, id="on it by its whole name"),
+    pytest.param("dora", {"p/t/app.yaml": stack("app", dependsOn=["net"])}, {"Stack team/app": "update stack:update in team"}, id="of a stack that one may only read"),
+    pytest.param("bob", {"p/t/app.yaml": stack("app", dependsOn=["net"])}, {}, id="on one that one may read"),
+    pytest.param("carol", {"p/t/app.yaml": stack("app", dependsOn=["db"]), "p/t/db.yaml": stack("db")}, {}, id="on one's own"),
     # Guards
     pytest.param("root-admin", {"users.yaml": people("alice", "bob", "carol", "dora")}, {"User root/root-admin": "delete user:delete in root"}, id="the last admin"),
 ]  # fmt: skip

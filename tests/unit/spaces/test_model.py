@@ -169,8 +169,14 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + "  timeout: 0s\n", [("invalid-duration", 3, 12)], id="timeout-zero"),
         pytest.param("Stack", STACK + "  onDelete: destroy\n", [("not-supported", 3, 13)], id="destroy"),
         pytest.param("Stack", STACK + "  onDelete: keep\n", [("invalid-value", 3, 13)], id="on-delete"),
-        pytest.param("Stack", STACK + "  dependsOn: []\n  integrations: [a]\n  workerPool: a\n  drift: {}\n",
-                     [("not-supported", n, 3) for n in (3, 4, 5, 6)], id="not-built-yet"),
+        pytest.param("Stack", STACK + "  integrations: [a]\n  workerPool: a\n  drift: {}\n",
+                     [("not-supported", n, 3) for n in (3, 4, 5)], id="not-built-yet"),
+        pytest.param("Stack", STACK + "  dependsOn: [A, {stack: b, outputs: {x: '1a', '9': Y}}, {outputs: {}}, b, 5]\n",
+                     [("invalid-name", 3, 15), ("invalid-env-name", 3, 42), ("invalid-output-name", 3, 48),
+                      ("missing-key", 3, 58), ("duplicate-dependency", 3, 73), ("wrong-type", 3, 76)], id="dependencies"),
+        pytest.param("Stack", STACK + "  env: {A: a}\n  dependsOn: [{stack: b, outputs: {x: A, y: B, z: PATH}}, {stack: c, outputs: {x: B}}]\n",
+                     [("duplicate-env", 4, 39), ("env-not-allowed", 4, 51), ("duplicate-env", 4, 83)], id="variables-of-outputs"),
+        pytest.param("Stack", STACK + "  shareOutputs: [A, 5]\n", [("invalid-name", 3, 18), ("wrong-type", 3, 21)], id="share-outputs"),
         *(
             pytest.param("Stack", f"  tool: {tool}\n  source: {{path: .}}\n", [("not-supported", 1, 9)], id=f"tool-{tool}")
             for tool in ("terragrunt", "pulumi", "cloudformation", "kubernetes")

@@ -101,7 +101,7 @@ def _print(result: dict[str, Any], form: str) -> None:
         click.echo(f"halted: {result['halted']['reason']}: {result['halted']['message']}")
     ran = len(result["runs"])
     click.echo(
-        f"revision {str(result['admittedRevision'])[:12]}: {synced} of {len(result['stacks'])} stacks Synced, "
+        f"revision {(result['admittedRevision'] or '(none)')[:12]}: {synced} of {len(result['stacks'])} stacks Synced, "
         f"{ran} {'run' if ran == 1 else 'runs'}"
     )
 

@@ -27,8 +27,6 @@ class Reason(StrEnum):
     DISCARDED = "Discarded"
     INTERRUPTED = "Interrupted"
 
-    PLAN_FAILED = "PlanFailed"
-    APPLY_FAILED = "ApplyFailed"
     PREPARE_FAILED = "PrepareFailed"
     PLAN_OUTDATED = "PlanOutdated"
     TOOL_MISSING = "ToolMissing"

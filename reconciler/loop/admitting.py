@@ -12,11 +12,10 @@ from rbac.identity import Person, Stranger
 from rbac.rules import Rules
 from rbac.subjects import Subject, SubjectKind
 from reconciler.core.digest import SourceSnapshot
-from reconciler.core.state import Problem
 from reconciler.git.trees import Trees
 from reconciler.loop.attaching import attach_at, changed_documents
 from reconciler.loop.persons import FindsPersons
-from reconciler.loop.sources import SourceIndex, snapshot, uses, watched
+from reconciler.loop.sources import SourceIndex, snapshot, traces, watched
 from reconciler.loop.world import CONFIGURATION
 from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import AuditEvent, StoredApproval
@@ -164,7 +163,7 @@ class _Watch:
                 continue
             path = normpath(join(dirname(placed.resource.file), spec.source.path))
             source = ResolvedSource(None, None, path, spec.source.include)
-            one, other = (_usable(uses(spec.tool.value, source, self.trees, each)) for each in (at, revision))
+            one, other = (traces(spec.tool.value, source, self.trees, each) for each in (at, revision))
             if not _same(one, other):
                 found.add(StackId(ref.space, ref.name))
         return frozenset(found)
@@ -190,7 +189,8 @@ class _Watch:
             self._own.put(stack, CONFIGURATION, configured.source, watched(found))
 
     def _snapshot(self, stack: EffectiveStack, revision: Revision) -> SourceSnapshot | None:
-        return _usable(snapshot(stack, self.trees, revision))
+        assert stack.source is not None  # noqa: S101 - it has one in this repository
+        return traces(stack.spec.tool.value, stack.source, self.trees, revision)
 
 
 def _configured(in_force: InForce, stack: StackId, layers: Layers | None = None) -> EffectiveStack | None:
@@ -201,12 +201,8 @@ def _configured(in_force: InForce, stack: StackId, layers: Layers | None = None)
     return found if found.source is not None and found.source.repository is None else None
 
 
-def _usable(found: SourceSnapshot | Problem) -> SourceSnapshot | None:
-    return found if isinstance(found, SourceSnapshot) else None
-
-
 def _same(one: SourceSnapshot | None, other: SourceSnapshot | None) -> bool:
-    """Say whether two sources are the same; so are two that nothing can run from."""
+    """Say whether two sources are the same; so are two that cannot be read."""
     if one is None or other is None:
         return one is other
     return one.entries == other.entries and one.facts == other.facts

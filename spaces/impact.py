@@ -10,9 +10,11 @@ from spaces.placed import PlacedDocuments
 
 
 def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDocuments) -> set[ResourceRef]:
-    """Give the changed documents and all that may mean them by name, or lie below them.
+    """Give the changed documents and all that may mean them by name, lie below them, or are attached to them.
 
     Never too few, sometimes too many: whoever mentions a bare name is in, whatever the name means there.
+    A context that attaches itself reaches its stacks, by its old version among the old documents and by its new one
+    among the new: a stack that changes its labels is in by itself, and one whose space moves by its space.
     A space matters to what is below it only by its place: where it hangs, and whether it inherits.
     """
     reached: set[ResourceRef] = set()
@@ -32,6 +34,8 @@ def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDo
         else:
             reached |= before.mentioning(ref.kind, ref.name)
             reached |= after.mentioning(ref.kind, ref.name)
+        if ref.kind is Kind.CONTEXT:
+            reached.update(before.attached_to(ref), after.attached_to(ref))
     for documents in (before, after):
         for space in documents.tree.subtrees(spaces):
             reached |= before.in_space(space)

@@ -237,7 +237,7 @@ class _Search:
                 yield [target] if target else []
             case Rule.UNKNOWN_ROLE:
                 yield [ResourceRef(Kind.ROLE, ROOT, violation.name)]
-            case Rule.CONTEXT_TIE | Rule.CONTEXT_TWICE:
+            case Rule.CONTEXT_TIE | Rule.CONTEXT_TWICE | Rule.FILE_BELOW_FILE:
                 yield violation.others
                 yield [use.ref for use in contexts_in_use(self.old, user)]
             case Rule.MOVED_FROM_EXISTS | Rule.MOVED_FROM_TWICE | Rule.DEPENDENCY_CYCLE | Rule.DEPENDENCY_TWICE:

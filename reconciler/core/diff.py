@@ -61,11 +61,20 @@ def _source(path: str, old: str | None, new: str | None, count_files: CountFiles
 
 def _by_document(word: str, items: list[str], old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """Group "space/name env KEY" items into one summary per document."""
+    was, now = ({each.partition(" ")[0] for each in side} for side in (old, new))
     grouped: dict[str, list[str]] = {}
     for item in items:
         document, _, rest = item.partition(" ")
-        grouped.setdefault(document, []).append(rest + _verb(old.get(item), new.get(item)))
-    return [f"{word} {document}: {', '.join(_some(rest))}" for document, rest in grouped.items()]
+        verb = _verb(old.get(item), new.get(item)) if document in was and document in now else ""
+        grouped.setdefault(document, []).append(rest + verb)
+    told = []
+    for document, words in grouped.items():
+        if document not in now:
+            told.append(f"{word} {document} no longer used")
+        else:
+            newly = "" if document in was else " now used"
+            told.append(f"{word} {document}{newly}: {', '.join(_some(words))}")
+    return told
 
 
 def _by_parent(items: list[str], old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, assert_never
 
 from reconciler.core.state import Component, Fingerprint
@@ -31,7 +32,16 @@ class SourceSnapshot:
 def short_hash(value: object) -> str:
     """Hash anything that JSON can say into 24 hexadecimal digits."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _remembered_hash(text) if len(text) <= _SHORT else _hash(text)
+
+
+def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+
+_SHORT = 100
+# Stacks have much in common: most short values were hashed before, and equal hashes take room once.
+_remembered_hash = lru_cache(maxsize=2048)(_hash)
 
 
 def options(spec: StackSpec) -> dict[str, Any]:

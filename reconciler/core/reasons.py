@@ -36,6 +36,8 @@ class Reason(StrEnum):
     SOURCE_NOT_FOUND = "SourceNotFound"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     SOURCE_REFUSED = "SourceRefused"
+    ENV_NOT_ALLOWED = "EnvNotAllowed"
+    SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a word, no secret
     TFSTATE_UNREADABLE = "TfstateUnreadable"
     RUNNER_DIED = "RunnerDied"
     NEVER_STARTED = "NeverStarted"
@@ -55,6 +57,7 @@ class Reason(StrEnum):
 RETRYABLE = frozenset(
     {
         Reason.PREPARE_FAILED,
+        Reason.SECRET_UNREADABLE,
         Reason.SOURCE_UNAVAILABLE,
         Reason.RUNNER_DIED,
         Reason.NEVER_STARTED,

@@ -15,11 +15,13 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import Problem
+from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
 from reconciler.loop.deciding import outcome
 from reconciler.loop.following import Follower
 from reconciler.loop.jobs import Inputs, build_job, materialise, needs_tfstate
 from reconciler.loop.linking import given_by, parents_in
+from reconciler.loop.opening import Opened, not_allowed, open_values
 from reconciler.loop.outputs import take_outputs
 from reconciler.loop.refusing import CannotRun, refuse
 from reconciler.loop.world import read_source
@@ -111,9 +113,10 @@ class Dispatcher:
         try:
             inputs = self._inputs(run)
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
-            job = build_job(run, leg, inputs, self.settings, tfstate)
+            opened = self._open(inputs)
+            job = build_job(run, leg, inputs, opened, self.settings, tfstate)
             if leg is Leg.PLAN:
-                self.engine.start(job, materialise(inputs))
+                self.engine.start(job, materialise(inputs, opened))
             elif not self.engine.proceed(run.id, job):
                 self.engine.start(job, None)
         except CannotRun as error:
@@ -155,6 +158,15 @@ class Dispatcher:
         if isinstance(source, Problem):
             raise refuse(source)
         return Inputs(stack, source, place.trees if place else None, outputs)
+
+    def _open(self, inputs: Inputs) -> Opened:
+        problem = not_allowed(inputs.stack, self.settings.env_takeover_allowed)
+        if problem is not None:
+            raise refuse(problem)
+        try:
+            return open_values(inputs.stack, self.follower.remotes.secrets)
+        except SecretUnreadable as error:
+            raise CannotRun(Reason.SECRET_UNREADABLE, str(error)) from None
 
     def _fail(self, run: Run, leg: Leg, reason: str, message: str) -> None:
         phase = Phase.PREPARE if leg is Leg.PLAN else Phase.APPLY

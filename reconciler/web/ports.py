@@ -38,6 +38,8 @@ class Ports:
     """What is in force of a stack, with where each value comes from; None: no such stack in force."""
     live_log: Callable[[RunId, int, int], bytes | None]
     """Up to `limit` bytes from `offset` of the log of a run whose log is not stored yet; None: it is not here."""
+    recipient: str = ""
+    """Whom values are sealed to: the public half of this installation's key."""
     metrics: Metrics = field(default_factory=Metrics)
     wake: Callable[[], None] = _nothing
     """Have the loop look at once."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, String
 from pydantic.alias_generators import to_camel
 
 from spaces.names import NAME_PATTERN
+from spaces.sealed import SEALED
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -108,6 +109,7 @@ WORDS: Mapping[str, Words] = {
         "invalid-revision", "is not a whole commit id", "all 40 (or 64) digits, as git rev-parse prints them"
     ),
     LINE: Words("invalid-value", "must be one line of text, not empty"),
+    SEALED: Words("invalid-sealed", "is not what station seal prints"),
     PLAIN_FILE: Words("invalid-secret-name", "is not the name of a file in the secrets directory", "no / in it"),
 }
 

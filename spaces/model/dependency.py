@@ -9,7 +9,8 @@ from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from spaces.model.base import EnvName, Model, OutputName, Problem, QualifiedName, list_at, mapping_at
-from spaces.model.configuration import env_allowed
+from spaces.variables import Variable
+from spaces.variables import variable as kind_of
 
 
 class Dependency(Model):
@@ -49,7 +50,7 @@ def dependency_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
             if not isinstance(variable, str):
                 continue
             path = ("dependsOn", index, "outputs", output)
-            if not env_allowed(variable):
+            if kind_of(variable) is not Variable.PLAIN:
                 summary = f"{variable[:80]} may not be set from an output"
                 yield Problem(path, "env-not-allowed", summary, "choose another variable")
             elif variable in setters:

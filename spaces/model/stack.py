@@ -70,6 +70,7 @@ _DURATION_PARTS = re.compile(_DURATION)
 _LONGEST = 7 * 24 * 3600
 
 
+@lru_cache(maxsize=256)
 def parse_duration(text: str) -> int:
     """Read `90s`, `30m`, `1h` or `1h30m` as seconds; ValueError says what is wrong with anything else."""
     parts = _DURATION_PARTS.fullmatch(text)

@@ -128,7 +128,17 @@ def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
         )
         if source
         else None,
-        contexts=[f"{ref.space}/{ref.name}" for ref in stack.contexts],
+        contexts=[f"{used.ref.space}/{used.ref.name}" for used in stack.contexts],
+        attached=[
+            schemas.UsedContextJson(
+                space=used.ref.space,
+                name=used.ref.name,
+                how=str(used),
+                priority=used.priority,
+                labels=None if used.labels is None else dict(used.labels),
+            )
+            for used in stack.contexts
+        ],
         env=[_value(name, value) for name, value in sorted(stack.env.items())],
         files=[_value(name, value) for name, value in sorted(stack.files.items())],
         hooks=[

@@ -186,6 +186,12 @@ class OutputJson(Shape):
     sensitive: bool
 
 
+class SealingJson(Shape):
+    """The public key that values are sealed to."""
+
+    recipient: str
+
+
 class OriginJson(Shape):
     """The document that a value comes from."""
 
@@ -227,13 +233,24 @@ class SourceJson(Shape):
     include: list[str]
 
 
+class UsedContextJson(Shape):
+    """A context in use, and how it came in: named, with its `priority`, or attached by `labels` (none: to all)."""
+
+    space: str
+    name: str
+    how: str
+    priority: int | None
+    labels: dict[str, str] | None
+
+
 class EffectiveJson(Shape):
-    """A stack's effective configuration."""
+    """A stack's effective configuration; of the contexts in use the weakest comes first."""
 
     stack: str
     tool: str
     source: SourceJson | None
     contexts: list[str]
+    attached: list[UsedContextJson]
     env: list[ValueJson]
     files: list[ValueJson]
     hooks: list[HookJson]

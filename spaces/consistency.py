@@ -294,19 +294,6 @@ def _words(  # noqa: C901 - a case for each rule
     return told
 
 
-def _reach(rule: Rule, space: SpaceName) -> str:
-    reach = f"it must lie in {space}, or in a space that {space} inherits from"
-    return f"{reach}, or name {space} in its spec.shareOutputs" if rule is Rule.UNKNOWN_STACK else reach
-
-
-def _dependency_words(rule: Rule, placed: Placed, name: str, others: str) -> tuple[str, str]:
-    if rule is Rule.DEPENDENCY_TWICE:
-        return f"{placed.ref} names {others} twice", "name it once"
-    if rule is Rule.DEPENDS_ON_ITSELF:
-        return f"{placed.ref} depends on itself", "leave it out"
-    return f"{placed.ref} depends on itself: {name}", "take one of these dependencies out"
-
-
 def _clash_words(violation: Violation, placed: Placed) -> tuple[str, str]:
     """Word what contexts do to each other, or to the stack."""
     name, others = violation.name, " and ".join(map(str, violation.others))
@@ -318,6 +305,19 @@ def _clash_words(violation: Violation, placed: Placed) -> tuple[str, str]:
     of, by = violation.others
     summary = f"{placed.ref} cannot have the file {below} of {of} below {above}, which is a file of {by}"
     return summary, "give one of them another path, or do not use both"
+
+
+def _reach(rule: Rule, space: SpaceName) -> str:
+    reach = f"it must lie in {space}, or in a space that {space} inherits from"
+    return f"{reach}, or name {space} in its spec.shareOutputs" if rule is Rule.UNKNOWN_STACK else reach
+
+
+def _dependency_words(rule: Rule, placed: Placed, name: str, others: str) -> tuple[str, str]:
+    if rule is Rule.DEPENDENCY_TWICE:
+        return f"{placed.ref} names {others} twice", "name it once"
+    if rule is Rule.DEPENDS_ON_ITSELF:
+        return f"{placed.ref} depends on itself", "leave it out"
+    return f"{placed.ref} depends on itself: {name}", "take one of these dependencies out"
 
 
 def names_in_reach(kind: Kind, space: SpaceName, documents: PlacedDocuments, *, qualified: bool) -> list[str]:

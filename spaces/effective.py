@@ -160,17 +160,26 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
     layers = [_layer(use, {} if known is None else known) for use in used]
     layers.append(Layer.of(placed.ref, placed.resource, spec))
     dependencies = tuple(dependencies_of(documents, placed)) if spec.depends_on else ()
+    outputs = _outputs(Origin(placed.ref), dependencies)
     return EffectiveStack(
         stack,
         spec,
         placed.resource.metadata.labels,
         _source(documents, placed, spec),
-        _overlay([*(layer.env for layer in layers), _outputs(dependencies, placed)]),
+        _overlay([*(layer.env for layer in layers), outputs]),
         _overlay(layer.files for layer in layers),
         _hooks([layer for layer in layers if layer.before or layer.after]),
         tuple(map(_used, used)),
         dependencies,
     )
+
+
+def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
+    return {
+        name: Value(OutputOf(each.parent, output), origin)
+        for each in dependencies
+        for output, name in each.outputs.items()
+    }
 
 
 def _layer(use: ContextInUse, known: Layers) -> Layer:
@@ -194,13 +203,6 @@ def _content(resource: Resource, value: FileValue) -> Content:
 
 def _lines(hooks: Mapping[Phase, tuple[str, ...]], origin: Origin) -> _HookLines:
     return {phase: tuple(HookCommand(each, origin) for each in commands) for phase, commands in hooks.items()}
-
-
-def _outputs(dependencies: Iterable[ResolvedDependency], stack: Placed) -> dict[str, Value]:
-    origin = Origin(stack.ref)
-    return {
-        name: Value(OutputOf(it.parent, output), origin) for it in dependencies for output, name in it.outputs.items()
-    }
 
 
 def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> ResolvedSource | None:

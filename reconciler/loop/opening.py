@@ -28,7 +28,7 @@ class Opened:
 def open_values(stack: EffectiveStack, secrets: Secrets) -> Opened:
     """Give the environment and the mounted files of a stack's run; SecretUnreadable names the one that fails.
 
-    Outputs of other stacks are left out.
+    Outputs of other stacks are not among them: those are read from the store.
     """
     masked: list[str] = []
 
@@ -43,7 +43,7 @@ def open_values(stack: EffectiveStack, secrets: Secrets) -> Opened:
                 masked.append(secrets.for_run(content, Place(value.origin.ref, key)))
                 return masked[-1].encode()
             case OutputOf():
-                raise TypeError(f"{key}: an output is opened with those of its stack")
+                raise TypeError(f"{content} is not read with the configuration")
             case _:
                 assert_never(content)
 

@@ -115,7 +115,7 @@ class Recorder:
             changed = changed.evolve(finished_at=now, lease_until=None)
         transaction.put_run(changed)
         transaction.put_stacks([_stack_after(state, changed, event, now)])
-        _tell_dependents(transaction, run.stack, now)
+        tell_dependents(transaction, run.stack, now)
         if event is RunEvent.PROCEED:
             transaction.append_audit([about_run(APPLYING, changed, now)])
         elif report.leg is Leg.APPLY:
@@ -188,7 +188,7 @@ def _find(transaction: Transaction, stack: StackId) -> StackState:
     return relink(transaction, {stack: found.get(stack) or StackState(stack, None)})[stack]
 
 
-def _tell_dependents(transaction: Transaction, stack: StackId, now: datetime) -> None:
+def tell_dependents(transaction: Transaction, stack: StackId, now: datetime) -> None:
     """Take the outputs that are there now into what is desired of the stacks that use them, and have them looked at."""
     children = transaction.children([stack]).get(stack, ())
     if not children:

@@ -20,6 +20,7 @@ from spaces.attachments import Attach, no_files
 from spaces.catalog import Catalog
 from spaces.in_force import InForce, settle
 from spaces.names import ResourceRef, Revision, StackId
+from spaces.rego import CheckRego, unchecked
 
 NOBODY = Stranger("NotAsked", "nobody was asked whose commit it is", "")
 
@@ -47,6 +48,8 @@ class Commit:
     proposed: frozenset[StackId] = frozenset()
     attach: Attach = field(repr=False, compare=False, default=no_files)
     """Reads the files that documents refer to, at this commit."""
+    check: CheckRego = field(repr=False, compare=False, default=unchecked)
+    """Says what is wrong with the rules of policies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,10 @@ def admit(
     `halting` False goes on where a branch lost all of its documents: for a commit that others follow.
     """
     if before is None:
-        proposed = Catalog.empty().advance(commit.changed, commit.attach)
+        proposed = Catalog.empty().advance(commit.changed, commit.attach, commit.check)
         in_force = settle(None, proposed, commit.changed.keys(), commit.revision)
         return Admission(in_force, rules.compile(in_force.catalog, now))
-    proposed = before.in_force.proposed.advance(commit.changed, commit.attach)
+    proposed = before.in_force.proposed.advance(commit.changed, commit.attach, commit.check)
     if halting and not proposed.files and any(True for _ in before.in_force.catalog.refs()):
         message = f"revision {commit.revision[:12]} holds no documents at all; what was in force stays"
         return Halted(HaltReason.BRANCH_EMPTIED, message, commit.revision)

@@ -30,6 +30,7 @@ from reconciler.loop.dispatching import Dispatcher
 from reconciler.loop.fetching import Fetcher
 from reconciler.loop.followed import differs, with_remembered
 from reconciler.loop.following import Follower
+from reconciler.loop.judging import Judges, policy_input
 from reconciler.loop.places import CannotFollow
 from reconciler.loop.recording import Recorder
 from reconciler.loop.remotes import Remotes
@@ -147,7 +148,8 @@ def _assemble(  # noqa: PLR0917
         return tfstate_url(server.url(), run.stack)
 
     dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, find_tfstate)
-    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision))
+    judges = Judges(store, follower.world, metrics, follower.catch_up)
+    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), judges)
     fetcher = Fetcher(mirrors, metrics, settings.poll_interval)
     loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)
     if watching is not None:
@@ -160,6 +162,7 @@ def _assemble(  # noqa: PLR0917
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=follower.world.effective,
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
+        policy_input=lambda run: policy_input(store, follower.world, run, utc_now()),
         metrics=metrics,
         wake=loop.wake,
         ready=lambda: loop.passed,
@@ -221,6 +224,7 @@ def local_app(settings: Settings) -> FastAPI:
             access=CurrentAccess(admission, _rules(settings), utc_now),
             effective=lambda stack: known().effective(stack),
             live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
+            policy_input=lambda run: policy_input(store, known(), run, utc_now()),
             now=utc_now,
             recipient=_recipient(own_secrets),
         )

@@ -113,6 +113,12 @@ class Metrics:
             ["action", "allowed"],
             registry=registry,
         )
+        self._policies = Counter(
+            _PREFIX + "policy_decisions_total",
+            "What policies said, and how often one could not be evaluated.",
+            ["type", "result"],
+            registry=registry,
+        )
         self._passes = Counter(
             _PREFIX + "reconcile_total", "Passes of the loop, by result.", ["result"], registry=registry
         )
@@ -127,6 +133,10 @@ class Metrics:
             "When a pass of the loop last went through.",
             registry=registry,
         )
+
+    def policy_decided(self, kind: str, result: str) -> None:
+        """Count what a policy said: allow, warn, deny, approve, wait, reject or error."""
+        self._policies.labels(kind, result).inc()
 
     def access_decided(self, action: str, *, allowed: bool) -> None:
         """Count an answer about what somebody may do."""

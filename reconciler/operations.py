@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,6 +14,7 @@ from reconciler.core.identifiers import run_id
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.state import Desired, Outcome, StackState
+from reconciler.core.verdicts import Review
 from reconciler.store.protocol import AuditEvent, Reading, Store, StoredApproval, Transaction
 from reconciler.store.waiting import waiting
 from spaces.names import StackId
@@ -34,6 +36,7 @@ class Refusal(StrEnum):
     OUTDATED = "Outdated"
     PROBLEM = "Problem"
     WAITS_FOR_DEPENDENCY = "WaitsForDependency"
+    NOT_APPROVED = "NotApproved"
 
 
 class OperationRefused(Exception):
@@ -52,6 +55,7 @@ class Audited(StrEnum):
     RUN_CONFIRMED = "run-confirmed"
     RUN_DISCARDED = "run-discarded"
     RUN_CANCELED = "run-canceled"
+    RUN_REVIEWED = "run-reviewed"
     STACK_SUSPENDED = "stack-suspended"
     STACK_RESUMED = "stack-resumed"
     HELD_APPROVED = "approval-given"
@@ -91,10 +95,29 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
             )
         if found.confirmed_by is not None:
             return found
-        confirmed = found.evolve(confirmed_by=person, message=f"confirmed by {person}")
+        if found.awaits_approval:
+            raise OperationRefused(Refusal.NOT_APPROVED, f"run {run} is not approved yet: {found.message}")
+        confirmed = found.evolve(
+            confirmed_by=person, message=f"confirmed by {person}", to_judge=found.to_judge or found.is_guarded
+        )
         _record(transaction, stack, confirmed, now)
         transaction.append_audit([_about(Audited.RUN_CONFIRMED, confirmed, person, now, because)])
         return confirmed
+
+
+def review(store: Store, run: RunId, review: Review, because: str = "") -> Run:
+    """Note what somebody thinks of a run that waits. The loop then asks the policies over it what that changes."""
+    with store.writing() as transaction:
+        found = _run(transaction, run)
+        if found.status is not RunStatus.UNCONFIRMED:
+            raise OperationRefused(Refusal.NOT_WAITING, f"run {run} is {found.status}: there is nothing to review")
+        transaction.put_review(run, review)
+        reviewed = found.evolve(to_judge=found.to_judge or found.is_guarded)
+        _record(transaction, transaction.stack(found.stack), reviewed, review.at)
+        event = _about(Audited.RUN_REVIEWED, reviewed, review.person, review.at, because)
+        word = {"review": "approve" if review.approves else "reject", "note": review.note}
+        transaction.append_audit([replace(event, details={**event.details, **word})])
+        return reviewed
 
 
 def discard(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:

@@ -13,6 +13,7 @@ from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed
+from spaces.rego import CheckRego, unchecked, with_findings
 from spaces.resources import ParsedFile, Resource, parse_files
 
 SPACE_FILES = ("space.yaml", "space.yml")
@@ -75,11 +76,14 @@ class Catalog:
         """Nothing proposed."""
         return cls({}, {}, {}, frozenset(), {}, frozenset(), frozenset(), {})
 
-    def advance(self, changed: Mapping[str, bytes | None], attach: Attach = no_files) -> Self:
+    def advance(
+        self, changed: Mapping[str, bytes | None], attach: Attach = no_files, check: CheckRego = unchecked
+    ) -> Self:
         """Take in the files that changed (path to new bytes, None when gone); only these are read.
 
         Files that are not YAML or hold nothing of ours may be among them and are left alone. A file whose documents
         refer to one that changed has to be among them (`attaching` names those). `attach` reads the new revision.
+        A policy whose rule does not pass `check` is broken.
         """
         files: dict[str, CatalogFile] = dict(self.files)
         claims = dict(self.claims)
@@ -95,6 +99,8 @@ class Catalog:
                 files[path] = CatalogFile(parsed, (), ())
             elif parsed.unreadable is None:
                 others.add(path)
+        fresh = {path: files[path].parsed for path in changed if path in files}
+        files.update({path: CatalogFile(parsed, (), ()) for path, parsed in with_findings(fresh, check).items()})
         for directory in {dirname(path) for path in changed if basename(path) in SPACE_FILES}:
             claimed, claim = _claim(directory, files)
             if claimed:

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 from spaces.attachments import place_of
 from spaces.consistency import ContextInUse, contexts_in_use
 from spaces.dependencies import ResolvedDependency, dependencies_of
+from spaces.guardrails import Guardrail, guardrails
 from spaces.model.configuration import Configuration, Phase, plain_path
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
@@ -116,6 +117,8 @@ class EffectiveStack:
     """The contexts in use, weakest first."""
     dependencies: tuple[ResolvedDependency, ...] = ()
     """The stacks that have to be in sync first, in the order written."""
+    policies: tuple[Guardrail, ...] = ()
+    """The policies over it, those of far spaces first."""
 
 
 _HookLines = Mapping[Phase, tuple[HookCommand, ...]]
@@ -171,6 +174,7 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         _hooks([layer for layer in layers if layer.before or layer.after]),
         tuple(map(_used, used)),
         dependencies,
+        guardrails(documents, placed),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Self
 from spaces.catalog import Catalog
 from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.directories import KeptDirectory, kept_directories, lost_directories, space_directories
+from spaces.guardrails import guarded
 from spaces.impact import impact
 from spaces.names import Kind, ResourceRef, Revision, SpaceName, StackId
 from spaces.placed import Placed, PlacedDocuments
@@ -172,10 +173,11 @@ def affected(before: InForce | None, after: InForce) -> frozenset[StackId]:
     """Give the stacks in force whose effective configuration may be another one now; never too few."""
     if before is None:
         return frozenset(after.catalog.stacks())
-    reached = impact(differing(before, after), before.catalog, after.catalog)
-    return frozenset(
-        StackId(ref.space, ref.name) for ref in reached if ref.kind is Kind.STACK and after.catalog.placed(ref)
-    )
+    changed = differing(before, after)
+    reached = {
+        StackId(ref.space, ref.name) for ref in impact(changed, before.catalog, after.catalog) if ref.kind is Kind.STACK
+    } | guarded(changed, before.catalog, after.catalog)
+    return frozenset(stack for stack in reached if after.catalog.placed(stack.ref))
 
 
 def _nothing(revision: Revision) -> InForce:

@@ -53,6 +53,8 @@ class PlacedDocuments:
     """The stacks, by each of their labels."""
     _attachable: dict[SpaceName, tuple[Placed, ...]] = field(repr=False, default_factory=dict)
     """What `attachable` found so far: every stack of a space asks."""
+    _by_space: dict[Kind, Mapping[SpaceName, tuple[Placed, ...]]] = field(repr=False, default_factory=dict)
+    """What `by_space` found so far: every stack asks for the policies of all spaces above it."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -93,6 +95,16 @@ class PlacedDocuments:
     def of_kind(self, kind: Kind) -> Collection[Placed]:
         """All documents of a kind, in no order that means anything."""
         return self._kinds.get(kind, {}).values()
+
+    def by_space(self, kind: Kind) -> Mapping[SpaceName, tuple[Placed, ...]]:
+        """Give all documents of a kind by the space they lie in, each space's by name."""
+        known = self._by_space.get(kind)
+        if known is None:
+            found: dict[SpaceName, tuple[Placed, ...]] = {}
+            for (space, _), placed in sorted(self._kinds.get(kind, {}).items()):
+                found[space] = (*found.get(space, ()), placed)
+            known = self._by_space[kind] = found
+        return known
 
     def refs(self) -> Iterator[ResourceRef]:
         """Every document's reference, in no order that means anything."""

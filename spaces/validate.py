@@ -9,12 +9,13 @@ from spaces.catalog import Catalog
 from spaces.diagnostics import Diagnostic
 from spaces.in_force import InForce, settle
 from spaces.names import Kind, Revision
+from spaces.rego import CheckRego, unchecked
 from spaces.takeovers import warnings
 
 
-def examine_files(files: Mapping[str, bytes], attach: Attach = no_files) -> InForce:
+def examine_files(files: Mapping[str, bytes], attach: Attach = no_files, check: CheckRego = unchecked) -> InForce:
     """Give what would be in force of these files (path in the repository to bytes), taken alone."""
-    return settle(None, Catalog.empty().advance(files, attach), files, Revision(""))
+    return settle(None, Catalog.empty().advance(files, attach, check), files, Revision(""))
 
 
 def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:

@@ -84,6 +84,25 @@ RUNS = (
     Column("WHY", _why, wide=True),
 )
 
+
+def _policies(row: Row) -> object:
+    said = []
+    for verdict in row.get("policies", ()):
+        advisory = " (advisory)" if verdict["enforcement"] == "advisory" else ""
+        sentences = [*verdict["messages"], *verdict["warnings"]]
+        messages = f": {'; '.join(sentences)}" if sentences else ""
+        said.append(f"{verdict['policy']} {verdict['result']}{advisory}{messages}")
+    return ", ".join(said)
+
+
+def _reviews(row: Row) -> object:
+    said = []
+    for review in row.get("reviews", ()):
+        note = f": {review['note']}" if review["note"] else ""
+        said.append(f"{review['person']} {'approves' if review['approve'] else 'rejects'}{note}")
+    return ", ".join(said)
+
+
 RUN = (
     Column("run", key("id")),
     Column("stack", key("stack")),
@@ -98,6 +117,8 @@ RUN = (
     Column("revision", key("revision")),
     Column("person", key("person")),
     Column("confirmed by", key("confirmedBy")),
+    Column("policies", _policies),
+    Column("reviews", _reviews),
     Column("created", moment("createdAt")),
     Column("started", moment("startedAt")),
     Column("finished", moment("finishedAt")),

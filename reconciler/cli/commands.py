@@ -17,6 +17,7 @@ COMMANDS = {
     "stack": Entry("reconciler.cli.stack", "Look at a stack and steer it."),
     "runs": Entry("reconciler.cli.runs", "List runs."),
     "run": Entry("reconciler.cli.run", "Look at a run and steer it."),
+    "policy": Entry("reconciler.cli.policy", "Try policies on recorded inputs; record the input of a run."),
     "held": Entry("reconciler.cli.held", "Look at the changes that wait for somebody with the right; approve them."),
     "audit": Entry("reconciler.cli.audit", "List what was admitted, approved and asked for; check that it is whole."),
     "access": Entry("reconciler.cli.access", "Ask who may do what where, and what that rests on."),

@@ -71,6 +71,7 @@ def _print(found: Mapping[str, Any]) -> None:
             "hooks",
             (Column("WHEN", lambda row: f"{row['when']} {row['phase']}"), Column("COMMAND", key("command")), origin),
         ),
+        ("policies", (Column("TYPE", key("type")), Column("ENFORCEMENT", key("enforcement")), origin)),
     )
     for name, columns in sections:
         rows = found["attached" if name == "contexts" else name]

@@ -29,11 +29,12 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     """
     from reconciler.cli.diagnostics import line
     from reconciler.cli.sources import SourceCheck
+    from reconciler.policies.checking import check_rego
     from spaces.validate import examine_files, findings
 
     files = _read(path)
     base = path if path.is_dir() else path.parent
-    examined = examine_files(files, _attach_in(base))
+    examined = examine_files(files, attach_in(base), check_rego)
     about_sources = SourceCheck.of(path).check(examined) if path.is_dir() else ()
     found = sorted((*findings(examined), *about_sources), key=lambda told: (told.sort_key, told.summary))
     diagnostics = [diagnostic.to_json() for diagnostic in found]
@@ -69,7 +70,8 @@ def _read(path: Path) -> dict[str, bytes]:
     return files
 
 
-def _attach_in(base: Path) -> Attach:
+def attach_in(base: Path) -> Attach:
+    """Read the files that documents refer to below a directory, never through a link."""
     from spaces.attachments import MAX_BYTES, NO_FILE, NOT_THERE, THROUGH_LINK, TOO_LARGE, Unusable
 
     def attach(path: str) -> bytes | Unusable:

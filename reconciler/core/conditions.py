@@ -87,8 +87,8 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
     desired = state.desired
     if active is not None:
         outdated = desired is None or active.digest != desired.digest
-        confirmed = active.status is RunStatus.UNCONFIRMED and active.confirmed_by is not None
-        asked = active.cancel_requested or (confirmed and waits is None)
+        goes_on = active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
+        asked = active.cancel_requested or (goes_on and waits is None)
         stoppable = active.status is not RunStatus.APPLYING
         return now if (outdated and stoppable) or asked else None
     if desired is None or desired.problem is not None or sync is not Sync.OUT_OF_SYNC or is_suspended(state):
@@ -127,7 +127,7 @@ def _reconciling(
     word = {
         RunStatus.QUEUED: Reason.QUEUED,
         RunStatus.PLANNING: Reason.PLANNING,
-        RunStatus.UNCONFIRMED: Reason.WAITS_FOR_CONFIRMATION,
+        RunStatus.UNCONFIRMED: Reason.WAITS_FOR_APPROVAL if active.awaits_approval else Reason.WAITS_FOR_CONFIRMATION,
     }.get(active.status, Reason.APPLYING)
     return ConditionStatus.TRUE, word, f"run {active.id}"
 

@@ -41,7 +41,9 @@ def _summaries(
             return [f"tool {item}" + _change(old.get(item), new.get(item)) for item in items]
         case Component.DEPENDENCIES:
             return _by_parent(items, old, new)
-        case Component.SPEC | Component.POLICIES | Component.INTEGRATIONS | Component.BLUEPRINT:
+        case Component.POLICIES:
+            return _some([f"policy {item}" + (_verb(old.get(item), new.get(item)) or " changed") for item in items])
+        case Component.SPEC | Component.INTEGRATIONS | Component.BLUEPRINT:
             return [", ".join(_some([item + _verb(old.get(item), new.get(item)) for item in items]))]
         case _:
             assert_never(component)

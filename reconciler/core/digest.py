@@ -14,6 +14,7 @@ from typing import Any, assert_never
 
 from reconciler.core.state import Component, Fingerprint
 from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile
+from spaces.model.policy import PolicyType
 from spaces.model.secrets import SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, Revision
@@ -27,6 +28,10 @@ class SourceSnapshot:
     entries: Mapping[str, str]
     """Repository-relative path -> Git object id."""
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+JUDGING = frozenset({PolicyType.PLAN, PolicyType.APPROVAL})
+"""The policies that say whether a plan is applied; the others only steer when there is one, or tell of it."""
 
 
 def short_hash(value: object) -> str:
@@ -69,9 +74,22 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
     }
     if shared:
         components[Component.CONTEXTS] = shared
+    if policies := judging(stack):
+        components[Component.POLICIES] = policies
     if source is not None:
         components[Component.SOURCE] = dict(source.entries)
     return Fingerprint(components)
+
+
+def judging(stack: EffectiveStack) -> dict[str, str]:
+    """Give the policies that a run of the stack has to pass, each with the hash of all that it says."""
+    return {
+        policy.name: short_hash(
+            [policy.spec.type, policy.spec.enforcement, policy.spec.author_counts, policy.rego.text]
+        )
+        for policy in stack.policies
+        if policy.spec.type in JUDGING
+    }
 
 
 def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:

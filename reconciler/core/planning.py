@@ -39,11 +39,18 @@ class Proceed:
 
 
 @dataclass(frozen=True, slots=True)
+class Judge:
+    """Ask the policies over a run that waits: go on, wait further, or end it, as they say."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing to do until something changes."""
 
 
-Action = QueueRun | Supersede | Stop | Proceed | Wait
+Action = QueueRun | Supersede | Stop | Proceed | Judge | Wait
 
 
 def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | None = None) -> Action:
@@ -74,7 +81,14 @@ def _about(state: StackState, active: Run, waits: Waits | None) -> Action:
             return Stop(active)
         case RunStatus.APPLYING if active.cancel_requested:
             return Stop(active)
-        case RunStatus.UNCONFIRMED if active.confirmed_by is not None and waits is None:
-            return Proceed(active)
+        case RunStatus.UNCONFIRMED if waits is None:
+            return _about_waiting(active)
         case _:
             return Wait()
+
+
+def _about_waiting(run: Run) -> Action:
+    confirmed = run.confirmed_by is not None
+    if run.to_judge or (run.is_guarded and confirmed):
+        return Judge(run)
+    return Proceed(run) if confirmed else Wait()

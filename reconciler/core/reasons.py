@@ -20,12 +20,16 @@ class Reason(StrEnum):
     PLANNING = "Planning"
     APPLYING = "Applying"
     WAITS_FOR_CONFIRMATION = "WaitsForConfirmation"
+    WAITS_FOR_APPROVAL = "WaitsForApproval"
     APPLIED = "Applied"
     NOTHING_TO_DO = "NothingToDo"
     SUPERSEDED = "Superseded"
     CANCELED = "Canceled"
     DISCARDED = "Discarded"
     INTERRUPTED = "Interrupted"
+
+    POLICY_DENIED = "PolicyDenied"
+    REJECTED_BY_POLICY = "RejectedByPolicy"
 
     PLAN_FAILED = "PlanFailed"
     APPLY_FAILED = "ApplyFailed"

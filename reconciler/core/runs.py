@@ -10,7 +10,7 @@ from typing import Any, NewType, Self
 
 from reconciler.core.phases import Phase
 from reconciler.core.results import ChangeCounts
-from reconciler.core.state import Fingerprint, Why
+from reconciler.core.state import Component, Fingerprint, Why
 from spaces.names import Digest, Revision, StackId
 
 RunId = NewType("RunId", str)
@@ -131,6 +131,10 @@ class Run:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     confirmed_by: str | None = None
+    awaits_approval: bool = False
+    """An approval policy has not said yes yet: nobody can confirm it."""
+    to_judge: bool = False
+    """It waits, and something happened that the policies over it have to be asked about: a review, or a yes."""
 
     def evolve(self, **changes: Any) -> Self:
         """Give the same run with some fields changed."""
@@ -144,6 +148,11 @@ class Run:
     def is_active(self) -> bool:
         """Say whether the run is still on its way."""
         return self.status in ACTIVE
+
+    @property
+    def is_guarded(self) -> bool:
+        """Say whether policies judge its plan: then it is never applied without their word on exactly that plan."""
+        return bool(self.fingerprint.components.get(Component.POLICIES))
 
     @property
     def is_writing(self) -> bool:

@@ -18,6 +18,7 @@ from reconciler.loop.attaching import attach_at, changed_documents
 from reconciler.loop.persons import FindsPersons
 from reconciler.loop.sources import SourceIndex, snapshot, uses, watched
 from reconciler.loop.world import CONFIGURATION
+from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import AuditEvent, StoredApproval
 from spaces.changes import changes
 from spaces.effective import EffectiveStack, ResolvedSource, effective
@@ -110,13 +111,13 @@ class Admitting:
         attach = attach_at(trees, revision)
         if here is None or at is None:
             changed = trees.changed_files(None, revision, self.config_path)
-            return admit(None, Commit(revision, changed, attach=attach), self.rules, now), NOBODY
+            return admit(None, Commit(revision, changed, attach=attach, check=check_rego), self.rules, now), NOBODY
         changed = changed_documents(trees, here.in_force.proposed, at, revision, self.config_path)
         touched, restored, proposed = watch.look(here, at, revision)
         person: Person | Stranger = NOBODY
         if (changed or touched or proposed) and self.rules.judges(here.in_force.catalog):
             person = self.persons.of(trees.commit(revision), here.in_force.catalog, now)
-        commit = Commit(revision, changed, person, touched, restored, proposed, attach)
+        commit = Commit(revision, changed, person, touched, restored, proposed, attach, check_rego)
         return admit(here, commit, self.rules, now, halting=halting), person
 
 

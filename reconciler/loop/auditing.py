@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from reconciler.core.runs import Run
+from reconciler.core.verdicts import Judgement
 from reconciler.store.protocol import AuditEvent
 
 QUEUED = "run-queued"
 APPLYING = "apply-started"
 APPLIED = "apply-ended"
+JUDGED = "policy-decided"
 
 
 def about_run(event: str, run: Run, now: datetime) -> AuditEvent:
@@ -26,3 +28,25 @@ def about_run(event: str, run: Run, now: datetime) -> AuditEvent:
         "confirmedBy": run.confirmed_by,
     }
     return AuditEvent(event, now, run.person, {key: value for key, value in details.items() if value is not None})
+
+
+def about_judgement(run: Run, judgement: Judgement, now: datetime) -> list[AuditEvent]:
+    """Put what each policy said of a run into a row of the audit."""
+    about = {"run": run.id, "stack": str(run.stack), "digest": judgement.digest, "planDigest": judgement.plan_digest}
+    return [
+        AuditEvent(
+            JUDGED,
+            now,
+            run.person,
+            {
+                **about,
+                "policy": verdict.policy,
+                "type": verdict.type,
+                "enforcement": "mandatory" if verdict.mandatory else "advisory",
+                "result": verdict.result.value,
+                "messages": list(verdict.messages),
+                "warnings": list(verdict.warnings),
+            },
+        )
+        for verdict in judgement.verdicts
+    ]

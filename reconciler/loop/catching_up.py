@@ -20,6 +20,7 @@ from reconciler.loop.putting import put_desired, same_desired
 from reconciler.loop.steps import Step
 from reconciler.loop.walking import Walking
 from reconciler.loop.world import World, desire
+from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import ConfigurationState, Store
 from spaces.catalog import Catalog
 from spaces.in_force import Recorded, restore
@@ -105,7 +106,9 @@ class CatchingUp:
         held = {each.ref: each for each in waiting if each.pin is None}
         pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}
         keep = dict.fromkeys(held, KeptBecause.HELD)
-        in_force = restore(Catalog.empty().advance(files, attach_at(trees, revision)), recorded, revision, keep)
+        in_force = restore(
+            Catalog.empty().advance(files, attach_at(trees, revision), check_rego), recorded, revision, keep
+        )
         return Admission(in_force, self.walking.admitting.rules.compile(in_force.catalog, now), held, pinned)
 
     def _not_there(self, state: ConfigurationState, revision: Revision) -> str:

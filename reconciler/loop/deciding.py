@@ -10,7 +10,7 @@ from typing import assert_never
 from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
 from reconciler.core.phases import Phase
-from reconciler.core.planning import Proceed, QueueRun, Stop, Supersede, Wait, decide
+from reconciler.core.planning import Judge, Proceed, QueueRun, Stop, Supersede, Wait, decide
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunKind, RunStatus
 from reconciler.core.state import Outcome, StackState, Waits
@@ -41,13 +41,20 @@ class ToApply:
 
 
 @dataclass(frozen=True, slots=True)
+class ToJudge:
+    """A run of this service that waits, and about which its policies are to be asked."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A run that ended without its process saying so: its directory can go."""
 
     run: Run
 
 
-Followup = ToStop | ToApply | Ended
+Followup = ToStop | ToApply | ToJudge | Ended
 
 
 def outcome(run: Run, now: datetime, failures: int = 0) -> Outcome:
@@ -118,9 +125,9 @@ def _decide(  # noqa: PLR0917
                 transaction.put_run(ended)
                 followups.append(Ended(ended))
                 state, active = state.evolve(last=outcome(ended, now)), None
-            case Stop(run):
+            case Stop(run) | Judge(run):
                 if run.holder == holder:
-                    followups.append(ToStop(run))
+                    followups.append(ToStop(run) if isinstance(action, Stop) else ToJudge(run))
                 return assess(state, active, state.why, now).evolve(due_at=now + _LOOK_AGAIN), active
             case Proceed(run):
                 if run.holder != holder:

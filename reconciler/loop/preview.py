@@ -18,6 +18,7 @@ from reconciler.loop.attaching import attach_at
 from reconciler.loop.merging import Judging, Merge, admit_merge
 from reconciler.loop.sources import SourceIndex, snapshot
 from reconciler.loop.world import CONFIGURATION, desire
+from reconciler.policies.checking import check_rego
 from spaces.changes import DocumentChange, Verb, changes
 from spaces.dependencies import ResolvedDependency, dependencies_of, descendants_of
 from spaces.diagnostics import Diagnostic, Position, Severity, error
@@ -82,7 +83,9 @@ def preview(trees: Trees, base: Revision, revision: Revision, config_path: str, 
         return Preview(base, revision, diagnostics=tuple(told))
     reading, tip = merged.trees, merged.revision
     files = dict(reading.files(base, config_path))
-    first = admit(None, Commit(base, files, attach=attach_at(reading, base)), judging.rules, judging.now)
+    first = admit(
+        None, Commit(base, files, attach=attach_at(reading, base), check=check_rego), judging.rules, judging.now
+    )
     assert isinstance(first, Admission)  # noqa: S101 - the first revision is never refused
     index = SourceIndex()
     every = list(first.in_force.catalog.stacks())

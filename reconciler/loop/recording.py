@@ -19,10 +19,13 @@ from reconciler.core.reasons import Reason
 from reconciler.core.results import ChangeCounts
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
 from reconciler.core.state import AppliedState, StackState, Waits
+from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
-from reconciler.loop.auditing import APPLIED, APPLYING, about_run
+from reconciler.loop.auditing import APPLIED, APPLYING, about_judgement, about_run
 from reconciler.loop.deciding import outcome
+from reconciler.loop.judging import Judges
 from reconciler.loop.linking import relink
+from reconciler.loop.ruling import CHANGED_POLICIES, after_judgement, as_judged, ruled
 from reconciler.metrics import Metrics
 from reconciler.runner.spool import pending_requests
 from reconciler.store.protocol import Store, StoreError, Transaction
@@ -45,12 +48,14 @@ class Recorder:
     engine: Engine
     metrics: Metrics
     commit_time: CommitTime
+    judges: Judges
 
     def record(self, report: LegReport, now: datetime) -> Run | None:
         """Record one report: gives the run as it stands then, None where the report was of no more account.
 
         A run that is `applying` then goes on to its apply leg by the caller.
         """
+        judged = self._judge(report, now)
         with self.store.writing() as transaction:
             run = transaction.run(RunId(report.run))
             if run is None or run.attempt != report.attempt or run.status not in AT_WORK:
@@ -60,7 +65,7 @@ class Recorder:
                 return run
             else:
                 state = _find(transaction, run.stack)
-                ended = self._settle(transaction, state, run, report, now)
+                ended = self._settle(transaction, state, run, report, judged, now)
         if ended is None:
             # What was recorded stays; the directory of a run that ended otherwise is of no more use.
             self.engine.discard(report.run)
@@ -94,11 +99,72 @@ class Recorder:
         except (OSError, StoreError) as error:
             _log.warning("the directory of run %s stays: %s", run.id, error)
 
-    def _settle(self, transaction: Transaction, state: StackState, run: Run, report: LegReport, now: datetime) -> Run:
+    def judge_waiting(self, run: Run, now: datetime) -> Run | None:
+        """Ask the policies over a run that waits, and do what they say; None where it does not wait any more.
+
+        A run that is `applying` then goes on to its apply leg by the caller.
+        """
+        with self.store.reading() as reading:
+            planned = reading.planned(run.id)
+        judged = self.judges.of(run, planned, run.plan_digest, now) if planned is not None else None
+        with self.store.writing() as transaction:
+            found = transaction.run(run.id)
+            if found is None or found.attempt != run.attempt or found.status is not RunStatus.UNCONFIRMED:
+                return None
+            if judged is not None and tuple(transaction.reviews(run.id)) != judged.reviews:
+                # Somebody was quicker: the loop looks at it again.
+                return None
+            if waiting(transaction, [found.stack]).get(found.stack) is not None:
+                # What it depends on has moved: the loop looks at it again once that is settled.
+                return None
+            state = _find(transaction, found.stack)
+            current = state.desired is not None and state.desired.digest == found.digest
+            if judged is None or not current:
+                changed = found.advance(
+                    RunEvent.SUPERSEDE, reason=Reason.PLAN_OUTDATED, message=CHANGED_POLICIES, finished_at=now
+                )
+            else:
+                changed = after_judgement(found, judged.judgement, suspended=is_suspended(state), now=now)
+                transaction.record_judgement(run.id, judged.judgement)
+            transaction.put_run(changed)
+            state = state.evolve(last=outcome(changed, now), retry_at=None)
+            transaction.put_stacks([assess(state, changed if changed.is_active else None, state.why, now)])
+            tell_dependents(transaction, found.stack, now)
+            if judged is not None:
+                transaction.append_audit(about_judgement(changed, judged.judgement, now))
+            if changed.status is RunStatus.APPLYING:
+                transaction.append_audit([about_run(APPLYING, changed, now)])
+        if not changed.is_active:
+            self.tidy(changed, now)
+        return changed
+
+    def _judge(self, report: LegReport, now: datetime) -> Judgement | None:
+        """Ask the policies over a plan with changes; None where there are none, or they are not those of the run."""
+        planned = report.planned
+        if report.leg is not Leg.PLAN or report.ending is not Ending.SUCCEEDED or planned is None:
+            return None
+        with self.store.reading() as reading:
+            run = reading.run(RunId(report.run))
+        if run is None or run.status is not RunStatus.PLANNING or run.attempt != report.attempt:
+            return None
+        if not planned.has_changes or not run.is_guarded:
+            return None
+        judged = self.judges.of(run, planned, report.plan_digest or run.plan_digest, now)
+        return judged.judgement if judged is not None else None
+
+    def _settle(  # noqa: PLR0917
+        self,
+        transaction: Transaction,
+        state: StackState,
+        run: Run,
+        report: LegReport,
+        judgement: Judgement | None,
+        now: datetime,
+    ) -> Run:
         self._take_tfstate(transaction, run, report, now)
         current = state.desired is not None and state.desired.digest == run.digest
         waits = waiting(transaction, [run.stack]).get(run.stack) if report.leg is Leg.PLAN else None
-        event = _event(run, report, current=current and waits is None, suspended=is_suspended(state))
+        event = _event(run, report, judgement, current=current and waits is None, suspended=is_suspended(state))
         changed = run.advance(
             event,
             phase=report.phase,
@@ -106,6 +172,9 @@ class Recorder:
             message=_message(event, report, waits if current else None),
             plan_digest=report.plan_digest or run.plan_digest,
         )
+        if judgement is not None:
+            transaction.record_judgement(run.id, judgement)
+        changed = as_judged(changed, judgement, report)
         if report.planned is not None:
             transaction.record_plan(run.id, report.planned)
             changed = changed.evolve(changes=ChangeCounts.of(report.planned))
@@ -116,6 +185,8 @@ class Recorder:
         transaction.put_run(changed)
         transaction.put_stacks([_stack_after(state, changed, event, now)])
         tell_dependents(transaction, run.stack, now)
+        if judgement is not None:
+            transaction.append_audit(about_judgement(changed, judgement, now))
         if event is RunEvent.PROCEED:
             transaction.append_audit([about_run(APPLYING, changed, now)])
         elif report.leg is Leg.APPLY:
@@ -136,7 +207,9 @@ class Recorder:
                 transaction.unlock_tfstate(run.stack, lock)
 
 
-def _event(run: Run, report: LegReport, *, current: bool, suspended: bool) -> RunEvent:  # noqa: PLR0911
+def _event(  # noqa: PLR0911
+    run: Run, report: LegReport, judgement: Judgement | None = None, *, current: bool, suspended: bool
+) -> RunEvent:
     """Say what the end of a leg means for its run."""
     match report.ending:
         case Ending.SUCCEEDED if report.leg is Leg.APPLY:
@@ -148,7 +221,7 @@ def _event(run: Run, report: LegReport, *, current: bool, suspended: bool) -> Ru
                 return RunEvent.CANCEL
             if not current:
                 return RunEvent.SUPERSEDE
-            return RunEvent.AWAIT if run.needs_confirmation or suspended else RunEvent.PROCEED
+            return ruled(run, judgement, suspended=suspended)
         case Ending.INTERRUPTED if report.leg is Leg.APPLY:
             return RunEvent.INTERRUPT
         case Ending.CANCELED if report.leg is Leg.PLAN:

@@ -16,7 +16,7 @@ from reconciler.core.runs import AT_WORK, Run, RunId, RunStatus
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Remote
-from reconciler.loop.deciding import Ended, Followup, ToApply, ToStop, decide_due
+from reconciler.loop.deciding import Ended, Followup, ToApply, ToJudge, ToStop, decide_due
 from reconciler.loop.dispatching import LEASE, Dispatcher
 from reconciler.loop.fetching import Fetched, Fetcher
 from reconciler.loop.following import Follower
@@ -208,6 +208,10 @@ class Loop:
                 self.engine.cancel(run.id)
             case ToApply(run):
                 self.dispatcher.apply(run)
+            case ToJudge(run):
+                judged = self.recorder.judge_waiting(run, now)
+                if judged is not None and judged.status is RunStatus.APPLYING:
+                    self.dispatcher.apply(judged)
             case Ended(run):
                 self.recorder.tidy(run, now)
         self.watching(followup.run)

@@ -12,6 +12,7 @@ from rbac.held import HeldChange
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import Desired, StackState, Sync
+from reconciler.core.verdicts import Judgement, Review
 from spaces.names import Revision, SpaceName, StackId
 
 
@@ -209,6 +210,12 @@ class Reading(Protocol):
     def planned(self, run: RunId) -> Planned | None:
         """Give what the run's plan found."""
 
+    def judgement(self, run: RunId) -> Judgement | None:
+        """Give what the policies over a run said when they were last asked."""
+
+    def reviews(self, run: RunId) -> list[Review]:
+        """Give what persons think of a run, by the time that they said it."""
+
     def resources(self, stack: StackId) -> list[Resource]:
         """Give what the last successful run left behind."""
 
@@ -305,6 +312,12 @@ class Transaction(Reading, Protocol):
 
     def record_plan(self, run: RunId, planned: Planned) -> None:
         """Keep what a plan found."""
+
+    def record_judgement(self, run: RunId, judgement: Judgement) -> None:
+        """Keep what the policies over a run said, in the place of what they said before."""
+
+    def put_review(self, run: RunId, review: Review) -> None:
+        """Note what somebody thinks of a run, in the place of what they thought before."""
 
     def record_results(self, stack: StackId, resources: Sequence[Resource] | None, outputs: Sequence[Output]) -> None:
         """Replace the stack's resources (None: unknown, none listed) and outputs; sensitive values are encrypted."""

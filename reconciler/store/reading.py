@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tup
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import Desired, StackState
+from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, tables
 from reconciler.store.admissions import AdmissionReading
 from reconciler.store.dependencies import DependencyReading
@@ -136,6 +137,20 @@ class SqlReading(AdmissionReading, DependencyReading):
         """Give what the run's plan found."""
         body = self._connection.execute(select(tables.plans.c.body).where(tables.plans.c.run_id == run)).scalar()
         return None if body is None else records.planned_from_json(load(unpack(body).decode()))
+
+    def judgement(self, run: RunId) -> Judgement | None:
+        """Give what the policies over a run said when they were last asked."""
+        query = select(tables.judgements.c.body).where(tables.judgements.c.run_id == run)
+        body = self._connection.execute(query).scalar()
+        return None if body is None else records.judgement_from_json(load(unpack(body).decode()))
+
+    def reviews(self, run: RunId) -> list[Review]:
+        """Give what persons think of a run, by the time that they said it."""
+        table = tables.reviews
+        query = select(table).where(table.c.run_id == run).order_by(table.c.at, table.c.person)
+        return [
+            Review(row.person, row.approves, row.note, rows.instant(row.at)) for row in self._connection.execute(query)
+        ]
 
     def resources(self, stack: StackId) -> list[Resource]:
         """Give what the last successful run left behind."""

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.core.results import Action, OutputChange, Planned, ResourceChange
+from reconciler.core.verdicts import Judgement, Result, Verdict
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument
 from reconciler.store.texts import moment, moment_text
+from spaces.names import Digest
 
 
 def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
@@ -51,6 +53,34 @@ def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
         documents=body["documents"],
         changed_at=moment(body["changedAt"]),
     )
+
+
+def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
+    """Give what policies said as JSON."""
+    return {
+        "digest": judgement.digest,
+        "planDigest": judgement.plan_digest,
+        "attempt": judgement.attempt,
+        "at": moment_text(judgement.at),
+        "verdicts": [
+            [it.policy, it.type, it.mandatory, it.result, list(it.messages), list(it.warnings), it.error]
+            for it in judgement.verdicts
+        ],
+    }
+
+
+def _verdict_to_json(it: Verdict) -> list[Any]:
+    return [it.policy, it.type, it.mandatory, it.result, list(it.messages), list(it.warnings), it.error]
+
+
+def judgement_from_json(body: dict[str, Any]) -> Judgement:
+    """Read what policies said."""
+    verdicts = tuple(
+        Verdict(policy, kind, mandatory, Result(result), tuple(messages), tuple(warnings), error)
+        for policy, kind, mandatory, result, messages, warnings, error in body["verdicts"]
+    )
+    at = datetime.fromisoformat(body["at"])
+    return Judgement(Digest(body["digest"]), body["planDigest"], body["attempt"], at, verdicts)
 
 
 def planned_to_json(planned: Planned) -> dict[str, Any]:

@@ -158,6 +158,8 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "planDigest": run.plan_digest,
                 "finishedAt": moment_text(run.finished_at),
                 "confirmedBy": run.confirmed_by,
+                "awaitsApproval": run.awaits_approval,
+                "toJudge": run.to_judge,
             }
         ),
     }
@@ -190,6 +192,8 @@ def run_from_row(row: Row[Any]) -> Run:
         started_at=from_micros(row.started_at),
         finished_at=moment(body["finishedAt"]),
         confirmed_by=body["confirmedBy"],
+        awaits_approval=body.get("awaitsApproval", False),
+        to_judge=body.get("toJudge", False),
     )
 
 

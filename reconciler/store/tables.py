@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The newest migration: what the tables below look like."""
 
 VERSION_TABLE = "station_schema"
@@ -109,6 +109,24 @@ logs = Table(
     metadata,
     Column("run_id", _NAME, ForeignKey("runs.id"), primary_key=True),
     Column("body", LargeBinary, nullable=False),
+)
+
+judgements = Table(
+    "judgements",
+    metadata,
+    Column("run_id", _NAME, ForeignKey("runs.id"), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+"""What the policies over a run said of its plan, when they were last asked."""
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("run_id", _NAME, ForeignKey("runs.id"), primary_key=True),
+    Column("person", _NAME, primary_key=True),
+    Column("approves", Boolean, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )
 
 resources = Table(

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
+from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, tables, tfstates
 from reconciler.store.admissions import AdmissionWriting
 from reconciler.store.dependencies import DependencyWriting
@@ -122,6 +123,25 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
     def record_plan(self, run: RunId, planned: Planned) -> None:
         """Keep what a plan found."""
         self._replace(tables.plans, run, pack(dump(records.planned_to_json(planned)).encode()))
+
+    def record_judgement(self, run: RunId, judgement: Judgement) -> None:
+        """Keep what the policies over a run said, in the place of what they said before."""
+        self._replace(tables.judgements, run, pack(dump(records.judgement_to_json(judgement)).encode()))
+
+    def put_review(self, run: RunId, review: Review) -> None:
+        """Note what somebody thinks of a run, in the place of what they thought before."""
+        values = {
+            "run_id": run,
+            "person": review.person,
+            "approves": review.approves,
+            "note": cleaned(review.note),
+            "at": rows.micros(review.at),
+        }
+        statement = self._insert(tables.reviews)
+        changed = {name: statement.excluded[name] for name in ("approves", "note", "at")}
+        self._connection.execute(
+            statement.on_conflict_do_update(index_elements=["run_id", "person"], set_=changed), values
+        )
 
     def record_results(self, stack: StackId, resources: Sequence[Resource] | None, outputs: Sequence[Output]) -> None:
         """Replace the stack's resources (None: unknown, none listed) and outputs; sensitive values are encrypted."""

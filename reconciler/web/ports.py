@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from rbac.access import Access
 from reconciler.core.runs import RunId
@@ -21,6 +22,10 @@ def _utc_now() -> datetime:
 
 def _nothing() -> None:
     pass
+
+
+def _no_input(_run: RunId) -> dict[str, Any] | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Ports:
     """Up to `limit` bytes from `offset` of the log of a run whose log is not stored yet; None: it is not here."""
     recipient: str = ""
     """Whom values are sealed to: the public half of this installation's key."""
+    policy_input: Callable[[RunId], dict[str, Any] | None] = _no_input
+    """What the policies over a run are asked; None: it has no plan, or its stack is not in force."""
     metrics: Metrics = field(default_factory=Metrics)
     wake: Callable[[], None] = _nothing
     """Have the loop look at once."""

@@ -10,6 +10,7 @@ from spaces.model.api_key import ApiKeySpec
 from spaces.model.base import Metadata, Problem, SpecModel
 from spaces.model.context import ContextSpec
 from spaces.model.group import GroupSpec
+from spaces.model.policy import PolicySpec
 from spaces.model.repository import RepositorySpec
 from spaces.model.role import RoleSpec
 from spaces.model.role_binding import RoleBindingSpec
@@ -23,6 +24,7 @@ Spec: TypeAlias = (
     | StackSpec
     | ContextSpec
     | RepositorySpec
+    | PolicySpec
     | RoleSpec
     | RoleBindingSpec
     | UserSpec
@@ -35,6 +37,7 @@ SPECS: Mapping[Kind, type[Spec]] = {
     Kind.STACK: StackSpec,
     Kind.CONTEXT: ContextSpec,
     Kind.REPOSITORY: RepositorySpec,
+    Kind.POLICY: PolicySpec,
     **ACCESS_SPECS,
 }
 
@@ -44,6 +47,7 @@ __all__ = [
     "ContextSpec",
     "GroupSpec",
     "Metadata",
+    "PolicySpec",
     "Problem",
     "RepositorySpec",
     "RoleBindingSpec",

@@ -44,6 +44,7 @@ class Right(StrEnum):
     RUN_DISCARD = "run:discard"
     RUN_CANCEL = "run:cancel"
     RUN_RETRY = "run:retry"
+    RUN_REVIEW = "run:review"
 
     @property
     def action(self) -> Action:

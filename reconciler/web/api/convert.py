@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import assert_never
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from reconciler.core.reasons import Reason
 from reconciler.core.results import Output, Planned, Resource, ResourceChange
 from reconciler.core.runs import Run
 from reconciler.core.state import Condition, StackState, Why
+from reconciler.core.verdicts import Judgement, Review
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api import schemas
 from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
@@ -82,6 +83,30 @@ def run_json(run: Run) -> schemas.RunJson:
     )
 
 
+def whole_run_json(
+    run: Run, judgement: Judgement | None, reviews: Sequence[Review], follows: list[schemas.FollowJson]
+) -> schemas.WholeRunJson:
+    """Show a run with what its policies and persons said of it, and what follows it."""
+    return schemas.WholeRunJson(
+        **run_json(run).model_dump(by_alias=False),
+        awaits_approval=run.awaits_approval,
+        follows=follows,
+        policies=[
+            schemas.VerdictJson(
+                policy=it.policy,
+                type=it.type,
+                enforcement="mandatory" if it.mandatory else "advisory",
+                result=it.result,
+                messages=list(it.messages),
+                warnings=list(it.warnings),
+                error=it.error,
+            )
+            for it in (judgement.verdicts if judgement is not None else ())
+        ],
+        reviews=[schemas.ReviewJson(person=it.person, approve=it.approves, note=it.note, at=it.at) for it in reviews],
+    )
+
+
 def plan_json(run: Run, planned: Planned) -> schemas.PlanJson:
     """Show what a plan found."""
     return schemas.PlanJson(
@@ -145,6 +170,12 @@ def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
             schemas.HookJson(when=when, phase=phase, command=hook.command, origin=_origin(hook.origin))
             for (when, phase), hooks in stack.hooks.items()
             for hook in hooks
+        ],
+        policies=[
+            schemas.GuardrailJson(
+                type=policy.spec.type, enforcement=policy.spec.enforcement, origin=_origin(Origin(policy.ref))
+            )
+            for policy in stack.policies
         ],
     )
 

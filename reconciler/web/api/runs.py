@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 
 from reconciler import operations
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
+from reconciler.core.verdicts import Review
 from reconciler.store.protocol import Reading, RunFilter, Store
 from reconciler.web.api import convert, logs, schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
@@ -58,12 +59,12 @@ def list_runs(
 
 
 @router.get("/{run}")
-def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunDetailJson:
+def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.WholeRunJson:
     """Show a run."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
         follows = follows_json(reading, caller, found)
-    return schemas.RunDetailJson(**dict(convert.run_json(found)), follows=follows)
+        return convert.whole_run_json(found, reading.judgement(found.id), reading.reviews(found.id), follows)
 
 
 @router.get("/{run}/plan")
@@ -75,6 +76,27 @@ def get_plan(ports: PortsIn, caller: CallerIn, run: str) -> schemas.PlanJson:
     if planned is None:
         raise not_found(f"plan of run {run}")
     return convert.plan_json(found, planned)
+
+
+@router.get("/{run}/policy-input")
+def get_policy_input(ports: PortsIn, caller: CallerIn, run: str) -> schemas.PolicySampleJson:
+    """Show what the policies over a run are asked, to test others with; all reviews are in it."""
+    with ports.store.reading() as reading:
+        found = _find(reading, caller, Right.RUN_READ, run)
+    given = ports.policy_input(found.id)
+    if given is None:
+        raise not_found(f"plan of run {run}")
+    return schemas.PolicySampleJson(input=given)
+
+
+@router.post("/{run}/reviews", status_code=201)
+def review_run(ports: PortsIn, caller: CallerIn, run: str, review: schemas.ReviewRequest) -> schemas.RunJson:
+    """Say what one thinks of a run that waits; a later word takes the place of an earlier one."""
+
+    def note(store: Store, found: RunId, person: str, now: datetime, because: str) -> Run:
+        return operations.review(store, found, Review(person, review.approve, review.note, now), because)
+
+    return _act(ports, caller, Right.RUN_REVIEW, run, note)
 
 
 @router.get("/{run}/log")

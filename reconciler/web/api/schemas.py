@@ -93,6 +93,42 @@ class ChangeCountsJson(Shape):
     replace: int
 
 
+class VerdictJson(Shape):
+    """What one policy said of a run's plan. `error`: it could not be evaluated, and messages say why."""
+
+    policy: str
+    type: str
+    enforcement: str
+    result: str
+    messages: list[str]
+    warnings: list[str]
+    error: bool
+
+
+class ReviewJson(Shape):
+    """What somebody thinks of a run that waits."""
+
+    person: str
+    approve: bool
+    note: str
+    at: datetime
+
+
+class ReviewRequest(Shape):
+    """A yes or a no to a run that waits."""
+
+    model_config = ConfigDict(extra="forbid", **Shape.model_config)
+
+    approve: bool
+    note: str = Field("", max_length=2000)
+
+
+class PolicySampleJson(Shape):
+    """What the policies over a run are asked, as a file for `station policy test` holds it."""
+
+    input: dict[str, Any]
+
+
 class RunJson(Shape):
     """A run."""
 
@@ -124,9 +160,12 @@ class FollowJson(Shape):
     stack: str
 
 
-class RunDetailJson(RunJson):
-    """A run with the stacks that will follow it, as far as the caller may read them."""
+class WholeRunJson(RunJson):
+    """A run, with what its policies and persons said of it, and the stacks that follow it and the caller may read."""
 
+    awaits_approval: bool
+    policies: list[VerdictJson]
+    reviews: list[ReviewJson]
     follows: list[FollowJson]
 
 
@@ -243,6 +282,14 @@ class UsedContextJson(Shape):
     labels: dict[str, str] | None
 
 
+class GuardrailJson(Shape):
+    """A policy over a stack."""
+
+    type: str
+    enforcement: str
+    origin: OriginJson
+
+
 class EffectiveJson(Shape):
     """A stack's effective configuration; of the contexts in use the weakest comes first."""
 
@@ -254,6 +301,7 @@ class EffectiveJson(Shape):
     env: list[ValueJson]
     files: list[ValueJson]
     hooks: list[HookJson]
+    policies: list[GuardrailJson]
 
 
 class KeptJson(Shape):

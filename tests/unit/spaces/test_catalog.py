@@ -122,7 +122,7 @@ def test_only_changed_files_are_read(monkeypatch):
 
 
 def test_an_unsupported_kind_hides_nothing():
-    catalog = Catalog.empty().advance({"a.yaml": doc("Policy", "p", {}), "b.yaml": BROKEN})
+    catalog = Catalog.empty().advance({"a.yaml": doc("WorkerPool", "p", {}), "b.yaml": BROKEN})
     assert catalog.broken == {"b.yaml"}
 
 

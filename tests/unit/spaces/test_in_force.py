@@ -277,7 +277,7 @@ CASES = [
         id="contexts that tie",
     ),
     pytest.param(
-        {"p/bad.yaml": doc("Policy", "guard", {}), "p/net.yaml": None},
+        {"p/bad.yaml": doc("WorkerPool", "guard", {}), "p/net.yaml": None},
         {"Stack prod/net"},
         set(),
         {},

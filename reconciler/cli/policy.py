@@ -1,0 +1,82 @@
+"""`station policy …`: try policies without a service, and record what they are asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli import options
+
+
+@click.group("policy", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
+@options.common
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Try policies on recorded inputs, and record the input of a run."""
+    options.help_alone(ctx)
+
+
+@command.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--input",
+    "inputs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="What to ask about, as JSON or YAML; may be given several times.",
+)
+@click.option("--policy", "name", metavar="NAME", help="Only this policy of the file.")
+@click.option(
+    "--type", "kind", type=click.Choice(["plan", "approval"]), default="plan", help="Of a bare .rego file. [plan]"
+)
+@click.option("--expect", type=click.Choice(["allow", "deny"]), help="What every policy has to say of every input.")
+@options.output
+@click.pass_context
+def test(  # noqa: PLR0917
+    ctx: click.Context, path: Path, inputs: tuple[Path, ...], name: str | None, kind: str, expect: str | None, form: str
+) -> None:
+    """Ask the policies in PATH, a YAML or .rego file, about recorded inputs. No service is needed.
+
+    Exits 0 when all is allowed, 2 when something is denied, 1 when a policy or an input is broken. With --expect, or
+    `expect` in an input, it exits 0 when all is as expected, 2 when something is not.
+    """
+    from reconciler.cli.output import Column, key, print_rows
+    from reconciler.cli.policy_test import load_input, load_policies, tried
+
+    policies = load_policies(path, name, kind)
+    rows: list[dict[str, Any]] = []
+    for file in inputs:
+        rows += tried(policies, load_input(file), str(file), expect)
+    columns = (
+        Column("POLICY", key("policy")),
+        Column("INPUT", key("input")),
+        Column("RESULT", key("result")),
+        Column("EXPECTED", lambda row: {None: "", True: "yes", False: f"no: {row['unexpected']}"}[row["asExpected"]]),
+        Column("MESSAGES", lambda row: "; ".join([*row["messages"], *row["warnings"]])),
+    )
+    print_rows(rows, columns, form)
+    ctx.exit(_exit_code(rows))
+
+
+@command.command()
+@click.argument("run")
+@options.common
+def sample(run: str) -> None:
+    """Print what the policies over a run are asked, for `station policy test` (add what to `expect`)."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import print_data
+
+    with connect() as api:
+        found = api.get(f"{api.run(run)}/policy-input")
+    print_data(found, "json")
+
+
+def _exit_code(rows: list[dict[str, Any]]) -> int:
+    if any(row["error"] for row in rows):
+        return 1
+    stands = (row["asExpected"] is False or (row["asExpected"] is None and not row["allowed"]) for row in rows)
+    return 2 if any(stands) else 0

@@ -1,0 +1,126 @@
+"""What `station policy test` reads, asks and compares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from reconciler.cli.errors import CliError
+from reconciler.cli.validate import attach_in
+from reconciler.core.verdicts import Result, Verdict
+from reconciler.policies.checking import check_rego
+from reconciler.policies.evaluation import evaluate
+from spaces.catalog import Catalog
+from spaces.diagnostics import Position, Severity
+from spaces.guardrails import Guardrail
+from spaces.model.policy import PolicySpec, PolicyType
+from spaces.names import ROOT, Kind, ResourceRef
+from spaces.rego import RegoText, rego_of
+
+_ALLOWED = frozenset({Result.ALLOW, Result.WARN, Result.APPROVE})
+_EXPECTATIONS = {PolicyType.PLAN: ("deny", "warn"), PolicyType.APPROVAL: ("approve", "reject")}
+
+
+def load_policies(path: Path, name: str | None, kind: str) -> list[Guardrail]:
+    """Read the policies of a YAML or .rego file; CliError tells what is wrong with them."""
+    data = _read(path)
+    if path.suffix == ".rego":
+        text = RegoText(PolicyType(kind), data.decode(errors="replace"))
+        findings = check_rego([text]).get(text, ())
+        if findings:
+            raise CliError(f"{path}:{findings[0].line}:{findings[0].column}: {findings[0].summary}")
+        spec = PolicySpec.model_validate({"type": kind, "rego": text.text})
+        return [Guardrail(ResourceRef(Kind.POLICY, ROOT, path.stem), spec, text)]
+    parsed = Catalog.empty().advance({path.name: data}, attach_in(path.parent), check_rego).files.get(path.name)
+    told = [each for each in (parsed.parsed.diagnostics if parsed else ()) if each.severity is Severity.ERROR]
+    if told:
+        first = told[0]
+        at = first.position or Position(path.name)
+        more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+        raise CliError(f"{path.parent / at.file}:{at.line}:{at.column}: {first.summary}{more}")
+    found = []
+    for resource in parsed.parsed.resources if parsed else ():
+        policy, rego = resource.spec, rego_of(resource)
+        if isinstance(policy, PolicySpec) and rego is not None and name in (None, resource.name):
+            found.append(Guardrail(ResourceRef(Kind.POLICY, resource.space or ROOT, resource.name), policy, rego))
+    if not found:
+        raise CliError(f"there is no Policy {name} in {path}" if name else f"there is no Policy in {path}")
+    return found
+
+
+def load_input(path: Path) -> dict[str, Any]:
+    """Read a recorded input: `{input, expect}`, or the input alone."""
+    data = _read(path)
+    try:
+        read = json.loads(data) if path.suffix == ".json" else YAML(typ="safe", pure=True).load(data)
+    except (ValueError, YAMLError) as wrong:
+        raise CliError(f"{path} cannot be read: {str(wrong).splitlines()[0]}") from None
+    if not isinstance(read, dict):
+        raise CliError(f"{path} holds no input: it must be a mapping")
+    return read if isinstance(read.get("input"), dict) else {"input": read}
+
+
+def tried(policies: Sequence[Guardrail], recorded: Mapping[str, Any], file: str, expect: str | None) -> list[Any]:
+    """Ask the policies about one recorded input; gives a row for each."""
+    expected = recorded.get("expect")
+    if expected is not None and not isinstance(expected, dict):
+        raise CliError(f"{file}: expect must be a mapping, such as {{deny: [sentence]}}")
+    verdicts = evaluate(policies, json.loads(json.dumps(recorded["input"], default=str)))
+    rows = []
+    for policy, verdict in zip(policies, verdicts, strict=True):
+        unexpected = _unexpected(policy, verdict, expected, expect, file)
+        rows.append(
+            {
+                "policy": policy.name,
+                "input": file,
+                "type": verdict.type,
+                "result": "error" if verdict.error else verdict.result.value,
+                "messages": list(verdict.messages),
+                "warnings": list(verdict.warnings),
+                "allowed": verdict.result in _ALLOWED,
+                "error": verdict.error,
+                "asExpected": None if expected is None and expect is None else unexpected is None,
+                "unexpected": unexpected,
+            }
+        )
+    return rows
+
+
+def _unexpected(
+    policy: Guardrail, verdict: Verdict, expected: Mapping[str, Any] | None, expect: str | None, file: str
+) -> str | None:
+    """Say in what a verdict is not as expected."""
+    if expect is not None and (verdict.result in _ALLOWED) != (expect == "allow"):
+        return f"{expect} was expected"
+    if expected is None:
+        return None
+    known = _EXPECTATIONS[policy.spec.type]
+    unknown = sorted(set(expected) - {word for words in _EXPECTATIONS.values() for word in words})
+    if unknown:
+        raise CliError(f"{file}: expect knows no {unknown[0]}: {', '.join(known)}")
+    for word in known:
+        if word not in expected:
+            continue
+        said = _said(verdict, word)
+        wanted = sorted(expected[word]) if isinstance(expected[word], list) else expected[word]
+        if said != wanted:
+            return f"{word} was expected to be {json.dumps(wanted, ensure_ascii=False)}"
+    return None
+
+
+def _said(verdict: Verdict, word: str) -> object:
+    if word in ("deny", "warn"):
+        return sorted(verdict.messages if word == "deny" else verdict.warnings)
+    return verdict.result.value == word
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as wrong:
+        raise CliError(f"{path} cannot be read: {wrong.strerror}") from None

@@ -1,0 +1,164 @@
+"""What policies said of a run, and what follows from it: pure, from the engine's answers to one ruling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from spaces.names import Digest
+
+_MESSAGES = 20
+"""How many sentences of one policy are kept."""
+_LENGTH = 500
+"""Characters of one sentence that are kept."""
+_NAMED = 3
+"""How many sentences a run's message repeats."""
+
+
+class Result(StrEnum):
+    """What one policy says."""
+
+    ALLOW = "allow"
+    WARN = "warn"
+    DENY = "deny"
+    APPROVE = "approve"
+    WAIT = "wait"
+    """It does not approve yet."""
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One policy's word. `policy` is written `space/name`; `error` where it could not be evaluated, which denies."""
+
+    policy: str
+    type: str
+    mandatory: bool
+    result: Result
+    messages: tuple[str, ...] = ()
+    """Why, where it says so."""
+    warnings: tuple[str, ...] = ()
+    error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What all policies over a run said, about one plan: `plan_digest` and `attempt` say which, `digest` the policies.
+
+    A run's digest holds the hash of every policy that judges it, so one digest means one set of policies.
+    """
+
+    digest: Digest
+    plan_digest: str | None
+    attempt: int
+    at: datetime
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def ruling(self) -> Ruling:
+        """Say what follows."""
+        return rule(self.verdicts)[0]
+
+    @property
+    def message(self) -> str:
+        """Say why, in one line; empty where nothing stands against it."""
+        return rule(self.verdicts)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What somebody thinks of a run that waits. Each person has one; a later one takes its place."""
+
+    person: str
+    approves: bool
+    note: str
+    at: datetime
+
+
+class Ruling(StrEnum):
+    """What the policies together mean for a run."""
+
+    PASSES = "passes"
+    DENIED = "denied"
+    REJECTED = "rejected"
+    WAITS = "waits"
+    """For somebody's approval."""
+
+
+def rule(verdicts: Iterable[Verdict]) -> tuple[Ruling, str]:
+    """Sum up: a denial wins, then a rejection, then what is still to be approved. Advisory policies never stop."""
+    binding = [verdict for verdict in verdicts if verdict.mandatory]
+    for result, ruling, verb in (
+        (Result.DENY, Ruling.DENIED, "denies it"),
+        (Result.REJECT, Ruling.REJECTED, "rejects it"),
+        (Result.WAIT, Ruling.WAITS, "does not approve it yet"),
+    ):
+        against = [verdict for verdict in binding if verdict.result is result]
+        if against:
+            return ruling, "; ".join(f"policy {verdict.policy} {verb}{_because(verdict)}" for verdict in against)
+    return Ruling.PASSES, ""
+
+
+def _because(verdict: Verdict) -> str:
+    if not verdict.messages:
+        return ""
+    more = len(verdict.messages) - _NAMED
+    return ": " + "; ".join(verdict.messages[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+
+def plan_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> Verdict:
+    """Read what a plan policy answered. An error, or an answer of another shape, denies."""
+    rules = answer.get("answers")
+    if not isinstance(rules, Mapping):
+        return _failed(policy, "plan", answer, mandatory=mandatory)
+    said = {}
+    for name in ("deny", "warn"):
+        sentences = _sentences(rules.get(name))
+        if sentences is None:
+            shape = {"error": f"{name} is not a set of sentences, or of objects with a msg"}
+            return _failed(policy, "plan", shape, mandatory=mandatory)
+        said[name] = sentences
+    result = Result.DENY if said["deny"] else Result.WARN if said["warn"] else Result.ALLOW
+    return Verdict(policy, "plan", mandatory, result, _short(said["deny"]), _short(said["warn"]))
+
+
+def approval_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> Verdict:
+    """Read what an approval policy answered. An error, or an answer of another shape, approves nothing."""
+    rules = answer.get("answers")
+    if not isinstance(rules, Mapping):
+        return _failed(policy, "approval", answer, mandatory=mandatory)
+    for name in ("approve", "reject"):
+        if not isinstance(rules.get(name), bool | None):
+            return _failed(policy, "approval", {"error": f"{name} is neither true nor false"}, mandatory=mandatory)
+    if rules.get("reject"):
+        return Verdict(policy, "approval", mandatory, Result.REJECT)
+    return Verdict(policy, "approval", mandatory, Result.APPROVE if rules.get("approve") else Result.WAIT)
+
+
+def _failed(policy: str, kind: str, answer: Mapping[str, Any], *, mandatory: bool) -> Verdict:
+    result = Result.DENY if kind == "plan" else Result.WAIT
+    message = f"it could not be evaluated: {answer.get('error') or 'there is no answer'}"
+    return Verdict(policy, kind, mandatory, result, _short([message]), error=True)
+
+
+def _sentences(value: Any) -> list[str] | None:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        return None
+    found = []
+    for each in value:
+        sentence = each.get("msg") if isinstance(each, dict) else each
+        if not isinstance(sentence, str):
+            return None
+        found.append(sentence)
+    return sorted(found)
+
+
+def _short(messages: Iterable[str]) -> tuple[str, ...]:
+    clean = (" ".join(message.split()) for message in messages)
+    kept = [message if len(message) <= _LENGTH else message[: _LENGTH - 1] + "…" for message in clean]
+    return tuple(kept[:_MESSAGES]) + ((f"and {len(kept) - _MESSAGES} more",) if len(kept) > _MESSAGES else ())

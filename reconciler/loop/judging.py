@@ -1,0 +1,107 @@
+"""Asks the policies over a run: gathered from the store and the world, evaluated outside of any transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from reconciler.core.digest import judging
+from reconciler.core.results import ChangeCounts, Planned
+from reconciler.core.runs import Run, RunId, RunStatus
+from reconciler.core.state import Component
+from reconciler.core.verdicts import Judgement, Review
+from reconciler.git.errors import GitError
+from reconciler.loop.places import CannotFollow
+from reconciler.loop.world import World
+from reconciler.metrics import Metrics
+from reconciler.policies.evaluation import judge
+from reconciler.policies.inputs import Case, input_of
+from reconciler.store.protocol import Reading, RunFilter, Store
+from spaces.effective import EffectiveStack
+from spaces.guardrails import surroundings
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run, what its policies say, and the reviews that they were shown."""
+
+    judgement: Judgement
+    reviews: tuple[Review, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Asks policies. `catch_up` brings `world` to what the store says is in force."""
+
+    store: Store
+    world: World
+    metrics: Metrics
+    catch_up: Callable[[datetime], object]
+
+    def of(self, run: Run, planned: Planned, plan_digest: str | None, now: datetime) -> Judged | None:
+        """Judge a plan; None where the policies in force are not those that the run was queued under."""
+        stack = self._guarded(run, now)
+        if stack is None or self.world.in_force is None:
+            return None
+        with self.store.reading() as reading:
+            case = _case(reading, self.world, run.evolve(changes=ChangeCounts.of(planned)), stack, planned, now)
+        verdicts = judge(stack.policies, case)
+        for verdict in verdicts:
+            self.metrics.policy_decided(verdict.type, "error" if verdict.error else verdict.result.value)
+            _log.info(
+                "policy %s on run %s of %s: %s %s",
+                verdict.policy,
+                run.id,
+                run.stack,
+                verdict.result,
+                "; ".join((*verdict.messages, *verdict.warnings)),
+            )
+        judgement = Judgement(run.digest, plan_digest, run.attempt, now, verdicts)
+        return Judged(judgement, tuple(case.reviews))
+
+    def _guarded(self, run: Run, now: datetime) -> EffectiveStack | None:
+        wanted = dict(run.fingerprint.components.get(Component.POLICIES, {}))
+        stack = self.world.effective(run.stack)
+        if stack is None or judging(stack) != wanted:
+            # Another service may have gone ahead.
+            try:
+                self.catch_up(now)
+            except (CannotFollow, GitError) as error:
+                _log.warning("%s", error)
+            stack = self.world.effective(run.stack)
+        return stack if stack is not None and judging(stack) == wanted else None
+
+
+def _case(  # noqa: PLR0917
+    reading: Reading, world: World, run: Run, stack: EffectiveStack, planned: Planned, now: datetime
+) -> Case:
+    assert world.in_force is not None  # noqa: S101 - the stack was found in it
+    state = reading.stack(run.stack)
+    author = state.desired.person if state is not None and state.desired is not None else None
+    finished = reading.list_runs(RunFilter(run.stack, statuses={RunStatus.FINISHED}), run.id, 1)
+    return Case(
+        run=run,
+        tool=stack.spec.tool.value,
+        labels=dict(stack.labels),
+        space=surroundings(world.in_force.catalog, run.stack.space),
+        planned=planned,
+        previous=finished[0] if finished else None,
+        reviews=reading.reviews(run.id),
+        authors=frozenset(person for person in (run.person, author) if person is not None),
+        now=now,
+    )
+
+
+def policy_input(store: Store, world: World, run: RunId, now: datetime) -> dict[str, Any] | None:
+    """Give what policies would be asked about a run, all reviews included; None where there is nothing to ask about."""
+    with store.reading() as reading:
+        found, planned = reading.run(run), reading.planned(run)
+        stack = world.effective(found.stack) if found is not None else None
+        if found is None or planned is None or stack is None:
+            return None
+        return input_of(_case(reading, world, found, stack, planned, now))

@@ -1,0 +1,47 @@
+"""Asks the policies over a run, each alone, and reads what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from reconciler.core.digest import JUDGING
+from reconciler.core.verdicts import Verdict, approval_verdict, plan_verdict
+from reconciler.policies.child import RULES
+from reconciler.policies.inputs import Case, input_of, shown_to
+from reconciler.policies.process import ask
+from spaces.guardrails import Guardrail
+from spaces.model.policy import Enforcement, PolicyType
+
+
+def judge(policies: Sequence[Guardrail], case: Case) -> tuple[Verdict, ...]:
+    """Ask every policy that judges a run; in the order of `policies`."""
+    return tuple(evaluate([policy for policy in policies if policy.spec.type in JUDGING], input_of(case)))
+
+
+def evaluate(policies: Sequence[Guardrail], given: dict[str, Any]) -> list[Verdict]:
+    """Ask these policies about one input."""
+    verdicts: dict[str, Verdict] = {}
+    for author_counts in (False, True):
+        asked = [policy for policy in policies if policy.spec.author_counts is author_counts]
+        if not asked:
+            continue
+        questions = [{"text": policy.rego.text, "rules": RULES[policy.spec.type.value]} for policy in asked]
+        answers = ask("judge", questions, shown_to(given, asked[0].spec))
+        for policy, answer in zip(asked, answers, strict=True):
+            verdicts[policy.name] = verdict(policy, answer)
+    return [verdicts[policy.name] for policy in policies]
+
+
+def verdict(policy: Guardrail, answer: dict[str, Any]) -> Verdict:
+    """Read one policy's answer."""
+    mandatory = policy.spec.enforcement is Enforcement.MANDATORY
+    match policy.spec.type:
+        case PolicyType.PLAN:
+            return plan_verdict(policy.name, mandatory=mandatory, answer=answer)
+        case PolicyType.APPROVAL:
+            return approval_verdict(policy.name, mandatory=mandatory, answer=answer)
+        case PolicyType.PUSH | PolicyType.NOTIFICATION:
+            raise ValueError(f"a policy of the type {policy.spec.type} does not judge runs")
+        case _:
+            assert_never(policy.spec.type)

@@ -1,0 +1,125 @@
+"""Asks the process that evaluates Rego: one for all policies of a question, and another for the rest when one kills it.
+
+The process has an empty environment, limits of its own (`child`), and is killed when it takes too long.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from reconciler.policies import child
+
+SECONDS = 3.0
+"""How long one policy may take, the start of the process included."""
+
+WHOLE = 12.0
+"""How long all policies of one question may take; those that are left over then are not evaluated."""
+
+_LAST_WORDS = 1.0
+"""Seconds that a process has to end by itself once it has said all."""
+
+_LINE = 2 * child.MAX_ANSWER
+"""Bytes that an answer takes at most as a line of ASCII, escapes and all, for what is not hostile."""
+
+
+def ask(mode: str, policies: Sequence[Mapping[str, Any]], given: object) -> list[dict[str, Any]]:
+    """Give an answer for each policy, in order; `{"error": words}` where there is none, whatever the reason."""
+    answers: list[dict[str, Any]] = []
+    until = time.monotonic() + WHOLE
+    while len(answers) < len(policies):
+        if time.monotonic() > until:
+            answers.append({"error": f"the policies took longer than {WHOLE:g} s together"})
+            continue
+        got, death = _one_process(mode, policies[len(answers) :], given, until)
+        answers += got
+        if len(answers) < len(policies):
+            answers.append({"error": death})
+    return answers
+
+
+def _one_process(
+    mode: str, policies: Sequence[Mapping[str, Any]], given: object, until: float
+) -> tuple[list[dict[str, Any]], str]:
+    """Give the answers that a process came to, and why it went no further."""
+    question = json.dumps({"mode": mode, "input": given, "policies": list(policies)}).encode()
+    with tempfile.TemporaryFile() as asked:
+        asked.write(question)
+        asked.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", child.__file__, _libraries(), str(WHOLE)],
+            stdin=asked,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    with process.stdout as pipe:
+        try:
+            lines, late = _read_lines(pipe.fileno(), len(policies), until)
+            if not late:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_LAST_WORDS)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            status = process.wait()
+    answers = []
+    for line in lines:
+        try:
+            answers.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            return answers, "its answer cannot be read"
+    return answers, late or _death(status)
+
+
+def _read_lines(pipe: int, wanted: int, until: float) -> tuple[list[bytes], str]:
+    """Read up to so many lines: fewer where the process ends, takes too long, or says too much; then why."""
+    lines: list[bytes] = []
+    rest = b""
+    deadline = min(until, time.monotonic() + SECONDS)
+    while len(lines) < wanted:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            return lines, f"it took longer than {SECONDS:g} s"
+        piece = os.read(pipe, 65536)
+        if not piece:
+            return lines, ""
+        *whole, rest = (rest + piece).split(b"\n")
+        if whole:
+            lines += whole
+            deadline = min(until, time.monotonic() + SECONDS)
+        if len(rest) > _LINE:
+            return lines, "it says too much"
+    return lines[:wanted], ""
+
+
+def _death(status: int) -> str:
+    if status == -signal.SIGXCPU:
+        return "it used too much processor time"
+    if status < 0:
+        return f"the engine died of it ({signal.Signals(-status).name})"
+    return "it needs more memory than it may have, or the engine cannot run it"
+
+
+@cache
+def _libraries() -> str:
+    """Find the directory that holds the engine, without importing it here."""
+    found = importlib.util.find_spec("regorus")
+    if found is None or found.origin is None:
+        raise RuntimeError("the package gordon-to-regorus is not installed")
+    return str(Path(found.origin).parents[1])

@@ -18,7 +18,7 @@ from spaces.model.secrets import FileValue, FromSource, SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, ResourceRef, StackId
 from spaces.placed import Placed, PlacedDocuments
-from spaces.resources import Resource
+from spaces.resources import Made, Resource
 
 
 class When(StrEnum):
@@ -29,9 +29,10 @@ class When(StrEnum):
 
 
 class Origin(NamedTuple):
-    """The document that a value comes from."""
+    """The document that a value comes from; `made` for what an instance filled into a blueprint's template."""
 
     ref: ResourceRef
+    made: Made | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ class EffectiveStack:
     """The contexts in use, weakest first."""
     dependencies: tuple[ResolvedDependency, ...] = ()
     """The stacks that have to be in sync first, in the order written."""
+    made: Made | None = None
+    """Who made the stack, unless somebody wrote it."""
     policies: tuple[Guardrail, ...] = ()
     """The policies over it, those of far spaces first."""
 
@@ -133,9 +136,8 @@ class Layer(NamedTuple):
     after: _HookLines
 
     @classmethod
-    def of(cls, placed: Placed, spec: Configuration) -> Layer:
+    def of(cls, origin: Origin, resource: Resource, spec: Configuration) -> Layer:
         """Take a document's configuration."""
-        origin, resource = Origin(placed.ref), placed.resource
         return cls(
             origin,
             {name: Value(value, origin) for name, value in spec.env.items()},
@@ -160,9 +162,11 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
     spec = placed.resource.spec
     used = contexts_in_use(documents, placed)
     layers = [_layer(use, {} if known is None else known) for use in used]
-    layers.append(Layer.of(placed, spec))
+    made = placed.resource.made
+    own = Origin(placed.ref) if made is None else Origin(made.blueprint, made)
+    layers.append(Layer.of(own, placed.resource, spec))
     dependencies = tuple(dependencies_of(documents, placed)) if spec.depends_on else ()
-    outputs = _outputs(Origin(placed.ref), dependencies)
+    outputs = _outputs(own, dependencies)
     return EffectiveStack(
         stack,
         spec,
@@ -173,6 +177,7 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         _hooks([layer for layer in layers if layer.before or layer.after]),
         tuple(map(_used, used)),
         dependencies,
+        made,
         guardrails(documents, placed),
     )
 
@@ -188,7 +193,7 @@ def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict
 def _layer(use: ContextInUse, known: Layers) -> Layer:
     found = known.get(use.placed)
     if found is None:
-        found = known[use.placed] = Layer.of(use.placed, use.spec)
+        found = known[use.placed] = Layer.of(Origin(use.ref), use.placed.resource, use.spec)
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from posixpath import dirname
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from spaces.model.context import AttachTo, ContextSpec
 from spaces.model.space import SpaceSpec
@@ -14,6 +14,9 @@ from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.references import NameKey, mentions, shared_with
 from spaces.resources import Resource
 from spaces.tree import SpaceNode, SpaceTree
+
+if TYPE_CHECKING:
+    from spaces.blueprints.expansion import Expansion
 
 _Key = TypeVar("_Key")
 _Index = Mapping[_Key, frozenset[ResourceRef]]
@@ -58,6 +61,10 @@ class PlacedDocuments:
     """What a space offers to whom, as far as anybody has asked."""
     _by_space: dict[Kind, Mapping[SpaceName, tuple[Placed, ...]]] = field(repr=False, default_factory=dict)
     """What `by_space` found so far: every stack asks for the policies of all spaces above it."""
+    expansions: Mapping[ResourceRef, Expansion] = field(repr=False, default_factory=dict)
+    """What each instance that somebody wrote makes; `blueprints.derived` keeps it in step."""
+    makers: Mapping[ResourceRef, tuple[ResourceRef, ...]] = field(repr=False, default_factory=dict)
+    """The instances that make a document: one, when all is well."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -90,11 +97,18 @@ class PlacedDocuments:
             _regroup(self._attaching, _by_attaching(gone), _by_attaching(come)),
             _regroup(self._labels, _by_label(gone), _by_label(come)),
             _without(self._attachable, {ref.space for ref in delta if ref.kind is Kind.CONTEXT}),
+            expansions=self.expansions,
+            makers=self.makers,
         )
 
     def placed(self, ref: ResourceRef) -> Placed | None:
         """Find one document; None when it is not here."""
         return self._kinds.get(ref.kind, {}).get((ref.space, ref.name))
+
+    def written(self, ref: ResourceRef) -> Placed | None:
+        """Find one document that somebody wrote: not one that an instance makes."""
+        found = self.placed(ref)
+        return found if found is not None and found.resource.made is None else None
 
     def of_kind(self, kind: Kind) -> Collection[Placed]:
         """All documents of a kind, in no order that means anything."""

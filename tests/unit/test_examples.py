@@ -38,6 +38,7 @@ def test_it_holds_what_its_readme_lists(catalog):
         "platform/network",
         "platform/hosts",
         "shop/web",
+        "shop/search",
         "shop/status-page",
         "billing/ledger",
         "billing/retention",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
 from posixpath import dirname
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from spaces.blueprints.expansion import Finding, Spot
 from spaces.dependencies import Cycles, dependencies_of
@@ -21,7 +21,6 @@ from spaces.model.stack import StackSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import Path, moved_from, references, role_of, shared_with
-from spaces.resources import Resource
 from spaces.sealed import Place, sealed_for
 from spaces.secret_places import secrets_in
 from spaces.tree import TreeFault
@@ -80,15 +79,18 @@ class Violation:
     inner: tuple[Placed, Violation] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ContextInUse:
-    """A context that a stack uses; `index` is its place in the stack's list, None where it attached itself."""
+class ContextInUse(NamedTuple):
+    """A context that a stack uses; `place` is where it stands in the stack's list, None where it attached itself."""
 
-    ref: ResourceRef
+    placed: Placed
     spec: ContextSpec
     priority: int
-    index: int | None
-    resource: Resource
+    place: int | None
+
+    @property
+    def ref(self) -> ResourceRef:
+        """The context."""
+        return self.placed.ref
 
 
 _PRIORITY = attrgetter("priority")
@@ -105,28 +107,18 @@ def contexts_in_use(documents: PlacedDocuments, stack: Placed) -> list[ContextIn
     for index, use in enumerate(spec.contexts if isinstance(spec, StackSpec) else ()):
         placed = documents.find(Kind.CONTEXT, use.name, stack.ref.space)
         if placed is not None and isinstance(placed.resource.spec, ContextSpec):
-            named.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index, placed.resource))
+            named.append(ContextInUse(placed, placed.resource.spec, use.priority, index))
     named.sort(key=_PRIORITY)
-    attachable = documents.attachable(stack.ref.space)
-    if not attachable:
+    attaching = documents.attaching(stack)
+    if not attaching:
         return named
-    seen = {use.ref for use in named}
-    labels = stack.resource.metadata.labels
-    return [*_attached(attachable, labels, seen), *named]
-
-
-def _attached(
-    contexts: Iterable[Placed], labels: Mapping[str, str], named: Collection[ResourceRef]
-) -> Iterator[ContextInUse]:
-    for context in contexts:
-        spec = context.resource.spec
-        if (
-            context.ref not in named
-            and isinstance(spec, ContextSpec)
-            and spec.attach is not None
-            and spec.attach.fits(labels)
-        ):
-            yield ContextInUse(context.ref, spec, 0, None, context.resource)
+    seen = {use.placed for use in named}
+    attached = [
+        ContextInUse(placed, placed.resource.spec, 0, None)
+        for placed in attaching
+        if placed not in seen and isinstance(placed.resource.spec, ContextSpec)
+    ]
+    return attached + named
 
 
 def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None = None) -> Iterator[Violation]:
@@ -212,16 +204,16 @@ def _context_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Viol
 
 
 def _ties(used: Iterable[ContextInUse]) -> Iterator[Violation]:
-    seen: set[ResourceRef] = set()
+    seen: set[Placed] = set()
     setters: dict[tuple[int, str, str], ContextInUse] = {}
     for use in used:
-        if use.index is None:
+        if use.place is None:
             continue
-        path: Path = ("spec", "contexts", use.index, "name")
-        if use.ref in seen:
+        path: Path = ("spec", "contexts", use.place, "name")
+        if use.placed in seen:
             yield Violation(Rule.CONTEXT_TWICE, path, f"{use.ref.space}/{use.ref.name}", (use.ref,))
             continue
-        seen.add(use.ref)
+        seen.add(use.placed)
         keys = [("env", key, key) for key in use.spec.env]
         keys += [("files", plain_path(key), key) for key in use.spec.files]
         for section, key, written in keys:
@@ -234,7 +226,7 @@ def _files_below_files(used: Iterable[ContextInUse], stack: Placed) -> Iterator[
     """Find the files of one document that would lie below a file of another, as `a/b` does below `a`."""
     setters: dict[str, tuple[ResourceRef, Path]] = {}
     for use in used:
-        path: Path = ("metadata", "name") if use.index is None else ("spec", "contexts", use.index, "name")
+        path: Path = ("metadata", "name") if use.place is None else ("spec", "contexts", use.place, "name")
         setters.update((plain_path(name), (use.ref, path)) for name in use.spec.files)
     spec = stack.resource.spec
     own = spec.files if isinstance(spec, StackSpec) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from posixpath import normpath
@@ -83,8 +83,7 @@ class ResolvedSource:
     include: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UsedContext:
+class UsedContext(NamedTuple):
     """A context that a stack uses, and how it came in.
 
     Named by the stack it has a `priority`; having attached itself, it has the `labels` by which it did, none of them
@@ -148,8 +147,8 @@ class Layer(NamedTuple):
         )
 
 
-Layers: TypeAlias = dict[ResourceRef, Layer]
-"""What contexts give, as far as it was worked out already for other stacks among the same documents."""
+Layers: TypeAlias = dict[Placed, Layer]
+"""What contexts give, as far as it was worked out already for other stacks."""
 
 
 def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None = None) -> EffectiveStack:
@@ -192,14 +191,14 @@ def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict
 
 
 def _layer(use: ContextInUse, known: Layers) -> Layer:
-    found = known.get(use.ref)
+    found = known.get(use.placed)
     if found is None:
-        found = known[use.ref] = Layer.of(Origin(use.ref), use.resource, use.spec)
+        found = known[use.placed] = Layer.of(Origin(use.ref), use.placed.resource, use.spec)
     return found
 
 
 def _used(use: ContextInUse) -> UsedContext:
-    if use.index is not None or use.spec.attach is None:
+    if use.place is not None or use.spec.attach is None:
         return UsedContext(use.ref, use.priority)
     return UsedContext(use.ref, None, use.spec.attach.match_labels)
 
@@ -230,30 +229,31 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
 def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
     """Lay one over the other, the weakest first."""
     values: dict[str, Value] = {}
+    losers: dict[str, list[Origin]] = {}
     for layer in layers:
-        for key, value in layer.items():
-            below = values.get(key)
-            if below is not None:
-                values[key] = Value(value.value, value.origin, (below.origin, *below.overrides))
-            else:
-                values[key] = value
+        for key in values.keys() & layer.keys():
+            losers.setdefault(key, []).append(values[key].origin)
+        values.update(layer)
+    for key, origins in losers.items():
+        winner = values[key]
+        values[key] = Value(winner.value, winner.origin, tuple(origins[::-1]))
     return values
 
 
 def _hooks(layers: list[Layer]) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
     """Line the hooks up: before a phase the weakest layer first, after it the weakest last."""
+    before = _in_line([layer.before for layer in layers])
+    after = _in_line([layer.after for layer in reversed(layers)])
     return {
-        **_hook_lines(When.BEFORE, layers, lambda layer: layer.before),
-        **_hook_lines(When.AFTER, layers[::-1], lambda layer: layer.after),
+        **{(When.BEFORE, phase): tuple(line) for phase, line in before.items()},
+        **{(When.AFTER, phase): tuple(line) for phase, line in after.items()},
     }
 
 
-def _hook_lines(
-    when: When, layers: Iterable[Layer], hooks: Callable[[Layer], _HookLines]
-) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
-    lines: dict[tuple[When, Phase], tuple[HookCommand, ...]] = {}
+def _in_line(layers: Iterable[_HookLines]) -> dict[Phase, list[HookCommand]]:
+    lines: dict[Phase, list[HookCommand]] = {}
     for layer in layers:
-        for phase, commands in hooks(layer).items():
+        for phase, commands in layer.items():
             if commands:
-                lines[when, phase] = (*lines.get((when, phase), ()), *commands)
+                lines.setdefault(phase, []).extend(commands)
     return lines

@@ -12,17 +12,16 @@ from rbac.identity import Person, Stranger
 from rbac.rules import Rules
 from rbac.subjects import Subject, SubjectKind
 from reconciler.core.digest import SourceSnapshot
-from reconciler.core.state import Problem
 from reconciler.git.trees import Trees
 from reconciler.loop.attaching import attach_at, changed_documents
 from reconciler.loop.persons import FindsPersons
-from reconciler.loop.sources import SourceIndex, snapshot, uses, watched
+from reconciler.loop.sources import SourceIndex, snapshot, traces, watched
 from reconciler.loop.world import CONFIGURATION
 from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import AuditEvent, StoredApproval
 from spaces.blueprints.derived import evolve, remade
 from spaces.changes import changes
-from spaces.effective import EffectiveStack, ResolvedSource, effective
+from spaces.effective import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce, affected, differing
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, ResourceRef, Revision, StackId
@@ -167,7 +166,7 @@ class _Watch:
             return False
         path = normpath(join(dirname(stack.resource.file), spec.source.path))
         source = ResolvedSource(None, None, path, spec.source.include)
-        one, other = (_usable(uses(spec.tool.value, source, self.trees, each)) for each in (at, revision))
+        one, other = (traces(spec.tool.value, source, self.trees, each) for each in (at, revision))
         return not _same(one, other)
 
     def follow(self, before: Admission | None, after: Admission) -> None:
@@ -180,24 +179,26 @@ class _Watch:
         self._renew(after.in_force, stacks | affected(before.in_force, after.in_force), after.in_force.revision)
 
     def _renew(self, in_force: InForce, stacks: Iterable[StackId], revision: Revision) -> None:
+        layers: Layers = {}
         for stack in stacks:
             self._renewed.add(stack)
             self._own.remove(stack)
-            configured = _configured(in_force, stack)
+            configured = _configured(in_force, stack, layers)
             if configured is None or configured.source is None:
                 continue
             found = snapshot(configured, self.trees, revision)
             self._own.put(stack, CONFIGURATION, configured.source, watched(found))
 
     def _snapshot(self, stack: EffectiveStack, revision: Revision) -> SourceSnapshot | None:
-        return _usable(snapshot(stack, self.trees, revision))
+        assert stack.source is not None  # noqa: S101 - it has one in this repository
+        return traces(stack.spec.tool.value, stack.source, self.trees, revision)
 
 
-def _configured(in_force: InForce, stack: StackId) -> EffectiveStack | None:
+def _configured(in_force: InForce, stack: StackId, layers: Layers | None = None) -> EffectiveStack | None:
     """Give a stack whose source is in this repository."""
     if in_force.catalog.placed(stack.ref) is None:
         return None
-    found = effective(in_force.catalog, stack)
+    found = effective(in_force.catalog, stack, layers)
     return found if found.source is not None and found.source.repository is None else None
 
 
@@ -216,12 +217,8 @@ def _would_be(in_force: InForce, held: ResourceRef) -> Iterator[Placed]:
             yield made
 
 
-def _usable(found: SourceSnapshot | Problem) -> SourceSnapshot | None:
-    return found if isinstance(found, SourceSnapshot) else None
-
-
 def _same(one: SourceSnapshot | None, other: SourceSnapshot | None) -> bool:
-    """Say whether two sources are the same; so are two that nothing can run from."""
+    """Say whether two sources are the same; so are two that cannot be read."""
     if one is None or other is None:
         return one is other
     return one.entries == other.entries and one.facts == other.facts

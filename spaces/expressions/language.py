@@ -115,7 +115,7 @@ def compile_expression(source: str, variables: Mapping[str, Sort]) -> Compiled:
     return _compile(source, tuple(sorted(variables.items())))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _compile(source: str, variables: tuple[tuple[str, Sort], ...]) -> Compiled:
     if len(source) > MAX_CHARACTERS:
         summary = f"is longer than {MAX_CHARACTERS} characters"

@@ -42,9 +42,9 @@ class Api:
         """Read one thing."""
         return self._answer("GET", path, params)
 
-    def post(self, path: str, body: Any = None) -> Any:
-        """Ask for something to be done."""
-        return self._answer("POST", path, {}, body)
+    def post(self, path: str, body: Any = None, *, changes: bool = True) -> Any:
+        """Ask for something to be done; `changes` False where nothing changes by it."""
+        return self._answer("POST", path, {}, body, changes=changes)
 
     def delete(self, path: str) -> Any:
         """Ask for something to be taken away."""
@@ -88,8 +88,10 @@ class Api:
             raise CliError(f"{text} is the beginning of several runs: write more of it")
         return f"/runs/{found[0]['id']}"
 
-    def _answer(self, method: str, path: str, params: Mapping[str, Any], body: Any = None) -> Any:
-        if method != "GET" and not self.remote:
+    def _answer(
+        self, method: str, path: str, params: Mapping[str, Any], body: Any = None, *, changes: bool = True
+    ) -> Any:
+        if method != "GET" and changes and not self.remote:
             click.echo("as the operator of the data directory", err=True)
         given = {name: value for name, value in params.items() if value is not None}
         response = self._transport.send(method, _PREFIX + path, given, body)

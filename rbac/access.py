@@ -13,8 +13,9 @@ from rbac.actions import ACTIONS, SPACE_READ, Action, Actions
 from rbac.documents import AccessDocuments
 from rbac.enforcer import Asker, Enforcer
 from rbac.grants import SIGHT, Grant, Grants, Roles
-from rbac.subjects import Subject, SubjectKind
+from rbac.subjects import Subject, SubjectKind, user
 from spaces.model.role_binding import RoleBindingSpec
+from spaces.model.user import UserSpec, email_key
 from spaces.names import SpaceName
 from spaces.tree import SpaceTree
 
@@ -188,6 +189,19 @@ class Access:
                 found.update((grant.space, action) for action in lacking)
             done.add((grant.space, grant.role))
         return sorted(found)
+
+    def sharing(self, name: str, spec: UserSpec) -> tuple[Subject, ...]:
+        """List the other users who have a key or an address of this one: it would prove none of them any more."""
+        keys, addresses = {key.fingerprint for key in spec.keys}, {email_key(each) for each in spec.emails}
+        return tuple(
+            user(other)
+            for other, theirs in sorted(self._documents.users.items())
+            if other != name
+            and not (
+                keys.isdisjoint(key.fingerprint for key in theirs.keys)
+                and addresses.isdisjoint(map(email_key, theirs.emails))
+            )
+        )
 
     def _basis(self, roles: Roles, action: Action, space: SpaceName) -> tuple[bool, Grant]:
         """Pick the grant that allows it for longest, then the nearest, then the smallest; and whether it is sight."""

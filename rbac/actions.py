@@ -44,6 +44,9 @@ ACTIONS: Actions = frozenset(Action(kind, verb) for kind, verbs in VERBS.items()
 SPACE_READ = Action("space", "read")
 """To know that a space exists: part of every role."""
 
+ENV_TAKEOVER = Action("env", "takeover")
+"""To set a variable that takes over what runs, in a document that one may change."""
+
 
 def on_document(kind: Kind, verb: Verb) -> Action:
     """Name the action that a change of a document is. A move is an update; both of its ends have to allow it."""

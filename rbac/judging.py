@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from rbac.access import Access
-from rbac.actions import ACTIONS, Action, expand, on_document, summarize
+from rbac.actions import ACTIONS, ENV_TAKEOVER, Action, expand, on_document, summarize
 from rbac.identity import Person, Stranger
 from rbac.subjects import Subject, SubjectKind, group, stack, user
 from spaces.catalog import Catalog
@@ -17,9 +17,11 @@ from spaces.model.space import SpaceSpec
 from spaces.model.user import UserSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed
-from spaces.references import moved_from
+from spaces.references import moved_from, parent_names
+from spaces.takeovers import takeovers
 
 _NAMED = 3
+_READ_STACK = Action("stack", "read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,14 @@ class Judge:
             missing = self._lacks(action, space)
             if missing is not None:
                 return missing
+        for parent in self._added_parents(change):
+            missing = self._lacks(_READ_STACK, parent.space)
+            if missing is not None:
+                told = f"{change.ref} would depend on {parent.space}/{parent.name}: {missing.message}"
+                return Missing(missing.action, missing.space, told)
         if isinstance(self.person, Stranger):
             return None
-        return self._guarded(change) or self._beyond(change, self.person.subject)
+        return self._guarded(change) or self._beyond(change, self.person.subject) or self._robs(change)
 
     def files(self, identity: StackId) -> Missing | None:
         """Say which right the person lacks for changing the files that a stack refers to."""
@@ -81,6 +88,23 @@ class Judge:
                 told, here, f"labels, parent and inherit of a space are for who is admin in {here}, above it"
             )
         return None
+
+    def _added_parents(self, change: DocumentChange) -> Iterator[ResourceRef]:
+        """List the stacks of other spaces that a change makes a stack depend on, as far as they can be meant."""
+        if change.ref.kind is not Kind.STACK or change.after is None:
+            return
+        here = change.after.ref.space
+        # A bare name means something else in another space.
+        before = (
+            parent_names(change.before.resource) if change.before and change.before.ref.space == here else frozenset()
+        )
+        for name in sorted(parent_names(change.after.resource) - before):
+            space, slash, bare = name.rpartition("/")
+            line = self.access.tree.inherited(self.standing(here) or here)
+            for each in (SpaceName(space),) if slash else line:
+                ref = ResourceRef(Kind.STACK, each, bare)
+                if each != here and self.proposed.declares(ref):
+                    yield ref
 
     # What nobody may do from inside the repository
 
@@ -118,6 +142,21 @@ class Judge:
                 return _too_much(action, ref.space, what, {each for at, each in beyond if at == where}, where)
         return None
 
+    def _robs(self, change: DocumentChange) -> Missing | None:
+        """Keep a key or an address from becoming two users': it would prove neither, and lock the first one out."""
+        before, after = (placed.resource.spec if placed else None for placed in (change.before, change.after))
+        if not isinstance(after, UserSpec) or not isinstance(self.person, Person):
+            return None
+        shared = set(self.access.sharing(change.ref.name, after))
+        if isinstance(before, UserSpec):
+            shared.difference_update(self.access.sharing(change.ref.name, before))
+        for other in sorted(shared):
+            if other in self.access.admins or self.access.beyond(self.person.subject, other):
+                why = f"a key or address in it is {other}'s, and would prove neither of them"
+                hint = f"take it out of the User document of {other.name} first"
+                return Missing(on_document(Kind.USER, change.verb), ROOT, f"{why}; {hint}")
+        return None
+
 
 def _becomes(change: DocumentChange) -> Subject | None:
     """Name the holder of rights that the writer of a document can act as."""
@@ -153,11 +192,20 @@ def _needed(change: DocumentChange) -> Iterator[tuple[Action | None, SpaceName]]
         return
     action = on_document(change.ref.kind, change.verb)
     yield action, change.ref.space
+    if _takes_over(change):
+        yield ENV_TAKEOVER, change.ref.space
     origins = {change.origin, _says_it_was(change.after)} - {_says_it_was(change.before)}
     if change.verb is Verb.MOVE:
         origins.add(change.origin)
     for origin in sorted(each for each in origins if each is not None):
         yield on_document(Kind.STACK, Verb.MOVE), origin.space
+
+
+def _takes_over(change: DocumentChange) -> bool:
+    """Say whether a change sets a variable that takes over what runs, or sets it elsewhere."""
+    before, after = takeovers(change.before), takeovers(change.after)
+    here = change.before is not None and change.after is not None and change.before.ref.space == change.after.ref.space
+    return any(not here or before.get(name) != value for name, value in after.items())
 
 
 def _needed_for_space(change: DocumentChange) -> Iterator[tuple[Action | None, SpaceName]]:

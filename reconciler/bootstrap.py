@@ -19,6 +19,8 @@ from fastapi import FastAPI
 from rbac.admission import Admission
 from rbac.rules import Rules
 from reconciler.core.runs import Run, RunId
+from reconciler.credentials.sealing import Identities, KeyFileError
+from reconciler.credentials.secrets import Secrets
 from reconciler.engine.local import LocalEngine, SandboxUnavailable
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
@@ -50,6 +52,7 @@ from spaces.tree import SpaceTree
 _log = logging.getLogger(__name__)
 
 _KEY = "encryption.key"
+_SEALING_KEY = "sealing.key"
 
 
 class DataDirectoryBusy(Exception):
@@ -137,7 +140,7 @@ def _assemble(  # noqa: PLR0917
 ) -> Service:
     holder = _holder(settings.data_dir)
     mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
-    remotes = Remotes(settings)
+    remotes = Remotes(settings, open_secrets(settings))
     follower = Follower(store, mirrors, remotes, settings.config_path)
     host, own_port = settings.host_and_port
 
@@ -164,6 +167,7 @@ def _assemble(  # noqa: PLR0917
         wake=loop.wake,
         ready=lambda: loop.passed,
         now=utc_now,
+        recipient=_recipient(remotes.secrets),
     )
     server = LazyServer(partial(create_app, ports), host, own_port if port is None else port)
     return Service(settings, store, engine, loop, ports, server)
@@ -174,8 +178,9 @@ def local_app(settings: Settings) -> FastAPI:
     store = open_store(settings.database, open_keys(settings))
     with store.reading() as reading:
         settings = with_remembered(settings, reading.configuration())
+    own_secrets = open_secrets(settings)
     follower = Follower(
-        store, Mirrors(settings.data_dir.absolute() / "mirrors"), Remotes(settings), settings.config_path
+        store, Mirrors(settings.data_dir.absolute() / "mirrors"), Remotes(settings, own_secrets), settings.config_path
     )
     caught_up = False
 
@@ -221,8 +226,13 @@ def local_app(settings: Settings) -> FastAPI:
             live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
             policy_input=lambda run: policy_input(store, known(), run, utc_now()),
             now=utc_now,
+            recipient=_recipient(own_secrets),
         )
     )
+
+
+def _recipient(own: Secrets) -> str:
+    return own.identities.recipient if own.identities is not None else ""
 
 
 def _rules(settings: Settings) -> Rules:
@@ -259,10 +269,21 @@ def open_keys(settings: Settings) -> Keys:
     return Keys.at(settings.encryption_key_file or settings.data_dir.absolute() / _KEY)
 
 
+def open_secrets(settings: Settings) -> Secrets:
+    """Give what opens secrets; the key for sealed values is made at the first start."""
+    path = settings.sealing_key_file or settings.data_dir.absolute() / _SEALING_KEY
+    try:
+        identities = Identities.load_or_create(path)
+    except KeyFileError as error:
+        raise SettingsError(str(error)) from None
+    return Secrets(identities, settings.secrets_dir, settings.env_allowed)
+
+
 def _hidden(settings: Settings) -> list[Path]:
     files = (
         settings.secrets_dir,
         settings.encryption_key_file,
+        settings.sealing_key_file,
         settings.config_password_file,
         settings.config_ssh_key_file,
     )

@@ -16,6 +16,7 @@ from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.state import Desired, Outcome, StackState
 from reconciler.core.verdicts import Review
 from reconciler.store.protocol import AuditEvent, Reading, Store, StoredApproval, Transaction
+from reconciler.store.waiting import waiting
 from spaces.names import StackId
 
 
@@ -35,6 +36,7 @@ class Refusal(StrEnum):
     OUTDATED = "Outdated"
     PROBLEM = "Problem"
     NOT_APPROVED = "NotApproved"
+    WAITS_FOR_DEPENDENCY = "WaitsForDependency"
 
 
 class OperationRefused(Exception):
@@ -240,6 +242,12 @@ def _queue(transaction: Transaction, stack: StackId, person: str, now: datetime,
     _not_suspended(state, desired)
     if desired.problem is not None:
         raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {desired.problem.message}")
+    waits = waiting(transaction, [stack]).get(stack)
+    if waits is not None:
+        # Only what its own document names may be known to whoever reads it.
+        named = any(need.parent == waits.on for need in desired.needs)
+        whom = f"{waits.on}, which {waits.words}" if named else "a stack that it depends on"
+        raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}")
     for active in transaction.active_runs([stack]):
         if active.is_writing:
             raise OperationRefused(Refusal.ALREADY_RUNNING, f"{stack} already has run {active.id}: {active.status}")
@@ -302,6 +310,7 @@ def _settle(transaction: Transaction, stack: StackState, now: datetime) -> Stack
     active = next((run for run in transaction.active_runs([stack.id]) if run.is_writing), None)
     stack = assess(stack, active, stack.why, now).evolve(due_at=now)
     transaction.put_stacks([stack])
+    transaction.wake_dependents([stack.id], now)
     return stack
 
 

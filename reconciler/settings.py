@@ -66,7 +66,12 @@ class Settings(BaseModel):
         description="Who gets /metrics, which names spaces and stacks: loopback (this machine) or token; "
         "with a token that may read everything, anybody does.",
     )
-    secrets_dir: Path | None = Field(None, description="Where `{file: NAME}` is looked up.")
+    secrets_dir: Path | None = Field(
+        None, description="Where `{file: NAME}` is looked up, in the directory of the document's space."
+    )
+    sealing_key_file: Path | None = Field(
+        None, description="The age keys that open sealed values; left out: made in the data directory."
+    )
     identity: IdentityMode = Field(
         IdentityMode.SIGNED,
         description="What says whose commit it is: signed (who signed it), or committer (the address in it, for "
@@ -90,6 +95,11 @@ class Settings(BaseModel):
     )
     env_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (), description="The variables of the service that `{env: NAME}` may read."
+    )
+    env_takeover_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="Variables that take over what runs (PATH, LD_PRELOAD, PYTHONPATH, …) and may be set all the same, "
+        "by who holds env:takeover; * stands for any characters.",
     )
     require_sandbox: bool = Field(False, description="Refuse to run anything without bubblewrap.")
     writable_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(

@@ -8,20 +8,14 @@ from functools import cached_property
 from posixpath import dirname
 
 from spaces.catalog import Catalog
-from spaces.consistency import Rule, Violation, names_in_reach, tell
+from spaces.consistency import KINDS, Violation, names_in_reach, tell
 from spaces.diagnostics import Diagnostic, Position, error
 from spaces.model.explain import did_you_mean
 from spaces.names import ROOT, Kind, SpaceName
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import NameKey
 
-_KINDS: Mapping[Rule, Kind] = {
-    Rule.UNKNOWN_SPACE: Kind.SPACE,
-    Rule.UNKNOWN_CONTEXT: Kind.CONTEXT,
-    Rule.UNKNOWN_REPOSITORY: Kind.REPOSITORY,
-    Rule.UNKNOWN_ROLE: Kind.ROLE,
-}
-_RULES = {kind: rule for rule, kind in _KINDS.items()}
+_RULES = {kind: rule for rule, kind in KINDS.items()}
 _CANNOT_BE_READ = frozenset({"yaml-syntax", "yaml-depth", "not-utf8", "file-too-large"})
 
 _Declared = tuple[SpaceName | None, Position]
@@ -38,7 +32,7 @@ class Absent:
     def tell(self, violation: Violation, placed: Placed, among: PlacedDocuments, *, suggest: bool) -> Diagnostic:
         """Put a violation into words: who names a document that is broken is not told that there is none."""
         told = tell(violation, placed, among, suggest=suggest)
-        kind = _KINDS.get(violation.rule)
+        kind = KINDS.get(violation.rule)
         if kind is None:
             return told
         where, _, name = violation.name.rpartition("/")
@@ -92,7 +86,7 @@ class Absent:
                 space = flawed.space or self.proposed.space_of(dirname(path))
                 found.setdefault((flawed.kind, flawed.name), []).append((space, flawed.position))
         for ref in self.proposed.refs():
-            if ref.kind in _KINDS.values() and self.documents.placed(ref) is None:
+            if ref.kind in KINDS.values() and self.documents.placed(ref) is None:
                 first = self.proposed.claimants(ref)[0].resource
                 at = first.position(("metadata", "name"))
                 found.setdefault((ref.kind, ref.name), []).append((ref.space, at))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from posixpath import dirname, join, normpath
+from posixpath import normpath
 from typing import TypeAlias
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -48,4 +48,5 @@ def out_of(files: Mapping[str, bytes]) -> Attach:
 
 def place_of(file: str, written: str) -> str:
     """Give the repository-relative path of what the document in `file` calls `written`."""
-    return normpath(join(dirname(file), written))
+    directory = file.rpartition("/")[0]
+    return normpath(f"{directory}/{written}" if directory else written)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
+from posixpath import dirname
 from typing import assert_never
 
+from spaces.dependencies import Cycles, dependencies_of
 from spaces.diagnostics import Diagnostic, error
 from spaces.model.access import ROOT_ONLY
+from spaces.model.configuration import plain_path
 from spaces.model.context import ContextSpec
 from spaces.model.explain import did_you_mean
 from spaces.model.role import BUILT_IN_ROLES
 from spaces.model.stack import StackSpec
-from spaces.names import ROOT, Kind, ResourceRef, SpaceName
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed, PlacedDocuments
-from spaces.references import Path, moved_from, references, role_of
+from spaces.references import Path, moved_from, references, role_of, shared_with
 from spaces.resources import Resource
+from spaces.sealed import Place, sealed_for
+from spaces.secret_places import secrets_in
 from spaces.tree import TreeFault
 
 
@@ -29,14 +34,29 @@ class Rule(StrEnum):
     UNKNOWN_CONTEXT = "unknown-context"
     UNKNOWN_REPOSITORY = "unknown-repository"
     UNKNOWN_ROLE = "unknown-role"
+    UNKNOWN_STACK = "unknown-stack"
+    DEPENDS_ON_ITSELF = "depends-on-itself"
+    DEPENDENCY_TWICE = "duplicate-dependency"
+    DEPENDENCY_CYCLE = "dependency-cycle"
     NOT_IN_ROOT = "not-in-root"
     CONTEXT_TWICE = "duplicate-context"
     CONTEXT_TIE = "context-tie"
+    FILE_BELOW_FILE = "file-below-file"
     MOVED_FROM_EXISTS = "moved-from-exists"
     MOVED_FROM_TWICE = "moved-from-twice"
+    SEALED_ELSEWHERE = "sealed-elsewhere"
 
 
-_RULES = {Kind.CONTEXT: Rule.UNKNOWN_CONTEXT, Kind.REPOSITORY: Rule.UNKNOWN_REPOSITORY}
+KINDS = {
+    Rule.UNKNOWN_SPACE: Kind.SPACE,
+    Rule.UNKNOWN_CONTEXT: Kind.CONTEXT,
+    Rule.UNKNOWN_REPOSITORY: Kind.REPOSITORY,
+    Rule.UNKNOWN_ROLE: Kind.ROLE,
+    Rule.UNKNOWN_STACK: Kind.STACK,
+}
+"""The kind of document that each rule misses."""
+
+_RULES = {kind: rule for rule, kind in KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +71,12 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class ContextInUse:
-    """A context that a stack uses; `index` is its place in the stack's list."""
+    """A context that a stack uses; `index` is its place in the stack's list, None where it attached itself."""
 
     ref: ResourceRef
     spec: ContextSpec
     priority: int
-    index: int
+    index: int | None
     resource: Resource
 
 
@@ -64,19 +84,42 @@ _PRIORITY = attrgetter("priority")
 
 
 def contexts_in_use(documents: PlacedDocuments, stack: Placed) -> list[ContextInUse]:
-    """Find the contexts that a stack names, lowest priority first, as listed among equals; unknown ones left out."""
+    """Find the contexts of a stack, weakest first.
+
+    Those that attach themselves come first, from far above to near and then by name; then those that it names, by
+    priority, as listed among equals. One that is both counts as named. Unknown ones are left out.
+    """
     spec = stack.resource.spec
-    used = []
+    named = []
     for index, use in enumerate(spec.contexts if isinstance(spec, StackSpec) else ()):
         placed = documents.find(Kind.CONTEXT, use.name, stack.ref.space)
         if placed is not None and isinstance(placed.resource.spec, ContextSpec):
-            used.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index, placed.resource))
-    used.sort(key=_PRIORITY)
-    return used
+            named.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index, placed.resource))
+    named.sort(key=_PRIORITY)
+    attachable = documents.attachable(stack.ref.space)
+    if not attachable:
+        return named
+    seen = {use.ref for use in named}
+    labels = stack.resource.metadata.labels
+    return [*_attached(attachable, labels, seen), *named]
 
 
-def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
-    """Check one of the documents among all of them."""
+def _attached(
+    contexts: Iterable[Placed], labels: Mapping[str, str], named: Collection[ResourceRef]
+) -> Iterator[ContextInUse]:
+    for context in contexts:
+        spec = context.resource.spec
+        if (
+            context.ref not in named
+            and isinstance(spec, ContextSpec)
+            and spec.attach is not None
+            and spec.attach.fits(labels)
+        ):
+            yield ContextInUse(context.ref, spec, 0, None, context.resource)
+
+
+def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None = None) -> Iterator[Violation]:
+    """Check one of the documents among all of them. `cycles` is shared by those who check many."""
     tree, ref = documents.tree, placed.ref
     if ref.kind is Kind.SPACE:
         fault = tree.faults.get(ref.space)
@@ -98,9 +141,11 @@ def violations(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation
     for reference in references(placed.resource):
         if documents.find(reference.kind, reference.name, ref.space) is None:
             yield Violation(_RULES[reference.kind], reference.path, reference.name)
+    yield from _sealed_elsewhere(placed)
     if ref.kind is Kind.STACK:
         yield from _context_clashes(documents, placed)
         yield from _move_clashes(documents, placed)
+        yield from _dependency_clashes(documents, placed, cycles or Cycles(documents))
 
 
 def _unknown_anywhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
@@ -110,23 +155,77 @@ def _unknown_anywhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Vi
             yield Violation(_RULES[reference.kind], reference.path, reference.name)
 
 
+def _sealed_elsewhere(placed: Placed) -> Iterator[Violation]:
+    for path, key, secret in secrets_in(placed.resource):
+        if secret.sealed is not None and not sealed_for(secret.sealed, Place(placed.ref, key)):
+            yield Violation(Rule.SEALED_ELSEWHERE, (*path, "sealed"), key)
+
+
 def _context_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
-    spec = stack.resource.spec
-    if not isinstance(spec, StackSpec) or len(spec.contexts) < 2:
-        return
+    used = contexts_in_use(documents, stack)
+    if len(used) > 1:
+        yield from _ties(used)
+    if any(use.spec.files for use in used):
+        yield from _files_below_files(used, stack)
+
+
+def _ties(used: Iterable[ContextInUse]) -> Iterator[Violation]:
     seen: set[ResourceRef] = set()
     setters: dict[tuple[int, str, str], ContextInUse] = {}
-    for use in contexts_in_use(documents, stack):
-        path = ("spec", "contexts", use.index, "name")
+    for use in used:
+        if use.index is None:
+            continue
+        path: Path = ("spec", "contexts", use.index, "name")
         if use.ref in seen:
             yield Violation(Rule.CONTEXT_TWICE, path, f"{use.ref.space}/{use.ref.name}", (use.ref,))
             continue
         seen.add(use.ref)
-        keys = [("env", key) for key in use.spec.env] + [("files", key) for key in use.spec.files]
-        for section, key in keys:
+        keys = [("env", key, key) for key in use.spec.env]
+        keys += [("files", plain_path(key), key) for key in use.spec.files]
+        for section, key, written in keys:
             other = setters.setdefault((use.priority, section, key), use)
             if other is not use:
-                yield Violation(Rule.CONTEXT_TIE, path, f"{section} {key}", (other.ref, use.ref))
+                yield Violation(Rule.CONTEXT_TIE, path, f"{section} {written}", (other.ref, use.ref))
+
+
+def _files_below_files(used: Iterable[ContextInUse], stack: Placed) -> Iterator[Violation]:
+    """Find the files of one document that would lie below a file of another, as `a/b` does below `a`."""
+    setters: dict[str, tuple[ResourceRef, Path]] = {}
+    for use in used:
+        path: Path = ("metadata", "name") if use.index is None else ("spec", "contexts", use.index, "name")
+        setters.update((plain_path(name), (use.ref, path)) for name in use.spec.files)
+    spec = stack.resource.spec
+    own = spec.files if isinstance(spec, StackSpec) else {}
+    setters.update((plain_path(name), (stack.ref, ("spec", "files", name))) for name in own)
+    for name, (ref, path) in setters.items():
+        above = dirname(name)
+        while above:
+            other = setters.get(above)
+            if other is not None:
+                at = path if ref == stack.ref or other[0] != stack.ref else other[1]
+                yield Violation(Rule.FILE_BELOW_FILE, at, f"{name} below {above}", (ref, other[0]))
+            above = dirname(above)
+
+
+def _dependency_clashes(documents: PlacedDocuments, stack: Placed, cycles: Cycles) -> Iterator[Violation]:
+    for index, space in enumerate(shared_with(stack.resource)):
+        if not documents.tree.exists(space):
+            yield Violation(Rule.UNKNOWN_SPACE, ("spec", "shareOutputs", index), space)
+    itself = StackId(stack.ref.space, stack.ref.name)
+    found = list(dependencies_of(documents, stack))
+    seen: set[StackId] = set()
+    for each in found:
+        path = ("spec", "dependsOn", each.index, "stack")
+        if each.parent == itself:
+            yield Violation(Rule.DEPENDS_ON_ITSELF, path, str(itself))
+        elif each.parent in seen:
+            yield Violation(Rule.DEPENDENCY_TWICE, path, str(each.parent), (each.parent.ref,))
+        seen.add(each.parent)
+    cycle = cycles.through(itself) if found else None
+    if cycle is not None:
+        others = tuple(each.ref for each in cycle.members)
+        path = ("spec", "dependsOn", cycle.index, "stack")
+        yield Violation(Rule.DEPENDENCY_CYCLE, path, " -> ".join(cycle.path), others)
 
 
 def _move_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
@@ -154,7 +253,7 @@ def tell(violation: Violation, placed: Placed, documents: PlacedDocuments, *, su
     return error(violation.rule.value, summary, placed.resource.position(path), hint)
 
 
-def _words(
+def _words(  # noqa: C901 - a case for each rule
     violation: Violation, placed: Placed, documents: PlacedDocuments, *, suggest: bool
 ) -> tuple[str, str | None]:
     name, space = violation.name, placed.ref.space
@@ -166,12 +265,12 @@ def _words(
             told = f"{placed.ref}: there is no space {name} in force", hint
         case Rule.SPACE_CYCLE:
             told = f"{placed.ref} lies below itself: {name}", "give one of them another parent"
-        case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY as rule:
-            kind = Kind.CONTEXT if rule is Rule.UNKNOWN_CONTEXT else Kind.REPOSITORY
-            known = names_in_reach(kind, space, documents, qualified="/" in name) if suggest else []
-            hint = did_you_mean(name, known)
-            reach = f"it must lie in {space}, or in a space that {space} inherits from"
-            told = f"there is no {kind} {name} for {placed.ref}", hint or reach
+        case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY | Rule.UNKNOWN_STACK as rule:
+            known = names_in_reach(KINDS[rule], space, documents, qualified="/" in name) if suggest else []
+            told = (
+                f"there is no {KINDS[rule]} {name} for {placed.ref}",
+                did_you_mean(name, known) or _reach(rule, space),
+            )
         case Rule.UNKNOWN_ROLE:
             known = [*BUILT_IN_ROLES, *(each.ref.name for each in documents.of_kind(Kind.ROLE))]
             hint = did_you_mean(name, known) if suggest else None
@@ -179,17 +278,46 @@ def _words(
         case Rule.NOT_IN_ROOT:
             hint = "say metadata.space: root, or move the file to a directory that belongs to no other space"
             told = f"{placed.ref} must lie in the space root", hint
-        case Rule.CONTEXT_TWICE:
-            told = f"{others} is named twice by {placed.ref}", "name it once"
-        case Rule.CONTEXT_TIE:
-            told = f"{others} both set {name} for {placed.ref}", "give one of them a higher priority"
+        case Rule.CONTEXT_TWICE | Rule.CONTEXT_TIE | Rule.FILE_BELOW_FILE:
+            told = _clash_words(violation, placed)
+        case Rule.DEPENDS_ON_ITSELF | Rule.DEPENDENCY_TWICE | Rule.DEPENDENCY_CYCLE as rule:
+            told = _dependency_words(rule, placed, name, others)
         case Rule.MOVED_FROM_EXISTS:
             told = f"{placed.ref} cannot have moved from {name}: that stack still exists", "take one of them out"
         case Rule.MOVED_FROM_TWICE:
             told = f"{placed.ref} and {others} all say that they moved from {name}", "only one of them can"
+        case Rule.SEALED_ELSEWHERE:
+            where = f"--space {space} --kind {placed.ref.kind} --name {placed.ref.name} --key {name}"
+            told = f"a value sealed for another place is used as {name} of {placed.ref}", f"station seal {where}"
         case _:
             assert_never(violation.rule)
     return told
+
+
+def _clash_words(violation: Violation, placed: Placed) -> tuple[str, str]:
+    """Word what contexts do to each other, or to the stack."""
+    name, others = violation.name, " and ".join(map(str, violation.others))
+    if violation.rule is Rule.CONTEXT_TWICE:
+        return f"{others} is named twice by {placed.ref}", "name it once"
+    if violation.rule is Rule.CONTEXT_TIE:
+        return f"{others} both set {name} for {placed.ref}", "give one of them a higher priority"
+    below, _, above = name.partition(" below ")
+    of, by = violation.others
+    summary = f"{placed.ref} cannot have the file {below} of {of} below {above}, which is a file of {by}"
+    return summary, "give one of them another path, or do not use both"
+
+
+def _reach(rule: Rule, space: SpaceName) -> str:
+    reach = f"it must lie in {space}, or in a space that {space} inherits from"
+    return f"{reach}, or name {space} in its spec.shareOutputs" if rule is Rule.UNKNOWN_STACK else reach
+
+
+def _dependency_words(rule: Rule, placed: Placed, name: str, others: str) -> tuple[str, str]:
+    if rule is Rule.DEPENDENCY_TWICE:
+        return f"{placed.ref} names {others} twice", "name it once"
+    if rule is Rule.DEPENDS_ON_ITSELF:
+        return f"{placed.ref} depends on itself", "leave it out"
+    return f"{placed.ref} depends on itself: {name}", "take one of these dependencies out"
 
 
 def names_in_reach(kind: Kind, space: SpaceName, documents: PlacedDocuments, *, qualified: bool) -> list[str]:

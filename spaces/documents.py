@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -18,6 +19,7 @@ from spaces.diagnostics import Diagnostic, Position, error
 from spaces.events import MAX_DEPTH, Builder, Found, Path, TooDeep
 from spaces.model.explain import did_you_mean
 from spaces.names import API_VERSION, Kind
+from spaces.plain import Unusual, read_plain
 
 OURS = "stationkeeper/"
 MAX_FILE_BYTES = 2 * 1024 * 1024
@@ -169,6 +171,9 @@ def _read(file: str, data: bytes, *, recording: bool) -> list[Found]:
         return [_refused(unfit)]
     builder = Builder(file, recording=recording)
     try:
+        if not recording:
+            with suppress(Unusual):
+                return [Found(value, [], {}) for value in read_plain(CParser(data).get_event, MAX_DEPTH)]
         builder.run(CParser(data).get_event)
     except (YAMLError, TooDeep):
         return _read_one_by_one(file, data.decode(), recording=recording)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from posixpath import dirname, join, normpath
-from typing import TypeAlias
+from posixpath import normpath
+from typing import NamedTuple, TypeAlias
 
 from spaces.attachments import place_of
-from spaces.consistency import contexts_in_use
+from spaces.consistency import ContextInUse, contexts_in_use
+from spaces.dependencies import ResolvedDependency, dependencies_of
 from spaces.guardrails import Guardrail, guardrails
-from spaces.model.configuration import Configuration, Phase
+from spaces.model.configuration import Configuration, Phase, plain_path
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
 from spaces.model.stack import StackSpec
@@ -27,8 +28,7 @@ class When(StrEnum):
     AFTER = "after"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The document that a value comes from."""
 
     ref: ResourceRef
@@ -42,12 +42,19 @@ class RepositoryFile:
     data: bytes = field(repr=False)
 
 
-Content: TypeAlias = str | SecretRef | RepositoryFile
+@dataclass(frozen=True, slots=True)
+class OutputOf:
+    """An output of a stack that has to be in sync first; its value is what that stack's last run left behind."""
+
+    stack: StackId
+    output: str
+
+
+Content: TypeAlias = str | SecretRef | RepositoryFile | OutputOf
 """What stands in the document, or where it is to be had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A value in effect; `overrides` are those that set it too and lost, the strongest first."""
 
     value: Content
@@ -55,8 +62,7 @@ class Value:
     overrides: tuple[Origin, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HookCommand:
+class HookCommand(NamedTuple):
     """A shell command, and who asks for it."""
 
     command: str
@@ -77,6 +83,26 @@ class ResolvedSource:
 
 
 @dataclass(frozen=True, slots=True)
+class UsedContext:
+    """A context that a stack uses, and how it came in.
+
+    Named by the stack it has a `priority`; having attached itself, it has the `labels` by which it did, none of them
+    where it attaches itself to every stack.
+    """
+
+    ref: ResourceRef
+    priority: int | None
+    labels: Mapping[str, str] | None = None
+
+    def __str__(self) -> str:
+        """Say how it came in."""
+        if self.labels is None:
+            return f"named, priority {self.priority}"
+        pairs = ", ".join(f"{key}={value}" for key, value in sorted(self.labels.items()))
+        return f"attached by labels {pairs}" if pairs else "attached to every stack"
+
+
+@dataclass(frozen=True, slots=True)
 class EffectiveStack:
     """All that the configuration says about a stack's runs."""
 
@@ -87,49 +113,100 @@ class EffectiveStack:
     env: Mapping[str, Value]
     files: Mapping[str, Value]
     hooks: Mapping[tuple[When, Phase], tuple[HookCommand, ...]]
-    contexts: tuple[ResourceRef, ...]
+    contexts: tuple[UsedContext, ...]
     """The contexts in use, weakest first."""
+    dependencies: tuple[ResolvedDependency, ...] = ()
+    """The stacks that have to be in sync first, in the order written."""
     policies: tuple[Guardrail, ...] = ()
     """The policies over it, those of far spaces first."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """One document's share of a stack's configuration."""
+_HookLines = Mapping[Phase, tuple[HookCommand, ...]]
+
+
+class Layer(NamedTuple):
+    """One document's share of a stack's configuration; the paths of its files in their one form."""
 
     origin: Origin
-    resource: Resource
-    spec: Configuration
+    env: Mapping[str, Value]
+    files: Mapping[str, Value]
+    before: _HookLines
+    after: _HookLines
 
-    def files(self) -> Mapping[str, Content]:
-        return {name: self._content(value) for name, value in self.spec.files.items()}
+    @classmethod
+    def of(cls, ref: ResourceRef, resource: Resource, spec: Configuration) -> Layer:
+        """Take a document's configuration."""
+        origin = Origin(ref)
+        return cls(
+            origin,
+            {name: Value(value, origin) for name, value in spec.env.items()},
+            {plain_path(name): Value(_content(resource, value), origin) for name, value in spec.files.items()},
+            _lines(spec.hooks.before, origin),
+            _lines(spec.hooks.after, origin),
+        )
 
-    def _content(self, value: FileValue) -> Content:
-        if not isinstance(value, FromSource):
-            return value
-        return RepositoryFile(place_of(self.resource.file, value.source), self.resource.attached(value.source))
+
+Layers: TypeAlias = dict[ResourceRef, Layer]
+"""What contexts give, as far as it was worked out already for other stacks among the same documents."""
 
 
-def effective(documents: PlacedDocuments, stack: StackId) -> EffectiveStack:
-    """Work out a stack's configuration among documents that are in force; KeyError when it is not one of them."""
+def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None = None) -> EffectiveStack:
+    """Work out a stack's configuration among documents that are in force; KeyError when it is not one of them.
+
+    Who asks for many stacks hands the same `known` in each time: then each context is worked out once.
+    """
     placed = documents.placed(stack.ref)
     if placed is None or not isinstance(placed.resource.spec, StackSpec):
         raise KeyError(str(stack))
     spec = placed.resource.spec
     used = contexts_in_use(documents, placed)
-    layers = [_Layer(Origin(use.ref), use.resource, use.spec) for use in used]
-    layers.append(_Layer(Origin(placed.ref), placed.resource, spec))
+    layers = [_layer(use, {} if known is None else known) for use in used]
+    layers.append(Layer.of(placed.ref, placed.resource, spec))
+    dependencies = tuple(dependencies_of(documents, placed)) if spec.depends_on else ()
+    outputs = _outputs(Origin(placed.ref), dependencies)
     return EffectiveStack(
         stack,
         spec,
         placed.resource.metadata.labels,
         _source(documents, placed, spec),
-        _overlay((layer.origin, layer.spec.env) for layer in layers),
-        _overlay((layer.origin, layer.files()) for layer in layers),
-        _hooks(layers),
-        tuple(use.ref for use in used),
+        _overlay([*(layer.env for layer in layers), outputs]),
+        _overlay(layer.files for layer in layers),
+        _hooks([layer for layer in layers if layer.before or layer.after]),
+        tuple(map(_used, used)),
+        dependencies,
         guardrails(documents, placed),
     )
+
+
+def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
+    return {
+        name: Value(OutputOf(each.parent, output), origin)
+        for each in dependencies
+        for output, name in each.outputs.items()
+    }
+
+
+def _layer(use: ContextInUse, known: Layers) -> Layer:
+    found = known.get(use.ref)
+    if found is None:
+        found = known[use.ref] = Layer.of(use.ref, use.resource, use.spec)
+    return found
+
+
+def _used(use: ContextInUse) -> UsedContext:
+    if use.index is not None or use.spec.attach is None:
+        return UsedContext(use.ref, use.priority)
+    return UsedContext(use.ref, None, use.spec.attach.match_labels)
+
+
+def _content(resource: Resource, value: FileValue) -> Content:
+    if not isinstance(value, FromSource):
+        return value
+    return RepositoryFile(place_of(resource.file, value.source), resource.attached(value.source))
+
+
+def _lines(hooks: Mapping[Phase, tuple[str, ...]], origin: Origin) -> _HookLines:
+    return {phase: tuple(HookCommand(each, origin) for each in commands) for phase, commands in hooks.items()}
 
 
 def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> ResolvedSource | None:
@@ -137,8 +214,7 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
     if source is None:
         return None
     if source.repository is None:
-        path = normpath(join(dirname(placed.resource.file), source.path))
-        return ResolvedSource(None, None, path, source.include)
+        return ResolvedSource(None, None, place_of(placed.resource.file, source.path), source.include)
     repository = documents.find(Kind.REPOSITORY, source.repository, placed.ref.space)
     if repository is None or not isinstance(repository.resource.spec, RepositorySpec):
         raise KeyError(f"Repository {source.repository}")
@@ -146,24 +222,33 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
     return ResolvedSource(repository.ref, branch, normpath(source.path), source.include)
 
 
-def _overlay(layers: Iterable[tuple[Origin, Mapping[str, Content]]]) -> dict[str, Value]:
+def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
+    """Lay one over the other, the weakest first."""
     values: dict[str, Value] = {}
-    for origin, layer in layers:
+    for layer in layers:
         for key, value in layer.items():
             below = values.get(key)
-            values[key] = Value(value, origin, (below.origin, *below.overrides) if below else ())
+            if below is not None:
+                values[key] = Value(value.value, value.origin, (below.origin, *below.overrides))
+            else:
+                values[key] = value
     return values
 
 
-def _hooks(
-    layers: list[_Layer],
-) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
+def _hooks(layers: list[Layer]) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
     """Line the hooks up: before a phase the weakest layer first, after it the weakest last."""
+    return {
+        **_hook_lines(When.BEFORE, layers, lambda layer: layer.before),
+        **_hook_lines(When.AFTER, layers[::-1], lambda layer: layer.after),
+    }
+
+
+def _hook_lines(
+    when: When, layers: Iterable[Layer], hooks: Callable[[Layer], _HookLines]
+) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
     lines: dict[tuple[When, Phase], tuple[HookCommand, ...]] = {}
-    for when, ordered in ((When.BEFORE, layers), (When.AFTER, layers[::-1])):
-        for layer in ordered:
-            hooks = layer.spec.hooks.before if when is When.BEFORE else layer.spec.hooks.after
-            for phase, commands in hooks.items():
-                line = tuple(HookCommand(command, layer.origin) for command in commands)
-                lines[when, phase] = (*lines.get((when, phase), ()), *line)
+    for layer in layers:
+        for phase, commands in hooks(layer).items():
+            if commands:
+                lines[when, phase] = (*lines.get((when, phase), ()), *commands)
     return lines

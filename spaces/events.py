@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
@@ -22,6 +20,7 @@ from ruamel.yaml.events import (
 )
 
 from spaces.diagnostics import Diagnostic, Position, error
+from spaces.scalars import NUMERIC, WORDS, read_number
 
 MAX_DEPTH = 64
 MAX_ALIASES = 20
@@ -31,17 +30,6 @@ MAX_FINDINGS = 50
 
 Path: TypeAlias = tuple[str | int, ...]
 
-_NUMERIC = frozenset("-+.0123456789")
-_WORDS = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-_INTEGER = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}", re.ASCII)
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
-_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-# All that the three above match, and much else: tells at one look that 10.0.0.0/16, 30m or ./file is none of them.
-_LIKE_A_NUMBER = re.compile(r"[-+.0-9a-fA-FinINoxX]+")
 _DROPPED = "\0dropped"
 
 
@@ -87,25 +75,9 @@ class Builder:
 
     def run(self, next_event: Callable[[], Any]) -> None:
         """Take events until there is none; raises TooDeep, and whatever the source of the events raises."""
-        handlers, plain = self._HANDLERS, not self._recording
+        handlers = self._HANDLERS
         while (event := next_event()) is not None:
-            sort = type(event)
-            # Most events by far are good text without tag or anchor: those cost no call. `_scalar` takes the others.
-            if sort is ScalarEvent and plain and event.ctag is None and event.anchor is None:
-                text, node, key = event.value, self._node, self._key
-                if event.style or (text not in _WORDS and text[0] not in _NUMERIC):
-                    if type(node) is list:
-                        node.append(text)
-                        continue
-                    if key is None:
-                        if text not in node and text != "<<":
-                            self._key = text
-                            continue
-                    elif key is not _DROPPED:
-                        node[key] = text
-                        self._key = None
-                        continue
-            handlers[sort](self, event)
+            handlers[type(event)](self, event)
 
     def _begin(self, _event: Any) -> None:
         # The document's value is the one item of this list; `_key` is None where a mapping's key comes next.
@@ -131,9 +103,9 @@ class Builder:
         if event.ctag is not None:
             self._refuse_tag(event)
         elif not event.style:
-            if value in _WORDS:
-                value = _WORDS[value]
-            elif value[0] in _NUMERIC:
+            if value in WORDS:
+                value = WORDS[value]
+            elif value[0] in NUMERIC:
                 value = self._number(value, event)
         if event.anchor is not None:
             self._anchors[event.anchor] = value
@@ -225,18 +197,11 @@ class Builder:
         return None
 
     def _number(self, text: str, event: Any) -> Any:
-        if not _LIKE_A_NUMBER.fullmatch(text):
-            return text
-        if _INTEGER.fullmatch(text):
-            return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-        if _FLOAT.fullmatch(text):
-            number = float(text)
-            if math.isfinite(number):
-                return number
-        elif not _NOT_FINITE.fullmatch(text):
-            return text
-        self._refuse("yaml-number", "the number is out of range", event, "quote it where text is meant")
-        return 0
+        try:
+            return read_number(text)
+        except ValueError as wrong:
+            self._refuse("yaml-number", str(wrong), event, "quote it where text is meant")
+            return 0
 
     def _record(self, event: Any) -> Path:
         """Remember where key and value start, and give the value's path."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from spaces.dependencies import may_mean
 from spaces.names import Kind, ResourceRef, SpaceName
 from spaces.placed import PlacedDocuments
 
 
 def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDocuments) -> set[ResourceRef]:
-    """Give the changed documents and all that may mean them by name, or lie below them.
+    """Give the changed documents and all that may mean them by name, lie below them, or are attached to them.
 
     Never too few, sometimes too many: whoever mentions a bare name is in, whatever the name means there.
+    A context that attaches itself reaches its stacks, by its old version among the old documents and by its new one
+    among the new: a stack that changes its labels is in by itself, and one whose space moves by its space.
     A space matters to what is below it only by its place: where it hangs, and whether it inherits.
     """
     reached: set[ResourceRef] = set()
@@ -21,9 +24,18 @@ def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDo
         if ref.kind is Kind.SPACE:
             if _place(before, ref.space) != _place(after, ref.space):
                 spaces.add(ref.space)
+                reached |= before.mentioning(ref.kind, ref.name)
+                reached |= after.mentioning(ref.kind, ref.name)
+        elif ref.kind is Kind.STACK:
+            # Many spaces have a stack of the same name, and many stacks that depend on it.
+            for documents in (before, after):
+                named = documents.mentioning(ref.kind, ref.name)
+                reached.update(user for user in named if may_mean(documents, user, ref))
         else:
             reached |= before.mentioning(ref.kind, ref.name)
             reached |= after.mentioning(ref.kind, ref.name)
+        if ref.kind is Kind.CONTEXT:
+            reached.update(before.attached_to(ref), after.attached_to(ref))
     for documents in (before, after):
         for space in documents.tree.subtrees(spaces):
             reached |= before.in_space(space)

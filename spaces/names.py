@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 NAME_PATTERN = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAME = re.compile(NAME_PATTERN)
@@ -50,8 +49,7 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ResourceRef:
+class ResourceRef(NamedTuple):
     """One document by kind, space and name. A space lies in itself: its identity outlives a change of parent."""
 
     kind: Kind
@@ -63,8 +61,7 @@ class ResourceRef:
         return f"{self.kind} {self.name}" if self.kind is Kind.SPACE else f"{self.kind} {self.space}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class StackId:
+class StackId(NamedTuple):
     """A stack: written `space/name` wherever a person or a database row needs one string."""
 
     space: SpaceName

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from posixpath import dirname
 from typing import Self, TypeVar
 
+from spaces.model.context import AttachTo, ContextSpec
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
-from spaces.references import NameKey, mentions
+from spaces.references import NameKey, mentions, shared_with
 from spaces.resources import Resource
 from spaces.tree import SpaceNode, SpaceTree
 
 _Key = TypeVar("_Key")
 _Index = Mapping[_Key, frozenset[ResourceRef]]
 _Name = tuple[SpaceName, str]
+_Label = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +47,12 @@ class PlacedDocuments:
     _kinds: Mapping[Kind, Mapping[_Name, Placed]] = field(repr=False)
     _spaces: _Index[SpaceName] = field(repr=False)
     _mentions: _Index[NameKey] = field(repr=False)
+    _attaching: _Index[SpaceName] = field(repr=False, default_factory=dict)
+    """The contexts that attach themselves, by their space."""
+    _labels: _Index[_Label] = field(repr=False, default_factory=dict)
+    """The stacks, by each of their labels."""
+    _attachable: dict[SpaceName, tuple[Placed, ...]] = field(repr=False, default_factory=dict)
+    """What `attachable` found so far: every stack of a space asks."""
     _by_space: dict[Kind, Mapping[SpaceName, tuple[Placed, ...]]] = field(repr=False, default_factory=dict)
     """What `by_space` found so far: every stack asks for the policies of all spaces above it."""
 
@@ -76,6 +84,8 @@ class PlacedDocuments:
             {**self._kinds, **kinds},
             _regroup(self._spaces, ((p.ref.space, p.ref) for p in gone), ((p.ref.space, p.ref) for p in come)),
             _regroup(self._mentions, _by_mention(gone), _by_mention(come)),
+            _regroup(self._attaching, _by_attaching(gone), _by_attaching(come)),
+            _regroup(self._labels, _by_label(gone), _by_label(come)),
         )
 
     def placed(self, ref: ResourceRef) -> Placed | None:
@@ -116,11 +126,36 @@ class PlacedDocuments:
         """Everyone who may mean a document of this kind and bare name, in whatever space."""
         return self._mentions.get((kind, name), frozenset())
 
+    def attachable(self, space: SpaceName) -> tuple[Placed, ...]:
+        """List the contexts that attach themselves to stacks of a space: those far above first, then by name."""
+        if not self._attaching:
+            return ()
+        found = self._attachable.get(space)
+        if found is None:
+            line = self.tree.inherited(space)[::-1]
+            refs = (ref for here in line for ref in sorted(self._attaching.get(here, ())))
+            found = self._attachable[space] = tuple(placed for ref in refs if (placed := self.placed(ref)))
+        return found
+
+    def attached_to(self, context: ResourceRef) -> Iterator[ResourceRef]:
+        """List the stacks that a context attaches itself to, whether they name it too or not."""
+        placed = self.placed(context)
+        attach = attach_of(placed.resource) if placed else None
+        if attach is None:
+            return iter(())
+        members = [self._labels.get(label, frozenset()) for label in attach.match_labels.items()]
+        if not members:
+            reach = self.tree.inheriting(context.space)
+            return (ref for space in reach for ref in self.in_space(space) if ref.kind is Kind.STACK)
+        meant = min(members, key=len).intersection(*members)
+        return (ref for ref in meant if self.tree.flows(context.space, ref.space))
+
     def lookup(self, kind: Kind, name: str, space: SpaceName) -> ResourceRef | None:
         """Find what a name means in a space.
 
         A bare name is looked up in the space, then upwards as far as it inherits. `space/name` is that one
-        document, when it is one's own or flows here. What does not flow here is as if it did not exist.
+        document, when it is one's own, flows here, or is a stack that is shared with this space. Anything else is as
+        if it did not exist.
         """
         found = self.find(kind, name, space)
         return found.ref if found else None
@@ -132,8 +167,8 @@ class PlacedDocuments:
             return None
         where, slash, bare = name.rpartition("/")
         if slash:
-            there = SpaceName(where)
-            return documents.get((there, bare)) if self.tree.flows(there, space) else None
+            there = documents.get((SpaceName(where), bare))
+            return there if there is not None and self._reaches(there, space) else None
         for here in self.tree.inherited(space):
             found = documents.get((here, bare))
             if found is not None:
@@ -142,8 +177,14 @@ class PlacedDocuments:
 
     def visible(self, kind: Kind, space: SpaceName) -> tuple[ResourceRef, ...]:
         """List the documents of a kind that can be named in a space, for suggestions."""
-        reach = set(self.tree.inherited(space))
-        return tuple(sorted(p.ref for p in self._kinds.get(kind, {}).values() if p.ref.space in reach))
+        return tuple(sorted(p.ref for p in self._kinds.get(kind, {}).values() if self._reaches(p, space)))
+
+    def _reaches(self, placed: Placed, space: SpaceName) -> bool:
+        """Say whether a document can be used in a space: it flows there, or it is shared with it or one above it."""
+        if self.tree.flows(placed.ref.space, space):
+            return True
+        shared = shared_with(placed.resource)
+        return bool(shared) and not set(shared).isdisjoint(self.tree.lineage(space))
 
 
 def _node(placed: Placed) -> SpaceNode:
@@ -151,6 +192,20 @@ def _node(placed: Placed) -> SpaceNode:
     if not isinstance(spec, SpaceSpec):
         raise TypeError(f"{placed.ref} carries a {type(spec).__name__}")
     return SpaceNode(placed.parent or ROOT, spec.inherit)
+
+
+def attach_of(resource: Resource) -> AttachTo | None:
+    """Give which stacks a context attaches itself to; None for one that waits to be named, and for other documents."""
+    return resource.spec.attach if isinstance(resource.spec, ContextSpec) else None
+
+
+def _by_attaching(documents: Iterable[Placed]) -> Iterator[tuple[SpaceName, ResourceRef]]:
+    return ((placed.ref.space, placed.ref) for placed in documents if attach_of(placed.resource) is not None)
+
+
+def _by_label(documents: Iterable[Placed]) -> Iterator[tuple[_Label, ResourceRef]]:
+    stacks = (placed for placed in documents if placed.ref.kind is Kind.STACK)
+    return ((label, placed.ref) for placed in stacks for label in placed.resource.metadata.labels.items())
 
 
 def _by_mention(documents: Iterable[Placed]) -> Iterator[tuple[NameKey, ResourceRef]]:

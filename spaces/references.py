@@ -41,7 +41,22 @@ def references(resource: Resource) -> tuple[Reference, ...]:
     ]
     if spec.source is not None and spec.source.repository is not None:
         found.append(Reference(Kind.REPOSITORY, spec.source.repository, ("spec", "source", "repository")))
+    found += [
+        Reference(Kind.STACK, dependency.stack, ("spec", "dependsOn", index, "stack"))
+        for index, dependency in enumerate(spec.depends_on)
+    ]
     return tuple(found)
+
+
+def parent_names(resource: Resource) -> frozenset[str]:
+    """Name the stacks that a stack depends on, as written."""
+    return frozenset(each.name for each in references(resource) if each.kind is Kind.STACK)
+
+
+def shared_with(resource: Resource) -> tuple[SpaceName, ...]:
+    """Name the spaces that a stack shares its outputs with, each with everything below it."""
+    spec: Any = resource.spec
+    return tuple(map(SpaceName, spec.share_outputs)) if isinstance(spec, StackSpec) else ()
 
 
 def moved_from(resource: Resource) -> ResourceRef | None:
@@ -66,6 +81,7 @@ def mentions(resource: Resource) -> frozenset[NameKey]:
     origin = moved_from(resource)
     if origin is not None:
         keys.add((origin.kind, origin.name))
+    keys.update((Kind.SPACE, space) for space in shared_with(resource))
     role = role_of(resource)
     if role is not None:
         keys.add((role.kind, role.name))

@@ -30,8 +30,7 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular
 class Resource:
     """One good document. `space` is as written, None where the directory decides; `data` is its whole file's bytes.
 
-    `content` is the digest of kind, metadata and spec as written, whatever their layout and comments, and of the
-    files that it refers to; `attachments` are those, by path in the repository.
+    `attachments` are the files that it refers to, by path in the repository.
     """
 
     kind: Kind
@@ -42,8 +41,17 @@ class Resource:
     file: str
     index: int
     data: bytes = field(repr=False, compare=False)
-    content: Digest
-    attachments: Mapping[str, bytes] = field(repr=False, compare=False, default_factory=lambda: _NONE)
+    attachments: Mapping[str, bytes] = field(repr=False, default_factory=lambda: _NONE)
+
+    @property
+    def content(self) -> Digest:
+        """The digest of kind, metadata and spec as written, whatever their layout and comments, and of the attachments.
+
+        Worked out when it is asked for: most documents are never compared with another one.
+        """
+        written = [part.model_dump(mode="json", exclude_unset=True) for part in (self.metadata, self.spec)]
+        hashes = {place: blake2b(data, digest_size=16).hexdigest() for place, data in self.attachments.items()}
+        return Digest(blake2b(_encode([self.kind, *written, hashes]).encode(), digest_size=16).hexdigest())
 
     def attached(self, written: str) -> bytes:
         """Give the content of a file that the document refers to as `written`; KeyError for any other."""
@@ -121,9 +129,7 @@ def _attach(resource: Resource, attach: Attach, attached: set[str]) -> tuple[Res
             found[place] = data
     if problems or not found:
         return None if problems else resource, problems
-    hashes = {place: blake2b(data, digest_size=16).hexdigest() for place, data in found.items()}
-    content = Digest(blake2b(_encode([resource.content, hashes]).encode(), digest_size=16).hexdigest())
-    return replace(resource, content=content, attachments=found), []
+    return replace(resource, attachments=found), []
 
 
 def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:
@@ -148,6 +154,11 @@ def _needs(spec: Any, places: Places) -> Iterator[tuple[Kind, str, Position]]:
         name, path = (use.get("name"), (*path, "name")) if isinstance(use, dict) else (use, path)
         if isinstance(name, str) and _QUALIFIED_NAME.search(name):
             yield Kind.CONTEXT, name, places.value(path)
+    for index, entry in enumerate(list_at(spec, "dependsOn")):
+        path = ("spec", "dependsOn", index)
+        name, path = (entry.get("stack"), (*path, "stack")) if isinstance(entry, dict) else (entry, path)
+        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
+            yield Kind.STACK, name, places.value(path)
     name = mapping_at(spec, "source").get("repository")
     if isinstance(name, str) and _QUALIFIED_NAME.search(name):
         yield Kind.REPOSITORY, name, places.value(("spec", "source", "repository"))
@@ -182,12 +193,7 @@ def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | No
     if problems or metadata is None or spec is None:
         return None, problems
     space = SpaceName(metadata.space) if metadata.space is not None else None
-    content = _content(kind, raw_metadata, raw_spec)
-    return Resource(kind, metadata.name, space, metadata, spec, file, document.index, data, content), problems
-
-
-def _content(kind: Kind, metadata: Any, spec: Any) -> Digest:
-    return Digest(blake2b(_encode([kind, metadata, spec]).encode(), digest_size=16).hexdigest())
+    return Resource(kind, metadata.name, space, metadata, spec, file, document.index, data), problems
 
 
 def _outer_problems(raw: dict[str, Any]) -> Iterator[Problem]:

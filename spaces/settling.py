@@ -8,10 +8,11 @@ from enum import StrEnum
 
 from spaces.absent import Absent
 from spaces.catalog import Catalog
-from spaces.consistency import Rule, Violation, contexts_in_use, tell, violations
+from spaces.consistency import KINDS, Rule, Violation, contexts_in_use, tell, violations
+from spaces.dependencies import Cycles
 from spaces.diagnostics import Diagnostic, error
 from spaces.impact import impact
-from spaces.names import ROOT, Kind, ResourceRef
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import moved_from
 
@@ -145,8 +146,9 @@ class _Search:
 
     def _check(self) -> _Violating:
         """Check what is to be checked; in order, so that the same input always tells the same story."""
+        cycles = Cycles(self.documents)
         present = (placed for ref in self.dirty if (placed := self.documents.placed(ref)))
-        violating = ((placed, list(violations(self.documents, placed))) for placed in present)
+        violating = ((placed, list(violations(self.documents, placed, cycles))) for placed in present)
         return sorted((pair for pair in violating if pair[1]), key=lambda pair: pair[0].ref)
 
     def tell_all(self) -> Iterator[Diagnostic]:
@@ -230,18 +232,20 @@ class _Search:
     def _suspects(self, user: Placed, violation: Violation) -> Iterator[Iterable[ResourceRef]]:
         space = user.ref.space
         match violation.rule:
-            case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY:
-                kind = Kind.CONTEXT if violation.rule is Rule.UNKNOWN_CONTEXT else Kind.REPOSITORY
-                target = self.old.lookup(kind, violation.name, space)
+            case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY | Rule.UNKNOWN_STACK:
+                target = self.old.lookup(KINDS[violation.rule], violation.name, space)
                 yield [target] if target else []
             case Rule.UNKNOWN_ROLE:
                 yield [ResourceRef(Kind.ROLE, ROOT, violation.name)]
-            case Rule.CONTEXT_TIE | Rule.CONTEXT_TWICE:
+            case Rule.CONTEXT_TIE | Rule.CONTEXT_TWICE | Rule.FILE_BELOW_FILE:
                 yield violation.others
                 yield [use.ref for use in contexts_in_use(self.old, user)]
-            case Rule.MOVED_FROM_EXISTS | Rule.MOVED_FROM_TWICE:
+            case Rule.MOVED_FROM_EXISTS | Rule.MOVED_FROM_TWICE | Rule.DEPENDENCY_CYCLE | Rule.DEPENDENCY_TWICE:
                 yield violation.others
-            case Rule.UNKNOWN_SPACE | Rule.SPACE_CYCLE | Rule.NOT_IN_ROOT:
+            case Rule.UNKNOWN_SPACE if violation.path[:2] == ("spec", "shareOutputs"):
+                name = SpaceName(violation.name)
+                yield [ResourceRef(Kind.SPACE, name, name)]
+            case Rule.UNKNOWN_SPACE | Rule.SPACE_CYCLE | Rule.NOT_IN_ROOT | Rule.DEPENDS_ON_ITSELF:
                 pass
         trees = (self.old.tree, self.documents.tree)
         above = {name for tree in trees for name in (*tree.lineage(space), *tree.cycle(space))}

@@ -97,6 +97,13 @@ class SpaceTree:
         """Say whether goods of the one can be used in the other; a space's own goods always can."""
         return from_ancestor in self.inherited(to_space)
 
+    def inheriting(self, space: SpaceName) -> tuple[SpaceName, ...]:
+        """List the spaces that goods of this one can be used in: itself and what inherits below, parents first."""
+        found = [space] if self.exists(space) else []
+        for here in found:
+            found.extend(child for child in self.children(here) if self.inherits(child))
+        return tuple(found)
+
     def subtree(self, space: SpaceName) -> tuple[SpaceName, ...]:
         """List the space and all below it, parents before children.
 

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import options
+from reconciler.cli.at_ref import at_ref, read_clone
 from reconciler.cli.errors import CliError
 
 if TYPE_CHECKING:
     from rbac.access import Access
     from rbac.actions import Action
     from rbac.subjects import Subject
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _at_ref(function: _Function) -> _Function:
-    """Add the options that have a clone asked instead of a service."""
-    for option in reversed(
-        (
-            click.option("--ref", metavar="REF", help="Ask the documents of this branch or commit, in a clone."),
-            click.option(
-                "--repository",
-                type=click.Path(path_type=Path, exists=True),
-                default=".",
-                help="The clone for --ref; this directory.",
-            ),
-            click.option("--config-path", metavar="DIR", help="The directory in it that holds the configuration."),
-            options.output,
-            options.common,
-        )
-    ):
-        function = option(function)
-    return function
 
 
 @click.group("access", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
@@ -54,7 +31,7 @@ def command(ctx: click.Context) -> None:
 @click.argument("subject")
 @click.argument("action")
 @click.argument("space")
-@_at_ref
+@at_ref
 @click.pass_context
 def can(ctx: click.Context, /, *, subject: str, action: str, space: str, form: str, **where: Any) -> None:
     """Say whether SUBJECT may do ACTION (stack:update, run:confirm, …) in SPACE. Exit codes: 0 allowed; 2 not."""
@@ -79,7 +56,7 @@ def can(ctx: click.Context, /, *, subject: str, action: str, space: str, form: s
 @command.command()
 @click.argument("action")
 @click.argument("space")
-@_at_ref
+@at_ref
 @click.pass_context
 def who(ctx: click.Context, /, *, action: str, space: str, form: str, **where: Any) -> None:
     """List who may do ACTION in SPACE: groups, and each of their members."""
@@ -98,7 +75,7 @@ def who(ctx: click.Context, /, *, action: str, space: str, form: str, **where: A
 
 @command.command("of")
 @click.argument("subject")
-@_at_ref
+@at_ref
 @click.pass_context
 def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) -> None:
     """List every role that SUBJECT holds, its own and its groups'."""
@@ -129,22 +106,13 @@ def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) ->
     print_rows(found, columns, form)
 
 
-def _access(ctx: click.Context, *, ref: str, repository: Path, config_path: str | None) -> Access:
+def _access(ctx: click.Context, **where: Any) -> Access:
     from datetime import UTC, datetime
 
-    from reconciler.git.trees import Trees
-    from reconciler.loop.at_revision import access_of, in_force_at
+    from reconciler.loop.at_revision import access_of
 
-    settings = ctx.ensure_object(options.Common).settings(config_path=config_path)
-    trees = Trees.of_clone(repository)
-    revision = trees.resolve(ref)
-    if revision is None:
-        raise CliError(f"there is no {ref} in this repository")
-    found = in_force_at(trees, revision, settings.config_path)
-    for diagnostic in found.diagnostics:
-        if diagnostic.severity == "error":
-            click.echo(f"{diagnostic} (what it is about does not count)", err=True)
-    return access_of(found, settings.first_admins.subjects, datetime.now(UTC))
+    settings = ctx.ensure_object(options.Common).settings(config_path=where["config_path"])
+    return access_of(read_clone(ctx, **where), settings.first_admins.subjects, datetime.now(UTC))
 
 
 def _subject(text: str) -> Subject:

@@ -19,6 +19,21 @@ def _labels(row: Row) -> object:
     return ",".join(f"{name}={value}" for name, value in sorted(row["labels"].items()))
 
 
+def _links(row: Row, name: str) -> object:
+    """Write stacks with the outputs that are used, one after the other."""
+    return "; ".join(_link(one) for one in row.get(name, ()))
+
+
+def _link(one: Row) -> str:
+    used = ", ".join(f"{output} as {variable}" for output, variable in sorted(one["outputs"].items()))
+    return f"{one['stack']} ({used})" if used else str(one["stack"])
+
+
+def _follows(row: Row) -> object:
+    follows = row.get("follows", ())
+    return "; ".join(f"planned change of output {it['output']} -> {it['stack']} runs after it" for it in follows)
+
+
 STACKS = (
     Column("STACK", key("id")),
     Column("TOOL", key("tool")),
@@ -50,6 +65,8 @@ STACK = (
     Column("applied", key("appliedRevision")),
     Column("applied at", moment("appliedAt")),
     Column("last run", lambda row: row["lastRun"] and f"{row['lastRun']['id']} {row['lastRun']['status']}"),
+    Column("depends on", lambda row: _links(row, "dependencies")),
+    Column("dependents", lambda row: _links(row, "dependents")),
 )
 
 RUNS = (
@@ -96,6 +113,7 @@ RUN = (
     Column("message", key("message")),
     Column("why", _why),
     Column("changes", _changes),
+    Column("follows", _follows),
     Column("revision", key("revision")),
     Column("person", key("person")),
     Column("confirmed by", key("confirmedBy")),

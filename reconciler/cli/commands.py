@@ -22,6 +22,7 @@ COMMANDS = {
     "audit": Entry("reconciler.cli.audit", "List what was admitted, approved and asked for; check that it is whole."),
     "access": Entry("reconciler.cli.access", "Ask who may do what where, and what that rests on."),
     "token": Entry("reconciler.cli.token", "Make, list and revoke tokens for the API."),
+    "seal": Entry("reconciler.cli.seal", "Encrypt a value for one place in the configuration."),
     "doctor": Entry("reconciler.cli.doctor", "Check that everything is there that a service needs."),
     "schema": Entry("reconciler.cli.schema", "Print or write the JSON Schemas for editors."),
 }

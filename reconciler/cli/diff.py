@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.settings import Settings
     from spaces.names import Revision
 
-_SIGNS = {"create": "+", "update": "~", "move": ">", "retain": "-", "delete": "-"}
+_SIGNS = {"create": "+", "update": "~", "move": ">", "follow": "?", "retain": "-", "delete": "-"}
 
 
 @click.command("diff", context_settings=options.CONTEXT)

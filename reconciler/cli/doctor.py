@@ -135,10 +135,11 @@ def _tools(settings: Settings) -> Iterator[Finding]:
 def _repository(settings: Settings) -> Finding:
     import tempfile
 
+    from reconciler.credentials.errors import SecretUnreadable
     from reconciler.git.errors import GitError
     from reconciler.git.mirror import Mirror
     from reconciler.git.remote import redact
-    from reconciler.loop.remotes import Remotes, SecretUnreadable
+    from reconciler.loop.remotes import Remotes
 
     if not settings.config_url:
         return Finding("warning", "configuration", "config_url is not set", "say which repository to follow")

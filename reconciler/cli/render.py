@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import options
+from reconciler.cli.at_ref import at_ref, read_clone
+from reconciler.cli.errors import CliError
+
+if TYPE_CHECKING:
+    from spaces.in_force import InForce
+    from spaces.names import StackId
 
 
-@click.command("render")
+@click.command("render", context_settings=options.CONTEXT)
 @click.argument("stack")
-@options.output
-@options.common
-def command(stack: str, form: str) -> None:
-    """Show a stack's effective configuration: every value with where it comes from and what it overrides."""
+@at_ref
+@click.pass_context
+def command(ctx: click.Context, /, *, stack: str, form: str, **where: Any) -> None:
+    """Show a stack's effective configuration: every value with where it comes from and what it overrides.
+
+    Without --ref what is in force is shown; with it what the documents of a branch or commit say by themselves, without
+    a service. The contexts are listed with how they came in, the weakest first.
+    """
     from reconciler.cli.client import connect
     from reconciler.cli.output import print_data
 
-    with connect() as api:
-        found = api.get(f"{api.stack(stack)}/effective")
+    if where["ref"] is None:
+        with connect() as api:
+            found = api.get(f"{api.stack(stack)}/effective")
+    else:
+        found = _in_clone(read_clone(ctx, **where), stack, where["ref"])
     if form in {"json", "yaml"}:
         print_data(found, form)
     else:
@@ -39,13 +52,16 @@ def _print(found: Mapping[str, Any]) -> None:
             Column("branch", key("source.branch")),
             Column("path", key("source.path")),
             Column("include", lambda row: ", ".join(row["source"]["include"]) if row["source"] else None),
-            Column("contexts", lambda row: ", ".join(row["contexts"])),
         ),
         "table",
     )
     origin = Column("FROM", lambda row: _name(row["origin"]))
     overrides = Column("OVERRIDES", lambda row: ", ".join(_name(one) for one in row["overrides"]))
     sections = (
+        (
+            "contexts",
+            (Column("NAME", lambda row: f"{row['space']}/{row['name']}"), Column("HOW", key("how"))),
+        ),
         ("env", (Column("NAME", key("name")), Column("VALUE", _value), origin, overrides)),
         (
             "files",
@@ -58,9 +74,31 @@ def _print(found: Mapping[str, Any]) -> None:
         ("policies", (Column("TYPE", key("type")), Column("ENFORCEMENT", key("enforcement")), origin)),
     )
     for name, columns in sections:
-        if found[name]:
+        rows = found["attached" if name == "contexts" else name]
+        if rows:
             click.echo(f"\n{name}")
-            print_rows(found[name], columns, "table")
+            print_rows(rows, columns, "table")
+
+
+def _in_clone(in_force: InForce, stack: str, ref: str) -> Mapping[str, Any]:
+    from reconciler.web.api.convert import effective_json
+    from spaces.effective import effective
+
+    try:
+        found = effective(in_force.catalog, _stack(in_force, stack))
+    except KeyError:
+        raise CliError(f"there is no stack {stack} at {ref}") from None
+    return effective_json(found).model_dump(mode="json")
+
+
+def _stack(in_force: InForce, text: str) -> StackId:
+    """Read a stack that is written as `space/name`, or as a name that only one stack has; KeyError for none."""
+    found = [each for each in in_force.catalog.stacks() if text in {str(each), each.name}]
+    if not found:
+        raise KeyError(text)
+    if len(found) > 1:
+        raise CliError(f"{text} may be {' or '.join(map(str, found[:5]))}: write it as space/name")
+    return found[0]
 
 
 def _value(row: Mapping[str, Any]) -> str:

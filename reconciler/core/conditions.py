@@ -17,6 +17,7 @@ from reconciler.core.state import (
     Outcome,
     StackState,
     Sync,
+    Waits,
     Why,
 )
 
@@ -28,14 +29,21 @@ _UNSUCCESSFUL = frozenset(
 )
 
 
-def assess(state: StackState, active: Run | None, why: tuple[Why, ...], now: datetime) -> StackState:
-    """Read sync, reason, conditions and due time from the facts. `why` says what differs from the applied digest."""
+def assess(
+    state: StackState, active: Run | None, why: tuple[Why, ...], now: datetime, waits: Waits | None = None
+) -> StackState:
+    """Read sync, reason, conditions and due time from the facts. `why` says what differs from the applied digest.
+
+    `waits` is known to whoever decides: everybody else leaves it to them, and has the stack looked at.
+    """
     sync, reason, message = _sync(state)
-    due = _due(state, active, sync, now)
+    if waits is not None and sync is Sync.OUT_OF_SYNC and active is None and stands_still(state) is None:
+        reason, message = Reason.WAITS_FOR_DEPENDENCY, str(waits)
+    due = _due(state, active, sync, now, waits) if waits is None or active is not None else None
     state = state.evolve(sync=sync, reason=reason, why=why if sync is Sync.OUT_OF_SYNC else (), due_at=due)
     fresh = {
         ConditionType.READY: _ready(state, message),
-        ConditionType.RECONCILING: _reconciling(active, due),
+        ConditionType.RECONCILING: _reconciling(active, due, reason, message),
         ConditionType.STALLED: _stalled(state, active, due),
     }
     return state.evolve(conditions=_since(state.conditions, fresh, now))
@@ -75,13 +83,13 @@ def _sync(state: StackState) -> tuple[Sync, str, str]:
     return Sync.SYNCED, Reason.UP_TO_DATE, f"applied at revision {applied.revision[:12]}"
 
 
-def _due(state: StackState, active: Run | None, sync: Sync, now: datetime) -> datetime | None:
+def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits: Waits | None) -> datetime | None:
     desired = state.desired
     if active is not None:
         outdated = desired is None or active.digest != desired.digest
-        asked = active.cancel_requested or (
-            active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
-        )
+        said = active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
+        # What it waits for has it looked at again.
+        asked = active.cancel_requested or (said and waits is None)
         stoppable = active.status is not RunStatus.APPLYING
         return now if (outdated and stoppable) or asked else None
     if desired is None or desired.problem is not None or sync is not Sync.OUT_OF_SYNC or is_suspended(state):
@@ -106,8 +114,12 @@ def _ready(state: StackState, message: str) -> tuple[ConditionStatus, str, str]:
     return ConditionStatus.FALSE, state.reason, message
 
 
-def _reconciling(active: Run | None, due: datetime | None) -> tuple[ConditionStatus, str, str]:
+def _reconciling(
+    active: Run | None, due: datetime | None, reason: str, message: str
+) -> tuple[ConditionStatus, str, str]:
     if active is None:
+        if due is None and reason == Reason.WAITS_FOR_DEPENDENCY:
+            return ConditionStatus.FALSE, reason, message
         if due is None:
             return ConditionStatus.FALSE, Reason.NOTHING_TO_DO, ""
         return ConditionStatus.TRUE, Reason.DUE, f"a run is due at {due.isoformat(timespec='seconds')}"

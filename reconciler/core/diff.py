@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from reconciler.core.state import Component, Fingerprint, Why
+from reconciler.core.state import OUTPUT_TO, Component, Fingerprint, Why
 
 CountFiles = Callable[[str, str], int | None]
 """How many files differ between two Git objects; None where one of them is no longer there to look at."""
@@ -41,7 +41,9 @@ def _summaries(
             return [f"tool {item}" + _change(old.get(item), new.get(item)) for item in items]
         case Component.POLICIES:
             return _some([f"policy {item}" + (_verb(old.get(item), new.get(item)) or " changed") for item in items])
-        case Component.SPEC | Component.DEPENDENCIES | Component.INTEGRATIONS | Component.BLUEPRINT:
+        case Component.DEPENDENCIES:
+            return _by_parent(items, old, new)
+        case Component.SPEC | Component.INTEGRATIONS | Component.BLUEPRINT:
             return [", ".join(_some([item + _verb(old.get(item), new.get(item)) for item in items]))]
         case _:
             assert_never(component)
@@ -61,11 +63,30 @@ def _source(path: str, old: str | None, new: str | None, count_files: CountFiles
 
 def _by_document(word: str, items: list[str], old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """Group "space/name env KEY" items into one summary per document."""
+    was, now = ({each.partition(" ")[0] for each in side} for side in (old, new))
     grouped: dict[str, list[str]] = {}
     for item in items:
         document, _, rest = item.partition(" ")
-        grouped.setdefault(document, []).append(rest + _verb(old.get(item), new.get(item)))
-    return [f"{word} {document}: {', '.join(_some(rest))}" for document, rest in grouped.items()]
+        verb = _verb(old.get(item), new.get(item)) if document in was and document in now else ""
+        grouped.setdefault(document, []).append(rest + verb)
+    told = []
+    for document, words in grouped.items():
+        if document not in now:
+            told.append(f"{word} {document} no longer used")
+        else:
+            newly = "" if document in was else " now used"
+            told.append(f"{word} {document}{newly}: {', '.join(_some(words))}")
+    return told
+
+
+def _by_parent(items: list[str], old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Group "space/name OUTPUT -> VARIABLE" items into one summary for each stack that gives outputs."""
+    grouped: dict[str, list[str]] = {}
+    for item in items:
+        parent, _, rest = item.partition(" ")
+        output = rest.partition(OUTPUT_TO)[0]
+        grouped.setdefault(parent, []).append(f"output {output}" + _verb(old.get(item), new.get(item)))
+    return [f"dependency {parent}: {', '.join(_some(rest))}" for parent, rest in grouped.items()]
 
 
 def _verb(old: str | None, new: str | None) -> str:

@@ -9,10 +9,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, assert_never
 
 from reconciler.core.state import Component, Fingerprint
-from spaces.effective import Content, EffectiveStack, Origin, RepositoryFile
+from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile
 from spaces.model.policy import PolicyType
 from spaces.model.secrets import SecretRef
 from spaces.model.stack import StackSpec
@@ -36,7 +37,16 @@ JUDGING = frozenset({PolicyType.PLAN, PolicyType.APPROVAL})
 def short_hash(value: object) -> str:
     """Hash anything that JSON can say into 24 hexadecimal digits."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _remembered_hash(text) if len(text) <= _SHORT else _hash(text)
+
+
+def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+
+_SHORT = 100
+# Stacks have much in common: most short values were hashed before, and equal hashes take room once.
+_remembered_hash = lru_cache(maxsize=2048)(_hash)
 
 
 def options(spec: StackSpec) -> dict[str, Any]:
@@ -85,6 +95,8 @@ def judging(stack: EffectiveStack) -> dict[str, str]:
 def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:
     """Walk everything that takes effect, with the document that it comes from."""
     for name, value in stack.env.items():
+        if isinstance(value.value, OutputOf):
+            continue  # a component of its own, which is made where the outputs are known
         yield value.origin, f"env {name}", _said(value.value)
     for path, value in stack.files.items():
         yield value.origin, f"file {path}", _said(value.value)
@@ -105,5 +117,7 @@ def _said(content: Content) -> object:
             return content.model_dump(exclude_none=True)
         case RepositoryFile():
             return [hashlib.blake2b(content.data, digest_size=16).hexdigest()]
+        case OutputOf():
+            return [str(content.stack), content.output]
         case _:
             assert_never(content)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from reconciler.core.conditions import is_suspended, stands_still
 from reconciler.core.runs import Run, RunStatus
-from reconciler.core.state import StackState, Sync
+from reconciler.core.state import StackState, Sync, Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,15 @@ class Wait:
 Action = QueueRun | Supersede | Stop | Proceed | Judge | Wait
 
 
-def decide(state: StackState, active: Run | None, now: datetime) -> Action:
-    """Say what to do next about one stack; after a `Supersede` it is asked again at once."""
+def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | None = None) -> Action:
+    """Say what to do next about one stack; after a `Supersede` it is asked again at once.
+
+    `waits`: a stack that it depends on is not settled, so that nothing of it may run or be applied.
+    """
     if active is not None:
-        return _about(state, active)
+        return _about(state, active, waits)
+    if waits is not None:
+        return Wait()
     desired = state.desired
     if desired is None or desired.problem is not None or state.sync is not Sync.OUT_OF_SYNC or is_suspended(state):
         return Wait()
@@ -65,18 +70,18 @@ def decide(state: StackState, active: Run | None, now: datetime) -> Action:
     return QueueRun(needs_confirmation=state.interrupted or not desired.autodeploy)
 
 
-def _about(state: StackState, active: Run) -> Action:
+def _about(state: StackState, active: Run, waits: Waits | None) -> Action:
     outdated = state.desired is None or state.desired.digest != active.digest
     match active.status:
         case RunStatus.QUEUED | RunStatus.UNCONFIRMED if outdated:
+            return Supersede(active)
+        case RunStatus.QUEUED if waits is not None:
             return Supersede(active)
         case RunStatus.PLANNING if outdated or active.cancel_requested:
             return Stop(active)
         case RunStatus.APPLYING if active.cancel_requested:
             return Stop(active)
-        case RunStatus.UNCONFIRMED if active.to_judge or (active.is_guarded and active.confirmed_by is not None):
-            return Judge(active)
-        case RunStatus.UNCONFIRMED if active.confirmed_by is not None:
-            return Proceed(active)
+        case RunStatus.UNCONFIRMED if (active.to_judge or active.confirmed_by is not None) and waits is None:
+            return Judge(active) if active.to_judge or active.is_guarded else Proceed(active)
         case _:
             return Wait()

@@ -14,6 +14,7 @@ class Reason(StrEnum):
     RETAINED = "Retained"
     SUSPENDED = "Suspended"
     DUE = "Due"
+    WAITS_FOR_DEPENDENCY = "WaitsForDependency"
 
     QUEUED = "Queued"
     PLANNING = "Planning"
@@ -39,11 +40,15 @@ class Reason(StrEnum):
     SOURCE_NOT_FOUND = "SourceNotFound"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     SOURCE_REFUSED = "SourceRefused"
+    ENV_NOT_ALLOWED = "EnvNotAllowed"
+    SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a word, no secret
     TFSTATE_UNREADABLE = "TfstateUnreadable"
     RUNNER_DIED = "RunnerDied"
     NEVER_STARTED = "NeverStarted"
     DISK_FULL = "DiskFull"
     MOVE_BLOCKED = "MoveBlocked"
+    OUTPUT_MISSING = "OutputMissing"
+    OUTPUT_UNUSABLE = "OutputUnusable"
     LEASE_LOST = "LeaseLost"
 
     FETCH_FAILED = "FetchFailed"
@@ -56,6 +61,7 @@ class Reason(StrEnum):
 RETRYABLE = frozenset(
     {
         Reason.PREPARE_FAILED,
+        Reason.SECRET_UNREADABLE,
         Reason.SOURCE_UNAVAILABLE,
         Reason.RUNNER_DIED,
         Reason.NEVER_STARTED,

@@ -13,6 +13,9 @@ from typing import Any, Self
 
 from spaces.names import Digest, Revision, StackId
 
+OUTPUT_TO = " -> "
+"""Between an output and the variable that it is given in, in the names of `Component.DEPENDENCIES`."""
+
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
@@ -46,7 +49,19 @@ class Fingerprint:
     @property
     def digest(self) -> Digest:
         """Hash over all components; two stacks with the same digest would do the same thing."""
-        return Digest(hashlib.blake2b(_encode(self.components).encode(), digest_size=16).hexdigest())
+        components = self.components
+        if Component.DEPENDENCIES in components:
+            # By variable: which stack and output a value comes from makes no difference to the run that gets it.
+            given = {name.rpartition(OUTPUT_TO)[2]: mark for name, mark in components[Component.DEPENDENCIES].items()}
+            components = {**components, Component.DEPENDENCIES: given}
+        return Digest(hashlib.blake2b(_encode(components).encode(), digest_size=16).hexdigest())
+
+    @property
+    def own(self) -> Mapping[Component, Mapping[str, str]]:
+        """Give all components but the outputs of other stacks: what the configuration and its sources say."""
+        if Component.DEPENDENCIES not in self.components:
+            return self.components
+        return {name: items for name, items in self.components.items() if name is not Component.DEPENDENCIES}
 
 
 class Sync(StrEnum):
@@ -66,6 +81,26 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """A stack that has to be in sync first. `outputs`: each output in use, with the variable that it is given in."""
+
+    parent: StackId
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The stack that another one waits for, and why it has to."""
+
+    on: StackId
+    words: str
+
+    def __str__(self) -> str:
+        """Read as `platform/base failed: ToolFailed`."""
+        return f"{self.on} {self.words}"
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """What the admitted configuration says of a stack, as far as decisions need it."""
 
@@ -79,6 +114,7 @@ class Desired:
     suspended: bool = False
     person: str | None = None
     problem: Problem | None = None
+    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

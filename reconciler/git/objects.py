@@ -55,15 +55,20 @@ class CommitInfo:
 
 _ENTRY = re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{20})", re.DOTALL)
 _PERSON = re.compile(r"(?P<name>[^<]*)<(?P<email>[^>]*)>(?:\s+(?P<time>\d{1,15}))?")
+_NO_NAMES = (b".", b"..")
 _KINDS = {0o040000: EntryKind.TREE, 0o120000: EntryKind.SYMLINK, 0o160000: EntryKind.SUBMODULE}
 
 
 def read_tree(data: bytes) -> dict[str, Entry]:
-    """Read a tree object; names that are not UTF-8 keep their bytes by surrogate escapes. ValueError if malformed."""
+    """Read a tree object; names that are not UTF-8 keep their bytes by surrogate escapes. ValueError if malformed.
+
+    Names that no file can have are left out: a path made with one of them would be taken for another path.
+    """
     entries: dict[str, Entry] = {}
     length = 0
     for mode, name, object_id in _ENTRY.findall(data):
-        entries[name.decode("utf-8", "surrogateescape")] = Entry(object_id.hex(), _kind(mode))
+        if b"/" not in name and name not in _NO_NAMES:
+            entries[name.decode("utf-8", "surrogateescape")] = Entry(object_id.hex(), _kind(mode))
         length += len(mode) + len(name) + 22
     if length != len(data):
         raise ValueError("the tree object is malformed")

@@ -68,8 +68,10 @@ class ObjectStore:
             if known is not None:
                 self._trees.move_to_end(object_id)
                 return known
-        with self.guard(object_id):
+        try:
             entries = read_tree(self._take(object_id, ObjectType.TREE))
+        except LIBRARY_ERRORS as error:
+            raise self._wrong(object_id, error) from error
         with self._lock:
             if object_id not in self._trees:
                 self._trees[object_id] = entries
@@ -96,8 +98,10 @@ class ObjectStore:
         return info
 
     def _read(self, object_id: str, kind: ObjectType) -> bytes:
-        with self.guard(object_id):
+        try:
             return self._take(object_id, kind)
+        except LIBRARY_ERRORS as error:
+            raise self._wrong(object_id, error) from error
 
     def _take(self, object_id: str, kind: ObjectType) -> bytes:
         found, data = self.odb.read(object_id)
@@ -111,12 +115,15 @@ class ObjectStore:
         try:
             yield
         except LIBRARY_ERRORS as error:
-            if is_disk_full(error):
-                raise GitError(GitReason.DISK_FULL, one_line(str(error))) from error
-            if self.on_loss is not None:
-                self.on_loss()
-            message = f"object {one_line(object_id)} is missing or damaged in the local copy of the repository"
-            raise GitError(GitReason.REPOSITORY_CORRUPT, message) from error
+            raise self._wrong(object_id, error) from error
+
+    def _wrong(self, object_id: str, error: Exception) -> GitError:
+        if is_disk_full(error):
+            return GitError(GitReason.DISK_FULL, one_line(str(error)))
+        if self.on_loss is not None:
+            self.on_loss()
+        message = f"object {one_line(object_id)} is missing or damaged in the local copy of the repository"
+        return GitError(GitReason.REPOSITORY_CORRUPT, message)
 
 
 class MemoryBackend(pygit2.OdbBackend):

@@ -16,7 +16,7 @@ from reconciler.core.state import Problem
 from reconciler.git.trees import Trees
 from reconciler.loop.attaching import attach_at, changed_documents
 from reconciler.loop.persons import FindsPersons
-from reconciler.loop.sources import SourceIndex, snapshot, uses
+from reconciler.loop.sources import SourceIndex, snapshot, uses, watched
 from reconciler.loop.world import CONFIGURATION
 from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import AuditEvent, StoredApproval
@@ -185,9 +185,8 @@ class _Watch:
             configured = _configured(in_force, stack)
             if configured is None or configured.source is None:
                 continue
-            found = self._snapshot(configured, revision)
-            entries = found.entries if isinstance(found, SourceSnapshot) else ()
-            self._own.put(stack, CONFIGURATION, configured.source, entries)
+            found = snapshot(configured, self.trees, revision)
+            self._own.put(stack, CONFIGURATION, configured.source, watched(found))
 
     def _snapshot(self, stack: EffectiveStack, revision: Revision) -> SourceSnapshot | None:
         return _usable(snapshot(stack, self.trees, revision))

@@ -60,8 +60,11 @@ class Advancing:
             step, halted = self._follow(tip, state, now)
         # Behind the configuration, which may have accepted just now that a history was rewritten.
         tips = self._sources(fetched, configuration, step.in_force if step is not None else self.world.in_force)
-        if step is None and self.world.admission is not None and (tips or approvals):
+        others = self.places.other_checks()
+        if step is None and self.world.admission is not None and (tips or approvals or others):
             step = Step(self.world.admission, set())
+        if step is not None:
+            step.stacks |= {stack for stack in others if step.in_force.catalog.placed(stack.ref)}
         if step is not None and approvals:
             self.walking.approve(step, approvals, now)
         if step is not None and tips:

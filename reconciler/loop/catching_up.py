@@ -63,7 +63,7 @@ class CatchingUp:
             stacks = list(in_force.catalog.stacks())
             person = self.generations.person(in_force)
             read = self.places.reading(world.tips, admission.pins)
-            world.desired = dict(desire(in_force, stacks, read, world.index, person))
+            world.desired = dict(desire(in_force, stacks, read, world.index, person, check=self.places.check))
             self.world.become(world)
             self._correct(now)
         return True

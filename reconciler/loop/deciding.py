@@ -13,9 +13,11 @@ from reconciler.core.phases import Phase
 from reconciler.core.planning import Judge, Proceed, QueueRun, Stop, Supersede, Wait, decide
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunKind, RunStatus
-from reconciler.core.state import Outcome, StackState
+from reconciler.core.state import Outcome, StackState, Waits
 from reconciler.loop.auditing import APPLYING, QUEUED, about_run
+from reconciler.loop.linking import relink
 from reconciler.store.protocol import Store, Transaction
+from reconciler.store.waiting import waiting
 
 BATCH = 1000
 """How many stacks are decided about in one transaction."""
@@ -69,14 +71,15 @@ def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Foll
     followups: list[Followup] = []
     wanted = [state.id for state in due]
     with store.writing() as transaction:
-        states = transaction.stacks(wanted)
+        states = relink(transaction, transaction.stacks(wanted))
+        waits = waiting(transaction, states)
         active = {run.stack: run for run in transaction.active_runs(wanted) if run.is_writing}
         queued: list[Run] = []
         settled = []
         for stack, state in states.items():
             if state.due_at is None or state.due_at > now:
                 continue
-            decided, run = _decide(transaction, state, active.get(stack), holder, now, followups)
+            decided, run = _decide(transaction, state, active.get(stack), waits.get(stack), holder, now, followups)
             if run is not None and run.status is RunStatus.QUEUED and run is not active.get(stack):
                 queued.append(run)
             settled.append(decided)
@@ -86,6 +89,8 @@ def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Foll
         transaction.put_stacks([s.evolve(due_at=now + _LOOK_AGAIN) if s.id in left_out else s for s in settled])
         events = [about_run(QUEUED, run, now) for run in queued if run.id in added]
         events += [about_run(APPLYING, each.run, now) for each in followups if isinstance(each, ToApply)]
+        # Where a run was taken back the stack may be in sync.
+        transaction.wake_dependents([each.run.stack for each in followups if isinstance(each, Ended)], now)
         if events:
             transaction.append_audit(events)
     return len(settled), followups
@@ -95,16 +100,17 @@ def _decide(  # noqa: PLR0917
     transaction: Transaction,
     state: StackState,
     active: Run | None,
+    waits: Waits | None,
     holder: str,
     now: datetime,
     followups: list[Followup],
 ) -> tuple[StackState, Run | None]:
     """Decide about one stack until there is nothing more to decide; gives it and the run that is then on its way."""
     while True:
-        action = decide(state, active, now)
+        action = decide(state, active, now, waits)
         match action:
             case Wait():
-                return assess(state, active, state.why, now), active
+                return assess(state, active, state.why, now, waits), active
             case QueueRun(needs_confirmation):
                 run = _new_run(state, needs_confirmation=needs_confirmation, now=now)
                 state = state.evolve(last=outcome(run, now, _failures(state)))
@@ -113,7 +119,7 @@ def _decide(  # noqa: PLR0917
                 ended = run.advance(
                     RunEvent.SUPERSEDE,
                     reason=Reason.SUPERSEDED,
-                    message="something newer is desired",
+                    message=_superseded_by(state, run),
                     finished_at=now,
                 )
                 transaction.put_run(ended)
@@ -138,6 +144,12 @@ def _decide(  # noqa: PLR0917
                 return assess(state, applying, state.why, now), applying
             case _:
                 assert_never(action)
+
+
+def _superseded_by(state: StackState, run: Run) -> str:
+    if state.desired is None or state.desired.digest != run.digest:
+        return "something newer is desired"
+    return "a stack that it depends on is out of sync"
 
 
 def _failures(state: StackState) -> int:

@@ -10,19 +10,26 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.core.conditions import assess
+from reconciler.core.dependencies import linked
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import Problem
+from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
 from reconciler.loop.deciding import outcome
 from reconciler.loop.following import Follower
-from reconciler.loop.jobs import CannotRun, Inputs, build_job, materialise, needs_tfstate, refuse
+from reconciler.loop.jobs import Inputs, build_job, materialise, needs_tfstate
+from reconciler.loop.linking import given_by, parents_in
+from reconciler.loop.opening import Opened, not_allowed, open_values
+from reconciler.loop.outputs import take_outputs
+from reconciler.loop.refusing import CannotRun, refuse
 from reconciler.loop.world import read_source
 from reconciler.metrics import Metrics
 from reconciler.operations import mint_token
 from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, RunFilter, Store
+from reconciler.store.waiting import waiting
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +88,11 @@ class Dispatcher:
                     states[run.stack] = assess(state, started, state.why, now)
                 claimed.append((started, mint_token(transaction, run.stack, run.id)))
             transaction.put_stacks(states.values())
+            waits = waiting(transaction, [run.stack for run, _ in claimed])
         for run, token in claimed:
+            if run.stack in waits:
+                self._fail(run, Leg.PLAN, Reason.PLAN_OUTDATED, f"it waits for {waits[run.stack].on}")
+                continue
             self.metrics.run_claimed((now - run.created_at).total_seconds())
             self._submit(run, Leg.PLAN, token)
         return len(claimed)
@@ -102,9 +113,10 @@ class Dispatcher:
         try:
             inputs = self._inputs(run)
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
-            job = build_job(run, leg, inputs, self.settings, tfstate)
+            opened = self._open(inputs)
+            job = build_job(run, leg, inputs, opened, self.settings, tfstate)
             if leg is Leg.PLAN:
-                self.engine.start(job, materialise(inputs))
+                self.engine.start(job, materialise(inputs, opened))
             elif not self.engine.proceed(run.id, job):
                 self.engine.start(job, None)
         except CannotRun as error:
@@ -132,15 +144,29 @@ class Dispatcher:
         """Read what the run is made from; refused where that is no longer what the run was queued for."""
         world = self.follower.world
         desired, stack = world.desired.get(run.stack), world.effective(run.stack)
-        if world.in_force is None or desired is None or stack is None or desired.digest != run.digest:
+        if world.in_force is None or desired is None or stack is None:
             raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+        with self.store.reading() as reading:
+            desired = linked(desired, run.stack, given_by(reading, parents_in([desired])))
+            if desired.digest != run.digest:
+                raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+            outputs = take_outputs(reading, run.stack, desired.needs)
         place = self.follower.locate(world.in_force, stack) if stack.source is not None else None
         if isinstance(place, Problem):
             raise refuse(place)
         _, source = read_source(world.in_force, stack, self.follower.locate)
         if isinstance(source, Problem):
             raise refuse(source)
-        return Inputs(stack, source, place.trees if place else None)
+        return Inputs(stack, source, place.trees if place else None, outputs)
+
+    def _open(self, inputs: Inputs) -> Opened:
+        problem = not_allowed(inputs.stack, self.settings.env_takeover_allowed)
+        if problem is not None:
+            raise refuse(problem)
+        try:
+            return open_values(inputs.stack, self.follower.remotes.secrets)
+        except SecretUnreadable as error:
+            raise CannotRun(Reason.SECRET_UNREADABLE, str(error)) from None
 
     def _fail(self, run: Run, leg: Leg, reason: str, message: str) -> None:
         phase = Phase.PREPARE if leg is Leg.PLAN else Phase.APPLY

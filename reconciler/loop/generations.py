@@ -32,6 +32,7 @@ class Generations:
             self.places.reading(tips, step.admission.pins),
             self.world.index,
             step.person or self.person(step.in_force),
+            check=self.places.check,
         )
 
     def person(self, in_force: InForce) -> str | None:

@@ -6,32 +6,23 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
 
 from reconciler.core.digest import SourceSnapshot, options
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run
-from reconciler.core.state import Problem
 from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
 from reconciler.git.checkout import checkout
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason
 from reconciler.git.trees import Trees
+from reconciler.loop.opening import Opened
+from reconciler.loop.outputs import TakenOutput
+from reconciler.loop.refusing import CannotRun
 from reconciler.loop.world import source_paths
 from reconciler.settings import Settings
 from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
-from spaces.effective import Content, EffectiveStack, RepositoryFile, Value
-from spaces.model.secrets import SecretRef
-
-
-class CannotRun(Exception):
-    """The run cannot begin; `reason` is one CamelCase word, the message one line."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
+from spaces.effective import EffectiveStack
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +32,13 @@ class Inputs:
     stack: EffectiveStack
     source: SourceSnapshot
     trees: Trees | None
+    outputs: tuple[TakenOutput, ...] = ()
+    """The outputs of other stacks that it uses."""
 
 
-def build_job(run: Run, leg: Leg, inputs: Inputs, settings: Settings, tfstate: TfstateAccess | None) -> Job:
+def build_job(  # noqa: PLR0917
+    run: Run, leg: Leg, inputs: Inputs, opened: Opened, settings: Settings, tfstate: TfstateAccess | None
+) -> Job:
     """Put the job together; CannotRun where the tool is missing or of another version than the stack asks for."""
     spec = inputs.stack.spec
     name = spec.tool.value
@@ -65,7 +60,7 @@ def build_job(run: Run, leg: Leg, inputs: Inputs, settings: Settings, tfstate: T
         path=inputs.stack.source.path if inputs.stack.source else ".",
         options=options(spec),
         facts=dict(inputs.source.facts),
-        env={key: _content(value.value).decode() for key, value in inputs.stack.env.items()},
+        env={**opened.env, **{output.variable: output.text for output in inputs.outputs}},
         hooks={
             f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()
@@ -79,6 +74,7 @@ def build_job(run: Run, leg: Leg, inputs: Inputs, settings: Settings, tfstate: T
         waits_for_verdict=leg is Leg.PLAN and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
         tfstate=tfstate,
+        masked=(*opened.masked, *(secret for output in inputs.outputs for secret in output.masked)),
     )
 
 
@@ -87,7 +83,7 @@ def needs_tfstate(inputs: Inputs) -> bool:
     return tool(inputs.stack.spec.tool.value).uses_tfstate and inputs.source.facts.get("backend") == "managed"
 
 
-def materialise(inputs: Inputs) -> Materialise:
+def materialise(inputs: Inputs, opened: Opened) -> Materialise:
     """Give what fills the work directory: exactly the tree that the digest speaks of, and the mounted files."""
 
     def fill(directory: Path) -> None:
@@ -96,7 +92,7 @@ def materialise(inputs: Inputs) -> Materialise:
             if source is not None and inputs.trees is not None:
                 paths = source_paths(inputs.source, source)
                 checkout(inputs.trees, inputs.source.revision, paths, directory)
-            mount(inputs.stack.files, directory, source.path if source else ".")
+            mount(opened.files, directory, source.path if source else ".")
         except GitError as error:
             if error.reason is GitReason.DISK_FULL:
                 raise OSError(28, "No space left on device") from None
@@ -108,13 +104,13 @@ def materialise(inputs: Inputs) -> Materialise:
     return fill
 
 
-def mount(files: Mapping[str, Value], directory: Path, path: str) -> None:
+def mount(files: Mapping[str, bytes], directory: Path, path: str) -> None:
     """Write the configured files below the source's directory, in the place of what the source has there.
 
     PrepareFailed where a link in the source would lead a file elsewhere.
     """
     top = directory / path
-    for name, value in files.items():
+    for name, data in files.items():
         target = top / name
         for above in reversed(target.relative_to(directory).parents):
             here = directory / above
@@ -126,22 +122,4 @@ def mount(files: Mapping[str, Value], directory: Path, path: str) -> None:
         target.unlink(missing_ok=True)
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(_content(value.value))
-
-
-def _content(value: Content) -> bytes:
-    match value:
-        case str():
-            return value.encode()
-        case RepositoryFile():
-            return value.data
-        case SecretRef():
-            # Refused where documents are read: this version opens no secrets for runs.
-            raise ValueError(str(value))
-        case _:
-            assert_never(value)
-
-
-def refuse(problem: Problem) -> CannotRun:
-    """Word a problem of the source as the reason why a run cannot begin."""
-    return CannotRun(problem.reason, problem.message)
+            file.write(data)

@@ -8,10 +8,12 @@ from functools import partial
 
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Problem
+from reconciler.credentials.errors import SecretUnreadable
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import redact
 from reconciler.git.trees import Trees
-from reconciler.loop.remotes import Remotes, SecretUnreadable
+from reconciler.loop.opening import not_allowed, unreadable
+from reconciler.loop.remotes import Remotes
 from reconciler.loop.world import CONFIGURATION, Place, ReadSource, World, read_source, source_key
 from reconciler.settings import Settings
 from spaces.effective import EffectiveStack
@@ -60,6 +62,21 @@ class Places:
         """Give what reads sources at these revisions."""
         locate = partial(self._locate, tips=tips, pins=pins)
         return lambda in_force, stack: read_source(in_force, stack, locate)
+
+    def check(self, stack: EffectiveStack) -> Problem | None:
+        """Say what of the surroundings keeps a stack from being run."""
+        return not_allowed(stack, self.settings.env_takeover_allowed) or unreadable(stack, self.remotes.secrets)
+
+    def other_checks(self) -> set[StackId]:
+        """Find the stacks whose secrets could not be had, and can now, or fail for another reason."""
+        return {
+            stack
+            for stack, desired in self.world.desired.items()
+            if desired.problem is not None
+            and desired.problem.reason == Reason.SECRET_UNREADABLE
+            and (found := self.world.effective(stack)) is not None
+            and self.check(found) != desired.problem
+        }
 
     def users(self, key: str, revision: Revision) -> set[StackId]:
         """Find the stacks that a new tip of a source repository concerns."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from rbac.admission import Admission, Commit, Halted, admit
 from rbac.differences import Difference, differences
 from rbac.held import HeldChange
+from reconciler.core.dependencies import Given, linked
 from reconciler.core.diff import explain
 from reconciler.core.digest import SourceSnapshot, short_hash
-from reconciler.core.state import Desired, Problem, Why
+from reconciler.core.state import Component, Desired, Problem, Why
 from reconciler.git.trees import Trees
 from reconciler.loop.attaching import attach_at
 from reconciler.loop.merging import Judging, Merge, admit_merge
@@ -19,10 +20,12 @@ from reconciler.loop.sources import SourceIndex, snapshot
 from reconciler.loop.world import CONFIGURATION, desire
 from reconciler.policies.checking import check_rego
 from spaces.changes import DocumentChange, Verb, changes
+from spaces.dependencies import ResolvedDependency, dependencies_of, descendants_of
 from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.effective import EffectiveStack
 from spaces.in_force import InForce, affected, differing
 from spaces.names import Kind, Revision, StackId
+from spaces.placed import PlacedDocuments
 
 _NAMED = 5
 """How many files a warning names."""
@@ -34,6 +37,8 @@ class StackAction(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     MOVE = "move"
+    FOLLOW = "follow"
+    """It does not change itself, and depends on one that runs."""
     RETAIN = "retain"
     """Its document leaves Git; what it applied stays as it is."""
 
@@ -124,6 +129,7 @@ def _compare(  # noqa: PLR0917
         found = _stack_preview(trees, stack, was, desired, moved=origin is not None)
         if found is not None:
             stacks.append(found)
+    stacks += _following(after.catalog, stacks)
     gone = [_stack(change) for change in documents if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
     stacks += [StackPreview(stack, StackAction.RETAIN, ()) for stack in gone if after.has_left(stack.ref)]
     return replace(
@@ -139,12 +145,41 @@ def _compare(  # noqa: PLR0917
 def _stack_preview(
     trees: Trees, stack: StackId, was: Desired | None, desired: Desired, *, moved: bool
 ) -> StackPreview | None:
-    why = explain(desired.fingerprint, was.fingerprint if was else None, trees.count_changes)
+    desired, was = _linked(desired, stack), _linked(was, stack) if was is not None else None
+    same = was is not None and was.digest == desired.digest
+    why = () if same else explain(desired.fingerprint, was.fingerprint if was else None, trees.count_changes)
     if was is None:
         return StackPreview(stack, StackAction.CREATE, why)
     if moved:
         return StackPreview(stack, StackAction.MOVE, why)
     return StackPreview(stack, StackAction.UPDATE, why) if why else None
+
+
+def _linked(desired: Desired, stack: StackId) -> Desired:
+    """Give what is desired with the outputs that it uses, whose values nobody knows here: they count as they are."""
+    unknown = {need.parent: Given(dict.fromkeys(need.outputs, "?"), in_sync=False) for need in desired.needs}
+    return linked(desired, stack, unknown)
+
+
+def _following(documents: PlacedDocuments, changed: Iterable[StackPreview]) -> Iterator[StackPreview]:
+    """List the stacks that depend on those that run, at any distance, and do not change themselves."""
+    listed = {each.id for each in changed}
+    runs = {each.id for each in changed if each.why}
+    following = descendants_of(documents, runs)
+    for stack in following - listed:
+        placed = documents.placed(stack.ref)
+        found = dependencies_of(documents, placed) if placed is not None else ()
+        above = [each for each in found if each.parent in runs or each.parent in following]
+        yield StackPreview(stack, StackAction.FOLLOW, tuple(_after(each, surely=each.parent in runs) for each in above))
+
+
+def _after(dependency: ResolvedDependency, *, surely: bool) -> Why:
+    first = f"{dependency.parent} {'runs' if surely else 'may run'} before it"
+    outputs = sorted(dependency.outputs)
+    if not outputs:
+        return Why(Component.DEPENDENCIES, f"{first}; it uses no output of it")
+    which = f"output {outputs[0]} changes" if len(outputs) == 1 else f"one of the outputs {', '.join(outputs)} changes"
+    return Why(Component.DEPENDENCIES, f"{first}; it runs after if {which}")
 
 
 def _read(

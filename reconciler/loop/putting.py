@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 
 from reconciler.core.conditions import assess
+from reconciler.core.dependencies import linked
 from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunStatus
-from reconciler.core.state import Desired, Outcome, Problem, StackState, Why
+from reconciler.core.state import Desired, Outcome, Problem, StackState, Sync, Why
+from reconciler.loop.linking import given_by, parents_in
 from reconciler.store.protocol import Transaction
+from spaces.dependencies import waves
 from spaces.in_force import InForce
 from spaces.names import StackId
 from spaces.references import moved_from
@@ -29,10 +33,13 @@ def put_desired(  # noqa: PLR0917
     stacks = [*wanted, *gone]
     states = transaction.stacks(stacks)
     active = {run.stack: run for run in transaction.active_runs(stacks) if run.is_writing}
-    changed = []
-    for stack in stacks:
+    given = given_by(transaction, parents_in(wanted.values()))
+    changed: dict[StackId, StackState] = {}
+    for stack in [*_parents_first(wanted), *gone]:
         state = states.get(stack)
         desired = wanted.get(stack)
+        if desired is not None:
+            desired = linked(desired, stack, given)
         if state is None:
             if desired is None:
                 continue
@@ -43,8 +50,22 @@ def put_desired(  # noqa: PLR0917
         state = state.evolve(desired=desired)
         if desired is None and run is not None:
             state, run = _take_back(transaction, state, run, now)
-        changed.append(assess(state, run, why(state, count_files), now))
-    transaction.put_stacks(changed)
+        changed[stack] = assess(state, run, why(state, count_files), now)
+        if stack in given:
+            given[stack] = replace(given[stack], in_sync=changed[stack].sync is Sync.SYNCED)
+    transaction.put_stacks(changed.values())
+    transaction.put_dependencies(
+        {stack: parents_in([wanted.get(stack)]) if stack in wanted else () for stack in changed}
+    )
+    transaction.wake_dependents(stacks, now)
+
+
+def _parents_first(wanted: Mapping[StackId, Desired]) -> list[StackId]:
+    """Put stacks behind those that they depend on: what is to be said of them rests on how those stand then."""
+    needs = {stack: [need.parent for need in desired.needs] for stack, desired in wanted.items() if desired.needs}
+    if not needs:
+        return list(wanted)
+    return [*(stack for stack in wanted if stack not in needs), *chain.from_iterable(waves(needs, needs))]
 
 
 def move_stacks(
@@ -80,15 +101,21 @@ def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
 
 
 def same_desired(one: Desired, other: Desired) -> bool:
-    """Say whether both ask for the same; the digest speaks for the fingerprint, and who brought it is no matter."""
+    """Say whether both ask for the same, outputs of other stacks left aside; who brought it is no matter."""
     return (
-        one.digest == other.digest
+        one.fingerprint.own == other.fingerprint.own
+        and one.needs == other.needs
         and one.tool == other.tool
         and one.autodeploy == other.autodeploy
         and one.suspended == other.suspended
-        and one.problem == other.problem
+        and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels
     )
+
+
+def _own_problem(desired: Desired) -> Problem | None:
+    problem = desired.problem
+    return None if problem is not None and problem.reason == Reason.OUTPUT_MISSING else problem
 
 
 def _late_moves(
@@ -114,7 +141,12 @@ def _moves(in_force: InForce, stack: StackId) -> bool:
 
 def _carry_on(before: Desired, now: Desired, *, moves: bool) -> Desired:
     """Keep what stays true of the same stack: who brought what it is to be, and that it could not move here."""
-    if moves and now.problem is None and before.problem is not None and before.problem.reason == Reason.MOVE_BLOCKED:
+    if (
+        moves
+        and _own_problem(now) is None
+        and before.problem is not None
+        and before.problem.reason == Reason.MOVE_BLOCKED
+    ):
         now = replace(now, problem=before.problem)
     return replace(now, revision=before.revision, person=before.person) if now.digest == before.digest else now
 

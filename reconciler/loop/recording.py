@@ -18,17 +18,19 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.results import ChangeCounts
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
-from reconciler.core.state import AppliedState, StackState
+from reconciler.core.state import AppliedState, StackState, Waits
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.auditing import APPLIED, APPLYING, about_judgement, about_run
 from reconciler.loop.deciding import outcome
 from reconciler.loop.judging import Judges
+from reconciler.loop.linking import relink
 from reconciler.loop.ruling import CHANGED_POLICIES, after_judgement, as_judged, ruled
 from reconciler.metrics import Metrics
 from reconciler.runner.spool import pending_requests
 from reconciler.store.protocol import Store, StoreError, Transaction
-from spaces.names import Revision
+from reconciler.store.waiting import waiting
+from spaces.names import Revision, StackId
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Recorder:
                 # Recorded before, but what had to follow did not come about.
                 return run
             else:
-                state = transaction.stack(run.stack) or StackState(run.stack, None)
+                state = _find(transaction, run.stack)
                 ended = self._settle(transaction, state, run, report, judged, now)
         if ended is None:
             # What was recorded stays; the directory of a run that ended otherwise is of no more use.
@@ -112,7 +114,9 @@ class Recorder:
             if judged is not None and tuple(transaction.reviews(run.id)) != judged.reviews:
                 # Somebody was quicker: the loop looks at it again.
                 return None
-            state = transaction.stack(found.stack) or StackState(found.stack, None)
+            state = _find(transaction, found.stack)
+            if waiting(transaction, [found.stack]):
+                return None
             current = state.desired is not None and state.desired.digest == found.digest
             if judged is None or not current:
                 changed = found.advance(
@@ -124,6 +128,7 @@ class Recorder:
             transaction.put_run(changed)
             state = state.evolve(last=outcome(changed, now), retry_at=None)
             transaction.put_stacks([assess(state, changed if changed.is_active else None, state.why, now)])
+            _tell_dependents(transaction, found.stack, now)
             if judged is not None:
                 transaction.append_audit(about_judgement(changed, judged.judgement, now))
             if changed.status is RunStatus.APPLYING:
@@ -157,12 +162,13 @@ class Recorder:
     ) -> Run:
         self._take_tfstate(transaction, run, report, now)
         current = state.desired is not None and state.desired.digest == run.digest
-        event = _event(run, report, judgement, current=current, suspended=is_suspended(state))
+        waits = waiting(transaction, [run.stack]).get(run.stack) if report.leg is Leg.PLAN else None
+        event = _event(run, report, judgement, current=current and waits is None, suspended=is_suspended(state))
         changed = run.advance(
             event,
             phase=report.phase,
             reason=_reason(event, report),
-            message=_message(event, report),
+            message=_message(event, report, waits if current else None),
             plan_digest=report.plan_digest or run.plan_digest,
         )
         if judgement is not None:
@@ -177,6 +183,7 @@ class Recorder:
             changed = changed.evolve(finished_at=now, lease_until=None)
         transaction.put_run(changed)
         transaction.put_stacks([_stack_after(state, changed, event, now)])
+        _tell_dependents(transaction, run.stack, now)
         if judgement is not None:
             transaction.append_audit(about_judgement(changed, judgement, now))
         if event is RunEvent.PROCEED:
@@ -240,8 +247,30 @@ def _reason(event: RunEvent, report: LegReport) -> str:
     return str(words.get(event, report.reason))
 
 
-def _message(event: RunEvent, report: LegReport) -> str:
-    return "something newer is desired" if event is RunEvent.SUPERSEDE else report.message
+def _message(event: RunEvent, report: LegReport, waits: Waits | None) -> str:
+    if event is RunEvent.SUPERSEDE:
+        return "something newer is desired" if waits is None else "a stack that it depends on is out of sync"
+    return report.message
+
+
+def _find(transaction: Transaction, stack: StackId) -> StackState:
+    """Give the stack, with those that depend on it locked as well: always in one order, so that nobody deadlocks."""
+    children = transaction.children([stack]).get(stack, ())
+    found = transaction.stacks([stack, *children])
+    return relink(transaction, {stack: found.get(stack) or StackState(stack, None)})[stack]
+
+
+def _tell_dependents(transaction: Transaction, stack: StackId, now: datetime) -> None:
+    """Take the outputs that are there now into what is desired of the stacks that use them, and have them looked at."""
+    children = transaction.children([stack]).get(stack, ())
+    if not children:
+        return
+    before = transaction.stacks(children)
+    after = relink(transaction, before)
+    active = {run.stack: run for run in transaction.active_runs(children) if run.is_writing}
+    changed = [state for child, state in after.items() if state is not before[child]]
+    transaction.put_stacks([assess(state, active.get(state.id), state.why, now) for state in changed])
+    transaction.wake_dependents([stack], now)
 
 
 def _stack_after(state: StackState, run: Run, event: RunEvent, now: datetime) -> StackState:

@@ -58,6 +58,16 @@ def uses(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revisio
         return Problem(Reason.SOURCE_REFUSED, str(error))
 
 
+def watched(found: SourceSnapshot | Problem) -> Iterable[str]:
+    """List the paths whose change may make the source another one; "." for the whole repository.
+
+    What a source lacks may lie anywhere in it.
+    """
+    if isinstance(found, SourceSnapshot):
+        return found.entries
+    return () if found.reason == Reason.SOURCE_NOT_FOUND else (".",)
+
+
 def _snapshot(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
     top = trees.entry(revision, source.path)
     if top is None or top.kind is not EntryKind.TREE:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from rbac.admission import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Desired, Problem
+from reconciler.core.state import Desired, Need, Problem
 from reconciler.git.mirrors import Remote
 from reconciler.git.trees import Trees
-from reconciler.loop.sources import SourceIndex, snapshot
-from spaces.effective import EffectiveStack, ResolvedSource, effective
+from reconciler.loop.sources import SourceIndex, snapshot, watched
+from spaces.effective import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce
 from spaces.names import Revision, StackId
 
@@ -39,6 +39,10 @@ Locate = Callable[[InForce, EffectiveStack], Place | Problem]
 
 ReadSource = Callable[[InForce, EffectiveStack], tuple[str, SourceSnapshot | Problem]]
 """Gives the key of the repository that a stack's source lies in, and what the source is now."""
+
+
+Check = Callable[[EffectiveStack], Problem | None]
+"""Says what else keeps a stack from being run."""
 
 
 @dataclass(slots=True)
@@ -84,20 +88,28 @@ def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tup
 
 
 def desire(
-    in_force: InForce, stacks: Iterable[StackId], read: ReadSource, index: SourceIndex, person: str | None = None
+    in_force: InForce,
+    stacks: Iterable[StackId],
+    read: ReadSource,
+    index: SourceIndex,
+    person: str | None = None,
+    *,
+    check: Check = lambda _: None,
 ) -> dict[StackId, Desired]:
     """Work out what is desired of each of these stacks, and note in `index` what their sources use."""
     result: dict[StackId, Desired] = {}
+    layers: Layers = {}
     for stack in stacks:
-        configured = effective(in_force.catalog, stack)
+        configured = effective(in_force.catalog, stack, layers)
         key, source = read(in_force, configured)
         problem = source if isinstance(source, Problem) else None
         snapped = None if isinstance(source, Problem) else source
         where = configured.source
         if where is not None:
-            index.put(stack, key, where, snapped.entries if snapped else ())
+            index.put(stack, key, where, watched(source))
         elif configured.spec.tool != "script":
             problem = Problem(Reason.SOURCE_NOT_FOUND, "it names no source")
+        problem = problem or check(configured)
         marks = fingerprint(configured, snapped)
         result[stack] = Desired(
             digest=marks.digest,
@@ -109,6 +121,7 @@ def desire(
             suspended=configured.spec.suspended,
             person=person,
             problem=problem,
+            needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
         )
     return result
 

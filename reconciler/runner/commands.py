@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
+from reconciler.masking.masker import Masker
 from reconciler.runner.cancel import Cancel
 from reconciler.runner.directory import RunDirectory
 from reconciler.runner.halt import Halted
 from reconciler.runner.job import Ending, Job, Reason
 from reconciler.runner.log import RunLog
-from reconciler.runner.masking import Masker
 from reconciler.runner.process import Command, Outcome, Stop, Watch
 from reconciler.runner.sandbox import Sandbox
 from reconciler.tools.base import StepFailed
+from spaces.variables import is_loader
 
 _SHOWN_COMMAND = 200
 _SHELL = "/bin/sh"
@@ -107,15 +108,18 @@ class Commands:
 
     def _run(self, argv: Sequence[str], env: Mapping[str, str], stdout: Path | None) -> Outcome:
         limits, is_shell = self._job.limits, argv[0] == _SHELL
+        env = {**self._env, **env}
         if self._sandbox is not None:
-            argv = [*self._sandbox.prefix(self._directory, self._cwd, (argv[0], self._job.binary)), *argv]
+            # The sandbox itself must not load what a run brings along.
+            inside = {name: env.pop(name) for name in list(env) if is_loader(name)}
+            argv = [*self._sandbox.prefix(self._directory, self._cwd, (argv[0], self._job.binary), inside), *argv]
         # What follows a stop that came too late only reads what was done: it gets as long as the stop itself got.
         deadline = time.monotonic() + limits.grace_seconds if self.late else self.deadline
         target = None if stdout is None else _private(stdout)
         try:
             command = Command(
                 argv,
-                {**self._env, **env},
+                env,
                 self._cwd,
                 sandboxed=self._sandbox is not None,
                 is_shell=is_shell,

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Applied, Output, OutputChange, Planned, Resource, ResourceChange
+from reconciler.masking.masker import Masker
 from reconciler.runner.cancel import Cancel
 from reconciler.runner.commands import Commands, Context
 from reconciler.runner.directory import RunDirectory
 from reconciler.runner.environment import tool_environment
 from reconciler.runner.job import Ending, Job, LegReport, Reason
 from reconciler.runner.log import RunLog
-from reconciler.runner.masking import Masker
+from reconciler.runner.masked_results import masked_applied, masked_plan
 from reconciler.runner.sandbox import Sandbox
 from reconciler.runner.steps import End, Work, perform
 from reconciler.tools.base import TfstateBackend, ToolJob
@@ -42,7 +42,7 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
             report = _report(work, end)
         else:
             log.say(_first_phase(job), work.message)
-            report = _bare_report(job, work)
+            report = _bare_report(job, replace(work, message=masker.text(work.message)))
         if relay is not None and relay.close():
             report = replace(report, pending_tfstate=directory.pending_tfstate)
             log.say(report.phase, "the service was away: it takes over the tfstate that waits for it when it is back")
@@ -96,11 +96,11 @@ def _report(work: Work, end: End) -> LegReport:
         leg=job.leg,
         ending=end.ending,
         reason=end.reason,
-        message=" ".join(end.message.split()),
+        message=masker.text(" ".join(end.message.split())),
         phase=work.commands.phase,
         phase_seconds=dict(work.seconds),
-        planned=None if work.planned is None else _masked_plan(work.planned, masker),
-        applied=None if work.applied is None else _masked_applied(work.applied, masker),
+        planned=None if work.planned is None else masked_plan(work.planned, masker),
+        applied=None if work.applied is None else masked_applied(work.applied, masker),
         plan_digest=work.plan_digest,
         waiting=job.waits_for_verdict and end.reason is Reason.PLANNED,
     )
@@ -112,37 +112,3 @@ def _bare_report(job: Job, end: End) -> LegReport:
 
 def _first_phase(job: Job) -> Phase:
     return Phase.INIT if job.leg is Leg.PLAN else Phase.APPLY
-
-
-def _masked_plan(planned: Planned, masker: Masker) -> Planned:
-    def masked(change: ResourceChange) -> ResourceChange:
-        return replace(
-            change,
-            address=masker.text(change.address),
-            before=masker.value(change.before),
-            after=masker.value(change.after),
-        )
-
-    def masked_output(change: OutputChange) -> OutputChange:
-        return replace(change, before=masker.value(change.before), after=masker.value(change.after))
-
-    return Planned(
-        planned.has_changes,
-        tuple(map(masked, planned.changes)),
-        tuple(map(masked, planned.drifted)),
-        tuple(map(masked_output, planned.outputs)),
-    )
-
-
-def _masked_applied(applied: Applied, masker: Masker) -> Applied:
-    def masked(resource: Resource) -> Resource:
-        return replace(
-            resource, address=masker.text(resource.address), attributes=masker.value(dict(resource.attributes))
-        )
-
-    def guarded(output: Output) -> Output:
-        # Masked, its value would break the stacks that use it: it is kept, and called sensitive instead.
-        return replace(output, sensitive=output.sensitive or masker.value(output.value) != output.value)
-
-    resources = None if applied.resources is None else tuple(map(masked, applied.resources))
-    return Applied(resources, tuple(map(guarded, applied.outputs)))

@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 
 from reconciler.core.phases import Phase
-from reconciler.runner.masking import Masker
+from reconciler.masking.masker import Masker
 
 TAIL_BYTES = 64 * 1024
 """How much of the end is kept of a log that is cut."""

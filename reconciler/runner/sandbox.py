@@ -53,13 +53,16 @@ class Sandbox:
             "writable": list(self.writable),
         }
 
-    def prefix(self, directory: RunDirectory, cwd: Path, binaries: Iterable[str]) -> list[str]:
-        """Give the arguments that go before a command."""
+    def prefix(
+        self, directory: RunDirectory, cwd: Path, binaries: Iterable[str], inside: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Give the arguments that go before a command; variables of `inside` are set only for what is shut in."""
         arguments = [self.bwrap, "--unshare-pid", "--die-with-parent", "--cap-drop", "ALL"]
         if os.geteuid() == 0:
             for capability in _KEPT_CAPABILITIES:
                 arguments += ["--cap-add", capability]
         arguments += [*self._machine(directory), *self._covers(binaries), *self._own(directory)]
+        arguments += [word for name, value in (inside or {}).items() for word in ("--setenv", name, value)]
         return [*arguments, "--chdir", str(cwd), "--"]
 
     def _machine(self, directory: RunDirectory) -> list[str]:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Applied, Planned
+from reconciler.masking.masker import Masker
 from reconciler.runner.commands import Commands
 from reconciler.runner.directory import RunDirectory
 from reconciler.runner.halt import Halted
 from reconciler.runner.job import Ending, Job, Reason
 from reconciler.runner.log import RunLog
-from reconciler.runner.masking import Masker
+from reconciler.runner.masked_results import masked_plan, secret_texts
 from reconciler.runner.outputs import with_file_outputs
 from reconciler.runner.plandigest import digest
 from reconciler.runner.records import planned_to_data, to_line
@@ -83,7 +84,8 @@ def _end_of(error: Halted | StepFailed | OSError, masker: Masker) -> End:
         case StepFailed():
             return End(Ending.FAILED, Reason.TOOL_FAILED, masker.text(str(error)))
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
-            return End(Ending.FAILED, Reason.DISK_FULL, f"{error.strerror}: {error.filename or 'while writing'}")
+            text = f"{error.strerror}: {error.filename or 'while writing'}"
+            return End(Ending.FAILED, Reason.DISK_FULL, masker.text(text))
         case _:
             where = f": {error.filename}" if error.filename else ""
             return End(Ending.FAILED, Reason.RUNNER_ERROR, masker.text(f"{error.strerror or error}{where}"))
@@ -135,6 +137,7 @@ def _plan(work: Work) -> None:
 def _record_plan(work: Work) -> None:
     """Before the hooks after the plan: what they might do to it is not what will be confirmed."""
     assert work.planned is not None  # noqa: S101 - the step before has set it
+    work.planned = masked_plan(work.planned, work.masker)
     _write_private(work.directory.planned, to_line(planned_to_data(work.planned)))
     work.plan_digest = digest(work.directory.planned, work.tool.plan_files(work.tool_job))
 
@@ -146,7 +149,7 @@ def _check_plan(work: Work) -> None:
     try:
         found = digest(work.directory.planned, work.tool.plan_files(work.tool_job))
     except OSError as error:
-        missing = f"the saved plan cannot be read: {Path(error.filename or '').name}"
+        missing = f"the saved plan cannot be read: {Path(str(error.filename or '')).name}"
         raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, missing) from None
     if found != work.job.plan_digest:
         raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, "the saved plan is not the one that was recorded")
@@ -160,6 +163,8 @@ def _apply(work: Work) -> None:
         work.applied = work.tool.apply(work.tool_job, work.commands.do)
     finally:
         work.commands.writing = False
+    # The hooks that follow may print them.
+    work.masker.learn(secret_texts(work.applied.outputs))
 
 
 def _outputs(work: Work) -> None:

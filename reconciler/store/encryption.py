@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import hashlib
-import os
 import secrets
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -16,6 +13,7 @@ from typing import Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from reconciler.keyfiles import NotPrivate, create, read_private
 from reconciler.store.protocol import CannotUnseal, StoreError
 from reconciler.store.texts import dump
 
@@ -34,6 +32,7 @@ class Keys:
             raise StoreError(f"an encryption key has {_KEY_BYTES} bytes, and there must be at least one")
         self._ring = {_key_id(key): AESGCM(key) for key in keys}
         self._current = _key_id(keys[0])
+        self._marking = hashlib.blake2b(keys[0], digest_size=32, person=b"station marks").digest()
         self.where = where
         """Where they come from, as a message names it."""
         self._unmade: Path | None = None
@@ -71,8 +70,10 @@ class Keys:
         """
         try:
             if not path.exists():
-                _create(path)
-            text = _read_private(path)
+                create(path, base64.b64encode(secrets.token_bytes(_KEY_BYTES)) + b"\n")
+            text = read_private(path)
+        except NotPrivate as error:
+            raise StoreError(f"encryption_key_file {path}: {error}") from None
         except OSError as error:
             raise StoreError(f"encryption_key_file {path}: {error.strerror}") from None
         lines = [line.strip() for line in text.splitlines()]
@@ -88,6 +89,10 @@ class Keys:
     def __repr__(self) -> str:
         """Name the keys by their ids, never by their bytes."""
         return f"Keys({', '.join(key.hex() for key in self._ring)})"
+
+    def mark(self, plain: bytes) -> str:
+        """Give 24 digits that tell one value from another, and that nobody without the key can make for a guess."""
+        return hashlib.blake2b(plain, digest_size=12, key=self._marking, person=b"station mark").hexdigest()
 
     def seal(self, plain: bytes, table: str, stack: int, name: str) -> bytes:
         """Encrypt a value for one place: it opens nowhere else."""
@@ -120,36 +125,3 @@ def _key_id(key: bytes) -> bytes:
 
 def _place(table: str, stack: int, name: str) -> bytes:
     return dump([table, stack, name]).encode()
-
-
-def _create(path: Path) -> None:
-    """Make the file whole or not at all; where another process was faster, its file stays."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-        # A key that is lost with the power takes every secret along: the directory entry has to last, too.
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    finally:
-        temporary.unlink()
-
-
-def _read_private(path: Path) -> str:
-    with path.open("rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"encryption_key_file {path}: not a regular file")
-        if status.st_mode & 0o077:
-            raise StoreError(f"encryption_key_file {path}: others may read it; run chmod 600 on it")
-        if status.st_uid not in {os.geteuid(), 0}:
-            raise StoreError(f"encryption_key_file {path}: it belongs to somebody else")
-        return file.read(1 << 16).decode("ascii", "replace")

@@ -222,6 +222,18 @@ class Reading(Protocol):
     def count_resources(self) -> dict[StackId, int]:
         """Count resources by stack."""
 
+    def parents(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
+        """Give the parents of these stacks, of their parents, and so on up; those that have none are left out."""
+
+    def children(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
+        """Give the stacks in Git that depend on these directly; those that have none are left out."""
+
+    def peek(self, wanted: Collection[StackId]) -> dict[StackId, StackState]:
+        """Give those stacks that exist as they are committed, without a lock."""
+
+    def output_marks(self, wanted: Collection[StackId]) -> dict[StackId, dict[str, str]]:
+        """Give a mark of every output of these stacks: another one when the value is another, and no way back to it."""
+
     def outputs(self, stack: StackId) -> list[Output]:
         """Give the outputs, sensitive ones decrypted."""
 
@@ -267,6 +279,12 @@ class Transaction(Reading, Protocol):
 
     def put_stacks(self, stacks: Iterable[StackState]) -> None:
         """Insert or replace stacks, in bulk."""
+
+    def put_dependencies(self, parents: Mapping[StackId, Collection[StackId]]) -> None:
+        """Let these stacks depend on those, and on no others."""
+
+    def wake_dependents(self, wanted: Collection[StackId], now: datetime) -> None:
+        """Have the loop look at every stack out of sync that depends on one of these, at any distance."""
 
     def move_stack(self, old: StackId, new: StackId) -> None:
         """Rename a stack with everything that hangs on it: runs, resources, outputs, tfstate, locks, tokens.

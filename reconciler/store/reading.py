@@ -14,6 +14,7 @@ from reconciler.core.state import Desired, StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, tables
 from reconciler.store.admissions import AdmissionReading
+from reconciler.store.dependencies import DependencyReading
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
 from reconciler.store.selecting import ACTIVE_STATUSES, AT_WORK_STATUSES, among, is_stack, select_runs, these
@@ -24,7 +25,7 @@ from spaces.names import SpaceName, StackId
 _REMEMBERED = stacks.c.body.is_not(None)
 
 
-class SqlReading(AdmissionReading):
+class SqlReading(AdmissionReading, DependencyReading):
     """A `Reading` on one connection, inside a transaction that somebody else ends."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:

@@ -19,6 +19,7 @@ from reconciler.core.state import (
     ConditionType,
     Desired,
     Fingerprint,
+    Need,
     Outcome,
     Problem,
     StackState,
@@ -218,6 +219,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "suspended": desired.suspended,
         "person": desired.person,
         "problem": [problem.reason, problem.message] if problem else None,
+        "needs": [[str(need.parent), dict(need.outputs)] for need in desired.needs],
     }
 
 
@@ -232,6 +234,7 @@ def _desired_from_json(body: dict[str, Any], row: Row[Any]) -> Desired:
         body["suspended"],
         body["person"],
         Problem(*body["problem"]) if body["problem"] else None,
+        tuple(Need(StackId.parse(parent), outputs) for parent, outputs in body.get("needs", ())),
     )
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The newest migration: what the tables below look like."""
 
 VERSION_TABLE = "station_schema"
@@ -148,8 +148,18 @@ outputs = Table(
     Column("name", Text, nullable=False),
     Column("value", Text),
     Column("sealed", LargeBinary),
+    Column("mark", Text),
 )
-"""`value` is JSON; a sensitive output has `sealed` instead."""
+"""`value` is JSON; a sensitive output has `sealed` instead. `mark` is another one when the value is another."""
+
+dependencies = Table(
+    "dependencies",
+    metadata,
+    Column("child_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("parent_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Index("ix_dependencies_parent_id", "parent_id"),
+)
+"""Which stack in Git has to wait for which."""
 
 tfstates = Table(
     "tfstates",

@@ -18,6 +18,11 @@ def dump(value: Any) -> str:
     return _encoder.encode(value)
 
 
+def canonical(value: Any) -> bytes:
+    """Write JSON so that equal values are equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
 def load(body: str) -> Any:
     """Read what `dump` wrote; StoreError where the row was damaged."""
     try:

@@ -15,7 +15,8 @@ from reconciler.core.state import StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, tables, tfstates
 from reconciler.store.admissions import AdmissionWriting
-from reconciler.store.protocol import ApiToken, ConfigurationState, LostLease, TfstateLock, TfstateVersion
+from reconciler.store.dependencies import DependencyWriting
+from reconciler.store.protocol import ApiToken, CannotUnseal, ConfigurationState, LostLease, TfstateLock, TfstateVersion
 from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
@@ -27,13 +28,13 @@ from reconciler.store.selecting import (
     these,
 )
 from reconciler.store.tables import runs, stacks
-from reconciler.store.texts import cleaned, dump, pack
+from reconciler.store.texts import canonical, cleaned, dump, pack
 from spaces.names import SpaceName, StackId
 
 _CLAIM_LOCK = 0x73746174696F6E02
 
 
-class SqlTransaction(AdmissionWriting, SqlReading):
+class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
     """A `Transaction` on one connection; whoever made it commits or rolls back."""
 
     _key_noted = False
@@ -145,6 +146,7 @@ class SqlTransaction(AdmissionWriting, SqlReading):
     def record_results(self, stack: StackId, resources: Sequence[Resource] | None, outputs: Sequence[Output]) -> None:
         """Replace the stack's resources (None: unknown, none listed) and outputs; sensitive values are encrypted."""
         key = self._key_for(stack)
+        marks = self._marks_for(stack, outputs)
         for table in (tables.resources, tables.outputs):
             self._connection.execute(delete(table).where(table.c.stack_id == key))
         if resources:
@@ -163,7 +165,10 @@ class SqlTransaction(AdmissionWriting, SqlReading):
                 ],
             )
         if outputs:
-            values = [self._output_row(key, position, output) for position, output in enumerate(outputs)]
+            values = [
+                self._output_row(key, position, output) | {"mark": marks[position]}
+                for position, output in enumerate(outputs)
+            ]
             self._connection.execute(tables.outputs.insert(), values)
 
     def record_log(self, run: RunId, log: bytes) -> None:
@@ -278,6 +283,16 @@ class SqlTransaction(AdmissionWriting, SqlReading):
             self._connection.execute(self._insert(tables.sealing_keys).on_conflict_do_nothing(), values)
             self._key_noted = True
         return self._keys.seal(plain, table, key, name)
+
+    def _marks_for(self, stack: StackId, outputs: Sequence[Output]) -> list[str]:
+        """Give each output its mark. It stays as long as the value does, also when the key that makes marks changes."""
+        try:
+            before = {output.name: canonical(output.value) for output in self.outputs(stack)} if outputs else {}
+            old = self.output_marks([stack]).get(stack, {}) if outputs else {}
+        except CannotUnseal:
+            before, old = {}, {}
+        values = [(cleaned(output.name), canonical(output.value)) for output in outputs]
+        return [old[name] if before.get(name) == value else self._keys.mark(value) for name, value in values]
 
     def _output_row(self, key: int, position: int, output: Output) -> dict[str, Any]:
         name, value = cleaned(output.name), dump(output.value)

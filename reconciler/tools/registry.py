@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -22,6 +23,7 @@ class _Adapter(Protocol):
     def tool(self, name: str) -> Tool: ...
 
 
+@cache
 def tool(name: str) -> Tool:
     """Give the adapter of a tool; KeyError for a name that is not in TOOLS."""
     module = cast("_Adapter", import_module(f"reconciler.tools.{_MODULES[name]}"))

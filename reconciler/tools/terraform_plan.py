@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.core.results import Action, OutputChange, Planned, ResourceChange
 from reconciler.tools.base import StepFailed
-from reconciler.tools.veil import secrets_in, veiled, with_unknown
+from reconciler.tools.veil import Secrets, secrets_in, veiled, with_unknown
 
 _ACTIONS: Mapping[tuple[str, ...], Action | None] = {
     ("no-op",): None,
@@ -39,7 +39,7 @@ def planned(document: Any, *, has_changes: bool) -> Planned:
     drifted = _entries(document, "resource_drift")
     outputs = dict(document.get("output_changes") or {})
     told = ({"change": change} for change in outputs.values())
-    secrets = frozenset(_secrets([*changed, *drifted, *told]))
+    secrets = Secrets(_secrets([*changed, *drifted, *told]))
     return Planned(
         has_changes=has_changes,
         changes=tuple(_changes(changed, secrets)),
@@ -69,7 +69,7 @@ def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     return list(document.get(key) or ())
 
 
-def _changes(entries: Iterable[Mapping[str, Any]], secrets: frozenset[str]) -> Iterable[ResourceChange]:
+def _changes(entries: Iterable[Mapping[str, Any]], secrets: Secrets) -> Iterable[ResourceChange]:
     for entry in entries:
         change = entry["change"]
         action = _action(entry["address"], change["actions"])
@@ -86,7 +86,7 @@ def _changes(entries: Iterable[Mapping[str, Any]], secrets: frozenset[str]) -> I
         )
 
 
-def _output_changes(changes: Mapping[str, Any], secrets: frozenset[str]) -> Iterable[OutputChange]:
+def _output_changes(changes: Mapping[str, Any], secrets: Secrets) -> Iterable[OutputChange]:
     for name, change in sorted(changes.items()):
         action = _action(f"output {name}", change["actions"])
         if action is None:
@@ -101,7 +101,7 @@ def _output_changes(changes: Mapping[str, Any], secrets: frozenset[str]) -> Iter
         )
 
 
-def _shown(value: Any, marks_of_it: Any, secrets: frozenset[str]) -> Any:
+def _shown(value: Any, marks_of_it: Any, secrets: Secrets) -> Any:
     return None if value is None else veiled(value, marks_of_it, secrets)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from reconciler.core.results import Applied, Output, Resource
 from reconciler.tools.base import StepFailed
 from reconciler.tools.terraform_plan import Marks
-from reconciler.tools.veil import secrets_in, veiled, without_unseen
+from reconciler.tools.veil import Secrets, secrets_in, veiled, without_unseen
 
 
 def applied(document: Any, known: Mapping[str, Marks]) -> Applied:
@@ -27,7 +27,7 @@ def applied(document: Any, known: Mapping[str, Marks]) -> Applied:
         if entry.get("mode") == "managed"
         for instance in entry.get("instances") or ()
     ]
-    secrets = frozenset(_secrets(found, known, outputs))
+    secrets = Secrets(_secrets(found, known, outputs))
     return Applied(
         resources=tuple(_resource(entry, instance, address, known, secrets) for entry, instance, address in found),
         outputs=tuple(
@@ -71,7 +71,7 @@ def _resource(
     instance: Mapping[str, Any],
     address: str,
     known: Mapping[str, Marks],
-    secrets: frozenset[str],
+    secrets: Secrets,
 ) -> Resource:
     marks = known.get(address)
     attributes: Mapping[str, Any] = {}

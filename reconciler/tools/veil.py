@@ -5,8 +5,10 @@ Marks are shaped like the value: true hides everything below, an object or a lis
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from reconciler.masking.masker import Masker
 
 MASK = "(sensitive)"
 """Stands where the tool marks a value as sensitive."""
@@ -16,13 +18,26 @@ UNSEEN = "(not shown)"
 """Stands where nobody could say beforehand whether a structure would hold something sensitive."""
 
 _SHORTEST = 4  # a shorter one would hide half of all values that are equal by chance
+_SHORTEST_INSIDE = 8  # and so for what is looked for inside of others
 
 
-def veiled(value: Any, marks: Any, secrets: Collection[str] = ()) -> Any:
-    """Give the value with everything marked replaced by MASK, and so every string equal to one of `secrets`.
+class Secrets:
+    """Marked strings, to be found where nobody marked them: tools copy a sensitive input into other attributes."""
 
-    Tools copy a sensitive input into attributes that nobody marked; hence `secrets`.
-    """
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._whole = frozenset(values)
+        self._masker = Masker(value for value in self._whole if len(value.strip()) >= _SHORTEST_INSIDE)
+
+    def hide(self, text: str) -> str:
+        """Give MASK for a string that is a secret; in one that holds a secret, in whatever form, that is replaced."""
+        return MASK if text in self._whole else self._masker.text(text)
+
+
+_NONE = Secrets()
+
+
+def veiled(value: Any, marks: Any, secrets: Secrets = _NONE) -> Any:
+    """Give the value with everything marked replaced by MASK, and without `secrets`."""
     if marks is True:
         return MASK
     match value:
@@ -32,10 +47,10 @@ def veiled(value: Any, marks: Any, secrets: Collection[str] = ()) -> Any:
             if isinstance(marks, dict) and marks:  # marks of another shape: nobody knows which item is meant
                 return MASK
             return [veiled(item, _below(marks, index), secrets) for index, item in enumerate(value)]
-        case str() if value in secrets:
+        case _ if isinstance(marks, dict | list) and marks:
             return MASK
         case _:
-            return MASK if isinstance(marks, dict | list) and marks else value
+            return secrets.hide(value) if isinstance(value, str) else value
 
 
 def with_unknown(value: Any, unknown: Any) -> Any:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, String
 from pydantic.alias_generators import to_camel
 
 from spaces.names import NAME_PATTERN
+from spaces.sealed import SEALED
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -68,6 +69,7 @@ MOVED_FROM = rf"^{NAME_PATTERN}/{NAME_PATTERN}$"
 LABEL_KEY = r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+OUTPUT_NAME = r"^[A-Za-z_][-A-Za-z0-9_.]*$"
 DIRECTORY = rf"^{_PART}(/{_PART})*/?$"
 FILE = rf"^({_PART}/)*{_FILE_PART}$"
 TEXT = r"^[^\x00]*$"
@@ -96,6 +98,9 @@ WORDS: Mapping[str, Words] = {
     ENV_NAME: Words(
         "invalid-env-name", "is not a variable's name", "letters, digits and _, not beginning with a digit"
     ),
+    OUTPUT_NAME: Words(
+        "invalid-output-name", "is not the name of an output", "letters, digits and -_., not beginning with a digit"
+    ),
     DIRECTORY: Words("invalid-path", "is not a relative path", _PATH_HINT),
     FILE: Words("invalid-path", "is not a relative path of a file", _PATH_HINT),
     TEXT: Words("invalid-value", "must not hold a NUL character"),
@@ -104,6 +109,7 @@ WORDS: Mapping[str, Words] = {
         "invalid-revision", "is not a whole commit id", "all 40 (or 64) digits, as git rev-parse prints them"
     ),
     LINE: Words("invalid-value", "must be one line of text, not empty"),
+    SEALED: Words("invalid-sealed", "is not what station seal prints"),
     PLAIN_FILE: Words("invalid-secret-name", "is not the name of a file in the secrets directory", "no / in it"),
 }
 
@@ -118,6 +124,7 @@ QualifiedName = Annotated[str, matching(QUALIFIED_NAME)]
 LabelKey = Annotated[str, matching(LABEL_KEY)]
 LabelValue = Annotated[str, matching(LABEL_VALUE)]
 EnvName = Annotated[str, matching(ENV_NAME, 255)]
+OutputName = Annotated[str, matching(OUTPUT_NAME, 255)]
 DirectoryPath = Annotated[str, matching(DIRECTORY, 1024)]
 FilePath = Annotated[str, matching(FILE, 1024)]
 Text = Annotated[str, matching(TEXT)]

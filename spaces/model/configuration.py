@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
@@ -10,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from spaces.model.base import Command, EnvName, FilePath, Model, Path, Problem, SpecModel, mapping_at
-from spaces.model.secrets import SOURCES, EnvValue, FileValue, FromSource
+from spaces.model.secrets import EnvValue, FileValue, FromSource, secret_problems
+from spaces.variables import Variable, is_loader, variable
 
 
 class Phase(StrEnum):
@@ -20,19 +20,6 @@ class Phase(StrEnum):
     PLAN = "plan"
     APPLY = "apply"
     RUN = "run"
-
-
-# Variables by which a value takes over a process, or by which the service steers the tools itself.
-_TAKES_OVER = re.compile(
-    r"(?:LD_|DYLD_|PYTHON|GIT_|PERL5|TF_CLI_ARGS|TF_HTTP_|STATION_|BASH_FUNC_).*"
-    r"|PATH|HOME|TMPDIR|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|CDPATH|PS4|PROMPT_COMMAND|GLIBC_TUNABLES|GCONV_PATH"
-    r"|NODE_OPTIONS|RUBYOPT|RUBYLIB|PERLLIB|TF_CLI_CONFIG_FILE|TF_DATA_DIR|TF_WORKSPACE|TF_REATTACH_PROVIDERS"
-)
-
-
-def env_allowed(name: str) -> bool:
-    """Say whether a stack may set the variable `name`: not one that takes over a process or belongs to the service."""
-    return _TAKES_OVER.fullmatch(name) is None
 
 
 BeforePhase = Annotated[Phase, WithJsonSchema({"type": "string", "enum": [Phase.INIT, Phase.PLAN, Phase.APPLY]})]
@@ -60,22 +47,23 @@ class Configuration(SpecModel):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give the variables that may not be set, the value sources that are not built yet, misplaced hooks."""
+        """Give the variables that may not be set, secrets that name not one source, misplaced files and hooks."""
         env = mapping_at(raw, "env")
         for name, value in env.items():
-            if _TAKES_OVER.fullmatch(name):
+            if variable(name) is Variable.OWN:
                 hint = "use terraform.workspace" if name == "TF_WORKSPACE" else "choose another name"
                 yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} may not be set", hint, at_key=True)
-            if type(value) is dict:
-                yield from _later_source(("env", name), value)
+            elif is_loader(name) and type(value) is dict:
+                summary, hint = f"spec.env.{name} must be text: it goes where secrets must not", "write it as text"
+                yield Problem(("env", name), "invalid-value", summary, hint)
+            elif type(value) is dict:
+                yield from secret_problems(("env", name), value, f"spec.env.{name}")
         files = mapping_at(raw, "files")
         for name, value in files.items():
             if type(value) is dict and "source" not in value:
-                yield from _later_source(("files", name), value)
+                yield from secret_problems(("files", name), value, f"spec.files.{name[:80]}")
         yield from _nested_files(files)
-        if "run" in mapping_at(mapping_at(raw, "hooks"), "before"):
-            path = ("hooks", "before", "run")
-            yield Problem(path, "invalid-value", "spec.hooks.before.run does not exist", "run has only an after", True)
+        yield from _misplaced_hooks(mapping_at(raw, "hooks"))
 
     def attachments(self) -> Iterator[tuple[Path, str]]:
         """Name the mounted files that lie in the repository."""
@@ -84,9 +72,25 @@ class Configuration(SpecModel):
                 yield ("files", name, "source"), value.source
 
 
+def _misplaced_hooks(hooks: Mapping[str, Any]) -> Iterator[Problem]:
+    if "run" in mapping_at(hooks, "before"):
+        path = ("hooks", "before", "run")
+        yield Problem(path, "invalid-value", "spec.hooks.before.run does not exist", "run has only an after", True)
+    for when in ("before", "after"):
+        if "destroy" in mapping_at(hooks, when):
+            summary = f"spec.hooks.{when}.destroy: hooks around destroy runs are not supported by this version"
+            hint = "it never destroys anything: leave this out"
+            yield Problem(("hooks", when, "destroy"), "not-supported", summary, hint, at_key=True)
+
+
 def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
-    """Find the files that would lie below another one, as `a/b` does below `a`."""
-    plain = {_plain(name): name for name in files if isinstance(name, str)}
+    """Find the files that are one and the same, or would lie below another one, as `a/b` does below `a`."""
+    plain: dict[str, str] = {}
+    for name in files:
+        path = plain_path(name) if isinstance(name, str) else ""
+        if path and (other := plain.setdefault(path, name)) != name:
+            summary = f"spec.files: {name[:80]} and {other[:80]} are the same file"
+            yield Problem(("files", name), "duplicate-key", summary, "leave one of them out", at_key=True)
     for path, name in plain.items():
         above = path.rpartition("/")[0]
         while above:
@@ -97,12 +101,8 @@ def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
             above = above.rpartition("/")[0]
 
 
-def _plain(path: str) -> str:
+def plain_path(path: str) -> str:
+    """Give a file's relative path in its one form: `./a` is `a`."""
+    if "." not in path and "//" not in path:
+        return path
     return "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-def _later_source(path: tuple[str, str], value: Mapping[str, Any]) -> Iterator[Problem]:
-    known = [key for key in SOURCES if key in value]
-    if known:
-        summary = f"spec.{'.'.join(path)}: values by {{{known[0]}: …}} are not supported by this version"
-        yield Problem(path, "not-supported", summary, "write the value as text")

@@ -80,12 +80,8 @@ class RepositorySpec(SpecModel):
         credentials = mapping_at(raw, "credentials")
         for key in ("password", "sshKey"):
             reference = credentials.get(key)
-            if not isinstance(reference, dict):
-                continue
-            yield from secret_problems(("credentials", key), reference, f"spec.credentials.{key}")
-            if "sealed" in reference:
-                summary = f"spec.credentials.{key}.sealed is not supported by this version: sealed secrets"
-                yield Problem(("credentials", key, "sealed"), "not-supported", summary, "leave it out", True)
+            if isinstance(reference, dict):
+                yield from secret_problems(("credentials", key), reference, f"spec.credentials.{key}")
         if "credentials" not in raw or not isinstance(raw["credentials"], dict):
             return
         if ("password" in credentials) == ("sshKey" in credentials):

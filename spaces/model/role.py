@@ -33,6 +33,7 @@ VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "drift": ("read", "check"),
         "tfstate": ("unlock",),
         "audit": ("read",),
+        "env": ("takeover",),
     }
 )
 """Every kind that an action can be about, with every verb it knows: documents, and what the service does with them."""

@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
-from spaces.model.base import EnvName, FilePath, Line, Model, Problem, SecretFile, Text
+from spaces.model.base import EnvName, FilePath, Model, Problem, SecretFile, Text, matching
+from spaces.sealed import MAX_SEALED, SEALED, flaw
 
 SOURCES = ("file", "env", "sealed")
 """The keys of which a secret value has exactly one."""
@@ -18,7 +19,9 @@ class SecretRef(Model):
 
     file: SecretFile | None = Field(None, description="The name of a file in the service's secrets directory.")
     env: EnvName | None = Field(None, description="A variable of the service's environment, on its allow-list.")
-    sealed: Line | None = Field(None, description="What station seal printed.")
+    sealed: Annotated[str, matching(SEALED, MAX_SEALED)] | None = Field(
+        None, description="What `station seal` printed for this very place."
+    )
 
     def __str__(self) -> str:
         """Say where the value comes from, never what it is."""
@@ -56,3 +59,7 @@ def secret_problems(path: tuple[str | int, ...], value: Mapping[str, Any], words
     """Give what keeps a mapping from being one secret; `words` name its place for people."""
     if len([key for key in SOURCES if key in value]) != 1:
         yield Problem(path, "invalid-value", f"{words} must name one of {', '.join(SOURCES)}")
+    sealed = value.get("sealed")
+    if isinstance(sealed, str) and (wrong := flaw(sealed)) is not None:
+        hint = "seal the value anew: station seal --space S --kind K --name N --key KEY"
+        yield Problem((*path, "sealed"), "invalid-sealed", f"{words}.sealed {wrong}", hint)

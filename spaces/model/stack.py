@@ -21,6 +21,7 @@ from spaces.model.base import (
     Flag,
     Line,
     Model,
+    Name,
     Number,
     Problem,
     QualifiedName,
@@ -30,6 +31,7 @@ from spaces.model.base import (
     text_at,
 )
 from spaces.model.configuration import Configuration
+from spaces.model.dependency import Dependency, dependency_problems
 from spaces.model.repository import Branch
 
 
@@ -68,6 +70,7 @@ _DURATION_PARTS = re.compile(_DURATION)
 _LONGEST = 7 * 24 * 3600
 
 
+@lru_cache(maxsize=256)
 def parse_duration(text: str) -> int:
     """Read `90s`, `30m`, `1h` or `1h30m` as seconds; ValueError says what is wrong with anything else."""
     parts = _DURATION_PARTS.fullmatch(text)
@@ -176,7 +179,6 @@ class StackSpec(Configuration):
     """The tool, its source, and how its runs go."""
 
     later: ClassVar[Mapping[str, str]] = {
-        "dependsOn": "dependencies between stacks",
         "integrations": "cloud integrations",
         "workerPool": "worker pools",
         "drift": "drift detection",
@@ -191,6 +193,12 @@ class StackSpec(Configuration):
     on_delete: OfferedOnDelete = Field(OnDelete.RETAIN, description="What happens when this document leaves Git.")
     suspended: Flag = Field(False, description="true: no runs.")
     contexts: tuple[ContextUse, ...] = Field((), description="Shared configuration, by name.")
+    depends_on: tuple[Dependency, ...] = Field(
+        (), description="The stacks that have to be in sync before this one runs."
+    )
+    share_outputs: tuple[Name, ...] = Field(
+        (), description="Spaces whose stacks, and those of the spaces below them, may depend on this one."
+    )
     timeout: Duration | None = Field(None, description="The longest a run may take, as 90s, 30m or 1h.")
     terraform: WorkspaceSettings | None = Field(None, description="Settings of terraform.")
     opentofu: WorkspaceSettings | None = Field(None, description="Settings of opentofu.")
@@ -199,7 +207,7 @@ class StackSpec(Configuration):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give what does not fit together: the tool with its settings and source, contexts named twice."""
+        """Give what does not fit together: the tool with its settings and source, what is named or set twice."""
         yield from super().problems(raw)
         tool = text_at(raw, "tool")
         if tool in _LATER_SETTINGS:
@@ -222,6 +230,7 @@ class StackSpec(Configuration):
                 except ValueError as wrong:
                     yield Problem(("source", "include", index), "invalid-glob", str(wrong))
         yield from _context_problems(raw)
+        yield from dependency_problems(raw)
 
 
 def _tool_problems(tool: str, raw: Mapping[str, Any]) -> Iterator[Problem]:

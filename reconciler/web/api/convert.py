@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import assert_never
 from urllib.parse import urlsplit
 
 from reconciler.core.conditions import is_suspended
+from reconciler.core.reasons import Reason
 from reconciler.core.results import Output, Planned, Resource, ResourceChange
 from reconciler.core.runs import Run
-from reconciler.core.state import StackState, Why
+from reconciler.core.state import Condition, StackState, Why
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api import schemas
-from spaces.effective import Content, EffectiveStack, Origin, RepositoryFile, Value
+from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
 from spaces.model.secrets import SecretRef
+from spaces.names import SpaceName
 
 
-def stack_json(stack: StackState, last: Run | None) -> schemas.StackJson:
-    """Show a stack; `last` is its newest run."""
+def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceName] | None = None) -> schemas.StackJson:
+    """Show a stack; `last` is its newest run. Stacks outside the `readable` spaces (None: all) stay unnamed."""
     desired, applied = stack.desired, stack.applied
     return schemas.StackJson(
         id=str(stack.id),
@@ -30,7 +32,9 @@ def stack_json(stack: StackState, last: Run | None) -> schemas.StackJson:
         reason=stack.reason,
         why=_why(stack.why),
         conditions={
-            kind: schemas.ConditionJson(status=held.status, reason=held.reason, message=held.message, since=held.since)
+            kind: schemas.ConditionJson(
+                status=held.status, reason=held.reason, message=_named(held, readable), since=held.since
+            )
             for kind, held in stack.conditions.items()
         },
         desired_revision=desired.revision if desired else None,
@@ -42,6 +46,14 @@ def stack_json(stack: StackState, last: Run | None) -> schemas.StackJson:
         suspended=is_suspended(stack),
         retained=desired is None,
     )
+
+
+def _named(held: Condition, readable: Collection[SpaceName] | None) -> str:
+    """Give a condition's message; what a stack waits for may lie where the reader must not look."""
+    if held.reason != Reason.WAITS_FOR_DEPENDENCY or readable is None:
+        return held.message
+    space = held.message.partition("/")[0]
+    return held.message if space in readable else "a stack that it depends on is not in sync"
 
 
 def run_json(run: Run) -> schemas.RunJson:
@@ -71,25 +83,25 @@ def run_json(run: Run) -> schemas.RunJson:
     )
 
 
-def whole_run_json(run: Run, judgement: Judgement | None, reviews: Sequence[Review]) -> schemas.WholeRunJson:
-    """Show a run with what its policies and persons said of it."""
-    return schemas.WholeRunJson(
-        **run_json(run).model_dump(by_alias=False),
-        awaits_approval=run.awaits_approval,
-        policies=[
-            schemas.VerdictJson(
-                policy=it.policy,
-                type=it.type,
-                enforcement="mandatory" if it.mandatory else "advisory",
-                result=it.result,
-                messages=list(it.messages),
-                warnings=list(it.warnings),
-                error=it.error,
-            )
-            for it in (judgement.verdicts if judgement is not None else ())
-        ],
-        reviews=[schemas.ReviewJson(person=it.person, approve=it.approves, note=it.note, at=it.at) for it in reviews],
-    )
+def verdicts_json(judgement: Judgement | None) -> list[schemas.VerdictJson]:
+    """Show what policies said of a run."""
+    return [
+        schemas.VerdictJson(
+            policy=it.policy,
+            type=it.type,
+            enforcement="mandatory" if it.mandatory else "advisory",
+            result=it.result,
+            messages=list(it.messages),
+            warnings=list(it.warnings),
+            error=it.error,
+        )
+        for it in (judgement.verdicts if judgement is not None else ())
+    ]
+
+
+def reviews_json(reviews: Sequence[Review]) -> list[schemas.ReviewJson]:
+    """Show what persons think of a run."""
+    return [schemas.ReviewJson(person=it.person, approve=it.approves, note=it.note, at=it.at) for it in reviews]
 
 
 def plan_json(run: Run, planned: Planned) -> schemas.PlanJson:
@@ -138,7 +150,17 @@ def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
         )
         if source
         else None,
-        contexts=[f"{ref.space}/{ref.name}" for ref in stack.contexts],
+        contexts=[f"{used.ref.space}/{used.ref.name}" for used in stack.contexts],
+        attached=[
+            schemas.UsedContextJson(
+                space=used.ref.space,
+                name=used.ref.name,
+                how=str(used),
+                priority=used.priority,
+                labels=None if used.labels is None else dict(used.labels),
+            )
+            for used in stack.contexts
+        ],
         env=[_value(name, value) for name, value in sorted(stack.env.items())],
         files=[_value(name, value) for name, value in sorted(stack.files.items())],
         hooks=[
@@ -226,5 +248,7 @@ def _shown(content: Content) -> tuple[str | None, str | None, int | None]:
             return text, f"file {path} of the repository", len(data)
         case SecretRef():
             return None, str(content), None
+        case OutputOf(stack, output):
+            return None, f"output {output} of {stack}", None
         case _:
             assert_never(content)

@@ -51,6 +51,13 @@ def get_status(ports: PortsIn, caller: CallerIn) -> schemas.StatusJson:
     )
 
 
+@router.get("/sealing")
+def get_sealing(ports: PortsIn, caller: CallerIn) -> schemas.SealingJson:
+    """Give the public key that values are sealed to; any token will do."""
+    _ = caller
+    return schemas.SealingJson(recipient=ports.recipient)
+
+
 @router.get("/spaces")
 def list_spaces(
     ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None

@@ -14,6 +14,7 @@ from reconciler.core.verdicts import Review
 from reconciler.store.protocol import Reading, RunFilter, Store
 from reconciler.web.api import convert, logs, schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.dependencies import follows_json
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
 from reconciler.web.ports import Ports
@@ -58,11 +59,19 @@ def list_runs(
 
 
 @router.get("/{run}")
-def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.WholeRunJson:
+def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunDetailJson:
     """Show a run."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
-        return convert.whole_run_json(found, reading.judgement(found.id), reading.reviews(found.id))
+        follows = follows_json(reading, caller, found)
+        judgement, reviews = reading.judgement(found.id), reading.reviews(found.id)
+    return schemas.RunDetailJson(
+        **dict(convert.run_json(found)),
+        follows=follows,
+        awaits_approval=found.awaits_approval,
+        policies=convert.verdicts_json(judgement),
+        reviews=convert.reviews_json(reviews),
+    )
 
 
 @router.get("/{run}/plan")

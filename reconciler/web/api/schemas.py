@@ -70,6 +70,20 @@ class StackJson(Shape):
     retained: bool
 
 
+class DependencyJson(Shape):
+    """A stack at the other end of a dependency. `outputs`: each output in use, with the variable it is given in."""
+
+    stack: str
+    outputs: dict[str, str]
+
+
+class StackDetailJson(StackJson):
+    """A stack with those that it depends on, and those that depend on it, as far as the caller may read them."""
+
+    dependencies: list[DependencyJson]
+    dependents: list[DependencyJson]
+
+
 class ChangeCountsJson(Shape):
     """How many resources a plan touches."""
 
@@ -138,9 +152,18 @@ class RunJson(Shape):
     finished_at: datetime | None
 
 
-class WholeRunJson(RunJson):
-    """A run, with what its policies and persons said of it."""
+class FollowJson(Shape):
+    """A stack that runs after a run, because the run's plan changes an output that it uses."""
 
+    output: str
+    action: str
+    stack: str
+
+
+class RunDetailJson(RunJson):
+    """A run with the stacks that will follow it, as far as the caller may read them, and what was said of it."""
+
+    follows: list[FollowJson]
     awaits_approval: bool
     policies: list[VerdictJson]
     reviews: list[ReviewJson]
@@ -202,6 +225,12 @@ class OutputJson(Shape):
     sensitive: bool
 
 
+class SealingJson(Shape):
+    """The public key that values are sealed to."""
+
+    recipient: str
+
+
 class OriginJson(Shape):
     """The document that a value comes from."""
 
@@ -251,13 +280,24 @@ class GuardrailJson(Shape):
     origin: OriginJson
 
 
+class UsedContextJson(Shape):
+    """A context in use, and how it came in: named, with its `priority`, or attached by `labels` (none: to all)."""
+
+    space: str
+    name: str
+    how: str
+    priority: int | None
+    labels: dict[str, str] | None
+
+
 class EffectiveJson(Shape):
-    """A stack's effective configuration."""
+    """A stack's effective configuration; of the contexts in use the weakest comes first."""
 
     stack: str
     tool: str
     source: SourceJson | None
     contexts: list[str]
+    attached: list[UsedContextJson]
     env: list[ValueJson]
     files: list[ValueJson]
     hooks: list[HookJson]

@@ -13,6 +13,7 @@ from reconciler.core.state import StackState, Sync
 from reconciler.store.protocol import Reading, RunFilter, StackFilter
 from reconciler.web.api import convert, schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.dependencies import dependencies_json, dependents_json
 from reconciler.web.api.errors import invalid, not_found
 from reconciler.web.api.paging import (
     CursorIn,
@@ -58,11 +59,14 @@ def list_stacks(
         found = reading.list_stacks(wanted, of_stacks(cursor), limit + 1)
         shown = [stack.id for stack in found[:limit] if readable is None or stack.id.space in readable]
         last = reading.last_runs(shown)
-    return page(found, limit, lambda stack: str(stack.id), lambda stack: convert.stack_json(stack, last.get(stack.id)))
+    seen = caller.spaces(Right.STACK_READ)
+    return page(
+        found, limit, lambda stack: str(stack.id), lambda stack: convert.stack_json(stack, last.get(stack.id), seen)
+    )
 
 
 @router.get("/{space}/{name}")
-def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
+def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackDetailJson:
     """Show a stack."""
     with ports.store.reading() as reading:
         return _shown(reading, caller, _find(reading, caller, space, name))
@@ -126,7 +130,7 @@ def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> sche
 
 
 @router.post("/{space}/{name}/suspend")
-def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
+def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackDetailJson:
     """Start no more runs of a stack."""
     stack = _named(caller, Right.RUN_CANCEL, space, name)
     state = operations.suspend(
@@ -138,7 +142,7 @@ def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> sc
 
 
 @router.post("/{space}/{name}/resume")
-def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackJson:
+def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackDetailJson:
     """Let a suspended stack run again."""
     stack = _named(caller, Right.RUN_TRIGGER, space, name)
     state = operations.resume(
@@ -166,10 +170,15 @@ def _find(reading: Reading, caller: Caller, space: str, name: str) -> StackState
     return found
 
 
-def _shown(reading: Reading, caller: Caller, stack: StackState) -> schemas.StackJson:
+def _shown(reading: Reading, caller: Caller, stack: StackState) -> schemas.StackDetailJson:
     """Show a stack; its newest run too, to whom may read runs."""
     last = reading.last_runs([stack.id]) if caller.allows(Right.RUN_READ, stack.id.space) else {}
-    return convert.stack_json(stack, last.get(stack.id))
+    shown = convert.stack_json(stack, last.get(stack.id), caller.spaces(Right.STACK_READ))
+    return schemas.StackDetailJson(
+        **dict(shown),
+        dependencies=dependencies_json(caller, stack),
+        dependents=dependents_json(reading, caller, stack.id),
+    )
 
 
 def _labels(written: list[str]) -> dict[str, str]:

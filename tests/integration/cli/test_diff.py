@@ -58,3 +58,56 @@ def test_what_leaves_with_an_emptied_file_is_a_warning(station: Station, clone: 
     assert code == 2
     assert [(each["id"], each["action"]) for each in found["stacks"]] == [("root/a", "retain")]
     assert [told["code"] for told in found["diagnostics"]] == ["documents-left"]
+
+
+def needs(name: str, *dependencies: Any) -> str:
+    return a_script(name, "true", dependsOn=list(dependencies))
+
+
+def uses(stack: str, *outputs: str) -> dict[str, Any]:
+    return {"stack": stack, "outputs": {output: output.upper() for output in outputs}}
+
+
+def test_the_stacks_that_may_follow_are_listed_with_what_they_follow(station: Station, tmp_path: Path) -> None:
+    clone = Repo(tmp_path / "graph")
+    clone.commit(
+        {
+            "net.yaml": a_script("net", "true"),
+            "app.yaml": needs("app", uses("net", "vpc")),
+            "web.yaml": needs("web", uses("app", "url", "port"), "net"),
+            "own.yaml": needs("own", "net"),
+            "far.yaml": needs("far", "web"),
+            "z.yaml": a_script("z", "true"),
+        }
+    )
+    clone.commit({"net.yaml": a_script("net", "false"), "own.yaml": needs("own", uses("net", "vpc"))})
+    code, found = _diff(station, clone)
+    assert (code, found["diagnostics"]) == (2, [])
+    assert [(each["id"], each["action"], [why["summary"] for why in each["why"]]) for each in found["stacks"]] == [
+        ("root/app", "follow", ["root/net runs before it; it runs after if output vpc changes"]),
+        ("root/far", "follow", ["root/web may run before it; it uses no output of it"]),
+        ("root/net", "update", ["script.apply"]),
+        ("root/own", "update", ["dependency root/net: output vpc added"]),
+        ("root/web", "follow", [
+            "root/app may run before it; it runs after if one of the outputs port, url changes",
+            "root/net runs before it; it uses no output of it",
+        ]),
+    ]  # fmt: skip
+    assert {why["component"] for each in found["stacks"] if each["action"] == "follow" for why in each["why"]} == {
+        "dependencies"
+    }
+    shown = station("diff", "--repository", clone.path, "--base", "HEAD^").out
+    assert "? root/app: dependencies: root/net runs before it; it runs after if output vpc changes" in shown
+
+
+def test_a_parent_that_is_renamed_changes_nothing_of_its_children(station: Station, tmp_path: Path) -> None:
+    clone = Repo(tmp_path / "graph")
+    clone.commit({"net.yaml": a_script("net", "true"), "app.yaml": needs("app", uses("net", "vpc"))})
+    clone.commit(
+        {
+            "net.yaml": a_script("core", "true", movedFrom="root/net"),
+            "app.yaml": needs("app", uses("core", "vpc")),
+        }
+    )
+    _, found = _diff(station, clone)
+    assert [(each["id"], each["action"]) for each in found["stacks"]] == [("root/core", "move")]

@@ -461,3 +461,85 @@ def test_until_access_is_set_up_the_service_says_so(signed: Signed, new_machine:
     assert (machine.reconcile().ran, held(machine)) == ({}, {"Stack root/a": "unverified (Unsigned)"})
     signed.commit("ada", {"a.yaml": a_script("a", "echo 4")})
     assert machine.reconcile().ran == {"root/a": "finished"}
+
+
+Tree = dict[bytes, tuple[bytes, str]]
+"""Name to mode and id."""
+
+
+def write(signed: Signed, kind: str, data: bytes) -> str:
+    command = ["git", "hash-object", "-t", kind, "-w", "--literally", "--stdin"]
+    return (
+        subprocess.run(command, cwd=signed.repo.path, input=data, capture_output=True, check=True)
+        .stdout.decode()
+        .strip()
+    )
+
+
+def read_tree(signed: Signed, name: str) -> Tree:
+    command = ["git", "ls-tree", name]
+    out = subprocess.run(command, cwd=signed.repo.path, capture_output=True, check=True).stdout
+    lines = (line.partition(b"\t") for line in out.splitlines())
+    return {name: (head.split()[0].lstrip(b"0"), head.split()[2].decode()) for head, _, name in lines}
+
+
+def write_tree(signed: Signed, tree: Tree) -> str:
+    parts = (mode + b" " + name + b"\0" + bytes.fromhex(object_id) for name, (mode, object_id) in tree.items())
+    return write(signed, "tree", b"".join(parts))
+
+
+def commit_tree(signed: Signed, who: str, tree: str) -> None:
+    """Put a commit of this very tree on main, signed."""
+    key = signed.keys[who].path
+    options = ("user.name=x", "user.email=x@example.org", "gpg.format=ssh", f"user.signingKey={key}")
+    words = [word for option in options for word in ("-c", option)]
+    revision = signed.repo.git(*words, "commit-tree", "-S", tree, "-p", "HEAD", "-m", "Change it")
+    signed.repo.git("update-ref", "refs/heads/main", revision)
+
+
+@pytest.mark.parametrize("name", [b"platform/base.yaml", b"./platform/base.yaml"])
+def test_a_file_behind_a_name_with_a_slash_is_judged(service: Machine, signed: Signed, name: bytes) -> None:
+    platform, top = read_tree(signed, "HEAD:platform"), read_tree(signed, "HEAD")
+    sound = platform[b"base.yaml"]
+    platform[b"base.yaml"] = (b"100644", write(signed, "blob", a_script("base", "echo evil").encode()))
+    top[b"platform"] = (b"40000", write_tree(signed, platform))
+    top[name] = sound
+    commit_tree(signed, "eve", write_tree(signed, top))
+    assert service.reconcile().ran == {}
+    assert held(service) == {"Stack platform/base": "unverified (UnknownKey)"}
+    service.restart()
+    assert service.reconcile().ran == {}
+
+
+def test_a_module_that_was_missing_belongs_to_the_stack(service: Machine, signed: Signed) -> None:
+    stack = document("Stack", "tf", {"tool": "terraform", "source": {"path": "./tf"}})
+    code = 'module "m" {\n  source = "../module"\n}\n'
+    signed.commit("ada", {"platform/tf.yaml": stack, "platform/tf/main.tf": code})
+    service.reconcile()
+    signed.commit("eve", {"platform/module/main.tf": 'resource "terraform_data" "x" {}\n'})
+    service.reconcile()
+    assert held(service) == {"Stack platform/tf": "unverified (UnknownKey)"}
+    service.restart()
+    assert service.reconcile().ran == {}
+    signed.commit("bob", {"platform/module/main.tf": 'resource "terraform_data" "y" {}\n'})
+    assert "platform/tf" in service.reconcile().ran
+    assert held(service) == {}
+
+
+@pytest.mark.parametrize("theirs", ["key", "address"])
+def test_nobody_makes_a_key_or_an_address_prove_nobody(service: Machine, signed: Signed, theirs: str) -> None:
+    clerk = {
+        "role.yaml": document("Role", "clerk", {"actions": ["user:*"]}),
+        "c.yaml": a_binding("c", "clerk", "carol"),
+    }
+    signed.commit("ada", clerk)
+    own, ada, bob = (signed.keys[name] for name in ("carol", "ada", "bob"))
+    for name, key in (("ada", ada), ("bob", bob)):
+        text = a_user("carol", own, key) if theirs == "key" else a_user("carol", own).replace("carol@", f"{name}@")
+        signed.commit("carol", {"users/carol.yaml": text})
+        service.reconcile()
+        assert held(service) == {"User root/carol": "user:carol"}
+    signed.commit("carol", {"users/carol.yaml": a_user("carol", own, signed.keys["new"])})
+    signed.commit("ada", BASE_2)
+    assert service.reconcile().ran == {"platform/base": "finished"}
+    assert held(service) == {}

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
+from reconciler.masking.masker import Masker
 from reconciler.runner.cancel import Cancel
 from reconciler.runner.log import RunLog
-from reconciler.runner.masking import Masker
 from reconciler.runner.process import Command, Stop, Watch
 
 PARENT = """

@@ -131,6 +131,7 @@ def test_the_plan(client: Client, store: SqlStore) -> None:
             }
         ],
         "drifted": [],
+        "outputs": [],
     }
 
 

@@ -72,8 +72,12 @@ def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlS
         "autodeploy": True,
         "suspended": False,
         "retained": False,
+        "dependencies": [],
+        "dependents": [],
     }
-    assert client.get(STACKS).json() == {"items": [client.get(PATH).json()], "next": None}
+    shown = client.get(PATH).json()
+    del shown["dependencies"], shown["dependents"]
+    assert client.get(STACKS).json() == {"items": [shown], "next": None}
 
 
 def test_a_retained_stack_says_so(client: Client, store: SqlStore) -> None:
@@ -226,11 +230,12 @@ def test_every_effective_value_says_where_it_comes_from(ports: Ports) -> None:
         assert client.get(f"{STACKS}/root/other/effective").status_code == 404
     own = {"kind": "Stack", "space": "root", "name": "web"}
     common = {"kind": "Context", "space": "root", "name": "common"}
+    inline = {"source": None}
     assert shown["env"] == [
-        {"name": "LEVEL", "value": "debug", "origin": own, "overrides": [common]},
-        {"name": "REGION", "value": "eu", "origin": common, "overrides": []},
+        {"name": "LEVEL", "value": "debug", "size": 5, "origin": own, "overrides": [common]} | inline,
+        {"name": "REGION", "value": "eu", "size": 2, "origin": common, "overrides": []} | inline,
     ]
-    assert shown["files"] == [{"name": "a.txt", "value": "hello", "origin": own, "overrides": []}]
+    assert shown["files"] == [{"name": "a.txt", "value": "hello", "size": 5, "origin": own, "overrides": []} | inline]
     assert [(hook["command"], hook["origin"]) for hook in shown["hooks"]] == [
         ("echo common", common),
         ("echo own", own),
@@ -241,6 +246,8 @@ def test_every_effective_value_says_where_it_comes_from(ports: Ports) -> None:
         None,
         ["root/common"],
     )
+    how = {"how": "named, priority 0", "priority": 0, "labels": None}
+    assert shown["attached"] == [{"space": "root", "name": "common"} | how]
 
 
 def test_a_run_is_queued_on_request_and_the_loop_is_woken(client: Client, store: SqlStore, woken: list[bool]) -> None:

@@ -174,6 +174,12 @@ CASES = [
     pytest.param("carol", {"p/net.yaml": None, "p/t/net.yaml": RENAMED}, {"Stack team/net": "move stack:update in platform"}, id="a move from where one may not"),
     pytest.param("carol", {"p/t/app.yaml": None, "q/app.yaml": stack("app", moved_from="team/app")}, {"Stack other/app": "move stack:update in other"}, id="a move to where one may not"),
     pytest.param("carol", {"p/t/app.yaml": stack("app", moved_from="other/gone")}, {"Stack team/app": "update stack:update in other"}, id="to say that it came from where one may not"),
+    # Dependencies
+    pytest.param("carol", {"p/t/app.yaml": stack("app", dependsOn=["net"])}, {"Stack team/app": "update stack:read in platform"}, id="on a stack from above that one may not read"),
+    pytest.param("carol", {"p/t/app.yaml": stack("app", dependsOn=[{"stack": "platform/net"}])}, {"Stack team/app": "update stack:read in platform"}, id="on it by its whole name"),
+    pytest.param("dora", {"p/t/app.yaml": stack("app", dependsOn=["net"])}, {"Stack team/app": "update stack:update in team"}, id="of a stack that one may only read"),
+    pytest.param("bob", {"p/t/app.yaml": stack("app", dependsOn=["net"])}, {}, id="on one that one may read"),
+    pytest.param("carol", {"p/t/app.yaml": stack("app", dependsOn=["db"]), "p/t/db.yaml": stack("db")}, {}, id="on one's own"),
     # Guards
     pytest.param("root-admin", {"users.yaml": people("alice", "bob", "carol", "dora")}, {"User root/root-admin": "delete user:delete in root"}, id="the last admin"),
 ]  # fmt: skip
@@ -421,3 +427,30 @@ def test_a_directory_that_stays_with_a_space_takes_nothing_along():
     ):
         here = go(here, "stranger", changed, f"r{number}")
         assert here.in_force.catalog.tree.parent(SpaceName("two")) == "root"
+
+
+# Variables that take over what runs
+
+WITH_PATH = {"PATH": "/x", "A": "b"}
+
+
+@pytest.mark.parametrize(
+    ("who", "before", "after", "missing"),
+    [
+        pytest.param("bob", None, WITH_PATH, ("env:takeover", "root"), id="new, by a writer"),
+        pytest.param("root-admin", None, WITH_PATH, None, id="new, by an admin"),
+        pytest.param("bob", {}, WITH_PATH, ("env:takeover", "root"), id="added, by a writer"),
+        pytest.param("bob", WITH_PATH, WITH_PATH | {"PATH": "/y"}, ("env:takeover", "root"), id="changed"),
+        pytest.param("bob", WITH_PATH, WITH_PATH | {"A": "c"}, None, id="beside it"),
+        pytest.param("bob", WITH_PATH, {"A": "b"}, None, id="taken away"),
+    ],
+)
+def test_variables_that_take_over_need_a_right_of_their_own(who, before, after, missing):
+    start = {"w.yaml": doc("RoleBinding", "w", {"role": "writer", "subjects": [{"user": "bob"}]})}
+    start |= {"u.yaml": doc("User", "bob", {})}
+    if before is not None:
+        start["a.yaml"] = context("a", before)
+    first = admit(None, Commit(Revision("r0"), start), ROOT_ADMINS, NOW)
+    second = admit(first, Commit(Revision("r1"), {"a.yaml": context("a", after)}, person(who)), ROOT_ADMINS, NOW)
+    held = [(str(each.missing[0]), each.missing[1]) for each in second.waiting]
+    assert held == ([missing] if missing else [])

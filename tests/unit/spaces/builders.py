@@ -30,8 +30,9 @@ def repository(name, in_space=None, **spec):
     return doc("Repository", name, spec, **({"space": in_space} if in_space else {}))
 
 
-def stack(name, *contexts, in_space=None, moved_from=None, source=None, **spec):
+def stack(name, *contexts, in_space=None, moved_from=None, source=None, labels=None, **spec):
     metadata = ({"space": in_space} if in_space else {}) | ({"movedFrom": moved_from} if moved_from else {})
+    metadata |= {"labels": labels} if labels else {}
     spec = {"tool": "terraform", "source": source or {"path": "."}, "contexts": list(contexts)} | spec
     return doc("Stack", name, spec, **metadata)
 

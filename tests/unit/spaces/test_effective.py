@@ -43,7 +43,10 @@ def test_layers_override_by_priority_and_the_stack_wins():
         (When.AFTER, Phase.PLAN): ["s-a", "high-a", "low-a"],
         (When.AFTER, Phase.RUN): ["bye"],
     }
-    assert found.contexts == (ref("Context root/low"), ref("Context root/high"))
+    assert [(used.ref, str(used)) for used in found.contexts] == [
+        (ref("Context root/low"), "named, priority 0"),
+        (ref("Context root/high"), "named, priority 5"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -89,3 +92,78 @@ def test_the_nearest_context_of_a_name_counts():
     files = {"c.yaml": context("c", {"X": "far"}), "p/space.yaml": space("p"), "p/c.yaml": context("c", {"X": "near"})}
     found = only(files | {"p/s.yaml": stack("s", "c")}, "p/s")
     assert (found.env["X"].value, str(found.env["X"].origin.ref)) == ("near", "Context p/c")
+
+
+ATTACHED = {
+    "spaces.yaml": many(space("p"), space("q", "p"), space("alone", "q", inherit=False)),
+    "root.yaml": many(
+        context("z", {"A": "root z", "B": "root z"}, attach={}),
+        context("y", {"A": "root y", "Y": "root y"}, attach={"matchLabels": {"tier": "web"}}),
+        context("other", {"O": "1"}, attach={"matchLabels": {"tier": "web", "env": "prod"}}),
+        context("by-name", {"A": "named", "N": "1"}, hooks={"before": {"init": ["named"]}, "after": {"init": ["named"]}}),
+    ),
+    "p.yaml": context(
+        "a", {"A": "p a", "B": "p a"}, in_space="p", attach={}, hooks={"before": {"init": ["p a"]}, "after": {"init": ["p a"]}}
+    ),
+    "q.yaml": stack("s", "by-name", in_space="q", labels={"tier": "web"}, env={"N": "own"}),
+    "alone.yaml": stack("s", in_space="alone", labels={"tier": "web"}),
+}  # fmt: skip
+
+
+def test_what_attaches_itself_lies_below_what_is_named_from_far_to_near_and_then_by_name():
+    found = only(ATTACHED, "q/s")
+    assert [(str(used.ref), str(used)) for used in found.contexts] == [
+        ("Context root/y", "attached by labels tier=web"),
+        ("Context root/z", "attached to every stack"),
+        ("Context p/a", "attached to every stack"),
+        ("Context root/by-name", "named, priority 0"),
+    ]
+    assert {k: (v.value, [str(o.ref) for o in v.overrides]) for k, v in found.env.items()} == {
+        "A": ("named", ["Context p/a", "Context root/z", "Context root/y"]),
+        "B": ("p a", ["Context root/z"]),
+        "N": ("own", ["Context root/by-name"]),
+        "Y": ("root y", []),
+    }
+    lines = {key: [hook.command for hook in line] for key, line in found.hooks.items()}
+    assert lines == {
+        (When.BEFORE, Phase.INIT): ["p a", "named"],
+        (When.AFTER, Phase.INIT): ["named", "p a"],
+    }
+
+
+def test_nothing_attaches_itself_where_it_does_not_flow():
+    assert only(ATTACHED, "alone/s").contexts == ()
+
+
+def test_one_that_is_named_too_counts_once_as_named():
+    found = only(ATTACHED | {"q.yaml": stack("s", {"name": "p/a", "priority": 2}, in_space="q")}, "q/s")
+    assert [(str(used.ref), str(used)) for used in found.contexts] == [
+        ("Context root/z", "attached to every stack"),
+        ("Context p/a", "named, priority 2"),
+    ]
+    assert found.env["A"].value == "p a"
+
+
+def test_one_of_the_name_of_another_further_up_does_not_hide_it():
+    files = {
+        "far.yaml": context("c", {"X": "far", "F": "1"}, attach={}),
+        "p/space.yaml": space("p"),
+        "p/c.yaml": context("c", {"X": "near"}, attach={}),
+        "p/s.yaml": stack("s"),
+    }
+    found = only(files, "p/s")
+    assert {k: v.value for k, v in found.env.items()} == {"X": "near", "F": "1"}
+
+
+def test_a_file_has_one_path_however_it_is_written():
+    files = {"c.yaml": context("c", files={"./conf/./a": "low"}), "s.yaml": stack("s", "c", files={"conf/a": "own"})}
+    found = only(files)
+    assert {k: (v.value, len(v.overrides)) for k, v in found.files.items()} == {"conf/a": ("own", 1)}
+
+
+def test_many_stacks_share_what_was_worked_out_once():
+    in_force = begin(ATTACHED)
+    known = {}
+    for each in in_force.catalog.stacks():
+        assert effective(in_force.catalog, each, known) == effective(in_force.catalog, each)
+    assert {str(ref) for ref in known} == {"Context root/y", "Context root/z", "Context p/a", "Context root/by-name"}

@@ -4,7 +4,7 @@ import pytest
 
 from spaces.model import SPECS
 from spaces.model.access import ACCESS_SPECS
-from spaces.model.configuration import Phase, env_allowed
+from spaces.model.configuration import Phase
 from spaces.model.context import ContextSpec
 from spaces.model.explain import did_you_mean, dotted, shown
 from spaces.model.repository import RepositorySpec, SecretRef, is_branch
@@ -12,6 +12,7 @@ from spaces.model.space import SpaceSpec
 from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName, parse_duration
 from spaces.names import Kind
 from spaces.resources import parse_file
+from spaces.variables import Variable, variable
 
 HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n"
 
@@ -144,8 +145,10 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + '  env: {"A\\nB": x, "A=": y, "é": z}\n', [("invalid-env-name", 3, n) for n in (9, 20, 29)], id="env-names-odd"),
         pytest.param("Stack", STACK + '  env: {A: "x\\0"}\n', [("invalid-value", 3, 12)], id="env-nul"),
         pytest.param("Stack", STACK + '  env: {A: "\\ud800"}\n', [("invalid-value", 3, 12)], id="env-surrogate"),
-        pytest.param("Stack", STACK + "  env: {A: {file: x}, B: {sealed: y}, C: {env: z}}\n", [("not-supported", 3, n) for n in (12, 26, 42)], id="secrets"),
-        pytest.param("Stack", STACK + "  env: {PATH: x, LD_PRELOAD: y, TF_CLI_ARGS_plan: z}\n", [("env-not-allowed", 3, n) for n in (9, 18, 33)], id="env-taking-over"),
+        pytest.param("Stack", STACK + "  env: {A: {file: x}, B: {sealed: y}, C: {env: z}}\n", [("invalid-sealed", 3, 35)], id="secrets"),
+        pytest.param("Stack", STACK + "  env: {A: {file: x, env: y}, B: {}, C: {file: ../x}}\n  files: {a: {sealed: sealed-v1.cut}}\n",
+                     [("invalid-value", 3, 12), ("invalid-value", 3, 34), ("invalid-secret-name", 3, 48), ("invalid-sealed", 4, 23)], id="secrets-odd"),
+        pytest.param("Stack", STACK + "  env: {HOME: x, TF_DATA_DIR: y, LD_PRELOAD: {file: z}}\n", [("env-not-allowed", 3, 9), ("env-not-allowed", 3, 18), ("invalid-value", 3, 46)], id="env-taking-over"),
         pytest.param("Stack", STACK + "  files: {/etc/x: a, ../x: b, a/../../x: c, ..: d, .: e, a/: f, '': g}\n",
                      [("invalid-path", 3, n) for n in (11, 22, 31, 45, 52, 58, 65)], id="file-names"),
         pytest.param("Stack", STACK + '  files: {"a\\nb": x, "a\\\\b": y, "a\\0": z, "a//b": q}\n',
@@ -166,8 +169,14 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + "  timeout: 0s\n", [("invalid-duration", 3, 12)], id="timeout-zero"),
         pytest.param("Stack", STACK + "  onDelete: destroy\n", [("not-supported", 3, 13)], id="destroy"),
         pytest.param("Stack", STACK + "  onDelete: keep\n", [("invalid-value", 3, 13)], id="on-delete"),
-        pytest.param("Stack", STACK + "  dependsOn: []\n  integrations: [a]\n  workerPool: a\n  drift: {}\n",
-                     [("not-supported", n, 3) for n in (3, 4, 5, 6)], id="not-built-yet"),
+        pytest.param("Stack", STACK + "  integrations: [a]\n  workerPool: a\n  drift: {}\n",
+                     [("not-supported", n, 3) for n in (3, 4, 5)], id="not-built-yet"),
+        pytest.param("Stack", STACK + "  dependsOn: [A, {stack: b, outputs: {x: '1a', '9': Y}}, {outputs: {}}, b, 5]\n",
+                     [("invalid-name", 3, 15), ("invalid-env-name", 3, 42), ("invalid-output-name", 3, 48),
+                      ("missing-key", 3, 58), ("duplicate-dependency", 3, 73), ("wrong-type", 3, 76)], id="dependencies"),
+        pytest.param("Stack", STACK + "  env: {A: a}\n  dependsOn: [{stack: b, outputs: {x: A, y: B, z: PATH}}, {stack: c, outputs: {x: B}}]\n",
+                     [("duplicate-env", 4, 39), ("env-not-allowed", 4, 51), ("duplicate-env", 4, 83)], id="variables-of-outputs"),
+        pytest.param("Stack", STACK + "  shareOutputs: [A, 5]\n", [("invalid-name", 3, 18), ("wrong-type", 3, 21)], id="share-outputs"),
         *(
             pytest.param("Stack", f"  tool: {tool}\n  source: {{path: .}}\n", [("not-supported", 1, 9)], id=f"tool-{tool}")
             for tool in ("terragrunt", "pulumi", "cloudformation", "kubernetes")
@@ -193,7 +202,14 @@ def test_models_do_not_change():
         pytest.param("Stack", "  tool: terraform\n  source: {path: ., branch: main}\n", [("invalid-value", 2, 21)], id="branch-without-repository"),
         pytest.param("Stack", "  tool: terraform\n  source: {path: ., repository: A/b, branch: --upload-pack=x}\n",
                      [("invalid-name", 2, 33), ("invalid-branch", 2, 46)], id="repository-and-branch"),
-        pytest.param("Context", "  attach: {}\n", [("not-supported", 1, 3)], id="attach"),
+        pytest.param("Context", "  attach: {labels: {a: b}}\n", [("unknown-key", 1, 12)], id="attach-key"),
+        pytest.param("Context", "  attach:\n", [("wrong-type", 1, 3)], id="attach-nothing"),
+        pytest.param("Context", "  attach: {matchLabels: {a b: c, d: 1, e: f g}}\n",
+                     [("invalid-label", 1, 26), ("wrong-type", 1, 37), ("invalid-label", 1, 43)], id="attach-labels"),
+        pytest.param("Context", "  hooks: {before: {destroy: [a]}, after: {destroy: [b], plan: [c]}}\n",
+                     [("not-supported", 1, 20), ("not-supported", 1, 43)], id="hooks-around-destroy"),
+        pytest.param("Context", "  files: {a: x, ./a: y, b/./c: z, b/c/d: w}\n",
+                     [("duplicate-key", 1, 17), ("invalid-path", 1, 35)], id="files-twice"),
         pytest.param("Context", "  files: {ca.pem: {source: ./ca.pem}}\n", [("file-not-found", 1, 28)], id="file-from-source"),
         pytest.param("Context", "  env: {HOME: /}\n  tool: x\n", [("env-not-allowed", 1, 9), ("unknown-key", 2, 3)], id="context"),
         pytest.param("Space", "  inherit: yes\n", [("wrong-type", 1, 12)], id="inherit"),
@@ -208,7 +224,7 @@ def test_models_do_not_change():
         pytest.param("Repository", REPO + "  credentials: {password: {}}\n", [("invalid-value", 2, 27)], id="password-empty"),
         pytest.param("Repository", REPO + "  credentials: {password: secret}\n", [("wrong-type", 2, 27)], id="password-in-clear"),
         pytest.param("Repository", REPO + "  credentials: {password: {file: a, env: B}}\n", [("invalid-value", 2, 27)], id="password-of-two"),
-        pytest.param("Repository", REPO + "  credentials: {password: {sealed: a}}\n", [("not-supported", 2, 28)], id="sealed"),
+        pytest.param("Repository", REPO + "  credentials: {password: {sealed: a}}\n", [("invalid-sealed", 2, 36)], id="sealed"),
         pytest.param("Repository", REPO + "  credentials: {password: {file: ../a}}\n", [("invalid-secret-name", 2, 34)], id="secret-outside"),
         pytest.param("Repository", REPO + "  credentials: {password: {file: .}}\n", [("invalid-secret-name", 2, 34)], id="secret-dot"),
         pytest.param("Repository", REPO + "  credentials: {sshKey: {file: a}}\n", [("invalid-value", 2, 17)], id="key-for-https"),
@@ -341,7 +357,15 @@ def test_durations_that_are_refused(text):
     ],
 )  # fmt: skip
 def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
-    assert env_allowed(name) is allowed
+    assert (variable(name) is Variable.PLAIN) is allowed
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["STATION_OUTPUTS", "HOME", "TMPDIR", "TF_HTTP_PASSWORD", "TF_DATA_DIR", "TF_WORKSPACE", "TF_CLI_CONFIG_FILE"],
+)
+def test_what_the_service_steers_by_is_its_own(name):
+    assert variable(name) is Variable.OWN
 
 
 def test_only_built_kinds_have_a_model():

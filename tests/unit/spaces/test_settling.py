@@ -22,21 +22,34 @@ spaces = st.builds(
     st.booleans(),
 )
 contexts = st.builds(
-    lambda name, key, where: context(name, {key: "1"}, in_space=where),
+    lambda name, key, where, spec: context(name, {key: "1"}, in_space=where, **spec),
     st.sampled_from(NAMES),
     st.sampled_from(["A", "B"]),
     st.sampled_from([None, None, "root", *SPACES]),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "attach": st.sampled_from([{}, {"matchLabels": {"t": "1"}}, {"matchLabels": {"t": "1", "u": "2"}}]),
+            "files": st.sampled_from([{"a": "x"}, {"a/b": "y"}, {"a/./b/c": "z"}]),
+        },
+    ),
 )
 repositories = st.builds(repository, st.sampled_from(NAMES), st.sampled_from([None, "one"]))
 stacks = st.builds(
-    lambda name, used, where, origin, repo: stack(
-        name, *used, in_space=where, moved_from=origin, source={"path": "."} | ({"repository": repo} if repo else {})
+    lambda name, used, where, origin, repo, labels: stack(
+        name,
+        *used,
+        in_space=where,
+        moved_from=origin,
+        source={"path": "."} | ({"repository": repo} if repo else {}),
+        labels=labels,
     ),
     st.sampled_from(NAMES),
     st.lists(st.sampled_from(["x", "y", "root/x", "one/y"]), max_size=2, unique=True),
     st.sampled_from([None, None, None, "one", "two"]),
     st.sampled_from([None, None, "root/x", "one/x", "two/y"]),
     st.sampled_from([None, None, "x"]),
+    st.sampled_from([None, None, {"t": "1"}, {"t": "1", "u": "2"}]),
 )
 paths = st.sampled_from([f"{d}{f}" for d in DIRECTORIES for f in ("space.yaml", "k.yaml", "m.yaml")])
 bad = st.sampled_from([BROKEN, b"\xff\xfe", b"{{ template }}: ["])

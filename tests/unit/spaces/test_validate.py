@@ -1,7 +1,7 @@
 import pytest
 
 from spaces.validate import validate_files
-from tests.unit.spaces.builders import BROKEN
+from tests.unit.spaces.builders import BROKEN, context
 
 HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {metadata}\nspec: {spec}\n"
 
@@ -201,3 +201,13 @@ def test_a_thousand_findings_stay_quick():
 def test_the_words_of_a_cycle_name_the_path():
     files = {"a.yaml": text("Space", "{name: a}", "{parent: b}"), "b.yaml": text("Space", "{name: b}", "{parent: a}")}
     assert validate_files(files)[0].summary == "Space a lies below itself: a -> b -> a"
+
+
+def test_variables_that_take_over_are_warned_of():
+    """Whether they may be set here, the settings and the access rules say."""
+    files = {"a.yaml": context("a", {"PATH": "/x", "A": "b"})}
+    (warning,) = validate_files(files)
+    assert (warning.severity, warning.code, warning.position.line) == ("warning", "env-takes-over", 1)
+    assert warning.summary == "spec.env.PATH takes over what runs"
+    assert "env:takeover in root" in warning.hint
+    assert "env_takeover_allowed" in warning.hint

@@ -77,7 +77,7 @@ def said(new: dict[str, dict[str, str]], old: dict[str, dict[str, str]], count: 
             {"spec": {}},
             {"spec": {}, "contexts": {"root/c env A": "1"}},
             None,
-            ["contexts: context root/c: env A removed"],
+            ["contexts: context root/c no longer used"],
             id="a component that is gone",
         ),
     ],

@@ -34,6 +34,11 @@ def test_names_that_are_not_utf8_survive():
     assert one_line(name) == "a?"
 
 
+@pytest.mark.parametrize("name", [b"a/b", b"/", b".", b".."])
+def test_names_that_no_file_can_have_are_left_out(name):
+    assert read_tree(tree((b"100644", name), (b"100644", b"x"))).keys() == {"x"}
+
+
 @pytest.mark.parametrize("data", [b"garbage", tree((b"100644", b"x"))[:-1], tree((b"100644", b"x")) + b"!"])
 def test_malformed_trees_are_errors(data):
     with pytest.raises(ValueError, match="malformed"):

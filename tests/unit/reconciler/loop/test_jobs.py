@@ -6,14 +6,10 @@ import pytest
 
 from reconciler.engine.base import PrepareFailed
 from reconciler.loop.jobs import mount
-from spaces.effective import Origin, Value
-from spaces.names import Kind, ResourceRef, SpaceName
-
-ORIGIN = Origin(ResourceRef(Kind.STACK, SpaceName("root"), "s"))
 
 
-def files(**named: str) -> dict[str, Value]:
-    return {name.replace("__", "/").replace("_", "."): Value(text, ORIGIN) for name, text in named.items()}
+def files(**named: str) -> dict[str, bytes]:
+    return {name.replace("__", "/").replace("_", "."): text.encode() for name, text in named.items()}
 
 
 @pytest.fixture

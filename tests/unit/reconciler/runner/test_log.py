@@ -4,8 +4,8 @@ import os
 import pytest
 
 from reconciler.core.phases import Phase
+from reconciler.masking.masker import Masker
 from reconciler.runner.log import RunLog
-from reconciler.runner.masking import Masker
 
 LIMIT = 4000
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from reconciler.runner.masking import MASK, Masker
+from reconciler.masking.masker import MASK, Masker
 
 SECRET = "s3cr3t-Value/with+chars"
 KEY = "-----BEGIN KEY-----\nAAAABBBBCCCCDDDD\nEEEEFFFFGGGGHHHH\n-----END KEY-----\n"

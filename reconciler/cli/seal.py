@@ -1,0 +1,74 @@
+"""`station seal`: a value, encrypted for one place in the configuration."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.errors import CliError
+
+if TYPE_CHECKING:
+    from spaces.sealed import Place
+
+_KINDS = ("Stack", "Context", "Repository", "BlueprintInstance")
+
+
+@click.command("seal", context_settings=options.CONTEXT)
+@click.option("--space", metavar="SPACE", required=True, help="The space of the document that will hold it.")
+@click.option("--kind", type=click.Choice(_KINDS), required=True, help="The kind of that document.")
+@click.option("--name", metavar="NAME", required=True, help="Its name.")
+@click.option("--key", metavar="KEY", required=True, help="The variable, the file's path, or the credential.")
+@click.option("--recipient", metavar="AGE1…", help="Whom to seal to; left out: whom the service names.")
+@options.common
+def command(*, space: str, kind: str, name: str, key: str, recipient: str | None) -> None:
+    """Read a value from standard input and print it sealed: only the service opens it, and only at that place."""
+    place = _place(space, kind, name, key)
+    value = _read()
+    from reconciler.credentials.sealing import CannotSeal, seal
+
+    try:
+        sealed = seal(value, place, recipient or _ask())
+    except CannotSeal as error:
+        raise CliError(str(error)) from None
+    click.echo(sealed)
+
+
+def _place(space: str, kind: str, name: str, key: str) -> Place:
+    import re
+
+    from spaces.model.base import NAME
+    from spaces.names import Kind, SpaceName
+    from spaces.sealed import Place
+
+    for option, text in (("--space", space), ("--name", name)):
+        if not re.match(NAME, text):
+            raise CliError(f"{option} {text}: it is not a name")
+    if not key.strip() or not key.isprintable():
+        raise CliError("--key: name the variable, the file's path, or the credential")
+    return Place.of(Kind(kind), SpaceName(space), name, key)
+
+
+def _read() -> str:
+    from reconciler.credentials.secrets import SHORTEST
+
+    if sys.stdin.isatty():
+        click.echo("the value, ended by Ctrl-D on a line of its own:", err=True)
+    try:
+        value = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise CliError("the value is not UTF-8 text: put it into base64 first") from None
+    if len(value.strip()) < SHORTEST:
+        raise CliError(f"the value is shorter than {SHORTEST} characters, too short to be masked in logs")
+    if "\0" in value:
+        raise CliError("the value holds a NUL character")
+    return value
+
+
+def _ask() -> str:
+    from reconciler.cli.client import connect
+
+    with connect() as api:
+        return str(api.get("/sealing")["recipient"])

@@ -1,0 +1,73 @@
+"""Whether a stack has to wait for the stacks that it depends on, at any distance, and what for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.core.conditions import is_suspended
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import Run, RunStatus
+from reconciler.core.state import StackState, Sync, Waits
+from spaces.names import StackId
+
+_FAILED = frozenset({RunStatus.FAILED, RunStatus.INTERRUPTED})
+_STUCK = frozenset({*_FAILED, RunStatus.CANCELED, RunStatus.DISCARDED})
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Why nothing that depends on a stack may run; `lasting`: it will not pass without somebody."""
+
+    words: str
+    lasting: bool
+
+
+def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  # noqa: PLR0911
+    """Say what of a stack keeps those that depend on it waiting; None: it is settled. `run` is its active writing run.
+
+    One that failed hinders also where it is in sync: what it has to give is of no worth until somebody looked.
+    """
+    if state is None or state.desired is None:
+        return Hindrance("was not applied yet", lasting=False)
+    if run is not None:
+        if run.status is RunStatus.UNCONFIRMED:
+            return Hindrance("waits for confirmation", lasting=True)
+        return Hindrance(f"has a run that is {run.status}", lasting=False)
+    if state.desired.problem is not None:
+        return Hindrance(f"has a problem: {state.desired.problem.reason}", lasting=True)
+    last = state.last
+    ended = last.status if last is not None and last.digest == state.desired.digest else None
+    if state.interrupted or ended in _FAILED:
+        return Hindrance(f"failed: {last.reason if last is not None else Reason.INTERRUPTED}", lasting=True)
+    if state.sync is Sync.SYNCED:
+        return None
+    if ended in _STUCK:
+        return Hindrance(f"is out of sync, and its run was {ended}", lasting=True)
+    if is_suspended(state):
+        return Hindrance("is suspended, and out of sync", lasting=True)
+    return Hindrance("is out of sync", lasting=False)
+
+
+def waits_for(
+    stack: StackId, parents: Mapping[StackId, Sequence[StackId]], hindrances: Mapping[StackId, Hindrance]
+) -> Waits | None:
+    """Find the nearest stack above that hinders; one that only waits itself is named only if no other is there."""
+    seen = {stack}
+    line = [stack]
+    passing: Waits | None = None
+    while line:
+        above = []
+        for here in line:
+            for parent in parents.get(here, ()):
+                if parent in seen:
+                    continue
+                seen.add(parent)
+                above.append(parent)
+                found = hindrances.get(parent)
+                if found is not None and found.lasting:
+                    return Waits(parent, found.words)
+                if found is not None and passing is None:
+                    passing = Waits(parent, found.words)
+        line = above
+    return passing

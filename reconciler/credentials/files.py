@@ -1,0 +1,50 @@
+"""Secret files: small, of the service's operator, and for nobody else to read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from reconciler.credentials.errors import SecretUnreadable
+from reconciler.credentials.sealing import MAX_BYTES
+
+
+def read_secret_file(path: Path, name: str) -> str:
+    """Read a secret file, never through a link; SecretUnreadable says what is wrong with it, by `name`."""
+    try:
+        # Not to wait for whoever writes, should it be a pipe.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            _check(os.fstat(handle), name)
+            data = os.read(handle, MAX_BYTES + 1)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise SecretUnreadable(f"{name} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise SecretUnreadable(f"{name} is larger than {MAX_BYTES // 1024} KiB")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise SecretUnreadable(f"{name} is not UTF-8 text") from None
+
+
+def read_in_directory(directory: Path, file: str, name: str) -> str:
+    """Read a secret file of a directory; through links only as far as they stay in it."""
+    try:
+        top, target = Path(os.path.realpath(directory)), Path(os.path.realpath(directory / file))
+    except OSError as error:
+        raise SecretUnreadable(f"{name} cannot be read: {error.strerror}") from None
+    if not target.is_relative_to(top):
+        raise SecretUnreadable(f"{name} is a link that leads out of its directory")
+    return read_secret_file(target, name)
+
+
+def _check(status: os.stat_result, name: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise SecretUnreadable(f"{name} is not a regular file")
+    if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise SecretUnreadable(f"{name} can be read by everybody: take that right away (chmod o-rwx)")
+    if status.st_mode & stat.S_IWGRP:
+        raise SecretUnreadable(f"{name} can be written by its group: take that right away (chmod g-w)")

@@ -1,0 +1,110 @@
+"""Sealing values to the installation's age key, each bound to the place that it is for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import pyrage
+from pyrage import x25519
+
+from reconciler.credentials.errors import SecretUnreadable
+from reconciler.keyfiles import NotPrivate, create, read_private
+from spaces.names import Kind, SpaceName
+from spaces.sealed import Place, read, write
+
+MAX_BYTES = 64 * 1024
+"""The largest secret."""
+
+
+class CannotSeal(Exception):
+    """A value cannot be sealed; the message says why."""
+
+
+class KeyFileError(Exception):
+    """The file with the keys cannot be used; the message names it and says why."""
+
+
+def seal(value: str, place: Place, recipient: str) -> str:
+    """Seal a value for one place: it opens nowhere else. CannotSeal for a recipient that is none, or a huge value."""
+    if len(value.encode()) > MAX_BYTES:
+        raise CannotSeal(f"the value is longer than {MAX_BYTES // 1024} KiB")
+    try:
+        key = x25519.Recipient.from_str(recipient)
+    except pyrage.RecipientError:
+        raise CannotSeal(f"{recipient[:80]!r} is not an age recipient: it begins with age1") from None
+    content = json.dumps({"for": _words(place), "value": value}, ensure_ascii=False)
+    return write(pyrage.encrypt(content.encode(), [key]), place)
+
+
+class Identities:
+    """The installation's age keys: the first one is sealed to, every one opens."""
+
+    def __init__(self, identities: Sequence[x25519.Identity]) -> None:
+        self._identities = list(identities)
+        self.recipient = str(self._identities[0].to_public())
+        """Whom values are sealed to; it is no secret."""
+
+    @classmethod
+    def load_or_create(cls, path: Path) -> Self:
+        """Read a file of age keys, one a line, the newest first; make one (mode 0600) where there is none."""
+        try:
+            if not path.exists():
+                create(path, _fresh().encode())
+            lines = [line.strip() for line in read_private(path).splitlines()]
+        except NotPrivate as error:
+            raise KeyFileError(f"sealing_key_file {path}: {error}") from None
+        except OSError as error:
+            raise KeyFileError(f"sealing_key_file {path}: {error.strerror}") from None
+        try:
+            keys = [x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
+        except pyrage.IdentityError:
+            raise KeyFileError(f"sealing_key_file {path}: a line is not an age key (AGE-SECRET-KEY-1…)") from None
+        if not keys:
+            raise KeyFileError(f"sealing_key_file {path}: it holds no key")
+        return cls(keys)
+
+    def __repr__(self) -> str:
+        """Name them by the recipient, never by the keys."""
+        return f"Identities({self.recipient})"
+
+    def open(self, sealed: str, place: Place) -> str:
+        """Open a value at its place; SecretUnreadable where it was cut, is for another key, or for another place."""
+        try:
+            data = read(sealed)
+        except ValueError as wrong:
+            raise SecretUnreadable(f"the sealed value {wrong}") from None
+        try:
+            content = json.loads(pyrage.decrypt(data, self._identities))
+            words, value = content["for"], content["value"]
+        except pyrage.DecryptError as error:
+            if "matching" in str(error):
+                raise SecretUnreadable(
+                    "the sealed value is for another key than those of this installation: seal it anew, "
+                    "or add that key to sealing_key_file"
+                ) from None
+            raise SecretUnreadable("the sealed value is damaged: seal it anew") from None
+        except (ValueError, KeyError, TypeError):
+            raise SecretUnreadable("the sealed value does not hold what station seal puts in: seal it anew") from None
+        if words != _words(place) or not isinstance(value, str):
+            raise SecretUnreadable(f"the value is sealed for {_told(words)}, and used as {place}: seal it anew")
+        return value
+
+
+def _fresh() -> str:
+    identity = x25519.Identity.generate()
+    return f"# {identity.to_public()}\n{identity}\n"
+
+
+def _words(place: Place) -> list[str]:
+    return [place.ref.kind.value, place.ref.space, place.ref.name, place.key]
+
+
+def _told(words: object) -> str:
+    match words:
+        case [str(kind), str(space), str(name), str(key)] if kind in {each.value for each in Kind}:
+            return str(Place.of(Kind(kind), SpaceName(space), name, key))
+        case _:
+            return "another place"

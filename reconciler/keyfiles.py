@@ -1,0 +1,49 @@
+"""Files with keys: for their owner alone, and made whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+_LARGEST = 1 << 16
+
+
+class NotPrivate(Exception):
+    """A key file that others could read or have written; the message says what to do."""
+
+
+def create(path: Path, data: bytes) -> None:
+    """Make the file whole or not at all; where another process was faster, its file stays."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+        # A key that is lost with the power takes every secret along: the directory entry has to last, too.
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    finally:
+        temporary.unlink()
+
+
+def read_private(path: Path) -> str:
+    """Read a key file; NotPrivate or OSError where it is not one."""
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise NotPrivate("not a regular file")
+        if status.st_mode & 0o077:
+            raise NotPrivate("others may read it; run chmod 600 on it")
+        if status.st_uid not in {os.geteuid(), 0}:
+            raise NotPrivate("it belongs to somebody else")
+        return file.read(_LARGEST).decode("ascii", "replace")

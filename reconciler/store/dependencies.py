@@ -1,0 +1,129 @@
+"""Which stacks depend on which, and what those above and below them are to know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, delete, or_, select, update
+
+from reconciler.core.state import StackState, Sync
+from reconciler.store import rows, tables
+from reconciler.store.encryption import Keys
+from reconciler.store.selecting import these
+from reconciler.store.tables import stacks
+from reconciler.store.texts import canonical, load
+from spaces.names import SpaceName, StackId
+
+_EDGES = tables.dependencies
+_REMEMBERED = stacks.c.body.is_not(None)
+
+
+class DependencyReading:
+    """The questions about dependencies, for a `Reading`."""
+
+    _connection: Connection
+    _keys: Keys
+
+    def parents(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
+        """Give the parents of these stacks, of their parents, and so on up; those that have none are left out."""
+        if not wanted:
+            return {}
+        up = select(_EDGES).where(these(self._connection, _EDGES.c.child_id, wanted)).cte("up", recursive=True)
+        up = up.union(select(_EDGES).join(up, _EDGES.c.child_id == up.c.parent_id))
+        return self._edges(up, lower_first=True)
+
+    def children(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
+        """Give the stacks in Git that depend on these directly; those that have none are left out."""
+        if not wanted:
+            return {}
+        down = select(_EDGES).where(these(self._connection, _EDGES.c.parent_id, wanted)).cte("down")
+        return self._edges(down, lower_first=False)
+
+    def peek(self, wanted: Collection[StackId]) -> dict[StackId, StackState]:
+        """Give those stacks that exist as they are committed, without a lock."""
+        if not wanted:
+            return {}
+        query = select(stacks).where(_REMEMBERED, these(self._connection, stacks.c.id, wanted))
+        found = (rows.stack_from_row(row) for row in self._connection.execute(query))
+        return {state.id: state for state in found}
+
+    def output_marks(self, wanted: Collection[StackId]) -> dict[StackId, dict[str, str]]:
+        """Give a mark of every output of these stacks: another one when the value is another, and no way back to it."""
+        if not wanted:
+            return {}
+        table = tables.outputs
+        names = (stacks.c.space, stacks.c.name.label("stack_name"))
+        query = select(*names, table).join_from(table, stacks)
+        found: dict[StackId, dict[str, str]] = {}
+        for row in self._connection.execute(query.where(these(self._connection, table.c.stack_id, wanted))):
+            stack = StackId(SpaceName(row.space), row.stack_name)
+            # One that was recorded before there were marks gets the one that it would be given now.
+            found.setdefault(stack, {})[row.name] = row.mark or self._mark(row)
+        return found
+
+    def _mark(self, row: Any) -> str:
+        sealed, name = row.sealed, row.name
+        text = row.value if sealed is None else self._keys.open(sealed, "outputs", row.stack_id, name).decode()
+        return self._keys.mark(canonical(load(text)))
+
+    def _edges(self, edges: Any, *, lower_first: bool) -> dict[StackId, tuple[StackId, ...]]:
+        child, parent = stacks.alias("child"), stacks.alias("parent")
+        query: Select[Any] = (
+            select(child.c.space, child.c.name, parent.c.space, parent.c.name)
+            .join_from(edges, child, child.c.id == edges.c.child_id)
+            .join(parent, parent.c.id == edges.c.parent_id)
+            .order_by(child.c.space, child.c.name, parent.c.space, parent.c.name)
+        )
+        found: dict[StackId, list[StackId]] = {}
+        for one, name, other, other_name in self._connection.execute(query):
+            below, above = StackId(SpaceName(one), name), StackId(SpaceName(other), other_name)
+            here, there = (below, above) if lower_first else (above, below)
+            found.setdefault(here, []).append(there)
+        return {stack: tuple(others) for stack, others in found.items()}
+
+
+class DependencyWriting(DependencyReading):
+    """The changes about dependencies, for a `Transaction`."""
+
+    def put_dependencies(self, parents: Mapping[StackId, Collection[StackId]]) -> None:
+        """Let these stacks depend on those, and on no others."""
+        if not parents:
+            return
+        known = self._find_edges(parents)
+        differing = {child: set(above) for child, above in parents.items() if set(above) != known.get(child, set())}
+        if not differing:
+            return
+        keys = self._keys_of({*differing, *(parent for above in differing.values() for parent in above)})
+        self._connection.execute(delete(_EDGES).where(these(self._connection, _EDGES.c.child_id, differing)))
+        values = [
+            {"child_id": keys[child], "parent_id": keys[parent]}
+            for child, above in sorted(differing.items())
+            for parent in sorted(above)
+        ]
+        if values:
+            self._connection.execute(_EDGES.insert(), values)
+
+    def wake_dependents(self, wanted: Collection[StackId], now: datetime) -> None:
+        """Have the loop look at every stack out of sync that depends on one of these, at any distance."""
+        if not wanted:
+            return
+        down = select(_EDGES.c.child_id).where(these(self._connection, _EDGES.c.parent_id, wanted))
+        below = down.cte("below", recursive=True)
+        below = below.union(select(_EDGES.c.child_id).join(below, _EDGES.c.parent_id == below.c.child_id))
+        sleeping = or_(stacks.c.due_at.is_(None), stacks.c.due_at > rows.micros(now))
+        waiting = and_(stacks.c.id.in_(select(below.c.child_id)), stacks.c.sync == Sync.OUT_OF_SYNC.value, sleeping)
+        # In one order always, so that two services that wake the same stacks wait for each other and do not deadlock.
+        query = select(stacks.c.id).where(waiting).order_by(stacks.c.space, stacks.c.name)
+        keys = list(self._connection.execute(query.with_for_update(key_share=True)).scalars())
+        if keys:
+            changed = update(stacks).where(waiting).values(due_at=rows.micros(now))
+            self._connection.execute(changed)
+
+    def _find_edges(self, wanted: Collection[StackId]) -> dict[StackId, set[StackId]]:
+        edges = select(_EDGES).where(these(self._connection, _EDGES.c.child_id, wanted)).cte("known")
+        return {child: set(above) for child, above in self._edges(edges, lower_first=True).items()}
+
+    def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
+        raise NotImplementedError

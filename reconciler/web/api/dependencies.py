@@ -1,0 +1,47 @@
+"""Which stacks depend on which, as far as the caller may know of them."""
+
+from __future__ import annotations
+
+from reconciler.core.dependencies import uses
+from reconciler.core.runs import Run
+from reconciler.core.state import Need, StackState
+from reconciler.store.protocol import Reading
+from reconciler.web.api import schemas
+from reconciler.web.api.auth import Caller, Right
+from spaces.names import StackId
+
+
+def dependencies_json(caller: Caller, stack: StackState) -> list[schemas.DependencyJson]:
+    """Show the stacks that a stack depends on; one that the caller may not read is left out."""
+    needs = stack.desired.needs if stack.desired is not None else ()
+    return [_shown(need.parent, need) for need in needs if caller.allows(Right.STACK_READ, need.parent.space)]
+
+
+def dependents_json(reading: Reading, caller: Caller, stack: StackId) -> list[schemas.DependencyJson]:
+    """Show the stacks that depend on a stack, each with what it uses; one that the caller may not read is left out."""
+    return [_shown(child, need) for child, need in _dependents(reading, caller, stack)]
+
+
+def follows_json(reading: Reading, caller: Caller, run: Run) -> list[schemas.FollowJson]:
+    """Show the stacks that will run after a run because of the outputs that its plan changes."""
+    planned = reading.planned(run.id)
+    if planned is None or not planned.outputs:
+        return []
+    dependents = _dependents(reading, caller, run.stack)
+    return [
+        schemas.FollowJson(output=change.name, action=change.action, stack=str(child))
+        for change in planned.outputs
+        for child, need in dependents
+        if change.name in need.outputs
+    ]
+
+
+def _dependents(reading: Reading, caller: Caller, stack: StackId) -> list[tuple[StackId, Need]]:
+    children = reading.children([stack]).get(stack, ())
+    states = reading.peek([child for child in children if caller.allows(Right.STACK_READ, child.space)])
+    found = ((child, uses(state.desired, stack)) for child, state in sorted(states.items()) if state.desired)
+    return [(child, need) for child, need in found if need is not None]
+
+
+def _shown(stack: StackId, need: Need) -> schemas.DependencyJson:
+    return schemas.DependencyJson(stack=str(stack), outputs=dict(need.outputs))

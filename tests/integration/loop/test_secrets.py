@@ -1,0 +1,168 @@
+"""Secrets from where they are kept to the run that gets them, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from reconciler.credentials.sealing import seal
+from spaces.names import Kind, SpaceName
+from spaces.sealed import Place, read, write
+from tests.e2e.station import Repo, a_script, document
+from tests.integration.git.http_server import GitServer
+from tests.integration.loop.machine import Machine
+
+VALUE = "hunter2-hunter2"
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    (tmp_path / "secrets" / "root").mkdir(parents=True)
+    return tmp_path / "secrets"
+
+
+@pytest.fixture
+def machine(repo: Repo, new_machine: Callable[..., Machine], secrets: Path) -> Machine:
+    return new_machine(repo.url, secrets_dir=secrets, env_allowed=("STATION_TEST_TOKEN",))
+
+
+def put(path: Path, text: str = VALUE + "\n", mode: int = 0o600) -> None:
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def sealed(machine: Machine, key: str, value: str = VALUE, kind: Kind = Kind.STACK, name: str = "a") -> str:
+    recipient = machine.service.ports.recipient
+    return seal(value, Place.of(kind, SpaceName("root"), name, key), recipient)
+
+
+def test_a_run_gets_its_secrets_and_only_masks_are_kept(
+    repo: Repo, machine: Machine, secrets: Path, ran: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATION_TEST_TOKEN", "env-secret-1234")
+    put(secrets / "root" / "token")
+    put(secrets / "root" / "key", "first-line-of-a-key\nsecond-line-of-a-key\n")
+    env = {
+        "A": {"file": "token"},
+        "B": {"env": "STATION_TEST_TOKEN"},
+        "C": {"sealed": sealed(machine, "C", "open-sesame-1")},
+    }
+    shared = {"D": {"sealed": sealed(machine, "D", "of-the-context", Kind.CONTEXT, "common")}}
+    script = f'printf "%s|%s|%s|%s\\n" "$A" "$B" "$C" "$D" | tee {ran}; cat key >> {ran}; stat -c %a key; cat key'
+    repo.commit(
+        {
+            "c.yaml": document("Context", "common", {"env": shared}),
+            "a.yaml": a_script("a", script, env=env, files={"key": {"file": "key"}}, contexts=["common"]),
+        }
+    )
+    look = machine.reconcile()
+    assert look.ran == {"root/a": "finished"}
+    assert ran.read_text() == (
+        f"{VALUE}|env-secret-1234|open-sesame-1|of-the-context\nfirst-line-of-a-key\nsecond-line-of-a-key\n"
+    )
+    log = machine.log(look.runs[0])
+    assert "***|***|***|***\n600\n***\n" in log
+    assert "line-of-a-key" not in log
+    effective = machine.service.loop.follower.world.effective(look.stacks["root/a"].id)
+    assert VALUE not in repr(effective)
+
+
+def test_what_cannot_be_had_is_that_stack_s_problem_until_it_can(repo: Repo, machine: Machine, secrets: Path) -> None:
+    repo.commit(
+        {
+            "a.yaml": a_script("a", "echo a", env={"A": {"file": "token"}, "B": {"env": "HOME"}}),
+            "b.yaml": a_script("b", "echo b"),
+        }
+    )
+    look = machine.reconcile()
+    assert look.ran == {"root/b": "finished"}
+    ready = look.stacks["root/a"].desired
+    assert ready is not None
+    assert ready.problem is not None
+    assert ready.problem.reason == "SecretUnreadable"
+    assert ready.problem.message == (
+        "A of Stack root/a, secret file token: the secret file root/token cannot be read: No such file or directory; "
+        "B of Stack root/a, variable HOME of the service: the variable HOME is not in the setting env_allowed"
+    )
+    put(secrets / "root" / "token", mode=0o644)
+    machine.reconcile()
+    repo.commit({"a.yaml": a_script("a", "echo a", env={"A": {"file": "token"}})})
+    look = machine.reconcile()
+    assert look.runs == []
+    desired = look.stacks["root/a"].desired
+    assert desired is not None
+    assert desired.problem is not None
+    assert "can be read by everybody" in desired.problem.message
+    put(secrets / "root" / "token")
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    put(secrets / "root" / "token", "another-value-1")
+    assert machine.reconcile().runs == [], "another value of the same secret starts nothing"
+
+
+@pytest.mark.parametrize("forged", [False, True], ids=["plain", "with other sums"])
+def test_a_copy_elsewhere_gets_nothing(*, repo: Repo, machine: Machine, forged: bool) -> None:
+    text = sealed(machine, "A", name="other")
+    if forged:
+        text = write(read(text), Place.of(Kind.STACK, SpaceName("root"), "a", "A"))
+    repo.commit({"a.yaml": a_script("a", "echo $A", env={"A": {"sealed": text}}), "b.yaml": a_script("b", "echo b")})
+    look = machine.reconcile()
+    assert look.ran == {"root/b": "finished"}
+    if forged:
+        desired = look.stacks["root/a"].desired
+        assert desired is not None
+        assert desired.problem is not None
+        assert "is sealed for A of Stack root/other, and used as A of Stack root/a" in desired.problem.message
+    else:
+        assert look.problems == ["a.yaml: error: sealed-elsewhere"]
+
+
+def test_a_new_key_in_front_leaves_what_was_sealed_before_working(repo: Repo, machine: Machine) -> None:
+    env = {"A": {"sealed": sealed(machine, "A")}}
+    path = machine.settings.data_dir / "sealing.key"
+    machine.close()
+    path.write_text(f"{pyrage.x25519.Identity.generate()}\n{path.read_text()}")
+    env["B"] = {"sealed": sealed(machine, "B")}
+    repo.commit({"a.yaml": a_script("a", 'test "$A" = "$B"', env=env)})
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    # Without the old one, what was sealed for it does not open any more.
+    machine.close()
+    path.write_text(path.read_text().splitlines()[0])
+    desired = machine.reconcile().stacks["root/a"].desired
+    assert desired is not None
+    assert desired.problem is not None
+    assert desired.problem.message.startswith("A of Stack root/a, sealed here: the sealed value is for another key")
+
+
+def test_a_repository_takes_sealed_credentials(repo: Repo, machine: Machine, tmp_path: Path) -> None:
+    infra = Repo(tmp_path / "remotes" / "infra")
+    infra.commit({"live/run.sh": "echo a\n"})
+    server = GitServer(tmp_path / "remotes", user_and_password=f"git:{VALUE}")
+    try:
+        password = {"sealed": sealed(machine, "password", kind=Kind.REPOSITORY, name="infra")}
+        spec = {"url": f"{server.url}/infra", "credentials": {"password": password}}
+        script = a_script("a", "sh run.sh", source={"repository": "infra", "path": "live"})
+        repo.commit({"i.yaml": document("Repository", "infra", spec), "a.yaml": script})
+        assert machine.reconcile().ran == {"root/a": "finished"}
+    finally:
+        server.stop()
+
+
+def test_what_takes_over_a_process_needs_the_operators_yes(repo: Repo, machine: Machine, ran: Path) -> None:
+    env = {"PYTHONPATH": "/somewhere", "TF_CLI_ARGS_plan": "-x"}
+    repo.commit({"a.yaml": a_script("a", f"echo $PYTHONPATH > {ran}", env=env), "b.yaml": a_script("b", "echo b")})
+    look = machine.reconcile()
+    assert look.ran == {"root/b": "finished"}
+    desired = look.stacks["root/a"].desired
+    assert desired is not None
+    assert desired.problem is not None
+    assert desired.problem.reason == "EnvNotAllowed"
+    assert desired.problem.message == (
+        "PYTHONPATH of Stack root/a, TF_CLI_ARGS_plan of Stack root/a takes over what runs: "
+        "the operator has to name it in the setting env_takeover_allowed"
+    )
+    machine.restart(env_takeover_allowed=("PYTHONPATH", "TF_CLI_ARGS*"))
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    assert ran.read_text() == "/somewhere\n"

@@ -1,0 +1,11 @@
+from pathlib import Path
+
+from reconciler.runner.directory import RunDirectory
+from reconciler.runner.sandbox import Sandbox
+
+
+def test_what_the_loader_reads_is_set_inside_of_the_sandbox_only(tmp_path: Path) -> None:
+    prefix = Sandbox("bwrap", ()).prefix(RunDirectory(tmp_path), tmp_path, (), {"LD_PRELOAD": "/x.so"})
+    at = prefix.index("--setenv")
+    assert prefix[at : at + 3] == ["--setenv", "LD_PRELOAD", "/x.so"]
+    assert prefix[-1] == "--"

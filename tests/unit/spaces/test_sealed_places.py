@@ -1,0 +1,56 @@
+"""Sealed values that are used elsewhere than they were sealed for: told offline, with their place."""
+
+import pytest
+
+from spaces.names import Kind, SpaceName
+from spaces.sealed import Place, write
+from spaces.validate import validate_files
+
+_AGE = b"age-encryption.org/v1\n-> X25519 abc\n" + b"x" * 60
+_HEAD = "apiVersion: stationkeeper/v1\n"
+
+
+def sealed(kind, space, name, key):
+    return write(_AGE, Place.of(kind, SpaceName(space), name, key))
+
+
+def stack(text, name="web"):
+    return f"{_HEAD}kind: Stack\nmetadata: {{name: {name}}}\nspec: {{tool: script, script: {{apply: x}}, {text}}}\n"
+
+
+def found(text):
+    files = {"space.yaml": f"{_HEAD}kind: Space\nmetadata: {{name: shop}}\n", "a.yaml": text}
+    return validate_files({path: data.encode() for path, data in files.items()})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(stack(f"env: {{A: {{sealed: {sealed(Kind.STACK, 'shop', 'web', 'A')}}}}}"), id="variable"),
+        pytest.param(stack(f"files: {{a/b: {{sealed: {sealed(Kind.STACK, 'shop', 'web', 'a/b')}}}}}"), id="file"),
+        pytest.param(
+            f"{_HEAD}kind: Repository\nmetadata: {{name: r}}\nspec: {{url: https://h/x, credentials: {{password: "
+            f"{{sealed: {sealed(Kind.REPOSITORY, 'shop', 'r', 'password')}}}}}}}\n",
+            id="credentials",
+        ),
+    ],
+)
+def test_at_its_place_a_sealed_value_is_fine(text):
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        (Kind.STACK, "shop", "web", "B"),
+        (Kind.STACK, "shop", "app", "A"),
+        (Kind.CONTEXT, "shop", "web", "A"),
+        (Kind.STACK, "root", "web", "A"),
+    ],
+    ids="-".join,
+)
+def test_a_copy_is_told_with_its_place_and_how_to_seal_it_anew(place):
+    (problem,) = found(stack(f"env: {{A: {{sealed: {sealed(*place)}}}}}"))
+    assert (problem.code, problem.position.line, problem.position.column) == ("sealed-elsewhere", 4, 60)
+    assert problem.summary == "a value sealed for another place is used as A of Stack shop/web"
+    assert problem.hint == "station seal --space shop --kind Stack --name web --key A"

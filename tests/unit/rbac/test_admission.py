@@ -191,8 +191,8 @@ def test_what_is_held(who, changed, expected):
     before = begin()
     after = go(before, who, changed)
     assert held(after) == expected
-    for ref in after.held:
-        one, other = before.in_force.catalog.placed(ref), after.in_force.catalog.placed(ref)
+    for each in after.held:
+        one, other = before.in_force.catalog.placed(each), after.in_force.catalog.placed(each)
         assert one is other or other.same(one), "what is held must stay as it was"
     if "move" in str(expected):
         assert names(after.in_force) == names(before.in_force)

@@ -35,8 +35,8 @@ class Refusal(StrEnum):
     NOT_REPEATABLE = "NotRepeatable"
     OUTDATED = "Outdated"
     PROBLEM = "Problem"
-    NOT_APPROVED = "NotApproved"
     WAITS_FOR_DEPENDENCY = "WaitsForDependency"
+    NOT_APPROVED = "NotApproved"
 
 
 class OperationRefused(Exception):

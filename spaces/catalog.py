@@ -14,10 +14,12 @@ from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed
 from spaces.rego import CheckRego, unchecked, with_findings
-from spaces.resources import ParsedFile, Resource, parse_file
+from spaces.resources import ParsedFile, Resource, parse_files
 
 SPACE_FILES = ("space.yaml", "space.yml")
 """The files that say which space their directory belongs to."""
+
+_YAML = (".yaml", ".yml")
 
 Claim = SpaceName | None
 """The space of a directory; None while its space file cannot be understood."""
@@ -87,11 +89,10 @@ class Catalog:
         claims = dict(self.claims)
         unreadable = {path: why for path, why in self.unreadable.items() if path not in changed}
         others = set(self.others.difference(changed))
-        for path, data in changed.items():
-            files.pop(path, None)
-            if data is None or not path.endswith((".yaml", ".yml")):
-                continue
-            parsed = parse_file(path, data, attach)
+        for path in files.keys() & changed.keys():
+            del files[path]
+        yaml = ((path, data) for path, data in changed.items() if data is not None and path.endswith(_YAML))
+        for path, parsed in parse_files(yaml, attach):
             if parsed.unreadable is not None:
                 unreadable[path] = parsed.unreadable
             if parsed.resources or parsed.diagnostics:

@@ -27,7 +27,7 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
 
     settings = ctx.ensure_object(options.Common).settings(**flags)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "alembic", "uvicorn.error"):
+    for noisy in ("httpx", "alembic", "uvicorn.error", "casbin"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     log = logging.getLogger("reconciler")
     with open_service(settings) as service:

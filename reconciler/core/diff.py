@@ -39,10 +39,10 @@ def _summaries(
             return _by_document("context", items, old, new)
         case Component.TOOL:
             return [f"tool {item}" + _change(old.get(item), new.get(item)) for item in items]
-        case Component.POLICIES:
-            return _some([f"policy {item}" + (_verb(old.get(item), new.get(item)) or " changed") for item in items])
         case Component.DEPENDENCIES:
             return _by_parent(items, old, new)
+        case Component.POLICIES:
+            return _some([f"policy {item}" + (_verb(old.get(item), new.get(item)) or " changed") for item in items])
         case Component.SPEC | Component.INTEGRATIONS | Component.BLUEPRINT:
             return [", ".join(_some([item + _verb(old.get(item), new.get(item)) for item in items]))]
         case _:

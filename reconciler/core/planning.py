@@ -81,7 +81,14 @@ def _about(state: StackState, active: Run, waits: Waits | None) -> Action:
             return Stop(active)
         case RunStatus.APPLYING if active.cancel_requested:
             return Stop(active)
-        case RunStatus.UNCONFIRMED if (active.to_judge or active.confirmed_by is not None) and waits is None:
-            return Judge(active) if active.to_judge or active.is_guarded else Proceed(active)
+        case RunStatus.UNCONFIRMED if waits is None:
+            return _about_waiting(active)
         case _:
             return Wait()
+
+
+def _about_waiting(run: Run) -> Action:
+    confirmed = run.confirmed_by is not None
+    if run.to_judge or (run.is_guarded and confirmed):
+        return Judge(run)
+    return Proceed(run) if confirmed else Wait()

@@ -136,9 +136,10 @@ class Recorder:
             if judged is not None and now_said != (run.confirmed_by, judged.reviews):
                 # Somebody was quicker: the loop looks at it again.
                 return None
-            state = _find(transaction, found.stack)
-            if waiting(transaction, [found.stack]):
+            if waiting(transaction, [found.stack]).get(found.stack) is not None:
+                # What it depends on has moved: the loop looks at it again once that is settled.
                 return None
+            state = _find(transaction, found.stack)
             current = state.desired is not None and state.desired.digest == found.digest
             if judged is None or not current:
                 changed = found.advance(

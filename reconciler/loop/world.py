@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from rbac.admission import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint
@@ -18,6 +19,8 @@ from spaces.names import Revision, StackId
 
 CONFIGURATION = "configuration"
 """The key of the configuration repository among the sources."""
+
+_BATCH = 50
 
 
 def source_key(remote: Remote) -> str:
@@ -99,31 +102,41 @@ def desire(
     """Work out what is desired of each of these stacks, and note in `index` what their sources use."""
     result: dict[StackId, Desired] = {}
     layers: Layers = {}
-    for stack in stacks:
-        configured = effective(in_force.catalog, stack, layers)
-        key, source = read(in_force, configured)
-        problem = source if isinstance(source, Problem) else None
-        snapped = None if isinstance(source, Problem) else source
-        where = configured.source
-        if where is not None:
-            index.put(stack, key, where, watched(source))
-        elif configured.spec.tool != "script":
-            problem = Problem(Reason.SOURCE_NOT_FOUND, "it names no source")
-        problem = problem or check(configured)
-        marks = fingerprint(configured, snapped)
-        result[stack] = Desired(
-            digest=marks.digest,
-            fingerprint=marks,
-            revision=in_force.revision,
-            tool=str(configured.spec.tool),
-            labels=configured.labels,
-            autodeploy=configured.spec.autodeploy,
-            suspended=configured.spec.suspended,
-            person=person,
-            problem=problem,
-            needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
-        )
+    left = iter(stacks)
+    # Step by step for several stacks, not one stack after the other: a processor likes to do the same thing again.
+    while batch := list(islice(left, _BATCH)):
+        every = [effective(in_force.catalog, stack, layers) for stack in batch]
+        sources = [read(in_force, configured) for configured in every]
+        for configured, (key, source) in zip(every, sources, strict=True):
+            if configured.source is not None:
+                index.put(configured.id, key, configured.source, watched(source))
+            problem = source if isinstance(source, Problem) else check(configured)
+            result[configured.id] = _desired(configured, source, problem, in_force.revision, person)
     return result
+
+
+def _desired(
+    configured: EffectiveStack,
+    source: SourceSnapshot | Problem,
+    problem: Problem | None,
+    revision: Revision,
+    person: str | None,
+) -> Desired:
+    if configured.source is None and configured.spec.tool != "script":
+        problem = Problem(Reason.SOURCE_NOT_FOUND, "it names no source")
+    marks = fingerprint(configured, None if isinstance(source, Problem) else source)
+    return Desired(
+        digest=marks.digest,
+        fingerprint=marks,
+        revision=revision,
+        tool=str(configured.spec.tool),
+        labels=configured.labels,
+        autodeploy=configured.spec.autodeploy,
+        suspended=configured.spec.suspended,
+        person=person,
+        problem=problem,
+        needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
+    )
 
 
 def source_paths(snapped: SourceSnapshot, source: ResolvedSource | None) -> list[str]:

@@ -14,7 +14,7 @@ from reconciler.masking.masker import Masker
 from reconciler.runner.cancel import Cancel
 from reconciler.runner.directory import RunDirectory
 from reconciler.runner.halt import Halted
-from reconciler.runner.job import Ending, Job, Reason
+from reconciler.runner.job import Ending, Hook, Job, Reason
 from reconciler.runner.log import RunLog
 from reconciler.runner.process import Command, Outcome, Stop, Watch
 from reconciler.runner.sandbox import Sandbox
@@ -96,12 +96,13 @@ class Commands:
             raise StepFailed(f"{what} ended with exit code {outcome.code}", outcome.code)
         return outcome.code
 
-    def hook(self, command: str, at: str) -> None:
+    def hook(self, hook: Hook, at: str, env: Mapping[str, str] | None = None) -> None:
         """Run one hook through the shell."""
         self.check()
-        self._log.say(self.phase, f"hook {at}: {self._masker.text(command)}")
-        outcome = self._run((_SHELL, "-c", command), {"STATION_PHASE": self.phase}, None)
-        what = f"the {at} hook {shorten(self._masker.text(command))}"
+        command = self._masker.text(hook.command)
+        self._log.say(self.phase, f"hook {at} of {hook.source}: {command}")
+        outcome = self._run((_SHELL, "-c", hook.command), {**(env or {}), "STATION_PHASE": self.phase}, None)
+        what = f"the {at} hook {shorten(command)} of {hook.source}"
         self._judge(what, outcome, (0,))
         if outcome.code != 0:
             raise Halted(Ending.FAILED, Reason.HOOK_FAILED, f"{what} ended with exit code {outcome.code}")

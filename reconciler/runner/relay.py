@@ -2,9 +2,9 @@
 
 The tool speaks to loopback with a password of this leg only. Reads and locks are passed on and fail while the service
 is away: nothing is ever planned from a tfstate that could not be read. What the tool writes is never refused for
-that: it waits on disk and is delivered in order when the service is back. Nor is a second read, under the lock that
-this leg holds: nobody else can have changed what the first one found, and a tool that reads before its first write
-would otherwise lose that write.
+that: it waits on disk and is delivered in order when the service is back. A second read, under the lock that this leg
+holds, is answered here: nobody else can have changed what the first one found, and a tool that reads before its first
+write would otherwise lose that write. So is a read of what this leg has written itself.
 """
 
 from __future__ import annotations
@@ -84,8 +84,11 @@ class Relay:
                 return self._write(method, query, body or b"")
             case "GET":
                 with self._lock:
-                    newest = self._spool.newest_body()
-                return self._read(method, query, body) if newest is None else Answer(200, "application/json", newest)
+                    newest, known = self._spool.newest_body(), None if self._refused else self._known
+                if newest is not None:
+                    return Answer(200, "application/json", newest)
+                # The tool reads three times in an apply; asking each time would be a good part of what we add to it.
+                return self._read(method, query, body) if known is None else known
             case "LOCK":
                 answer = self._read(method, query, body)
                 with self._lock:
@@ -105,9 +108,13 @@ class Relay:
             # Behind what waits already: a newer version must not be overtaken by an older one.
             if self._deliver_locked(2.0):
                 try:
-                    return self._upstream.ask(method, query, body)
+                    answer = self._upstream.ask(method, query, body)
                 except Away:
                     pass
+                else:
+                    if answer.status >= 400:
+                        self._known = None
+                    return answer
             try:
                 self._spool.add(method, query, body)
             except OSError as error:
@@ -127,8 +134,6 @@ class Relay:
                     return answer
             else:
                 reason = "earlier versions of the tfstate still wait to be delivered"
-            if method == "GET" and not self._refused and (known := self._known) is not None:
-                return known
             if time.monotonic() >= end or self._refused:
                 return _unavailable(f"the service cannot be reached: {reason}")
             time.sleep(_RETRY)

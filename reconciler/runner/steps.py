@@ -101,25 +101,33 @@ def _proper_end(work: Work) -> End:
 
 
 def _after_run(work: Work, end: End) -> End:
-    """Run the hooks for the end of the run. What becomes of them does not change what became of the run."""
+    """Run the hooks for the end of the run, which are told how it ended.
+
+    What becomes of them does not change what became of the run, and one that fails does not keep the others from
+    running: they belong to different documents.
+    """
     hooks = work.job.hooks.get("after.run", ())
     if not hooks:
         return end
     work.commands.conclude()
-    try:
-        for hook in hooks:
-            work.commands.hook(hook.command, "after.run")
-    except (Halted, StepFailed, OSError) as error:
-        problem = _end_of(error, work.masker)
-        work.log.say(work.commands.phase, problem.message)
-        return End(end.ending, end.reason, f"{end.message}; {problem.message}")
-    return end
+    result = {"STATION_RESULT": end.ending, "STATION_REASON": end.reason}
+    messages = [end.message]
+    for hook in hooks:
+        try:
+            work.commands.hook(hook, "after.run", result)
+        except (Halted, StepFailed, OSError) as error:
+            problem = _end_of(error, work.masker)
+            work.log.say(work.commands.phase, problem.message)
+            messages.append(problem.message)
+            if problem.reason is not Reason.HOOK_FAILED:
+                break
+    return End(end.ending, end.reason, "; ".join(messages))
 
 
 def _hooks(at: str) -> Callable[[Work], None]:
     def run(work: Work) -> None:
         for hook in work.job.hooks.get(at, ()):
-            work.commands.hook(hook.command, at)
+            work.commands.hook(hook, at)
 
     return run
 

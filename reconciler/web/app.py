@@ -33,7 +33,7 @@ def create_app(ports: Ports) -> FastAPI:
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     errors.install(app)
-    app.add_middleware(Guard, hosts=ports.hosts)
+    app.add_middleware(Guard, hosts=ports.hosts, large=f"{PREFIX}/tfstate/")
     return app
 
 

@@ -1,4 +1,4 @@
-"""Stands before every request: a page in somebody's browser cannot reach the service under a name of its own choice."""
+"""Stands before every request, with or without a token: unknown host names, huge bodies and NUL come no further."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ipaddress
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.web.api.errors import Problem
@@ -16,15 +17,22 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_LONGEST_BODY = 64 * 1024
+"""Bytes of a body: a request of the API takes some hundred."""
+
 
 class Guard:
-    """Refuses unknown names in `Host` (DNS rebinding) and sets the headers that every answer carries.
+    """Refuses what no honest client sends, and sets the headers that every answer carries.
 
-    An address is safe in `Host`: rebinding needs a name.
+    A page in somebody's browser cannot reach the service under a name of its own choice (DNS rebinding). An address is
+    safe in `Host`: rebinding needs a name. Bodies are read before the token is, so that all but `large` ones, whose
+    routes ask for the token first, are short.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], large: str) -> None:
+        """`large` is how the paths begin that take large bodies."""
         self._app = app
+        self._large = large
         self._hosts = hosts | {"localhost"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,12 +48,22 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        if self._knows(Headers(scope=scope).get("host", "")):
+        refused = self._refusal(scope)
+        if refused is not None:
+            await refused.response()(scope, receive, send_marked)
+        elif scope["path"].startswith(self._large):
             await self._app(scope, receive, send_marked)
         else:
+            await self._app(scope, _short(receive), send_marked)
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        if not self._knows(Headers(scope=scope).get("host", "")):
             detail = "the service does not answer to this name"
-            refused = Problem(HTTPStatus.MISDIRECTED_REQUEST, "UnknownHost", detail).response()
-            await refused(scope, receive, send_marked)
+            return Problem(HTTPStatus.MISDIRECTED_REQUEST, "UnknownHost", detail)
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            # Databases differ in what they make of it, and nothing has a name with it.
+            return Problem(HTTPStatus.BAD_REQUEST, "BadRequest", "there is no NUL in an address")
+        return None
 
     def _knows(self, host: str) -> bool:
         name, _, rest = host.rpartition(":")
@@ -59,3 +77,19 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _short(receive: Receive) -> Receive:
+    """Stop reading a body that is too long."""
+    length = 0
+
+    async def limited() -> Message:
+        nonlocal length
+        message = await receive()
+        length += len(message.get("body", b""))
+        if length > _LONGEST_BODY:
+            detail = f"more than {_LONGEST_BODY} bytes are refused"
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+        return message
+
+    return limited

@@ -43,10 +43,10 @@ class Ports:
     """What is in force of a stack, with where each value comes from; None: no such stack in force."""
     live_log: Callable[[RunId, int, int], bytes | None]
     """Up to `limit` bytes from `offset` of the log of a run whose log is not stored yet; None: it is not here."""
-    policy_input: Callable[[RunId], dict[str, Any] | None] = _no_input
-    """What the policies over a run are asked; None: it has no plan, or its stack is not in force."""
     recipient: str = ""
     """Whom values are sealed to: the public half of this installation's key."""
+    policy_input: Callable[[RunId], dict[str, Any] | None] = _no_input
+    """What the policies over a run are asked; None: it has no plan, or its stack is not in force."""
     metrics: Metrics = field(default_factory=Metrics)
     wake: Callable[[], None] = _nothing
     """Have the loop look at once."""

@@ -38,10 +38,12 @@ NO_HOOKS = Hooks.model_construct(before={}, after={})
 class Configuration(SpecModel):
     """What flows into a stack's run."""
 
-    env: dict[EnvName, EnvValue] = Field(default_factory=dict, description="Environment variables; values are text.")
+    env: dict[EnvName, EnvValue] = Field(
+        default_factory=dict, description="Environment variables; values are text, or secrets."
+    )
     files: dict[FilePath, FileValue] = Field(
         default_factory=dict,
-        description="Files by their path relative to where the tool runs, with their content, or `{source: …}`.",
+        description="Files by their path relative to where the tool runs: their content, a secret, or `{source: …}`.",
     )
     hooks: Hooks = Field(default_factory=lambda: NO_HOOKS, description="Shell commands around the phases of a run.")
 

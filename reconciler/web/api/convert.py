@@ -83,25 +83,28 @@ def run_json(run: Run) -> schemas.RunJson:
     )
 
 
-def verdicts_json(judgement: Judgement | None) -> list[schemas.VerdictJson]:
-    """Show what policies said of a run."""
-    return [
-        schemas.VerdictJson(
-            policy=it.policy,
-            type=it.type,
-            enforcement="mandatory" if it.mandatory else "advisory",
-            result=it.result,
-            messages=list(it.messages),
-            warnings=list(it.warnings),
-            error=it.error,
-        )
-        for it in (judgement.verdicts if judgement is not None else ())
-    ]
-
-
-def reviews_json(reviews: Sequence[Review]) -> list[schemas.ReviewJson]:
-    """Show what persons think of a run."""
-    return [schemas.ReviewJson(person=it.person, approve=it.approves, note=it.note, at=it.at) for it in reviews]
+def whole_run_json(
+    run: Run, judgement: Judgement | None, reviews: Sequence[Review], follows: list[schemas.FollowJson]
+) -> schemas.WholeRunJson:
+    """Show a run with what its policies and persons said of it, and what follows it."""
+    return schemas.WholeRunJson(
+        **run_json(run).model_dump(by_alias=False),
+        awaits_approval=run.awaits_approval,
+        follows=follows,
+        policies=[
+            schemas.VerdictJson(
+                policy=it.policy,
+                type=it.type,
+                enforcement="mandatory" if it.mandatory else "advisory",
+                result=it.result,
+                messages=list(it.messages),
+                warnings=list(it.warnings),
+                error=it.error,
+            )
+            for it in (judgement.verdicts if judgement is not None else ())
+        ],
+        reviews=[schemas.ReviewJson(person=it.person, approve=it.approves, note=it.note, at=it.at) for it in reviews],
+    )
 
 
 def plan_json(run: Run, planned: Planned) -> schemas.PlanJson:

@@ -59,19 +59,12 @@ def list_runs(
 
 
 @router.get("/{run}")
-def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunDetailJson:
+def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.WholeRunJson:
     """Show a run."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
         follows = follows_json(reading, caller, found)
-        judgement, reviews = reading.judgement(found.id), reading.reviews(found.id)
-    return schemas.RunDetailJson(
-        **dict(convert.run_json(found)),
-        follows=follows,
-        awaits_approval=found.awaits_approval,
-        policies=convert.verdicts_json(judgement),
-        reviews=convert.reviews_json(reviews),
-    )
+        return convert.whole_run_json(found, reading.judgement(found.id), reading.reviews(found.id), follows)
 
 
 @router.get("/{run}/plan")

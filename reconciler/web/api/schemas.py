@@ -160,13 +160,13 @@ class FollowJson(Shape):
     stack: str
 
 
-class RunDetailJson(RunJson):
-    """A run with the stacks that will follow it, as far as the caller may read them, and what was said of it."""
+class WholeRunJson(RunJson):
+    """A run, with what its policies and persons said of it, and the stacks that follow it and the caller may read."""
 
-    follows: list[FollowJson]
     awaits_approval: bool
     policies: list[VerdictJson]
     reviews: list[ReviewJson]
+    follows: list[FollowJson]
 
 
 class ResourceChangeJson(Shape):
@@ -272,14 +272,6 @@ class SourceJson(Shape):
     include: list[str]
 
 
-class GuardrailJson(Shape):
-    """A policy over a stack."""
-
-    type: str
-    enforcement: str
-    origin: OriginJson
-
-
 class UsedContextJson(Shape):
     """A context in use, and how it came in: named, with its `priority`, or attached by `labels` (none: to all)."""
 
@@ -288,6 +280,14 @@ class UsedContextJson(Shape):
     how: str
     priority: int | None
     labels: dict[str, str] | None
+
+
+class GuardrailJson(Shape):
+    """A policy over a stack."""
+
+    type: str
+    enforcement: str
+    origin: OriginJson
 
 
 class EffectiveJson(Shape):

@@ -105,6 +105,19 @@ def test_a_failing_hook_for_the_end_changes_nothing_but_the_message(driver):
     assert "after.run" in report.message
 
 
+def test_hooks_for_the_end_run_each_by_itself_and_know_how_it_ended(driver):
+    three = tuple(
+        Hook(text, f"Context root/{n}") for n, text in enumerate(("echo one; exit 4", "exit 5", "echo three"))
+    )
+    told = Hook('echo "ended: $STATION_RESULT $STATION_REASON"', "Stack root/a")
+    report = driver.plan(plan="exit 1", hooks={"after.run": (*three, told)})
+    assert (report.ending, report.reason) == (Ending.FAILED, "ToolFailed")
+    assert "after.run hook exit 5 of Context root/1 ended with exit code 5" in report.message
+    assert "\nthree\n" in driver.log()
+    assert "\nended: failed ToolFailed\n" in driver.log()
+    assert "hook after.run of Context root/2: echo three" in driver.log()
+
+
 def test_an_apply_keeps_its_results_when_a_hook_after_it_fails(driver):
     report = driver.both(hooks=hooks(after_apply="exit 4"), outputs="echo '{\"a\": 1}'")
     assert (report.ending, report.reason) == (Ending.FAILED, "HookFailed")

@@ -270,6 +270,29 @@ def test_the_files_of_a_stack_belong_to_it(service: Machine, signed: Signed, tmp
     assert ((tmp_path / "ran").read_text(), held(service)) == ("good\n", {})
 
 
+def test_the_mounted_files_of_a_context_belong_to_it(service: Machine, signed: Signed, tmp_path: Path) -> None:
+    context = document("Context", "trust", {"attach": {}, "files": {"ca.pem": {"source": "./ca.pem"}}})
+    show = a_script("show", f"cat ca.pem >> {tmp_path}/ran")
+    signed.commit(
+        "bob", {"platform/trust.yaml": context, "platform/show.yaml": show, "platform/ca.pem": "of the authority\n"}
+    )
+    assert service.reconcile().ran["platform/show"] == "finished"
+    signed.commit("carol", {"platform/ca.pem": "evil\n", **APP_2})
+    look = service.reconcile()
+    assert (look.ran, held(service)) == ({"team/app": "finished"}, {"Context platform/trust": "user:carol"})
+    assert tuple(map(str, waiting(service)[0].missing)) == ("context:update", "platform")
+    service.restart()
+    assert (service.reconcile().ran, len(waiting(service))) == ({}, 1)
+    signed.commit("bob", {"platform/show.yaml": show.replace("cat ca.pem", "cat  ca.pem")})
+    assert service.reconcile().ran == {"platform/show": "finished"}
+    approve(service, "user:bob")
+    assert service.reconcile().ran.keys() == {"platform/base", "platform/net", "platform/show", "team/app"}
+    assert ((tmp_path / "ran").read_text().splitlines(), held(service)) == (
+        ["of the authority", "of the authority", "evil"],
+        {},
+    )
+
+
 def test_a_hold_survives_a_restart_and_ends_by_a_revert(service: Machine, signed: Signed) -> None:
     before = waiting(service)
     signed.commit("carol", BASE_2)

@@ -287,6 +287,25 @@ def test_a_second_read_under_the_lock_does_not_need_the_service(service, relay):
     assert ask(relay, "GET")[1] == b'{"serial": 1}'
 
 
+def test_a_second_read_under_the_lock_does_not_ask_the_service(service, relay):
+    ask(relay, "LOCK", b'{"ID": "l"}')
+    ask(relay, "GET")
+    asked = len(service.requests)
+    assert ask(relay, "GET")[0] == 404
+    assert len(service.requests) == asked
+    ask(relay, "POST", b'{"serial": 1}')
+    assert ask(relay, "GET")[:2] == (200, b'{"serial": 1}')
+    assert len(service.requests) == asked + 1
+
+
+def test_what_the_service_refused_is_not_what_a_read_gives(service, relay):
+    ask(relay, "LOCK", b'{"ID": "l"}')
+    service.refuse = 409
+    assert ask(relay, "POST", b'{"serial": 1}')[0] == 409
+    service.refuse = None
+    assert ask(relay, "GET")[0] == 404
+
+
 def test_what_was_read_under_a_lock_counts_for_nothing_after_it(service, relay):
     ask(relay, "LOCK", b'{"ID": "l"}')
     assert ask(relay, "GET")[0] == 404

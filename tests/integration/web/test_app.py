@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import stat
 import threading
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +123,28 @@ def test_names_of_others_are_refused(app: FastAPI, host: str, path: str) -> None
     with Client(app) as client:
         answer = client.request("GET", path, headers={"Host": host})
     assert (answer.status_code, answer.json()["reason"]) == (421, "UnknownHost")
+
+
+@pytest.mark.parametrize("token", [None, OPERATOR_TOKEN], ids=["no token", "operator"])
+def test_a_huge_body_is_not_read(app: FastAPI, token: str | None) -> None:
+    read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        while read < 4 * 1024 * 1024:
+            read += 16_384
+            yield b" " * 16_384
+
+    with Client(app, token) as client:
+        answer = client.post("/api/v1/tokens", content=body(), headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+    assert read < 200_000
+
+
+@pytest.mark.parametrize("path", ["/api/v1/stacks?q=%00", "/api/v1/stacks?label=%00a=b", "/api/v1/tokens/%00"])
+def test_nul_reaches_no_database(client: Client, path: str) -> None:
+    answer = client.request("GET", path)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
 
 
 def test_a_name_of_ones_own_is_answered(ports: Ports) -> None:

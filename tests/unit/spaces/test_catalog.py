@@ -112,10 +112,10 @@ def test_duplicates_name_each_other_and_count_for_none():
 def test_only_changed_files_are_read(monkeypatch):
     catalog = Catalog.empty().advance({"p/space.yaml": space("a"), "p/s.yaml": stack("s"), "t.yaml": stack("t")})
     read = []
-    from spaces import catalog as module
+    from spaces import resources as module
 
-    real = module.parse_file
-    monkeypatch.setattr(module, "parse_file", lambda file, data, attach: read.append(file) or real(file, data))
+    real = module.parse_documents
+    monkeypatch.setattr(module, "parse_documents", lambda file, data: read.append(file) or real(file, data))
     after = catalog.advance({"p/space.yaml": space("b")})
     assert read == ["p/space.yaml"]
     assert refs(after) == {"Space b", "Stack b/s", "Stack root/t"}

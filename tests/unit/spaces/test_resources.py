@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from spaces.diagnostics import Position, Severity
 from spaces.model import SPECS
 from spaces.names import Kind
-from spaces.resources import ParsedFile, parse_file
+from spaces.resources import ParsedFile, parse_file, parse_files
 
 SPACE = "apiVersion: stationkeeper/v1\nkind: Space\nmetadata: {name: a}\n"
 STACK = "apiVersion: stationkeeper/v1\nkind: Stack\nmetadata: {name: net, space: a}\nspec: {tool: terraform, source: {path: .}}\n"
@@ -183,3 +183,11 @@ def test_any_text_is_either_good_or_told(tail):
     parsed = read(SPACE + tail)
     assert all(each.position is not None and each.position.line <= 64 for each in parsed.diagnostics)
     assert len(parsed.resources) <= 1
+
+
+def test_many_files_are_parsed_as_each_one_is():
+    long = STACK + "# " + "x" * 40_000
+    files = {
+        f"{number}.yaml": text.encode() for number, text in enumerate([STACK, long, SPACE, "a: [", long, long, ""])
+    }
+    assert list(parse_files(files.items())) == [(file, parse_file(file, data)) for file, data in files.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,16 +42,16 @@ class Installation:
 
     service: Service
 
-    def decide(self) -> tuple[float, float]:
+    def decide(self, clock: Callable[[], float] = time.perf_counter) -> tuple[float, float]:
         """Fetch, take in, and decide about every stack that is due by it; gives the seconds of all and of the fetch."""
         loop, now = self.service.loop, utc_now()
-        started = time.perf_counter()
+        started = clock()
         fetched = loop.fetcher.fetch(loop.follower.wanted(), now, everything=True)
-        there = time.perf_counter()
+        there = clock()
         loop.follower.catch_up(now)
         loop.follower.advance(fetched, now)
         decide_due(loop.store, loop.holder, now)
-        return time.perf_counter() - started, there - started
+        return clock() - started, there - started
 
     def catch_up(self) -> float:
         """Bring a new process to where the store is, with what was fetched before; gives the seconds."""

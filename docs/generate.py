@@ -168,7 +168,7 @@ def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mappi
     return _resolve(options[0], definitions) if len(options) == 1 else schema
 
 
-def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:  # noqa: C901 - a case for each type
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:
@@ -188,6 +188,10 @@ def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
             return "true or false"
         case "integer":
             return "whole number"
+        case "number":
+            return "number"
+        case list() as several:
+            return " or ".join(_type({"type": one}, definitions) for one in several)
         case _:
             return "text"
 

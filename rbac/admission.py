@@ -45,7 +45,7 @@ class Commit:
     person: Person | Stranger = NOBODY
     stacks: frozenset[StackId] = frozenset()
     restored: frozenset[StackId] = frozenset()
-    proposed: frozenset[StackId] = frozenset()
+    proposed: frozenset[ResourceRef] = frozenset()
     attach: Attach = field(repr=False, compare=False, default=no_files)
     """Reads the files that documents refer to, at this commit."""
     check: CheckRego = field(repr=False, compare=False, default=unchecked)
@@ -145,7 +145,12 @@ def approve(before: Admission, approval: Approval, rules: Rules, now: datetime) 
         return Refused(approval, "there is no such change any more: it was made anew, or has come to be")
     if missing is not None:
         return Refused(approval, missing.message)
+    step.approved = frozenset() if document is None else frozenset({document})
     after = step.run(replace(rules, destroy_budget=100.0))
+    if document is not None and document in held:
+        return Refused(approval, held[document].message)
+    if document is not None and (missing := step.unmade(document, after)) is not None:
+        return Refused(approval, missing.message)
     pinned = step.pin(pinned, (), (), after)
     return Admission(after, rules.follow(judged.access, start, after, now), held, pinned)
 

@@ -9,6 +9,7 @@ from rbac.access import Access
 from rbac.actions import ACTIONS, ENV_TAKEOVER, Action, expand, on_document, summarize
 from rbac.identity import Person, Stranger
 from rbac.subjects import Subject, SubjectKind, group, stack, user
+from spaces.blueprints.template import TEMPLATE_KINDS
 from spaces.catalog import Catalog
 from spaces.changes import DocumentChange, Verb
 from spaces.model.role import RoleSpec
@@ -21,6 +22,8 @@ from spaces.references import moved_from, parent_names
 from spaces.takeovers import takeovers
 
 _NAMED = 3
+_NOBODY = user("")
+"""Holds nothing: nobody can have this name."""
 _READ_STACK = Action("stack", "read")
 
 
@@ -35,11 +38,15 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges the changes of one person by the access rules before them. `proposed` is what the person leaves behind."""
+    """Judges the changes of one person by the access rules before them. `proposed` is what the person leaves behind.
+
+    `made` are documents that nobody wrote.
+    """
 
     access: Access
     person: Person | Stranger
     proposed: Catalog
+    made: Collection[ResourceRef] = ()
 
     def change(self, change: DocumentChange) -> Missing | None:
         """Say which right the person lacks for a document's change; None when it may be made."""
@@ -59,6 +66,28 @@ class Judge:
     def files(self, identity: StackId) -> Missing | None:
         """Say which right the person lacks for changing the files that a stack refers to."""
         return self._lacks(on_document(Kind.STACK, Verb.UPDATE), identity.space)
+
+    def anything(self, space: SpaceName) -> Missing | None:
+        """Say which right the person lacks for making whatever a blueprint may say; None when there is none."""
+        verbs = (Verb.CREATE, Verb.UPDATE, Verb.DELETE)
+        for action in (on_document(kind, verb) for kind in TEMPLATE_KINDS for verb in verbs):
+            missing = self._lacks(action, space)
+            if missing is not None:
+                why = f"what it makes is not known yet, and {missing.message}"
+                return Missing(action, space, why)
+        return None
+
+    def beyond_that(self, change: DocumentChange) -> Missing | None:
+        """Say which right a made document needs beside those that `anything` asks for; None when it needs no other."""
+        action, why = on_document(change.ref.kind, change.verb), "and its author was not asked for that"
+        if _takes_over(change):
+            return Missing(ENV_TAKEOVER, change.ref.space, f"it sets a variable that takes over what runs, {why}")
+        for parent in self._added_parents(change):
+            return Missing(Action("stack", "read"), parent.space, f"it depends on {parent}, {why}")
+        holder = _becomes(change)
+        if holder is not None and self.access.beyond(_NOBODY, holder):
+            return Missing(action, change.ref.space, f"{holder} holds roles, {why}")
+        return None
 
     def standing(self, space: SpaceName) -> SpaceName | None:
         """Give the space by which rights in a space are judged: itself, or for a new one the nearest that was there."""
@@ -103,7 +132,7 @@ class Judge:
             line = self.access.tree.inherited(self.standing(here) or here)
             for each in (SpaceName(space),) if slash else line:
                 ref = ResourceRef(Kind.STACK, each, bare)
-                if each != here and self.proposed.declares(ref):
+                if each != here and (self.proposed.declares(ref) or ref in self.made):
                     yield ref
 
     # What nobody may do from inside the repository

@@ -29,9 +29,9 @@ class Judged:
     access: Access
     judging: bool
 
-    def judge(self, proposed: Catalog) -> Judge:
-        """Give the judge over what is proposed."""
-        return Judge(self.access, self.person, proposed)
+    def judge(self, proposed: Catalog, made: Collection[ResourceRef] = ()) -> Judge:
+        """Give the judge over what is proposed, beside what instances made."""
+        return Judge(self.access, self.person, proposed, made)
 
     @property
     def name(self) -> str:
@@ -55,6 +55,8 @@ class Step:
     """The old places of stacks that this commit moves."""
     admitted_moves: set[ResourceRef] = field(default_factory=set)
     """Those of them that may be moved away from."""
+    approved: frozenset[ResourceRef] = frozenset()
+    """The held document that somebody approved."""
     whole: Missing | None = None
     """Why all of the commit is held."""
 
@@ -63,7 +65,11 @@ class Step:
         self._judge_declared(self.proposed)
         after = self._settle()
         while self.judged.judging and (
-            self._judge_declared(after.proposed) | self._judge_leaving(after) | self._judge_homeless(after)
+            self._judge_declared(after.proposed)
+            | self._judge_leaving(after)
+            | self._judge_homeless(after)
+            | self._judge_made(after)
+            | self._judge_unmade(after)
         ):
             after = self._settle()
         leaving = self._leaving(after)
@@ -115,14 +121,14 @@ class Step:
         return self._judge(change, self.proposed) if change is not None else None
 
     def _judge(self, change: DocumentChange, here: Catalog) -> Missing | None:
-        missing = self.judged.judge(here).change(change)
+        missing = self.judged.judge(here, self.before.catalog.makers.keys()).change(change)
         if missing is None and change.origin is not None:
             self.admitted_moves.add(change.origin)
         return missing
 
     def _change(self, ref: ResourceRef, here: Catalog) -> DocumentChange | None:
         """Compare what is in force of a document with what is proposed; None when it is the same."""
-        old, new = self.before.catalog.placed(ref), here.placed(ref)
+        old, new = self.before.catalog.written(ref), here.placed(ref)
         if _same(old, new) and (new is not None or not here.declares(ref)):
             return None
         if old is None:
@@ -144,6 +150,8 @@ class Step:
             ref = change.origin if change.verb is Verb.MOVE and change.origin is not None else change.ref
             if change.verb not in (Verb.DELETE, Verb.MOVE) or ref in self.admitted_moves:
                 continue
+            if self.before.catalog.written(ref) is None:
+                continue  # judged with the instance that made it
             if ref in self.versions and ref not in self.origins:
                 continue
             kept = self.before.kept.get(ref)
@@ -154,6 +162,70 @@ class Step:
             if missing is not None:
                 again |= self._hold(self._as_held(left, missing))
         return again
+
+    def _judge_made(self, after: InForce) -> bool:
+        """Judge what changes of what instances make, as if it had been written by hand.
+
+        Where the right is missing, what brings the change is held: the instance, or the blueprint that it follows.
+        """
+        again = False
+        for change in changes(self.before.catalog, after.catalog, differing(self.before, after)):
+            made = [each.resource.made for each in (change.before, change.after) if each is not None]
+            instances = {each.root for each in made if each is not None}
+            if not instances:
+                continue
+            judge = self.judged.judge(after.proposed, self.before.catalog.makers.keys())
+            missing = judge.change(change)
+            if missing is None and self._comes_late(instances, after):
+                missing = judge.beyond_that(change)
+            if missing is None:
+                continue
+            # Held once: what is held changes nothing any more.
+            for ref in set(self._behind(instances, after)) - self.held.keys():
+                old, new = self.before.catalog.written(ref), after.catalog.written(ref)
+                verb = Verb.CREATE if old is None else Verb.UPDATE if new is not None else Verb.DELETE
+                why = f"it would {change.verb} {change.ref}, and {missing.message}"
+                told = Missing(missing.action, missing.space, why)
+                again |= self._hold(self._as_held(DocumentChange(ref, verb, old, new), told))
+        return again
+
+    def _comes_late(self, instances: Collection[ResourceRef], after: InForce) -> bool:
+        """Say whether an instance comes into force by somebody else's change: it could not be worked out before."""
+        asked = self.versions.keys() | self.approved
+        return any(ref not in asked and self._differs(ref, after) for ref in instances)
+
+    def _behind(self, instances: Collection[ResourceRef], after: InForce) -> Collection[ResourceRef]:
+        """Find what changes that which instances make: they themselves, else their blueprints, else anything."""
+        own = [ref for ref in instances if self._differs(ref, after)]
+        if own:
+            return own
+        expansions = [it.catalog.expansions.get(ref) for ref in instances for it in (self.before, after)]
+        used = {found.ref for each in expansions if each for found in each.uses.values() if found is not None}
+        blueprints = [ref for ref in used if self._differs(ref, after)]
+        return sorted(blueprints) or sorted(instances)
+
+    def _differs(self, ref: ResourceRef, after: InForce) -> bool:
+        return not _same(self.before.catalog.written(ref), after.catalog.written(ref))
+
+    def _judge_unmade(self, after: InForce) -> bool:
+        """Hold an instance that cannot be worked out yet, unless its author may make whatever it will be.
+
+        Else what it makes would come into force by somebody else's commit, without its author's rights being asked.
+        """
+        again = False
+        for ref in self.versions.keys() - self.held.keys():
+            change = self._change(ref, after.proposed)
+            missing = self.unmade(ref, after)
+            if change is not None and missing is not None:
+                again |= self._hold(self._as_held(change, missing))
+        return again
+
+    def unmade(self, ref: ResourceRef, after: InForce) -> Missing | None:
+        """Say which right is missing for an instance that is not in force as proposed: what it makes is not known."""
+        version = after.proposed.placed(ref)
+        if ref.kind is not Kind.BLUEPRINT_INSTANCE or version is None or _same(after.catalog.written(ref), version):
+            return None
+        return self.judged.judge(after.proposed).anything(ref.space)
 
     def _judge_homeless(self, after: InForce) -> bool:
         """Hold what lies in a space that is not in force: whoever makes that space would decide where it ends up."""
@@ -189,7 +261,8 @@ class Step:
             if change is not None:
                 told.setdefault(ref, change)
         for change in told.values():
-            self._hold(self._as_held(change, missing))
+            if any(each is not None and each.resource.made is None for each in (change.before, change.after)):
+                self._hold(self._as_held(change, missing))
             if change.origin is not None:
                 left = DocumentChange(change.origin, Verb.DELETE, change.before, None)
                 self._hold(self._as_held(left, missing))
@@ -228,9 +301,9 @@ class Step:
                 )
         return found
 
-    def renew(self, before: Mapping[ResourceRef, HeldChange], stacks: Collection[StackId]) -> None:
+    def renew(self, before: Mapping[ResourceRef, HeldChange], refs: Collection[ResourceRef]) -> None:
         """Hold again what is held still and has other files now: an approval of what it was before counts no more."""
-        for ref in (stack.ref for stack in stacks):
+        for ref in refs:
             old = self.held.get(ref)
             if old is not None and old is before.get(ref):
                 message = f"{old.message}; its files were changed by {self.judged.name} since"

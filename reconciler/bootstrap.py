@@ -47,6 +47,7 @@ from reconciler.web.ports import Ports
 from reconciler.web.server import Server
 from reconciler.web.tokens import operator_token
 from spaces.names import Revision
+from spaces.placed import PlacedDocuments
 from spaces.tree import SpaceTree
 
 _log = logging.getLogger(__name__)
@@ -161,6 +162,7 @@ def _assemble(  # noqa: PLR0917
         access=CurrentAccess(lambda: follower.world.admission, _rules(settings), utc_now),
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=follower.world.effective,
+        documents=lambda: _documents(follower.world),
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
         policy_input=lambda run: policy_input(store, follower.world, run, utc_now()),
         metrics=metrics,
@@ -223,6 +225,7 @@ def local_app(settings: Settings) -> FastAPI:
             tree=tree,
             access=CurrentAccess(admission, _rules(settings), utc_now),
             effective=lambda stack: known().effective(stack),
+            documents=lambda: _documents(known()),
             live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
             policy_input=lambda run: policy_input(store, known(), run, utc_now()),
             now=utc_now,
@@ -237,6 +240,10 @@ def _recipient(own: Secrets) -> str:
 
 def _rules(settings: Settings) -> Rules:
     return Rules(settings.first_admins, settings.destroy_budget)
+
+
+def _documents(world: World) -> PlacedDocuments:
+    return world.in_force.catalog if world.in_force else PlacedDocuments.empty()
 
 
 def log_path(data_dir: Path, run: RunId) -> Path:

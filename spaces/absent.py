@@ -8,7 +8,7 @@ from functools import cached_property
 from posixpath import dirname
 
 from spaces.catalog import Catalog
-from spaces.consistency import KINDS, Violation, names_in_reach, tell
+from spaces.consistency import KINDS, Violation, names_in_reach, tell, tell_made
 from spaces.diagnostics import Diagnostic, Position, error
 from spaces.model.explain import did_you_mean
 from spaces.names import ROOT, Kind, SpaceName
@@ -31,6 +31,9 @@ class Absent:
 
     def tell(self, violation: Violation, placed: Placed, among: PlacedDocuments, *, suggest: bool) -> Diagnostic:
         """Put a violation into words: who names a document that is broken is not told that there is none."""
+        if violation.inner is not None:
+            made, broken = violation.inner
+            return tell_made(placed, self.tell(broken, made, among, suggest=suggest))
         told = tell(violation, placed, among, suggest=suggest)
         kind = KINDS.get(violation.rule)
         if kind is None:
@@ -38,10 +41,10 @@ class Absent:
         where, _, name = violation.name.rpartition("/")
         if (kind, name) in self.held:
             return told
-        broken = self._find(kind, name, SpaceName(where), placed.ref.space, among)
-        if broken is not None:
+        at = self._find(kind, name, SpaceName(where), placed.ref.space, among)
+        if at is not None:
             summary = f"{placed.ref} needs {kind} {violation.name}, which is declared but broken"
-            hint = f"repair it at {broken.file}:{broken.line}:{broken.column}"
+            hint = f"repair it at {at.file}:{at.line}:{at.column}"
             return error("needs-broken", summary, told.position, hint)
         if self._unread:
             others = f" or one of {len(self._unread) - 1} more" if len(self._unread) > 1 else ""
@@ -86,7 +89,7 @@ class Absent:
                 space = flawed.space or self.proposed.space_of(dirname(path))
                 found.setdefault((flawed.kind, flawed.name), []).append((space, flawed.position))
         for ref in self.proposed.refs():
-            if ref.kind in KINDS.values() and self.documents.placed(ref) is None:
+            if ref.kind in KINDS.values() and self.documents.written(ref) is None:
                 first = self.proposed.claimants(ref)[0].resource
                 at = first.position(("metadata", "name"))
                 found.setdefault((ref.kind, ref.name), []).append((ref.space, at))

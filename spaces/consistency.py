@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
 from posixpath import dirname
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
+from spaces.blueprints.expansion import Finding, Spot
 from spaces.dependencies import Cycles, dependencies_of
-from spaces.diagnostics import Diagnostic, error
+from spaces.diagnostics import Diagnostic, Position, error
 from spaces.model.access import ROOT_ONLY
 from spaces.model.configuration import plain_path
 from spaces.model.context import ContextSpec
@@ -20,7 +21,6 @@ from spaces.model.stack import StackSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed, PlacedDocuments
 from spaces.references import Path, moved_from, references, role_of, shared_with
-from spaces.resources import Resource
 from spaces.sealed import Place, sealed_for
 from spaces.secret_places import secrets_in
 from spaces.tree import TreeFault
@@ -34,6 +34,10 @@ class Rule(StrEnum):
     UNKNOWN_CONTEXT = "unknown-context"
     UNKNOWN_REPOSITORY = "unknown-repository"
     UNKNOWN_ROLE = "unknown-role"
+    UNKNOWN_BLUEPRINT = "unknown-blueprint"
+    MAKES = "instance"
+    """What an instance makes does not work: the finding, or the rule that it breaks, has the code."""
+    MADE_ALREADY = "made-by-instance"
     UNKNOWN_STACK = "unknown-stack"
     DEPENDS_ON_ITSELF = "depends-on-itself"
     DEPENDENCY_TWICE = "duplicate-dependency"
@@ -53,6 +57,7 @@ KINDS = {
     Rule.UNKNOWN_REPOSITORY: Kind.REPOSITORY,
     Rule.UNKNOWN_ROLE: Kind.ROLE,
     Rule.UNKNOWN_STACK: Kind.STACK,
+    Rule.UNKNOWN_BLUEPRINT: Kind.BLUEPRINT,
 }
 """The kind of document that each rule misses."""
 
@@ -61,23 +66,31 @@ _RULES = {kind: rule for rule, kind in KINDS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One document against one rule. `name` is as written; `others` are the documents that it clashes with."""
+    """One document against one rule. `name` is as written; `others` are the documents that it clashes with.
+
+    An instance breaks a rule by what it makes: `finding` says how, or `inner`, a made document and its own violation.
+    """
 
     rule: Rule
     path: Path
     name: str
     others: tuple[ResourceRef, ...] = ()
+    finding: Finding | None = None
+    inner: tuple[Placed, Violation] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ContextInUse:
-    """A context that a stack uses; `index` is its place in the stack's list, None where it attached itself."""
+class ContextInUse(NamedTuple):
+    """A context that a stack uses; `place` is where it stands in the stack's list, None where it attached itself."""
 
-    ref: ResourceRef
+    placed: Placed
     spec: ContextSpec
     priority: int
-    index: int | None
-    resource: Resource
+    place: int | None
+
+    @property
+    def ref(self) -> ResourceRef:
+        """The context."""
+        return self.placed.ref
 
 
 _PRIORITY = attrgetter("priority")
@@ -94,39 +107,25 @@ def contexts_in_use(documents: PlacedDocuments, stack: Placed) -> list[ContextIn
     for index, use in enumerate(spec.contexts if isinstance(spec, StackSpec) else ()):
         placed = documents.find(Kind.CONTEXT, use.name, stack.ref.space)
         if placed is not None and isinstance(placed.resource.spec, ContextSpec):
-            named.append(ContextInUse(placed.ref, placed.resource.spec, use.priority, index, placed.resource))
+            named.append(ContextInUse(placed, placed.resource.spec, use.priority, index))
     named.sort(key=_PRIORITY)
-    attachable = documents.attachable(stack.ref.space)
-    if not attachable:
+    attaching = documents.attaching(stack)
+    if not attaching:
         return named
-    seen = {use.ref for use in named}
-    labels = stack.resource.metadata.labels
-    return [*_attached(attachable, labels, seen), *named]
-
-
-def _attached(
-    contexts: Iterable[Placed], labels: Mapping[str, str], named: Collection[ResourceRef]
-) -> Iterator[ContextInUse]:
-    for context in contexts:
-        spec = context.resource.spec
-        if (
-            context.ref not in named
-            and isinstance(spec, ContextSpec)
-            and spec.attach is not None
-            and spec.attach.fits(labels)
-        ):
-            yield ContextInUse(context.ref, spec, 0, None, context.resource)
+    seen = {use.placed for use in named}
+    attached = [
+        ContextInUse(placed, placed.resource.spec, 0, None)
+        for placed in attaching
+        if placed not in seen and isinstance(placed.resource.spec, ContextSpec)
+    ]
+    return attached + named
 
 
 def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None = None) -> Iterator[Violation]:
     """Check one of the documents among all of them. `cycles` is shared by those who check many."""
     tree, ref = documents.tree, placed.ref
     if ref.kind is Kind.SPACE:
-        fault = tree.faults.get(ref.space)
-        if fault is TreeFault.CYCLE:
-            yield Violation(Rule.SPACE_CYCLE, ("spec", "parent"), " -> ".join(tree.cycle(ref.space)))
-        elif fault is not None:
-            yield Violation(Rule.UNKNOWN_SPACE, ("spec", "parent"), placed.parent or "")
+        yield from _misplacement(documents, placed)
         return
     if not tree.exists(ref.space):
         yield Violation(Rule.UNKNOWN_SPACE, ("metadata", "space"), ref.space)
@@ -146,6 +145,41 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
         yield from _context_clashes(documents, placed)
         yield from _move_clashes(documents, placed)
         yield from _dependency_clashes(documents, placed, cycles or Cycles(documents))
+    if documents.expansions and placed.resource.made is None:
+        yield from _making(documents, ref, cycles)
+
+
+def _misplacement(documents: PlacedDocuments, space: Placed) -> Iterator[Violation]:
+    fault = documents.tree.faults.get(space.ref.space)
+    if fault is TreeFault.CYCLE:
+        yield Violation(Rule.SPACE_CYCLE, ("spec", "parent"), " -> ".join(documents.tree.cycle(space.ref.space)))
+    elif fault is not None:
+        yield Violation(Rule.UNKNOWN_SPACE, ("spec", "parent"), space.parent or "")
+
+
+def _making(documents: PlacedDocuments, ref: ResourceRef, cycles: Cycles | None) -> Iterator[Violation]:
+    """Check a written document against what instances make, and what it makes itself, for an instance."""
+    if ref in documents.makers:
+        name = f"{ref.space}/{ref.name}"
+        yield Violation(Rule.MADE_ALREADY, ("metadata", "name"), name, documents.makers[ref])
+    if ref not in documents.expansions:
+        return
+    expansion = documents.expansions[ref]
+    instance = expansion.instance
+    for finding in expansion.findings:
+        yield Violation(Rule.MAKES, finding.path, finding.code, finding.others, finding)
+    for made in expansion.documents:
+        others = [each for each in documents.makers[made.ref] if each != instance.ref]
+        if documents.written(made.ref) is not None or others:
+            clash = f"makes {made.ref}, which " + (f"{others[0]} makes too" if others else "is there already")
+            summary = f"{instance.ref} {clash}"
+            place = Spot(made.resource, ("metadata", "name"))
+            found = Finding("duplicate-name", summary, hint="give one of them another name", place=place)
+            yield Violation(Rule.MAKES, found.path, found.code, (made.ref, *others), found)
+        yield from (
+            Violation(Rule.MAKES, ("spec", "blueprint"), broken.name, broken.others, inner=(made, broken))
+            for broken in violations(documents, made, cycles)
+        )
 
 
 def _unknown_anywhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
@@ -170,16 +204,16 @@ def _context_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Viol
 
 
 def _ties(used: Iterable[ContextInUse]) -> Iterator[Violation]:
-    seen: set[ResourceRef] = set()
+    seen: set[Placed] = set()
     setters: dict[tuple[int, str, str], ContextInUse] = {}
     for use in used:
-        if use.index is None:
+        if use.place is None:
             continue
-        path: Path = ("spec", "contexts", use.index, "name")
-        if use.ref in seen:
+        path: Path = ("spec", "contexts", use.place, "name")
+        if use.placed in seen:
             yield Violation(Rule.CONTEXT_TWICE, path, f"{use.ref.space}/{use.ref.name}", (use.ref,))
             continue
-        seen.add(use.ref)
+        seen.add(use.placed)
         keys = [("env", key, key) for key in use.spec.env]
         keys += [("files", plain_path(key), key) for key in use.spec.files]
         for section, key, written in keys:
@@ -192,7 +226,7 @@ def _files_below_files(used: Iterable[ContextInUse], stack: Placed) -> Iterator[
     """Find the files of one document that would lie below a file of another, as `a/b` does below `a`."""
     setters: dict[str, tuple[ResourceRef, Path]] = {}
     for use in used:
-        path: Path = ("metadata", "name") if use.index is None else ("spec", "contexts", use.index, "name")
+        path: Path = ("metadata", "name") if use.place is None else ("spec", "contexts", use.place, "name")
         setters.update((plain_path(name), (use.ref, path)) for name in use.spec.files)
     spec = stack.resource.spec
     own = spec.files if isinstance(spec, StackSpec) else {}
@@ -247,13 +281,52 @@ def _move_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violati
 
 def tell(violation: Violation, placed: Placed, documents: PlacedDocuments, *, suggest: bool = True) -> Diagnostic:
     """Put a violation into words, at its place in the document; looking for a likely name to suggest costs time."""
+    if violation.inner is not None:
+        made, broken = violation.inner
+        return tell_made(placed, tell(broken, made, documents, suggest=suggest))
+    if violation.finding is not None:
+        return _tell_finding(violation.finding, placed)
     summary, hint = _words(violation, placed, documents, suggest=suggest)
+    if violation.rule is Rule.UNKNOWN_BLUEPRINT and _versions(violation.name, placed.ref.space, documents):
+        return error("unknown-version", summary, placed.resource.position(("spec", "version")), hint)
     written = placed.resource.space is not None or violation.path != ("metadata", "space")
     path = violation.path if written else ("metadata", "name")
     return error(violation.rule.value, summary, placed.resource.position(path), hint)
 
 
-def _words(  # noqa: C901 - a case for each rule
+def tell_made(instance: Placed, told: Diagnostic) -> Diagnostic:
+    """Tell of a made document at the instance that somebody wrote; the template's place is in the hint."""
+    at = told.position
+    where = f"made at {at.file}:{at.line}:{at.column}" if at is not None else None
+    hint = "; ".join(part for part in (told.hint, where) if part)
+    return error(told.code, f"{instance.ref}: {told.summary}", instance.resource.position(("spec", "blueprint")), hint)
+
+
+def _tell_finding(finding: Finding, instance: Placed) -> Diagnostic:
+    summary = finding.summary if str(instance.ref) in finding.summary else f"{instance.ref}: {finding.summary}"
+    at = finding.place.position() if finding.place is not None else None
+    where = f"in the template at {at.file}:{at.line}:{at.column}" if at is not None else None
+    hint = "; ".join(part for part in (finding.hint, where) if part)
+    return error(finding.code, summary, instance.resource.position(finding.path), hint or None)
+
+
+def in_template(violation: Violation) -> Position | None:
+    """Give the place in the template that an instance breaks a rule by; None where there is none."""
+    if violation.inner is not None:
+        made, broken = violation.inner
+        return made.resource.position(broken.path)
+    place = violation.finding.place if violation.finding is not None else None
+    return place.position() if place is not None else None
+
+
+def _versions(name: str, space: SpaceName, documents: PlacedDocuments) -> list[str]:
+    """List the versions that a blueprint, named with one that it does not have, has in a space."""
+    where, _, bare = name.rpartition("/")
+    found = (ref for ref in documents.visible(Kind.BLUEPRINT, space) if where in ("", ref.space))
+    return [ref.name.partition("@")[2] for ref in found if ref.name.partition("@")[0] == bare.partition("@")[0]]
+
+
+def _words(  # noqa: C901, PLR0912 - a case for each rule
     violation: Violation, placed: Placed, documents: PlacedDocuments, *, suggest: bool
 ) -> tuple[str, str | None]:
     name, space = violation.name, placed.ref.space
@@ -271,6 +344,12 @@ def _words(  # noqa: C901 - a case for each rule
                 f"there is no {KINDS[rule]} {name} for {placed.ref}",
                 did_you_mean(name, known) or _reach(rule, space),
             )
+        case Rule.UNKNOWN_BLUEPRINT:
+            told = _blueprint_words(name, placed, documents, suggest=suggest)
+        case Rule.MADE_ALREADY:
+            told = f"{placed.ref} is made by {others}", "change its inputs, or give one of them another name"
+        case Rule.MAKES:
+            told = f"{placed.ref} makes what does not work", None
         case Rule.UNKNOWN_ROLE:
             known = [*BUILT_IN_ROLES, *(each.ref.name for each in documents.of_kind(Kind.ROLE))]
             hint = did_you_mean(name, known) if suggest else None
@@ -318,6 +397,17 @@ def _dependency_words(rule: Rule, placed: Placed, name: str, others: str) -> tup
     if rule is Rule.DEPENDS_ON_ITSELF:
         return f"{placed.ref} depends on itself", "leave it out"
     return f"{placed.ref} depends on itself: {name}", "take one of these dependencies out"
+
+
+def _blueprint_words(name: str, placed: Placed, documents: PlacedDocuments, *, suggest: bool) -> tuple[str, str | None]:
+    blueprint, _, version = name.partition("@")
+    space = placed.ref.space
+    if versions := _versions(name, space, documents):
+        summary = f"there is no version {version} of Blueprint {blueprint} for {placed.ref}"
+        return summary, did_you_mean(version, versions) or f"it has {', '.join(versions[:10])}"
+    known = names_in_reach(Kind.BLUEPRINT, space, documents, qualified="/" in name) if suggest else []
+    hint = did_you_mean(blueprint, [each.partition("@")[0] for each in known])
+    return f"there is no Blueprint {blueprint} for {placed.ref}", hint or _reach(Rule.UNKNOWN_BLUEPRINT, space)
 
 
 def names_in_reach(kind: Kind, space: SpaceName, documents: PlacedDocuments, *, qualified: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from posixpath import normpath
@@ -18,7 +18,7 @@ from spaces.model.secrets import FileValue, FromSource, SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, ResourceRef, StackId
 from spaces.placed import Placed, PlacedDocuments
-from spaces.resources import Resource
+from spaces.resources import Made, Resource
 
 
 class When(StrEnum):
@@ -29,9 +29,10 @@ class When(StrEnum):
 
 
 class Origin(NamedTuple):
-    """The document that a value comes from."""
+    """The document that a value comes from; `made` for what an instance filled into a blueprint's template."""
 
     ref: ResourceRef
+    made: Made | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,7 @@ class ResolvedSource:
     include: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UsedContext:
+class UsedContext(NamedTuple):
     """A context that a stack uses, and how it came in.
 
     Named by the stack it has a `priority`; having attached itself, it has the `labels` by which it did, none of them
@@ -117,6 +117,8 @@ class EffectiveStack:
     """The contexts in use, weakest first."""
     dependencies: tuple[ResolvedDependency, ...] = ()
     """The stacks that have to be in sync first, in the order written."""
+    made: Made | None = None
+    """Who made the stack, unless somebody wrote it."""
     policies: tuple[Guardrail, ...] = ()
     """The policies over it, those of far spaces first."""
 
@@ -134,9 +136,8 @@ class Layer(NamedTuple):
     after: _HookLines
 
     @classmethod
-    def of(cls, ref: ResourceRef, resource: Resource, spec: Configuration) -> Layer:
+    def of(cls, origin: Origin, resource: Resource, spec: Configuration) -> Layer:
         """Take a document's configuration."""
-        origin = Origin(ref)
         return cls(
             origin,
             {name: Value(value, origin) for name, value in spec.env.items()},
@@ -146,8 +147,8 @@ class Layer(NamedTuple):
         )
 
 
-Layers: TypeAlias = dict[ResourceRef, Layer]
-"""What contexts give, as far as it was worked out already for other stacks among the same documents."""
+Layers: TypeAlias = dict[Placed, Layer]
+"""What contexts give, as far as it was worked out already for other stacks."""
 
 
 def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None = None) -> EffectiveStack:
@@ -161,9 +162,11 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
     spec = placed.resource.spec
     used = contexts_in_use(documents, placed)
     layers = [_layer(use, {} if known is None else known) for use in used]
-    layers.append(Layer.of(placed.ref, placed.resource, spec))
+    made = placed.resource.made
+    own = Origin(placed.ref) if made is None else Origin(made.blueprint, made)
+    layers.append(Layer.of(own, placed.resource, spec))
     dependencies = tuple(dependencies_of(documents, placed)) if spec.depends_on else ()
-    outputs = _outputs(Origin(placed.ref), dependencies)
+    outputs = _outputs(own, dependencies)
     return EffectiveStack(
         stack,
         spec,
@@ -174,6 +177,7 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         _hooks([layer for layer in layers if layer.before or layer.after]),
         tuple(map(_used, used)),
         dependencies,
+        made,
         guardrails(documents, placed),
     )
 
@@ -187,14 +191,14 @@ def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict
 
 
 def _layer(use: ContextInUse, known: Layers) -> Layer:
-    found = known.get(use.ref)
+    found = known.get(use.placed)
     if found is None:
-        found = known[use.ref] = Layer.of(use.ref, use.resource, use.spec)
+        found = known[use.placed] = Layer.of(Origin(use.ref), use.placed.resource, use.spec)
     return found
 
 
 def _used(use: ContextInUse) -> UsedContext:
-    if use.index is not None or use.spec.attach is None:
+    if use.place is not None or use.spec.attach is None:
         return UsedContext(use.ref, use.priority)
     return UsedContext(use.ref, None, use.spec.attach.match_labels)
 
@@ -225,30 +229,31 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
 def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
     """Lay one over the other, the weakest first."""
     values: dict[str, Value] = {}
+    losers: dict[str, list[Origin]] = {}
     for layer in layers:
-        for key, value in layer.items():
-            below = values.get(key)
-            if below is not None:
-                values[key] = Value(value.value, value.origin, (below.origin, *below.overrides))
-            else:
-                values[key] = value
+        for key in values.keys() & layer.keys():
+            losers.setdefault(key, []).append(values[key].origin)
+        values.update(layer)
+    for key, origins in losers.items():
+        winner = values[key]
+        values[key] = Value(winner.value, winner.origin, tuple(origins[::-1]))
     return values
 
 
 def _hooks(layers: list[Layer]) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
     """Line the hooks up: before a phase the weakest layer first, after it the weakest last."""
+    before = _in_line([layer.before for layer in layers])
+    after = _in_line([layer.after for layer in reversed(layers)])
     return {
-        **_hook_lines(When.BEFORE, layers, lambda layer: layer.before),
-        **_hook_lines(When.AFTER, layers[::-1], lambda layer: layer.after),
+        **{(When.BEFORE, phase): tuple(line) for phase, line in before.items()},
+        **{(When.AFTER, phase): tuple(line) for phase, line in after.items()},
     }
 
 
-def _hook_lines(
-    when: When, layers: Iterable[Layer], hooks: Callable[[Layer], _HookLines]
-) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
-    lines: dict[tuple[When, Phase], tuple[HookCommand, ...]] = {}
+def _in_line(layers: Iterable[_HookLines]) -> dict[Phase, list[HookCommand]]:
+    lines: dict[Phase, list[HookCommand]] = {}
     for layer in layers:
-        for phase, commands in hooks(layer).items():
+        for phase, commands in layer.items():
             if commands:
-                lines[when, phase] = (*lines.get((when, phase), ()), *commands)
+                lines.setdefault(phase, []).extend(commands)
     return lines

@@ -8,11 +8,15 @@ from spaces.dependencies import may_mean
 from spaces.names import Kind, ResourceRef, SpaceName
 from spaces.placed import PlacedDocuments
 
+_FLOWING = frozenset({Kind.CONTEXT, Kind.REPOSITORY})
+"""What means nothing to those it does not flow to. Where a tree changes, those whose place is another are in anyway."""
+
 
 def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDocuments) -> set[ResourceRef]:
     """Give the changed documents and all that may mean them by name, lie below them, or are attached to them.
 
-    Never too few, sometimes too many: whoever mentions a bare name is in, whatever the name means there.
+    Never too few, sometimes too many: whoever mentions a bare name is in, if the document flows there, whatever else
+    the name means there.
     A context that attaches itself reaches its stacks, by its old version among the old documents and by its new one
     among the new: a stack that changes its labels is in by itself, and one whose space moves by its space.
     A space matters to what is below it only by its place: where it hangs, and whether it inherits.
@@ -32,8 +36,7 @@ def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDo
                 named = documents.mentioning(ref.kind, ref.name)
                 reached.update(user for user in named if may_mean(documents, user, ref))
         else:
-            reached |= before.mentioning(ref.kind, ref.name)
-            reached |= after.mentioning(ref.kind, ref.name)
+            reached.update(_users(before, ref), _users(after, ref))
         if ref.kind is Kind.CONTEXT:
             reached.update(before.attached_to(ref), after.attached_to(ref))
     for documents in (before, after):
@@ -41,6 +44,14 @@ def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDo
             reached |= before.in_space(space)
             reached |= after.in_space(space)
     return reached
+
+
+def _users(documents: PlacedDocuments, ref: ResourceRef) -> Iterable[ResourceRef]:
+    mentioning = documents.mentioning(ref.kind, ref.name)
+    if ref.kind not in _FLOWING:
+        return mentioning
+    reach = frozenset(documents.tree.inheriting(ref.space)) if mentioning else ()
+    return (user for user in mentioning if user.space in reach)
 
 
 def _place(documents: PlacedDocuments, space: SpaceName) -> object:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from spaces.blueprints.derived import evolve, remade
 from spaces.catalog import Catalog
 from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.directories import KeptDirectory, kept_directories, lost_directories, space_directories
@@ -101,19 +102,24 @@ def settle(
     kept = {
         ref: Kept(placed, start.kept[ref].revision if ref in start.kept else start.revision, why.because, why.waits_for)
         for ref, why in settled.withheld.items()
-        if (placed := settled.documents.placed(ref)) is not None
+        if (placed := settled.documents.written(ref)) is not None
     }
-    pending = frozenset(
-        ref for ref in touched if settled.documents.placed(ref) is None and _wanted(ref, start, here, settled)
+    pending = {ref for ref in touched if settled.documents.written(ref) is None and _wanted(ref, start, here, settled)}
+    # What an instance made has not left Git either while the instance has not.
+    pending.update(
+        made.ref
+        for ref in pending & start.catalog.expansions.keys()
+        for made in start.catalog.expansions[ref].documents
+        if settled.documents.placed(made.ref) is None
     )
     return InForce(
         settled.documents,
         here,
         revision,
         kept,
-        pending,
+        frozenset(pending),
         tuple(sorted(told, key=lambda d: (d.sort_key, d.summary))),
-        frozenset(touched),
+        frozenset(touched) | remade(start.catalog, settled.documents),
         start.catalog,
     )
 
@@ -146,11 +152,11 @@ def restore(
     """
     kept, pending = recorded.kept, recorded.pending
     here = proposed.override(recorded.directories)
-    old = PlacedDocuments.empty().evolve({ref: each.placed for ref, each in kept.items()})
+    old = evolve(PlacedDocuments.empty(), {ref: each.placed for ref, each in kept.items()})
     touched = {*here.refs(), *kept} - ({*pending, *keep} - kept.keys())
     withheld = {ref: Withheld(each.because, each.waits_for) for ref, each in kept.items()}
     settled = settle_documents(old, here, touched, withheld)
-    outside = frozenset(ref for ref in here.refs() if settled.documents.placed(ref) is None)
+    outside = frozenset(ref for ref in here.refs() if settled.documents.written(ref) is None)
     base = InForce(settled.documents, here, revision, kept, outside.union(pending), (), frozenset())
     again = settle(base, proposed, (), revision, keep)
     return replace(again, touched=frozenset(again.catalog.refs()), _follows=None)
@@ -227,10 +233,10 @@ def _withheld(  # noqa: PLR0917
     origins = {moved_from(p.resource) for ref in touched if (p := proposed.placed(ref))} if hiding else set()
     waits: tuple[str, ...]
     for ref in touched:
-        if ref in withheld or (start.catalog.placed(ref) is None and not proposed.declares(ref)):
+        old = start.catalog.written(ref)
+        if ref in withheld or (old is None and not proposed.declares(ref)):
             continue
         claimants = proposed.claimants(ref)
-        old = start.catalog.placed(ref)
         if len(claimants) > 1:
             withheld[ref] = Withheld(KeptBecause.BROKEN, tuple(sorted({p.resource.file for p in claimants})))
         elif old is None or claimants:
@@ -275,7 +281,7 @@ def _tell_unreadable(start: InForce, proposed: Catalog, settled: Settled) -> Ite
     """Say which files that held documents in force cannot be read any more, and why."""
     counts: Counter[str] = Counter()
     for ref, why in settled.withheld.items():
-        old = start.catalog.placed(ref)
+        old = start.catalog.written(ref)
         if old is not None and why.because is KeptBecause.BROKEN and not proposed.declares(ref):
             counts[old.resource.file] += 1
     for file, count in counts.items():
@@ -311,7 +317,7 @@ def _tell_left(start: InForce, proposed: Catalog, settled: Settled, changed: Col
 def _tell_waiting(start: InForce, proposed: Catalog, settled: Settled) -> Iterable[Diagnostic]:
     """Say which documents are kept for another file than the one they were in."""
     for ref, why in settled.withheld.items():
-        old = start.catalog.placed(ref)
+        old = start.catalog.written(ref)
         if old is None or proposed.declares(ref) or why.because is not KeptBecause.BROKEN:
             continue
         if why.waits_for and old.resource.file not in why.waits_for:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from posixpath import dirname
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from spaces.model.context import AttachTo, ContextSpec
 from spaces.model.space import SpaceSpec
@@ -14,10 +15,15 @@ from spaces.references import NameKey, mentions, shared_with
 from spaces.resources import Resource
 from spaces.tree import SpaceNode, SpaceTree
 
+if TYPE_CHECKING:
+    from spaces.blueprints.expansion import Expansion
+
 _Key = TypeVar("_Key")
 _Index = Mapping[_Key, frozenset[ResourceRef]]
 _Name = tuple[SpaceName, str]
 _Label = tuple[str, str]
+_Offered = Mapping[_Label | None, Sequence[tuple[str, "Placed", AttachTo]]]
+"""The contexts of a space that attach themselves, by one of the labels that each asks for; None: it asks for none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +57,14 @@ class PlacedDocuments:
     """The contexts that attach themselves, by their space."""
     _labels: _Index[_Label] = field(repr=False, default_factory=dict)
     """The stacks, by each of their labels."""
-    _attachable: dict[SpaceName, tuple[Placed, ...]] = field(repr=False, default_factory=dict)
-    """What `attachable` found so far: every stack of a space asks."""
+    _attachable: dict[SpaceName, _Offered] = field(repr=False, default_factory=dict)
+    """What a space offers to whom, as far as anybody has asked."""
     _by_space: dict[Kind, Mapping[SpaceName, tuple[Placed, ...]]] = field(repr=False, default_factory=dict)
     """What `by_space` found so far: every stack asks for the policies of all spaces above it."""
+    expansions: Mapping[ResourceRef, Expansion] = field(repr=False, default_factory=dict)
+    """What each instance that somebody wrote makes; `blueprints.derived` keeps it in step."""
+    makers: Mapping[ResourceRef, tuple[ResourceRef, ...]] = field(repr=False, default_factory=dict)
+    """The instances that make a document: one, when all is well."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -86,11 +96,19 @@ class PlacedDocuments:
             _regroup(self._mentions, _by_mention(gone), _by_mention(come)),
             _regroup(self._attaching, _by_attaching(gone), _by_attaching(come)),
             _regroup(self._labels, _by_label(gone), _by_label(come)),
+            _without(self._attachable, {ref.space for ref in delta if ref.kind is Kind.CONTEXT}),
+            expansions=self.expansions,
+            makers=self.makers,
         )
 
     def placed(self, ref: ResourceRef) -> Placed | None:
         """Find one document; None when it is not here."""
         return self._kinds.get(ref.kind, {}).get((ref.space, ref.name))
+
+    def written(self, ref: ResourceRef) -> Placed | None:
+        """Find one document that somebody wrote: not one that an instance makes."""
+        found = self.placed(ref)
+        return found if found is not None and found.resource.made is None else None
 
     def of_kind(self, kind: Kind) -> Collection[Placed]:
         """All documents of a kind, in no order that means anything."""
@@ -126,16 +144,26 @@ class PlacedDocuments:
         """Everyone who may mean a document of this kind and bare name, in whatever space."""
         return self._mentions.get((kind, name), frozenset())
 
-    def attachable(self, space: SpaceName) -> tuple[Placed, ...]:
-        """List the contexts that attach themselves to stacks of a space: those far above first, then by name."""
+    def attaching(self, stack: Placed) -> list[Placed]:
+        """List the contexts that attach themselves to a stack: those from far above first, then by name."""
         if not self._attaching:
-            return ()
-        found = self._attachable.get(space)
-        if found is None:
-            line = self.tree.inherited(space)[::-1]
-            refs = (ref for here in line for ref in sorted(self._attaching.get(here, ())))
-            found = self._attachable[space] = tuple(placed for ref in refs if (placed := self.placed(ref)))
-        return found
+            return []
+        labels = stack.resource.metadata.labels
+        attaching: list[Placed] = []
+        for space in reversed(self.tree.inherited(stack.ref.space)):
+            if space in self._attaching:
+                offered = self._offered(space)
+                found = [*offered.get(None, ())]
+                found += [each for label in labels.items() for each in offered.get(label, ()) if each[2].fits(labels)]
+                attaching += [placed for _, placed, _ in sorted(found, key=_BY_NAME)]
+        return attaching
+
+    def _offered(self, space: SpaceName) -> _Offered:
+        offered = self._attachable.get(space)
+        if offered is None:
+            contexts = (placed for ref in self._attaching[space] if (placed := self.placed(ref)))
+            offered = self._attachable[space] = _by_asked(contexts)
+        return offered
 
     def attached_to(self, context: ResourceRef) -> Iterator[ResourceRef]:
         """List the stacks that a context attaches itself to, whether they name it too or not."""
@@ -192,6 +220,24 @@ def _node(placed: Placed) -> SpaceNode:
     if not isinstance(spec, SpaceSpec):
         raise TypeError(f"{placed.ref} carries a {type(spec).__name__}")
     return SpaceNode(placed.parent or ROOT, spec.inherit)
+
+
+_BY_NAME = itemgetter(0)
+
+
+def _without(offered: Mapping[SpaceName, _Offered], spaces: Collection[SpaceName]) -> dict[SpaceName, _Offered]:
+    return {space: each for space, each in list(offered.items()) if space not in spaces}
+
+
+def _by_asked(contexts: Iterable[Placed]) -> _Offered:
+    """Group contexts by one of the labels that each asks for."""
+    found: dict[_Label | None, list[tuple[str, Placed, AttachTo]]] = {}
+    for context in contexts:
+        attach = attach_of(context.resource)
+        if attach is not None:
+            label = min(attach.match_labels.items(), default=None)
+            found.setdefault(label, []).append((context.ref.name, context, attach))
+    return found
 
 
 def attach_of(resource: Resource) -> AttachTo | None:

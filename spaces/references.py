@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from spaces.model.blueprint import BlueprintInstanceSpec, versioned
 from spaces.model.role import BUILT_IN_ROLES
 from spaces.model.role_binding import RoleBindingSpec
 from spaces.model.stack import StackSpec
@@ -34,7 +35,10 @@ def references(resource: Resource) -> tuple[Reference, ...]:
     """List what the document needs in order to work, in the order written."""
     spec: Any = resource.spec
     if not isinstance(spec, StackSpec):
-        return ()
+        if not isinstance(spec, BlueprintInstanceSpec):
+            return ()
+        name = versioned(spec.blueprint, spec.version)
+        return (Reference(Kind.BLUEPRINT, name, ("spec", "blueprint")),)
     found = [
         Reference(Kind.CONTEXT, use.name, ("spec", "contexts", index, "name"))
         for index, use in enumerate(spec.contexts)

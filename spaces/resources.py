@@ -12,14 +12,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from spaces.attachments import Attach, Unusable, no_files, place_of
+from spaces.blueprints.template import template_problems
 from spaces.diagnostics import Diagnostic, Position, error
 from spaces.documents import Document, Places, ReadFile, locate, parse_documents
+from spaces.expressions.spans import OPENS
 from spaces.model import SPECS, Metadata, Problem, Spec
 from spaces.model.access import RESERVED_NAMES
 from spaces.model.base import QUALIFIED_NAME, Path, list_at, mapping_at
+from spaces.model.blueprint import BlueprintSpec, versioned
 from spaces.model.explain import did_you_mean, dotted, explain, shape_of, shown
-from spaces.names import ROOT, Digest, Kind, SpaceName
+from spaces.names import ROOT, Digest, Kind, ResourceRef, SpaceName
 
+_OUTSIDE = Unusable("file-not-found", "is not read: write the path out in the template")
 _QUALIFIED_NAME = re.compile(QUALIFIED_NAME)
 _KEYS = ("apiVersion", "kind", "metadata", "spec")
 _BATCH_BYTES = 32 * 1024
@@ -28,10 +32,30 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """Who made a document that nobody wrote: an instance, from document number `index` of its blueprint's template.
+
+    `root` is the instance that somebody wrote: `instance` itself, or the one that made that.
+    """
+
+    instance: ResourceRef
+    blueprint: ResourceRef
+    version: str
+    index: int
+    root: ResourceRef
+
+    @property
+    def title(self) -> str:
+        """Name the blueprint as instances do, without its version."""
+        return f"{self.blueprint.space}/{self.blueprint.name.partition('@')[0]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One good document. `space` is as written, None where the directory decides; `data` is its whole file's bytes.
 
-    `attachments` are the files that it refers to, by path in the repository.
+    `name` is metadata.name, for a blueprint with its version. `attachments` are the files that it refers to, by path in
+    the repository. For one that an instance made, file and data are its blueprint's.
     """
 
     kind: Kind
@@ -43,6 +67,7 @@ class Resource:
     index: int
     data: bytes = field(repr=False, compare=False)
     attachments: Mapping[str, bytes] = field(repr=False, default_factory=lambda: _NONE)
+    made: Made | None = None
 
     @property
     def content(self) -> Digest:
@@ -52,15 +77,24 @@ class Resource:
         """
         written = [part.model_dump(mode="json", exclude_unset=True) for part in (self.metadata, self.spec)]
         hashes = {place: blake2b(data, digest_size=16).hexdigest() for place, data in self.attachments.items()}
-        return Digest(blake2b(_encode([self.kind, *written, hashes]).encode(), digest_size=16).hexdigest())
+        # Who made it is part of what it is; the version is not: it shows in what it makes of it.
+        made = [[str(self.made.instance), self.made.title]] if self.made is not None else []
+        return Digest(blake2b(_encode([self.kind, *written, hashes, *made]).encode(), digest_size=16).hexdigest())
 
     def attached(self, written: str) -> bytes:
         """Give the content of a file that the document refers to as `written`; KeyError for any other."""
         return self.attachments[place_of(self.file, written)]
 
-    def position(self, path: tuple[str | int, ...] = ()) -> Position:
-        """Give where the value at `path` stands; where there is none, the nearest enclosing node's key."""
-        return locate(self.file, self.data, self.index).value(path)
+    def position(self, path: tuple[str | int, ...] = (), within: tuple[int, int] | None = None) -> Position:
+        """Give where the value at `path` stands; where there is none, the nearest enclosing node's key.
+
+        `within` is an expression of that text, by its number, and the offset in it. The value of a made document
+        stands in the template.
+        """
+        if self.made is not None:
+            path = ("spec", "template", self.made.index, *path)
+        at = locate(self.file, self.data, self.index).value(path)
+        return _within(self.data, at, within) if within is not None else at
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +168,7 @@ def _understand(file: str, data: bytes, read: ReadFile, attach: Attach) -> Parse
             flawed.append(named)
         if problems:
             places = locate(file, data, document.index)
-            diagnostics += [_diagnostic(problem, places) for problem in problems]
+            diagnostics += [_diagnostic(problem, places, data) for problem in problems]
     told = tuple(sorted(diagnostics, key=lambda each: each.sort_key))
     return ParsedFile(tuple(resources), told, read.unreadable, tuple(flawed), frozenset(attached))
 
@@ -165,14 +199,23 @@ def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:
     if not isinstance(name, str):
         return None
     kind, places = Kind(word), locate(file, data, document.index)
+    if kind is Kind.BLUEPRINT:
+        version = mapping_at(document.value, "spec").get("version")
+        name = versioned(name, version) if isinstance(version, str) else name
     own = SpaceName(space) if isinstance(space, str) else None
-    needs = tuple(_needs(document.value.get("spec"), places)) if kind is Kind.STACK else ()
+    needs = tuple(_needs(kind, document.value.get("spec"), places))
     return Flawed(kind, name, own, places.value(("metadata", "name")), needs)
 
 
-def _needs(spec: Any, places: Places) -> Iterator[tuple[Kind, str, Position]]:
-    """Read what a stack's spec names, as far as that is written well."""
+def _needs(kind: Kind, spec: Any, places: Places) -> Iterator[tuple[Kind, str, Position]]:
+    """Read what a spec names, as far as that is written well."""
     if not isinstance(spec, dict):
+        return
+    if kind is Kind.BLUEPRINT_INSTANCE:
+        name, version = spec.get("blueprint"), spec.get("version")
+        if isinstance(name, str) and isinstance(version, str) and _QUALIFIED_NAME.search(name):
+            yield Kind.BLUEPRINT, versioned(name, version), places.value(("spec", "blueprint"))
+    if kind is not Kind.STACK:
         return
     for index, use in enumerate(list_at(spec, "contexts")):
         path: Path = ("spec", "contexts", index)
@@ -187,6 +230,24 @@ def _needs(spec: Any, places: Places) -> Iterator[tuple[Kind, str, Position]]:
     name = mapping_at(spec, "source").get("repository")
     if isinstance(name, str) and _QUALIFIED_NAME.search(name):
         yield Kind.REPOSITORY, name, places.value(("spec", "source", "repository"))
+
+
+def make_resource(
+    blueprint: Resource, raw: dict[str, Any], made: Made, space: SpaceName
+) -> tuple[Resource | None, list[Problem]]:
+    """Read a document that an instance makes; positions are those of the template."""
+    resource, problems = _resource(blueprint.file, blueprint.data, Document(blueprint.index, raw, sound=True))
+    if resource is None:
+        return None, problems
+    resource, missing = _attach(resource, lambda place: blueprint.attachments.get(place, _OUTSIDE), set())
+    if resource is None:
+        return None, missing
+    return replace(resource, space=space, made=made), problems
+
+
+def _template_problems(raw: dict[str, Any]) -> list[Problem]:
+    """Check a document of a template as it is written."""
+    return _resource("", b"", Document(0, raw, sound=True))[1]
 
 
 def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | None, list[Problem]]:
@@ -215,10 +276,14 @@ def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | No
         except ValidationError as failure:
             told = {problem.path for problem in own if problem.path != ("spec",)}
             problems += [each for each in explain(failure, model, ("spec",)) if each.path not in told]
+        if kind is Kind.BLUEPRINT:
+            found = template_problems(raw_spec, _template_problems)
+            problems += [problem._replace(path=("spec", *problem.path)) for problem in found]
     if problems or metadata is None or spec is None:
         return None, problems
     space = SpaceName(metadata.space) if metadata.space is not None else None
-    return Resource(kind, metadata.name, space, metadata, spec, file, document.index, data), problems
+    name = versioned(metadata.name, spec.version) if isinstance(spec, BlueprintSpec) else metadata.name
+    return Resource(kind, name, space, metadata, spec, file, document.index, data), problems
 
 
 def _outer_problems(raw: dict[str, Any]) -> Iterator[Problem]:
@@ -267,7 +332,23 @@ def _metadata_problems(kind: Kind, raw: dict[str, Any]) -> Iterator[Problem]:
         yield Problem(("metadata", "movedFrom"), "invalid-value", summary, "leave it out", at_key=True)
 
 
-def _diagnostic(problem: Problem, places: Places) -> Diagnostic:
+def _diagnostic(problem: Problem, places: Places, data: bytes) -> Diagnostic:
     path: Path = problem.path
     at = places.key(path) if problem.at_key else places.value(path)
+    if problem.within is not None:
+        at = _within(data, at, problem.within)
     return error(problem.code, problem.summary, at, problem.hint)
+
+
+def _within(data: bytes, at: Position, within: tuple[int, int]) -> Position:
+    """Give a place in an expression of the text that starts at `at`; that of the text where it cannot be made out."""
+    text, (index, offset) = data.decode(errors="replace"), within
+    start = sum(len(line) + 1 for line in text.split("\n")[: at.line - 1]) + at.column - 1
+    for _ in range(index + 1):
+        start = text.find(OPENS, start)
+        if start < 0:
+            return at
+        start += len(OPENS)
+    here = start + offset if "\n" not in text[start : start + offset] else start
+    before = text.rfind("\n", 0, here) + 1
+    return Position(at.file, text.count("\n", 0, here) + 1, here - before + 1)

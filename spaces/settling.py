@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from spaces.absent import Absent
+from spaces.blueprints.derived import evolve, remade, roots
 from spaces.catalog import Catalog
-from spaces.consistency import KINDS, Rule, Violation, contexts_in_use, tell, violations
+from spaces.consistency import KINDS, Rule, Violation, contexts_in_use, in_template, tell, violations
 from spaces.dependencies import Cycles
 from spaces.diagnostics import Diagnostic, error
 from spaces.impact import impact
@@ -105,7 +106,7 @@ class _Search:
         for ref in touched:
             if ref in self.withheld:
                 continue
-            before, after = self.old.placed(ref), self.proposed.placed(ref)
+            before, after = self.old.written(ref), self.proposed.placed(ref)
             if after is not before:
                 delta[ref] = after
             if not (after.same(before) if after else before is None):
@@ -113,9 +114,9 @@ class _Search:
             if before is not None and after is None:
                 self.leaving.setdefault((ref.kind, before.resource.file), set()).add(ref)
                 self.leaving.setdefault((ref.kind, ref.name), set()).add(ref)
-        self.documents = self.old.evolve(delta)
+        self.documents = evolve(self.old, delta)
         cold = not any(True for _ in self.old.refs())
-        self.dirty = set(self.documents.refs()) if cold else impact(self.open, self.old, self.documents)
+        self.dirty = set(self.documents.refs()) if cold else self._impact(self.open, self.old)
         self._go_back(self._origins(self.withheld))
 
     def run(self) -> None:
@@ -147,7 +148,9 @@ class _Search:
     def _check(self) -> _Violating:
         """Check what is to be checked; in order, so that the same input always tells the same story."""
         cycles = Cycles(self.documents)
-        present = (placed for ref in self.dirty if (placed := self.documents.placed(ref)))
+        # What an instance makes is checked with the instance.
+        written = set(roots(self.documents, self.dirty)) if self.documents.expansions else self.dirty
+        present = (placed for ref in written if (placed := self.documents.placed(ref)))
         violating = ((placed, list(violations(self.documents, placed, cycles))) for placed in present)
         return sorted((pair for pair in violating if pair[1]), key=lambda pair: pair[0].ref)
 
@@ -167,7 +170,7 @@ class _Search:
                 need = "need it" if others else "needs it"
                 hint = f"change {blame.user.ref} first"
                 yield error("still-in-use", f"{culprit} cannot leave: {user} still {need}", position, hint)
-            elif self.old.placed(culprit) is not None:
+            elif self.old.written(culprit) is not None:
                 summary = f"{culprit} stays as it was, for {user}: with the change, {blame.words.summary}"
                 yield error("still-in-use", summary, position, blame.words.hint)
             else:
@@ -182,15 +185,19 @@ class _Search:
         before = self.documents
         self.open -= back.keys()
         self.withheld.update(back)
-        self.documents = before.evolve({ref: self.old.placed(ref) for ref in back})
-        self.dirty |= impact(back, before, self.documents)
+        self.documents = evolve(before, {ref: self.old.written(ref) for ref in back})
+        self.dirty |= self._impact(back, before)
 
     def _take_out(self, refs: Collection[ResourceRef]) -> None:
         """Give up on documents that contradict each other without any change to go back on."""
         self.given_up |= set(refs)
         before = self.documents
-        self.documents = before.evolve(dict.fromkeys(refs))
-        self.dirty |= impact(refs, before, self.documents)
+        self.documents = evolve(before, dict.fromkeys(refs))
+        self.dirty |= self._impact(refs, before)
+
+    def _impact(self, refs: Iterable[ResourceRef], before: PlacedDocuments) -> set[ResourceRef]:
+        """Find how far a change of written documents reaches, by what instances make of it too."""
+        return impact({*refs, *remade(before, self.documents)}, before, self.documents)
 
     def _origins(self, back: Mapping[ResourceRef, Withheld]) -> dict[ResourceRef, Withheld]:
         """Find the documents that leave for another place or name which is withheld: they stay as they are.
@@ -202,11 +209,14 @@ class _Search:
             for claimant in self.proposed.claimants(ref):
                 origin = moved_from(claimant.resource)
                 left = {origin} if origin is not None else set()
-                if self.old.placed(ref) is None:
+                if self.old.written(ref) is None:
                     left |= self.leaving.get((ref.kind, claimant.resource.file), set())
                     left |= self.leaving.get((ref.kind, ref.name), set())
+                if ref in self.documents.expansions:
+                    # Written before, and made now by an instance that does not work.
+                    left |= {made.ref for made in self.documents.expansions[ref].documents}
                 for each in left & self.open:
-                    if self.documents.placed(each) is None:
+                    if self.documents.written(each) is None:
                         before = stay.get(each, Withheld(why.because))
                         waits_for = tuple(sorted({*before.waits_for, claimant.resource.file}))
                         stay[each] = Withheld(before.because, waits_for)
@@ -215,7 +225,7 @@ class _Search:
     def _blame(self, user: Placed, violation: Violation) -> set[ResourceRef]:
         """Find the changes to go back on so that an unchanged document works again: the nearest that can be it."""
         for tier in self._suspects(user, violation):
-            if found := self.open.intersection(tier):
+            if found := self.open.intersection(self._behind(tier)):
                 for culprit in found:
                     self._accuse(culprit, user, violation)
                 return found
@@ -225,16 +235,25 @@ class _Search:
         blame = self.blamed.get(culprit)
         if blame is None:
             words = tell(violation, user, self.documents)
-            blame = _Blame(user, violation, words, self.documents.placed(culprit) is None)
+            if culprit.kind is Kind.BLUEPRINT and (at := in_template(violation)) is not None:
+                words = replace(words, position=at)
+            blame = _Blame(user, violation, words, self.documents.written(culprit) is None)
             self.blamed[culprit] = blame
         blame.users.add(user.ref)
 
     def _suspects(self, user: Placed, violation: Violation) -> Iterator[Iterable[ResourceRef]]:
         space = user.ref.space
         match violation.rule:
-            case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY | Rule.UNKNOWN_STACK:
+            case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY | Rule.UNKNOWN_STACK | Rule.UNKNOWN_BLUEPRINT:
                 target = self.old.lookup(KINDS[violation.rule], violation.name, space)
                 yield [target] if target else []
+            case Rule.MAKES | Rule.MADE_ALREADY:
+                makers = violation.others if violation.rule is Rule.MADE_ALREADY else (user.ref,)
+                yield [found.ref for each in makers for found in self._blueprints(each)]
+                yield violation.others
+                if violation.inner is not None:
+                    made, broken = violation.inner
+                    yield from self._suspects(made, broken)
             case Rule.UNKNOWN_ROLE:
                 yield [ResourceRef(Kind.ROLE, ROOT, violation.name)]
             case Rule.CONTEXT_TIE | Rule.CONTEXT_TWICE | Rule.FILE_BELOW_FILE:
@@ -251,3 +270,17 @@ class _Search:
         above = {name for tree in trees for name in (*tree.lineage(space), *tree.cycle(space))}
         yield [ResourceRef(Kind.SPACE, name, name) for name in above]
         yield self.open
+
+    def _behind(self, suspects: Iterable[ResourceRef]) -> Iterator[ResourceRef]:
+        """Give the suspects; for one that was made, who made it and from what."""
+        for ref in suspects:
+            yield ref
+            for maker in self.old.makers.get(ref, ()):
+                yield maker
+                yield from (found.ref for found in self._blueprints(maker))
+
+    def _blueprints(self, instance: ResourceRef) -> Iterator[Placed]:
+        """List what an instance looks up, before and now."""
+        for documents in (self.old, self.documents):
+            expansion = documents.expansions.get(instance)
+            yield from (found for found in (expansion.uses.values() if expansion else ()) if found is not None)

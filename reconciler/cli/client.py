@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol, Self
 from urllib.parse import quote, urlsplit
 
@@ -31,18 +32,19 @@ class Transport(Protocol):
 class Api:
     """Speaks to one service. Every method raises CliError with the service's own sentence."""
 
-    def __init__(self, transport: Transport, *, remote: bool) -> None:
+    def __init__(self, transport: Transport, *, remote: bool, attended: bool = True) -> None:
         self._transport = transport
         self.remote = remote
-        """False: nobody but this command may be there to carry anything out."""
+        self.attended = attended
+        """Whether a service is there that carries out what is asked for."""
 
     def get(self, path: str, **params: Any) -> Any:
         """Read one thing."""
         return self._answer("GET", path, params)
 
-    def post(self, path: str, body: Any = None) -> Any:
-        """Ask for something to be done."""
-        return self._answer("POST", path, {}, body)
+    def post(self, path: str, body: Any = None, *, changes: bool = True) -> Any:
+        """Ask for something to be done; `changes` False where nothing changes by it."""
+        return self._answer("POST", path, {}, body, changes=changes)
 
     def delete(self, path: str) -> Any:
         """Ask for something to be taken away."""
@@ -65,6 +67,8 @@ class Api:
         """Give the path of a stack that is written as `space/name`, or as a name that only one stack has."""
         if "/" in text:
             space, _, name = text.partition("/")
+            if not space or not name or "/" in name:
+                raise CliError(f"there is no stack {text}: write it as space/name")
             return f"/stacks/{quote(space, safe='')}/{quote(name, safe='')}"
         found = [item["id"] for item in self.every("/stacks", q=f"/{text}") if item["name"] == text]
         if not found:
@@ -84,8 +88,10 @@ class Api:
             raise CliError(f"{text} is the beginning of several runs: write more of it")
         return f"/runs/{found[0]['id']}"
 
-    def _answer(self, method: str, path: str, params: Mapping[str, Any], body: Any = None) -> Any:
-        if method != "GET" and not self.remote:
+    def _answer(
+        self, method: str, path: str, params: Mapping[str, Any], body: Any = None, *, changes: bool = True
+    ) -> Any:
+        if method != "GET" and changes and not self.remote:
             click.echo("as the operator of the data directory", err=True)
         given = {name: value for name, value in params.items() if value is not None}
         response = self._transport.send(method, _PREFIX + path, given, body)
@@ -110,7 +116,7 @@ def connect() -> Iterator[Api]:
             yield Api(transport, remote=True)
     else:
         with _local(common) as transport:
-            yield Api(transport, remote=False)
+            yield Api(transport, remote=False, attended=_is_at_work(common.settings().data_dir / "lock"))
 
 
 class _Remote:
@@ -186,10 +192,28 @@ def _local(common: Common) -> Iterator[Transport]:
         app.state.ports.store.close()
 
 
+def _is_at_work(lock: Path) -> bool:
+    """Say whether a service holds the lock of a data directory, without touching it: one may be about to start."""
+    try:
+        held = Path("/proc/locks").read_text(encoding="ascii")
+        inode = lock.stat().st_ino
+    except (OSError, ValueError):
+        return False
+    return any(" FLOCK " in line and f":{inode} " in line for line in held.splitlines())
+
+
 def _find_token(common: Common, url: str) -> str | None:
+    token = _shown_token(common, url)
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        # Never with the token itself: it may be a good one with something behind it.
+        raise CliError("the token is not one of a Stationkeeper: look at STATION_TOKEN or --token-file")
+    return token
+
+
+def _shown_token(common: Common, url: str) -> str | None:
     if common.token_file is not None:
-        return common.token_file.read_text(encoding="utf-8").strip()
-    if token := os.environ.get("STATION_TOKEN"):
+        return common.token_file.read_text(encoding="utf-8", errors="replace").strip()
+    if token := os.environ.get("STATION_TOKEN", "").strip():
         return token
     if _is_loopback(urlsplit(url).hostname or ""):
         # The service of this machine's user has put it there.

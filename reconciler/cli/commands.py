@@ -12,6 +12,7 @@ COMMANDS = {
     "serve": Entry("reconciler.cli.serve", "Run the service: watch, reconcile, serve API and metrics."),
     "reconcile": Entry("reconciler.cli.reconcile", "Make one pass until nothing is left to do, then exit."),
     "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
+    "blueprint": Entry("reconciler.cli.blueprint", "Look at a blueprint's inputs, and at what it would make."),
     "status": Entry("reconciler.cli.status", "Show how the service stands."),
     "stacks": Entry("reconciler.cli.stacks", "List stacks."),
     "stack": Entry("reconciler.cli.stack", "Look at a stack and steer it."),

@@ -87,6 +87,7 @@ class _Demo:
             self._first_pass(service)
             self._one_line(service)
             self._unrelated(service)
+            self._output(service)
             self._held(service)
             self._why(service)
             self._repair(service)
@@ -123,6 +124,14 @@ class _Demo:
         self._scene("A merge that concerns no stack", "nothing runs")
         path = self._repository / "README.md"
         self._merge(path, "# An example configuration", "# Our configuration", "Improve the title")
+        self._pass(service)
+
+    def _output(self, service: Service) -> None:
+        if "terraform" in self._missing_tools():
+            return
+        self._scene("An output that another stack uses", "the stack that uses it runs behind the one that gives it")
+        path = self._repository / "platform" / "network.yaml"
+        self._merge(path, "TF_VAR_cidr: 10.20.0.0/16", "TF_VAR_cidr: 10.30.0.0/16", "Give the network another range")
         self._pass(service)
 
     def _people(self) -> str:

@@ -57,7 +57,7 @@ def approve(held: str, form: str) -> None:
 
     with connect() as api:
         found = api.post(f"{_path(held)}/approve")
-        later = "" if api.remote else f": {_LATER}"
+        later = "" if api.attended else f": {_LATER}"
     if form == "table":
         what = f"{found['verb']} {found['kind']} {found['space']}/{found['name']}"
         click.echo(f"{found['id']} ({what}) is approved by {found['approvedBy']}{later}")

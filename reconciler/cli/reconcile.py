@@ -97,11 +97,14 @@ def _print(result: dict[str, Any], form: str) -> None:
         if stack["sync"] != "Synced":
             ready = stack["conditions"]["Ready"]
             click.echo(f"{stack['id']}: {stack['sync']}, {ready['reason']}: {ready['message']}")
+            last = stack["lastRun"]
+            if last is not None and last["status"] == "unconfirmed":
+                click.echo(f"  a run waits for a yes or no: station run confirm {last['id']}, or discard")
     if result["halted"]:
         click.echo(f"halted: {result['halted']['reason']}: {result['halted']['message']}")
     ran = len(result["runs"])
     click.echo(
-        f"revision {str(result['admittedRevision'])[:12]}: {synced} of {len(result['stacks'])} stacks Synced, "
+        f"revision {(result['admittedRevision'] or '(none)')[:12]}: {synced} of {len(result['stacks'])} stacks Synced, "
         f"{ran} {'run' if ran == 1 else 'runs'}"
     )
 

@@ -110,4 +110,5 @@ def _kept(row: Mapping[str, Any]) -> str:
 
 
 def _name(origin: Mapping[str, Any]) -> str:
-    return f"{origin['kind']} {origin['space']}/{origin['name']}"
+    name = f"{origin['kind']} {origin['space']}/{origin['name']}"
+    return f"{name} version {origin['version']} by {origin['instance']}" if origin["instance"] else name

@@ -21,7 +21,7 @@ def show_new_run(api: Api, run: dict[str, Any], form: str, *, wait: bool) -> int
 
 def show_steered(api: Api, run: dict[str, Any], form: str, said: str, *, wait: bool, later: bool = True) -> int:
     """Show what became of a run; `said` is the line for persons, `later`: something is still to be carried out."""
-    hint = f": {_LATER}" if later and not api.remote else ""
+    hint = f": {_LATER}" if later and not api.attended else ""
     if not wait:
         if form == "table":
             click.echo(said + hint)

@@ -39,7 +39,7 @@ def assess(
     sync, reason, message = _sync(state)
     if waits is not None and sync is Sync.OUT_OF_SYNC and active is None and stands_still(state) is None:
         reason, message = Reason.WAITS_FOR_DEPENDENCY, str(waits)
-    due = _due(state, active, sync, now, waits) if waits is None or active is not None else None
+    due = _due(state, active, sync, now, waits)
     state = state.evolve(sync=sync, reason=reason, why=why if sync is Sync.OUT_OF_SYNC else (), due_at=due)
     fresh = {
         ConditionType.READY: _ready(state, message),
@@ -87,12 +87,13 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
     desired = state.desired
     if active is not None:
         outdated = desired is None or active.digest != desired.digest
-        said = active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
-        # What it waits for has it looked at again.
-        asked = active.cancel_requested or (said and waits is None)
+        goes_on = active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
+        asked = active.cancel_requested or (goes_on and waits is None)
         stoppable = active.status is not RunStatus.APPLYING
         return now if (outdated and stoppable) or asked else None
     if desired is None or desired.problem is not None or sync is not Sync.OUT_OF_SYNC or is_suspended(state):
+        return None
+    if waits is not None:
         return None
     if stands_still(state) is not None:
         return state.retry_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from reconciler.core.state import OUTPUT_TO, Component, Fingerprint, Why
+from reconciler.core.state import OUTPUT_TO, VERSION, Component, Fingerprint, Why, is_noted
 
 CountFiles = Callable[[str, str], int | None]
 """How many files differ between two Git objects; None where one of them is no longer there to look at."""
@@ -27,7 +27,7 @@ def explain(desired: Fingerprint, applied: Fingerprint | None, count_files: Coun
     return tuple(reasons)
 
 
-def _summaries(
+def _summaries(  # noqa: PLR0911 - a case for each component
     component: Component, old: Mapping[str, str], new: Mapping[str, str], count_files: CountFiles
 ) -> list[str]:
     """Word the differences of one component."""
@@ -39,11 +39,14 @@ def _summaries(
             return _by_document("context", items, old, new)
         case Component.TOOL:
             return [f"tool {item}" + _change(old.get(item), new.get(item)) for item in items]
+        case Component.BLUEPRINT:
+            items = [item for item in items if not is_noted(item)]
+            return [_with_version(summary, old, new) for summary in _by_document("blueprint", items, old, new)]
         case Component.DEPENDENCIES:
             return _by_parent(items, old, new)
         case Component.POLICIES:
             return _some([f"policy {item}" + (_verb(old.get(item), new.get(item)) or " changed") for item in items])
-        case Component.SPEC | Component.INTEGRATIONS | Component.BLUEPRINT:
+        case Component.SPEC | Component.INTEGRATIONS:
             return [", ".join(_some([item + _verb(old.get(item), new.get(item)) for item in items]))]
         case _:
             assert_never(component)
@@ -77,6 +80,14 @@ def _by_document(word: str, items: list[str], old: Mapping[str, str], new: Mappi
             newly = "" if document in was else " now used"
             told.append(f"{word} {document}{newly}: {', '.join(_some(words))}")
     return told
+
+
+def _with_version(summary: str, old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """Put the versions behind the blueprint's name, where they are two: "blueprint platform/web 1 -> 2: env SIZE"."""
+    blueprint, _, rest = summary.partition(": ")
+    item = f"{blueprint.partition(' ')[2]} {VERSION}"
+    before, after = old.get(item), new.get(item)
+    return f"{blueprint} {before} -> {after}: {rest}" if before and after and before != after else summary
 
 
 def _by_parent(items: list[str], old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, assert_never
 
-from reconciler.core.state import Component, Fingerprint
+from reconciler.core.state import VERSION, Component, Fingerprint
 from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile
 from spaces.model.policy import PolicyType
 from spaces.model.secrets import SecretRef
@@ -64,7 +64,7 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
             own["source repository"] = short_hash(str(stack.source.repository))
     shared: dict[str, str] = {}
     for origin, item, value in _items(stack):
-        if origin.ref.kind is Kind.STACK:
+        if origin.ref.kind is Kind.STACK or origin.made is not None:
             own[item] = short_hash(value)
         else:
             shared[f"{origin.ref.space}/{origin.ref.name} {item}"] = short_hash(value)
@@ -72,6 +72,11 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
         Component.SPEC: own,
         Component.TOOL: {"name": str(stack.spec.tool), "version": stack.spec.tool_version or ""},
     }
+    if stack.made is not None:
+        title = stack.made.title
+        components[Component.SPEC] = {}
+        made = {f"{title} {item}": value for item, value in own.items()}
+        components[Component.BLUEPRINT] = {f"{title} {VERSION}": stack.made.version, **made}
     if shared:
         components[Component.CONTEXTS] = shared
     if policies := judging(stack):

@@ -31,8 +31,6 @@ class Reason(StrEnum):
     POLICY_DENIED = "PolicyDenied"
     REJECTED_BY_POLICY = "RejectedByPolicy"
 
-    PLAN_FAILED = "PlanFailed"
-    APPLY_FAILED = "ApplyFailed"
     PREPARE_FAILED = "PrepareFailed"
     PLAN_OUTDATED = "PlanOutdated"
     TOOL_MISSING = "ToolMissing"

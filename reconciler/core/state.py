@@ -32,6 +32,15 @@ class Component(StrEnum):
     TOOL = "tool"
 
 
+VERSION = "version"
+"""The item of a blueprint that says which version of it a stack was made from."""
+
+
+def is_noted(item: str) -> bool:
+    """Say whether an item of the blueprint component is only noted, `space/name version`."""
+    return item.partition(" ")[2] == VERSION
+
+
 @dataclass(frozen=True, slots=True)
 class Why:
     """One reason for a run: the component that differs, and what in it, in words."""
@@ -48,8 +57,14 @@ class Fingerprint:
 
     @property
     def digest(self) -> Digest:
-        """Hash over all components; two stacks with the same digest would do the same thing."""
+        """Hash over all components; two stacks with the same digest would do the same thing.
+
+        The version of a blueprint is noted and does not count: what it changes does.
+        """
         components = self.components
+        if Component.BLUEPRINT in components:
+            made = components[Component.BLUEPRINT].items()
+            components = {**components, Component.BLUEPRINT: {key: mark for key, mark in made if not is_noted(key)}}
         if Component.DEPENDENCIES in components:
             # By variable: which stack and output a value comes from makes no difference to the run that gets it.
             given = {name.rpartition(OUTPUT_TO)[2]: mark for name, mark in components[Component.DEPENDENCIES].items()}

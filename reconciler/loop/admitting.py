@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from posixpath import dirname, join, normpath
@@ -12,19 +12,20 @@ from rbac.identity import Person, Stranger
 from rbac.rules import Rules
 from rbac.subjects import Subject, SubjectKind
 from reconciler.core.digest import SourceSnapshot
-from reconciler.core.state import Problem
 from reconciler.git.trees import Trees
 from reconciler.loop.attaching import attach_at, changed_documents
 from reconciler.loop.persons import FindsPersons
-from reconciler.loop.sources import SourceIndex, snapshot, uses, watched
+from reconciler.loop.sources import SourceIndex, snapshot, traces, watched
 from reconciler.loop.world import CONFIGURATION
 from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import AuditEvent, StoredApproval
+from spaces.blueprints.derived import evolve, remade
 from spaces.changes import changes
-from spaces.effective import EffectiveStack, ResolvedSource, effective
+from spaces.effective import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce, affected, differing
 from spaces.model.stack import StackSpec
-from spaces.names import Kind, Revision, StackId
+from spaces.names import Kind, ResourceRef, Revision, StackId
+from spaces.placed import Placed
 
 _LISTED = 200
 """How many changes a row of the audit names."""
@@ -133,7 +134,7 @@ class _Watch:
 
     def look(
         self, here: Admission, at: Revision, revision: Revision
-    ) -> tuple[frozenset[StackId], frozenset[StackId], frozenset[StackId]]:
+    ) -> tuple[frozenset[StackId], frozenset[StackId], frozenset[ResourceRef]]:
         """Give the stacks whose files differ, the pinned ones as they are pinned, the held ones with other files."""
         paths = self.trees.changed_paths(at, revision)
         if not paths:
@@ -155,19 +156,18 @@ class _Watch:
             self._renew(here.in_force, touched, revision)
         return frozenset(touched), frozenset(restored), self._proposed(here, at, revision)
 
-    def _proposed(self, here: Admission, at: Revision, revision: Revision) -> frozenset[StackId]:
-        found = set()
-        for ref in here.held:
-            placed = here.in_force.proposed.placed(ref)
-            spec = placed.resource.spec if placed is not None else None
-            if placed is None or not isinstance(spec, StackSpec) or spec.source is None or spec.source.repository:
-                continue
-            path = normpath(join(dirname(placed.resource.file), spec.source.path))
-            source = ResolvedSource(None, None, path, spec.source.include)
-            one, other = (_usable(uses(spec.tool.value, source, self.trees, each)) for each in (at, revision))
-            if not _same(one, other):
-                found.add(StackId(ref.space, ref.name))
-        return frozenset(found)
+    def _proposed(self, here: Admission, at: Revision, revision: Revision) -> frozenset[ResourceRef]:
+        would_be = ((ref, placed) for ref in here.held for placed in _would_be(here.in_force, ref))
+        return frozenset(ref for ref, placed in would_be if self._changes(placed, at, revision))
+
+    def _changes(self, stack: Placed, at: Revision, revision: Revision) -> bool:
+        spec = stack.resource.spec
+        if not isinstance(spec, StackSpec) or spec.source is None or spec.source.repository:
+            return False
+        path = normpath(join(dirname(stack.resource.file), spec.source.path))
+        source = ResolvedSource(None, None, path, spec.source.include)
+        one, other = (traces(spec.tool.value, source, self.trees, each) for each in (at, revision))
+        return not _same(one, other)
 
     def follow(self, before: Admission | None, after: Admission) -> None:
         """Note what the sources of changed stacks use now."""
@@ -179,33 +179,46 @@ class _Watch:
         self._renew(after.in_force, stacks | affected(before.in_force, after.in_force), after.in_force.revision)
 
     def _renew(self, in_force: InForce, stacks: Iterable[StackId], revision: Revision) -> None:
+        layers: Layers = {}
         for stack in stacks:
             self._renewed.add(stack)
             self._own.remove(stack)
-            configured = _configured(in_force, stack)
+            configured = _configured(in_force, stack, layers)
             if configured is None or configured.source is None:
                 continue
             found = snapshot(configured, self.trees, revision)
             self._own.put(stack, CONFIGURATION, configured.source, watched(found))
 
     def _snapshot(self, stack: EffectiveStack, revision: Revision) -> SourceSnapshot | None:
-        return _usable(snapshot(stack, self.trees, revision))
+        assert stack.source is not None  # noqa: S101 - it has one in this repository
+        return traces(stack.spec.tool.value, stack.source, self.trees, revision)
 
 
-def _configured(in_force: InForce, stack: StackId) -> EffectiveStack | None:
+def _configured(in_force: InForce, stack: StackId, layers: Layers | None = None) -> EffectiveStack | None:
     """Give a stack whose source is in this repository."""
     if in_force.catalog.placed(stack.ref) is None:
         return None
-    found = effective(in_force.catalog, stack)
+    found = effective(in_force.catalog, stack, layers)
     return found if found.source is not None and found.source.repository is None else None
 
 
-def _usable(found: SourceSnapshot | Problem) -> SourceSnapshot | None:
-    return found if isinstance(found, SourceSnapshot) else None
+def _would_be(in_force: InForce, held: ResourceRef) -> Iterator[Placed]:
+    """Give the documents that would come of a held one: itself, or what instances would make of it."""
+    placed = in_force.proposed.placed(held)
+    if placed is None:
+        return
+    if held.kind not in (Kind.BLUEPRINT, Kind.BLUEPRINT_INSTANCE):
+        yield placed
+        return
+    after = evolve(in_force.catalog, {held: placed})
+    for ref in remade(in_force.catalog, after):
+        made = after.placed(ref)
+        if made is not None and made.resource.made is not None:
+            yield made
 
 
 def _same(one: SourceSnapshot | None, other: SourceSnapshot | None) -> bool:
-    """Say whether two sources are the same; so are two that nothing can run from."""
+    """Say whether two sources are the same; so are two that cannot be read."""
     if one is None or other is None:
         return one is other
     return one.entries == other.entries and one.facts == other.facts

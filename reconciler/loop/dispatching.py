@@ -14,7 +14,7 @@ from reconciler.core.dependencies import linked
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunStatus
-from reconciler.core.state import Problem
+from reconciler.core.state import Desired, Problem
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
 from reconciler.loop.deciding import outcome
@@ -22,7 +22,7 @@ from reconciler.loop.following import Follower
 from reconciler.loop.jobs import Inputs, build_job, materialise, needs_tfstate
 from reconciler.loop.linking import given_by, parents_in
 from reconciler.loop.opening import Opened, not_allowed, open_values
-from reconciler.loop.outputs import take_outputs
+from reconciler.loop.outputs import TakenOutput, take_outputs
 from reconciler.loop.refusing import CannotRun, refuse
 from reconciler.loop.world import read_source
 from reconciler.metrics import Metrics
@@ -146,11 +146,7 @@ class Dispatcher:
         desired, stack = world.desired.get(run.stack), world.effective(run.stack)
         if world.in_force is None or desired is None or stack is None:
             raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
-        with self.store.reading() as reading:
-            desired = linked(desired, run.stack, given_by(reading, parents_in([desired])))
-            if desired.digest != run.digest:
-                raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
-            outputs = take_outputs(reading, run.stack, desired.needs)
+        outputs = self._outputs(run, desired)
         place = self.follower.locate(world.in_force, stack) if stack.source is not None else None
         if isinstance(place, Problem):
             raise refuse(place)
@@ -158,6 +154,18 @@ class Dispatcher:
         if isinstance(source, Problem):
             raise refuse(source)
         return Inputs(stack, source, place.trees if place else None, outputs)
+
+    def _outputs(self, run: Run, desired: Desired) -> tuple[TakenOutput, ...]:
+        """Read the outputs that a run uses; refused where it is for others, or for anything else than is desired."""
+        if not desired.needs:
+            if desired.digest != run.digest:
+                raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+            return ()
+        with self.store.reading() as reading:
+            fresh = linked(desired, run.stack, given_by(reading, parents_in([desired])))
+            if fresh.digest != run.digest:
+                raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+            return take_outputs(reading, run.stack, desired.needs)
 
     def _open(self, inputs: Inputs) -> Opened:
         problem = not_allowed(inputs.stack, self.settings.env_takeover_allowed)

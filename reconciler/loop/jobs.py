@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from reconciler.loop.opening import Opened
 from reconciler.loop.outputs import TakenOutput
 from reconciler.loop.refusing import CannotRun
 from reconciler.loop.world import source_paths
+from reconciler.runner.mounting import CannotMount, mount
 from reconciler.settings import Settings
 from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
@@ -75,6 +74,7 @@ def build_job(  # noqa: PLR0917
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
         tfstate=tfstate,
         masked=(*opened.masked, *(secret for output in inputs.outputs for secret in output.masked)),
+        secret_files=opened.secret_files,
     )
 
 
@@ -93,6 +93,8 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
                 paths = source_paths(inputs.source, source)
                 checkout(inputs.trees, inputs.source.revision, paths, directory)
             mount(opened.files, directory, source.path if source else ".")
+        except CannotMount as error:
+            raise PrepareFailed(str(error)) from None
         except GitError as error:
             if error.reason is GitReason.DISK_FULL:
                 raise OSError(28, "No space left on device") from None
@@ -102,24 +104,3 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
             raise PrepareFailed(error.message) from None
 
     return fill
-
-
-def mount(files: Mapping[str, bytes], directory: Path, path: str) -> None:
-    """Write the configured files below the source's directory, in the place of what the source has there.
-
-    PrepareFailed where a link in the source would lead a file elsewhere.
-    """
-    top = directory / path
-    for name, data in files.items():
-        target = top / name
-        for above in reversed(target.relative_to(directory).parents):
-            here = directory / above
-            if here.is_symlink() or (here.exists() and not here.is_dir()):
-                raise PrepareFailed(f"the file {name} cannot be put in place: {above} is not a directory")
-            here.mkdir(mode=0o700, exist_ok=True)
-        if target.is_dir() and not target.is_symlink():
-            raise PrepareFailed(f"the file {name} cannot be put in place: there is a directory of that name")
-        target.unlink(missing_ok=True)
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)

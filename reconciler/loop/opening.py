@@ -22,6 +22,7 @@ class Opened:
 
     env: Mapping[str, str] = field(repr=False)
     files: Mapping[str, bytes] = field(repr=False)
+    secret_files: Mapping[str, str] = field(repr=False)
     masked: tuple[str, ...] = field(repr=False)
 
 
@@ -50,7 +51,8 @@ def open_values(stack: EffectiveStack, secrets: Secrets) -> Opened:
     own = {key: value for key, value in stack.env.items() if not isinstance(value.value, OutputOf)}
     env = {key: _variable(value, opened(key, value)) for key, value in own.items()}
     files = {key: opened(key, value) for key, value in stack.files.items()}
-    return Opened(env, files, tuple(dict.fromkeys(masked)))
+    secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
+    return Opened(env, files, secret, tuple(dict.fromkeys(masked)))
 
 
 def _variable(value: Value, data: bytes) -> str:

@@ -151,7 +151,7 @@ class Recorder:
             transaction.put_run(changed)
             state = state.evolve(last=outcome(changed, now), retry_at=None)
             transaction.put_stacks([assess(state, changed if changed.is_active else None, state.why, now)])
-            _tell_dependents(transaction, found.stack, now)
+            tell_dependents(transaction, found.stack, now)
             if judged is not None:
                 transaction.append_audit(about_judgement(changed, judged.judgement, now))
             if changed.status is RunStatus.APPLYING:
@@ -194,7 +194,7 @@ class Recorder:
             changed = changed.evolve(finished_at=now, lease_until=None)
         transaction.put_run(changed)
         transaction.put_stacks([_stack_after(state, changed, event, now)])
-        _tell_dependents(transaction, run.stack, now)
+        tell_dependents(transaction, run.stack, now)
         if judgement is not None:
             transaction.append_audit(about_judgement(changed, judgement, now))
         if event is RunEvent.PROCEED:
@@ -278,7 +278,7 @@ def _find(transaction: Transaction, stack: StackId) -> StackState:
     return relink(transaction, {stack: found.get(stack) or StackState(stack, None)})[stack]
 
 
-def _tell_dependents(transaction: Transaction, stack: StackId, now: datetime) -> None:
+def tell_dependents(transaction: Transaction, stack: StackId, now: datetime) -> None:
     """Take the outputs that are there now into what is desired of the stacks that use them, and have them looked at."""
     children = transaction.children([stack]).get(stack, ())
     if not children:

@@ -45,13 +45,8 @@ def snapshot(stack: EffectiveStack, trees: Trees, revision: Revision) -> SourceS
     """Find out what the stack uses at this revision; a Problem says why it cannot be run from it."""
     if stack.source is None:
         return SourceSnapshot(revision, {})
-    return uses(stack.spec.tool.value, stack.source, trees, revision)
-
-
-def uses(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
-    """Find out what a tool uses of a source at this revision; a Problem says why it cannot be run from it."""
     try:
-        return _snapshot(tool_name, source, trees, revision)
+        return _snapshot(stack.spec.tool.value, stack.source, trees, revision)
     except GitError as error:
         return Problem(Reason.SOURCE_UNAVAILABLE, error.message)
     except ValueError as error:
@@ -68,6 +63,26 @@ def watched(found: SourceSnapshot | Problem) -> Iterable[str]:
     return () if found.reason == Reason.SOURCE_NOT_FOUND else (".",)
 
 
+def traces(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision) -> SourceSnapshot | None:
+    """Find out what lies where a tool looks, also if nothing can be run from it; None where that cannot be read."""
+    try:
+        return _look(tool_name, source, trees, revision)[0]
+    except (GitError, ValueError):
+        return None
+
+
+def _look(
+    tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision
+) -> tuple[SourceSnapshot, tuple[str, ...]]:
+    """Give what there is, and what is wrong with it."""
+    references: References = tool(tool_name).references(TreeReader(trees, revision), source.path)
+    entries = {}
+    for path in (source.path, *sorted(references.paths), *trees.match(revision, source.include)):
+        entry = trees.entry(revision, path)
+        entries[path] = entry.id if entry is not None else MISSING
+    return SourceSnapshot(revision, entries, references.facts), references.problems
+
+
 def _snapshot(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
     top = trees.entry(revision, source.path)
     if top is None or top.kind is not EntryKind.TREE:
@@ -76,14 +91,8 @@ def _snapshot(tool_name: str, source: ResolvedSource, trees: Trees, revision: Re
         if link is not None:
             what = f"goes through the symbolic link {link}, and links are not followed,"
         return Problem(Reason.SOURCE_NOT_FOUND, f"source path {source.path} {what} at revision {revision[:12]}")
-    references: References = tool(tool_name).references(TreeReader(trees, revision), source.path)
-    if references.problems:
-        return Problem(Reason.SOURCE_REFUSED, "; ".join(references.problems))
-    entries = {source.path: top.id}
-    for path in (*sorted(references.paths), *trees.match(revision, source.include)):
-        entry = trees.entry(revision, path)
-        entries[path] = entry.id if entry is not None else MISSING
-    return SourceSnapshot(revision, entries, references.facts)
+    found, problems = _look(tool_name, source, trees, revision)
+    return Problem(Reason.SOURCE_REFUSED, "; ".join(problems)) if problems else found
 
 
 def _link_on(trees: Trees, revision: Revision, path: str) -> str | None:

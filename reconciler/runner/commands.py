@@ -160,10 +160,10 @@ class Commands:
             raise Halted(ending, Reason.TOOL_KILLED, f"{what} was killed by {outcome.signal.name}")
 
 
-def shorten(text: str) -> str:
-    """Cut a command for a message of one line."""
+def shorten(text: str, most: int = _SHOWN_COMMAND) -> str:
+    """Cut a masked text, a command if nothing else is said, for a message of one line."""
     line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_COMMAND else line[: _SHOWN_COMMAND - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _private(path: Path) -> int:

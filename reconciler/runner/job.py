@@ -70,6 +70,8 @@ class Job:
     tfstate: TfstateAccess | None = None
     masked: tuple[str, ...] = field(default=(), repr=False)
     """Values that must not appear in anything stored or shown."""
+    secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Files that lie below `path` while a leg is at work, and no longer."""
 
 
 class Ending(StrEnum):

@@ -10,16 +10,18 @@ from pathlib import Path
 from reconciler.core.phases import Leg, Phase
 from reconciler.masking.masker import Masker
 from reconciler.runner.cancel import Cancel
-from reconciler.runner.commands import Commands, Context
+from reconciler.runner.commands import Commands, Context, shorten
 from reconciler.runner.directory import RunDirectory
 from reconciler.runner.environment import tool_environment
 from reconciler.runner.job import Ending, Job, LegReport, Reason
 from reconciler.runner.log import RunLog
 from reconciler.runner.masked_results import masked_applied, masked_plan
+from reconciler.runner.mounting import CannotMount, mount, unmount
 from reconciler.runner.sandbox import Sandbox
 from reconciler.runner.steps import End, Work, perform
 from reconciler.tools.base import TfstateBackend, ToolJob
 
+_LONGEST_MESSAGE = 500
 UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the service's user can read"
 
 
@@ -38,7 +40,10 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
         context = Context(job, directory, sandbox, cancel, log, masker)
         work = _work(context, None if relay is None else relay.backend)
         if isinstance(work, Work):
-            end = _guarded(work)
+            try:
+                end = _mounted(work) or _guarded(work)
+            finally:
+                unmount(job.secret_files, directory.work, job.path)
             report = _report(work, end)
         else:
             log.say(_first_phase(job), work.message)
@@ -75,6 +80,16 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
 
 
+def _mounted(work: Work) -> End | None:
+    """Put the secret files in their places; gives an end where one has none."""
+    job = work.job
+    try:
+        mount({name: text.encode() for name, text in job.secret_files.items()}, work.directory.work, job.path)
+    except CannotMount as error:
+        return End(Ending.FAILED, Reason.PREPARE_FAILED, work.masker.text(str(error)))
+    return None
+
+
 def _guarded(work: Work) -> End:
     """Do the steps; a fault of our own ends the leg too, with its details in the log."""
     try:
@@ -96,7 +111,7 @@ def _report(work: Work, end: End) -> LegReport:
         leg=job.leg,
         ending=end.ending,
         reason=end.reason,
-        message=masker.text(" ".join(end.message.split())),
+        message=shorten(masker.text(end.message), _LONGEST_MESSAGE),
         phase=work.commands.phase,
         phase_seconds=dict(work.seconds),
         planned=None if work.planned is None else masked_plan(work.planned, masker),

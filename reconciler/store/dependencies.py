@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, or_, select, update
+from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, update
 
 from reconciler.core.state import StackState, Sync
 from reconciler.store import rows, tables
 from reconciler.store.encryption import Keys
-from reconciler.store.selecting import these
-from reconciler.store.tables import stacks
+from reconciler.store.selecting import ACTIVE_STATUSES, these
+from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, load
 from spaces.names import SpaceName, StackId
 
@@ -28,7 +28,7 @@ class DependencyReading:
 
     def parents(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
         """Give the parents of these stacks, of their parents, and so on up; those that have none are left out."""
-        if not wanted:
+        if not wanted or not self._has_edges():
             return {}
         up = select(_EDGES).where(these(self._connection, _EDGES.c.child_id, wanted)).cte("up", recursive=True)
         up = up.union(select(_EDGES).join(up, _EDGES.c.child_id == up.c.parent_id))
@@ -36,7 +36,7 @@ class DependencyReading:
 
     def children(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
         """Give the stacks in Git that depend on these directly; those that have none are left out."""
-        if not wanted:
+        if not wanted or not self._has_edges():
             return {}
         down = select(_EDGES).where(these(self._connection, _EDGES.c.parent_id, wanted)).cte("down")
         return self._edges(down, lower_first=False)
@@ -63,6 +63,10 @@ class DependencyReading:
             found.setdefault(stack, {})[row.name] = row.mark or self._mark(row)
         return found
 
+    def _has_edges(self) -> bool:
+        """Say whether any stack depends on another: most questions are asked where none does."""
+        return self._connection.execute(select(_EDGES.c.child_id).limit(1)).first() is not None
+
     def _mark(self, row: Any) -> str:
         sealed, name = row.sealed, row.name
         text = row.value if sealed is None else self._keys.open(sealed, "outputs", row.stack_id, name).decode()
@@ -74,14 +78,14 @@ class DependencyReading:
             select(child.c.space, child.c.name, parent.c.space, parent.c.name)
             .join_from(edges, child, child.c.id == edges.c.child_id)
             .join(parent, parent.c.id == edges.c.parent_id)
-            .order_by(child.c.space, child.c.name, parent.c.space, parent.c.name)
         )
         found: dict[StackId, list[StackId]] = {}
         for one, name, other, other_name in self._connection.execute(query):
             below, above = StackId(SpaceName(one), name), StackId(SpaceName(other), other_name)
             here, there = (below, above) if lower_first else (above, below)
             found.setdefault(here, []).append(there)
-        return {stack: tuple(others) for stack, others in found.items()}
+        # Sorted here: asked to, SQLite would walk all stacks in their order to find these few.
+        return {stack: tuple(sorted(others)) for stack, others in found.items()}
 
 
 class DependencyWriting(DependencyReading):
@@ -89,7 +93,7 @@ class DependencyWriting(DependencyReading):
 
     def put_dependencies(self, parents: Mapping[StackId, Collection[StackId]]) -> None:
         """Let these stacks depend on those, and on no others."""
-        if not parents:
+        if not any(parents.values()) and not self._has_edges():
             return
         known = self._find_edges(parents)
         differing = {child: set(above) for child, above in parents.items() if set(above) != known.get(child, set())}
@@ -106,20 +110,21 @@ class DependencyWriting(DependencyReading):
             self._connection.execute(_EDGES.insert(), values)
 
     def wake_dependents(self, wanted: Collection[StackId], now: datetime) -> None:
-        """Have the loop look at every stack out of sync that depends on one of these, at any distance."""
-        if not wanted:
+        """Have the loop look at the stacks below these, at any distance, that are out of sync or have an active run."""
+        if not wanted or not self._has_edges():
             return
         down = select(_EDGES.c.child_id).where(these(self._connection, _EDGES.c.parent_id, wanted))
         below = down.cte("below", recursive=True)
         below = below.union(select(_EDGES.c.child_id).join(below, _EDGES.c.parent_id == below.c.child_id))
         sleeping = or_(stacks.c.due_at.is_(None), stacks.c.due_at > rows.micros(now))
-        waiting = and_(stacks.c.id.in_(select(below.c.child_id)), stacks.c.sync == Sync.OUT_OF_SYNC.value, sleeping)
-        # In one order always, so that two services that wake the same stacks wait for each other and do not deadlock.
-        query = select(stacks.c.id).where(waiting).order_by(stacks.c.space, stacks.c.name)
-        keys = list(self._connection.execute(query.with_for_update(key_share=True)).scalars())
-        if keys:
-            changed = update(stacks).where(waiting).values(due_at=rows.micros(now))
-            self._connection.execute(changed)
+        running = exists().where(runs.c.stack_id == stacks.c.id, runs.c.status.in_(ACTIVE_STATUSES))
+        concerned = or_(stacks.c.sync == Sync.OUT_OF_SYNC.value, running)
+        waiting = and_(stacks.c.id.in_(select(below.c.child_id)), concerned, sleeping)
+        if self._connection.dialect.name == "postgresql":
+            # In one order always, so that two services that write the same stacks wait for each other.
+            query = select(stacks.c.id).where(waiting).order_by(stacks.c.space, stacks.c.name)
+            self._connection.execute(query.with_for_update(key_share=True)).all()
+        self._connection.execute(update(stacks).where(waiting).values(due_at=rows.micros(now)))
 
     def _find_edges(self, wanted: Collection[StackId]) -> dict[StackId, set[StackId]]:
         edges = select(_EDGES).where(these(self._connection, _EDGES.c.child_id, wanted)).cte("known")

@@ -284,7 +284,7 @@ class Transaction(Reading, Protocol):
         """Let these stacks depend on those, and on no others."""
 
     def wake_dependents(self, wanted: Collection[StackId], now: datetime) -> None:
-        """Have the loop look at every stack out of sync that depends on one of these, at any distance."""
+        """Have the loop look at the stacks below these, at any distance, that are out of sync or have an active run."""
 
     def move_stack(self, old: StackId, new: StackId) -> None:
         """Rename a stack with everything that hangs on it: runs, resources, outputs, tfstate, locks, tokens.

@@ -14,8 +14,6 @@ from reconciler.tools.base import StepFailed
 UNFORESEEN = "(cannot be foreseen in check mode)"
 """Stands as `after` of a task that a check run leaves out: a command, or a module without check mode."""
 
-_MESSAGE = 300
-
 
 @dataclass(frozen=True, slots=True)
 class Events:
@@ -89,7 +87,8 @@ def failure(events: Events) -> str | None:
     else:
         text = f"task '{event['task']}' failed on {event['host']}{others}"
     message = " ".join((event["message"] or "").split())
-    return f"{text}: {message[:_MESSAGE]}" if message else text
+    # Not cut here: of a secret that is cut, nobody could mask the rest.
+    return f"{text}: {message}" if message else text
 
 
 def _in_order(tasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

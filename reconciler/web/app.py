@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 
 from reconciler.version import __version__
 from reconciler.web import health
-from reconciler.web.api import access, admission, errors, overview, runs, stacks, tfstate, tokens
+from reconciler.web.api import access, admission, blueprints, errors, overview, runs, stacks, tfstate, tokens
 from reconciler.web.api.auth import DOCUMENTED
 from reconciler.web.guard import Guard
 from reconciler.web.ports import Ports
@@ -28,7 +28,16 @@ def create_app(ports: Ports) -> FastAPI:
     )
     app.state.ports = ports
     ports.metrics.show(lambda: health.read_gauges(ports.store))
-    for routes in (stacks.router, runs.router, overview.router, access.router, tokens.router, admission.router):
+    for routes in (
+        stacks.router,
+        runs.router,
+        overview.router,
+        access.router,
+        tokens.router,
+        admission.router,
+        blueprints.router,
+        blueprints.instances,
+    ):
         app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED])
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)

@@ -13,6 +13,7 @@ from reconciler.metrics import Metrics
 from reconciler.store.protocol import Store
 from spaces.effective import EffectiveStack
 from spaces.names import StackId
+from spaces.placed import PlacedDocuments
 from spaces.tree import SpaceTree
 
 
@@ -43,6 +44,8 @@ class Ports:
     """What is in force of a stack, with where each value comes from; None: no such stack in force."""
     live_log: Callable[[RunId, int, int], bytes | None]
     """Up to `limit` bytes from `offset` of the log of a run whose log is not stored yet; None: it is not here."""
+    documents: Callable[[], PlacedDocuments] = PlacedDocuments.empty
+    """The documents in force."""
     recipient: str = ""
     """Whom values are sealed to: the public half of this installation's key."""
     policy_input: Callable[[RunId], dict[str, Any] | None] = _no_input

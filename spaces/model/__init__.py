@@ -8,6 +8,7 @@ from typing import TypeAlias
 from spaces.model.access import ACCESS_SPECS
 from spaces.model.api_key import ApiKeySpec
 from spaces.model.base import Metadata, Problem, SpecModel
+from spaces.model.blueprint import BlueprintInstanceSpec, BlueprintSpec
 from spaces.model.context import ContextSpec
 from spaces.model.group import GroupSpec
 from spaces.model.policy import PolicySpec
@@ -23,6 +24,8 @@ Spec: TypeAlias = (
     SpaceSpec
     | StackSpec
     | ContextSpec
+    | BlueprintSpec
+    | BlueprintInstanceSpec
     | RepositorySpec
     | PolicySpec
     | RoleSpec
@@ -36,6 +39,8 @@ SPECS: Mapping[Kind, type[Spec]] = {
     Kind.SPACE: SpaceSpec,
     Kind.STACK: StackSpec,
     Kind.CONTEXT: ContextSpec,
+    Kind.BLUEPRINT: BlueprintSpec,
+    Kind.BLUEPRINT_INSTANCE: BlueprintInstanceSpec,
     Kind.REPOSITORY: RepositorySpec,
     Kind.POLICY: PolicySpec,
     **ACCESS_SPECS,
@@ -44,6 +49,8 @@ SPECS: Mapping[Kind, type[Spec]] = {
 __all__ = [
     "SPECS",
     "ApiKeySpec",
+    "BlueprintInstanceSpec",
+    "BlueprintSpec",
     "ContextSpec",
     "GroupSpec",
     "Metadata",

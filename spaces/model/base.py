@@ -22,6 +22,8 @@ class Problem(NamedTuple):
     summary: str
     hint: str | None = None
     at_key: bool = False
+    within: tuple[int, int] | None = None
+    """In a text: the expression, by its number, and the offset in its source."""
 
 
 class Model(BaseModel):
@@ -84,7 +86,12 @@ WORKSPACE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,89}$"
 _NAME_HINT = "lower-case letters, digits and inner dashes, at most 63 characters"
 _PATH_HINT = "write it with /, relative to this file or repository, without any .. part"
 
+VERSION = r"^[A-Za-z0-9]([-A-Za-z0-9_.+]{0,61}[A-Za-z0-9])?$"
+INPUT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
+
 WORDS: Mapping[str, Words] = {
+    VERSION: Words("invalid-version", "is not a version", "letters, digits and inner -_.+, at most 63 characters"),
+    INPUT_NAME: Words("invalid-name", "is not an input's name", "letters, digits and _, not beginning with a digit"),
     NAME: Words("invalid-name", "is not a name", _NAME_HINT),
     QUALIFIED_NAME: Words("invalid-name", "is neither a name nor space/name", _NAME_HINT),
     MOVED_FROM: Words("invalid-name", "must be written as old-space/old-name", _NAME_HINT),

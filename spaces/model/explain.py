@@ -20,6 +20,7 @@ _WANTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
+    "float_type": "a number",
     "tuple_type": "a list",
     "list_type": "a list",
 }
@@ -29,6 +30,7 @@ CUSTOM_HINTS: Mapping[str, str | None] = {
     "invalid-version": 'write a range as in ">=1.8,<2" or "==1.9.*"',
     "invalid-branch": "no spaces, no .. and none of ~^:?*[\\, not beginning with - or ending with .lock",
     "invalid-url": "https://…, http://…, ssh://…, file:///… or user@host:path",
+    "not-a-value": None,
     "url-with-credentials": "leave it out of the url and use spec.credentials",
 }
 

@@ -17,6 +17,7 @@ def test_a_run_waits_for_confirmation_and_is_applied_by_the_next_pass(
     waiting = station.reconcile()
     run = waiting.run("root/a")["id"]
     assert (waiting.code, waiting.ran) == (3, {"root/a": "unconfirmed"})
+    assert f"station run confirm {run}" in station("reconcile").out
     assert station("run", "confirm", run).code == 0
     assert not record.exists()
     done = station.reconcile()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spaces.attachments import out_of
 from spaces.catalog import Catalog
 from spaces.effective import effective
 from spaces.in_force import settle
@@ -14,14 +15,15 @@ from spaces.validate import validate_files
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "repo"
 SCHEMAS = EXAMPLE / ".stationkeeper" / "schemas"
-FILES = {path.relative_to(EXAMPLE).as_posix(): path.read_bytes() for path in sorted(EXAMPLE.rglob("*.y*ml"))}
-DOCUMENTS = {name: data for name, data in FILES.items() if b"apiVersion: stationkeeper/v1" in data}
+EVERYTHING = sorted(path for path in EXAMPLE.rglob("*") if path.is_file())
+FILES = {path.relative_to(EXAMPLE).as_posix(): path.read_bytes() for path in EVERYTHING}
+DOCUMENTS = {name: it for name, it in FILES.items() if name.endswith("yaml") and b"apiVersion: stationkeeper/v1" in it}
 MODELINE = "# yaml-language-server: $schema="
 
 
 @pytest.fixture(scope="module")
 def catalog():
-    return settle(None, Catalog.empty().advance(FILES), FILES, Revision("0" * 40)).catalog
+    return settle(None, Catalog.empty().advance(FILES, out_of(FILES)), FILES, Revision("0" * 40)).catalog
 
 
 def test_nothing_is_wrong_with_it():
@@ -36,6 +38,7 @@ def test_it_holds_what_its_readme_lists(catalog):
         "platform/network",
         "platform/hosts",
         "shop/web",
+        "shop/search",
         "shop/status-page",
         "billing/ledger",
         "billing/retention",
@@ -50,6 +53,16 @@ def test_what_the_shop_inherits(catalog):
     }
     assert catalog.lookup(Kind.CONTEXT, "terraform", "shop") is not None
     assert catalog.lookup(Kind.CONTEXT, "terraform", "billing") is None
+
+
+def test_what_the_shop_gets_by_its_labels(catalog):
+    shop = effective(catalog, StackId.parse("shop/web"))
+    assert [(used.ref.name, str(used)) for used in shop.contexts][:2] == [
+        ("web", "attached by labels tier=web"),
+        ("common", "named, priority 0"),
+    ]
+    assert shop.files["house-ca.pem"].value.path == "platform/house-ca.pem"
+    assert "HOUSE_CA" not in effective(catalog, StackId.parse("platform/network")).env
 
 
 def test_one_directory_stands_in_for_the_world(catalog):

@@ -34,6 +34,9 @@ class Right(StrEnum):
 
     SPACE_READ = "space:read"
     STACK_READ = "stack:read"
+    CONTEXT_READ = "context:read"
+    BLUEPRINT_READ = "blueprint:read"
+    INSTANCE_READ = "blueprintInstance:read"
     BINDING_READ = "roleBinding:read"
     USER_UPDATE = "user:update"
     API_KEY_UPDATE = "apiKey:update"

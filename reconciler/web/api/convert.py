@@ -228,7 +228,12 @@ def _change(change: ResourceChange) -> schemas.ResourceChangeJson:
 
 
 def _origin(origin: Origin) -> schemas.OriginJson:
-    return schemas.OriginJson(kind=origin.ref.kind, space=origin.ref.space, name=origin.ref.name)
+    name, _, version = origin.ref.name.partition("@")
+    instance = origin.made.instance if origin.made is not None else None
+    via = f"{instance.space}/{instance.name}" if instance is not None else None
+    return schemas.OriginJson(
+        kind=origin.ref.kind, space=origin.ref.space, name=name, version=version or None, instance=via
+    )
 
 
 def _value(name: str, value: Value) -> schemas.ValueJson:

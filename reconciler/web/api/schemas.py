@@ -232,11 +232,13 @@ class SealingJson(Shape):
 
 
 class OriginJson(Shape):
-    """The document that a value comes from."""
+    """The document that a value comes from; for a blueprint with its version, and the instance that it came by."""
 
     kind: str
     space: str
     name: str
+    version: str | None = None
+    instance: str | None = None
 
 
 class ValueJson(Shape):
@@ -451,3 +453,63 @@ class AuditCheckJson(Shape):
 
     whole: bool
     fault: str | None
+
+
+class BlueprintJson(Shape):
+    """One version of a blueprint."""
+
+    space: str
+    name: str
+    version: str
+    description: str | None
+
+
+class BlueprintInputJson(Shape):
+    """One input of a blueprint."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any = None
+    pattern: str | None
+    min: float | None
+    max: float | None
+    options: list[str]
+    description: str | None
+
+
+class BlueprintDetailJson(BlueprintJson):
+    """A blueprint's version with its inputs; `versions` are all that it has, the oldest first."""
+
+    versions: list[str]
+    inputs: list[BlueprintInputJson]
+
+
+class RenderIn(Shape):
+    """An instance to try out: by default in the blueprint's own space."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str = Field(max_length=64)
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    space: str | None = Field(None, max_length=63)
+    name: str = Field("example", max_length=63)
+
+
+class DiagnosticJson(Shape):
+    """One finding; file, line and column are null where no file is to blame."""
+
+    severity: str
+    code: str
+    summary: str
+    hint: str | None
+    file: str | None
+    line: int | None
+    column: int | None
+
+
+class RenderedJson(Shape):
+    """The documents that an instance makes, secrets as references, and what is wrong with them."""
+
+    documents: list[dict[str, Any]]
+    diagnostics: list[DiagnosticJson]

@@ -36,8 +36,8 @@ def _seal_nothing(store: SqlStore) -> None:
 def _forget_what_is_newer(store: SqlStore) -> None:
     """Leave a database as it was before keys were noted."""
     with store._engine.begin() as connection:
-        for statement in ("TABLE sealing_keys", "TABLE dependencies", "TABLE judgements", "TABLE reviews"):
-            connection.execute(text(f"DROP {statement}"))
+        for table in ("sealing_keys", "dependencies", "judgements", "reviews"):
+            connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("ALTER TABLE outputs DROP COLUMN mark"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
 

@@ -60,6 +60,51 @@ def test_what_leaves_with_an_emptied_file_is_a_warning(station: Station, clone: 
     assert [told["code"] for told in found["diagnostics"]] == ["documents-left"]
 
 
+def test_what_contexts_mean_for_each_stack_that_has_them(station: Station, tmp_path: Path) -> None:
+    web = {"matchLabels": {"tier": "web"}}
+    clone = Repo(
+        tmp_path / "contexts",
+        {
+            "level.yaml": document("Context", "level", {"attach": web, "env": {"LEVEL": "1", "MORE": "1"}}),
+            "trust.yaml": document("Context", "trust", {"attach": web, "files": {"ca.pem": {"source": "./ca.pem"}}}),
+            "ca.pem": "one\n",
+            "web.yaml": a_script("web", "true", labels={"tier": "web"}),
+            "shop.yaml": a_script("shop", "true", labels={"tier": "web"}, env={"LEVEL": "own"}),
+            "db.yaml": a_script("db", "true"),
+        },
+    )
+
+    def why(files: dict[str, str | None]) -> dict[str, list[str]]:
+        clone.commit(files)
+        found = _diff(station, clone)[1]
+        assert found["diagnostics"] == []
+        return {each["id"]: [it["summary"] for it in each["why"]] for each in found["stacks"]}
+
+    level = {"attach": web, "env": {"LEVEL": "2", "MORE": "1"}}
+    assert why({"level.yaml": document("Context", "level", level)}) == {
+        "root/web": ["context root/level: env LEVEL"],
+    }
+    assert why({"ca.pem": "two\n"}) == {
+        "root/shop": ["context root/trust: file ca.pem"],
+        "root/web": ["context root/trust: file ca.pem"],
+    }
+    assert why({"db.yaml": a_script("db", "true", labels={"tier": "web"})}) == {
+        "root/db": [
+            "context root/level now used: env LEVEL, env MORE",
+            "context root/trust now used: file ca.pem",
+        ]
+    }
+    assert why({"trust.yaml": None, "shop.yaml": a_script("shop", "true")}) == {
+        "root/db": ["context root/trust no longer used"],
+        "root/shop": [
+            "env LEVEL removed",
+            "context root/level no longer used",
+            "context root/trust no longer used",
+        ],
+        "root/web": ["context root/trust no longer used"],
+    }
+
+
 def needs(name: str, *dependencies: Any) -> str:
     return a_script(name, "true", dependsOn=list(dependencies))
 

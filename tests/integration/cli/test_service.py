@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import sys
@@ -355,6 +356,16 @@ class TestReaching:
         assert "does not accept the token" in result.err
         assert "hunter2" not in result.err
 
+    @pytest.mark.parametrize("token", ["hunter2\nmore", "hunter2 more", "h\u00fcnter2"])
+    def test_a_token_that_cannot_be_one_is_not_told(
+        self, remote: Station, token: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("STATION_TOKEN", token)
+        result = remote("stacks")
+        assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+        assert "look at STATION_TOKEN" in result.err
+        assert "nter2" not in result.err
+
     def test_no_token(self, station: Station, server: Server) -> None:
         result = station("stacks", "--url", server.url)
         assert result.code == 1
@@ -419,6 +430,11 @@ class TestInProcess:
     def test_asking_for_a_run_says_who_carries_it_out(self, local: Station) -> None:
         result = local("stack", "run", "network")
         assert result.out.endswith("is queued: the next station reconcile or service carries it out\n")
+
+    def test_beside_a_service_nobody_is_sent_for_another(self, local: Station, tmp_path: Path) -> None:
+        with (tmp_path / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert local("stack", "run", "network").out.endswith("is queued\n")
 
     def test_a_refusal_is_one_line(self, local: Station) -> None:
         result = local("stack", "get", "production/none")

@@ -566,3 +566,15 @@ def test_nobody_makes_a_key_or_an_address_prove_nobody(service: Machine, signed:
     signed.commit("ada", BASE_2)
     assert service.reconcile().ran == {"platform/base": "finished"}
     assert held(service) == {}
+
+
+def test_files_are_judged_while_nothing_can_run_from_them(service: Machine, signed: Signed) -> None:
+    stack = document("Stack", "tf", {"tool": "terraform", "source": {"path": "./tf"}})
+    code = 'module "m" {\n  source = "../module"\n}\n'
+    signed.commit("ada", {"platform/tf.yaml": stack, "platform/tf/main.tf": code})
+    signed.commit("eve", {"platform/tf/more.tf": 'resource "terraform_data" "x" {}\n'})
+    service.reconcile()
+    assert held(service) == {"Stack platform/tf": "unverified (UnknownKey)"}
+    signed.commit("bob", {"platform/tf/more.tf": None})
+    service.reconcile()
+    assert held(service) == {}

@@ -14,6 +14,7 @@ from reconciler.core.runs import RunStatus
 from reconciler.core.state import ConditionType
 from reconciler.loop.service import utc_now
 from reconciler.operations import OperationRefused
+from reconciler.store.protocol import RunFilter
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, document
 from tests.integration.loop.machine import Look, Machine
@@ -178,6 +179,23 @@ def test_a_confirmed_run_of_a_parent_lets_the_child_go_on(repo: Repo, machine: M
     look = machine.reconcile()
     assert waits(look, "root/app") == "root/base is out of sync, and its run was discarded"
     assert lines(ran) == ["app 1"]
+
+
+def test_a_confirmed_plan_waits_for_a_parent_and_then_goes_on(repo: Repo, machine: Machine, ran: Path) -> None:
+    app = takes("app", ran, "base x X", autodeploy=False)
+    repo.commit({"base.yaml": gives("base", outputs(x="1")), "app.yaml": app})
+    machine.reconcile()
+    repo.commit({"base.yaml": gives("base", outputs(x="1") + "; true", suspended=True)})
+    machine.reconcile()
+    machine.confirm("root/app")
+    look = machine.reconcile()
+    assert look.stacks["root/app"].due_at is None
+    assert lines(ran) == []
+    repo.commit({"base.yaml": gives("base", outputs(x="1") + "; true")})
+    assert set(machine.reconcile().sync.values()) == {"Synced"}
+    assert lines(ran) == ["app 1"]
+    with machine.service.store.reading() as reading:
+        assert len(reading.list_runs(RunFilter(StackId.parse("root/app")), None, 10)) == 1
 
 
 def test_a_diamond_runs_each_stack_once_and_both_sides_at_once(

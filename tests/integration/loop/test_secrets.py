@@ -8,6 +8,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
+from reconciler.core.runs import RunStatus
 from reconciler.credentials.sealing import seal
 from spaces.names import Kind, SpaceName
 from spaces.sealed import Place, read, write
@@ -166,3 +167,22 @@ def test_what_takes_over_a_process_needs_the_operators_yes(repo: Repo, machine: 
     machine.restart(env_takeover_allowed=("PYTHONPATH", "TF_CLI_ARGS*"))
     assert machine.reconcile().ran == {"root/a": "finished"}
     assert ran.read_text() == "/somewhere\n"
+
+
+def test_secret_files_do_not_wait_with_a_run_that_waits(repo: Repo, machine: Machine, secrets: Path, ran: Path) -> None:
+    put(secrets / "root" / "key", "first-line-of-a-key\n")
+    files = {"deep/key": {"file": "key"}, "plain": "in the document"}
+    script = a_script(
+        "a", f"cat plain deep/key > {ran}", plan="cat deep/key plain; exit 2", files=files, autodeploy=False
+    )
+    repo.commit({"a.yaml": script})
+    machine.reconcile()
+    run = machine.run_of("root/a", RunStatus.UNCONFIRMED)
+    kept = [path for path in machine.settings.data_dir.rglob("*") if path.is_file()]
+    assert any(path.read_bytes() == b"in the document" for path in kept)
+    assert not any(b"first-line-of-a-key" in path.read_bytes() for path in kept)
+    put(secrets / "root" / "key", "another-one-by-now\n")
+    machine.confirm("root/a")
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    assert ran.read_text() == "in the documentanother-one-by-now\n"
+    assert "one-by-now" not in machine.log(run)

@@ -23,6 +23,9 @@ from reconciler.store.sql import SqlStore
 from reconciler.web.api_tokens import make_token
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
+from spaces.catalog import Catalog
+from spaces.effective import effective
+from spaces.in_force import settle
 from spaces.model.group import GroupSpec
 from spaces.model.role_binding import RoleBindingSpec
 from spaces.model.user import UserSpec
@@ -130,6 +133,45 @@ def test_lists_and_counts_hold_only_what_one_may_read(
     assert {space for space, count in counted.items() if count} == set(stacks)
 
 
+def test_who_reads_a_stack_reads_what_its_runs_get_from_above_and_nobody_else_does(
+    ports: Ports, store: SqlStore
+) -> None:
+    files = {
+        "p.yaml": b"""
+apiVersion: stationkeeper/v1
+kind: Space
+metadata: {name: platform}
+---
+apiVersion: stationkeeper/v1
+kind: Space
+metadata: {name: production}
+spec: {parent: platform, inherit: true}
+---
+apiVersion: stationkeeper/v1
+kind: Context
+metadata: {name: level, space: platform}
+spec: {attach: {matchLabels: {tier: web}}, env: {LEVEL: info}}
+---
+apiVersion: stationkeeper/v1
+kind: Stack
+metadata: {name: network, space: production, labels: {tier: web}}
+spec: {tool: script, script: {apply: x}}
+"""
+    }
+    documents = settle(None, Catalog.empty().advance(files), files, REVISION).catalog
+    app = create_app(replace(ports, metrics=Metrics(), effective=lambda stack: effective(documents, stack)))
+    with store.writing() as transaction:
+        tokens = {
+            name: make_token(transaction, Subject.parse(f"user:{name}"), "operator", NOW, later(3600))[0]
+            for name in ("rita", "sam")
+        }
+    with Client(app, tokens["rita"]) as rita, Client(app, tokens["sam"]) as sam:
+        shown = rita.get(f"{V1}/stacks/production/network/effective").json()
+        assert sam.get(f"{V1}/stacks/production/network/effective").status_code == 404
+    assert [(each["space"], each["how"]) for each in shown["attached"]] == [("platform", "attached by labels tier=web")]
+    assert (shown["env"][0]["value"], shown["env"][0]["origin"]["space"]) == ("info", "platform")
+
+
 def test_a_space_above_that_one_does_not_see_is_not_named_as_parent(as_user: Callable[..., Client]) -> None:
     (found,) = as_user("sam").get(f"{V1}/spaces").json()["items"]
     assert (found["name"], found["parent"]) == ("secret", None)
@@ -143,6 +185,8 @@ def test_a_space_above_that_one_does_not_see_is_not_named_as_parent(as_user: Cal
         ("GET", "/stacks/{space}/network/resources"),
         ("GET", "/stacks/{space}/network/outputs"),
         ("GET", "/stacks/{space}/network/effective"),
+        ("GET", "/blueprints/{space}/network"),
+        ("GET", "/blueprint-instances/{space}/network/render"),
         ("POST", "/stacks/{space}/network/runs"),
         ("POST", "/stacks/{space}/network/suspend"),
         ("POST", "/stacks/{space}/network/resume"),

@@ -37,6 +37,23 @@ def stack(name, *contexts, in_space=None, moved_from=None, source=None, labels=N
     return doc("Stack", name, spec, **metadata)
 
 
+def blueprint(name, *template, version="1", inputs=(), in_space=None):
+    spec = {"version": version, "inputs": list(inputs), "template": list(template)}
+    return doc("Blueprint", name, spec, **({"space": in_space} if in_space else {}))
+
+
+def instance(name, follows, version="1", *, in_space=None, labels=None, **inputs):
+    metadata = ({"space": in_space} if in_space else {}) | ({"labels": labels} if labels else {})
+    return doc("BlueprintInstance", name, {"blueprint": follows, "version": version, "inputs": inputs}, **metadata)
+
+
+def template(name, *contexts, kind="Stack", metadata=None, **spec):
+    """A document of a template."""
+    if kind == "Stack":
+        spec = {"tool": "terraform", "source": {"path": "."}, "contexts": list(contexts)} | spec
+    return {"kind": kind, "metadata": {"name": name} | (metadata or {}), "spec": spec}
+
+
 BROKEN = b"apiVersion: stationkeeper/v1\nkind: [\n"
 
 

@@ -166,4 +166,9 @@ def test_many_stacks_share_what_was_worked_out_once():
     known = {}
     for each in in_force.catalog.stacks():
         assert effective(in_force.catalog, each, known) == effective(in_force.catalog, each)
-    assert {str(ref) for ref in known} == {"Context root/y", "Context root/z", "Context p/a", "Context root/by-name"}
+    assert {str(each.ref) for each in known} == {
+        "Context root/y",
+        "Context root/z",
+        "Context p/a",
+        "Context root/by-name",
+    }

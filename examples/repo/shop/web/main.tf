@@ -14,12 +14,16 @@ variable "replicas" {
   type = number
 }
 
+variable "subnets" {
+  type = map(string)
+}
+
 module "web" {
   source = "../../modules/service"
 
   name     = "shop-web"
   replicas = var.replicas
-  settings = { owner = var.owner, region = var.region }
+  settings = { owner = var.owner, region = var.region, subnet = var.subnets["shop"] }
 }
 
 output "endpoint" {

@@ -17,7 +17,7 @@ PROBLEM = Problem("ToolMissing", "there is no terraform")
 
 
 def failed(**changes: Any) -> Any:
-    return an_outcome(status="failed", reason="PlanFailed", message="exit 1", **changes)
+    return an_outcome(status="failed", reason="ToolFailed", message="exit 1", **changes)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def failed(**changes: Any) -> Any:
             None,
             "OutOfSync",
             "New",
-            ("False", "PlanFailed"),
+            ("False", "ToolFailed"),
             ("False", "NothingToDo"),
             "True",
             None,
@@ -106,7 +106,7 @@ def failed(**changes: Any) -> Any:
             None,
             "OutOfSync",
             "New",
-            ("False", "PlanFailed"),
+            ("False", "ToolFailed"),
             ("True", "Due"),
             "False",
             later(30),
@@ -316,4 +316,4 @@ def test_only_the_surroundings_are_tried_again_by_themselves(reason: str) -> Non
 
 
 def test_what_a_tool_says_is_never_tried_again_by_itself() -> None:
-    assert not any(is_retryable(it) for it in ("PlanFailed", "ApplyFailed", "Interrupted", "Timeout", "Anything"))
+    assert not any(is_retryable(it) for it in ("ToolFailed", "Interrupted", "Timeout", "Anything"))

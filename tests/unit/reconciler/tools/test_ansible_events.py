@@ -115,7 +115,7 @@ def test_planned(events: list[dict[str, Any]], expected: Planned) -> None:
         pytest.param([task("failed", name="Last")], "task 'Last' failed on web1", id="broken off"),
         pytest.param([task("ok"), end(web1={"failures": 0})], None, id="no task"),
         pytest.param([], None, id="nothing at all"),
-        pytest.param([task("failed", message="x" * 1000)], f"task 'Install' failed on web1: {'x' * 300}", id="long"),
+        pytest.param([task("failed", message="x" * 1000)], f"task 'Install' failed on web1: {'x' * 1000}", id="long"),
     ],
 )
 def test_failure(events: list[dict[str, Any]], expected: str | None) -> None:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engine.base import PrepareFailed
-from reconciler.loop.jobs import mount
+from reconciler.runner.mounting import CannotMount, mount, unmount
 
 
 def files(**named: str) -> dict[str, bytes]:
@@ -51,6 +50,22 @@ def test_what_is_in_the_way_is_named(work: Path, tmp_path: Path, what: str) -> N
             (work / "live" / "deep").write_text("a file")
         case _:
             (work / "live" / "deep" / "a.txt").mkdir(parents=True)
-    with pytest.raises(PrepareFailed, match=r"deep/a\.txt"):
+    with pytest.raises(CannotMount, match=r"deep/a\.txt"):
         mount(files(deep__a_txt="x"), work, "live")
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_files_are_taken_away_again(work: Path) -> None:
+    mount(files(a_txt="x", deep__b_txt="y"), work, "live")
+    unmount(["a.txt", "deep/b.txt", "gone.txt"], work, "live")
+    assert [path for path in work.rglob("*") if path.is_file()] == []
+
+
+def test_nothing_elsewhere_is_taken_away(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "b.txt").write_text("precious")
+    (work / "live" / "deep").symlink_to(tmp_path / "outside")
+    (work / "live" / "a.txt").symlink_to(tmp_path / "outside" / "b.txt")
+    unmount(["a.txt", "deep/b.txt"], work, "live")
+    assert (tmp_path / "outside" / "b.txt").read_text() == "precious"
+    assert not (work / "live" / "a.txt").is_symlink()

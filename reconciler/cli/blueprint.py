@@ -1,0 +1,147 @@
+"""`station blueprint …`: what a blueprint asks for, and what it would make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.errors import CliError
+
+if TYPE_CHECKING:
+    from reconciler.cli.client import Api
+
+
+@click.group("blueprint", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
+@options.common
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Look at a blueprint's inputs, and at what it would make. BLUEPRINT is space/name, or a name that only one has."""
+    options.help_alone(ctx)
+
+
+@command.command()
+@click.argument("blueprint")
+@click.option("--version", metavar="VERSION", help="Which one; left out: the newest.")
+@options.output
+@options.common
+def inputs(blueprint: str, version: str | None, form: str) -> None:
+    """List the inputs of a blueprint."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import Column, key, print_data, print_rows
+
+    with connect() as api:
+        found = api.get(_path(api, blueprint), version=version)
+    if form in {"json", "yaml"}:
+        print_data(found, form)
+        return
+    click.echo(f"{found['space']}/{found['name']} version {found['version']} (of {', '.join(found['versions'])})\n")
+    columns = (
+        Column("NAME", key("name")),
+        Column("TYPE", key("type")),
+        Column("REQUIRED", key("required")),
+        Column("DEFAULT", key("default")),
+        Column("ALLOWED", _allowed),
+        Column("DESCRIPTION", key("description")),
+    )
+    print_rows(found["inputs"], columns, form)
+
+
+@command.command()
+@click.argument("blueprint", required=False)
+@click.option("--version", metavar="VERSION", help="Which one; left out: the newest.")
+@click.option("--input", "given", metavar="NAME=VALUE", multiple=True, help="An input; a secret as NAME=file:SECRET.")
+@click.option("-s", "--space", metavar="SPACE", help="Where the instance would lie; left out: with the blueprint.")
+@click.option("--name", metavar="NAME", default="example", show_default=True, help="What the instance would be called.")
+@click.option("--instance", metavar="SPACE/NAME", help="What this instance makes, in place of a blueprint.")
+@options.common
+def render(  # noqa: PLR0917
+    blueprint: str | None,
+    version: str | None,
+    given: tuple[str, ...],
+    space: str | None,
+    name: str,
+    instance: str | None,
+) -> None:
+    """Print the documents that an instance makes or would make, as YAML; secrets as references. Exits 1 on errors."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import print_data
+
+    if (blueprint is None) == (instance is None):
+        raise CliError("name a BLUEPRINT, or an instance with --instance")
+    with connect() as api:
+        if instance is not None:
+            found = api.get(f"/blueprint-instances{_quoted(instance)}/render")
+        else:
+            found = _tried(api, blueprint or "", version, given, {"space": space, "name": name})
+    for document in found["documents"]:
+        click.echo("---")
+        print_data(document, "yaml")
+    for each in found["diagnostics"]:
+        hint = f" ({each['hint']})" if each["hint"] else ""
+        click.echo(f"{each['severity']}: {each['summary']}{hint} [{each['code']}]", err=True)
+    if found["diagnostics"]:
+        raise CliError("an instance with these inputs does not work")
+
+
+def _tried(
+    api: Api, blueprint: str, version: str | None, given: tuple[str, ...], where: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    path = _path(api, blueprint)
+    declared = api.get(path, version=version)
+    types = {each["name"]: each["type"] for each in declared["inputs"]}
+    values = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise CliError(f"--input {text}: write it as NAME=VALUE")
+        values[key] = _value(types.get(key), value)
+    answer: Mapping[str, Any] = api.post(
+        f"{path}/render", {"version": declared["version"], "inputs": values, **where}, changes=False
+    )
+    return answer
+
+
+def _path(api: Api, text: str) -> str:
+    if "/" in text:
+        return f"/blueprints{_quoted(text)}"
+    found = sorted({f"{item['space']}/{item['name']}" for item in api.every("/blueprints") if item["name"] == text})
+    if not found:
+        raise CliError(f"there is no blueprint {text}")
+    if len(found) > 1:
+        raise CliError(f"{text} may be {' or '.join(found[:5])}: write it as space/name")
+    return f"/blueprints/{found[0]}"
+
+
+def _quoted(text: str) -> str:
+    space, _, name = text.partition("/")
+    if not space or not name:
+        raise CliError(f"{text}: write it as space/name")
+    return f"/{quote(space, safe='')}/{quote(name, safe='')}"
+
+
+def _value(kind: str | None, text: str) -> object:
+    """Read a value by the type of its input; what does not fit goes as text, and the answer says what is wrong."""
+    match kind:
+        case "number":
+            for read in (int, float):
+                try:
+                    return read(text)
+                except ValueError:
+                    continue
+        case "boolean" if text in {"true", "false"}:
+            return text == "true"
+        case "secret" if ":" in text:
+            source, _, name = text.partition(":")
+            return {source: name}
+        case _:
+            pass
+    return text
+
+
+def _allowed(row: Mapping[str, Any]) -> str:
+    limits = [f"{word} {row[key]:g}" for key, word in (("min", "from"), ("max", "to")) if row[key] is not None]
+    return ", ".join(filter(None, [row["pattern"], "|".join(row["options"]), " ".join(limits)]))

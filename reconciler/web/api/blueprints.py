@@ -1,0 +1,115 @@
+"""Blueprints: what they ask for, and what instances of them make or would make."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from reconciler.web.api import schemas
+from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.errors import not_found
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, page
+from spaces.blueprints.rendering import Rendered, render_inputs, render_instance, versions_of
+from spaces.model.blueprint import BlueprintSpec, versioned
+from spaces.names import Kind, ResourceRef, SpaceName, is_name
+from spaces.placed import Placed
+
+router = APIRouter(prefix="/blueprints", tags=["blueprints"])
+instances = APIRouter(prefix="/blueprint-instances", tags=["blueprints"])
+
+VersionIn = Annotated[str | None, Query(max_length=64, description="Left out: the newest, by number.")]
+
+
+@router.get("")
+def list_blueprints(
+    ports: PortsIn,
+    caller: CallerIn,
+    *,
+    space: SpaceIn = None,
+    subtree: SubtreeIn = False,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
+) -> schemas.Page[schemas.BlueprintJson]:
+    """List blueprints with all of their versions, in the order of `space/name@version`."""
+    documents = ports.documents()
+    wanted = chosen_spaces(documents.tree, caller, Right.BLUEPRINT_READ, space, subtree=subtree)
+    found = [each for each in documents.of_kind(Kind.BLUEPRINT) if wanted is None or each.ref.space in wanted]
+    cut = behind(sorted(found, key=_key), cursor, limit, _key)
+    return page(cut, limit, _key, _blueprint)
+
+
+@router.get("/{space}/{name}")
+def get_blueprint(
+    ports: PortsIn, caller: CallerIn, space: str, name: str, version: VersionIn = None
+) -> schemas.BlueprintDetailJson:
+    """Show a blueprint's inputs."""
+    what = f"blueprint {space}/{name}"
+    caller.require(Right.BLUEPRINT_READ, SpaceName(space), what)
+    every = versions_of(ports.documents(), SpaceName(space), name)
+    found = [each for each in every if version is None or each.ref.name == versioned(name, version)]
+    if not found:
+        raise not_found(what if version is None else f"{what} version {version}")
+    spec = _spec(found[-1])
+    return schemas.BlueprintDetailJson(
+        **_blueprint(found[-1]).model_dump(by_alias=False),
+        versions=[_spec(each).version for each in every],
+        inputs=[
+            schemas.BlueprintInputJson(**each.model_dump(by_alias=False) | {"options": list(each.options)})
+            for each in spec.inputs
+        ],
+    )
+
+
+@router.post("/{space}/{name}/render")
+def render(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: schemas.RenderIn) -> schemas.RenderedJson:
+    """Show what an instance with these inputs would make; nothing is changed."""
+    caller.require(Right.BLUEPRINT_READ, SpaceName(space), f"blueprint {space}/{name}")
+    documents, where = ports.documents(), SpaceName(asked.space or space)
+    # What it would clash with or lack there is told, so all of that has to be readable.
+    needed = (Right.SPACE_READ, Right.INSTANCE_READ, Right.STACK_READ, Right.CONTEXT_READ)
+    if not documents.tree.exists(where) or not all(caller.allows(right, where) for right in needed):
+        raise not_found(f"space {where}")
+    if documents.placed(ResourceRef(Kind.BLUEPRINT, SpaceName(space), versioned(name, asked.version))) is None:
+        raise not_found(f"blueprint {space}/{name} version {asked.version}")
+    ref = ResourceRef(Kind.BLUEPRINT_INSTANCE, where, asked.name)
+    return _rendered(render_inputs(documents, ref, f"{space}/{name}", asked.version, asked.inputs))
+
+
+@instances.get("/{space}/{name}/render")
+def render_one(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.RenderedJson:
+    """Show what an instance in force makes."""
+    what = f"blueprint instance {space}/{name}"
+    for right in (Right.INSTANCE_READ, Right.STACK_READ, Right.CONTEXT_READ):
+        caller.require(right, SpaceName(space), what)
+    documents = ports.documents()
+    placed = documents.placed(ResourceRef(Kind.BLUEPRINT_INSTANCE, SpaceName(space), name)) if is_name(name) else None
+    if placed is None:
+        raise not_found(f"{what} in force")
+    return _rendered(render_instance(documents, placed))
+
+
+def _key(placed: Placed) -> str:
+    return f"{placed.ref.space}/{placed.ref.name}"
+
+
+def _spec(placed: Placed) -> BlueprintSpec:
+    spec = placed.resource.spec
+    assert isinstance(spec, BlueprintSpec)  # noqa: S101 - its kind says so
+    return spec
+
+
+def _blueprint(placed: Placed) -> schemas.BlueprintJson:
+    return schemas.BlueprintJson(
+        space=placed.ref.space,
+        name=placed.resource.metadata.name,
+        version=_spec(placed).version,
+        description=placed.resource.metadata.description,
+    )
+
+
+def _rendered(found: Rendered) -> schemas.RenderedJson:
+    return schemas.RenderedJson(
+        documents=[dict(each) for each in found.documents],
+        diagnostics=[schemas.DiagnosticJson(**each.to_json()) for each in found.diagnostics],
+    )

@@ -1,0 +1,291 @@
+"""What one instance makes: the documents of its blueprint's template with the inputs filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spaces.blueprints.template import CONTEXT_SORTS, TEMPLATE_KINDS, hint_of, spliced, told
+from spaces.diagnostics import Position
+from spaces.expressions.language import Budget, Failed, compile_expression
+from spaces.expressions.spans import Path, is_whole, spans
+from spaces.model.base import Problem
+from spaces.model.blueprint import MAX_DOCUMENTS, BlueprintInstanceSpec, BlueprintSpec, versioned
+from spaces.model.explain import did_you_mean, dotted, shown
+from spaces.model.inputs import InputType
+from spaces.names import Kind, ResourceRef, SpaceName
+from spaces.placed import Placed, PlacedDocuments
+from spaces.resources import Made, Resource, make_resource
+
+MAX_DEPTH = 5
+"""Instances that make instances."""
+_MOST_FINDINGS = 50
+"""Of one instance: a mistake in a template shows in each of its documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A value in a document, or an expression in it."""
+
+    resource: Resource
+    path: Path
+    within: tuple[int, int] | None = None
+
+    def position(self) -> Position:
+        """Give where it stands; costs as much as reading the file."""
+        return self.resource.position(self.path, self.within)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with what an instance makes: `path` leads to its cause in the instance that somebody wrote.
+
+    `place` is where else to look: in the template, mostly. `others` are documents that it clashes with.
+    """
+
+    code: str
+    summary: str
+    path: Path = ("spec", "blueprint")
+    hint: str | None = None
+    place: Spot | None = None
+    others: tuple[ResourceRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expansion:
+    """What an instance makes, and what is wrong with it. `uses` are the blueprints that were looked up for it."""
+
+    instance: Placed
+    documents: tuple[Placed, ...]
+    findings: tuple[Finding, ...]
+    uses: Mapping[str, Placed | None]
+    """By the name as looked up from the instance's space."""
+    space: Placed | None
+    """The space's own document, whose labels a template may ask for."""
+
+    def holds(self, documents: PlacedDocuments) -> bool:
+        """Say whether the instance makes the same among these documents."""
+        ref = self.instance.ref
+        return (
+            documents.placed(ref) is self.instance
+            and documents.placed(_space_ref(ref.space)) is self.space
+            and all(documents.find(Kind.BLUEPRINT, name, ref.space) is found for name, found in self.uses.items())
+        )
+
+
+def expand(documents: PlacedDocuments, instance: Placed) -> Expansion:
+    """Make what an instance asks for, among documents that hold its blueprints."""
+    work = _Work(documents, instance)
+    work.make(instance, ())
+    space = documents.placed(_space_ref(instance.ref.space))
+    return Expansion(instance, tuple(work.made.values()), tuple(work.findings), work.uses, space)
+
+
+def fill(documents: PlacedDocuments, instance: Placed) -> tuple[Mapping[str, Any], ...]:
+    """Give the documents that an instance makes as they would be written, in the order of the templates."""
+    work = _Work(documents, instance)
+    work.make(instance, ())
+    return tuple(work.written)
+
+
+def _space_ref(space: SpaceName) -> ResourceRef:
+    return ResourceRef(Kind.SPACE, space, space)
+
+
+@dataclass(slots=True)
+class _Work:
+    documents: PlacedDocuments
+    root: Placed
+    made: dict[ResourceRef, Placed] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    uses: dict[str, Placed | None] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+    written: list[Mapping[str, Any]] = field(default_factory=list)
+    _full: bool = False
+
+    def make(self, instance: Placed, above: tuple[ResourceRef, ...]) -> None:
+        """Make the documents of one instance, those of the instances among them too."""
+        spec = instance.resource.spec
+        assert isinstance(spec, BlueprintInstanceSpec)  # noqa: S101 - its kind says so
+        name = versioned(spec.blueprint, spec.version)
+        found = self.uses[name] = self.documents.find(Kind.BLUEPRINT, name, self.root.ref.space)
+        if found is None:
+            return  # told as what any document needs and is not there
+        if found.ref in above:
+            line = " -> ".join(f"{each.space}/{each.name}" for each in (*above[above.index(found.ref) :], found.ref))
+            self._tell("blueprint-cycle", f"blueprints make each other without end: {line}", instance, ("spec",))
+            return
+        if len(above) == MAX_DEPTH:
+            self._tell("blueprint-depth", f"instances make instances more than {MAX_DEPTH} deep", instance, ("spec",))
+            return
+        blueprint = found.resource.spec
+        assert isinstance(blueprint, BlueprintSpec)  # noqa: S101 - its kind says so
+        inputs = self._inputs(instance, spec, blueprint)
+        if inputs is None:
+            return
+        for index, document in enumerate(blueprint.template):
+            if len(self.made) >= MAX_DOCUMENTS:
+                if not self._full:
+                    self._tell(
+                        "too-many-documents", f"it makes more than {MAX_DOCUMENTS} documents", instance, ("spec",)
+                    )
+                self._full = True
+                return
+            self._document(instance, found, index, document, inputs, (*above, found.ref))
+
+    # Inputs
+
+    def _inputs(self, instance: Placed, spec: BlueprintInstanceSpec, blueprint: BlueprintSpec) -> dict[str, Any] | None:
+        """Give every variable of the template its value; None where an input is not in order."""
+        declared = {each.name: each for each in blueprint.inputs}
+        before = len(self.findings)
+        for name in spec.inputs:
+            if name not in declared:
+                hint = did_you_mean(name, list(declared)) or _known(list(declared))
+                summary = f"{_of(spec)} has no input {shown(name)}"
+                self._tell("unknown-input", summary, instance, ("spec", "inputs", name), hint)
+        variables = self._context(instance)
+        for name, each in declared.items():
+            value = spec.inputs.get(name)
+            if value is None:
+                if each.required:
+                    summary = f"the input {name} of {_of(spec)} is missing"
+                    self._tell("missing-input", summary, instance, ("spec", "inputs"), each.description)
+                value = each.default
+            elif (wrong := each.fault(value)) is not None:
+                path = ("spec", "inputs", name)
+                self._tell("invalid-input", f"the input {name} {wrong[0]}", instance, path, wrong[1])
+            variables[f"inputs.{name}"] = value
+        return variables if len(self.findings) == before else None
+
+    def _context(self, instance: Placed) -> dict[str, Any]:
+        space = self.documents.placed(_space_ref(instance.ref.space))
+        return {
+            "context.name": instance.ref.name,
+            "context.labels": dict(instance.resource.metadata.labels),
+            "context.space": str(instance.ref.space),
+            "context.spaceLabels": dict(space.resource.metadata.labels) if space is not None else {},
+        }
+
+    # Documents
+
+    def _document(  # noqa: PLR0917
+        self,
+        instance: Placed,
+        blueprint: Placed,
+        index: int,
+        template: Mapping[str, Any],
+        variables: Mapping[str, Any],
+        above: tuple[ResourceRef, ...],
+    ) -> None:
+        spec = blueprint.resource.spec
+        assert isinstance(spec, BlueprintSpec)  # noqa: S101 - its kind says so
+        secrets = frozenset(f"inputs.{each.name}" for each in spec.inputs if each.type is InputType.SECRET)
+        filling = _Filling(variables, dict(_sorts(spec)), secrets, self.budget)
+        raw = filling.fill(dict(template), ())
+        for path, within, failed in filling.failures:
+            place = Spot(blueprint.resource, ("spec", "template", index, *path), within)
+            for mistake in failed.mistakes:
+                self._add(Finding(mistake.code, told(mistake), hint=hint_of(mistake), place=place))
+        if filling.failures:
+            return
+        root = self.root.ref
+        made = Made(instance.ref, blueprint.ref, spec.version, index, root)
+        resource, problems = make_resource(blueprint.resource, raw, made, root.space)
+        if raw.get("kind") not in TEMPLATE_KINDS:
+            problems = [Problem(("kind",), "invalid-value", "an instance cannot make such a document"), *problems]
+        for problem in problems:
+            place = Spot(blueprint.resource, ("spec", "template", index, *problem.path))
+            where = dotted(("template", index))
+            self._add(Finding(problem.code, f"{where}: {problem.summary}", hint=problem.hint, place=place))
+        if resource is None or problems:
+            return
+        self.written.append({**raw, "metadata": {**raw["metadata"], "space": str(root.space)}})
+        self._take(resource, blueprint, index, above)
+
+    def _take(self, resource: Resource, blueprint: Placed, index: int, above: tuple[ResourceRef, ...]) -> None:
+        """Take in a good document, and what it makes itself."""
+        metadata, root = resource.metadata, self.root.ref
+        ref = ResourceRef(resource.kind, root.space, resource.name)
+        path: Path = ("spec", "template", index, "metadata")
+        if metadata.space is not None and metadata.space != root.space:
+            summary = f"{resource.kind} {resource.name} would lie in {metadata.space}, not in {root.space}"
+            place = Spot(blueprint.resource, (*path, "space"))
+            self._add(Finding("wrong-space", summary, hint="leave metadata.space out of the template", place=place))
+            return
+        if ref in self.made or ref == root:
+            summary = f"{ref} is made twice"
+            place = Spot(blueprint.resource, (*path, "name"))
+            self._add(Finding("duplicate-name", summary, hint="give one of them another name", place=place))
+            return
+        placed = self.made[ref] = Placed(ref, resource)
+        if resource.kind is Kind.BLUEPRINT_INSTANCE:
+            self.make(placed, above)
+
+    # Findings
+
+    def _tell(self, code: str, summary: str, instance: Placed, path: Path, hint: str | None = None) -> None:
+        if instance is self.root:
+            self._add(Finding(code, summary, path, hint))
+        else:
+            self._add(Finding(code, summary, hint=hint, place=Spot(instance.resource, path)))
+
+    def _add(self, finding: Finding) -> None:
+        if len(self.findings) < _MOST_FINDINGS:
+            self.findings.append(finding)
+
+
+@dataclass(slots=True)
+class _Filling:
+    """Fills the expressions of a document in."""
+
+    variables: Mapping[str, Any]
+    sorts: dict[str, Any]
+    secrets: frozenset[str]
+    budget: Budget
+    failures: list[tuple[Path, tuple[int, int], Failed]] = field(default_factory=list)
+
+    def fill(self, value: Any, path: Path) -> Any:
+        """Give the value with its expressions evaluated; what fails is noted."""
+        if isinstance(value, str):
+            return self._text(value, path)
+        if isinstance(value, dict):
+            return {key: self.fill(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.fill(item, (*path, index)) for index, item in enumerate(value)]
+        return value
+
+    def _text(self, text: str, path: Path) -> Any:
+        parts: list[str] = []
+        end = 0
+        for span in spans(text):
+            whole = is_whole(span, text)
+            if whole and span.source.strip() in self.secrets:
+                return self.variables[span.source.strip()]
+            try:
+                value = compile_expression(span.source, self.sorts).evaluate(self.variables, self.budget)
+                value = spliced(value, whole=whole)
+            except Failed as failed:
+                at = failed.mistakes[0].at
+                self.failures.append((path, (span.index, at), failed))
+                continue
+            if whole:
+                return value
+            parts += [text[end : span.start], value]
+            end = span.end
+        return "".join([*parts, text[end:]])
+
+
+def _sorts(spec: BlueprintSpec) -> Iterator[tuple[str, Any]]:
+    yield from CONTEXT_SORTS.items()
+    inputs = (each for each in spec.inputs if each.type is not InputType.SECRET)
+    yield from ((f"inputs.{each.name}", each.sort) for each in inputs)
+
+
+def _of(spec: BlueprintInstanceSpec) -> str:
+    return f"blueprint {spec.blueprint} version {spec.version}"
+
+
+def _known(names: list[str]) -> str:
+    return f"it has {', '.join(names)}" if names else "it has no inputs"

@@ -1,0 +1,201 @@
+"""What can be said about a Blueprint's template before anybody fills in its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from spaces.expressions.language import Budget, Failed, Mistake, Sort, compile_expression
+from spaces.expressions.spans import OPENS, Path, Span, is_whole, spans, texts
+from spaces.model.base import Problem, list_at, mapping_at, text_at
+from spaces.model.explain import did_you_mean, dotted, shown
+from spaces.model.inputs import BlueprintInput, InputType
+from spaces.names import Kind
+
+TEMPLATE_KINDS = (Kind.STACK, Kind.CONTEXT, Kind.BLUEPRINT_INSTANCE)
+"""The kinds of documents that an instance may make."""
+
+CONTEXT_SORTS: Mapping[str, Sort] = {
+    "context.name": Sort.TEXT,
+    "context.labels": Sort.TEXTS,
+    "context.space": Sort.TEXT,
+    "context.spaceLabels": Sort.TEXTS,
+}
+"""What a template knows of the instance: its name and labels, and its space's."""
+
+MAX_CHARACTERS = 64 * 1024
+"""Of all expressions of a blueprint together: each one is compiled."""
+
+_KEYS = frozenset({"kind", "metadata", "spec"})
+_ALWAYS = frozenset({"unknown-key"})
+"""Problems that no value of an expression can take away."""
+
+CheckDocument = Callable[[dict[str, Any]], list[Problem]]
+"""Gives all that is wrong with one document as it is written."""
+
+
+def template_problems(raw: Mapping[str, Any], check: CheckDocument) -> Iterator[Problem]:
+    """Find what is wrong with the template of a Blueprint's spec as written; paths begin below `spec`."""
+    sorts, secrets, budget = declared_sorts(raw), secret_inputs(raw), Budget()
+    written = (span for _, text in texts(list_at(raw, "template")) for span in spans(text))
+    if sum(len(span.source) for span in written) > MAX_CHARACTERS:
+        summary = f"the expressions of the template have more than {MAX_CHARACTERS} characters all together"
+        yield Problem(("template",), "expression-limit", summary, "make several blueprints of it", at_key=True)
+        return
+    names: set[tuple[object, object]] = set()
+    for index, document in enumerate(list_at(raw, "template")):
+        if not isinstance(document, dict):
+            continue  # told by its type
+        path: Path = ("template", index)
+        yield from _outer(document, path)
+        yield from (
+            problem._replace(path=(*path, *problem.path)) for problem in _expressions(document, sorts, secrets, budget)
+        )
+        kind, name = document.get("kind"), text_at(mapping_at(document, "metadata"), "name")
+        if kind not in TEMPLATE_KINDS:
+            continue
+        for problem in check({key: value for key, value in document.items() if key in _KEYS}):
+            if problem.code in _ALWAYS or not _open(document, problem.path):
+                where = dotted(("spec", *path))
+                yield problem._replace(path=(*path, *problem.path), summary=f"{where}: {problem.summary}")
+        if name is not None and (kind, name) in names:
+            summary = f"{dotted(('spec', *path))}: the template makes {kind} {shown(name)} twice"
+            yield Problem((*path, "metadata", "name"), "duplicate-name", summary, "give one of them another name")
+        names.add((kind, name))
+
+
+def declared_sorts(raw: Mapping[str, Any]) -> dict[str, Sort]:
+    """Give the variables of a template with their types, as far as the inputs are written well."""
+    sorts = dict(CONTEXT_SORTS)
+    for each in list_at(raw, "inputs"):
+        name = text_at(each, "name") if isinstance(each, dict) else None
+        if name is None:
+            continue
+        if each.get("type") == InputType.SECRET:
+            continue
+        try:
+            sorts[f"inputs.{name}"] = BlueprintInput.model_validate(each).sort
+        except ValueError:
+            sorts[f"inputs.{name}"] = Sort.ANY
+    return sorts
+
+
+def secret_inputs(raw: Mapping[str, Any]) -> frozenset[str]:
+    """Name the inputs that are secrets, as a template writes them. No expression gets to see one."""
+    inputs = [each for each in list_at(raw, "inputs") if isinstance(each, dict)]
+    return frozenset(f"inputs.{each.get('name')}" for each in inputs if each.get("type") == InputType.SECRET)
+
+
+def hint_of(mistake: Mistake) -> str | None:
+    """Say what may help."""
+    near = did_you_mean(mistake.word, mistake.known) if mistake.word is not None else None
+    return near or mistake.hint
+
+
+def _outer(document: dict[str, Any], path: Path) -> Iterator[Problem]:
+    where = dotted(("spec", *path))
+    for key in document:
+        if key == "apiVersion":
+            yield Problem((*path, key), "unknown-key", f"{where}.{key} is not for a template", "leave it out", True)
+        elif key not in _KEYS:
+            hint = did_you_mean(key, _KEYS) or "known are kind, metadata, spec"
+            yield Problem((*path, key), "unknown-key", f"{where}.{shown(key)} is not known", hint, True)
+    kind = document.get("kind")
+    known = ", ".join(TEMPLATE_KINDS)
+    if kind is None:
+        yield Problem(path, "missing-key", f"{where}.kind is missing", f"one of {known}")
+    elif kind not in TEMPLATE_KINDS:
+        word = shown(kind) if isinstance(kind, str) else "that"
+        yield Problem((*path, "kind"), "invalid-value", f"{where}: an instance cannot make a {word}", f"one of {known}")
+    if "movedFrom" in mapping_at(document, "metadata"):
+        summary = f"{where}.metadata.movedFrom is not supported by this version"
+        yield Problem((*path, "metadata", "movedFrom"), "not-supported", summary, "leave it out", True)
+
+
+def _expressions(
+    document: dict[str, Any], sorts: Mapping[str, Sort], secrets: frozenset[str], budget: Budget
+) -> Iterator[Problem]:
+    for path in _keys(document):
+        hint = "expressions stand in values only"
+        yield Problem(path, "invalid-expression", "a key cannot hold an expression", hint, at_key=True)
+    for path, text in texts(document):
+        for span in spans(text):
+            yield from (_problem(path, span, mistake) for mistake in _mistakes(span, text, sorts, secrets, budget))
+
+
+def _mistakes(
+    span: Span, text: str, sorts: Mapping[str, Sort], secrets: frozenset[str], budget: Budget
+) -> tuple[Mistake, ...]:
+    if not span.closed:
+        return (Mistake("invalid-expression", "the expression is not closed", 0, "end it with }}"),)
+    if span.source.strip() in secrets and is_whole(span, text):
+        return ()
+    try:
+        compiled = compile_expression(span.source, sorts)
+        if not compiled.uses:
+            # It is the same for every instance, so it can fail here and now.
+            spliced(compiled.evaluate({}, budget), whole=is_whole(span, text))
+    except Failed as failed:
+        return tuple(_about_secret(each) if each.word in secrets else each for each in failed.mistakes)
+    return ()
+
+
+def _about_secret(mistake: Mistake) -> Mistake:
+    summary = f"{mistake.word} is a secret, which can only be the whole of a value of env or files"
+    return Mistake(
+        "secret-in-text", summary, mistake.at, 'write "${{ ' + f"{mistake.word}" + ' }}" and nothing beside it'
+    )
+
+
+def spliced(value: Any, *, whole: bool) -> Any:
+    """Give the value of an expression as it goes into its text; Failed where it cannot."""
+    if whole or isinstance(value, str):
+        return value
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
+        case None:
+            raise Failed(Mistake("expression-failed", "gives nothing to put into a text", 0, "ask == null first"))
+        case _:
+            raise Failed(Mistake("expression-failed", "gives a list or a map, which is no text", 0, "use join"))
+
+
+def _problem(path: Path, span: Span, mistake: Mistake) -> Problem:
+    return Problem(path, mistake.code, told(mistake), hint_of(mistake), within=(span.index, mistake.at))
+
+
+_VERBS = ("is ", "takes ", "gives ")
+
+
+def told(mistake: Mistake) -> str:
+    """Put what is wrong with an expression into a clause."""
+    return f"the expression {mistake.summary}" if mistake.summary.startswith(_VERBS) else mistake.summary
+
+
+def _keys(document: dict[str, Any]) -> Iterator[Path]:
+    todo: list[tuple[Path, Any]] = [((), document)]
+    while todo:
+        path, item = todo.pop()
+        if isinstance(item, dict):
+            for key, value in item.items():
+                if OPENS in key:
+                    yield (*path, key)
+                todo.append(((*path, key), value))
+        elif isinstance(item, list):
+            todo.extend(((*path, index), value) for index, value in enumerate(item))
+
+
+def _open(document: Any, path: Path) -> bool:
+    """Say whether an expression decides about the value at `path`: it is one, or one stands right below it."""
+    value = document
+    for part in path:
+        if isinstance(value, str):
+            break
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            break
+    around = value.values() if isinstance(value, dict) else value if isinstance(value, list) else (value,)
+    return any(isinstance(each, str) and OPENS in each for each in around)

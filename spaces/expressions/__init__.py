@@ -1,0 +1,1 @@
+"""Expressions in text, `${{ … }}`: found, checked, bounded and evaluated."""

@@ -1,0 +1,220 @@
+"""CEL: expressions compiled among variables of known types, and evaluated within bounds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from spaces.expressions.bounds import FUNCTIONS, MAX_WORK, size_of, work
+from spaces.expressions.tree import Node, calls, names, read_tree
+
+MAX_CHARACTERS = 1000
+"""Of one expression. The library itself stops at 32 levels of nesting and at 10,000 steps of its loops."""
+MAX_RESULT = 64 * 1024
+"""Characters and items of one result."""
+
+_CONFIGURATION = "name: blueprints\nextensions:\n- name: strings\n- name: math\n"
+_FINDING = re.compile(
+    r"ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?: \(in container '[^']*'\))?(?: \[[A-Z_]+\])?$", re.MULTILINE
+)
+_STATUS = re.compile(r"^[A-Z_]+: (.*?)(?: \[[A-Z_]+\])?$", re.DOTALL)
+_UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
+_RESERVED = (
+    "as break const continue else false for function if import in let loop package namespace null return true var "
+    "void while"
+)
+RESERVED = frozenset(_RESERVED.split())
+"""Words of the language, which cannot name anything."""
+
+
+class Sort(StrEnum):
+    """The type of a variable, as far as it is known before its value."""
+
+    TEXT = "string"
+    FLAG = "bool"
+    TEXTS = "map of texts"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with an expression; `at` is the offset in its source.
+
+    `word` is one that is not known, `known` are those that could be meant.
+    """
+
+    code: str
+    summary: str
+    at: int = 0
+    hint: str | None = None
+    word: str | None = None
+    known: tuple[str, ...] = ()
+
+
+class Failed(Exception):
+    """An expression that cannot be compiled or evaluated."""
+
+    def __init__(self, *mistakes: Mistake) -> None:
+        super().__init__("; ".join(each.summary for each in mistakes))
+        self.mistakes = mistakes
+
+
+@dataclass(slots=True)
+class Budget:
+    """What all expressions of one document, or of all that an instance makes, may cost together."""
+
+    steps: int = 500_000
+    characters: int = 2 * 1024 * 1024
+    """Of results."""
+
+    def take(self, steps: int, characters: int) -> None:
+        """Spend some; Failed where there is not enough left."""
+        self.steps -= steps
+        self.characters -= characters
+        if self.steps < 0 or self.characters < 0:
+            what = "take more steps" if self.steps < 0 else "give more text"
+            raise Failed(Mistake("expression-limit", f"the expressions all together {what} than they may"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """An expression that may be evaluated."""
+
+    program: Any = field(repr=False)
+    tree: Node = field(repr=False)
+    uses: frozenset[str]
+    """The declared variables that it needs."""
+
+    def evaluate(self, variables: Mapping[str, Any], budget: Budget | None = None) -> Any:
+        """Give the value, made of what JSON knows; Failed says why there is none."""
+        given = {name: variables[name] for name in self.uses}
+        steps = work(self.tree, {name: size_of(value) for name, value in given.items()})
+        if budget is not None:
+            budget.take(min(steps, MAX_WORK), 0)
+        if steps > MAX_WORK:
+            raise Failed(Mistake("expression-limit", "takes more steps than an expression may", 0, "make it smaller"))
+        try:
+            found = self.program.eval(data=given)
+        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+            raise Failed(_outcome(str(error))) from None
+        if found.type().name() in _ERRORS:
+            raise Failed(_outcome(str(found.plain_value())))
+        value = _plain(found.plain_value())
+        if budget is not None:
+            budget.take(0, size_of(value).total)
+        return value
+
+
+def compile_expression(source: str, variables: Mapping[str, Sort]) -> Compiled:
+    """Compile an expression among these variables; Failed holds all that is wrong with it."""
+    return _compile(source, tuple(sorted(variables.items())))
+
+
+@lru_cache(maxsize=4096)
+def _compile(source: str, variables: tuple[tuple[str, Sort], ...]) -> Compiled:
+    if len(source) > MAX_CHARACTERS:
+        summary = f"is longer than {MAX_CHARACTERS} characters"
+        raise Failed(Mistake("expression-limit", summary, 0, "make it smaller"))
+    if not source.strip():
+        raise Failed(Mistake("invalid-expression", "is empty"))
+    try:
+        program = _environment(variables).compile(source)
+    except TypeError:
+        raise Failed(Mistake("invalid-expression", "holds half of a surrogate pair")) from None
+    except RuntimeError as error:
+        raise Failed(*_mistakes(source, str(error), [name for name, _ in variables])) from None
+    tree = read_tree(program.serialize())
+    unknown = sorted(set(calls(tree)) - FUNCTIONS)
+    if unknown:
+        name = unknown[0].removeprefix("math.@")
+        at = max(0, source.find(name.rpartition(".")[2]))
+        summary = f"the function {name} is not offered"
+        raise Failed(Mistake("invalid-expression", summary, at, word=name, known=_CALLED))
+    declared = {name for name, _ in variables}
+    return Compiled(program, tree, frozenset(declared.intersection(names(tree))))
+
+
+_ERRORS = frozenset({"ERROR", "UNKNOWN"})
+_CALLED = tuple(sorted(name for name in FUNCTIONS if name[0].isalpha() and "@" not in name))
+
+
+@lru_cache(maxsize=256)
+def _environment(variables: tuple[tuple[str, Sort], ...]) -> Any:
+    # Only who writes blueprints pays for the library.
+    from cel_expr_python import cel  # noqa: PLC0415
+
+    sorts = {
+        Sort.TEXT: cel.Type.STRING,
+        Sort.FLAG: cel.Type.BOOL,
+        Sort.TEXTS: cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
+        Sort.ANY: cel.Type.DYN,
+    }
+    types = {name: sorts[sort] for name, sort in variables}
+    return cel.NewEnv(config=cel.NewEnvConfigFromYaml(_CONFIGURATION), variables=types)
+
+
+def _mistakes(source: str, told: str, variables: Iterable[str]) -> list[Mistake]:
+    found: list[Mistake] = []
+    for line, column, words in _FINDING.findall(told):
+        if int(line) < 1:
+            break
+        starts = [0, *(at + 1 for at, char in enumerate(source) if char == "\n")]
+        at = starts[min(int(line), len(starts)) - 1] + int(column) - 1
+        mistake = _mistake(source, words, at, list(variables))
+        if all(mistake.summary != other.summary for other in found):
+            found.append(mistake)
+    if found:
+        return found
+    if "recursion" in told:
+        return [Mistake("expression-limit", "is nested too deeply", 0, "make it smaller")]
+    words = _STATUS.match(told.partition("\n")[0])
+    return [Mistake("invalid-expression", words[1] if words else "cannot be compiled")]
+
+
+def _mistake(source: str, words: str, at: int, variables: list[str]) -> Mistake:
+    undeclared = _UNDECLARED.fullmatch(words)
+    if undeclared is None:
+        return Mistake("invalid-expression", words.partition(" expecting ")[0], at)
+    name = undeclared[1]
+    last = name.rpartition(".")[2]
+    here = source.rfind(name, 0, at + len(last) + 1)
+    if source[at : at + 1] == "(":
+        summary = f"there is no function {name}"
+        at = max(0, source.rfind(name, 0, at))
+        return Mistake("invalid-expression", summary, at, word=name, known=_CALLED)
+    known = tuple(sorted(variables))
+    summary, hint = f"there is no {name}", f"known are {', '.join(known)}"
+    return Mistake("invalid-expression", summary, here if here >= 0 else at, hint, name, known)
+
+
+def _outcome(told: str) -> Mistake:
+    words = _STATUS.match(told)
+    summary = words[1] if words else told
+    if "teration budget" in summary:
+        return Mistake("expression-limit", "takes more steps than an expression may", 0, "make it smaller")
+    return Mistake("expression-failed", summary.replace(" : ", ": "))
+
+
+def _plain(value: Any) -> Any:
+    if size_of(value).total > MAX_RESULT:
+        raise Failed(Mistake("expression-limit", f"gives more than {MAX_RESULT} characters", 0, "make it smaller"))
+    return _checked(value)
+
+
+def _checked(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case list():
+            return [_checked(item) for item in value]
+        case dict() if all(isinstance(key, str) for key in value):
+            return {key: _checked(item) for key, item in value.items()}
+        case _:
+            raise Failed(Mistake("expression-failed", "gives a value that no document can hold"))

@@ -1,0 +1,74 @@
+"""The Blueprint: documents with blanks, and the inputs that fill them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from spaces.expressions.spans import OPENS
+from spaces.model.base import FILE, VERSION, Path, Problem, QualifiedName, SpecModel, mapping_at, matching
+from spaces.model.inputs import BlueprintInput, InputValue, input_problems
+
+MAX_DOCUMENTS = 200
+"""Documents that one instance may make, those of further instances counted along."""
+
+_FILE = re.compile(FILE)
+
+Version = Annotated[str, matching(VERSION)]
+TemplateDocument = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "kind": {"type": "string", "enum": ["Stack", "Context", "BlueprintInstance"]},
+                "metadata": {"type": "object"},
+                "spec": {"type": "object"},
+            },
+            "required": ["kind", "metadata"],
+            "additionalProperties": False,
+        }
+    ),
+]
+
+
+class BlueprintSpec(SpecModel):
+    """Documents for many places, written once: each BlueprintInstance fills in the inputs."""
+
+    version: Version = Field(description="One name may have several, side by side; instances say which they follow.")
+    inputs: tuple[BlueprintInput, ...] = Field((), description="What an instance fills in.")
+    template: tuple[TemplateDocument, ...] = Field(
+        description="Documents without apiVersion, with `${{ … }}` in their values; they land in the instance's space."
+    )
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Give what is wrong with the inputs; the template is looked at with what it makes."""
+        yield from super().problems(raw)
+        yield from input_problems(raw)
+        if raw.get("template") == []:
+            yield Problem(("template",), "invalid-value", "spec.template must hold at least one document")
+
+    def attachments(self) -> Iterator[tuple[Path, str]]:
+        """Name the files of the repository that the template mounts, as far as it says their paths itself."""
+        for index, document in enumerate(self.template):
+            for name, value in mapping_at(mapping_at(document, "spec"), "files").items():
+                source = value.get("source") if isinstance(value, dict) else None
+                if isinstance(source, str) and OPENS not in source and _FILE.search(source):
+                    yield ("template", index, "spec", "files", name, "source"), source
+
+
+class BlueprintInstanceSpec(SpecModel):
+    """What a Blueprint makes in this space, with these inputs. It stays linked to it."""
+
+    blueprint: QualifiedName = Field(description="A Blueprint by name or as space/name.")
+    version: Version = Field(description="The version that is followed.")
+    inputs: dict[str, InputValue] = Field(default_factory=dict, description="The values, by the names of the inputs.")
+
+
+def versioned(name: str, version: str) -> str:
+    """Name one version of a blueprint; @ is in no other name."""
+    return f"{name}@{version}"

@@ -1,0 +1,247 @@
+"""The inputs of a Blueprint: what may be given for each, and what is wrong with a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from spaces.expressions.language import RESERVED, Failed, Sort, compile_expression
+from spaces.model.base import INPUT_NAME, TEXT, Flag, Line, Model, Problem, Text, list_at, matching, text_at
+from spaces.model.explain import MAX_SHOWN, did_you_mean, shape_of, shown
+from spaces.model.secrets import SOURCES, SecretRef
+
+_ODD = re.compile("[\\x00\\ud800-\\udfff]")
+MAX_VALUE = 32 * 1024
+"""Characters of one value."""
+
+
+class InputType(StrEnum):
+    """What an input takes."""
+
+    STRING = "string"
+    """One line."""
+    TEXT = "text"
+    """Any number of lines."""
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    SELECT = "select"
+    """One of its options."""
+    SECRET = "secret"  # noqa: S105
+    """Where a secret is to be had."""
+
+
+_LARGEST = 2**53
+"""Up to here whole numbers are the same everywhere."""
+_SORTS = frozenset(InputType)
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, str | bool | int | float):
+        raise PydanticCustomError("not-a-value", "must be text, a number, true or false")
+    return value
+
+
+def _given(value: object) -> object:
+    if isinstance(value, dict):
+        _secret(value)
+        return value
+    return _scalar(value)
+
+
+def _secret(value: object) -> object:
+    """Let only a reference to a secret through."""
+    if not isinstance(value, dict) or len(value) != 1:
+        raise PydanticCustomError("not-a-value", "must name one of file, env, sealed")
+    try:
+        SecretRef.model_validate(value)
+    except ValidationError:
+        raise PydanticCustomError("not-a-value", "is not the place of a secret") from None
+    return value
+
+
+_SCALARS = {"type": ["string", "number", "boolean"]}
+Scalar: TypeAlias = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema(_SCALARS)]
+InputValue: TypeAlias = Annotated[
+    Any,
+    BeforeValidator(_given),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _SCALARS,
+                {
+                    "type": "object",
+                    "properties": {key: {"type": "string"} for key in SOURCES},
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+"""What an instance gives for an input: a value, or where a secret is to be had."""
+
+
+class BlueprintInput(Model):
+    """One blank of a Blueprint."""
+
+    name: Annotated[str, matching(INPUT_NAME)] = Field(description="As `inputs.NAME` in the template.")
+    type: InputType = Field(InputType.STRING, description="What it takes.")
+    default: Scalar | None = Field(None, description="Its value where an instance gives none.")
+    required: Flag = Field(False, description="true: every instance must give it. Left out and without default: null.")
+    pattern: Annotated[str, matching(TEXT, 500)] | None = Field(
+        None, description="What the whole of a string or text must match, in RE2's syntax."
+    )
+    min: float | None = Field(None, description="The least number; for a string or text the least characters.")
+    max: float | None = Field(None, description="The greatest number; for a string or text the most characters.")
+    options: tuple[Line, ...] = Field((), description="What a select offers.")
+    description: Text | None = Field(None, description="For people.")
+
+    @property
+    def sort(self) -> Sort:
+        """The type in expressions: that of its values, where there always is one."""
+        if not self.required and self.default is None:
+            return Sort.ANY
+        match self.type:
+            case InputType.STRING | InputType.TEXT | InputType.SELECT:
+                return Sort.TEXT
+            case InputType.BOOLEAN:
+                return Sort.FLAG
+            case InputType.NUMBER | InputType.SECRET:
+                return Sort.ANY
+
+    def fault(self, value: Any) -> tuple[str, str | None] | None:  # noqa: PLR0911
+        """Say what is wrong with a value for this input, and a hint; None when it will do."""
+        match self.type:
+            case InputType.NUMBER:
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    return f"must be a number, is {shape_of(value)}", _unquote(value)
+                if abs(value) > _LARGEST:
+                    return "is out of range", None
+                return self._beyond(value, "")
+            case InputType.BOOLEAN:
+                if not isinstance(value, bool):
+                    return f"must be true or false, is {shape_of(value)}", "write it without quotes"
+                return None
+            case InputType.SELECT:
+                return self._option_fault(value)
+            case InputType.STRING | InputType.TEXT:
+                return self._text_fault(value)
+            case InputType.SECRET:
+                if not isinstance(value, dict):
+                    return "is a secret, whose value stands in no document", "write {file: …}, {env: …} or {sealed: …}"
+                return None
+
+    def _option_fault(self, value: Any) -> tuple[str, str | None] | None:
+        if not isinstance(value, str):
+            return f"must be text, is {shape_of(value)}", "put it into quotes"
+        if value in self.options:
+            return None
+        hint = did_you_mean(value, self.options) or f"one of {', '.join(self.options[:10])}"
+        return f"{shown(value)} is not one of its options", hint
+
+    def _text_fault(self, value: Any) -> tuple[str, str | None] | None:
+        if not isinstance(value, str):
+            hint = "put it into quotes" if isinstance(value, bool | int | float) else None
+            return f"must be text, is {shape_of(value)}", hint
+        if len(value) > MAX_VALUE or _ODD.search(value):
+            return f"must be text of at most {MAX_VALUE} characters, without NUL", None
+        if self.type is InputType.STRING and not (value.isprintable() or not value):
+            return "must be one line of text", "type: text takes several"
+        if self.pattern is not None and not matches(value, self.pattern):
+            return f"{shown(value)} does not match {shown(self.pattern)}", None
+        return self._beyond(len(value), " characters")
+
+    def _beyond(self, number: float, unit: str) -> tuple[str, str | None] | None:
+        if self.min is not None and number < self.min:
+            return f"is below the least, {self.min:g}{unit}", None
+        if self.max is not None and number > self.max:
+            return f"is above the most, {self.max:g}{unit}", None
+        return None
+
+
+def input_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Give what the types cannot say about the inputs of a Blueprint's spec as written."""
+    seen = set[str]()
+    for index, each in enumerate(list_at(raw, "inputs")):
+        if not isinstance(each, dict):
+            continue
+        name = text_at(each, "name")
+        if name is not None and name in seen:
+            yield Problem(("inputs", index, "name"), "duplicate-name", f"the input {shown(name)} is there twice")
+        if name in RESERVED:
+            summary = f"spec.inputs[{index}].name: {name} is a word of the language"
+            yield Problem(("inputs", index, "name"), "reserved-name", summary, "give it another name")
+        seen.add(name or "")
+        yield from _about_one(each, ("inputs", index))
+
+
+def _about_one(raw: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
+    where = f"spec.inputs[{path[1]}]"
+    sort = text_at(raw, "type") or InputType.STRING
+    texts = sort in {InputType.STRING, InputType.TEXT}
+    for key, fits in (
+        ("pattern", texts),
+        ("options", sort == InputType.SELECT),
+        ("min", texts or sort == InputType.NUMBER),
+        ("max", texts or sort == InputType.NUMBER),
+        ("default", sort != InputType.SECRET),
+    ):
+        if key in raw and not fits and sort in _SORTS:
+            yield Problem((*path, key), "invalid-value", f"{where}.{key} is not for a {sort}", "leave it out", True)
+    if sort == InputType.SELECT and not raw.get("options"):
+        yield Problem(path, "missing-key", f"{where}.options is missing", "a select needs at least one", True)
+    low, high = raw.get("min"), raw.get("max")
+    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+        yield Problem((*path, "max"), "invalid-value", f"{where}.max is below its min", "exchange the two")
+    pattern = text_at(raw, "pattern")
+    if pattern is not None and (wrong := pattern_fault(pattern)):
+        yield Problem((*path, "pattern"), "invalid-pattern", f"{where}.pattern {wrong}", "it is RE2's syntax")
+        return
+    yield from _about_default(raw, path, where)
+
+
+def _about_default(raw: dict[str, Any], path: tuple[str | int, ...], where: str) -> Iterator[Problem]:
+    if raw.get("default") is None or raw.get("type") == InputType.SECRET:
+        return
+    if raw.get("required") is True:
+        hint = "a required input is always given; leave one of the two out"
+        yield Problem((*path, "default"), "invalid-value", f"{where}.default is never used", hint, True)
+        return
+    try:
+        declared = BlueprintInput.model_validate(raw)
+    except ValueError:
+        return  # told by its type
+    if (wrong := declared.fault(raw["default"])) is not None:
+        yield Problem((*path, "default"), "invalid-value", f"{where}.default {wrong[0]}", wrong[1])
+
+
+def pattern_fault(pattern: str) -> str | None:
+    """Say what is wrong with a pattern."""
+    try:
+        _match("", pattern)
+    except Failed as failed:
+        return failed.mistakes[0].summary
+    return None
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Say whether the whole text matches; by RE2, which takes a time in proportion to the text. False for a bad one."""
+    try:
+        return _match(text, pattern)
+    except Failed:
+        return False
+
+
+def _match(text: str, pattern: str) -> bool:
+    whole = compile_expression("text.matches(pattern)", {"text": Sort.TEXT, "pattern": Sort.TEXT})
+    return bool(whole.evaluate({"text": text, "pattern": rf"\A(?:{pattern})\z"}))
+
+
+def _unquote(value: object) -> str | None:
+    return "write it without quotes" if isinstance(value, str) and len(value) <= MAX_SHOWN else None

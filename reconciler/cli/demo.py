@@ -88,6 +88,8 @@ class _Demo:
             self._one_line(service)
             self._unrelated(service)
             self._output(service)
+            self._stopped(service)
+            self._blueprint(service)
             self._held(service)
             self._why(service)
             self._repair(service)
@@ -132,6 +134,24 @@ class _Demo:
         self._scene("An output that another stack uses", "the stack that uses it runs behind the one that gives it")
         path = self._repository / "platform" / "network.yaml"
         self._merge(path, "TF_VAR_cidr: 10.20.0.0/16", "TF_VAR_cidr: 10.30.0.0/16", "Give the network another range")
+        self._pass(service)
+
+    def _stopped(self, service: Service) -> None:
+        if "terraform" in self._missing_tools():
+            return
+        self._scene("A plan that a policy stops", "what runs in production is not destroyed by a merge alone")
+        path = self._repository / _OWN / "web.yaml"
+        self._merge(path, 'TF_VAR_replicas: "2"', 'TF_VAR_replicas: "1"', "Save an instance", _WRITER)
+        self._pass(service)
+        self._merge(path, 'TF_VAR_replicas: "1"', 'TF_VAR_replicas: "2"', "Keep both instances after all", _WRITER)
+        self._pass(service)
+
+    def _blueprint(self, service: Service) -> None:
+        if "terraform" in self._missing_tools():
+            return
+        self._scene("A stack made from a blueprint", "its instance asks for more, and the stack follows")
+        self._show(self._repository / _OWN / "search.yaml")
+        self._merge(self._repository / _OWN / "search.yaml", "size: small", "size: large", "More search", _WRITER)
         self._pass(service)
 
     def _people(self) -> str:
@@ -212,6 +232,12 @@ class _Demo:
         self._console.print(f"  {name}", style="bold", markup=False)
         self._console.print(f"  - {_line_with(text, old)}", style="red", markup=False)
         self._console.print(f"  + {_line_with(text, old).replace(old, new)}", style="green", markup=False)
+
+    def _show(self, path: Path) -> None:
+        self._console.print(f"  {path.relative_to(self._repository)}", style="bold", markup=False)
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if not line.startswith(("#", "apiVersion")):
+                self._tell(line)
 
     def _show_stacks(self, service: Service) -> None:
         from rich.table import Table

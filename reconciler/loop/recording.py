@@ -188,7 +188,9 @@ class Recorder:
         if report.planned is not None:
             transaction.record_plan(run.id, report.planned)
             changed = changed.evolve(changes=ChangeCounts.of(report.planned))
-        if report.applied is not None and report.leg is Leg.APPLY:
+        # Where a stack was made by somebody else before, its first plan finds nothing to do, and yet there are outputs.
+        first = event is RunEvent.FOUND_NOTHING and state.applied is None
+        if report.applied is not None and (report.leg is Leg.APPLY or first):
             transaction.record_results(run.stack, report.applied.resources, report.applied.outputs)
         if not changed.is_active:
             changed = changed.evolve(finished_at=now, lease_until=None)

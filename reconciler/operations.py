@@ -13,7 +13,7 @@ from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
-from reconciler.core.state import Desired, Outcome, StackState
+from reconciler.core.state import Desired, Heading, Outcome, Push, StackState
 from reconciler.core.verdicts import Review
 from reconciler.store.protocol import AuditEvent, Reading, Store, StoredApproval, Transaction
 from reconciler.store.waiting import waiting
@@ -249,7 +249,12 @@ def _queue(transaction: Transaction, stack: StackId, person: str, now: datetime,
         whom = f"{waits.on}, which {waits.words}" if named else "a stack that it depends on"
         raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}")
     for active in transaction.active_runs([stack]):
-        if active.is_writing:
+        if active.kind is RunKind.PROPOSED and active.status is RunStatus.QUEUED:
+            message = f"{person} asked for a run"
+            transaction.put_run(
+                active.advance(RunEvent.SUPERSEDE, reason=Reason.SUPERSEDED, message=message, finished_at=now)
+            )
+        elif active.leads:
             raise OperationRefused(Refusal.ALREADY_RUNNING, f"{stack} already has run {active.id}: {active.status}")
     run = Run(
         id=run_id(now, secrets.token_bytes(10)),
@@ -267,7 +272,11 @@ def _queue(transaction: Transaction, stack: StackId, person: str, now: datetime,
     )
     if run.id not in transaction.add_runs([run]):
         raise OperationRefused(Refusal.ALREADY_RUNNING, f"{stack} was given a run by somebody else just now")
-    _settle(transaction, state.evolve(last=_outcome(state, run, now), retry_at=None), now)
+    push = state.push
+    if desired.push_policies is not None:
+        # What a person asks for is not held back again when it is tried anew.
+        push = Push(desired.digest, desired.push_policies, Heading.TRACK, f"{message} by {person}")
+    _settle(transaction, state.evolve(last=_outcome(state, run, now), retry_at=None, push=push), now)
     return run
 
 
@@ -307,7 +316,7 @@ def _record(transaction: Transaction, stack: StackState | None, run: Run, now: d
 
 def _settle(transaction: Transaction, stack: StackState, now: datetime) -> StackState:
     """Write the stack with what follows from its new facts, and have the loop look at it at once."""
-    active = next((run for run in transaction.active_runs([stack.id]) if run.is_writing), None)
+    active = next((run for run in transaction.active_runs([stack.id]) if run.leads), None)
     stack = assess(stack, active, stack.why, now).evolve(due_at=now)
     transaction.put_stacks([stack])
     transaction.wake_dependents([stack.id], now)

@@ -31,7 +31,11 @@ def command(ctx: click.Context) -> None:
 )
 @click.option("--policy", "name", metavar="NAME", help="Only this policy of the file.")
 @click.option(
-    "--type", "kind", type=click.Choice(["plan", "approval"]), default="plan", help="Of a bare .rego file. [plan]"
+    "--type",
+    "kind",
+    type=click.Choice(["plan", "approval", "push", "notification"]),
+    default="plan",
+    help="Of a bare .rego file. [plan]",
 )
 @click.option("--expect", type=click.Choice(["allow", "deny"]), help="What every policy has to say of every input.")
 @options.output
@@ -41,8 +45,8 @@ def test(  # noqa: PLR0917
 ) -> None:
     """Ask the policies in PATH, a YAML or .rego file, about recorded inputs. No service is needed.
 
-    Exits 0 when all is allowed, 2 when something is denied, 1 when a policy or an input is broken. With --expect, or
-    `expect` in an input, it exits 0 when all is as expected, 2 when something is not.
+    Exits 0 when all is allowed, 2 when something is denied or held back, 1 when a policy or an input is broken. With
+    --expect, or `expect` in an input, it exits 0 when all is as expected, 2 when something is not.
     """
     from reconciler.cli.output import Column, key, print_rows
     from reconciler.cli.policy_test import load_input, load_policies, tried

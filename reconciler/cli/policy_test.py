@@ -22,8 +22,13 @@ from spaces.model.policy import PolicySpec, PolicyType
 from spaces.names import ROOT, Kind, ResourceRef
 from spaces.rego import RegoText, rego_of
 
-_ALLOWED = frozenset({Result.ALLOW, Result.WARN, Result.APPROVE})
-_EXPECTATIONS = {PolicyType.PLAN: ("deny", "warn"), PolicyType.APPROVAL: ("approve", "reject")}
+_ALLOWED = frozenset({Result.ALLOW, Result.WARN, Result.APPROVE, Result.TRACK, Result.NOTIFY, Result.QUIET})
+_EXPECTATIONS = {
+    PolicyType.PLAN: ("deny", "warn"),
+    PolicyType.APPROVAL: ("approve", "reject"),
+    PolicyType.PUSH: ("ignore", "propose", "track"),
+    PolicyType.NOTIFICATION: ("notify",),
+}
 
 
 def load_policies(path: Path, name: str | None, kind: str) -> list[Guardrail]:
@@ -106,17 +111,18 @@ def _unexpected(
     for word in known:
         if word not in expected:
             continue
-        said = _said(verdict, word)
         wanted = sorted(expected[word]) if isinstance(expected[word], list) else expected[word]
+        said = _said(verdict, word, sentences=isinstance(wanted, list))
         if said != wanted:
             return f"{word} was expected to be {json.dumps(wanted, ensure_ascii=False)}"
     return None
 
 
-def _said(verdict: Verdict, word: str) -> object:
-    if word in ("deny", "warn"):
-        return sorted(verdict.messages if word == "deny" else verdict.warnings)
-    return verdict.result.value == word
+def _said(verdict: Verdict, word: str, *, sentences: bool) -> object:
+    if word in {"deny", "warn", "notify"}:
+        return sorted(verdict.warnings if word == "warn" else verdict.messages)
+    said = verdict.result.value == word
+    return (sorted(verdict.messages) if said else []) if sentences and verdict.type == PolicyType.PUSH else said
 
 
 def _read(path: Path) -> bytes:

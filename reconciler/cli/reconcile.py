@@ -20,8 +20,9 @@ from reconciler.cli.service_options import service_options
 def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flags: Any) -> None:
     """Fetch once, carry out everything that is due, and exit when nothing is left to do.
 
-    Exit codes: 0 done; 1 the configuration could not be followed; 3 a run failed or waits; with --detailed-exitcode
-    2 when there were differences.
+    Exit codes: 0 done; 1 the configuration could not be followed; 3 a run failed or waits, or a stack is out of sync;
+    with --detailed-exitcode 2 when there were differences. What is suspended, or held back by a push policy, is as
+    somebody wanted it.
     """
     from reconciler.bootstrap import open_service
     from reconciler.loop.service import utc_now
@@ -112,8 +113,15 @@ def _print(result: dict[str, Any], form: str) -> None:
 def _exit_code(result: dict[str, Any], *, detailed: bool) -> int:
     if result["halted"] or any(diagnostic["severity"] == "error" for diagnostic in result["diagnostics"]):
         return 1
-    if any(stack["sync"] != "Synced" and not stack["suspended"] for stack in result["stacks"]):
+    different = [stack for stack in result["stacks"] if stack["sync"] != "Synced" and not stack["suspended"]]
+    held_back = [stack for stack in different if _held_back(stack)]
+    if len(different) > len(held_back):
         return 3
     if any(run["status"] in {"failed", "interrupted", "unconfirmed"} for run in result["runs"]):
         return 3
-    return 2 if detailed and result["runs"] else 0
+    return 2 if detailed and (result["runs"] or held_back) else 0
+
+
+def _held_back(stack: Any) -> bool:
+    """Say whether a push policy decided that the stack stays out of sync; one that could not be evaluated did not."""
+    return stack["conditions"]["Ready"]["reason"] in {"IgnoredByPolicy", "ProposedByPolicy"}

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from reconciler.core.reasons import RETRYABLE, Reason
-from reconciler.core.runs import Run, RunStatus
+from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import (
     Condition,
     ConditionStatus,
     ConditionType,
+    Heading,
     Outcome,
+    Push,
     StackState,
     Sync,
     Waits,
@@ -23,6 +25,13 @@ from reconciler.core.state import (
 
 _FIRST_RETRY = timedelta(seconds=10)
 _LONGEST_RETRY = timedelta(minutes=10)
+
+HELD = {
+    Heading.IGNORE: Reason.IGNORED_BY_POLICY,
+    Heading.PROPOSE: Reason.PROPOSED_BY_POLICY,
+    Heading.FAILED: Reason.POLICY_FAILED,
+}
+"""Why push policies hold a stack back."""
 
 _UNSUCCESSFUL = frozenset(
     {RunStatus.FAILED, RunStatus.CANCELED, RunStatus.DISCARDED, RunStatus.INTERRUPTED},
@@ -37,8 +46,12 @@ def assess(
     `waits` is known to whoever decides: everybody else leaves it to them, and has the stack looked at.
     """
     sync, reason, message = _sync(state)
-    if waits is not None and sync is Sync.OUT_OF_SYNC and active is None and stands_still(state) is None:
-        reason, message = Reason.WAITS_FOR_DEPENDENCY, str(waits)
+    if sync is Sync.OUT_OF_SYNC and active is None and stands_still(state) is None:
+        held = held_back(state)
+        if waits is not None:
+            reason, message = Reason.WAITS_FOR_DEPENDENCY, str(waits)
+        elif held is not None:
+            reason, message = HELD[held.heading], held.message
     due = _due(state, active, sync, now, waits)
     state = state.evolve(sync=sync, reason=reason, why=why if sync is Sync.OUT_OF_SYNC else (), due_at=due)
     fresh = {
@@ -67,6 +80,34 @@ def stands_still(state: StackState) -> Outcome | None:
     return last
 
 
+def pushed(state: StackState) -> Push | None:
+    """Give the word of push policies on what is desired now; None: there are none, or they are still to be asked."""
+    push, desired = state.push, state.desired
+    if push is None or desired is None or (push.digest, push.policies) != (desired.digest, desired.push_policies):
+        return None
+    return push
+
+
+def to_be_pushed(state: StackState) -> bool:
+    """Say whether push policies are to be asked before anything is run for what is desired now."""
+    return state.desired is not None and state.desired.push_policies is not None and pushed(state) is None
+
+
+def held_back(state: StackState) -> Push | None:
+    """Give the word of push policies where it leaves nothing to be run: what they propose, once that was planned."""
+    push = pushed(state)
+    if push is None or push.heading is Heading.TRACK:
+        return None
+    return None if push.heading is Heading.PROPOSE and not _is_proposed(state) else push
+
+
+def _is_proposed(state: StackState) -> bool:
+    last, desired = state.last, state.desired
+    if last is None or desired is None:
+        return False
+    return (last.kind, last.status, last.digest) == (RunKind.PROPOSED, RunStatus.FINISHED, desired.digest)
+
+
 def _sync(state: StackState) -> tuple[Sync, str, str]:
     desired, applied = state.desired, state.applied
     if desired is None:
@@ -93,8 +134,10 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
         return now if (outdated and stoppable) or asked else None
     if desired is None or desired.problem is not None or sync is not Sync.OUT_OF_SYNC or is_suspended(state):
         return None
-    if waits is not None:
+    if waits is not None or held_back(state) is not None:
         return None
+    if to_be_pushed(state):
+        return now
     if stands_still(state) is not None:
         return state.retry_at
     return now
@@ -119,7 +162,7 @@ def _reconciling(
     active: Run | None, due: datetime | None, reason: str, message: str
 ) -> tuple[ConditionStatus, str, str]:
     if active is None:
-        if due is None and reason == Reason.WAITS_FOR_DEPENDENCY:
+        if due is None and reason in _WAITING:
             return ConditionStatus.FALSE, reason, message
         if due is None:
             return ConditionStatus.FALSE, Reason.NOTHING_TO_DO, ""
@@ -132,6 +175,9 @@ def _reconciling(
     return ConditionStatus.TRUE, word, f"run {active.id}"
 
 
+_WAITING = frozenset({Reason.WAITS_FOR_DEPENDENCY, *HELD.values()})
+
+
 def _stalled(state: StackState, active: Run | None, due: datetime | None) -> tuple[ConditionStatus, str, str]:
     stuck = stands_still(state)
     if state.interrupted:
@@ -139,6 +185,9 @@ def _stalled(state: StackState, active: Run | None, due: datetime | None) -> tup
         return ConditionStatus.TRUE, Reason.INTERRUPTED, message
     if active is None and due is None and stuck is not None and state.sync is Sync.OUT_OF_SYNC:
         return ConditionStatus.TRUE, stuck.reason, f"{stuck.message}; retry it, or change what is desired"
+    if state.reason == Reason.POLICY_FAILED:
+        message = "a push policy could not be evaluated; ask for a run, or change what is desired"
+        return ConditionStatus.TRUE, Reason.POLICY_FAILED, message
     if state.desired is not None and state.desired.problem is not None:
         return ConditionStatus.TRUE, state.desired.problem.reason, state.desired.problem.message
     return ConditionStatus.FALSE, Reason.NOTHING_TO_DO, ""

@@ -97,6 +97,16 @@ def judging(stack: EffectiveStack) -> dict[str, str]:
     }
 
 
+def push_policies(stack: EffectiveStack) -> str | None:
+    """Give one hash of the push policies over a stack; None: there are none. What they say is no part of its digest."""
+    marks = {
+        policy.name: short_hash([policy.spec.enforcement, policy.rego.text])
+        for policy in stack.policies
+        if policy.spec.type is PolicyType.PUSH
+    }
+    return short_hash(marks) if marks else None
+
+
 def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:
     """Walk everything that takes effect, with the document that it comes from."""
     for name, value in stack.env.items():

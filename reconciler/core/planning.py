@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.core.conditions import is_suspended, stands_still
-from reconciler.core.runs import Run, RunStatus
-from reconciler.core.state import StackState, Sync, Waits
+from reconciler.core.conditions import held_back, is_suspended, pushed, stands_still, to_be_pushed
+from reconciler.core.runs import Run, RunKind, RunStatus
+from reconciler.core.state import Heading, StackState, Sync, Waits
 
 
 @dataclass(frozen=True, slots=True)
 class QueueRun:
-    """Queue a tracked run for what is desired now."""
+    """Queue a run for what is desired now: a tracked one, or one that is only proposed."""
 
     needs_confirmation: bool
+    kind: RunKind = RunKind.TRACKED
+
+
+@dataclass(frozen=True, slots=True)
+class AskPush:
+    """Ask the push policies over the stack what is to become of the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,12 @@ class Wait:
     """Nothing to do until something changes."""
 
 
-Action = QueueRun | Supersede | Stop | Proceed | Judge | Wait
+Action = QueueRun | AskPush | Supersede | Stop | Proceed | Judge | Wait
 
 
-def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | None = None) -> Action:
+def decide(  # noqa: PLR0911
+    state: StackState, active: Run | None, now: datetime, waits: Waits | None = None
+) -> Action:
     """Say what to do next about one stack; after a `Supersede` it is asked again at once.
 
     `waits`: a stack that it depends on is not settled, so that nothing of it may run or be applied.
@@ -65,8 +73,15 @@ def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | 
     desired = state.desired
     if desired is None or desired.problem is not None or state.sync is not Sync.OUT_OF_SYNC or is_suspended(state):
         return Wait()
+    if to_be_pushed(state):
+        return AskPush()
+    if held_back(state) is not None:
+        return Wait()
     if stands_still(state) is not None and (state.retry_at is None or state.retry_at > now):
         return Wait()
+    push = pushed(state)
+    if push is not None and push.heading is Heading.PROPOSE:
+        return QueueRun(needs_confirmation=False, kind=RunKind.PROPOSED)
     return QueueRun(needs_confirmation=state.interrupted or not desired.autodeploy)
 
 

@@ -30,6 +30,10 @@ class Reason(StrEnum):
 
     POLICY_DENIED = "PolicyDenied"
     REJECTED_BY_POLICY = "RejectedByPolicy"
+    IGNORED_BY_POLICY = "IgnoredByPolicy"
+    PROPOSED_BY_POLICY = "ProposedByPolicy"
+    POLICY_FAILED = "PolicyFailed"
+    PROPOSED = "Proposed"
 
     PREPARE_FAILED = "PrepareFailed"
     PLAN_OUTDATED = "PlanOutdated"

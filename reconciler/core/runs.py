@@ -30,6 +30,9 @@ class RunKind(StrEnum):
 WRITING = frozenset({RunKind.TRACKED, RunKind.DESTROY, RunKind.TASK})
 """Kinds that may change the world: a stack has one of them at a time."""
 
+LEADING = frozenset({*WRITING, RunKind.PROPOSED})
+"""Kinds by which the loop goes on with a stack: a proposal stands in the place of the run that it shows."""
+
 
 class RunStatus(StrEnum):
     """Where a run stands."""
@@ -56,6 +59,7 @@ class RunEvent(StrEnum):
 
     CLAIM = "claim"
     FOUND_NOTHING = "found nothing to do"
+    PROPOSE = "end as a proposal"
     AWAIT = "await confirmation"
     PROCEED = "proceed to apply"
     CONFIRM = "confirm"
@@ -72,6 +76,7 @@ TRANSITIONS: dict[tuple[RunStatus, RunEvent], RunStatus] = {
     (RunStatus.QUEUED, RunEvent.CANCEL): RunStatus.CANCELED,
     (RunStatus.QUEUED, RunEvent.SUPERSEDE): RunStatus.SUPERSEDED,
     (RunStatus.PLANNING, RunEvent.FOUND_NOTHING): RunStatus.FINISHED,
+    (RunStatus.PLANNING, RunEvent.PROPOSE): RunStatus.FINISHED,
     (RunStatus.PLANNING, RunEvent.AWAIT): RunStatus.UNCONFIRMED,
     (RunStatus.PLANNING, RunEvent.PROCEED): RunStatus.APPLYING,
     (RunStatus.PLANNING, RunEvent.FAIL): RunStatus.FAILED,
@@ -158,3 +163,8 @@ class Run:
     def is_writing(self) -> bool:
         """Say whether the run may change the world."""
         return self.kind in WRITING
+
+    @property
+    def leads(self) -> bool:
+        """Say whether the loop goes on with its stack by this run; others stand beside."""
+        return self.kind in LEADING

@@ -115,6 +115,31 @@ class Waits:
         return f"{self.on} {self.words}"
 
 
+class Heading(StrEnum):
+    """Where push policies send a change."""
+
+    TRACK = "track"
+    """Its run may come."""
+    PROPOSE = "propose"
+    """It is planned, and not applied."""
+    IGNORE = "ignore"
+    """No run comes of it."""
+    FAILED = "failed"
+    """A policy could not be evaluated: no run comes of it either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What push policies said of a change: of this digest, asked of exactly these policies."""
+
+    digest: Digest
+    policies: str
+    """`Desired.push_policies` as they were."""
+    heading: Heading
+    message: str = ""
+    """Which policy, and its sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """What the admitted configuration says of a stack, as far as decisions need it."""
@@ -130,6 +155,8 @@ class Desired:
     person: str | None = None
     problem: Problem | None = None
     needs: tuple[Need, ...] = ()
+    push_policies: str | None = None
+    """A hash of the push policies over the stack; None: there are none. It is no part of the digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +227,8 @@ class StackState:
     """Its last apply died half-way: the next run waits for confirmation."""
     retry_at: datetime | None = None
     """After a retryable failure: not before this time."""
+    push: Push | None = None
+    """The last word of push policies; `conditions.pushed` says whether it is about what is desired now."""
 
     sync: Sync = Sync.UNKNOWN
     reason: str = "New"

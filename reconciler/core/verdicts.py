@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from reconciler.core.state import Heading
 from spaces.names import Digest
 
 _MESSAGES = 20
@@ -28,18 +29,27 @@ class Result(StrEnum):
     WAIT = "wait"
     """It does not approve yet."""
     REJECT = "reject"
+    TRACK = "track"
+    PROPOSE = "propose"
+    IGNORE = "ignore"
+    NOTIFY = "notify"
+    QUIET = "quiet"
+    """It has nothing to tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One policy's word. `policy` is written `space/name`; `error` where it could not be evaluated, which denies."""
+    """One policy's word. `policy` is written `space/name`; `error` where it could not be evaluated.
+
+    That denies a plan, approves nothing, and holds back a change.
+    """
 
     policy: str
     type: str
     mandatory: bool
     result: Result
     messages: tuple[str, ...] = ()
-    """Why, where it says so."""
+    """Why, where it says so; for a notification, what it tells."""
     warnings: tuple[str, ...] = ()
     error: bool = False
 
@@ -138,8 +148,90 @@ def approval_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any])
     return Verdict(policy, "approval", mandatory, Result.APPROVE if rules.get("approve") else Result.WAIT)
 
 
+_HEADINGS = {Result.IGNORE: Heading.IGNORE, Result.PROPOSE: Heading.PROPOSE, Result.TRACK: Heading.TRACK}
+
+
+def push_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> Verdict:
+    """Read what a push policy answered. One that says nothing lets the change come; an error holds it back."""
+    rules = answer.get("answers")
+    if not isinstance(rules, Mapping):
+        return _failed(policy, "push", answer, mandatory=mandatory)
+    said: dict[Result, list[str] | None] = {}
+    for result in _HEADINGS:
+        value = rules.get(result.value)
+        sentences = [] if isinstance(value, bool) else _sentences(value)
+        if sentences is None:
+            shape = {"error": f"{result} is neither true nor false, nor a set of sentences"}
+            return _failed(policy, "push", shape, mandatory=mandatory)
+        if value is True or sentences:
+            said[result] = sentences
+    result = next(iter(said), Result.TRACK)
+    return Verdict(policy, "push", mandatory, result, _short(said.get(result) or ()))
+
+
+def heading(verdicts: Iterable[Verdict]) -> tuple[Heading, str]:
+    """Sum up: one that ignores wins, then one that could not be evaluated, then one that proposes; all mandatory."""
+    binding = [verdict for verdict in verdicts if verdict.mandatory]
+    for verb, head, against in (
+        ("ignores it", Heading.IGNORE, [it for it in binding if it.result is Result.IGNORE and not it.error]),
+        ("lets nothing run", Heading.FAILED, [it for it in binding if it.error]),
+        ("only proposes it", Heading.PROPOSE, [it for it in binding if it.result is Result.PROPOSE]),
+    ):
+        if against:
+            return head, "; ".join(f"policy {it.policy} {verb}{_because(it)}" for it in against)
+    return Heading.TRACK, ""
+
+
+class Severity(StrEnum):
+    """How much a notification matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a policy has to tell."""
+
+    message: str
+    severity: Severity = Severity.INFO
+
+
+def notices(answer: Mapping[str, Any]) -> tuple[Notice, ...] | str:
+    """Read what a notification policy answered, the sentences in order; words where that cannot be read."""
+    rules = answer.get("answers")
+    if not isinstance(rules, Mapping):
+        return str(answer.get("error") or "there is no answer")
+    found = rules.get("notify") or []
+    if _sentences(found) is None:
+        return "notify is not a set of sentences, or of objects with a msg"
+    told = []
+    for each in found:
+        severity = each.get("severity", Severity.INFO) if isinstance(each, dict) else Severity.INFO
+        if not isinstance(severity, str) or severity not in set(Severity):
+            return "the severity of a notification is one of info, warning and error"
+        told.append(((each["msg"] if isinstance(each, dict) else each), Severity(severity)))
+    kept = [Notice(_short([message])[0], severity) for message, severity in sorted(told)[:_MESSAGES]]
+    if len(told) > _MESSAGES:
+        kept.append(Notice(f"and {len(told) - _MESSAGES} more"))
+    return tuple(kept)
+
+
+def notification_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> Verdict:
+    """Read what a notification policy answered as a verdict, which stops nothing."""
+    told = notices(answer)
+    if isinstance(told, str):
+        return _failed(policy, "notification", {"error": told}, mandatory=mandatory)
+    result = Result.NOTIFY if told else Result.QUIET
+    return Verdict(policy, "notification", mandatory, result, tuple(notice.message for notice in told))
+
+
+_FAILED = {"plan": Result.DENY, "approval": Result.WAIT, "push": Result.IGNORE, "notification": Result.QUIET}
+
+
 def _failed(policy: str, kind: str, answer: Mapping[str, Any], *, mandatory: bool) -> Verdict:
-    result = Result.DENY if kind == "plan" else Result.WAIT
+    result = _FAILED[kind]
     message = f"it could not be evaluated: {answer.get('error') or 'there is no answer'}"
     return Verdict(policy, kind, mandatory, result, _short([message]), error=True)
 

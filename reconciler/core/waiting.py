@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.core.conditions import is_suspended
+from reconciler.core.conditions import HELD, held_back, is_suspended
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import StackState, Sync, Waits
@@ -44,6 +44,9 @@ def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  #
         return None
     if ended in _STUCK:
         return Hindrance(f"is out of sync, and its run was {ended}", lasting=True)
+    held = held_back(state)
+    if held is not None:
+        return Hindrance(f"is out of sync: {HELD[held.heading]}", lasting=True)
     if is_suspended(state):
         return Hindrance("is suspended, and out of sync", lasting=True)
     return Hindrance("is out of sync", lasting=False)

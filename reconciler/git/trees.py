@@ -176,6 +176,14 @@ class Trees:
             return None
         return sum(1 for _ in compare.differences(self._store.tree, before, after))
 
+    def paths_between(self, old: str | None, new: str | None, under: str) -> Iterator[str]:
+        """Give the paths that differ between two trees or blobs that lie at `under`, by id; None: nothing lies there.
+
+        RevisionNotFound where one of them is no longer there.
+        """
+        before, after = (self._object(each) if each is not None else None for each in (old, new))
+        return (path for path, _, _ in compare.differences(self._store.tree, before, after, _plain(under)))
+
     def _object(self, object_id: str) -> Entry:
         if not self._store.exists(object_id):
             raise GitError(GitReason.REVISION_NOT_FOUND, f"object {one_line(object_id)} is not in this repository")

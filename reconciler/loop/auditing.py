@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from reconciler.core.runs import Run
-from reconciler.core.verdicts import Judgement
+from reconciler.core.state import StackState
+from reconciler.core.verdicts import Judgement, Notice, Verdict
 from reconciler.store.protocol import AuditEvent
 
 QUEUED = "run-queued"
 APPLYING = "apply-started"
 APPLIED = "apply-ended"
 JUDGED = "policy-decided"
+NOTIFIED = "notified"
 
 
 def about_run(event: str, run: Run, now: datetime) -> AuditEvent:
@@ -30,6 +33,32 @@ def about_run(event: str, run: Run, now: datetime) -> AuditEvent:
     return AuditEvent(event, now, run.person, {key: value for key, value in details.items() if value is not None})
 
 
+def about_push(state: StackState, verdicts: Iterable[Verdict], now: datetime) -> list[AuditEvent]:
+    """Put what each push policy said of a change into a row of the audit."""
+    assert state.desired is not None  # noqa: S101 - a stack that left Git has nothing to push
+    about = {"stack": str(state.id), "revision": state.desired.revision, "digest": state.desired.digest}
+    return [AuditEvent(JUDGED, now, state.desired.person, {**about, **_said(verdict)}) for verdict in verdicts]
+
+
+def about_notice(run: Run, policy: str, notice: Notice, now: datetime) -> AuditEvent:
+    """Put something that a notification policy told into a row of the audit."""
+    details = {
+        "run": run.id,
+        "stack": str(run.stack),
+        "status": run.status.value,
+        "policy": policy,
+        "severity": notice.severity.value,
+        "message": notice.message,
+    }
+    return AuditEvent(NOTIFIED, now, run.person, details)
+
+
+def about_silence(run: Run, policy: str, error: str, now: datetime) -> AuditEvent:
+    """Put it into a row of the audit that a notification policy could not be evaluated."""
+    details = {"run": run.id, "stack": str(run.stack), "status": run.status.value, "policy": policy, "error": error}
+    return AuditEvent(NOTIFIED, now, run.person, details)
+
+
 def about_judgement(run: Run, judgement: Judgement, now: datetime) -> list[AuditEvent]:
     """Put what each policy said of a run into a row of the audit."""
     about = {"run": run.id, "stack": str(run.stack), "digest": judgement.digest, "planDigest": judgement.plan_digest}
@@ -38,15 +67,18 @@ def about_judgement(run: Run, judgement: Judgement, now: datetime) -> list[Audit
             JUDGED,
             now,
             run.person,
-            {
-                **about,
-                "policy": verdict.policy,
-                "type": verdict.type,
-                "enforcement": "mandatory" if verdict.mandatory else "advisory",
-                "result": verdict.result.value,
-                "messages": list(verdict.messages),
-                "warnings": list(verdict.warnings),
-            },
+            {**about, **_said(verdict)},
         )
         for verdict in judgement.verdicts
     ]
+
+
+def _said(verdict: Verdict) -> dict[str, object]:
+    return {
+        "policy": verdict.policy,
+        "type": verdict.type,
+        "enforcement": "mandatory" if verdict.mandatory else "advisory",
+        "result": verdict.result.value,
+        "messages": list(verdict.messages),
+        "warnings": list(verdict.warnings),
+    }

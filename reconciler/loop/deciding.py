@@ -10,14 +10,15 @@ from typing import assert_never
 from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
 from reconciler.core.phases import Phase
-from reconciler.core.planning import Judge, Proceed, QueueRun, Stop, Supersede, Wait, decide
+from reconciler.core.planning import AskPush, Judge, Proceed, QueueRun, Stop, Supersede, Wait, decide
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunEvent, RunKind, RunStatus
+from reconciler.core.runs import Run, RunEvent, RunStatus
 from reconciler.core.state import Outcome, StackState, Waits
 from reconciler.loop.auditing import APPLYING, QUEUED, about_run
 from reconciler.loop.linking import relink
 from reconciler.store.protocol import Store, Transaction
 from reconciler.store.waiting import waiting
+from spaces.names import StackId
 
 BATCH = 1000
 """How many stacks are decided about in one transaction."""
@@ -54,7 +55,14 @@ class Ended:
     run: Run
 
 
-Followup = ToStop | ToApply | ToJudge | Ended
+@dataclass(frozen=True, slots=True)
+class ToPush:
+    """A stack whose push policies are to be asked what is to become of a change."""
+
+    stack: StackId
+
+
+Followup = ToStop | ToApply | ToJudge | ToPush | Ended
 
 
 def outcome(run: Run, now: datetime, failures: int = 0) -> Outcome:
@@ -73,7 +81,7 @@ def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Foll
     with store.writing() as transaction:
         states = relink(transaction, transaction.stacks(wanted))
         waits = waiting(transaction, states)
-        active = {run.stack: run for run in transaction.active_runs(wanted) if run.is_writing}
+        active = {run.stack: run for run in transaction.active_runs(wanted) if run.leads}
         queued: list[Run] = []
         settled = []
         for stack, state in states.items():
@@ -111,8 +119,12 @@ def _decide(  # noqa: PLR0917
         match action:
             case Wait():
                 return assess(state, active, state.why, now, waits), active
-            case QueueRun(needs_confirmation):
-                run = _new_run(state, needs_confirmation=needs_confirmation, now=now)
+            case AskPush():
+                # Any service may ask: the first answer counts.
+                followups.append(ToPush(state.id))
+                return assess(state, active, state.why, now).evolve(due_at=now + _LOOK_AGAIN), active
+            case QueueRun():
+                run = _new_run(state, action, now)
                 state = state.evolve(last=outcome(run, now, _failures(state)))
                 return assess(state, run, state.why, now), run
             case Supersede(run):
@@ -158,13 +170,13 @@ def _failures(state: StackState) -> int:
     return last.failures if last is not None and desired is not None and last.digest == desired.digest else 0
 
 
-def _new_run(state: StackState, *, needs_confirmation: bool, now: datetime) -> Run:
+def _new_run(state: StackState, queue: QueueRun, now: datetime) -> Run:
     desired = state.desired
     assert desired is not None  # noqa: S101 - nothing is decided about a stack that left Git
     return Run(
         id=run_id(now, secrets.token_bytes(10)),
         stack=state.id,
-        kind=RunKind.TRACKED,
+        kind=queue.kind,
         status=RunStatus.QUEUED,
         revision=desired.revision,
         digest=desired.digest,
@@ -172,5 +184,5 @@ def _new_run(state: StackState, *, needs_confirmation: bool, now: datetime) -> R
         created_at=now,
         why=state.why,
         person=desired.person,
-        needs_confirmation=needs_confirmation,
+        needs_confirmation=queue.needs_confirmation,
     )

@@ -70,7 +70,7 @@ def build_job(  # noqa: PLR0917
             grace_seconds=settings.grace_period,
             log_bytes=settings.log_limit,
         ),
-        waits_for_verdict=leg is Leg.PLAN and not run.needs_confirmation,
+        waits_for_verdict=leg is Leg.PLAN and run.is_writing and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
         tfstate=tfstate,
         masked=(*opened.masked, *(secret for output in inputs.outputs for secret in output.masked)),

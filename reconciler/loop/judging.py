@@ -18,7 +18,7 @@ from reconciler.loop.places import CannotFollow
 from reconciler.loop.world import World
 from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import judge
-from reconciler.policies.inputs import Case, input_of
+from reconciler.policies.inputs import Case, event_input
 from reconciler.store.protocol import Reading, RunFilter, Store
 from spaces.effective import EffectiveStack
 from spaces.guardrails import Guardrail, surroundings
@@ -64,7 +64,7 @@ class Judges:
         if stack is None or self.world.in_force is None:
             return None
         with self.store.reading() as reading:
-            case = _case(reading, self.world, run.evolve(changes=ChangeCounts.of(planned)), stack, planned, now)
+            case = a_case(reading, self.world, run.evolve(changes=ChangeCounts.of(planned)), stack, planned, now)
         return Question(stack.policies, case, plan_digest)
 
     def tell(self, run: Run, judgement: Judgement) -> None:
@@ -87,9 +87,10 @@ class Judges:
         return stack if stack is not None and judging(stack) == wanted else None
 
 
-def _case(  # noqa: PLR0917
+def a_case(  # noqa: PLR0917
     reading: Reading, world: World, run: Run, stack: EffectiveStack, planned: Planned, now: datetime
 ) -> Case:
+    """Gather what is known of a run."""
     assert world.in_force is not None  # noqa: S101 - the stack was found in it
     state = reading.stack(run.stack)
     author = state.desired.person if state is not None and state.desired is not None else None
@@ -112,6 +113,7 @@ def policy_input(store: Store, world: World, run: RunId, now: datetime) -> dict[
     with store.reading() as reading:
         found, planned = reading.run(run), reading.planned(run)
         stack = world.effective(found.stack) if found is not None else None
-        if found is None or planned is None or stack is None:
+        if found is None or stack is None or (planned is None and found.is_active):
             return None
-        return input_of(_case(reading, world, found, stack, planned, now))
+        planned = planned or Planned(has_changes=False)
+        return event_input(a_case(reading, world, found, stack, planned, now))

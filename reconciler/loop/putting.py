@@ -32,7 +32,7 @@ def put_desired(  # noqa: PLR0917
     """Remember what is desired now of `wanted`, and that the documents of `gone` left Git."""
     stacks = [*wanted, *gone]
     states = transaction.stacks(stacks)
-    active = {run.stack: run for run in transaction.active_runs(stacks) if run.is_writing}
+    active = {run.stack: run for run in transaction.active_runs(stacks) if run.leads}
     given = given_by(transaction, parents_in(wanted.values()))
     changed: dict[StackId, StackState] = {}
     for stack in [*_parents_first(wanted), *gone]:
@@ -110,6 +110,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.suspended == other.suspended
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels
+        and one.push_policies == other.push_policies
     )
 
 

@@ -17,7 +17,7 @@ from reconciler.core.conditions import assess, is_retryable, is_suspended, retry
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.results import ChangeCounts
-from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
+from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.state import AppliedState, StackState, Waits
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
@@ -234,13 +234,13 @@ def _event(  # noqa: PLR0911
         case Ending.SUCCEEDED if report.leg is Leg.APPLY:
             return RunEvent.SUCCEED
         case Ending.SUCCEEDED:
-            if report.planned is not None and not report.planned.has_changes:
+            if _finds_nothing(report) and run.kind is not RunKind.PROPOSED:
                 return RunEvent.FOUND_NOTHING
             if run.cancel_requested:
                 return RunEvent.CANCEL
             if not current:
                 return RunEvent.SUPERSEDE
-            return ruled(run, judgement, suspended=suspended)
+            return RunEvent.PROPOSE if _finds_nothing(report) else ruled(run, judgement, suspended=suspended)
         case Ending.INTERRUPTED if report.leg is Leg.APPLY:
             return RunEvent.INTERRUPT
         case Ending.CANCELED if report.leg is Leg.PLAN:
@@ -253,10 +253,15 @@ def _event(  # noqa: PLR0911
             assert_never(report.ending)
 
 
+def _finds_nothing(report: LegReport) -> bool:
+    return report.planned is not None and not report.planned.has_changes
+
+
 def _reason(event: RunEvent, report: LegReport) -> str:
     """Name the reason: a success is worded here, anything else by whoever saw it."""
     words = {
         RunEvent.FOUND_NOTHING: Reason.NOTHING_TO_DO,
+        RunEvent.PROPOSE: Reason.PROPOSED,
         RunEvent.AWAIT: Reason.WAITS_FOR_CONFIRMATION,
         RunEvent.PROCEED: Reason.APPLYING,
         RunEvent.SUCCEED: Reason.APPLIED,
@@ -270,6 +275,8 @@ def _reason(event: RunEvent, report: LegReport) -> str:
 def _message(event: RunEvent, report: LegReport, waits: Waits | None) -> str:
     if event is RunEvent.SUPERSEDE:
         return "something newer is desired" if waits is None else "a stack that it depends on is out of sync"
+    if event is RunEvent.PROPOSE:
+        return "nothing would change" if _finds_nothing(report) else "planned, and not applied"
     return report.message
 
 
@@ -287,7 +294,7 @@ def tell_dependents(transaction: Transaction, stack: StackId, now: datetime) -> 
         return
     before = transaction.stacks(children)
     after = relink(transaction, before)
-    active = {run.stack: run for run in transaction.active_runs(children) if run.is_writing}
+    active = {run.stack: run for run in transaction.active_runs(children) if run.leads}
     changed = [state for child, state in after.items() if state is not before[child]]
     transaction.put_stacks([assess(state, active.get(state.id), state.why, now) for state in changed])
     transaction.wake_dependents([stack], now)

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunEvent, RunStatus
+from reconciler.core.runs import Run, RunEvent, RunKind, RunStatus
 from reconciler.core.verdicts import Judgement, Ruling
 from reconciler.engine.base import Ending, LegReport
 
@@ -18,9 +18,15 @@ AGAINST = {Ruling.DENIED: Reason.POLICY_DENIED, Ruling.REJECTED: Reason.REJECTED
 
 
 def ruled(run: Run, judgement: Judgement | None, *, suspended: bool) -> RunEvent:
-    """Say what comes after a plan with changes. A run that policies judge never goes on without their word."""
-    if run.is_guarded and (judgement is None or judgement.ruling in AGAINST):
+    """Say what comes after a plan with changes. A run that policies judge never goes on without their word.
+
+    A proposal ends with it, whatever it is.
+    """
+    proposed = run.kind is RunKind.PROPOSED
+    if run.is_guarded and (judgement is None or (judgement.ruling in AGAINST and not proposed)):
         return RunEvent.FAIL
+    if proposed:
+        return RunEvent.PROPOSE
     waits = judgement is not None and judgement.ruling is Ruling.WAITS
     return RunEvent.AWAIT if waits or run.needs_confirmation or suspended else RunEvent.PROCEED
 
@@ -64,6 +70,8 @@ def as_judged(run: Run, judgement: Judgement | None, report: LegReport) -> Run:
             return run.evolve(reason=Reason.PLAN_OUTDATED, message=CHANGED_POLICIES)
         return run
     ruling = judgement.ruling
+    if run.kind is RunKind.PROPOSED and run.status is RunStatus.FINISHED and judgement.message:
+        return run.evolve(message=f"{run.message}; {judgement.message}")
     if run.status is RunStatus.FAILED and ruling in AGAINST:
         return run.evolve(reason=AGAINST[ruling], message=judgement.message)
     if run.status is RunStatus.UNCONFIRMED and ruling is Ruling.WAITS:

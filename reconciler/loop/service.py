@@ -13,19 +13,23 @@ from datetime import UTC, datetime, timedelta
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import AT_WORK, Run, RunId, RunStatus
+from reconciler.core.verdicts import Notice, Verdict
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Remote
 from reconciler.loop.asking import Asking
-from reconciler.loop.deciding import Ended, Followup, ToApply, ToJudge, ToStop, decide_due
+from reconciler.loop.deciding import Ended, Followup, ToApply, ToJudge, ToPush, ToStop, decide_due
 from reconciler.loop.dispatching import LEASE, Dispatcher
 from reconciler.loop.fetching import Fetched, Fetcher
 from reconciler.loop.following import Follower
 from reconciler.loop.judging import Judged
+from reconciler.loop.notifying import NoticeQuestion, Notices, is_news
 from reconciler.loop.places import CannotFollow
+from reconciler.loop.pushing import Pushes, PushQuestion
 from reconciler.loop.recording import Recorder
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import RunFilter, Store, StoreBusy, StoreError
+from spaces.names import StackId
 
 _log = logging.getLogger(__name__)
 
@@ -71,12 +75,18 @@ class Loop:
     """Ends of legs that are still to be recorded."""
     _judged: dict[str, Judged | None] = field(default_factory=dict)
     """What the policies said of plans whose end is still to be recorded, by run."""
-    _asking: Asking = field(init=False)
+    _asking: Asking[LegReport | Run, Judged] = field(init=False)
+    _pushing: Asking[PushQuestion, list[Verdict]] = field(init=False)
+    _notifying: Asking[NoticeQuestion, list[tuple[Notice, ...] | str]] = field(init=False)
+    _pushes: Pushes = field(init=False)
+    _notices: Notices = field(init=False)
     _look: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         """Let policies be asked beside the loop, which hears of it by the engine's bell."""
-        self._asking = Asking(self.engine.wake)
+        self._asking, self._pushing, self._notifying = (Asking(self.engine.wake) for _ in range(3))
+        self._pushes = Pushes(self.store, self.follower, self.metrics)
+        self._notices = Notices(self.store, self.follower.world, self.metrics)
 
     def recover(self) -> None:
         """Take up the runs that an earlier process of this data directory left at work."""
@@ -114,7 +124,9 @@ class Loop:
 
     def is_idle(self) -> bool:
         """Say whether there is nothing to do for this process now: no run at work here, none queued, no stack due."""
-        if self.dispatcher.at_work() or self.dispatcher.reports or self._unrecorded or self._asking.runs:
+        if self.dispatcher.at_work() or self.dispatcher.reports or self._unrecorded:
+            return False
+        if self._asking.keys or self._pushing.keys or self._notifying.keys:
             return False
         with self.store.reading() as reading:
             if reading.due_stacks(utc_now(), 1):
@@ -144,7 +156,8 @@ class Loop:
             else:
                 if worked:
                     self.metrics.pass_ended("success", time.monotonic() - started, utc_now())
-        self._asking.close()
+        for asking in (self._asking, self._pushing, self._notifying):
+            asking.close()
         if self._fetching is not None:
             self._fetching.join(timeout=10)
 
@@ -210,7 +223,7 @@ class Loop:
         question = self.recorder.question(report, utc_now())
         if question is None:
             return False
-        self._asking.begin(RunId(report.run), report, question)
+        self._asking.begin(report.run, report, question.ask)
         return True
 
     def _hear(self, now: datetime) -> int:
@@ -222,13 +235,20 @@ class Loop:
                 self._unrecorded.append(about)
             else:
                 self._carry_on(about, judged, now)
-        return len(answers)
+        pushed = self._pushing.answers()
+        for push, verdicts in pushed:
+            self._pushes.record(push, verdicts, now)
+        for notice, told in self._notifying.answers():
+            self._notices.pass_on(notice, told, now)
+        return len(answers) + len(pushed)
 
     def _carry_on(self, run: Run, judged: Judged | None, now: datetime) -> None:
         changed = self.recorder.judge_waiting(run, judged, now)
         if changed is None:
             return
         self.watching(changed)
+        if not changed.is_active:
+            self._notify(changed, now)
         if changed.status is RunStatus.APPLYING:
             self.dispatcher.apply(changed)
 
@@ -238,6 +258,8 @@ class Loop:
         if run is None:
             return
         self.watching(run)
+        if is_news(run):
+            self._notify(run, utc_now())
         if run.status is RunStatus.APPLYING and report.leg is Leg.PLAN:
             self.dispatcher.apply(run)
         elif report.waiting:
@@ -251,18 +273,37 @@ class Loop:
                 self.dispatcher.apply(run)
             case ToJudge(run):
                 self._ask_again(run, now)
+            case ToPush(stack):
+                self._ask_push(stack, now)
+                return
             case Ended(run):
                 self.recorder.tidy(run, now)
+                self._notify(run, now)
         self.watching(followup.run)
 
+    def _ask_push(self, stack: StackId, now: datetime) -> None:
+        question = None if str(stack) in self._pushing.keys else self._pushes.question(stack, now)
+        if question is not None:
+            self._pushing.begin(str(stack), question, question.ask)
+
+    def _notify(self, run: Run, now: datetime) -> None:
+        """Have the notification policies over a run asked; it is done with, or waits, whatever they say."""
+        try:
+            question = self._notices.question(run, now)
+        except StoreError as error:
+            _log.warning("nobody is notified of run %s: %s", run.id, error)
+            return
+        if question is not None:
+            self._notifying.begin(f"{run.id} {run.status}", question, question.ask)
+
     def _ask_again(self, run: Run, now: datetime) -> None:
-        if run.id in self._asking.runs:
+        if run.id in self._asking.keys:
             return
         question = self.recorder.question_again(run, now)
         if question is None:
             self._carry_on(run, None, now)
         else:
-            self._asking.begin(run.id, run, question)
+            self._asking.begin(run.id, run, question.ask)
 
     def _renew(self, now: datetime) -> None:
         """Renew the leases of this service's runs, and end those whose service is gone for good."""
@@ -293,8 +334,10 @@ class Loop:
     def _find_strays(self, mine: list[Run]) -> None:
         """Take up again what this service holds and does not watch: its claim was recorded, and the answer was lost."""
         watched = {*self.engine.active(), *self.dispatcher.busy, *(report.run for report in self._unrecorded)}
-        watched |= {report.run for report in self.dispatcher.reports} | {each.run.id for each in self._todo}
-        watched |= self._asking.runs
+        watched |= {report.run for report in self.dispatcher.reports} | {
+            each.run.id for each in self._todo if not isinstance(each, ToPush)
+        }
+        watched |= self._asking.keys
         astray = {run.id: run for run in mine if run.id not in watched}
         # Seen twice: the end of a run that has only just ended is on its way here.
         lost = {run: (it.attempt, _leg(it)) for run, it in astray.items() if run in self._astray}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from rbac.admission import Admission
-from reconciler.core.digest import SourceSnapshot, fingerprint
+from reconciler.core.digest import SourceSnapshot, fingerprint, push_policies
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Desired, Need, Problem
 from reconciler.git.mirrors import Remote
@@ -136,6 +136,7 @@ def _desired(
         person=person,
         problem=problem,
         needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
+        push_policies=push_policies(configured),
     )
 
 

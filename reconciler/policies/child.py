@@ -36,7 +36,9 @@ RULES = {
     "notification": ("notify",),
 }
 SETS = frozenset({"deny", "warn", "notify"})
-"""The rules that collect sentences; all others are a plain yes or no."""
+"""The rules that collect sentences."""
+EITHER = frozenset({"ignore", "propose", "track"})
+"""The rules that may collect sentences, or be a plain yes or no; what is in neither is only the latter."""
 
 _PLACE = re.compile(r"--> [^\n]*?:(\d+):(\d+)\n")
 _MESSAGE = re.compile(r"^error: (.*)$", re.MULTILINE)
@@ -162,7 +164,7 @@ def rule_problems(module: dict[str, Any], kind: str, at: tuple[int, int]) -> Ite
         summary = f"a policy of the type {kind} needs one of the rules {' and '.join(wanted)}"
         yield finding("rego-rule", summary, at, "without one it never says anything")
     for name, head, where in found:
-        if (name in SETS) != (head == "Set") or head == "Func":
+        if head == "Func" or (name not in EITHER and (name in SETS) != (head == "Set")):
             shape = f"{name} contains message if {{ … }}" if name in SETS else f"{name} if {{ … }}"
             yield finding("rego-rule", f"{name} has another shape than it needs", where, f"write {shape}")
 
@@ -170,7 +172,8 @@ def rule_problems(module: dict[str, Any], kind: str, at: tuple[int, int]) -> Ite
 def tried(engine: Any, module: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Ask every rule once, about nothing, for what the engine only notices then."""
     engine.set_input_json(
-        '{"plan": {"changes": [], "outputs": []}, "reviews": [], "run": {}, "stack": {}, "space": {}}'
+        '{"plan": {"changes": [], "outputs": []}, "reviews": [], "run": {}, "stack": {}, "space": {}, '
+        '"push": {"paths": [], "components": [], "why": []}}'
     )
     try:
         # Nothing is asked yet, and the whole is put in order.

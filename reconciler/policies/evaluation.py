@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import Any, assert_never
 
 from reconciler.core.digest import JUDGING
-from reconciler.core.verdicts import Verdict, approval_verdict, plan_verdict
+from reconciler.core.verdicts import (
+    Notice,
+    Verdict,
+    approval_verdict,
+    notices,
+    notification_verdict,
+    plan_verdict,
+    push_verdict,
+)
 from reconciler.policies.child import RULES
 from reconciler.policies.inputs import Case, input_of, shown_to
 from reconciler.policies.process import ask
@@ -17,6 +25,12 @@ from spaces.model.policy import Enforcement, PolicyType
 def judge(policies: Sequence[Guardrail], case: Case) -> tuple[Verdict, ...]:
     """Ask every policy that judges a run; in the order of `policies`."""
     return tuple(evaluate([policy for policy in policies if policy.spec.type in JUDGING], input_of(case)))
+
+
+def notify(policies: Sequence[Guardrail], given: dict[str, Any]) -> list[tuple[Notice, ...] | str]:
+    """Ask these notification policies about one input: what each has to tell, or why it could not be evaluated."""
+    questions = [{"text": policy.rego.text, "rules": RULES[policy.spec.type.value]} for policy in policies]
+    return [notices(answer) for answer in ask("judge", questions, shown_to(given, None))]
 
 
 def evaluate(policies: Sequence[Guardrail], given: dict[str, Any]) -> list[Verdict]:
@@ -41,7 +55,9 @@ def verdict(policy: Guardrail, answer: dict[str, Any]) -> Verdict:
             return plan_verdict(policy.name, mandatory=mandatory, answer=answer)
         case PolicyType.APPROVAL:
             return approval_verdict(policy.name, mandatory=mandatory, answer=answer)
-        case PolicyType.PUSH | PolicyType.NOTIFICATION:
-            raise ValueError(f"a policy of the type {policy.spec.type} does not judge runs")
+        case PolicyType.PUSH:
+            return push_verdict(policy.name, mandatory=mandatory, answer=answer)
+        case PolicyType.NOTIFICATION:
+            return notification_verdict(policy.name, mandatory=mandatory, answer=answer)
         case _:
             assert_never(policy.spec.type)

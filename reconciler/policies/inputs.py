@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.core.results import OutputChange, Planned, ResourceChange
-from reconciler.core.runs import Run
+from reconciler.core.runs import Run, RunStatus
+from reconciler.core.state import Component, StackState
 from reconciler.core.verdicts import Review
 from spaces.guardrails import Surroundings
 from spaces.model.policy import PolicySpec
+from spaces.names import StackId
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,60 @@ class Case:
     now: datetime
 
 
-def shown_to(given: dict[str, Any], policy: PolicySpec) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class PushCase:
+    """Everything that a question about a change is made of. `paths` are bounded: `truncated` says that more changed."""
+
+    state: StackState
+    tool: str
+    labels: dict[str, str]
+    space: Surroundings
+    repository: str
+    branch: str
+    revision: str
+    paths: Sequence[str]
+    truncated: bool
+    now: datetime
+
+
+def push_input(case: PushCase) -> dict[str, Any]:
+    """Give what push policies are asked about: what of a stack differs from what was applied, and who changed it."""
+    state, desired, applied = case.state, case.state.desired, case.state.applied
+    assert desired is not None  # noqa: S101 - a stack that left Git has nothing to push
+    components = {why.component for why in state.why} if applied is not None else set(desired.fingerprint.components)
+    return {
+        "now": _moment(case.now),
+        "push": {
+            "repository": case.repository,
+            "branch": case.branch,
+            "revision": case.revision,
+            "applied": applied.revision if applied is not None else None,
+            "paths": list(case.paths),
+            "truncated": case.truncated,
+            "components": [component.value for component in Component if component in components],
+            "why": [{"component": why.component.value, "summary": why.summary} for why in state.why],
+        },
+        "stack": _stack(state.id, case.tool, case.labels),
+        "space": _space(case.space),
+        "person": desired.person,
+    }
+
+
+def event_input(case: Case) -> dict[str, Any]:
+    """Give what notification policies are asked about: all that is known of a run, and what happened to it."""
+    given, run = input_of(case), case.run
+    told = {"status": run.status.value, "reason": run.reason, "message": run.message}
+    return {**given, "run": {**given["run"], **told}, "event": EVENTS.get(run.status, run.status.value)}
+
+
+EVENTS = {RunStatus.UNCONFIRMED: "waits"}
+"""What the events are called that are not called as the run's status."""
+
+
+def shown_to(given: dict[str, Any], policy: PolicySpec | None) -> dict[str, Any]:
     """Give what of an input this policy sees: reviews by those who caused the run only where it says so."""
     reviews = given.get("reviews")
-    if policy.author_counts or not isinstance(reviews, list):
+    if (policy is not None and policy.author_counts) or not isinstance(reviews, list):
         return given
     return {**given, "reviews": [each for each in reviews if not (isinstance(each, dict) and each.get("author"))]}
 
@@ -71,18 +123,20 @@ def input_of(case: Case) -> dict[str, Any]:
                 "replace": run.changes.replace,
             },
         },
-        "stack": {
-            "id": str(run.stack),
-            "space": run.stack.space,
-            "name": run.stack.name,
-            "tool": case.tool,
-            "labels": case.labels,
-        },
-        "space": {"name": case.space.name, "labels": dict(case.space.labels), "path": list(case.space.path)},
+        "stack": _stack(run.stack, case.tool, case.labels),
+        "space": _space(case.space),
         "person": run.person,
         "previousRun": _previous(case.previous),
         "reviews": reviews,
     }
+
+
+def _stack(stack: StackId, tool: str, labels: dict[str, str]) -> dict[str, Any]:
+    return {"id": str(stack), "space": stack.space, "name": stack.name, "tool": tool, "labels": labels}
+
+
+def _space(space: Surroundings) -> dict[str, Any]:
+    return {"name": space.name, "labels": dict(space.labels), "path": list(space.path)}
 
 
 def _change(change: ResourceChange) -> dict[str, Any]:

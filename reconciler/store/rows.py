@@ -19,9 +19,11 @@ from reconciler.core.state import (
     ConditionType,
     Desired,
     Fingerprint,
+    Heading,
     Need,
     Outcome,
     Problem,
+    Push,
     StackState,
     Sync,
     Why,
@@ -92,6 +94,9 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
                 "paused": state.paused,
                 "interrupted": state.interrupted,
                 "retryAt": moment_text(state.retry_at),
+                "push": [state.push.digest, state.push.policies, state.push.heading, state.push.message]
+                if state.push
+                else None,
                 "reason": state.reason,
                 "why": _why_to_json(state.why),
                 "conditions": {
@@ -115,6 +120,7 @@ def stack_from_row(row: Row[Any]) -> StackState:
         body["paused"],
         body["interrupted"],
         moment(body["retryAt"]),
+        _push_from_json(body.get("push")),
         _SYNCS[row.sync],
         body["reason"],
         _why_from_json(body["why"]),
@@ -220,6 +226,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "person": desired.person,
         "problem": [problem.reason, problem.message] if problem else None,
         "needs": [[str(need.parent), dict(need.outputs)] for need in desired.needs],
+        "pushPolicies": desired.push_policies,
     }
 
 
@@ -235,7 +242,15 @@ def _desired_from_json(body: dict[str, Any], row: Row[Any]) -> Desired:
         body["person"],
         Problem(*body["problem"]) if body["problem"] else None,
         tuple(Need(StackId.parse(parent), outputs) for parent, outputs in body.get("needs", ())),
+        body.get("pushPolicies"),
     )
+
+
+def _push_from_json(body: list[str] | None) -> Push | None:
+    if body is None:
+        return None
+    digest, policies, heading, message = body
+    return Push(Digest(digest), policies, Heading(heading), message)
 
 
 def _applied_to_json(applied: AppliedState, desired: Desired | None) -> dict[str, Any]:

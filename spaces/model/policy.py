@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from spaces.model.base import (
     FilePath,
@@ -35,11 +35,6 @@ class PolicyType(StrEnum):
     NOTIFICATION = "notification"
 
 
-SUPPORTED_TYPES = frozenset({PolicyType.PLAN, PolicyType.APPROVAL})
-
-OfferedType = Annotated[PolicyType, WithJsonSchema({"type": "string", "enum": sorted(SUPPORTED_TYPES)})]
-
-
 class Enforcement(StrEnum):
     """What a policy's no means."""
 
@@ -64,7 +59,7 @@ class PolicySpec(SpecModel):
 
     later: ClassVar[Mapping[str, str]] = {}
 
-    type: OfferedType = Field(description="What it is asked about.")
+    type: PolicyType = Field(description="What it is asked about.")
     enforcement: Enforcement = Field(
         Enforcement.MANDATORY, description="mandatory: its no stops the run; advisory: it is only shown."
     )
@@ -91,9 +86,9 @@ class PolicySpec(SpecModel):
             summary = "spec.attach.tools is empty: it would be for no stack"
             yield Problem(("attach", "tools"), "invalid-value", summary, "leave it out, for every tool", at_key=True)
         kind = text_at(raw, "type")
-        if kind in set(PolicyType) - SUPPORTED_TYPES:
-            summary = f"policies of the type {kind} are not supported by this version"
-            yield Problem(("type",), "not-supported", summary, f"supported are {', '.join(sorted(SUPPORTED_TYPES))}")
+        if "enforcement" in raw and kind == PolicyType.NOTIFICATION:
+            summary = "spec.enforcement is not for policies of the type notification: they stop nothing"
+            yield Problem(("enforcement",), "invalid-value", summary, "leave it out", at_key=True)
         if "authorCounts" in raw and kind not in (None, PolicyType.APPROVAL):
             summary = f"spec.authorCounts is for policies of the type approval, this one is of {kind}"
             yield Problem(("authorCounts",), "invalid-value", summary, "leave it out", at_key=True)

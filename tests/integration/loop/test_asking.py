@@ -37,9 +37,9 @@ def test_a_slow_policy_does_not_keep_the_others_waiting() -> None:
     rung = threading.Event()
     asking = Asking(rung.set)
     slow, quick = a_run("root/slow", status=RunStatus.UNCONFIRMED), a_run("root/quick", status=RunStatus.UNCONFIRMED)
-    asking.begin(slow.id, slow, _question(ENDLESS, slow))
-    asking.begin(quick.id, quick, _question(QUICK, quick))
-    assert asking.runs == {slow.id, quick.id}
+    asking.begin(slow.id, slow, _question(ENDLESS, slow).ask)
+    asking.begin(quick.id, quick, _question(QUICK, quick).ask)
+    assert asking.keys == {slow.id, quick.id}
     answers = []
     eventually(lambda: answers.extend(asking.answers()) or answers, 60)
     assert rung.is_set()

@@ -32,6 +32,9 @@ PACKAGE = "package stationkeeper\n"
         pytest.param("approve contains 1", "approval", ("rego-rule", 2, 1), id="a set"),
         pytest.param("approve if true", "plan", ("rego-rule", 1, 9), id="nothing that a plan is asked"),
         pytest.param("deny contains 1", "approval", ("rego-rule", 1, 9), id="nothing that an approval is asked"),
+        pytest.param("ignore(x) := true", "push", ("rego-rule", 2, 1), id="a function of a push"),
+        pytest.param("deny contains 1", "push", ("rego-rule", 1, 9), id="nothing that a push is asked"),
+        pytest.param("notify if true", "notification", ("rego-rule", 2, 1), id="no set of a notification"),
         pytest.param("x := " + "[" * 50000 + "]" * 50000, "plan", ("rego-refused", 1, 1), id="hangs the parser"),
     ],
 )
@@ -52,6 +55,20 @@ def test_what_is_wrong_is_said_at_its_place(text: str, kind: str, found: tuple[s
 def test_the_package_is_ours(text: str, place: tuple[str, int, int]) -> None:
     rule = RegoText(PolicyType.PLAN, text)
     assert [(each.code, each.line, each.column) for each in check_rego([rule])[rule]] == [place]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        pytest.param("ignore if input.push.truncated", "push", id="yes or no"),
+        pytest.param("default track := true", "push", id="default"),
+        pytest.param('propose contains "look" if input.push.paths[_] == "a"', "push", id="sentences"),
+        pytest.param('notify contains {"msg": "m", "severity": "error"}', "notification", id="objects"),
+    ],
+)
+def test_what_the_other_types_may_say(text: str, kind: str) -> None:
+    rule = RegoText(PolicyType(kind), PACKAGE + text)
+    assert check_rego([rule])[rule] == ()
 
 
 def test_a_good_rule_has_nothing_wrong() -> None:

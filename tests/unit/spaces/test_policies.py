@@ -30,8 +30,9 @@ def over(in_force, stack):
         pytest.param({"rego": 1}, "wrong-type", "spec.rego", id="no text"),
         pytest.param({"rego": None}, "missing-key", "one of rego and regoFile", id="empty"),
         pytest.param({"regoFile": "a.rego"}, "invalid-value", "both rego and regoFile", id="both"),
-        pytest.param({"type": "push"}, "not-supported", "push", id="push"),
-        pytest.param({"type": "notification"}, "not-supported", "notification", id="notification"),
+        pytest.param(
+            {"type": "notification", "enforcement": "advisory"}, "invalid-value", "spec.enforcement", id="stops nothing"
+        ),
         pytest.param({"type": "plans"}, "invalid-value", "spec.type", id="unknown type"),
         pytest.param({"enforcement": "maybe"}, "invalid-value", "spec.enforcement", id="enforcement"),
         pytest.param({"authorCounts": True}, "invalid-value", "spec.authorCounts", id="author of a plan"),
@@ -46,6 +47,11 @@ def test_what_is_wrong_is_said(spec, code, path):
     assert [each.code for each in parsed.diagnostics] == [code], parsed.diagnostics
     assert path in parsed.diagnostics[0].summary
     assert parsed.resources == ()
+
+
+@pytest.mark.parametrize("kind", ["plan", "approval", "push", "notification"])
+def test_every_type_is_taken(kind):
+    assert parse_file("p.yaml", policy("p", type=kind)).diagnostics == ()
 
 
 def test_it_needs_a_rule():

@@ -21,6 +21,7 @@ ALLOWED = {
     "queued": {"claim": "planning", "cancel": "canceled", "supersede": "superseded"},
     "planning": {
         "found nothing to do": "finished",
+        "end as a proposal": "finished",
         "await confirmation": "unconfirmed",
         "proceed to apply": "applying",
         "fail": "failed",
@@ -78,8 +79,15 @@ def test_active_and_at_work(status: RunStatus) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "writing"),
-    [("tracked", True), ("destroy", True), ("task", True), ("proposed", False), ("drift", False)],
+    ("kind", "writing", "leads"),
+    [
+        ("tracked", True, True),
+        ("destroy", True, True),
+        ("task", True, True),
+        ("proposed", False, True),
+        ("drift", False, False),
+    ],
 )
-def test_which_kinds_may_change_the_world(*, kind: str, writing: bool) -> None:
-    assert a_run(kind=RunKind(kind)).is_writing is writing
+def test_which_kinds_may_change_the_world(*, kind: str, writing: bool, leads: bool) -> None:
+    run = a_run(kind=RunKind(kind))
+    assert (run.is_writing, run.leads) == (writing, leads)

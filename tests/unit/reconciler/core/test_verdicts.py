@@ -4,7 +4,21 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.verdicts import Result, Ruling, Verdict, approval_verdict, plan_verdict, rule
+from reconciler.core.state import Heading
+from reconciler.core.verdicts import (
+    Notice,
+    Result,
+    Ruling,
+    Severity,
+    Verdict,
+    approval_verdict,
+    heading,
+    notices,
+    notification_verdict,
+    plan_verdict,
+    push_verdict,
+    rule,
+)
 
 
 @pytest.mark.parametrize(
@@ -98,3 +112,99 @@ def _said(result: Result, *messages: str, mandatory: bool = True, policy: str = 
 )
 def test_what_follows(verdicts: list[Verdict], ruling: Ruling, message: str) -> None:
     assert rule(verdicts) == (ruling, message)
+
+
+@pytest.mark.parametrize(
+    ("answers", "result", "messages"),
+    [
+        pytest.param({}, Result.TRACK, (), id="nothing said"),
+        pytest.param({"ignore": None, "propose": False}, Result.TRACK, (), id="no"),
+        pytest.param({"track": True}, Result.TRACK, (), id="track"),
+        pytest.param({"ignore": True}, Result.IGNORE, (), id="ignore"),
+        pytest.param({"propose": ["b", {"msg": "a"}]}, Result.PROPOSE, ("a", "b"), id="sentences"),
+        pytest.param({"ignore": [], "propose": True}, Result.PROPOSE, (), id="an empty set is no"),
+        pytest.param({"ignore": ["i"], "propose": ["p"], "track": True}, Result.IGNORE, ("i",), id="ignore wins"),
+        pytest.param({"propose": True, "track": True}, Result.PROPOSE, (), id="propose over track"),
+    ],
+)
+def test_what_a_push_policy_says(answers: dict[str, Any], result: Result, messages: tuple[str, ...]) -> None:
+    verdict = push_verdict("a/p", mandatory=True, answer={"answers": answers})
+    assert verdict == Verdict("a/p", "push", mandatory=True, result=result, messages=messages)
+
+
+@pytest.mark.parametrize(
+    "answer", [{"error": "it died"}, {}, {"answers": {"ignore": 1}}, {"answers": {"track": [1]}}], ids=str
+)
+def test_whatever_else_it_says_holds_a_change_back(answer: dict[str, Any]) -> None:
+    verdict = push_verdict("a/p", mandatory=True, answer=answer)
+    assert verdict.error
+    assert heading([verdict])[0] is Heading.FAILED
+    assert heading([push_verdict("a/p", mandatory=False, answer=answer)]) == (Heading.TRACK, "")
+
+
+def _push(result: Result, *, error: bool = False, mandatory: bool = True) -> Verdict:
+    return Verdict("a/p", "push", mandatory, result, ("because",), error=error)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "head", "message"),
+    [
+        pytest.param([], Heading.TRACK, "", id="none"),
+        pytest.param([_push(Result.TRACK)], Heading.TRACK, "", id="track"),
+        pytest.param(
+            [_push(Result.PROPOSE), _push(Result.IGNORE, error=True), _push(Result.IGNORE)],
+            Heading.IGNORE,
+            "policy a/p ignores it: because",
+            id="ignore first",
+        ),
+        pytest.param(
+            [_push(Result.PROPOSE), _push(Result.IGNORE, error=True)],
+            Heading.FAILED,
+            "policy a/p lets nothing run: because",
+            id="an error next",
+        ),
+        pytest.param(
+            [_push(Result.TRACK), _push(Result.PROPOSE)], Heading.PROPOSE, "policy a/p only proposes it: because", id="propose"
+        ),
+        pytest.param([_push(Result.IGNORE, mandatory=False)], Heading.TRACK, "", id="advisory"),
+    ],
+)  # fmt: skip
+def test_where_push_policies_send_a_change(verdicts: list[Verdict], head: Heading, message: str) -> None:
+    assert heading(verdicts) == (head, message)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param({"answers": {}}, (), id="nothing"),
+        pytest.param(
+            {"answers": {"notify": ["b", {"msg": "a", "severity": "error"}]}},
+            (Notice("a", Severity.ERROR), Notice("b")),
+            id="both shapes",
+        ),
+        pytest.param(
+            {"answers": {"notify": [{"msg": "a", "severity": "loud"}]}},
+            "the severity of a notification is one of info, warning and error",
+            id="unknown severity",
+        ),
+        pytest.param(
+            {"answers": {"notify": [{"msg": "a", "severity": ["error"]}]}},
+            "the severity of a notification is one of info, warning and error",
+            id="no text",
+        ),
+        pytest.param(
+            {"answers": {"notify": True}}, "notify is not a set of sentences, or of objects with a msg", id="shape"
+        ),
+        pytest.param({"error": "it died"}, "it died", id="error"),
+    ],
+)
+def test_what_a_notification_policy_tells(answer: dict[str, Any], expected: object) -> None:
+    assert notices(answer) == expected
+    told = notification_verdict("a/p", mandatory=True, answer=answer)
+    assert told.error is isinstance(expected, str)
+    assert (told.result is Result.NOTIFY) is (bool(expected) and not told.error)
+
+
+def test_only_so_many_notices_are_passed_on() -> None:
+    told = notices({"answers": {"notify": [str(number) for number in range(100, 200)]}})
+    assert (len(told), told[-1]) == (21, Notice("and 80 more"))

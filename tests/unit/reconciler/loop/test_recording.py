@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Planned
-from reconciler.core.runs import TRANSITIONS, RunEvent, RunStatus
+from reconciler.core.runs import TRANSITIONS, RunEvent, RunKind, RunStatus
 from reconciler.core.state import StackState
 from reconciler.engine.base import Ending, LegReport
 from reconciler.loop.recording import _event, _stack_after
@@ -43,6 +43,29 @@ PLANNED = report(Leg.PLAN, Ending.SUCCEEDED, planned=CHANGES)
             False,
             RunEvent.FOUND_NOTHING,
             id="nothing to do",
+        ),
+        *(
+            pytest.param(
+                report(Leg.PLAN, Ending.SUCCEEDED, planned=planned),
+                {"kind": RunKind.PROPOSED},
+                current,
+                False,
+                expected,
+                id=f"a proposal {words}",
+            )
+            for planned, current, expected, words in (
+                (CHANGES, True, RunEvent.PROPOSE, "with changes"),
+                (NOTHING, True, RunEvent.PROPOSE, "without changes"),
+                (CHANGES, False, RunEvent.SUPERSEDE, "outdated meanwhile"),
+            )
+        ),
+        pytest.param(
+            PLANNED,
+            {"kind": RunKind.PROPOSED, "fingerprint": a_fingerprint(policies={"root/p": "1f"})},
+            True,
+            False,
+            RunEvent.FAIL,
+            id="a proposal that nobody judged",
         ),
         pytest.param(report(Leg.PLAN, Ending.FAILED), {}, True, False, RunEvent.FAIL, id="plan failed"),
         pytest.param(report(Leg.PLAN, Ending.LOST), {}, True, False, RunEvent.FAIL, id="plan lost"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 import shutil
 import sys
@@ -90,6 +91,7 @@ class _Demo:
             self._output(service)
             self._stopped(service)
             self._blueprint(service)
+            self._secret(service)
             self._held(service)
             self._why(service)
             self._repair(service)
@@ -154,6 +156,32 @@ class _Demo:
         self._merge(self._repository / _OWN / "search.yaml", "size: small", "size: large", "More search", _WRITER)
         self._pass(service)
 
+    def _secret(self, service: Service) -> None:
+        from reconciler.credentials.sealing import seal
+        from spaces.names import Kind, SpaceName
+        from spaces.sealed import Place
+
+        self._scene(
+            "A secret in the repository", "sealed for one place, opened by the service alone, masked in every log"
+        )
+        sealed = seal(
+            secrets.token_urlsafe(24),
+            Place.of(Kind.STACK, SpaceName(_OWN), "status-page", "PUBLISH_TOKEN"),
+            service.ports.recipient,
+        )
+        self._tell(f"$ station seal --space {_OWN} --kind Stack --name status-page --key PUBLISH_TOKEN")
+        line = f"    PUBLISH_TOKEN: {{sealed: {sealed}}}\n"
+        path = self._repository / _OWN / "status-page.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace("  env:\n", f"  env:\n{line}"), encoding="utf-8")
+        self._console.print(f"  + {line.strip()[:60]}…", style="green", markup=False)
+        self._commit("Sign in to publish", _WRITER)
+        self._pass(service)
+        with service.store.reading() as reading:
+            log = reading.log(self._started[-1].id) if self._started else None
+        for said in (log or b"").decode().splitlines():
+            if "signing in" in said:
+                self._tell(said)
+
     def _people(self) -> str:
         """Make the people's keys, and the documents that say who they are and what they may do."""
         from reconciler.git.pen import Pen
@@ -217,11 +245,13 @@ class _Demo:
         words = "no run" if not ran else f"{len(ran)} {'run' if len(ran) == 1 else 'runs'}"
         self._tell(f"{words} in {time.monotonic() - started:.1f} s")
 
-    def _merge(self, path: Path, old: str, new: str, message: str, person: str | None = None) -> None:
+    def _merge(self, path: Path, old: str, new: str, message: str, person: str = _ADMIN) -> None:
+        self._edit(path, old, new)
+        self._commit(message, person)
+
+    def _commit(self, message: str, signer: str) -> None:
         from reconciler.git.authoring import commit_all
 
-        self._edit(path, old, new)
-        signer = person or _ADMIN
         revision = commit_all(self._repository, message, self._pens[signer])
         self._tell(f'merged to main as {revision[:12]}, signed by {signer}: "{message}"')
 

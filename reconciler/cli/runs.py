@@ -10,16 +10,25 @@ _STATUSES = (
     "queued planning unconfirmed applying finished failed canceled discarded superseded interrupted".split()  # noqa: SIM905
 )
 
+_KINDS = ("tracked", "proposed", "drift", "destroy", "task")
+
 
 @click.command("runs")
 @options.output
 @options.space
 @options.labels
 @click.option("--status", type=click.Choice(_STATUSES), multiple=True, help="Only runs that stand so.")
+@click.option("--kind", type=click.Choice(_KINDS), multiple=True, help="Only runs of this kind.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
 @options.common
 def command(
-    *, form: str, space: str | None, labels: tuple[str, ...], status: tuple[str, ...], limit: int | None
+    *,
+    form: str,
+    space: str | None,
+    labels: tuple[str, ...],
+    status: tuple[str, ...],
+    kind: tuple[str, ...],
+    limit: int | None,
 ) -> None:
     """List runs, newest first."""
     from reconciler.cli.client import connect
@@ -29,7 +38,9 @@ def command(
     label = options.split_labels(labels)
     subtree = True if space else None
     with connect() as api:
-        runs = api.every("/runs", at_most=None if label else limit, space=space, subtree=subtree, status=list(status))
+        most = None if label else limit
+        wanted = {"space": space, "subtree": subtree, "status": list(status), "kind": list(kind)}
+        runs = api.every("/runs", at_most=most, **wanted)
         if label:
             chosen = {stack["id"] for stack in api.every("/stacks", space=space, subtree=subtree, label=label)}
             runs = [run for run in runs if run["stack"] in chosen][:limit]

@@ -18,7 +18,7 @@ from reconciler.loop.world import World
 from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import notify
 from reconciler.policies.inputs import Case, event_input
-from reconciler.store.protocol import Store
+from reconciler.store.protocol import Store, StoreError
 from spaces.guardrails import Guardrail
 from spaces.model.policy import PolicyType
 
@@ -82,6 +82,11 @@ class Notices:
                 level = _LEVELS[notice.severity]
                 _log.log(level, "policy %s on run %s of %s: %s", policy.name, run.id, run.stack, notice.message)
                 rows.append(about_notice(run, policy.name, notice, now))
-        if rows:
+        if not rows:
+            return
+        try:
             with self.store.writing() as transaction:
                 transaction.append_audit(rows)
+        except StoreError as error:
+            # Nothing may be held up by this; the log has it.
+            _log.warning("what was told of run %s is not in the audit: %s", run.id, error)

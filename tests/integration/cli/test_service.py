@@ -174,6 +174,7 @@ class TestRuns:
 
         assert ids() == [two.id, one.id]
         assert ids("--status", "failed") == [one.id]
+        assert (ids("--kind", "tracked"), ids("--kind", "proposed")) == ([two.id, one.id], [])
         assert ids("-s", "production") == [one.id]
         assert ids("-l", "tier=base") == [one.id]
         assert ids("-n", 1) == [two.id]

@@ -30,6 +30,7 @@ class HaltReason(StrEnum):
     """Why admission stands still."""
 
     BRANCH_EMPTIED = "BranchEmptied"
+    TOO_MANY_FILES = "TooManyFiles"
 
 
 @dataclass(frozen=True, slots=True)

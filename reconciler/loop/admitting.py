@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from posixpath import dirname, join, normpath
 
-from rbac.admission import NOBODY, Admission, Approval, Commit, Halted, Refused, admit, approve
+from rbac.admission import NOBODY, Admission, Approval, Commit, Halted, HaltReason, Refused, admit, approve
 from rbac.identity import Person, Stranger
 from rbac.pinning import NO_FILES, FileChanges
 from rbac.rules import Rules
 from rbac.subjects import Subject, SubjectKind
 from reconciler.core.digest import SourceSnapshot
+from reconciler.git.errors import GitError, GitReason
 from reconciler.git.trees import Trees
 from reconciler.loop.attaching import attach_at, changed_documents
 from reconciler.loop.persons import FindsPersons
@@ -64,18 +65,27 @@ class Admitting:
         here, at = before, before.in_force.revision if before is not None else None
         steps: list[tuple[InForce | None, InForce]] = []
         events: list[AuditEvent] = []
+        unread: Revision | None = None
         for revision in chain:
-            judged, person = self._admit(here, at, revision, watch, now)
+            try:
+                judged, person = self._admit(here, at, revision, watch, now, beside=unread)
+            except GitError as error:
+                if error.reason is not GitReason.TOO_MANY_FILES:
+                    raise
+                # What it holds is judged with the next commit that can be read, and then as nobody's.
+                unread = revision
+                walk.halted = _unreadable(revision, error)
+                continue
             walk.halted = judged if isinstance(judged, Halted) else None
             if isinstance(judged, Halted):
                 # If a later commit sets it right, each of them is judged by itself; if not, nothing of this counts.
-                judged, person = self._admit(here, at, revision, watch, now, halting=False)
+                judged, person = self._admit(here, at, revision, watch, now, halting=False, beside=unread)
                 assert isinstance(judged, Admission)  # noqa: S101 - it was told not to halt
             steps.append((here.in_force if here is not None else None, judged.in_force))
             events += _told(here, judged, person, now)
             walk.person = str(person.subject) if isinstance(person, Person) else walk.person
             watch.follow(here, judged)
-            here, at = judged, revision
+            here, at, unread = judged, revision, None
             if walk.halted is None:
                 walk.admission = here
                 walk.steps += steps
@@ -110,6 +120,7 @@ class Admitting:
         now: datetime,
         *,
         halting: bool = True,
+        beside: Revision | None = None,
     ) -> tuple[Admission | Halted, Person | Stranger]:
         trees = self.trees()
         attach = attach_at(trees, revision)
@@ -121,6 +132,7 @@ class Admitting:
         person: Person | Stranger = NOBODY
         if (changed or touched or proposed) and self.rules.judges(here.in_force.catalog):
             person = self.persons.of(trees.commit(revision), here.in_force.catalog, now)
+            person = person if beside is None else _nobody_knows(beside)
         uses = uses_at(trees, revision)
         commit = Commit(revision, changed, person, touched, restored, proposed, attach, check_rego, uses)
         return admit(here, commit, self.rules, now, halting=halting), person
@@ -198,6 +210,16 @@ class _Watch:
     def _snapshot(self, stack: EffectiveStack, revision: Revision) -> SourceSnapshot | None:
         assert stack.source is not None  # noqa: S101 - it has one in this repository
         return traces(stack.spec.tool.value, stack.source, self.trees, revision)
+
+
+def _unreadable(revision: Revision, error: GitError) -> Halted:
+    message = f"revision {revision[:12]} cannot be compared with what was before it: {error.message}; nothing changes"
+    return Halted(HaltReason.TOO_MANY_FILES, message, revision)
+
+
+def _nobody_knows(unread: Revision) -> Stranger:
+    why = f"its changes cannot be told from those of revision {unread[:12]} before it, which cannot be read"
+    return Stranger("Unreadable", why, "put back what should not be, and make the rest anew")
 
 
 def _configured(in_force: InForce, stack: StackId, layers: Layers | None = None) -> EffectiveStack | None:

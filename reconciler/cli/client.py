@@ -17,6 +17,7 @@ import httpx
 from reconciler.cli.errors import CliError
 from reconciler.cli.options import Common
 from reconciler.cli.proving import listens_on, lock_holders
+from reconciler.version import __version__
 
 _PREFIX = "/api/v1"
 _PAGE = 1000
@@ -98,13 +99,23 @@ class Api:
         response = self._transport.send(method, _PREFIX + path, given, body)
         if response.is_success:
             try:
-                answer = response.json()
+                answer = response.json(object_hook=_Answer) if self.remote else response.json()
             except ValueError:
                 answer = None
             if isinstance(answer, dict):
                 return answer
             raise CliError("the answer is not one of a Stationkeeper: is this its URL?")
         raise CliError(_problem(response))
+
+
+class _Answer(dict[str, Any]):
+    """A part of what a service says. What it does not say at all, it does not know of."""
+
+    def __missing__(self, key: str) -> Any:
+        raise CliError(
+            f"the service does not say {key!r}: it is older than this command ({__version__}), "
+            "so update it, or use the command line of its version"
+        )
 
 
 @contextlib.contextmanager

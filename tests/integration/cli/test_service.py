@@ -25,6 +25,7 @@ from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import Problem, Sync
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.store.sql import SqlStore
+from reconciler.web.api.convert import effective_json
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import Server
@@ -360,6 +361,29 @@ class TestOverview:
         assert ["LEVEL", "debug", "Stack root/web", "Context root/common"] in rows
         assert ["REGION", "eu", "Context root/common"] in rows
         assert [value["name"] for value in shown["env"]] == ["LEVEL", "REGION"]
+
+    @pytest.mark.parametrize("form", ["table", "json", "yaml"])
+    def test_a_service_that_is_older_is_told_so(
+        self, station: Station, monkeypatch: pytest.MonkeyPatch, form: str
+    ) -> None:
+        files = {"a.yaml": CONFIGURATION}
+        documents = settle(None, Catalog.empty().advance(files), files, REVISION).catalog
+        answer = effective_json(effective(documents, a_stack_id("root/web"))).model_dump(mode="json")
+        del answer["attached"], answer["policies"]
+        app = FastAPI()
+
+        @app.get("/api/v1/stacks/root/web/effective")
+        def older() -> dict[str, Any]:
+            return answer
+
+        monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)
+        with Server(app) as server:
+            result = station("render", "root/web", "--url", server.url, "-o", form)
+        if form == "table":
+            assert (result.code, result.err.count("\n")) == (1, 1)
+            assert "the service does not say 'attached': it is older than this command" in result.err
+        else:
+            assert (result.code, result.err) == (0, "")
 
 
 class TestReaching:

@@ -29,7 +29,7 @@ class When(StrEnum):
 
 
 class Origin(NamedTuple):
-    """The document that a value comes from; `made` for what an instance filled into a blueprint's template."""
+    """The document that a value comes from; `made` says who made it, unless somebody wrote it."""
 
     ref: ResourceRef
     made: Made | None = None
@@ -163,7 +163,7 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
     used = contexts_in_use(documents, placed)
     layers = [_layer(use, {} if known is None else known) for use in used]
     made = placed.resource.made
-    own = Origin(placed.ref) if made is None else Origin(made.blueprint, made)
+    own = Origin(placed.ref, made)
     layers.append(Layer.of(own, placed.resource, spec))
     dependencies = tuple(dependencies_of(documents, placed)) if spec.depends_on else ()
     outputs = _outputs(own, dependencies)

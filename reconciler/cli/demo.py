@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 import shutil
 import sys
@@ -88,6 +89,9 @@ class _Demo:
             self._one_line(service)
             self._unrelated(service)
             self._output(service)
+            self._stopped(service)
+            self._blueprint(service)
+            self._secret(service)
             self._held(service)
             self._why(service)
             self._repair(service)
@@ -133,6 +137,50 @@ class _Demo:
         path = self._repository / "platform" / "network.yaml"
         self._merge(path, "TF_VAR_cidr: 10.20.0.0/16", "TF_VAR_cidr: 10.30.0.0/16", "Give the network another range")
         self._pass(service)
+
+    def _stopped(self, service: Service) -> None:
+        if "terraform" in self._missing_tools():
+            return
+        self._scene("A plan that a policy stops", "what runs in production is not destroyed by a merge alone")
+        path = self._repository / _OWN / "web.yaml"
+        self._merge(path, 'TF_VAR_replicas: "2"', 'TF_VAR_replicas: "1"', "Save an instance", _WRITER)
+        self._pass(service)
+        self._merge(path, 'TF_VAR_replicas: "1"', 'TF_VAR_replicas: "2"', "Keep both instances after all", _WRITER)
+        self._pass(service)
+
+    def _blueprint(self, service: Service) -> None:
+        if "terraform" in self._missing_tools():
+            return
+        self._scene("A stack made from a blueprint", "its instance asks for more, and the stack follows")
+        self._show(self._repository / _OWN / "search.yaml")
+        self._merge(self._repository / _OWN / "search.yaml", "size: small", "size: large", "More search", _WRITER)
+        self._pass(service)
+
+    def _secret(self, service: Service) -> None:
+        from reconciler.credentials.sealing import seal
+        from spaces.names import Kind, SpaceName
+        from spaces.sealed import Place
+
+        self._scene(
+            "A secret in the repository", "sealed for one place, opened by the service alone, masked in every log"
+        )
+        sealed = seal(
+            secrets.token_urlsafe(24),
+            Place.of(Kind.STACK, SpaceName(_OWN), "status-page", "PUBLISH_TOKEN"),
+            service.ports.recipient,
+        )
+        self._tell(f"$ station seal --space {_OWN} --kind Stack --name status-page --key PUBLISH_TOKEN")
+        line = f"    PUBLISH_TOKEN: {{sealed: {sealed}}}\n"
+        path = self._repository / _OWN / "status-page.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace("  env:\n", f"  env:\n{line}"), encoding="utf-8")
+        self._console.print(f"  + {line.strip()[:60]}…", style="green", markup=False)
+        self._commit("Sign in to publish", _WRITER)
+        self._pass(service)
+        with service.store.reading() as reading:
+            log = reading.log(self._started[-1].id) if self._started else None
+        for said in (log or b"").decode().splitlines():
+            if "signing in" in said:
+                self._tell(said)
 
     def _people(self) -> str:
         """Make the people's keys, and the documents that say who they are and what they may do."""
@@ -197,11 +245,13 @@ class _Demo:
         words = "no run" if not ran else f"{len(ran)} {'run' if len(ran) == 1 else 'runs'}"
         self._tell(f"{words} in {time.monotonic() - started:.1f} s")
 
-    def _merge(self, path: Path, old: str, new: str, message: str, person: str | None = None) -> None:
+    def _merge(self, path: Path, old: str, new: str, message: str, person: str = _ADMIN) -> None:
+        self._edit(path, old, new)
+        self._commit(message, person)
+
+    def _commit(self, message: str, signer: str) -> None:
         from reconciler.git.authoring import commit_all
 
-        self._edit(path, old, new)
-        signer = person or _ADMIN
         revision = commit_all(self._repository, message, self._pens[signer])
         self._tell(f'merged to main as {revision[:12]}, signed by {signer}: "{message}"')
 
@@ -212,6 +262,12 @@ class _Demo:
         self._console.print(f"  {name}", style="bold", markup=False)
         self._console.print(f"  - {_line_with(text, old)}", style="red", markup=False)
         self._console.print(f"  + {_line_with(text, old).replace(old, new)}", style="green", markup=False)
+
+    def _show(self, path: Path) -> None:
+        self._console.print(f"  {path.relative_to(self._repository)}", style="bold", markup=False)
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if not line.startswith(("#", "apiVersion")):
+                self._tell(line)
 
     def _show_stacks(self, service: Service) -> None:
         from rich.table import Table

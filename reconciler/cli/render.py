@@ -111,4 +111,4 @@ def _kept(row: Mapping[str, Any]) -> str:
 
 def _name(origin: Mapping[str, Any]) -> str:
     name = f"{origin['kind']} {origin['space']}/{origin['name']}"
-    return f"{name} version {origin['version']} by {origin['instance']}" if origin["instance"] else name
+    return f"{name} version {origin['version']} by {origin['instance']}" if origin.get("instance") else name

@@ -112,16 +112,18 @@ def retry(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
 
 @command.command()
 @click.argument("run")
-@click.option("--approve/--reject", "approves", required=True, default=None, help="What you think of it.")
+@click.option("--approve/--reject", "approves", default=None, help="What you think of it.")
 @click.option("--note", default="", help="Why; everybody who may read the run sees it.")
 @options.output
 @options.common
 @click.pass_context
-def review(ctx: click.Context, *, run: str, approves: bool, note: str, form: str) -> None:
+def review(ctx: click.Context, *, run: str, approves: bool | None, note: str, form: str) -> None:
     """Approve or reject a run that waits; what that changes, the policies over it say."""
     from reconciler.cli.client import connect
     from reconciler.cli.steering import show_steered
 
+    if approves is None:
+        raise click.UsageError("say --approve or --reject")
     with connect() as api:
         found = api.post(f"{api.run(run)}/reviews", {"approve": approves, "note": note})
         said = f"your {'approval' if approves else 'rejection'} of run {found['id']} of {found['stack']} is noted"

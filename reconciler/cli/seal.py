@@ -13,7 +13,7 @@ from reconciler.cli.errors import CliError
 if TYPE_CHECKING:
     from spaces.sealed import Place
 
-_KINDS = ("Stack", "Context", "Repository", "BlueprintInstance")
+_KINDS = ("Stack", "Context", "Repository")
 
 
 @click.command("seal", context_settings=options.CONTEXT)

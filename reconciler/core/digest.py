@@ -64,7 +64,7 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
             own["source repository"] = short_hash(str(stack.source.repository))
     shared: dict[str, str] = {}
     for origin, item, value in _items(stack):
-        if origin.ref.kind is Kind.STACK or origin.made is not None:
+        if origin.ref.kind is Kind.STACK:
             own[item] = short_hash(value)
         else:
             shared[f"{origin.ref.space}/{origin.ref.name} {item}"] = short_hash(value)

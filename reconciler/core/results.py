@@ -76,6 +76,8 @@ class Planned:
     """What the real world changed by itself since the last apply, where the tool can tell."""
     outputs: tuple[OutputChange, ...] = ()
     """The outputs that change, where the tool can tell before it applies."""
+    present: tuple[Output, ...] = field(default=(), repr=False)
+    """The outputs that are there, in clear, where nothing changes and the tool can tell. Never in a stored plan."""
 
 
 @dataclass(frozen=True, slots=True)

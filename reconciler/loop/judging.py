@@ -21,48 +21,58 @@ from reconciler.policies.evaluation import judge
 from reconciler.policies.inputs import Case, input_of
 from reconciler.store.protocol import Reading, RunFilter, Store
 from spaces.effective import EffectiveStack
-from spaces.guardrails import surroundings
+from spaces.guardrails import Guardrail, surroundings
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A run, what its policies say, and the reviews that they were shown."""
+    """What the policies over a run say, and the reviews that they were shown."""
 
     judgement: Judgement
     reviews: tuple[Review, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """All that the policies over a plan are asked: nothing else is read to answer it, so any thread may."""
+
+    policies: tuple[Guardrail, ...]
+    case: Case
+    plan_digest: str | None
+
+    def ask(self) -> Judged:
+        """Ask them. It takes as long as policies may take."""
+        run, verdicts = self.case.run, judge(self.policies, self.case)
+        judgement = Judgement(run.digest, self.plan_digest, run.attempt, self.case.now, verdicts)
+        return Judged(judgement, tuple(self.case.reviews))
+
+
+@dataclass(frozen=True, slots=True)
 class Judges:
-    """Asks policies. `catch_up` brings `world` to what the store says is in force."""
+    """Knows the policies over runs. `catch_up` brings `world` to what the store says is in force."""
 
     store: Store
     world: World
     metrics: Metrics
     catch_up: Callable[[datetime], object]
 
-    def of(self, run: Run, planned: Planned, plan_digest: str | None, now: datetime) -> Judged | None:
-        """Judge a plan; None where the policies in force are not those that the run was queued under."""
+    def question(self, run: Run, planned: Planned, plan_digest: str | None, now: datetime) -> Question | None:
+        """Gather what to ask of a plan; None where other policies are in force than when the run was queued."""
         stack = self._guarded(run, now)
         if stack is None or self.world.in_force is None:
             return None
         with self.store.reading() as reading:
             case = _case(reading, self.world, run.evolve(changes=ChangeCounts.of(planned)), stack, planned, now)
-        verdicts = judge(stack.policies, case)
-        for verdict in verdicts:
+        return Question(stack.policies, case, plan_digest)
+
+    def tell(self, run: Run, judgement: Judgement) -> None:
+        """Count and log what was recorded."""
+        for verdict in judgement.verdicts:
             self.metrics.policy_decided(verdict.type, "error" if verdict.error else verdict.result.value)
-            _log.info(
-                "policy %s on run %s of %s: %s %s",
-                verdict.policy,
-                run.id,
-                run.stack,
-                verdict.result,
-                "; ".join((*verdict.messages, *verdict.warnings)),
-            )
-        judgement = Judgement(run.digest, plan_digest, run.attempt, now, verdicts)
-        return Judged(judgement, tuple(case.reviews))
+            said = "; ".join((*verdict.messages, *verdict.warnings))
+            _log.info("policy %s on run %s of %s: %s %s", verdict.policy, run.id, run.stack, verdict.result, said)
 
     def _guarded(self, run: Run, now: datetime) -> EffectiveStack | None:
         wanted = dict(run.fingerprint.components.get(Component.POLICIES, {}))

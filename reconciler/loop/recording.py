@@ -23,7 +23,7 @@ from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.auditing import APPLIED, APPLYING, about_judgement, about_run
 from reconciler.loop.deciding import outcome
-from reconciler.loop.judging import Judges
+from reconciler.loop.judging import Judged, Judges, Question
 from reconciler.loop.linking import relink
 from reconciler.loop.ruling import CHANGED_POLICIES, after_judgement, as_judged, ruled
 from reconciler.metrics import Metrics
@@ -50,12 +50,14 @@ class Recorder:
     commit_time: CommitTime
     judges: Judges
 
-    def record(self, report: LegReport, now: datetime) -> Run | None:
+    def record(self, report: LegReport, judged: Judged | None, now: datetime) -> Run | None:
         """Record one report: gives the run as it stands then, None where the report was of no more account.
+
+        `judged` is the answer to the `question` about it; one about another plan counts for nothing.
 
         A run that is `applying` then goes on to its apply leg by the caller.
         """
-        judged = self._judge(report, now)
+        judgement: Judgement | None = None
         with self.store.writing() as transaction:
             run = transaction.run(RunId(report.run))
             if run is None or run.attempt != report.attempt or run.status not in AT_WORK:
@@ -65,11 +67,14 @@ class Recorder:
                 return run
             else:
                 state = _find(transaction, run.stack)
-                ended = self._settle(transaction, state, run, report, judged, now)
+                judgement = judged.judgement if judged is not None and _about(judged, run, report) else None
+                ended = self._settle(transaction, state, run, report, judgement, now)
         if ended is None:
             # What was recorded stays; the directory of a run that ended otherwise is of no more use.
             self.engine.discard(report.run)
             return None
+        if judgement is not None:
+            self.judges.tell(ended, judgement)
         for phase, seconds in report.phase_seconds.items():
             self.metrics.phase_ended(str(ended.kind), str(phase), seconds)
         if not ended.is_active:
@@ -99,19 +104,36 @@ class Recorder:
         except (OSError, StoreError) as error:
             _log.warning("the directory of run %s stays: %s", run.id, error)
 
-    def judge_waiting(self, run: Run, now: datetime) -> Run | None:
-        """Ask the policies over a run that waits, and do what they say; None where it does not wait any more.
+    def question(self, report: LegReport, now: datetime) -> Question | None:
+        """Say what its policies are to be asked about a plan that has just ended; None: nothing, or they are others."""
+        planned = report.planned
+        if report.leg is not Leg.PLAN or report.ending is not Ending.SUCCEEDED or planned is None:
+            return None
+        with self.store.reading() as reading:
+            run = reading.run(RunId(report.run))
+        if run is None or run.status is not RunStatus.PLANNING or run.attempt != report.attempt:
+            return None
+        if not planned.has_changes or not run.is_guarded:
+            return None
+        return self.judges.question(run, planned, report.plan_digest or run.plan_digest, now)
 
-        A run that is `applying` then goes on to its apply leg by the caller.
-        """
+    def question_again(self, run: Run, now: datetime) -> Question | None:
+        """Say what its policies are to be asked about a run that waits; None: they are others now."""
         with self.store.reading() as reading:
             planned = reading.planned(run.id)
-        judged = self.judges.of(run, planned, run.plan_digest, now) if planned is not None else None
+        return self.judges.question(run, planned, run.plan_digest, now) if planned is not None else None
+
+    def judge_waiting(self, run: Run, judged: Judged | None, now: datetime) -> Run | None:
+        """Do what its policies say of a run that waits; None where it waits no more, or something happened since.
+
+        `run` is as it was when they were asked. One that is `applying` then goes on to its apply leg by the caller.
+        """
         with self.store.writing() as transaction:
             found = transaction.run(run.id)
             if found is None or found.attempt != run.attempt or found.status is not RunStatus.UNCONFIRMED:
                 return None
-            if judged is not None and tuple(transaction.reviews(run.id)) != judged.reviews:
+            now_said = found.confirmed_by, tuple(transaction.reviews(run.id))
+            if judged is not None and now_said != (run.confirmed_by, judged.reviews):
                 # Somebody was quicker: the loop looks at it again.
                 return None
             if waiting(transaction, [found.stack]).get(found.stack) is not None:
@@ -134,23 +156,11 @@ class Recorder:
                 transaction.append_audit(about_judgement(changed, judged.judgement, now))
             if changed.status is RunStatus.APPLYING:
                 transaction.append_audit([about_run(APPLYING, changed, now)])
+        if judged is not None:
+            self.judges.tell(changed, judged.judgement)
         if not changed.is_active:
             self.tidy(changed, now)
         return changed
-
-    def _judge(self, report: LegReport, now: datetime) -> Judgement | None:
-        """Ask the policies over a plan with changes; None where there are none, or they are not those of the run."""
-        planned = report.planned
-        if report.leg is not Leg.PLAN or report.ending is not Ending.SUCCEEDED or planned is None:
-            return None
-        with self.store.reading() as reading:
-            run = reading.run(RunId(report.run))
-        if run is None or run.status is not RunStatus.PLANNING or run.attempt != report.attempt:
-            return None
-        if not planned.has_changes or not run.is_guarded:
-            return None
-        judged = self.judges.of(run, planned, report.plan_digest or run.plan_digest, now)
-        return judged.judgement if judged is not None else None
 
     def _settle(  # noqa: PLR0917
         self,
@@ -178,7 +188,9 @@ class Recorder:
         if report.planned is not None:
             transaction.record_plan(run.id, report.planned)
             changed = changed.evolve(changes=ChangeCounts.of(report.planned))
-        if report.applied is not None and report.leg is Leg.APPLY:
+        # Where a stack was made by somebody else before, its first plan finds nothing to do, and yet there are outputs.
+        first = event is RunEvent.FOUND_NOTHING and state.applied is None
+        if report.applied is not None and (report.leg is Leg.APPLY or first):
             transaction.record_results(run.stack, report.applied.resources, report.applied.outputs)
         if not changed.is_active:
             changed = changed.evolve(finished_at=now, lease_until=None)
@@ -205,6 +217,13 @@ class Recorder:
             elif pending.method == "UNLOCK":
                 lock = parse_qs(pending.query).get("ID", [None])[0]
                 transaction.unlock_tfstate(run.stack, lock)
+
+
+def _about(judged: Judged, run: Run, report: LegReport) -> bool:
+    """Say whether a judgement is one of exactly this plan, under the policies of this run."""
+    judgement = judged.judgement
+    plan_digest = report.plan_digest or run.plan_digest
+    return (judgement.attempt, judgement.digest, judgement.plan_digest) == (run.attempt, run.digest, plan_digest)
 
 
 def _event(  # noqa: PLR0911

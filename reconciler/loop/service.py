@@ -16,10 +16,12 @@ from reconciler.core.runs import AT_WORK, Run, RunId, RunStatus
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Remote
+from reconciler.loop.asking import Asking
 from reconciler.loop.deciding import Ended, Followup, ToApply, ToJudge, ToStop, decide_due
 from reconciler.loop.dispatching import LEASE, Dispatcher
 from reconciler.loop.fetching import Fetched, Fetcher
 from reconciler.loop.following import Follower
+from reconciler.loop.judging import Judged
 from reconciler.loop.places import CannotFollow
 from reconciler.loop.recording import Recorder
 from reconciler.metrics import Metrics
@@ -67,7 +69,14 @@ class Loop:
     _astray: frozenset[RunId] = frozenset()
     _unrecorded: deque[LegReport] = field(default_factory=deque)
     """Ends of legs that are still to be recorded."""
+    _judged: dict[str, Judged | None] = field(default_factory=dict)
+    """What the policies said of plans whose end is still to be recorded, by run."""
+    _asking: Asking = field(init=False)
     _look: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        """Let policies be asked beside the loop, which hears of it by the engine's bell."""
+        self._asking = Asking(self.engine.wake)
 
     def recover(self) -> None:
         """Take up the runs that an earlier process of this data directory left at work."""
@@ -105,7 +114,7 @@ class Loop:
 
     def is_idle(self) -> bool:
         """Say whether there is nothing to do for this process now: no run at work here, none queued, no stack due."""
-        if self.dispatcher.at_work() or self.dispatcher.reports or self._unrecorded:
+        if self.dispatcher.at_work() or self.dispatcher.reports or self._unrecorded or self._asking.runs:
             return False
         with self.store.reading() as reading:
             if reading.due_stacks(utc_now(), 1):
@@ -135,6 +144,7 @@ class Loop:
             else:
                 if worked:
                     self.metrics.pass_ended("success", time.monotonic() - started, utc_now())
+        self._asking.close()
         if self._fetching is not None:
             self._fetching.join(timeout=10)
 
@@ -161,16 +171,17 @@ class Loop:
                 self._todo.popleft()
             claimed = self.dispatcher.claim(now)
         self._unrecorded.extend(self._reports(0.0 if due or claimed else timeout))
-        recorded = 0
+        recorded = self._hear(now)
         for _ in range(len(self._unrecorded)):
             # It is taken off only when it is recorded: an end must not get lost because the database is away.
             if self._unrecorded[0].leg is Leg.PLAN and not self._known:
                 # Nothing can be applied by a service that does not know yet what is desired.
                 self._unrecorded.rotate(-1)
                 continue
-            self._record(self._unrecorded[0])
+            if not self._ask(self._unrecorded[0]):
+                self._record(self._unrecorded[0])
+                recorded += 1
             self._unrecorded.popleft()
-            recorded += 1
         return bool(due or claimed or recorded)
 
     def _knows(self, now: datetime) -> bool:
@@ -192,8 +203,38 @@ class Loop:
         at_once = bool(found or (self._unrecorded and self._known))
         return [*found, *self.engine.reports(0.0 if at_once else timeout)]
 
+    def _ask(self, report: LegReport) -> bool:
+        """Have the policies over a plan asked, where that is still to be done; it is recorded once they answered."""
+        if report.run in self._judged:
+            return False
+        question = self.recorder.question(report, utc_now())
+        if question is None:
+            return False
+        self._asking.begin(RunId(report.run), report, question)
+        return True
+
+    def _hear(self, now: datetime) -> int:
+        """Take in what policies answered: plans are recorded next, and what it means for runs that wait is done."""
+        answers = self._asking.answers()
+        for about, judged in answers:
+            if isinstance(about, LegReport):
+                self._judged[about.run] = judged
+                self._unrecorded.append(about)
+            else:
+                self._carry_on(about, judged, now)
+        return len(answers)
+
+    def _carry_on(self, run: Run, judged: Judged | None, now: datetime) -> None:
+        changed = self.recorder.judge_waiting(run, judged, now)
+        if changed is None:
+            return
+        self.watching(changed)
+        if changed.status is RunStatus.APPLYING:
+            self.dispatcher.apply(changed)
+
     def _record(self, report: LegReport) -> None:
-        run = self.recorder.record(report, utc_now())
+        run = self.recorder.record(report, self._judged.get(report.run), utc_now())
+        self._judged.pop(report.run, None)
         if run is None:
             return
         self.watching(run)
@@ -209,12 +250,19 @@ class Loop:
             case ToApply(run):
                 self.dispatcher.apply(run)
             case ToJudge(run):
-                judged = self.recorder.judge_waiting(run, now)
-                if judged is not None and judged.status is RunStatus.APPLYING:
-                    self.dispatcher.apply(judged)
+                self._ask_again(run, now)
             case Ended(run):
                 self.recorder.tidy(run, now)
         self.watching(followup.run)
+
+    def _ask_again(self, run: Run, now: datetime) -> None:
+        if run.id in self._asking.runs:
+            return
+        question = self.recorder.question_again(run, now)
+        if question is None:
+            self._carry_on(run, None, now)
+        else:
+            self._asking.begin(run.id, run, question)
 
     def _renew(self, now: datetime) -> None:
         """Renew the leases of this service's runs, and end those whose service is gone for good."""
@@ -246,6 +294,7 @@ class Loop:
         """Take up again what this service holds and does not watch: its claim was recorded, and the answer was lost."""
         watched = {*self.engine.active(), *self.dispatcher.busy, *(report.run for report in self._unrecorded)}
         watched |= {report.run for report in self.dispatcher.reports} | {each.run.id for each in self._todo}
+        watched |= self._asking.runs
         astray = {run.id: run for run in mine if run.id not in watched}
         # Seen twice: the end of a run that has only just ended is on its way here.
         lost = {run: (it.attempt, _leg(it)) for run, it in astray.items() if run in self._astray}

@@ -20,7 +20,8 @@ _FOLDED = 2 * _WORD - 1
 _GAPS = 256
 """How much white space in a value is followed across pieces of a stream, beside as much as it has characters."""
 _WINDOW = 16 * 1024
-_BLOCK = 256
+_BLOCKS = (2048, 256, 32)
+"""The steps in which a character is looked for by its number."""
 _TRIED = 8
 """How many words of a form are compared to take the least common."""
 _RARITIES = bytes(3 if 65 <= byte < 91 else 2 if 48 <= byte < 58 else byte > 127 for byte in range(256))
@@ -172,12 +173,11 @@ def _unpacked(data: bytes, spans: Sequence[Span]) -> Iterator[Span]:
 def _places(data: bytes, indices: Iterable[int]) -> Iterator[int]:
     """Say where the characters with these numbers are, in ascending order, when white space does not count."""
     begin, before = 0, 0
-    packed = data[:_BLOCK].translate(None, _BLANK)
     for index in indices:
-        while index >= before + len(packed):
-            before += len(packed)
-            begin += _BLOCK
-            packed = data[begin : begin + _BLOCK].translate(None, _BLANK)
+        for size in _BLOCKS:
+            while (count := len(data[begin : begin + size].translate(None, _BLANK))) <= index - before:
+                before += count
+                begin += size
         at, left = begin, index - before
         while left or data[at] in _BLANK:
             left -= data[at] not in _BLANK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
-from reconciler.policies.process import ask
+from reconciler.policies.process import CHECKING, ask
 from spaces.rego import RegoFinding, RegoText
 
 _KEPT = 4096
@@ -23,7 +23,7 @@ def check_rego(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding
             _known.clear()
             unknown = list(texts)
         policies = [{"text": text.text, "type": text.type.value} for text in unknown]
-        for text, answer in zip(unknown, ask("check", policies, {}) if policies else (), strict=True):
+        for text, answer in zip(unknown, ask("check", policies, {}, CHECKING) if policies else (), strict=True):
             _known[text] = _findings(answer)
         return {text: _known[text] for text in texts}
 

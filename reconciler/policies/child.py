@@ -1,7 +1,7 @@
-"""What runs inside the process that reads and evaluates Rego: a script of its own, started by `process`.
+"""What runs inside the process that reads and evaluates Rego: `process` starts it, by `main` alone.
 
-It gets `{mode, input, policies: [{text, type, rules}]}` on standard input and answers with a line of JSON for each
-policy, in order. It imports nothing of ours. An engine may die of what it is given: then the lines end early.
+It gets `{mode, input (JSON in a text), policies: [{text, type, rules}]}` on standard input and answers with a line of
+JSON for each policy, in order. It imports nothing of ours. An engine may die of what it is given: the lines end early.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ import os
 import re
 import resource
 import sys
-from collections.abc import Iterator
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Importing these takes a good part of the time that a policy may take.
+    from collections.abc import Iterator
+    from typing import Any
 
 MEMORY = 1024 * 1024 * 1024
 """Bytes of address space."""
@@ -41,20 +45,18 @@ _STATIC = re.compile(r"is unsafe|recursion|could not find function")
 
 def main() -> None:
     """Answer the question on standard input."""
-    limit(float(sys.argv[2]))
+    limit(float(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="ascii")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    sys.path.insert(0, sys.argv[1])
     question = json.load(sys.stdin.buffer)
-    given = json.dumps(question["input"])
     for policy in question["policies"]:
         if question["mode"] == "check":
             answer: dict[str, Any] = {"findings": placed(policy["text"], findings(policy["text"], policy["type"]))}
         else:
             try:
-                answer = {"answers": answered(policy["text"], policy["rules"], given)}
+                answer = {"answers": answered(policy["text"], policy["rules"], question["input"])}
             except Exception as wrong:  # noqa: BLE001 - the engine raises whatever it likes
                 line, column, message = told(wrong)
                 answer = {"error": f"{message} (line {line}, column {characters(policy['text'], line, column)})"}
@@ -266,11 +268,15 @@ def calls_refused(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from sorted(found, key=lambda each: (each["line"], each["column"]))
 
 
+_builtins: list[str] = []
+
+
 def builtins() -> list[str]:
     """Name the functions that the engine brings along."""
-    answer = json.loads(an_engine().eval_query_as_json("x := opa.runtime().builtins"))
-    names: list[str] = answer["result"][0]["bindings"]["x"]
-    return names
+    if not _builtins:
+        answer = json.loads(an_engine().eval_query_as_json("x := opa.runtime().builtins"))
+        _builtins.extend(answer["result"][0]["bindings"]["x"])
+    return _builtins
 
 
 def recursion(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -285,7 +291,7 @@ def recursion(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
         parts = [{key: value for key, value in head.items() if key != "refr"}, rule["Spec"]["bodies"]]
         uses[name] |= mentioned(parts, names.keys() - bound(parts, head))
     for start, at in names.items():
-        todo, seen = list(uses[start]), set[str]()
+        todo, seen = list(uses[start]), set()
         while todo:
             here = todo.pop()
             if here == start:
@@ -339,7 +345,3 @@ def mentioned(parts: Any, names: Any) -> set[str]:
                 if path[:2] == ["data", PACKAGE] and len(path) > 2:
                     found.add(path[2])
     return {name for name in found if name in names or name in found}
-
-
-if __name__ == "__main__":
-    main()

@@ -16,17 +16,12 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from reconciler.policies import child
-
-SECONDS = 3.0
-"""How long one policy may take, the start of the process included."""
-
-WHOLE = 12.0
-"""How long all policies of one question may take; those that are left over then are not evaluated."""
 
 _LAST_WORDS = 1.0
 """Seconds that a process has to end by itself once it has said all."""
@@ -35,15 +30,34 @@ _LINE = 2 * child.MAX_ANSWER
 """Bytes that an answer takes at most as a line of ASCII, escapes and all, for what is not hostile."""
 
 
-def ask(mode: str, policies: Sequence[Mapping[str, Any]], given: object) -> list[dict[str, Any]]:
-    """Give an answer for each policy, in order; `{"error": words}` where there is none, whatever the reason."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that one policy may take, the start of the process included, and that all of a question may."""
+
+    each: float
+    whole: float
+
+
+JUDGING = Patience(3.0, 12.0)
+CHECKING = Patience(10.0, 600.0)
+"""Being late here takes a policy out of force, so it must not be the machine's fault."""
+
+
+def ask(
+    mode: str, policies: Sequence[Mapping[str, Any]], given: object, patience: Patience = JUDGING
+) -> list[dict[str, Any]]:
+    """Give an answer for each policy, in order; `{"error": words}` where there is none, whatever the reason.
+
+    What is left over when `patience` ends is not evaluated.
+    """
     answers: list[dict[str, Any]] = []
-    until = time.monotonic() + WHOLE
+    until = time.monotonic() + patience.whole
+    text = json.dumps(given)
     while len(answers) < len(policies):
         if time.monotonic() > until:
-            answers.append({"error": f"the policies took longer than {WHOLE:g} s together"})
+            answers.append({"error": f"the policies took longer than {patience.whole:g} s together"})
             continue
-        got, death = _one_process(mode, policies[len(answers) :], given, until)
+        got, death = _one_process(mode, policies[len(answers) :], text, replace(patience, whole=until))
         answers += got
         if len(answers) < len(policies):
             answers.append({"error": death})
@@ -51,15 +65,15 @@ def ask(mode: str, policies: Sequence[Mapping[str, Any]], given: object) -> list
 
 
 def _one_process(
-    mode: str, policies: Sequence[Mapping[str, Any]], given: object, until: float
+    mode: str, policies: Sequence[Mapping[str, Any]], given: str, patience: Patience
 ) -> tuple[list[dict[str, Any]], str]:
-    """Give the answers that a process came to, and why it went no further."""
+    """Give the answers that a process came to, and why it went no further. `patience.whole` is a moment here."""
     question = json.dumps({"mode": mode, "input": given, "policies": list(policies)}).encode()
     with tempfile.TemporaryFile() as asked:
         asked.write(question)
         asked.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", child.__file__, _libraries(), str(WHOLE)],
+            [sys.executable, "-I", "-S", "-c", _start(), str(patience.each * len(policies))],
             stdin=asked,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -70,7 +84,7 @@ def _one_process(
     assert process.stdout is not None  # noqa: S101 - it was asked for
     with process.stdout as pipe:
         try:
-            lines, late = _read_lines(pipe.fileno(), len(policies), until)
+            lines, late = _read_lines(pipe.fileno(), len(policies), patience)
             if not late:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_LAST_WORDS)
@@ -87,22 +101,22 @@ def _one_process(
     return answers, late or _death(status)
 
 
-def _read_lines(pipe: int, wanted: int, until: float) -> tuple[list[bytes], str]:
+def _read_lines(pipe: int, wanted: int, patience: Patience) -> tuple[list[bytes], str]:
     """Read up to so many lines: fewer where the process ends, takes too long, or says too much; then why."""
     lines: list[bytes] = []
     rest = b""
-    deadline = min(until, time.monotonic() + SECONDS)
+    deadline = min(patience.whole, time.monotonic() + patience.each)
     while len(lines) < wanted:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([pipe], [], [], left)[0]:
-            return lines, f"it took longer than {SECONDS:g} s"
+            return lines, f"it took longer than {patience.each:g} s"
         piece = os.read(pipe, 65536)
         if not piece:
             return lines, ""
         *whole, rest = (rest + piece).split(b"\n")
         if whole:
             lines += whole
-            deadline = min(until, time.monotonic() + SECONDS)
+            deadline = min(patience.whole, time.monotonic() + patience.each)
         if len(rest) > _LINE:
             return lines, "it says too much"
     return lines[:wanted], ""
@@ -117,9 +131,10 @@ def _death(status: int) -> str:
 
 
 @cache
-def _libraries() -> str:
-    """Find the directory that holds the engine, without importing it here."""
+def _start() -> str:
+    """Write what the process begins with. It imports what is compiled already, and nothing that only may be there."""
     found = importlib.util.find_spec("regorus")
     if found is None or found.origin is None:
         raise RuntimeError("the package gordon-to-regorus is not installed")
-    return str(Path(found.origin).parents[1])
+    paths = [str(Path(child.__file__).parent), str(Path(found.origin).parents[1])]
+    return f"import sys; sys.path += {paths!r}; import child; child.main()"

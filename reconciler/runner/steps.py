@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
@@ -138,7 +138,11 @@ def _init(work: Work) -> None:
 
 
 def _plan(work: Work) -> None:
-    work.planned = work.tool.plan(work.tool_job, work.commands.do)
+    planned = work.tool.plan(work.tool_job, work.commands.do)
+    if planned.present:
+        work.applied = Applied(None, planned.present)
+        work.masker.learn(secret_texts(planned.present))
+    work.planned = replace(planned, present=())
     work.commands.check()
 
 

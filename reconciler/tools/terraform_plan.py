@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.core.results import Action, OutputChange, Planned, ResourceChange
+from reconciler.core.results import Action, Output, OutputChange, Planned, ResourceChange
 from reconciler.tools.base import StepFailed
 from reconciler.tools.veil import Secrets, secrets_in, veiled, with_unknown
 
@@ -45,6 +45,7 @@ def planned(document: Any, *, has_changes: bool) -> Planned:
         changes=tuple(_changes(changed, secrets)),
         drifted=tuple(_changes(drifted, secrets)),
         outputs=tuple(_output_changes(outputs, secrets)),
+        present=() if has_changes else tuple(_present(document)),
     )
 
 
@@ -99,6 +100,13 @@ def _output_changes(changes: Mapping[str, Any], secrets: Secrets) -> Iterable[Ou
             after=_shown(with_unknown(change.get("after"), change.get("after_unknown")), after_marks, secrets),
             sensitive=bool(before_marks or after_marks),
         )
+
+
+def _present(document: Mapping[str, Any]) -> Iterable[Output]:
+    """Read the outputs that an earlier apply left, whoever made it."""
+    values = (document.get("prior_state") or {}).get("values") or {}
+    for name, output in sorted((values.get("outputs") or {}).items()):
+        yield Output(name, output.get("value"), bool(output.get("sensitive")))
 
 
 def _shown(value: Any, marks_of_it: Any, secrets: Secrets) -> Any:

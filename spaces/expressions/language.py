@@ -104,7 +104,7 @@ class Compiled:
             raise Failed(_outcome(str(error))) from None
         if found.type().name() in _ERRORS:
             raise Failed(_outcome(str(found.plain_value())))
-        value = _plain(found.plain_value())
+        value = _plain(_value(found))
         if budget is not None:
             budget.take(0, size_of(value).total)
         return value
@@ -115,7 +115,7 @@ def compile_expression(source: str, variables: Mapping[str, Sort]) -> Compiled:
     return _compile(source, tuple(sorted(variables.items())))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _compile(source: str, variables: tuple[tuple[str, Sort], ...]) -> Compiled:
     if len(source) > MAX_CHARACTERS:
         summary = f"is longer than {MAX_CHARACTERS} characters"
@@ -139,6 +139,7 @@ def _compile(source: str, variables: tuple[tuple[str, Sort], ...]) -> Compiled:
     return Compiled(program, tree, frozenset(declared.intersection(names(tree))))
 
 
+_NULLS = frozenset({"NULL", "null_type"})
 _ERRORS = frozenset({"ERROR", "UNKNOWN"})
 _CALLED = tuple(sorted(name for name in FUNCTIONS if name[0].isalpha() and "@" not in name))
 
@@ -198,6 +199,22 @@ def _outcome(told: str) -> Mistake:
     if "teration budget" in summary:
         return Mistake("expression-limit", "takes more steps than an expression may", 0, "make it smaller")
     return Mistake("expression-failed", summary.replace(" : ", ": "))
+
+
+def _value(found: Any) -> Any:
+    """Take a value out of the library's hands.
+
+    A null is never asked for its value: each time, the library takes one reference too many from None, and in the end
+    the interpreter dies of that.
+    """
+    if found.type().name() in _NULLS:
+        return None
+    value = found.value()
+    if isinstance(value, list):
+        return [_value(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _value(item) for key, item in value.items()}
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -228,11 +228,15 @@ def _change(change: ResourceChange) -> schemas.ResourceChangeJson:
 
 
 def _origin(origin: Origin) -> schemas.OriginJson:
-    name, _, version = origin.ref.name.partition("@")
-    instance = origin.made.instance if origin.made is not None else None
-    via = f"{instance.space}/{instance.name}" if instance is not None else None
+    if origin.made is None:
+        return schemas.OriginJson(kind=origin.ref.kind, space=origin.ref.space, name=origin.ref.name)
+    made = origin.made
     return schemas.OriginJson(
-        kind=origin.ref.kind, space=origin.ref.space, name=name, version=version or None, instance=via
+        kind=made.blueprint.kind,
+        space=made.blueprint.space,
+        name=made.title.partition("/")[2],
+        version=made.version,
+        instance=f"{made.instance.space}/{made.instance.name}",
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +138,35 @@ def test_a_template_runs_what_lies_beside_it(repo: Repo, machine: Machine) -> No
     look = machine.reconcile()
     assert (look.ran, look.why("team/x")) == ({"team/x": "finished"}, ["source: 1 file under lib/code"])
     assert "two" in machine.log(look.runs[0])
+
+
+def test_a_secret_input_reaches_the_run_and_no_log(
+    repo: Repo, new_machine: Callable[..., Machine], tmp_path: Path
+) -> None:
+    secrets = tmp_path / "secrets"
+    (secrets / "team").mkdir(parents=True, mode=0o700)
+    (secrets / "team" / "token").write_text("a-very-secret-word")
+    (secrets / "team" / "token").chmod(0o600)
+    stack = {
+        "kind": "Stack",
+        "metadata": {"name": "x"},
+        "spec": {
+            "tool": "script",
+            "script": {"apply": f'echo "$TOKEN" > {tmp_path}/ran; echo "it is $TOKEN"'},
+            "env": {"TOKEN": "${{ inputs.token }}"},
+        },
+    }
+    inputs = [{"name": "token", "type": "secret", "required": True}]
+    order = {"blueprint": "safe", "version": "1", "inputs": {"token": {"file": "token"}}}
+    repo.commit(
+        {
+            "team/space.yaml": BASE["team/space.yaml"],
+            "safe.yaml": document("Blueprint", "safe", {"version": "1", "inputs": inputs, "template": [stack]}),
+            "team/i.yaml": document("BlueprintInstance", "i", order),
+        }
+    )
+    machine = new_machine(repo.url, secrets_dir=secrets)
+    look = machine.reconcile()
+    assert (look.ran, look.problems) == ({"team/x": "finished"}, [])
+    assert (tmp_path / "ran").read_text() == "a-very-secret-word\n"
+    assert "a-very-secret-word" not in machine.log(look.runs[0])

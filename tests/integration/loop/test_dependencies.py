@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,33 @@ def test_a_chain_over_spaces_and_tools(repo: Repo, machine: Machine, ran: Path) 
     look = machine.reconcile()
     assert [str(run.stack) for run in look.runs] == ["platform/base", "team/net", "team/app"]
     assert lines(ran) == ['app ["v1",1]', 'app ["v2",1]']
+
+
+def test_what_was_made_before_the_service_came_has_outputs_too(
+    repo: Repo, machine: Machine, ran: Path, tmp_path: Path
+) -> None:
+    code = (
+        f'terraform {{\n  backend "local" {{\n    path = "{tmp_path}/made.tfstate"\n  }}\n}}\n'
+        'output "vpc" { value = "v1" }\noutput "pin" {\n  value = "hunter22"\n  sensitive = true\n}\n'
+    )
+    repo.commit({"code/main.tf": code})
+    for command in (["init"], ["apply", "-auto-approve"]):
+        subprocess.run(["terraform", *command], cwd=repo.path / "code", check=True, capture_output=True)
+    shutil.rmtree(repo.path / "code" / ".terraform")
+    repo.commit(
+        {
+            "net.yaml": a_terraform("net", "./code"),
+            "app.yaml": takes("app", ran, "net vpc VPC"),
+            "pin.yaml": a_script(
+                "pin", 'test "$PIN" = hunter22 && echo "$PIN"', dependsOn=[{"stack": "net", "outputs": {"pin": "PIN"}}]
+            ),
+        }
+    )
+    look = machine.reconcile()
+    assert [run.reason for run in look.runs if str(run.stack) == "root/net"] == ["NothingToDo"]
+    assert set(look.sync.values()) == {"Synced"}
+    assert lines(ran) == ["app v1"]
+    assert all("hunter22" not in machine.log(run) for run in look.runs)
 
 
 def test_nothing_runs_on_the_values_of_one_that_failed_at_any_distance(

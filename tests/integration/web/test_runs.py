@@ -62,6 +62,10 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         "createdAt": "2026-03-01T12:00:00Z",
         "startedAt": None,
         "finishedAt": None,
+        "awaitsApproval": False,
+        "follows": [],
+        "policies": [],
+        "reviews": [],
     }
 
 

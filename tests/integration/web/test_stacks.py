@@ -228,8 +228,9 @@ def test_every_effective_value_says_where_it_comes_from(ports: Ports) -> None:
     with Client(create_app(replace(ports, effective=find))) as client:
         shown = client.get(f"{STACKS}/root/web/effective").json()
         assert client.get(f"{STACKS}/root/other/effective").status_code == 404
-    own = {"kind": "Stack", "space": "root", "name": "web"}
-    common = {"kind": "Context", "space": "root", "name": "common"}
+    written = {"version": None, "instance": None}
+    own = {"kind": "Stack", "space": "root", "name": "web"} | written
+    common = {"kind": "Context", "space": "root", "name": "common"} | written
     inline = {"source": None}
     assert shown["env"] == [
         {"name": "LEVEL", "value": "debug", "size": 5, "origin": own, "overrides": [common]} | inline,

@@ -13,9 +13,10 @@ from rbac.identity import LOCAL_OPERATOR, Admins, IdentityMode, Person, Stranger
 from rbac.pinning import MOST
 from rbac.rules import Rules
 from rbac.subjects import Subject, user
+from spaces.attachments import out_of
 from spaces.names import Revision, SpaceName, StackId
 from tests.unit.rbac.builders import NOW
-from tests.unit.spaces.builders import BROKEN, context, doc, many, names, space, stack
+from tests.unit.spaces.builders import BROKEN, context, doc, many, names, ref, space, stack
 
 A = {"a.yaml": context("a")}
 TWO = {"a.yaml": context("a"), "b.yaml": context("b")}
@@ -193,8 +194,8 @@ def test_what_is_held(who, changed, expected):
     before = begin()
     after = go(before, who, changed)
     assert held(after) == expected
-    for ref in after.held:
-        one, other = before.in_force.catalog.placed(ref), after.in_force.catalog.placed(ref)
+    for each in after.held:
+        one, other = before.in_force.catalog.placed(each), after.in_force.catalog.placed(each)
         assert one is other or other.same(one), "what is held must stay as it was"
     if "move" in str(expected):
         assert names(after.in_force) == names(before.in_force)
@@ -509,3 +510,40 @@ def test_variables_that_take_over_need_a_right_of_their_own(who, before, after, 
     second = admit(first, Commit(Revision("r1"), {"a.yaml": context("a", after)}, person(who)), ROOT_ADMINS, NOW)
     held = [(str(each.missing[0]), each.missing[1]) for each in second.waiting]
     assert held == ([missing] if missing else [])
+
+
+def test_a_writer_below_cannot_touch_a_policy_above() -> None:
+    """A policy is its space's admins' business, and so is the file that holds its rule."""
+    rego = {"rules/p.rego": b"package stationkeeper\ndeny contains 1\n"}
+    base = {
+        "access.yaml": many(
+            doc("User", "wendy", {}),
+            doc("User", "alma", {}),
+            space("platform"),
+            space("team", "platform"),
+            doc("RoleBinding", "w", {"role": "writer", "subjects": [{"user": "wendy"}]}, space="team"),
+            doc("RoleBinding", "a", {"role": "admin", "subjects": [{"user": "alma"}]}, space="team"),
+        ),
+        "p.yaml": doc("Policy", "p", {"type": "plan", "regoFile": "rules/p.rego"}, space="platform"),
+        "own.yaml": stack("own", in_space="team"),
+    }
+    first = admit(None, Commit(Revision("r0"), base, attach=out_of(rego)), ROOT_ADMINS, NOW)
+    assert isinstance(first, Admission)
+    ours = first.in_force.catalog.placed(ref("Policy platform/p"))
+    changes = {
+        "changed": ({"p.yaml": doc("Policy", "p", {"type": "plan", "rego": "x"}, space="platform")}, rego),
+        "its file": ({"p.yaml": base["p.yaml"]}, {"rules/p.rego": b"package stationkeeper\nwarn contains 1\n"}),
+        "gone": ({"p.yaml": None}, rego),
+        "elsewhere": ({"p.yaml": doc("Policy", "p", {"type": "plan", "rego": "x"}, space="team")}, rego),
+    }
+    for name, (changed, files) in changes.items():
+        for who in ("wendy", "alma"):
+            commit = Commit(Revision("r1"), changed, person(who), attach=out_of(files))
+            judged = admit(first, commit, ROOT_ADMINS, NOW)
+            assert isinstance(judged, Admission)
+            assert ref("Policy platform/p") in judged.held, (name, who)
+            kept = judged.in_force.catalog.placed(ref("Policy platform/p"))
+            assert kept is not None
+            assert kept.same(ours), (name, who)
+            # An admin of the space below may have policies there, a writer none.
+            assert (ref("Policy team/p") in judged.held) is (name == "elsewhere" and who == "wendy"), (name, who)

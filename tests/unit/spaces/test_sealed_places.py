@@ -54,3 +54,17 @@ def test_a_copy_is_told_with_its_place_and_how_to_seal_it_anew(place):
     assert (problem.code, problem.position.line, problem.position.column) == ("sealed-elsewhere", 4, 60)
     assert problem.summary == "a value sealed for another place is used as A of Stack shop/web"
     assert problem.hint == "station seal --space shop --kind Stack --name web --key A"
+
+
+@pytest.mark.parametrize(
+    ("place", "codes"),
+    [
+        pytest.param((Kind.STACK, "shop", "made", "A"), [], id="for what it makes"),
+        pytest.param((Kind.BLUEPRINT_INSTANCE, "shop", "one", "token"), ["sealed-elsewhere"], id="for the instance"),
+    ],
+)
+def test_what_an_instance_passes_on_is_sealed_for_what_it_makes(place, codes):
+    template = "[{kind: Stack, metadata: {name: made}, spec: {tool: script, script: {apply: x}, env: {A: '${{ inputs.token }}'}}}]"
+    blueprint = f"{_HEAD}kind: Blueprint\nmetadata: {{name: b}}\nspec: {{version: '1', inputs: [{{name: token, type: secret}}], template: {template}}}\n"
+    instance = f"{_HEAD}kind: BlueprintInstance\nmetadata: {{name: one}}\nspec: {{blueprint: b, version: '1', inputs: {{token: {{sealed: {sealed(*place)}}}}}}}\n"
+    assert [problem.code for problem in found(blueprint + "---\n" + instance)] == codes

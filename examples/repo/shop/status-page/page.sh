@@ -8,8 +8,16 @@ render() {
   sed "s/@TITLE@/$TITLE/g" page.html
 }
 
+# A secret of the document, if there is one. What is printed of it is masked before anything is stored.
+sign_in() {
+  if [ -n "${PUBLISH_TOKEN:-}" ]; then
+    echo "signing in with $PUBLISH_TOKEN"
+  fi
+}
+
 case "$1" in
   check)
+    sign_in
     if [ ! -e "$target" ]; then
       echo "there is no page yet"
       exit 2
@@ -19,6 +27,7 @@ case "$1" in
     fi
     ;;
   publish)
+    sign_in
     mkdir -p "$FLEET_DIR/status"
     render > "$target.new"
     mv "$target.new" "$target"

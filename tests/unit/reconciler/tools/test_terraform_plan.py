@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.results import Action, ChangeCounts, OutputChange
+from reconciler.core.results import Action, ChangeCounts, Output, OutputChange
 from reconciler.tools.base import StepFailed
 from reconciler.tools.terraform_plan import Marks, marks, planned
 
@@ -175,3 +175,11 @@ def test_an_output_that_repeats_what_a_resource_marks_as_sensitive_is_masked() -
     secret = change(["create"], after={"password": "hunter22"}, after_sensitive={"password": True})
     told = {**document(secret), "output_changes": {"o": output(["create"], after="hunter22")}}
     assert planned(told, has_changes=True).outputs[0].after == "(sensitive)"
+
+
+def test_the_outputs_that_are_there_are_known_where_nothing_changes() -> None:
+    there = {"a": {"value": [1], "type": "x", "sensitive": False}, "b": {"value": "hidden", "sensitive": True}}
+    told = {**document(), "prior_state": {"values": {"outputs": there}}}
+    assert planned(told, has_changes=False).present == (Output("a", [1]), Output("b", "hidden", sensitive=True))
+    assert planned(told, has_changes=True).present == ()
+    assert planned(document(), has_changes=False).present == ()

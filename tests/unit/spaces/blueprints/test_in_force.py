@@ -199,7 +199,10 @@ def test_a_blueprint_that_breaks_an_instance_is_told_at_its_own_place():
 
 def test_what_a_made_stack_gets_and_from_where():
     found = effective(begin(BASE).catalog, stack_id("team/shop-web"))
-    assert {name: (value.value, str(value.origin.ref)) for name, value in found.env.items()} == {
+    assert {
+        name: (value.value, str(value.origin.made.blueprint if value.origin.made else value.origin.ref))
+        for name, value in found.env.items()
+    } == {
         "LEVEL": ("info", "Context platform/common"),
         "SIZE": ("s", "Blueprint platform/web@1"),
         "N": ("5", "Blueprint platform/web@1"),

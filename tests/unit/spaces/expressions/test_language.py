@@ -1,5 +1,7 @@
 """What an expression gives, what is wrong with it and where, and that none takes long."""
 
+import sys
+
 import pytest
 
 from spaces.expressions.language import Failed, Sort, compile_expression
@@ -110,6 +112,15 @@ def test_a_result_has_a_limit():
     with pytest.raises(Failed) as failed:
         evaluate("inputs.app + inputs.app + inputs.app", app="x" * 30_000)
     assert failed.value.mistakes[0].code == "expression-limit"
+
+
+@pytest.mark.parametrize("source", ["null", "[null, {'a': null}]", "inputs.n", "inputs.n == null"])
+def test_nulls_cost_no_references(source):
+    """Where None can die, it must not die of expressions."""
+    before = sys.getrefcount(None)
+    for _ in range(1000):
+        evaluate(source, n=None)
+    assert sys.getrefcount(None) > before - 200
 
 
 def test_suggestions_come_from_what_there_is():

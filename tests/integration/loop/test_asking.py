@@ -1,0 +1,54 @@
+"""Policies are asked beside the loop."""
+
+from __future__ import annotations
+
+import threading
+
+from reconciler.core.results import Action, Planned, ResourceChange
+from reconciler.core.runs import RunStatus
+from reconciler.core.verdicts import Result
+from reconciler.loop.asking import Asking
+from reconciler.loop.judging import Question
+from reconciler.policies.inputs import Case
+from spaces.guardrails import Guardrail, Surroundings
+from spaces.model.policy import PolicySpec, PolicyType
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName
+from spaces.rego import RegoText
+from tests.e2e.station import eventually
+from tests.factories import NOW, a_run
+
+ENDLESS = (
+    "package stationkeeper\ndeny contains i if { some i in numbers.range(1, 9000); some j in numbers.range(1, 9000); "
+    "some k in numbers.range(1, 9000); i * j * k == 0.5 }"
+)
+QUICK = 'package stationkeeper\ndeny contains "no"\n'
+
+
+def _question(rego: str, run) -> Question:
+    text = RegoText(PolicyType.PLAN, rego)
+    guardrail = Guardrail(ResourceRef(Kind.POLICY, ROOT, "p"), PolicySpec(type=PolicyType.PLAN, rego=rego), text)
+    planned = Planned(True, (ResourceChange("a", "b", "c", Action.CREATE),))
+    space = Surroundings(SpaceName("root"), {}, (ROOT,))
+    case = Case(run, "script", {}, space, planned, None, (), frozenset(), NOW)
+    return Question((guardrail,), case, "plan")
+
+
+def test_a_slow_policy_does_not_keep_the_others_waiting() -> None:
+    rung = threading.Event()
+    asking = Asking(rung.set)
+    slow, quick = a_run("root/slow", status=RunStatus.UNCONFIRMED), a_run("root/quick", status=RunStatus.UNCONFIRMED)
+    asking.begin(slow.id, slow, _question(ENDLESS, slow))
+    asking.begin(quick.id, quick, _question(QUICK, quick))
+    assert asking.runs == {slow.id, quick.id}
+    answers = []
+    eventually(lambda: answers.extend(asking.answers()) or answers, 60)
+    assert rung.is_set()
+    (about, judged), *_ = answers
+    assert about is quick
+    assert judged is not None
+    judgement = judged.judgement
+    assert (judgement.plan_digest, judgement.digest) == ("plan", quick.digest)
+    assert [verdict.result for verdict in judgement.verdicts] == [Result.DENY]
+    eventually(lambda: len(answers) == 2 or answers.extend(asking.answers()), 60)
+    assert answers[1][1].judgement.verdicts[0].error
+    asking.close()

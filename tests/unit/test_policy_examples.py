@@ -1,0 +1,50 @@
+"""Every example policy says of its recorded inputs what they expect, and is a document that comes into force."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.policies.checking import check_rego
+from spaces.catalog import Catalog
+from spaces.in_force import settle
+from spaces.names import Revision
+
+ROOT = Path(__file__).parents[2]
+POLICIES = sorted((ROOT / "examples" / "policies").glob("*.yaml"))
+
+
+def _inputs(policy):
+    return sorted((policy.parent / "inputs").glob(f"{policy.stem}.*.json"))
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.stem)
+def test_it_says_what_is_expected(policy):
+    asked = [word for path in _inputs(policy) for word in ("--input", path)]
+    assert asked
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "policy", "test", policy, *asked],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_they_come_into_force_together():
+    files = {path.name: path.read_bytes() for path in POLICIES}
+    in_force = settle(None, Catalog.empty().advance(files, check=check_rego), files, Revision("r"))
+    assert in_force.diagnostics == ()
+    assert {ref.name for ref in in_force.catalog.refs()} == {path.stem for path in POLICIES}
+
+
+def test_the_readme_lists_them():
+    readme = (ROOT / "examples" / "policies" / "README.md").read_text()
+    assert all(f"`{path.stem}`" in readme for path in POLICIES)
+
+
+def test_every_input_belongs_to_a_policy():
+    inputs = set((ROOT / "examples" / "policies" / "inputs").iterdir())
+    assert inputs == {path for policy in POLICIES for path in _inputs(policy)}

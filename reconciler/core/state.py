@@ -130,6 +130,8 @@ class Desired:
     person: str | None = None
     problem: Problem | None = None
     needs: tuple[Need, ...] = ()
+    authors: tuple[str, ...] = ()
+    """Everyone whose changes made it differ from what was applied: `person` is only the last of them."""
 
 
 @dataclass(frozen=True, slots=True)

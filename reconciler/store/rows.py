@@ -218,6 +218,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "autodeploy": desired.autodeploy,
         "suspended": desired.suspended,
         "person": desired.person,
+        "authors": list(desired.authors),
         "problem": [problem.reason, problem.message] if problem else None,
         "needs": [[str(need.parent), dict(need.outputs)] for need in desired.needs],
     }
@@ -235,6 +236,7 @@ def _desired_from_json(body: dict[str, Any], row: Row[Any]) -> Desired:
         body["person"],
         Problem(*body["problem"]) if body["problem"] else None,
         tuple(Need(StackId.parse(parent), outputs) for parent, outputs in body.get("needs", ())),
+        authors=tuple(body.get("authors", ())),
     )
 
 

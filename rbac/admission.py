@@ -14,6 +14,7 @@ from enum import StrEnum
 from rbac.access import Access
 from rbac.held import HeldChange
 from rbac.identity import Person, Stranger
+from rbac.pinning import NO_FILES, FileChanges, Uses, always
 from rbac.rules import Rules
 from rbac.stepping import Judged, Step
 from spaces.attachments import Attach, no_files
@@ -29,6 +30,7 @@ class HaltReason(StrEnum):
     """Why admission stands still."""
 
     BRANCH_EMPTIED = "BranchEmptied"
+    TOO_MANY_FILES = "TooManyFiles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,22 @@ class Commit:
     """A commit of the branch's first-parent chain, against its first parent.
 
     `changed` are the configuration files (None: gone), also those whose documents refer to a file that changed;
-    `stacks` those in force whose files it changed in this repository, `restored` the pinned ones whose files are again
-    as they are pinned, `proposed` the held ones whose proposed version has other files now.
+    `stacks` those in force whose files it changed in this repository, with these files; `restored` the pinned ones
+    whose files are again as they are pinned, `proposed` the held ones whose proposed version has other files now.
     """
 
     revision: Revision
     changed: Mapping[str, bytes | None]
     person: Person | Stranger = NOBODY
-    stacks: frozenset[StackId] = frozenset()
+    stacks: Mapping[StackId, FileChanges] = field(default_factory=dict)
     restored: frozenset[StackId] = frozenset()
     proposed: frozenset[ResourceRef] = frozenset()
     attach: Attach = field(repr=False, compare=False, default=no_files)
     """Reads the files that documents refer to, at this commit."""
     check: CheckRego = field(repr=False, compare=False, default=unchecked)
     """Says what is wrong with the rules of policies."""
+    uses: Uses = field(repr=False, compare=False, default=always)
+    """Says whether files belong to a stack, at this commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +127,18 @@ def admit(
     judged = Judged(commit.person, before.access.at(now), rules.judges(before.in_force.catalog))
     step = Step(before.in_force, proposed, commit.changed.keys(), commit.revision, judged, dict(before.held))
     after = step.run(rules)
-    pinned = step.pin(before.pinned, commit.stacks, commit.restored, after)
+    pinned = step.pin(before.pinned, commit.stacks, commit.restored, after, commit.uses)
     step.renew(before.held, commit.proposed)
     return Admission(after, rules.follow(judged.access, before.in_force, after, now), dict(step.held), pinned)
 
 
-def approve(before: Admission, approval: Approval, rules: Rules, now: datetime) -> Admission | Refused:
-    """Let a held change come into force that somebody with the right approved, by the rules as they are now."""
+def approve(
+    before: Admission, approval: Approval, rules: Rules, now: datetime, uses: Uses = always
+) -> Admission | Refused:
+    """Let a held change come into force that somebody with the right approved, by the rules as they are now.
+
+    `uses` says whether files belong to a stack, at the revision in force.
+    """
     start, held, pinned = before.in_force, dict(before.held), dict(before.pinned)
     judged = Judged(approval.person, before.access.at(now), judging=True)
     step = Step(start, start.proposed, (), start.revision, judged, held)
@@ -151,7 +160,7 @@ def approve(before: Admission, approval: Approval, rules: Rules, now: datetime) 
         return Refused(approval, held[document].message)
     if document is not None and (missing := step.unmade(document, after)) is not None:
         return Refused(approval, missing.message)
-    pinned = step.pin(pinned, (), (), after)
+    pinned = step.pin(pinned, NO_FILES, (), after, uses)
     return Admission(after, rules.follow(judged.access, start, after, now), held, pinned)
 
 

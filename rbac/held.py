@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rbac.actions import Action
+from rbac.pinning import UNKNOWN, HeldFiles
 from spaces.changes import Verb
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
 
@@ -28,6 +29,8 @@ class HeldChange:
     origin: ResourceRef | None = None
     """Where a move comes from."""
     pin: Revision | None = None
+    files: HeldFiles = UNKNOWN
+    """Of those files, the ones that were changed without the right."""
 
     @classmethod
     def of(  # noqa: PLR0917
@@ -40,11 +43,12 @@ class HeldChange:
         message: str,
         origin: ResourceRef | None = None,
         pin: Revision | None = None,
+        files: HeldFiles = UNKNOWN,
     ) -> HeldChange:
         """Make one; the same change gets the same id again."""
         words = (ref.kind, ref.space, ref.name, verb, revision, "files" if pin is not None else "document")
         name = hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]
-        return cls(name, ref, verb, person, missing, revision, message, origin, pin)
+        return cls(name, ref, verb, person, missing, revision, message, origin, pin, files)
 
     def to_json(self) -> dict[str, Any]:
         """Give it as it is printed."""
@@ -64,7 +68,8 @@ class HeldChange:
     def to_record(self) -> dict[str, Any]:
         """Give all of it, to be stored."""
         origin = [self.origin.kind.value, self.origin.space, self.origin.name] if self.origin else None
-        return self.to_json() | {"origin": origin, "pin": self.pin}
+        files = {} if self.pin is None else {"rightful": self.files.to_record()}
+        return self.to_json() | {"origin": origin, "pin": self.pin} | files
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> HeldChange:
@@ -80,4 +85,5 @@ class HeldChange:
             record["message"],
             ResourceRef(Kind(origin[0]), SpaceName(origin[1]), origin[2]) if origin else None,
             Revision(record["pin"]) if record["pin"] is not None else None,
+            HeldFiles(record.get("rightful")),
         )

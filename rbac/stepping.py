@@ -10,6 +10,7 @@ from rbac.actions import Action, on_document
 from rbac.held import HeldChange
 from rbac.identity import Person, Stranger
 from rbac.judging import Judge, Missing
+from rbac.pinning import FileChanges, HeldFiles, Uses
 from rbac.rules import Rules
 from spaces.catalog import Catalog
 from spaces.changes import DocumentChange, Verb, changes
@@ -272,34 +273,55 @@ class Step:
     def pin(
         self,
         pinned: Mapping[StackId, HeldChange],
-        touched: Collection[StackId],
+        touched: Mapping[StackId, FileChanges],
         restored: Collection[StackId],
         after: InForce,
+        uses: Uses,
     ) -> dict[StackId, HeldChange]:
-        """Say which stacks' files stay as they were: those whose change had not the right."""
+        """Say which stacks' files stay as they were: those with a change in them that had not the right.
+
+        All files of a stack come into force together: what somebody with the right changes beside it waits, too.
+        """
         found = {}
         places = self._places(after)
         judge = self.judged.judge(after.proposed)
         for stack in {*pinned, *touched}:
             here = places.get(stack, stack)
-            if after.catalog.placed(here.ref) is None:
-                continue
-            old = pinned.get(stack)
-            if old is not None and (stack in restored or self._source(self.before, stack) != self._source(after, here)):
-                continue
-            if stack not in touched:
-                assert old is not None  # noqa: S101 - it is one or the other
-                found[here] = old if here == stack else replace(old, ref=here.ref)
+            old, files = pinned.get(stack), touched.get(stack)
+            if after.catalog.placed(here.ref) is None or (old is not None and stack in restored):
                 continue
             missing = self.whole or (judge.files(stack) if self.judged.judging else None)
-            if missing is not None:
-                pin = old.pin if old is not None and old.pin is not None else self.before.revision
-                message = f"{self.judged.name} changed files of {here}: {missing.message}"
-                right = (missing.action, missing.space)
-                found[here] = HeldChange.of(
-                    here.ref, Verb.UPDATE, self.judged.name, right, self.revision, message, None, pin
-                )
+            if files is not None and missing is not None:
+                held = self._pin(here, old, missing, files)
+            elif old is not None and not (files is not None and not self.judged.judging):
+                held = self._keep_pin(stack, here, old, files, after, uses)
+            else:
+                continue
+            if not held.files.none:
+                found[here] = held
         return found
+
+    def _pin(self, here: StackId, old: HeldChange | None, missing: Missing, files: FileChanges) -> HeldChange:
+        pin = old.pin if old is not None and old.pin is not None else self.before.revision
+        held = (old.files if old is not None else HeldFiles()).with_held(files)
+        message = f"{self.judged.name} changed files of {here}: {missing.message}"
+        right = (missing.action, missing.space)
+        return HeldChange.of(here.ref, Verb.UPDATE, self.judged.name, right, self.revision, message, None, pin, held)
+
+    def _keep_pin(  # noqa: PLR0917
+        self, stack: StackId, here: StackId, old: HeldChange, files: FileChanges | None, after: InForce, uses: Uses
+    ) -> HeldChange:
+        """Give what is held still after a change by somebody with the right."""
+        differs = self._source(self.before, stack) != self._source(after, here)
+        kept = replace(old, ref=here.ref, files=old.files.without(files or {}))
+        if files is None and not differs:
+            return kept
+        rest, pin = kept.files.rightful, kept.pin or self.before.revision
+        if rest is not None and not uses(effective(after.catalog, here), pin, rest.keys()):
+            return replace(kept, files=HeldFiles())
+        added = f"; {self.judged.name} changed other files of it since, and all stay as they were at {pin[:12]}"
+        message = kept.message if added in kept.message else kept.message + added
+        return replace(kept, message=message) if files is not None else kept
 
     def renew(self, before: Mapping[ResourceRef, HeldChange], refs: Collection[ResourceRef]) -> None:
         """Hold again what is held still and has other files now: an approval of what it was before counts no more."""
@@ -308,7 +330,7 @@ class Step:
             if old is not None and old is before.get(ref):
                 message = f"{old.message}; its files were changed by {self.judged.name} since"
                 self.held[ref] = HeldChange.of(
-                    ref, old.verb, old.person, old.missing, self.revision, message, old.origin, old.pin
+                    ref, old.verb, old.person, old.missing, self.revision, message, old.origin, old.pin, old.files
                 )
 
     def _places(self, after: InForce) -> dict[StackId, StackId]:

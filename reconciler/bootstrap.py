@@ -273,17 +273,28 @@ def _check_configuration(settings: Settings) -> None:
 
 def open_keys(settings: Settings) -> Keys:
     """Give the keys for what is encrypted at rest, made at the first start."""
+    _tell_missing("encryption_key_file", settings.encryption_key_file)
     return Keys.at(settings.encryption_key_file or settings.data_dir.absolute() / _KEY)
 
 
 def open_secrets(settings: Settings) -> Secrets:
     """Give what opens secrets; the key for sealed values is made at the first start."""
+    _tell_missing("sealing_key_file", settings.sealing_key_file)
     path = settings.sealing_key_file or settings.data_dir.absolute() / _SEALING_KEY
     try:
         identities = Identities.load_or_create(path)
     except KeyFileError as error:
         raise SettingsError(str(error)) from None
     return Secrets(identities, settings.secrets_dir, settings.env_allowed)
+
+
+def _tell_missing(setting: str, path: Path | None) -> None:
+    """Say that a key file that somebody named is not there: it may be a slip."""
+    if path is None or path.exists():
+        return
+    if not path.parent.is_dir():
+        raise SettingsError(f"{setting}: {path} cannot be made: there is no directory {path.parent}")
+    _log.warning("%s: %s is not there; a new key is made in it, unless one is in use already", setting, path)
 
 
 def _hidden(settings: Settings) -> list[Path]:

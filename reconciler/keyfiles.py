@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import stat
 from pathlib import Path
 
 _LARGEST = 1 << 16
+_log = logging.getLogger(__name__)
 
 
 class NotPrivate(Exception):
@@ -26,6 +28,7 @@ def create(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
+            _log.info("a new key was made in %s", path)
         # A key that is lost with the power takes every secret along: the directory entry has to last, too.
         directory = os.open(path.parent, os.O_RDONLY)
         try:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from rbac.identity import Admins, Forge, IdentityMode, Line
 from rbac.rules import DESTROY_BUDGET
@@ -141,11 +141,20 @@ class Settings(BaseModel):
                 raise ValueError(f"{path} is not an absolute path")
         return value
 
-    @model_validator(mode="after")
-    def _admins_readable(self) -> Self:
-        Admins.parse(self.admins, self.identity)
-        _ = self.forges
-        return self
+    @field_validator("admins")
+    @classmethod
+    def _admins_readable(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        # A wrong identity has its own message.
+        if "identity" in info.data:
+            Admins.parse(value, info.data["identity"])
+        return value
+
+    @field_validator("identity_forges")
+    @classmethod
+    def _forges_readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            _forge(each)
+        return value
 
     @property
     def forges(self) -> tuple[Forge, ...]:

@@ -50,7 +50,10 @@ def _users(documents: PlacedDocuments, ref: ResourceRef) -> Iterable[ResourceRef
     mentioning = documents.mentioning(ref.kind, ref.name)
     if ref.kind not in _FLOWING:
         return mentioning
-    reach = frozenset(documents.tree.inheriting(ref.space)) if mentioning else ()
+    reach = frozenset(documents.tree.inheriting(ref.space)) if mentioning else frozenset()
+    if sum(len(documents.in_space(space)) for space in reach) < len(mentioning):
+        # Many spaces have a good of the same name, and many documents that use theirs.
+        return (user for space in reach for user in documents.in_space(space) if user in mentioning)
     return (user for user in mentioning if user.space in reach)
 
 

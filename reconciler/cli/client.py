@@ -16,6 +16,8 @@ import httpx
 
 from reconciler.cli.errors import CliError
 from reconciler.cli.options import Common
+from reconciler.cli.proving import listens_on, lock_holders
+from reconciler.version import __version__
 
 _PREFIX = "/api/v1"
 _PAGE = 1000
@@ -97,13 +99,23 @@ class Api:
         response = self._transport.send(method, _PREFIX + path, given, body)
         if response.is_success:
             try:
-                answer = response.json()
+                answer = response.json(object_hook=_Answer) if self.remote else response.json()
             except ValueError:
                 answer = None
             if isinstance(answer, dict):
                 return answer
             raise CliError("the answer is not one of a Stationkeeper: is this its URL?")
         raise CliError(_problem(response))
+
+
+class _Answer(dict[str, Any]):
+    """A part of what a service says. What it does not say at all, it does not know of."""
+
+    def __missing__(self, key: str) -> Any:
+        raise CliError(
+            f"the service does not say {key!r}: it is older than this command ({__version__}), "
+            "so update it, or use the command line of its version"
+        )
 
 
 @contextlib.contextmanager
@@ -116,7 +128,7 @@ def connect() -> Iterator[Api]:
             yield Api(transport, remote=True)
     else:
         with _local(common) as transport:
-            yield Api(transport, remote=False, attended=_is_at_work(common.settings().data_dir / "lock"))
+            yield Api(transport, remote=False, attended=any(lock_holders(common.settings().data_dir / "lock")))
 
 
 class _Remote:
@@ -149,9 +161,14 @@ class _Remote:
         except httpx.HTTPError as error:
             raise CliError(f"{self._name} cannot be reached: {error}") from None
         if response.status_code == 401:
-            why = "does not accept the token" if self._token else "asks for a token"
+            why = "does not accept the token" if self._token else f"asks for a token{self._why_none()}"
             raise CliError(f"{self._name} {why}: set STATION_TOKEN or --token-file")
         return response
+
+    def _why_none(self) -> str:
+        if not _is_loopback(urlsplit(self._name).hostname or ""):
+            return ""
+        return ", and is not the service that holds the data directory, which alone gets the token in there"
 
 
 class _InProcess:
@@ -192,16 +209,6 @@ def _local(common: Common) -> Iterator[Transport]:
         app.state.ports.store.close()
 
 
-def _is_at_work(lock: Path) -> bool:
-    """Say whether a service holds the lock of a data directory, without touching it: one may be about to start."""
-    try:
-        held = Path("/proc/locks").read_text(encoding="ascii")
-        inode = lock.stat().st_ino
-    except (OSError, ValueError):
-        return False
-    return any(" FLOCK " in line and f":{inode} " in line for line in held.splitlines())
-
-
 def _find_token(common: Common, url: str) -> str | None:
     token = _shown_token(common, url)
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
@@ -217,9 +224,17 @@ def _shown_token(common: Common, url: str) -> str | None:
         return token
     if _is_loopback(urlsplit(url).hostname or ""):
         # The service of this machine's user has put it there.
+        data_dir = common.settings().data_dir
         with contextlib.suppress(OSError):
-            return (common.settings().data_dir / "token").read_text(encoding="utf-8").strip()
+            token = (data_dir / "token").read_text(encoding="utf-8").strip()
+            return token if _is_service_of(data_dir, url) else None
     return None
+
+
+def _is_service_of(data_dir: Path, url: str) -> bool:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return any(listens_on(pid, port) for pid in lock_holders(data_dir / "lock"))
 
 
 def _is_loopback(host: str) -> bool:

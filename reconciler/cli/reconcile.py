@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -28,7 +31,7 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
 
     settings = ctx.ensure_object(options.Common).settings(**flags)
     started = utc_now()
-    with Progress() as progress, open_service(settings, port=0, watching=progress.show) as service:
+    with _said_once(), Progress() as progress, open_service(settings, port=0, watching=progress.show) as service:
         if not service.engine.sandboxed:
             progress.warn(f"runs are not shut in a sandbox: {service.engine.sandbox_problem}")
         service.loop.recover()
@@ -43,6 +46,22 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
         result = _result(service.store, started)
     _print(result, form)
     ctx.exit(_exit_code(result, detailed=detailed_exitcode))
+
+
+@contextlib.contextmanager
+def _said_once() -> Iterator[None]:
+    """Keep out of the log what is printed at the end, among the diagnostics."""
+    log = logging.getLogger("reconciler.loop.telling")
+    log.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        log.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    _ = record
+    return False
 
 
 def _result(store: Any, started: Any) -> dict[str, Any]:

@@ -47,7 +47,13 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
         directory = "" if base == Path() else f"{base}/"
         for diagnostic in diagnostics:
             click.echo(line(diagnostic, directory))
-        if not errors:
+        if not any(True for _ in examined.proposed.refs()) and not errors:
+            click.echo(
+                f"there is no document in {path} ({len(files)} YAML files read): station init DIR makes a repository "
+                "to start from; of another directory, name its path",
+                err=True,
+            )
+        elif not errors:
             click.echo(f"{len(files)} files read, no errors", err=True)
     if errors:
         click.echo(f"error: {errors} {'error' if errors == 1 else 'errors'} in {path}", err=True)

@@ -42,7 +42,7 @@ def assess(
     due = _due(state, active, sync, now, waits)
     state = state.evolve(sync=sync, reason=reason, why=why if sync is Sync.OUT_OF_SYNC else (), due_at=due)
     fresh = {
-        ConditionType.READY: _ready(state, message),
+        ConditionType.READY: _ready(state, active, message),
         ConditionType.RECONCILING: _reconciling(active, due, reason, message),
         ConditionType.STALLED: _stalled(state, active, due),
     }
@@ -100,7 +100,7 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
     return now
 
 
-def _ready(state: StackState, message: str) -> tuple[ConditionStatus, str, str]:
+def _ready(state: StackState, active: Run | None, message: str) -> tuple[ConditionStatus, str, str]:
     stuck = stands_still(state)
     if state.sync is Sync.SYNCED:
         return ConditionStatus.TRUE, state.reason, message
@@ -112,7 +112,18 @@ def _ready(state: StackState, message: str) -> tuple[ConditionStatus, str, str]:
         return ConditionStatus.FALSE, stuck.reason, stuck.message
     if is_suspended(state):
         return ConditionStatus.FALSE, Reason.SUSPENDED, "runs are suspended"
-    return ConditionStatus.FALSE, state.reason, message
+    reason = state.reason
+    if active is not None and _waits(active) and active.digest == state.desired.digest:
+        reason, message = _waits_for(active), f"{message}; run {active.id} waits for a yes or no"
+    return ConditionStatus.FALSE, reason, message
+
+
+def _waits(run: Run) -> bool:
+    return run.status is RunStatus.UNCONFIRMED and run.confirmed_by is None and not run.to_judge
+
+
+def _waits_for(run: Run) -> Reason:
+    return Reason.WAITS_FOR_APPROVAL if run.awaits_approval else Reason.WAITS_FOR_CONFIRMATION
 
 
 def _reconciling(
@@ -127,7 +138,7 @@ def _reconciling(
     word = {
         RunStatus.QUEUED: Reason.QUEUED,
         RunStatus.PLANNING: Reason.PLANNING,
-        RunStatus.UNCONFIRMED: Reason.WAITS_FOR_APPROVAL if active.awaits_approval else Reason.WAITS_FOR_CONFIRMATION,
+        RunStatus.UNCONFIRMED: _waits_for(active),
     }.get(active.status, Reason.APPLYING)
     return ConditionStatus.TRUE, word, f"run {active.id}"
 

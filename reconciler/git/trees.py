@@ -149,9 +149,9 @@ class Trees:
         """Give the files that differ, by path: content in `new`, or None where it has no such regular file any more."""
         wanted = tuple(suffixes)
         changed: dict[str, bytes | None] = {}
-        for path, before, after in self._differences(old, new, under):
-            if not path.endswith(wanted):
-                continue
+        # All are listed before the first is read: what is too much is refused before it has cost much.
+        found = [each for each in self._differences(old, new, under) if each[0].endswith(wanted)]
+        for path, before, after in found:
             if after is not None and after.kind.is_file:
                 changed[path] = self._store.blob(after.id)
             elif before is not None and before.kind.is_file:
@@ -169,12 +169,12 @@ class Trees:
         return compare.differences(self._store.tree, before, self.entry(new, under), _plain(under))
 
     def count_changes(self, old: str, new: str) -> int | None:
-        """Count the files that differ between two trees or blobs by id; None when one of them is no longer there."""
+        """Count the files that differ between two trees or blobs by id; None when one is gone, or for too many."""
         try:
             before, after = self._object(old), self._object(new)
+            return sum(1 for _ in compare.differences(self._store.tree, before, after))
         except GitError:
             return None
-        return sum(1 for _ in compare.differences(self._store.tree, before, after))
 
     def _object(self, object_id: str) -> Entry:
         if not self._store.exists(object_id):

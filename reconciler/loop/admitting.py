@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from posixpath import dirname, join, normpath
 
-from rbac.admission import NOBODY, Admission, Approval, Commit, Halted, Refused, admit, approve
+from rbac.admission import NOBODY, Admission, Approval, Commit, Halted, HaltReason, Refused, admit, approve
 from rbac.identity import Person, Stranger
+from rbac.pinning import NO_FILES, FileChanges
 from rbac.rules import Rules
 from rbac.subjects import Subject, SubjectKind
 from reconciler.core.digest import SourceSnapshot
+from reconciler.git.errors import GitError, GitReason
 from reconciler.git.trees import Trees
 from reconciler.loop.attaching import attach_at, changed_documents
 from reconciler.loop.persons import FindsPersons
+from reconciler.loop.source_files import changed_of, uses_at
 from reconciler.loop.sources import SourceIndex, snapshot, traces, watched
 from reconciler.loop.world import CONFIGURATION
 from reconciler.policies.checking import check_rego
@@ -63,12 +66,21 @@ class Admitting:
         steps: list[tuple[InForce | None, InForce]] = []
         events: list[AuditEvent] = []
         authors: list[tuple[str, frozenset[StackId]]] = []
+        unread: Revision | None = None
         for revision in chain:
-            judged, person = self._admit(here, at, revision, watch, now)
+            try:
+                judged, person = self._admit(here, at, revision, watch, now, beside=unread)
+            except GitError as error:
+                if error.reason is not GitReason.TOO_MANY_FILES:
+                    raise
+                # What it holds is judged with the next commit that can be read, and then as nobody's.
+                unread = revision
+                walk.halted = _unreadable(revision, error)
+                continue
             walk.halted = judged if isinstance(judged, Halted) else None
             if isinstance(judged, Halted):
                 # If a later commit sets it right, each of them is judged by itself; if not, nothing of this counts.
-                judged, person = self._admit(here, at, revision, watch, now, halting=False)
+                judged, person = self._admit(here, at, revision, watch, now, halting=False, beside=unread)
                 assert isinstance(judged, Admission)  # noqa: S101 - it was told not to halt
             steps.append((here.in_force if here is not None else None, judged.in_force))
             events += _told(here, judged, person, now)
@@ -77,7 +89,7 @@ class Admitting:
                 files = {stack for stack in watch.touched if stack.ref not in kept_out}
                 authors.append((str(person.subject), affected(here.in_force, judged.in_force) | files))
             watch.follow(here, judged)
-            here, at = judged, revision
+            here, at, unread = judged, revision, None
             if walk.halted is None:
                 walk.admission = here
                 walk.steps += steps
@@ -90,11 +102,12 @@ class Admitting:
         self, before: Admission, stored: Iterable[StoredApproval], now: datetime
     ) -> tuple[Admission, list[AuditEvent]]:
         """Let those held changes come into force that somebody with the right approved."""
-        here, events = before, []
+        here, events, trees = before, [], self.trees()
         for each in stored:
             held = next((change for change in here.waiting if change.id == each.held), None)
             details = {"held": each.held, "because": each.because} | ({"change": held.to_json()} if held else {})
-            result = approve(here, Approval(each.held, Person(_subject(each.subject), each.because)), self.rules, now)
+            approval = Approval(each.held, Person(_subject(each.subject), each.because))
+            result = approve(here, approval, self.rules, now, uses_at(trees, here.in_force.revision))
             if isinstance(result, Refused):
                 details["refused"] = result.message
                 events.append(AuditEvent("approval-refused", now, each.subject, details))
@@ -112,6 +125,7 @@ class Admitting:
         now: datetime,
         *,
         halting: bool = True,
+        beside: Revision | None = None,
     ) -> tuple[Admission | Halted, Person | Stranger]:
         trees = self.trees()
         attach = attach_at(trees, revision)
@@ -123,7 +137,9 @@ class Admitting:
         person: Person | Stranger = NOBODY
         if (changed or touched or proposed) and self.rules.judges(here.in_force.catalog):
             person = self.persons.of(trees.commit(revision), here.in_force.catalog, now)
-        commit = Commit(revision, changed, person, touched, restored, proposed, attach, check_rego)
+            person = person if beside is None else _nobody_knows(beside)
+        uses = uses_at(trees, revision)
+        commit = Commit(revision, changed, person, touched, restored, proposed, attach, check_rego, uses)
         return admit(here, commit, self.rules, now, halting=halting), person
 
 
@@ -141,21 +157,23 @@ class _Watch:
 
     def look(
         self, here: Admission, at: Revision, revision: Revision
-    ) -> tuple[frozenset[StackId], frozenset[StackId], frozenset[ResourceRef]]:
+    ) -> tuple[Mapping[StackId, FileChanges], frozenset[StackId], frozenset[ResourceRef]]:
         """Give the stacks whose files differ, the pinned ones as they are pinned, the held ones with other files."""
         self.touched = frozenset()
         paths = self.trees.changed_paths(at, revision)
         if not paths:
-            return frozenset(), frozenset(), frozenset()
+            return NO_FILES, frozenset(), frozenset()
         users = self.index.users(CONFIGURATION, paths) - self._renewed | self._own.users(CONFIGURATION, paths)
-        touched, restored = set(), set()
+        touched: dict[StackId, FileChanges] = {}
+        restored = set()
         for stack in users | here.pinned.keys():
             configured = _configured(here.in_force, stack)
             if configured is None:
                 continue
-            now = self._snapshot(configured, revision)
-            if not _same(self._snapshot(configured, at), now):
-                touched.add(stack)
+            was, now = self._snapshot(configured, at), self._snapshot(configured, revision)
+            if not _same(was, now):
+                assert configured.source is not None  # noqa: S101 - it has one in this repository
+                touched[stack] = changed_of(configured.source, self.trees, paths, (at, was), (revision, now))
             pin = here.pins.get(stack)
             if pin is not None and _same(self._snapshot(configured, pin), now):
                 restored.add(stack)
@@ -163,7 +181,7 @@ class _Watch:
         if touched:
             # What the files refer to may be something else now.
             self._renew(here.in_force, touched, revision)
-        return frozenset(touched), frozenset(restored), self._proposed(here, at, revision)
+        return touched, frozenset(restored), self._proposed(here, at, revision)
 
     def _proposed(self, here: Admission, at: Revision, revision: Revision) -> frozenset[ResourceRef]:
         would_be = ((ref, placed) for ref in here.held for placed in _would_be(here.in_force, ref))
@@ -201,6 +219,16 @@ class _Watch:
     def _snapshot(self, stack: EffectiveStack, revision: Revision) -> SourceSnapshot | None:
         assert stack.source is not None  # noqa: S101 - it has one in this repository
         return traces(stack.spec.tool.value, stack.source, self.trees, revision)
+
+
+def _unreadable(revision: Revision, error: GitError) -> Halted:
+    message = f"revision {revision[:12]} cannot be compared with what was before it: {error.message}; nothing changes"
+    return Halted(HaltReason.TOO_MANY_FILES, message, revision)
+
+
+def _nobody_knows(unread: Revision) -> Stranger:
+    why = f"its changes cannot be told from those of revision {unread[:12]} before it, which cannot be read"
+    return Stranger("Unreadable", why, "put back what should not be, and make the rest anew")
 
 
 def _configured(in_force: InForce, stack: StackId, layers: Layers | None = None) -> EffectiveStack | None:

@@ -41,6 +41,8 @@ class Advancing:
     about_access: AboutAccess
     _unavailable: dict[str, Diagnostic] = field(default_factory=dict)
     """The source repositories that could not be followed when they were last looked at."""
+    _too_much: tuple[tuple[Revision | None, Revision], Halt] | None = None
+    """The revision in force and the tip between which is more than can be read, and the halt that told of it."""
 
     def advance(self, fetched: Fetched, now: datetime) -> bool:
         """Take in what was fetched. Say whether the desired state changed; that another service was first is fine."""
@@ -132,10 +134,16 @@ class Advancing:
                 "and nothing changes"
             )
             return None, halt(state, Reason.HISTORY_REWRITTEN, message, tip, now)
+        ends = (before.in_force.revision if before is not None else None, tip)
+        if self._too_much is not None and self._too_much[0] == ends:
+            # It costs seconds, and it is the same again.
+            return None, replace(self._too_much[1], since=state.halted.since if state.halted is not None else now)
         there = [*chain]
         while there and not self._has_config_path(there[-1]):
             there.pop()
         step, halted = self.walking.walk(before, there, state, now) if there else (None, None)
+        if step is None and halted is not None and halted.reason == GitReason.TOO_MANY_FILES:
+            self._too_much = ends, halted
         if halted is None and there != chain:
             message = f"config_path is {self.config_path}, which is not a directory at {tip[:12]}: nothing changes"
             halted = halt(state, Reason.CONFIG_PATH_NOT_FOUND, message, tip, now)

@@ -9,6 +9,7 @@ from functools import partial
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Problem
 from reconciler.credentials.errors import SecretUnreadable
+from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import redact
 from reconciler.git.trees import Trees
@@ -86,7 +87,12 @@ class Places:
         trees = self.source_trees(key)
         if not trees.has(before):
             return self.world.index.of_repository(key)
-        changed = trees.changed_paths(before, revision)
+        try:
+            changed = trees.changed_paths(before, revision)
+        except GitError as error:
+            if error.reason is not GitReason.TOO_MANY_FILES:
+                raise
+            return self.world.index.of_repository(key)
         return self.world.index.users(key, changed)
 
     def count_changes(self, old: str, new: str) -> int | None:

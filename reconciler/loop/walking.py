@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rbac.admission import Admission
+from reconciler.git.errors import GitError, GitReason
 from reconciler.loop.admitting import Admitting, Walk
 from reconciler.loop.places import Places
 from reconciler.loop.steps import Step, repinned
 from reconciler.loop.world import CONFIGURATION, World
 from reconciler.store.protocol import ConfigurationState, Halt, StoredApproval
 from spaces.in_force import affected
-from spaces.names import Revision
+from spaces.names import Revision, StackId
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,23 @@ class Walking:
         for person, stacks_changed in walk.authors:
             step.by(stacks_changed, person)
         if before is not None:
-            changed = self.places.config_trees().changed_paths(before.in_force.revision, here.in_force.revision)
-            step.stacks |= self.world.index.users(CONFIGURATION, changed)
+            step.stacks |= self._users(before.in_force.revision, here)
             step.stacks |= repinned(before, here)
         stacks = set(here.in_force.catalog.stacks()) if before is None else None
         placed = here.in_force.catalog.placed
         step.stacks = {each for each in step.stacks if (each in stacks if stacks is not None else placed(each.ref))}
         step.gone = {stack for stack in step.gone if here.in_force.has_left(stack.ref)}
         return step
+
+    def _users(self, at: Revision, here: Admission) -> set[StackId]:
+        """Find the stacks whose files may be others now: all of them where that is too much to be read."""
+        try:
+            changed = self.places.config_trees().changed_paths(at, here.in_force.revision)
+        except GitError as error:
+            if error.reason is not GitReason.TOO_MANY_FILES:
+                raise
+            return set(here.in_force.catalog.stacks())
+        return self.world.index.users(CONFIGURATION, changed)
 
 
 def halt(state: ConfigurationState, reason: str, message: str, revision: Revision | None, now: datetime) -> Halt:

@@ -42,6 +42,12 @@ def test_settings_that_cannot_be_used(repo: Repo, station: Station, settings: di
     assert not list(station.folder.rglob("HACKED*"))
 
 
+def test_that_access_is_not_set_up_is_said_once(repo: Repo, station: Station) -> None:
+    repo.commit({"a.yaml": a_script("a", "true")})
+    result = station("reconcile")
+    assert (result.out + result.err).count("access is not set up") == 1
+
+
 def test_a_repository_document_gets_no_further_with_it(repo: Repo, station: Station) -> None:
     bad = {"opt": "--upload-pack=x", "ext": "ext::sh", "ftp": "ftp://e.org/x", "dash": "ssh://-oProxyCommand=x/y"}
     repo.commit(

@@ -100,6 +100,15 @@ class TestValidate:
         assert (result.code, result.out) == (0, "")
         assert station("validate", "-o", "json").out == '{\n  "diagnostics": []\n}\n'
 
+    @pytest.mark.parametrize("files", [{}, {"values.yaml": "a: 1\n"}], ids=["empty", "nothing of ours"])
+    def test_a_directory_without_a_document(self, station: Station, elsewhere: Path, files: dict[str, str]) -> None:
+        for name, text in files.items():
+            (elsewhere / name).write_text(text)
+        result = station("validate")
+        assert (result.code, result.out) == (0, "")
+        assert result.err.startswith("there is no document in . (")
+        assert "station init DIR" in result.err
+
     def test_lines_that_editors_jump_to(self, station: Station, elsewhere: Path) -> None:
         (elsewhere / "sub" / "deep").mkdir(parents=True)
         (elsewhere / "sub" / "deep" / "a.yml").write_text(BAD)

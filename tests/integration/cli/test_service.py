@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import Problem, Sync
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.store.sql import SqlStore
+from reconciler.web.api.convert import effective_json
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import Server
@@ -34,6 +36,19 @@ from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_s
 from tests.integration.cli.conftest import Station
 from tests.integration.web.client import OPERATOR_TOKEN
 from tests.integration.web.test_stacks import CONFIGURATION
+
+IMPOSTOR = """
+import http.server, socket, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        print(self.headers.get("Authorization"), flush=True)
+        self.send_error(401)
+class Server(http.server.HTTPServer):
+    address_family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+server = Server((sys.argv[1], 0), Handler)
+print(server.server_port, flush=True)
+server.handle_request()
+"""
 
 NETWORK = a_stack_id("production/network")
 
@@ -347,6 +362,29 @@ class TestOverview:
         assert ["REGION", "eu", "Context root/common"] in rows
         assert [value["name"] for value in shown["env"]] == ["LEVEL", "REGION"]
 
+    @pytest.mark.parametrize("form", ["table", "json", "yaml"])
+    def test_a_service_that_is_older_is_told_so(
+        self, station: Station, monkeypatch: pytest.MonkeyPatch, form: str
+    ) -> None:
+        files = {"a.yaml": CONFIGURATION}
+        documents = settle(None, Catalog.empty().advance(files), files, REVISION).catalog
+        answer = effective_json(effective(documents, a_stack_id("root/web"))).model_dump(mode="json")
+        del answer["attached"], answer["policies"]
+        app = FastAPI()
+
+        @app.get("/api/v1/stacks/root/web/effective")
+        def older() -> dict[str, Any]:
+            return answer
+
+        monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)
+        with Server(app) as server:
+            result = station("render", "root/web", "--url", server.url, "-o", form)
+        if form == "table":
+            assert (result.code, result.err.count("\n")) == (1, 1)
+            assert "the service does not say 'attached': it is older than this command" in result.err
+        else:
+            assert (result.code, result.err) == (0, "")
+
 
 class TestReaching:
     def test_a_wrong_token(self, remote: Station, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,9 +409,30 @@ class TestReaching:
         assert result.code == 1
         assert "set STATION_TOKEN" in result.err
 
-    def test_the_token_of_the_data_directory_is_found(self, station: Station, server: Server, tmp_path: Path) -> None:
+    def test_the_token_of_the_data_directory_is_for_the_service_that_holds_it(
+        self, station: Station, server: Server, tmp_path: Path
+    ) -> None:
         (tmp_path / "token").write_text(OPERATOR_TOKEN)
-        assert station("--data-dir", tmp_path, "stacks", "--url", server.url).code == 0
+        result = station("--data-dir", tmp_path, "stacks", "--url", server.url)
+        assert result.code == 1
+        assert "is not the service that holds the data directory" in result.err
+        with (tmp_path / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert station("--data-dir", tmp_path, "stacks", "--url", server.url).code == 0
+
+    @pytest.mark.parametrize(("address", "host"), [("127.0.0.1", "localhost"), ("::1", "[::1]")])
+    def test_it_does_not_go_to_who_listens_in_the_services_place(
+        self, station: Station, tmp_path: Path, address: str, host: str
+    ) -> None:
+        (tmp_path / "token").write_text(OPERATOR_TOKEN)
+        with subprocess.Popen([sys.executable, "-c", IMPOSTOR, address], stdout=subprocess.PIPE, text=True) as impostor:
+            assert impostor.stdout is not None
+            port = impostor.stdout.readline().strip()
+            with (tmp_path / "lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                station("--data-dir", tmp_path, "stacks", "--url", f"http://{host}:{port}")
+            impostor.terminate()
+            assert impostor.stdout.readline() == "None\n"
 
     def test_a_token_file_that_is_not_there(self, station: Station, server: Server) -> None:
         result = station("stacks", "--url", server.url, "--token-file", "nowhere")

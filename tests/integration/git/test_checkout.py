@@ -118,13 +118,21 @@ def test_names_that_do_not(name):
     assert not is_unsafe_name(name)
 
 
-@pytest.mark.parametrize("name", [b".git", b".GiT", b"git~1", b"..", b".g\xe2\x80\x8cit"])
+@pytest.mark.parametrize("name", [b".git", b".GiT", b"git~1", b".g\xe2\x80\x8cit"])
 def test_a_hand_made_tree_cannot_plant_a_git_directory(repo, tmp_path, name):
     inner = repo.git("mktree", "-z", stdin=b"100644 blob " + repo.blob(b"x") + b"\tconfig\0").encode()
     revision = repo.tree_commit([b"040000 tree " + inner + b"\t" + name])
     with pytest.raises(CheckoutRefused):
         checkout(repo.trees, revision, ["."], tmp_path / "w")
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("name", [b"..", b"."])
+def test_a_name_that_no_file_can_have_is_left_out(repo, tmp_path, name):
+    inner = repo.git("mktree", "-z", stdin=b"100644 blob " + repo.blob(b"x") + b"\tconfig\0").encode()
+    revision = repo.tree_commit([b"040000 tree " + inner + b"\t" + name])
+    checkout(repo.trees, revision, ["."], tmp_path / "w")
+    assert list((tmp_path / "w").iterdir()) == []
 
 
 def test_a_planted_link_cannot_redirect_a_write(filled, tmp_path):

@@ -273,6 +273,48 @@ def test_the_files_of_a_stack_belong_to_it(service: Machine, signed: Signed, tmp
     assert ((tmp_path / "ran").read_text(), held(service)) == ("good\n", {})
 
 
+HOOK = "platform/net/hook.sh"
+
+
+@pytest.mark.parametrize(
+    "rightful",
+    [
+        pytest.param({HOOK: "echo fine >&2\n"}, id="another file"),
+        pytest.param(
+            {
+                "platform/net.yaml": a_script(
+                    "net", "sh net.sh", source={"path": "./net", "include": ["/platform/*.md"]}
+                )
+            },
+            id="another include",
+        ),
+    ],
+)
+def test_held_files_do_not_come_in_by_a_rightful_change_beside_them(
+    service: Machine, signed: Signed, tmp_path: Path, rightful: Files
+) -> None:
+    signed.commit("carol", {"platform/net/net.sh": f"echo evil >> {tmp_path}/ran\n"})
+    service.reconcile()
+    signed.commit("bob", rightful)
+    service.reconcile()
+    assert (held(service), (tmp_path / "ran").exists()) == ({NET: "user:carol"}, False)
+    service.restart()
+    service.reconcile()
+    assert (held(service), (tmp_path / "ran").exists()) == ({NET: "user:carol"}, False)
+    signed.commit("carol", {"platform/net/net.sh": "true\n"})
+    service.reconcile()
+    assert (held(service), (tmp_path / "ran").exists()) == ({}, False)
+
+
+def test_a_source_elsewhere_leaves_held_files_behind(service: Machine, signed: Signed, tmp_path: Path) -> None:
+    signed.commit("carol", {"platform/net/net.sh": f"echo evil >> {tmp_path}/ran\n"})
+    service.reconcile()
+    moved = a_script("net", "sh net.sh", source={"path": "./new"})
+    signed.commit("bob", {"platform/net.yaml": moved, "platform/new/net.sh": f"echo new >> {tmp_path}/ran\n"})
+    assert service.reconcile().ran == {"platform/net": "finished"}
+    assert ((tmp_path / "ran").read_text(), held(service)) == ("new\n", {})
+
+
 def test_the_mounted_files_of_a_context_belong_to_it(service: Machine, signed: Signed, tmp_path: Path) -> None:
     context = document("Context", "trust", {"attach": {}, "files": {"ca.pem": {"source": "./ca.pem"}}})
     show = a_script("show", f"cat ca.pem >> {tmp_path}/ran")

@@ -43,6 +43,36 @@ def test_what_cannot_be_followed_is_refused_by_the_name_of_its_setting(
     assert not (tmp_path / "data").exists(), "something was made for nothing"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        pytest.param("admins", "ssh-ed25519 nonsense", "", id="admins"),
+        pytest.param("admins", "ada@example.org", "", id="an address that proves nothing"),
+        pytest.param("identity_forges", "nobody KEY", "must begin with author or committer", id="forges"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_named_with_its_place(tmp_path: Path, name: str, value: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} .from the environment.: .*{why}"):
+        Settings.load({}, {f"STATION_{name.upper()}": value}, tmp_path)
+    (tmp_path / "station.toml").write_text(f'{name} = ["{value}"]\n')
+    with pytest.raises(SettingsError, match=f"^{name} .from {tmp_path}/station.toml.: "):
+        Settings.load({}, {}, tmp_path)
+
+
+@pytest.mark.parametrize("setting", ["encryption_key_file", "sealing_key_file"])
+def test_a_key_file_that_is_not_there_is_told(
+    repo: Repo, tmp_path: Path, setting: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = Settings(config_url=repo.url, data_dir=tmp_path / "data")
+    nowhere = base.model_copy(update={setting: tmp_path / "nowhere" / "key"})
+    with pytest.raises(SettingsError, match=f"^{setting}: .*there is no directory .*nowhere"), open_service(nowhere):
+        pass
+    caplog.set_level("INFO")
+    with open_service(base.model_copy(update={setting: tmp_path / "slip"})):
+        assert f"{setting}: {tmp_path}/slip is not there; a new key is made in it" in caplog.text
+        assert f"a new key was made in {tmp_path}/slip" in caplog.text
+
+
 def test_one_service_a_data_directory(repo: Repo, tmp_path: Path) -> None:
     settings = Settings(config_url=repo.url, data_dir=tmp_path / "data")
     with open_service(settings), pytest.raises(DataDirectoryBusy, match="another station"), open_service(settings):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from rbac.admission import Admission, Approval, Commit, Halted, HaltReason, Refused, admit, approve
+from rbac.held import HeldChange
 from rbac.identity import LOCAL_OPERATOR, Admins, IdentityMode, Person, Stranger
+from rbac.pinning import MOST
 from rbac.rules import Rules
 from rbac.subjects import Subject, user
 from spaces.attachments import out_of
@@ -318,7 +321,16 @@ def test_an_expired_binding_gives_nothing():
 # The files that stacks refer to
 
 NET = StackId.parse("platform/net")
-FILES = frozenset({NET})
+FILES = {NET: {"net/a.sh": ("1", "2")}}
+OTHERS = {NET: {"net/b.sh": ("1", "2")}}
+BACK = {NET: {"net/a.sh": ("2", "1")}}
+
+
+SOURCE_X = stack("net", source={"path": "x"})
+
+
+def nothing_of(*_):
+    return False
 
 
 def test_files_changed_without_the_right_stay_as_they_were():
@@ -334,15 +346,58 @@ def test_files_changed_without_the_right_stay_as_they_were():
     "end",
     [
         pytest.param(lambda it: go(it, "bob", {}, "r2", stacks=FILES), id="a rightful change"),
-        pytest.param(lambda it: go(it, "dora", {}, "r2", stacks=FILES, restored=FILES), id="a revert"),
+        pytest.param(lambda it: go(it, "dora", {}, "r2", stacks=FILES, restored=frozenset({NET})), id="a revert"),
+        pytest.param(lambda it: go(it, "dora", {}, "r2", stacks=BACK), id="a revert of the one file"),
         pytest.param(lambda it: approve(it, Approval(it.waiting[0].id, person("bob")), ROOT_ADMINS, NOW), id="approval"),
-        pytest.param(lambda it: go(it, "bob", {"p/net.yaml": stack("net", source={"path": "x"})}, "r2"), id="another source"),
+        pytest.param(lambda it: go(it, "bob", {"p/net.yaml": SOURCE_X}, "r2", uses=nothing_of), id="a source without those files"),
         pytest.param(lambda it: go(it, "bob", {"p/net.yaml": None}, "r2"), id="the stack leaves"),
     ],
 )  # fmt: skip
 def test_a_pin_ends(end):
     after = end(go(begin(), "carol", {}, stacks=FILES))
     assert (after.pins, after.waiting) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"changed": {}, "stacks": OTHERS}, id="other files"),
+        pytest.param({"changed": {}, "stacks": {NET: OTHERS[NET] | {"net/c.sh": ("", "3")}}}, id="and new ones"),
+        pytest.param({"changed": {"p/net.yaml": SOURCE_X}}, id="another source with those files"),
+        pytest.param({"changed": {"p/net.yaml": SOURCE_X}, "stacks": OTHERS}, id="both"),
+    ],
+)
+def test_what_is_held_does_not_come_in_by_a_rightful_change_beside_it(change):
+    pinned = go(begin(), "carol", {}, stacks=FILES)
+    after = go(pinned, "bob", change.pop("changed"), "r2", **change)
+    assert (after.pins, [each.id for each in after.waiting]) == ({NET: "r0"}, [pinned.waiting[0].id])
+    assert after.waiting[0].person == "user:carol"
+    assert not change or "user:bob changed other files of it since" in after.waiting[0].message
+    stored = [HeldChange.from_record(json.loads(json.dumps(each.to_record()))) for each in after.waiting]
+    assert stored == [*after.waiting]
+    approved = approve(after, Approval(after.waiting[0].id, person("bob")), ROOT_ADMINS, NOW)
+    assert (approved.pins, approved.waiting) == ({}, ())
+
+
+def test_files_held_by_several_are_let_go_one_after_the_other():
+    here = go(go(begin(), "carol", {}, stacks=FILES), "dora", {}, "r2", stacks=OTHERS)
+    here = go(here, "bob", {}, "r3", stacks={NET: {"net/a.sh": ("2", "3")}})
+    assert here.pins == {NET: "r0"}
+    assert go(here, "carol", {}, "r4", stacks={NET: {"net/b.sh": ("2", "1")}}).pins == {}
+
+
+def test_a_rightful_content_that_was_never_in_force_is_what_a_revert_goes_back_to():
+    here = go(go(begin(), "carol", {}, stacks=FILES), "bob", {}, "r2", stacks=OTHERS)
+    here = go(here, "carol", {}, "r3", stacks={NET: {"net/a.sh": ("2", "1"), "net/b.sh": ("2", "1")}})
+    assert here.pins == {NET: "r0"}, "b.sh is not as bob left it"
+    assert go(here, "carol", {}, "r4", stacks={NET: {"net/b.sh": ("1", "2")}}).pins == {}
+
+
+def test_more_files_than_are_remembered_are_let_go_by_an_approval_alone():
+    many_files = {NET: {f"net/{n}": ("1", "2") for n in range(MOST + 1)}}
+    here = go(go(begin(), "carol", {}, stacks=many_files), "bob", {}, "r2", stacks=many_files)
+    assert here.pins == {NET: "r0"}
+    assert approve(here, Approval(here.waiting[0].id, person("bob")), ROOT_ADMINS, NOW).pins == {}
 
 
 def test_files_changed_with_the_right_are_just_changed():

@@ -157,6 +157,8 @@ class Desired:
     needs: tuple[Need, ...] = ()
     push_policies: str | None = None
     """A hash of the push policies over the stack; None: there are none. It is no part of the digest."""
+    authors: tuple[str, ...] = ()
+    """Everyone whose changes made it differ from what was applied: `person` is only the last of them."""
 
 
 @dataclass(frozen=True, slots=True)

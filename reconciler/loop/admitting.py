@@ -45,8 +45,8 @@ class Walk:
     halted: Halted | None = None
     steps: list[tuple[InForce | None, InForce]] = field(default_factory=list)
     events: list[AuditEvent] = field(default_factory=list)
-    person: str | None = None
-    """Whose the last commit was that changed anything, where that is known."""
+    authors: list[tuple[str, frozenset[StackId]]] = field(default_factory=list)
+    """Whose the admitted commits were, where that is known, and the stacks that each of them changed."""
 
 
 @dataclass(slots=True)
@@ -65,6 +65,7 @@ class Admitting:
         here, at = before, before.in_force.revision if before is not None else None
         steps: list[tuple[InForce | None, InForce]] = []
         events: list[AuditEvent] = []
+        authors: list[tuple[str, frozenset[StackId]]] = []
         unread: Revision | None = None
         for revision in chain:
             try:
@@ -83,14 +84,18 @@ class Admitting:
                 assert isinstance(judged, Admission)  # noqa: S101 - it was told not to halt
             steps.append((here.in_force if here is not None else None, judged.in_force))
             events += _told(here, judged, person, now)
-            walk.person = str(person.subject) if isinstance(person, Person) else walk.person
+            if isinstance(person, Person) and here is not None:
+                kept_out = {change.ref for change in judged.waiting if change.revision == revision}
+                files = {stack for stack in watch.touched if stack.ref not in kept_out}
+                authors.append((str(person.subject), affected(here.in_force, judged.in_force) | files))
             watch.follow(here, judged)
             here, at, unread = judged, revision, None
             if walk.halted is None:
                 walk.admission = here
                 walk.steps += steps
                 walk.events += events
-                steps, events = [], []
+                walk.authors += authors
+                steps, events, authors = [], [], []
         return walk
 
     def approve(
@@ -147,11 +152,14 @@ class _Watch:
     _own: SourceIndex = field(default_factory=SourceIndex)
     _renewed: set[StackId] = field(default_factory=set)
     """The stacks for which `_own` counts, and `index` no more."""
+    touched: frozenset[StackId] = frozenset()
+    """The stacks whose files differ in the commit that was looked at last."""
 
     def look(
         self, here: Admission, at: Revision, revision: Revision
     ) -> tuple[Mapping[StackId, FileChanges], frozenset[StackId], frozenset[ResourceRef]]:
         """Give the stacks whose files differ, the pinned ones as they are pinned, the held ones with other files."""
+        self.touched = frozenset()
         paths = self.trees.changed_paths(at, revision)
         if not paths:
             return NO_FILES, frozenset(), frozenset()
@@ -169,6 +177,7 @@ class _Watch:
             pin = here.pins.get(stack)
             if pin is not None and _same(self._snapshot(configured, pin), now):
                 restored.add(stack)
+        self.touched = frozenset(touched)
         if touched:
             # What the files refer to may be something else now.
             self._renew(here.in_force, touched, revision)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rbac.rules import Rules
 from reconciler.core.state import Desired
@@ -26,14 +26,18 @@ class Generations:
     def desire(self, step: Step) -> dict[StackId, Desired]:
         """Work out what is desired of the step's stacks."""
         tips = {**self.world.tips, **step.tips}
-        return desire(
+        wanted = desire(
             step.in_force,
             sorted(step.stacks),
             self.places.reading(tips, step.admission.pins),
             self.world.index,
-            step.person or self.person(step.in_force),
+            self.person(step.in_force),
             check=self.places.check,
         )
+        for stack, authors in step.authors.items():
+            if stack in wanted:
+                wanted[stack] = replace(wanted[stack], person=authors[-1], authors=authors)
+        return wanted
 
     def person(self, in_force: InForce) -> str | None:
         """Name whoever a commit says that it is by; where access counts, that is not said."""

@@ -93,7 +93,8 @@ def a_case(  # noqa: PLR0917
     """Gather what is known of a run."""
     assert world.in_force is not None  # noqa: S101 - the stack was found in it
     state = reading.stack(run.stack)
-    author = state.desired.person if state is not None and state.desired is not None else None
+    desired = state.desired if state is not None else None
+    authors = (desired.person, *desired.authors) if desired is not None else ()
     finished = reading.list_runs(RunFilter(run.stack, statuses={RunStatus.FINISHED}), run.id, 1)
     return Case(
         run=run,
@@ -103,7 +104,7 @@ def a_case(  # noqa: PLR0917
         planned=planned,
         previous=finished[0] if finished else None,
         reviews=reading.reviews(run.id),
-        authors=frozenset(person for person in (run.person, author) if person is not None),
+        authors=frozenset(person for person in (run.person, *authors) if person is not None),
         now=now,
     )
 

@@ -45,7 +45,8 @@ def put_desired(  # noqa: PLR0917
                 continue
             state = StackState(stack, None)
         elif state.desired is not None and desired is not None:
-            desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack))
+            applied = state.applied is not None and state.applied.digest == state.desired.digest
+            desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack), applied=applied)
         run = active.get(stack)
         state = state.evolve(desired=desired)
         if desired is None and run is not None:
@@ -140,8 +141,11 @@ def _moves(in_force: InForce, stack: StackId) -> bool:
     return placed is not None and placed.resource.metadata.moved_from is not None
 
 
-def _carry_on(before: Desired, now: Desired, *, moves: bool) -> Desired:
-    """Keep what stays true of the same stack: who brought what it is to be, and that it could not move here."""
+def _carry_on(before: Desired, now: Desired, *, moves: bool, applied: bool) -> Desired:
+    """Keep what stays true of the same stack: who brought what it is to be, and that it could not move here.
+
+    `applied`: what was desired before was applied, so that its authors have no part in what comes.
+    """
     if (
         moves
         and _own_problem(now) is None
@@ -149,6 +153,9 @@ def _carry_on(before: Desired, now: Desired, *, moves: bool) -> Desired:
         and before.problem.reason == Reason.MOVE_BLOCKED
     ):
         now = replace(now, problem=before.problem)
+    if not applied:
+        earlier = (*before.authors, *([before.person] if before.person else ()))
+        now = replace(now, authors=tuple(dict.fromkeys((*earlier, *now.authors))))
     return replace(now, revision=before.revision, person=before.person) if now.digest == before.digest else now
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rbac.admission import Admission
@@ -22,7 +23,8 @@ class Step:
     """Stacks whose documents really left Git."""
     moves: list[tuple[StackId, StackId]] = field(default_factory=list)
     tips: dict[str, Revision] = field(default_factory=dict)
-    person: str | None = None
+    authors: dict[StackId, tuple[str, ...]] = field(default_factory=dict)
+    """Whose commits and approvals changed a stack, the last one at the end; only where that is known."""
     events: list[AuditEvent] = field(default_factory=list)
     approvals: tuple[str, ...] = ()
     """The held changes whose approvals were looked at."""
@@ -31,6 +33,12 @@ class Step:
     def in_force(self) -> InForce:
         """The documents in force after it."""
         return self.admission.in_force
+
+    def by(self, stacks: Iterable[StackId], *persons: str) -> None:
+        """Note that these persons changed these stacks."""
+        for stack in stacks:
+            earlier = (each for each in self.authors.get(stack, ()) if each not in persons)
+            self.authors[stack] = (*earlier, *persons)
 
     def add(self, before: InForce | None, after: InForce) -> None:
         """Note what one admitted commit changes."""

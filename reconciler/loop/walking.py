@@ -12,6 +12,7 @@ from reconciler.loop.places import Places
 from reconciler.loop.steps import Step, repinned
 from reconciler.loop.world import CONFIGURATION, World
 from reconciler.store.protocol import ConfigurationState, Halt, StoredApproval
+from spaces.in_force import affected
 from spaces.names import Revision, StackId
 
 
@@ -38,8 +39,13 @@ class Walking:
     def approve(self, step: Step, approvals: list[StoredApproval], now: datetime) -> None:
         """Let approved changes come into force, on top of what else the step brings."""
         before = step.admission
-        step.admission, events = self.admitting.approve(before, approvals, now)
-        step.events = [*step.events, *events]
+        for each in approvals:
+            here, held = step.admission, next((it for it in step.admission.waiting if it.id == each.held), None)
+            step.admission, events = self.admitting.approve(here, [each], now)
+            step.events = [*step.events, *events]
+            if held is not None:
+                changed = affected(here.in_force, step.in_force) | repinned(here, step.admission)
+                step.by(changed, each.subject, held.person)
         step.approvals = tuple(each.held for each in approvals)
         step.add(before.in_force, step.in_force)
         step.stacks |= repinned(before, step.admission)
@@ -50,7 +56,8 @@ class Walking:
         step = Step(here, set(), events=walk.events)
         for old, new in walk.steps:
             step.add(old, new)
-        step.person = walk.person
+        for person, stacks_changed in walk.authors:
+            step.by(stacks_changed, person)
         if before is not None:
             step.stacks |= self._users(before.in_force.revision, here)
             step.stacks |= repinned(before, here)

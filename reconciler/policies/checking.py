@@ -11,6 +11,8 @@ from spaces.rego import RegoFinding, RegoText
 _KEPT = 4096
 """How many rules are remembered: the same ones are met at every revision."""
 
+_SMALLER = "make it smaller: what does not depend on the input is worked out already when it is read"
+
 _known: dict[RegoText, tuple[RegoFinding, ...]] = {}
 _lock = threading.Lock()
 
@@ -31,5 +33,5 @@ def check_rego(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding
 def _findings(answer: Mapping[str, object]) -> tuple[RegoFinding, ...]:
     told = answer.get("findings")
     if not isinstance(told, list):
-        return (RegoFinding("rego-refused", f"the rule cannot be checked: {answer.get('error')}", 1, 1),)
+        return (RegoFinding("rego-refused", f"the rule cannot be checked: {answer.get('error')}", 1, 1, _SMALLER),)
     return tuple(RegoFinding(**each) for each in told)

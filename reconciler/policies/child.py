@@ -139,7 +139,7 @@ def findings(text: str, kind: str | None) -> Iterator[dict[str, Any]]:
         engine.add_policy("policy", text)
     except Exception as wrong:  # noqa: BLE001
         line, column, message = told(wrong)
-        yield finding("rego-syntax", message, (line, column))
+        yield finding("rego-syntax", message, (line, column), "write it in Rego's version 1")
         return
     module = tree(engine)
     package, at = dotted(module["package"]["refr"]), place(module["package"]["refr"])
@@ -267,7 +267,7 @@ def calls_refused(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if name in REFUSED:
             found.append(finding("rego-not-allowed", f"a policy may not use {name}", at, "use what its input says"))
         elif name not in known and name not in functions and name.partition(".")[0] not in own:
-            found.append(finding("rego-function", f"there is no function {name}", at))
+            found.append(finding("rego-function", f"there is no function {name}", at, "define it in this rule"))
     yield from sorted(found, key=lambda each: (each["line"], each["column"]))
 
 

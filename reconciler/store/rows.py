@@ -224,6 +224,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "autodeploy": desired.autodeploy,
         "suspended": desired.suspended,
         "person": desired.person,
+        "authors": list(desired.authors),
         "problem": [problem.reason, problem.message] if problem else None,
         "needs": [[str(need.parent), dict(need.outputs)] for need in desired.needs],
         "pushPolicies": desired.push_policies,
@@ -242,7 +243,8 @@ def _desired_from_json(body: dict[str, Any], row: Row[Any]) -> Desired:
         body["person"],
         Problem(*body["problem"]) if body["problem"] else None,
         tuple(Need(StackId.parse(parent), outputs) for parent, outputs in body.get("needs", ())),
-        body.get("pushPolicies"),
+        push_policies=body.get("pushPolicies"),
+        authors=tuple(body.get("authors", ())),
     )
 
 

@@ -41,6 +41,11 @@ class Sort(StrEnum):
     ANY = "any"
 
 
+_FUNCTIONS = "the page of the Blueprint lists the functions there are"
+_GUARD = "ask for that case first: CONDITION ? ONE : OTHER"
+_WRITE = "an expression is CEL, as in ${{ inputs.app + '-web' }}"
+
+
 @dataclass(frozen=True, slots=True)
 class Mistake:
     """What is wrong with an expression; `at` is the offset in its source.
@@ -180,14 +185,14 @@ def _mistakes(source: str, told: str, variables: Iterable[str]) -> list[Mistake]
 def _mistake(source: str, words: str, at: int, variables: list[str]) -> Mistake:
     undeclared = _UNDECLARED.fullmatch(words)
     if undeclared is None:
-        return Mistake("invalid-expression", words.partition(" expecting ")[0], at)
+        return Mistake("invalid-expression", words.partition(" expecting ")[0], at, _WRITE)
     name = undeclared[1]
     last = name.rpartition(".")[2]
     here = source.rfind(name, 0, at + len(last) + 1)
     if source[at : at + 1] == "(":
         summary = f"there is no function {name}"
         at = max(0, source.rfind(name, 0, at))
-        return Mistake("invalid-expression", summary, at, word=name, known=_CALLED)
+        return Mistake("invalid-expression", summary, at, _FUNCTIONS, name, _CALLED)
     known = tuple(sorted(variables))
     summary, hint = f"there is no {name}", f"known are {', '.join(known)}"
     return Mistake("invalid-expression", summary, here if here >= 0 else at, hint, name, known)
@@ -198,7 +203,7 @@ def _outcome(told: str) -> Mistake:
     summary = words[1] if words else told
     if "teration budget" in summary:
         return Mistake("expression-limit", "takes more steps than an expression may", 0, "make it smaller")
-    return Mistake("expression-failed", summary.replace(" : ", ": "))
+    return Mistake("expression-failed", summary.replace(" : ", ": "), 0, _GUARD)
 
 
 def _value(found: Any) -> Any:

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from rbac.held import HeldChange
+from reconciler import operations
+from reconciler.core.runs import RunStatus
+from reconciler.core.verdicts import Review
 from reconciler.loop.service import utc_now
 from reconciler.store.protocol import AuditRow, StoredApproval
 from tests.e2e.station import Repo, a_script, document
@@ -471,6 +474,68 @@ def test_what_a_mailbox_says_counts_only_where_the_operator_says_so(
     signed.commit("ada", {"platform/base.yaml": a_script("base", "echo 3")}, claims="carol")
     machine.reconcile()
     assert held(machine) == {BASE: "user:carol"}
+
+
+ONE = "package stationkeeper\napprove if count([r | some r in input.reviews; r.approve]) >= 1\n"
+FOUR_EYES = {"yes.yaml": document("Policy", "yes", {"type": "approval", "rego": ONE})}
+ADA, BOB, CAROL = "user:ada", "user:bob", "user:carol"
+
+
+def approved_by(machine: Machine, stack: str, *persons: str) -> list[bool]:
+    """Have each of them approve the stack's run, one after the other, and say after each whether it went on."""
+    went_on = []
+    for person in persons:
+        run = machine.run_of(stack, RunStatus.UNCONFIRMED)
+        operations.review(machine.service.store, run.id, Review(person, approves=True, note="", at=utc_now()))
+        went_on.append(machine.reconcile().ran[stack] == "finished")
+    return went_on
+
+
+def ask_for_approval(machine: Machine, signed: Signed) -> None:
+    """Have every stack's runs wait for one approval, and let those go on that this alone starts."""
+    signed.commit("ada", FOUR_EYES)
+    machine.reconcile()
+    for stack in ("platform/net", "platform/base", "team/app"):
+        assert approved_by(machine, stack, CAROL) == [True]
+
+
+@pytest.mark.parametrize("apart", [pytest.param(False, id="one look"), pytest.param(True, id="two looks")])
+@pytest.mark.parametrize(
+    ("mine", "others", "stack"),
+    [
+        pytest.param(BASE_2, {"other.yaml": a_script("other", "true", suspended=True)}, "platform/base", id="elsewhere"),
+        pytest.param(BASE_2, {"platform/base.yaml": a_script("base", "echo 3")}, "platform/base", id="the same stack"),
+        pytest.param({"platform/net/net.sh": "echo 2\n"}, {"other.yaml": a_script("other", "true", suspended=True)}, "platform/net", id="files"),
+    ],
+)  # fmt: skip
+def test_nobody_approves_what_they_changed_because_another_commit_came_after_it(
+    service: Machine, signed: Signed, mine: Files, others: Files, stack: str, *, apart: bool
+) -> None:
+    ask_for_approval(service, signed)
+    signed.commit("bob", mine)
+    if apart:
+        service.reconcile()
+    signed.commit("ada", others)
+    service.reconcile()
+    assert approved_by(service, stack, BOB, CAROL) == [False, True]
+
+
+def test_whose_held_change_was_approved_does_not_approve_its_run(service: Machine, signed: Signed) -> None:
+    ask_for_approval(service, signed)
+    signed.commit("carol", BASE_2)
+    service.reconcile()
+    approve(service, "user:bob")
+    service.reconcile()
+    assert approved_by(service, "platform/base", CAROL, BOB, ADA) == [False, False, True]
+
+
+def test_a_bystander_of_the_same_look_may_approve(service: Machine, signed: Signed) -> None:
+    ask_for_approval(service, signed)
+    signed.commit("bob", BASE_2)
+    signed.commit("carol", {"platform/net/net.sh": "echo held\n"})
+    service.reconcile()
+    assert service.run_of("platform/base", RunStatus.UNCONFIRMED).person == BOB
+    assert approved_by(service, "platform/base", CAROL) == [True]
 
 
 def test_a_forges_key_lets_a_line_count(

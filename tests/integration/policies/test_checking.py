@@ -123,7 +123,10 @@ def test_a_place_in_a_block_is_a_place_in_the_file() -> None:
         "    deny contains 1 if { x == }\n"
     )
     (told,) = in_force.diagnostics
-    assert str(told) == "team/p.yaml:9:31: error: Policy p: expecting expression [rego-syntax]"
+    assert (
+        str(told)
+        == "team/p.yaml:9:31: error: Policy p: expecting expression (write it in Rego's version 1) [rego-syntax]"
+    )
     assert names(in_force) == {"Context root/c"}
 
 
@@ -133,7 +136,10 @@ def test_a_place_in_a_file_of_its_own_is_that() -> None:
         "spec: {type: plan, regoFile: ./rules/p.rego}\n"
     )
     (told,) = _settle(text, PACKAGE + "deny contains 1 if { x == }\n").diagnostics
-    assert str(told) == "team/rules/p.rego:2:27: error: Policy p: expecting expression [rego-syntax]"
+    assert (
+        str(told)
+        == "team/rules/p.rego:2:27: error: Policy p: expecting expression (write it in Rego's version 1) [rego-syntax]"
+    )
     assert names(_settle(text, PACKAGE + "deny contains 1\n")) == {"Context root/c", "Policy root/p"}
     (missing,) = _settle(text).diagnostics
     assert (missing.code, missing.position.line) == ("file-not-found", 4)

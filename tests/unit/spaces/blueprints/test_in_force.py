@@ -178,7 +178,7 @@ spec:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (INSTANCE + "    n: 0\n", "i.yaml:5:14: error: BlueprintInstance root/shop: divide by zero (in the template at b.yaml:15:24)"),
+        (INSTANCE + "    n: 0\n", "i.yaml:5:14: error: BlueprintInstance root/shop: divide by zero (ask for that case first: CONDITION ? ONE : OTHER; in the template at b.yaml:15:24)"),
         (INSTANCE.replace("app: shop", "app: No"), "i.yaml:5:14: error: BlueprintInstance root/shop: template[0]: metadata.name is not a name (lower-case letters, digits and inner dashes, at most 63 characters; in the template at b.yaml:12:15)"),
         (INSTANCE.replace("app: shop", "ap: shop"), "i.yaml:8:5: error: BlueprintInstance root/shop: the input app of blueprint web version 1 is missing"),
         (INSTANCE.replace('"1"', '"3"'), "i.yaml:6:12: error: there is no version 3 of Blueprint web for BlueprintInstance root/shop (it has 1)"),

@@ -143,3 +143,10 @@ def test_what_an_expression_uses():
 def test_values_that_the_language_cannot_hold(odd):
     with pytest.raises(Failed):
         compile_expression("inputs.n", SORTS).evaluate(VALUES | {"inputs.n": odd})
+
+
+@pytest.mark.parametrize("source", ["1 + foo(1)", "inputs.app +", "1 / 0", "inputs.nope"])
+def test_whoever_is_told_of_a_mistake_is_told_what_to_do(source):
+    with pytest.raises(Failed) as failed:
+        evaluate(source)
+    assert all(mistake.hint or mistake.known for mistake in failed.value.mistakes)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 
-from reconciler.policies.process import CHECKING, ask
+from reconciler.policies.process import CHECKING, LATE, ask
 from spaces.rego import RegoFinding, RegoText
+
+_log = logging.getLogger(__name__)
 
 _KEPT = 4096
 """How many rules are remembered: the same ones are met at every revision."""
@@ -18,7 +21,11 @@ _lock = threading.Lock()
 
 
 def check_rego(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding, ...]]:
-    """Say what is wrong with each of these rules; what the engine cannot even read is wrong too."""
+    """Say what is wrong with each of these rules; what the engine cannot even read is wrong too.
+
+    Where there are so many slow ones that the time is up, the others count as in order, and are looked at next time:
+    others' rules must take no policy out of force, and one that is wrong denies what it is asked about.
+    """
     with _lock:
         unknown = [text for text in texts if text not in _known]
         if len(_known) + len(unknown) > _KEPT:
@@ -26,8 +33,11 @@ def check_rego(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding
             unknown = list(texts)
         policies = [{"text": text.text, "type": text.type.value} for text in unknown]
         for text, answer in zip(unknown, ask("check", policies, {}, CHECKING) if policies else (), strict=True):
-            _known[text] = _findings(answer)
-        return {text: _known[text] for text in texts}
+            if answer.get(LATE):
+                _log.warning("a policy's rule was not looked at: %s", answer.get("error"))
+            else:
+                _known[text] = _findings(answer)
+        return {text: _known.get(text, ()) for text in texts}
 
 
 def _findings(answer: Mapping[str, object]) -> tuple[RegoFinding, ...]:

@@ -39,8 +39,12 @@ class Patience:
 
 
 JUDGING = Patience(3.0, 12.0)
-CHECKING = Patience(10.0, 600.0)
-"""Being late here takes a policy out of force, so it must not be the machine's fault."""
+CHECKING = Patience(10.0, 20.0)
+"""Being late here takes a policy out of force, so it must not be the machine's fault. All together are not waited for:
+anybody can propose as many rules as they like, and admission stands still meanwhile."""
+
+LATE = "late"
+"""The key of an answer that says that the policy was not asked, since the time for all of them was up."""
 
 
 def ask(
@@ -48,19 +52,19 @@ def ask(
 ) -> list[dict[str, Any]]:
     """Give an answer for each policy, in order; `{"error": words}` where there is none, whatever the reason.
 
-    What is left over when `patience` ends is not evaluated.
+    What is left over when `patience` ends is not evaluated, and its answer says so (LATE).
     """
     answers: list[dict[str, Any]] = []
     until = time.monotonic() + patience.whole
     text = json.dumps(given)
     while len(answers) < len(policies):
         if time.monotonic() > until:
-            answers.append({"error": f"the policies took longer than {patience.whole:g} s together"})
+            answers.append({"error": f"the policies took longer than {patience.whole:g} s together", LATE: True})
             continue
         got, death = _one_process(mode, policies[len(answers) :], text, replace(patience, whole=until))
         answers += got
         if len(answers) < len(policies):
-            answers.append({"error": death})
+            answers.append({"error": death, LATE: time.monotonic() > until})
     return answers
 
 

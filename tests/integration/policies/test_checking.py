@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.policies import checking
 from reconciler.policies.checking import check_rego
+from reconciler.policies.process import Patience
 from spaces.attachments import out_of
 from spaces.catalog import Catalog
 from spaces.in_force import settle
@@ -150,3 +152,14 @@ def test_a_place_that_only_yaml_knows_is_said_in_words() -> None:
     (told,) = _settle(text).diagnostics
     assert (told.code, told.position.line, told.position.column) == ("rego-syntax", 4, 26)
     assert "(line 2, column 14 of the rule)" in told.summary
+
+
+def test_slow_rules_take_no_other_out_of_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "CHECKING", Patience(0.5, 1.0))
+    pairs = "some a in numbers.range(1, 100000); some b in numbers.range(1, 100000); a * b == -1"
+    slow = [RegoText(PolicyType.PLAN, f"{PACKAGE}deny contains {n} if {{ {pairs} }}") for n in range(4)]
+    wrong = RegoText(PolicyType.PLAN, PACKAGE + "deny contains 12345 if nope(1)")
+    findings = check_rego([*slow, wrong])
+    assert [each.code for each in findings[slow[0]]] == ["rego-refused"]
+    assert findings[wrong] == (), "there was no time left for it"
+    assert [each.code for each in check_rego([wrong])[wrong]] == ["rego-function"], "it is looked at next time"

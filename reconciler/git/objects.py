@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple, assert_never
 
 from spaces.names import Revision
@@ -75,6 +76,7 @@ def read_tree(data: bytes) -> dict[str, Entry]:
     return entries
 
 
+@lru_cache(maxsize=64)
 def _kind(mode: bytes) -> EntryKind:
     if mode == b"100644":
         return EntryKind.BLOB

@@ -30,6 +30,8 @@ class FakeService:
         self.requests = []
         self.refuse = None
         self.fail = None
+        self.slow = None
+        """What unlocks wait for."""
         self._server = None
         self.port = 0
 
@@ -72,6 +74,8 @@ class FakeService:
         self.requests.append((method, path.removeprefix("/api/v1/tfstate/root/a"), body))
         if self.fail:
             return self.fail, b""
+        if self.slow is not None and method == "UNLOCK":
+            self.slow.wait(10)
         if self.refuse and method == "POST":
             return self.refuse, b"no"
         match method:
@@ -164,6 +168,33 @@ def test_a_read_waits_for_a_service_that_is_being_restarted(service, tmp_path):
     threading.Timer(0.5, service.up).start()
     assert ask(relay, "GET") == (200, b"one")
     assert not relay.close()
+
+
+def test_an_unlock_is_answered_before_the_service_has_it_and_nothing_overtakes_it(relay, service):
+    ask(relay, "LOCK", b'{"ID":"1"}')
+    service.slow = threading.Event()
+    assert ask(relay, "UNLOCK", b'{"ID":"1"}') == (200, b"")
+    assert service.holder == b'{"ID":"1"}'
+    threading.Timer(0.2, service.slow.set).start()
+    assert ask(relay, "LOCK", b'{"ID":"2"}') == (200, b"")
+    assert [method for method, _query, _body in service.requests] == ["LOCK", "UNLOCK", "LOCK"]
+
+
+def test_the_end_of_a_leg_waits_for_its_unlock(relay, service):
+    ask(relay, "LOCK", b'{"ID":"1"}')
+    service.slow = threading.Event()
+    ask(relay, "UNLOCK", b'{"ID":"1"}')
+    threading.Timer(0.2, service.slow.set).start()
+    assert not relay.close()
+    assert service.holder is None
+
+
+def test_an_unlock_that_does_not_get_through_waits_on_disk(relay, service, tmp_path):
+    ask(relay, "LOCK", b'{"ID":"1"}')
+    service.fail = 503
+    assert ask(relay, "UNLOCK", b'{"ID":"1"}') == (200, b"")
+    assert relay.close()
+    assert [each.method for each in pending_requests(tmp_path / "pending")] == ["UNLOCK"]
 
 
 def test_what_is_written_waits_and_is_delivered_in_order(relay, service, tmp_path):

@@ -98,10 +98,11 @@ class Relay:
                 return self._read(method, query, body) if known is None else known
             case "LOCK":
                 answer = self._read(method, query, body)
+                if answer.status not in {200, 204}:
+                    return answer
                 with self._lock:
-                    if answer.status == 200:
-                        self._locked, self._known = True, None
-                return answer
+                    self._locked, self._known = True, answer if answer.with_tfstate else None
+                return Answer(200, "application/json", b"")
             case _:
                 return self._read(method, query, body)
 

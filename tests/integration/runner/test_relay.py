@@ -30,6 +30,8 @@ class FakeService:
         self.requests = []
         self.refuse = None
         self.fail = None
+        self.tells = False
+        """Whether it gives the tfstate with a lock to those who prefer that."""
         self.slow = None
         """What unlocks wait for."""
         self._server = None
@@ -44,6 +46,8 @@ class FakeService:
                 body = self.rfile.read(length) if length else b""
                 status, answer = service.answer(self.command, self.path, self.headers, body)
                 self.send_response(status)
+                if service.tells and "Prefer" in self.headers:
+                    self.send_header("Preference-Applied", self.headers["Prefer"])
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
@@ -88,6 +92,8 @@ class FakeService:
                 return 423, self.holder
             case "LOCK":
                 self.holder = body
+                if self.tells and headers.get("Prefer"):
+                    return (204, b"") if self.tfstate is None else (200, self.tfstate)
                 return 200, b""
             case _:
                 self.holder = None
@@ -307,6 +313,14 @@ def test_terraform_does_not_notice(service, tmp_path, away):
         assert "t0ken" not in engine.log_path("r1").read_text()
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize(("tfstate", "status"), [(None, 204), (b'{"serial": 1}', 200)])
+def test_the_tfstate_comes_with_the_lock(service, relay, tfstate, status):
+    service.tfstate, service.tells = tfstate, True
+    assert ask(relay, "LOCK", b'{"ID": "l"}') == (200, b"")
+    service.down()
+    assert ask(relay, "GET") == (status, tfstate or b"")
 
 
 def test_a_second_read_under_the_lock_does_not_need_the_service(service, relay):

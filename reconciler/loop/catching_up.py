@@ -106,9 +106,8 @@ class CatchingUp:
         held = {each.ref: each for each in waiting if each.pin is None}
         pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}
         keep = dict.fromkeys(held, KeptBecause.HELD)
-        in_force = restore(
-            Catalog.empty().advance(files, attach_at(trees, revision), check_rego), recorded, revision, keep
-        )
+        proposed = Catalog.empty().advance(files, attach_at(trees, revision), check_rego, self.walking.admitting.read)
+        in_force = restore(proposed, recorded, revision, keep)
         return Admission(in_force, self.walking.admitting.rules.compile(in_force.catalog, now), held, pinned)
 
     def _not_there(self, state: ConfigurationState, revision: Revision) -> str:

@@ -90,7 +90,8 @@ class Admitting:
                 kept_out = {change.ref for change in judged.waiting if change.revision == revision}
                 files = {stack for stack in watch.touched if stack.ref not in kept_out}
                 authors.append((str(person.subject), affected(here.in_force, judged.in_force) | files))
-            watch.follow(here, judged)
+            if revision != chain[-1]:
+                watch.follow(here, judged)
             here, at, unread = judged, revision, None
             if walk.halted is None:
                 walk.admission = here
@@ -200,7 +201,7 @@ class _Watch:
         return not _same(one, other)
 
     def follow(self, before: Admission | None, after: Admission) -> None:
-        """Note what the sources of changed stacks use now."""
+        """Note what the sources of changed stacks use now: the next commit is compared with it."""
         if before is None:
             self._renew(after.in_force, after.in_force.catalog.stacks(), after.in_force.revision)
             return

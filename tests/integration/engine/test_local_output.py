@@ -92,7 +92,7 @@ def test_nothing_of_the_services_environment(tmp_path, monkeypatch, driver, sand
 
 
 def test_home_and_temporary_directory_are_its_own(driver):
-    report = driver.plan(plan="touch $HOME/a $TMPDIR/b; pwd; exit 0")
+    report = driver.plan(plan="touch $HOME/a $TMPDIR/b; pwd; exit 2")
     assert report.ending == Ending.SUCCEEDED
     run = driver.data_dir / "runs/r1"
     assert (run / "home/a").exists()

@@ -70,6 +70,8 @@ class Loop:
     _stopped: threading.Event = field(default_factory=threading.Event)
     _fetching: threading.Thread | None = None
     _fetched: Fetched | None = None
+    _untaken: bool = False
+    """Whether what was fetched last was not taken in."""
     _known: bool = False
     _todo: deque[Followup] = field(default_factory=deque)
     _unrecorded: deque[LegReport] = field(default_factory=deque)
@@ -336,8 +338,9 @@ class Loop:
             self._fetching = None
             fetched, self._fetched = self._fetched, None
             if fetched:
+                self._untaken = True
                 self._take_in(fetched, utc_now())
-            self.passed = True
+            self.passed, self._untaken = True, False
             return bool(fetched)
         asked = self._look.is_set()
         self._look.clear()
@@ -369,6 +372,9 @@ class Loop:
 
     def _failed(self, error: Exception, started: float) -> None:
         self.metrics.pass_ended("failure", time.monotonic() - started, utc_now())
+        if self._untaken and isinstance(error, StoreError):
+            # It is fetched anew at once: by now it may be older than what another service took in.
+            self._look.set()
         self._stopped.wait(self.trouble.meet(error))
 
     def _try_store(self) -> None:
@@ -381,5 +387,5 @@ class Loop:
             transaction.put_configuration(transaction.configuration())
 
     def _went_through(self) -> None:
-        if self.trouble.end():
+        if not self._untaken and self.trouble.end():
             self.recorder.put_away_left()

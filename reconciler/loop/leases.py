@@ -52,8 +52,7 @@ class Leases:
             return []
         self._renewed = time.monotonic()
         at_work = self._at_work()
-        if not at_work:
-            return []
+        # Also with nothing to renew: a service that only looks would not notice that it could not write.
         with self.store.writing() as transaction:
             transaction.renew(self.holder, now, LEASE)
         self._find_strays([run for run in at_work if run.holder == self.holder], awaited)

@@ -10,6 +10,7 @@ from typing import Self
 
 from spaces.attachments import Attach, no_files
 from spaces.diagnostics import Diagnostic, Position, Severity, error
+from spaces.documents import ReadDocuments, read_documents
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed
@@ -77,7 +78,11 @@ class Catalog:
         return cls({}, {}, {}, frozenset(), {}, frozenset(), frozenset(), {})
 
     def advance(
-        self, changed: Mapping[str, bytes | None], attach: Attach = no_files, check: CheckRego = unchecked
+        self,
+        changed: Mapping[str, bytes | None],
+        attach: Attach = no_files,
+        check: CheckRego = unchecked,
+        read: ReadDocuments = read_documents,
     ) -> Self:
         """Take in the files that changed (path to new bytes, None when gone); only these are read.
 
@@ -92,7 +97,7 @@ class Catalog:
         for path in files.keys() & changed.keys():
             del files[path]
         yaml = ((path, data) for path, data in changed.items() if data is not None and path.endswith(_YAML))
-        for path, parsed in parse_files(yaml, attach):
+        for path, parsed in parse_files(yaml, attach, read):
             if parsed.unreadable is not None:
                 unreadable[path] = parsed.unreadable
             if parsed.resources or parsed.diagnostics:
@@ -108,8 +113,8 @@ class Catalog:
             else:
                 claims.pop(directory, None)
         attached = _attached(self, files, changed)
-        read = replace(self, unreadable=unreadable, others=frozenset(others), attached=attached)
-        return read._settled(files, claims, self.overrides, changed)  # noqa: SLF001
+        taken_in = replace(self, unreadable=unreadable, others=frozenset(others), attached=attached)
+        return taken_in._settled(files, claims, self.overrides, changed)  # noqa: SLF001
 
     def attaching(self, paths: Iterable[str]) -> frozenset[str]:
         """Name the files whose documents refer to any of these paths."""

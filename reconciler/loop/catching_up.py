@@ -40,9 +40,10 @@ class CatchingUp:
     walking: Walking
     generations: Generations
 
-    def catch_up(self, now: datetime) -> bool:
+    def catch_up(self, now: datetime, *, writing: bool) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.
 
+        Where this version, or these settings, desire something else of a stack than what is stored, that is written.
         CannotFollow where the recorded revision is not in the mirror (yet): a fetch has to come first.
         """
         with self.store.reading() as reading:
@@ -65,7 +66,8 @@ class CatchingUp:
             read = self.places.reading(world.tips, admission.pins)
             world.desired = dict(desire(in_force, stacks, read, world.index, person, check=self.places.check))
             self.world.become(world)
-            self._correct(now)
+            if writing:
+                self._correct(now)
         return True
 
     def _step_to(self, state: ConfigurationState, revision: Revision, waiting: list[HeldChange], now: datetime) -> bool:
@@ -106,9 +108,8 @@ class CatchingUp:
         held = {each.ref: each for each in waiting if each.pin is None}
         pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}
         keep = dict.fromkeys(held, KeptBecause.HELD)
-        in_force = restore(
-            Catalog.empty().advance(files, attach_at(trees, revision), check_rego), recorded, revision, keep
-        )
+        proposed = Catalog.empty().advance(files, attach_at(trees, revision), check_rego, self.walking.admitting.read)
+        in_force = restore(proposed, recorded, revision, keep)
         return Admission(in_force, self.walking.admitting.rules.compile(in_force.catalog, now), held, pinned)
 
     def _not_there(self, state: ConfigurationState, revision: Revision) -> str:

@@ -10,6 +10,7 @@ from typing import Self
 
 from spaces.attachments import Attach, no_files
 from spaces.diagnostics import Diagnostic, Position, Severity, error
+from spaces.held_documents import NOTHING_HELD, HeldDocument, HeldDocuments
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed
@@ -35,6 +36,10 @@ class CatalogFile:
     parsed: ParsedFile
     placed: tuple[Placed, ...]
     misplaced: tuple[Diagnostic, ...]
+    held: tuple[Placed, ...] = ()
+    """Documents in it that do not count, each where it says that it lies."""
+    second: tuple[Placed, ...] = ()
+    """Spaces that have no place because another one has the directory."""
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -44,17 +49,20 @@ class CatalogFile:
     @property
     def broken(self) -> bool:
         """Say whether a document may hide in the file that could not be made out."""
-        return any(d.severity is Severity.ERROR and d.code not in _HARMLESS for d in self.diagnostics)
+        return _hides_something(self.diagnostics)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """The files of one revision. A function of their bytes and of `overrides` alone, however it was reached."""
+    """The files of one revision. A function of their bytes, `overrides` and `held` alone, however it was reached.
+
+    A document that is held is there, and does not count: it takes no name, and no directory, from any other.
+    """
 
     files: Mapping[str, CatalogFile]
     """Every file that holds a document of ours, or something wrong, by its path in the repository."""
     claims: Mapping[str, Claim]
-    """Directory to space, for the directories with a space file."""
+    """Directory to space, for the directories with a space file; what is held claims none."""
     overrides: Mapping[str, SpaceName]
     """Directory to space where something else stays in force than the files say."""
     broken: frozenset[str]
@@ -70,6 +78,8 @@ class Catalog:
     """The files about which there is something to tell."""
     attached: Mapping[str, frozenset[str]] = field(repr=False, default_factory=dict)
     """Paths that documents refer to, each with the files that these documents are in."""
+    held: HeldDocuments = field(repr=False, default=NOTHING_HELD)
+    """The documents that do not count. One that is not there any more, or says something else, means nothing."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -102,7 +112,7 @@ class Catalog:
         fresh = {path: files[path].parsed for path in changed if path in files}
         files.update({path: CatalogFile(parsed, (), ()) for path, parsed in with_findings(fresh, check).items()})
         for directory in {dirname(path) for path in changed if basename(path) in SPACE_FILES}:
-            claimed, claim = _claim(directory, files)
+            claimed, claim = _claim(directory, files, self.held)
             if claimed:
                 claims[directory] = claim
             else:
@@ -123,6 +133,21 @@ class Catalog:
             return self
         return self._settled(dict(self.files), self.claims, dict(overrides), ())
 
+    def hold(self, documents: Iterable[HeldDocument]) -> Self:
+        """Let these documents, and no others, not count."""
+        held = HeldDocuments.make(documents)
+        if held.every == self.held.every:
+            return self
+        changed = {each.file for each in held.every ^ self.held.every}
+        claims = dict(self.claims)
+        for directory in {dirname(path) for path in changed if basename(path) in SPACE_FILES}:
+            claimed, claim = _claim(directory, self.files, held)
+            if claimed:
+                claims[directory] = claim
+            else:
+                claims.pop(directory, None)
+        return replace(self, held=held)._settled(dict(self.files), claims, self.overrides, changed)  # noqa: SLF001
+
     def placed(self, ref: ResourceRef) -> Placed | None:
         """Find a document; None when there is none, or when several claim the reference."""
         found = self._documents.get(ref, ())
@@ -136,6 +161,11 @@ class Catalog:
         """All documents that claim a reference: one, when all is well."""
         return self._documents.get(ref, ())
 
+    def held_at(self, ref: ResourceRef) -> tuple[Placed, ...]:
+        """Give the documents that would claim a reference, and are held."""
+        found = (self.files.get(file) for file in sorted(self.held.files_of.get(ref, ())))
+        return tuple(placed for file in found if file for placed in file.held if placed.ref == ref)
+
     def refs(self) -> Iterable[ResourceRef]:
         """Every reference that is claimed."""
         return self._documents.keys()
@@ -143,6 +173,15 @@ class Catalog:
     def space_of(self, directory: str) -> Claim:
         """Name the space a directory belongs to; None when the space file that decides cannot be understood."""
         return _space_of(directory, self.claims, self.overrides)
+
+    def space_said(self, resource: Resource) -> SpaceName | None:
+        """Name the space that a document's directory would have by a space file that is held; None: by no such one."""
+        directory = dirname(resource.file)
+        own_file = isinstance(resource.spec, SpaceSpec) and basename(resource.file) in SPACE_FILES
+        said_itself = resource.space if not isinstance(resource.spec, SpaceSpec) else resource.spec.parent
+        if said_itself is not None or (own_file and not directory):
+            return None
+        return _space_said(dirname(directory) if own_file else directory, self)
 
     def claim(self, directory: str) -> Claim:
         """Name the space that this very directory stands for; None when it has no claim that can be understood."""
@@ -152,6 +191,15 @@ class Catalog:
         """List the files in these directories, at any depth."""
         prefixes = tuple(f"{directory}/" if directory else "" for directory in directories)
         return (path for path in self.files if path.startswith(prefixes)) if prefixes else iter(())
+
+    def moved_files(self, other: Catalog) -> Iterator[str]:
+        """List the files that may be placed otherwise than in the other catalog although their bytes are the same."""
+        moved = self.moved_directories(other)
+        yield from other.below(moved)
+        yield from self.below(moved)
+        for path in self.held.by_file.keys() | other.held.by_file.keys():
+            if self.files.get(path) is not other.files.get(path):
+                yield path
 
     def moved_directories(self, other: Catalog) -> frozenset[str]:
         """List the directories whose own claim is another one in the other catalog."""
@@ -183,9 +231,12 @@ class Catalog:
         changed: Iterable[str],
     ) -> Self:
         """Place what was read, and again whatever lies where a directory's space is another one now."""
-        nothing = frozenset[str]()
-        after = type(self)(files, claims, overrides, nothing, self.unreadable, self.others, frozenset(), {})
+        after = replace(self, files=files, claims=claims, overrides=overrides)
         touched = set(changed)
+        # Which space of several has a directory, and where what is held lies, may hang on what else is there.
+        touched.update(self.held.by_file)
+        directories = {dirname(path) for path in touched if basename(path) in SPACE_FILES}
+        touched.update(_join(directory, name) for directory in directories for name in SPACE_FILES)
         moved = self.moved_directories(after)
         touched.update(self.below(moved), after.below(moved))
         documents = dict(self._documents)
@@ -257,48 +308,86 @@ def _space_of(directory: str, claims: Mapping[str, Claim], overrides: Mapping[st
         directory = dirname(directory)
 
 
+def _space_said(directory: str, catalog: Catalog) -> SpaceName | None:
+    while True:
+        if catalog.held.every:
+            for resource in _space_documents(catalog.files, directory):
+                if any(catalog.held.meaning(resource)):
+                    return SpaceName(resource.name)
+        if not directory or directory in catalog.overrides or directory in catalog.claims:
+            return None
+        directory = dirname(directory)
+
+
 def _space_documents(files: Mapping[str, CatalogFile], directory: str) -> list[Resource]:
     """List the spaces that a directory's space files declare: one, when all is well."""
     found = (files.get(_join(directory, name)) for name in SPACE_FILES)
     return [r for r in chain.from_iterable(f.parsed.resources for f in found if f) if r.kind is Kind.SPACE]
 
 
-def _claim(directory: str, files: Mapping[str, CatalogFile]) -> tuple[bool, Claim]:
+def _counting_spaces(files: Mapping[str, CatalogFile], directory: str, held: HeldDocuments) -> list[Resource]:
+    return held.without(_space_documents(files, directory))
+
+
+def _claim(directory: str, files: Mapping[str, CatalogFile], held: HeldDocuments) -> tuple[bool, Claim]:
     """Read a directory's claim: whether it has one, and which; the first of several spaces has it."""
-    declared = _space_documents(files, directory)
+    declared = _counting_spaces(files, directory, held)
     if declared:
         return True, SpaceName(declared[0].name)
     present = [files[path] for name in SPACE_FILES if (path := _join(directory, name)) in files]
-    return any(file.broken for file in present), None
+    return any(_hides_something(file.parsed.diagnostics) for file in present), None
+
+
+def _hides_something(diagnostics: Iterable[Diagnostic]) -> bool:
+    return any(d.severity is Severity.ERROR and d.code not in _HARMLESS for d in diagnostics)
 
 
 def _place(path: str, parsed: ParsedFile, catalog: Catalog) -> CatalogFile:
     """Give each document of a file its space."""
     directory = dirname(path)
-    is_space_file = basename(path) in SPACE_FILES
-    first = next(iter(_space_documents(catalog.files, directory)), None) if is_space_file else None
+    spaces = _counting_spaces(catalog.files, directory, catalog.held) if basename(path) in SPACE_FILES else []
     placed: list[Placed] = []
+    held: list[Placed] = []
+    second: list[Placed] = []
+    left = set(catalog.held.by_file.get(path, ()))
     misplaced: list[Diagnostic] = []
     for resource in parsed.resources:
-        spec = resource.spec
-        if isinstance(spec, SpaceSpec):
-            if is_space_file and resource is not first:
-                misplaced.append(_tell_second_space(resource, first))
-                continue
-            around = catalog.space_of(dirname(directory)) if is_space_file and directory else None
-            implied = around if is_space_file and directory else ROOT if is_space_file else catalog.space_of(directory)
-            parent = SpaceName(spec.parent) if spec.parent is not None else implied
-            space: Claim = SpaceName(resource.name)
-            known = parent is not None
-        else:
-            parent = None
-            space = resource.space if resource.space is not None else catalog.space_of(directory)
-            known = space is not None
-        if space is None or not known:
+        space, parent = _scope(resource, catalog)
+        if left and (found := _as_held(resource, space, parent, catalog, left)) is not None:
+            held.append(found)
+        elif resource.kind is Kind.SPACE and spaces and resource is not spaces[0]:
+            misplaced.append(_tell_second_space(resource, spaces[0]))
+            second.append(Placed(ResourceRef(Kind.SPACE, SpaceName(resource.name), resource.name), resource, parent))
+        elif space is None or (resource.kind is Kind.SPACE and parent is None):
             misplaced.append(_tell_unknown_directory(resource, directory))
         else:
             placed.append(Placed(ResourceRef(resource.kind, space, resource.name), resource, parent))
-    return CatalogFile(parsed, tuple(placed), tuple(misplaced))
+    return CatalogFile(parsed, tuple(placed), tuple(misplaced), tuple(held), tuple(second))
+
+
+def _scope(resource: Resource, catalog: Catalog) -> tuple[Claim, Claim]:
+    """Find the space that a document lies in and, for a space, the one above it; None where that is not known."""
+    directory, spec = dirname(resource.file), resource.spec
+    if not isinstance(spec, SpaceSpec):
+        return resource.space if resource.space is not None else catalog.space_of(directory), None
+    if spec.parent is not None:
+        return SpaceName(resource.name), SpaceName(spec.parent)
+    if basename(resource.file) not in SPACE_FILES:
+        return SpaceName(resource.name), catalog.space_of(directory)
+    return SpaceName(resource.name), catalog.space_of(dirname(directory)) if directory else ROOT
+
+
+def _as_held(
+    resource: Resource, space: Claim, parent: Claim, catalog: Catalog, left: set[HeldDocument]
+) -> Placed | None:
+    """Place a document as one that is held, and take that one out of `left`; None when it counts."""
+    said = catalog.space_said(resource)
+    for each in catalog.held.meaning(resource):
+        is_space = each.ref.kind is Kind.SPACE
+        if each in left and (is_space or each.ref.space in (space, said)):
+            left.remove(each)
+            return Placed(each.ref, resource, (said or parent or ROOT) if is_space else None)
+    return None
 
 
 def _join(directory: str, name: str) -> str:
@@ -309,8 +398,8 @@ def _name_position(resource: Resource) -> Position:
     return resource.position(("metadata", "name"))
 
 
-def _tell_second_space(resource: Resource, first: Resource | None) -> Diagnostic:
-    other = f"it belongs to {first.name} by {first.file}" if first else "another one has it"
+def _tell_second_space(resource: Resource, first: Resource) -> Diagnostic:
+    other = f"it belongs to {first.name} by {first.file}"
     return error(
         "several-spaces",
         f"a directory belongs to one space, so {basename(resource.file)} cannot declare {resource.name} too",

@@ -33,7 +33,7 @@ def measure(scratch: Path) -> Iterator[Figure]:
         "  beside the fetch, against 1,000 stacks", beside * 1e3, "ms", beside_small * 1e3, "1,000 stacks", 1.5
     )
     yield Figure("  with the fetch, against 1,000 stacks", ours * 1e3, "ms", ours_small * 1e3, "1,000 stacks", 1.5)
-    # From file:// whoever fetches also does the server's work, which grows with the directories: git shows how much.
+    # From file:// whoever fetches also does the server's work, which in git grows with the directories.
     yield Figure("  git alone, against 1,000 stacks", git * 1e3, "ms", git_small * 1e3, "1,000 stacks")
     yield Figure("  all 10,000 in one directory", ours_flat * 1e3, "ms", git_flat * 1e3, against, 5)
     yield Figure("a context that 10 of 10,000 stacks use", shared * 1e3, "ms", one * 1e3, "one stack", 10)

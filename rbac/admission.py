@@ -22,6 +22,7 @@ from rbac.rules import Rules
 from rbac.stepping import Step
 from spaces.attachments import Attach, no_files
 from spaces.catalog import Catalog
+from spaces.documents import ReadDocuments, read_documents
 from spaces.held_documents import HeldDocument
 from spaces.in_force import InForce, settle
 from spaces.names import Revision, StackId
@@ -58,6 +59,8 @@ class Commit:
     """Says what is wrong with the rules of policies."""
     uses: Uses = field(repr=False, compare=False, default=always)
     """Says whether files belong to a stack, at this commit."""
+    read: ReadDocuments = field(repr=False, compare=False, default=read_documents)
+    """Reads files of documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,10 @@ def admit(
     `halting` False goes on where a branch lost all of its documents: for a commit that others follow.
     """
     if before is None:
-        proposed = Catalog.empty().advance(commit.changed, commit.attach, commit.check)
+        proposed = Catalog.empty().advance(commit.changed, commit.attach, commit.check, commit.read)
         in_force = settle(None, proposed, commit.changed.keys(), commit.revision)
         return Admission(in_force, rules.compile(in_force.catalog, now))
-    proposed = before.in_force.proposed.advance(commit.changed, commit.attach, commit.check)
+    proposed = before.in_force.proposed.advance(commit.changed, commit.attach, commit.check, commit.read)
     if halting and not proposed.files and any(True for _ in before.in_force.catalog.refs()):
         message = f"revision {commit.revision[:12]} holds no documents at all; what was in force stays"
         return Halted(HaltReason.BRANCH_EMPTIED, message, commit.revision)

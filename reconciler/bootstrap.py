@@ -8,7 +8,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -39,6 +39,7 @@ from reconciler.loop.world import World
 from reconciler.metrics import Metrics
 from reconciler.settings import MetricsAccess, Settings, SettingsError
 from reconciler.store.encryption import Keys
+from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.api.errors import Problem
 from reconciler.web.api.tfstate import tfstate_url
@@ -104,45 +105,42 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
     """
     _check_configuration(settings)
     directory = make_data_dir(settings)
-    with _alone(directory):
+    with _alone(directory), ExitStack() as closing:
         store = open_store(settings.database, open_keys(settings))
-        try:
-            with store.reading() as reading:
-                changed = differs(settings, reading.configuration())
-            if changed is not None:
-                raise SettingsError(changed)
-            metrics = Metrics()
-            engine = LocalEngine(
-                directory,
-                hidden=_hidden(settings),
-                tool_path=[Path(part) for part in (settings.tool_path or "").split(os.pathsep) if part],
-                writable=settings.writable_paths,
-                require_sandbox=settings.require_sandbox,
-            )
-            try:
-                service = _assemble(settings, store, engine, metrics, port, watching)
-                try:
-                    yield service
-                finally:
-                    service.loop.follower.close()
-            finally:
-                engine.close()
-        finally:
-            store.close()
+        closing.callback(store.close)
+        with store.reading() as reading:
+            changed = differs(settings, reading.configuration())
+        if changed is not None:
+            raise SettingsError(changed)
+        engine = LocalEngine(
+            directory,
+            hidden=_hidden(settings),
+            tool_path=[Path(part) for part in (settings.tool_path or "").split(os.pathsep) if part],
+            writable=settings.writable_paths,
+            require_sandbox=settings.require_sandbox,
+        )
+        closing.callback(engine.close)
+        readings = Readings.at(directory)
+        closing.callback(readings.close)
+        follower = _follower(settings, store, open_secrets(settings), readings)
+        closing.callback(follower.close)
+        yield _assemble(settings, store, engine, follower, port, watching)
+
+
+def _follower(settings: Settings, store: SqlStore, own_secrets: Secrets, readings: Readings) -> Follower:
+    mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
+    return Follower(store, mirrors, Remotes(settings, own_secrets), settings.config_path, readings.read)
 
 
 def _assemble(  # noqa: PLR0917
     settings: Settings,
     store: SqlStore,
     engine: LocalEngine,
-    metrics: Metrics,
+    follower: Follower,
     port: int | None,
     watching: Watching | None,
 ) -> Service:
-    holder = _holder(settings.data_dir)
-    mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
-    remotes = Remotes(settings, open_secrets(settings))
-    follower = Follower(store, mirrors, remotes, settings.config_path)
+    holder, metrics = _holder(settings.data_dir), Metrics()
     host, own_port = settings.host_and_port
 
     def find_tfstate(run: Run) -> str:
@@ -151,7 +149,7 @@ def _assemble(  # noqa: PLR0917
     dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, find_tfstate)
     judges = Judges(store, follower.world, metrics, follower.catch_up)
     recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), judges)
-    fetcher = Fetcher(mirrors, metrics, settings.poll_interval)
+    fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
     loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)
     if watching is not None:
         loop.watching = watching
@@ -169,7 +167,7 @@ def _assemble(  # noqa: PLR0917
         wake=loop.wake,
         ready=lambda: loop.passed,
         now=utc_now,
-        recipient=_recipient(remotes.secrets),
+        recipient=_recipient(follower.remotes.secrets),
     )
     server = LazyServer(partial(create_app, ports), host, own_port if port is None else port)
     return Service(settings, store, engine, loop, ports, server)
@@ -181,9 +179,8 @@ def local_app(settings: Settings) -> FastAPI:
     with store.reading() as reading:
         settings = with_remembered(settings, reading.configuration())
     own_secrets = open_secrets(settings)
-    follower = Follower(
-        store, Mirrors(settings.data_dir.absolute() / "mirrors"), Remotes(settings, own_secrets), settings.config_path
-    )
+    readings = Readings.at(settings.data_dir.absolute())
+    follower = _follower(settings, store, own_secrets, readings)
     caught_up = False
 
     def catch_up() -> Follower:
@@ -194,6 +191,7 @@ def local_app(settings: Settings) -> FastAPI:
                 follower.catch_up(utc_now())
             except (CannotFollow, GitError) as error:
                 _log.warning("%s", error)
+            readings.close()
             caught_up = True
         return follower
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from posixpath import basename, dirname
 from typing import Self
 
 from spaces.attachments import Attach, no_files
-from spaces.diagnostics import Diagnostic, Position, Severity, error
+from spaces.diagnostics import Diagnostic, Severity
+from spaces.documents import ReadDocuments, read_documents
 from spaces.held_documents import NOTHING_HELD, HeldDocument, HeldDocuments
+from spaces.misplaced import name_position, tell_second_space, tell_twice, tell_unknown_directory
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed
@@ -87,7 +89,11 @@ class Catalog:
         return cls({}, {}, {}, frozenset(), {}, frozenset(), frozenset(), {})
 
     def advance(
-        self, changed: Mapping[str, bytes | None], attach: Attach = no_files, check: CheckRego = unchecked
+        self,
+        changed: Mapping[str, bytes | None],
+        attach: Attach = no_files,
+        check: CheckRego = unchecked,
+        read: ReadDocuments = read_documents,
     ) -> Self:
         """Take in the files that changed (path to new bytes, None when gone); only these are read.
 
@@ -102,7 +108,7 @@ class Catalog:
         for path in files.keys() & changed.keys():
             del files[path]
         yaml = ((path, data) for path, data in changed.items() if data is not None and path.endswith(_YAML))
-        for path, parsed in parse_files(yaml, attach):
+        for path, parsed in parse_files(yaml, attach, read):
             if parsed.unreadable is not None:
                 unreadable[path] = parsed.unreadable
             if parsed.resources or parsed.diagnostics:
@@ -118,8 +124,8 @@ class Catalog:
             else:
                 claims.pop(directory, None)
         attached = _attached(self, files, changed)
-        read = replace(self, unreadable=unreadable, others=frozenset(others), attached=attached)
-        return read._settled(files, claims, self.overrides, changed)  # noqa: SLF001
+        taken_in = replace(self, unreadable=unreadable, others=frozenset(others), attached=attached)
+        return taken_in._settled(files, claims, self.overrides, changed)  # noqa: SLF001
 
     def attaching(self, paths: Iterable[str]) -> frozenset[str]:
         """Name the files whose documents refer to any of these paths."""
@@ -215,9 +221,9 @@ class Catalog:
         twice = [placed for ref in self.duplicates for placed in self._documents[ref]]
         # File by file: finding places means reading the file again, and only the last one read is remembered.
         twice.sort(key=lambda placed: (placed.resource.file, placed.resource.index))
-        places = {placed: _name_position(placed.resource) for placed in twice}
+        places = {placed: name_position(placed.resource) for placed in twice}
         for ref in self.duplicates:
-            told.extend(_tell_twice(ref, [places[placed] for placed in self._documents[ref]]))
+            told.extend(tell_twice(ref, [places[placed] for placed in self._documents[ref]]))
         return tuple(sorted(told, key=lambda d: (d.sort_key, d.summary)))
 
     def _effective(self, directory: str) -> tuple[bool, Claim]:
@@ -356,10 +362,10 @@ def _place(path: str, parsed: ParsedFile, catalog: Catalog) -> CatalogFile:
         if left and (found := _as_held(resource, space, parent, catalog, left)) is not None:
             held.append(found)
         elif resource.kind is Kind.SPACE and spaces and resource is not spaces[0]:
-            misplaced.append(_tell_second_space(resource, spaces[0]))
+            misplaced.append(tell_second_space(resource, spaces[0]))
             second.append(Placed(ResourceRef(Kind.SPACE, SpaceName(resource.name), resource.name), resource, parent))
         elif space is None or (resource.kind is Kind.SPACE and parent is None):
-            misplaced.append(_tell_unknown_directory(resource, directory))
+            misplaced.append(tell_unknown_directory(resource, directory))
         else:
             placed.append(Placed(ResourceRef(resource.kind, space, resource.name), resource, parent))
     return CatalogFile(parsed, tuple(placed), tuple(misplaced), tuple(held), tuple(second))
@@ -392,38 +398,3 @@ def _as_held(
 
 def _join(directory: str, name: str) -> str:
     return f"{directory}/{name}" if directory else name
-
-
-def _name_position(resource: Resource) -> Position:
-    return resource.position(("metadata", "name"))
-
-
-def _tell_second_space(resource: Resource, first: Resource) -> Diagnostic:
-    other = f"it belongs to {first.name} by {first.file}"
-    return error(
-        "several-spaces",
-        f"a directory belongs to one space, so {basename(resource.file)} cannot declare {resource.name} too",
-        _name_position(resource),
-        f"{other}; declare further spaces in a file of another name",
-    )
-
-
-def _tell_unknown_directory(resource: Resource, directory: str) -> Diagnostic:
-    return error(
-        "space-not-known",
-        f"which space {resource.kind} {resource.name} lies in is not known: "
-        f"the space file that {directory or 'the top directory'} belongs to cannot be understood",
-        _name_position(resource),
-        "repair that file, or say metadata.space",
-    )
-
-
-def _tell_twice(ref: ResourceRef, places: Sequence[Position]) -> Iterator[Diagnostic]:
-    for index, here in enumerate(places):
-        other = places[index - 1] if index else places[1]
-        yield error(
-            "duplicate-name",
-            f"{ref} is declared more than once; none of them comes into force",
-            here,
-            f"the other one is at {other.file}:{other.line}:{other.column}",
-        )

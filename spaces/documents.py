@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from _ruamel_yaml import CParser
 from ruamel.yaml import YAML
@@ -53,6 +53,10 @@ class ReadFile:
     documents: list[Document]
     diagnostics: list[Diagnostic]
     unreadable: Diagnostic | None
+
+
+ReadDocuments: TypeAlias = Callable[[Sequence[tuple[str, bytes]]], list[ReadFile]]
+"""Reads files, each its path in the repository and its bytes, as `parse_documents` does one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,11 @@ def parse_documents(file: str, data: bytes) -> ReadFile:
             hint = f"write apiVersion: {API_VERSION}"
             diagnostics.append(error("api-version", f"apiVersion {version[:80]!r} is not known", at, hint))
     return ReadFile(documents, diagnostics, unreadable)
+
+
+def read_documents(files: Sequence[tuple[str, bytes]]) -> list[ReadFile]:
+    """Parse several files."""
+    return [parse_documents(file, data) for file, data in files]
 
 
 def _looks_ours(value: Any) -> bool:

@@ -230,9 +230,10 @@ def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
     """Lay one over the other, the weakest first."""
     values: dict[str, Value] = {}
     losers: dict[str, list[Origin]] = {}
-    for layer in layers:
-        for key in values.keys() & layer.keys():
-            losers.setdefault(key, []).append(values[key].origin)
+    for layer in filter(None, layers):
+        if not values.keys().isdisjoint(layer):
+            for key in values.keys() & layer.keys():
+                losers.setdefault(key, []).append(values[key].origin)
         values.update(layer)
     for key, origins in losers.items():
         winner = values[key]
@@ -242,6 +243,8 @@ def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
 
 def _hooks(layers: list[Layer]) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
     """Line the hooks up: before a phase the weakest layer first, after it the weakest last."""
+    if not layers:
+        return {}
     before = _in_line([layer.before for layer in layers])
     after = _in_line([layer.after for layer in reversed(layers)])
     return {

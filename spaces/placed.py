@@ -96,7 +96,7 @@ class PlacedDocuments:
             _regroup(self._mentions, _by_mention(gone), _by_mention(come)),
             _regroup(self._attaching, _by_attaching(gone), _by_attaching(come)),
             _regroup(self._labels, _by_label(gone), _by_label(come)),
-            _without(self._attachable, {ref.space for ref in delta if ref.kind is Kind.CONTEXT}),
+            _offers_after(self._attachable, gone, come),
             expansions=self.expansions,
             makers=self.makers,
         )
@@ -225,8 +225,29 @@ def _node(placed: Placed) -> SpaceNode:
 _BY_NAME = itemgetter(0)
 
 
-def _without(offered: Mapping[SpaceName, _Offered], spaces: Collection[SpaceName]) -> dict[SpaceName, _Offered]:
-    return {space: each for space, each in list(offered.items()) if space not in spaces}
+def _offers_after(
+    before: Mapping[SpaceName, _Offered], gone: Iterable[Placed], come: Iterable[Placed]
+) -> dict[SpaceName, _Offered]:
+    """Follow what spaces offer through a change; what nobody has asked about yet stays open."""
+    after = dict(before)
+    less, more = _attaching_by_space(gone), _attaching_by_space(come)
+    for space in (less.keys() | more.keys()) & after.keys():
+        offered = dict(after[space])
+        left = set(less.get(space, ()))
+        for label in _by_asked(left):
+            offered[label] = [each for each in offered.get(label, ()) if each[1] not in left]
+        for label, added in _by_asked(more.get(space, ())).items():
+            offered[label] = [*offered.get(label, ()), *added]
+        after[space] = {label: contexts for label, contexts in offered.items() if contexts}
+    return after
+
+
+def _attaching_by_space(documents: Iterable[Placed]) -> dict[SpaceName, list[Placed]]:
+    found: dict[SpaceName, list[Placed]] = {}
+    for placed in documents:
+        if attach_of(placed.resource) is not None:
+            found.setdefault(placed.ref.space, []).append(placed)
+    return found
 
 
 def _by_asked(contexts: Iterable[Placed]) -> _Offered:

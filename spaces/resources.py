@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from spaces.attachments import Attach, Unusable, no_files, place_of
 from spaces.blueprints.template import template_problems
 from spaces.diagnostics import Diagnostic, Position, error
-from spaces.documents import Document, Places, ReadFile, locate, parse_documents
+from spaces.documents import Document, Places, ReadDocuments, ReadFile, locate, parse_documents, read_documents
 from spaces.expressions.spans import OPENS
 from spaces.model import SPECS, Metadata, Problem, Spec
 from spaces.model.access import RESERVED_NAMES
@@ -132,12 +132,13 @@ def parse_file(file: str, data: bytes, attach: Attach = no_files) -> ParsedFile:
     return _understand(file, data, parse_documents(file, data), attach)
 
 
-def parse_files(files: Iterable[tuple[str, bytes]], attach: Attach = no_files) -> Iterator[tuple[str, ParsedFile]]:
+def parse_files(
+    files: Iterable[tuple[str, bytes]], attach: Attach = no_files, read: ReadDocuments = read_documents
+) -> Iterator[tuple[str, ParsedFile]]:
     """Parse many files, as `parse_file` does one."""
     # A processor likes to do the same thing several times: whole files one after the other take an eighth longer.
     for batch in _batches(files):
-        read = [parse_documents(file, data) for file, data in batch]
-        for (file, data), documents in zip(batch, read, strict=True):
+        for (file, data), documents in zip(batch, read(batch), strict=True):
             yield file, _understand(file, data, documents, attach)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pygit2
 
-from reconciler.git import refs, transfer
+from reconciler.git import nearby, refs, transfer
 from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
 from reconciler.git.libgit2 import LIBRARY_ERRORS
 from reconciler.git.locks import locked
@@ -164,6 +164,7 @@ class Mirror:
         with _plain_errors(GitReason.REPOSITORY_CORRUPT):
             for branch in branches:
                 refs.delete(repository, refs.incoming_name(branch))
+            nearby.bring(repository, self.url, branches)
             refspecs = [f"+refs/heads/{branch}:{refs.incoming_name(branch)}" for branch in branches]
             heads = transfer.fetch(repository, self.url, refspecs, credentials, until - time.monotonic())
             trees = Trees.of_mirror(directory)

@@ -54,10 +54,38 @@ class CommitInfo:
     signature: tuple[bytes, bytes] | None
 
 
+_WHOLE_ENTRY = re.compile(rb"[0-7]{5,6} [^\0]+\0.{20}", re.DOTALL)
 _ENTRY = re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{20})", re.DOTALL)
 _PERSON = re.compile(r"(?P<name>[^<]*)<(?P<email>[^>]*)>(?:\s+(?P<time>\d{1,15}))?")
 _NO_NAMES = (b".", b"..")
 _KINDS = {0o040000: EntryKind.TREE, 0o120000: EntryKind.SYMLINK, 0o160000: EntryKind.SUBMODULE}
+
+
+class RawEntry(NamedTuple):
+    """One entry of a tree as it is written, whatever its name; the object's id in 20 bytes."""
+
+    mode: bytes
+    name: bytes
+    id: bytes
+
+    @classmethod
+    def read(cls, entry: bytes) -> RawEntry:
+        """Read one of what `split_tree` gives."""
+        mode, _, rest = entry.partition(b" ")
+        return cls(mode, rest[:-21], rest[-20:])
+
+    @property
+    def kind(self) -> EntryKind:
+        """What lies there."""
+        return _kind(self.mode)
+
+
+def split_tree(data: bytes) -> list[bytes]:
+    """Cut a tree object into its entries, which is enough to compare it; ValueError if malformed."""
+    entries: list[bytes] = _WHOLE_ENTRY.findall(data)
+    if sum(map(len, entries)) != len(data):
+        raise ValueError("the tree object is malformed")
+    return entries
 
 
 def read_tree(data: bytes) -> dict[str, Entry]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from pathlib import Path
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 SCHEMES = ("https", "http", "ssh", "file")
 _SCP_LIKE = re.compile(
@@ -115,6 +117,14 @@ def check_branch(branch: str) -> None:
         raise ValueError(f"{branch!r} is not a branch name that Git allows")
     if any(not part or part.startswith(".") or part.endswith((".lock", ".")) for part in branch.split("/")):
         raise ValueError(f"{branch!r} is not a branch name that Git allows")
+
+
+def local_path(url: str) -> Path | None:
+    """Give the path that a checked file:// URL leads to, read as libgit2 reads it; None for all others."""
+    for start in ("file://localhost/", "file:///"):
+        if url.startswith(start):
+            return Path(os.fsdecode(unquote_to_bytes(url[len(start) - 1 :])))
+    return None
 
 
 def redact(url: str) -> str:

@@ -14,7 +14,7 @@ from pygit2.enums import ObjectType
 
 from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
 from reconciler.git.libgit2 import LIBRARY_ERRORS
-from reconciler.git.objects import CommitInfo, Entry, read_commit, read_tree
+from reconciler.git.objects import CommitInfo, Entry, read_commit, read_tree, split_tree
 from spaces.names import Revision
 
 _FULL_ID = re.compile(r"[0-9a-f]{40}")
@@ -61,13 +61,16 @@ class ObjectStore:
         with self.guard(object_id):
             return int(self.odb.read_header(object_id)[0]) == ObjectType.TREE
 
+    def check_tree(self, object_id: str) -> None:
+        """Raise GitError unless an object is a tree that can be read. Takes less than reading a large one."""
+        if self._known(object_id) is None:
+            with self.guard(object_id):
+                split_tree(self._take(object_id, ObjectType.TREE))
+
     def tree(self, object_id: str) -> Mapping[str, Entry]:
         """Read a tree: name to entry."""
-        with self._lock:
-            known = self._trees.get(object_id)
-            if known is not None:
-                self._trees.move_to_end(object_id)
-                return known
+        if (known := self._known(object_id)) is not None:
+            return known
         try:
             entries = read_tree(self._take(object_id, ObjectType.TREE))
         except LIBRARY_ERRORS as error:
@@ -79,6 +82,13 @@ class ObjectStore:
             while self._entries > _CACHED_ENTRIES and len(self._trees) > 1:
                 self._entries -= len(self._trees.popitem(last=False)[1])
         return entries
+
+    def _known(self, object_id: str) -> Mapping[str, Entry] | None:
+        with self._lock:
+            known = self._trees.get(object_id)
+            if known is not None:
+                self._trees.move_to_end(object_id)
+            return known
 
     def commit(self, revision: Revision) -> CommitInfo:
         """Read a commit; RevisionNotFound where there is none of that id."""

@@ -198,7 +198,7 @@ class Trees:
     def has(self, revision: Revision) -> bool:
         """Say whether a revision's commit and its top directory are there."""
         try:
-            self._store.tree(self._store.commit(revision).tree)
+            self._store.check_tree(self._store.commit(revision).tree)
         except GitError:
             return False
         return True

@@ -25,6 +25,7 @@ from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import AuditEvent, StoredApproval
 from spaces.blueprints.derived import evolve, remade
 from spaces.changes import changes
+from spaces.documents import ReadDocuments, read_documents
 from spaces.effective import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.held_documents import HeldDocument
 from spaces.in_force import InForce, affected, differing
@@ -59,6 +60,7 @@ class Admitting:
     config_path: str
     rules: Rules
     persons: FindsPersons
+    read: ReadDocuments = read_documents
 
     def walk(self, before: Admission | None, chain: Sequence[Revision], index: SourceIndex, now: datetime) -> Walk:
         """Judge the commits of `chain` one after the other; `index` says what the sources of stacks use before."""
@@ -90,7 +92,8 @@ class Admitting:
                 kept_out = {each.ref for each in judged.waiting if each.file is None and each.revision == revision}
                 files = {stack for stack in watch.touched if stack.ref not in kept_out}
                 authors.append((str(person.subject), affected(here.in_force, judged.in_force) | files))
-            watch.follow(here, judged)
+            if revision != chain[-1]:
+                watch.follow(here, judged)
             here, at, unread = judged, revision, None
             if walk.halted is None:
                 walk.admission = here
@@ -133,7 +136,8 @@ class Admitting:
         attach = attach_at(trees, revision)
         if here is None or at is None:
             changed = trees.changed_files(None, revision, self.config_path)
-            return admit(None, Commit(revision, changed, attach=attach, check=check_rego), self.rules, now), NOBODY
+            first = Commit(revision, changed, attach=attach, check=check_rego, read=self.read)
+            return admit(None, first, self.rules, now), NOBODY
         changed = changed_documents(trees, here.in_force.proposed, at, revision, self.config_path)
         touched, restored, proposed = watch.look(here, at, revision)
         person: Person | Stranger = NOBODY
@@ -141,7 +145,7 @@ class Admitting:
             person = self.persons.of(trees.commit(revision), here.in_force.catalog, now)
             person = person if beside is None else _nobody_knows(beside)
         uses = uses_at(trees, revision)
-        commit = Commit(revision, changed, person, touched, restored, proposed, attach, check_rego, uses)
+        commit = Commit(revision, changed, person, touched, restored, proposed, attach, check_rego, uses, self.read)
         return admit(here, commit, self.rules, now, halting=halting), person
 
 
@@ -199,7 +203,7 @@ class _Watch:
         return not _same(one, other)
 
     def follow(self, before: Admission | None, after: Admission) -> None:
-        """Note what the sources of changed stacks use now."""
+        """Note what the sources of changed stacks use now: the next commit is compared with it."""
         if before is None:
             self._renew(after.in_force, after.in_force.catalog.stacks(), after.in_force.revision)
             return

@@ -103,7 +103,7 @@ class CatchingUp:
             recorded = from_record(record, partial(read_attached, trees))
         except (GitError, ValueError) as error:
             raise CannotFollow(f"an earlier version of a document cannot be found again: {error}") from None
-        proposed = Catalog.empty().advance(files, attach_at(trees, revision), check_rego)
+        proposed = Catalog.empty().advance(files, attach_at(trees, revision), check_rego, self.walking.admitting.read)
         about = (each for each in waiting if each.pin is None)
         holds = Holds.of(with_documents(about, proposed.override(recorded.directories), recorded.kept))
         pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}

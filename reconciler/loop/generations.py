@@ -51,10 +51,7 @@ class Generations:
     def take_over(self, step: Step, generation: int, wanted: Mapping[StackId, Desired]) -> None:
         """Let what was recorded be what this process knows."""
         previous = self.world.revision
-        for stack in step.gone:
-            self.world.index.remove(stack)
-            self.world.desired.pop(stack, None)
-        self.world.desired.update(wanted)
+        self.world.put(wanted, step.gone)
         self.world.generation, self.world.admission = generation, step.admission
         self.world.tips = {**self.world.tips, **step.tips}
         self.places.release(previous)

@@ -72,11 +72,9 @@ class Places:
         """Find the stacks whose secrets could not be had, and can now, or fail for another reason."""
         return {
             stack
-            for stack, desired in self.world.desired.items()
-            if desired.problem is not None
-            and desired.problem.reason == Reason.SECRET_UNREADABLE
-            and (found := self.world.effective(stack)) is not None
-            and self.check(found) != desired.problem
+            for stack in self.world.unreadable()
+            if (found := self.world.effective(stack)) is not None
+            and self.check(found) != self.world.desired[stack].problem
         }
 
     def users(self, key: str, revision: Revision) -> set[StackId]:

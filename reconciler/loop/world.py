@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -58,6 +58,8 @@ class World:
     """The revision at which each source repository's branch is followed."""
     desired: dict[StackId, Desired] = field(default_factory=dict)
     index: SourceIndex = field(default_factory=SourceIndex)
+    _unreadable: set[StackId] | None = field(init=False, default=None)
+    """The stacks whose secrets could not be had; None until somebody asks."""
 
     @property
     def in_force(self) -> InForce | None:
@@ -73,6 +75,22 @@ class World:
         """Take over everything that another one knows."""
         self.generation, self.admission, self.tips = other.generation, other.admission, other.tips
         self.desired, self.index = other.desired, other.index
+        self._unreadable = None
+
+    def put(self, wanted: Mapping[StackId, Desired], gone: Collection[StackId]) -> None:
+        """Note what is desired of some stacks now, and that others are no more."""
+        for stack in gone:
+            self.index.remove(stack)
+            self.desired.pop(stack, None)
+        self.desired.update(wanted)
+        if self._unreadable is not None:
+            self._unreadable = self._unreadable.difference(gone, wanted) | _unreadable(wanted)
+
+    def unreadable(self) -> Collection[StackId]:
+        """List the stacks whose secrets could not be had. Every pass asks, so that nobody goes through all of them."""
+        if self._unreadable is None:
+            self._unreadable = _unreadable(self.desired)
+        return self._unreadable
 
     def effective(self, stack: StackId) -> EffectiveStack | None:
         """Give a stack's effective configuration; None where it is not in force."""
@@ -80,6 +98,14 @@ class World:
             return effective(self.in_force.catalog, stack) if self.in_force else None
         except KeyError:
             return None
+
+
+def _unreadable(desired: Mapping[StackId, Desired]) -> set[StackId]:
+    return {
+        stack
+        for stack, each in desired.items()
+        if each.problem is not None and each.problem.reason == Reason.SECRET_UNREADABLE
+    }
 
 
 def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tuple[str, SourceSnapshot | Problem]:

@@ -7,9 +7,10 @@ import zlib
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import from_json
+
 from reconciler.store.protocol import StoreError
 
-_decoder = json.JSONDecoder()
 _encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
@@ -23,10 +24,18 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def load(body: str) -> Any:
+def load(body: str | bytes) -> Any:
     """Read what `dump` wrote; StoreError where the row was damaged."""
     try:
-        return _decoder.raw_decode(body)[0]
+        return from_json(body)
+    except ValueError:
+        # A file name that is not UTF-8 has half characters in it, which only this one reads.
+        return _load_anything(body)
+
+
+def _load_anything(body: str | bytes) -> Any:
+    try:
+        return json.loads(body)
     except ValueError as error:
         raise StoreError(f"a row of the database is damaged: {error}") from None
 

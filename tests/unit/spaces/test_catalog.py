@@ -1,6 +1,7 @@
 import pytest
 
 from spaces.catalog import Catalog
+from spaces.documents import read_documents
 from spaces.names import Kind
 from tests.unit.spaces.builders import BROKEN, begin, context, doc, many, ref, space, stack
 
@@ -109,14 +110,15 @@ def test_duplicates_name_each_other_and_count_for_none():
     assert catalog.advance({"b.yaml": None}).placed(ref("Stack root/s")) is not None
 
 
-def test_only_changed_files_are_read(monkeypatch):
+def test_only_changed_files_are_read():
     catalog = Catalog.empty().advance({"p/space.yaml": space("a"), "p/s.yaml": stack("s"), "t.yaml": stack("t")})
     read = []
-    from spaces import resources as module
 
-    real = module.parse_documents
-    monkeypatch.setattr(module, "parse_documents", lambda file, data: read.append(file) or real(file, data))
-    after = catalog.advance({"p/space.yaml": space("b")})
+    def noting(files):
+        read.extend(file for file, _ in files)
+        return read_documents(files)
+
+    after = catalog.advance({"p/space.yaml": space("b")}, read=noting)
     assert read == ["p/space.yaml"]
     assert refs(after) == {"Space b", "Stack b/s", "Stack root/t"}
 

@@ -2,7 +2,7 @@ import pytest
 
 from spaces.effective import ResolvedSource, When, effective
 from spaces.model.configuration import Phase
-from tests.unit.spaces.builders import begin, context, many, ref, repository, space, stack, stack_id
+from tests.unit.spaces.builders import begin, context, go_on, many, ref, repository, space, stack, stack_id
 
 CONTEXTS = many(
     context("low", {"A": "low", "L": "1"}, hooks={"before": {"plan": ["low-b"]}, "after": {"plan": ["low-a"]}}),
@@ -129,6 +129,41 @@ def test_what_attaches_itself_lies_below_what_is_named_from_far_to_near_and_then
         (When.BEFORE, Phase.INIT): ["p a", "named"],
         (When.AFTER, Phase.INIT): ["named", "p a"],
     }
+
+
+def _both_labels(context_name, value, **labels):
+    return context(context_name, {"V": value}, attach={"matchLabels": labels} if labels else {})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"c.yaml": many(_both_labels("one", "new", tier="web"), _both_labels("two", "2", tier="web"))},
+        {"c.yaml": many(_both_labels("one", "1", tier="db"), _both_labels("two", "2", tier="web"))},
+        {"c.yaml": many(_both_labels("one", "1"), _both_labels("two", "2", env="prod"))},
+        {"c.yaml": many(context("one"), _both_labels("two", "2", tier="web"))},
+        {"c.yaml": _both_labels("two", "2", tier="web"), "d.yaml": _both_labels("a", "a", env="prod")},
+        {"c.yaml": None, "a.yaml": _both_labels("all", "new")},
+        {"c.yaml": None, "a.yaml": None},
+        {"a.yaml": context("all", attach={}, in_space="q"), "e.yaml": _both_labels("all", "again")},
+    ],
+)
+def test_what_attaches_itself_after_a_change_is_the_same_as_from_the_start(changed):
+    files = {
+        "spaces.yaml": many(space("p"), space("q", "p")),
+        "a.yaml": _both_labels("all", "all"),
+        "c.yaml": many(_both_labels("one", "1", tier="web"), _both_labels("two", "2", tier="web")),
+        "s.yaml": stack("s", in_space="q", labels={"tier": "web", "env": "prod"}),
+    }
+    before = begin(files)
+    assert len(effective(before.catalog, stack_id("q/s")).contexts) == 3
+    after = go_on(before, changed)
+    last = go_on(after, {path: files.get(path) for path in changed}, "r2")
+    anew = begin({path: data for path, data in (files | changed).items() if data is not None})
+    for known, fresh in ((after, anew), (last, begin(files)), (before, begin(files))):
+        found, expected = (effective(each.catalog, stack_id("q/s")) for each in (known, fresh))
+        assert found.contexts == expected.contexts
+        assert found.env == expected.env
 
 
 def test_nothing_attaches_itself_where_it_does_not_flow():

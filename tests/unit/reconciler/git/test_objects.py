@@ -1,7 +1,7 @@
 import pytest
 
 from reconciler.git.errors import one_line
-from reconciler.git.objects import Entry, EntryKind, read_commit, read_tree
+from reconciler.git.objects import Entry, EntryKind, RawEntry, read_commit, read_tree, split_tree
 from spaces.names import Revision
 
 ID = bytes(range(20))
@@ -81,3 +81,26 @@ def test_an_unclear_committer_is_nobody(head):
 def test_a_commit_without_a_tree_is_an_error():
     with pytest.raises(ValueError, match="malformed"):
         read_commit(Revision("f" * 40), b"author A <a@x> 1 +0000\n\nx\n")
+
+
+def test_a_tree_cut_into_its_entries_loses_none():
+    data = tree((b"40000", b".."), (b"100644", b"a b\xff"), (b"160000", b"100644 x"), (b"100755", b"\n"))
+    cut = split_tree(data)
+    assert b"".join(cut) == data
+    assert [(entry.mode, entry.name, entry.id) for entry in map(RawEntry.read, cut)] == [
+        (b"40000", b"..", ID),
+        (b"100644", b"a b\xff", ID),
+        (b"160000", b"100644 x", ID),
+        (b"100755", b"\n", ID),
+    ]
+    assert RawEntry.read(cut[0]).kind is EntryKind.TREE
+    assert RawEntry.read(cut[2]).kind is EntryKind.SUBMODULE
+    assert split_tree(b"") == []
+
+
+@pytest.mark.parametrize(
+    "data", [b"x", tree((b"100644", b"a"))[:-1], b"junk" + tree((b"100644", b"a")), b"100644 \0" + ID]
+)
+def test_a_malformed_tree_is_not_cut(data):
+    with pytest.raises(ValueError):
+        split_tree(data)

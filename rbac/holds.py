@@ -12,7 +12,8 @@ from spaces.catalog import Catalog
 from spaces.changes import Verb
 from spaces.held_documents import HeldDocument
 from spaces.in_force import Kept
-from spaces.names import ResourceRef
+from spaces.names import Kind, ResourceRef
+from spaces.resources import Resource
 from spaces.settling import KeptBecause
 
 
@@ -31,9 +32,10 @@ class Holds:
         """Find the hold by which what is in force of a name stays as it was."""
         return self.changes.get(HoldKey(ref))
 
-    def about(self, ref: ResourceRef) -> Iterator[HeldChange]:
-        """List all holds about a name."""
-        return (each for each in self.changes.values() if each.ref == ref)
+    def about(self, ref: ResourceRef, files: Iterable[str]) -> Iterator[HeldChange]:
+        """List the holds about a name, and about what these files say of it."""
+        keys = [HoldKey(ref), *(HoldKey(ref, file) for file in files)]
+        return (self.changes[key] for key in keys if key in self.changes)
 
     def keep(self) -> dict[ResourceRef, KeptBecause]:
         """Give the names of which what is in force stays as it was."""
@@ -81,7 +83,7 @@ class Holds:
 
     def next_copy(self, document: HeldDocument) -> HeldDocument:
         """Name one more document that says the same as those that are held of its file already."""
-        held = self.documents()
+        held = {other for each in self.about(document.ref, [document.file]) for other in each.documents or ()}
         while document in held:
             document = document._replace(copy=document.copy + 1)
         return document
@@ -95,29 +97,28 @@ class Holds:
             old, new = before.files.get(path), after.files.get(path)
             if old is None or new is None:
                 continue
-            was, now = old.parsed.resources, new.parsed.resources
             alike: dict[HeldDocument, list[HeldDocument]] = {}
             for document in before.held.by_file.get(path, ()):
                 alike.setdefault(document._replace(copy=0), []).append(document)
+            named = [_by_name(each.parsed.resources) if alike else {} for each in (old, new)]
             for first, copies in alike.items():
-                names = [sum(map(first.names, each)) for each in (was, now)]
+                was, now = (each.get((first.ref.kind, first.ref.name), []) for each in named)
                 same = [sum(map(first.means, each)) for each in (was, now)]
                 if same[0] > len(copies):
-                    for document in copies[::-1][: max(0, min(names[0] - names[1], same[0] - same[1]))]:
+                    for document in copies[::-1][: max(0, min(len(was) - len(now), same[0] - same[1]))]:
                         self._forget(document)
 
     def _forget(self, document: HeldDocument) -> None:
-        for key, each in list(self.changes.items()):
-            if document in (each.documents or ()):
-                left = tuple(other for other in each.documents or () if other != document)
-                if key.file and not left:
-                    del self.changes[key]
-                else:
-                    self.changes[key] = replace(each, documents=left)
+        for each in list(self.about(document.ref, [document.file])):
+            left = tuple(other for other in each.documents or () if other != document)
+            if each.file is not None and not left:
+                del self.changes[each.key]
+            else:
+                self.changes[each.key] = replace(each, documents=left)
 
     def tidy(self, proposed: Catalog) -> None:
         """Forget the documents that are not there any more, and the holds that were about them alone."""
-        there = Counter(HeldDocument.of(placed) for ref in proposed.held.files_of for placed in proposed.held_at(ref))
+        there = Counter(HeldDocument.of(placed) for ref in proposed.held_refs() for placed in proposed.held_at(ref))
         for document in sorted(self.documents()):
             alike = document._replace(copy=0)
             if there[alike]:
@@ -132,6 +133,13 @@ class Holds:
             key = HoldKey(old.ref, document.file)
             there = self.changes.get(key) or replace(old, message=told, file=document.file, documents=())
             self.changes[key] = replace(there, documents=(*(there.documents or ()), document))
+
+
+def _by_name(resources: Iterable[Resource]) -> dict[tuple[Kind, str], list[Resource]]:
+    found: dict[tuple[Kind, str], list[Resource]] = {}
+    for resource in resources:
+        found.setdefault((resource.kind, resource.name), []).append(resource)
+    return found
 
 
 def with_documents(

@@ -66,8 +66,10 @@ class Step:
         if len(leaving) > rules.may_leave(stacks):
             self._hold_whole(after, len(leaving), stacks)
             after = self._settle()
-        self.holds.tidy(after.proposed)
-        return replace(after, proposed=after.proposed.hold(self.holds.documents()))
+        was, now = self.before.proposed, after.proposed
+        if now.held is not was.held or any(now.files.get(each) is not was.files.get(each) for each in now.held.by_file):
+            self.holds.tidy(now)
+        return replace(after, proposed=now.hold(self.holds.documents()))
 
     def _declare(self, here: Catalog) -> InForce:
         self._judge_declared(here.hold(self.holds.documents()))
@@ -189,7 +191,7 @@ class Step:
         again = False
         for placed, known in self._written(here, "placed") if here.held.every and self.judged.judging else ():
             space = here.space_said(placed.resource)
-            if space is None or placed.ref in known or not self._holds_space(space):
+            if space is None or placed.ref in known or not self._holds_space(space, here):
                 continue
             kind = placed.ref.kind
             ref = placed.ref if kind is Kind.SPACE else ResourceRef(kind, space, placed.ref.name)
@@ -211,8 +213,9 @@ class Step:
             for placed in getattr(file, which) if file is not None else ():
                 yield placed, known
 
-    def _holds_space(self, space: SpaceName) -> bool:
-        about = self.holds.about(ResourceRef(Kind.SPACE, space, space))
+    def _holds_space(self, space: SpaceName, here: Catalog) -> bool:
+        ref = ResourceRef(Kind.SPACE, space, space)
+        about = self.holds.about(ref, {placed.resource.file for placed in here.held_at(ref)})
         return any(each.documents and each.person == self.judged.name for each in about)
 
     def lacking(self, ref: ResourceRef) -> Missing | None:

@@ -8,6 +8,7 @@ from itertools import chain
 from posixpath import basename, dirname
 from typing import Self
 
+from spaces.attached import follow_attached
 from spaces.attachments import Attach, no_files
 from spaces.diagnostics import Diagnostic, Severity
 from spaces.documents import ReadDocuments, read_documents
@@ -82,6 +83,7 @@ class Catalog:
     """Paths that documents refer to, each with the files that these documents are in."""
     held: HeldDocuments = field(repr=False, default=NOTHING_HELD)
     """The documents that do not count. One that is not there any more, or says something else, means nothing."""
+    _held_at: Mapping[ResourceRef, tuple[Placed, ...]] = field(repr=False, default_factory=dict)
 
     @classmethod
     def empty(cls) -> Self:
@@ -123,7 +125,7 @@ class Catalog:
                 claims[directory] = claim
             else:
                 claims.pop(directory, None)
-        attached = _attached(self, files, changed)
+        attached = follow_attached(self, files, changed)
         taken_in = replace(self, unreadable=unreadable, others=frozenset(others), attached=attached)
         return taken_in._settled(files, claims, self.overrides, changed)  # noqa: SLF001
 
@@ -169,8 +171,11 @@ class Catalog:
 
     def held_at(self, ref: ResourceRef) -> tuple[Placed, ...]:
         """Give the documents that would claim a reference, and are held."""
-        found = (self.files.get(file) for file in sorted(self.held.files_of.get(ref, ())))
-        return tuple(placed for file in found if file for placed in file.held if placed.ref == ref)
+        return self._held_at.get(ref, ())
+
+    def held_refs(self) -> Iterable[ResourceRef]:
+        """Every reference that a document which is held would claim."""
+        return self._held_at.keys()
 
     def refs(self) -> Iterable[ResourceRef]:
         """Every reference that is claimed."""
@@ -229,6 +234,17 @@ class Catalog:
     def _effective(self, directory: str) -> tuple[bool, Claim]:
         return directory in self.claims or directory in self.overrides, self.claim(directory)
 
+    def _to_place(self, after: Catalog, changed: set[str]) -> set[str]:
+        """Name the files to be placed again: those that changed, and whatever lies in other spaces for them."""
+        moved = self.moved_directories(after)
+        directories = {dirname(path) for path in changed if basename(path) in SPACE_FILES}
+        touched = changed.union(self.below(moved), after.below(moved))
+        if moved or directories:
+            # Which space of several has a directory, and where what is held lies, may hang on what else is there.
+            touched.update(self.held.by_file)
+            touched.update(_join(directory, name) for directory in directories for name in SPACE_FILES)
+        return touched
+
     def _settled(
         self,
         files: dict[str, CatalogFile],
@@ -238,13 +254,7 @@ class Catalog:
     ) -> Self:
         """Place what was read, and again whatever lies where a directory's space is another one now."""
         after = replace(self, files=files, claims=claims, overrides=overrides)
-        touched = set(changed)
-        # Which space of several has a directory, and where what is held lies, may hang on what else is there.
-        touched.update(self.held.by_file)
-        directories = {dirname(path) for path in touched if basename(path) in SPACE_FILES}
-        touched.update(_join(directory, name) for directory in directories for name in SPACE_FILES)
-        moved = self.moved_directories(after)
-        touched.update(self.below(moved), after.below(moved))
+        touched = self._to_place(after, set(changed))
         documents = dict(self._documents)
         broken, duplicates, faulty = set(self.broken), set(self.duplicates), set(self._faulty)
         refs: set[ResourceRef] = set()
@@ -279,28 +289,16 @@ class Catalog:
             duplicates=frozenset(duplicates),
             _documents=documents,
             _faulty=frozenset(faulty),
+            _held_at=_held_at(files[path] for path in sorted(self.held.by_file) if path in files),
         )
 
 
-def _attached(
-    before: Catalog, files: Mapping[str, CatalogFile], changed: Iterable[str]
-) -> Mapping[str, frozenset[str]]:
-    """Follow who refers to which paths through a change of files."""
-    index: dict[str, frozenset[str]] | None = None
-    for file in changed:
-        old, new = before.files.get(file), files.get(file)
-        was = old.parsed.attached if old else frozenset()
-        now = new.parsed.attached if new else frozenset()
-        if was == now:
-            continue
-        index = dict(before.attached) if index is None else index
-        for path in was ^ now:
-            users = index.get(path, frozenset()) ^ {file}
-            if users:
-                index[path] = users
-            else:
-                del index[path]
-    return before.attached if index is None else index
+def _held_at(files: Iterable[CatalogFile]) -> Mapping[ResourceRef, tuple[Placed, ...]]:
+    found: dict[ResourceRef, list[Placed]] = {}
+    for file in files:
+        for placed in file.held:
+            found.setdefault(placed.ref, []).append(placed)
+    return {ref: tuple(placed) for ref, placed in found.items()}
 
 
 def _space_of(directory: str, claims: Mapping[str, Claim], overrides: Mapping[str, SpaceName]) -> Claim:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-from spaces.names import Digest, ResourceRef
+from spaces.names import Digest, Kind, ResourceRef
 from spaces.placed import Placed
 from spaces.resources import Resource
 
@@ -29,39 +29,34 @@ class HeldDocument(NamedTuple):
 
     def means(self, resource: Resource) -> bool:
         """Say whether a document of its file may be it: where that one lies is for the caller to compare."""
-        return self.names(resource) and resource.content == self.content
-
-    def names(self, resource: Resource) -> bool:
-        """Say whether a document has its kind and name."""
-        return resource.kind is self.ref.kind and resource.name == self.ref.name
+        named = resource.kind is self.ref.kind and resource.name == self.ref.name
+        return named and resource.content == self.content
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldDocuments:
-    """A set of held documents, by their files and by their references."""
+    """A set of held documents, by their files and by what they are called there."""
 
     every: frozenset[HeldDocument] = frozenset()
     by_file: Mapping[str, tuple[HeldDocument, ...]] = field(repr=False, default_factory=dict)
-    files_of: Mapping[ResourceRef, frozenset[str]] = field(repr=False, default_factory=dict)
+    _by_name: Mapping[tuple[str, Kind, str], tuple[HeldDocument, ...]] = field(repr=False, default_factory=dict)
 
     @classmethod
     def make(cls, documents: Iterable[HeldDocument]) -> Self:
         """Gather them."""
         every = frozenset(documents)
         by_file: dict[str, list[HeldDocument]] = {}
-        files_of: dict[ResourceRef, set[str]] = {}
+        by_name: dict[tuple[str, Kind, str], list[HeldDocument]] = {}
         for each in sorted(every):
             by_file.setdefault(each.file, []).append(each)
-            files_of.setdefault(each.ref, set()).add(each.file)
-        return cls(
-            every,
-            {file: tuple(documents) for file, documents in by_file.items()},
-            {ref: frozenset(files) for ref, files in files_of.items()},
-        )
+            by_name.setdefault((each.file, each.ref.kind, each.ref.name), []).append(each)
+        files = {file: tuple(documents) for file, documents in by_file.items()}
+        return cls(every, files, {name: tuple(documents) for name, documents in by_name.items()})
 
     def meaning(self, resource: Resource) -> Iterator[HeldDocument]:
         """Give those that a document of some file may be."""
-        return (each for each in self.by_file.get(resource.file, ()) if each.means(resource))
+        named = self._by_name.get((resource.file, resource.kind, resource.name), ())
+        return (each for each in named if each.means(resource))
 
     def without(self, resources: Iterable[Resource]) -> list[Resource]:
         """Take out the documents that are held, each once."""

@@ -166,7 +166,7 @@ class _Search:
         # File by file: finding places means reading the file again, and only the last one read is remembered.
         self.told.sort(key=lambda found: (found[0].resource.file, found[0].resource.index))
         refs = {ref for ref, why in self.withheld.items() if why.because is KeptBecause.HELD}
-        held = frozenset((ref.kind, ref.name) for ref in refs | self.proposed.held.files_of.keys())
+        held = frozenset((ref.kind, ref.name) for ref in refs.union(self.proposed.held_refs()))
         absent = Absent(self.proposed, self.documents, held)
         for count, (placed, violation, documents) in enumerate(self.told):
             yield absent.tell(violation, placed, documents, suggest=count < _SUGGESTIONS)
@@ -226,11 +226,12 @@ class _Search:
     def _origins_of_held(self) -> dict[ResourceRef, Withheld]:
         """Find the documents that leave for one that is held: they stay as they are."""
         stay: dict[ResourceRef, Withheld] = {}
-        for each in sorted(self.proposed.held.every) if self.leaving else ():
-            for placed in self.proposed.held_at(each.ref):
-                if placed.resource.file == each.file:
-                    left = self._left_for(placed)
-                    self._stay(left if each in self.newly_held else left & self.stuck, placed, KeptBecause.HELD, stay)
+        new = {each._replace(copy=0) for each in self.newly_held}
+        for ref in sorted(self.proposed.held_refs()) if self.leaving else ():
+            for placed in self.proposed.held_at(ref):
+                left = self._left_for(placed)
+                here = left if left and HeldDocument.of(placed) in new else left & self.stuck
+                self._stay(here, placed, KeptBecause.HELD, stay)
         return stay
 
     def _left_for(self, placed: Placed) -> set[ResourceRef]:

@@ -88,7 +88,7 @@ def everything(admission: Admission) -> tuple[object, ...]:
     }
     aside = {
         str(each): [(p.resource.file, p.resource.content) for p in proposed.held_at(each)]
-        for each in proposed.held.files_of
+        for each in proposed.held_refs()
     }
     kept = {str(each): (it.resource.content, it.because) for each, it in admission.in_force.kept.items()}
     told = [(d.code, d.summary) for d in admission.in_force.diagnostics if d.code == "duplicate-name"]

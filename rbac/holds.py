@@ -131,7 +131,11 @@ class Holds:
         for document in old.documents or ():
             told = f"{old.message}; {taken} has taken the name since" if taken is not None else old.message
             key = HoldKey(old.ref, document.file)
-            there = self.changes.get(key) or replace(old, message=told, file=document.file, documents=())
+            name = old.id
+            if any(each.id == name for each in self.about(old.ref, [document.file])):
+                alone = HeldChange.of(old.ref, old.verb, old.person, old.missing, old.revision, "", file=document.file)
+                name = alone.id
+            there = self.changes.get(key) or replace(old, id=name, message=told, file=document.file, documents=())
             self.changes[key] = replace(there, documents=(*(there.documents or ()), document))
 
 

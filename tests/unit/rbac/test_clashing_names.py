@@ -375,6 +375,7 @@ def test_a_fresh_process_finds_all_of_it_again(history):
         assert everything(it.found_again()) == everything(it.here)
         marked = [document for each in it.here.held.values() for document in each.documents or ()]
         assert len(marked) == len(set(marked))
+        assert len(it.here.waiting) == len({each.id for each in it.here.waiting})
 
 
 OWN = ["t/a.yaml", "t/s/b.yaml", "t/s/c.yaml"]

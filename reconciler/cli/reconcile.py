@@ -33,8 +33,6 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
     settings = ctx.ensure_object(options.Common).settings(**flags)
     started = utc_now()
     with _said_once(), Progress() as progress, open_service(settings, port=0, watching=progress.show) as service:
-        if not service.engine.sandboxed:
-            progress.warn(f"runs are not shut in a sandbox: {service.engine.sandbox_problem}")
         service.loop.recover()
         try:
             service.loop.reconcile()
@@ -45,6 +43,8 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
             service.loop.dispatcher.close()
             service.server.stop()
         result = _result(service.store, started)
+        if result["runs"] and not service.engine.sandboxed:
+            progress.warn(f"runs are not shut in a sandbox: {service.engine.sandbox_problem}")
     _print(result, form)
     ctx.exit(_exit_code(result, detailed=detailed_exitcode))
 

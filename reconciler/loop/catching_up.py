@@ -40,9 +40,10 @@ class CatchingUp:
     walking: Walking
     generations: Generations
 
-    def catch_up(self, now: datetime) -> bool:
+    def catch_up(self, now: datetime, *, writing: bool) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.
 
+        Where this version, or these settings, desire something else of a stack than what is stored, that is written.
         CannotFollow where the recorded revision is not in the mirror (yet): a fetch has to come first.
         """
         with self.store.reading() as reading:
@@ -65,7 +66,8 @@ class CatchingUp:
             read = self.places.reading(world.tips, admission.pins)
             world.desired = dict(desire(in_force, stacks, read, world.index, person, check=self.places.check))
             self.world.become(world)
-            self._correct(now)
+            if writing:
+                self._correct(now)
         return True
 
     def _step_to(self, state: ConfigurationState, revision: Revision, waiting: list[HeldChange], now: datetime) -> bool:

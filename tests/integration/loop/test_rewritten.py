@@ -114,3 +114,21 @@ def test_a_tfstate_of_a_key_that_is_not_there_fails_the_run_and_says_so(
     run = look.runs[-1]
     assert (run.status, run.reason) == ("failed", "TfstateUnreadable")
     assert "needs the key" in run.message
+
+
+def test_an_emptied_branch_changes_nothing_and_says_so(repo: Repo, machine: Machine, infra: Repo) -> None:
+    repo.commit({"infra.yaml": _accepting(infra, None), "a.yaml": STACK})
+    machine.reconcile()
+    infra.git("rm", "-q", "-r", ".")
+    infra.git("commit", "-q", "-m", "gone")
+    for _ in range(2):
+        look = machine.reconcile()
+        assert (look.sync, look.ran) == ({"root/a": "Synced"}, {})
+        (told,) = [it for it in look.configuration.diagnostics if it["code"] == "source-branch-emptied"]
+        assert "holds no files at all" in told["summary"]
+        assert "stays in use" in told["hint"]
+        machine.restart()
+
+    infra.commit({"live/run.sh": "echo back\n"})
+    look = machine.reconcile()
+    assert (look.ran, look.problems) == ({"root/a": "finished"}, [])

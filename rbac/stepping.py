@@ -124,7 +124,8 @@ class Step:
         if same_claims(rest, before):
             lost = self._lost(ref, here)
             if lost is None:
-                return self.holding.aside(ref, wrong, rest)
+                comes_back = self._comes_back(ref, wrong)
+                return self.holding.stay(ref, wrong) if comes_back else self.holding.aside(ref, wrong, rest)
             return self.holding.stay(ref, wrong) if wrong else first and self._judge_loss(lost, rest, here)
         if wrong and not rest:
             return self.holding.stay(ref, wrong)
@@ -165,6 +166,13 @@ class Step:
             return None
         there = {HeldDocument.of(placed) for placed in here.held_at(ref)}
         return None if any(each._replace(copy=0) in there for each in standing.documents) else standing
+
+    def _comes_back(self, ref: ResourceRef, wrong: Iterable[Wrong]) -> bool:
+        """Say whether a name's own file, whose loss is held, says something of the name again."""
+        standing, old = self.holds.on(ref), self.before.catalog.written(ref)
+        if standing is None or standing.documents or old is None:
+            return False
+        return any(each.file == old.resource.file for each in wrong)
 
     def _judge_loss(self, lost: HeldChange, rest: tuple[Placed, ...], here: Catalog) -> bool:
         """Judge the end of what was written without the right: where the name's own file goes, the name does."""

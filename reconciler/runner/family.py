@@ -38,16 +38,18 @@ def children(pid: int) -> list[int]:
 
 def foreground(pid: int) -> list[int]:
     """Name a shell and what it runs in the foreground: the descendants in its own process group."""
+    found = [pid]
+    for parent in found:
+        found += foreground_children(parent)
+    return found
+
+
+def foreground_children(pid: int) -> list[int]:
+    """Name a process's children that are in its own process group."""
     fields = stat_fields(pid)
     if fields is None:
         return []
-    found, group = [pid], fields[2]
-    for parent in found:
-        for child in children(parent):
-            of_child = stat_fields(child)
-            if of_child is not None and of_child[2] == group:
-                found.append(child)
-    return found
+    return [child for child in children(pid) if (of_child := stat_fields(child)) and of_child[2] == fields[2]]
 
 
 def inner(bwrap: int) -> tuple[int | None, int | None]:

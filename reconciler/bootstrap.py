@@ -37,6 +37,7 @@ from reconciler.loop.remotes import Remotes
 from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.loop.world import World
 from reconciler.metrics import Metrics
+from reconciler.runner.directory import free_ended
 from reconciler.settings import MetricsAccess, Settings, SettingsError
 from reconciler.store.encryption import Keys
 from reconciler.store.readings import Readings
@@ -106,6 +107,8 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
     _check_configuration(settings)
     directory = make_data_dir(settings)
     with _alone(directory), ExitStack() as closing:
+        # Before the database is opened, which may have stood still for want of that room.
+        free_ended(directory)
         store = open_store(settings.database, open_keys(settings))
         closing.callback(store.close)
         with store.reading() as reading:
@@ -166,6 +169,7 @@ def _assemble(  # noqa: PLR0917
         metrics=metrics,
         wake=loop.wake,
         ready=lambda: loop.passed,
+        trouble=lambda: loop.trouble.brief,
         now=utc_now,
         recipient=_recipient(follower.remotes.secrets),
     )

@@ -71,8 +71,14 @@ class Engine(Protocol):
     def plan_directory(self, run: str) -> Path:
         """Say where the run keeps its saved plan."""
 
+    def kept(self) -> Collection[str]:
+        """Name the runs that something is kept of and whose process is neither at work nor waits."""
+
+    def free(self, run: str) -> None:
+        """Remove what only the tool of a run needed that no leg can follow in; nothing of one that is under way."""
+
     def discard(self, run: str) -> None:
-        """Remove the work directory and the saved plan of a run that is over; its log stays."""
+        """Remove everything of a run that is over and recorded but its log."""
 
     def wake(self) -> None:
         """Let a `reports` that waits return at once."""

@@ -20,7 +20,7 @@ from reconciler.engine.preparing import find_sandbox, make_writable, prepare
 from reconciler.engine.spawn import Spawner, write_all
 from reconciler.engine.verdicts import LegId, never_started, report_of_end, unusable
 from reconciler.engine.watched import Waiter, Watched
-from reconciler.runner.directory import RunDirectory
+from reconciler.runner.directory import RunDirectory, run_directories
 from reconciler.runner.environment import inherited
 from reconciler.runner.job import Ending, Reason
 from reconciler.runner.records import job_to_data, to_line
@@ -180,6 +180,18 @@ class LocalEngine:
     def plan_directory(self, run: str) -> Path:
         """Say where the run keeps its saved plan."""
         return self._directory(run).scratch
+
+    def kept(self) -> Collection[str]:
+        """Name the runs that something is kept of and whose process is neither at work nor waits."""
+        active = set(self.active())
+        return [
+            run for run, directory in run_directories(self._data_dir) if run not in active and not directory.at_work()
+        ]
+
+    def free(self, run: str) -> None:
+        """Remove what only the tool of a run needed that no leg can follow in; nothing of one that is under way."""
+        if run not in self.active():
+            self._directory(run).free()
 
     def discard(self, run: str) -> None:
         """Remove everything of a run that is over but its log."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -11,13 +10,13 @@ from datetime import datetime
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import redact
+from reconciler.loop.pace import pause
 from reconciler.metrics import Metrics
 from spaces.names import Revision
 
 Fetched = dict[Remote, Revision | GitError]
 
 _LONGEST_PAUSE = 900.0
-_JITTER = 0.1
 
 
 @dataclass(slots=True)
@@ -52,9 +51,7 @@ class Fetcher:
             else:
                 pace.failures = 0
                 self.metrics.fetched(name, took, now)
-            pause = min(self.interval * 2 ** min(pace.failures, 16), max(_LONGEST_PAUSE, self.interval))
-            # Services that were started together spread out over time.
-            pace.due = time.monotonic() + pause * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+            pace.due = time.monotonic() + pause(self.interval, pace.failures, _LONGEST_PAUSE)
         return results
 
     def next_due(self, remotes: Collection[Remote]) -> float:

@@ -89,6 +89,25 @@ class Recorder:
             if committed is not None:
                 self.metrics.applied(now.timestamp() - committed)
         _log.info("run %s of %s: %s, %s %s", run.id, run.stack, run.status, run.reason, run.message)
+        self._put_away(run)
+
+    def put_away_left(self) -> None:
+        """Keep the logs of runs that are over and let their directories go, where that failed at their end."""
+        for name in self.engine.kept():
+            with self.store.reading() as reading:
+                run = reading.run(RunId(name))
+            if run is None or run.is_active:
+                continue
+            if run.reason == Reason.LEASE_LOST:
+                # It may have gone on after it was given up, and what it wrote of its tfstate was not taken over.
+                self.engine.free(name)
+            elif not self._put_away(run):
+                return
+
+    def _put_away(self, run: Run) -> bool:
+        """Keep a run's log and let its directory go; False: the log cannot be stored now, and stays there with it."""
+        # First: on a full disk the log cannot be stored without the room that this makes.
+        self.engine.free(run.id)
         path = self.engine.log_path(run.id)
         try:
             if path.exists():
@@ -103,6 +122,8 @@ class Recorder:
             self.engine.discard(run.id)
         except (OSError, StoreError) as error:
             _log.warning("the directory of run %s stays: %s", run.id, error)
+            return False
+        return True
 
     def question(self, report: LegReport, now: datetime) -> Question | None:
         """Say what its policies are to be asked about a plan that has just ended; None: nothing, or they are others."""

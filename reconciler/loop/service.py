@@ -8,25 +8,26 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from reconciler.core.phases import Leg, Phase
-from reconciler.core.reasons import Reason
-from reconciler.core.runs import AT_WORK, Run, RunId, RunStatus
+from reconciler.core.phases import Leg
+from reconciler.core.runs import AT_WORK, Run, RunStatus
 from reconciler.core.verdicts import Notice, Verdict
-from reconciler.engine.base import Ending, Engine, LegReport
+from reconciler.engine.base import Engine, LegReport
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Remote
 from reconciler.loop.asking import Asking
 from reconciler.loop.deciding import Ended, Followup, ToApply, ToJudge, ToPush, ToStop, decide_due
-from reconciler.loop.dispatching import LEASE, Dispatcher
+from reconciler.loop.dispatching import Dispatcher
 from reconciler.loop.fetching import Fetched, Fetcher
 from reconciler.loop.following import Follower
 from reconciler.loop.judging import Judged
+from reconciler.loop.leases import Leases
 from reconciler.loop.notifying import NoticeQuestion, Notices, is_news
 from reconciler.loop.places import CannotFollow
 from reconciler.loop.pushing import Pushes, PushQuestion
 from reconciler.loop.recording import Recorder
+from reconciler.loop.trouble import Trouble
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import RunFilter, Store, StoreBusy, StoreError
 from spaces.names import StackId
@@ -64,13 +65,15 @@ class Loop:
     watching: Watching = _nobody
     passed: bool = False
     """Whether a first look at the repositories went through."""
-    _stopping: bool = False
+    trouble: Trouble = field(default_factory=Trouble)
+    """What keeps passes from going through."""
+    _stopped: threading.Event = field(default_factory=threading.Event)
     _fetching: threading.Thread | None = None
     _fetched: Fetched | None = None
-    _renewed: float = 0.0
+    _untaken: bool = False
+    """Whether what was fetched last was not taken in."""
     _known: bool = False
     _todo: deque[Followup] = field(default_factory=deque)
-    _astray: frozenset[RunId] = frozenset()
     _unrecorded: deque[LegReport] = field(default_factory=deque)
     """Ends of legs that are still to be recorded."""
     _judged: dict[str, Judged | None] = field(default_factory=dict)
@@ -80,6 +83,7 @@ class Loop:
     _notifying: Asking[NoticeQuestion, list[tuple[Notice, ...] | str]] = field(init=False)
     _pushes: Pushes = field(init=False)
     _notices: Notices = field(init=False)
+    _leases: Leases = field(init=False)
     _look: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -87,17 +91,12 @@ class Loop:
         self._asking, self._pushing, self._notifying = (Asking(self.engine.wake) for _ in range(3))
         self._pushes = Pushes(self.store, self.follower, self.metrics)
         self._notices = Notices(self.store, self.follower.world, self.metrics)
+        self._leases = Leases(self.store, self.engine, self.dispatcher, self.follower, self.holder)
 
     def recover(self) -> None:
-        """Take up the runs that an earlier process of this data directory left at work."""
-        with self.store.reading() as reading:
-            runs = reading.list_runs(RunFilter(statuses=AT_WORK), None, 10_000)
-        mine: dict[str, tuple[int, Leg]] = {
-            run.id: (run.attempt, _leg(run)) for run in runs if run.holder == self.holder
-        }
-        if mine:
-            adopted = self.engine.adopt(mine)
-            _log.info("took up %d of %d runs that were left at work", len(adopted), len(mine))
+        """Take up the runs that an earlier process of this data directory left at work, and put away what ended."""
+        self._leases.recover()
+        self.recorder.put_away_left()
 
     # Once, until nothing is left to do
 
@@ -138,22 +137,17 @@ class Loop:
 
     def run(self) -> None:
         """Go on until `stop`. A failure of one part is logged, and tried again; it does not end the loop."""
-        while not self._stopping:
+        while not self._stopped.is_set():
             started = time.monotonic()
             try:
+                self._try_store()
                 worked = self._watch()
                 worked = self.step(self._pause()) or worked
-            except StoreBusy as error:
-                _log.warning("the database is busy: %s", error)
-                self._failed(started)
-            except (StoreError, CannotFollow) as error:
-                _log.error("%s", error)
-                self._failed(started)
-            except Exception:  # noqa: BLE001 - it is logged
+            except Exception as error:  # noqa: BLE001 - it is logged
                 # The loop is the one place that catches bugs: whatever is wrong, the other stacks go on.
-                _log.exception("a pass failed")
-                self._failed(started)
+                self._failed(error, started)
             else:
+                self._went_through()
                 if worked:
                     self.metrics.pass_ended("success", time.monotonic() - started, utc_now())
         for asking in (self._asking, self._pushing, self._notifying):
@@ -168,13 +162,16 @@ class Loop:
 
     def stop(self) -> None:
         """End `run` soon. Runs at work go on without the service."""
-        self._stopping = True
+        self._stopped.set()
         self.engine.wake()
 
     def step(self, timeout: float) -> bool:
         """Decide, start, wait up to `timeout` seconds for a leg to end, record. Says whether anything happened."""
         now = utc_now()
-        self._renew(now)
+        # Before anything is written: what ended runs leave may be what the store has no room for.
+        self._unrecorded.extend(self._reports(0.0))
+        for given_up in self._leases.renew(now, self._awaited()):
+            self._record(given_up)
         due = claimed = 0
         if self._knows(now):
             due, followups = decide_due(self.store, self.holder, now)
@@ -184,18 +181,34 @@ class Loop:
                 self._todo.popleft()
             claimed = self.dispatcher.claim(now)
         self._unrecorded.extend(self._reports(0.0 if due or claimed else timeout))
-        recorded = self._hear(now)
+        recorded = self._hear(now) + self._record_ends()
+        return bool(due or claimed or recorded)
+
+    def _record_ends(self) -> int:
+        """Record the ends that wait for it, each for itself; raises the first failure when all were tried."""
+        recorded, failure = 0, None
         for _ in range(len(self._unrecorded)):
             # It is taken off only when it is recorded: an end must not get lost because the database is away.
-            if self._unrecorded[0].leg is Leg.PLAN and not self._known:
+            report = self._unrecorded[0]
+            if report.leg is Leg.PLAN and not self._known:
                 # Nothing can be applied by a service that does not know yet what is desired.
                 self._unrecorded.rotate(-1)
                 continue
-            if not self._ask(self._unrecorded[0]):
-                self._record(self._unrecorded[0])
-                recorded += 1
+            try:
+                if not self._ask(report):
+                    self._record(report)
+                    recorded += 1
+            except StoreBusy:
+                raise
+            except StoreError as error:
+                # One that the store does not take must not keep back those that it would.
+                failure = failure or error
+                self._unrecorded.rotate(-1)
+                continue
             self._unrecorded.popleft()
-        return bool(due or claimed or recorded)
+        if failure is not None:
+            raise failure
+        return recorded
 
     def _knows(self, now: datetime) -> bool:
         """Say whether this process knows what is desired: at its start it has to find that again, maybe fetch first."""
@@ -214,7 +227,17 @@ class Loop:
         while self.dispatcher.reports:
             found.append(self.dispatcher.reports.popleft())
         at_once = bool(found or (self._unrecorded and self._known))
-        return [*found, *self.engine.reports(0.0 if at_once else timeout)]
+        found += self.engine.reports(0.0 if at_once else timeout)
+        for report in found:
+            if report.ends_run:
+                self.engine.free(report.run)
+        return found
+
+    def _awaited(self) -> set[str]:
+        """Name the runs that something is still to be done about here, though no process of theirs is watched."""
+        awaited: set[str] = {report.run for report in (*self._unrecorded, *self.dispatcher.reports)}
+        awaited |= {each.run.id for each in self._todo if not isinstance(each, ToPush)}
+        return awaited | self._asking.keys
 
     def _ask(self, report: LegReport) -> bool:
         """Have the policies over a plan asked, where that is still to be done; it is recorded once they answered."""
@@ -305,47 +328,6 @@ class Loop:
         else:
             self._asking.begin(run.id, run, question.ask)
 
-    def _renew(self, now: datetime) -> None:
-        """Renew the leases of this service's runs, and end those whose service is gone for good."""
-        if time.monotonic() - self._renewed < LEASE.total_seconds() / 6:
-            return
-        self._renewed = time.monotonic()
-        with self.store.reading() as reading:
-            at_work = reading.list_runs(RunFilter(statuses=AT_WORK), None, 10_000)
-        if not at_work:
-            return
-        with self.store.writing() as transaction:
-            transaction.renew(self.holder, now, LEASE)
-        self._find_strays([run for run in at_work if run.holder == self.holder])
-        for run in at_work:
-            if run.holder != self.holder and _given_up(run, now, self._longest(run)):
-                ending = Ending.INTERRUPTED if _leg(run) is Leg.APPLY else Ending.LOST
-                message = f"the service {run.holder} that held it has not been heard of since {run.lease_until}"
-                phase = run.phase or Phase.PREPARE
-                self._record(LegReport(run.id, run.attempt, _leg(run), ending, str(Reason.LEASE_LOST), message, phase))
-
-    def _longest(self, run: Run) -> timedelta:
-        """Say how long a process of this run can be at work at most: by then it has ended itself."""
-        settings = self.dispatcher.settings
-        stack = self.follower.world.effective(run.stack)
-        own = stack.spec.timeout if stack is not None else None
-        return timedelta(seconds=max(settings.run_timeout, own or 0) + settings.grace_period)
-
-    def _find_strays(self, mine: list[Run]) -> None:
-        """Take up again what this service holds and does not watch: its claim was recorded, and the answer was lost."""
-        watched = {*self.engine.active(), *self.dispatcher.busy, *(report.run for report in self._unrecorded)}
-        watched |= {report.run for report in self.dispatcher.reports} | {
-            each.run.id for each in self._todo if not isinstance(each, ToPush)
-        }
-        watched |= self._asking.keys
-        astray = {run.id: run for run in mine if run.id not in watched}
-        # Seen twice: the end of a run that has only just ended is on its way here.
-        lost = {run: (it.attempt, _leg(it)) for run, it in astray.items() if run in self._astray}
-        self._astray = frozenset(astray)
-        if lost:
-            _log.warning("took up %d runs again that nobody watched", len(lost))
-            self.engine.adopt({str(run): leg for run, leg in lost.items()})
-
     # Looking at the repositories beside the runs
 
     def _watch(self) -> bool:
@@ -356,8 +338,9 @@ class Loop:
             self._fetching = None
             fetched, self._fetched = self._fetched, None
             if fetched:
+                self._untaken = True
                 self._take_in(fetched, utc_now())
-            self.passed = True
+            self.passed, self._untaken = True, False
             return bool(fetched)
         asked = self._look.is_set()
         self._look.clear()
@@ -387,18 +370,22 @@ class Loop:
         self.follower.catch_up(now)
         self.follower.advance(fetched, now)
 
-    def _failed(self, started: float) -> None:
+    def _failed(self, error: Exception, started: float) -> None:
         self.metrics.pass_ended("failure", time.monotonic() - started, utc_now())
-        time.sleep(_TICK)
+        if self._untaken and isinstance(error, StoreError):
+            # It is fetched anew at once: by now it may be older than what another service took in.
+            self._look.set()
+        self._stopped.wait(self.trouble.meet(error))
 
+    def _try_store(self) -> None:
+        """After a failure, find out whether the store takes anything again: a pass without news cannot tell."""
+        if self.trouble.brief is None:
+            return
+        # What ended meanwhile may have left what fills the disk.
+        self._unrecorded.extend(self._reports(0.0))
+        with self.store.writing() as transaction:
+            transaction.put_configuration(transaction.configuration())
 
-def _leg(run: Run) -> Leg:
-    return Leg.APPLY if run.status is RunStatus.APPLYING else Leg.PLAN
-
-
-def _given_up(run: Run, now: datetime, longest: timedelta) -> bool:
-    """Say whether a run's service is given up on: by its own deadline the process has ended in any case."""
-    if run.lease_until is None:
-        return False
-    patience = longest + timedelta(minutes=10) if run.status is RunStatus.APPLYING else LEASE
-    return now > run.lease_until + patience
+    def _went_through(self) -> None:
+        if not self._untaken and self.trouble.end():
+            self.recorder.put_away_left()

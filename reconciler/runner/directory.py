@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from reconciler.runner.job import LegReport
 from reconciler.runner.records import report_from_data, report_to_data, to_line
 
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_STARTED = re.compile(rf"({'|'.join(Leg)})-([0-9]{{1,9}})\.started")
+_RECORD = re.compile(rf"({'|'.join(Leg)})-([0-9]{{1,9}})\.exit\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +141,70 @@ class RunDirectory:
         except (KeyError, TypeError, ValueError):
             return None
 
+    def ends_run(self) -> bool:
+        """Tell whether a recorded end of the newest attempt says that no leg can follow."""
+        ends = [(int(attempt), Leg(leg)) for leg, attempt in self._named(_RECORD)]
+        if not ends:
+            return False
+        newest = max(attempt for attempt, _leg in ends)
+        reports = [self.read_report(leg, attempt) for attempt, leg in ends if attempt == newest]
+        return any(report is not None and report.ends_run for report in reports)
+
+    def at_work(self) -> bool:
+        """Tell whether a process that has begun a leg is still there."""
+        claimants = [self.claimant(Leg(leg), int(attempt)) for leg, attempt in self._named(_STARTED)]
+        return any(identity is not None and identity.alive() for identity in claimants)
+
+    def free(self) -> None:
+        """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
+        for path in (self.temporary, self.work, self.home, self.scratch):
+            with contextlib.suppress(OSError):
+                _remove(path)
+
     def discard(self) -> None:
         """Remove everything but the log."""
         try:
-            entries = list(os.scandir(self.root))
+            names = os.listdir(self.root)  # noqa: PTH208 - names only
         except FileNotFoundError:
             return
-        for entry in entries:
-            if entry.name == "log":
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, onerror=_make_removable)
-            else:
-                Path(entry.path).unlink(missing_ok=True)
+        for name in names:
+            if name != "log":
+                _remove(self.root / name)
+        with contextlib.suppress(OSError):
+            self.root.rmdir()
+
+    def _named(self, pattern: re.Pattern[str]) -> list[tuple[str, str]]:
+        try:
+            names = os.listdir(self.root)  # noqa: PTH208 - names only
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [(found[1], found[2]) for found in map(pattern.fullmatch, names) if found]
+
+
+def run_directories(data_dir: Path) -> Iterator[tuple[str, RunDirectory]]:
+    """Give the directories of runs that are there, by the runs' names."""
+    try:
+        names = os.listdir(data_dir / "runs")  # noqa: PTH208 - names only
+    except FileNotFoundError:
+        return
+    for name in names:
+        if _RUN.fullmatch(name):
+            yield name, RunDirectory.of(data_dir, name)
+
+
+def free_ended(data_dir: Path) -> None:
+    """Make room by what runs left whose ends are on the disk, recorded by the service or not."""
+    for _run, directory in run_directories(data_dir):
+        if directory.ends_run() and not directory.at_work():
+            directory.free()
+
+
+def _remove(path: Path) -> None:
+    """Remove whatever this is, never through a link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=_make_removable)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _make_removable(remove: Callable[[str], object], path: str, _error: object) -> None:

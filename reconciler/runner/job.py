@@ -133,3 +133,10 @@ class LegReport:
     """The process waits for `proceed`."""
     pending_tfstate: Path | None = None
     """Versions of the tfstate that could not be delivered while the service was away."""
+
+    @property
+    def ends_run(self) -> bool:
+        """Say whether the run ends with this leg for certain, whatever is recorded of it: no leg can follow."""
+        if self.leg is Leg.APPLY or self.ending is not Ending.SUCCEEDED:
+            return True
+        return self.planned is not None and not self.planned.has_changes

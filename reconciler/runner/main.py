@@ -72,13 +72,33 @@ def _leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Can
         phase = Phase.INIT if job.leg is Leg.PLAN else Phase.APPLY
         text = f"a fault in the run's own process: {type(error).__name__}"
         report = LegReport(job.run, job.attempt, job.leg, ending, Reason.RUNNER_ERROR, text, phase)
+    _record(report, directory)
+    return report
+
+
+def _record(report: LegReport, directory: RunDirectory) -> None:
+    """Record the end of a leg, then make room, and only then tell the service, whose database may need that room.
+
+    Recorded first: a kill while the directories are removed must not lose how the leg ended. Where the disk takes no
+    record it is tried again with the room that was made.
+    """
+    problem = _write(report, directory)
+    if report.ends_run:
+        directory.free()
+        if problem is not None:
+            problem = _write(report, directory)
+    if problem is None:
+        _notify({"recorded": [report.leg, report.attempt]})
+    else:
+        _notify_whole(replace(report, message=f"{report.message}; it could not be recorded: {problem}"))
+
+
+def _write(report: LegReport, directory: RunDirectory) -> str | None:
     try:
         directory.write_report(report)
     except OSError as error:
-        _notify_whole(replace(report, message=f"{report.message}; it could not be recorded: {error.strerror}"))
-    else:
-        _notify({"recorded": [job.leg, job.attempt]})
-    return report
+        return error.strerror or str(error)
+    return None
 
 
 def _notify(notice: dict[str, Any]) -> None:

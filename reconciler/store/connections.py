@@ -130,7 +130,8 @@ def in_words(where: str) -> Iterator[None]:
     try:
         yield
     except PoolTimeout:
-        raise StoreBusy(f"{where} has no free connection: too many things happen at once") from None
+        what = "has no free connection: too many things happen at once"
+        raise StoreBusy(f"{where} {what}", f"the database {what}") from None
     except DBAPIError as error:
         raise _translate(error.orig, where, lost=error.connection_invalidated) from None
     except sqlite3.Error as error:
@@ -148,11 +149,15 @@ def _translate(origin: BaseException | None, where: str, *, lost: bool = False) 
     if isinstance(origin, sqlite3.Error):
         code = getattr(origin, "sqlite_errorcode", 0) & 0xFF
         if code in _SQLITE_BUSY:
-            return StoreBusy(f"{where} is locked by another process: {line}")
-        return StoreError(f"{where} {_SQLITE_SAYS.get(code, f'cannot be used: {line}')}")
+            return StoreBusy(
+                f"{where} is locked by another process: {line}", "the database is locked by another process"
+            )
+        if code not in _SQLITE_SAYS:
+            return StoreError(f"{where} cannot be used: {line}")
+        return StoreError(f"{where} {_SQLITE_SAYS[code]}", f"the database {_SQLITE_SAYS[code]}")
     state: str | None = getattr(origin, "sqlstate", None)
     # No connection, no state: the server is down, or refuses everybody for now.
     unreachable = state is None and type(origin).__name__ == "OperationalError"
     if lost or unreachable or (state or "").startswith(_POSTGRES_BUSY):
-        return StoreBusy(f"{where} is not available now: {line}")
+        return StoreBusy(f"{where} is not available now: {line}", "the database is not available now")
     return StoreError(f"{where} cannot be used: {line}")

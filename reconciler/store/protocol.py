@@ -17,7 +17,14 @@ from spaces.names import Revision, SpaceName, StackId
 
 
 class StoreError(Exception):
-    """The database cannot be used; the message is one line, names no credential, and says what to do."""
+    """The database cannot be used; the message is one line, names no credential, and says what to do.
+
+    The message may say where the database is: that is for the operator. `brief` is for everybody.
+    """
+
+    def __init__(self, message: str, brief: str = "the database cannot be used") -> None:
+        super().__init__(message)
+        self.brief = brief
 
 
 class StoreBusy(StoreError):

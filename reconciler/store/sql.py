@@ -59,7 +59,8 @@ class SqlStore:
             finally:
                 self._turn.release()
         else:
-            raise StoreBusy(f"{self._where} is locked by another transaction of this service")
+            what = "is locked by another transaction of this service"
+            raise StoreBusy(f"{self._where} {what}", f"the database {what}")
 
 
 def open_store(url: str, keys: Keys, patience: timedelta = PATIENCE) -> SqlStore:

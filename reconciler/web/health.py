@@ -13,6 +13,7 @@ from fastapi.responses import PlainTextResponse
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, StackState
 from reconciler.metrics import CONTENT_TYPE, Gauges, StackGauge
+from reconciler.repeating import Repeating
 from reconciler.store.protocol import Reading, StackFilter, Store, StoreError
 from reconciler.web.api.auth import PortsIn, authenticate
 from reconciler.web.api.errors import not_found
@@ -24,6 +25,8 @@ _PAGE = 1000
 _PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _log = logging.getLogger(__name__)
 
+_failures = Repeating()
+
 
 @router.get("/healthz", response_class=PlainTextResponse)
 def healthz() -> str:
@@ -33,12 +36,15 @@ def healthz() -> str:
 
 @router.get("/readyz", response_class=PlainTextResponse)
 def readyz(ports: PortsIn) -> PlainTextResponse:
-    """Say whether the store can be used and a first pass went through."""
+    """Say whether the store can be used and a first pass went through. Anybody may ask: it names no place."""
+    trouble = ports.trouble()
+    if trouble is not None:
+        return PlainTextResponse(f"{trouble}\n", HTTPStatus.SERVICE_UNAVAILABLE)
     try:
         with ports.store.reading() as reading:
             reading.configuration()
     except StoreError as error:
-        return PlainTextResponse(f"the store cannot be used: {error}\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        return PlainTextResponse(f"{error.brief}\n", HTTPStatus.SERVICE_UNAVAILABLE)
     if not ports.ready():
         return PlainTextResponse("the first pass is not through yet\n", HTTPStatus.SERVICE_UNAVAILABLE)
     return PlainTextResponse("ok\n")
@@ -68,7 +74,8 @@ def read_gauges(store: Store) -> Gauges | None:
         with store.reading() as reading:
             return _gauges(reading)
     except StoreError as error:
-        _log.warning("the gauges cannot be read: %s", error)
+        if _failures.is_due(str(error)):
+            _log.warning("the gauges cannot be read: %s", error)
         return None
 
 

@@ -55,6 +55,8 @@ class Ports:
     """Have the loop look at once."""
     ready: Callable[[], bool] = lambda: True
     """Whether a first pass went through."""
+    trouble: Callable[[], str | None] = lambda: None
+    """Why passes cannot use the store, without naming a place; None: they can."""
     now: Callable[[], datetime] = _utc_now
     metrics_need_token: bool = False
     """Whether `/metrics` wants a token from this machine too; from others it always does."""

@@ -13,11 +13,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from reconciler.operations import OperationRefused, Refusal
+from reconciler.repeating import Repeating
 from reconciler.store.protocol import CannotUnseal, StoreError
 
 MEDIA_TYPE = "application/problem+json"
 
 _log = logging.getLogger(__name__)
+
+_store_failures = Repeating()
 
 
 class Problem(Exception):
@@ -110,8 +113,12 @@ def _http(_: Request, error: Exception) -> Response:
 def _store(_: Request, error: Exception) -> Response:
     if isinstance(error, CannotUnseal):
         return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "CannotUnseal", str(error)).response()
+    assert isinstance(error, StoreError)  # noqa: S101
+    if _store_failures.is_due(str(error)):
+        _log.warning("%s", error)
+    # Whoever asks may not even have shown a token: where the database is concerns the operator alone.
     return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "StoreUnavailable", str(error), headers={"Retry-After": "5"}
+        HTTPStatus.SERVICE_UNAVAILABLE, "StoreUnavailable", error.brief, headers={"Retry-After": "5"}
     ).response()
 
 

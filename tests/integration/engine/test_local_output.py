@@ -92,7 +92,7 @@ def test_nothing_of_the_services_environment(tmp_path, monkeypatch, driver, sand
 
 
 def test_home_and_temporary_directory_are_its_own(driver):
-    report = driver.plan(plan="touch $HOME/a $TMPDIR/b; pwd; exit 0")
+    report = driver.plan(plan="touch $HOME/a $TMPDIR/b; pwd; exit 2")
     assert report.ending == Ending.SUCCEEDED
     run = driver.data_dir / "runs/r1"
     assert (run / "home/a").exists()
@@ -179,12 +179,15 @@ def test_a_full_disk_is_said_and_stops_no_other(small_disk, a_job, leg):
             assert (report.ending, report.reason) == (Ending.SUCCEEDED, "Applied")
         else:
             assert (report.ending, report.reason) == (Ending.FAILED, "DiskFull")
-        assert "No space left" in report.message
+            assert "No space left" in report.message
+        # By then what filled the disk is gone: nobody has to put the run away first.
+        assert not (small_disk / "runs/r1/work").exists()
+        filler = small_disk / "filler"
+        subprocess.run(["sh", "-c", f"head -c 3000000 /dev/zero > {filler} 2>/dev/null"], check=False)
         engine.start(a_job("r2"), lambda _: None)
         [report] = engine.reports(20)
         assert (report.ending, report.reason) == (Ending.FAILED, "DiskFull")
-        engine.discard("r1")
-        engine.discard("r2")
+        filler.unlink()
         engine.start(a_job("r3", plan="exit 0"), lambda _: None)
         [report] = engine.reports(20)
         assert report.ending == Ending.SUCCEEDED

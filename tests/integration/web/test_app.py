@@ -68,7 +68,7 @@ class BrokenStore:
     """A store whose database is away."""
 
     def reading(self) -> object:
-        raise StoreError("the database at db.example cannot be reached")
+        raise StoreError("the database at db.example cannot be reached", "the database is not available now")
 
     writing = reading
 
@@ -244,14 +244,23 @@ def test_alive_and_ready(ports: Ports, store: SqlStore) -> None:
         assert client.get("/readyz").status_code == 200
 
 
+def test_not_ready_while_passes_fail_on_the_store(ports: Ports) -> None:
+    why: list[str | None] = ["the database cannot grow: the disk is full", None]
+    with Client(create_app(replace(ports, metrics=Metrics(), trouble=lambda: why.pop(0))), None) as client:
+        readiness = client.get("/readyz")
+        assert (readiness.status_code, readiness.text) == (503, "the database cannot grow: the disk is full\n")
+        assert client.get("/readyz").status_code == 200
+
+
 def test_a_store_that_is_away(ports: Ports) -> None:
     app = WarmApp(replace(ports, store=BrokenStore()))  # type: ignore[arg-type]
     with Client(app) as client:
         assert client.get("/healthz").status_code == 200
-        assert client.get("/readyz").status_code == 503
+        readiness = client.get("/readyz")
+        assert (readiness.status_code, readiness.text) == (503, "the database is not available now\n")
         answer = client.get("/api/v1/stacks")
         assert (answer.status_code, answer.json()["reason"]) == (503, "StoreUnavailable")
-        assert "db.example" in answer.json()["detail"]
+        assert "db.example" not in answer.text
         scraped = client.get("/metrics")
         assert scraped.status_code == 200
         assert "stationkeeper_build_info" in scraped.text

@@ -1,0 +1,120 @@
+"""A store that fails, or takes some things and not others."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler import bootstrap
+from reconciler.core.runs import RunId, RunStatus
+from reconciler.loop import leases, trouble
+from reconciler.loop.recording import Recorder
+from reconciler.store.protocol import StoreError
+from reconciler.store.sql import open_store
+from reconciler.store.writing import SqlTransaction
+from tests.e2e.station import Repo, a_script, eventually
+from tests.integration.loop.machine import Machine
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trouble, "_LONGEST", 1.0)
+
+
+@contextmanager
+def _running(machine: Machine) -> Iterator[None]:
+    loop = machine.service.loop
+    worker = threading.Thread(target=loop.run)
+    worker.start()
+    try:
+        yield
+    finally:
+        loop.stop()
+        worker.join()
+
+
+def test_an_end_that_the_store_does_not_take_keeps_no_other_back(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit({name + ".yaml": a_script(name, f"echo {name}") for name in "abc"})
+    record, broken = Recorder.record, True
+
+    def recording(self: Recorder, report: Any, *others: Any) -> Any:
+        with self.store.reading() as reading:
+            run = reading.run(RunId(report.run))
+        if broken and run is not None and run.stack.name == "a" and report.leg == "apply":
+            raise StoreError("too much for the database")
+        return record(self, report, *others)
+
+    monkeypatch.setattr(Recorder, "record", recording)
+    with _running(machine):
+        eventually(lambda: sorted(machine.look().sync.values()) == ["OutOfSync", "Synced", "Synced"])
+        repo.commit({"d.yaml": a_script("d", "true")})
+        eventually(lambda: machine.look().sync.get("root/d") == "Synced")
+        assert machine.service.loop.trouble.brief == "the database cannot be used"
+        broken = False
+        eventually(lambda: set(machine.look().sync.values()) == {"Synced"})
+        eventually(lambda: machine.service.loop.trouble.brief is None)
+
+
+def test_room_is_made_before_an_end_is_recorded(repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo.commit({"a.yaml": a_script("a", "echo x > $TMPDIR/x; exit 1")})
+    record, left = Recorder.record, {}
+
+    def recording(self: Recorder, report: Any, *others: Any) -> Any:
+        root = self.engine.log_path(report.run).parent
+        left[str(report.leg)] = {path.name for path in root.iterdir()}
+        return record(self, report, *others)
+
+    monkeypatch.setattr(Recorder, "record", recording)
+    machine.reconcile()
+    assert {"work", "home", "tmp", "scratch", "plan-1.exit.json"} <= left["plan"]
+    assert not {"work", "home", "tmp", "scratch"} & left["apply"]
+    assert {"log", "apply-1.exit.json", "planned.json"} <= left["apply"]
+
+
+def test_what_could_not_be_put_away_is_put_away_later(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "echo said"), "b.yaml": a_script("b", "true", autodeploy=False)})
+    with monkeypatch.context() as patched:
+
+        def full(*_: Any) -> None:
+            raise StoreError("the disk is full")
+
+        patched.setattr(SqlTransaction, "record_log", full)
+        machine.reconcile()
+    runs = machine.settings.data_dir / "runs"
+    a, b = machine.run_of("root/a", RunStatus.FINISHED), machine.run_of("root/b", RunStatus.UNCONFIRMED)
+    assert "said" in (runs / a.id / "log").read_text()
+    machine.restart()
+    assert "said" in machine.log(a)
+    assert not (runs / a.id).exists()
+    assert (runs / b.id / "work").exists()
+    machine.confirm("root/b")
+    machine.reconcile()
+    assert machine.look().sync == {"root/a": "Synced", "root/b": "Synced"}
+
+
+def test_a_database_that_another_process_holds_makes_it_not_ready_until_it_is_free(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody waits ten seconds here for a lock that stays.
+    monkeypatch.setattr(bootstrap, "open_store", lambda url, keys: open_store(url, keys, timedelta(seconds=0.1)))
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=6))
+    repo.commit({"a.yaml": a_script("a", "true")})
+    machine.reconcile()
+    loop = machine.service.loop
+    path = Path(machine.settings.database.removeprefix("sqlite:///"))
+    with _running(machine), closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        eventually(lambda: loop.trouble.brief == "the database is locked by another process", 40)
+        other.execute("ROLLBACK")
+        eventually(lambda: loop.trouble.brief is None, 40)

@@ -252,3 +252,40 @@ def _watch_processes(found: list[object]) -> None:
     if not _HOOKED:
         _HOOKED.append(True)
         sys.addaudithook(hear)
+
+
+def test_a_run_that_fails_while_its_stack_is_in_sync_leaves_it_not_ready_until_one_succeeds(
+    repo: Repo, machine: Machine, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    repo.commit({"a.yaml": a_script("a", f"test ! -e {broken} || exit 4")})
+    machine.reconcile()
+    broken.touch()
+    operations.request_run(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    for ran in ({"root/a": "failed"}, {}):
+        look = machine.reconcile()
+        assert look.ran == ran, "it is not tried again by itself"
+        stack = look.stacks["root/a"]
+        assert (stack.sync, stack.reason, look.stuck("root/a")) == ("Synced", "ToolFailed", "ToolFailed")
+        assert stack.conditions[ConditionType.READY].status is ConditionStatus.FALSE
+    queued = operations.request_run(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    operations.cancel(machine.service.store, queued.id, "ada", utc_now())
+    assert machine.reconcile().stacks["root/a"].reason == "ToolFailed", "a run that came to nothing mends nothing"
+    broken.unlink()
+    operations.request_run(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    stack = machine.reconcile().stacks["root/a"]
+    assert (stack.reason, stack.conditions[ConditionType.READY].status) == ("UpToDate", ConditionStatus.TRUE)
+
+
+def test_what_is_put_back_after_a_failed_apply_is_not_said_to_be_up_to_date(
+    repo: Repo, machine: Machine, ran: Path
+) -> None:
+    first = {"a.yaml": a_script("a", f"echo one >> {ran}")}
+    repo.commit(first)
+    machine.reconcile()
+    repo.commit({"a.yaml": a_script("a", f"echo half >> {ran}; exit 4")})
+    machine.reconcile()
+    repo.commit(first)
+    stack = machine.reconcile().stacks["root/a"]
+    assert (stack.sync, stack.reason) == ("Synced", "ToolFailed")
+    assert stack.conditions[ConditionType.READY].status is ConditionStatus.FALSE

@@ -177,7 +177,7 @@ class Recorder:
         event = _event(run, report, judgement, current=current and waits is None, suspended=is_suspended(state))
         changed = run.advance(
             event,
-            phase=report.phase,
+            phase=Phase.APPLY if event is RunEvent.PROCEED else report.phase,
             reason=_reason(event, report),
             message=_message(event, report, waits if current else None),
             plan_digest=report.plan_digest or run.plan_digest,
@@ -277,6 +277,8 @@ def _message(event: RunEvent, report: LegReport, waits: Waits | None) -> str:
         return "something newer is desired" if waits is None else "a stack that it depends on is out of sync"
     if event is RunEvent.PROPOSE:
         return "nothing would change" if _finds_nothing(report) else "planned, and not applied"
+    if event is RunEvent.PROCEED:
+        return "applies what was planned"
     return report.message
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from reconciler import operations
-from reconciler.core.runs import RunStatus
+from reconciler.core.phases import Phase
+from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
+from reconciler.loop.dispatching import Dispatcher
 from reconciler.loop.service import utc_now
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform
@@ -289,3 +291,22 @@ def test_what_is_put_back_after_a_failed_apply_is_not_said_to_be_up_to_date(
     stack = machine.reconcile().stacks["root/a"]
     assert (stack.sync, stack.reason) == ("Synced", "ToolFailed")
     assert stack.conditions[ConditionType.READY].status is ConditionStatus.FALSE
+
+
+def test_a_run_that_applies_says_so_and_the_time_of_each_phase_is_kept(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "true")})
+    seen: list[tuple[object, str, str]] = []
+    apply = Dispatcher.apply
+
+    def applying(dispatcher: Dispatcher, run: Run) -> None:
+        seen.append((run.phase, run.reason, run.message))
+        apply(dispatcher, run)
+
+    monkeypatch.setattr(Dispatcher, "apply", applying)
+    machine.reconcile()
+    assert seen == [(Phase.APPLY, "Applying", "applies what was planned")]
+    read = machine.service.ports.metrics.registry.get_sample_value
+    name = "stationkeeper_run_duration_seconds_count"
+    assert [read(name, {"kind": "tracked", "phase": phase}) for phase in Phase] == [1, 1, 1, 1]

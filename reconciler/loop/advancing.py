@@ -106,7 +106,7 @@ class Advancing:
             key = source_key(remote)
             before = self.world.tips.get(key)
             if isinstance(result, GitError):
-                self._unavailable[key] = unavailable(result.reason, remote, result.message, before)
+                self._unavailable[key] = unavailable(result.reason, remote, result.message, before, in_force)
             elif before is None or follows(self.places.source_trees(key), remote, before, result, in_force):
                 self._unavailable.pop(key, None)
                 if before != result:
@@ -117,7 +117,9 @@ class Advancing:
                     f"{before[:12]} stays in use; put it back, or accept the new history with "
                     f"spec.acceptRewrite: {result} in the Repository document"
                 )
-                self._unavailable[key] = unavailable(GitReason.HISTORY_REWRITTEN, remote, message, before, hint)
+                self._unavailable[key] = unavailable(
+                    GitReason.HISTORY_REWRITTEN, remote, message, before, in_force, hint
+                )
         return tips
 
     def _follow(

@@ -310,3 +310,11 @@ def test_a_run_that_applies_says_so_and_the_time_of_each_phase_is_kept(
     read = machine.service.ports.metrics.registry.get_sample_value
     name = "stationkeeper_run_duration_seconds_count"
     assert [read(name, {"kind": "tracked", "phase": phase}) for phase in Phase] == [1, 1, 1, 1]
+
+
+def test_the_message_of_a_failure_has_the_tool_s_own_line_and_no_command_that_nobody_wrote(
+    repo: Repo, machine: Machine
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "echo begin\necho 'Error: no quota'\nexit 7\n")})
+    (run,) = machine.reconcile().runs
+    assert run.message == "sh -e -c 'echo begin…' ended with exit code 7: Error: no quota"

@@ -228,3 +228,14 @@ def test_a_file_that_cannot_be_read_at_all_is_a_warning(data, place):
     told = validate_files({"a.yaml": data, "c.yaml": text("Context", "{name: common}")})
     found = [f"{it.severity} {it.code} {it.position.line}:{it.position.column}" for it in told]
     assert found == ([f"warning unreadable-file {place}"] if place else [])
+
+
+def test_a_tool_that_nobody_knows_is_answered_with_those_that_run():
+    (told,) = validate_files({"a.yaml": text("Stack", "{name: s}", "{tool: chef, source: {path: .}}")})
+    assert told.hint == "one of opentofu, terraform, ansible, script"
+
+
+@pytest.mark.parametrize("key", ["ttl: 1h", "schedules: []", "drift: {}"])
+def test_what_is_not_built_yet_is_said_to_be_so(key):
+    (told,) = validate_files({"a.yaml": text("Stack", "{name: s}", f"{{tool: terraform, source: {{path: .}}, {key}}}")})
+    assert told.code == "not-supported"

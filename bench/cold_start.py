@@ -1,4 +1,4 @@
-"""A service that starts on 10,000 stacks which it knows: what is read, checked and compared, and the memory that it takes."""
+"""A service that starts on 10,000 stacks which it knows: read, check, compare; and the memory that it takes."""
 
 from __future__ import annotations
 

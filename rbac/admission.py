@@ -12,16 +12,20 @@ from datetime import datetime
 from enum import StrEnum
 
 from rbac.access import Access
-from rbac.held import HeldChange
+from rbac.held import HeldChange, HoldKey
+from rbac.holds import Holds
 from rbac.identity import Person, Stranger
+from rbac.judged import Judged
 from rbac.pinning import NO_FILES, FileChanges, Uses, always
+from rbac.pins import Pins
 from rbac.rules import Rules
-from rbac.stepping import Judged, Step
+from rbac.stepping import Step
 from spaces.attachments import Attach, no_files
 from spaces.catalog import Catalog
 from spaces.documents import ReadDocuments, read_documents
+from spaces.held_documents import HeldDocument
 from spaces.in_force import InForce, settle
-from spaces.names import ResourceRef, Revision, StackId
+from spaces.names import Revision, StackId
 from spaces.rego import CheckRego, unchecked
 
 NOBODY = Stranger("NotAsked", "nobody was asked whose commit it is", "")
@@ -40,7 +44,7 @@ class Commit:
 
     `changed` are the configuration files (None: gone), also those whose documents refer to a file that changed;
     `stacks` those in force whose files it changed in this repository, with these files; `restored` the pinned ones
-    whose files are again as they are pinned, `proposed` the held ones whose proposed version has other files now.
+    whose files are again as they are pinned, `proposed` the holds, by id, about what has other files now.
     """
 
     revision: Revision
@@ -48,7 +52,7 @@ class Commit:
     person: Person | Stranger = NOBODY
     stacks: Mapping[StackId, FileChanges] = field(default_factory=dict)
     restored: frozenset[StackId] = frozenset()
-    proposed: frozenset[ResourceRef] = frozenset()
+    proposed: frozenset[str] = frozenset()
     attach: Attach = field(repr=False, compare=False, default=no_files)
     """Reads the files that documents refer to, at this commit."""
     check: CheckRego = field(repr=False, compare=False, default=unchecked)
@@ -74,8 +78,8 @@ class Admission:
 
     in_force: InForce
     access: Access = field(repr=False)
-    held: Mapping[ResourceRef, HeldChange] = field(default_factory=dict)
-    """Documents that stay as they were."""
+    held: Mapping[HoldKey, HeldChange] = field(default_factory=dict)
+    """Documents that stay as they were, or do not count."""
     pinned: Mapping[StackId, HeldChange] = field(default_factory=dict)
     """Stacks whose files stay as they were."""
 
@@ -128,11 +132,13 @@ def admit(
             before, in_force=replace(before.in_force, revision=commit.revision), access=before.access.at(now)
         )
     judged = Judged(commit.person, before.access.at(now), rules.judges(before.in_force.catalog))
-    step = Step(before.in_force, proposed, commit.changed.keys(), commit.revision, judged, dict(before.held))
+    step = Step(before.in_force, proposed, commit.changed.keys(), commit.revision, judged, Holds(dict(before.held)))
     after = step.run(rules)
-    pinned = step.pin(before.pinned, commit.stacks, commit.restored, after, commit.uses)
-    step.renew(before.held, commit.proposed)
-    return Admission(after, rules.follow(judged.access, before.in_force, after, now), dict(step.held), pinned)
+    pins = Pins(before.in_force, commit.revision, judged, step.whole)
+    pinned = pins.pin(before.pinned, commit.stacks, commit.restored, after, commit.uses)
+    step.holding.renew(before.held, commit.proposed)
+    access = rules.follow(judged.access, before.in_force, after, now)
+    return Admission(after, access, step.holds.changes, pinned)
 
 
 def approve(
@@ -142,14 +148,17 @@ def approve(
 
     `uses` says whether files belong to a stack, at the revision in force.
     """
-    start, held, pinned = before.in_force, dict(before.held), dict(before.pinned)
+    start, holds, pinned = before.in_force, Holds(dict(before.held)), dict(before.pinned)
     judged = Judged(approval.person, before.access.at(now), judging=True)
-    step = Step(start, start.proposed, (), start.revision, judged, held)
-    document = next((ref for ref, each in held.items() if each.id == approval.held), None)
+    step = Step(start, start.proposed, (), start.revision, judged, holds)
+    document = next((each for each in holds.changes.values() if each.id == approval.held), None)
     files = next((stack for stack, each in pinned.items() if each.id == approval.held), None)
     if document is not None:
-        missing = step.lacking(document)
-        del held[document]
+        holds.release(document)
+        refused = _in_the_way(document, start.proposed.hold(holds.documents()))
+        if refused is not None:
+            return Refused(approval, refused)
+        missing = step.lacking(document.ref)
     elif files is not None:
         missing = judged.judge(start.proposed).files(files)
         del pinned[files]
@@ -157,14 +166,32 @@ def approve(
         return Refused(approval, "there is no such change any more: it was made anew, or has come to be")
     if missing is not None:
         return Refused(approval, missing.message)
-    step.approved = frozenset() if document is None else frozenset({document})
+    step.approved = frozenset() if document is None else frozenset({document.ref})
     after = step.run(replace(rules, destroy_budget=100.0))
-    if document is not None and document in held:
-        return Refused(approval, held[document].message)
-    if document is not None and (missing := step.unmade(document, after)) is not None:
-        return Refused(approval, missing.message)
-    pinned = step.pin(pinned, NO_FILES, (), after, uses)
-    return Admission(after, rules.follow(judged.access, start, after, now), held, pinned)
+    if document is not None:
+        again = holds.on(document.ref) or holds.holding(document.documents or ())
+        if again is not None:
+            return Refused(approval, again.message)
+        if (missing := step.unmade(document.ref, after)) is not None:
+            return Refused(approval, missing.message)
+    pins = Pins(start, start.revision, judged, step.whole)
+    pinned = pins.pin(pinned, NO_FILES, (), after, uses)
+    return Admission(after, rules.follow(judged.access, start, after, now), holds.changes, pinned)
+
+
+def _in_the_way(released: HeldChange, proposed: Catalog) -> str | None:
+    """Say why what was held cannot come into force, whoever approves it."""
+    claims = proposed.claimants(released.ref)
+    there = {HeldDocument.of(placed) for placed in claims}
+    if not there.issuperset(each._replace(copy=0) for each in released.documents or ()):
+        return f"{released.ref} lies elsewhere as long as the space of its directory is held: that comes first"
+    if released.documents and len(claims) > 1:
+        files = sorted({placed.resource.file for placed in claims} - {each.file for each in released.documents})
+        where = ", ".join(files) or "the same file"
+        return (
+            f"{released.ref} is declared in {where} too, and only one of them can be in force: take the other out first"
+        )
+    return None
 
 
 def _unsettled(in_force: InForce) -> bool:

@@ -93,7 +93,8 @@ class Judge:
         """Give the space by which rights in a space are judged: itself, or for a new one the nearest that was there."""
         seen = set()
         while not self.access.tree.exists(space):
-            placed = self.proposed.placed(ResourceRef(Kind.SPACE, space, space))
+            ref = ResourceRef(Kind.SPACE, space, space)
+            placed = self.proposed.placed(ref) or next(iter(self.proposed.held_at(ref)), None)
             if placed is None or placed.parent is None or space in seen:
                 return None
             seen.add(space)
@@ -132,7 +133,8 @@ class Judge:
             line = self.access.tree.inherited(self.standing(here) or here)
             for each in (SpaceName(space),) if slash else line:
                 ref = ResourceRef(Kind.STACK, each, bare)
-                if each != here and (self.proposed.declares(ref) or ref in self.made):
+                known = self.proposed.declares(ref) or self.proposed.held_at(ref) or ref in self.made
+                if each != here and known:
                     yield ref
 
     # What nobody may do from inside the repository

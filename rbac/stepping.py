@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from rbac.access import Access
 from rbac.actions import Action, on_document
 from rbac.held import HeldChange
-from rbac.identity import Person, Stranger
-from rbac.judging import Judge, Missing
-from rbac.pinning import FileChanges, HeldFiles, Uses
+from rbac.holding import Holding, Wrong
+from rbac.holds import Holds, deletion
+from rbac.judged import Judged
+from rbac.judging import Missing
+from rbac.redeclaring import added, redeclared, same, same_claims
 from rbac.rules import Rules
 from spaces.catalog import Catalog
 from spaces.changes import DocumentChange, Verb, changes
-from spaces.effective import effective
+from spaces.held_documents import HeldDocument
 from spaces.in_force import InForce, differing, settle
-from spaces.names import ROOT, Kind, ResourceRef, Revision, StackId
+from spaces.names import ROOT, Kind, ResourceRef, Revision, SpaceName
 from spaces.placed import Placed
 from spaces.references import moved_from
 from spaces.settling import KeptBecause
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Whose change it is, and the rules by which it is judged; `judging` False admits it."""
-
-    person: Person | Stranger
-    access: Access
-    judging: bool
-
-    def judge(self, proposed: Catalog, made: Collection[ResourceRef] = ()) -> Judge:
-        """Give the judge over what is proposed, beside what instances made."""
-        return Judge(self.access, self.person, proposed, made)
-
-    @property
-    def name(self) -> str:
-        """Name the person, for people."""
-        return str(self.person.subject) if isinstance(self.person, Person) else f"unverified ({self.person.reason})"
-
-
 @dataclass(slots=True)
 class Step:
-    """The search for what of a commit may come into force. `held` starts with what is held already."""
+    """The search for what of a commit may come into force. `holds` starts with what is held already."""
 
     before: InForce
     proposed: Catalog
     changed: Collection[str]
     revision: Revision
     judged: Judged
-    held: dict[ResourceRef, HeldChange]
-    versions: dict[ResourceRef, Placed | None] = field(default_factory=dict)
-    """The documents that the commit changes, and the version of each that was judged last."""
+    holds: Holds
+    versions: dict[ResourceRef, tuple[Placed, ...]] = field(default_factory=dict)
+    """The names whose documents the commit changes, each with what it has of them that counts, as judged last."""
     origins: set[ResourceRef] = field(default_factory=set)
     """The old places of stacks that this commit moves."""
     admitted_moves: set[ResourceRef] = field(default_factory=set)
@@ -61,65 +45,192 @@ class Step:
     whole: Missing | None = None
     """Why all of the commit is held."""
 
+    @property
+    def holding(self) -> Holding:
+        """Holds what is found to be without the right."""
+        return Holding(self.before, self.revision, self.judged, self.holds)
+
     def run(self, rules: Rules) -> InForce:
-        """Find what is in force after the commit; afterwards `held` is what is held then."""
-        self._judge_declared(self.proposed)
-        after = self._settle()
+        """Find what is in force after the commit; afterwards `holds` is what is held then."""
+        self.holds.forget_copies(self.before.proposed, self.proposed, self.changed)
+        after = self._declare(self.proposed)
         while self.judged.judging and (
-            self._judge_declared(after.proposed)
-            | self._judge_leaving(after)
+            self._judge_leaving(after)
             | self._judge_homeless(after)
             | self._judge_made(after)
             | self._judge_unmade(after)
         ):
-            after = self._settle()
+            after = self._declare(after.proposed)
         leaving = self._leaving(after)
         stacks = self.before.catalog.counts().get(Kind.STACK, 0)
         if len(leaving) > rules.may_leave(stacks):
             self._hold_whole(after, len(leaving), stacks)
             after = self._settle()
+        was, now = self.before.proposed, after.proposed
+        if now.held is not was.held or any(now.files.get(each) is not was.files.get(each) for each in now.held.by_file):
+            self.holds.tidy(now)
+        return replace(after, proposed=now.hold(self.holds.documents()))
+
+    def _declare(self, here: Catalog) -> InForce:
+        self._judge_declared(here.hold(self.holds.documents()))
+        after = self._settle()
+        while self._judge_declared(after.proposed):
+            after = self._settle()
         return after
 
     def _settle(self) -> InForce:
-        keep = dict.fromkeys(self.held, KeptBecause.HELD)
-        return settle(self.before, self.proposed, self.changed, self.revision, keep)
+        proposed = self.proposed.hold(self.holds.documents())
+        return settle(self.before, proposed, self.changed, self.revision, self.holds.keep())
 
     # What the commit says
 
     def _judge_declared(self, here: Catalog) -> bool:
-        """Judge every document that the commit declares otherwise; say whether what is held is another now."""
-        again = False
+        """Judge every document that the commit declares otherwise; say whether what is held is another now.
+
+        Spaces come first: where other documents lie may hang on what is held of them.
+        """
         declared = redeclared(self.before.proposed, here, self.changed)
-        moves = (self._change(ref, here) for ref in declared if ref.kind is Kind.STACK)
-        self.origins.update(move.origin for move in moves if move is not None and move.origin is not None)
+        for ref in declared:
+            moves = (self._change(ref, (placed,)) for placed in here.claimants(ref) if ref.kind is Kind.STACK)
+            self.origins.update(move.origin for move in moves if move is not None and move.origin is not None)
         # What was judged before is looked at again: a directory that stays with its space may have brought it back.
-        for ref in sorted({*declared, *self.versions}):
-            version = here.placed(ref)
-            if ref in self.versions and _same(self.versions[ref], version):
-                continue
+        every = sorted({*declared, *self.versions})
+        spaces = [ref for ref in every if ref.kind is Kind.SPACE]
+        return (
+            self._judge_each([ref for ref in spaces if here.declares(ref)], here)
+            or self._judge_each([ref for ref in spaces if not here.declares(ref)], here)
+            or self._judge_second(here)
+            or self._judge_said(here)
+            or self._judge_each([ref for ref in every if ref.kind is not Kind.SPACE], here)
+        )
+
+    def _judge_each(self, refs: Iterable[ResourceRef], here: Catalog) -> bool:
+        again = False
+        for ref in refs:
+            claims = here.claimants(ref)
             first = ref not in self.versions
-            self.versions[ref] = version
-            found = self._held(ref, here)
-            if found is not None:
-                again |= self._hold(found)
-            elif first and self.held.pop(ref, None) is not None:
-                again = True
+            if first or not same_claims(self.versions[ref], claims):
+                again |= self._judge_name(ref, claims, here, first=first)
         return again
 
-    def _held(self, ref: ResourceRef, here: Catalog) -> HeldChange | None:
-        change = self._change(ref, here)
-        if change is None or not self.judged.judging:
+    def _judge_name(self, ref: ResourceRef, claims: tuple[Placed, ...], here: Catalog, *, first: bool) -> bool:
+        """Judge each document that is new under a name, and then what becomes of the name without the wrong ones."""
+        before = self.before.proposed.claimants(ref)
+        new = added(before, claims)
+        wrong = [each for placed in new if (each := self._judge_new(placed, claims, here)) is not None]
+        left = {each.placed for each in wrong}
+        rest = tuple(placed for placed in claims if placed not in left)
+        self.versions[ref] = rest
+        if same_claims(rest, before):
+            lost = self._lost(ref, here)
+            if lost is None:
+                comes_back = self._comes_back(ref, wrong)
+                return self.holding.stay(ref, wrong) if comes_back else self.holding.aside(ref, wrong, rest)
+            return self.holding.stay(ref, wrong) if wrong else first and self._judge_loss(lost, rest, here)
+        if wrong and not rest:
+            return self.holding.stay(ref, wrong)
+        again = self._judge_rest(ref, rest, here, judged=len(rest) == 1 and rest[0] in new, first=first)
+        return self.holding.aside(ref, wrong, rest) | again
+
+    def _judge_new(self, placed: Placed, claims: Collection[Placed], here: Catalog) -> Wrong | None:
+        if not self.judged.judging:
             return None
-        if change.verb is Verb.DELETE and ref in self.origins:
-            # Judged with the stack's new place.
-            return None
+        ref, old = placed.ref, self.before.catalog.written(placed.ref)
+        change = self._change(ref, (placed,))
+        if change is None:
+            # Only as what it was, where it was, it takes the name from nobody.
+            file, content = placed.resource.file, placed.resource.content
+            twins = [each for each in claims if each.resource.file == file and each.resource.content == content]
+            if old is not None and file == old.resource.file and len(twins) == 1:
+                return None
+            change = DocumentChange(ref, Verb.UPDATE, old, placed)
         missing = self._judge(change, here)
-        return self._as_held(change, missing) if missing is not None else None
+        return Wrong(change, placed, missing) if missing is not None else None
+
+    def _judge_rest(
+        self, ref: ResourceRef, rest: tuple[Placed, ...], here: Catalog, *, judged: bool = False, first: bool = True
+    ) -> bool:
+        change = self._change(ref, rest)
+        # What leaves for a stack's new place is judged with that.
+        moved = change is not None and change.verb is Verb.DELETE and ref in self.origins
+        if change is not None and self.judged.judging and not judged and not moved:
+            missing = self._judge(change, here)
+            if missing is not None:
+                return self.holds.put(self.holding.as_held(change, missing))
+        return first and self.holds.end(ref, rest[0].resource.file if rest else None)
+
+    def _lost(self, ref: ResourceRef, here: Catalog) -> HeldChange | None:
+        """Give the hold of a name whose documents are not there any more."""
+        standing = self.holds.on(ref)
+        if standing is None or not standing.documents:
+            return None
+        there = {HeldDocument.of(placed) for placed in here.held_at(ref)}
+        return None if any(each._replace(copy=0) in there for each in standing.documents) else standing
+
+    def _comes_back(self, ref: ResourceRef, wrong: Iterable[Wrong]) -> bool:
+        """Say whether a name's own file, whose loss is held, says something of the name again."""
+        standing, old = self.holds.on(ref), self.before.catalog.written(ref)
+        if standing is None or standing.documents or old is None:
+            return False
+        return any(each.file == old.resource.file for each in wrong)
+
+    def _judge_loss(self, lost: HeldChange, rest: tuple[Placed, ...], here: Catalog) -> bool:
+        """Judge the end of what was written without the right: where the name's own file goes, the name does."""
+        old = self.before.catalog.written(lost.ref)
+        if old is not None and all(each.file != old.resource.file for each in lost.documents or ()):
+            return self.holds.put(deletion(lost))
+        return self._judge_rest(lost.ref, rest, here)
+
+    def _judge_second(self, here: Catalog) -> bool:
+        """Hold the spaces that would have a directory if the one that has it left: who takes that out means none."""
+        again = False
+        for placed, known in self._written(here, "second") if self.judged.judging else ():
+            if placed.ref not in known:
+                change = self._change(placed.ref, (placed,))
+                missing = self._judge(change, here) if change is not None else None
+                if change is not None and missing is not None:
+                    again |= self.holding.aside(
+                        placed.ref, [Wrong(change, placed, missing)], here.claimants(placed.ref)
+                    )
+        return again
+
+    def _judge_said(self, here: Catalog) -> bool:
+        """Hold what its author means for a space whose document is held: it must not end up in another one."""
+        again = False
+        for placed, known in self._written(here, "placed") if here.held.every and self.judged.judging else ():
+            space = here.space_said(placed.resource)
+            if space is None or placed.ref in known or not self._holds_space(space, here):
+                continue
+            kind = placed.ref.kind
+            ref = placed.ref if kind is Kind.SPACE else ResourceRef(kind, space, placed.ref.name)
+            meant = Placed(ref, placed.resource, space if kind is Kind.SPACE else None)
+            old = self.before.catalog.written(ref)
+            change = DocumentChange(ref, Verb.CREATE if old is None else Verb.UPDATE, old, meant)
+            why = f"the space {space}, which its directory would belong to, is held"
+            missing = Missing(on_document(kind, change.verb), space, why)
+            again |= self.holding.aside(ref, [Wrong(change, meant, missing)], here.claimants(ref))
+        return again
+
+    def _written(
+        self, here: Catalog, which: Literal["placed", "second"]
+    ) -> Iterator[tuple[Placed, Collection[ResourceRef]]]:
+        """List documents of the changed files, each with the references that its file declared before."""
+        for path in self.changed:
+            file, was = here.files.get(path), self.before.proposed.files.get(path)
+            known = {placed.ref for placed in was.placed} if was is not None else set()
+            for placed in getattr(file, which) if file is not None else ():
+                yield placed, known
+
+    def _holds_space(self, space: SpaceName, here: Catalog) -> bool:
+        ref = ResourceRef(Kind.SPACE, space, space)
+        about = self.holds.about(ref, {placed.resource.file for placed in here.held_at(ref)})
+        return any(each.documents and each.person == self.judged.name for each in about)
 
     def lacking(self, ref: ResourceRef) -> Missing | None:
         """Say which right is missing for a document to become what is proposed."""
-        change = self._change(ref, self.proposed)
-        return self._judge(change, self.proposed) if change is not None else None
+        here = self.proposed.hold(self.holds.documents())
+        change = self._change(ref, here.claimants(ref))
+        return self._judge(change, here) if change is not None else None
 
     def _judge(self, change: DocumentChange, here: Catalog) -> Missing | None:
         missing = self.judged.judge(here, self.before.catalog.makers.keys()).change(change)
@@ -127,10 +238,10 @@ class Step:
             self.admitted_moves.add(change.origin)
         return missing
 
-    def _change(self, ref: ResourceRef, here: Catalog) -> DocumentChange | None:
-        """Compare what is in force of a document with what is proposed; None when it is the same."""
-        old, new = self.before.catalog.written(ref), here.placed(ref)
-        if _same(old, new) and (new is not None or not here.declares(ref)):
+    def _change(self, ref: ResourceRef, claims: tuple[Placed, ...]) -> DocumentChange | None:
+        """Compare what is in force of a name with the documents that claim it; None when it is the same."""
+        old, new = self.before.catalog.written(ref), claims[0] if len(claims) == 1 else None
+        if same(old, new) and (new is not None or not claims):
             return None
         if old is None:
             origin = moved_from(new.resource) if new is not None and ref.kind is Kind.STACK else None
@@ -138,9 +249,8 @@ class Step:
             if left is not None:
                 return DocumentChange(ref, Verb.MOVE, left, new, origin)
             return DocumentChange(ref, Verb.CREATE, None, new)
-        # What several documents claim, or a broken file hides, may be anything.
-        verb = Verb.UPDATE if new is not None or here.declares(ref) else Verb.DELETE
-        return DocumentChange(ref, verb, old, new)
+        # What several documents claim may be anything.
+        return DocumentChange(ref, Verb.UPDATE if claims else Verb.DELETE, old, new)
 
     # What comes of it
 
@@ -161,7 +271,7 @@ class Step:
             left = DocumentChange(ref, Verb.DELETE, self.before.catalog.placed(ref), None)
             missing = self.judged.judge(after.proposed).change(left)
             if missing is not None:
-                again |= self._hold(self._as_held(left, missing))
+                again |= self._hold(left, missing, after.proposed)
         return again
 
     def _judge_made(self, after: InForce) -> bool:
@@ -182,12 +292,12 @@ class Step:
             if missing is None:
                 continue
             # Held once: what is held changes nothing any more.
-            for ref in set(self._behind(instances, after)) - self.held.keys():
+            for ref in set(self._behind(instances, after)) - self.holds.keep().keys():
                 old, new = self.before.catalog.written(ref), after.catalog.written(ref)
                 verb = Verb.CREATE if old is None else Verb.UPDATE if new is not None else Verb.DELETE
                 why = f"it would {change.verb} {change.ref}, and {missing.message}"
                 told = Missing(missing.action, missing.space, why)
-                again |= self._hold(self._as_held(DocumentChange(ref, verb, old, new), told))
+                again |= self._hold(DocumentChange(ref, verb, old, new), told, after.proposed)
         return again
 
     def _comes_late(self, instances: Collection[ResourceRef], after: InForce) -> bool:
@@ -206,7 +316,7 @@ class Step:
         return sorted(blueprints) or sorted(instances)
 
     def _differs(self, ref: ResourceRef, after: InForce) -> bool:
-        return not _same(self.before.catalog.written(ref), after.catalog.written(ref))
+        return not same(self.before.catalog.written(ref), after.catalog.written(ref))
 
     def _judge_unmade(self, after: InForce) -> bool:
         """Hold an instance that cannot be worked out yet, unless its author may make whatever it will be.
@@ -214,31 +324,32 @@ class Step:
         Else what it makes would come into force by somebody else's commit, without its author's rights being asked.
         """
         again = False
-        for ref in self.versions.keys() - self.held.keys():
-            change = self._change(ref, after.proposed)
+        for ref in self.versions.keys() - self.holds.keep().keys():
+            change = self._change(ref, after.proposed.claimants(ref))
             missing = self.unmade(ref, after)
             if change is not None and missing is not None:
-                again |= self._hold(self._as_held(change, missing))
+                again |= self._hold(change, missing, after.proposed)
         return again
 
     def unmade(self, ref: ResourceRef, after: InForce) -> Missing | None:
         """Say which right is missing for an instance that is not in force as proposed: what it makes is not known."""
         version = after.proposed.placed(ref)
-        if ref.kind is not Kind.BLUEPRINT_INSTANCE or version is None or _same(after.catalog.written(ref), version):
+        if ref.kind is not Kind.BLUEPRINT_INSTANCE or version is None or same(after.catalog.written(ref), version):
             return None
         return self.judged.judge(after.proposed).anything(ref.space)
 
     def _judge_homeless(self, after: InForce) -> bool:
         """Hold what lies in a space that is not in force: whoever makes that space would decide where it ends up."""
         again = False
-        for ref, version in self.versions.items():
-            if version is None or ref in self.held or ref.kind is Kind.SPACE or after.catalog.tree.exists(ref.space):
+        for ref, claims in list(self.versions.items()):
+            there = ref.kind is Kind.SPACE or after.catalog.tree.exists(ref.space)
+            if len(claims) != 1 or there or self.holds.on(ref) is not None:
                 continue
-            change = self._change(ref, after.proposed)
+            change = self._change(ref, claims)
             if change is not None:
                 action = on_document(ref.kind, change.verb)
                 why = f"the space {ref.space} is not in force"
-                again |= self._hold(self._as_held(change, Missing(action, ref.space, why)))
+                again |= self._hold(change, Missing(action, ref.space, why), after.proposed)
         return again
 
     # Too much at once
@@ -258,122 +369,25 @@ class Step:
             change.ref: change for change in changes(self.before.catalog, after.catalog, differing(self.before, after))
         }
         for ref in self.versions:
-            change = self._change(ref, after.proposed)
+            change = self._change(ref, after.proposed.claimants(ref))
             if change is not None:
                 told.setdefault(ref, change)
         for change in told.values():
             if any(each is not None and each.resource.made is None for each in (change.before, change.after)):
-                self._hold(self._as_held(change, missing))
+                self._hold(change, missing, after.proposed)
             if change.origin is not None:
                 left = DocumentChange(change.origin, Verb.DELETE, change.before, None)
-                self._hold(self._as_held(left, missing))
-
-    # The files that stacks refer to
-
-    def pin(
-        self,
-        pinned: Mapping[StackId, HeldChange],
-        touched: Mapping[StackId, FileChanges],
-        restored: Collection[StackId],
-        after: InForce,
-        uses: Uses,
-    ) -> dict[StackId, HeldChange]:
-        """Say which stacks' files stay as they were: those with a change in them that had not the right.
-
-        All files of a stack come into force together: what somebody with the right changes beside it waits, too.
-        """
-        found = {}
-        places = self._places(after)
-        judge = self.judged.judge(after.proposed)
-        for stack in {*pinned, *touched}:
-            here = places.get(stack, stack)
-            old, files = pinned.get(stack), touched.get(stack)
-            if after.catalog.placed(here.ref) is None or (old is not None and stack in restored):
-                continue
-            missing = self.whole or (judge.files(stack) if self.judged.judging else None)
-            if files is not None and missing is not None:
-                held = self._pin(here, old, missing, files)
-            elif old is not None and not (files is not None and not self.judged.judging):
-                held = self._keep_pin(stack, here, old, files, after, uses)
-            else:
-                continue
-            if not held.files.none:
-                found[here] = held
-        return found
-
-    def _pin(self, here: StackId, old: HeldChange | None, missing: Missing, files: FileChanges) -> HeldChange:
-        pin = old.pin if old is not None and old.pin is not None else self.before.revision
-        held = (old.files if old is not None else HeldFiles()).with_held(files)
-        message = f"{self.judged.name} changed files of {here}: {missing.message}"
-        right = (missing.action, missing.space)
-        return HeldChange.of(here.ref, Verb.UPDATE, self.judged.name, right, self.revision, message, None, pin, held)
-
-    def _keep_pin(  # noqa: PLR0917
-        self, stack: StackId, here: StackId, old: HeldChange, files: FileChanges | None, after: InForce, uses: Uses
-    ) -> HeldChange:
-        """Give what is held still after a change by somebody with the right."""
-        differs = self._source(self.before, stack) != self._source(after, here)
-        kept = replace(old, ref=here.ref, files=old.files.without(files or {}))
-        if files is None and not differs:
-            return kept
-        rest, pin = kept.files.rightful, kept.pin or self.before.revision
-        if rest is not None and not uses(effective(after.catalog, here), pin, rest.keys()):
-            return replace(kept, files=HeldFiles())
-        added = f"; {self.judged.name} changed other files of it since, and all stay as they were at {pin[:12]}"
-        message = kept.message if added in kept.message else kept.message + added
-        return replace(kept, message=message) if files is not None else kept
-
-    def renew(self, before: Mapping[ResourceRef, HeldChange], refs: Collection[ResourceRef]) -> None:
-        """Hold again what is held still and has other files now: an approval of what it was before counts no more."""
-        for ref in refs:
-            old = self.held.get(ref)
-            if old is not None and old is before.get(ref):
-                message = f"{old.message}; its files were changed by {self.judged.name} since"
-                self.held[ref] = HeldChange.of(
-                    ref, old.verb, old.person, old.missing, self.revision, message, old.origin, old.pin, old.files
-                )
-
-    def _places(self, after: InForce) -> dict[StackId, StackId]:
-        found = changes(self.before.catalog, after.catalog, differing(self.before, after))
-        return {
-            StackId(change.origin.space, change.origin.name): StackId(change.ref.space, change.ref.name)
-            for change in found
-            if change.verb is Verb.MOVE and change.origin is not None
-        }
-
-    @staticmethod
-    def _source(in_force: InForce, stack: StackId) -> object:
-        configured = effective(in_force.catalog, stack)
-        return configured.source, configured.spec.tool
+                self._hold(left, missing, after.proposed)
 
     # Holding
 
-    def _hold(self, change: HeldChange) -> bool:
-        if self.held.get(change.ref) == change:
-            return False
-        self.held[change.ref] = change
-        return True
-
-    def _as_held(self, change: DocumentChange, missing: Missing) -> HeldChange:
-        right = (missing.action, missing.space)
-        message = f"{self.judged.name} may not {change.verb} {change.ref}: {missing.message}"
-        return HeldChange.of(change.ref, change.verb, self.judged.name, right, self.revision, message, change.origin)
-
-
-def redeclared(before: Catalog, after: Catalog, changed: Collection[str]) -> list[ResourceRef]:
-    """List the documents that two catalogs declare otherwise; `changed` are the files that differ."""
-    moved = after.moved_directories(before)
-    paths = {*changed, *before.below(moved), *after.below(moved)}
-    refs: set[ResourceRef] = set()
-    for catalog in (before, after):
-        for path in paths & catalog.files.keys():
-            refs.update(placed.ref for placed in catalog.files[path].placed)
-    return sorted(ref for ref in refs if not _same_claims(before.claimants(ref), after.claimants(ref)))
-
-
-def _same_claims(one: tuple[Placed, ...], other: tuple[Placed, ...]) -> bool:
-    return len(one) == len(other) and all(map(_same, one, other))
-
-
-def _same(one: Placed | None, other: Placed | None) -> bool:
-    return one is other or (one is not None and one.same(other))
+    def _hold(self, change: DocumentChange, missing: Missing, here: Catalog) -> bool:
+        """Hold a change, and the documents that the commit puts under the name."""
+        ref = change.ref
+        before, claims = self.before.proposed.claimants(ref), here.claimants(ref)
+        new = added(before, claims)
+        if not new:
+            return self.holds.put(self.holding.as_held(change, missing))
+        rest = self.versions[ref] = tuple(placed for placed in claims if placed not in new)
+        wrong = [Wrong(change, placed, missing) for placed in new]
+        return self.holding.aside(ref, wrong, rest) if same_claims(rest, before) else self.holding.stay(ref, wrong)

@@ -188,7 +188,7 @@ def local_app(settings: Settings) -> FastAPI:
         nonlocal caught_up
         if not caught_up and settings.config_url:
             try:
-                follower.catch_up(utc_now())
+                follower.catch_up(utc_now(), writing=False)
             except (CannotFollow, GitError) as error:
                 _log.warning("%s", error)
             readings.close()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from posixpath import basename, dirname
 from typing import Self
 
+from spaces.attached import follow_attached
 from spaces.attachments import Attach, no_files
-from spaces.diagnostics import Diagnostic, Position, Severity, error
+from spaces.diagnostics import Diagnostic, Severity
 from spaces.documents import ReadDocuments, read_documents
+from spaces.held_documents import NOTHING_HELD, HeldDocument, HeldDocuments
+from spaces.misplaced import name_position, tell_second_space, tell_twice, tell_unknown_directory
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed
@@ -36,6 +39,10 @@ class CatalogFile:
     parsed: ParsedFile
     placed: tuple[Placed, ...]
     misplaced: tuple[Diagnostic, ...]
+    held: tuple[Placed, ...] = ()
+    """Documents in it that do not count, each where it says that it lies."""
+    second: tuple[Placed, ...] = ()
+    """Spaces that have no place because another one has the directory."""
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -45,17 +52,20 @@ class CatalogFile:
     @property
     def broken(self) -> bool:
         """Say whether a document may hide in the file that could not be made out."""
-        return any(d.severity is Severity.ERROR and d.code not in _HARMLESS for d in self.diagnostics)
+        return _hides_something(self.diagnostics)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """The files of one revision. A function of their bytes and of `overrides` alone, however it was reached."""
+    """The files of one revision. A function of their bytes, `overrides` and `held` alone, however it was reached.
+
+    A document that is held is there, and does not count: it takes no name, and no directory, from any other.
+    """
 
     files: Mapping[str, CatalogFile]
     """Every file that holds a document of ours, or something wrong, by its path in the repository."""
     claims: Mapping[str, Claim]
-    """Directory to space, for the directories with a space file."""
+    """Directory to space, for the directories with a space file; what is held claims none."""
     overrides: Mapping[str, SpaceName]
     """Directory to space where something else stays in force than the files say."""
     broken: frozenset[str]
@@ -71,6 +81,9 @@ class Catalog:
     """The files about which there is something to tell."""
     attached: Mapping[str, frozenset[str]] = field(repr=False, default_factory=dict)
     """Paths that documents refer to, each with the files that these documents are in."""
+    held: HeldDocuments = field(repr=False, default=NOTHING_HELD)
+    """The documents that do not count. One that is not there any more, or says something else, means nothing."""
+    _held_at: Mapping[ResourceRef, tuple[Placed, ...]] = field(repr=False, default_factory=dict)
 
     @classmethod
     def empty(cls) -> Self:
@@ -107,12 +120,12 @@ class Catalog:
         fresh = {path: files[path].parsed for path in changed if path in files}
         files.update({path: CatalogFile(parsed, (), ()) for path, parsed in with_findings(fresh, check).items()})
         for directory in {dirname(path) for path in changed if basename(path) in SPACE_FILES}:
-            claimed, claim = _claim(directory, files)
+            claimed, claim = _claim(directory, files, self.held)
             if claimed:
                 claims[directory] = claim
             else:
                 claims.pop(directory, None)
-        attached = _attached(self, files, changed)
+        attached = follow_attached(self, files, changed)
         taken_in = replace(self, unreadable=unreadable, others=frozenset(others), attached=attached)
         return taken_in._settled(files, claims, self.overrides, changed)  # noqa: SLF001
 
@@ -128,6 +141,21 @@ class Catalog:
             return self
         return self._settled(dict(self.files), self.claims, dict(overrides), ())
 
+    def hold(self, documents: Iterable[HeldDocument]) -> Self:
+        """Let these documents, and no others, not count."""
+        held = HeldDocuments.make(documents)
+        if held.every == self.held.every:
+            return self
+        changed = {each.file for each in held.every ^ self.held.every}
+        claims = dict(self.claims)
+        for directory in {dirname(path) for path in changed if basename(path) in SPACE_FILES}:
+            claimed, claim = _claim(directory, self.files, held)
+            if claimed:
+                claims[directory] = claim
+            else:
+                claims.pop(directory, None)
+        return replace(self, held=held)._settled(dict(self.files), claims, self.overrides, changed)  # noqa: SLF001
+
     def placed(self, ref: ResourceRef) -> Placed | None:
         """Find a document; None when there is none, or when several claim the reference."""
         found = self._documents.get(ref, ())
@@ -141,6 +169,14 @@ class Catalog:
         """All documents that claim a reference: one, when all is well."""
         return self._documents.get(ref, ())
 
+    def held_at(self, ref: ResourceRef) -> tuple[Placed, ...]:
+        """Give the documents that would claim a reference, and are held."""
+        return self._held_at.get(ref, ())
+
+    def held_refs(self) -> Iterable[ResourceRef]:
+        """Every reference that a document which is held would claim."""
+        return self._held_at.keys()
+
     def refs(self) -> Iterable[ResourceRef]:
         """Every reference that is claimed."""
         return self._documents.keys()
@@ -148,6 +184,15 @@ class Catalog:
     def space_of(self, directory: str) -> Claim:
         """Name the space a directory belongs to; None when the space file that decides cannot be understood."""
         return _space_of(directory, self.claims, self.overrides)
+
+    def space_said(self, resource: Resource) -> SpaceName | None:
+        """Name the space that a document's directory would have by a space file that is held; None: by no such one."""
+        directory = dirname(resource.file)
+        own_file = isinstance(resource.spec, SpaceSpec) and basename(resource.file) in SPACE_FILES
+        said_itself = resource.space if not isinstance(resource.spec, SpaceSpec) else resource.spec.parent
+        if said_itself is not None or (own_file and not directory):
+            return None
+        return _space_said(dirname(directory) if own_file else directory, self)
 
     def claim(self, directory: str) -> Claim:
         """Name the space that this very directory stands for; None when it has no claim that can be understood."""
@@ -157,6 +202,15 @@ class Catalog:
         """List the files in these directories, at any depth."""
         prefixes = tuple(f"{directory}/" if directory else "" for directory in directories)
         return (path for path in self.files if path.startswith(prefixes)) if prefixes else iter(())
+
+    def moved_files(self, other: Catalog) -> Iterator[str]:
+        """List the files that may be placed otherwise than in the other catalog although their bytes are the same."""
+        moved = self.moved_directories(other)
+        yield from other.below(moved)
+        yield from self.below(moved)
+        for path in self.held.by_file.keys() | other.held.by_file.keys():
+            if self.files.get(path) is not other.files.get(path):
+                yield path
 
     def moved_directories(self, other: Catalog) -> frozenset[str]:
         """List the directories whose own claim is another one in the other catalog."""
@@ -172,13 +226,24 @@ class Catalog:
         twice = [placed for ref in self.duplicates for placed in self._documents[ref]]
         # File by file: finding places means reading the file again, and only the last one read is remembered.
         twice.sort(key=lambda placed: (placed.resource.file, placed.resource.index))
-        places = {placed: _name_position(placed.resource) for placed in twice}
+        places = {placed: name_position(placed.resource) for placed in twice}
         for ref in self.duplicates:
-            told.extend(_tell_twice(ref, [places[placed] for placed in self._documents[ref]]))
+            told.extend(tell_twice(ref, [places[placed] for placed in self._documents[ref]]))
         return tuple(sorted(told, key=lambda d: (d.sort_key, d.summary)))
 
     def _effective(self, directory: str) -> tuple[bool, Claim]:
         return directory in self.claims or directory in self.overrides, self.claim(directory)
+
+    def _to_place(self, after: Catalog, changed: set[str]) -> set[str]:
+        """Name the files to be placed again: those that changed, and whatever lies in other spaces for them."""
+        moved = self.moved_directories(after)
+        directories = {dirname(path) for path in changed if basename(path) in SPACE_FILES}
+        touched = changed.union(self.below(moved), after.below(moved))
+        if moved or directories:
+            # Which space of several has a directory, and where what is held lies, may hang on what else is there.
+            touched.update(self.held.by_file)
+            touched.update(_join(directory, name) for directory in directories for name in SPACE_FILES)
+        return touched
 
     def _settled(
         self,
@@ -188,11 +253,8 @@ class Catalog:
         changed: Iterable[str],
     ) -> Self:
         """Place what was read, and again whatever lies where a directory's space is another one now."""
-        nothing = frozenset[str]()
-        after = type(self)(files, claims, overrides, nothing, self.unreadable, self.others, frozenset(), {})
-        touched = set(changed)
-        moved = self.moved_directories(after)
-        touched.update(self.below(moved), after.below(moved))
+        after = replace(self, files=files, claims=claims, overrides=overrides)
+        touched = self._to_place(after, set(changed))
         documents = dict(self._documents)
         broken, duplicates, faulty = set(self.broken), set(self.duplicates), set(self._faulty)
         refs: set[ResourceRef] = set()
@@ -227,28 +289,16 @@ class Catalog:
             duplicates=frozenset(duplicates),
             _documents=documents,
             _faulty=frozenset(faulty),
+            _held_at=_held_at(files[path] for path in sorted(self.held.by_file) if path in files),
         )
 
 
-def _attached(
-    before: Catalog, files: Mapping[str, CatalogFile], changed: Iterable[str]
-) -> Mapping[str, frozenset[str]]:
-    """Follow who refers to which paths through a change of files."""
-    index: dict[str, frozenset[str]] | None = None
-    for file in changed:
-        old, new = before.files.get(file), files.get(file)
-        was = old.parsed.attached if old else frozenset()
-        now = new.parsed.attached if new else frozenset()
-        if was == now:
-            continue
-        index = dict(before.attached) if index is None else index
-        for path in was ^ now:
-            users = index.get(path, frozenset()) ^ {file}
-            if users:
-                index[path] = users
-            else:
-                del index[path]
-    return before.attached if index is None else index
+def _held_at(files: Iterable[CatalogFile]) -> Mapping[ResourceRef, tuple[Placed, ...]]:
+    found: dict[ResourceRef, list[Placed]] = {}
+    for file in files:
+        for placed in file.held:
+            found.setdefault(placed.ref, []).append(placed)
+    return {ref: tuple(placed) for ref, placed in found.items()}
 
 
 def _space_of(directory: str, claims: Mapping[str, Claim], overrides: Mapping[str, SpaceName]) -> Claim:
@@ -262,84 +312,87 @@ def _space_of(directory: str, claims: Mapping[str, Claim], overrides: Mapping[st
         directory = dirname(directory)
 
 
+def _space_said(directory: str, catalog: Catalog) -> SpaceName | None:
+    while True:
+        if catalog.held.every:
+            for resource in _space_documents(catalog.files, directory):
+                if any(catalog.held.meaning(resource)):
+                    return SpaceName(resource.name)
+        if not directory or directory in catalog.overrides or directory in catalog.claims:
+            return None
+        directory = dirname(directory)
+
+
 def _space_documents(files: Mapping[str, CatalogFile], directory: str) -> list[Resource]:
     """List the spaces that a directory's space files declare: one, when all is well."""
     found = (files.get(_join(directory, name)) for name in SPACE_FILES)
     return [r for r in chain.from_iterable(f.parsed.resources for f in found if f) if r.kind is Kind.SPACE]
 
 
-def _claim(directory: str, files: Mapping[str, CatalogFile]) -> tuple[bool, Claim]:
+def _counting_spaces(files: Mapping[str, CatalogFile], directory: str, held: HeldDocuments) -> list[Resource]:
+    return held.without(_space_documents(files, directory))
+
+
+def _claim(directory: str, files: Mapping[str, CatalogFile], held: HeldDocuments) -> tuple[bool, Claim]:
     """Read a directory's claim: whether it has one, and which; the first of several spaces has it."""
-    declared = _space_documents(files, directory)
+    declared = _counting_spaces(files, directory, held)
     if declared:
         return True, SpaceName(declared[0].name)
     present = [files[path] for name in SPACE_FILES if (path := _join(directory, name)) in files]
-    return any(file.broken for file in present), None
+    return any(_hides_something(file.parsed.diagnostics) for file in present), None
+
+
+def _hides_something(diagnostics: Iterable[Diagnostic]) -> bool:
+    return any(d.severity is Severity.ERROR and d.code not in _HARMLESS for d in diagnostics)
 
 
 def _place(path: str, parsed: ParsedFile, catalog: Catalog) -> CatalogFile:
     """Give each document of a file its space."""
     directory = dirname(path)
-    is_space_file = basename(path) in SPACE_FILES
-    first = next(iter(_space_documents(catalog.files, directory)), None) if is_space_file else None
+    spaces = _counting_spaces(catalog.files, directory, catalog.held) if basename(path) in SPACE_FILES else []
     placed: list[Placed] = []
+    held: list[Placed] = []
+    second: list[Placed] = []
+    left = set(catalog.held.by_file.get(path, ()))
     misplaced: list[Diagnostic] = []
     for resource in parsed.resources:
-        spec = resource.spec
-        if isinstance(spec, SpaceSpec):
-            if is_space_file and resource is not first:
-                misplaced.append(_tell_second_space(resource, first))
-                continue
-            around = catalog.space_of(dirname(directory)) if is_space_file and directory else None
-            implied = around if is_space_file and directory else ROOT if is_space_file else catalog.space_of(directory)
-            parent = SpaceName(spec.parent) if spec.parent is not None else implied
-            space: Claim = SpaceName(resource.name)
-            known = parent is not None
-        else:
-            parent = None
-            space = resource.space if resource.space is not None else catalog.space_of(directory)
-            known = space is not None
-        if space is None or not known:
-            misplaced.append(_tell_unknown_directory(resource, directory))
+        space, parent = _scope(resource, catalog)
+        if left and (found := _as_held(resource, space, parent, catalog, left)) is not None:
+            held.append(found)
+        elif resource.kind is Kind.SPACE and spaces and resource is not spaces[0]:
+            misplaced.append(tell_second_space(resource, spaces[0]))
+            second.append(Placed(ResourceRef(Kind.SPACE, SpaceName(resource.name), resource.name), resource, parent))
+        elif space is None or (resource.kind is Kind.SPACE and parent is None):
+            misplaced.append(tell_unknown_directory(resource, directory))
         else:
             placed.append(Placed(ResourceRef(resource.kind, space, resource.name), resource, parent))
-    return CatalogFile(parsed, tuple(placed), tuple(misplaced))
+    return CatalogFile(parsed, tuple(placed), tuple(misplaced), tuple(held), tuple(second))
+
+
+def _scope(resource: Resource, catalog: Catalog) -> tuple[Claim, Claim]:
+    """Find the space that a document lies in and, for a space, the one above it; None where that is not known."""
+    directory, spec = dirname(resource.file), resource.spec
+    if not isinstance(spec, SpaceSpec):
+        return resource.space if resource.space is not None else catalog.space_of(directory), None
+    if spec.parent is not None:
+        return SpaceName(resource.name), SpaceName(spec.parent)
+    if basename(resource.file) not in SPACE_FILES:
+        return SpaceName(resource.name), catalog.space_of(directory)
+    return SpaceName(resource.name), catalog.space_of(dirname(directory)) if directory else ROOT
+
+
+def _as_held(
+    resource: Resource, space: Claim, parent: Claim, catalog: Catalog, left: set[HeldDocument]
+) -> Placed | None:
+    """Place a document as one that is held, and take that one out of `left`; None when it counts."""
+    said = catalog.space_said(resource)
+    for each in catalog.held.meaning(resource):
+        is_space = each.ref.kind is Kind.SPACE
+        if each in left and (is_space or each.ref.space in (space, said)):
+            left.remove(each)
+            return Placed(each.ref, resource, (said or parent or ROOT) if is_space else None)
+    return None
 
 
 def _join(directory: str, name: str) -> str:
     return f"{directory}/{name}" if directory else name
-
-
-def _name_position(resource: Resource) -> Position:
-    return resource.position(("metadata", "name"))
-
-
-def _tell_second_space(resource: Resource, first: Resource | None) -> Diagnostic:
-    other = f"it belongs to {first.name} by {first.file}" if first else "another one has it"
-    return error(
-        "several-spaces",
-        f"a directory belongs to one space, so {basename(resource.file)} cannot declare {resource.name} too",
-        _name_position(resource),
-        f"{other}; declare further spaces in a file of another name",
-    )
-
-
-def _tell_unknown_directory(resource: Resource, directory: str) -> Diagnostic:
-    return error(
-        "space-not-known",
-        f"which space {resource.kind} {resource.name} lies in is not known: "
-        f"the space file that {directory or 'the top directory'} belongs to cannot be understood",
-        _name_position(resource),
-        "repair that file, or say metadata.space",
-    )
-
-
-def _tell_twice(ref: ResourceRef, places: Sequence[Position]) -> Iterator[Diagnostic]:
-    for index, here in enumerate(places):
-        other = places[index - 1] if index else places[1]
-        yield error(
-            "duplicate-name",
-            f"{ref} is declared more than once; none of them comes into force",
-            here,
-            f"the other one is at {other.file}:{other.line}:{other.column}",
-        )

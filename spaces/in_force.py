@@ -73,10 +73,13 @@ def settle(
 ) -> InForce:
     """Find what is in force with a new revision, from what was.
 
-    `changed` are the files by which `proposed` differs from `before.proposed`. `keep` is every document that is
-    held now: it stays as it was in `before`, or stays out. What needs a document that leaves keeps it.
+    `changed` are the files by which `proposed` differs from `before.proposed`; it may hold other documents, too.
+    `keep` is every document whose change is held: it stays as it was in `before`, or stays out. What needs a document
+    that leaves keeps it.
     """
     start = before or _nothing(revision)
+    newly_held = proposed.held.every - start.proposed.held.every
+    stuck = {ref for ref, kept in start.kept.items() if kept.because is KeptBecause.HELD}
     directories = space_directories(start.catalog, changed, (*start.kept, *keep)) | start.proposed.overrides.keys()
     stay = kept_directories(start.catalog, start.proposed, proposed, directories, keep.keys())
     about_rivals: set[Diagnostic] = set()
@@ -84,7 +87,7 @@ def settle(
         here = proposed.override({kept.directory: kept.space for kept in stay.values()})
         touched = _touched(start, here, changed, keep)
         withheld = _withheld(start, here, changed, keep, touched, stay)
-        settled = settle_documents(start.catalog, here, touched, withheld)
+        settled = settle_documents(start.catalog, here, touched, withheld, newly_held, stuck)
         lost = lost_directories(start.catalog, start.proposed, here, settled.documents)
         if not lost:
             break
@@ -147,8 +150,8 @@ def restore(
 ) -> InForce:
     """Find again what was in force when `revision` was settled, from its files and what was recorded.
 
-    `proposed` is read anew from that very revision; `keep` is what was held then. From there, `settle` goes on with
-    newer revisions.
+    `proposed` is read anew from that very revision, and holds what was held then; `keep` are the documents whose
+    change was. From there, `settle` goes on with newer revisions.
     """
     kept, pending = recorded.kept, recorded.pending
     here = proposed.override(recorded.directories)
@@ -204,8 +207,7 @@ def _touched(
 ) -> set[ResourceRef]:
     """List the documents that may differ from what was in force."""
     touched = {*start.kept, *start.pending, *keep}
-    moved = proposed.moved_directories(start.proposed)
-    paths = {*changed, *start.proposed.below(moved), *proposed.below(moved)}
+    paths = {*changed, *proposed.moved_files(start.proposed)}
     for catalog in (start.proposed, proposed):
         for path in paths & catalog.files.keys():
             touched.update(placed.ref for placed in catalog.files[path].placed)

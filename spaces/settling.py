@@ -12,6 +12,7 @@ from spaces.catalog import Catalog
 from spaces.consistency import KINDS, Rule, Violation, contexts_in_use, in_template, tell, violations
 from spaces.dependencies import Cycles
 from spaces.diagnostics import Diagnostic, error
+from spaces.held_documents import HeldDocument
 from spaces.impact import impact
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.placed import Placed, PlacedDocuments
@@ -51,19 +52,24 @@ class Settled:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def settle_documents(
+def settle_documents(  # noqa: PLR0917
     old: PlacedDocuments,
     proposed: Catalog,
     touched: Collection[ResourceRef],
     withheld: Mapping[ResourceRef, Withheld],
+    newly_held: Collection[HeldDocument] = (),
+    stuck: Collection[ResourceRef] = (),
 ) -> Settled:
     """Take the proposed versions of the touched documents, and go back on those that do not work.
+
+    `newly_held` are the documents that are held from now on: what leaves for one of them stays. `stuck` are those
+    that stayed for one that is held already; nothing else can stay for it any more.
 
     A changed document that breaks a rule goes back to its old version, or stays out. An unchanged one that breaks
     a rule now is right: what changed around it goes back. Every step goes back on more, so it ends; at the latest
     with all that was in force before.
     """
-    search = _Search(old, proposed, dict(withheld))
+    search = _Search(old, proposed, dict(withheld), frozenset(newly_held), frozenset(stuck))
     search.start(touched)
     search.run()
     return Settled(search.documents, search.withheld, frozenset(search.given_up), tuple(search.tell_all()))
@@ -89,6 +95,8 @@ class _Search:
     old: PlacedDocuments
     proposed: Catalog
     withheld: dict[ResourceRef, Withheld]
+    newly_held: frozenset[HeldDocument]
+    stuck: frozenset[ResourceRef]
     documents: PlacedDocuments = field(init=False)
     open: set[ResourceRef] = field(default_factory=set)
     """Changed documents at their proposed version."""
@@ -117,7 +125,7 @@ class _Search:
         self.documents = evolve(self.old, delta)
         cold = not any(True for _ in self.old.refs())
         self.dirty = set(self.documents.refs()) if cold else self._impact(self.open, self.old)
-        self._go_back(self._origins(self.withheld))
+        self._go_back({**self._origins_of_held(), **self._origins(self.withheld)})
 
     def run(self) -> None:
         while violating := self._check():
@@ -157,7 +165,8 @@ class _Search:
     def tell_all(self) -> Iterator[Diagnostic]:
         # File by file: finding places means reading the file again, and only the last one read is remembered.
         self.told.sort(key=lambda found: (found[0].resource.file, found[0].resource.index))
-        held = frozenset((ref.kind, ref.name) for ref, why in self.withheld.items() if why.because is KeptBecause.HELD)
+        refs = {ref for ref, why in self.withheld.items() if why.because is KeptBecause.HELD}
+        held = frozenset((ref.kind, ref.name) for ref in refs.union(self.proposed.held_refs()))
         absent = Absent(self.proposed, self.documents, held)
         for count, (placed, violation, documents) in enumerate(self.told):
             yield absent.tell(violation, placed, documents, suggest=count < _SUGGESTIONS)
@@ -207,20 +216,40 @@ class _Search:
         stay: dict[ResourceRef, Withheld] = {}
         for ref, why in sorted(back.items(), key=lambda item: item[0]):
             for claimant in self.proposed.claimants(ref):
-                origin = moved_from(claimant.resource)
-                left = {origin} if origin is not None else set()
-                if self.old.written(ref) is None:
-                    left |= self.leaving.get((ref.kind, claimant.resource.file), set())
-                    left |= self.leaving.get((ref.kind, ref.name), set())
+                left = self._left_for(claimant)
                 if ref in self.documents.expansions:
                     # Written before, and made now by an instance that does not work.
                     left |= {made.ref for made in self.documents.expansions[ref].documents}
-                for each in left & self.open:
-                    if self.documents.written(each) is None:
-                        before = stay.get(each, Withheld(why.because))
-                        waits_for = tuple(sorted({*before.waits_for, claimant.resource.file}))
-                        stay[each] = Withheld(before.because, waits_for)
+                self._stay(left, claimant, why.because, stay)
         return stay
+
+    def _origins_of_held(self) -> dict[ResourceRef, Withheld]:
+        """Find the documents that leave for one that is held: they stay as they are."""
+        stay: dict[ResourceRef, Withheld] = {}
+        new = {each._replace(copy=0) for each in self.newly_held}
+        for ref in sorted(self.proposed.held_refs()) if self.leaving else ():
+            for placed in self.proposed.held_at(ref):
+                left = self._left_for(placed)
+                here = left if left and HeldDocument.of(placed) in new else left & self.stuck
+                self._stay(here, placed, KeptBecause.HELD, stay)
+        return stay
+
+    def _left_for(self, placed: Placed) -> set[ResourceRef]:
+        origin = moved_from(placed.resource)
+        left = {origin} if origin is not None else set()
+        if self.old.written(placed.ref) is None:
+            left |= self.leaving.get((placed.ref.kind, placed.resource.file), set())
+            left |= self.leaving.get((placed.ref.kind, placed.ref.name), set())
+        return left
+
+    def _stay(
+        self, left: set[ResourceRef], claimant: Placed, because: KeptBecause, stay: dict[ResourceRef, Withheld]
+    ) -> None:
+        for each in left & self.open:
+            if self.documents.written(each) is None:
+                before = stay.get(each, Withheld(because))
+                waits_for = tuple(sorted({*before.waits_for, claimant.resource.file}))
+                stay[each] = Withheld(before.because, waits_for)
 
     def _blame(self, user: Placed, violation: Violation) -> set[ResourceRef]:
         """Find the changes to go back on so that an unchanged document works again: the nearest that can be it."""

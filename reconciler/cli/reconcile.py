@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import click
@@ -33,11 +35,10 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
     settings = ctx.ensure_object(options.Common).settings(**flags)
     started = utc_now()
     with _said_once(), Progress() as progress, open_service(settings, port=0, watching=progress.show) as service:
-        if not service.engine.sandboxed:
-            progress.warn(f"runs are not shut in a sandbox: {service.engine.sandbox_problem}")
         service.loop.recover()
         try:
-            service.loop.reconcile()
+            with _interrupts():
+                service.loop.reconcile()
         except KeyboardInterrupt:
             progress.warn("stopped looking; runs at work go on and are taken up by the next pass")
             raise
@@ -45,8 +46,28 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
             service.loop.dispatcher.close()
             service.server.stop()
         result = _result(service.store, started)
+        if result["runs"] and not service.engine.sandboxed:
+            progress.warn(f"runs are not shut in a sandbox: {service.engine.sandbox_problem}")
     _print(result, form)
     ctx.exit(_exit_code(result, detailed=detailed_exitcode))
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Let no interrupt get lost: where Python calls back, from a finalizer say, the exception goes no further."""
+    asked: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+        if asked:
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
@@ -23,6 +24,7 @@ from reconciler.runner.directory import RunDirectory
 from reconciler.runner.environment import inherited
 from reconciler.runner.job import Ending, Reason
 from reconciler.runner.records import job_to_data, to_line
+from reconciler.runner.sandbox import Sandbox
 
 
 class SandboxUnavailable(Exception):
@@ -55,8 +57,8 @@ class LocalEngine:
         tools = [os.path.abspath(path) for path in tool_path]  # noqa: PTH100 - links stay links
         covers = (self._data_dir, *hidden)
         written = make_writable(writable, covers)
-        self._sandbox, self.sandbox_problem = find_sandbox(covers, tools, written, wanted=sandbox)
-        if require_sandbox and self._sandbox is None:
+        self._find_sandbox = partial(find_sandbox, covers, tools, written, wanted=sandbox)
+        if require_sandbox and not self.sandboxed:
             raise SandboxUnavailable(self.sandbox_problem)
         env = inherited(os.environ)
         env["PATH"] = os.pathsep.join([*tools, env.get("PATH", os.defpath)])
@@ -71,7 +73,17 @@ class LocalEngine:
     @property
     def sandboxed(self) -> bool:
         """Tell whether runs are shut in."""
-        return self._sandbox is not None
+        return self._sandbox[0] is not None
+
+    @property
+    def sandbox_problem(self) -> str | None:
+        """Say why they are not."""
+        return self._sandbox[1]
+
+    @cached_property
+    def _sandbox(self) -> tuple[Sandbox | None, str | None]:
+        # Finding out starts a process, so it waits until somebody asks or something is run.
+        return self._find_sandbox()
 
     def start(self, job: Job, materialise: Materialise | None) -> None:
         """Begin a leg; see `Engine.start`. ValueError for a run that is already under way."""
@@ -192,7 +204,8 @@ class LocalEngine:
         return RunDirectory.of(self._data_dir, run)
 
     def _spawn(self, entry: Watched, job: Job, directory: RunDirectory) -> None:
-        sandbox = None if self._sandbox is None else self._sandbox.to_data()
+        found, _ = self._sandbox
+        sandbox = None if found is None else found.to_data()
         try:
             started = self._spawner.spawn(directory.root, to_line({"job": job_to_data(job), "sandbox": sandbox}))
         except OSError as error:

@@ -13,6 +13,7 @@ class GitReason(StrEnum):
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     HOST_NOT_TRUSTED = "HostNotTrusted"
     BRANCH_NOT_FOUND = "BranchNotFound"
+    BRANCH_EMPTIED = "BranchEmptied"
     REPOSITORY_EMPTY = "RepositoryEmpty"
     REPOSITORY_CORRUPT = "RepositoryCorrupt"
     REPOSITORY_NOT_FOUND = "RepositoryNotFound"

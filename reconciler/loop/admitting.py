@@ -8,6 +8,7 @@ from datetime import datetime
 from posixpath import dirname, join, normpath
 
 from rbac.admission import NOBODY, Admission, Approval, Commit, Halted, HaltReason, Refused, admit, approve
+from rbac.held import HeldChange
 from rbac.identity import Person, Stranger
 from rbac.pinning import NO_FILES, FileChanges
 from rbac.rules import Rules
@@ -26,9 +27,10 @@ from spaces.blueprints.derived import evolve, remade
 from spaces.changes import changes
 from spaces.documents import ReadDocuments, read_documents
 from spaces.effective import EffectiveStack, Layers, ResolvedSource, effective
+from spaces.held_documents import HeldDocument
 from spaces.in_force import InForce, affected, differing
 from spaces.model.stack import StackSpec
-from spaces.names import Kind, ResourceRef, Revision, StackId
+from spaces.names import Kind, Revision, StackId
 from spaces.placed import Placed
 
 _LISTED = 200
@@ -87,7 +89,7 @@ class Admitting:
             steps.append((here.in_force if here is not None else None, judged.in_force))
             events += _told(here, judged, person, now)
             if isinstance(person, Person) and here is not None:
-                kept_out = {change.ref for change in judged.waiting if change.revision == revision}
+                kept_out = {each.ref for each in judged.waiting if each.file is None and each.revision == revision}
                 files = {stack for stack in watch.touched if stack.ref not in kept_out}
                 authors.append((str(person.subject), affected(here.in_force, judged.in_force) | files))
             if revision != chain[-1]:
@@ -161,8 +163,8 @@ class _Watch:
 
     def look(
         self, here: Admission, at: Revision, revision: Revision
-    ) -> tuple[Mapping[StackId, FileChanges], frozenset[StackId], frozenset[ResourceRef]]:
-        """Give the stacks whose files differ, the pinned ones as they are pinned, the held ones with other files."""
+    ) -> tuple[Mapping[StackId, FileChanges], frozenset[StackId], frozenset[str]]:
+        """Give the stacks whose files differ, the pinned ones as they are pinned, the holds about other files."""
         self.touched = frozenset()
         paths = self.trees.changed_paths(at, revision)
         if not paths:
@@ -187,9 +189,9 @@ class _Watch:
             self._renew(here.in_force, touched, revision)
         return touched, frozenset(restored), self._proposed(here, at, revision)
 
-    def _proposed(self, here: Admission, at: Revision, revision: Revision) -> frozenset[ResourceRef]:
-        would_be = ((ref, placed) for ref in here.held for placed in _would_be(here.in_force, ref))
-        return frozenset(ref for ref, placed in would_be if self._changes(placed, at, revision))
+    def _proposed(self, here: Admission, at: Revision, revision: Revision) -> frozenset[str]:
+        would_be = ((held.id, placed) for held in here.held.values() for placed in _would_be(here.in_force, held))
+        return frozenset(name for name, placed in would_be if self._changes(placed, at, revision))
 
     def _changes(self, stack: Placed, at: Revision, revision: Revision) -> bool:
         spec = stack.resource.spec
@@ -243,19 +245,21 @@ def _configured(in_force: InForce, stack: StackId, layers: Layers | None = None)
     return found if found.source is not None and found.source.repository is None else None
 
 
-def _would_be(in_force: InForce, held: ResourceRef) -> Iterator[Placed]:
-    """Give the documents that would come of a held one: itself, or what instances would make of it."""
-    placed = in_force.proposed.placed(held)
-    if placed is None:
+def _would_be(in_force: InForce, held: HeldChange) -> Iterator[Placed]:
+    """Give the documents that would come of a held change: the document itself, or what instances would make of it."""
+    documents = {each._replace(copy=0) for each in held.documents or ()}
+    found = [placed for placed in in_force.proposed.held_at(held.ref) if HeldDocument.of(placed) in documents]
+    if not documents and (placed := in_force.proposed.placed(held.ref)) is not None:
+        found.append(placed)
+    if held.ref.kind not in (Kind.BLUEPRINT, Kind.BLUEPRINT_INSTANCE):
+        yield from found
         return
-    if held.kind not in (Kind.BLUEPRINT, Kind.BLUEPRINT_INSTANCE):
-        yield placed
-        return
-    after = evolve(in_force.catalog, {held: placed})
-    for ref in remade(in_force.catalog, after):
-        made = after.placed(ref)
-        if made is not None and made.resource.made is not None:
-            yield made
+    for placed in found:
+        after = evolve(in_force.catalog, {held.ref: placed})
+        for ref in remade(in_force.catalog, after):
+            made = after.placed(ref)
+            if made is not None and made.resource.made is not None:
+                yield made
 
 
 def _same(one: SourceSnapshot | None, other: SourceSnapshot | None) -> bool:

@@ -107,6 +107,9 @@ class Advancing:
             before = self.world.tips.get(key)
             if isinstance(result, GitError):
                 self._unavailable[key] = unavailable(result.reason, remote, result.message, before, in_force)
+            elif before is not None and self._is_empty(key, result):
+                message = f"its branch was emptied: {result[:12]} holds no files at all"
+                self._unavailable[key] = unavailable(GitReason.BRANCH_EMPTIED, remote, message, before, in_force)
             elif before is None or follows(self.places.source_trees(key), remote, before, result, in_force):
                 self._unavailable.pop(key, None)
                 if before != result:
@@ -121,6 +124,9 @@ class Advancing:
                     GitReason.HISTORY_REWRITTEN, remote, message, before, in_force, hint
                 )
         return tips
+
+    def _is_empty(self, key: str, revision: Revision) -> bool:
+        return not self.places.source_trees(key).children(revision, "")
 
     def _follow(
         self, tip: Revision | GitError, state: ConfigurationState, now: datetime

@@ -9,6 +9,7 @@ from typing import Any
 
 from rbac.admission import Admission
 from rbac.held import HeldChange
+from rbac.holds import Holds, with_documents
 from reconciler.git.errors import GitError
 from reconciler.git.remote import redact
 from reconciler.loop.attaching import attach_at, read_attached
@@ -26,7 +27,6 @@ from spaces.catalog import Catalog
 from spaces.in_force import Recorded, restore
 from spaces.names import Revision, StackId
 from spaces.records import from_record, to_record
-from spaces.settling import KeptBecause
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,10 @@ class CatchingUp:
     walking: Walking
     generations: Generations
 
-    def catch_up(self, now: datetime) -> bool:
+    def catch_up(self, now: datetime, *, writing: bool) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.
 
+        Where this version, or these settings, desire something else of a stack than what is stored, that is written.
         CannotFollow where the recorded revision is not in the mirror (yet): a fetch has to come first.
         """
         with self.store.reading() as reading:
@@ -65,7 +66,8 @@ class CatchingUp:
             read = self.places.reading(world.tips, admission.pins)
             world.desired = dict(desire(in_force, stacks, read, world.index, person, check=self.places.check))
             self.world.become(world)
-            self._correct(now)
+            if writing:
+                self._correct(now)
         return True
 
     def _step_to(self, state: ConfigurationState, revision: Revision, waiting: list[HeldChange], now: datetime) -> bool:
@@ -103,12 +105,13 @@ class CatchingUp:
             recorded = from_record(record, partial(read_attached, trees))
         except (GitError, ValueError) as error:
             raise CannotFollow(f"an earlier version of a document cannot be found again: {error}") from None
-        held = {each.ref: each for each in waiting if each.pin is None}
-        pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}
-        keep = dict.fromkeys(held, KeptBecause.HELD)
         proposed = Catalog.empty().advance(files, attach_at(trees, revision), check_rego, self.walking.admitting.read)
-        in_force = restore(proposed, recorded, revision, keep)
-        return Admission(in_force, self.walking.admitting.rules.compile(in_force.catalog, now), held, pinned)
+        about = (each for each in waiting if each.pin is None)
+        holds = Holds.of(with_documents(about, proposed.override(recorded.directories), recorded.kept))
+        pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}
+        in_force = restore(proposed.hold(holds.documents()), recorded, revision, holds.keep())
+        access = self.walking.admitting.rules.compile(in_force.catalog, now)
+        return Admission(in_force, access, holds.changes, pinned)
 
     def _not_there(self, state: ConfigurationState, revision: Revision) -> str:
         url = redact(self.places.configuration().url)

@@ -14,7 +14,7 @@ from reconciler.core.conditions import assess
 from reconciler.core.dependencies import linked
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunStatus
+from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import Desired, Problem
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
@@ -55,6 +55,8 @@ class Dispatcher:
     """Legs that ended before they began."""
     busy: set[str] = field(default_factory=set)
     """Runs whose start is under way."""
+    _tokens: dict[RunId, str] = field(default_factory=dict)
+    """The tokens of runs at work that wait for the verdict on their plan: they apply it with the same one."""
     _pool: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +92,8 @@ class Dispatcher:
                 claimed.append((started, mint_token(transaction, run.stack, run.id)))
             transaction.put_stacks(states.values())
             waits = waiting(transaction, [run.stack for run, _ in claimed])
+        at_work = self.busy | set(self.engine.active())
+        self._tokens = {run: token for run, token in self._tokens.copy().items() if run in at_work}
         for run, token in claimed:
             if run.stack in waits:
                 self._fail(run, Leg.PLAN, Reason.PLAN_OUTDATED, f"it waits for {waits[run.stack].on}")
@@ -100,7 +104,7 @@ class Dispatcher:
 
     def apply(self, run: Run) -> None:
         """Go on to the apply leg of a run: in the process that waits, else in a new one."""
-        self._submit(run, Leg.APPLY, None)
+        self._submit(run, Leg.APPLY, self._tokens.pop(run.id, None))
 
     def close(self) -> None:
         """Finish the starts that are under way."""
@@ -117,6 +121,8 @@ class Dispatcher:
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
             opened = self._open(inputs)
             job = build_job(run, leg, inputs, opened, self.settings, tfstate)
+            if job.waits_for_verdict and tfstate is not None:
+                self._tokens[run.id] = tfstate.token
             if leg is Leg.PLAN:
                 self.engine.start(job, materialise(inputs, opened))
             elif not self.engine.proceed(run.id, job):

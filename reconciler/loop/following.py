@@ -78,12 +78,13 @@ class Follower:
         """Find where a stack's source is read."""
         return self._places.locate(in_force, stack)
 
-    def catch_up(self, now: datetime) -> bool:
+    def catch_up(self, now: datetime, *, writing: bool = True) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.
 
+        Who only looks is not `writing`: what is stored is what the last pass found, with its own settings.
         CannotFollow where the recorded revision is not in the mirror (yet): a fetch has to come first.
         """
-        return self._catching_up.catch_up(now)
+        return self._catching_up.catch_up(now, writing=writing)
 
     def advance(self, fetched: Fetched, now: datetime) -> bool:
         """Take in what was fetched. Say whether the desired state changed; that another service was first is fine."""

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from reconciler.masking.finding import Finder
 
 MASK = b"***"
+_REMEMBERED = 1000
+_SHORT = 200
+"""How many texts without a secret are remembered, and how long they are at most: a plan has some again and again."""
 
 
 class Masker:
@@ -17,6 +20,7 @@ class Masker:
     def __init__(self, values: Iterable[str]) -> None:
         self._values: set[str] = set()
         self._finder: Finder | None = None
+        self._clean: set[str] = set()
         self.overlap = 0
         """How many bytes of output may have to be held back, in case a value begins in them."""
         self._held = b""
@@ -36,6 +40,7 @@ class Masker:
         from reconciler.masking.forms import forms  # noqa: PLC0415
 
         self._values |= more
+        self._clean.clear()
         self._finder = Finder({form for value in self._values for form in forms(value)})
         self.overlap = self._finder.reach
 
@@ -52,10 +57,14 @@ class Masker:
 
     def text(self, text: str) -> str:
         """Mask a whole text."""
-        if self._finder is None:
+        if self._finder is None or text in self._clean:
             return text
         data = text.encode(errors="surrogateescape")
-        return self.mask(data).decode(errors="replace") if self._finder.spans(data) else text
+        if self._finder.spans(data):
+            return self.mask(data).decode(errors="replace")
+        if len(text) <= _SHORT and len(self._clean) < _REMEMBERED:
+            self._clean.add(text)
+        return text
 
     def value(self, value: Any) -> Any:
         """Mask every text in a JSON value, keys and numbers included."""

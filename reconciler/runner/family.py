@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import time
 from pathlib import Path
@@ -11,6 +12,10 @@ from pathlib import Path
 from reconciler.runner.identity import stat_fields
 
 _PR_SET_CHILD_SUBREAPER = 36
+_MOMENT = 0.002
+"""How long, in seconds, to wait for an end that the kernel does not tell of."""
+_PATIENCE = 0.05
+"""How long, in seconds, to wait for the end of one killed process before the others are looked at again."""
 
 
 def adopt_orphans() -> None:
@@ -33,16 +38,18 @@ def children(pid: int) -> list[int]:
 
 def foreground(pid: int) -> list[int]:
     """Name a shell and what it runs in the foreground: the descendants in its own process group."""
+    found = [pid]
+    for parent in found:
+        found += foreground_children(parent)
+    return found
+
+
+def foreground_children(pid: int) -> list[int]:
+    """Name a process's children that are in its own process group."""
     fields = stat_fields(pid)
     if fields is None:
         return []
-    found, group = [pid], fields[2]
-    for parent in found:
-        for child in children(parent):
-            of_child = stat_fields(child)
-            if of_child is not None and of_child[2] == group:
-                found.append(child)
-    return found
+    return [child for child in children(pid) if (of_child := stat_fields(child)) and of_child[2] == fields[2]]
 
 
 def inner(bwrap: int) -> tuple[int | None, int | None]:
@@ -81,9 +88,11 @@ def kill_stragglers(seconds: float = 5.0) -> None:
         except ChildProcessError:
             return
         if pid == 0:
-            for each in children(os.getpid()):
+            found = children(os.getpid())
+            for each in found:
                 kill(each)
-            time.sleep(0.002)
+            # One that cannot be killed now (it waits for a disk) must not keep the others' children alive.
+            _await_end(found[0] if found else None, _PATIENCE)
 
 
 def kill_session(session: int) -> None:
@@ -94,6 +103,21 @@ def kill_session(session: int) -> None:
             kill(pid)
         if not found:
             return
+
+
+def _await_end(child: int | None, seconds: float) -> None:
+    """Wait until a child that nobody has reaped yet has ended, or for a moment where the kernel cannot tell."""
+    try:
+        descriptor = None if child is None else os.pidfd_open(child)
+    except (AttributeError, OSError):
+        descriptor = None
+    if descriptor is None:
+        time.sleep(_MOMENT)
+        return
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    poll.poll(seconds * 1000)
+    os.close(descriptor)
 
 
 def _children_by_search(pid: int) -> list[int]:

@@ -37,6 +37,10 @@ class Limits:
     processes: int = 4096
 
 
+WITH_TFSTATE = "return=representation"
+"""Who takes a lock and says that they `Prefer` this (RFC 7240) is given the tfstate with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TfstateAccess:
     """The service's own tfstate address for one run and the token that opens that stack's tfstate only."""

@@ -15,7 +15,7 @@ from reconciler.runner.directory import RunDirectory
 from reconciler.runner.environment import tool_environment
 from reconciler.runner.job import Ending, Job, LegReport, Reason
 from reconciler.runner.log import RunLog
-from reconciler.runner.masked_results import masked_applied, masked_plan
+from reconciler.runner.masked_results import masked_applied
 from reconciler.runner.mounting import CannotMount, mount, unmount
 from reconciler.runner.sandbox import Sandbox
 from reconciler.runner.steps import End, Work, perform
@@ -115,7 +115,7 @@ def _report(work: Work, end: End) -> LegReport:
         message=shorten(masker.text(end.message), _LONGEST_MESSAGE),
         phase=work.commands.phase,
         phase_seconds=dict(work.seconds),
-        planned=None if work.planned is None else masked_plan(work.planned, masker),
+        planned=work.planned,
         applied=None if work.applied is None else masked_applied(work.applied, masker),
         plan_digest=work.plan_digest,
         waiting=job.waits_for_verdict and end.reason is Reason.PLANNED,

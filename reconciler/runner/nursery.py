@@ -13,12 +13,20 @@ import os
 import signal
 import socket
 import sys
+from functools import cache
 from typing import NoReturn
 
 from reconciler.runner.main import main
-from reconciler.tools import registry as _registry  # noqa: F401 - imported for all runs at once
+from reconciler.tools.registry import TOOLS, tool
 
 _MESSAGE = 64 * 1024
+_LATER = (
+    "reconciler.masking.finding",
+    "reconciler.masking.forms",
+    "reconciler.runner.relay",
+    "reconciler.tools.tfstate_client",
+)
+"""What only some runs import for themselves, and takes a while: HTTP, above all."""
 
 
 def serve(connection: socket.socket) -> None:
@@ -42,9 +50,17 @@ def serve(connection: socket.socket) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
         connection.send(answer.encode())
-        # HTTP is slow to import: once for all later runs, and not before the first one is on its way.
-        importlib.import_module("reconciler.runner.relay")
-        gc.freeze()
+        _import_the_rest()
+
+
+@cache
+def _import_the_rest() -> None:
+    """Import everything that a run may need, once for all later runs and not before the first one is on its way."""
+    for name in _LATER:
+        importlib.import_module(name)
+    for name in TOOLS:
+        tool(name)
+    gc.freeze()
 
 
 def _become_run(connection: socket.socket, directory: str, descriptors: list[int]) -> NoReturn:

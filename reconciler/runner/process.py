@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from reconciler.runner import family
+from reconciler.runner import family, interrupting
 from reconciler.runner.cancel import Cancel
 from reconciler.runner.log import RunLog
 
@@ -22,6 +22,9 @@ _AFTERMATH = 0.25
 """How long, in seconds, output is still taken once the command itself has ended: a child may write for ever."""
 _POLL = 0.05
 """How often to look after a command where the kernel cannot tell when it ends."""
+_PATIENCE = 1.0
+"""For how long, in seconds, to wait for a good moment to interrupt a shell; not for more than half of the grace."""
+_BETWEEN_TRIES = 0.01
 
 
 class Stop(StrEnum):
@@ -66,6 +69,9 @@ class Command:
     ) -> None:
         self._sandboxed = sandboxed
         self._is_shell = is_shell
+        self._target: int | None = None
+        """Whom to interrupt, from the time of the stop until that is done."""
+        self._patient_until = float("inf")
         self._output, end = os.pipe2(os.O_CLOEXEC)
         try:
             self._process = subprocess.Popen(
@@ -99,12 +105,14 @@ class Command:
                 now = time.monotonic()
                 if stop is None and (stop := _reason_to_stop(now, heard, watch, cancel)):
                     kill_at = now + watch.grace
-                    self._interrupt()
+                    self._patient_until = now + min(_PATIENCE, watch.grace / 2)
+                    self._target = self._find_target()
+                self._interrupt(now)
                 if now >= kill_at:
                     killed, kill_at = True, float("inf")
                     self._kill()
                 until = min(kill_at, float("inf") if stop else min(watch.deadline, heard + watch.silence))
-                wait = max(0.0, min(until - now, 3600.0 if ended is not None else _POLL))
+                wait = max(0.0, min(until - now, self._longest_wait(ended)))
                 for descriptor, _event in poll.poll(wait * 1000 + 1):
                     if descriptor == cancel.wake:
                         cancel.drain()
@@ -141,19 +149,31 @@ class Command:
         except BlockingIOError:
             return
 
-    def _interrupt(self) -> None:
-        target: int | None = self._process.pid
-        if self._sandboxed:
-            target = family.inner(self._process.pid)[1]
+    def _find_target(self) -> int | None:
+        """Name the process to interrupt. Where it is not there yet, nothing is done that could be lost: kill."""
+        target = family.inner(self._process.pid)[1] if self._sandboxed else self._process.pid
         if target is None:
-            # The command is not there yet: nothing to ask, and nothing done that could be lost.
             self._kill()
+        return target
+
+    def _interrupt(self, now: float) -> None:
+        """Ask the target to stop, once; a shell as soon as it is the moment for that."""
+        if self._target is None:
             return
-        # A tool is asked alone: what it started is its own business. A shell only passes on what it runs, and waits
-        # for it; so that is asked too, as with Ctrl-C on a terminal.
-        for pid in family.foreground(target) if self._is_shell else (target,):
+        if self._is_shell:
+            asked = interrupting.interrupt(self._target, anyway=now >= self._patient_until)
+        else:
+            # A tool is asked alone: what it started is its own business.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGINT)
+                os.kill(self._target, signal.SIGINT)
+            asked = True
+        if asked:
+            self._target = None
+
+    def _longest_wait(self, ended: int | None) -> float:
+        if self._target is not None:
+            return _BETWEEN_TRIES
+        return _POLL if ended is None else 3600.0
 
     def _kill(self) -> None:
         if self._sandboxed:

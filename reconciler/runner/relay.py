@@ -4,14 +4,18 @@ The tool speaks to loopback with a password of this leg only. Reads and locks ar
 is away: nothing is ever planned from a tfstate that could not be read. What the tool writes is never refused for
 that: it waits on disk and is delivered in order when the service is back. A second read, under the lock that this leg
 holds, is answered here: nobody else can have changed what the first one found, and a tool that reads before its first
-write would otherwise lose that write. So is a read of what this leg has written itself.
+write would otherwise lose that write. So is a read of what this leg has written itself. An unlock is answered at once
+and passed on behind that: the tool would only wait for it, and nothing else goes to the service before it.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 import secrets
+import select
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,8 +32,6 @@ PATIENCE = 15.0
 PARTING = 5.0
 """How long, in seconds, the end of a leg waits for what is still to be delivered."""
 _RETRY = 0.5
-_LOOK = 0.01
-"""How often, in seconds, the server looks whether it is to stop: each leg waits for that at its end."""
 MAX_BYTES = 512 * 1024 * 1024
 """Largest tfstate that is taken."""
 
@@ -48,13 +50,16 @@ class Relay:
         self._known: Answer | None = None
         """What a read would give, as far as this leg can tell by itself."""
         self._wrote = False
-        self._done = threading.Event()
+        self._unlock: tuple[str, bytes] | None = None
+        """An unlock that is still to be passed on: its query and body."""
+        self._done = False
+        self._due = threading.Event()
         self._server = _Server(self)
         password = secrets.token_urlsafe(24)
         self._expected = b"Basic " + base64.b64encode(f"station:{password}".encode())
         self.backend = TfstateBackend(f"http://127.0.0.1:{self._server.server_address[1]}/", "station", password)
         self._threads = [
-            threading.Thread(target=self._server.serve_forever, args=(_LOOK,), daemon=True),
+            threading.Thread(target=self._server.serve, daemon=True),
             threading.Thread(target=self._deliver_until_done, daemon=True),
         ]
         for thread in self._threads:
@@ -63,14 +68,16 @@ class Relay:
     def close(self) -> bool:
         """Stop, with a last try to deliver what waits. Tells whether anything still does."""
         end = time.monotonic() + PARTING
+        self._deliver(2.0)
         while anything_pending(self._directory) and not self._refused and time.monotonic() < end:
             if not self._deliver(2.0):
                 time.sleep(_RETRY)
-        self._done.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._done = True
+        self._due.set()
+        self._server.stop()
         for thread in self._threads:
             thread.join(5)
+        self._server.server_close()
         return anything_pending(self._directory)
 
     def permits(self, authorization: str | None) -> bool:
@@ -91,10 +98,11 @@ class Relay:
                 return self._read(method, query, body) if known is None else known
             case "LOCK":
                 answer = self._read(method, query, body)
+                if answer.status not in {200, 204}:
+                    return answer
                 with self._lock:
-                    if answer.status == 200:
-                        self._locked, self._known = True, None
-                return answer
+                    self._locked, self._known = True, answer if answer.with_tfstate else None
+                return Answer(200, "application/json", b"")
             case _:
                 return self._read(method, query, body)
 
@@ -106,7 +114,12 @@ class Relay:
                 # What this leg wrote is what it left behind, whoever holds the lock next.
                 self._locked, self._known = False, self._known if self._wrote else None
             # Behind what waits already: a newer version must not be overtaken by an older one.
-            if self._deliver_locked(2.0):
+            delivered = self._deliver_locked(2.0)
+            if delivered and method == "UNLOCK":
+                self._unlock = query, body
+                self._due.set()
+                return Answer(200, "application/json", b"")
+            if delivered:
                 try:
                     answer = self._upstream.ask(method, query, body)
                 except Away:
@@ -145,8 +158,11 @@ class Relay:
                 self._known = answer
 
     def _deliver_until_done(self) -> None:
-        while not self._done.wait(_RETRY):
-            self._deliver(5.0)
+        while not self._done:
+            self._due.wait(_RETRY)
+            self._due.clear()
+            if not self._done:
+                self._deliver(5.0)
 
     def _deliver(self, seconds: float) -> bool:
         with self._lock:
@@ -166,6 +182,20 @@ class Relay:
                 self._refused = True
                 return False
             pending.path.unlink()
+        return self._pass_unlock_on(seconds)
+
+    def _pass_unlock_on(self, seconds: float) -> bool:
+        """Tell the service of an unlock that the tool no longer waits for; when it is away that waits on disk."""
+        if self._unlock is None:
+            return True
+        (query, body), self._unlock = self._unlock, None
+        try:
+            self._upstream.ask("UNLOCK", query, body, seconds)
+        except Away:
+            with contextlib.suppress(OSError):
+                # What the disk does not take either is a lock whose run has ended: the next one may take it.
+                self._spool.add("UNLOCK", query, body)
+            return False
         return True
 
 
@@ -175,6 +205,26 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, relay: Relay) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.relay = relay
+        # Whoever called may be gone by the time it is answered.
+        self.socket.setblocking(False)
+        self._wake, self._waker = socket.socketpair()
+
+    def serve(self) -> None:
+        """Answer until `stop`, which this hears of at once: the base class looks for that again and again."""
+        poll = select.poll()
+        for each in (self.socket, self._wake):
+            poll.register(each, select.POLLIN)
+        while all(descriptor != self._wake.fileno() for descriptor, _event in poll.poll()):
+            self.handle_request()
+
+    def stop(self) -> None:
+        """Answer nobody any more."""
+        self._waker.close()
+
+    def server_close(self) -> None:
+        """Let go of the address."""
+        super().server_close()
+        self._wake.close()
 
     def server_bind(self) -> None:
         # The base class would look up the host's name, which can take seconds and is used by nobody.

@@ -35,6 +35,7 @@ class Work:
     log: RunLog
     masker: Masker
     planned: Planned | None = None
+    """What the plan found, masked."""
     applied: Applied | None = None
     plan_digest: str | None = None
     seconds: dict[Phase, float] = field(default_factory=dict)
@@ -142,14 +143,13 @@ def _plan(work: Work) -> None:
     if planned.present:
         work.applied = Applied(None, planned.present)
         work.masker.learn(secret_texts(planned.present))
-    work.planned = replace(planned, present=())
+    work.planned = masked_plan(replace(planned, present=()), work.masker)
     work.commands.check()
 
 
 def _record_plan(work: Work) -> None:
     """Before the hooks after the plan: what they might do to it is not what will be confirmed."""
     assert work.planned is not None  # noqa: S101 - the step before has set it
-    work.planned = masked_plan(work.planned, work.masker)
     _write_private(work.directory.planned, to_line(planned_to_data(work.planned)))
     work.plan_digest = digest(work.directory.planned, work.tool.plan_files(work.tool_job))
 

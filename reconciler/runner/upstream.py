@@ -6,7 +6,7 @@ import http.client
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from reconciler.runner.job import TfstateAccess
+from reconciler.runner.job import WITH_TFSTATE, TfstateAccess
 
 _SECONDS = 30.0
 
@@ -22,6 +22,8 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+    with_tfstate: bool = False
+    """Whether it is the answer to a lock, and its body the tfstate that the lock is about."""
 
 
 class Upstream:
@@ -41,6 +43,8 @@ class Upstream:
             part for part in (self._url.path or "/", "&".join(filter(None, (self._url.query, query)))) if part
         )
         headers = {"Authorization": f"Bearer {self._token}"}
+        if method == "LOCK":
+            headers["Prefer"] = WITH_TFSTATE
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -53,4 +57,6 @@ class Upstream:
             connection.close()
         if response.status >= 500:
             raise Away(f"status {response.status}")
-        return Answer(response.status, response.headers.get("Content-Type", "application/json"), content)
+        with_tfstate = method == "LOCK" and response.headers.get("Preference-Applied") == WITH_TFSTATE
+        content_type = response.headers.get("Content-Type", "application/json")
+        return Answer(response.status, content_type, content, with_tfstate)

@@ -15,6 +15,8 @@ from spaces.names import StackId
 ACTIVE_STATUSES = sorted(status.value for status in ACTIVE)
 AT_WORK_STATUSES = sorted(status.value for status in AT_WORK)
 WRITING_KINDS = sorted(kind.value for kind in WRITING)
+_WANTED = stacks.alias("wanted")
+"""Made once: to copy all columns of a table takes longer than most queries."""
 
 
 def among(connection: Connection, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
@@ -28,20 +30,19 @@ def among(connection: Connection, column: ColumnElement[str], values: Collection
 
 def these(connection: Connection, key: ColumnElement[int], wanted: Collection[StackId]) -> ColumnElement[bool]:
     """Say that a key is that of one of any number of stacks; found by index, whatever their number."""
-    table = stacks.alias("wanted")
     if connection.dialect.name == "postgresql":
         spaces = literal([stack.space for stack in wanted], ARRAY(Text))
         names = literal([stack.name for stack in wanted], ARRAY(Text))
         pairs = func.unnest(spaces, names).table_valued("space", "name").render_derived()
-        match = and_(table.c.space == pairs.c.space, table.c.name == pairs.c.name)
+        match = and_(_WANTED.c.space == pairs.c.space, _WANTED.c.name == pairs.c.name)
     else:
         # SQLite finds no index for a list of pairs, but for a join it does.
         pairs = func.json_each(dump([[stack.space, stack.name] for stack in wanted])).table_valued("value")
         match = and_(
-            table.c.space == func.json_extract(pairs.c.value, "$[0]"),
-            table.c.name == func.json_extract(pairs.c.value, "$[1]"),
+            _WANTED.c.space == func.json_extract(pairs.c.value, "$[0]"),
+            _WANTED.c.name == func.json_extract(pairs.c.value, "$[1]"),
         )
-    return key.in_(select(table.c.id).select_from(pairs.join(table, match)))
+    return key.in_(select(_WANTED.c.id).select_from(pairs.join(_WANTED, match)))
 
 
 def is_stack(stack: StackId) -> ColumnElement[bool]:

@@ -67,7 +67,7 @@ class Repo:
     def __init__(self, path: Path, files: Mapping[str, str | None] | None = None) -> None:
         self.path = path
         path.mkdir(parents=True)
-        self.git("init", "-q", "-b", "main", ".")
+        self.git("init", "-q", "--template=", "-b", "main", ".")
         if files is not None:
             self.commit(files)
 

@@ -420,6 +420,7 @@ class MissingJson(Shape):
 class HeldJson(Shape):
     """A change that waits for somebody who has the right. `files`: it is about files that a stack refers to.
 
+    With `file`, it is about what that file says alone, which does not count; what others say of the document does.
     `approvedBy` has given their word, and admission has not judged it yet.
     """
 
@@ -433,6 +434,7 @@ class HeldJson(Shape):
     revision: str
     message: str
     files: bool
+    file: str | None = None
     approved_by: str | None
 
 

@@ -19,7 +19,8 @@ from starlette.concurrency import run_in_threadpool
 
 from reconciler.core.runs import RunId
 from reconciler.operations import token_hash
-from reconciler.store.protocol import Reading, TfstateLock, Transaction
+from reconciler.runner.job import WITH_TFSTATE
+from reconciler.store.protocol import Reading, TfstateLock, TfstateVersion, Transaction
 from reconciler.web.api.auth import PortsIn, shown_token, unauthorized
 from reconciler.web.api.errors import Problem
 from reconciler.web.ports import Ports
@@ -43,11 +44,7 @@ def read(request: Request, ports: PortsIn, space: str, name: str) -> Response:
     """Give the newest tfstate; 204 where there is none yet."""
     with ports.store.reading() as reading:
         stack, _ = _open(reading, request, ports, space, name)
-        found = reading.tfstate(stack)
-    if found is None:
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-    md5 = base64.b64encode(hashlib.md5(found.body, usedforsecurity=False).digest()).decode()
-    return Response(found.body, media_type="application/json", headers={"Content-MD5": md5})
+        return _tfstate(reading.tfstate(stack))
 
 
 @router.post("", include_in_schema=False)
@@ -78,19 +75,18 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
 
 @router.api_route("", methods=["LOCK"], include_in_schema=False)
 async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Response:
-    """Take the lock; 423 with the holder's own words where somebody else has it."""
+    """Take the lock; 423 with the holder's own words where somebody else has it.
 
-    def check(reading: Reading) -> None:
-        _open(reading, request, ports, space, name)
-
-    await _reading(ports, check)
-    info = _object(await _body(request, _LARGEST_LOCK), "lock")
-    lock_id = info.get("ID")
-    if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 200:
-        raise Problem(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
+    Who would rather have the tfstate with the lock than ask for it next says so by `Prefer: return=representation`.
+    """
+    body = await _body(request, _LARGEST_LOCK)
 
     def take(transaction: Transaction) -> Response:
         stack, run = _open(transaction, request, ports, space, name)
+        info = _object(body, "lock")
+        lock_id = info.get("ID")
+        if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 200:
+            raise Problem(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
         wanted = TfstateLock(stack, lock_id, info, run, ports.now())
         held = transaction.lock_tfstate(wanted)
         if held is not None and _is_left_over(transaction, held):
@@ -98,23 +94,30 @@ async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Respo
             held = transaction.lock_tfstate(wanted)
         return Response(status_code=HTTPStatus.OK) if held is None else _locked(held)
 
-    return await _writing(ports, take)
+    def take_and_read() -> Response:
+        with ports.store.writing() as transaction:
+            answer = take(transaction)
+        if answer.status_code != HTTPStatus.OK or request.headers.get("prefer") != WITH_TFSTATE:
+            return answer
+        with ports.store.reading() as reading:
+            stack, _ = _open(reading, request, ports, space, name)
+            answer = _tfstate(reading.tfstate(stack))
+        answer.headers["Preference-Applied"] = WITH_TFSTATE
+        return answer
+
+    return await run_in_threadpool(take_and_read)
 
 
 @router.api_route("", methods=["UNLOCK"], include_in_schema=False)
 async def unlock(request: Request, ports: PortsIn, space: str, name: str) -> Response:
     """Let go of the lock; 409 with the holder's own words where it is somebody else's."""
-
-    def check(reading: Reading) -> None:
-        _open(reading, request, ports, space, name)
-
-    await _reading(ports, check)
-    lock_id = _object(await _body(request, _LARGEST_LOCK), "lock").get("ID")
-    if not isinstance(lock_id, str) or not lock_id:
-        raise Problem(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
+    body = await _body(request, _LARGEST_LOCK)
 
     def let_go(transaction: Transaction) -> Response:
         stack, _ = _open(transaction, request, ports, space, name)
+        lock_id = _object(body, "lock").get("ID")
+        if not isinstance(lock_id, str) or not lock_id:
+            raise Problem(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
         if transaction.unlock_tfstate(stack, lock_id):
             return Response(status_code=HTTPStatus.OK)
         held = transaction.tfstate_lock(stack)
@@ -141,6 +144,13 @@ def _open(reading: Reading, request: Request, ports: Ports, space: str, name: st
     if str(opened[0]) != f"{space}/{name}":
         raise Problem(HTTPStatus.FORBIDDEN, "Forbidden", "this token opens another tfstate")
     return opened
+
+
+def _tfstate(found: TfstateVersion | None) -> Response:
+    if found is None:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    md5 = base64.b64encode(hashlib.md5(found.body, usedforsecurity=False).digest()).decode()
+    return Response(found.body, media_type="application/json", headers={"Content-MD5": md5})
 
 
 def _is_left_over(reading: Reading, held: TfstateLock) -> bool:

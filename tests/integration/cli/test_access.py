@@ -70,7 +70,7 @@ def clone(tmp_path: Path) -> Clone:
     made = Clone(tmp_path / "clone", tmp_path / "keys")
     made.path.mkdir()
     made.keys.mkdir()
-    made.git("init", "-q", "-b", "main")
+    made.git("init", "-q", "--template=", "-b", "main")
     users = "".join(
         document("User", name, f"{{signingKeys: ['{made.key(name)}'], emails: [{name}@example.com]}}")
         for name in ("ada", "bob", "eve")

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from ruamel.yaml import YAML
 
-from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from spaces.validate import examine_files
 from tests.e2e.station import Repo, document
 from tests.integration.cli.conftest import Station
 from tests.integration.web.client import Client
+from tests.integration.web.warm import WarmApp
 
 STACK: dict[str, Any] = {
     "kind": "Stack",
@@ -60,14 +59,14 @@ FILES = {
 
 
 @pytest.fixture
-def app(ports: Ports) -> FastAPI:
+def app(ports: Ports) -> WarmApp:
     found = examine_files({path: text.encode() for path, text in FILES.items()})
     assert found.diagnostics == ()
-    return create_app(replace(ports, documents=lambda: found.catalog))
+    return WarmApp(replace(ports, documents=lambda: found.catalog))
 
 
 @pytest.fixture
-def in_process(app: FastAPI, station: Station, monkeypatch: pytest.MonkeyPatch) -> Station:
+def in_process(app: WarmApp, station: Station, monkeypatch: pytest.MonkeyPatch) -> Station:
     monkeypatch.setattr("reconciler.bootstrap.local_app", lambda settings: app)
     return station
 
@@ -154,7 +153,7 @@ def test_secrets_are_references(ports: Ports) -> None:
         {"version": "1", "inputs": [{"name": "token", "type": "secret", "required": True}], "template": [{"kind": "Context", "metadata": {"name": "x"}, "spec": {"env": {"T": "${{ inputs.token }}"}}}]},
     )  # fmt: skip
     found = examine_files({"a.yaml": secret.encode()})
-    with Client(create_app(replace(ports, documents=lambda: found.catalog))) as client:
+    with Client(WarmApp(replace(ports, documents=lambda: found.catalog))) as client:
         body = {"version": "1", "inputs": {"token": {"file": "db"}}}
         answer = client.post("/api/v1/blueprints/root/safe/render", json=body).json()
     assert ([each["spec"]["env"] for each in answer["documents"]], answer["diagnostics"]) == (
@@ -217,7 +216,7 @@ def test_diff_shows_a_version_as_the_changes_of_its_stacks(tmp_path: Path, stati
     }
 
 
-def test_lists(remote: Station, app: FastAPI) -> None:
+def test_lists(remote: Station, app: WarmApp) -> None:
     with Client(app) as client:
         first = client.get("/api/v1/blueprints", limit=2).json()
         rest = client.get("/api/v1/blueprints", limit=2, cursor=first["next"]).json()

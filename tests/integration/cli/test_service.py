@@ -36,6 +36,7 @@ from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_s
 from tests.integration.cli.conftest import Station
 from tests.integration.web.client import OPERATOR_TOKEN
 from tests.integration.web.test_stacks import CONFIGURATION
+from tests.integration.web.warm import WarmApp
 
 IMPOSTOR = """
 import http.server, socket, sys
@@ -310,7 +311,7 @@ class TestWaiting:
         run = a_run(NETWORK, status=RunStatus.APPLYING)
         add(store, run)
         log = bytearray(b"first\n")
-        app = create_app(replace(ports, live_log=lambda _, offset, limit: bytes(log[offset : offset + limit])))
+        app = WarmApp(replace(ports, live_log=lambda _, offset, limit: bytes(log[offset : offset + limit])))
 
         def end() -> None:
             log.extend(b"second\n")
@@ -353,7 +354,7 @@ class TestOverview:
     def test_render(self, station: Station, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
         files = {"a.yaml": CONFIGURATION}
         documents = settle(None, Catalog.empty().advance(files), files, REVISION).catalog
-        app = create_app(replace(ports, effective=lambda stack: effective(documents, stack)))
+        app = WarmApp(replace(ports, effective=lambda stack: effective(documents, stack)))
         monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)
         with Server(app) as server:
             table = station("render", "root/web", "--url", server.url).out

@@ -255,3 +255,18 @@ def test_a_sandbox_can_be_required(tmp_path, monkeypatch):
     assert not engine.sandboxed
     assert "not installed" in engine.sandbox_problem
     engine.close()
+
+
+def test_nothing_is_started_to_look_for_the_sandbox_before_it_matters(tmp_path, monkeypatch):
+    tried = tmp_path / "tried"
+    bwrap = tmp_path / "bin" / "bwrap"
+    bwrap.parent.mkdir()
+    bwrap.write_text(f"#!/bin/sh\necho once >> {tried}\n")
+    bwrap.chmod(0o755)
+    monkeypatch.setenv("PATH", str(bwrap.parent))
+    engine = LocalEngine(tmp_path / "data")
+    assert not tried.exists()
+    assert engine.sandboxed
+    assert engine.sandbox_problem is None
+    assert tried.read_text() == "once\n"
+    engine.close()

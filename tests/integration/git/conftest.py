@@ -14,7 +14,7 @@ class Repo:
         self.url = f"file://{path}"
         self._clock = 1_700_000_000
         path.mkdir(parents=True)
-        self.git("init", "-q", "-b", "main")
+        self.git("init", "-q", "--template=", "-b", "main")
 
     def git(self, *args, stdin=None):
         stamp = f"{self._clock} +0000"

@@ -8,6 +8,9 @@ import pytest
 
 from tests.e2e.station import Repo
 from tests.integration.loop.machine import Machine
+from tests.integration.web import conftest as web
+
+blank_database = web.blank_database
 
 
 @pytest.fixture
@@ -16,11 +19,11 @@ def repo(tmp_path: Path) -> Repo:
 
 
 @pytest.fixture
-def new_machine(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
+def new_machine(tmp_path: Path, blank_database: Path) -> Iterator[Callable[..., Machine]]:
     made: list[Machine] = []
 
     def make(url: str, name: str = "one", **settings: Any) -> Machine:
-        machine = Machine(tmp_path / name, url, **settings)
+        machine = Machine(tmp_path / name, url, blank_database, **settings)
         made.append(machine)
         return machine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +59,14 @@ class Look:
 class Machine:
     """Passes over one data directory; `restart` begins with a new process's knowledge."""
 
-    def __init__(self, folder: Path, url: str, **settings: Any) -> None:
+    def __init__(self, folder: Path, url: str, blank_database: Path, **settings: Any) -> None:
+        """Give it a copy of the blank database: it is there sooner than a new one."""
         self.settings = Settings(
             config_url=url, data_dir=folder / "data", listen="127.0.0.1:0", poll_interval=0.1, **settings
         )
+        if self.settings.database_url is None and not self.settings.data_dir.exists():
+            self.settings.data_dir.mkdir(mode=0o700, parents=True)
+            shutil.copy(blank_database, self.settings.data_dir / "station.db")
         self._exit = ExitStack()
         self._seen: set[str] = set()
         self._service: Service | None = None

@@ -147,3 +147,21 @@ def test_what_cannot_be_followed_is_told_where_it_is_named(  # noqa: PLR0917
     line = files[str(told["file"])].splitlines()[told["line"] - 1]
     assert (told["file"], told["code"]) == (place[0], code)
     assert place[1].rstrip(":") in line
+
+
+def test_an_emptied_branch_changes_nothing_and_says_so(repo: Repo, machine: Machine, infra: Repo) -> None:
+    repo.commit({"infra.yaml": _accepting(infra, None), "a.yaml": STACK})
+    machine.reconcile()
+    infra.git("rm", "-q", "-r", ".")
+    infra.git("commit", "-q", "-m", "gone")
+    for _ in range(2):
+        look = machine.reconcile()
+        assert (look.sync, look.ran) == ({"root/a": "Synced"}, {})
+        (told,) = [it for it in look.configuration.diagnostics if it["code"] == "source-branch-emptied"]
+        assert "holds no files at all" in told["summary"]
+        assert "stays in use" in told["hint"]
+        machine.restart()
+
+    infra.commit({"live/run.sh": "echo back\n"})
+    look = machine.reconcile()
+    assert (look.ran, look.problems) == ({"root/a": "finished"}, [])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,3 +189,17 @@ def test_secret_files_do_not_wait_with_a_run_that_waits(repo: Repo, machine: Mac
     assert machine.reconcile().ran == {"root/a": "finished"}
     assert ran.read_text() == "in the documentanother-one-by-now\n"
     assert "one-by-now" not in machine.log(run)
+
+
+def test_who_only_looks_judges_nothing_by_settings_of_their_own(
+    repo: Repo, machine: Machine, secrets: Path, tmp_path: Path
+) -> None:
+    put(secrets / "root" / "token")
+    repo.commit({"a.yaml": a_script("a", "true", env={"A": {"file": "token"}})})
+    assert machine.reconcile().sync == {"root/a": "Synced"}
+    machine.close()
+    command = [sys.executable, "-m", "reconciler", "stacks", "--data-dir", str(machine.settings.data_dir), "-o", "json"]
+    looked = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert [(it["id"], it["sync"], it["reason"]) for it in json.loads(looked.stdout)] == [
+        ("root/a", "Synced", "UpToDate")
+    ]

@@ -14,8 +14,8 @@ from reconciler.runner.process import Command, Stop, Watch
 
 PARENT = """
 import signal, subprocess, sys, time
-child = subprocess.Popen(["/bin/sh", "-c", "trap 'echo child was asked' INT; echo ready; while :; do sleep 0.05; done"])
 signal.signal(signal.SIGINT, lambda *_: (time.sleep(0.3), sys.exit(5)))
+child = subprocess.Popen(["/bin/sh", "-c", "trap 'echo child was asked' INT; echo ready; while :; do sleep 0.05; done"])
 while True:
     time.sleep(0.05)
 """

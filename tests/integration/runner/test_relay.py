@@ -30,6 +30,10 @@ class FakeService:
         self.requests = []
         self.refuse = None
         self.fail = None
+        self.tells = False
+        """Whether it gives the tfstate with a lock to those who prefer that."""
+        self.slow = None
+        """What unlocks wait for."""
         self._server = None
         self.port = 0
 
@@ -42,6 +46,8 @@ class FakeService:
                 body = self.rfile.read(length) if length else b""
                 status, answer = service.answer(self.command, self.path, self.headers, body)
                 self.send_response(status)
+                if service.tells and "Prefer" in self.headers:
+                    self.send_header("Preference-Applied", self.headers["Prefer"])
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
@@ -72,6 +78,8 @@ class FakeService:
         self.requests.append((method, path.removeprefix("/api/v1/tfstate/root/a"), body))
         if self.fail:
             return self.fail, b""
+        if self.slow is not None and method == "UNLOCK":
+            self.slow.wait(10)
         if self.refuse and method == "POST":
             return self.refuse, b"no"
         match method:
@@ -84,6 +92,8 @@ class FakeService:
                 return 423, self.holder
             case "LOCK":
                 self.holder = body
+                if self.tells and headers.get("Prefer"):
+                    return (204, b"") if self.tfstate is None else (200, self.tfstate)
                 return 200, b""
             case _:
                 self.holder = None
@@ -164,6 +174,33 @@ def test_a_read_waits_for_a_service_that_is_being_restarted(service, tmp_path):
     threading.Timer(0.5, service.up).start()
     assert ask(relay, "GET") == (200, b"one")
     assert not relay.close()
+
+
+def test_an_unlock_is_answered_before_the_service_has_it_and_nothing_overtakes_it(relay, service):
+    ask(relay, "LOCK", b'{"ID":"1"}')
+    service.slow = threading.Event()
+    assert ask(relay, "UNLOCK", b'{"ID":"1"}') == (200, b"")
+    assert service.holder == b'{"ID":"1"}'
+    threading.Timer(0.2, service.slow.set).start()
+    assert ask(relay, "LOCK", b'{"ID":"2"}') == (200, b"")
+    assert [method for method, _query, _body in service.requests] == ["LOCK", "UNLOCK", "LOCK"]
+
+
+def test_the_end_of_a_leg_waits_for_its_unlock(relay, service):
+    ask(relay, "LOCK", b'{"ID":"1"}')
+    service.slow = threading.Event()
+    ask(relay, "UNLOCK", b'{"ID":"1"}')
+    threading.Timer(0.2, service.slow.set).start()
+    assert not relay.close()
+    assert service.holder is None
+
+
+def test_an_unlock_that_does_not_get_through_waits_on_disk(relay, service, tmp_path):
+    ask(relay, "LOCK", b'{"ID":"1"}')
+    service.fail = 503
+    assert ask(relay, "UNLOCK", b'{"ID":"1"}') == (200, b"")
+    assert relay.close()
+    assert [each.method for each in pending_requests(tmp_path / "pending")] == ["UNLOCK"]
 
 
 def test_what_is_written_waits_and_is_delivered_in_order(relay, service, tmp_path):
@@ -276,6 +313,14 @@ def test_terraform_does_not_notice(service, tmp_path, away):
         assert "t0ken" not in engine.log_path("r1").read_text()
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize(("tfstate", "status"), [(None, 204), (b'{"serial": 1}', 200)])
+def test_the_tfstate_comes_with_the_lock(service, relay, tfstate, status):
+    service.tfstate, service.tells = tfstate, True
+    assert ask(relay, "LOCK", b'{"ID": "l"}') == (200, b"")
+    service.down()
+    assert ask(relay, "GET") == (status, tfstate or b"")
 
 
 def test_a_second_read_under_the_lock_does_not_need_the_service(service, relay):

@@ -6,13 +6,13 @@ import asyncio
 from typing import Any, Self
 
 import httpx
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 OPERATOR_TOKEN = "operator-token"
 
 
 class Client:
-    def __init__(self, app: FastAPI, token: str | None = OPERATOR_TOKEN, host: str = "localhost") -> None:
+    def __init__(self, app: ASGIApp, token: str | None = OPERATOR_TOKEN, host: str = "localhost") -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self._client = httpx.AsyncClient(transport=transport, base_url=f"http://{host}", headers=headers)

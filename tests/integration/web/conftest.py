@@ -5,19 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 
 from rbac.access import Access
 from rbac.documents import AccessDocuments
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
-from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import Server
 from spaces.names import ROOT, SpaceName
 from spaces.tree import SpaceNode, SpaceTree
 from tests.factories import NOW
 from tests.integration.web.client import OPERATOR_TOKEN, Client
+from tests.integration.web.warm import WarmApp
 
 KEYS = Keys([b"k" * 32])
 
@@ -70,17 +69,17 @@ def ports(store: SqlStore, tree: SpaceTree, access: Access, woken: list[bool]) -
 
 
 @pytest.fixture
-def app(ports: Ports) -> FastAPI:
-    return create_app(ports)
+def app(ports: Ports) -> WarmApp:
+    return WarmApp(ports)
 
 
 @pytest.fixture
-def client(app: FastAPI) -> Iterator[Client]:
+def client(app: WarmApp) -> Iterator[Client]:
     with Client(app) as client:
         yield client
 
 
 @pytest.fixture
-def server(app: FastAPI) -> Iterator[Server]:
+def server(app: WarmApp) -> Iterator[Server]:
     with Server(app) as server:
         yield server

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from rbac.access import Access
 from rbac.documents import AccessDocuments
@@ -21,7 +20,6 @@ from reconciler.operations import token_hash
 from reconciler.store.protocol import ApiToken, ConfigurationState, Halt, KeptDocument
 from reconciler.store.sql import SqlStore
 from reconciler.web.api_tokens import make_token
-from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from spaces.catalog import Catalog
 from spaces.effective import effective
@@ -33,6 +31,7 @@ from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.tree import SpaceNode, SpaceTree
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_run, a_stack, later
 from tests.integration.web.client import Client
+from tests.integration.web.warm import WarmApp
 
 PLATFORM, PRODUCTION, SECRET = SpaceName("platform"), SpaceName("production"), SpaceName("secret")
 V1 = "/api/v1"
@@ -76,7 +75,7 @@ def access(tree: SpaceTree) -> Access:
 @pytest.fixture
 def as_user(ports: Ports, store: SqlStore) -> Iterator[Callable[..., Client]]:
     """Give a client with a token of that user's."""
-    app = create_app(replace(ports, metrics=Metrics()))
+    app = WarmApp(replace(ports, metrics=Metrics()))
     with ExitStack() as stack:
 
         def client(name: str, kind: str = "user") -> Client:
@@ -159,7 +158,7 @@ spec: {tool: script, script: {apply: x}}
 """
     }
     documents = settle(None, Catalog.empty().advance(files), files, REVISION).catalog
-    app = create_app(replace(ports, metrics=Metrics(), effective=lambda stack: effective(documents, stack)))
+    app = WarmApp(replace(ports, metrics=Metrics(), effective=lambda stack: effective(documents, stack)))
     with store.writing() as transaction:
         tokens = {
             name: make_token(transaction, Subject.parse(f"user:{name}"), "operator", NOW, later(3600))[0]
@@ -293,7 +292,7 @@ def test_only_a_hash_of_a_token_is_stored(as_user: Callable[..., Client], store:
 
 @pytest.mark.parametrize("change", ["expired", "revoked", "changed", "other secret", "holder gone", "cut", "run's"])
 def test_a_token_that_opens_nothing(ports: Ports, store: SqlStore, change: str) -> None:
-    app = create_app(ports)
+    app = WarmApp(ports)
     with store.writing() as transaction:
         holder = "gone" if change == "holder gone" else "rita"
         expires = NOW if change == "expired" else later(60)
@@ -323,7 +322,7 @@ def test_a_token_opens_until_it_ends(ports: Ports, store: SqlStore) -> None:
     with store.writing() as transaction:
         text, _ = make_token(transaction, Subject.parse("rita"), "operator", NOW, later(60))
     for seconds, status in ((59.9, 200), (60, 401)):
-        app = create_app(replace(ports, metrics=Metrics(), now=lambda seconds=seconds: later(seconds)))
+        app = WarmApp(replace(ports, metrics=Metrics(), now=lambda seconds=seconds: later(seconds)))
         with Client(app, text) as client:
             assert client.get(f"{V1}/stacks").status_code == status
 
@@ -357,7 +356,7 @@ def test_nobody_makes_a_token_that_opens_more_than_they_may_do(ports: Ports, sto
     access = Access.compile(documents, tree, (), NOW)
     with store.writing() as transaction:
         text, _ = make_token(transaction, Subject.parse("clerk"), "operator", NOW, later(60))
-    with Client(create_app(replace(ports, access=lambda: access)), text) as client:
+    with Client(WarmApp(replace(ports, access=lambda: access)), text) as client:
         refused = client.post(f"{V1}/tokens", json={"subject": "user:boss", "seconds": 60})
         assert (refused.status_code, refused.json()["reason"]) == (403, "Beyond")
         assert client.post(f"{V1}/tokens", json={"subject": "user:temp", "seconds": 60}).status_code == 201
@@ -485,7 +484,7 @@ def test_questions_that_make_no_sense(client: Client, path: str, params: dict[st
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
-def test_metrics_are_not_for_those_behind_a_proxy(as_user: Callable[..., Client], app: FastAPI, header: str) -> None:
+def test_metrics_are_not_for_those_behind_a_proxy(as_user: Callable[..., Client], app: WarmApp, header: str) -> None:
     with Client(app, None) as client:
         assert client.get("/metrics").status_code == 200
         assert client.request("GET", "/metrics", headers={header: "10.0.0.1"}).status_code == 401
@@ -494,7 +493,7 @@ def test_metrics_are_not_for_those_behind_a_proxy(as_user: Callable[..., Client]
 
 
 def test_metrics_by_token(ports: Ports, client: Client) -> None:
-    app = create_app(replace(ports, metrics=Metrics(), metrics_need_token=True))
+    app = WarmApp(replace(ports, metrics=Metrics(), metrics_need_token=True))
     with Client(app, None) as stranger, Client(app) as operator:
         assert stranger.get("/metrics").status_code == 401
         assert operator.get("/metrics").status_code == 200

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from reconciler.core.runs import RunKind, RunStatus
 from reconciler.core.state import Condition, ConditionStatus, ConditionType, Sync
@@ -22,6 +21,7 @@ from reconciler.web.server import ListenError, Server
 from reconciler.web.tokens import operator_token
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, an_applied
 from tests.integration.web.client import OPERATOR_TOKEN, Client
+from tests.integration.web.warm import WarmApp
 
 ROUTES = [
     ("GET", "/stacks"),
@@ -75,7 +75,7 @@ class BrokenStore:
 
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda part: part)
 @pytest.mark.parametrize("token", [None, "wrong", OPERATOR_TOKEN + "x", "ä"], ids=["none", "wrong", "longer", "other"])
-def test_every_route_asks_for_a_token(app: FastAPI, store: SqlStore, method: str, path: str, token: str | None) -> None:
+def test_every_route_asks_for_a_token(app: WarmApp, store: SqlStore, method: str, path: str, token: str | None) -> None:
     with store.writing() as transaction:
         transaction.put_stacks([a_stack("production/network")])
     with Client(app, None) as client:
@@ -119,21 +119,21 @@ def test_a_wrong_method_is_a_problem_too(client: Client) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8420", "127.0.0.1:8420", "10.0.0.7", "[::1]:8420"])
-def test_addresses_and_localhost_are_answered(app: FastAPI, host: str) -> None:
+def test_addresses_and_localhost_are_answered(app: WarmApp, host: str) -> None:
     with Client(app) as client:
         assert client.request("GET", "/healthz", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/api/v1/stacks"])
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "[::1"])
-def test_names_of_others_are_refused(app: FastAPI, host: str, path: str) -> None:
+def test_names_of_others_are_refused(app: WarmApp, host: str, path: str) -> None:
     with Client(app) as client:
         answer = client.request("GET", path, headers={"Host": host})
     assert (answer.status_code, answer.json()["reason"]) == (421, "UnknownHost")
 
 
 @pytest.mark.parametrize("token", [None, OPERATOR_TOKEN], ids=["no token", "operator"])
-def test_a_huge_body_is_not_read(app: FastAPI, token: str | None) -> None:
+def test_a_huge_body_is_not_read(app: WarmApp, token: str | None) -> None:
     read = 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -237,15 +237,15 @@ def test_spaces(client: Client, store: SqlStore) -> None:
 
 
 def test_alive_and_ready(ports: Ports, store: SqlStore) -> None:
-    with Client(create_app(replace(ports, metrics=Metrics(), ready=lambda: False)), None) as client:
+    with Client(WarmApp(replace(ports, metrics=Metrics(), ready=lambda: False)), None) as client:
         assert client.get("/healthz").status_code == 200
         assert client.get("/readyz").status_code == 503
-    with Client(create_app(replace(ports, metrics=Metrics())), None) as client:
+    with Client(WarmApp(replace(ports, metrics=Metrics())), None) as client:
         assert client.get("/readyz").status_code == 200
 
 
 def test_a_store_that_is_away(ports: Ports) -> None:
-    app = create_app(replace(ports, store=BrokenStore()))  # type: ignore[arg-type]
+    app = WarmApp(replace(ports, store=BrokenStore()))  # type: ignore[arg-type]
     with Client(app) as client:
         assert client.get("/healthz").status_code == 200
         assert client.get("/readyz").status_code == 503
@@ -262,7 +262,7 @@ def test_a_bug_tells_the_log_and_not_the_caller(ports: Ports, caplog: pytest.Log
     def broken() -> bool:
         raise RuntimeError("hunter2")
 
-    with Client(create_app(replace(ports, ready=broken))) as client, caplog.at_level(logging.ERROR):
+    with Client(WarmApp(replace(ports, ready=broken))) as client, caplog.at_level(logging.ERROR):
         answer = client.get("/api/v1/status")
     assert (answer.status_code, answer.json()["reason"]) == (500, "InternalError")
     assert "hunter2" not in answer.text
@@ -317,7 +317,8 @@ def test_metrics_show_what_the_store_holds(client: Client, store: SqlStore, port
     assert not any('stack="gone"' in line for line in lines)
 
 
-def test_the_server_tells_its_port_and_lets_it_go(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_server_tells_its_port_and_lets_it_go(app: WarmApp, caplog: pytest.LogCaptureFixture) -> None:
+    before = set(threading.enumerate())
     with caplog.at_level(logging.INFO):
         with Server(app) as server:
             url = server.url
@@ -330,16 +331,16 @@ def test_the_server_tells_its_port_and_lets_it_go(app: FastAPI, caplog: pytest.L
     with Server(app, port=port) as again:
         assert again.url == url
     assert not [record for record in caplog.records if record.name != "httpx" and "hunter2" in record.getMessage()]
-    assert "http" not in [thread.name for thread in threading.enumerate()]
+    assert "http" not in [thread.name for thread in set(threading.enumerate()) - before]
 
 
-def test_a_taken_port_is_an_error_in_words(app: FastAPI) -> None:
+def test_a_taken_port_is_an_error_in_words(app: WarmApp) -> None:
     with Server(app) as server, pytest.raises(ListenError, match="in use"):
         Server(app, port=int(server.url.rpartition(":")[2])).start()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "example.org", "::"])
-def test_only_loopback_is_served(app: FastAPI, host: str) -> None:
+def test_only_loopback_is_served(app: WarmApp, host: str) -> None:
     with pytest.raises(ListenError, match="loopback"):
         Server(app, host).start()
 

@@ -9,10 +9,10 @@ import pytest
 from reconciler.core.runs import RunStatus
 from reconciler.core.verdicts import Review
 from reconciler.store.sql import SqlStore
-from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from tests.factories import NOW, a_run, a_stack, a_stack_id
 from tests.integration.web.client import Client
+from tests.integration.web.warm import WarmApp
 
 NETWORK = a_stack_id("production/network")
 RUNS = "/api/v1/runs"
@@ -64,6 +64,6 @@ def test_a_run_that_has_ended_is_not_reviewed(client: Client, store: SqlStore) -
 
 def test_what_policies_are_asked_is_shown(ports: Ports, store: SqlStore) -> None:
     run = put(store)
-    with Client(create_app(replace(ports, policy_input=lambda found: {"run": {"id": found}}))) as client:
+    with Client(WarmApp(replace(ports, policy_input=lambda found: {"run": {"id": found}}))) as client:
         assert client.get(f"{RUNS}/{run}/policy-input").json() == {"input": {"run": {"id": run}}}
         assert client.get(f"{RUNS}/{'0' * 26}/policy-input").status_code == 404

@@ -10,10 +10,10 @@ from reconciler.core.results import Action, ChangeCounts, Planned, ResourceChang
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import Component, Why
 from reconciler.store.sql import SqlStore
-from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from tests.factories import REVISION, a_run, a_run_id, a_stack, a_stack_id
 from tests.integration.web.client import Client
+from tests.integration.web.warm import WarmApp
 
 NETWORK = a_stack_id("production/network")
 RUNS = "/api/v1/runs"
@@ -173,7 +173,7 @@ def test_a_stored_log_is_read_in_pieces_that_cut_no_character(client: Client, st
 def test_a_log_is_read_while_it_is_written(ports: Ports, store: SqlStore, written: bytes, shown: str) -> None:
     run = a_run(NETWORK, status=RunStatus.APPLYING)
     put(store, run)
-    app = create_app(replace(ports, live_log=lambda _, offset, limit: written[offset : offset + limit]))
+    app = WarmApp(replace(ports, live_log=lambda _, offset, limit: written[offset : offset + limit]))
     with Client(app) as client:
         assert read_all(client, run, 16) == (shown, False)
 

@@ -9,7 +9,6 @@ from reconciler.core.results import Output, Resource
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import Component, Condition, ConditionStatus, ConditionType, StackState, Sync, Why
 from reconciler.store.sql import SqlStore
-from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from spaces.catalog import Catalog
 from spaces.effective import EffectiveStack, effective
@@ -17,6 +16,7 @@ from spaces.in_force import settle
 from spaces.names import StackId
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id, an_applied
 from tests.integration.web.client import Client
+from tests.integration.web.warm import WarmApp
 
 NETWORK = a_stack_id("production/network")
 STACKS = "/api/v1/stacks"
@@ -225,7 +225,7 @@ def test_every_effective_value_says_where_it_comes_from(ports: Ports) -> None:
     def find(stack: StackId) -> EffectiveStack | None:
         return effective(documents, stack) if stack in documents.stacks() else None
 
-    with Client(create_app(replace(ports, effective=find))) as client:
+    with Client(WarmApp(replace(ports, effective=find))) as client:
         shown = client.get(f"{STACKS}/root/web/effective").json()
         assert client.get(f"{STACKS}/root/other/effective").status_code == 404
     written = {"version": None, "instance": None}

@@ -98,6 +98,22 @@ def test_who_holds_the_lock_is_told_to_the_next(opened: Opened) -> None:
     assert (second.status_code, second.json()) == (423, lock_info("one"))
 
 
+def test_the_tfstate_comes_with_the_lock_for_those_who_prefer_that(opened: Opened) -> None:
+    def lock(lock_id: str) -> httpx.Response:
+        prefer = {"Prefer": "return=representation"}
+        return opened.client.request("LOCK", PATH, json=lock_info(lock_id), headers=prefer)
+
+    first = lock("one")
+    assert (first.status_code, first.headers["Preference-Applied"]) == (204, "return=representation")
+    opened.write(1, "one")
+    again = lock("one")
+    assert (again.status_code, again.json()["serial"]) == (200, 1)
+    other = lock("two")
+    assert (other.status_code, other.json()["ID"]) == (423, "one")
+    assert "Preference-Applied" not in other.headers
+    assert opened.lock("one").content == b""
+
+
 @pytest.mark.parametrize(
     ("held", "sent", "status"),
     [

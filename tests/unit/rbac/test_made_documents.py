@@ -128,7 +128,7 @@ def test_what_instances_make_counts_for_the_destruction_budget():
     gone = dict.fromkeys(list(fleet)[:4])
     after = go(before, "bob", gone, rules=rules)
     assert names(after.in_force) == names(before.in_force)
-    assert {str(ref.kind) for ref in after.held} == {"BlueprintInstance"}
+    assert {str(each.ref.kind) for each in after.held} == {"BlueprintInstance"}
     assert len(after.held) == 4
     once = go(before, "bob", dict.fromkeys(list(fleet)[:3]), rules=rules)
     assert len(names(before.in_force) - names(once.in_force)) == 6

@@ -141,7 +141,7 @@ ASKED = st.one_of(st.just(Action.parse("space:read")), st.sampled_from(sorted(AC
 QUESTIONS = st.tuples(st.sampled_from(SUBJECTS), ASKED, st.sampled_from([ROOT, *SPACES, SpaceName("gone")]))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(worlds(), st.lists(QUESTIONS, min_size=20, max_size=40), st.sampled_from([0, 60, 90]))
 def test_every_answer_is_the_oracles(world, questions, seconds):
     documents, nodes, admins = world

@@ -77,7 +77,7 @@ def works_together(in_force):
     return {each: effective(in_force.catalog, each) for each in in_force.catalog.stacks()}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(commits)
 def test_any_history(history):
     files: dict[str, bytes] = {}

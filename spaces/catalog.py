@@ -73,7 +73,7 @@ class Catalog:
     unreadable: Mapping[str, Diagnostic]
     """Why a file, or a part of it that may be anybody's, cannot be read as YAML: told only if it was ours."""
     others: frozenset[str]
-    """The YAML files that can be read and hold nothing of ours."""
+    """The YAML files that can be read and hold nothing of ours, though perhaps something that was meant to be."""
     duplicates: frozenset[ResourceRef]
     """References that several documents claim."""
     _documents: Mapping[ResourceRef, tuple[Placed, ...]] = field(repr=False)
@@ -115,7 +115,7 @@ class Catalog:
                 unreadable[path] = parsed.unreadable
             if parsed.resources or parsed.diagnostics:
                 files[path] = CatalogFile(parsed, (), ())
-            elif parsed.unreadable is None:
+            if parsed.holds_nothing:
                 others.add(path)
         fresh = {path: files[path].parsed for path in changed if path in files}
         files.update({path: CatalogFile(parsed, (), ()) for path, parsed in with_findings(fresh, check).items()})

@@ -18,13 +18,13 @@ from spaces.settling import KeptBecause
 class KeptDirectory:
     """A directory that stays with the space that is in force there.
 
-    `user` is a document that relies on it, `rival` the space that would have the directory and does not work.
+    `users` are the documents that rely on it, `rival` the space that would have the directory and does not work.
     """
 
     directory: str
     space: SpaceName
     because: KeptBecause
-    user: Resource | None = None
+    users: tuple[Resource, ...] = ()
     rival: ResourceRef | None = None
 
     @property
@@ -56,8 +56,8 @@ def kept_directories(
         elif directory in proposed.claims:
             if proposed.claims[directory] is None:
                 kept[directory] = KeptDirectory(directory, space, KeptBecause.BROKEN)
-        elif not proposed.declares(ref) and (user := next(_relying(proposed, directory), None)):
-            kept[directory] = KeptDirectory(directory, space, KeptBecause.IN_USE, user)
+        elif not proposed.declares(ref) and (users := tuple(_relying(proposed, directory))):
+            kept[directory] = KeptDirectory(directory, space, KeptBecause.IN_USE, users)
     return kept
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -15,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.reader import ReaderError
 
-from spaces.diagnostics import Diagnostic, Position, error
+from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.events import MAX_DEPTH, Builder, Found, Path, TooDeep
 from spaces.model.explain import did_you_mean
 from spaces.names import API_VERSION, Kind
@@ -31,6 +32,8 @@ MAX_SCANNED_EVENTS = 20_000
 _DOCUMENT_START = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _ONLY_PREAMBLE = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*\Z")
 _KINDS = frozenset(Kind)
+_VERSION = re.compile(rb"""apiVersion["']?[ \t]*:[ \t]*["']?([\w./-]{1,40})""", re.ASCII)
+_NEAR = 0.8
 _UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
@@ -86,7 +89,7 @@ def parse_documents(file: str, data: bytes) -> ReadFile:
     A document that is not YAML does not hide the others of its file.
     """
     if OURS.encode() not in data:
-        return ReadFile([], [], _scan(file, data))
+        return ReadFile([], _misspelt(file, data), _scan(file, data))
     documents: list[Document] = []
     diagnostics: list[Diagnostic] = []
     unreadable: Diagnostic | None = None
@@ -100,6 +103,7 @@ def parse_documents(file: str, data: bytes) -> ReadFile:
             diagnostics.append(_no_version(found.value, locate(file, data, index)))
             continue
         if not isinstance(version, str) or not version.startswith(OURS):
+            diagnostics += _missed(file, data, index, found.value)
             continue
         diagnostics += found.diagnostics
         if version == API_VERSION:
@@ -117,8 +121,11 @@ def read_documents(files: Sequence[tuple[str, bytes]]) -> list[ReadFile]:
 
 
 def _looks_ours(value: Any) -> bool:
-    """Say whether a document without apiVersion must be one of ours, beside the others of its file."""
-    return isinstance(value, dict) and value.get("kind") in _KINDS and isinstance(value.get("metadata"), dict)
+    """Say whether a document must be one of ours, whatever its apiVersion."""
+    if not isinstance(value, dict):
+        return False
+    kind = value.get("kind")
+    return isinstance(kind, str) and kind in _KINDS and isinstance(value.get("metadata"), dict)
 
 
 def _no_version(value: Mapping[str, Any], places: Places) -> Diagnostic:
@@ -127,6 +134,35 @@ def _no_version(value: Mapping[str, Any], places: Places) -> Diagnostic:
             return error("api-version", f"the key {key[:80]!r} is not known", places.key((key,)), hint)
     summary = f"apiVersion is missing: the {value['kind']} is not read"
     return error("api-version", summary, places.value(()), f"write apiVersion: {API_VERSION}")
+
+
+def _missed(file: str, data: bytes, index: int, value: Any) -> Iterator[Diagnostic]:
+    """Warn about what is surely meant as a document of ours and is none: misspelt, or inside a list.
+
+    Everybody else's YAML is left alone: only one of our kinds beside almost our apiVersion counts.
+    """
+    if isinstance(value, list):
+        if any(_looks_ours(each) and str(each.get("apiVersion")).startswith(OURS) for each in value):
+            summary = "a list is no document, so what it holds is not read: a document is a mapping at the top"
+            at, hint = locate(file, data, index).value(()), "take the dash away, and begin each document with ---"
+            yield Diagnostic(Severity.WARNING, "document-in-list", summary, hint, at)
+    elif _looks_ours(value) and _is_near(str(value.get("apiVersion"))):
+        at = locate(file, data, index).value(("apiVersion",))
+        summary = f"apiVersion {value['apiVersion'][:80]!r} is not known: the {value['kind']} is not read"
+        yield Diagnostic(Severity.WARNING, "api-version", summary, f"did you mean {API_VERSION}?", at)
+
+
+def _misspelt(file: str, data: bytes) -> list[Diagnostic]:
+    """Look for almost our apiVersion in a file without it; the file is only read where there is one."""
+    if not any(_is_near(found.decode("ascii")) for found in _VERSION.findall(data)):
+        return []
+    read = enumerate(_read(file, data, recording=False))
+    return [told for index, found in read if found.complete for told in _missed(file, data, index, found.value)]
+
+
+def _is_near(version: str) -> bool:
+    prefix = version.partition("/")[0].lower()
+    return bool(get_close_matches(prefix, [OURS.rstrip("/")], cutoff=_NEAR))
 
 
 def _scan(file: str, data: bytes) -> Diagnostic | None:

@@ -270,11 +270,15 @@ def _about_rivals(lost: Mapping[str, KeptDirectory], proposed: Catalog, settled:
 
 def _tell_directories(stay: Mapping[str, KeptDirectory]) -> Iterable[Diagnostic]:
     for kept in stay.values():
-        if kept.user is not None:
+        if kept.users:
+            count = len(kept.users)
+            take = "still takes" if count == 1 else "still take"
+            named = ", ".join(f"{user.kind} {user.name}" for user in kept.users[:_NAMED])
+            more = f" and {count - _NAMED} more" if count > _NAMED else ""
             yield error(
                 "still-in-use",
-                f"{kept.ref} cannot leave: {kept.user.kind} {kept.user.name} still takes it from its directory",
-                kept.user.position(("metadata", "name")),
+                f"{kept.ref} cannot leave: {named}{more} {take} it from its directory",
+                kept.users[0].position(("metadata", "name")),
                 "say metadata.space (with movedFrom, for a stack), or move the file",
             )
 

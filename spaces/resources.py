@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from spaces.attachments import Attach, Unusable, no_files, place_of
 from spaces.blueprints.template import template_problems
-from spaces.diagnostics import Diagnostic, Position, error
+from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.documents import Document, Places, ReadDocuments, ReadFile, locate, parse_documents, read_documents
 from spaces.expressions.spans import OPENS
 from spaces.model import SPECS, Metadata, Problem, Spec
@@ -125,6 +125,12 @@ class ParsedFile:
     unreadable: Diagnostic | None = None
     flawed: tuple[Flawed, ...] = ()
     attached: frozenset[str] = frozenset()
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Say whether it can be read, and no document of ours is in it."""
+        broken = any(told.severity is Severity.ERROR for told in self.diagnostics)
+        return not (self.resources or self.flawed or broken) and self.unreadable is None
 
 
 def parse_file(file: str, data: bytes, attach: Attach = no_files) -> ParsedFile:

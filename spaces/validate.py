@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from spaces.attachments import Attach, no_files, out_of
 from spaces.catalog import Catalog
-from spaces.diagnostics import Diagnostic
+from spaces.diagnostics import Diagnostic, Severity
 from spaces.in_force import InForce, settle
 from spaces.names import Kind, Revision
 from spaces.rego import CheckRego, unchecked
 from spaces.takeovers import warnings
+
+_TEMPLATE_MARKS = (b"{{", b"{%")
 
 
 def examine_files(files: Mapping[str, bytes], attach: Attach = no_files, check: CheckRego = unchecked) -> InForce:
@@ -20,11 +22,26 @@ def examine_files(files: Mapping[str, bytes], attach: Attach = no_files, check: 
 
 def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
     """Find everything wrong with these files, taken alone; sorted by place."""
-    return list(findings(examine_files(files, out_of(files))))
+    return list(findings(examine_files(files, out_of(files)), files))
 
 
-def findings(examined: InForce) -> list[Diagnostic]:
+def findings(examined: InForce, files: Mapping[str, bytes]) -> list[Diagnostic]:
     """Give the diagnostics, and what is fine here and takes more than the repository to work."""
     catalog = examined.catalog
     more = warnings(each for kind in (Kind.CONTEXT, Kind.STACK) for each in catalog.of_kind(kind))
-    return sorted((*examined.diagnostics, *more), key=lambda told: (told.sort_key, told.summary))
+    unreadable = _unreadable(examined.proposed.unreadable, files)
+    return sorted((*examined.diagnostics, *more, *unreadable), key=lambda told: (told.sort_key, told.summary))
+
+
+def _unreadable(why: Mapping[str, Diagnostic], files: Mapping[str, bytes]) -> Iterator[Diagnostic]:
+    """Warn about files that cannot be read as YAML: whether one of them held documents, its history alone says.
+
+    What is plainly made for somebody else is left alone: templates, such as Helm's, and what machines write.
+    """
+    for file, told in why.items():
+        if told.code == "file-too-large" or any(mark in files[file] for mark in _TEMPLATE_MARKS):
+            continue
+        summary = f"{file} cannot be read as YAML ({told.summary}): no document in it is seen"
+        yield Diagnostic(
+            Severity.WARNING, "unreadable-file", summary, "repair it if it is to hold documents", told.position
+        )

@@ -18,6 +18,7 @@ from reconciler.cli.errors import CliError
 from reconciler.cli.options import Common
 from reconciler.cli.proving import listens_on, lock_holders
 from reconciler.version import __version__
+from spaces.names import is_name
 
 _PREFIX = "/api/v1"
 _PAGE = 1000
@@ -69,8 +70,8 @@ class Api:
         """Give the path of a stack that is written as `space/name`, or as a name that only one stack has."""
         if "/" in text:
             space, _, name = text.partition("/")
-            if not space or not name or "/" in name:
-                raise CliError(f"there is no stack {text}: write it as space/name")
+            if not is_name(space) or not is_name(name):
+                raise CliError(f"{text} is no stack's name: write it as space/name")
             return f"/stacks/{quote(space, safe='')}/{quote(name, safe='')}"
         found = [item["id"] for item in self.every("/stacks", q=f"/{text}") if item["name"] == text]
         if not found:

@@ -34,12 +34,18 @@ def _follows(row: Row) -> object:
     return "; ".join(f"planned change of output {it['output']} -> {it['stack']} runs after it" for it in follows)
 
 
+def _reason(row: Row) -> object:
+    """Give the word for the stack, and beside another one that it is suspended: nobody keeps it up then."""
+    reason = row["reason"]
+    return f"{reason} (suspended)" if row["suspended"] and reason != "Suspended" else reason
+
+
 STACKS = (
     Column("STACK", key("id")),
     Column("TOOL", key("tool")),
     Column("SYNC", key("sync")),
     Column("READY", key("conditions.Ready.status")),
-    Column("REASON", key("conditions.Ready.reason")),
+    Column("REASON", _reason),
     Column("LAST RUN", key("lastRun.status")),
     Column("APPLIED", short("appliedRevision")),
     Column("ATTEMPTED", short("attemptedRevision"), wide=True),

@@ -88,7 +88,8 @@ def split_labels(written: tuple[str, ...]) -> list[str]:
     """Read `-l a=b,c=d -l e=f`."""
     parts = [part.strip() for text in written for part in text.split(",") if part.strip()]
     for part in parts:
-        if "=" not in part:
+        key, equals, value = part.partition("=")
+        if not key.strip() or not equals or "=" in value:
             raise CliError(f"-l {part}: write labels as key=value")
     return parts
 

@@ -135,7 +135,7 @@ def _print(result: dict[str, Any], form: str) -> None:
         what = f"{held['verb']} {held['kind']} {held['space']}/{held['name']} by {held['person']}"
         click.echo(f"held {held['id']}: {what}, without {missing}: {held['message']}")
     for stack in result["stacks"]:
-        if stack["sync"] != "Synced":
+        if not _is_settled(stack):
             ready = stack["conditions"]["Ready"]
             click.echo(f"{stack['id']}: {stack['sync']}, {ready['reason']}: {ready['message']}")
             last = stack["lastRun"]
@@ -153,13 +153,18 @@ def _print(result: dict[str, Any], form: str) -> None:
 def _exit_code(result: dict[str, Any], *, detailed: bool) -> int:
     if result["halted"] or any(diagnostic["severity"] == "error" for diagnostic in result["diagnostics"]):
         return 1
-    different = [stack for stack in result["stacks"] if stack["sync"] != "Synced" and not stack["suspended"]]
+    different = [stack for stack in result["stacks"] if not _is_settled(stack) and not stack["suspended"]]
     held_back = [stack for stack in different if _held_back(stack)]
     if len(different) > len(held_back):
         return 3
     if any(run["status"] in {"failed", "interrupted", "unconfirmed"} for run in result["runs"]):
         return 3
     return 2 if detailed and (result["runs"] or held_back) else 0
+
+
+def _is_settled(stack: Any) -> bool:
+    """Say whether a stack is in sync, and no run of it failed since that was brought about."""
+    return bool(stack["sync"] == "Synced" and stack["conditions"]["Ready"]["status"] == "True")
 
 
 def _held_back(stack: Any) -> bool:

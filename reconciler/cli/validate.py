@@ -36,7 +36,7 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     base = path if path.is_dir() else path.parent
     examined = examine_files(files, attach_in(base), check_rego)
     about_sources = SourceCheck.of(path).check(examined) if path.is_dir() else ()
-    found = sorted((*findings(examined), *about_sources), key=lambda told: (told.sort_key, told.summary))
+    found = sorted((*findings(examined, files), *about_sources), key=lambda told: (told.sort_key, told.summary))
     diagnostics = [diagnostic.to_json() for diagnostic in found]
     errors = Counter(diagnostic["severity"] for diagnostic in diagnostics)["error"]
     if form in {"json", "yaml"}:

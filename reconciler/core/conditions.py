@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from reconciler.core.reasons import RETRYABLE, Reason
-from reconciler.core.runs import Run, RunKind, RunStatus
+from reconciler.core.runs import AT_WORK, Run, RunKind, RunStatus
 from reconciler.core.state import (
     Condition,
     ConditionStatus,
@@ -54,11 +54,14 @@ def assess(
             reason, message = HELD[held.heading], held.message
     due = _due(state, active, sync, now, waits)
     state = state.evolve(sync=sync, reason=reason, why=why if sync is Sync.OUT_OF_SYNC else (), due_at=due)
+    ready = _ready(state, active, message)
     fresh = {
-        ConditionType.READY: _ready(state, active, message),
+        ConditionType.READY: ready,
         ConditionType.RECONCILING: _reconciling(active, due, reason, message),
         ConditionType.STALLED: _stalled(state, active, due),
     }
+    # One word for the stack, whichever is read: its own, or the one of the condition that is asked for first.
+    state = state.evolve(reason=str(ready[1]))
     return state.evolve(conditions=_since(state.conditions, fresh, now))
 
 
@@ -78,6 +81,17 @@ def stands_still(state: StackState) -> Outcome | None:
     if last is None or desired is None or last.digest != desired.digest or last.status not in _UNSUCCESSFUL:
         return None
     return last
+
+
+def unmended(state: StackState) -> Outcome | None:
+    """Give the failure after which nobody knows that what was applied is still there, where none has succeeded since.
+
+    One that failed while it applied counts whatever it applied; a plan that failed only for what is desired now.
+    """
+    failed, desired = state.failed, state.desired
+    if failed is None or desired is None or not (failed.applying or failed.digest == desired.digest):
+        return None
+    return failed
 
 
 def pushed(state: StackState) -> Push | None:
@@ -144,21 +158,50 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
 
 
 def _ready(state: StackState, active: Run | None, message: str) -> tuple[ConditionStatus, str, str]:
-    stuck = stands_still(state)
-    if state.sync is Sync.SYNCED:
-        return ConditionStatus.TRUE, state.reason, message
     if state.desired is None:
         return ConditionStatus.UNKNOWN, state.reason, message
     if state.desired.problem is not None:
         return ConditionStatus.FALSE, state.reason, message
-    if stuck is not None:
-        return ConditionStatus.FALSE, stuck.reason, stuck.message
-    if is_suspended(state):
-        return ConditionStatus.FALSE, Reason.SUSPENDED, "runs are suspended"
-    reason = state.reason
-    if active is not None and _waits(active) and active.digest == state.desired.digest:
-        reason, message = _waits_for(active), f"{message}; run {active.id} waits for a yes or no"
-    return ConditionStatus.FALSE, reason, message
+    synced = state.sync is Sync.SYNCED
+    broken = _stuck(state)
+    status = ConditionStatus.TRUE if synced and broken is None else ConditionStatus.FALSE
+    word = _word(active, state) if active is not None else None
+    if active is not None and word is not None:
+        waits = " waits for a yes or no" if _waits(active) else ""
+        return status, word, f"{message}; run {active.id}{waits}"
+    if broken is not None:
+        return status, broken.reason, broken.message
+    if not synced and is_suspended(state):
+        return status, Reason.SUSPENDED, "runs are suspended"
+    return status, state.reason, message
+
+
+def _stuck(state: StackState) -> Outcome | None:
+    match state.sync:
+        case Sync.SYNCED:
+            return unmended(state)
+        case Sync.OUT_OF_SYNC:
+            return stands_still(state)
+        case Sync.UNKNOWN:
+            return None
+
+
+def _word(active: Run, state: StackState) -> Reason | None:
+    """Say what a run on its way is at; None: it will not go on, as it is suspended or something else is desired."""
+    if active.status in AT_WORK:
+        return _PROGRESS[active.status]
+    if is_suspended(state) or state.desired is None or active.digest != state.desired.digest:
+        return None
+    if active.status is RunStatus.UNCONFIRMED:
+        return _waits_for(active) if _waits(active) else None
+    return _PROGRESS[active.status]
+
+
+_PROGRESS = {
+    RunStatus.QUEUED: Reason.QUEUED,
+    RunStatus.PLANNING: Reason.PLANNING,
+    RunStatus.APPLYING: Reason.APPLYING,
+}
 
 
 def _waits(run: Run) -> bool:
@@ -178,11 +221,7 @@ def _reconciling(
         if due is None:
             return ConditionStatus.FALSE, Reason.NOTHING_TO_DO, ""
         return ConditionStatus.TRUE, Reason.DUE, f"a run is due at {due.isoformat(timespec='seconds')}"
-    word = {
-        RunStatus.QUEUED: Reason.QUEUED,
-        RunStatus.PLANNING: Reason.PLANNING,
-        RunStatus.UNCONFIRMED: _waits_for(active),
-    }.get(active.status, Reason.APPLYING)
+    word = _waits_for(active) if active.status is RunStatus.UNCONFIRMED else _PROGRESS[active.status]
     return ConditionStatus.TRUE, word, f"run {active.id}"
 
 
@@ -190,11 +229,11 @@ _WAITING = frozenset({Reason.WAITS_FOR_DEPENDENCY, *HELD.values()})
 
 
 def _stalled(state: StackState, active: Run | None, due: datetime | None) -> tuple[ConditionStatus, str, str]:
-    stuck = stands_still(state)
+    stuck = _stuck(state)
     if state.interrupted:
         message = "its last apply died half-way; the next run waits for confirmation"
         return ConditionStatus.TRUE, Reason.INTERRUPTED, message
-    if active is None and due is None and stuck is not None and state.sync is Sync.OUT_OF_SYNC:
+    if active is None and due is None and stuck is not None:
         return ConditionStatus.TRUE, stuck.reason, f"{stuck.message}; retry it, or change what is desired"
     if state.reason == Reason.POLICY_FAILED:
         message = "a push policy could not be evaluated; ask for a run, or change what is desired"

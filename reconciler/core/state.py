@@ -185,6 +185,8 @@ class Outcome:
     at: datetime
     failures: int = 0
     """How many retryable failures of this digest came in a row."""
+    applying: bool = False
+    """It failed while it applied: how much of it is in the world, nobody knows."""
 
 
 class ConditionStatus(StrEnum):
@@ -231,6 +233,8 @@ class StackState:
     """After a retryable failure: not before this time."""
     push: Push | None = None
     """The last word of push policies; `conditions.pushed` says whether it is about what is desired now."""
+    failed: Outcome | None = None
+    """The last run that failed, until one succeeds; `conditions.unmended` says whether it still counts."""
 
     sync: Sync = Sync.UNKNOWN
     reason: str = "New"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.core.conditions import HELD, held_back, is_suspended
+from reconciler.core.conditions import HELD, held_back, is_suspended, unmended
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import StackState, Sync, Waits
@@ -41,7 +41,8 @@ def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  #
     if state.interrupted or ended in _FAILED:
         return Hindrance(f"failed: {last.reason if last is not None else Reason.INTERRUPTED}", lasting=True)
     if state.sync is Sync.SYNCED:
-        return None
+        broken = unmended(state)
+        return Hindrance(f"failed: {broken.reason}", lasting=True) if broken is not None else None
     if ended in _STUCK:
         return Hindrance(f"is out of sync, and its run was {ended}", lasting=True)
     held = held_back(state)

@@ -16,7 +16,7 @@ from reconciler.loop.followed import remembered_url
 from reconciler.loop.generations import Generations
 from reconciler.loop.outside import follows
 from reconciler.loop.places import Places
-from reconciler.loop.putting import move_stacks, put_desired
+from reconciler.loop.putting import from_nowhere, move_stacks, put_desired
 from reconciler.loop.steps import Step
 from reconciler.loop.telling import AboutAccess, unavailable
 from reconciler.loop.walking import Walking, halt
@@ -24,6 +24,7 @@ from reconciler.loop.world import World, source_key
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store
 from spaces.diagnostics import Diagnostic
 from spaces.in_force import InForce, Recorded
+from spaces.moves import Unfounded
 from spaces.names import Revision
 from spaces.records import to_record
 
@@ -41,6 +42,8 @@ class Advancing:
     about_access: AboutAccess
     _unavailable: dict[str, Diagnostic] = field(default_factory=dict)
     """The source repositories that could not be followed when they were last looked at."""
+    _unfounded: list[Unfounded] = field(default_factory=list)
+    """The stacks that say they moved from one that nobody knows."""
     _too_much: tuple[tuple[Revision | None, Revision], Halt] | None = None
     """The revision in force and the tip between which is more than can be read, and the halt that told of it."""
 
@@ -76,7 +79,9 @@ class Advancing:
         attempted = tip if isinstance(tip, str) else state.attempted_revision
         in_force = step.in_force if step else self.world.in_force
         about_access = self.about_access.diagnostics(in_force)
+        self._unfounded = [each for each in self._unfounded if in_force and each.holds(in_force.catalog)]
         told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values(), *about_access]
+        told += [each.tell() for each in self._unfounded]
         fresh = replace(
             state,
             url=remembered_url(configuration.url),
@@ -101,10 +106,10 @@ class Advancing:
             key = source_key(remote)
             before = self.world.tips.get(key)
             if isinstance(result, GitError):
-                self._unavailable[key] = unavailable(result.reason, remote, result.message, before)
+                self._unavailable[key] = unavailable(result.reason, remote, result.message, before, in_force)
             elif before is not None and self._is_empty(key, result):
                 message = f"its branch was emptied: {result[:12]} holds no files at all"
-                self._unavailable[key] = unavailable(GitReason.BRANCH_EMPTIED, remote, message, before)
+                self._unavailable[key] = unavailable(GitReason.BRANCH_EMPTIED, remote, message, before, in_force)
             elif before is None or follows(self.places.source_trees(key), remote, before, result, in_force):
                 self._unavailable.pop(key, None)
                 if before != result:
@@ -115,7 +120,9 @@ class Advancing:
                     f"{before[:12]} stays in use; put it back, or accept the new history with "
                     f"spec.acceptRewrite: {result} in the Repository document"
                 )
-                self._unavailable[key] = unavailable(GitReason.HISTORY_REWRITTEN, remote, message, before, hint)
+                self._unavailable[key] = unavailable(
+                    GitReason.HISTORY_REWRITTEN, remote, message, before, in_force, hint
+                )
         return tips
 
     def _is_empty(self, key: str, revision: Revision) -> bool:
@@ -177,6 +184,8 @@ class Advancing:
             if transaction.configuration().generation != self.world.generation:
                 self.generations.forget(step.stacks)
                 return False
+            lost = from_nowhere(transaction, step.unfounded)
+            fresh = replace(fresh, diagnostics=(*fresh.diagnostics, *(dict(each.tell().to_json()) for each in lost)))
             blocked = move_stacks(transaction, step.in_force, step.moves, wanted)
             wanted = {
                 stack: replace(desired, problem=blocked[stack]) if stack in blocked else desired
@@ -187,6 +196,7 @@ class Advancing:
             transaction.put_held_changes(step.admission.waiting)
             transaction.remove_approvals(step.approvals)
             transaction.append_audit(step.events)
+        self._unfounded += lost
         self.generations.take_over(step, fresh.generation, wanted)
         return True
 

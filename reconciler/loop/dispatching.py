@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +115,7 @@ class Dispatcher:
         self._pool.submit(self._start, run, leg, token)
 
     def _start(self, run: Run, leg: Leg, token: str | None) -> None:
+        began = time.monotonic()
         try:
             inputs = self._inputs(run)
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
@@ -132,6 +134,8 @@ class Dispatcher:
             _log.exception("run %s could not be started", run.id)
             self._fail(run, leg, Reason.NEVER_STARTED, f"it could not be started ({type(error).__name__})")
         finally:
+            if leg is Leg.PLAN:
+                self.metrics.phase_ended(str(run.kind), str(Phase.PREPARE), time.monotonic() - began)
             self.busy.discard(run.id)
             self.engine.wake()
 

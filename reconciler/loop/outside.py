@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from reconciler.git.mirrors import Remote
 from reconciler.git.trees import Trees
+from spaces.diagnostics import Position
 from spaces.effective import ResolvedSource, effective
 from spaces.in_force import InForce
 from spaces.model.repository import RepositorySpec
+from spaces.model.stack import StackSpec
 from spaces.names import Kind, Revision, StackId
+from spaces.placed import Placed
 
 
 def outside_sources(in_force: InForce) -> Iterable[ResolvedSource]:
     """Give the sources outside the configuration repository, one for each repository and branch."""
+    return (source for _, source in _users(in_force))
+
+
+def named_at(remote: Remote, in_force: InForce, *, branch: bool) -> Position | None:
+    """Give where a source repository is named, or its `branch`: in its document, or in a stack that names its own."""
+    for stack, source in _users(in_force):
+        placed = in_force.catalog.placed(source.repository) if source.repository else None
+        spec = placed.resource.spec if placed is not None else None
+        if placed is None or not isinstance(spec, RepositorySpec):
+            continue
+        if (spec.url, source.branch or spec.branch) == (remote.url, remote.branch):
+            if branch and _names_branch(stack):
+                return stack.resource.position(("spec", "source", "branch"))
+            return placed.resource.position(
+                ("spec", "branch" if branch and "branch" in spec.model_fields_set else "url")
+            )
+    return None
+
+
+def _names_branch(stack: Placed) -> bool:
+    spec = stack.resource.spec
+    return isinstance(spec, StackSpec) and spec.source is not None and spec.source.branch is not None
+
+
+def _users(in_force: InForce) -> Iterator[tuple[Placed, ResolvedSource]]:
     seen = set()
     for repository in in_force.catalog.of_kind(Kind.REPOSITORY):
         for user in in_force.catalog.mentioning(Kind.REPOSITORY, repository.ref.name):
-            if user.kind is not Kind.STACK or in_force.catalog.placed(user) is None:
+            stack = in_force.catalog.placed(user)
+            if user.kind is not Kind.STACK or stack is None:
                 continue
             source = effective(in_force.catalog, StackId(user.space, user.name)).source
             if source is None or source.repository is None:
                 continue
             if (source.repository, source.branch) not in seen:
                 seen.add((source.repository, source.branch))
-                yield source
+                yield stack, source
 
 
 def follows(trees: Trees, remote: Remote, before: Revision, tip: Revision, in_force: InForce | None) -> bool:
@@ -57,4 +86,4 @@ def _accepts(trees: Trees, named: Revision, before: Revision, tip: Revision) -> 
     return trees.is_ancestor(named, tip) and trees.has(before) and not trees.is_ancestor(named, before)
 
 
-__all__ = ["follows", "outside_sources"]
+__all__ = ["follows", "named_at", "outside_sources"]

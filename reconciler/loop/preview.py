@@ -24,6 +24,7 @@ from spaces.dependencies import ResolvedDependency, dependencies_of, descendants
 from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.effective import EffectiveStack
 from spaces.in_force import InForce, affected, differing
+from spaces.moves import unfounded
 from spaces.names import Kind, Revision, StackId
 from spaces.placed import PlacedDocuments
 
@@ -138,7 +139,12 @@ def _compare(  # noqa: PLR0917
         stacks=tuple(sorted(stacks, key=lambda each: each.id)),
         access=differences(first.access, last.access),
         held=last.waiting,
-        diagnostics=(*empty.diagnostics, *after.diagnostics, *_problems(new)),
+        diagnostics=(
+            *empty.diagnostics,
+            *after.diagnostics,
+            *_problems(new),
+            *(each.tell() for each in unfounded(before.catalog, documents)),
+        ),
     )
 
 

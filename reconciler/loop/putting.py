@@ -17,6 +17,7 @@ from reconciler.loop.linking import given_by, parents_in
 from reconciler.store.protocol import Transaction
 from spaces.dependencies import waves
 from spaces.in_force import InForce
+from spaces.moves import Unfounded
 from spaces.names import StackId
 from spaces.references import moved_from
 
@@ -91,6 +92,13 @@ def move_stacks(
             continue
         transaction.move_stack(old, new)
     return blocked
+
+
+def from_nowhere(transaction: Transaction, found: Iterable[Unfounded]) -> list[Unfounded]:
+    """Pick the stacks that say they moved from one of which nothing is retained either; asked before they move."""
+    asked = {StackId(each.origin.space, each.origin.name): each for each in found}
+    known = transaction.stacks(list(asked)) if asked else {}
+    return [each for origin, each in asked.items() if origin not in known]
 
 
 def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import assert_never
@@ -198,7 +198,7 @@ class Recorder:
         event = _event(run, report, judgement, current=current and waits is None, suspended=is_suspended(state))
         changed = run.advance(
             event,
-            phase=report.phase,
+            phase=Phase.APPLY if event is RunEvent.PROCEED else report.phase,
             reason=_reason(event, report),
             message=_message(event, report, waits if current else None),
             plan_digest=report.plan_digest or run.plan_digest,
@@ -216,7 +216,7 @@ class Recorder:
         if not changed.is_active:
             changed = changed.evolve(finished_at=now, lease_until=None)
         transaction.put_run(changed)
-        transaction.put_stacks([_stack_after(state, changed, event, now)])
+        transaction.put_stacks([_stack_after(state, changed, event, report.leg, now)])
         tell_dependents(transaction, run.stack, now)
         if judgement is not None:
             transaction.append_audit(about_judgement(changed, judgement, now))
@@ -298,6 +298,8 @@ def _message(event: RunEvent, report: LegReport, waits: Waits | None) -> str:
         return "something newer is desired" if waits is None else "a stack that it depends on is out of sync"
     if event is RunEvent.PROPOSE:
         return "nothing would change" if _finds_nothing(report) else "planned, and not applied"
+    if event is RunEvent.PROCEED:
+        return "applies what was planned"
     return report.message
 
 
@@ -321,14 +323,14 @@ def tell_dependents(transaction: Transaction, stack: StackId, now: datetime) -> 
     transaction.wake_dependents([stack], now)
 
 
-def _stack_after(state: StackState, run: Run, event: RunEvent, now: datetime) -> StackState:
+def _stack_after(state: StackState, run: Run, event: RunEvent, leg: Leg, now: datetime) -> StackState:
     """Carry a run's new status over to its stack."""
     failures = state.last.failures if state.last is not None and state.last.run == run.id else 0
     retry_at = None
     match event:
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING:
             applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now)
-            state = state.evolve(applied=applied, interrupted=False, why=())
+            state = state.evolve(applied=applied, interrupted=False, failed=None, why=())
             failures = 0
         case RunEvent.INTERRUPT:
             state = state.evolve(interrupted=True)
@@ -337,7 +339,13 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, now: datetime) ->
             retry_at = now + retry_delay(failures)
         case _:
             pass
-    state = state.evolve(last=outcome(run, now, failures), retry_at=retry_at)
+    last = outcome(run, now, failures)
+    if event is RunEvent.FAIL:
+        halfway = state.failed is not None and state.failed.applying
+        # A plan that fails after a failed apply does not undo that one.
+        failed = replace(last, applying=leg is Leg.APPLY or halfway)
+        state = state.evolve(failed=failed)
+    state = state.evolve(last=last, retry_at=retry_at)
     return assess(state, run if run.is_active else None, state.why, now)
 
 

@@ -9,6 +9,7 @@ from rbac.admission import Admission
 from reconciler.store.protocol import AuditEvent
 from spaces.changes import Verb, changes
 from spaces.in_force import InForce, affected, differing
+from spaces.moves import Unfounded, unfounded
 from spaces.names import Kind, Revision, StackId
 
 
@@ -22,6 +23,8 @@ class Step:
     gone: set[StackId] = field(default_factory=set)
     """Stacks whose documents really left Git."""
     moves: list[tuple[StackId, StackId]] = field(default_factory=list)
+    unfounded: list[Unfounded] = field(default_factory=list)
+    """New stacks that say they moved from where none was in force."""
     tips: dict[str, Revision] = field(default_factory=dict)
     authors: dict[StackId, tuple[str, ...]] = field(default_factory=dict)
     """Whose commits and approvals changed a stack, the last one at the end; only where that is known."""
@@ -45,7 +48,9 @@ class Step:
         self.stacks |= affected(before, after)
         if before is None:
             return
-        for change in changes(before.catalog, after.catalog, differing(before, after)):
+        found = changes(before.catalog, after.catalog, differing(before, after))
+        self.unfounded += unfounded(before.catalog, found)
+        for change in found:
             if change.ref.kind is not Kind.STACK:
                 continue
             stack = StackId(change.ref.space, change.ref.name)

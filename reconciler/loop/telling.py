@@ -10,6 +10,7 @@ from rbac.rules import Rules
 from reconciler.git.errors import GitReason
 from reconciler.git.mirrors import Remote
 from reconciler.git.remote import redact
+from reconciler.loop.outside import named_at
 from spaces.diagnostics import Diagnostic, Severity
 from spaces.in_force import InForce
 from spaces.names import Revision
@@ -46,14 +47,21 @@ class AboutAccess:
         return Diagnostic(Severity.WARNING, code, summary, hint)
 
 
-def unavailable(
-    reason: GitReason, remote: Remote, message: str, before: Revision | None, hint: str | None = None
+def unavailable(  # noqa: PLR0917
+    reason: GitReason,
+    remote: Remote,
+    message: str,
+    before: Revision | None,
+    in_force: InForce | None,
+    hint: str | None = None,
 ) -> Diagnostic:
-    """Word why a source repository could not be followed."""
+    """Word why a source repository could not be followed, at the place in a document that names it."""
     summary = f"source repository {redact(remote.url)} (branch {remote.branch}): {message}"
     if hint is None and before is not None:
         hint = f"its last good revision {before[:12]} stays in use"
-    return Diagnostic(Severity.WARNING, f"source-{_kebab(str(reason))}", summary, hint)
+    about_branch = reason is GitReason.BRANCH_NOT_FOUND
+    at = named_at(remote, in_force, branch=about_branch) if in_force is not None else None
+    return Diagnostic(Severity.WARNING, f"source-{_kebab(str(reason))}", summary, hint, at)
 
 
 def _kebab(word: str) -> str:

@@ -86,14 +86,18 @@ class Commands:
         self.check()
         name = self._masker.text(Path(argv[0]).name)
         # Masked before it is quoted (quotes could tear a value apart) and after it (a value may span words).
-        command = self._masker.text(shlex.join([name, *map(self._masker.text, argv[1:])]))
+        words = [name, *map(self._masker.text, argv[1:])]
         if shown:
-            self._log.say(self.phase, f"$ {command}")
+            self._log.say(self.phase, f"$ {self._masker.text(shlex.join(words))}")
+        command = self._masker.text(shlex.join([first_line(word) for word in words]))
+        self._log.hearing.begin()
         outcome = self._run(argv, {**(env or {}), "STATION_PHASE": self.phase}, stdout)
         what = shorten(command) if shown else name
         self._judge(what, outcome, ok)
         if outcome.code not in ok:
-            raise StepFailed(f"{what} ended with exit code {outcome.code}", outcome.code)
+            said = self._log.hearing.error
+            why = "" if said is None else f": {self._masker.text(said)}"
+            raise StepFailed(f"{what} ended with exit code {outcome.code}{why}", outcome.code)
         return outcome.code
 
     def hook(self, hook: Hook, at: str, env: Mapping[str, str] | None = None) -> None:
@@ -102,7 +106,7 @@ class Commands:
         command = self._masker.text(hook.command)
         self._log.say(self.phase, f"hook {at} of {hook.source}: {command}")
         outcome = self._run((_SHELL, "-c", hook.command), {**(env or {}), "STATION_PHASE": self.phase}, None)
-        what = f"the {at} hook {shorten(command)} of {hook.source}"
+        what = f"the {at} hook {shorten(first_line(command))} of {hook.source}"
         self._judge(what, outcome, (0,))
         if outcome.code != 0:
             raise Halted(Ending.FAILED, Reason.HOOK_FAILED, f"{what} ended with exit code {outcome.code}")
@@ -158,6 +162,12 @@ class Commands:
         if outcome.signal is not None and not fine:
             ending = Ending.INTERRUPTED if applying else Ending.FAILED
             raise Halted(ending, Reason.TOOL_KILLED, f"{what} was killed by {outcome.signal.name}")
+
+
+def first_line(text: str) -> str:
+    """Give the first line of a masked script, marked where there are more: joined they would be another command."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return f"{lines[0].rstrip()}…" if len(lines) > 1 else text.strip()
 
 
 def shorten(text: str, most: int = _SHOWN_COMMAND) -> str:

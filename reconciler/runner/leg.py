@@ -51,7 +51,8 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
         if relay is not None and relay.close():
             report = replace(report, pending_tfstate=directory.pending_tfstate)
             log.say(report.phase, "the service was away: it takes over the tfstate that waits for it when it is back")
-        log.say(report.phase, f"{report.ending}: {report.message}")
+        told = report.message.startswith(f"{report.ending}: ")
+        log.say(report.phase, report.message if told else f"{report.ending}: {report.message}")
     finally:
         log.close()
     if log.broken is not None:

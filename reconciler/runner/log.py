@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reconciler.core.phases import Phase
 from reconciler.masking.masker import Masker
+from reconciler.runner.hearing import Hearing
 
 TAIL_BYTES = 64 * 1024
 """How much of the end is kept of a log that is cut."""
@@ -27,6 +28,7 @@ class RunLog:
         self._cut = False
         self._in_line = False
         self.broken: str | None = None
+        self.hearing = Hearing()
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the tool's output."""
@@ -78,6 +80,7 @@ class RunLog:
         if not data:
             return
         self._in_line = not data.endswith(b"\n")
+        self.hearing.hear(data)
         self._put(data[: self._room])
         if len(data) > self._room:
             self._cut = True

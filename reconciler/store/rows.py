@@ -97,6 +97,7 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
                 "push": [state.push.digest, state.push.policies, state.push.heading, state.push.message]
                 if state.push
                 else None,
+                "failed": _outcome_to_json(state.failed) if state.failed else None,
                 "reason": state.reason,
                 "why": _why_to_json(state.why),
                 "conditions": {
@@ -121,6 +122,7 @@ def stack_from_row(row: Row[Any]) -> StackState:
         body["interrupted"],
         moment(body["retryAt"]),
         _push_from_json(body.get("push")),
+        _outcome_from_json(body["failed"]) if body.get("failed") else None,
         _SYNCS[row.sync],
         body["reason"],
         _why_from_json(body["why"]),
@@ -290,9 +292,10 @@ def _outcome_to_json(last: Outcome) -> list[Any]:
         last.digest,
         moment_text(last.at),
         last.failures,
+        last.applying,
     ]
 
 
 def _outcome_from_json(body: list[Any]) -> Outcome:
-    run, kind, status, reason, message, digest, at, failures = body
-    return Outcome(run, kind, status, reason, message, Digest(digest), datetime.fromisoformat(at), failures)
+    run, kind, status, reason, message, digest, at, failures, *rest = body
+    return Outcome(run, kind, status, reason, message, Digest(digest), datetime.fromisoformat(at), failures, *rest)

@@ -96,7 +96,8 @@ def _explain(detail: ErrorDetails, model: type[Model], prefix: Path) -> Problem:
         case "missing":
             return Problem(path[:-1], "missing-key", f"{where} is missing", at_key=True)
         case "enum":
-            return _not_one_of(path, where, value, context["expected"], at_key=at_key)
+            later = getattr(_model_at(model, within[:-1]), "later", {})
+            return _not_one_of(path, where, value, context["expected"], later, at_key=at_key)
         case "string_pattern_mismatch" if context.get("pattern") in WORDS:
             code, rule, hint = WORDS[context["pattern"]]
         case wanted if wanted in _WANTED:
@@ -121,8 +122,11 @@ def _unknown_key(path: Path, where: str, model: type[Model] | None) -> Problem:
     return Problem(path, "unknown-key", f"{where} is not known", hint, at_key=True)
 
 
-def _not_one_of(path: Path, where: str, value: object, expected: str, *, at_key: bool) -> Problem:
-    known = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
+def _not_one_of(
+    path: Path, where: str, value: object, expected: str, later: Collection[str], *, at_key: bool
+) -> Problem:
+    words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
+    known = [word for word in words if word not in later]
     if not isinstance(value, str):
         return Problem(path, "wrong-type", f"{where} must be text, is {shape_of(value)}", at_key=at_key)
     hint = did_you_mean(value, known) or f"one of {', '.join(known)}"

@@ -182,6 +182,8 @@ class StackSpec(Configuration):
         "integrations": "cloud integrations",
         "workerPool": "worker pools",
         "drift": "drift detection",
+        "schedules": "schedules",
+        "ttl": "a time to live",
         **{tool: f"the tool {tool}" for tool in sorted(_LATER_SETTINGS)},
     }
 

@@ -70,6 +70,7 @@ def put(store: SqlStore, *states: StackState) -> None:
                 push=Push(a_fingerprint().digest, "1f", Heading.IGNORE, STRANGE),
                 why=(Why(Component.SPEC, STRANGE), Why(Component.SOURCE, "2 files")),
                 last=an_outcome(message=STRANGE, failures=3),
+                failed=an_outcome(message=STRANGE, applying=True),
                 conditions={
                     kind: Condition(ConditionStatus.UNKNOWN, "Reason", STRANGE, later(1)) for kind in ConditionType
                 },

@@ -156,3 +156,10 @@ def test_a_parent_that_is_renamed_changes_nothing_of_its_children(station: Stati
     )
     _, found = _diff(station, clone)
     assert [(each["id"], each["action"]) for each in found["stacks"]] == [("root/core", "move")]
+
+
+def test_a_stack_that_moves_from_none_that_is_in_force_is_a_warning(station: Station, clone: Repo) -> None:
+    clone.commit({"a.yaml": a_script("www", "true", contexts=["common"], movedFrom="root/aa")})
+    code, found = _diff(station, clone)
+    told = [(it["severity"], it["code"], it["file"], it["hint"]) for it in found["diagnostics"]]
+    assert (code, told) == (2, [("warning", "moved-from-unknown", "a.yaml", "did you mean root/a?")])

@@ -133,7 +133,8 @@ class TestStacks:
     def test_a_stack_that_is_not_there(self, remote: Station, verb: str, name: str) -> None:
         result = remote("stack", verb, name)
         assert (result.code, result.out) == (1, "")
-        assert result.err.startswith("error: there is no")
+        about = f"{name} is no stack's name" if name == "../x/y" else "there is no"
+        assert result.err.startswith(f"error: {about}")
         assert result.err.count("\n") == 1
 
     def test_history(self, remote: Station, store: SqlStore) -> None:

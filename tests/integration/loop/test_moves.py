@@ -72,3 +72,17 @@ def test_nothing_moves_onto_what_another_left_behind(repo: Repo, machine: Machin
     repo.commit({"a.yaml": moved("c", "a")})
     look = machine.reconcile()
     assert (look.runs, look.sync) == ([], {"root/c": "Synced"})
+
+
+def test_a_stack_that_moved_from_none_that_anybody_knows_is_told(repo: Repo, machine: Machine) -> None:
+    repo.commit({"a.yaml": a_script("var", "echo a"), "old.yaml": moved("old", "ancient")})
+    assert machine.reconcile().problems == [], "what happened before anybody looked is not known"
+    repo.commit({"a.yaml": moved("b", "vra")})
+    for _ in range(2):
+        machine.reconcile()
+        told = [it for it in machine.look().configuration.diagnostics if it["code"] == "moved-from-unknown"]
+        assert [(it["severity"], it["file"], it["line"], it["hint"]) for it in told] == [
+            ("warning", "a.yaml", 3, "did you mean root/var?")
+        ]
+    repo.commit({"a.yaml": moved("c", "b")})
+    assert machine.reconcile().problems == []

@@ -53,7 +53,9 @@ def test_a_rewrite_is_followed_once_it_is_accepted(repo: Repo, machine: Machine,
     machine.restart()
     infra.git("reset", "-q", "--hard", accepted)
     infra.commit({"live/run.sh": "echo on\n"})
-    assert machine.reconcile().problems == ([] if named == "the tip" else ["None: warning: source-history-rewritten"])
+    assert machine.reconcile().problems == (
+        [] if named == "the tip" else ["infra.yaml: warning: source-history-rewritten"]
+    )
     infra.git("reset", "-q", "--hard", "HEAD~2")
     infra.commit({"live/run.sh": "echo third\n"})
     look = machine.reconcile()
@@ -114,6 +116,37 @@ def test_a_tfstate_of_a_key_that_is_not_there_fails_the_run_and_says_so(
     run = look.runs[-1]
     assert (run.status, run.reason) == ("failed", "TfstateUnreadable")
     assert "needs the key" in run.message
+
+
+@pytest.mark.parametrize(
+    ("repository", "branch", "place", "code"),
+    [
+        pytest.param({}, None, ("infra.yaml", "url:"), "source-fetch-failed", id="not there"),
+        pytest.param({"branch": "nope"}, None, ("infra.yaml", "branch:"), "source-branch-not-found", id="its branch"),
+        pytest.param({}, "nope", ("a.yaml", "branch:"), "source-branch-not-found", id="a stack's branch"),
+    ],
+)
+def test_what_cannot_be_followed_is_told_where_it_is_named(  # noqa: PLR0917
+    repo: Repo,
+    machine: Machine,
+    infra: Repo,
+    repository: dict[str, str],
+    branch: str | None,
+    place: tuple[str, str],
+    code: str,
+) -> None:
+    url = infra.url if code != "source-fetch-failed" else f"{infra.url}-not-there"
+    source = {"repository": "infra", "path": "live"} | ({"branch": branch} if branch else {})
+    files = {
+        "infra.yaml": document("Repository", "infra", {"url": url, **repository}),
+        "a.yaml": a_script("a", "true", source=source),
+    }
+    repo.commit(files)
+    machine.reconcile()
+    (told,) = [it for it in machine.reconcile().configuration.diagnostics if it["code"].startswith("source-")]
+    line = files[str(told["file"])].splitlines()[told["line"] - 1]
+    assert (told["file"], told["code"]) == (place[0], code)
+    assert place[1].rstrip(":") in line
 
 
 def test_an_emptied_branch_changes_nothing_and_says_so(repo: Repo, machine: Machine, infra: Repo) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from reconciler import operations
-from reconciler.core.runs import RunStatus
+from reconciler.core.phases import Phase
+from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
+from reconciler.loop.dispatching import Dispatcher
 from reconciler.loop.service import utc_now
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform
@@ -252,3 +254,67 @@ def _watch_processes(found: list[object]) -> None:
     if not _HOOKED:
         _HOOKED.append(True)
         sys.addaudithook(hear)
+
+
+def test_a_run_that_fails_while_its_stack_is_in_sync_leaves_it_not_ready_until_one_succeeds(
+    repo: Repo, machine: Machine, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    repo.commit({"a.yaml": a_script("a", f"test ! -e {broken} || exit 4")})
+    machine.reconcile()
+    broken.touch()
+    operations.request_run(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    for ran in ({"root/a": "failed"}, {}):
+        look = machine.reconcile()
+        assert look.ran == ran, "it is not tried again by itself"
+        stack = look.stacks["root/a"]
+        assert (stack.sync, stack.reason, look.stuck("root/a")) == ("Synced", "ToolFailed", "ToolFailed")
+        assert stack.conditions[ConditionType.READY].status is ConditionStatus.FALSE
+    queued = operations.request_run(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    operations.cancel(machine.service.store, queued.id, "ada", utc_now())
+    assert machine.reconcile().stacks["root/a"].reason == "ToolFailed", "a run that came to nothing mends nothing"
+    broken.unlink()
+    operations.request_run(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    stack = machine.reconcile().stacks["root/a"]
+    assert (stack.reason, stack.conditions[ConditionType.READY].status) == ("UpToDate", ConditionStatus.TRUE)
+
+
+def test_what_is_put_back_after_a_failed_apply_is_not_said_to_be_up_to_date(
+    repo: Repo, machine: Machine, ran: Path
+) -> None:
+    first = {"a.yaml": a_script("a", f"echo one >> {ran}")}
+    repo.commit(first)
+    machine.reconcile()
+    repo.commit({"a.yaml": a_script("a", f"echo half >> {ran}; exit 4")})
+    machine.reconcile()
+    repo.commit(first)
+    stack = machine.reconcile().stacks["root/a"]
+    assert (stack.sync, stack.reason) == ("Synced", "ToolFailed")
+    assert stack.conditions[ConditionType.READY].status is ConditionStatus.FALSE
+
+
+def test_a_run_that_applies_says_so_and_the_time_of_each_phase_is_kept(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "true")})
+    seen: list[tuple[object, str, str]] = []
+    apply = Dispatcher.apply
+
+    def applying(dispatcher: Dispatcher, run: Run) -> None:
+        seen.append((run.phase, run.reason, run.message))
+        apply(dispatcher, run)
+
+    monkeypatch.setattr(Dispatcher, "apply", applying)
+    machine.reconcile()
+    assert seen == [(Phase.APPLY, "Applying", "applies what was planned")]
+    read = machine.service.ports.metrics.registry.get_sample_value
+    name = "stationkeeper_run_duration_seconds_count"
+    assert [read(name, {"kind": "tracked", "phase": phase}) for phase in Phase] == [1, 1, 1, 1]
+
+
+def test_the_message_of_a_failure_has_the_tool_s_own_line_and_no_command_that_nobody_wrote(
+    repo: Repo, machine: Machine
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "echo begin\necho 'Error: no quota'\nexit 7\n")})
+    (run,) = machine.reconcile().runs
+    assert run.message == "sh -e -c 'echo begin…' ended with exit code 7: Error: no quota"

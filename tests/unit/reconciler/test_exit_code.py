@@ -10,7 +10,8 @@ from reconciler.cli.reconcile import _exit_code
 
 
 def a_result(sync: str = "Synced", reason: str = "UpToDate", **changes: Any) -> dict[str, Any]:
-    stack = {"sync": sync, "suspended": False, "conditions": {"Ready": {"reason": reason}}}
+    ready = {"status": str(reason == "UpToDate"), "reason": reason}
+    stack = {"sync": sync, "suspended": False, "conditions": {"Ready": ready}}
     return {"halted": None, "diagnostics": [], "runs": [], "stacks": [stack | changes.pop("stack", {})]} | changes
 
 
@@ -20,6 +21,7 @@ def a_result(sync: str = "Synced", reason: str = "UpToDate", **changes: Any) -> 
         pytest.param(a_result(), 0, 0, id="in sync"),
         pytest.param(a_result(runs=[{"status": "finished"}]), 0, 2, id="something ran"),
         pytest.param(a_result("OutOfSync", "ToolFailed"), 3, 3, id="out of sync"),
+        pytest.param(a_result("Synced", "ToolFailed"), 3, 3, id="in sync, and a run failed since"),
         pytest.param(a_result("OutOfSync", "Suspended", stack={"suspended": True}), 0, 0, id="suspended"),
         pytest.param(a_result("OutOfSync", "IgnoredByPolicy"), 0, 2, id="ignored"),
         pytest.param(a_result("OutOfSync", "ProposedByPolicy"), 0, 2, id="proposed"),

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from spaces.diagnostics import Position
+from spaces.diagnostics import Position, Severity
 from spaces.documents import MAX_FILE_BYTES, locate, parse_documents
 from spaces.events import MAX_ALIASES, MAX_DEPTH, MAX_FINDINGS
 
@@ -210,3 +210,39 @@ def test_hostile_files_are_cheap(text):
     started = time.process_time()
     read(f"{OURS}x: {text}")
     assert time.process_time() - started < 20
+
+
+MISSPELT = "apiVersion: {}\nkind: {}\nmetadata: {{name: a}}\nspec: {{}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(MISSPELT.format("stationkeper/v1", "Stack"), "1:13 api-version", id="a letter less"),
+        pytest.param(MISSPELT.format("StationKeeper/v1", "Stack"), "1:13 api-version", id="capitals"),
+        pytest.param(MISSPELT.format("stationkeeper", "Space"), "1:13 api-version", id="no version"),
+        pytest.param(
+            "a: 1\n---\n" + MISSPELT.format('"stationkeper/v1"', "Stack"), "3:13 api-version", id="the second"
+        ),
+        pytest.param(OURS + "---\n" + MISSPELT.format("stationkeper/v1", "Stack"), "api-version", id="beside ours"),
+        pytest.param(
+            "- apiVersion: stationkeeper/v1\n  kind: Stack\n  metadata: {}\n", "1:1 document-in-list", id="a list"
+        ),
+        pytest.param(MISSPELT.format("stationkeper/v1", "Deployment"), "", id="no kind of ours"),
+        pytest.param(MISSPELT.format("stationkeper/v1", "[Stack]"), "", id="no kind at all"),
+        pytest.param(MISSPELT.format("apps/v1", "Stack"), "", id="somebody else's Stack"),
+        pytest.param(MISSPELT.format("station.example.org/v1", "Stack"), "", id="somebody else's station"),
+        pytest.param(
+            "- kind: Role\n  metadata: {}\n  apiVersion: v1\n- stationkeeper/v1\n", "", id="somebody else's list"
+        ),
+        pytest.param("kind: [stationkeeper/v1]\nmetadata: {}\n", "", id="a kind that is a list"),
+    ],
+)
+def test_a_near_miss_of_ours_is_told_and_nobody_else_is_bothered(text, expected):
+    documents, diagnostics = read(text)
+    told = [f"{it.position.line}:{it.position.column} {it.code}" for it in diagnostics]
+    assert len(told) == bool(expected)
+    assert all(
+        it.severity is Severity.WARNING and each.endswith(expected) for it, each in zip(diagnostics, told, strict=True)
+    )
+    assert len(documents) == text.startswith(OURS)

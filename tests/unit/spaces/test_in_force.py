@@ -656,3 +656,14 @@ def test_blame_reaches_over_moved_directories():
 def test_an_empty_repository_of_nothing():
     assert names(begin({})) == set()
     assert Catalog.empty().diagnostics == ()
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [(1, "Stack s0 still takes"), (2, "Stack s0, Stack s1 still take"), (7, "Stack s4 and 2 more still take")],
+)
+def test_a_space_that_cannot_leave_names_what_still_lies_in_its_directory(count, named):
+    files = {"a/space.yaml": space("a")} | {f"a/s{index}.yaml": stack(f"s{index}") for index in range(count)}
+    after = go_on(begin(files), {"a/space.yaml": None})
+    (told,) = after.diagnostics
+    assert f"{named} it from its directory" in told.summary

@@ -211,3 +211,31 @@ def test_variables_that_take_over_are_warned_of():
     assert warning.summary == "spec.env.PATH takes over what runs"
     assert "env:takeover in root" in warning.hint
     assert "env_takeover_allowed" in warning.hint
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        pytest.param(b"kind: [}", "1:8", id="not YAML"),
+        pytest.param(b"[" * 200_000, "1:65", id="too deep"),
+        pytest.param(b"a: 1\nb: \0\n", "2:4", id="NUL"),
+        pytest.param(b"a: 1\nb: \xff\n", "2:4", id="not UTF-8"),
+        pytest.param(b"{{- if .Values.on }}\nkind: Pod\n{{- end }}\n", None, id="a template of Helm's"),
+        pytest.param(b"kind: Pod\n", None, id="somebody else's"),
+    ],
+)
+def test_a_file_that_cannot_be_read_at_all_is_a_warning(data, place):
+    told = validate_files({"a.yaml": data, "c.yaml": text("Context", "{name: common}")})
+    found = [f"{it.severity} {it.code} {it.position.line}:{it.position.column}" for it in told]
+    assert found == ([f"warning unreadable-file {place}"] if place else [])
+
+
+def test_a_tool_that_nobody_knows_is_answered_with_those_that_run():
+    (told,) = validate_files({"a.yaml": text("Stack", "{name: s}", "{tool: chef, source: {path: .}}")})
+    assert told.hint == "one of opentofu, terraform, ansible, script"
+
+
+@pytest.mark.parametrize("key", ["ttl: 1h", "schedules: []", "drift: {}"])
+def test_what_is_not_built_yet_is_said_to_be_so(key):
+    (told,) = validate_files({"a.yaml": text("Stack", "{name: s}", f"{{tool: terraform, source: {{path: .}}, {key}}}")})
+    assert told.code == "not-supported"

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from reconciler.core.conditions import assess, is_retryable, is_suspended, retry_delay, stands_still
+from reconciler.core.planning import Wait, decide
 from reconciler.core.reasons import RETRYABLE, Reason
-from reconciler.core.runs import Run, RunStatus
+from reconciler.core.runs import ACTIVE, Run, RunStatus
 from reconciler.core.state import Component, ConditionType, Problem, StackState, Why
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, an_applied, an_outcome, later
 
@@ -72,7 +73,7 @@ def failed(**changes: Any) -> Any:
             a_stack(paused=True),
             None,
             "OutOfSync",
-            "New",
+            "Suspended",
             ("False", "Suspended"),
             ("False", "NothingToDo"),
             "False",
@@ -94,7 +95,7 @@ def failed(**changes: Any) -> Any:
             a_stack(last=failed()),
             None,
             "OutOfSync",
-            "New",
+            "ToolFailed",
             ("False", "ToolFailed"),
             ("False", "NothingToDo"),
             "True",
@@ -105,7 +106,7 @@ def failed(**changes: Any) -> Any:
             a_stack(last=failed(), retry_at=later(30)),
             None,
             "OutOfSync",
-            "New",
+            "ToolFailed",
             ("False", "ToolFailed"),
             ("True", "Due"),
             "False",
@@ -124,7 +125,29 @@ def failed(**changes: Any) -> Any:
             id="failed, but changed since",
         ),
         pytest.param(
-            a_stack(applied=an_applied(), last=an_outcome(status="failed")),
+            a_stack(applied=an_applied(), failed=failed()),
+            None,
+            "Synced",
+            "ToolFailed",
+            ("False", "ToolFailed"),
+            ("False", "NothingToDo"),
+            "True",
+            None,
+            id="a run failed that was asked for while synced",
+        ),
+        pytest.param(
+            a_stack(applied=an_applied(), failed=failed(digest=OTHER.digest, applying=True)),
+            None,
+            "Synced",
+            "ToolFailed",
+            ("False", "ToolFailed"),
+            ("False", "NothingToDo"),
+            "True",
+            None,
+            id="an apply of something else failed before what is desired was put back",
+        ),
+        pytest.param(
+            a_stack(applied=an_applied(), failed=failed(digest=OTHER.digest)),
             None,
             "Synced",
             "UpToDate",
@@ -132,13 +155,57 @@ def failed(**changes: Any) -> Any:
             ("False", "NothingToDo"),
             "False",
             None,
-            id="a run failed that was asked for while synced",
+            id="only a plan of something else failed",
+        ),
+        pytest.param(
+            a_stack(applied=an_applied(), failed=failed(), last=an_outcome(status="canceled")),
+            None,
+            "Synced",
+            "ToolFailed",
+            ("False", "ToolFailed"),
+            ("False", "NothingToDo"),
+            "True",
+            None,
+            id="failed while synced, and a later run was canceled",
+        ),
+        pytest.param(
+            a_stack(applied=an_applied(), failed=failed()),
+            a_run(status=RunStatus.PLANNING),
+            "Synced",
+            "Planning",
+            ("False", "Planning"),
+            ("True", "Planning"),
+            "False",
+            None,
+            id="failed while synced, and is tried again",
+        ),
+        pytest.param(
+            a_stack(applied=an_applied()),
+            a_run(status=RunStatus.APPLYING),
+            "Synced",
+            "Applying",
+            ("True", "Applying"),
+            ("True", "Applying"),
+            "False",
+            None,
+            id="applied anew while synced",
+        ),
+        pytest.param(
+            a_stack(applied=an_applied(), last=an_outcome(status="canceled")),
+            None,
+            "Synced",
+            "UpToDate",
+            ("True", "UpToDate"),
+            ("False", "NothingToDo"),
+            "False",
+            None,
+            id="only canceled before it applied",
         ),
         pytest.param(
             a_stack(applied=an_applied(), interrupted=True, last=an_outcome(status="interrupted", reason="RunnerDied")),
             None,
             "OutOfSync",
-            "Interrupted",
+            "RunnerDied",
             ("False", "RunnerDied"),
             ("False", "NothingToDo"),
             "True",
@@ -160,8 +227,8 @@ def failed(**changes: Any) -> Any:
             a_stack(),
             a_run(),
             "OutOfSync",
-            "New",
-            ("False", "New"),
+            "Queued",
+            ("False", "Queued"),
             ("True", "Queued"),
             "False",
             None,
@@ -171,8 +238,8 @@ def failed(**changes: Any) -> Any:
             a_stack(),
             a_run(status=RunStatus.PLANNING),
             "OutOfSync",
-            "New",
-            ("False", "New"),
+            "Planning",
+            ("False", "Planning"),
             ("True", "Planning"),
             "False",
             None,
@@ -182,8 +249,8 @@ def failed(**changes: Any) -> Any:
             a_stack(),
             a_run(status=RunStatus.APPLYING),
             "OutOfSync",
-            "New",
-            ("False", "New"),
+            "Applying",
+            ("False", "Applying"),
             ("True", "Applying"),
             "False",
             None,
@@ -193,7 +260,7 @@ def failed(**changes: Any) -> Any:
             a_stack(),
             a_run(status=RunStatus.UNCONFIRMED),
             "OutOfSync",
-            "New",
+            "WaitsForConfirmation",
             ("False", "WaitsForConfirmation"),
             ("True", "WaitsForConfirmation"),
             "False",
@@ -204,7 +271,7 @@ def failed(**changes: Any) -> Any:
             a_stack(),
             a_run(status=RunStatus.UNCONFIRMED, awaits_approval=True),
             "OutOfSync",
-            "New",
+            "WaitsForApproval",
             ("False", "WaitsForApproval"),
             ("True", "WaitsForApproval"),
             "False",
@@ -226,8 +293,8 @@ def failed(**changes: Any) -> Any:
             a_stack(desired=a_desired(OTHER)),
             a_run(status=RunStatus.PLANNING),
             "OutOfSync",
-            "New",
-            ("False", "New"),
+            "Planning",
+            ("False", "Planning"),
             ("True", "Planning"),
             "False",
             NOW,
@@ -237,8 +304,8 @@ def failed(**changes: Any) -> Any:
             a_stack(desired=a_desired(OTHER)),
             a_run(status=RunStatus.APPLYING),
             "OutOfSync",
-            "New",
-            ("False", "New"),
+            "Applying",
+            ("False", "Applying"),
             ("True", "Applying"),
             "False",
             None,
@@ -248,8 +315,8 @@ def failed(**changes: Any) -> Any:
             a_stack(),
             a_run(status=RunStatus.APPLYING, cancel_requested=True),
             "OutOfSync",
-            "New",
-            ("False", "New"),
+            "Applying",
+            ("False", "Applying"),
             ("True", "Applying"),
             "False",
             NOW,
@@ -275,6 +342,18 @@ def test_what_is_said_of_a_stack(
     assert conditions[ConditionType.RECONCILING] == reconciling
     assert conditions[ConditionType.STALLED][0] == stalled
     assert found.why == (WHY if sync == "OutOfSync" else ())
+
+
+@pytest.mark.parametrize("active", [None, *(a_run(status=status) for status in sorted(ACTIVE))])
+@pytest.mark.parametrize("state", [a_stack(), a_stack(last=failed()), a_stack(paused=True), a_stack(desired=None)])
+def test_a_stack_and_its_first_condition_have_one_reason(state: StackState, active: Run | None) -> None:
+    found = assess(state, active, WHY, NOW)
+    assert found.reason == found.conditions[ConditionType.READY].reason
+
+
+def test_a_failure_while_synced_is_not_tried_again_by_itself() -> None:
+    state = assess(a_stack(applied=an_applied(), failed=failed(), retry_at=NOW), None, (), NOW)
+    assert (state.due_at, decide(state, None, NOW)) == (None, Wait())
 
 
 def test_since_stays_while_status_and_reason_stay() -> None:

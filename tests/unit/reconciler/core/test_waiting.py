@@ -22,6 +22,7 @@ BASE = a_stack_id("platform/base")
         pytest.param({"applied": an_applied(), "sync": Sync.SYNCED, "paused": True}, None, None, id="in sync and suspended"),
         pytest.param({"applied": an_applied(), "sync": Sync.SYNCED}, a_run(), "has a run that is queued", id="in sync, about to run"),
         pytest.param({"applied": an_applied(), "sync": Sync.SYNCED, "last": FAILED}, None, "failed: ToolFailed", id="in sync, but its last run failed"),
+        pytest.param({"applied": an_applied(), "sync": Sync.SYNCED, "failed": FAILED}, None, "failed: ToolFailed", id="in sync, and nothing succeeded since a failure"),
         pytest.param({"applied": an_applied(), "sync": Sync.SYNCED, "last": an_outcome(status="discarded")}, None, None, id="in sync, and a run was discarded"),
         pytest.param({"sync": Sync.OUT_OF_SYNC}, None, "is out of sync", id="out of sync"),
         pytest.param({"sync": Sync.OUT_OF_SYNC, "paused": True}, None, "is suspended, and out of sync", id="suspended"),

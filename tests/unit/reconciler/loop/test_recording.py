@@ -144,7 +144,7 @@ OTHER = a_fingerprint(spec={"env A": "other"})
 
 
 def after(state: StackState, event: RunEvent, **run: Any) -> StackState:
-    return _stack_after(state, a_run(id="r", **run), event, NOW)
+    return _stack_after(state, a_run(id="r", **run), event, Leg.APPLY, NOW)
 
 
 def test_an_apply_counts_for_what_it_was_planned_for() -> None:

@@ -1,0 +1,43 @@
+"""What is said of a command that failed: the tool's own line, and no command that nobody wrote."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.runner.commands import first_line
+from reconciler.runner.hearing import Hearing
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        pytest.param([b"a\nError: first\nError: second\n"], "Error: first", id="the first"),
+        pytest.param([b"a\nErr", b"or: in pie", b"ces\nb\n"], "Error: in pieces", id="in pieces"),
+        pytest.param([b"Error: the end"], "Error: the end", id="without an end of line"),
+        pytest.param(["│ Error: boxed\n".encode()], "Error: boxed", id="in a box"),
+        pytest.param([b"no Error: here\n"], None, id="not at the start"),
+        pytest.param([b"Error: \x1b[31mred\n"], "Error: [31mred", id="what cannot be printed"),
+        pytest.param([b"Error: " + b"a" * 9999 + b"\n"], "Error: " + "a" * 192 + "…", id="long"),
+        pytest.param([b"a" * 5000] * 9, None, id="no lines at all"),
+    ],
+)
+def test_the_first_error_that_a_tool_prints_is_remembered(pieces: list[bytes], expected: str | None) -> None:
+    hearing = Hearing()
+    for piece in pieces:
+        hearing.hear(piece)
+    assert hearing.error == expected
+    hearing.begin()
+    assert hearing.error is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("make all\n", "make all", id="one line"),
+        pytest.param("cd live\nmake all\n", "cd live…", id="several"),
+        pytest.param("\n  cd live\n\nmake\n", "  cd live…", id="blank lines"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_of_several_lines_the_first_is_shown(text: str, expected: str) -> None:
+    assert first_line(text) == expected

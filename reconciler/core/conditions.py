@@ -135,6 +135,10 @@ def _sync(state: StackState) -> tuple[Sync, str, str]:
         return Sync.OUT_OF_SYNC, Reason.NEW, "nothing was applied yet"
     if applied.digest != desired.digest:
         return Sync.OUT_OF_SYNC, Reason.CHANGED, "what is desired differs from what was applied"
+    failed = state.failed
+    if failed is not None and failed.applying and failed.digest != desired.digest:
+        # What was applied is not all there any more, though it is desired again.
+        return Sync.OUT_OF_SYNC, Reason.HALF_APPLIED, f"run {failed.run} failed while it applied something else"
     return Sync.SYNCED, Reason.UP_TO_DATE, f"applied at revision {applied.revision[:12]}"
 
 

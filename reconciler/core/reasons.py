@@ -27,6 +27,7 @@ class Reason(StrEnum):
     CANCELED = "Canceled"
     DISCARDED = "Discarded"
     INTERRUPTED = "Interrupted"
+    HALF_APPLIED = "HalfApplied"
 
     POLICY_DENIED = "PolicyDenied"
     REJECTED_BY_POLICY = "RejectedByPolicy"

@@ -138,12 +138,12 @@ def failed(**changes: Any) -> Any:
         pytest.param(
             a_stack(applied=an_applied(), failed=failed(digest=OTHER.digest, applying=True)),
             None,
-            "Synced",
-            "ToolFailed",
-            ("False", "ToolFailed"),
-            ("False", "NothingToDo"),
-            "True",
-            None,
+            "OutOfSync",
+            "HalfApplied",
+            ("False", "HalfApplied"),
+            ("True", "Due"),
+            "False",
+            NOW,
             id="an apply of something else failed before what is desired was put back",
         ),
         pytest.param(

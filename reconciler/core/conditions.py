@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from reconciler.core.reasons import RETRYABLE, Reason
 from reconciler.core.runs import AT_WORK, Run, RunKind, RunStatus
 from reconciler.core.state import (
+    AppliedState,
     Condition,
     ConditionStatus,
     ConditionType,
+    Desired,
     Heading,
     Outcome,
     Push,
@@ -133,9 +135,12 @@ def _sync(state: StackState) -> tuple[Sync, str, str]:
         return Sync.OUT_OF_SYNC, Reason.INTERRUPTED, message or "its last apply died half-way"
     if applied is None:
         return Sync.OUT_OF_SYNC, Reason.NEW, "nothing was applied yet"
+    return _against(applied, desired, state.failed)
+
+
+def _against(applied: AppliedState, desired: Desired, failed: Outcome | None) -> tuple[Sync, str, str]:
     if applied.digest != desired.digest:
         return Sync.OUT_OF_SYNC, Reason.CHANGED, "what is desired differs from what was applied"
-    failed = state.failed
     if failed is not None and failed.applying and failed.digest != desired.digest:
         # What was applied is not all there any more, though it is desired again.
         return Sync.OUT_OF_SYNC, Reason.HALF_APPLIED, f"run {failed.run} failed while it applied something else"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache, partial
@@ -23,6 +22,7 @@ from spaces.names import API_VERSION, Kind
 from spaces.plain import Unusual, read_plain
 
 OURS = "stationkeeper/"
+_OURS = OURS.encode()
 MAX_FILE_BYTES = 2 * 1024 * 1024
 # Per file: the pure parser is some thirty times slower than the C one; beyond this the C parser's verdict stands.
 MAX_PURE_CHARACTERS = 128 * 1024
@@ -88,7 +88,7 @@ def parse_documents(file: str, data: bytes) -> ReadFile:
 
     A document that is not YAML does not hide the others of its file.
     """
-    if OURS.encode() not in data:
+    if _OURS not in data:
         return ReadFile([], _misspelt(file, data), _scan(file, data))
     documents: list[Document] = []
     diagnostics: list[Diagnostic] = []
@@ -214,11 +214,13 @@ def _read(file: str, data: bytes, *, recording: bool) -> list[Found]:
     unfit = _unfit(file, data)
     if unfit is not None:
         return [_refused(unfit)]
-    builder = Builder(file, recording=recording)
     try:
         if not recording:
-            with suppress(Unusual):
+            try:
                 return [Found(value, [], {}) for value in read_plain(CParser(data).get_event, MAX_DEPTH)]
+            except Unusual:
+                pass
+        builder = Builder(file, recording=recording)
         builder.run(CParser(data).get_event)
     except (YAMLError, TooDeep):
         return _read_one_by_one(file, data.decode(), recording=recording)

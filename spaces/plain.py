@@ -52,11 +52,11 @@ def _mapping(next_event: NextEvent, depth: int) -> dict[str, Any]:
     result: dict[str, Any] = {}
     while type(event := next_event()) is ScalarEvent:
         key = _scalar(event)
-        if key in result or type(key) is not str or key == "<<":
+        if key in result or type(key) is not str:
             raise Unusual
         event = next_event()
         result[key] = _scalar(event) if type(event) is ScalarEvent else _value(event, next_event, depth)
-    if type(event) is not MappingEndEvent:
+    if type(event) is not MappingEndEvent or "<<" in result:
         raise Unusual
     return result
 

@@ -17,13 +17,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
-from reconciler.store.texts import dump, load
+from pydantic_core import to_json
+
+from reconciler.store.texts import load
 from spaces.documents import Document, ReadFile, parse_documents
 
 MOST_BYTES = 512 * 2**20
 """A cache that has grown beyond this, by ever new versions of documents, begins anew."""
 
-_BATCH = 256
+_ASKED = 256
+"""Readings that are looked up at once: databases take no more than some hundred values in a statement."""
+_WRITTEN = 4096
 """Readings that are written at once; a process that is killed loses so many at most, and they are read again."""
 _READERS = ("documents.py", "events.py", "plain.py", "scalars.py")
 _LIBRARIES = ("ruamel.yaml", "ruamel.yaml.clib")
@@ -53,10 +57,14 @@ class Readings:
         """Give the documents of ours in files, each its path and its bytes, as `parse_documents` does."""
         keys = [blake2b(data, digest_size=16, key=self._reader).digest() for _, data in batch]
         known = self._recall(keys)
-        return [
-            known[key] if key in known else self._parse(key, file, data)
-            for key, (file, data) in zip(keys, batch, strict=True)
-        ]
+        result = []
+        for key, (file, data) in zip(keys, batch, strict=True):
+            found = known.get(key)
+            if found is None:
+                found = parse_documents(file, data)
+                self._remember(key, found)
+            result.append(found)
+        return result
 
     def close(self) -> None:
         """Write down what is left, and let go of the file."""
@@ -66,16 +74,10 @@ class Readings:
                 self._connection.close()
                 self._connection = None
 
-    def _parse(self, key: bytes, file: str, data: bytes) -> ReadFile:
-        read = parse_documents(file, data)
-        if read.documents and not read.diagnostics and read.unreadable is None:
-            self._remember(key, read)
-        return read
-
     def _recall(self, keys: list[bytes]) -> dict[bytes, ReadFile]:
         found: list[tuple[Any, ...]] = []
-        for start in range(0, len(keys), _BATCH):
-            some = keys[start : start + _BATCH]
+        for start in range(0, len(keys), _ASKED):
+            some = keys[start : start + _ASKED]
             with self._lock:
                 found += self._execute(partial(_select, keys=some))
         # A disk that loses bits must not change what comes into force.
@@ -86,10 +88,15 @@ class Readings:
         }
 
     def _remember(self, key: bytes, read: ReadFile) -> None:
-        value = dump([[document.index, document.value] for document in read.documents]).encode()
+        if not read.documents or read.diagnostics or read.unreadable is not None:
+            return
+        try:
+            value = to_json([[document.index, document.value] for document in read.documents])
+        except ValueError:
+            return  # text with half a character in it
         with self._lock:
             self._unwritten.append((key, _mark(key, value), value))
-            if len(self._unwritten) >= _BATCH:
+            if len(self._unwritten) >= _WRITTEN:
                 self._write()
 
     def _write(self) -> None:

@@ -119,7 +119,7 @@ class Catalog:
                 others.add(path)
         fresh = {path: files[path].parsed for path in changed if path in files}
         files.update({path: CatalogFile(parsed, (), ()) for path, parsed in with_findings(fresh, check).items()})
-        for directory in {dirname(path) for path in changed if basename(path) in SPACE_FILES}:
+        for directory in {dirname(path) for path in changed if is_space_file(path)}:
             claimed, claim = _claim(directory, files, self.held)
             if claimed:
                 claims[directory] = claim
@@ -148,7 +148,7 @@ class Catalog:
             return self
         changed = {each.file for each in held.every ^ self.held.every}
         claims = dict(self.claims)
-        for directory in {dirname(path) for path in changed if basename(path) in SPACE_FILES}:
+        for directory in {dirname(path) for path in changed if is_space_file(path)}:
             claimed, claim = _claim(directory, self.files, held)
             if claimed:
                 claims[directory] = claim
@@ -188,7 +188,7 @@ class Catalog:
     def space_said(self, resource: Resource) -> SpaceName | None:
         """Name the space that a document's directory would have by a space file that is held; None: by no such one."""
         directory = dirname(resource.file)
-        own_file = isinstance(resource.spec, SpaceSpec) and basename(resource.file) in SPACE_FILES
+        own_file = isinstance(resource.spec, SpaceSpec) and is_space_file(resource.file)
         said_itself = resource.space if not isinstance(resource.spec, SpaceSpec) else resource.spec.parent
         if said_itself is not None or (own_file and not directory):
             return None
@@ -237,7 +237,7 @@ class Catalog:
     def _to_place(self, after: Catalog, changed: set[str]) -> set[str]:
         """Name the files to be placed again: those that changed, and whatever lies in other spaces for them."""
         moved = self.moved_directories(after)
-        directories = {dirname(path) for path in changed if basename(path) in SPACE_FILES}
+        directories = {dirname(path) for path in changed if is_space_file(path)}
         touched = changed.union(self.below(moved), after.below(moved))
         if moved or directories:
             # Which space of several has a directory, and where what is held lies, may hang on what else is there.
@@ -270,10 +270,10 @@ class Catalog:
             for placed in new.placed:
                 documents[placed.ref] = (*documents.get(placed.ref, ()), placed)
                 refs.add(placed.ref)
-            if new.broken:
-                broken.add(path)
             if new.diagnostics:
                 faulty.add(path)
+                if new.broken:
+                    broken.add(path)
         for ref in refs:
             if not documents[ref]:
                 del documents[ref]
@@ -291,6 +291,11 @@ class Catalog:
             _faulty=frozenset(faulty),
             _held_at=_held_at(files[path] for path in sorted(self.held.by_file) if path in files),
         )
+
+
+def is_space_file(path: str) -> bool:
+    """Say whether a file may say which space its directory belongs to."""
+    return path.endswith(SPACE_FILES) and basename(path) in SPACE_FILES
 
 
 def _held_at(files: Iterable[CatalogFile]) -> Mapping[ResourceRef, tuple[Placed, ...]]:
@@ -349,7 +354,7 @@ def _hides_something(diagnostics: Iterable[Diagnostic]) -> bool:
 def _place(path: str, parsed: ParsedFile, catalog: Catalog) -> CatalogFile:
     """Give each document of a file its space."""
     directory = dirname(path)
-    spaces = _counting_spaces(catalog.files, directory, catalog.held) if basename(path) in SPACE_FILES else []
+    spaces = _counting_spaces(catalog.files, directory, catalog.held) if is_space_file(path) else []
     placed: list[Placed] = []
     held: list[Placed] = []
     second: list[Placed] = []
@@ -376,7 +381,7 @@ def _scope(resource: Resource, catalog: Catalog) -> tuple[Claim, Claim]:
         return resource.space if resource.space is not None else catalog.space_of(directory), None
     if spec.parent is not None:
         return SpaceName(resource.name), SpaceName(spec.parent)
-    if basename(resource.file) not in SPACE_FILES:
+    if not is_space_file(resource.file):
         return SpaceName(resource.name), catalog.space_of(directory)
     return SpaceName(resource.name), catalog.space_of(dirname(directory)) if directory else ROOT
 

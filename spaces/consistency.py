@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
@@ -203,7 +203,8 @@ def _context_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Viol
         yield from _files_below_files(used, stack)
 
 
-def _ties(used: Iterable[ContextInUse]) -> Iterator[Violation]:
+def _ties(used: Collection[ContextInUse]) -> Iterator[Violation]:
+    priorities = [use.priority for use in used if use.place is not None]
     seen: set[Placed] = set()
     setters: dict[tuple[int, str, str], ContextInUse] = {}
     for use in used:
@@ -214,6 +215,8 @@ def _ties(used: Iterable[ContextInUse]) -> Iterator[Violation]:
             yield Violation(Rule.CONTEXT_TWICE, path, f"{use.ref.space}/{use.ref.name}", (use.ref,))
             continue
         seen.add(use.placed)
+        if priorities.count(use.priority) == 1:
+            continue
         keys = [("env", key, key) for key in use.spec.env]
         keys += [("files", plain_path(key), key) for key in use.spec.files]
         for section, key, written in keys:
@@ -245,8 +248,10 @@ def _dependency_clashes(documents: PlacedDocuments, stack: Placed, cycles: Cycle
     for index, space in enumerate(shared_with(stack.resource)):
         if not documents.tree.exists(space):
             yield Violation(Rule.UNKNOWN_SPACE, ("spec", "shareOutputs", index), space)
-    itself = StackId(stack.ref.space, stack.ref.name)
     found = list(dependencies_of(documents, stack))
+    if not found:
+        return
+    itself = StackId(stack.ref.space, stack.ref.name)
     seen: set[StackId] = set()
     for each in found:
         path = ("spec", "dependsOn", each.index, "stack")
@@ -255,7 +260,7 @@ def _dependency_clashes(documents: PlacedDocuments, stack: Placed, cycles: Cycle
         elif each.parent in seen:
             yield Violation(Rule.DEPENDENCY_TWICE, path, str(each.parent), (each.parent.ref,))
         seen.add(each.parent)
-    cycle = cycles.through(itself) if found else None
+    cycle = cycles.through(itself)
     if cycle is not None:
         others = tuple(each.ref for each in cycle.members)
         path = ("spec", "dependsOn", cycle.index, "stack")

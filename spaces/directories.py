@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from posixpath import basename, dirname
+from posixpath import dirname
 
-from spaces.catalog import SPACE_FILES, Catalog
+from spaces.catalog import SPACE_FILES, Catalog, is_space_file
 from spaces.model.space import SpaceSpec
 from spaces.names import Kind, ResourceRef, SpaceName
 from spaces.placed import PlacedDocuments
@@ -74,7 +74,7 @@ def space_directories(
         placed = documents.placed(ref) if ref.kind is Kind.SPACE else None
         if placed is not None:
             files.append(placed.resource.file)
-    return frozenset(dirname(path) for path in files if basename(path) in SPACE_FILES)
+    return frozenset(dirname(path) for path in files if is_space_file(path))
 
 
 def lost_directories(
@@ -102,7 +102,7 @@ def _relying(proposed: Catalog, directory: str) -> Iterator[Resource]:
             if isinstance(resource.spec, SpaceSpec):
                 if resource.spec.parent is not None:
                     continue
-                here = dirname(own) if basename(path) in SPACE_FILES else own
+                here = dirname(own) if is_space_file(path) else own
             elif resource.space is not None:
                 continue
             while here != directory and here and here not in proposed.claims:

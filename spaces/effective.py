@@ -138,12 +138,13 @@ class Layer(NamedTuple):
     @classmethod
     def of(cls, origin: Origin, resource: Resource, spec: Configuration) -> Layer:
         """Take a document's configuration."""
+        hooks = spec.hooks
         return cls(
             origin,
             {name: Value(value, origin) for name, value in spec.env.items()},
             {plain_path(name): Value(_content(resource, value), origin) for name, value in spec.files.items()},
-            _lines(spec.hooks.before, origin),
-            _lines(spec.hooks.after, origin),
+            _lines(hooks.before, origin) if hooks.before else {},
+            _lines(hooks.after, origin) if hooks.after else {},
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -282,12 +283,12 @@ def _by_mention(documents: Iterable[Placed]) -> Iterator[tuple[NameKey, Resource
 def _regroup(
     index: _Index[_Key], gone: Iterable[tuple[_Key, ResourceRef]], come: Iterable[tuple[_Key, ResourceRef]]
 ) -> _Index[_Key]:
-    less: dict[_Key, set[ResourceRef]] = {}
-    more: dict[_Key, set[ResourceRef]] = {}
+    less: defaultdict[_Key, set[ResourceRef]] = defaultdict(set)
+    more: defaultdict[_Key, set[ResourceRef]] = defaultdict(set)
     for key, ref in gone:
-        less.setdefault(key, set()).add(ref)
+        less[key].add(ref)
     for key, ref in come:
-        more.setdefault(key, set()).add(ref)
+        more[key].add(ref)
     changed = {key for key in less.keys() | more.keys() if less.get(key) != more.get(key)}
     if not changed:
         return index

@@ -28,6 +28,7 @@ _QUALIFIED_NAME = re.compile(QUALIFIED_NAME)
 _KEYS = ("apiVersion", "kind", "metadata", "spec")
 _BATCH_BYTES = 32 * 1024
 _NONE: Mapping[str, bytes] = {}
+_KIND_OF = {kind.value: kind for kind in Kind}
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
@@ -313,9 +314,8 @@ def _kind(raw: dict[str, Any]) -> tuple[Kind | None, list[Problem]]:
     word = raw["kind"]
     if not isinstance(word, str):
         return None, [Problem(("kind",), "wrong-type", f"kind must be text, is {shape_of(word)}")]
-    try:
-        kind = Kind(word)
-    except ValueError:
+    kind = _KIND_OF.get(word)
+    if kind is None:
         hint = did_you_mean(word, list(Kind)) or f"one of {', '.join(SPECS)}"
         return None, [Problem(("kind",), "unknown-kind", f"the kind {word[:80]!r} is not known", hint)]
     if kind not in SPECS:

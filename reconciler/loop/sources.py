@@ -10,7 +10,7 @@ from reconciler.core.reasons import Reason
 from reconciler.core.state import Problem
 from reconciler.git.errors import GitError
 from reconciler.git.globs import Glob
-from reconciler.git.objects import EntryKind
+from reconciler.git.objects import Entry, EntryKind
 from reconciler.git.trees import Trees
 from reconciler.tools.base import References
 from reconciler.tools.registry import tool
@@ -66,18 +66,19 @@ def watched(found: SourceSnapshot | Problem) -> Iterable[str]:
 def traces(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision) -> SourceSnapshot | None:
     """Find out what lies where a tool looks, also if nothing can be run from it; None where that cannot be read."""
     try:
-        return _look(tool_name, source, trees, revision)[0]
+        return _look(tool_name, source, trees, revision, trees.entry(revision, source.path))[0]
     except (GitError, ValueError):
         return None
 
 
 def _look(
-    tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision
+    tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision, top: Entry | None
 ) -> tuple[SourceSnapshot, tuple[str, ...]]:
-    """Give what there is, and what is wrong with it."""
+    """Give what there is, `top` at the source's path, and what is wrong with it."""
     references: References = tool(tool_name).references(TreeReader(trees, revision), source.path)
-    entries = {}
-    for path in (source.path, *sorted(references.paths), *trees.match(revision, source.include)):
+    entries = {source.path: top.id if top is not None else MISSING}
+    included = trees.match(revision, source.include) if source.include else ()
+    for path in (*sorted(references.paths), *included):
         entry = trees.entry(revision, path)
         entries[path] = entry.id if entry is not None else MISSING
     return SourceSnapshot(revision, entries, references.facts), references.problems
@@ -91,7 +92,7 @@ def _snapshot(tool_name: str, source: ResolvedSource, trees: Trees, revision: Re
         if link is not None:
             what = f"goes through the symbolic link {link}, and links are not followed,"
         return Problem(Reason.SOURCE_NOT_FOUND, f"source path {source.path} {what} at revision {revision[:12]}")
-    found, problems = _look(tool_name, source, trees, revision)
+    found, problems = _look(tool_name, source, trees, revision, top)
     return Problem(Reason.SOURCE_REFUSED, "; ".join(problems)) if problems else found
 
 
@@ -117,8 +118,9 @@ class SourceIndex:
 
     def put(self, stack: StackId, repository: str, source: ResolvedSource, entries: Iterable[str]) -> None:
         """Note what a stack uses, in the place of what was noted before."""
-        self.remove(stack)
-        globs = (Glob.parse(glob).prefix for glob in source.include)
+        if stack in self._places:
+            self.remove(stack)
+        globs = [Glob.parse(glob).prefix for glob in source.include]
         paths = tuple({_plain(path) for path in (source.path, *entries, *globs)})
         self._places[stack] = (repository, paths)
         here = self._stacks.setdefault(repository, {})

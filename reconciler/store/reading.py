@@ -56,12 +56,14 @@ class SqlReading(AdmissionReading, DependencyReading):
         columns: tuple[Any, ...] = (
             stacks.c.space,
             stacks.c.name,
-            stacks.c.tool,
             stacks.c.desired_digest,
+            stacks.c.tool,
             stacks.c.body,
         )
         found = self._connection.execute(select(*columns).where(_REMEMBERED, stacks.c.in_git))
-        return {StackId(SpaceName(row.space), row.name): rows.desired_from_row(row) for row in found}
+        return {
+            StackId(space, name): rows.read_desired(digest, tool, body) for space, name, digest, tool, body in found
+        }
 
     def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:
         """Give one page in the order of space, then name, behind the stack named by `after`."""

@@ -112,7 +112,7 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
 def stack_from_row(row: Row[Any]) -> StackState:
     """Read a row of `stacks` that has a body."""
     body = load(row.body)
-    desired = _desired_from_json(body["desired"], row) if body["desired"] else None
+    desired = _desired_from_json(body["desired"], row.desired_digest, row.tool) if body["desired"] else None
     return StackState(
         StackId(SpaceName(row.space), row.name),
         desired,
@@ -134,9 +134,9 @@ def stack_from_row(row: Row[Any]) -> StackState:
     )
 
 
-def desired_from_row(row: Row[Any]) -> Desired:
-    """Read only what is desired, of a row of `stacks` that is in Git."""
-    return _desired_from_json(load(row.body)["desired"], row)
+def read_desired(digest: str, tool: str, body: str) -> Desired:
+    """Read only what is desired, out of these columns of a row of `stacks` that is in Git."""
+    return _desired_from_json(load(body)["desired"], digest, tool)
 
 
 def run_to_row(run: Run) -> dict[str, Any]:
@@ -233,12 +233,12 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
     }
 
 
-def _desired_from_json(body: dict[str, Any], row: Row[Any]) -> Desired:
+def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
     return Desired(
-        Digest(row.desired_digest),
+        Digest(digest),
         _fingerprint(body["fingerprint"]),
         Revision(body["revision"]),
-        row.tool,
+        tool,
         body["labels"],
         body["autodeploy"],
         body["suspended"],

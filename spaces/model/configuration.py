@@ -55,17 +55,20 @@ class Configuration(SpecModel):
             if variable(name) is Variable.OWN:
                 hint = "use terraform.workspace" if name == "TF_WORKSPACE" else "choose another name"
                 yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} may not be set", hint, at_key=True)
-            elif is_loader(name) and type(value) is dict:
+            elif type(value) is not dict:
+                continue
+            elif is_loader(name):
                 summary, hint = f"spec.env.{name} must be text: it goes where secrets must not", "write it as text"
                 yield Problem(("env", name), "invalid-value", summary, hint)
-            elif type(value) is dict:
+            else:
                 yield from secret_problems(("env", name), value, f"spec.env.{name}")
-        files = mapping_at(raw, "files")
-        for name, value in files.items():
-            if type(value) is dict and "source" not in value:
-                yield from secret_problems(("files", name), value, f"spec.files.{name[:80]}")
-        yield from _nested_files(files)
-        yield from _misplaced_hooks(mapping_at(raw, "hooks"))
+        if files := mapping_at(raw, "files"):
+            for name, value in files.items():
+                if type(value) is dict and "source" not in value:
+                    yield from secret_problems(("files", name), value, f"spec.files.{name[:80]}")
+            yield from _nested_files(files)
+        if hooks := mapping_at(raw, "hooks"):
+            yield from _misplaced_hooks(hooks)
 
     def attachments(self) -> Iterator[tuple[Path, str]]:
         """Name the mounted files that lie in the repository."""

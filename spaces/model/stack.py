@@ -231,8 +231,10 @@ class StackSpec(Configuration):
                     check_glob(glob)
                 except ValueError as wrong:
                     yield Problem(("source", "include", index), "invalid-glob", str(wrong))
-        yield from _context_problems(raw)
-        yield from dependency_problems(raw)
+        if "contexts" in raw:
+            yield from _context_problems(raw)
+        if "dependsOn" in raw:
+            yield from dependency_problems(raw)
 
 
 def _tool_problems(tool: str, raw: Mapping[str, Any]) -> Iterator[Problem]:

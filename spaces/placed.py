@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _Key = TypeVar("_Key")
 _Index = Mapping[_Key, frozenset[ResourceRef]]
-_Name = tuple[SpaceName, str]
+_InSpaces = Mapping[SpaceName, Mapping[str, "Placed"]]
+"""Documents by space and name, so that a change of one is written down in one space, and not among all of them."""
 _Label = tuple[str, str]
 _Offered = Mapping[_Label | None, Sequence[tuple[str, "Placed", AttachTo]]]
 """The contexts of a space that attach themselves, by one of the labels that each asks for; None: it asks for none."""
@@ -51,7 +52,7 @@ class PlacedDocuments:
     """A set of documents, one per reference. Immutable; `evolve` shares what does not change."""
 
     tree: SpaceTree
-    _kinds: Mapping[Kind, Mapping[_Name, Placed]] = field(repr=False)
+    _kinds: Mapping[Kind, _InSpaces] = field(repr=False)
     _spaces: _Index[SpaceName] = field(repr=False)
     _mentions: _Index[NameKey] = field(repr=False)
     _attaching: _Index[SpaceName] = field(repr=False, default_factory=dict)
@@ -76,23 +77,19 @@ class PlacedDocuments:
         """Put documents in, in the place of those of the same reference; None takes one out."""
         if not delta:
             return self
-        kinds = {kind: dict(self._kinds.get(kind, {})) for kind in {ref.kind for ref in delta}}
-        gone: list[Placed] = []
-        for ref, placed in delta.items():
-            documents = kinds[ref.kind]
-            old = documents.pop((ref.space, ref.name), None)
-            if old is not None:
-                gone.append(old)
-            if placed is not None:
-                documents[ref.space, ref.name] = placed
+        kinds = dict(self._kinds)
+        for kind, in_kind in _by_place(delta).items():
+            kinds[kind] = _put(kinds.get(kind, {}), in_kind)
+        gone = [old for ref in delta if (old := self.placed(ref)) is not None]
         come = [placed for placed in delta.values() if placed is not None]
         tree = self.tree
-        if Kind.SPACE in kinds:
-            nodes = {name: _node(placed) for (_, name), placed in kinds[Kind.SPACE].items()}
+        if any(ref.kind is Kind.SPACE for ref in delta):
+            spaces = kinds[Kind.SPACE].values()
+            nodes = {name: _node(placed) for here in spaces for name, placed in here.items()}
             tree = tree if nodes == tree.nodes else SpaceTree.build({SpaceName(n): node for n, node in nodes.items()})
         return type(self)(
             tree,
-            {**self._kinds, **kinds},
+            kinds,
             _regroup(self._spaces, ((p.ref.space, p.ref) for p in gone), ((p.ref.space, p.ref) for p in come)),
             _regroup(self._mentions, _by_mention(gone), _by_mention(come)),
             _regroup(self._attaching, _by_attaching(gone), _by_attaching(come)),
@@ -104,7 +101,9 @@ class PlacedDocuments:
 
     def placed(self, ref: ResourceRef) -> Placed | None:
         """Find one document; None when it is not here."""
-        return self._kinds.get(ref.kind, {}).get((ref.space, ref.name))
+        documents = self._kinds.get(ref.kind)
+        here = documents.get(ref.space) if documents is not None else None
+        return here.get(ref.name) if here is not None else None
 
     def written(self, ref: ResourceRef) -> Placed | None:
         """Find one document that somebody wrote: not one that an instance makes."""
@@ -113,29 +112,29 @@ class PlacedDocuments:
 
     def of_kind(self, kind: Kind) -> Collection[Placed]:
         """All documents of a kind, in no order that means anything."""
-        return self._kinds.get(kind, {}).values()
+        return [placed for here in self._kinds.get(kind, {}).values() for placed in here.values()]
 
     def by_space(self, kind: Kind) -> Mapping[SpaceName, tuple[Placed, ...]]:
         """Give all documents of a kind by the space they lie in, each space's by name."""
         known = self._by_space.get(kind)
         if known is None:
-            found: dict[SpaceName, tuple[Placed, ...]] = {}
-            for (space, _), placed in sorted(self._kinds.get(kind, {}).items()):
-                found[space] = (*found.get(space, ()), placed)
-            known = self._by_space[kind] = found
+            spaces = sorted(self._kinds.get(kind, {}).items())
+            known = {space: tuple(here[name] for name in sorted(here)) for space, here in spaces}
+            self._by_space[kind] = known
         return known
 
     def refs(self) -> Iterator[ResourceRef]:
         """Every document's reference, in no order that means anything."""
-        return (placed.ref for kind in self._kinds.values() for placed in kind.values())
+        return (placed.ref for kind in self._kinds.values() for here in kind.values() for placed in here.values())
 
     def stacks(self) -> tuple[StackId, ...]:
         """All stacks, by space and name."""
-        return tuple(StackId(space, name) for space, name in sorted(self._kinds.get(Kind.STACK, {})))
+        spaces = sorted(self._kinds.get(Kind.STACK, {}).items())
+        return tuple(StackId(space, name) for space, here in spaces for name in sorted(here))
 
     def counts(self) -> dict[Kind, int]:
         """How many documents there are of each kind that has any."""
-        return {kind: len(documents) for kind, documents in self._kinds.items() if documents}
+        return {kind: sum(map(len, spaces.values())) for kind, spaces in self._kinds.items() if spaces}
 
     def in_space(self, space: SpaceName) -> frozenset[ResourceRef]:
         """Everything that lies in one space, the space's own document included; what is below it is not."""
@@ -196,17 +195,18 @@ class PlacedDocuments:
             return None
         where, slash, bare = name.rpartition("/")
         if slash:
-            there = documents.get((SpaceName(where), bare))
+            there = documents.get(SpaceName(where), {}).get(bare)
             return there if there is not None and self._reaches(there, space) else None
-        for here in self.tree.inherited(space):
-            found = documents.get((here, bare))
+        for each in self.tree.inherited(space):
+            here = documents.get(each)
+            found = here.get(bare) if here is not None else None
             if found is not None:
                 return found
         return None
 
     def visible(self, kind: Kind, space: SpaceName) -> tuple[ResourceRef, ...]:
         """List the documents of a kind that can be named in a space, for suggestions."""
-        return tuple(sorted(p.ref for p in self._kinds.get(kind, {}).values() if self._reaches(p, space)))
+        return tuple(sorted(placed.ref for placed in self.of_kind(kind) if self._reaches(placed, space)))
 
     def _reaches(self, placed: Placed, space: SpaceName) -> bool:
         """Say whether a document can be used in a space: it flows there, or it is shared with it or one above it."""
@@ -214,6 +214,32 @@ class PlacedDocuments:
             return True
         shared = shared_with(placed.resource)
         return bool(shared) and not set(shared).isdisjoint(self.tree.lineage(space))
+
+
+def _by_place(
+    delta: Mapping[ResourceRef, Placed | None],
+) -> dict[Kind, dict[SpaceName, dict[str, Placed | None]]]:
+    found: dict[Kind, dict[SpaceName, dict[str, Placed | None]]] = {}
+    for ref, placed in delta.items():
+        found.setdefault(ref.kind, {}).setdefault(ref.space, {})[ref.name] = placed
+    return found
+
+
+def _put(before: _InSpaces, changed: Mapping[SpaceName, Mapping[str, Placed | None]]) -> _InSpaces:
+    """Put documents of a kind in; None takes one out, and a space without any is left out."""
+    after = dict(before)
+    for space, documents in changed.items():
+        here = dict(after.get(space, {}))
+        for name, placed in documents.items():
+            if placed is not None:
+                here[name] = placed
+            else:
+                here.pop(name, None)
+        if here:
+            after[space] = here
+        else:
+            after.pop(space, None)
+    return after
 
 
 def _node(placed: Placed) -> SpaceNode:

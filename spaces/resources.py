@@ -69,13 +69,20 @@ class Resource:
     data: bytes = field(repr=False, compare=False)
     attachments: Mapping[str, bytes] = field(repr=False, default_factory=lambda: _NONE)
     made: Made | None = None
+    _content: Digest | None = field(init=False, repr=False, compare=False, default=None)
 
     @property
     def content(self) -> Digest:
         """The digest of kind, metadata and spec as written, whatever their layout and comments, and of the attachments.
 
-        Worked out when it is asked for: most documents are never compared with another one.
+        Worked out when it is asked for, once: most documents are never compared with another one, the others often.
         """
+        if self._content is None:
+            object.__setattr__(self, "_content", self._digest())
+        assert self._content is not None  # noqa: S101 - it was set just now
+        return self._content
+
+    def _digest(self) -> Digest:
         written = [part.model_dump(mode="json", exclude_unset=True) for part in (self.metadata, self.spec)]
         hashes = {place: blake2b(data, digest_size=16).hexdigest() for place, data in self.attachments.items()}
         # Who made it is part of what it is; the version is not: it shows in what it makes of it.

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select
 
 from rbac.held import HeldChange
-from reconciler.store import rows, tables
+from reconciler.store import rows, statements, tables
 from reconciler.store.protocol import AuditEvent, AuditRow, StoredApproval
 from reconciler.store.texts import dump, load, moment_text
 
@@ -25,13 +25,12 @@ class AdmissionReading:
 
     def held_changes(self) -> list[HeldChange]:
         """Give every change that waits for somebody with the right, by kind, space and name."""
-        bodies = self._connection.execute(select(tables.held_changes.c.body)).scalars()
+        bodies = self._connection.execute(statements.HELD_CHANGES).scalars()
         return sorted((HeldChange.from_record(load(body)) for body in bodies), key=lambda each: (each.ref, each.id))
 
     def approvals(self) -> list[StoredApproval]:
         """Give the approvals that admission has not looked at yet, oldest first."""
-        table = tables.approvals
-        found = self._connection.execute(select(table).order_by(table.c.at, table.c.held))
+        found = self._connection.execute(statements.APPROVALS)
         return [StoredApproval(row.held, row.subject, row.because, rows.instant(row.at)) for row in found]
 
     def audit(self, after: int, limit: int) -> list[AuditRow]:
@@ -72,7 +71,7 @@ class AdmissionWriting(AdmissionReading):
 
     def put_held_changes(self, held: Iterable[HeldChange]) -> None:
         """Let these, and no others, be what is held."""
-        self._connection.execute(delete(tables.held_changes))
+        self._connection.execute(statements.FORGET_HELD_CHANGES)
         values = [
             {"id": each.id, "space": each.ref.space, "kind": each.ref.kind.value, "body": dump(each.to_record())}
             for each in held
@@ -98,8 +97,7 @@ class AdmissionWriting(AdmissionReading):
 
     def append_audit(self, events: Iterable[AuditEvent]) -> None:
         """Add rows to the audit. As the last step of a transaction: it makes others wait."""
-        table = tables.audit_head
-        head = self._connection.execute(select(table).with_for_update()).one()
+        head = self._connection.execute(statements.AUDIT_HEAD).one()
         number, previous = head.number, head.hash
         values = []
         for event in events:
@@ -108,8 +106,8 @@ class AdmissionWriting(AdmissionReading):
             values.append({"number": number, "body": body, "previous": previous, "hash": chained(previous, body)})
             previous = values[-1]["hash"]
         if values:
-            self._connection.execute(tables.audit.insert(), values)
-            self._connection.execute(update(table).values(number=number, hash=previous))
+            self._connection.execute(statements.ADD_AUDIT, values)
+            self._connection.execute(statements.MOVE_AUDIT_HEAD, {"number": number, "hash": previous})
 
 
 def chained(previous: str, body: str) -> str:

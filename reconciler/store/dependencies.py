@@ -9,44 +9,44 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, update
 
 from reconciler.core.state import StackState, Sync
-from reconciler.store import rows, tables
+from reconciler.store import rows, statements, tables
 from reconciler.store.encryption import Keys
-from reconciler.store.selecting import ACTIVE_STATUSES, these
+from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, named, these
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, load
 from spaces.names import SpaceName, StackId
 
 _EDGES = tables.dependencies
-_REMEMBERED = stacks.c.body.is_not(None)
 
 
 class DependencyReading:
     """The questions about dependencies, for a `Reading`."""
 
     _connection: Connection
+    _dialect: str
     _keys: Keys
 
     def parents(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
         """Give the parents of these stacks, of their parents, and so on up; those that have none are left out."""
         if not wanted or not self._has_edges():
             return {}
-        up = select(_EDGES).where(these(self._connection, _EDGES.c.child_id, wanted)).cte("up", recursive=True)
+        up = select(_EDGES).where(these(self._dialect, _EDGES.c.child_id)).cte("up", recursive=True)
         up = up.union(select(_EDGES).join(up, _EDGES.c.child_id == up.c.parent_id))
-        return self._edges(up, lower_first=True)
+        return self._edges(up, wanted, lower_first=True)
 
     def children(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
         """Give the stacks in Git that depend on these directly; those that have none are left out."""
         if not wanted or not self._has_edges():
             return {}
-        down = select(_EDGES).where(these(self._connection, _EDGES.c.parent_id, wanted)).cte("down")
-        return self._edges(down, lower_first=False)
+        down = select(_EDGES).where(these(self._dialect, _EDGES.c.parent_id)).cte("down")
+        return self._edges(down, wanted, lower_first=False)
 
     def peek(self, wanted: Collection[StackId]) -> dict[StackId, StackState]:
         """Give those stacks that exist as they are committed, without a lock."""
         if not wanted:
             return {}
-        query = select(stacks).where(_REMEMBERED, these(self._connection, stacks.c.id, wanted))
-        found = (rows.stack_from_row(row) for row in self._connection.execute(query))
+        query = statements.those_stacks(self._dialect, lock=False)
+        found = map(rows.stack_from_row, self._connection.execute(query, named(self._dialect, wanted)))
         return {state.id: state for state in found}
 
     def output_marks(self, wanted: Collection[StackId]) -> dict[StackId, dict[str, str]]:
@@ -55,9 +55,9 @@ class DependencyReading:
             return {}
         table = tables.outputs
         names = (stacks.c.space, stacks.c.name.label("stack_name"))
-        query = select(*names, table).join_from(table, stacks)
+        query = select(*names, table).join_from(table, stacks).where(these(self._dialect, table.c.stack_id))
         found: dict[StackId, dict[str, str]] = {}
-        for row in self._connection.execute(query.where(these(self._connection, table.c.stack_id, wanted))):
+        for row in self._connection.execute(query, named(self._dialect, wanted)):
             stack = StackId(SpaceName(row.space), row.stack_name)
             # One that was recorded before there were marks gets the one that it would be given now.
             found.setdefault(stack, {})[row.name] = row.mark or self._mark(row)
@@ -65,14 +65,16 @@ class DependencyReading:
 
     def _has_edges(self) -> bool:
         """Say whether any stack depends on another: most questions are asked where none does."""
-        return self._connection.execute(select(_EDGES.c.child_id).limit(1)).first() is not None
+        return self._connection.execute(statements.ANY_DEPENDENCY).first() is not None
 
     def _mark(self, row: Any) -> str:
         sealed, name = row.sealed, row.name
         text = row.value if sealed is None else self._keys.open(sealed, "outputs", row.stack_id, name).decode()
         return self._keys.mark(canonical(load(text)))
 
-    def _edges(self, edges: Any, *, lower_first: bool) -> dict[StackId, tuple[StackId, ...]]:
+    def _edges(
+        self, edges: Any, wanted: Collection[StackId], *, lower_first: bool
+    ) -> dict[StackId, tuple[StackId, ...]]:
         child, parent = stacks.alias("child"), stacks.alias("parent")
         query: Select[Any] = (
             select(child.c.space, child.c.name, parent.c.space, parent.c.name)
@@ -80,7 +82,7 @@ class DependencyReading:
             .join(parent, parent.c.id == edges.c.parent_id)
         )
         found: dict[StackId, list[StackId]] = {}
-        for one, name, other, other_name in self._connection.execute(query):
+        for one, name, other, other_name in self._connection.execute(query, named(self._dialect, wanted)):
             below, above = StackId(SpaceName(one), name), StackId(SpaceName(other), other_name)
             here, there = (below, above) if lower_first else (above, below)
             found.setdefault(here, []).append(there)
@@ -100,7 +102,8 @@ class DependencyWriting(DependencyReading):
         if not differing:
             return
         keys = self._keys_of({*differing, *(parent for above in differing.values() for parent in above)})
-        self._connection.execute(delete(_EDGES).where(these(self._connection, _EDGES.c.child_id, differing)))
+        old = delete(_EDGES).where(these(self._dialect, _EDGES.c.child_id))
+        self._connection.execute(old, named(self._dialect, differing))
         values = [
             {"child_id": keys[child], "parent_id": keys[parent]}
             for child, above in sorted(differing.items())
@@ -113,22 +116,23 @@ class DependencyWriting(DependencyReading):
         """Have the loop look at the stacks below these, at any distance, that are out of sync or have an active run."""
         if not wanted or not self._has_edges():
             return
-        down = select(_EDGES.c.child_id).where(these(self._connection, _EDGES.c.parent_id, wanted))
+        down = select(_EDGES.c.child_id).where(these(self._dialect, _EDGES.c.parent_id))
         below = down.cte("below", recursive=True)
         below = below.union(select(_EDGES.c.child_id).join(below, _EDGES.c.parent_id == below.c.child_id))
         sleeping = or_(stacks.c.due_at.is_(None), stacks.c.due_at > rows.micros(now))
         running = exists().where(runs.c.stack_id == stacks.c.id, runs.c.status.in_(ACTIVE_STATUSES))
         concerned = or_(stacks.c.sync == Sync.OUT_OF_SYNC.value, running)
         waiting = and_(stacks.c.id.in_(select(below.c.child_id)), concerned, sleeping)
-        if self._connection.dialect.name == "postgresql":
+        values = named(self._dialect, wanted)
+        if self._dialect == POSTGRES:
             # In one order always, so that two services that write the same stacks wait for each other.
             query = select(stacks.c.id).where(waiting).order_by(stacks.c.space, stacks.c.name)
-            self._connection.execute(query.with_for_update(key_share=True)).all()
-        self._connection.execute(update(stacks).where(waiting).values(due_at=rows.micros(now)))
+            self._connection.execute(query.with_for_update(key_share=True), values).all()
+        self._connection.execute(update(stacks).where(waiting).values(due_at=rows.micros(now)), values)
 
     def _find_edges(self, wanted: Collection[StackId]) -> dict[StackId, set[StackId]]:
-        edges = select(_EDGES).where(these(self._connection, _EDGES.c.child_id, wanted)).cte("known")
-        return {child: set(above) for child, above in self._edges(edges, lower_first=True).items()}
+        edges = select(_EDGES).where(these(self._dialect, _EDGES.c.child_id)).cte("known")
+        return {child: set(above) for child, above in self._edges(edges, wanted, lower_first=True).items()}
 
     def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
         raise NotImplementedError

@@ -12,29 +12,33 @@ from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import Desired, StackState
 from reconciler.core.verdicts import Judgement, Review
-from reconciler.store import records, rows, tables
+from reconciler.store import records, rows, statements, tables
 from reconciler.store.admissions import AdmissionReading
 from reconciler.store.dependencies import DependencyReading
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
-from reconciler.store.selecting import ACTIVE_STATUSES, AT_WORK_STATUSES, among, is_stack, select_runs, these
+from reconciler.store.selecting import AT_WORK_STATUSES, among, is_stack, named, select_runs, these
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump, load, unpack
 from spaces.names import SpaceName, StackId
 
-_REMEMBERED = stacks.c.body.is_not(None)
+_REMEMBERED = statements.REMEMBERED
 
 
 class SqlReading(AdmissionReading, DependencyReading):
     """A `Reading` on one connection, inside a transaction that somebody else ends."""
 
+    _locks = False
+    """Whether what is read is kept from being changed by others; a snapshot has no need to."""
+
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
+        self._dialect = connection.dialect.name
 
     def configuration(self) -> ConfigurationState:
         """Give how far the configuration was followed; a fresh store gives generation 0."""
-        query = self._locked(select(tables.configuration.c.body))
+        query = statements.CONFIGURATION_LOCKED if self._locks else statements.CONFIGURATION
         return records.configuration_from_json(load(self._connection.execute(query).scalar_one()))
 
     def stack(self, stack: StackId) -> StackState | None:
@@ -45,11 +49,14 @@ class SqlReading(AdmissionReading, DependencyReading):
 
     def stacks(self, wanted: Collection[StackId] | None = None) -> dict[StackId, StackState]:
         """Give those stacks that exist; None: all of them."""
-        query = select(stacks).where(_REMEMBERED).order_by(stacks.c.space, stacks.c.name)
-        if wanted is not None:
-            query = query.where(these(self._connection, stacks.c.id, wanted))
-        found = (rows.stack_from_row(row) for row in self._connection.execute(self._locked(query)))
-        return {state.id: state for state in found}
+        if wanted is None:
+            query = self._locked(select(stacks).where(_REMEMBERED).order_by(stacks.c.space, stacks.c.name))
+            found = self._connection.execute(query)
+        else:
+            query = statements.those_stacks(self._dialect, lock=self._locks)
+            found = self._connection.execute(query, named(self._dialect, wanted))
+        states = map(rows.stack_from_row, found)
+        return {state.id: state for state in states}
 
     def desired(self) -> dict[StackId, Desired]:
         """Give what is desired of every stack in Git, and nothing else of them."""
@@ -90,12 +97,12 @@ class SqlReading(AdmissionReading, DependencyReading):
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         """Give stacks with `due_at` <= now, longest due first."""
-        query = select(stacks).where(stacks.c.due_at <= rows.micros(now)).order_by(stacks.c.due_at, stacks.c.id)
-        return [rows.stack_from_row(row) for row in self._connection.execute(query.limit(limit))]
+        found = self._connection.execute(statements.DUE_STACKS, {"now": rows.micros(now), "most": limit})
+        return [rows.stack_from_row(row) for row in found]
 
     def next_due(self) -> datetime | None:
         """Say when the next stack becomes due."""
-        return rows.from_micros(self._connection.execute(select(func.min(stacks.c.due_at))).scalar())
+        return rows.from_micros(self._connection.execute(statements.NEXT_DUE).scalar())
 
     def run(self, run: RunId) -> Run | None:
         """Give one run."""
@@ -122,17 +129,17 @@ class SqlReading(AdmissionReading, DependencyReading):
 
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
         """Give all runs that are on their way, oldest first."""
-        query = select_runs().where(runs.c.status.in_(ACTIVE_STATUSES)).order_by(runs.c.id)
-        if stacks is not None:
-            query = query.where(these(self._connection, runs.c.stack_id, stacks))
-        return [rows.run_from_row(row) for row in self._connection.execute(query)]
+        dialect = None if stacks is None else self._dialect
+        values = None if stacks is None else named(self._dialect, stacks)
+        return [rows.run_from_row(row) for row in self._connection.execute(statements.active_runs(dialect), values)]
 
     def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
         """Give the newest run of each stack that has one."""
         table, others = tables.stacks.alias(), runs.alias()
         newest = select(func.max(others.c.id)).where(others.c.stack_id == table.c.id).scalar_subquery()
-        wanted = select(newest).select_from(table).where(these(self._connection, table.c.id, stacks))
-        found = self._connection.execute(select_runs().where(runs.c.id.in_(wanted)))
+        wanted = select(newest).select_from(table).where(these(self._dialect, table.c.id))
+        query = select_runs().where(runs.c.id.in_(wanted))
+        found = self._connection.execute(query, named(self._dialect, stacks))
         return {run.stack: run for run in map(rows.run_from_row, found)}
 
     def planned(self, run: RunId) -> Planned | None:

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
 from reconciler.core.verdicts import Judgement, Review
-from reconciler.store import records, rows, tables, tfstates
+from reconciler.store import records, rows, statements, tables, tfstates
 from reconciler.store.admissions import AdmissionWriting
 from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.protocol import ApiToken, CannotUnseal, ConfigurationState, LostLease, TfstateLock, TfstateVersion
@@ -21,11 +20,13 @@ from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
     AT_WORK_STATUSES,
+    POSTGRES,
     WRITING_KINDS,
     among,
     is_stack,
+    locked,
+    named,
     select_runs,
-    these,
 )
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, cleaned, dump, pack
@@ -37,24 +38,21 @@ _CLAIM_LOCK = 0x73746174696F6E02
 class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
     """A `Transaction` on one connection; whoever made it commits or rolls back."""
 
+    _locks = True
     _key_noted = False
     """Whether the key that seals is among those that the database knows of."""
 
     def put_configuration(self, state: ConfigurationState) -> None:
         """Write the configuration's state."""
         body = dump(records.configuration_to_json(state))
-        self._connection.execute(update(tables.configuration).values(body=body))
+        self._connection.execute(statements.PUT_CONFIGURATION, {"body": body})
 
     def put_stacks(self, stacks: Iterable[StackState]) -> None:
         """Insert or replace stacks, in bulk."""
         # In one order always, so that two services that write the same stacks wait for each other and do not deadlock.
         values = [rows.stack_to_row(state) for state in sorted(stacks, key=lambda state: state.id)]
-        if not values:
-            return
-        statement = self._insert(tables.stacks)
-        changed = {name: statement.excluded[name] for name in values[0] if name not in {"space", "name"}}
-        statement = statement.on_conflict_do_update(index_elements=["space", "name"], set_=changed)
-        self._connection.execute(statement, values)
+        if values:
+            self._connection.execute(statements.put_stacks(self._dialect), values)
 
     def move_stack(self, old: StackId, new: StackId) -> None:
         """Rename a stack with everything that hangs on it: runs, resources, outputs, tfstate, locks.
@@ -74,8 +72,7 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
         keys = self._keys_of({run.stack for run in runs})
         values = [rows.run_to_row(run) | {"stack_id": keys[run.stack]} for run in runs]
         values.sort(key=lambda value: value["stack_id"])
-        statement = self._insert(tables.runs).on_conflict_do_nothing().returning(tables.runs.c.id)
-        inserted = set(self._connection.execute(statement, values).scalars())
+        inserted = set(self._connection.execute(statements.add_runs(self._dialect), values).scalars())
         return [run.id for run in runs if run.id in inserted]
 
     def put_run(self, run: Run) -> None:
@@ -243,16 +240,14 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
 
     @property
     def _is_postgres(self) -> bool:
-        return self._connection.dialect.name == "postgresql"
+        return self._dialect == POSTGRES
 
     def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
         """Keep what the query finds from being changed by others until the end of this transaction."""
-        # Not FOR UPDATE, for which whoever adds something that points to a locked row would have to wait.
-        return query.with_for_update(of=of, key_share=True)
+        return locked(query, of)
 
     def _insert(self, table: Any) -> Any:
-        """Give an INSERT that knows ON CONFLICT, which both databases have, each under its own name."""
-        return postgresql.insert(table) if self._is_postgres else sqlite.insert(table)
+        return statements.insert(self._dialect, table)
 
     def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
         """Give the keys of stacks; one that is not known yet gets a row that is only its name."""
@@ -265,8 +260,7 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
         return found
 
     def _find_keys(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        query = select(stacks.c.id, stacks.c.space, stacks.c.name).where(these(self._connection, stacks.c.id, wanted))
-        found = self._connection.execute(query)
+        found = self._connection.execute(statements.keys_of_stacks(self._dialect), named(self._dialect, wanted))
         return {StackId(SpaceName(space), name): key for key, space, name in found}
 
     def _key_for(self, stack: StackId) -> int:

@@ -254,22 +254,23 @@ class Catalog:
     ) -> Self:
         """Place what was read, and again whatever lies where a directory's space is another one now."""
         after = replace(self, files=files, claims=claims, overrides=overrides)
-        touched = self._to_place(after, set(changed))
+        # In order, also for the processor's sake: what lies side by side in memory is found much faster.
+        touched = sorted(self._to_place(after, set(changed)))
         documents = dict(self._documents)
         broken, duplicates, faulty = set(self.broken), set(self.duplicates), set(self._faulty)
-        refs: set[ResourceRef] = set()
+        refs: dict[ResourceRef, None] = {}
         for path in touched:
             old = self.files.get(path)
             for placed in old.placed if old else ():
                 documents[placed.ref] = tuple(p for p in documents[placed.ref] if p is not placed)
-                refs.add(placed.ref)
+                refs[placed.ref] = None
             broken.discard(path)
             faulty.discard(path)
-        for path in touched & files.keys():
+        for path in (each for each in touched if each in files):
             new = files[path] = _place(path, files[path].parsed, after)
             for placed in new.placed:
                 documents[placed.ref] = (*documents.get(placed.ref, ()), placed)
-                refs.add(placed.ref)
+                refs[placed.ref] = None
             if new.diagnostics:
                 faulty.add(path)
                 if new.broken:
@@ -279,7 +280,7 @@ class Catalog:
                 del documents[ref]
             elif len(documents[ref]) > 1:
                 documents[ref] = tuple(sorted(documents[ref], key=lambda p: (p.resource.file, p.resource.index)))
-        duplicates = (duplicates - refs) | {ref for ref in refs if len(documents.get(ref, ())) > 1}
+        duplicates = duplicates.difference(refs) | {ref for ref in refs if len(documents.get(ref, ())) > 1}
         return replace(
             self,
             files=files,

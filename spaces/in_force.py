@@ -156,7 +156,8 @@ def restore(
     kept, pending = recorded.kept, recorded.pending
     here = proposed.override(recorded.directories)
     old = evolve(PlacedDocuments.empty(), {ref: each.placed for ref, each in kept.items()})
-    touched = {*here.refs(), *kept} - ({*pending, *keep} - kept.keys())
+    left_out = {*pending, *keep} - kept.keys()
+    touched = [ref for ref in dict.fromkeys((*here.refs(), *kept)) if ref not in left_out]
     withheld = {ref: Withheld(each.because, each.waits_for) for ref, each in kept.items()}
     settled = settle_documents(old, here, touched, withheld)
     outside = frozenset(ref for ref in here.refs() if settled.documents.written(ref) is None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import garbage, options
 from reconciler.cli.progress import Progress
 from reconciler.cli.service_options import service_options
 
@@ -32,6 +32,7 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
     from reconciler.bootstrap import open_service
     from reconciler.loop.service import utc_now
 
+    garbage.as_usual()
     settings = ctx.ensure_object(options.Common).settings(**flags)
     started = utc_now()
     with _said_once(), Progress() as progress, open_service(settings, port=0, watching=progress.show) as service:

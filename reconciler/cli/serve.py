@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import garbage, options
 from reconciler.cli.service_options import service_options
 
 
@@ -25,6 +25,7 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
     """
     from reconciler.bootstrap import open_service
 
+    garbage.as_usual()
     settings = ctx.ensure_object(options.Common).settings(**flags)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("httpx", "alembic", "uvicorn.error", "casbin"):

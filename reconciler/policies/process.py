@@ -16,22 +16,20 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.policies import child
 
 _LAST_WORDS = 1.0
-"""Seconds that a process has to end by itself once it has said all."""
+"""Seconds that a process which says no more has to end by itself: how it ends is told. One that said all is killed."""
 
 _LINE = 2 * child.MAX_ANSWER
 """Bytes that an answer takes at most as a line of ASCII, escapes and all, for what is not hostile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """Seconds that one policy may take, the start of the process included, and that all of a question may."""
 
     each: float
@@ -61,7 +59,7 @@ def ask(
         if time.monotonic() > until:
             answers.append({"error": f"the policies took longer than {patience.whole:g} s together", LATE: True})
             continue
-        got, death = _one_process(mode, policies[len(answers) :], text, replace(patience, whole=until))
+        got, death = _one_process(mode, policies[len(answers) :], text, patience._replace(whole=until))
         answers += got
         if len(answers) < len(policies):
             answers.append({"error": death, LATE: time.monotonic() > until})
@@ -89,7 +87,7 @@ def _one_process(
     with process.stdout as pipe:
         try:
             lines, late = _read_lines(pipe.fileno(), len(policies), patience)
-            if not late:
+            if not late and len(lines) < len(policies):
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_LAST_WORDS)
         finally:

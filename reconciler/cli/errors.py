@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 
 import click
@@ -40,6 +38,8 @@ class CliError(Exception):
 def explain(error: BaseException) -> int:
     """Say what went wrong, and give the exit code."""
     if os.environ.get("STATION_DEBUG") == "1":
+        import traceback
+
         traceback.print_exception(error)
     match error:
         case CliError():
@@ -75,6 +75,10 @@ def _say(message: str) -> None:
 
 def _write_down(error: BaseException) -> str:
     """Keep the traceback in a file that only its owner reads; where that fails too, say so."""
+    # As seldom needed as they are slow to import.
+    import tempfile
+    import traceback
+
     state = Path(os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()) / "stationkeeper"
     for directory in (state, Path(tempfile.gettempdir())):
         try:

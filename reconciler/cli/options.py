@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,13 +19,13 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-@dataclass(slots=True)
 class Common:
     """Which service a command speaks to, as far as flags say so."""
 
-    data_dir: Path | None = None
-    url: str | None = None
-    token_file: Path | None = None
+    def __init__(self) -> None:
+        self.data_dir: Path | None = None
+        self.url: str | None = None
+        self.token_file: Path | None = None
 
     def settings(self, **flags: Any) -> Settings:
         """Load the settings; `flags` are a command's own, None where they were not given."""

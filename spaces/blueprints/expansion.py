@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from spaces.blueprints.template import CONTEXT_SORTS, TEMPLATE_KINDS, hint_of, spliced, told
 from spaces.diagnostics import Position
@@ -24,8 +24,7 @@ _MOST_FINDINGS = 50
 """Of one instance: a mistake in a template shows in each of its documents."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(NamedTuple):
     """A value in a document, or an expression in it."""
 
     resource: Resource
@@ -37,8 +36,7 @@ class Spot:
         return self.resource.position(self.path, self.within)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What is wrong with what an instance makes: `path` leads to its cause in the instance that somebody wrote.
 
     `place` is where else to look: in the template, mostly. `others` are documents that it clashes with.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from spaces.expressions.tree import Call, Constant, Items, Loop, Name, Node, Select
 
@@ -14,8 +14,7 @@ _AT_A_STEP = 64
 """Characters or items that a function looks at in one step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """The largest that a value can be: its items or characters, and the largest of its items."""
 
     items: int
@@ -114,9 +113,9 @@ class _Estimate:
                 return whole.inner or ONE, steps + 1
             case Call():
                 return self._call(node)
-            case Items(count, parts):
+            case Items(number, parts):
                 found = [self.of(part) for part in parts]
-                return Size(count, _largest([size for size, _ in found])), 1 + sum(steps for _, steps in found)
+                return Size(number, _largest([size for size, _ in found])), 1 + sum(steps for _, steps in found)
             case Loop():
                 return self._loop(node)
             case _:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from spaces.expressions.bounds import FUNCTIONS, MAX_WORK, size_of, work
 from spaces.expressions.tree import Node, calls, names, read_tree
@@ -46,8 +46,7 @@ _GUARD = "ask for that case first: CONDITION ? ONE : OTHER"
 _WRITE = "an expression is CEL, as in ${{ inputs.app + '-web' }}"
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(NamedTuple):
     """What is wrong with an expression; `at` is the offset in its source.
 
     `word` is one that is not known, `known` are those that could be meant.

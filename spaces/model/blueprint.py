@@ -15,8 +15,6 @@ from spaces.model.inputs import BlueprintInput, InputValue, input_problems
 MAX_DOCUMENTS = 200
 """Documents that one instance may make, those of further instances counted along."""
 
-_FILE = re.compile(FILE)
-
 Version = Annotated[str, matching(VERSION)]
 TemplateDocument = Annotated[
     dict[str, Any],
@@ -57,7 +55,7 @@ class BlueprintSpec(SpecModel):
         for index, document in enumerate(self.template):
             for name, value in mapping_at(mapping_at(document, "spec"), "files").items():
                 source = value.get("source") if isinstance(value, dict) else None
-                if isinstance(source, str) and OPENS not in source and _FILE.search(source):
+                if isinstance(source, str) and OPENS not in source and re.search(FILE, source):
                     yield ("template", index, "spec", "files", name, "source"), source
 
 

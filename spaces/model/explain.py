@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -42,6 +41,8 @@ def did_you_mean(word: str, known: Collection[str]) -> str | None:
     """Give "did you mean …?" for the nearest of `known`, None where none is near."""
     if len(word) > MAX_SHOWN:  # what is far longer than any key costs a lot to compare
         return None
+    from difflib import get_close_matches  # noqa: PLC0415 - only who misspells something pays for it
+
     near = get_close_matches(word, known, n=1, cutoff=0.6) or [each for each in known if each.lower() == word.lower()]
     return f"did you mean {near[0]}?" if near else None
 

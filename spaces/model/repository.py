@@ -17,21 +17,22 @@ _HOST = (
 )
 _USER = r"[A-Za-z0-9_][-A-Za-z0-9_.]*"
 _TAIL = r"/+[^-/\s\x00-\x1f\x7f\\?#][^\s\x00-\x1f\x7f\\?#]*"
-_HTTP = re.compile(rf"https?://{_HOST}{_TAIL}", re.ASCII)
-_SSH = re.compile(rf"ssh://(?:{_USER}@)?{_HOST}{_TAIL}", re.ASCII)
-_SCP = re.compile(rf"{_USER}@[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?:[^-\s\x00-\x1f\x7f\\:][^\s\x00-\x1f\x7f\\]*")
-_FILE = re.compile(rf"file://{_TAIL}")
-_SCHEME = re.compile(r"([A-Za-z][-A-Za-z0-9+.]*):")
-_EMBEDDED = re.compile(r"(?:https?://[^/]*@|[a-z+]+://[^/@]*:[^/@]*@)", re.IGNORECASE)
+# Texts: few look at an address, and each is compiled when it is first used.
+_HTTP = rf"(?a:https?://{_HOST}{_TAIL})"
+_SSH = rf"(?a:ssh://(?:{_USER}@)?{_HOST}{_TAIL})"
+_SCP = rf"{_USER}@[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?:[^-\s\x00-\x1f\x7f\\:][^\s\x00-\x1f\x7f\\]*"
+_FILE = rf"file://{_TAIL}"
+_SCHEME = r"([A-Za-z][-A-Za-z0-9+.]*):"
+_EMBEDDED = r"(?i:https?://[^/]*@|[a-z+]+://[^/@]*:[^/@]*@)"
 MAX_BRANCH_BYTES = 200
-_BAD_BRANCH = re.compile(r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.(?:lock)?(?:/|\Z)|^[-/]|/\Z|^refs/")
+_BAD_BRANCH = r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.(?:lock)?(?:/|\Z)|^[-/]|/\Z|^refs/"
 
 
 def is_branch(text: str) -> bool:
     """Say whether `text` can name a branch, by Git's rules, and cannot be taken for an option."""
     if text in {"", "@", "HEAD"} or len(text.encode(errors="replace")) > MAX_BRANCH_BYTES or not text.isprintable():
         return False
-    return _BAD_BRANCH.search(text) is None
+    return re.search(_BAD_BRANCH, text) is None
 
 
 def _branch(text: str) -> str:
@@ -41,12 +42,12 @@ def _branch(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if _EMBEDDED.match(text):
+    if re.match(_EMBEDDED, text):
         # The url itself is not repeated: it holds a secret.
         raise PydanticCustomError("url-with-credentials", "must not hold a user or password", {"hint": "credentials"})
-    if any(shape.fullmatch(text) for shape in (_HTTP, _SSH, _SCP, _FILE)):
+    if any(re.fullmatch(shape, text) for shape in (_HTTP, _SSH, _SCP, _FILE)):
         return text
-    scheme = _SCHEME.match(text)
+    scheme = re.match(_SCHEME, text)
     if scheme and scheme[1].lower() not in {"http", "https", "ssh", "file"}:
         raise PydanticCustomError("invalid-url", "uses a scheme that is not allowed")
     raise PydanticCustomError("invalid-url", "is not the address of a repository")
@@ -91,7 +92,7 @@ class RepositorySpec(SpecModel):
         if not isinstance(url, str):
             return
         wanted, shapes = ("sshKey", (_SSH, _SCP)) if "sshKey" in credentials else ("password", (_HTTP,))
-        if not any(shape.fullmatch(url) for shape in shapes):
+        if not any(re.fullmatch(shape, url) for shape in shapes):
             hint = "a key is for ssh, a password for http and https"
             summary = f"spec.credentials.{wanted} does not fit the url"
             yield Problem(("credentials", wanted), "invalid-value", summary, hint, at_key=True)

@@ -8,7 +8,6 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -65,7 +64,6 @@ class OnDelete(StrEnum):
 OfferedOnDelete = Annotated[OnDelete, WithJsonSchema({"type": "string", "enum": [OnDelete.RETAIN]})]
 
 _DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
-_RELATIVE = re.compile(DIRECTORY)
 _DURATION_PARTS = re.compile(_DURATION)
 _LONGEST = 7 * 24 * 3600
 
@@ -92,6 +90,9 @@ def _duration(value: object) -> int:
 
 @lru_cache(maxsize=256)
 def _version(text: str) -> str:
+    # Slow to import, and few stacks say a version.
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
+
     try:
         some = len(SpecifierSet(text)) > 0
     except InvalidSpecifier:
@@ -226,7 +227,7 @@ class StackSpec(Configuration):
             yield Problem(("source", "branch"), "invalid-value", "spec.source.branch needs a repository", hint, True)
         for index, glob in enumerate(list_at(source, "include")):
             # What is no relative path at all is told by its type.
-            if isinstance(glob, str) and _RELATIVE.search(glob):
+            if isinstance(glob, str) and re.search(DIRECTORY, glob):
                 try:
                     check_glob(glob)
                 except ValueError as wrong:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
+from reconciler.policies import process
 from reconciler.policies.process import ask
 
 PACKAGE = "package stationkeeper\n"
@@ -84,6 +86,15 @@ def test_several_deaths_cost_themselves_alone() -> None:
     memory = "deny contains x if { x := numbers.range(1, 400000000)[_] }"
     answers = judge(memory, LAST, memory, LAST)
     assert ["error" in answer for answer in answers] == [True, False, True, False]
+
+
+def test_nobody_waits_for_a_process_that_has_said_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    stays = "import time; print('{}', flush=True); time.sleep(60)"
+    monkeypatch.setattr(process, "_start", lambda: stays)
+    monkeypatch.setattr(process, "_LAST_WORDS", 30.0)
+    begun = time.monotonic()
+    assert ask("judge", [{}], {}) == [{}]
+    assert time.monotonic() - begun < 15
 
 
 def test_a_large_input_is_no_trouble() -> None:

@@ -10,6 +10,7 @@ from typing import Self
 
 from spaces.attached import follow_attached
 from spaces.attachments import Attach, no_files
+from spaces.claimants import Claimants
 from spaces.diagnostics import Diagnostic, Severity
 from spaces.documents import ReadDocuments, read_documents
 from spaces.held_documents import NOTHING_HELD, HeldDocument, HeldDocuments
@@ -76,7 +77,7 @@ class Catalog:
     """The YAML files that can be read and hold nothing of ours, though perhaps something that was meant to be."""
     duplicates: frozenset[ResourceRef]
     """References that several documents claim."""
-    _documents: Mapping[ResourceRef, tuple[Placed, ...]] = field(repr=False)
+    _documents: Claimants = field(repr=False)
     _faulty: frozenset[str] = field(repr=False, default=frozenset())
     """The files about which there is something to tell."""
     attached: Mapping[str, frozenset[str]] = field(repr=False, default_factory=dict)
@@ -88,7 +89,7 @@ class Catalog:
     @classmethod
     def empty(cls) -> Self:
         """Nothing proposed."""
-        return cls({}, {}, {}, frozenset(), {}, frozenset(), frozenset(), {})
+        return cls({}, {}, {}, frozenset(), {}, frozenset(), frozenset(), Claimants())
 
     def advance(
         self,
@@ -104,7 +105,6 @@ class Catalog:
         A policy whose rule does not pass `check` is broken.
         """
         files: dict[str, CatalogFile] = dict(self.files)
-        claims = dict(self.claims)
         unreadable = {path: why for path, why in self.unreadable.items() if path not in changed}
         others = set(self.others.difference(changed))
         for path in files.keys() & changed.keys():
@@ -119,12 +119,7 @@ class Catalog:
                 others.add(path)
         fresh = {path: files[path].parsed for path in changed if path in files}
         files.update({path: CatalogFile(parsed, (), ()) for path, parsed in with_findings(fresh, check).items()})
-        for directory in {dirname(path) for path in changed if is_space_file(path)}:
-            claimed, claim = _claim(directory, files, self.held)
-            if claimed:
-                claims[directory] = claim
-            else:
-                claims.pop(directory, None)
+        claims = self._claims_after(changed, files, self.held)
         attached = follow_attached(self, files, changed)
         taken_in = replace(self, unreadable=unreadable, others=frozenset(others), attached=attached)
         return taken_in._settled(files, claims, self.overrides, changed)  # noqa: SLF001
@@ -147,27 +142,21 @@ class Catalog:
         if held.every == self.held.every:
             return self
         changed = {each.file for each in held.every ^ self.held.every}
-        claims = dict(self.claims)
-        for directory in {dirname(path) for path in changed if is_space_file(path)}:
-            claimed, claim = _claim(directory, self.files, held)
-            if claimed:
-                claims[directory] = claim
-            else:
-                claims.pop(directory, None)
+        claims = self._claims_after(changed, self.files, held)
         return replace(self, held=held)._settled(dict(self.files), claims, self.overrides, changed)  # noqa: SLF001
 
     def placed(self, ref: ResourceRef) -> Placed | None:
         """Find a document; None when there is none, or when several claim the reference."""
-        found = self._documents.get(ref, ())
+        found = self._documents.of(ref)
         return found[0] if len(found) == 1 else None
 
     def declares(self, ref: ResourceRef) -> bool:
         """Say whether any document claims the reference."""
-        return ref in self._documents
+        return bool(self._documents.of(ref))
 
     def claimants(self, ref: ResourceRef) -> tuple[Placed, ...]:
         """All documents that claim a reference: one, when all is well."""
-        return self._documents.get(ref, ())
+        return self._documents.of(ref)
 
     def held_at(self, ref: ResourceRef) -> tuple[Placed, ...]:
         """Give the documents that would claim a reference, and are held."""
@@ -177,9 +166,9 @@ class Catalog:
         """Every reference that a document which is held would claim."""
         return self._held_at.keys()
 
-    def refs(self) -> Iterable[ResourceRef]:
+    def refs(self) -> Iterator[ResourceRef]:
         """Every reference that is claimed."""
-        return self._documents.keys()
+        return self._documents.refs()
 
     def space_of(self, directory: str) -> Claim:
         """Name the space a directory belongs to; None when the space file that decides cannot be understood."""
@@ -214,7 +203,8 @@ class Catalog:
 
     def moved_directories(self, other: Catalog) -> frozenset[str]:
         """List the directories whose own claim is another one in the other catalog."""
-        if (self.claims == other.claims) and (self.overrides == other.overrides):
+        same = self.claims is other.claims or self.claims == other.claims
+        if same and self.overrides == other.overrides:
             return frozenset()
         directories = {*self.claims, *self.overrides, *other.claims, *other.overrides}
         return frozenset(d for d in directories if self._effective(d) != other._effective(d))
@@ -223,12 +213,12 @@ class Catalog:
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything wrong with the files themselves, and the documents that are there twice; sorted."""
         told = [d for path in self._faulty for d in self.files[path].diagnostics]
-        twice = [placed for ref in self.duplicates for placed in self._documents[ref]]
+        twice = [placed for ref in self.duplicates for placed in self.claimants(ref)]
         # File by file: finding places means reading the file again, and only the last one read is remembered.
         twice.sort(key=lambda placed: (placed.resource.file, placed.resource.index))
         places = {placed: name_position(placed.resource) for placed in twice}
         for ref in self.duplicates:
-            told.extend(tell_twice(ref, [places[placed] for placed in self._documents[ref]]))
+            told.extend(tell_twice(ref, [places[placed] for placed in self.claimants(ref)]))
         return tuple(sorted(told, key=lambda d: (d.sort_key, d.summary)))
 
     def _effective(self, directory: str) -> tuple[bool, Claim]:
@@ -245,6 +235,21 @@ class Catalog:
             touched.update(_join(directory, name) for directory in directories for name in SPACE_FILES)
         return touched
 
+    def _claims_after(
+        self, changed: Iterable[str], files: Mapping[str, CatalogFile], held: HeldDocuments
+    ) -> Mapping[str, Claim]:
+        directories = {dirname(path) for path in changed if is_space_file(path)}
+        if not directories:
+            return self.claims
+        claims = dict(self.claims)
+        for directory in directories:
+            claimed, claim = _claim(directory, files, held)
+            if claimed:
+                claims[directory] = claim
+            else:
+                claims.pop(directory, None)
+        return claims
+
     def _settled(
         self,
         files: dict[str, CatalogFile],
@@ -256,38 +261,26 @@ class Catalog:
         after = replace(self, files=files, claims=claims, overrides=overrides)
         # In order, also for the processor's sake: what lies side by side in memory is found much faster.
         touched = sorted(self._to_place(after, set(changed)))
-        documents = dict(self._documents)
-        broken, duplicates, faulty = set(self.broken), set(self.duplicates), set(self._faulty)
-        refs: dict[ResourceRef, None] = {}
-        for path in touched:
-            old = self.files.get(path)
-            for placed in old.placed if old else ():
-                documents[placed.ref] = tuple(p for p in documents[placed.ref] if p is not placed)
-                refs[placed.ref] = None
-            broken.discard(path)
-            faulty.discard(path)
+        broken, faulty = set(self.broken).difference(touched), set(self._faulty).difference(touched)
+        gone = [placed for path in touched if path in self.files for placed in self.files[path].placed]
+        come: list[Placed] = []
         for path in (each for each in touched if each in files):
             new = files[path] = _place(path, files[path].parsed, after)
-            for placed in new.placed:
-                documents[placed.ref] = (*documents.get(placed.ref, ()), placed)
-                refs[placed.ref] = None
+            come += new.placed
             if new.diagnostics:
                 faulty.add(path)
                 if new.broken:
                     broken.add(path)
-        for ref in refs:
-            if not documents[ref]:
-                del documents[ref]
-            elif len(documents[ref]) > 1:
-                documents[ref] = tuple(sorted(documents[ref], key=lambda p: (p.resource.file, p.resource.index)))
-        duplicates = duplicates.difference(refs) | {ref for ref in refs if len(documents.get(ref, ())) > 1}
+        documents = self._documents.evolve(gone, come)
+        refs = {placed.ref for placed in chain(gone, come)}
+        duplicates = self.duplicates.difference(refs).union(ref for ref in refs if len(documents.of(ref)) > 1)
         return replace(
             self,
             files=files,
             claims=claims,
             overrides=overrides,
             broken=frozenset(broken),
-            duplicates=frozenset(duplicates),
+            duplicates=duplicates,
             _documents=documents,
             _faulty=frozenset(faulty),
             _held_at=_held_at(files[path] for path in sorted(self.held.by_file) if path in files),

@@ -47,10 +47,11 @@ class Absent:
             hint = f"repair it at {at.file}:{at.line}:{at.column}"
             return error("needs-broken", summary, told.position, hint)
         if self._unread:
-            others = f" or one of {len(self._unread) - 1} more" if len(self._unread) > 1 else ""
+            more = len(self._unread) - 1
+            others = f", or in {more} other file{'s' * (more > 1)} that cannot be read either" if more else ""
             summary = (
                 f"{placed.ref} needs {kind} {violation.name}, which is not found; "
-                f"it may be in {self._unread[0]}{others}, which cannot be read"
+                f"it may be in {self._unread[0]}, which cannot be read{others}"
             )
             return error(told.code, summary, told.position, told.hint)
         return told

@@ -16,20 +16,22 @@ _LATER = "the next station reconcile or service judges and admits it"
 
 @click.group("held", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
 @options.output
+@options.space
 @options.common
 @click.pass_context
-def command(ctx: click.Context, form: str) -> None:
+def command(ctx: click.Context, form: str, space: str | None) -> None:
     """List the changes that wait for somebody with the right, show one, approve one. HELD is a held change's id."""
     if ctx.invoked_subcommand is None:
-        _list(form)
+        _list(form, space)
 
 
 @command.command("list")
 @options.output
+@options.space
 @options.common
-def list_all(form: str) -> None:
+def list_all(form: str, space: str | None) -> None:
     """List the changes that wait for somebody with the right."""
-    _list(form)
+    _list(form, space)
 
 
 @command.command()
@@ -65,12 +67,12 @@ def approve(held: str, form: str) -> None:
         print_record(found, _columns(wide=False), form)
 
 
-def _list(form: str) -> None:
+def _list(form: str, space: str | None) -> None:
     from reconciler.cli.client import connect
     from reconciler.cli.output import print_rows
 
     with connect() as api:
-        found = api.every("/held")
+        found = api.every("/held", space=space, subtree=True if space else None)
     print_rows(found, _columns(wide=True), form)
 
 

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 import click
 
+from reconciler.cli.errors import CliError
+from reconciler.cli.later import not_yet
+
 
 class Entry(NamedTuple):
     """One command: the module that holds it as `command`, and its line in the list."""
@@ -36,6 +39,15 @@ class LazyGroup(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{entry.module}.command is not a command")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name; one that is still to come says so."""
+        missing = not_yet(args)
+        if missing is not None:
+            raise CliError(missing, code=2)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

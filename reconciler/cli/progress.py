@@ -39,13 +39,13 @@ class Progress:
         why = "; ".join(reason.summary for reason in run.why)
         said = f"{run.reason}: {run.message}" if run.message else run.reason
         text = {RunStatus.FINISHED: counts(run.changes), RunStatus.APPLYING: why or "asked for"}.get(run.status, said)
-        self._console.print(f"  {run.stack!s:32} [{colour}]{run.status!s:12}[/] ", end="")
-        # What a tool or a document says is text, never markup.
-        self._console.print(text, markup=False)
+        self._console.print(f"  {run.stack!s:32} [{colour}]{run.status!s:12}[/] ", end="", soft_wrap=True)
+        # What a tool or a document says is text, never markup; a line stays one line, also for who reads it by machine.
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """Say something that the reader should know."""
-        self._console.print(f"warning: {message}", style="yellow", markup=False)
+        self._console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
 
 
 def counts(changes: ChangeCounts) -> str:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import garbage, options
 from reconciler.cli.progress import Progress
 from reconciler.cli.service_options import service_options
+from reconciler.core.runs import Run, RunId
+
+if TYPE_CHECKING:
+    from reconciler.store.protocol import Store
 
 
 @click.command("reconcile", context_settings=options.CONTEXT)
@@ -35,7 +40,14 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
     garbage.as_usual()
     settings = ctx.ensure_object(options.Common).settings(**flags)
     started = utc_now()
-    with _said_once(), Progress() as progress, open_service(settings, port=0, watching=progress.show) as service:
+    seen: set[RunId] = set()
+    progress = Progress()
+
+    def watch(run: Run) -> None:
+        seen.add(run.id)
+        progress.show(run)
+
+    with _said_once(), progress, open_service(settings, port=0, watching=watch) as service:
         service.loop.recover()
         try:
             with _interrupts():
@@ -46,7 +58,7 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
         finally:
             service.loop.dispatcher.close()
             service.server.stop()
-        result = _result(service.store, started)
+        result = _result(service.store, started, seen)
         if result["runs"] and not service.engine.sandboxed:
             progress.warn(f"runs are not shut in a sandbox: {service.engine.sandbox_problem}")
     _print(result, form)
@@ -87,8 +99,8 @@ def _nothing(record: logging.LogRecord) -> bool:
     return False
 
 
-def _result(store: Any, started: Any) -> dict[str, Any]:
-    """Read what came of the pass: every stack in force, and the runs that this pass made or ended."""
+def _result(store: Store, started: datetime, seen: Collection[RunId]) -> dict[str, Any]:
+    """Read what came of the pass: every stack in force, and the runs that it made, carried on (`seen`) or ended."""
     from reconciler.store.protocol import RunFilter, StackFilter
     from reconciler.web.api import convert
 
@@ -100,21 +112,24 @@ def _result(store: Any, started: Any) -> dict[str, Any]:
             last = reading.last_runs([stack.id for stack in page])
             stacks += [convert.stack_json(stack, last.get(stack.id)) for stack in page]
             after = str(page[-1].id)
-        runs = []
+        runs = {}
         before = None
         while page_of_runs := reading.list_runs(RunFilter(), before, 200):
-            fresh = [run for run in page_of_runs if run.created_at >= started or (run.finished_at or started) > started]
-            runs += [convert.run_json(run) for run in fresh]
+            for run in page_of_runs:
+                if run.created_at >= started or (run.finished_at or started) > started:
+                    runs[run.id] = run
             before = page_of_runs[-1].id
             if page_of_runs[-1].created_at < started:
                 break
+        # What was asked for before may lie further back, or wait now for a person.
+        runs |= {run.id: run for run in map(reading.run, set(seen) - set(runs)) if run is not None}
         held = [change.to_json() for change in reading.held_changes()]
     halted = state.halted
     return {
         "revision": state.attempted_revision,
         "admittedRevision": state.admitted_revision,
         "stacks": [stack.model_dump(mode="json", by_alias=True) for stack in stacks],
-        "runs": [run.model_dump(mode="json", by_alias=True) for run in reversed(runs)],
+        "runs": [convert.run_json(runs[each]).model_dump(mode="json", by_alias=True) for each in sorted(runs)],
         "held": held,
         "diagnostics": [dict(diagnostic) for diagnostic in state.diagnostics],
         "halted": {"reason": halted.reason, "message": halted.message} if halted else None,

@@ -133,7 +133,7 @@ class Advancing:
     ) -> tuple[Step | None, Halt | None]:
         """Walk from the admitted revision to the branch's tip."""
         if isinstance(tip, GitError):
-            return None, halt(state, _halt_reason(tip), tip.message, None, now)
+            return None, halt(state, str(tip.reason), tip.message, None, now)
         before = self.world.admission
         if before is not None and tip == before.in_force.revision:
             return None, None
@@ -211,11 +211,3 @@ def _kept(in_force: InForce) -> tuple[KeptDocument, ...]:
         KeptDocument(str(ref.kind), ref.space, ref.name, kept.resource.file, kept.revision, str(kept.because))
         for ref, kept in sorted(in_force.kept.items(), key=lambda item: item[0])
     )
-
-
-def _halt_reason(error: GitError) -> str:
-    match error.reason:
-        case GitReason.BRANCH_NOT_FOUND | GitReason.REPOSITORY_EMPTY:
-            return Reason.BRANCH_NOT_FOUND
-        case _:
-            return str(error.reason)

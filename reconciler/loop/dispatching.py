@@ -25,6 +25,7 @@ from reconciler.loop.linking import given_by, parents_in
 from reconciler.loop.opening import Opened, not_allowed, open_values
 from reconciler.loop.outputs import TakenOutput, take_outputs
 from reconciler.loop.refusing import CannotRun, refuse
+from reconciler.loop.run_log import log_run
 from reconciler.loop.world import read_source
 from reconciler.metrics import Metrics
 from reconciler.operations import mint_token
@@ -98,12 +99,14 @@ class Dispatcher:
             if run.stack in waits:
                 self._fail(run, Leg.PLAN, Reason.PLAN_OUTDATED, f"it waits for {waits[run.stack].on}")
                 continue
+            log_run(run)
             self.metrics.run_claimed((now - run.created_at).total_seconds())
             self._submit(run, Leg.PLAN, token)
         return len(claimed)
 
     def apply(self, run: Run) -> None:
         """Go on to the apply leg of a run: in the process that waits, else in a new one."""
+        log_run(run)
         self._submit(run, Leg.APPLY, self._tokens.pop(run.id, None))
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ from reconciler.loop.deciding import outcome
 from reconciler.loop.judging import Judged, Judges, Question
 from reconciler.loop.linking import relink
 from reconciler.loop.ruling import CHANGED_POLICIES, after_judgement, as_judged, ruled
+from reconciler.loop.run_log import log_run
 from reconciler.metrics import Metrics
 from reconciler.runner.spool import pending_requests
 from reconciler.store.protocol import Store, StoreError, Transaction
@@ -79,6 +80,8 @@ class Recorder:
             self.metrics.phase_ended(str(ended.kind), str(phase), seconds)
         if not ended.is_active:
             self.tidy(ended, now)
+        elif ended.status is RunStatus.UNCONFIRMED:
+            log_run(ended)
         return ended
 
     def tidy(self, run: Run, now: datetime) -> None:
@@ -88,7 +91,7 @@ class Recorder:
             committed = self.commit_time(run.revision)
             if committed is not None:
                 self.metrics.applied(now.timestamp() - committed)
-        _log.info("run %s of %s: %s, %s %s", run.id, run.stack, run.status, run.reason, run.message)
+        log_run(run)
         self._put_away(run)
 
     def put_away_left(self) -> None:

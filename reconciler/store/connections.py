@@ -21,7 +21,7 @@ _POOL = {"pool_size": 8, "max_overflow": 24}
 
 _SQLITE_SAYS = {
     sqlite3.SQLITE_READONLY: "is read-only: give the service write access to the file and its directory",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk is full, or reports an error",
     sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup",
     sqlite3.SQLITE_NOTADB: "is not a SQLite database, or is damaged: restore it from a backup",
     sqlite3.SQLITE_FULL: "cannot grow: the disk is full",

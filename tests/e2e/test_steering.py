@@ -31,6 +31,10 @@ def test_a_run_waits_for_confirmation_and_is_applied_by_the_next_pass(
     assert station("run", "discard", second).code == 0
     left = station.reconcile()
     assert (left.code, left.data["runs"], left.ready("root/a")) == (3, [], "Discarded")
+    # What was asked for before the pass and then waits is told as well.
+    assert station("run", "retry", second).code == 0
+    retried = station.reconcile()
+    assert (retried.code, retried.ran) == (3, {"root/a": "unconfirmed"})
     assert record.read_text() == "one\n"
 
 

@@ -11,7 +11,7 @@ from reconciler.store.protocol import AuditRow
 from reconciler.web.api import schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import Problem, invalid, not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
 from reconciler.web.ports import Ports
 from spaces.names import ROOT, Kind, SpaceName
 from spaces.tree import SpaceTree
@@ -21,10 +21,19 @@ router = APIRouter(tags=["admission"])
 
 @router.get("/held")
 def list_held(
-    ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None
+    ports: PortsIn,
+    caller: CallerIn,
+    *,
+    space: SpaceIn = None,
+    subtree: SubtreeIn = False,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
 ) -> schemas.Page[schemas.HeldJson]:
     """List the changes that wait for somebody who has the right, by kind, space and name."""
+    tree = ports.tree()
+    wanted = named_spaces(tree, caller, space, subtree=subtree)
     found, approved = _visible(ports, caller)
+    found = [each for each in found if wanted is None or _home(tree, each) in wanted]
     cut = behind(sorted(found, key=_place), cursor, limit, _place)
     return page(cut, limit, _place, lambda held: _shown(held, approved))
 

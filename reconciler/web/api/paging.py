@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, TypeVar
 
 from fastapi import Query
@@ -63,11 +63,15 @@ def chosen_spaces(
 
     404 for a space that the caller does not see.
     """
-    if space is None:
-        narrowed = caller.narrow(right, None)
-    else:
-        name = SpaceName(space)
-        if not tree.exists(name) or not caller.allows(Right.SPACE_READ, name):
-            raise not_found(f"space {space}")
-        narrowed = caller.narrow(right, tree.subtree(name) if subtree else [name])
+    narrowed = caller.narrow(right, named_spaces(tree, caller, space, subtree=subtree))
     return None if narrowed is None else sorted(narrowed)
+
+
+def named_spaces(tree: SpaceTree, caller: Caller, space: str | None, *, subtree: bool) -> Collection[SpaceName] | None:
+    """Say which spaces a listing asks for; None: every one. 404 for a space that the caller does not see."""
+    if space is None:
+        return None
+    name = SpaceName(space)
+    if not tree.exists(name) or not caller.allows(Right.SPACE_READ, name):
+        raise not_found(f"space {space}")
+    return tree.subtree(name) if subtree else [name]

@@ -109,18 +109,18 @@ def test_a_branch_that_was_emptied_by_one_commit_and_filled_by_the_next_is_just_
 
 
 @pytest.mark.parametrize(
-    "prepare",
+    ("prepare", "reason"),
     [
-        pytest.param(lambda _: None, id="no commit at all"),
-        pytest.param(lambda repo: (repo.commit({"a": "b"}), _delete(repo)), id="no such branch"),
+        pytest.param(lambda _: None, "RepositoryEmpty", id="no commit at all"),
+        pytest.param(lambda repo: (repo.commit({"a": "b"}), _delete(repo)), "BranchNotFound", id="no such branch"),
     ],
 )
 def test_a_new_installation_waits_for_a_branch_that_is_not_there_yet(
-    repo: Repo, machine: Machine, prepare: Callable[[Repo], None]
+    repo: Repo, machine: Machine, prepare: Callable[[Repo], None], reason: str
 ) -> None:
     prepare(repo)
     look = machine.reconcile()
-    assert (look.halted, look.stacks) == ("BranchNotFound", {})
+    assert (look.halted, look.stacks) == (reason, {})
     repo.git("checkout", "-q", "-B", "main")
     repo.commit({"a.yaml": a_script("a", "echo a")})
     assert machine.reconcile().sync == {"root/a": "Synced"}

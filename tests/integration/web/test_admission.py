@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -60,6 +61,29 @@ def names(client: Client) -> list[str]:
 @pytest.mark.usefixtures("held")
 def test_one_sees_what_is_held_in_ones_spaces(as_user: AsUser, name: str, seen: list[str]) -> None:
     assert sorted(names(as_user(name))) == seen
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize(
+    ("name", "asked", "seen"),
+    [
+        ("all", {"space": "production"}, ["db", "labs", "network"]),
+        ("all", {"space": "root"}, []),
+        ("all", {"space": "root", "subtree": True}, ["db", "labs", "network", "vault"]),
+        ("rita", {"space": "production"}, ["db", "labs", "network"]),
+    ],
+)
+def test_one_may_ask_for_one_space_and_those_below_it(
+    as_user: AsUser, name: str, asked: dict[str, Any], seen: list[str]
+) -> None:
+    items = as_user(name).get(f"{V1}/held", **asked).json()["items"]
+    assert sorted(item["name"] for item in items) == seen
+
+
+@pytest.mark.usefixtures("held")
+def test_a_space_that_one_does_not_see_cannot_be_asked_for(as_user: AsUser) -> None:
+    hidden, absent = (as_user("rita").get(f"{V1}/held", space=each) for each in ("secret", "nowhere"))
+    assert (hidden.status_code, hidden.text) == (404, absent.text.replace("nowhere", "secret"))
 
 
 @pytest.mark.usefixtures("held")

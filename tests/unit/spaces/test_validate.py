@@ -189,6 +189,16 @@ def test_what_may_be_in_a_file_that_cannot_be_read_is_not_told_as_missing():
     )
 
 
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [(1, "1 other file that cannot be read either"), (2, "2 other files that cannot be read either")],
+)
+def test_how_many_more_files_cannot_be_read_is_told(others, told):
+    files = {f"c{number}.yaml": BROKEN for number in range(others + 1)}
+    found = validate_files(files | {"a.yaml": text("Stack", "{name: s}", STACK % "common")})
+    assert found[0].summary.endswith(f"it may be in c0.yaml, which cannot be read, or in {told}")
+
+
 def test_a_thousand_findings_stay_quick():
     """Looking for names to suggest and for places must not multiply with the number of findings."""
     contexts = b"---\n".join(text("Context", f"{{name: context-{i}}}") for i in range(500))

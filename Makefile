@@ -26,12 +26,15 @@ format: $(VENV)/.check
 clean:
 	rm -rf $(VENV)
 
+# Modules are compiled as for any other installation: some environments forbid Python to do it on the way.
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ansible]'
+	$(BIN)/python -m compileall -q reconciler spaces rbac
 	touch $@
 
 $(VENV)/.check: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[check]'
+	$(BIN)/python -m compileall -q reconciler spaces rbac
 	touch $@ $(VENV)/.run

@@ -37,6 +37,8 @@ from reconciler.loop.remotes import Remotes
 from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.loop.world import World
 from reconciler.metrics import Metrics
+from reconciler.policies.checking import check_rego
+from reconciler.policies.engine import engine
 from reconciler.runner.directory import free_ended
 from reconciler.settings import MetricsAccess, Settings, SettingsError
 from reconciler.store.encryption import Keys
@@ -132,7 +134,9 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
 
 def _follower(settings: Settings, store: SqlStore, own_secrets: Secrets, readings: Readings) -> Follower:
     mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
-    return Follower(store, mirrors, Remotes(settings, own_secrets), settings.config_path, readings.read)
+    remotes = Remotes(settings, own_secrets)
+    check = readings.checking(check_rego, engine())
+    return Follower(store, mirrors, remotes, settings.config_path, readings.read, check)
 
 
 def _assemble(  # noqa: PLR0917

@@ -32,6 +32,7 @@ from spaces.in_force import InForce, affected, differing
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, Revision, StackId
 from spaces.placed import Placed
+from spaces.rego import CheckRego
 
 _LISTED = 200
 """How many changes a row of the audit names."""
@@ -61,6 +62,7 @@ class Admitting:
     rules: Rules
     persons: FindsPersons
     read: ReadDocuments = read_documents
+    check: CheckRego = check_rego
 
     def walk(self, before: Admission | None, chain: Sequence[Revision], index: SourceIndex, now: datetime) -> Walk:
         """Judge the commits of `chain` one after the other; `index` says what the sources of stacks use before."""
@@ -136,7 +138,7 @@ class Admitting:
         attach = attach_at(trees, revision)
         if here is None or at is None:
             changed = trees.changed_files(None, revision, self.config_path)
-            first = Commit(revision, changed, attach=attach, check=check_rego, read=self.read)
+            first = Commit(revision, changed, attach=attach, check=self.check, read=self.read)
             return admit(None, first, self.rules, now), NOBODY
         changed = changed_documents(trees, here.in_force.proposed, at, revision, self.config_path)
         touched, restored, proposed = watch.look(here, at, revision)
@@ -145,7 +147,7 @@ class Admitting:
             person = self.persons.of(trees.commit(revision), here.in_force.catalog, now)
             person = person if beside is None else _nobody_knows(beside)
         uses = uses_at(trees, revision)
-        commit = Commit(revision, changed, person, touched, restored, proposed, attach, check_rego, uses, self.read)
+        commit = Commit(revision, changed, person, touched, restored, proposed, attach, self.check, uses, self.read)
         return admit(here, commit, self.rules, now, halting=halting), person
 
 

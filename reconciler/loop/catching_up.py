@@ -21,7 +21,6 @@ from reconciler.loop.putting import put_desired, same_desired
 from reconciler.loop.steps import Step
 from reconciler.loop.walking import Walking
 from reconciler.loop.world import World, desire
-from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import ConfigurationState, Store
 from spaces.catalog import Catalog
 from spaces.in_force import Recorded, restore
@@ -105,7 +104,8 @@ class CatchingUp:
             recorded = from_record(record, partial(read_attached, trees))
         except (GitError, ValueError) as error:
             raise CannotFollow(f"an earlier version of a document cannot be found again: {error}") from None
-        proposed = Catalog.empty().advance(files, attach_at(trees, revision), check_rego, self.walking.admitting.read)
+        admitting = self.walking.admitting
+        proposed = Catalog.empty().advance(files, attach_at(trees, revision), admitting.check, admitting.read)
         about = (each for each in waiting if each.pin is None)
         holds = Holds.of(with_documents(about, proposed.override(recorded.directories), recorded.kept))
         pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}

@@ -21,10 +21,12 @@ from reconciler.loop.remotes import Remotes
 from reconciler.loop.telling import AboutAccess
 from reconciler.loop.walking import Walking
 from reconciler.loop.world import Place, World
+from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import Store
 from spaces.documents import ReadDocuments, read_documents
 from spaces.effective import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce
+from spaces.rego import CheckRego
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class Follower:
     remotes: Remotes
     config_path: str
     read: ReadDocuments = read_documents
+    check: CheckRego = check_rego
     world: World = field(default_factory=World)
     _outside: tuple[InForce, list[ResolvedSource]] | None = None
     """The sources outside the configuration repository, and the configuration that names them."""
@@ -52,7 +55,7 @@ class Follower:
         rules = Rules(settings.first_admins, settings.destroy_budget)
         store, path, world = self.store, self.config_path, self.world
         places = self._places = Places(self.mirrors, self.remotes, world)
-        walking = Walking(world, places, Admitting(places.config_trees, path, rules, persons, self.read))
+        walking = Walking(world, places, Admitting(places.config_trees, path, rules, persons, self.read, self.check))
         generations = Generations(world, places, rules)
         about_access = AboutAccess(rules, settings.identity)
         self._catching_up = CatchingUp(store, path, world, places, walking, generations)

@@ -23,8 +23,9 @@ _lock = threading.Lock()
 def check_rego(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding, ...]]:
     """Say what is wrong with each of these rules; what the engine cannot even read is wrong too.
 
-    Where there are so many slow ones that the time is up, the others count as in order, and are looked at next time:
-    others' rules must take no policy out of force, and one that is wrong denies what it is asked about.
+    Where there are so many slow ones that the time is up, nothing is said of the others, which count as in order, and
+    are looked at next time: others' rules must take no policy out of force, and one that is wrong denies what it is
+    asked about.
     """
     with _lock:
         unknown = [text for text in texts if text not in _known]
@@ -37,7 +38,7 @@ def check_rego(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding
                 _log.warning("a policy's rule was not looked at: %s", answer.get("error"))
             else:
                 _known[text] = _findings(answer)
-        return {text: _known.get(text, ()) for text in texts}
+        return {text: _known[text] for text in texts if text in _known}
 
 
 def _findings(answer: Mapping[str, object]) -> tuple[RegoFinding, ...]:

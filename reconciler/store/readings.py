@@ -1,5 +1,7 @@
 """What files of documents were read to hold, remembered on disk: a service that starts again reads no YAML twice.
 
+So it is with rules of policies that were found in order: whatever reads them is a process of its own.
+
 A cache and nothing else: it can be deleted at any time, and whatever is wrong with it, files are read as ever.
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
@@ -21,13 +23,14 @@ from pydantic_core import to_json
 
 from reconciler.store.texts import load
 from spaces.documents import Document, ReadFile, parse_documents
+from spaces.rego import CheckRego, RegoFinding, RegoText
 
 MOST_BYTES = 512 * 2**20
 """A cache that has grown beyond this, by ever new versions of documents, begins anew."""
 
 _ASKED = 256
 """Readings that are looked up at once: databases take no more than some hundred values in a statement."""
-_WRITTEN = 4096
+_WRITTEN = 256
 """Readings that are written at once; a process that is killed loses so many at most, and they are read again."""
 _READERS = ("documents.py", "events.py", "plain.py", "scalars.py")
 _LIBRARIES = ("ruamel.yaml", "ruamel.yaml.clib")
@@ -56,7 +59,7 @@ class Readings:
     def read(self, batch: Sequence[tuple[str, bytes]]) -> list[ReadFile]:
         """Give the documents of ours in files, each its path and its bytes, as `parse_documents` does."""
         keys = [blake2b(data, digest_size=16, key=self._reader).digest() for _, data in batch]
-        known = self._recall(keys)
+        known = {key: _read_file(value) for key, value in self._recall(keys).items()}
         result = []
         for key, (file, data) in zip(keys, batch, strict=True):
             found = known.get(key)
@@ -66,6 +69,21 @@ class Readings:
             result.append(found)
         return result
 
+    def checking(self, check: CheckRego, engine: bytes) -> CheckRego:
+        """Give `check`, asked only about rules that were not found in order before by the same `engine`."""
+
+        def checked(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding, ...]]:
+            keys = {text: _rule(text, engine) for text in texts}
+            known = self._recall(list(keys.values()))
+            unknown = [text for text, key in keys.items() if key not in known]
+            found = check(unknown) if unknown else {}
+            for text in unknown:
+                if found.get(text) == ():
+                    self._put(keys[text], b"")
+            return found
+
+        return checked
+
     def close(self) -> None:
         """Write down what is left, and let go of the file."""
         with self._lock:
@@ -74,18 +92,14 @@ class Readings:
                 self._connection.close()
                 self._connection = None
 
-    def _recall(self, keys: list[bytes]) -> dict[bytes, ReadFile]:
+    def _recall(self, keys: list[bytes]) -> dict[bytes, bytes]:
         found: list[tuple[Any, ...]] = []
         for start in range(0, len(keys), _ASKED):
             some = keys[start : start + _ASKED]
             with self._lock:
                 found += self._execute(partial(_select, keys=some))
         # A disk that loses bits must not change what comes into force.
-        return {
-            key: _read_file(value)
-            for key, mark, value in found
-            if isinstance(value, bytes) and mark == _mark(key, value)
-        }
+        return {key: value for key, mark, value in found if isinstance(value, bytes) and mark == _mark(key, value)}
 
     def _remember(self, key: bytes, read: ReadFile) -> None:
         if not read.documents or read.diagnostics or read.unreadable is not None:
@@ -94,6 +108,9 @@ class Readings:
             value = to_json([[document.index, document.value] for document in read.documents])
         except ValueError:
             return  # text with half a character in it
+        self._put(key, value)
+
+    def _put(self, key: bytes, value: bytes) -> None:
         with self._lock:
             self._unwritten.append((key, _mark(key, value), value))
             if len(self._unwritten) >= _WRITTEN:
@@ -128,6 +145,12 @@ def _select(connection: sqlite3.Connection, keys: list[bytes]) -> sqlite3.Cursor
 
 def _read_file(value: bytes) -> ReadFile:
     return ReadFile([Document(index, each, sound=True) for index, each in load(value)], [], None)
+
+
+def _rule(text: RegoText, engine: bytes) -> bytes:
+    return blake2b(
+        f"{text.type.value}\0{text.text}".encode(errors="surrogatepass"), digest_size=16, key=engine
+    ).digest()
 
 
 def _mark(key: bytes, value: bytes) -> bytes:

@@ -7,6 +7,8 @@ import pytest
 import reconciler.store.readings as module
 from reconciler.store.readings import Readings
 from spaces.documents import parse_documents
+from spaces.model.policy import PolicyType
+from spaces.rego import RegoFinding, RegoText
 
 HEAD = "apiVersion: stationkeeper/v1\nkind: Context\nmetadata: {name: a}\n"
 GOOD = {
@@ -156,3 +158,49 @@ def test_it_goes_on_without_its_file_once_closed(path):
     readings = Readings(path)
     readings.close()
     assert readings.read(batch(GOOD)) == plainly(batch(GOOD))
+
+
+class Engine:
+    """Stands for the engine that reads rules: finds the word "wrong" wrong, and is too late for the word "slow"."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, texts):
+        self.asked += [text.text for text in texts]
+        return {text: (WRONG,) if text.text == "wrong" else () for text in texts if text.text != "slow"}
+
+
+WRONG = RegoFinding("rego-syntax", "is wrong", 1, 1)
+RULES = [RegoText(PolicyType.PLAN, word) for word in ("right", "wrong", "slow", "half \ud800")]
+
+
+def ask_again(path, name=b"engine", rules=RULES):
+    engine, readings = Engine(), Readings(path)
+    try:
+        return readings.checking(engine, name)(rules), engine.asked
+    finally:
+        readings.close()
+
+
+def test_only_rules_in_order_are_not_looked_at_twice(path):
+    found, asked = ask_again(path)
+    assert asked == ["right", "wrong", "slow", "half \ud800"]
+    assert found[RULES[1]] == (WRONG,)
+
+    found, asked = ask_again(path)
+    assert asked == ["wrong", "slow"]
+    assert found == {RULES[1]: (WRONG,)}
+
+
+def test_another_engine_and_another_type_are_asked_again(path):
+    ask_again(path)
+    assert ask_again(path, name=b"another")[1] == ["right", "wrong", "slow", "half \ud800"]
+    assert ask_again(path, rules=[RegoText(PolicyType.PUSH, "right")])[1] == ["right"]
+
+
+def test_a_rule_that_a_disk_changed_is_looked_at_again(path):
+    ask_again(path, rules=RULES[:1])
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE readings SET value = x'00'")
+    assert ask_again(path, rules=RULES[:1])[1] == ["right"]

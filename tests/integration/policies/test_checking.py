@@ -166,5 +166,5 @@ def test_slow_rules_take_no_other_out_of_force(monkeypatch: pytest.MonkeyPatch) 
     wrong = RegoText(PolicyType.PLAN, PACKAGE + "deny contains 12345 if nope(1)")
     findings = check_rego([*slow, wrong])
     assert [each.code for each in findings[slow[0]]] == ["rego-refused"]
-    assert findings[wrong] == (), "there was no time left for it"
+    assert wrong not in findings, "there was no time left for it"
     assert [each.code for each in check_rego([wrong])[wrong]] == ["rego-function"], "it is looked at next time"

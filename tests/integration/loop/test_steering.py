@@ -14,6 +14,7 @@ from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
 from reconciler.loop.dispatching import Dispatcher
 from reconciler.loop.service import utc_now
+from reconciler.policies import checking
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform
 from tests.integration.loop.machine import Machine
@@ -248,11 +249,26 @@ def test_a_link_in_a_source_that_leads_outside_is_refused_and_not_tried_again(re
     assert machine.reconcile().runs == []
 
 
+A_POLICY = """\
+apiVersion: stationkeeper/v1
+kind: Policy
+metadata: {name: everything-goes}
+spec:
+  type: plan
+  rego: |
+    package stationkeeper
+    import rego.v1
+    deny contains "never" if false
+"""
+
+
 def test_a_pass_with_nothing_to_do_starts_no_process(
     repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repo.commit({f"{n}.yaml": a_script(f"s{n}", "true") for n in range(5)})
+    repo.commit({f"{n}.yaml": a_script(f"s{n}", "true") for n in range(5)} | {"policy.yaml": A_POLICY})
     machine.reconcile()
+    machine.restart()
+    monkeypatch.setattr(checking, "_known", {})
     started: list[object] = []
     _watch_processes(started)
     try:

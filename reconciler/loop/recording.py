@@ -18,7 +18,7 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.results import ChangeCounts
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunKind, RunStatus
-from reconciler.core.state import AppliedState, StackState, Waits
+from reconciler.core.state import AppliedState, Outcome, StackState, Waits
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.auditing import APPLIED, APPLYING, about_judgement, about_run
@@ -344,12 +344,21 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, leg: Leg, now: da
             pass
     last = outcome(run, now, failures)
     if event is RunEvent.FAIL:
-        halfway = state.failed is not None and state.failed.applying
-        # A plan that fails after a failed apply does not undo that one.
-        failed = replace(last, applying=leg is Leg.APPLY or halfway)
-        state = state.evolve(failed=failed)
+        state = state.evolve(failed=_failure(state, last, leg))
     state = state.evolve(last=last, retry_at=retry_at)
     return assess(state, run if run.is_active else None, state.why, now)
+
+
+def _failure(state: StackState, last: Outcome, leg: Leg) -> Outcome:
+    """Give the failure that counts now: a plan that fails after a failed apply does not undo that one."""
+    before, applied = state.failed, state.applied
+    if before is None or not before.applying:
+        return replace(last, applying=leg is Leg.APPLY)
+    puts_right = applied is not None and applied.digest == last.digest
+    if before.digest != last.digest and (leg is Leg.PLAN or puts_right):
+        # What an apply of something else left half-way is there still.
+        return before
+    return replace(last, applying=True)
 
 
 def _read_log(path: Path) -> bytes:

@@ -143,8 +143,8 @@ def test_no_end_breaks_the_table_of_transitions(
 OTHER = a_fingerprint(spec={"env A": "other"})
 
 
-def after(state: StackState, event: RunEvent, **run: Any) -> StackState:
-    return _stack_after(state, a_run(id="r", **run), event, Leg.APPLY, NOW)
+def after(state: StackState, event: RunEvent, leg: Leg = Leg.APPLY, **run: Any) -> StackState:
+    return _stack_after(state, a_run(id="r", **run), event, leg, NOW)
 
 
 def test_an_apply_counts_for_what_it_was_planned_for() -> None:
@@ -173,3 +173,39 @@ def test_a_failure_leaves_what_was_applied() -> None:
     applied = an_applied(OTHER)
     for event, status in ((RunEvent.FAIL, "failed"), (RunEvent.CANCEL, "canceled"), (RunEvent.SUPERSEDE, "superseded")):
         assert after(a_stack(applied=applied), event, status=RunStatus(status)).applied == applied
+
+
+@pytest.mark.parametrize("leg", Leg)
+@pytest.mark.parametrize(("reason", "due_at"), [("PrepareFailed", later(10)), ("ToolFailed", None)])
+def test_a_run_that_was_to_put_right_what_a_failed_apply_left_has_not_when_it_fails(
+    *, leg: Leg, reason: str, due_at: Any
+) -> None:
+    halfway = an_outcome(run="other", status="failed", digest=OTHER.digest, applying=True)
+    state = after(
+        a_stack(applied=an_applied(), failed=halfway), RunEvent.FAIL, leg, status=RunStatus.FAILED, reason=reason
+    )
+    assert (state.sync, state.due_at, state.failed) == ("OutOfSync", due_at, halfway)
+    assert after(state, RunEvent.FOUND_NOTHING, Leg.PLAN, status=RunStatus.FINISHED).sync == "Synced"
+
+
+def test_a_plan_of_a_third_that_fails_leaves_what_a_failed_apply_left() -> None:
+    halfway = an_outcome(run="other", status="failed", digest=OTHER.digest, applying=True)
+    third = a_fingerprint(spec={"env A": "third"})
+    state = after(
+        a_stack(applied=an_applied(), failed=halfway),
+        RunEvent.FAIL,
+        Leg.PLAN,
+        status=RunStatus.FAILED,
+        reason="ToolFailed",
+        fingerprint=third,
+    )
+    assert state.failed == halfway, "it is the one that failed while it applied"
+    later_apply = after(
+        a_stack(applied=an_applied(), failed=halfway),
+        RunEvent.FAIL,
+        status=RunStatus.FAILED,
+        reason="ToolFailed",
+        fingerprint=third,
+    )
+    assert later_apply.failed is not None
+    assert (later_apply.failed.digest, later_apply.failed.applying) == (third.digest, True)

@@ -387,5 +387,7 @@ class Loop:
             transaction.put_configuration(transaction.configuration())
 
     def _went_through(self) -> None:
-        if not self._untaken and self.trouble.end():
+        if self._untaken:
+            self.trouble.ease()
+        elif self.trouble.end():
             self.recorder.put_away_left()

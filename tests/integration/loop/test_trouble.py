@@ -15,6 +15,7 @@ import pytest
 from reconciler import bootstrap
 from reconciler.core.runs import RunId, RunStatus
 from reconciler.loop import leases, trouble
+from reconciler.loop.following import Follower
 from reconciler.loop.recording import Recorder
 from reconciler.store.protocol import StoreError
 from reconciler.store.sql import open_store
@@ -118,3 +119,24 @@ def test_a_database_that_another_process_holds_makes_it_not_ready_until_it_is_fr
         eventually(lambda: loop.trouble.brief == "the database is locked by another process", 40)
         other.execute("ROLLBACK")
         eventually(lambda: loop.trouble.brief is None, 40)
+
+
+def test_what_cannot_be_taken_in_keeps_no_run_waiting(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "true", autodeploy=False)})
+    machine.reconcile()
+    monkeypatch.setattr(trouble, "_LONGEST", 60.0)
+    failed = []
+
+    def fail(*_: Any) -> bool:
+        failed.append(1)
+        raise ValueError("a fault that one commit brings to light")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Follower, "advance", fail)
+        with _running(machine):
+            eventually(lambda: len(failed) >= 4)
+            machine.confirm("root/a")
+            machine.service.loop.wake()
+            eventually(lambda: machine.look().sync == {"root/a": "Synced"}, 5)

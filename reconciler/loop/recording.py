@@ -59,10 +59,11 @@ class Recorder:
         A run that is `applying` then goes on to its apply leg by the caller.
         """
         judgement: Judgement | None = None
+        ended: Run | None = None
         with self.store.writing() as transaction:
             run = transaction.run(RunId(report.run))
             if run is None or run.attempt != report.attempt or run.status not in AT_WORK:
-                run, ended = None, None
+                pass
             elif report.leg is Leg.PLAN and run.status is RunStatus.APPLYING:
                 # Recorded before, but what had to follow did not come about.
                 return run
@@ -72,7 +73,10 @@ class Recorder:
                 ended = self._settle(transaction, state, run, report, judgement, now)
         if ended is None:
             # What was recorded stays; the directory of a run that ended otherwise is of no more use.
-            self.engine.discard(report.run)
+            if run is not None and _was_given_up(run):
+                self.engine.free(report.run)
+            else:
+                self.engine.discard(report.run)
             return None
         if judgement is not None:
             self.judges.tell(ended, judgement)
@@ -101,8 +105,7 @@ class Recorder:
                 run = reading.run(RunId(name))
             if run is None or run.is_active:
                 continue
-            if run.reason == Reason.LEASE_LOST:
-                # It may have gone on after it was given up, and what it wrote of its tfstate was not taken over.
+            if _was_given_up(run):
                 self.engine.free(name)
             elif not self._put_away(run):
                 return
@@ -241,6 +244,11 @@ class Recorder:
             elif pending.method == "UNLOCK":
                 lock = parse_qs(pending.query).get("ID", [None])[0]
                 transaction.unlock_tfstate(run.stack, lock)
+
+
+def _was_given_up(run: Run) -> bool:
+    """Say whether a run may have gone on after its end: what it wrote of its tfstate is not taken over, and stays."""
+    return run.reason == Reason.LEASE_LOST
 
 
 def _about(judged: Judged, run: Run, report: LegReport) -> bool:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from reconciler.core.runs import RunStatus
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import RunEvent, RunStatus
+from reconciler.engine.base import Ending, LegReport
 from reconciler.loop.service import utc_now
+from reconciler.runner.directory import RunDirectory
+from reconciler.runner.spool import Spool, pending_requests
 from reconciler.settings import SettingsError
 from tests.e2e.station import Repo, a_script, eventually
 from tests.integration.loop.machine import Machine
@@ -65,6 +71,27 @@ def test_runs_at_work_are_no_strays(repo: Repo, machine: Machine, ran: Path) -> 
     look = machine.reconcile()
     assert look.ran == {"root/a": "finished", "root/b": "finished"}
     assert ran.read_text() == "apply\n"
+
+
+def test_what_a_run_wrote_of_its_tfstate_after_it_was_given_up_is_left_to_people(repo: Repo, machine: Machine) -> None:
+    repo.commit({"a.yaml": a_script("a", "true", autodeploy=False)})
+    machine.reconcile()
+    loop, run = machine.service.loop, machine.run_of("root/a", RunStatus.UNCONFIRMED)
+    machine.confirm("root/a")
+    with loop.store.writing() as transaction:
+        applying = run.evolve(status=RunStatus.APPLYING)
+        transaction.put_run(applying)
+        transaction.put_run(applying.advance(RunEvent.INTERRUPT, reason=Reason.LEASE_LOST))
+    directory = RunDirectory.of(machine.settings.data_dir, run.id)
+    Spool(directory.pending_tfstate).add("POST", "", b'{"serial": 7}')
+    ended = LegReport(run.id, run.attempt, Leg.APPLY, Ending.SUCCEEDED, "Applied", "", Phase.APPLY)
+    ended = replace(ended, pending_tfstate=directory.pending_tfstate)
+    assert loop.recorder.record(ended, None, utc_now()) is None
+    assert [each.body for each in pending_requests(directory.pending_tfstate)] == [b'{"serial": 7}']
+    assert not directory.work.exists()
+    machine.restart()
+    assert machine.service.store
+    assert [each.body for each in pending_requests(directory.pending_tfstate)] == [b'{"serial": 7}']
 
 
 def test_another_repository_in_the_place_of_the_old_one_is_refused_in_words(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rbac.actions import Action, on_document
+from rbac.elsewhere import elsewhere, held_here
 from rbac.held import HeldChange
 from rbac.holding import Holding, Wrong
 from rbac.holds import Holds, deletion
@@ -101,6 +102,7 @@ class Step:
             or self._judge_each([ref for ref in spaces if not here.declares(ref)], here)
             or self._judge_second(here)
             or self._judge_said(here)
+            or self._judge_elsewhere(here)
             or self._judge_each([ref for ref in every if ref.kind is not Kind.SPACE], here)
         )
 
@@ -209,6 +211,17 @@ class Step:
             why = f"the space {space}, which its directory would belong to, is held"
             missing = Missing(on_document(kind, change.verb), space, why)
             again |= self.holding.aside(ref, [Wrong(change, meant, missing)], here.claimants(ref))
+        return again
+
+    def _judge_elsewhere(self, here: Catalog) -> bool:
+        """Keep held what lies elsewhere now: who moves a directory does not mean what others have put there."""
+        again = False
+        for placed, document in elsewhere(here) if self.judged.judging else ():
+            change = self._change(placed.ref, (placed,))
+            hold = self.holds.holding([document])
+            if change is not None and hold is not None and hold.person != self.judged.name:
+                found = self.holds.next_copy(HeldDocument.of(placed))
+                again |= self.holds.put(held_here(hold, change, found, self.revision))
         return again
 
     def _written(

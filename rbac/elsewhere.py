@@ -1,0 +1,47 @@
+"""Held documents that lie elsewhere because the space of their directory is another one now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rbac.actions import on_document
+from rbac.held import HeldChange
+from spaces.catalog import Catalog
+from spaces.changes import DocumentChange
+from spaces.held_documents import HeldDocument
+from spaces.names import Revision
+from spaces.placed import Placed
+
+
+def elsewhere(here: Catalog) -> Iterator[tuple[Placed, HeldDocument]]:
+    """Give the documents that count and say what is held of their file, each with what is held under another name."""
+    for path in here.held.by_file.keys() & here.files.keys():
+        file = here.files[path]
+        left = set(here.held.by_file[path])
+        for placed in file.held:
+            left -= {next(it for it in here.held.meaning(placed.resource) if it in left and it.ref == placed.ref)}
+        for placed in file.placed:
+            found = next((each for each in here.held.meaning(placed.resource) if each in left), None)
+            if found is not None:
+                left.remove(found)
+                yield placed, found
+
+
+def held_here(hold: HeldChange, change: DocumentChange, document: HeldDocument, revision: Revision) -> HeldChange:
+    """Make the hold of a document where it lies now: it is still about who put it there."""
+    ref, verb = change.ref, change.verb
+    missing = on_document(ref.kind, verb), ref.space
+    message = (
+        f"{hold.person} may not {verb} {ref}: it was held as {hold.ref}, and {document.file} lies in {ref.space} now"
+    )
+    return HeldChange.of(
+        ref,
+        verb,
+        hold.person,
+        missing,
+        revision,
+        message,
+        change.origin,
+        file=document.file,
+        documents=(document,),
+    )

@@ -12,10 +12,11 @@ from fastapi import APIRouter, Query
 from rbac.actions import Action, summarize
 from rbac.grants import Grant
 from rbac.subjects import Subject
-from reconciler.web.api import schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import invalid
 from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
+from reconciler.web.api.schemas.access import DecisionJson, HolderJson, RoleHeldJson
+from reconciler.web.api.schemas.shapes import Page
 from spaces.names import SpaceName
 
 router = APIRouter(prefix="/access", tags=["access"])
@@ -30,7 +31,7 @@ _ABOVE = "by a role in a space above"
 
 
 @router.get("/can")
-def can(ports: PortsIn, caller: CallerIn, subject: SubjectIn, action: ActionIn, space: WhereIn) -> schemas.DecisionJson:
+def can(ports: PortsIn, caller: CallerIn, subject: SubjectIn, action: ActionIn, space: WhereIn) -> DecisionJson:
     """Say whether somebody may do something in a space, and what that rests on."""
     who, what, where = _subject(subject), _action(action), SpaceName(space)
     if who != caller.subject:
@@ -38,13 +39,13 @@ def can(ports: PortsIn, caller: CallerIn, subject: SubjectIn, action: ActionIn, 
     decision = ports.access().decide(who, what, where)
     ports.metrics.access_decided(str(what), allowed=decision.allowed)
     told = decision.grant is None or _may_be_told(caller, who, decision.grant)
-    return schemas.DecisionJson(allowed=decision.allowed, because=decision.because if told else _ABOVE)
+    return DecisionJson(allowed=decision.allowed, because=decision.because if told else _ABOVE)
 
 
 @router.get("/who")
 def who_can(
     ports: PortsIn, caller: CallerIn, *, action: ActionIn, space: WhereIn, limit: LimitIn = 100, cursor: CursorIn = None
-) -> schemas.Page[schemas.HolderJson]:
+) -> Page[HolderJson]:
     """List who may do something in a space, groups and each of their members."""
     what, where = _action(action), SpaceName(space)
     caller.require(Right.BINDING_READ, where, f"space {space}")
@@ -54,18 +55,18 @@ def who_can(
         cut,
         limit,
         lambda each: str(each.subject),
-        lambda each: schemas.HolderJson(subject=str(each.subject), because=each.because),
+        lambda each: HolderJson(subject=str(each.subject), because=each.because),
     )
 
 
 @router.get("/of")
 def roles_of(
     ports: PortsIn, caller: CallerIn, subject: SubjectIn, limit: LimitIn = 100, cursor: CursorIn = None
-) -> schemas.Page[schemas.RoleHeldJson]:
+) -> Page[RoleHeldJson]:
     """List every role that somebody holds, each binding by itself."""
     who = _subject(subject)
     found = [
-        schemas.RoleHeldJson(
+        RoleHeldJson(
             role=held.grant.role,
             space=held.grant.space,
             actions=summarize(held.actions),
@@ -79,7 +80,7 @@ def roles_of(
     return page(cut, limit, _place, lambda held: held)
 
 
-def _place(held: schemas.RoleHeldJson) -> str:
+def _place(held: RoleHeldJson) -> str:
     return f"{held.space} {held.role} {held.because}"
 
 

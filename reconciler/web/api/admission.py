@@ -8,10 +8,11 @@ from rbac.actions import Action
 from rbac.held import HeldChange
 from reconciler import operations
 from reconciler.store.protocol import AuditRow
-from reconciler.web.api import schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import Problem, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
+from reconciler.web.api.schemas.admission import AuditCheckJson, AuditJson, HeldJson
+from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.ports import Ports
 from spaces.names import ROOT, Kind, SpaceName
 from spaces.tree import SpaceTree
@@ -28,7 +29,7 @@ def list_held(
     subtree: SubtreeIn = False,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
-) -> schemas.Page[schemas.HeldJson]:
+) -> Page[HeldJson]:
     """List the changes that wait for somebody who has the right, by kind, space and name."""
     tree = ports.tree()
     wanted = named_spaces(tree, caller, space, subtree=subtree)
@@ -39,14 +40,14 @@ def list_held(
 
 
 @router.get("/held/{held}")
-def get_held(ports: PortsIn, caller: CallerIn, held: str) -> schemas.HeldJson:
+def get_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldJson:
     """Show a held change."""
     found, approved = _visible(ports, caller)
     return _shown(_find(found, held), approved)
 
 
 @router.post("/held/{held}/approve")
-def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> schemas.HeldJson:
+def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldJson:
     """Give one's word that a held change may come into force. Admission judges it by the rules as they are then."""
     found, _ = _visible(ports, caller)
     wanted = _find(found, held)
@@ -59,9 +60,7 @@ def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> schemas.HeldJso
 
 
 @router.get("/audit")
-def list_audit(
-    ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None
-) -> schemas.Page[schemas.AuditJson]:
+def list_audit(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None) -> Page[AuditJson]:
     """List the audit, oldest first. It tells of everything, and is for whoever may read everything."""
     _see_audit(caller)
     if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
@@ -72,12 +71,12 @@ def list_audit(
 
 
 @router.get("/audit/check")
-def check_audit(ports: PortsIn, caller: CallerIn) -> schemas.AuditCheckJson:
+def check_audit(ports: PortsIn, caller: CallerIn) -> AuditCheckJson:
     """Say whether any row of the audit was changed, removed or put in."""
     _see_audit(caller)
     with ports.store.reading() as reading:
         fault = reading.audit_fault()
-    return schemas.AuditCheckJson(whole=fault is None, fault=fault)
+    return AuditCheckJson(whole=fault is None, fault=fault)
 
 
 def _see_audit(caller: Caller) -> None:
@@ -124,12 +123,12 @@ def _place(held: HeldChange) -> str:
     return f"{held.ref.kind} {held.ref.space}/{held.ref.name} {held.id}"
 
 
-def _shown(held: HeldChange, approved: dict[str, str]) -> schemas.HeldJson:
-    return schemas.HeldJson(approved_by=approved.get(held.id), **held.to_json())
+def _shown(held: HeldChange, approved: dict[str, str]) -> HeldJson:
+    return HeldJson(approved_by=approved.get(held.id), **held.to_json())
 
 
-def _row(row: AuditRow) -> schemas.AuditJson:
-    return schemas.AuditJson(
+def _row(row: AuditRow) -> AuditJson:
+    return AuditJson(
         number=row.number,
         event=row.event.event,
         at=row.event.at,

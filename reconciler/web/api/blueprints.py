@@ -6,10 +6,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from reconciler.web.api import schemas
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, page
+from reconciler.web.api.schemas.blueprints import (
+    BlueprintDetailJson,
+    BlueprintInputJson,
+    BlueprintJson,
+    DiagnosticJson,
+    RenderedJson,
+    RenderIn,
+)
+from reconciler.web.api.schemas.shapes import Page
 from spaces.blueprints.rendering import Rendered, render_inputs, render_instance, versions_of
 from spaces.model.blueprint import BlueprintSpec, versioned
 from spaces.names import Kind, ResourceRef, SpaceName, is_name
@@ -30,7 +38,7 @@ def list_blueprints(
     subtree: SubtreeIn = False,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
-) -> schemas.Page[schemas.BlueprintJson]:
+) -> Page[BlueprintJson]:
     """List blueprints with all of their versions, in the order of `space/name@version`."""
     documents = ports.documents()
     wanted = chosen_spaces(documents.tree, caller, Right.BLUEPRINT_READ, space, subtree=subtree)
@@ -42,7 +50,7 @@ def list_blueprints(
 @router.get("/{space}/{name}")
 def get_blueprint(
     ports: PortsIn, caller: CallerIn, space: str, name: str, version: VersionIn = None
-) -> schemas.BlueprintDetailJson:
+) -> BlueprintDetailJson:
     """Show a blueprint's inputs."""
     what = f"blueprint {space}/{name}"
     caller.require(Right.BLUEPRINT_READ, SpaceName(space), what)
@@ -51,18 +59,18 @@ def get_blueprint(
     if not found:
         raise not_found(what if version is None else f"{what} version {version}")
     spec = _spec(found[-1])
-    return schemas.BlueprintDetailJson(
+    return BlueprintDetailJson(
         **_blueprint(found[-1]).model_dump(by_alias=False),
         versions=[_spec(each).version for each in every],
         inputs=[
-            schemas.BlueprintInputJson(**each.model_dump(by_alias=False) | {"options": list(each.options)})
+            BlueprintInputJson(**each.model_dump(by_alias=False) | {"options": list(each.options)})
             for each in spec.inputs
         ],
     )
 
 
 @router.post("/{space}/{name}/render")
-def render(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: schemas.RenderIn) -> schemas.RenderedJson:
+def render(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: RenderIn) -> RenderedJson:
     """Show what an instance with these inputs would make; nothing is changed."""
     caller.require(Right.BLUEPRINT_READ, SpaceName(space), f"blueprint {space}/{name}")
     documents, where = ports.documents(), SpaceName(asked.space or space)
@@ -77,7 +85,7 @@ def render(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: schem
 
 
 @instances.get("/{space}/{name}/render")
-def render_one(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.RenderedJson:
+def render_one(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RenderedJson:
     """Show what an instance in force makes."""
     what = f"blueprint instance {space}/{name}"
     for right in (Right.INSTANCE_READ, Right.STACK_READ, Right.CONTEXT_READ):
@@ -99,8 +107,8 @@ def _spec(placed: Placed) -> BlueprintSpec:
     return spec
 
 
-def _blueprint(placed: Placed) -> schemas.BlueprintJson:
-    return schemas.BlueprintJson(
+def _blueprint(placed: Placed) -> BlueprintJson:
+    return BlueprintJson(
         space=placed.ref.space,
         name=placed.resource.metadata.name,
         version=_spec(placed).version,
@@ -108,8 +116,8 @@ def _blueprint(placed: Placed) -> schemas.BlueprintJson:
     )
 
 
-def _rendered(found: Rendered) -> schemas.RenderedJson:
-    return schemas.RenderedJson(
+def _rendered(found: Rendered) -> RenderedJson:
+    return RenderedJson(
         documents=[dict(each) for each in found.documents],
-        diagnostics=[schemas.DiagnosticJson(**each.to_json()) for each in found.diagnostics],
+        diagnostics=[DiagnosticJson(**each.to_json()) for each in found.diagnostics],
     )

@@ -13,16 +13,37 @@ from reconciler.core.runs import Run
 from reconciler.core.state import Condition, StackState, Why
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store.protocol import ConfigurationState
-from reconciler.web.api import schemas
+from reconciler.web.api.schemas.effective import (
+    EffectiveJson,
+    GuardrailJson,
+    HookJson,
+    OriginJson,
+    SourceJson,
+    UsedContextJson,
+    ValueJson,
+)
+from reconciler.web.api.schemas.overview import HaltJson, KeptJson
+from reconciler.web.api.schemas.runs import (
+    ChangeCountsJson,
+    FollowJson,
+    OutputChangeJson,
+    PlanJson,
+    ResourceChangeJson,
+    ReviewJson,
+    RunJson,
+    VerdictJson,
+    WholeRunJson,
+)
+from reconciler.web.api.schemas.stacks import ConditionJson, LastRunJson, OutputJson, ResourceJson, StackJson, WhyJson
 from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
 from spaces.model.secrets import SecretRef
 from spaces.names import SpaceName
 
 
-def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceName] | None = None) -> schemas.StackJson:
+def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceName] | None = None) -> StackJson:
     """Show a stack; `last` is its newest run. Stacks outside the `readable` spaces (None: all) stay unnamed."""
     desired, applied = stack.desired, stack.applied
-    return schemas.StackJson(
+    return StackJson(
         id=str(stack.id),
         space=stack.id.space,
         name=stack.id.name,
@@ -32,7 +53,7 @@ def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceNa
         reason=stack.reason,
         why=_why(stack.why),
         conditions={
-            kind: schemas.ConditionJson(
+            kind: ConditionJson(
                 status=held.status, reason=held.reason, message=_named(held, readable), since=held.since
             )
             for kind, held in stack.conditions.items()
@@ -41,7 +62,7 @@ def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceNa
         attempted_revision=last.revision if last else None,
         applied_revision=applied.revision if applied else None,
         applied_at=applied.at if applied else None,
-        last_run=schemas.LastRunJson(id=last.id, kind=last.kind, status=last.status) if last else None,
+        last_run=LastRunJson(id=last.id, kind=last.kind, status=last.status) if last else None,
         autodeploy=desired.autodeploy if desired else False,
         suspended=is_suspended(stack),
         retained=desired is None,
@@ -56,10 +77,10 @@ def _named(held: Condition, readable: Collection[SpaceName] | None) -> str:
     return held.message if space in readable else "a stack that it depends on is not in sync"
 
 
-def run_json(run: Run) -> schemas.RunJson:
+def run_json(run: Run) -> RunJson:
     """Show a run."""
     counts = run.changes
-    return schemas.RunJson(
+    return RunJson(
         id=run.id,
         stack=str(run.stack),
         kind=run.kind,
@@ -70,7 +91,7 @@ def run_json(run: Run) -> schemas.RunJson:
         revision=run.revision,
         person=run.person,
         why=_why(run.why),
-        changes=schemas.ChangeCountsJson(
+        changes=ChangeCountsJson(
             create=counts.create, update=counts.update, delete=counts.delete, replace=counts.replace
         ),
         needs_confirmation=run.needs_confirmation,
@@ -84,15 +105,15 @@ def run_json(run: Run) -> schemas.RunJson:
 
 
 def whole_run_json(
-    run: Run, judgement: Judgement | None, reviews: Sequence[Review], follows: list[schemas.FollowJson]
-) -> schemas.WholeRunJson:
+    run: Run, judgement: Judgement | None, reviews: Sequence[Review], follows: list[FollowJson]
+) -> WholeRunJson:
     """Show a run with what its policies and persons said of it, and what follows it."""
-    return schemas.WholeRunJson(
+    return WholeRunJson(
         **run_json(run).model_dump(by_alias=False),
         awaits_approval=run.awaits_approval,
         follows=follows,
         policies=[
-            schemas.VerdictJson(
+            VerdictJson(
                 policy=it.policy,
                 type=it.type,
                 enforcement="mandatory" if it.mandatory else "advisory",
@@ -103,29 +124,27 @@ def whole_run_json(
             )
             for it in (judgement.verdicts if judgement is not None else ())
         ],
-        reviews=[schemas.ReviewJson(person=it.person, approve=it.approves, note=it.note, at=it.at) for it in reviews],
+        reviews=[ReviewJson(person=it.person, approve=it.approves, note=it.note, at=it.at) for it in reviews],
     )
 
 
-def plan_json(run: Run, planned: Planned) -> schemas.PlanJson:
+def plan_json(run: Run, planned: Planned) -> PlanJson:
     """Show what a plan found."""
-    return schemas.PlanJson(
+    return PlanJson(
         run=run.id,
         has_changes=planned.has_changes,
         changes=[_change(change) for change in planned.changes],
         drifted=[_change(change) for change in planned.drifted],
         outputs=[
-            schemas.OutputChangeJson(
-                name=it.name, action=it.action, before=it.before, after=it.after, sensitive=it.sensitive
-            )
+            OutputChangeJson(name=it.name, action=it.action, before=it.before, after=it.after, sensitive=it.sensitive)
             for it in planned.outputs
         ],
     )
 
 
-def resource_json(resource: Resource) -> schemas.ResourceJson:
+def resource_json(resource: Resource) -> ResourceJson:
     """Show a resource."""
-    return schemas.ResourceJson(
+    return ResourceJson(
         address=resource.address,
         type=resource.type,
         provider=resource.provider,
@@ -133,19 +152,19 @@ def resource_json(resource: Resource) -> schemas.ResourceJson:
     )
 
 
-def output_json(output: Output) -> schemas.OutputJson:
+def output_json(output: Output) -> OutputJson:
     """Show an output; a sensitive value never gets here."""
     value = None if output.sensitive else output.value
-    return schemas.OutputJson(name=output.name, value=value, sensitive=output.sensitive)
+    return OutputJson(name=output.name, value=value, sensitive=output.sensitive)
 
 
-def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
+def effective_json(stack: EffectiveStack) -> EffectiveJson:
     """Show an effective configuration with where everything comes from."""
     source = stack.source
-    return schemas.EffectiveJson(
+    return EffectiveJson(
         stack=str(stack.id),
         tool=stack.spec.tool,
-        source=schemas.SourceJson(
+        source=SourceJson(
             repository=f"{source.repository.space}/{source.repository.name}" if source.repository else None,
             branch=source.branch,
             path=source.path,
@@ -155,7 +174,7 @@ def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
         else None,
         contexts=[f"{used.ref.space}/{used.ref.name}" for used in stack.contexts],
         attached=[
-            schemas.UsedContextJson(
+            UsedContextJson(
                 space=used.ref.space,
                 name=used.ref.name,
                 how=str(used),
@@ -167,12 +186,12 @@ def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
         env=[_value(name, value) for name, value in sorted(stack.env.items())],
         files=[_value(name, value) for name, value in sorted(stack.files.items())],
         hooks=[
-            schemas.HookJson(when=when, phase=phase, command=hook.command, origin=_origin(hook.origin))
+            HookJson(when=when, phase=phase, command=hook.command, origin=_origin(hook.origin))
             for (when, phase), hooks in stack.hooks.items()
             for hook in hooks
         ],
         policies=[
-            schemas.GuardrailJson(
+            GuardrailJson(
                 type=policy.spec.type, enforcement=policy.spec.enforcement, origin=_origin(Origin(policy.ref))
             )
             for policy in stack.policies
@@ -180,19 +199,19 @@ def effective_json(stack: EffectiveStack) -> schemas.EffectiveJson:
     )
 
 
-def halt_json(state: ConfigurationState, *, everything: bool) -> schemas.HaltJson | None:
+def halt_json(state: ConfigurationState, *, everything: bool) -> HaltJson | None:
     """Show why nothing new comes into force, where that is so; the message, which may name stacks, not to everyone."""
     halted = state.halted
     if halted is None:
         return None
     message = halted.message if everything else "nothing new comes into force: whoever may read all spaces sees why"
-    return schemas.HaltJson(reason=halted.reason, message=message, revision=halted.revision, since=halted.since)
+    return HaltJson(reason=halted.reason, message=message, revision=halted.revision, since=halted.since)
 
 
-def kept_json(state: ConfigurationState) -> list[schemas.KeptJson]:
+def kept_json(state: ConfigurationState) -> list[KeptJson]:
     """Show the documents of which an earlier version stays in force."""
     return [
-        schemas.KeptJson(
+        KeptJson(
             kind=kept.kind,
             space=kept.space,
             name=kept.name,
@@ -212,12 +231,12 @@ def shown_url(url: str | None) -> str | None:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.password else url
 
 
-def _why(why: tuple[Why, ...]) -> list[schemas.WhyJson]:
-    return [schemas.WhyJson(component=one.component, summary=one.summary) for one in why]
+def _why(why: tuple[Why, ...]) -> list[WhyJson]:
+    return [WhyJson(component=one.component, summary=one.summary) for one in why]
 
 
-def _change(change: ResourceChange) -> schemas.ResourceChangeJson:
-    return schemas.ResourceChangeJson(
+def _change(change: ResourceChange) -> ResourceChangeJson:
+    return ResourceChangeJson(
         address=change.address,
         type=change.type,
         provider=change.provider,
@@ -227,11 +246,11 @@ def _change(change: ResourceChange) -> schemas.ResourceChangeJson:
     )
 
 
-def _origin(origin: Origin) -> schemas.OriginJson:
+def _origin(origin: Origin) -> OriginJson:
     if origin.made is None:
-        return schemas.OriginJson(kind=origin.ref.kind, space=origin.ref.space, name=origin.ref.name)
+        return OriginJson(kind=origin.ref.kind, space=origin.ref.space, name=origin.ref.name)
     made = origin.made
-    return schemas.OriginJson(
+    return OriginJson(
         kind=made.blueprint.kind,
         space=made.blueprint.space,
         name=made.title.partition("/")[2],
@@ -240,12 +259,10 @@ def _origin(origin: Origin) -> schemas.OriginJson:
     )
 
 
-def _value(name: str, value: Value) -> schemas.ValueJson:
+def _value(name: str, value: Value) -> ValueJson:
     overrides = [_origin(origin) for origin in value.overrides]
     text, source, size = _shown(value.value)
-    return schemas.ValueJson(
-        name=name, value=text, source=source, size=size, origin=_origin(value.origin), overrides=overrides
-    )
+    return ValueJson(name=name, value=text, source=source, size=size, origin=_origin(value.origin), overrides=overrides)
 
 
 def _shown(content: Content) -> tuple[str | None, str | None, int | None]:

@@ -6,30 +6,31 @@ from reconciler.core.dependencies import uses
 from reconciler.core.runs import Run
 from reconciler.core.state import Need, StackState
 from reconciler.store.protocol import Reading
-from reconciler.web.api import schemas
 from reconciler.web.api.auth import Caller, Right
+from reconciler.web.api.schemas.runs import FollowJson
+from reconciler.web.api.schemas.stacks import DependencyJson
 from spaces.names import StackId
 
 
-def dependencies_json(caller: Caller, stack: StackState) -> list[schemas.DependencyJson]:
+def dependencies_json(caller: Caller, stack: StackState) -> list[DependencyJson]:
     """Show the stacks that a stack depends on; one that the caller may not read is left out."""
     needs = stack.desired.needs if stack.desired is not None else ()
     return [_shown(need.parent, need) for need in needs if caller.allows(Right.STACK_READ, need.parent.space)]
 
 
-def dependents_json(reading: Reading, caller: Caller, stack: StackId) -> list[schemas.DependencyJson]:
+def dependents_json(reading: Reading, caller: Caller, stack: StackId) -> list[DependencyJson]:
     """Show the stacks that depend on a stack, each with what it uses; one that the caller may not read is left out."""
     return [_shown(child, need) for child, need in _dependents(reading, caller, stack)]
 
 
-def follows_json(reading: Reading, caller: Caller, run: Run) -> list[schemas.FollowJson]:
+def follows_json(reading: Reading, caller: Caller, run: Run) -> list[FollowJson]:
     """Show the stacks that will run after a run because of the outputs that its plan changes."""
     planned = reading.planned(run.id)
     if planned is None or not planned.outputs:
         return []
     dependents = _dependents(reading, caller, run.stack)
     return [
-        schemas.FollowJson(output=change.name, action=change.action, stack=str(child))
+        FollowJson(output=change.name, action=change.action, stack=str(child))
         for change in planned.outputs
         for child, need in dependents
         if change.name in need.outputs
@@ -43,5 +44,5 @@ def _dependents(reading: Reading, caller: Caller, stack: StackId) -> list[tuple[
     return [(child, need) for child, need in found if need is not None]
 
 
-def _shown(stack: StackId, need: Need) -> schemas.DependencyJson:
-    return schemas.DependencyJson(stack=str(stack), outputs=dict(need.outputs))
+def _shown(stack: StackId, need: Need) -> DependencyJson:
+    return DependencyJson(stack=str(stack), outputs=dict(need.outputs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.web.api.schemas import LogJson
+from reconciler.web.api.schemas.runs import LogJson
 
 _LONGEST_CHARACTER = 4
 

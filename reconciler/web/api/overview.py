@@ -8,16 +8,18 @@ from fastapi import APIRouter
 
 from rbac.actions import Action
 from reconciler.version import __version__
-from reconciler.web.api import convert, schemas
+from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, page
+from reconciler.web.api.schemas.overview import CountsJson, SealingJson, SpaceJson, StatusJson
+from reconciler.web.api.schemas.shapes import Page
 from spaces.names import SpaceName
 
 router = APIRouter(tags=["overview"])
 
 
 @router.get("/status")
-def get_status(ports: PortsIn, caller: CallerIn) -> schemas.StatusJson:
+def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
     """Show how far the configuration was followed, what is wrong with it, and how much there is."""
     with ports.store.reading() as reading:
         state = reading.configuration()
@@ -30,7 +32,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> schemas.StatusJson:
             stacks[sync] += count
     runs = Counter(str(run.status) for run in active if runnable is None or run.stack.space in runnable)
     everything = caller.sees_everything
-    return schemas.StatusJson(
+    return StatusJson(
         version=__version__,
         ready=ports.ready(),
         url=convert.shown_url(state.url),
@@ -43,7 +45,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> schemas.StatusJson:
         kept=[kept for kept in convert.kept_json(state) if caller.may(_reads(kept.kind), SpaceName(kept.space))],
         # They may name anything: a file, a space, a document that another one refers to.
         diagnostics=[dict(diagnostic) for diagnostic in state.diagnostics] if everything else [],
-        counts=schemas.CountsJson(
+        counts=CountsJson(
             stacks=dict(sorted(stacks.items())),
             runs=dict(sorted(runs.items())),
             documents=dict(state.documents) if everything else {},
@@ -52,16 +54,14 @@ def get_status(ports: PortsIn, caller: CallerIn) -> schemas.StatusJson:
 
 
 @router.get("/sealing")
-def get_sealing(ports: PortsIn, caller: CallerIn) -> schemas.SealingJson:
+def get_sealing(ports: PortsIn, caller: CallerIn) -> SealingJson:
     """Give the public key that values are sealed to; any token will do."""
     _ = caller
-    return schemas.SealingJson(recipient=ports.recipient)
+    return SealingJson(recipient=ports.recipient)
 
 
 @router.get("/spaces")
-def list_spaces(
-    ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None
-) -> schemas.Page[schemas.SpaceJson]:
+def list_spaces(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None) -> Page[SpaceJson]:
     """List the spaces by name."""
     tree = ports.tree()
     visible, readable = caller.spaces(Right.SPACE_READ), caller.spaces(Right.STACK_READ)
@@ -73,9 +73,9 @@ def list_spaces(
         if readable is None or space in readable:
             stacks.setdefault(space, Counter())[sync] += count
 
-    def show(space: SpaceName) -> schemas.SpaceJson:
+    def show(space: SpaceName) -> SpaceJson:
         parent = tree.parent(space)
-        return schemas.SpaceJson(
+        return SpaceJson(
             name=space,
             parent=parent if visible is None or parent in visible else None,
             inherit=tree.inherits(space),

@@ -10,7 +10,7 @@ from fastapi import Query
 
 from reconciler.web.api.auth import Caller, Right
 from reconciler.web.api.errors import invalid, not_found
-from reconciler.web.api.schemas import Page
+from reconciler.web.api.schemas.shapes import Page
 from spaces.names import SpaceName, StackId
 from spaces.tree import SpaceTree
 

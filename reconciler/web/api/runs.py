@@ -12,11 +12,13 @@ from reconciler import operations
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.verdicts import Review
 from reconciler.store.protocol import Reading, RunFilter, Store
-from reconciler.web.api import convert, logs, schemas
+from reconciler.web.api import convert, logs
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.dependencies import follows_json
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
+from reconciler.web.api.schemas.runs import LogJson, PlanJson, PolicySampleJson, ReviewRequest, RunJson, WholeRunJson
+from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.ports import Ports
 
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -38,7 +40,7 @@ def list_runs(
     ] = None,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
-) -> schemas.Page[schemas.RunJson]:
+) -> Page[RunJson]:
     """List runs, newest first."""
     spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
     wanted = RunFilter(spaces=spaces, statuses=status, kinds=kind)
@@ -59,7 +61,7 @@ def list_runs(
 
 
 @router.get("/{run}")
-def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.WholeRunJson:
+def get_run(ports: PortsIn, caller: CallerIn, run: str) -> WholeRunJson:
     """Show a run."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
@@ -68,7 +70,7 @@ def get_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.WholeRunJson:
 
 
 @router.get("/{run}/plan")
-def get_plan(ports: PortsIn, caller: CallerIn, run: str) -> schemas.PlanJson:
+def get_plan(ports: PortsIn, caller: CallerIn, run: str) -> PlanJson:
     """Show what a run's plan found."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
@@ -79,18 +81,18 @@ def get_plan(ports: PortsIn, caller: CallerIn, run: str) -> schemas.PlanJson:
 
 
 @router.get("/{run}/policy-input")
-def get_policy_input(ports: PortsIn, caller: CallerIn, run: str) -> schemas.PolicySampleJson:
+def get_policy_input(ports: PortsIn, caller: CallerIn, run: str) -> PolicySampleJson:
     """Show what the policies over a run are asked, to test others with; all reviews are in it."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
     given = ports.policy_input(found.id)
     if given is None:
         raise not_found(f"plan of run {run}")
-    return schemas.PolicySampleJson(input=given)
+    return PolicySampleJson(input=given)
 
 
 @router.post("/{run}/reviews", status_code=201)
-def review_run(ports: PortsIn, caller: CallerIn, run: str, review: schemas.ReviewRequest) -> schemas.RunJson:
+def review_run(ports: PortsIn, caller: CallerIn, run: str, review: ReviewRequest) -> RunJson:
     """Say what one thinks of a run that waits; a later word takes the place of an earlier one."""
 
     def note(store: Store, found: RunId, person: str, now: datetime, because: str) -> Run:
@@ -106,7 +108,7 @@ def get_log(
     run: str,
     offset: Annotated[int, Query(ge=0, le=2**40, description="Bytes to skip.")] = 0,
     limit: Annotated[int, Query(ge=16, le=4 * 1024 * 1024, description="Bytes to give at most.")] = 256 * 1024,
-) -> schemas.LogJson:
+) -> LogJson:
     """Give a piece of a run's log, also while it is being written."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
@@ -119,25 +121,25 @@ def get_log(
 
 
 @router.post("/{run}/confirm")
-def confirm_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunJson:
+def confirm_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
     """Say yes to a run that waits."""
     return _act(ports, caller, Right.RUN_CONFIRM, run, operations.confirm)
 
 
 @router.post("/{run}/discard")
-def discard_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunJson:
+def discard_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
     """Say no to a run that waits."""
     return _act(ports, caller, Right.RUN_DISCARD, run, operations.discard)
 
 
 @router.post("/{run}/cancel")
-def cancel_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunJson:
+def cancel_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
     """Stop a run; one at work ends a little later."""
     return _act(ports, caller, Right.RUN_CANCEL, run, operations.cancel)
 
 
 @router.post("/{run}/retry", status_code=201)
-def retry_run(ports: PortsIn, caller: CallerIn, run: str) -> schemas.RunJson:
+def retry_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
     """Queue a new run in the place of one that came to nothing."""
     return _act(ports, caller, Right.RUN_RETRY, run, operations.retry)
 
@@ -148,7 +150,7 @@ def _act(
     right: Right,
     run: str,
     operation: Callable[[Store, RunId, str, datetime, str], Run],
-) -> schemas.RunJson:
+) -> RunJson:
     with ports.store.reading() as reading:
         found = _find(reading, caller, right, run)
     because = caller.basis(right.action, found.stack.space)

@@ -11,7 +11,7 @@ from reconciler import operations
 from reconciler.core.runs import Run
 from reconciler.core.state import StackState, Sync
 from reconciler.store.protocol import Reading, RunFilter, StackFilter
-from reconciler.web.api import convert, schemas
+from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.dependencies import dependencies_json, dependents_json
 from reconciler.web.api.errors import invalid, not_found
@@ -26,6 +26,10 @@ from reconciler.web.api.paging import (
     of_stacks,
     page,
 )
+from reconciler.web.api.schemas.effective import EffectiveJson
+from reconciler.web.api.schemas.runs import RunJson
+from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.api.schemas.stacks import OutputJson, ResourceJson, StackDetailJson, StackJson
 from spaces.model.stack import ToolName
 from spaces.names import StackId
 
@@ -45,7 +49,7 @@ def list_stacks(
     q: Annotated[str | None, Query(max_length=130, description="Part of `space/name`.")] = None,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
-) -> schemas.Page[schemas.StackJson]:
+) -> Page[StackJson]:
     """List stacks in the order of `space/name`."""
     wanted = StackFilter(
         spaces=chosen_spaces(ports.tree(), caller, Right.STACK_READ, space, subtree=subtree),
@@ -66,7 +70,7 @@ def list_stacks(
 
 
 @router.get("/{space}/{name}")
-def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackDetailJson:
+def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Show a stack."""
     with ports.store.reading() as reading:
         return _shown(reading, caller, _find(reading, caller, space, name))
@@ -75,7 +79,7 @@ def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schema
 @router.get("/{space}/{name}/runs")
 def list_runs_of_stack(
     ports: PortsIn, caller: CallerIn, space: str, name: str, *, limit: LimitIn = 100, cursor: CursorIn = None
-) -> schemas.Page[schemas.RunJson]:
+) -> Page[RunJson]:
     """List a stack's runs, newest first."""
     with ports.store.reading() as reading:
         stack = _find(reading, caller, space, name)
@@ -87,7 +91,7 @@ def list_runs_of_stack(
 @router.get("/{space}/{name}/resources")
 def list_resources(
     ports: PortsIn, caller: CallerIn, space: str, name: str, *, limit: LimitIn = 100, cursor: CursorIn = None
-) -> schemas.Page[schemas.ResourceJson]:
+) -> Page[ResourceJson]:
     """List what a stack's last successful run left behind, by address."""
     with ports.store.reading() as reading:
         stack = _find(reading, caller, space, name)
@@ -99,7 +103,7 @@ def list_resources(
 @router.get("/{space}/{name}/outputs")
 def list_outputs(
     ports: PortsIn, caller: CallerIn, space: str, name: str, *, limit: LimitIn = 100, cursor: CursorIn = None
-) -> schemas.Page[schemas.OutputJson]:
+) -> Page[OutputJson]:
     """List a stack's outputs by name; the values of sensitive ones are not shown."""
     with ports.store.reading() as reading:
         stack = _find(reading, caller, space, name)
@@ -109,7 +113,7 @@ def list_outputs(
 
 
 @router.get("/{space}/{name}/effective")
-def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.EffectiveJson:
+def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> EffectiveJson:
     """Show the configuration that a stack's runs get, with where every value comes from."""
     stack = _named(caller, Right.STACK_READ, space, name)
     found = ports.effective(stack)
@@ -119,7 +123,7 @@ def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> sc
 
 
 @router.post("/{space}/{name}/runs", status_code=HTTPStatus.CREATED)
-def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.RunJson:
+def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a tracked run, also of a stack that is Synced."""
     stack = _named(caller, Right.RUN_TRIGGER, space, name)
     run = operations.request_run(
@@ -130,7 +134,7 @@ def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> sche
 
 
 @router.post("/{space}/{name}/suspend")
-def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackDetailJson:
+def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Start no more runs of a stack."""
     stack = _named(caller, Right.RUN_CANCEL, space, name)
     state = operations.suspend(
@@ -142,7 +146,7 @@ def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> sc
 
 
 @router.post("/{space}/{name}/resume")
-def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> schemas.StackDetailJson:
+def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Let a suspended stack run again."""
     stack = _named(caller, Right.RUN_TRIGGER, space, name)
     state = operations.resume(
@@ -170,11 +174,11 @@ def _find(reading: Reading, caller: Caller, space: str, name: str) -> StackState
     return found
 
 
-def _shown(reading: Reading, caller: Caller, stack: StackState) -> schemas.StackDetailJson:
+def _shown(reading: Reading, caller: Caller, stack: StackState) -> StackDetailJson:
     """Show a stack; its newest run too, to whom may read runs."""
     last = reading.last_runs([stack.id]) if caller.allows(Right.RUN_READ, stack.id.space) else {}
     shown = convert.stack_json(stack, last.get(stack.id), caller.spaces(Right.STACK_READ))
-    return schemas.StackDetailJson(
+    return StackDetailJson(
         **dict(shown),
         dependencies=dependencies_json(caller, stack),
         dependents=dependents_json(reading, caller, stack.id),

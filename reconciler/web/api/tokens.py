@@ -10,10 +10,11 @@ from fastapi import APIRouter
 from rbac.subjects import Subject, SubjectKind
 from reconciler.operations import Audited
 from reconciler.store.protocol import ApiToken, AuditEvent
-from reconciler.web.api import schemas
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import Problem, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
+from reconciler.web.api.schemas.access import NewTokenJson, TokenJson, TokenRequest
+from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api_tokens import HOLDERS, make_token
 from reconciler.web.ports import Ports
 from spaces.names import ROOT
@@ -22,9 +23,7 @@ router = APIRouter(prefix="/tokens", tags=["tokens"])
 
 
 @router.get("")
-def list_tokens(
-    ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None
-) -> schemas.Page[schemas.TokenJson]:
+def list_tokens(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None) -> Page[TokenJson]:
     """List tokens by id: one's own, and those of whom one may change."""
     with ports.store.reading() as reading:
         found = [token for token in reading.api_tokens() if _controls(caller, Subject.parse(token.subject))]
@@ -33,7 +32,7 @@ def list_tokens(
 
 
 @router.post("", status_code=HTTPStatus.CREATED)
-def create_token(ports: PortsIn, caller: CallerIn, wanted: schemas.TokenRequest) -> schemas.NewTokenJson:
+def create_token(ports: PortsIn, caller: CallerIn, wanted: TokenRequest) -> NewTokenJson:
     """Make a token for a user or an API key. Nobody can make one that opens more than they may do themselves."""
     try:
         subject = Subject.parse(wanted.subject)
@@ -53,11 +52,11 @@ def create_token(ports: PortsIn, caller: CallerIn, wanted: schemas.TokenRequest)
     with ports.store.writing() as transaction:
         text, token = make_token(transaction, subject, caller.person, now, now + timedelta(seconds=wanted.seconds))
         transaction.append_audit([_about(Audited.TOKEN_CREATED, token, caller, now)])
-    return schemas.NewTokenJson(token=text, **_shown(ports, token).model_dump())
+    return NewTokenJson(token=text, **_shown(ports, token).model_dump())
 
 
 @router.delete("/{token}")
-def revoke_token(ports: PortsIn, caller: CallerIn, token: str) -> schemas.TokenJson:
+def revoke_token(ports: PortsIn, caller: CallerIn, token: str) -> TokenJson:
     """Have a token open nothing any more, at once."""
     with ports.store.writing() as transaction:
         found = transaction.api_token(token)
@@ -79,8 +78,8 @@ def _about(event: Audited, token: ApiToken, caller: Caller, now: datetime) -> Au
     return AuditEvent(event, now, caller.person, {"token": token.id, "subject": token.subject, "expires": until})
 
 
-def _shown(ports: Ports, token: ApiToken) -> schemas.TokenJson:
-    return schemas.TokenJson(
+def _shown(ports: Ports, token: ApiToken) -> TokenJson:
+    return TokenJson(
         id=token.id,
         subject=token.subject,
         created_by=token.created_by,

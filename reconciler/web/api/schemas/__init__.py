@@ -1,0 +1,1 @@
+"""The shapes that the API speaks, one module per idea."""

@@ -1,0 +1,69 @@
+"""Blueprints, and what instances of them make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from reconciler.web.api.schemas.shapes import Shape
+
+
+class BlueprintJson(Shape):
+    """One version of a blueprint."""
+
+    space: str
+    name: str
+    version: str
+    description: str | None
+
+
+class BlueprintInputJson(Shape):
+    """One input of a blueprint."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any = None
+    pattern: str | None
+    min: float | None
+    max: float | None
+    options: list[str]
+    description: str | None
+
+
+class BlueprintDetailJson(BlueprintJson):
+    """A blueprint's version with its inputs; `versions` are all that it has, the oldest first."""
+
+    versions: list[str]
+    inputs: list[BlueprintInputJson]
+
+
+class RenderIn(Shape):
+    """An instance to try out: by default in the blueprint's own space."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str = Field(max_length=64)
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    space: str | None = Field(None, max_length=63)
+    name: str = Field("example", max_length=63)
+
+
+class DiagnosticJson(Shape):
+    """One finding; file, line and column are null where no file is to blame."""
+
+    severity: str
+    code: str
+    summary: str
+    hint: str | None
+    file: str | None
+    line: int | None
+    column: int | None
+
+
+class RenderedJson(Shape):
+    """The documents that an instance makes, secrets as references, and what is wrong with them."""
+
+    documents: list[dict[str, Any]]
+    diagnostics: list[DiagnosticJson]

@@ -1,0 +1,68 @@
+"""How the service stands, and its spaces."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from reconciler.web.api.schemas.shapes import Shape
+
+
+class SealingJson(Shape):
+    """The public key that values are sealed to."""
+
+    recipient: str
+
+
+class KeptJson(Shape):
+    """A document of which an earlier version stays in force."""
+
+    kind: str
+    space: str
+    name: str
+    file: str
+    revision: str
+    because: str
+
+
+class HaltJson(Shape):
+    """Why nothing new comes into force."""
+
+    reason: str
+    message: str
+    revision: str | None
+    since: datetime
+
+
+class CountsJson(Shape):
+    """How much there is: stacks by sync, active runs by status, documents in force by kind."""
+
+    stacks: dict[str, int]
+    runs: dict[str, int]
+    documents: dict[str, int]
+
+
+class StatusJson(Shape):
+    """How the service stands."""
+
+    version: str
+    ready: bool
+    url: str | None
+    branch: str | None
+    generation: int
+    attempted_revision: str | None
+    admitted_revision: str | None
+    changed_at: datetime | None
+    halted: HaltJson | None
+    kept: list[KeptJson]
+    diagnostics: list[dict[str, Any]]
+    counts: CountsJson
+
+
+class SpaceJson(Shape):
+    """A space, and how many stacks are in it (not below it) by sync."""
+
+    name: str
+    parent: str | None
+    inherit: bool
+    stacks: dict[str, int]

@@ -1,0 +1,85 @@
+"""How stacks stand, and what they left behind."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from reconciler.web.api.schemas.shapes import Shape
+
+
+class WhyJson(Shape):
+    """One reason for a run."""
+
+    component: str
+    summary: str
+
+
+class ConditionJson(Shape):
+    """One answer about a stack: `True`, `False` or `Unknown`, why, and since when."""
+
+    status: str
+    reason: str
+    message: str
+    since: datetime
+
+
+class LastRunJson(Shape):
+    """A stack's newest run, in short."""
+
+    id: str
+    kind: str
+    status: str
+
+
+class StackJson(Shape):
+    """A stack. `retained`: its document has left Git."""
+
+    id: str
+    space: str
+    name: str
+    tool: str | None
+    labels: dict[str, str]
+    sync: str
+    reason: str
+    why: list[WhyJson]
+    conditions: dict[str, ConditionJson]
+    desired_revision: str | None
+    attempted_revision: str | None
+    applied_revision: str | None
+    applied_at: datetime | None
+    last_run: LastRunJson | None
+    autodeploy: bool
+    suspended: bool
+    retained: bool
+
+
+class DependencyJson(Shape):
+    """A stack at the other end of a dependency. `outputs`: each output in use, with the variable it is given in."""
+
+    stack: str
+    outputs: dict[str, str]
+
+
+class StackDetailJson(StackJson):
+    """A stack with those that it depends on, and those that depend on it, as far as the caller may read them."""
+
+    dependencies: list[DependencyJson]
+    dependents: list[DependencyJson]
+
+
+class ResourceJson(Shape):
+    """One thing that a stack left behind."""
+
+    address: str
+    type: str
+    provider: str
+    attributes: dict[str, Any]
+
+
+class OutputJson(Shape):
+    """One output; the value of a sensitive one is always null."""
+
+    name: str
+    value: Any
+    sensitive: bool

@@ -45,6 +45,11 @@ class Diagnostic:
     hint: str | None = None
     position: Position | None = None
 
+    def __post_init__(self) -> None:
+        """Escape what would steer a terminal: keys and values of anybody's documents are among the words."""
+        object.__setattr__(self, "summary", _printable(self.summary))
+        object.__setattr__(self, "hint", self.hint and _printable(self.hint))
+
     @property
     def sort_key(self) -> tuple[str, int, int, str]:
         """Order by file, then line, then column."""
@@ -66,7 +71,9 @@ class Diagnostic:
 
     def __str__(self) -> str:
         """One line, as compilers write it: file:line:column: severity: summary (hint) [code]."""
-        where = f"{self.position.file}:{self.position.line}:{self.position.column}: " if self.position else ""
+        where = (
+            f"{_printable(self.position.file)}:{self.position.line}:{self.position.column}: " if self.position else ""
+        )
         hint = f" ({self.hint})" if self.hint else ""
         return f"{where}{self.severity.value}: {self.summary}{hint} [{self.code}]"
 
@@ -74,3 +81,9 @@ class Diagnostic:
 def error(code: str, summary: str, position: Position | None = None, hint: str | None = None) -> Diagnostic:
     """Shorthand for a diagnostic that keeps its document out of force."""
     return Diagnostic(Severity.ERROR, code, summary, hint, position)
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from spaces.validate import validate_files
@@ -249,3 +251,10 @@ def test_a_tool_that_nobody_knows_is_answered_with_those_that_run():
 def test_what_is_not_built_yet_is_said_to_be_so(key):
     (told,) = validate_files({"a.yaml": text("Stack", "{name: s}", f"{{tool: terraform, source: {{path: .}}, {key}}}")})
     assert told.code == "not-supported"
+
+
+def test_nothing_that_would_steer_a_terminal_is_said():
+    stack = json.dumps({"tool": "terraform", "source": {"path": "."}, "env": {"\x1b[31m\x07": {}}})
+    (told,) = validate_files({"a\x1b.yaml": text("Stack", "{name: s}", stack)})
+    assert told.summary == r"spec.env.\x1b[31m\x07 must name one of file, env, sealed"
+    assert str(told).isprintable()

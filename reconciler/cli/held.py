@@ -55,16 +55,14 @@ def show(held: str, form: str) -> None:
 def approve(held: str, form: str) -> None:
     """Let a held change come into force: it needs the right that was missing, and is noted in the audit."""
     from reconciler.cli.client import connect
-    from reconciler.cli.output import print_record
+    from reconciler.cli.output import print_done
 
     with connect() as api:
         found = api.post(f"{_path(held)}/approve")
         later = "" if api.attended else f": {_LATER}"
-    if form == "table":
-        what = f"{found['verb']} {found['kind']} {found['space']}/{found['name']}"
-        click.echo(f"{found['id']} ({what}) is approved by {found['approvedBy']}{later}")
-    else:
-        print_record(found, _columns(wide=False), form)
+    what = f"{found['verb']} {found['kind']} {found['space']}/{found['name']}"
+    said = f"{found['id']} ({what}) is approved by {found['approvedBy']}{later}"
+    print_done(said, found, _columns(wide=False), form)
 
 
 def _list(form: str, space: str | None) -> None:

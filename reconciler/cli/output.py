@@ -83,6 +83,14 @@ def print_record(row: Row, columns: Sequence[Column], form: str) -> None:
             click.echo(f"{title.ljust(width)}  {text}")
 
 
+def print_done(said: str, row: Row, columns: Sequence[Column], form: str) -> None:
+    """Print what became of one thing: in a table a sentence says it, other forms give all of it."""
+    if form == "table":
+        click.echo(said)
+    else:
+        print_record(row, columns, form)
+
+
 def print_data(data: object, form: str) -> None:
     """Print JSON or YAML."""
     if form == "json":

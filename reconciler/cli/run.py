@@ -103,11 +103,9 @@ def cancel(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
 @click.pass_context
 def retry(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
     """Run again, for what is desired now, what came to nothing."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.steering import show_new_run
+    from reconciler.cli.steering import ask_for_run
 
-    with connect() as api:
-        ctx.exit(show_new_run(api, api.post(f"{api.run(run)}/retry"), form, wait=wait))
+    ctx.exit(ask_for_run(lambda api: f"{api.run(run)}/retry", form, wait=wait))
 
 
 @command.command()

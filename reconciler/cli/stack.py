@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Column
 
 
 @click.group("stack", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
@@ -37,13 +43,9 @@ def get(stack: str, form: str) -> None:
 @options.common
 def history(stack: str, limit: int | None, form: str) -> None:
     """List a stack's runs, newest first."""
-    from reconciler.cli.client import connect
     from reconciler.cli.columns import RUNS
-    from reconciler.cli.output import print_rows
 
-    with connect() as api:
-        runs = api.every(f"{api.stack(stack)}/runs", at_most=limit)
-    print_rows(runs, RUNS, form)
+    _list(stack, "runs", RUNS, form, limit)
 
 
 @command.command()
@@ -52,13 +54,9 @@ def history(stack: str, limit: int | None, form: str) -> None:
 @options.common
 def resources(stack: str, form: str) -> None:
     """List what a stack's last successful run left behind."""
-    from reconciler.cli.client import connect
     from reconciler.cli.columns import RESOURCES
-    from reconciler.cli.output import print_rows
 
-    with connect() as api:
-        found = api.every(f"{api.stack(stack)}/resources")
-    print_rows(found, RESOURCES, form)
+    _list(stack, "resources", RESOURCES, form)
 
 
 @command.command()
@@ -67,13 +65,9 @@ def resources(stack: str, form: str) -> None:
 @options.common
 def outputs(stack: str, form: str) -> None:
     """List a stack's outputs; sensitive values are not shown."""
-    from reconciler.cli.client import connect
     from reconciler.cli.columns import OUTPUTS
-    from reconciler.cli.output import print_rows
 
-    with connect() as api:
-        found = api.every(f"{api.stack(stack)}/outputs")
-    print_rows(found, OUTPUTS, form)
+    _list(stack, "outputs", OUTPUTS, form)
 
 
 @command.command()
@@ -102,21 +96,25 @@ def resume(stack: str, form: str) -> None:
 @click.pass_context
 def run(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
     """Run a stack, also when it is Synced."""
+    from reconciler.cli.steering import ask_for_run
+
+    ctx.exit(ask_for_run(lambda api: f"{api.stack(stack)}/runs", form, wait=wait))
+
+
+def _list(stack: str, what: str, columns: Sequence[Column], form: str, limit: int | None = None) -> None:
     from reconciler.cli.client import connect
-    from reconciler.cli.steering import show_new_run
+    from reconciler.cli.output import print_rows
 
     with connect() as api:
-        ctx.exit(show_new_run(api, api.post(f"{api.stack(stack)}/runs"), form, wait=wait))
+        found = api.every(f"{api.stack(stack)}/{what}", at_most=limit)
+    print_rows(found, columns, form)
 
 
 def _steer(stack: str, verb: str, done: str, form: str) -> None:
     from reconciler.cli.client import connect
     from reconciler.cli.columns import STACK
-    from reconciler.cli.output import print_record
+    from reconciler.cli.output import print_done
 
     with connect() as api:
         found = api.post(f"{api.stack(stack)}/{verb}")
-    if form == "table":
-        click.echo(f"{found['id']} {done}")
-    else:
-        print_record(found, STACK, form)
+    print_done(f"{found['id']} {done}", found, STACK, form)

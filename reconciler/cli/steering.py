@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from reconciler.cli.client import Api
+from reconciler.cli.client import Api, connect
 from reconciler.cli.columns import RUN
 from reconciler.cli.following import exit_code, wait_for
-from reconciler.cli.output import print_record
+from reconciler.cli.output import print_done, print_record
 
 _LATER = "the next station reconcile or service carries it out"
 
 
-def show_new_run(api: Api, run: dict[str, Any], form: str, *, wait: bool) -> int:
-    """Show a run that was just queued; gives the exit code."""
-    return show_steered(api, run, form, f"run {run['id']} of {run['stack']} is queued", wait=wait)
+def ask_for_run(path: Callable[[Api], str], form: str, *, wait: bool) -> int:
+    """Ask for a run where `path` says, and show it; gives the exit code."""
+    with connect() as api:
+        run = api.post(path(api))
+        return show_steered(api, run, form, f"run {run['id']} of {run['stack']} is queued", wait=wait)
 
 
 def show_steered(api: Api, run: dict[str, Any], form: str, said: str, *, wait: bool, later: bool = True) -> int:
     """Show what became of a run; `said` is the line for persons, `later`: something is still to be carried out."""
     hint = f": {_LATER}" if later and not api.attended else ""
     if not wait:
-        if form == "table":
-            click.echo(said + hint)
-        else:
-            print_record(run, RUN, form)
+        print_done(said + hint, run, RUN, form)
         return 0
     if hint:
         click.echo(f"{said}{hint}", err=True)

@@ -63,14 +63,11 @@ def revoke(token: str, form: str) -> None:
     from urllib.parse import quote
 
     from reconciler.cli.client import connect
-    from reconciler.cli.output import print_record
+    from reconciler.cli.output import print_done
 
     with connect() as api:
         gone = api.delete(f"/tokens/{quote(token, safe='')}")
-    if form == "table":
-        click.echo(f"token {gone['id']} of {gone['subject']} opens nothing any more")
-    else:
-        print_record(gone, _columns(), form)
+    print_done(f"token {gone['id']} of {gone['subject']} opens nothing any more", gone, _columns(), form)
 
 
 def _columns() -> tuple[Column, ...]:

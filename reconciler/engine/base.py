@@ -68,9 +68,6 @@ class Engine(Protocol):
     def log_path(self, run: str) -> Path:
         """Say where the run's log is written."""
 
-    def plan_directory(self, run: str) -> Path:
-        """Say where the run keeps its saved plan."""
-
     def kept(self) -> Collection[str]:
         """Name the runs that something is kept of and whose process is neither at work nor waits."""
 

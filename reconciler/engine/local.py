@@ -177,10 +177,6 @@ class LocalEngine:
         """Say where the run's log is written."""
         return self._directory(run).log
 
-    def plan_directory(self, run: str) -> Path:
-        """Say where the run keeps its saved plan."""
-        return self._directory(run).scratch
-
     def kept(self) -> Collection[str]:
         """Name the runs that something is kept of and whose process is neither at work nor waits."""
         active = set(self.active())

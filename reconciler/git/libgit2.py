@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pygit2
 from pygit2 import option
 from pygit2.enums import ConfigLevel, Option
@@ -39,11 +37,6 @@ def set_timeouts(connect: float = CONNECT_TIMEOUT, server: float = SERVER_TIMEOU
     """Bound the waiting, in seconds: for a connection, and for each read from or write to a server."""
     option(Option.SET_SERVER_CONNECT_TIMEOUT, int(connect * 1000))
     option(Option.SET_SERVER_TIMEOUT, int(server * 1000))
-
-
-def use_known_hosts(home: Path) -> None:
-    """Check SSH host keys against `home/.ssh/known_hosts` instead of the user's own file; for the whole process."""
-    option(Option.SET_HOMEDIR, str(home))
 
 
 prepare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -90,7 +91,7 @@ class DependencyReading:
         return {stack: tuple(sorted(others)) for stack, others in found.items()}
 
 
-class DependencyWriting(DependencyReading):
+class DependencyWriting(DependencyReading, ABC):
     """The changes about dependencies, for a `Transaction`."""
 
     def put_dependencies(self, parents: Mapping[StackId, Collection[StackId]]) -> None:
@@ -134,5 +135,6 @@ class DependencyWriting(DependencyReading):
         edges = select(_EDGES).where(these(self._dialect, _EDGES.c.child_id)).cte("known")
         return {child: set(above) for child, above in self._edges(edges, wanted, lower_first=True).items()}
 
+    @abstractmethod
     def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        raise NotImplementedError
+        """Give the keys of stacks, also of those that are only named so far."""

@@ -62,10 +62,7 @@ def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
         "planDigest": judgement.plan_digest,
         "attempt": judgement.attempt,
         "at": moment_text(judgement.at),
-        "verdicts": [
-            [it.policy, it.type, it.mandatory, it.result, list(it.messages), list(it.warnings), it.error]
-            for it in judgement.verdicts
-        ],
+        "verdicts": [_verdict_to_json(it) for it in judgement.verdicts],
     }
 
 

@@ -151,8 +151,11 @@ class RunDirectory:
         return any(report is not None and report.ends_run for report in reports)
 
     def at_work(self) -> bool:
-        """Tell whether a process that has begun a leg is still there."""
-        claimants = [self.claimant(Leg(leg), int(attempt)) for leg, attempt in self._named(_STARTED)]
+        """Tell whether a process that has begun a leg is still there, or may be: who it was cannot be read."""
+        try:
+            claimants = [self.claimant(Leg(leg), int(attempt)) for leg, attempt in self._named(_STARTED)]
+        except OSError:
+            return True
         return any(identity is not None and identity.alive() for identity in claimants)
 
     def free(self) -> None:
@@ -195,8 +198,10 @@ def run_directories(data_dir: Path) -> Iterator[tuple[str, RunDirectory]]:
 def free_ended(data_dir: Path) -> None:
     """Make room by what runs left whose ends are on the disk, recorded by the service or not."""
     for _run, directory in run_directories(data_dir):
-        if directory.ends_run() and not directory.at_work():
-            directory.free()
+        # One that cannot be read must not keep the service from starting.
+        with contextlib.suppress(OSError):
+            if directory.ends_run() and not directory.at_work():
+                directory.free()
 
 
 def _remove(path: Path) -> None:

@@ -105,3 +105,15 @@ def test_another_repository_in_the_place_of_the_old_one_is_refused_in_words(
         machine.reconcile()
     machine.restart(config_url=repo.url)
     assert machine.reconcile().sync == {"root/a": "Synced"}
+
+
+def test_a_run_that_cannot_be_read_keeps_no_service_from_starting(repo: Repo, machine: Machine) -> None:
+    repo.commit({"a.yaml": a_script("a", "true")})
+    machine.reconcile()
+    machine.close()
+    runs = machine.settings.data_dir / "runs"
+    (runs / "broken" / "apply-1.exit.json").mkdir(parents=True)
+    (runs / "odd" / "apply-1.started").mkdir(parents=True)
+    (runs / "odd" / "work").mkdir()
+    assert machine.reconcile().sync == {"root/a": "Synced"}
+    assert (runs / "odd" / "work").exists()

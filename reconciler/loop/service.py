@@ -186,7 +186,8 @@ class Loop:
 
     def _record_ends(self) -> int:
         """Record the ends that wait for it, each for itself; raises the first failure when all were tried."""
-        recorded, failure = 0, None
+        recorded = 0
+        failure: Exception | None = None
         for _ in range(len(self._unrecorded)):
             # It is taken off only when it is recorded: an end must not get lost because the database is away.
             report = self._unrecorded[0]
@@ -200,8 +201,8 @@ class Loop:
                     recorded += 1
             except StoreBusy:
                 raise
-            except StoreError as error:
-                # One that the store does not take must not keep back those that it would.
+            except Exception as error:  # noqa: BLE001 - it is raised when the others were tried
+                # One that cannot be recorded, for whatever reason, must not keep back those that can.
                 failure = failure or error
                 self._unrecorded.rotate(-1)
                 continue
@@ -387,7 +388,5 @@ class Loop:
             transaction.put_configuration(transaction.configuration())
 
     def _went_through(self) -> None:
-        if self._untaken:
-            self.trouble.ease()
-        elif self.trouble.end():
+        if not self._untaken and self.trouble.end():
             self.recorder.put_away_left()

@@ -1,4 +1,7 @@
-"""Passes that fail: said in the log when it begins, now and then, and when it is over; tried again ever less often."""
+"""Passes that fail: said in the log when it begins, now and then, and when it is over.
+
+While the store fails they are tried again ever less often.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,6 @@ class Trouble:
     brief: str | None = None
     """Why the store cannot be used, for everybody: it names no place. None: it can, as far as anybody knows."""
     _failures: int = 0
-    _in_a_row: int = 0
-    """How many failed since one went through, or since what is wrong is wrong with the store."""
     _log_lines: Repeating = field(default_factory=Repeating)
 
     def meet(self, error: Exception) -> float:
@@ -37,21 +38,16 @@ class Trouble:
             words, details = "a pass failed", error
         if self._log_lines.is_due(words):
             _log.error("%s; it is tried again", words, exc_info=details)
-        seconds = pause(_FIRST, self._in_a_row, _LONGEST)
+        # Only a store that fails stops everything: where it is one thing that fails, the others shall not wait for it.
+        seconds = pause(_FIRST, 0 if self.brief is None else self._failures, _LONGEST)
         self._failures += 1
-        self._in_a_row += 1
         return seconds
-
-    def ease(self) -> None:
-        """Take note of a pass that went through although it is not over: what cannot be taken in stops nothing else."""
-        if self.brief is None:
-            self._in_a_row = 0
 
     def end(self) -> bool:
         """Take note of a pass that went through; says whether one had failed before."""
         if not self._failures:
             return False
         _log.info("passes go through again, after %d that failed", self._failures)
-        self.brief, self._failures, self._in_a_row = None, 0, 0
+        self.brief, self._failures = None, 0
         self._log_lines.end()
         return True

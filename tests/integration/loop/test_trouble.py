@@ -41,8 +41,13 @@ def _running(machine: Machine) -> Iterator[None]:
         worker.join()
 
 
-def test_an_end_that_the_store_does_not_take_keeps_no_other_back(
-    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "brief"),
+    [(StoreError("too much for the database"), "the database cannot be used"), (ValueError("a bug"), None)],
+    ids=["the store", "a bug"],
+)
+def test_an_end_that_cannot_be_recorded_keeps_no_other_back(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch, *, error: Exception, brief: str | None
 ) -> None:
     repo.commit({name + ".yaml": a_script(name, f"echo {name}") for name in "abc"})
     record, broken = Recorder.record, True
@@ -51,7 +56,7 @@ def test_an_end_that_the_store_does_not_take_keeps_no_other_back(
         with self.store.reading() as reading:
             run = reading.run(RunId(report.run))
         if broken and run is not None and run.stack.name == "a" and report.leg == "apply":
-            raise StoreError("too much for the database")
+            raise error
         return record(self, report, *others)
 
     monkeypatch.setattr(Recorder, "record", recording)
@@ -59,7 +64,7 @@ def test_an_end_that_the_store_does_not_take_keeps_no_other_back(
         eventually(lambda: sorted(machine.look().sync.values()) == ["OutOfSync", "Synced", "Synced"])
         repo.commit({"d.yaml": a_script("d", "true")})
         eventually(lambda: machine.look().sync.get("root/d") == "Synced")
-        assert machine.service.loop.trouble.brief == "the database cannot be used"
+        assert machine.service.loop.trouble.brief == brief
         broken = False
         eventually(lambda: set(machine.look().sync.values()) == {"Synced"})
         eventually(lambda: machine.service.loop.trouble.brief is None)

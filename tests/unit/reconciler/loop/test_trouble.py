@@ -37,6 +37,13 @@ def test_it_waits_ever_longer_but_less_than_half_a_minute(clock: Clock) -> None:
     assert trouble.meet(FULL) == 1
 
 
+def test_what_is_not_the_stores_fault_makes_nobody_wait_for_long(clock: Clock) -> None:
+    trouble = Trouble()
+    assert [trouble.meet(ValueError("a bug")) for _ in range(8)] == [1] * 8
+    assert trouble.meet(FULL) > 1
+    assert trouble.meet(CannotFollow("the mirror is gone")) == 1
+
+
 def test_the_waits_of_services_that_failed_together_differ() -> None:
     waits = {Trouble().meet(FULL) for _ in range(20)}
     assert len(waits) > 1

@@ -173,16 +173,32 @@ class Loop:
         for given_up in self._leases.renew(now, self._awaited()):
             self._record(given_up)
         due = claimed = 0
+        failure: Exception | None = None
         if self._knows(now):
             due, followups = decide_due(self.store, self.holder, now)
-            self._todo.extend(followups)
-            while self._todo:
-                self._follow_up(self._todo[0], now)
-                self._todo.popleft()
+            self._todo.extend(each for each in followups if each not in self._todo)
+            failure = self._follow_ups(now)
             claimed = self.dispatcher.claim(now)
         self._unrecorded.extend(self._reports(0.0 if due or claimed else timeout))
         recorded = self._hear(now) + self._record_ends()
+        if failure is not None:
+            raise failure
         return bool(due or claimed or recorded)
+
+    def _follow_ups(self, now: datetime) -> Exception | None:
+        """Do what follows from the last decisions; one that fails stays, keeps no other back, and is given."""
+        failure: Exception | None = None
+        for _ in range(len(self._todo)):
+            try:
+                self._follow_up(self._todo[0], now)
+            except StoreBusy:
+                raise
+            except Exception as error:  # noqa: BLE001 - it is raised when everything else was done
+                failure = failure or error
+                self._todo.rotate(-1)
+                continue
+            self._todo.popleft()
+        return failure
 
     def _record_ends(self) -> int:
         """Record the ends that wait for it, each for itself; raises the first failure when all were tried."""
@@ -253,11 +269,13 @@ class Loop:
     def _hear(self, now: datetime) -> int:
         """Take in what policies answered: plans are recorded next, and what it means for runs that wait is done."""
         answers = self._asking.answers()
+        # First what can fail nowhere: an answer is given only once.
         for about, judged in answers:
             if isinstance(about, LegReport):
                 self._judged[about.run] = judged
                 self._unrecorded.append(about)
-            else:
+        for about, judged in answers:
+            if isinstance(about, Run):
                 self._carry_on(about, judged, now)
         pushed = self._pushing.answers()
         for push, verdicts in pushed:

@@ -70,6 +70,26 @@ def test_an_end_that_cannot_be_recorded_keeps_no_other_back(
         eventually(lambda: machine.service.loop.trouble.brief is None)
 
 
+def test_what_follows_for_one_run_and_fails_keeps_no_other_stack_back(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "true", autodeploy=False)})
+    machine.reconcile()
+    tidy, broken = Recorder.tidy, True
+
+    def tidying(self: Recorder, run: Any, now: Any) -> None:
+        if broken and run.stack.name == "a":
+            raise ValueError("a bug")
+        tidy(self, run, now)
+
+    monkeypatch.setattr(Recorder, "tidy", tidying)
+    with _running(machine):
+        repo.commit({"a.yaml": a_script("a", "echo other", autodeploy=False), "b.yaml": a_script("b", "true")})
+        eventually(lambda: machine.look().sync.get("root/b") == "Synced")
+        broken = False
+        eventually(lambda: not machine.service.loop._todo)
+
+
 def test_room_is_made_before_an_end_is_recorded(repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     repo.commit({"a.yaml": a_script("a", "echo x > $TMPDIR/x; exit 1")})
     record, left = Recorder.record, {}

@@ -41,6 +41,8 @@ class Step:
     """The old places of stacks that this commit moves."""
     admitted_moves: set[ResourceRef] = field(default_factory=set)
     """Those of them that may be moved away from."""
+    moved: set[HeldDocument] = field(default_factory=set)
+    """What was held before, and lies elsewhere by this commit: nothing leaves for it."""
     approved: frozenset[ResourceRef] = frozenset()
     """The held document that somebody approved."""
     whole: Missing | None = None
@@ -80,8 +82,10 @@ class Step:
         return after
 
     def _settle(self) -> InForce:
-        proposed = self.proposed.hold(self.holds.documents())
-        return settle(self.before, proposed, self.changed, self.revision, self.holds.keep())
+        proposed, before = self.proposed.hold(self.holds.documents()), self.before
+        if self.moved:
+            before = replace(before, proposed=before.proposed.hold(before.proposed.held.every | self.moved))
+        return settle(before, proposed, self.changed, self.revision, self.holds.keep())
 
     # What the commit says
 
@@ -221,6 +225,7 @@ class Step:
             hold = self.holds.holding([document])
             if change is not None and hold is not None and hold.person != self.judged.name:
                 found = self.holds.next_copy(HeldDocument.of(placed))
+                self.moved.add(found)
                 again |= self.holds.put(held_here(hold, change, found, self.revision))
         return again
 

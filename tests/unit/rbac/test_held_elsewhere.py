@@ -49,6 +49,15 @@ def test_whoever_repairs_a_directory_lets_nothing_in(theirs, repair, file):
     assert not rightful(it)
 
 
+def test_nothing_of_the_old_space_stays_for_what_was_held_there():
+    grant = binding("owners", "writer", "user:alice")
+    it = History().commit("alice", {"t/more.yaml": many(grant, stack("web"))})
+    it.commit("root-admin", {"t/space.yaml": CREW})
+    spaces = {str(each.space) for each in it.here.in_force.catalog.refs()}
+    assert spaces == {"crew", "mine", "root"}
+    assert everything(it.found_again()) == everything(it.here)
+
+
 def test_what_an_author_put_there_is_judged_again_by_the_right_of_that_author():
     it = History().commit("olga", {"t/space.yaml": EVIL, "t/a.yaml": context("a")})
     assert ("Context evil/a", "user:olga", "t/a.yaml") in held(it.here)

@@ -1,15 +1,16 @@
-"""Held documents that lie elsewhere because the space of their directory is another one now."""
+"""Documents whose directory's space is another one now than when they were put there, or cannot be known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from posixpath import dirname
 
 from rbac.actions import on_document
 from rbac.held import HeldChange
 from spaces.catalog import Catalog
 from spaces.changes import DocumentChange
 from spaces.held_documents import HeldDocument
-from spaces.names import Revision
+from spaces.names import ROOT, Kind, ResourceRef, Revision, SpaceName
 from spaces.placed import Placed
 
 
@@ -45,3 +46,25 @@ def held_here(hold: HeldChange, change: DocumentChange, document: HeldDocument, 
         file=document.file,
         documents=(document,),
     )
+
+
+def unplaced(here: Catalog, path: str) -> Iterator[Placed]:
+    """Give a file's documents whose space nobody knows, each where it would lie without the broken space file."""
+    file = here.files.get(path)
+    if file is None or not file.misplaced:
+        return
+    known = {id(each.resource) for each in (*file.placed, *file.held, *file.second)}
+    space = _known_above(here, dirname(path))
+    for resource in file.parsed.resources:
+        if id(resource) not in known:
+            own = SpaceName(resource.name) if resource.kind is Kind.SPACE else None
+            yield Placed(ResourceRef(resource.kind, own or space, resource.name), resource, space if own else None)
+
+
+def _known_above(here: Catalog, directory: str) -> SpaceName:
+    while directory:
+        directory = dirname(directory)
+        space = here.space_of(directory)
+        if space is not None:
+            return space
+    return ROOT

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rbac.actions import Action, on_document
-from rbac.elsewhere import elsewhere, held_here
+from rbac.elsewhere import elsewhere, held_here, unplaced
 from rbac.held import HeldChange
 from rbac.holding import Holding, Wrong
 from rbac.holds import Holds, deletion
@@ -106,6 +106,7 @@ class Step:
             or self._judge_each([ref for ref in spaces if not here.declares(ref)], here)
             or self._judge_second(here)
             or self._judge_said(here)
+            or self._judge_unplaced(here)
             or self._judge_elsewhere(here)
             or self._judge_each([ref for ref in every if ref.kind is not Kind.SPACE], here)
         )
@@ -215,6 +216,24 @@ class Step:
             why = f"the space {space}, which its directory would belong to, is held"
             missing = Missing(on_document(kind, change.verb), space, why)
             again |= self.holding.aside(ref, [Wrong(change, meant, missing)], here.claimants(ref))
+        return again
+
+    def _judge_unplaced(self, here: Catalog) -> bool:
+        """Hold what has no known space and its author may not put into the one above: who repairs does not mean it."""
+        again = False
+        for path in self.changed if self.judged.judging else ():
+            was = self.before.proposed.files.get(path)
+            known = {(each.kind, each.name, each.content) for each in was.parsed.resources} if was is not None else ()
+            for placed in unplaced(here, path):
+                resource = placed.resource
+                change = self._change(placed.ref, (placed,))
+                if change is None or (resource.kind, resource.name, resource.content) in known:
+                    continue
+                missing = self._judge(change, here)
+                if missing is not None:
+                    again |= self.holding.aside(
+                        placed.ref, [Wrong(change, placed, missing)], here.claimants(placed.ref)
+                    )
         return again
 
     def _judge_elsewhere(self, here: Catalog) -> bool:

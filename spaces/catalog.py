@@ -387,7 +387,8 @@ def _as_held(
     said = catalog.space_said(resource)
     for each in catalog.held.meaning(resource):
         is_space = each.ref.kind is Kind.SPACE
-        if each in left and (is_space or each.ref.space in (space, said)):
+        # Where nobody can know which space it lies in, it is still what was held.
+        if each in left and (is_space or space is None or each.ref.space in (space, said)):
             left.remove(each)
             return Placed(each.ref, resource, (said or parent or ROOT) if is_space else None)
     return None

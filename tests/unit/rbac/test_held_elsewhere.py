@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.rbac.test_admission import binding
-from tests.unit.rbac.test_clashing_names import History, everything, held
-from tests.unit.spaces.builders import context, many, ref, space, stack
+from tests.unit.rbac.test_clashing_names import BASE, History, env_of, everything, held
+from tests.unit.spaces.builders import BROKEN, context, many, ref, space, stack
 
 GRANT = binding("mine-now", "admin", "user:alice")
 EVIL = space("evil", "root", inherit=False)
@@ -33,6 +33,16 @@ def rightful(it: History) -> bool:
         pytest.param(
             {"t/s/space.yaml": EVIL, "t/s/x.yaml": GRANT}, {"t/s/space.yaml": None}, "t/s/x.yaml", id="it is taken out"
         ),
+        pytest.param(
+            {"t/s/space.yaml": BROKEN, "t/s/x.yaml": GRANT}, {"t/s/space.yaml": None}, "t/s/x.yaml", id="it is broken"
+        ),
+        pytest.param(
+            {"t/s/space.yaml": BROKEN, "t/s/x.yaml": GRANT},
+            {"t/s/space.yaml": space("s")},
+            "t/s/x.yaml",
+            id="it is broken, and repaired",
+        ),
+        pytest.param({"space.yaml": BROKEN, "x.yaml": GRANT}, {"space.yaml": None}, "x.yaml", id="broken at the top"),
         pytest.param({"t/x.yaml": GRANT}, {"t/space.yaml": CREW}, "t/x.yaml", id="the directory is another space's"),
     ],
 )
@@ -63,6 +73,24 @@ def test_what_an_author_put_there_is_judged_again_by_the_right_of_that_author():
     assert ("Context evil/a", "user:olga", "t/a.yaml") in held(it.here)
     it.commit("olga", {"t/space.yaml": TEAM})
     assert (it.here.waiting, it.here.in_force.catalog.placed(ref("Context team/a")) is not None) == ((), True)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_what_is_held_outlasts_a_space_file_that_is_broken_for_a_while(*, together):
+    evil, broken = {"t/s/w.yaml": context("w", {"V": "evil"})}, {"t/s/space.yaml": BROKEN}
+    it = History(BASE | {"t/s/w.yaml": context("w", {"V": "good"})})
+    for files in [evil | broken] if together else [evil, broken]:
+        it.commit("alice", files)
+    it.commit("root-admin", {"t/s/space.yaml": None})
+    assert env_of(it.here, "Context team/w") == {"V": "good"}
+    assert {(name, person) for name, person, _ in held(it.here)} == {("Context team/w", "user:alice")}
+
+
+def test_an_author_who_repairs_a_space_gets_all_that_belongs_to_it():
+    it = History().commit("root-admin", {"t/s/space.yaml": BROKEN, "t/s/w.yaml": context("w", {"V": "1"})})
+    assert it.here.waiting == ()
+    it.commit("root-admin", {"t/s/space.yaml": space("s")})
+    assert env_of(it.here, "Context s/w") == {"V": "1"}
 
 
 PATHS = ["t/space.yaml", "t/space.yml", "t/a.yaml", "t/s/space.yaml", "t/s/a.yaml", "m/a.yaml", "space.yaml"]

@@ -197,7 +197,12 @@ class Catalog:
         moved = self.moved_directories(other)
         yield from other.below(moved)
         yield from self.below(moved)
-        for path in self.held.by_file.keys() | other.held.by_file.keys():
+        again = self.held.by_file.keys() | other.held.by_file.keys()
+        if self.claims != other.claims:
+            # Another space file of the directory may say now whose it is, although somebody else keeps it.
+            differ = (d for d in {*self.claims, *other.claims} if self._claimed(d) != other._claimed(d))
+            again |= {_join(directory, name) for directory in differ for name in SPACE_FILES}
+        for path in again:
             if self.files.get(path) is not other.files.get(path):
                 yield path
 
@@ -220,6 +225,9 @@ class Catalog:
         for ref in self.duplicates:
             told.extend(tell_twice(ref, [places[placed] for placed in self.claimants(ref)]))
         return tuple(sorted(told, key=lambda d: (d.sort_key, d.summary)))
+
+    def _claimed(self, directory: str) -> tuple[bool, Claim]:
+        return directory in self.claims, self.claims.get(directory)
 
     def _effective(self, directory: str) -> tuple[bool, Claim]:
         return directory in self.claims or directory in self.overrides, self.claim(directory)

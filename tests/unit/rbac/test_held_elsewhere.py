@@ -93,6 +93,13 @@ def test_an_author_who_repairs_a_space_gets_all_that_belongs_to_it():
     assert env_of(it.here, "Context s/w") == {"V": "1"}
 
 
+def test_a_second_space_that_comes_to_have_a_directory_is_judged_and_found_again():
+    it = History().commit("root-admin", {"t/s/a.yaml": TEAM, "t/space.yml": EVIL})
+    it.commit("olga", {"t/space.yaml": space("mine", inherit=False)})
+    assert everything(it.found_again()) == everything(it.here)
+    assert it.here.in_force.catalog.placed(ref("Space evil")) is None
+
+
 PATHS = ["t/space.yaml", "t/space.yml", "t/a.yaml", "t/s/space.yaml", "t/s/a.yaml", "m/a.yaml", "space.yaml"]
 THEIRS = [
     GRANT,

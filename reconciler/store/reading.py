@@ -23,6 +23,8 @@ from reconciler.store.texts import dump, load, unpack
 from spaces.names import SpaceName, StackId
 
 _REMEMBERED = statements.REMEMBERED
+_ROWS = 200
+"""Rows that are taken over at once where there may be very many."""
 
 
 class SqlReading(AdmissionReading, DependencyReading):
@@ -69,7 +71,9 @@ class SqlReading(AdmissionReading, DependencyReading):
         )
         found = self._connection.execute(select(*columns).where(_REMEMBERED, stacks.c.in_git))
         return {
-            StackId(space, name): rows.read_desired(digest, tool, body) for space, name, digest, tool, body in found
+            StackId(space, name): rows.read_desired(digest, tool, body)
+            for part in found.partitions(_ROWS)
+            for space, name, digest, tool, body in part
         }
 
     def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:

@@ -81,7 +81,7 @@ def role_of(resource: Resource) -> ResourceRef | None:
 
 def mentions(resource: Resource) -> frozenset[NameKey]:
     """Every key under which a change elsewhere must find this document, the stack it came from included."""
-    keys = {reference.key for reference in references(resource)}
+    keys = {(each.kind, each.name.rpartition("/")[2]) for each in references(resource)}
     origin = moved_from(resource)
     if origin is not None:
         keys.add((origin.kind, origin.name))

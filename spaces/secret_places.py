@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from spaces.model.base import Path
 from spaces.model.configuration import Configuration
@@ -11,22 +11,17 @@ from spaces.model.secrets import SecretRef
 from spaces.resources import Resource
 
 
-def secrets_in(resource: Resource) -> Iterator[tuple[Path, str, SecretRef]]:
-    """Give every secret of a document: its path, the key that it is sealed for, and where it comes from."""
+def secrets_in(resource: Resource) -> list[tuple[Path, str, SecretRef]]:
+    """List every secret of a document: its path, the key that it is sealed for, and where it comes from."""
     spec = resource.spec
-    match spec:
-        case Configuration():
-            yield from _of_values("env", spec.env)
-            yield from _of_values("files", spec.files)
-        case RepositorySpec() if spec.credentials is not None:
-            yield from _of_values(
-                "credentials", {"password": spec.credentials.password, "sshKey": spec.credentials.ssh_key}
-            )
-        case _:
-            return
-
-
-def _of_values(section: str, values: Mapping[str, object]) -> Iterator[tuple[Path, str, SecretRef]]:
-    for key, value in values.items():
-        if isinstance(value, SecretRef):
-            yield ("spec", section, key), key, value
+    sections: Mapping[str, Mapping[str, object]] = {}
+    if isinstance(spec, Configuration):
+        sections = {"env": spec.env, "files": spec.files}
+    elif isinstance(spec, RepositorySpec) and spec.credentials is not None:
+        sections = {"credentials": {"password": spec.credentials.password, "sshKey": spec.credentials.ssh_key}}
+    return [
+        (("spec", section, key), key, value)
+        for section, values in sections.items()
+        for key, value in values.items()
+        if isinstance(value, SecretRef)
+    ]

@@ -20,7 +20,7 @@ from spaces.model.role import BUILT_IN_ROLES
 from spaces.model.stack import StackSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.placed import Placed, PlacedDocuments
-from spaces.references import Path, moved_from, references, role_of, shared_with
+from spaces.references import Path, moved_from, names, references, role_of, shared_with
 from spaces.sealed import Place, sealed_for
 from spaces.secret_places import secrets_in
 from spaces.tree import TreeFault
@@ -137,9 +137,10 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
     role = role_of(placed.resource)
     if role is not None and documents.placed(role) is None:
         yield Violation(Rule.UNKNOWN_ROLE, ("spec", "role"), role.name)
-    for reference in references(placed.resource):
-        if documents.find(reference.kind, reference.name, ref.space) is None:
-            yield Violation(_RULES[reference.kind], reference.path, reference.name)
+    if not all(documents.find(kind, name, ref.space) for kind, name in names(placed.resource)):
+        for reference in references(placed.resource):
+            if documents.find(reference.kind, reference.name, ref.space) is None:
+                yield Violation(_RULES[reference.kind], reference.path, reference.name)
     yield from _sealed_elsewhere(placed)
     if ref.kind is Kind.STACK:
         yield from _context_clashes(documents, placed)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache, partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from _ruamel_yaml import CParser
 from ruamel.yaml import YAML
@@ -46,8 +46,7 @@ class Document:
     sound: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ReadFile:
+class ReadFile(NamedTuple):
     """The documents of ours in a file and what is wrong with them.
 
     `unreadable` says why something in it that bears no sign of being ours cannot be read as YAML; None when all can.

@@ -33,28 +33,35 @@ class Reference(NamedTuple):
 
 def references(resource: Resource) -> tuple[Reference, ...]:
     """List what the document needs in order to work, in the order written."""
+    named = names(resource)
+    spec: Any = resource.spec
+    if not named:
+        return ()
+    paths: list[Path] = [("spec", "blueprint")]
+    if isinstance(spec, StackSpec):
+        paths = [("spec", "contexts", index, "name") for index in range(len(spec.contexts))]
+        paths += [("spec", "source", "repository")] if len(named) > len(paths) + len(spec.depends_on) else []
+        paths += [("spec", "dependsOn", index, "stack") for index in range(len(spec.depends_on))]
+    return tuple(Reference(kind, name, path) for (kind, name), path in zip(named, paths, strict=True))
+
+
+def names(resource: Resource) -> list[tuple[Kind, str]]:
+    """List the kind and name of what `references` gives, in its order; where they stand is seldom asked for."""
     spec: Any = resource.spec
     if not isinstance(spec, StackSpec):
         if not isinstance(spec, BlueprintInstanceSpec):
-            return ()
-        name = versioned(spec.blueprint, spec.version)
-        return (Reference(Kind.BLUEPRINT, name, ("spec", "blueprint")),)
-    found = [
-        Reference(Kind.CONTEXT, use.name, ("spec", "contexts", index, "name"))
-        for index, use in enumerate(spec.contexts)
-    ]
+            return []
+        return [(Kind.BLUEPRINT, versioned(spec.blueprint, spec.version))]
+    found = [(Kind.CONTEXT, use.name) for use in spec.contexts]
     if spec.source is not None and spec.source.repository is not None:
-        found.append(Reference(Kind.REPOSITORY, spec.source.repository, ("spec", "source", "repository")))
-    found += [
-        Reference(Kind.STACK, dependency.stack, ("spec", "dependsOn", index, "stack"))
-        for index, dependency in enumerate(spec.depends_on)
-    ]
-    return tuple(found)
+        found.append((Kind.REPOSITORY, spec.source.repository))
+    found += [(Kind.STACK, dependency.stack) for dependency in spec.depends_on]
+    return found
 
 
 def parent_names(resource: Resource) -> frozenset[str]:
     """Name the stacks that a stack depends on, as written."""
-    return frozenset(each.name for each in references(resource) if each.kind is Kind.STACK)
+    return frozenset(name for kind, name in names(resource) if kind is Kind.STACK)
 
 
 def shared_with(resource: Resource) -> tuple[SpaceName, ...]:
@@ -81,7 +88,7 @@ def role_of(resource: Resource) -> ResourceRef | None:
 
 def mentions(resource: Resource) -> frozenset[NameKey]:
     """Every key under which a change elsewhere must find this document, the stack it came from included."""
-    keys = {(each.kind, each.name.rpartition("/")[2]) for each in references(resource)}
+    keys = {(kind, name.rpartition("/")[2]) for kind, name in names(resource)}
     origin = moved_from(resource)
     if origin is not None:
         keys.add((origin.kind, origin.name))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -119,8 +119,7 @@ class Flawed:
     needs: tuple[tuple[Kind, str, Position], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedFile:
+class ParsedFile(NamedTuple):
     """What one file holds: the good documents, and everything that is wrong with the others.
 
     `unreadable` says why a part of it that may be anybody's cannot be read as YAML. `flawed` are the documents with

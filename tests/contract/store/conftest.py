@@ -12,6 +12,11 @@ from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _hasty_sqlite(hasty_sqlite: None) -> None:
+    """Let every test here profit."""
+
+
 @pytest.fixture
 def keys(tmp_path: Path) -> Keys:
     return Keys.load_or_create(tmp_path / "keys")

@@ -133,7 +133,9 @@ def test_an_adopted_run_that_dies_is_reported(driver, second):
 
 
 def test_an_adopted_run_can_be_canceled(driver, a_job, second):
-    driver.engine.start(a_job(plan="trap 'exit 1' INT; echo ready; while :; do sleep 0.05; done"), lambda _: None)
+    driver.engine.start(
+        a_job(plan="trap 'exit 1' INT; echo ready; for i in $(seq 1200); do sleep 0.05; done"), lambda _: None
+    )
     driver.wait_for_log("\nready\n")
     engine = second()
     engine.adopt({"r1": (1, Leg.PLAN)})

@@ -9,9 +9,9 @@ import pytest
 from reconciler.core.phases import Leg, Phase
 from reconciler.engine.base import Ending, Hook
 
-POLITE = "trap 'echo stopping; exit 1' INT; echo ready; while :; do sleep 0.05; done"
-FINISHING = "trap 'echo finishing; exit 0' INT; echo ready; while :; do sleep 0.05; done"
-DEAF = "trap '' INT; echo ready; while :; do sleep 0.05; done"
+POLITE = "trap 'echo stopping; exit 1' INT; echo ready; for i in $(seq 1200); do sleep 0.05; done"
+FINISHING = "trap 'echo finishing; exit 0' INT; echo ready; for i in $(seq 1200); do sleep 0.05; done"
+DEAF = "trap '' INT; echo ready; for i in $(seq 1200); do sleep 0.05; done"
 READY = "\nready\n"
 
 
@@ -64,7 +64,7 @@ def test_cancel_before_the_process_can_hear(driver, a_job):
 
 
 def test_cancel_between_two_commands_stops_before_the_next(driver, a_job):
-    hooks = {"before.apply": (Hook("trap 'exit 0' INT; echo ready; while :; do sleep 0.05; done", "x"),)}
+    hooks = {"before.apply": (Hook("trap 'exit 0' INT; echo ready; for i in $(seq 1200); do sleep 0.05; done", "x"),)}
     started(driver, a_job, Leg.APPLY, hooks=hooks, apply="echo applying")
     driver.engine.cancel("r1")
     assert driver.report().ending == Ending.CANCELED
@@ -107,7 +107,7 @@ def test_output_is_no_silence(driver, make_limits):
         pytest.param("sleep {} &", id="a child"),
         pytest.param("setsid sleep {} &", id="one that left the session"),
         pytest.param("(setsid sh -c 'sleep {}; true' &) ", id="an orphan with a child of its own"),
-        pytest.param("(while :; do echo noise; done; : {}) &", id="one that goes on writing"),
+        pytest.param("(ulimit -t 20; while :; do echo noise; done; : {}) &", id="one that goes on writing"),
     ],
 )
 def test_what_a_command_leaves_behind_ends_with_it(driver, gone, background):

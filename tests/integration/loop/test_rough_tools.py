@@ -24,7 +24,11 @@ FAST = {"run_timeout": 1.5, "silence_timeout": 60.0, "grace_period": 0.5, "log_l
             "echo on; sleep 602", {"run_timeout": 60, "silence_timeout": 1.0}, "failed", "SilenceTimeout", id="silent"
         ),
         pytest.param(
-            "trap '' INT TERM HUP; while :; do sleep 1; done", {}, "interrupted", "Interrupted", id="ignores SIGINT"
+            "trap '' INT TERM HUP; for i in $(seq 60); do sleep 1; done",
+            {},
+            "interrupted",
+            "Interrupted",
+            id="ignores SIGINT",
         ),
         pytest.param("setsid sleep 603 & echo gone", {}, "finished", "Applied", id="leaves a background child"),
         pytest.param(

@@ -13,7 +13,6 @@ from reconciler.runner.cancel import Cancel
 from reconciler.runner.log import RunLog
 from reconciler.runner.process import Command, Stop, Watch
 
-SH = "/bin/sh"
 BETWEEN_COMMANDS = """
 import signal, subprocess, sys, time
 asked = []
@@ -30,6 +29,11 @@ sys.exit(5 if asked else 0)
 TOUGH = """trap 'echo "$$" >> asked' INT
 echo ready >&2
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.02; done"""
+
+
+def shell(script):
+    """Give a shell's command line: one that nobody stops, since the tests died, does not keep a processor for ever."""
+    return ["/bin/sh", "-c", f"ulimit -t 20; {script}"]
 
 
 @pytest.fixture
@@ -81,15 +85,17 @@ def test_a_shell_about_to_start_a_command_is_asked_when_it_has(stopped):
 def test_a_shell_ends_whenever_it_is_stopped(stopped, script):
     chance = random.Random(script)
     for _ in range(25):
-        outcome, text = stopped([SH, "-c", script], chance.random() * 0.01)
+        outcome, text = stopped(shell(script), chance.random() * 0.01)
         assert (outcome.stop, outcome.killed) == (Stop.CANCEL, False)
         assert "went on" not in text
 
 
-@pytest.mark.parametrize("script", ["{}", "{}; true", "({}; true); true", "{} | cat; true", "while :; do {}; done"])
+@pytest.mark.parametrize(
+    "script", ["{}", "{}; true", "({}; true); true", "{} | cat; true", "for n in $(seq 100); do {}; done"]
+)
 def test_nobody_is_asked_twice(stopped, script, tmp_path):
     (tmp_path / "tough").write_text(TOUGH)
-    outcome, _ = stopped([SH, "-c", script.format("sh ./tough")])
+    outcome, _ = stopped(shell(script.format("sh ./tough")))
     assert not outcome.killed
     assert len((tmp_path / "asked").read_text().splitlines()) == 1
 
@@ -105,10 +111,10 @@ def test_nobody_is_asked_twice(stopped, script, tmp_path):
 )
 def test_what_a_trap_runs_is_left_alone(stopped, script):
     trap = "trap 'for i in 1 2 3 4 5; do sleep 0.02 || exit 9; done; exit 7' INT"
-    outcome, _ = stopped([SH, "-c", f"{trap}; {script}"])
+    outcome, _ = stopped(shell(f"{trap}; {script}"))
     assert (outcome.code, outcome.killed) == (7, False)
 
 
 def test_a_shell_that_does_not_listen_is_killed(stopped):
-    outcome, _ = stopped([SH, "-c", "trap '' INT; echo ready; while :; do /bin/true; done"], grace=0.3)
+    outcome, _ = stopped(shell("trap '' INT; echo ready; while :; do /bin/true; done"), grace=0.3)
     assert outcome.killed

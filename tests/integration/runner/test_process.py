@@ -15,8 +15,8 @@ from reconciler.runner.process import Command, Stop, Watch
 PARENT = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGINT, lambda *_: (time.sleep(0.3), sys.exit(5)))
-child = subprocess.Popen(["/bin/sh", "-c", "trap 'echo child was asked' INT; echo ready; while :; do sleep 0.05; done"])
-while True:
+child = subprocess.Popen(["/bin/sh", "-c", "trap 'echo child was asked' INT; echo ready; for i in $(seq 1200); do sleep 0.05; done"])
+for _ in range(1200):
     time.sleep(0.05)
 """
 

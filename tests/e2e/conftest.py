@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.forked import Nursery
 from tests.e2e.station import Repo, Station
 
 
@@ -15,12 +16,19 @@ def repo(tmp_path: Path) -> Repo:
     return Repo(tmp_path / "repo")
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
 @pytest.fixture
-def new_station(tmp_path: Path) -> Iterator[Callable[..., Station]]:
+def new_station(tmp_path: Path, nursery: Nursery) -> Iterator[Callable[..., Station]]:
     made: list[Station] = []
 
     def make(url: str, name: str = "one", **settings: Any) -> Station:
-        station = Station(tmp_path / name, url, **settings)
+        station = Station(tmp_path / name, url, nursery, **settings)
         made.append(station)
         return station
 

@@ -17,10 +17,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from tests.e2e.forked import Forked, Nursery
 
 STATION = Path(sys.executable).parent / "station"
 API = "apiVersion: stationkeeper/v1\n"
+Process = subprocess.Popen[bytes] | Forked
 
 
 def document(kind: str, name: str, spec: Mapping[str, Any], **metadata: Any) -> str:
@@ -82,7 +86,7 @@ class Repo:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_ALLOW_PROTOCOL": "file",
         }
-        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "gc.auto=0")
+        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "maintenance.auto=false")
         done = subprocess.run(
             ["git", *who, *arguments], cwd=self.path, env=clean, capture_output=True, text=True, check=False
         )
@@ -165,8 +169,9 @@ class Pass:
 class Station:
     """The command with a home, a data directory and settings of its own."""
 
-    def __init__(self, folder: Path, config_url: str, **settings: Any) -> None:
+    def __init__(self, folder: Path, config_url: str, nursery: Nursery, **settings: Any) -> None:
         self.folder = folder
+        self._nursery = nursery
         self.data_dir = folder / "data"
         self.home = folder / "home"
         self.tools = folder / "tools"
@@ -186,18 +191,33 @@ class Station:
         given = {f"STATION_{name.upper()}": str(value) for name, value in self.settings.items()}
         return {"PATH": self.path, "HOME": str(self.home), "LANG": "C.UTF-8", **given}
 
-    def __call__(self, *arguments: str, timeout: float = 60, **env: str) -> Result:
-        done = subprocess.run(
-            [STATION, *arguments],
-            cwd=self.home,
-            env=self.env | env,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Result(done.returncode, done.stdout, done.stderr)
+    def start(
+        self, *arguments: str, stdin: IO[bytes], out: IO[bytes], err: IO[bytes], fresh: bool = False, **env: str
+    ) -> Process:
+        """Start a command: forked out of a process that has imported everything, or fresh, as a shell starts it."""
+        if fresh:
+            return subprocess.Popen(
+                [STATION, *arguments], cwd=self.home, env=self.env | env, stdin=stdin, stdout=out, stderr=err
+            )
+        descriptors = [stdin.fileno(), out.fileno(), err.fileno()]
+        return Forked(self._nursery.address, list(arguments), self.home, self.env | env, descriptors)
+
+    def __call__(
+        self, *arguments: str, timeout: float = 60, stdin: bytes = b"", fresh: bool = False, **env: str
+    ) -> Result:
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(stdin)
+            given.seek(0)
+            process = self.start(*arguments, stdin=given, out=out, err=err, fresh=fresh, **env)
+            try:
+                code = process.wait(timeout)
+            finally:
+                process.kill()
+            out.seek(0)
+            err.seek(0)
+            result = Result(code, out.read().decode(), err.read().decode())
+        assert "Traceback" not in result.err, result.err
+        return result
 
     def reconcile(self, *arguments: str, timeout: float = 60, **env: str) -> Pass:
         done = self("reconcile", "-o", "json", *arguments, timeout=timeout, **env)
@@ -216,9 +236,9 @@ class Station:
         return record
 
     @contextmanager
-    def serving(self) -> Iterator[Server]:
+    def serving(self, *, fresh: bool = False) -> Iterator[Server]:
         """Serve until the end of the block, or until it is killed."""
-        server = Server(self)
+        server = Server(self, fresh=fresh)
         try:
             server.wait_until_it_listens()
             yield server
@@ -251,13 +271,11 @@ class Station:
 class Server:
     """A `station serve`."""
 
-    def __init__(self, station: Station) -> None:
+    def __init__(self, station: Station, *, fresh: bool) -> None:
         self.station = station
         self.log = station.folder / f"serve-{time.monotonic_ns()}.log"
-        with self.log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [STATION, "serve"], cwd=station.home, env=station.env, stdout=out, stderr=out, stdin=subprocess.DEVNULL
-            )
+        with self.log.open("wb") as out, Path(os.devnull).open("rb") as nothing:
+            self.process = station.start("serve", stdin=nothing, out=out, err=out, fresh=fresh)
         self.url = ""
 
     def wait_until_it_listens(self) -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.forked import Nursery
+
 PLAY = Path(__file__).parents[2] / "examples" / "access" / "play.py"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="NOT TESTED: ssh-keygen is not installed")
-def test_every_scene_comes_out_as_it_should():
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+def test_every_scene_comes_out_as_it_should(nursery: Nursery):
+    path = os.pathsep.join((str(nursery.path()), os.environ["PATH"]))
     done = subprocess.run(
         [sys.executable, PLAY], check=False, env=os.environ | {"PATH": path}, capture_output=True, text=True
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import open_store
-from tests.e2e.station import STATION, Repo, Station, a_script, document
+from tests.e2e.station import Repo, Station, a_script, document
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
@@ -65,13 +65,8 @@ def test_a_kill_leaves_the_old_rules_or_the_new_ones(
     for _ in range(8):
         shutil.rmtree(station.data_dir)
         shutil.copytree(saved, station.data_dir)
-        process = subprocess.Popen(
-            [STATION, "reconcile"],
-            cwd=station.home,
-            env=station.env,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with Path(os.devnull).open("r+b") as nothing:
+            process = station.start("reconcile", stdin=nothing, out=nothing, err=nothing)
         time.sleep(random.uniform(0.4, 1.0) * longest)
         process.kill()
         process.wait()

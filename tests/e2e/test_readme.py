@@ -12,6 +12,7 @@ import pytest
 README = Path(__file__).parents[2] / "README.md"
 
 pytestmark = [
+    pytest.mark.timeout(400),
     pytest.mark.slow,
     pytest.mark.skipif(
         shutil.which("terraform") is None or shutil.which("git") is None,

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
-from tests.e2e.station import STATION, Repo, Result, Station, a_script
+from tests.e2e.station import Repo, Result, Station, a_script
 
 VALUE = "hunter2-hunter2"
 
 
-def seal(station: Station, *options: str, value: str = VALUE + "\n", **env: str) -> Result:
+def seal(station: Station, *options: str, value: str = VALUE + "\n", fresh: bool = False, **env: str) -> Result:
     place = ["--space", "root", "--kind", "Stack", "--name", "a", "--key", "TOKEN", *options]
-    done = subprocess.run(
-        [STATION, "seal", *place],
-        input=value.encode(),
-        cwd=station.home,
-        env=station.env | env,
-        capture_output=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr.decode()
-    assert VALUE not in (done.stdout + done.stderr).decode()
-    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+    done = station("seal", *place, stdin=value.encode(), fresh=fresh, **env)
+    assert VALUE not in done.out + done.err
+    return done
 
 
 def test_what_is_sealed_reaches_the_run(repo: Repo, station: Station) -> None:
     repo.commit({"b.yaml": a_script("b", "echo b")})
     station.reconcile()
-    local = seal(station)
+    local = seal(station, fresh=True)
     with station.serving() as server:
         asked = server.api("/sealing")
         over_http = seal(station, STATION_URL=server.url)

@@ -13,6 +13,7 @@ from rbac.holding import Holding, Wrong
 from rbac.holds import Holds, deletion
 from rbac.judged import Judged
 from rbac.judging import Missing
+from rbac.leaving import leaves_elsewhere, lost
 from rbac.redeclaring import added, redeclared, same, same_claims
 from rbac.rules import Rules
 from spaces.catalog import Catalog
@@ -129,11 +130,11 @@ class Step:
         rest = tuple(placed for placed in claims if placed not in left)
         self.versions[ref] = rest
         if same_claims(rest, before):
-            lost = self._lost(ref, here)
-            if lost is None:
+            gone = lost(ref, self.before, here, self.holds)
+            if gone is None:
                 comes_back = self._comes_back(ref, wrong)
                 return self.holding.stay(ref, wrong) if comes_back else self.holding.aside(ref, wrong, rest)
-            return self.holding.stay(ref, wrong) if wrong else first and self._judge_loss(lost, rest, here)
+            return self.holding.stay(ref, wrong) if wrong else first and self._judge_loss(gone, rest, here)
         if wrong and not rest:
             return self.holding.stay(ref, wrong)
         again = self._judge_rest(ref, rest, here, judged=len(rest) == 1 and rest[0] in new, first=first)
@@ -166,14 +167,6 @@ class Step:
                 return self.holds.put(self.holding.as_held(change, missing))
         return first and self.holds.end(ref, rest[0].resource.file if rest else None)
 
-    def _lost(self, ref: ResourceRef, here: Catalog) -> HeldChange | None:
-        """Give the hold of a name whose documents are not there any more."""
-        standing = self.holds.on(ref)
-        if standing is None or not standing.documents:
-            return None
-        there = {HeldDocument.of(placed) for placed in here.held_at(ref)}
-        return None if any(each._replace(copy=0) in there for each in standing.documents) else standing
-
     def _comes_back(self, ref: ResourceRef, wrong: Iterable[Wrong]) -> bool:
         """Say whether a name's own file, whose loss is held, says something of the name again."""
         standing, old = self.holds.on(ref), self.before.catalog.written(ref)
@@ -181,12 +174,11 @@ class Step:
             return False
         return any(each.file == old.resource.file for each in wrong)
 
-    def _judge_loss(self, lost: HeldChange, rest: tuple[Placed, ...], here: Catalog) -> bool:
+    def _judge_loss(self, gone: HeldChange, rest: tuple[Placed, ...], here: Catalog) -> bool:
         """Judge the end of what was written without the right: where the name's own file goes, the name does."""
-        old = self.before.catalog.written(lost.ref)
-        if old is not None and all(each.file != old.resource.file for each in lost.documents or ()):
-            return self.holds.put(deletion(lost))
-        return self._judge_rest(lost.ref, rest, here)
+        if leaves_elsewhere(gone, self.before, here):
+            return self.holds.put(deletion(gone))
+        return self._judge_rest(gone.ref, rest, here)
 
     def _judge_second(self, here: Catalog) -> bool:
         """Hold the spaces that would have a directory if the one that has it left: who takes that out means none."""

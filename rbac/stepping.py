@@ -205,7 +205,7 @@ class Step:
             meant = Placed(ref, placed.resource, space if kind is Kind.SPACE else None)
             old = self.before.catalog.written(ref)
             change = DocumentChange(ref, Verb.CREATE if old is None else Verb.UPDATE, old, meant)
-            why = f"the space {space}, which its directory would belong to, is held"
+            why = f"the space {space}, which its directory would belong to, is not in force: it is held"
             missing = Missing(on_document(kind, change.verb), space, why)
             again |= self.holding.aside(ref, [Wrong(change, meant, missing)], here.claimants(ref))
         return again

@@ -13,7 +13,7 @@ from rbac.holding import Holding, Wrong
 from rbac.holds import Holds, deletion
 from rbac.judged import Judged
 from rbac.judging import Missing
-from rbac.leaving import leaves_elsewhere, lost
+from rbac.leaving import leaves_elsewhere, leaves_own_file, lost
 from rbac.redeclaring import added, redeclared, same, same_claims
 from rbac.rules import Rules
 from spaces.catalog import Catalog
@@ -42,6 +42,8 @@ class Step:
     """The old places of stacks that this commit moves."""
     admitted_moves: set[ResourceRef] = field(default_factory=set)
     """Those of them that may be moved away from."""
+    let_go: set[ResourceRef] = field(default_factory=set)
+    """Names that may leave, although they stayed so far for a move that is held."""
     moved: set[HeldDocument] = field(default_factory=set)
     """What was held before, and lies elsewhere by this commit: nothing leaves for it."""
     approved: frozenset[ResourceRef] = frozenset()
@@ -86,7 +88,8 @@ class Step:
         proposed, before = self.proposed.hold(self.holds.documents()), self.before
         if self.moved:
             before = replace(before, proposed=before.proposed.hold(before.proposed.held.every | self.moved))
-        return settle(before, proposed, self.changed, self.revision, self.holds.keep())
+        free = self.let_go | self.admitted_moves
+        return settle(before, proposed, self.changed, self.revision, self.holds.keep(), free=free)
 
     # What the commit says
 
@@ -131,6 +134,8 @@ class Step:
         self.versions[ref] = rest
         if same_claims(rest, before):
             gone = lost(ref, self.before, here, self.holds)
+            if gone is None and first and not wrong:
+                return self._let_go(ref, rest, here)
             if gone is None:
                 comes_back = self._comes_back(ref, wrong)
                 return self.holding.stay(ref, wrong) if comes_back else self.holding.aside(ref, wrong, rest)
@@ -178,7 +183,22 @@ class Step:
         """Judge the end of what was written without the right: where the name's own file goes, the name does."""
         if leaves_elsewhere(gone, self.before, here):
             return self.holds.put(deletion(gone))
-        return self._judge_rest(gone.ref, rest, here)
+        again = self._judge_rest(gone.ref, rest, here)
+        if gone.ref not in self.origins and self.holds.on(gone.ref) is None:
+            self.let_go.add(gone.ref)
+        return again
+
+    def _let_go(self, ref: ResourceRef, rest: tuple[Placed, ...], here: Catalog) -> bool:
+        """Let a name that stays for a held move leave, where somebody with the right takes it out of its own file."""
+        kept = self.before.kept.get(ref)
+        stuck = kept is not None and kept.because is KeptBecause.HELD and self.holds.on(ref) is None
+        if not stuck or rest or ref in self.origins or not leaves_own_file(ref, self.before, here):
+            return False
+        change = self._change(ref, rest)
+        if change is None or self._judge(change, here) is not None:
+            return False
+        self.let_go.add(ref)
+        return True
 
     def _judge_second(self, here: Catalog) -> bool:
         """Hold the spaces that would have a directory if the one that has it left: who takes that out means none."""

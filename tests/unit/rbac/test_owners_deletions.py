@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.rbac.test_clashing_names import BASE, HOME, History, env_of, everything, held, web
-from tests.unit.spaces.builders import many
+from tests.unit.spaces.builders import many, names, stack
 
 EVIL, WORSE = web("evil"), web("worse")
 
@@ -53,3 +53,35 @@ def test_a_deletion_counts_for_the_last_of_several_in_the_file():
         ("olga", {HOME: None}),
     )
     assert (env_of(it.here), it.here.waiting) == (None, ())
+
+
+MOVE = {"m/web.yaml": stack("z", moved_from="team/web")}
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        pytest.param([{HOME: None} | MOVE, {HOME: EVIL}], id="moved, and another in its place"),
+        pytest.param([{HOME: EVIL}, MOVE], id="another in its place, and moved"),
+        pytest.param([{HOME: None}, MOVE, {HOME: EVIL}], id="deleted, moved, and another in its place"),
+        pytest.param([{HOME: EVIL} | MOVE], id="all at once"),
+    ],
+)
+def test_a_held_move_keeps_nothing_that_its_owner_deletes_or_moves(theirs):
+    commits = [("mallory", files) for files in theirs]
+    it = after(*commits, ("mallory", {HOME: None}))
+    assert env_of(it.here) == {"V": "0"}
+    it = after(*commits, ("olga", {HOME: None}))
+    assert env_of(it.here) is None
+    assert held(it.here) == [("Stack mine/z", "user:mallory", "m/web.yaml")]
+    it = after(*commits, ("olga", {HOME: None, "t/shop.yaml": stack("shop", moved_from="team/web")}))
+    assert {"Stack team/shop", "Stack team/web"} & names(it.here.in_force) == {"Stack team/shop"}
+
+
+def test_the_owner_moves_what_a_held_move_has_taken_out():
+    it = after(
+        ("mallory", {HOME: None} | MOVE),
+        ("olga", {"t/shop.yaml": stack("shop", moved_from="team/web")}),
+    )
+    assert {"Stack team/shop", "Stack team/web"} & names(it.here.in_force) == {"Stack team/shop"}
+    assert held(it.here) == [("Stack mine/z", "user:mallory", "m/web.yaml")]

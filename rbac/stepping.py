@@ -13,6 +13,7 @@ from rbac.holding import Holding, Wrong
 from rbac.holds import Holds, deletion
 from rbac.judged import Judged
 from rbac.judging import Missing
+from rbac.leaving import leaves_elsewhere, leaves_own_file, lost
 from rbac.redeclaring import added, redeclared, same, same_claims
 from rbac.rules import Rules
 from spaces.catalog import Catalog
@@ -41,6 +42,8 @@ class Step:
     """The old places of stacks that this commit moves."""
     admitted_moves: set[ResourceRef] = field(default_factory=set)
     """Those of them that may be moved away from."""
+    let_go: set[ResourceRef] = field(default_factory=set)
+    """Names that may leave, although they stayed so far for a move that is held."""
     moved: set[HeldDocument] = field(default_factory=set)
     """What was held before, and lies elsewhere by this commit: nothing leaves for it."""
     approved: frozenset[ResourceRef] = frozenset()
@@ -85,7 +88,8 @@ class Step:
         proposed, before = self.proposed.hold(self.holds.documents()), self.before
         if self.moved:
             before = replace(before, proposed=before.proposed.hold(before.proposed.held.every | self.moved))
-        return settle(before, proposed, self.changed, self.revision, self.holds.keep())
+        free = self.let_go | self.admitted_moves
+        return settle(before, proposed, self.changed, self.revision, self.holds.keep(), free=free)
 
     # What the commit says
 
@@ -129,11 +133,13 @@ class Step:
         rest = tuple(placed for placed in claims if placed not in left)
         self.versions[ref] = rest
         if same_claims(rest, before):
-            lost = self._lost(ref, here)
-            if lost is None:
+            gone = lost(ref, self.before, here, self.holds)
+            if gone is None and first and not wrong:
+                return self._let_go(ref, rest, here)
+            if gone is None:
                 comes_back = self._comes_back(ref, wrong)
                 return self.holding.stay(ref, wrong) if comes_back else self.holding.aside(ref, wrong, rest)
-            return self.holding.stay(ref, wrong) if wrong else first and self._judge_loss(lost, rest, here)
+            return self.holding.stay(ref, wrong) if wrong else first and self._judge_loss(gone, rest, here)
         if wrong and not rest:
             return self.holding.stay(ref, wrong)
         again = self._judge_rest(ref, rest, here, judged=len(rest) == 1 and rest[0] in new, first=first)
@@ -166,14 +172,6 @@ class Step:
                 return self.holds.put(self.holding.as_held(change, missing))
         return first and self.holds.end(ref, rest[0].resource.file if rest else None)
 
-    def _lost(self, ref: ResourceRef, here: Catalog) -> HeldChange | None:
-        """Give the hold of a name whose documents are not there any more."""
-        standing = self.holds.on(ref)
-        if standing is None or not standing.documents:
-            return None
-        there = {HeldDocument.of(placed) for placed in here.held_at(ref)}
-        return None if any(each._replace(copy=0) in there for each in standing.documents) else standing
-
     def _comes_back(self, ref: ResourceRef, wrong: Iterable[Wrong]) -> bool:
         """Say whether a name's own file, whose loss is held, says something of the name again."""
         standing, old = self.holds.on(ref), self.before.catalog.written(ref)
@@ -181,12 +179,26 @@ class Step:
             return False
         return any(each.file == old.resource.file for each in wrong)
 
-    def _judge_loss(self, lost: HeldChange, rest: tuple[Placed, ...], here: Catalog) -> bool:
+    def _judge_loss(self, gone: HeldChange, rest: tuple[Placed, ...], here: Catalog) -> bool:
         """Judge the end of what was written without the right: where the name's own file goes, the name does."""
-        old = self.before.catalog.written(lost.ref)
-        if old is not None and all(each.file != old.resource.file for each in lost.documents or ()):
-            return self.holds.put(deletion(lost))
-        return self._judge_rest(lost.ref, rest, here)
+        if leaves_elsewhere(gone, self.before, here):
+            return self.holds.put(deletion(gone))
+        again = self._judge_rest(gone.ref, rest, here)
+        if gone.ref not in self.origins and self.holds.on(gone.ref) is None:
+            self.let_go.add(gone.ref)
+        return again
+
+    def _let_go(self, ref: ResourceRef, rest: tuple[Placed, ...], here: Catalog) -> bool:
+        """Let a name that stays for a held move leave, where somebody with the right takes it out of its own file."""
+        kept = self.before.kept.get(ref)
+        stuck = kept is not None and kept.because is KeptBecause.HELD and self.holds.on(ref) is None
+        if not stuck or rest or ref in self.origins or not leaves_own_file(ref, self.before, here):
+            return False
+        change = self._change(ref, rest)
+        if change is None or self._judge(change, here) is not None:
+            return False
+        self.let_go.add(ref)
+        return True
 
     def _judge_second(self, here: Catalog) -> bool:
         """Hold the spaces that would have a directory if the one that has it left: who takes that out means none."""
@@ -213,7 +225,7 @@ class Step:
             meant = Placed(ref, placed.resource, space if kind is Kind.SPACE else None)
             old = self.before.catalog.written(ref)
             change = DocumentChange(ref, Verb.CREATE if old is None else Verb.UPDATE, old, meant)
-            why = f"the space {space}, which its directory would belong to, is held"
+            why = f"the space {space}, which its directory would belong to, is not in force: it is held"
             missing = Missing(on_document(kind, change.verb), space, why)
             again |= self.holding.aside(ref, [Wrong(change, meant, missing)], here.claimants(ref))
         return again

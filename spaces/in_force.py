@@ -70,16 +70,18 @@ def settle(
     changed: Collection[str],
     revision: Revision,
     keep: Mapping[ResourceRef, KeptBecause] = _NOTHING_HELD,
+    *,
+    free: Collection[ResourceRef] = (),
 ) -> InForce:
     """Find what is in force with a new revision, from what was.
 
     `changed` are the files by which `proposed` differs from `before.proposed`; it may hold other documents, too.
     `keep` is every document whose change is held: it stays as it was in `before`, or stays out. What needs a document
-    that leaves keeps it.
+    that leaves keeps it. `free` may leave for good, although they stayed so far for a document that is held.
     """
     start = before or _nothing(revision)
     newly_held = proposed.held.every - start.proposed.held.every
-    stuck = {ref for ref, kept in start.kept.items() if kept.because is KeptBecause.HELD}
+    stuck = {ref for ref, kept in start.kept.items() if kept.because is KeptBecause.HELD}.difference(free)
     directories = space_directories(start.catalog, changed, (*start.kept, *keep)) | start.proposed.overrides.keys()
     stay = kept_directories(start.catalog, start.proposed, proposed, directories, keep.keys())
     about_rivals: set[Diagnostic] = set()

@@ -13,7 +13,7 @@ from rbac.subjects import user
 from spaces.names import Revision, SpaceName
 from spaces.settling import KeptBecause
 from tests.unit.rbac.builders import NOW
-from tests.unit.spaces.builders import BROKEN, doc, many, space, stack
+from tests.unit.spaces.builders import BROKEN, context, doc, many, space, stack
 from tests.unit.spaces.test_settling import commits, contents, paths
 
 RULES = Rules(Admins.parse(["root-admin"], IdentityMode.SIGNED), destroy_budget=100.0)
@@ -113,6 +113,9 @@ def test_a_right_in_one_space_changes_nothing_outside_it(base, history):
         ("mallory", {"space.yaml": space("three")}),
     ],
 ).via("a space waits for the end of a circle")
+@example(
+    {"space.yaml": context("x")}, [("root-admin", {"space.yaml": space("one", "one"), "k.yaml": context("x")})]
+).via("what lies in a space that is below itself waits with it")
 def test_whoever_may_do_everything_is_never_held(base, history):
     here = step(None, "root-admin", 0, base)
     for number, (who, changed) in enumerate(history, 1):

@@ -32,9 +32,9 @@ def held_here(hold: HeldChange, change: DocumentChange, document: HeldDocument, 
     """Make the hold of a document where it lies now: it is still about who put it there."""
     ref, verb = change.ref, change.verb
     missing = on_document(ref.kind, verb), ref.space
-    message = (
-        f"{hold.person} may not {verb} {ref}: it was held as {hold.ref}, and {document.file} lies in {ref.space} now"
-    )
+    _, _, reason = hold.message.partition(": ")
+    was = f"{hold.ref} ({reason})" if reason else f"{hold.ref}"
+    message = f"{hold.person} may not {verb} {ref}: it was held as {was}, and {document.file} lies in {ref.space} now"
     return HeldChange.of(
         ref,
         verb,

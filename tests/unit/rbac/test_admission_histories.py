@@ -116,6 +116,20 @@ def test_a_right_in_one_space_changes_nothing_outside_it(base, history):
 @example(
     {"space.yaml": context("x")}, [("root-admin", {"space.yaml": space("one", "one"), "k.yaml": context("x")})]
 ).via("what lies in a space that is below itself waits with it")
+@example(
+    {
+        "space.yaml": space("one", inherit=False),
+        "k.yaml": space("one", inherit=False),
+        "m.yaml": space("one", inherit=False),
+        "a/space.yaml": space("one", inherit=False),
+        "a/k.yaml": many(space("one", inherit=False), BROKEN),
+        "a/m.yaml": BROKEN,
+    },
+    [
+        ("root-admin", {"k.yaml": doc("Repository", "x", {"url": "https://example.org/a.git"})}),
+        ("mallory", {"space.yaml": None}),
+    ],
+).via("what waits for its space waits on where the directory is another one's")
 def test_whoever_may_do_everything_is_never_held(base, history):
     here = step(None, "root-admin", 0, base)
     for number, (who, changed) in enumerate(history, 1):

@@ -16,19 +16,17 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.harness import HEADER, Figure, Limit, timed
-from rbac.access import Access
-from rbac.actions import Action
-from rbac.documents import AccessDocuments
+from rbac.access.access import Access
+from rbac.access.actions import Action
+from rbac.access.grants import AccessDocuments
+from rbac.access.subjects import user
 from rbac.identity import KeyRing, Signer
-from rbac.subjects import user
 from reconciler.git.sshsig import verify_ssh
-from spaces.model.group import GroupSpec
-from spaces.model.role import RoleSpec
-from spaces.model.role_binding import RoleBindingSpec
-from spaces.model.user import UserSpec
+from spaces.documents.tree import SpaceNode, SpaceTree
+from spaces.model.people import GroupSpec, UserSpec
+from spaces.model.role import RoleBindingSpec, RoleSpec
+from spaces.model.signing_keys import parse_signing_key
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
-from spaces.signing_keys import parse_signing_key
-from spaces.tree import SpaceNode, SpaceTree
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SPACES, DEPTH, USERS, GROUPS, STACKS = 1_000, 8, 2_000, 200, 10_000

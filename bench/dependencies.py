@@ -11,8 +11,8 @@ from bench.harness import Figure, alternate, timed
 from bench.installations import Installation, installation
 from bench.repositories import Repository
 from reconciler.core.results import Output
-from reconciler.loop.linking import relink
-from reconciler.loop.recording import tell_dependents
+from reconciler.loop.desired.record import relink
+from reconciler.loop.runs.record import tell_dependents
 from reconciler.loop.service import utc_now
 from spaces.names import ROOT, StackId
 

@@ -16,7 +16,7 @@ from bench.harness import Figure, Limit
 from bench.installations import installation
 from bench.repositories import Repository
 from spaces.catalog import Catalog
-from spaces.effective import Layers, effective
+from spaces.effective.stack import Layers, effective
 from spaces.in_force import InForce, affected, settle
 from spaces.names import Revision, StackId
 

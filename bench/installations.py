@@ -15,7 +15,7 @@ from reconciler.core.conditions import assess
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent
 from reconciler.core.state import AppliedState, StackState
-from reconciler.loop.deciding import decide_due
+from reconciler.loop.runs.decide import decide_due
 from reconciler.loop.service import utc_now
 from reconciler.settings import Settings
 

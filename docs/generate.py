@@ -18,7 +18,7 @@ from reconciler.settings import PREFIX, Settings
 from spaces.model import SPECS
 from spaces.model.base import Model
 from spaces.names import Kind
-from spaces.schema import file_name, json_schemas
+from spaces.reading.json_schema import file_name, json_schemas
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias, assert_never
 
-from rbac.subjects import Subject, SubjectKind, user
+from rbac.access.subjects import Subject, SubjectKind, user
 from spaces.model.explain import shown
-from spaces.model.user import UserSpec, email_key
+from spaces.model.people import UserSpec, email_key
+from spaces.model.signing_keys import SigningKey, parse_signing_key
 from spaces.names import Digest, is_name
-from spaces.signing_keys import SigningKey, parse_signing_key
 
 
 class IdentityMode(StrEnum):

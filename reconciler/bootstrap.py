@@ -16,8 +16,8 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from rbac.admission import Admission
-from rbac.rules import Rules
+from rbac.admission.admission import Admission
+from rbac.admission.settings import Rules
 from reconciler.core.runs import Run, RunId
 from reconciler.credentials.sealing import Identities, KeyFileError
 from reconciler.credentials.secrets import Secrets
@@ -25,21 +25,19 @@ from reconciler.engine.local import LocalEngine, SandboxUnavailable
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
 from reconciler.git.remote import check_branch, check_url
-from reconciler.loop.current_access import CurrentAccess
-from reconciler.loop.dispatching import Dispatcher
-from reconciler.loop.fetching import Fetcher
-from reconciler.loop.followed import differs, with_remembered
-from reconciler.loop.following import Follower
-from reconciler.loop.judging import Judges, policy_input
-from reconciler.loop.places import CannotFollow
-from reconciler.loop.recording import Recorder
-from reconciler.loop.remotes import Remotes
+from reconciler.loop.desired.fetch import Fetcher
+from reconciler.loop.desired.follower import CurrentAccess, Follower
+from reconciler.loop.desired.repositories import CannotFollow, Remotes
+from reconciler.loop.desired.restore import differs, with_remembered
+from reconciler.loop.desired.world import World
+from reconciler.loop.policies.plan import Judges, policy_input
+from reconciler.loop.runs.dispatch import Dispatcher
+from reconciler.loop.runs.record import Recorder
 from reconciler.loop.service import Loop, Watching, utc_now
-from reconciler.loop.world import World
 from reconciler.metrics import Metrics
 from reconciler.policies.checking import check_rego
 from reconciler.policies.engine import engine
-from reconciler.runner.directory import free_ended
+from reconciler.runner.contract.directory import free_ended
 from reconciler.settings import MetricsAccess, Settings, SettingsError
 from reconciler.store.encryption import Keys
 from reconciler.store.readings import Readings
@@ -50,9 +48,9 @@ from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import Server
 from reconciler.web.tokens import operator_token
+from spaces.documents.documents import PlacedDocuments
+from spaces.documents.tree import SpaceTree
 from spaces.names import Revision
-from spaces.placed import PlacedDocuments
-from spaces.tree import SpaceTree
 
 _log = logging.getLogger(__name__)
 

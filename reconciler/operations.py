@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from rbac.held import HeldChange
+from rbac.admission.held import HeldChange
 from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
 from reconciler.core.reasons import Reason

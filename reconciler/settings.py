@@ -12,10 +12,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import Admins, Forge, IdentityMode, Line
-from rbac.rules import DESTROY_BUDGET
 from spaces.model.explain import did_you_mean
-from spaces.signing_keys import parse_signing_key
+from spaces.model.signing_keys import parse_signing_key
 
 FILE_NAME = "station.toml"
 PREFIX = "STATION_"

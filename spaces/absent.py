@@ -8,12 +8,12 @@ from functools import cached_property
 from posixpath import dirname
 
 from spaces.catalog import Catalog
-from spaces.consistency import KINDS, Violation, names_in_reach, tell, tell_made
 from spaces.diagnostics import Diagnostic, Position, error
+from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.documents.references import NameKey
 from spaces.model.explain import did_you_mean
 from spaces.names import ROOT, Kind, SpaceName
-from spaces.placed import Placed, PlacedDocuments
-from spaces.references import NameKey
+from spaces.rules.rules import KINDS, Violation, names_in_reach, tell, tell_made
 
 _RULES = {kind: rule for rule, kind in KINDS.items()}
 _CANNOT_BE_READ = frozenset({"yaml-syntax", "yaml-depth", "not-utf8", "file-too-large"})

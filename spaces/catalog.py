@@ -9,17 +9,17 @@ from posixpath import basename, dirname
 from typing import Self
 
 from spaces.attached import follow_attached
-from spaces.attachments import Attach, no_files
 from spaces.claimants import Claimants
 from spaces.diagnostics import Diagnostic, Severity
-from spaces.documents import ReadDocuments, read_documents
+from spaces.documents.documents import Placed
 from spaces.held_documents import NOTHING_HELD, HeldDocument, HeldDocuments
 from spaces.misplaced import name_position, tell_second_space, tell_twice, tell_unknown_directory
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
-from spaces.placed import Placed
-from spaces.rego import CheckRego, unchecked, with_findings
-from spaces.resources import ParsedFile, Resource, parse_files
+from spaces.reading.attachments import Attach, no_files
+from spaces.reading.documents import ReadDocuments, read_documents
+from spaces.reading.rego import CheckRego, unchecked, with_findings
+from spaces.reading.resources import ParsedFile, Resource, parse_files
 
 SPACE_FILES = ("space.yaml", "space.yml")
 """The files that say which space their directory belongs to."""

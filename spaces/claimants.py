@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Self
 
+from spaces.documents.documents import Placed
 from spaces.names import ResourceRef, SpaceName
-from spaces.placed import Placed
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from posixpath import dirname
 
 from spaces.catalog import SPACE_FILES, Catalog, is_space_file
+from spaces.documents.documents import PlacedDocuments
 from spaces.model.space import SpaceSpec
 from spaces.names import Kind, ResourceRef, SpaceName
-from spaces.placed import PlacedDocuments
-from spaces.resources import Resource
+from spaces.reading.resources import Resource
 from spaces.settling import KeptBecause
 
 

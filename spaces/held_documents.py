@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
+from spaces.documents.documents import Placed
 from spaces.names import Digest, Kind, ResourceRef
-from spaces.placed import Placed
-from spaces.resources import Resource
+from spaces.reading.resources import Resource
 
 
 class HeldDocument(NamedTuple):

@@ -11,12 +11,12 @@ from spaces.blueprints.derived import evolve, remade
 from spaces.catalog import Catalog
 from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.directories import KeptDirectory, kept_directories, lost_directories, space_directories
-from spaces.guardrails import guarded
-from spaces.impact import impact
+from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.documents.references import moved_from
+from spaces.effective.policies import guarded
 from spaces.names import Kind, ResourceRef, Revision, SpaceName, StackId
-from spaces.placed import Placed, PlacedDocuments
-from spaces.references import moved_from
-from spaces.resources import Resource
+from spaces.reading.resources import Resource
+from spaces.rules.impact import impact
 from spaces.settling import KeptBecause, Settled, Withheld, settle_documents
 
 _NAMED = 5

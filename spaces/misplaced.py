@@ -7,7 +7,7 @@ from posixpath import basename
 
 from spaces.diagnostics import Diagnostic, Position, error
 from spaces.names import ResourceRef
-from spaces.resources import Resource
+from spaces.reading.resources import Resource
 
 
 def name_position(resource: Resource) -> Position:

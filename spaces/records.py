@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias, TypedDict
 
-from spaces.attachments import Unusable
+from spaces.documents.documents import Placed
 from spaces.in_force import Kept, Recorded
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
-from spaces.placed import Placed
-from spaces.resources import parse_file
+from spaces.reading.attachments import Unusable
+from spaces.reading.resources import parse_file
 from spaces.settling import KeptBecause
 
 

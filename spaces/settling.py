@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from spaces.absent import Absent
-from spaces.blueprints.derived import evolve, remade, roots
+from spaces.blueprints.derived import evolve, remade
 from spaces.catalog import Catalog
-from spaces.consistency import KINDS, Rule, Violation, contexts_in_use, in_template, tell, violations
-from spaces.dependencies import Cycles
 from spaces.diagnostics import Diagnostic, error
+from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.documents.expansions import roots
+from spaces.documents.references import moved_from
 from spaces.held_documents import HeldDocument
-from spaces.impact import impact
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
-from spaces.placed import Placed, PlacedDocuments
-from spaces.references import moved_from
+from spaces.rules.dependencies import Cycles
+from spaces.rules.impact import impact
+from spaces.rules.rules import KINDS, Rule, Violation, contexts_in_use, in_template, tell, violations
 
 _SUGGESTIONS = 200
 """How many findings get a likely name to suggest: each search costs as much as there are names."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from spaces.attachments import Attach, no_files, out_of
 from spaces.catalog import Catalog
 from spaces.diagnostics import Diagnostic, Severity
+from spaces.documents.documents import Placed
+from spaces.documents.references import hijacking_variables
 from spaces.in_force import InForce, settle
 from spaces.names import Kind, Revision
-from spaces.rego import CheckRego, unchecked
-from spaces.takeovers import warnings
+from spaces.reading.attachments import Attach, no_files, out_of
+from spaces.reading.rego import CheckRego, unchecked
 
 _TEMPLATE_MARKS = (b"{{", b"{%")
 
@@ -28,7 +29,7 @@ def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
 def findings(examined: InForce, files: Mapping[str, bytes]) -> list[Diagnostic]:
     """Give the diagnostics, and what is fine here and takes more than the repository to work."""
     catalog = examined.catalog
-    more = warnings(each for kind in (Kind.CONTEXT, Kind.STACK) for each in catalog.of_kind(kind))
+    more = _hijacking(each for kind in (Kind.CONTEXT, Kind.STACK) for each in catalog.of_kind(kind))
     unreadable = _unreadable(examined.proposed.unreadable, files)
     return sorted((*examined.diagnostics, *more, *unreadable), key=lambda told: (told.sort_key, told.summary))
 
@@ -45,3 +46,17 @@ def _unreadable(why: Mapping[str, Diagnostic], files: Mapping[str, bytes]) -> It
         yield Diagnostic(
             Severity.WARNING, "unreadable-file", summary, "repair it if it is to hold documents", told.position
         )
+
+
+def _hijacking(documents: Iterable[Placed]) -> Iterator[Diagnostic]:
+    """Warn of each variable that takes over a process: only the service knows whether it allows that."""
+    for placed in documents:
+        for name in hijacking_variables(placed.resource):
+            yield Diagnostic(
+                Severity.WARNING,
+                "env-takes-over",
+                f"spec.env.{name} takes over what runs",
+                f"whoever merges it needs env:takeover in {placed.ref.space}, and the operator has to name it in the "
+                "setting env_takeover_allowed",
+                placed.resource.position(("spec", "env", name)),
+            )

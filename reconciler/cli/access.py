@@ -11,9 +11,9 @@ from reconciler.cli.at_ref import at_ref, read_clone
 from reconciler.cli.errors import CliError
 
 if TYPE_CHECKING:
-    from rbac.access import Access
-    from rbac.actions import Action
-    from rbac.subjects import Subject
+    from rbac.access.access import Access
+    from rbac.access.actions import Action
+    from rbac.access.subjects import Subject
 
 
 @click.group("access", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
@@ -79,7 +79,7 @@ def who(ctx: click.Context, /, *, action: str, space: str, form: str, **where: A
 @click.pass_context
 def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) -> None:
     """List every role that SUBJECT holds, its own and its groups'."""
-    from rbac.actions import summarize
+    from rbac.access.actions import summarize
     from reconciler.cli.client import connect
     from reconciler.cli.output import Column, key, print_rows
 
@@ -109,14 +109,14 @@ def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) ->
 def _access(ctx: click.Context, **where: Any) -> Access:
     from datetime import UTC, datetime
 
-    from reconciler.loop.at_revision import access_of
+    from reconciler.loop.preview import access_of
 
     settings = ctx.ensure_object(options.Common).settings(config_path=where["config_path"])
     return access_of(read_clone(ctx, **where), settings.first_admins.subjects, datetime.now(UTC))
 
 
 def _subject(text: str) -> Subject:
-    from rbac.subjects import Subject
+    from rbac.access.subjects import Subject
 
     try:
         return Subject.parse(text)
@@ -125,7 +125,7 @@ def _subject(text: str) -> Subject:
 
 
 def _action(text: str) -> Action:
-    from rbac.actions import Action
+    from rbac.access.actions import Action
 
     try:
         return Action.parse(text)

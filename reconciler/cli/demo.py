@@ -158,15 +158,15 @@ class _Demo:
 
     def _secret(self, service: Service) -> None:
         from reconciler.credentials.sealing import seal
+        from spaces.model.sealed import SealedPlace
         from spaces.names import Kind, SpaceName
-        from spaces.sealed import Place
 
         self._scene(
             "A secret in the repository", "sealed for one place, opened by the service alone, masked in every log"
         )
         sealed = seal(
             secrets.token_urlsafe(24),
-            Place.of(Kind.STACK, SpaceName(_OWN), "status-page", "PUBLISH_TOKEN"),
+            SealedPlace.of(Kind.STACK, SpaceName(_OWN), "status-page", "PUBLISH_TOKEN"),
             service.ports.recipient,
         )
         self._tell(f"$ station seal --space {_OWN} --kind Stack --name status-page --key PUBLISH_TOKEN")
@@ -212,8 +212,8 @@ class _Demo:
             )
 
     def _why(self, service: Service) -> None:
-        from rbac.actions import Action
-        from rbac.subjects import user
+        from rbac.access.actions import Action
+        from rbac.access.subjects import user
         from spaces.names import SpaceName
 
         self._scene("May somebody do something?", "every answer says what it rests on")

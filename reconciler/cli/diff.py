@@ -15,8 +15,7 @@ from reconciler.cli.errors import CliError
 
 if TYPE_CHECKING:
     from reconciler.git.trees import Trees
-    from reconciler.loop.merging import Judging
-    from reconciler.loop.preview import Preview
+    from reconciler.loop.preview import Judging, Preview
     from reconciler.settings import Settings
     from spaces.names import Revision
 
@@ -75,12 +74,12 @@ def _resolve(trees: Trees, names: list[str]) -> Revision:
 def _judging(settings: Settings, person: str | None) -> Iterator[Judging]:
     from datetime import UTC, datetime
 
+    from rbac.access.subjects import Subject, SubjectKind
+    from rbac.admission.settings import Rules
     from rbac.identity import Person
-    from rbac.rules import Rules
-    from rbac.subjects import Subject, SubjectKind
     from reconciler.git.signatures import Signatures
-    from reconciler.loop.merging import Judging
-    from reconciler.loop.persons import Persons
+    from reconciler.loop.desired.commits import Persons
+    from reconciler.loop.preview import Judging
 
     who = None
     if person is not None:
@@ -157,7 +156,7 @@ def _print(found: Preview) -> None:
 
 
 def _print_access(found: Preview) -> None:
-    from rbac.actions import summarize
+    from rbac.access.actions import summarize
 
     if found.access:
         click.echo("\naccess")

@@ -139,7 +139,7 @@ def _repository(settings: Settings) -> Finding:
     from reconciler.git.errors import GitError
     from reconciler.git.mirror import Mirror
     from reconciler.git.remote import redact
-    from reconciler.loop.remotes import Remotes
+    from reconciler.loop.desired.repositories import Remotes
 
     if not settings.config_url:
         return Finding("warning", "configuration", "config_url is not set", "say which repository to follow")

@@ -19,7 +19,7 @@ _EXPECTED = frozenset(
         ("reconciler.git.errors", "GitError"),
         ("reconciler.bootstrap", "DataDirectoryBusy"),
         ("reconciler.engine.local", "SandboxUnavailable"),
-        ("reconciler.loop.places", "CannotFollow"),
+        ("reconciler.loop.desired.repositories", "CannotFollow"),
     }
 )
 """Errors whose message is written for persons. By name: to import their modules here would slow every command down."""

@@ -51,7 +51,7 @@ def _copy(source: Traversable, target: Path, space: str) -> None:
 
 
 def _write_schemas(directory: Path) -> None:
-    from spaces.schema import json_schemas
+    from spaces.reading.json_schema import json_schemas
 
     directory.mkdir(parents=True)
     for name, schema in json_schemas().items():

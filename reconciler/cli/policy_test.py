@@ -17,10 +17,10 @@ from reconciler.policies.checking import check_rego
 from reconciler.policies.evaluation import evaluate
 from spaces.catalog import Catalog
 from spaces.diagnostics import Position, Severity
-from spaces.guardrails import Guardrail
+from spaces.effective.policies import Guardrail
 from spaces.model.policy import PolicySpec, PolicyType
 from spaces.names import ROOT, Kind, ResourceRef
-from spaces.rego import RegoText, rego_of
+from spaces.reading.rego import RegoText, rego_of
 
 _ALLOWED = frozenset({Result.ALLOW, Result.WARN, Result.APPROVE, Result.TRACK, Result.NOTIFY, Result.QUIET})
 _EXPECTATIONS = {

@@ -86,7 +86,7 @@ def _interrupts() -> Iterator[None]:
 @contextlib.contextmanager
 def _said_once() -> Iterator[None]:
     """Keep out of the log what is printed at the end, among the diagnostics."""
-    log = logging.getLogger("reconciler.loop.telling")
+    log = logging.getLogger("reconciler.loop.desired.source_repositories")
     log.addFilter(_nothing)
     try:
         yield

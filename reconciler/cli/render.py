@@ -82,7 +82,7 @@ def _print(found: Mapping[str, Any]) -> None:
 
 def _in_clone(in_force: InForce, stack: str, ref: str) -> Mapping[str, Any]:
     from reconciler.web.api.convert import effective_json
-    from spaces.effective import effective
+    from spaces.effective.stack import effective
 
     try:
         found = effective(in_force.catalog, _stack(in_force, stack))

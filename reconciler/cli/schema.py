@@ -21,7 +21,7 @@ from reconciler.cli.errors import CliError
 )
 def command(kind: str | None, directory: Path | None) -> None:
     """Print the JSON Schema of all documents, or of one KIND."""
-    from spaces.schema import COMBINED, json_schemas
+    from spaces.reading.json_schema import COMBINED, json_schemas
 
     schemas = json_schemas()
     if directory is not None:

@@ -11,7 +11,7 @@ from reconciler.cli import options
 from reconciler.cli.errors import CliError
 
 if TYPE_CHECKING:
-    from spaces.sealed import Place
+    from spaces.model.sealed import SealedPlace
 
 _KINDS = ("Stack", "Context", "Repository")
 
@@ -36,19 +36,19 @@ def command(*, space: str, kind: str, name: str, key: str, recipient: str | None
     click.echo(sealed)
 
 
-def _place(space: str, kind: str, name: str, key: str) -> Place:
+def _place(space: str, kind: str, name: str, key: str) -> SealedPlace:
     import re
 
     from spaces.model.base import NAME
+    from spaces.model.sealed import SealedPlace
     from spaces.names import Kind, SpaceName
-    from spaces.sealed import Place
 
     for option, text in (("--space", space), ("--name", name)):
         if not re.match(NAME, text):
             raise CliError(f"{option} {text}: it is not a name")
     if not key.strip() or not key.isprintable():
         raise CliError("--key: name the variable, the file's path, or the credential")
-    return Place.of(Kind(kind), SpaceName(space), name, key)
+    return SealedPlace.of(Kind(kind), SpaceName(space), name, key)
 
 
 def _read() -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from reconciler.git.globs import Glob
 from spaces.diagnostics import Diagnostic, Severity, error
-from spaces.effective import ResolvedSource, effective
+from spaces.effective.stack import ResolvedSource, effective
 from spaces.in_force import InForce
-from spaces.resources import Resource
+from spaces.reading.resources import Resource
 
 # Never committed, and full of links that tools make.
 _SKIPPED = frozenset({".git", ".terraform", ".terragrunt-cache", ".venv", "node_modules"})

@@ -13,7 +13,7 @@ from reconciler.cli import options
 from reconciler.cli.errors import CliError
 
 if TYPE_CHECKING:
-    from spaces.attachments import Attach
+    from spaces.reading.attachments import Attach
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, bytes]:
 
 def attach_in(base: Path) -> Attach:
     """Read the files that documents refer to below a directory, never through a link."""
-    from spaces.attachments import MAX_BYTES, NO_FILE, NOT_THERE, THROUGH_LINK, TOO_LARGE, Unusable
+    from spaces.reading.attachments import MAX_BYTES, NO_FILE, NOT_THERE, THROUGH_LINK, TOO_LARGE, Unusable
 
     def attach(path: str) -> bytes | Unusable:
         here = base

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, assert_never
 
 from reconciler.core.state import VERSION, Component, Fingerprint
-from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile
+from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile
 from spaces.model.policy import PolicyType
 from spaces.model.secrets import SecretRef
 from spaces.model.stack import StackSpec

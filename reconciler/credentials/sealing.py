@@ -12,8 +12,8 @@ from pyrage import x25519
 
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.keyfiles import NotPrivate, create, read_private
+from spaces.model.sealed import SealedPlace, read, write
 from spaces.names import Kind, SpaceName
-from spaces.sealed import Place, read, write
 
 MAX_BYTES = 64 * 1024
 """The largest secret."""
@@ -27,7 +27,7 @@ class KeyFileError(Exception):
     """The file with the keys cannot be used; the message names it and says why."""
 
 
-def seal(value: str, place: Place, recipient: str) -> str:
+def seal(value: str, place: SealedPlace, recipient: str) -> str:
     """Seal a value for one place: it opens nowhere else. CannotSeal for a recipient that is none, or a huge value."""
     if len(value.encode()) > MAX_BYTES:
         raise CannotSeal(f"the value is longer than {MAX_BYTES // 1024} KiB")
@@ -70,7 +70,7 @@ class Identities:
         """Name them by the recipient, never by the keys."""
         return f"Identities({self.recipient})"
 
-    def open(self, sealed: str, place: Place) -> str:
+    def open(self, sealed: str, place: SealedPlace) -> str:
         """Open a value at its place; SecretUnreadable where it was cut, is for another key, or for another place."""
         try:
             data = read(sealed)
@@ -98,13 +98,13 @@ def _fresh() -> str:
     return f"# {identity.to_public()}\n{identity}\n"
 
 
-def _words(place: Place) -> list[str]:
+def _words(place: SealedPlace) -> list[str]:
     return [place.ref.kind.value, place.ref.space, place.ref.name, place.key]
 
 
 def _told(words: object) -> str:
     match words:
         case [str(kind), str(space), str(name), str(key)] if kind in {each.value for each in Kind}:
-            return str(Place.of(Kind(kind), SpaceName(space), name, key))
+            return str(SealedPlace.of(Kind(kind), SpaceName(space), name, key))
         case _:
             return "another place"

@@ -10,8 +10,8 @@ from pathlib import Path
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_in_directory
 from reconciler.credentials.sealing import Identities
+from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
-from spaces.sealed import Place
 
 SHORTEST = 8
 """Characters that a secret of a run must have: a shorter one would be found everywhere by chance, and so be no secret
@@ -27,10 +27,10 @@ class Secrets:
     directory: Path | None = None
     env_allowed: Collection[str] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-    _verdicts: dict[tuple[str, Place], str | None] = field(default_factory=dict, repr=False)
+    _verdicts: dict[tuple[str, SealedPlace], str | None] = field(default_factory=dict, repr=False)
     """What is wrong with each sealed value that was looked at: to open one takes a while, and it stays as it is."""
 
-    def value(self, secret: SecretRef, place: Place) -> str:
+    def value(self, secret: SecretRef, place: SealedPlace) -> str:
         """Give a secret as it is; SecretUnreadable where it cannot be had."""
         if secret.file is not None:
             return self._of_file(secret.file, place)
@@ -40,14 +40,14 @@ class Secrets:
             raise SecretUnreadable("there is no key here that opens sealed values")
         return self.identities.open(secret.sealed, place)
 
-    def for_run(self, secret: SecretRef, place: Place) -> str:
+    def for_run(self, secret: SecretRef, place: SealedPlace) -> str:
         """Give a secret that a run may get: one that can be masked. SecretUnreadable names its place."""
         try:
             return _usable(self.value(secret, place))
         except SecretUnreadable as error:
             raise SecretUnreadable(f"{place}, {secret}: {error}") from None
 
-    def problem(self, secret: SecretRef, place: Place) -> str | None:
+    def problem(self, secret: SecretRef, place: SealedPlace) -> str | None:
         """Say why a run could not get a secret; None when it can."""
         key = (secret.sealed or "", place)
         if secret.sealed is not None and key in self._verdicts:
@@ -63,7 +63,7 @@ class Secrets:
             self._verdicts[key] = verdict
         return verdict
 
-    def _of_file(self, file: str, place: Place) -> str:
+    def _of_file(self, file: str, place: SealedPlace) -> str:
         name = f"the secret file {place.ref.space}/{file}"
         if self.directory is None:
             raise SecretUnreadable(f"{name} needs the setting secrets_dir")

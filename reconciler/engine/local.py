@@ -20,11 +20,10 @@ from reconciler.engine.preparing import find_sandbox, make_writable, prepare
 from reconciler.engine.spawn import Spawner, write_all
 from reconciler.engine.verdicts import LegId, never_started, report_of_end, unusable
 from reconciler.engine.watched import Waiter, Watched
-from reconciler.runner.directory import RunDirectory, run_directories
-from reconciler.runner.environment import inherited
-from reconciler.runner.job import Ending, Reason
-from reconciler.runner.records import job_to_data, to_line
-from reconciler.runner.sandbox import Sandbox
+from reconciler.runner.contract.directory import RunDirectory, run_directories
+from reconciler.runner.contract.job import Ending, Reason
+from reconciler.runner.contract.records import job_to_data, to_line
+from reconciler.runner.processes.sandbox import Sandbox, inherited
 
 
 class SandboxUnavailable(Exception):

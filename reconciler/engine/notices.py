@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 
 from reconciler.core.phases import Leg
-from reconciler.runner.directory import RunDirectory
-from reconciler.runner.job import LegReport
-from reconciler.runner.records import report_from_data
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.job import LegReport
+from reconciler.runner.contract.records import report_from_data
 
 
 class Notices:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reconciler.engine.base import Materialise
-from reconciler.runner.directory import RunDirectory
-from reconciler.runner.sandbox import Sandbox, probe, why_not_writable
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.processes.sandbox import Sandbox, probe, why_not_writable
 
 
 def prepare(directory: RunDirectory, materialise: Materialise | None) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.runner import family
-from reconciler.runner.directory import RunDirectory
-from reconciler.runner.job import Ending, LegReport, Reason
-from reconciler.runner.spool import anything_pending
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.job import Ending, LegReport, Reason
+from reconciler.runner.processes import descendants
+from reconciler.runner.tfstate.backlog import anything_pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +65,4 @@ def _kill_left_behind(directory: RunDirectory, leg: Leg, attempt: int) -> None:
     identity = directory.claimant(leg, attempt)
     # A pid that is in use again belongs to a stranger; while anything of the old session lives it cannot be.
     if identity is not None and not identity.replaced():
-        family.kill_session(identity.pid)
+        descendants.kill_session(identity.pid)

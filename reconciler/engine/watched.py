@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from reconciler.engine.base import Job
 from reconciler.engine.notices import Notices
 from reconciler.engine.verdicts import LegId
-from reconciler.runner.identity import ProcessIdentity
+from reconciler.runner.contract.process_id import ProcessIdentity
 
 _POLL = 0.2
 """How often to look after adopted processes, in seconds, where the kernel cannot tell when they end."""

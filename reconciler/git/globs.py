@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import translate
 
-from spaces.globs import check_glob, glob_parts
+from spaces.model.globs import check_glob, glob_parts
 
 __all__ = ["Glob", "check_glob"]
 

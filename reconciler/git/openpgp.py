@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rbac.identity import NoSigner, Signer, Unverified, Verdict
-from spaces.signing_keys import SigningKey
+from spaces.model.signing_keys import SigningKey
 
 BEGIN = b"-----BEGIN PGP SIGNATURE-----"
 _TIMEOUT = 30.0

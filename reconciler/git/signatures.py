@@ -15,8 +15,8 @@ from reconciler.git import openpgp, sshsig
 from reconciler.git.objects import CommitInfo
 from reconciler.git.openpgp import Checked, GoodSignature, GpgFailed, GpgHome
 from reconciler.git.sshsig import verify_ssh
+from spaces.model.signing_keys import KeyKind
 from spaces.names import Digest, Revision
-from spaces.signing_keys import KeyKind
 
 _REMEMBERED = 20_000
 _HOMES = 4

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from rbac.identity import KeyRing, NoSigner, Signer, Unverified, Verdict
-from spaces.signing_keys import KeyKind, SigningKey, read_strings, ssh_fingerprint
+from spaces.model.signing_keys import KeyKind, SigningKey, read_strings, ssh_fingerprint
 
 BEGIN = b"-----BEGIN SSH SIGNATURE-----"
 _END = b"-----END SSH SIGNATURE-----"

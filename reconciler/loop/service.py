@@ -16,18 +16,17 @@ from reconciler.core.verdicts import Notice, Verdict
 from reconciler.engine.base import Engine, LegReport
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Remote
-from reconciler.loop.asking import Asking
-from reconciler.loop.deciding import Ended, Followup, ToApply, ToJudge, ToPush, ToStop, decide_due
-from reconciler.loop.dispatching import Dispatcher
-from reconciler.loop.fetching import Fetched, Fetcher
-from reconciler.loop.following import Follower
-from reconciler.loop.judging import Judged
-from reconciler.loop.leases import Leases
-from reconciler.loop.notifying import NoticeQuestion, Notices, is_news
-from reconciler.loop.places import CannotFollow
-from reconciler.loop.pushing import Pushes, PushQuestion
-from reconciler.loop.recording import Recorder
-from reconciler.loop.trouble import Trouble
+from reconciler.loop.backoff import Trouble
+from reconciler.loop.desired.fetch import Fetched, Fetcher
+from reconciler.loop.desired.follower import Follower
+from reconciler.loop.desired.repositories import CannotFollow
+from reconciler.loop.policies.notification import NoticeQuestion, Notices, is_news
+from reconciler.loop.policies.plan import Asking, Judged
+from reconciler.loop.policies.push import Pushes, PushQuestion
+from reconciler.loop.runs.decide import Ended, Followup, ToApply, ToJudge, ToPush, ToStop, decide_due
+from reconciler.loop.runs.dispatch import Dispatcher
+from reconciler.loop.runs.leases import Leases
+from reconciler.loop.runs.record import Recorder
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import RunFilter, Store, StoreBusy, StoreError
 from spaces.names import StackId

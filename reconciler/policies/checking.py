@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from reconciler.policies.process import CHECKING, LATE, ask
-from spaces.rego import RegoFinding, RegoText
+from spaces.reading.rego import RegoFinding, RegoText
 
 _log = logging.getLogger(__name__)
 

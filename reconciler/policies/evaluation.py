@@ -18,7 +18,7 @@ from reconciler.core.verdicts import (
 from reconciler.policies.child import RULES
 from reconciler.policies.inputs import Case, input_of, shown_to
 from reconciler.policies.process import ask
-from spaces.guardrails import Guardrail
+from spaces.effective.policies import Guardrail
 from spaces.model.policy import Enforcement, PolicyType
 
 

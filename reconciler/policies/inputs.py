@@ -11,7 +11,7 @@ from reconciler.core.results import OutputChange, Planned, ResourceChange
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import Component, StackState
 from reconciler.core.verdicts import Review
-from spaces.guardrails import Surroundings
+from spaces.effective.policies import Surroundings
 from spaces.model.policy import PolicySpec
 from spaces.names import StackId
 

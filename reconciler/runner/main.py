@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.runner import family
-from reconciler.runner.cancel import Cancel
-from reconciler.runner.directory import RunDirectory
-from reconciler.runner.identity import ProcessIdentity
-from reconciler.runner.job import Ending, Job, LegReport, Limits, Reason
-from reconciler.runner.leg import run_leg
-from reconciler.runner.records import job_from_data, report_to_data, to_line
-from reconciler.runner.sandbox import Sandbox
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.job import Ending, Job, LegReport, Limits, Reason
+from reconciler.runner.contract.process_id import ProcessIdentity
+from reconciler.runner.contract.records import job_from_data, report_to_data, to_line
+from reconciler.runner.leg.leg import run_leg
+from reconciler.runner.processes import descendants
+from reconciler.runner.processes.sandbox import Sandbox
+from reconciler.runner.processes.stop import Cancel
 
 VERDICT_SECONDS = 60.0
 """How long a process waits for the verdict on its plan."""
@@ -35,7 +35,7 @@ def main() -> int:
     directory = RunDirectory(Path.cwd())
     cancel = Cancel(directory.cancel)
     cancel.listen()
-    family.adopt_orphans()
+    descendants.adopt_orphans()
     lines = _Lines(0)
     message = _read(lines.next(None))
     if message is None:

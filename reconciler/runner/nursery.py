@@ -23,7 +23,7 @@ _MESSAGE = 64 * 1024
 _LATER = (
     "reconciler.masking.finding",
     "reconciler.masking.forms",
-    "reconciler.runner.relay",
+    "reconciler.runner.tfstate.relay",
     "reconciler.tools.tfstate_client",
 )
 """What only some runs import for themselves, and takes a while: HTTP, above all."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from rbac.held import HeldChange
+from rbac.admission.held import HeldChange
 from reconciler.store import rows, statements, tables
 from reconciler.store.protocol import AuditEvent, AuditRow, StoredApproval
 from reconciler.store.texts import dump, load, moment_text

@@ -22,8 +22,8 @@ from typing import Any, Self
 from pydantic_core import to_json
 
 from reconciler.store.texts import load
-from spaces.documents import Document, ReadFile, parse_documents
-from spaces.rego import CheckRego, RegoFinding, RegoText
+from spaces.reading.documents import Document, ReadFile, parse_documents
+from spaces.reading.rego import CheckRego, RegoFinding, RegoText
 
 MOST_BYTES = 512 * 2**20
 """A cache that has grown beyond this, by ever new versions of documents, begins anew."""
@@ -32,7 +32,7 @@ _ASKED = 256
 """Readings that are looked up at once: databases take no more than some hundred values in a statement."""
 _WRITTEN = 256
 """Readings that are written at once; a process that is killed loses so many at most, and they are read again."""
-_READERS = ("documents.py", "events.py", "plain.py", "scalars.py")
+_READERS = ("documents.py", "fast_parser.py", "parser.py")
 _LIBRARIES = ("ruamel.yaml", "ruamel.yaml.clib")
 _TABLE = "CREATE TABLE IF NOT EXISTS readings (key BLOB PRIMARY KEY, mark BLOB, value BLOB)"
 _log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ def _reader() -> bytes:
     """Name whatever decides what a file holds: what another one remembered is not found."""
     said = blake2b(digest_size=16)
     for name in _READERS:
-        said.update((files("spaces") / name).read_bytes())
+        said.update((files("spaces.reading") / name).read_bytes())
     for library in _LIBRARIES:
         said.update(version(library).encode())
     return said.digest()

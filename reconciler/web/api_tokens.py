@@ -6,7 +6,7 @@ import re
 import secrets
 from datetime import datetime
 
-from rbac.subjects import Subject, SubjectKind
+from rbac.access.subjects import Subject, SubjectKind
 from reconciler.operations import token_hash
 from reconciler.store.protocol import ApiToken, Store, Transaction
 

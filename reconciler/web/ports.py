@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from rbac.access import Access
+from rbac.access.access import Access
 from reconciler.core.runs import RunId
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import Store
-from spaces.effective import EffectiveStack
+from spaces.documents.documents import PlacedDocuments
+from spaces.documents.tree import SpaceTree
+from spaces.effective.stack import EffectiveStack
 from spaces.names import StackId
-from spaces.placed import PlacedDocuments
-from spaces.tree import SpaceTree
 
 
 def _utc_now() -> datetime:

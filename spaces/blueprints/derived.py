@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
-from spaces.blueprints.expansion import Expansion, expand
+from spaces.blueprints.expansion import expand
+from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.documents.expansions import Expansion, roots
 from spaces.names import Kind, ResourceRef
-from spaces.placed import Placed, PlacedDocuments
 
 
 def evolve(documents: PlacedDocuments, delta: Mapping[ResourceRef, Placed | None]) -> PlacedDocuments:
@@ -59,14 +60,6 @@ def remade(before: PlacedDocuments, after: PlacedDocuments) -> frozenset[Resourc
         if old is not new:
             found.update(_refs(old), _refs(new))
     return frozenset(found)
-
-
-def roots(documents: PlacedDocuments, refs: Iterable[ResourceRef]) -> Iterator[ResourceRef]:
-    """Give the written documents behind some: an instance for what it makes, every other one for itself."""
-    for ref in refs:
-        yield from documents.makers.get(ref, ())
-        if documents.written(ref) is not None:
-            yield ref
 
 
 def _refs(expansion: Expansion | None) -> tuple[ResourceRef, ...]:

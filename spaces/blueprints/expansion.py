@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from spaces.blueprints.template import CONTEXT_SORTS, TEMPLATE_KINDS, hint_of, spliced, told
-from spaces.diagnostics import Position
+from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.documents.expansions import Expansion, Finding, Spot, space_ref
 from spaces.expressions.language import Budget, Failed, compile_expression
 from spaces.expressions.spans import Path, is_whole, spans
 from spaces.model.base import Problem
 from spaces.model.blueprint import MAX_DOCUMENTS, BlueprintInstanceSpec, BlueprintSpec, versioned
 from spaces.model.explain import did_you_mean, dotted, shown
 from spaces.model.inputs import InputType
-from spaces.names import Kind, ResourceRef, SpaceName
-from spaces.placed import Placed, PlacedDocuments
-from spaces.resources import Made, Resource, make_resource
+from spaces.model.template import CONTEXT_SORTS, TEMPLATE_KINDS, hint_of, spliced, told
+from spaces.names import Kind, ResourceRef
+from spaces.reading.resources import Made, Resource, make_resource
 
 MAX_DEPTH = 5
 """Instances that make instances."""
@@ -24,59 +24,11 @@ _MOST_FINDINGS = 50
 """Of one instance: a mistake in a template shows in each of its documents."""
 
 
-class Spot(NamedTuple):
-    """A value in a document, or an expression in it."""
-
-    resource: Resource
-    path: Path
-    within: tuple[int, int] | None = None
-
-    def position(self) -> Position:
-        """Give where it stands; costs as much as reading the file."""
-        return self.resource.position(self.path, self.within)
-
-
-class Finding(NamedTuple):
-    """What is wrong with what an instance makes: `path` leads to its cause in the instance that somebody wrote.
-
-    `place` is where else to look: in the template, mostly. `others` are documents that it clashes with.
-    """
-
-    code: str
-    summary: str
-    path: Path = ("spec", "blueprint")
-    hint: str | None = None
-    place: Spot | None = None
-    others: tuple[ResourceRef, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Expansion:
-    """What an instance makes, and what is wrong with it. `uses` are the blueprints that were looked up for it."""
-
-    instance: Placed
-    documents: tuple[Placed, ...]
-    findings: tuple[Finding, ...]
-    uses: Mapping[str, Placed | None]
-    """By the name as looked up from the instance's space."""
-    space: Placed | None
-    """The space's own document, whose labels a template may ask for."""
-
-    def holds(self, documents: PlacedDocuments) -> bool:
-        """Say whether the instance makes the same among these documents."""
-        ref = self.instance.ref
-        return (
-            documents.placed(ref) is self.instance
-            and documents.placed(_space_ref(ref.space)) is self.space
-            and all(documents.find(Kind.BLUEPRINT, name, ref.space) is found for name, found in self.uses.items())
-        )
-
-
 def expand(documents: PlacedDocuments, instance: Placed) -> Expansion:
     """Make what an instance asks for, among documents that hold its blueprints."""
     work = _Work(documents, instance)
     work.make(instance, ())
-    space = documents.placed(_space_ref(instance.ref.space))
+    space = documents.placed(space_ref(instance.ref.space))
     return Expansion(instance, tuple(work.made.values()), tuple(work.findings), work.uses, space)
 
 
@@ -85,10 +37,6 @@ def fill(documents: PlacedDocuments, instance: Placed) -> tuple[Mapping[str, Any
     work = _Work(documents, instance)
     work.make(instance, ())
     return tuple(work.written)
-
-
-def _space_ref(space: SpaceName) -> ResourceRef:
-    return ResourceRef(Kind.SPACE, space, space)
 
 
 @dataclass(slots=True)
@@ -158,7 +106,7 @@ class _Work:
         return variables if len(self.findings) == before else None
 
     def _context(self, instance: Placed) -> dict[str, Any]:
-        space = self.documents.placed(_space_ref(instance.ref.space))
+        space = self.documents.placed(space_ref(instance.ref.space))
         return {
             "context.name": instance.ref.name,
             "context.labels": dict(instance.resource.metadata.labels),

@@ -10,11 +10,11 @@ from typing import Any
 
 from spaces.blueprints.derived import evolve
 from spaces.blueprints.expansion import fill
-from spaces.consistency import tell, violations
 from spaces.diagnostics import Diagnostic
+from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.names import API_VERSION, Kind, ResourceRef, SpaceName
-from spaces.placed import Placed, PlacedDocuments
-from spaces.resources import parse_file
+from spaces.reading.resources import parse_file
+from spaces.rules.rules import tell, violations
 
 _NOWHERE = "instance"
 _DIGITS = re.compile(r"(\d+)")

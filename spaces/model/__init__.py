@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from spaces.model.access import ACCESS_SPECS
-from spaces.model.api_key import ApiKeySpec
 from spaces.model.base import Metadata, Problem, SpecModel
 from spaces.model.blueprint import BlueprintInstanceSpec, BlueprintSpec
-from spaces.model.context import ContextSpec
-from spaces.model.group import GroupSpec
+from spaces.model.configuration import ContextSpec
+from spaces.model.people import ApiKeySpec, GroupSpec, UserSpec
 from spaces.model.policy import PolicySpec
 from spaces.model.repository import RepositorySpec
-from spaces.model.role import RoleSpec
-from spaces.model.role_binding import RoleBindingSpec
+from spaces.model.role import ACCESS_SPECS, RoleBindingSpec, RoleSpec
 from spaces.model.space import SpaceSpec
 from spaces.model.stack import StackSpec
-from spaces.model.user import UserSpec
 from spaces.names import Kind
 
 Spec: TypeAlias = (

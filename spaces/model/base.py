@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from spaces.model.sealed import SEALED
 from spaces.names import NAME_PATTERN
-from spaces.sealed import SEALED
 
 Path: TypeAlias = tuple[str | int, ...]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Discriminator, Field, Tag
 
 from spaces.model.base import EnvName, FilePath, Model, Problem, SecretFile, Text, matching
-from spaces.sealed import MAX_SEALED, SEALED, flaw
+from spaces.model.sealed import MAX_SEALED, SEALED, flaw
 
 SOURCES = ("file", "env", "sealed")
 """The keys of which a secret value has exactly one."""

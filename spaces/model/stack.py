@@ -11,17 +11,18 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from spaces.globs import check_glob
 from spaces.model.base import (
     DIRECTORY,
     WORKSPACE,
     Command,
     DirectoryPath,
+    EnvName,
     Flag,
     Line,
     Model,
     Name,
     Number,
+    OutputName,
     Problem,
     QualifiedName,
     list_at,
@@ -30,8 +31,56 @@ from spaces.model.base import (
     text_at,
 )
 from spaces.model.configuration import Configuration
-from spaces.model.dependency import Dependency, dependency_problems
+from spaces.model.globs import check_glob
 from spaces.model.repository import Branch
+from spaces.model.variables import Variable
+from spaces.model.variables import variable as kind_of
+
+
+class Dependency(Model):
+    """A stack that has to be in sync first; a bare name means that no output of it is used."""
+
+    stack: QualifiedName = Field(description="A Stack by name or as space/name.")
+    outputs: dict[OutputName, EnvName] = Field(
+        default_factory=dict, description="Outputs of that stack, each with the variable that it is given in."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, value: object) -> object:
+        return {"stack": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Tell editors that a bare name is fine as well."""
+        schema = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [schema["properties"]["stack"], schema]}
+
+
+def dependency_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    """Give the stacks named twice, and the variables that may not be set, or that several want to set."""
+    seen = set()
+    setters = dict.fromkeys(mapping_at(spec, "env"), "spec.env")
+    for index, entry in enumerate(list_at(spec, "dependsOn")):
+        name = entry.get("stack") if isinstance(entry, dict) else entry
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            yield Problem(
+                ("dependsOn", index, "stack"), "duplicate-dependency", f"the stack {name[:130]!r} is named twice"
+            )
+        seen.add(name)
+        for output, variable in mapping_at(entry, "outputs").items() if isinstance(entry, dict) else ():
+            if not isinstance(variable, str):
+                continue
+            path = ("dependsOn", index, "outputs", output)
+            if kind_of(variable) is not Variable.PLAIN:
+                summary = f"{variable[:80]} may not be set from an output"
+                yield Problem(path, "env-not-allowed", summary, "choose another variable")
+            elif variable in setters:
+                summary = f"{variable[:80]} is set by {setters[variable][:140]} and by output {str(output)[:80]}"
+                yield Problem(path, "duplicate-env", summary, "choose another variable for one of them")
+            setters.setdefault(variable, f"output {output} of {name}")
 
 
 class ToolName(StrEnum):

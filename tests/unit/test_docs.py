@@ -15,7 +15,7 @@ from reconciler.core.runs import RunStatus
 from reconciler.git.errors import GitReason
 from reconciler.metrics import Gauges, Metrics
 from reconciler.operations import Refusal
-from reconciler.runner.job import Reason as RunnerReason
+from reconciler.runner.contract.job import Reason as RunnerReason
 from reconciler.settings import Settings
 from spaces.model import SPECS
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from spaces.attachments import out_of
 from spaces.catalog import Catalog
-from spaces.effective import effective
+from spaces.effective.stack import effective
 from spaces.in_force import settle
 from spaces.names import Kind, Revision, StackId
-from spaces.schema import json_schemas
+from spaces.reading.attachments import out_of
+from spaces.reading.json_schema import json_schemas
 from spaces.validate import validate_files
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "repo"

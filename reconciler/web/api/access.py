@@ -9,9 +9,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from rbac.actions import Action, summarize
-from rbac.grants import Grant
-from rbac.subjects import Subject
+from rbac.access.actions import Action, summarize
+from rbac.access.grants import Grant
+from rbac.access.subjects import Subject
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import invalid
 from reconciler.web.api.paging import CursorIn, LimitIn, behind, page

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from rbac.actions import Action
-from rbac.held import HeldChange
+from rbac.access.actions import Action
+from rbac.admission.held import HeldChange
 from reconciler import operations
 from reconciler.store.protocol import AuditRow
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
@@ -14,8 +14,8 @@ from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, beh
 from reconciler.web.api.schemas.admission import AuditCheckJson, AuditJson, HeldJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.ports import Ports
+from spaces.documents.tree import SpaceTree
 from spaces.names import ROOT, Kind, SpaceName
-from spaces.tree import SpaceTree
 
 router = APIRouter(tags=["admission"])
 

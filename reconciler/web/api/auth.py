@@ -18,10 +18,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from rbac.access import Access
-from rbac.actions import BUILT_IN, Action
+from rbac.access.access import Access
+from rbac.access.actions import BUILT_IN, Action
+from rbac.access.subjects import Subject
 from rbac.identity import LOCAL_OPERATOR
-from rbac.subjects import Subject
 from reconciler.metrics import Metrics
 from reconciler.web.api.errors import Problem, not_found
 from reconciler.web.api_tokens import find_holder

@@ -19,9 +19,9 @@ from reconciler.web.api.schemas.blueprints import (
 )
 from reconciler.web.api.schemas.shapes import Page
 from spaces.blueprints.rendering import Rendered, render_inputs, render_instance, versions_of
+from spaces.documents.documents import Placed
 from spaces.model.blueprint import BlueprintSpec, versioned
 from spaces.names import Kind, ResourceRef, SpaceName, is_name
-from spaces.placed import Placed
 
 router = APIRouter(prefix="/blueprints", tags=["blueprints"])
 instances = APIRouter(prefix="/blueprint-instances", tags=["blueprints"])

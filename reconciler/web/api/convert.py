@@ -35,7 +35,7 @@ from reconciler.web.api.schemas.runs import (
     WholeRunJson,
 )
 from reconciler.web.api.schemas.stacks import ConditionJson, LastRunJson, OutputJson, ResourceJson, StackJson, WhyJson
-from spaces.effective import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
+from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
 from spaces.model.secrets import SecretRef
 from spaces.names import SpaceName
 

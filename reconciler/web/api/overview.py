@@ -6,7 +6,7 @@ from collections import Counter
 
 from fastapi import APIRouter
 
-from rbac.actions import Action
+from rbac.access.actions import Action
 from reconciler.version import __version__
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right

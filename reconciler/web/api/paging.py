@@ -11,8 +11,8 @@ from fastapi import Query
 from reconciler.web.api.auth import Caller, Right
 from reconciler.web.api.errors import invalid, not_found
 from reconciler.web.api.schemas.shapes import Page
+from spaces.documents.tree import SpaceTree
 from spaces.names import SpaceName, StackId
-from spaces.tree import SpaceTree
 
 _Found = TypeVar("_Found")
 _Shown = TypeVar("_Shown")

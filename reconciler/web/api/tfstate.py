@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from reconciler.core.runs import RunId
 from reconciler.operations import token_hash
-from reconciler.runner.job import WITH_TFSTATE
+from reconciler.runner.contract.job import WITH_TFSTATE
 from reconciler.store.protocol import Reading, TfstateLock, TfstateVersion, Transaction
 from reconciler.web.api.auth import PortsIn, shown_token, unauthorized
 from reconciler.web.api.errors import Problem

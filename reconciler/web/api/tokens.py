@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from rbac.subjects import Subject, SubjectKind
+from rbac.access.subjects import Subject, SubjectKind
 from reconciler.operations import Audited
 from reconciler.store.protocol import ApiToken, AuditEvent
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, update
 
-from rbac.actions import Action
-from rbac.held import HeldChange
+from rbac.access.actions import Action
+from rbac.admission.held import HeldChange
 from reconciler.store import tables
 from reconciler.store.admissions import chained
 from reconciler.store.protocol import AuditEvent, StoredApproval
 from reconciler.store.sql import SqlStore
-from spaces.changes import Verb
+from spaces.documents.changes import Verb
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
 from tests.factories import NOW, REVISION
 

@@ -6,9 +6,9 @@ import pytest
 
 import reconciler.store.readings as module
 from reconciler.store.readings import Readings
-from spaces.documents import parse_documents
 from spaces.model.policy import PolicyType
-from spaces.rego import RegoFinding, RegoText
+from spaces.reading.documents import parse_documents
+from spaces.reading.rego import RegoFinding, RegoText
 
 HEAD = "apiVersion: stationkeeper/v1\nkind: Context\nmetadata: {name: a}\n"
 GOOD = {

@@ -5,7 +5,7 @@ import json
 import pygit2
 import pytest
 
-from spaces.schema import json_schemas
+from spaces.reading.json_schema import json_schemas
 
 
 def test_what_it_makes_is_right(station, elsewhere):

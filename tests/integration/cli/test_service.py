@@ -30,7 +30,7 @@ from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import Server
 from spaces.catalog import Catalog
-from spaces.effective import effective
+from spaces.effective.stack import effective
 from spaces.in_force import settle
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id
 from tests.integration.cli.conftest import Station

@@ -8,7 +8,7 @@ import pytest
 from reconciler.core.phases import Leg, Phase
 from reconciler.engine.base import Job, Limits
 from reconciler.engine.local import LocalEngine
-from reconciler.runner.sandbox import probe
+from reconciler.runner.processes.sandbox import probe
 
 SANDBOX = probe("bwrap") is None
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from reconciler.engine.local import LocalEngine
-from reconciler.runner.records import job_from_data
+from reconciler.runner.contract.records import job_from_data
 
 engine = LocalEngine(Path(sys.argv[1]), sandbox=sys.argv[2] == "True")
 for line in sys.stdin:

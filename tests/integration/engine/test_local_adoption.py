@@ -14,9 +14,9 @@ import pytest
 from reconciler.core.phases import Leg
 from reconciler.engine.base import Ending
 from reconciler.engine.local import LocalEngine
-from reconciler.runner.directory import RunDirectory
-from reconciler.runner.identity import ProcessIdentity
-from reconciler.runner.records import job_to_data
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.process_id import ProcessIdentity
+from reconciler.runner.contract.records import job_to_data
 
 SERVICE = Path(__file__).with_name("service.py")
 

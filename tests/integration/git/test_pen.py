@@ -12,7 +12,7 @@ from reconciler.git.authoring import commit_all
 from reconciler.git.pen import Pen
 from reconciler.git.signatures import Signatures
 from reconciler.git.trees import Trees
-from spaces.signing_keys import parse_signing_key
+from spaces.model.signing_keys import parse_signing_key
 
 
 @pytest.fixture

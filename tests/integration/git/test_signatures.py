@@ -18,8 +18,8 @@ from rbac.identity import Addresses, Identities, KeyRing, NoSigner, Person, Sign
 from reconciler.git.openpgp import GoodSignature, read_listing, read_status
 from reconciler.git.signatures import Signatures
 from reconciler.git.sshsig import verify_ssh
-from spaces.model.user import UserSpec
-from spaces.signing_keys import parse_signing_key
+from spaces.model.people import UserSpec
+from spaces.model.signing_keys import parse_signing_key
 
 NOW = datetime.now(UTC)
 needs_ssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="NOT TESTED: ssh-keygen is not installed")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rbac.held import HeldChange
+from rbac.admission.held import HeldChange
 from reconciler import operations
 from reconciler.core.runs import RunStatus
 from reconciler.core.verdicts import Review

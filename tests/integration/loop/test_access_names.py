@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from rbac.held import HeldChange
+from rbac.admission.held import HeldChange
 from reconciler.loop.service import utc_now
 from reconciler.store.protocol import StoredApproval
 from tests.e2e.station import a_script, document

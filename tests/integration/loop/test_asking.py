@@ -7,13 +7,12 @@ import threading
 from reconciler.core.results import Action, Planned, ResourceChange
 from reconciler.core.runs import RunStatus
 from reconciler.core.verdicts import Result
-from reconciler.loop.asking import Asking
-from reconciler.loop.judging import Question
+from reconciler.loop.policies.plan import Asking, Question
 from reconciler.policies.inputs import Case
-from spaces.guardrails import Guardrail, Surroundings
+from spaces.effective.policies import Guardrail, Surroundings
 from spaces.model.policy import PolicySpec, PolicyType
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
-from spaces.rego import RegoText
+from spaces.reading.rego import RegoText
 from tests.e2e.station import eventually
 from tests.factories import NOW, a_run
 

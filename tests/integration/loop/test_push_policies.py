@@ -10,8 +10,8 @@ import pytest
 from reconciler import operations
 from reconciler.core.runs import Run, RunEvent, RunKind, RunStatus
 from reconciler.core.state import ConditionType
-from reconciler.loop.deciding import ToPush, decide_due
-from reconciler.loop.pushing import Pushes
+from reconciler.loop.policies.push import Pushes
+from reconciler.loop.runs.decide import ToPush, decide_due
 from reconciler.loop.service import utc_now
 from reconciler.operations import OperationRefused, Refusal
 from spaces.names import StackId

@@ -14,8 +14,8 @@ from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus
 from reconciler.engine.base import Ending, LegReport
 from reconciler.loop.service import utc_now
-from reconciler.runner.directory import RunDirectory
-from reconciler.runner.spool import Spool, pending_requests
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.tfstate.backlog import Spool, pending_requests
 from reconciler.settings import SettingsError
 from tests.e2e.station import Repo, a_script, eventually
 from tests.integration.loop.machine import Machine

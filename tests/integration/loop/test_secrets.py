@@ -13,8 +13,8 @@ import pytest
 
 from reconciler.core.runs import RunStatus
 from reconciler.credentials.sealing import seal
+from spaces.model.sealed import SealedPlace, read, write
 from spaces.names import Kind, SpaceName
-from spaces.sealed import Place, read, write
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.git.http_server import GitServer
 from tests.integration.loop.machine import Machine
@@ -40,7 +40,7 @@ def put(path: Path, text: str = VALUE + "\n", mode: int = 0o600) -> None:
 
 def sealed(machine: Machine, key: str, value: str = VALUE, kind: Kind = Kind.STACK, name: str = "a") -> str:
     recipient = machine.service.ports.recipient
-    return seal(value, Place.of(kind, SpaceName("root"), name, key), recipient)
+    return seal(value, SealedPlace.of(kind, SpaceName("root"), name, key), recipient)
 
 
 def test_a_run_gets_its_secrets_and_only_masks_are_kept(
@@ -110,7 +110,7 @@ def test_what_cannot_be_had_is_that_stack_s_problem_until_it_can(repo: Repo, mac
 def test_a_copy_elsewhere_gets_nothing(*, repo: Repo, machine: Machine, forged: bool) -> None:
     text = sealed(machine, "A", name="other")
     if forged:
-        text = write(read(text), Place.of(Kind.STACK, SpaceName("root"), "a", "A"))
+        text = write(read(text), SealedPlace.of(Kind.STACK, SpaceName("root"), "a", "A"))
     repo.commit({"a.yaml": a_script("a", "echo $A", env={"A": {"sealed": text}}), "b.yaml": a_script("b", "echo b")})
     look = machine.reconcile()
     assert look.ran == {"root/b": "finished"}

@@ -12,7 +12,7 @@ from reconciler import operations
 from reconciler.core.phases import Phase
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
-from reconciler.loop.dispatching import Dispatcher
+from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.service import utc_now
 from reconciler.policies import checking
 from spaces.names import StackId

@@ -15,8 +15,8 @@ import pytest
 from reconciler import bootstrap
 from reconciler.core.runs import RunId, RunStatus
 from reconciler.loop import leases, trouble
-from reconciler.loop.following import Follower
-from reconciler.loop.recording import Recorder
+from reconciler.loop.desired.follower import Follower
+from reconciler.loop.runs.record import Recorder
 from reconciler.store.protocol import StoreError
 from reconciler.store.sql import open_store
 from reconciler.store.writing import SqlTransaction

@@ -7,12 +7,12 @@ import pytest
 from reconciler.policies import checking
 from reconciler.policies.checking import check_rego
 from reconciler.policies.process import Patience
-from spaces.attachments import out_of
 from spaces.catalog import Catalog
 from spaces.in_force import settle
 from spaces.model.policy import PolicyType
 from spaces.names import Revision
-from spaces.rego import RegoText
+from spaces.reading.attachments import out_of
+from spaces.reading.rego import RegoText
 from tests.unit.spaces.builders import doc, names
 
 PACKAGE = "package stationkeeper\n"

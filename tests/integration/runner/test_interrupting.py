@@ -9,9 +9,9 @@ import time
 import pytest
 
 from reconciler.masking.masker import Masker
-from reconciler.runner.cancel import Cancel
-from reconciler.runner.log import RunLog
-from reconciler.runner.process import Command, Stop, Watch
+from reconciler.runner.processes.command import Command, Stop, Watch
+from reconciler.runner.processes.log import RunLog
+from reconciler.runner.processes.stop import Cancel
 
 BETWEEN_COMMANDS = """
 import signal, subprocess, sys, time

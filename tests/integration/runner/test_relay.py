@@ -15,8 +15,8 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.engine.base import Ending, Job, Limits, TfstateAccess
 from reconciler.engine.local import LocalEngine
 from reconciler.runner import relay as relays
-from reconciler.runner.relay import Relay
-from reconciler.runner.spool import pending_requests
+from reconciler.runner.tfstate.backlog import pending_requests
+from reconciler.runner.tfstate.relay import Relay
 
 TERRAFORM = shutil.which("terraform")
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from rbac.access import Access
-from rbac.documents import AccessDocuments
+from rbac.access.access import Access
+from rbac.access.grants import AccessDocuments
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.ports import Ports
 from reconciler.web.server import Server
+from spaces.documents.tree import SpaceNode, SpaceTree
 from spaces.names import ROOT, SpaceName
-from spaces.tree import SpaceNode, SpaceTree
 from tests.factories import NOW
 from tests.integration.web.client import OPERATOR_TOKEN, Client
 from tests.integration.web.warm import WarmApp

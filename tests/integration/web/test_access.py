@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from rbac.access import Access
-from rbac.documents import AccessDocuments
-from rbac.subjects import Subject
+from rbac.access.access import Access
+from rbac.access.grants import AccessDocuments
+from rbac.access.subjects import Subject
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import Sync
 from reconciler.metrics import Metrics
@@ -22,13 +22,12 @@ from reconciler.store.sql import SqlStore
 from reconciler.web.api_tokens import make_token
 from reconciler.web.ports import Ports
 from spaces.catalog import Catalog
-from spaces.effective import effective
+from spaces.documents.tree import SpaceNode, SpaceTree
+from spaces.effective.stack import effective
 from spaces.in_force import settle
-from spaces.model.group import GroupSpec
-from spaces.model.role_binding import RoleBindingSpec
-from spaces.model.user import UserSpec
+from spaces.model.people import GroupSpec, UserSpec
+from spaces.model.role import RoleBindingSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
-from spaces.tree import SpaceNode, SpaceTree
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_run, a_stack, later
 from tests.integration.web.client import Client
 from tests.integration.web.warm import WarmApp

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from rbac.actions import Action
-from rbac.held import HeldChange
+from rbac.access.actions import Action
+from rbac.admission.held import HeldChange
 from reconciler.core.runs import RunStatus
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
-from spaces.changes import Verb
+from spaces.documents.changes import Verb
 from spaces.names import Kind, ResourceRef, SpaceName
 from tests.factories import NOW, REVISION, a_run, a_stack
 from tests.integration.web import test_access

@@ -11,7 +11,7 @@ from reconciler.core.state import Component, Condition, ConditionStatus, Conditi
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
 from spaces.catalog import Catalog
-from spaces.effective import EffectiveStack, effective
+from spaces.effective.stack import EffectiveStack, effective
 from spaces.in_force import settle
 from spaces.names import StackId
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id, an_applied

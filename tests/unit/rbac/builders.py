@@ -2,16 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
-from rbac.access import Access
-from rbac.actions import Action
-from rbac.documents import AccessDocuments
-from rbac.subjects import Subject, user
-from spaces.model.group import GroupSpec
-from spaces.model.role import RoleSpec
-from spaces.model.role_binding import RoleBindingSpec
-from spaces.model.user import UserSpec
+from rbac.access.access import Access
+from rbac.access.actions import Action
+from rbac.access.grants import AccessDocuments
+from rbac.access.subjects import Subject, user
+from spaces.documents.tree import SpaceNode, SpaceTree
+from spaces.model.people import GroupSpec, UserSpec
+from spaces.model.role import RoleBindingSpec, RoleSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
-from spaces.tree import SpaceNode, SpaceTree
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

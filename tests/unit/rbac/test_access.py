@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from rbac.access import Access
-from rbac.actions import ACTIONS, Action
+from rbac.access.access import Access
+from rbac.access.actions import ACTIONS, Action
+from rbac.access.subjects import Subject, SubjectKind, group, stack, user
 from rbac.identity import LOCAL_OPERATOR
-from rbac.subjects import Subject, SubjectKind, group, stack, user
-from spaces.model.group import GroupSpec
+from spaces.model.people import GroupSpec
 from spaces.names import ROOT, SpaceName, StackId
 from tests.unit.rbac.builders import NOW, ask, binding, can, compiled, documents, tree
 

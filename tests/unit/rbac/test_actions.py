@@ -2,8 +2,8 @@
 
 import pytest
 
-from rbac.actions import ACTIONS, BUILT_IN, SPACE_READ, Action, expand, on_document, summarize
-from spaces.changes import Verb
+from rbac.access.actions import ACTIONS, BUILT_IN, SPACE_READ, Action, expand, on_document, summarize
+from spaces.documents.changes import Verb
 from spaces.names import Kind
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from rbac.admission import Admission, Approval, Commit, Halted, HaltReason, Refused, admit, approve
-from rbac.held import HeldChange
+from rbac.access.subjects import Subject, user
+from rbac.admission.admission import Admission, Approval, Commit, Halted, HaltReason, Refused, admit, approve
+from rbac.admission.held import HeldChange
+from rbac.admission.pinning import MOST
+from rbac.admission.settings import Rules
 from rbac.identity import LOCAL_OPERATOR, Admins, IdentityMode, Person, Stranger
-from rbac.pinning import MOST
-from rbac.rules import Rules
-from rbac.subjects import Subject, user
-from spaces.attachments import out_of
 from spaces.names import Revision, SpaceName, StackId
+from spaces.reading.attachments import out_of
 from tests.unit.rbac.builders import NOW
 from tests.unit.spaces.builders import BROKEN, context, doc, many, names, ref, space, stack
 

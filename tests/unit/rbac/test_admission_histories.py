@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rbac.admission import Admission, Commit, admit
-from rbac.held import HeldChange
+from rbac.access.subjects import user
+from rbac.admission.admission import Admission, Commit, admit
+from rbac.admission.held import HeldChange
+from rbac.admission.settings import Rules
 from rbac.identity import Admins, IdentityMode, Person
-from rbac.rules import Rules
-from rbac.subjects import user
 from spaces.names import Revision, SpaceName
 from spaces.settling import KeptBecause
 from tests.unit.rbac.builders import NOW

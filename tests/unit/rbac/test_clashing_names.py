@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rbac.admission import Admission, Approval, Commit, Refused, admit, approve
-from rbac.held import HeldChange
-from rbac.holds import Holds, with_documents
-from spaces.attachments import NOT_THERE
+from rbac.admission.admission import Admission, Approval, Commit, Refused, admit, approve
+from rbac.admission.held import HeldChange
+from rbac.admission.holds import Holds, with_documents
 from spaces.catalog import Catalog
 from spaces.in_force import Kept, Recorded, restore
 from spaces.names import Revision
+from spaces.reading.attachments import NOT_THERE
 from spaces.records import from_record, to_record
 from spaces.settling import KeptBecause
 from tests.unit.rbac.builders import NOW

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rbac.actions import summarize
-from rbac.differences import differences
+from rbac.access.actions import summarize
+from rbac.access.differences import differences
 from tests.unit.rbac.builders import binding, compiled, tree
 
 TREE = {"production": "root", "eu": "+production", "us": "production", "lab": "root"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rbac.actions import BUILT_IN
+from rbac.access.actions import BUILT_IN
 from spaces.names import SpaceName
 from tests.unit.rbac.builders import binding, can, compiled, tree
 
@@ -92,8 +92,8 @@ def test_lists_are_asked_for_once():
     access = compiled(
         where, binding("b/x", "reader", "user:bob"), binding("e/y", "see", "user:bob"), roles={"see": "run:confirm"}
     )
-    from rbac.actions import Action
-    from rbac.subjects import user
+    from rbac.access.actions import Action
+    from rbac.access.subjects import user
 
     def spaces(action):
         return access.spaces_where(user("bob"), Action.parse(action))

@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from rbac.access.subjects import Subject, SubjectKind, user
 from rbac.identity import (
     Addresses,
     Admins,
@@ -18,9 +19,8 @@ from rbac.identity import (
     Stranger,
     Unverified,
 )
-from rbac.subjects import Subject, SubjectKind, user
-from spaces.model.user import UserSpec
-from spaces.signing_keys import parse_signing_key
+from spaces.model.people import UserSpec
+from spaces.model.signing_keys import parse_signing_key
 
 
 def key_line(seed):

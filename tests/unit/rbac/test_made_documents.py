@@ -2,9 +2,9 @@
 
 import pytest
 
-from rbac.admission import Admission, Approval, Refused, approve
+from rbac.admission.admission import Admission, Approval, Refused, approve
+from rbac.admission.settings import Rules
 from rbac.identity import LOCAL_OPERATOR, Person
-from rbac.rules import Rules
 from tests.unit.rbac.builders import NOW
 from tests.unit.rbac.test_admission import ROOT_ADMINS, begin, binding, go, held, people, person
 from tests.unit.spaces.builders import blueprint, doc, instance, many, names, space, stack, template

@@ -7,16 +7,14 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rbac.access import Access
-from rbac.actions import ACTIONS, BUILT_IN, Action
-from rbac.documents import AccessDocuments
-from rbac.subjects import Subject, user
-from spaces.model.group import GroupSpec
-from spaces.model.role import VERBS, RoleSpec
-from spaces.model.role_binding import RoleBindingSpec
-from spaces.model.user import UserSpec
+from rbac.access.access import Access
+from rbac.access.actions import ACTIONS, BUILT_IN, Action
+from rbac.access.grants import AccessDocuments
+from rbac.access.subjects import Subject, user
+from spaces.documents.tree import SpaceNode, SpaceTree
+from spaces.model.people import GroupSpec, UserSpec
+from spaces.model.role import VERBS, RoleBindingSpec, RoleSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
-from spaces.tree import SpaceNode, SpaceTree
 from tests.unit.rbac.builders import NOW
 
 SPACES = [SpaceName(f"s{n}") for n in range(8)]

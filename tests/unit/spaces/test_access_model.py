@@ -4,15 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-import spaces.resources
+import spaces.reading.resources
 from spaces.model import SPECS
-from spaces.model.access import ACCESS_SPECS, RESERVED_NAMES, ROOT_ONLY
-from spaces.model.role import VERBS
-from spaces.model.role_binding import RoleBindingSpec, parse_time
-from spaces.model.user import UserSpec, email_key
+from spaces.model.people import UserSpec, email_key
+from spaces.model.role import ACCESS_SPECS, RESERVED_NAMES, ROOT_ONLY, VERBS, RoleBindingSpec, parse_time
+from spaces.model.signing_keys import KeyKind, parse_signing_key
 from spaces.names import Kind
-from spaces.resources import parse_file
-from spaces.signing_keys import KeyKind, parse_signing_key
+from spaces.reading.resources import parse_file
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKhmC7mzSyuyAvSlqY6D7vxVZrpAnuGrXXW61fCTeZQu"
 HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n"
@@ -20,7 +18,7 @@ HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:
 
 @pytest.fixture(autouse=True)
 def _with_access_kinds(monkeypatch):
-    monkeypatch.setattr(spaces.resources, "SPECS", {**SPECS, **ACCESS_SPECS})
+    monkeypatch.setattr(spaces.reading.resources, "SPECS", {**SPECS, **ACCESS_SPECS})
 
 
 def parse(kind, spec):

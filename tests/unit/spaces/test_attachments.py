@@ -1,10 +1,10 @@
 import pytest
 
-from spaces.attachments import MAX_BYTES, out_of
 from spaces.catalog import Catalog
-from spaces.effective import RepositoryFile, effective
+from spaces.effective.stack import RepositoryFile, effective
 from spaces.in_force import settle
 from spaces.names import Revision
+from spaces.reading.attachments import MAX_BYTES, out_of
 from tests.unit.spaces.builders import context, ref, stack, stack_id
 
 PEM = {"ca.pem": {"source": "./certs/ca.pem"}}

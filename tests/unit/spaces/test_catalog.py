@@ -1,8 +1,8 @@
 import pytest
 
 from spaces.catalog import Catalog
-from spaces.documents import read_documents
 from spaces.names import Kind
+from spaces.reading.documents import read_documents
 from tests.unit.spaces.builders import BROKEN, begin, context, doc, many, ref, space, stack
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from spaces.changes import changes
+from spaces.documents.changes import changes
 from spaces.in_force import differing
 from tests.unit.spaces.builders import begin, context, go_on, space, stack
 

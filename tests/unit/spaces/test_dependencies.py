@@ -2,8 +2,8 @@ from itertools import pairwise
 
 import pytest
 
-from spaces.dependencies import Cycles, dependents_of, descendants_of, parents_of, waves
 from spaces.in_force import affected
+from spaces.rules.dependencies import Cycles, dependents_of, descendants_of, parents_of, waves
 from tests.unit.spaces.builders import begin, codes, doc, go_on, many, names, space, stack, stack_id
 
 

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from spaces.diagnostics import Position, Severity
-from spaces.documents import MAX_FILE_BYTES, locate, parse_documents
-from spaces.events import MAX_ALIASES, MAX_DEPTH, MAX_FINDINGS
+from spaces.reading.documents import MAX_FILE_BYTES, locate, parse_documents
+from spaces.reading.parser import MAX_ALIASES, MAX_DEPTH, MAX_FINDINGS
 
 OURS = "apiVersion: stationkeeper/v1\n"
 

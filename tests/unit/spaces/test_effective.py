@@ -1,6 +1,6 @@
 import pytest
 
-from spaces.effective import ResolvedSource, When, effective
+from spaces.effective.stack import ResolvedSource, When, effective
 from spaces.model.configuration import Phase
 from tests.unit.spaces.builders import begin, context, go_on, many, ref, repository, space, stack, stack_id
 

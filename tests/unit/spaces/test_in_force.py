@@ -1,7 +1,7 @@
 import pytest
 
 from spaces.catalog import Catalog
-from spaces.effective import effective
+from spaces.effective.stack import effective
 from spaces.in_force import KeptBecause, affected, differing
 from tests.unit.spaces.builders import (
     BROKEN,

@@ -3,16 +3,15 @@
 import pytest
 
 from spaces.model import SPECS
-from spaces.model.access import ACCESS_SPECS
-from spaces.model.configuration import Phase
-from spaces.model.context import ContextSpec
+from spaces.model.configuration import ContextSpec, Phase
 from spaces.model.explain import did_you_mean, dotted, shown
 from spaces.model.repository import RepositorySpec, SecretRef, is_branch
+from spaces.model.role import ACCESS_SPECS
 from spaces.model.space import SpaceSpec
 from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName, parse_duration
+from spaces.model.variables import Variable, variable
 from spaces.names import Kind
-from spaces.resources import parse_file
-from spaces.variables import Variable, variable
+from spaces.reading.resources import parse_file
 
 HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n"
 

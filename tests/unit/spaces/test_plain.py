@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml.error import YAMLError
 
-from spaces.events import MAX_DEPTH, Builder, TooDeep
-from spaces.plain import Unusual, read_plain
+from spaces.reading.fast_parser import Unusual, read_plain
+from spaces.reading.parser import MAX_DEPTH, Builder, TooDeep
 
 scalars = st.sampled_from(["a", "~", "null", "true", "False", "1", "0x1f", "-.5", "1e3", "10.0.0.0/16", "30m", "''", "'1'",
                            '"<<"', "./x", "|\n  t", "ä", "<<", "&a b", "*a", "!t c", ".inf", "1e999", "''''", "? b", "-"])  # fmt: skip

@@ -2,11 +2,11 @@
 
 import pytest
 
-from spaces.effective import effective
-from spaces.guardrails import surroundings
+from spaces.effective.policies import surroundings
+from spaces.effective.stack import effective
 from spaces.in_force import affected
 from spaces.names import SpaceName
-from spaces.resources import parse_file
+from spaces.reading.resources import parse_file
 from tests.unit.spaces.builders import begin, doc, go_on, many, space, stack, stack_id
 
 REGO = 'package stationkeeper\ndeny contains "no"\n'

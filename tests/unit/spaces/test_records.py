@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from spaces.attachments import NOT_THERE, out_of
 from spaces.catalog import Catalog
 from spaces.in_force import KeptBecause, Recorded, restore
+from spaces.reading.attachments import NOT_THERE, out_of
 from spaces.records import from_record, to_record
 from tests.unit.spaces.builders import BROKEN, begin, context, go_on, many, names, ref, space, stack
 from tests.unit.spaces.test_in_force import BASE, CASES

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from spaces.diagnostics import Position, Severity
 from spaces.model import SPECS
 from spaces.names import Kind
-from spaces.resources import ParsedFile, parse_file, parse_files
+from spaces.reading.resources import ParsedFile, parse_file, parse_files
 
 SPACE = "apiVersion: stationkeeper/v1\nkind: Space\nmetadata: {name: a}\n"
 STACK = "apiVersion: stationkeeper/v1\nkind: Stack\nmetadata: {name: net, space: a}\nspec: {tool: terraform, source: {path: .}}\n"

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from spaces.model import SPECS
 from spaces.names import API_VERSION, Kind
-from spaces.schema import COMBINED, file_name, json_schemas
+from spaces.reading.json_schema import COMBINED, file_name, json_schemas
 
 SCHEMAS = json_schemas()
 

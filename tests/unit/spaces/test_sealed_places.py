@@ -2,8 +2,8 @@
 
 import pytest
 
+from spaces.model.sealed import SealedPlace, write
 from spaces.names import Kind, SpaceName
-from spaces.sealed import Place, write
 from spaces.validate import validate_files
 
 _AGE = b"age-encryption.org/v1\n-> X25519 abc\n" + b"x" * 60
@@ -11,7 +11,7 @@ _HEAD = "apiVersion: stationkeeper/v1\n"
 
 
 def sealed(kind, space, name, key):
-    return write(_AGE, Place.of(kind, SpaceName(space), name, key))
+    return write(_AGE, SealedPlace.of(kind, SpaceName(space), name, key))
 
 
 def stack(text, name="web"):

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces.catalog import Catalog
-from spaces.consistency import violations
-from spaces.effective import effective
+from spaces.effective.stack import effective
 from spaces.in_force import affected
 from spaces.names import Kind
+from spaces.rules.rules import violations
 from tests.unit.spaces.builders import BROKEN, begin, context, go_on, many, names, repository, space, stack
 from tests.unit.spaces.test_records import restarted, same
 

@@ -2,8 +2,8 @@ from itertools import pairwise
 
 import pytest
 
+from spaces.documents.tree import SpaceNode, SpaceTree, TreeFault
 from spaces.names import ROOT, SpaceName
-from spaces.tree import SpaceNode, SpaceTree, TreeFault
 
 
 def tree(**parents):

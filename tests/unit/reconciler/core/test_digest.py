@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.core.digest import SourceSnapshot, fingerprint, options, short_hash
 from reconciler.core.state import Component, Fingerprint
-from spaces.effective import effective
+from spaces.effective.stack import effective
 from spaces.names import Revision
 from tests.unit.spaces.builders import begin, context, many, repository, space, stack, stack_id
 

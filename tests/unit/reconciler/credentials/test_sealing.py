@@ -11,11 +11,11 @@ import pytest
 
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.sealing import MAX_BYTES, CannotSeal, Identities, KeyFileError, seal
+from spaces.model.sealed import SealedPlace, flaw, sealed_for, write
 from spaces.names import Kind, SpaceName
-from spaces.sealed import Place, flaw, sealed_for, write
 
 VALUE = "hunter2-hunter2\n"
-TOKEN = Place.of(Kind.STACK, SpaceName("production"), "network", "TOKEN")
+TOKEN = SealedPlace.of(Kind.STACK, SpaceName("production"), "network", "TOKEN")
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def test_what_is_sealed_opens_at_its_place(keys: Identities) -> None:
     "place",
     [
         pytest.param(replace(TOKEN, key="OTHER"), id="another key"),
-        pytest.param(Place.of(Kind.STACK, SpaceName("production"), "other", "TOKEN"), id="another name"),
-        pytest.param(Place.of(Kind.STACK, SpaceName("staging"), "network", "TOKEN"), id="another space"),
-        pytest.param(Place.of(Kind.CONTEXT, SpaceName("production"), "network", "TOKEN"), id="another kind"),
+        pytest.param(SealedPlace.of(Kind.STACK, SpaceName("production"), "other", "TOKEN"), id="another name"),
+        pytest.param(SealedPlace.of(Kind.STACK, SpaceName("staging"), "network", "TOKEN"), id="another space"),
+        pytest.param(SealedPlace.of(Kind.CONTEXT, SpaceName("production"), "network", "TOKEN"), id="another kind"),
     ],
 )
-def test_a_copy_elsewhere_does_not_open_and_says_where_it_belongs(keys: Identities, place: Place) -> None:
+def test_a_copy_elsewhere_does_not_open_and_says_where_it_belongs(keys: Identities, place: SealedPlace) -> None:
     sealed = seal(VALUE, TOKEN, keys.recipient)
     assert not sealed_for(sealed, place)
     with pytest.raises(SecretUnreadable) as caught:

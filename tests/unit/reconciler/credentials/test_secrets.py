@@ -8,12 +8,12 @@ import pytest
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.sealing import Identities, seal
 from reconciler.credentials.secrets import Secrets
+from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
 from spaces.names import Kind, SpaceName
-from spaces.sealed import Place
 
 VALUE = "hunter2-hunter2"
-PLACE = Place.of(Kind.CONTEXT, SpaceName("platform"), "common", "TOKEN")
+PLACE = SealedPlace.of(Kind.CONTEXT, SpaceName("platform"), "common", "TOKEN")
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Remote
-from reconciler.loop import fetching, pace
-from reconciler.loop.fetching import Fetcher
+from reconciler.loop.desired import fetch as fetching
+from reconciler.loop.desired.fetch import Fetcher
 from reconciler.metrics import Metrics
 from spaces.names import Revision
 from tests.factories import NOW
@@ -39,7 +39,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(fetching, "time", made)
-    monkeypatch.setattr(pace.random, "uniform", lambda _low, _high: 1.0)
+    monkeypatch.setattr(fetching.random, "uniform", lambda _low, _high: 1.0)
     return made
 
 

@@ -11,7 +11,7 @@ from reconciler.core.results import Planned
 from reconciler.core.runs import TRANSITIONS, RunEvent, RunKind, RunStatus
 from reconciler.core.state import StackState
 from reconciler.engine.base import Ending, LegReport
-from reconciler.loop.recording import _event, _stack_after
+from reconciler.loop.runs.record import _event, _stack_after
 from tests.factories import NOW, a_fingerprint, a_run, a_stack, an_applied, an_outcome, later
 
 CHANGES, NOTHING = Planned(has_changes=True), Planned(has_changes=False)

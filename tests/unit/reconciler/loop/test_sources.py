@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.loop.sources import SourceIndex
-from spaces.effective import ResolvedSource
+from reconciler.loop.desired.sources import SourceIndex
+from spaces.effective.stack import ResolvedSource
 from spaces.names import StackId
 
 A, B, C = (StackId.parse(f"root/{name}") for name in "abc")

@@ -7,9 +7,9 @@ import logging
 import pytest
 
 from reconciler import repeating
-from reconciler.loop import pace
-from reconciler.loop.places import CannotFollow
-from reconciler.loop.trouble import Trouble
+from reconciler.loop.desired import fetch as pace
+from reconciler.loop.backoff import Trouble
+from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.store.protocol import StoreBusy, StoreError
 
 FULL = StoreError("the database /srv/station.db cannot grow: the disk is full", "the database cannot grow")

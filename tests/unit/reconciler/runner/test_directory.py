@@ -7,10 +7,10 @@ import pytest
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Planned
 from reconciler.runner import main
-from reconciler.runner.directory import RunDirectory, free_ended
-from reconciler.runner.identity import ProcessIdentity
-from reconciler.runner.job import Ending, LegReport
-from reconciler.runner.spool import Spool, anything_pending
+from reconciler.runner.contract.directory import RunDirectory, free_ended
+from reconciler.runner.contract.job import Ending, LegReport
+from reconciler.runner.contract.process_id import ProcessIdentity
+from reconciler.runner.tfstate.backlog import Spool, anything_pending
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.runner.directory import RunDirectory
-from reconciler.runner.environment import inherited, tool_environment
-from reconciler.runner.job import Job, Limits
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.job import Job, Limits
+from reconciler.runner.processes.sandbox import inherited, tool_environment
 
 JOB = Job("r", 1, "root/a", Leg.PLAN, "script", "", ".", {}, {}, {}, {}, Limits({Phase.PLAN: 1}))
 

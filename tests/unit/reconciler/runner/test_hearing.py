@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.runner.commands import first_line
-from reconciler.runner.hearing import Hearing
+from reconciler.runner.leg.commands import first_line
+from reconciler.runner.processes.log import Hearing
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from reconciler.runner.directory import RunDirectory
-from reconciler.runner.sandbox import Sandbox
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.processes.sandbox import Sandbox
 
 
 def test_what_the_loader_reads_is_set_inside_of_the_sandbox_only(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from reconciler.core.phases import Phase
 from reconciler.masking.masker import Masker
-from reconciler.runner.log import RunLog
+from reconciler.runner.processes.log import RunLog
 
 LIMIT = 4000
 

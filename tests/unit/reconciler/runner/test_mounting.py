@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.runner.mounting import CannotMount, mount, unmount
+from reconciler.runner.leg.leg import CannotMount, mount, unmount
 
 
 def files(**named: str) -> dict[str, bytes]:

@@ -5,8 +5,8 @@ import pytest
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.runner.job import Ending, Hook, Job, LegReport, Limits, TfstateAccess
-from reconciler.runner.records import job_from_data, job_to_data, report_from_data, report_to_data, to_line
+from reconciler.runner.contract.job import Ending, Hook, Job, LegReport, Limits, TfstateAccess
+from reconciler.runner.contract.records import job_from_data, job_to_data, report_from_data, report_to_data, to_line
 
 CHANGE = ResourceChange("a.b", "a", "p", Action.REPLACE, {"x": 1}, {"x": [None, True]})
 JOB = Job(

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.runner.directory import RunDirectory
-from reconciler.runner.sandbox import Sandbox, tool_paths, why_not_writable
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.processes.sandbox import Sandbox, tool_paths, why_not_writable
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
-from spaces.changes import changes
-from spaces.effective import effective
+from spaces.documents.changes import changes
+from spaces.effective.stack import effective
 from spaces.in_force import affected, differing
 from tests.unit.spaces.builders import (
     BROKEN,

@@ -1,0 +1,274 @@
+"""Who may do what, where: one compiled answer per revision, which explains itself."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rbac.access.actions import ACTIONS, SPACE_READ, Action, Actions
+from rbac.access.enforcer import Asker, Enforcer
+from rbac.access.grants import SIGHT, AccessDocuments, Grant, Grants, Roles
+from rbac.access.subjects import Subject, SubjectKind, user
+from spaces.documents.tree import SpaceTree
+from spaces.model.explain import shown
+from spaces.model.people import UserSpec, email_key
+from spaces.model.role import RoleBindingSpec
+from spaces.names import SpaceName
+
+_GIVE = Action("roleBinding", "create")
+_SEE_BINDINGS = Action("roleBinding", "read")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An answer and what it rests on. A refusal reads the same for a space that does not exist.
+
+    `next_expiry` is when the last grant that allows it ends; None for never, and for a refusal: time adds nothing.
+    Only who sees the bindings of `grant.space` is to be told what an answer about others rests on.
+    """
+
+    allowed: bool
+    because: str
+    next_expiry: datetime | None = None
+    grant: Grant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One who may do what was asked. Only who sees the bindings of `grant.space` is to be told."""
+
+    subject: Subject
+    because: str
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One role that somebody holds in `grant.space` and everything below."""
+
+    actions: Actions
+    because: str
+    grant: Grant
+
+
+@dataclass(frozen=True, eq=False)
+class Access:
+    """The access rules of one revision at one time. Immutable; threads share it."""
+
+    tree: SpaceTree
+    admins: frozenset[Subject]
+    grants: Grants = field(repr=False)
+    _documents: AccessDocuments = field(repr=False)
+    _enforcer: Enforcer = field(repr=False)
+
+    @classmethod
+    def compile(cls, documents: AccessDocuments, tree: SpaceTree, admins: Iterable[Subject], now: datetime) -> Access:
+        """Compile what the documents grant at `now`; `admins` (of the settings) hold everything, whatever they say."""
+        fixed = frozenset(admin.plain for admin in admins)
+        with _collecting_later():
+            grants = Grants.build(documents, tree, fixed, now)
+        return cls(tree, fixed, grants, documents, Enforcer(grants.roles))
+
+    @property
+    def valid_until(self) -> datetime | None:
+        """When the next binding ends, and with it the truth of these answers."""
+        return self.grants.valid_until
+
+    def at(self, now: datetime) -> Access:
+        """Give the access rules at a later time: these, as long as no binding has ended."""
+        until = self.grants.valid_until
+        return self if until is None or now < until else Access.compile(self._documents, self.tree, self.admins, now)
+
+    # Questions
+
+    def decide(self, subject: Subject, action: Action, space: SpaceName) -> Decision:
+        """Say whether the subject may do it there, and by what."""
+        roles = self.grants.held(self.grants.holders(subject), space)
+        if self._enforcer.allows(Asker(roles), action, space):
+            seen, grant = self._basis(roles, action, space)
+            return Decision(True, basis(grant, subject, space if seen else None), grant.expires, grant)
+        return Decision(False, refusal(subject, action, space))
+
+    def knows(self, subject: Subject) -> bool:
+        """Say whether there is such a one."""
+        return bool(self.grants.holders(subject))
+
+    def spaces_where(self, subject: Subject, action: Action) -> frozenset[SpaceName]:
+        """List the spaces in which the subject may do it: asked once per list, instead of once per row."""
+        holders = self.grants.holders(subject)
+        tops = []
+        for space in set(self.grants.granted_in(holders)):
+            roles = self.grants.held(holders, space)
+            roles.pop(SIGHT, None)  # what is only seen from below says nothing about the spaces below
+            if self._enforcer.allows(Asker(roles), action, space):
+                tops.append(space)
+        found = set(self.tree.subtrees(tops))
+        if action == SPACE_READ:
+            found.update(self.grants.seen_from_below(holders))
+        return frozenset(found)
+
+    def who(self, action: Action, space: SpaceName) -> tuple[Holder, ...]:
+        """List everyone who may do it there, groups and each of their members, with the longest-lasting reason."""
+        best: dict[Subject, Holder] = {}
+        for name in self.grants.everyone:
+            roles = self.grants.held((name,), space) if name in self.grants.known else {}
+            if not roles or not self._enforcer.allows(Asker(roles), action, space):
+                continue
+            seen, grant = self._basis(roles, action, space)
+            for subject in self._with_members(name):
+                if subject not in best or grant.outlasts(best[subject].grant):
+                    because = basis(grant, subject, space if seen else None)
+                    best[subject] = Holder(subject, because, grant)
+        return tuple(holder for _, holder in sorted(best.items()))
+
+    def of(self, subject: Subject) -> tuple[Held, ...]:
+        """List every role that the subject holds, its own and its groups', each binding by itself."""
+        held = [
+            Held(self.grants.roles[grant.role], basis(grant, subject), grant)
+            for holder in self.grants.holders(subject)
+            for grant in self.grants.everyone.get(holder, ())
+        ]
+        return tuple(sorted(held, key=lambda each: (each.grant.space, each.grant.role, each.because)))
+
+    def rights(self, subject: Subject, space: SpaceName) -> Actions:
+        """Give all that the subject may do in a space."""
+        roles = self.grants.held(self.grants.holders(subject), space)
+        given: set[Action] = {SPACE_READ} if roles else set()
+        for role in roles.keys() - {SIGHT}:
+            given |= self.grants.roles[role]
+        return frozenset(given)
+
+    def advice(self, asker: Subject, action: Action, space: SpaceName) -> str:
+        """Say who could give a right, in what the asker may know; nothing about a space that they may not see."""
+        if not self.decide(asker, SPACE_READ, space).allowed:
+            return ""
+        able = {holder.subject for holder in self.who(action, space)}
+        public = self.spaces_where(asker, _SEE_BINDINGS)
+        givers = [each for each in self.who(_GIVE, space) if each.subject in able and each.grant.space in public]
+        return advice(action, space, [giver.subject for giver in givers])
+
+    # Bounds: nobody gives more than they hold
+
+    def missing(
+        self, granter: Subject, actions: Iterable[Action], space: SpaceName, until: datetime | None = None
+    ) -> Actions:
+        """List those of the actions that the granter does not hold there for as long as `until` (None: for ever)."""
+        lacking = set()
+        for action in actions:
+            decision = self.decide(granter, action, space)
+            ends = decision.next_expiry
+            if not decision.allowed or (ends is not None and (until is None or until > ends)):
+                lacking.add(action)
+        return frozenset(lacking)
+
+    def grants_bounded(self, granter: Subject, binding: RoleBindingSpec, space: SpaceName) -> Actions:
+        """List what the binding gives in that space beyond what the granter holds; empty when it may be given.
+
+        A role that is not in force yet may be anything, so that only who may do everything can give it.
+        """
+        actions = self.grants.roles.get(binding.role, ACTIONS)
+        return self.missing(granter, actions, space, binding.expires)
+
+    def beyond(self, granter: Subject, holder: Subject) -> Collection[tuple[SpaceName, Action]]:
+        """List what the holder has and the granter has not, sorted: who lets somebody be the holder gives all that.
+
+        It asks for all bindings that name the holder, even before there is a document of that name.
+        """
+        names = [str(holder.plain)]
+        if holder.kind is SubjectKind.USER:
+            names += self.grants.groups_of.get(holder.name, ())
+        found: set[tuple[SpaceName, Action]] = set()
+        done: set[tuple[SpaceName, str]] = set()
+        for grant in (grant for name in names for grant in self.grants.everyone.get(name, ())):
+            if (grant.space, grant.role) not in done:  # the longest-lasting comes first
+                lacking = self.missing(granter, self.grants.roles[grant.role], grant.space, grant.expires)
+                found.update((grant.space, action) for action in lacking)
+            done.add((grant.space, grant.role))
+        return sorted(found)
+
+    def sharing(self, name: str, spec: UserSpec) -> tuple[Subject, ...]:
+        """List the other users who have a key or an address of this one: it would prove none of them any more."""
+        keys, addresses = {key.fingerprint for key in spec.keys}, {email_key(each) for each in spec.emails}
+        return tuple(
+            user(other)
+            for other, theirs in sorted(self._documents.users.items())
+            if other != name
+            and not (
+                keys.isdisjoint(key.fingerprint for key in theirs.keys)
+                and addresses.isdisjoint(map(email_key, theirs.emails))
+            )
+        )
+
+    def _basis(self, roles: Roles, action: Action, space: SpaceName) -> tuple[bool, Grant]:
+        """Pick the grant that allows it for longest, then the nearest, then the smallest; and whether it is sight."""
+        able = [
+            (name == SIGHT, grant)
+            for name, grant in roles.items()
+            if (action == SPACE_READ if name == SIGHT else action in self.grants.roles[name])
+        ]
+        if len(able) == 1:
+            return able[0]
+        return min(able, key=lambda each: (_lasting(each[1]), each[0], self._size(each[1], space), each[1].role))
+
+    def _size(self, grant: Grant, space: SpaceName) -> tuple[int, int]:
+        return self.grants.distance(grant, space), len(self.grants.roles[grant.role])
+
+    def _with_members(self, holder: str) -> Iterator[Subject]:
+        kind, _, name = holder.partition(":")
+        yield Subject(SubjectKind(kind), name)
+        group = self._documents.groups.get(name) if kind == SubjectKind.GROUP else None
+        for member in dict.fromkeys(group.members) if group else ():
+            if f"user:{member}" in self.grants.known:
+                yield Subject(SubjectKind.USER, member)
+
+
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Keep the collector from walking all that is built, again and again, with every other thread standing still."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _lasting(grant: Grant) -> tuple[bool, float]:
+    return grant.expires is not None, -grant.expires.timestamp() if grant.expires else 0.0
+
+
+_NAMED = 3
+
+
+def basis(grant: Grant, subject: Subject, seen: SpaceName | None = None) -> str:
+    """Say by what somebody holds a role; `seen` is the space above that they only see because of it."""
+    binding = grant.binding
+    how = f"binding {binding.space}/{binding.name}" if binding is not None else "the service's settings"
+    text = f"{grant.role} in {grant.space} by {how}"
+    if grant.holder != f"{subject.kind}:{subject.name}":
+        text += f", through {grant.holder.replace(':', ' ', 1)}"
+    if grant.expires is not None:
+        text += f", until {stamp(grant.expires)}"
+    return text if seen is None else f"{text}: {grant.space} inherits from {seen}"
+
+
+def refusal(subject: Subject, action: Action, space: SpaceName) -> str:
+    """Say which right is missing. The words are the same for a space that is not there."""
+    return f"{shown(str(subject))} has no role that gives {action} in {shown(space)}"
+
+
+def advice(action: Action, space: SpaceName, givers: Sequence[Subject]) -> str:
+    """Say who could give a right, as far as the reader may know; without `givers` in general terms."""
+    named = ", ".join(str(giver) for giver in givers[:_NAMED])
+    more = f" and {len(givers) - _NAMED} more" if len(givers) > _NAMED else ""
+    who = f"{named}{more}" if givers else f"whoever is admin of {space}"
+    return f"a binding in {space} or above could give {action}; {who} can write it"
+
+
+def stamp(time: datetime) -> str:
+    """Write a time as it would stand in a document."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

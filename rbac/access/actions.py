@@ -1,0 +1,91 @@
+"""What may be allowed: the closed list of actions, and the roles that are sets of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TypeAlias
+
+from spaces.documents.changes import Verb
+from spaces.model.role import ANY, BUILT_IN_ROLES, VERBS, wrong_action
+from spaces.names import Kind
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Action:
+    """One thing that somebody may do: written `kind:verb`, such as stack:update."""
+
+    kind: str
+    verb: str
+
+    def __str__(self) -> str:
+        """Read as `kind:verb`."""
+        return f"{self.kind}:{self.verb}"
+
+    @classmethod
+    def parse(cls, text: str) -> Action:
+        """Read `kind:verb` without any *; ValueError says what is wrong with anything else."""
+        wrong = wrong_action(text)
+        if wrong is not None:
+            raise ValueError(f"{text[:80]!r} {wrong[0]} ({wrong[1]})" if wrong[1] else f"{text[:80]!r} {wrong[0]}")
+        if ANY in text:
+            raise ValueError(f"{text!r} stands for several actions; name one")
+        kind, _, verb = text.partition(":")
+        return cls(kind, verb)
+
+
+Actions: TypeAlias = frozenset[Action]
+
+ACTIONS: Actions = frozenset(Action(kind, verb) for kind, verbs in VERBS.items() for verb in verbs)
+"""Every action there is."""
+
+SPACE_READ = Action("space", "read")
+"""To know that a space exists: part of every role."""
+
+ENV_TAKEOVER = Action("env", "takeover")
+"""To set a variable that takes over what runs, in a document that one may change."""
+
+
+def on_document(kind: Kind, verb: Verb) -> Action:
+    """Name the action that a change of a document is. A move is an update; both of its ends have to allow it."""
+    return Action(kind[:1].lower() + kind[1:], Verb.UPDATE.value if verb is Verb.MOVE else verb.value)
+
+
+@lru_cache(maxsize=4096)
+def expand(patterns: tuple[str, ...]) -> Actions:
+    """Give the actions that a role's list means, reading spaces always among them; ValueError for an unknown one."""
+    found = {SPACE_READ}
+    for pattern in patterns:
+        if wrong_action(pattern) is not None:
+            raise ValueError(f"{pattern[:80]!r} is not an action")
+        kind, _, verb = pattern.partition(":")
+        found.update(action for action in ACTIONS if kind in (ANY, action.kind) and verb in (ANY, action.verb))
+    return frozenset(found)
+
+
+_STEERING = ("run:*", "task:*", "drift:*")
+_WRITTEN = ("stack", "context", "blueprintInstance", "notifier")
+
+_READER = ("*:read",)
+_OPERATOR = (*_READER, *_STEERING)
+_WRITER = (*_OPERATOR, *(f"{kind}:{verb}" for kind in _WRITTEN for verb in ("create", "update", "delete")))
+_ADMIN = ("*:*",)
+
+BUILT_IN: Mapping[str, Actions] = MappingProxyType(
+    {role: expand(actions) for role, actions in zip(BUILT_IN_ROLES, (_READER, _OPERATOR, _WRITER, _ADMIN), strict=True)}
+)
+"""The roles that are always there, each holding the one before."""
+
+
+def summarize(actions: Iterable[Action]) -> str:
+    """Write a set of actions as short as roles do: whole kinds as `kind:*`, all of them as `*:*`."""
+    given = frozenset(actions)
+    if given == ACTIONS:
+        return f"{ANY}:{ANY}"
+    words = []
+    for kind, verbs in VERBS.items():
+        held = [verb for verb in verbs if Action(kind, verb) in given]
+        words += [f"{kind}:{ANY}"] if len(held) == len(verbs) > 1 else [f"{kind}:{verb}" for verb in held]
+    return ", ".join(sorted(words))

@@ -1,0 +1,1 @@
+"""Which changes of a commit come into force."""

@@ -1,0 +1,1 @@
+"""From fetched repositories to the desired state in the store."""

@@ -1,0 +1,210 @@
+"""Takes in what was fetched: from new tips to a new generation of the desired state, recorded in one step."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from reconciler.core.reasons import Reason
+from reconciler.git.errors import GitError, GitReason
+from reconciler.git.mirrors import Remote
+from reconciler.git.objects import EntryKind
+from reconciler.loop.desired.commits import Walking, halt
+from reconciler.loop.desired.fetch import Fetched
+from reconciler.loop.desired.generation import Generations, Step
+from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
+from reconciler.loop.desired.repositories import Places
+from reconciler.loop.desired.restore import loading, remembered_url
+from reconciler.loop.desired.source_repositories import AboutAccess, follows, unavailable
+from reconciler.loop.desired.world import World, source_key
+from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store
+from spaces.diagnostics import Diagnostic
+from spaces.documents.changes import Unfounded
+from spaces.in_force import InForce, Recorded
+from spaces.names import Revision
+from spaces.records import to_record
+
+
+@dataclass(slots=True)
+class Advancing:
+    """Goes on from the generation that a `World` is at."""
+
+    store: Store
+    config_path: str
+    world: World
+    places: Places
+    walking: Walking
+    generations: Generations
+    about_access: AboutAccess
+    _unavailable: dict[str, Diagnostic] = field(default_factory=dict)
+    """The source repositories that could not be followed when they were last looked at."""
+    _unfounded: list[Unfounded] = field(default_factory=list)
+    """The stacks that say they moved from one that nobody knows."""
+    _too_much: tuple[tuple[Revision | None, Revision], Halt] | None = None
+    """The revision in force and the tip between which is more than can be read, and the halt that told of it."""
+
+    def advance(self, fetched: Fetched, now: datetime) -> bool:
+        """Take in what was fetched. Say whether the desired state changed; that another service was first is fine."""
+        with loading() if self.world.in_force is None else nullcontext():
+            return self._advance(fetched, now)
+
+    def _advance(self, fetched: Fetched, now: datetime) -> bool:
+        with self.store.reading() as reading:
+            state, approvals = reading.configuration(), reading.approvals()
+        if state.generation != self.world.generation:
+            return False
+        configuration = self.places.configuration()
+        tip = fetched.get(configuration)
+        halted = state.halted
+        step: Step | None = None
+        if tip is not None:
+            step, halted = self._follow(tip, state, now)
+        # Behind the configuration, which may have accepted just now that a history was rewritten.
+        tips = self._sources(fetched, configuration, step.in_force if step is not None else self.world.in_force)
+        others = self.places.other_checks()
+        if step is None and self.world.admission is not None and (tips or approvals or others):
+            step = Step(self.world.admission, set())
+        if step is not None:
+            step.stacks |= {stack for stack in others if step.in_force.catalog.placed(stack.ref)}
+        if step is not None and approvals:
+            self.walking.approve(step, approvals, now)
+        if step is not None and tips:
+            step.tips = tips
+            for key, revision in tips.items():
+                step.stacks |= self.places.users(key, revision)
+        attempted = tip if isinstance(tip, str) else state.attempted_revision
+        in_force = step.in_force if step else self.world.in_force
+        about_access = self.about_access.diagnostics(in_force)
+        self._unfounded = [each for each in self._unfounded if in_force and each.holds(in_force.catalog)]
+        told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values(), *about_access]
+        told += [each.tell() for each in self._unfounded]
+        fresh = replace(
+            state,
+            url=remembered_url(configuration.url),
+            branch=configuration.branch,
+            config_path=self.config_path,
+            attempted_revision=Revision(attempted) if attempted else None,
+            halted=halted,
+            diagnostics=tuple(dict(diagnostic.to_json()) for diagnostic in told) if fetched else state.diagnostics,
+        )
+        if step is not None:
+            return self._commit(step, fresh, now)
+        if fresh != state:
+            self._note(fresh)
+        return False
+
+    def _sources(self, fetched: Fetched, configuration: Remote, in_force: InForce | None) -> dict[str, Revision]:
+        """Sort out what came of the source repositories: tips that are new are given, problems noted."""
+        tips: dict[str, Revision] = {}
+        for remote, result in fetched.items():
+            if remote == configuration:
+                continue
+            key = source_key(remote)
+            before = self.world.tips.get(key)
+            if isinstance(result, GitError):
+                self._unavailable[key] = unavailable(result.reason, remote, result.message, before, in_force)
+            elif before is not None and self._is_empty(key, result):
+                message = f"its branch was emptied: {result[:12]} holds no files at all"
+                self._unavailable[key] = unavailable(GitReason.BRANCH_EMPTIED, remote, message, before, in_force)
+            elif before is None or follows(self.places.source_trees(key), remote, before, result, in_force):
+                self._unavailable.pop(key, None)
+                if before != result:
+                    tips[key] = result
+            else:
+                message = f"its history was rewritten: {result[:12]} does not follow {before[:12]}"
+                hint = (
+                    f"{before[:12]} stays in use; put it back, or accept the new history with "
+                    f"spec.acceptRewrite: {result} in the Repository document"
+                )
+                self._unavailable[key] = unavailable(
+                    GitReason.HISTORY_REWRITTEN, remote, message, before, in_force, hint
+                )
+        return tips
+
+    def _is_empty(self, key: str, revision: Revision) -> bool:
+        return not self.places.source_trees(key).children(revision, "")
+
+    def _follow(
+        self, tip: Revision | GitError, state: ConfigurationState, now: datetime
+    ) -> tuple[Step | None, Halt | None]:
+        """Walk from the admitted revision to the branch's tip."""
+        if isinstance(tip, GitError):
+            return None, halt(state, str(tip.reason), tip.message, None, now)
+        before = self.world.admission
+        if before is not None and tip == before.in_force.revision:
+            return None, None
+        trees = self.places.config_trees()
+        chain = [tip] if before is None else trees.first_parent_chain(before.in_force.revision, tip)
+        if chain is None:
+            assert before is not None  # noqa: S101 - only then can there be no chain
+            message = (
+                f"branch {self.places.settings.config_branch} is at {tip[:12]}, which does not follow "
+                f"{before.in_force.revision[:12]}, the revision in force: it was rewound or rewritten, "
+                "and nothing changes"
+            )
+            return None, halt(state, Reason.HISTORY_REWRITTEN, message, tip, now)
+        ends = (before.in_force.revision if before is not None else None, tip)
+        if self._too_much is not None and self._too_much[0] == ends:
+            # It costs seconds, and it is the same again.
+            return None, replace(self._too_much[1], since=state.halted.since if state.halted is not None else now)
+        there = [*chain]
+        while there and not self._has_config_path(there[-1]):
+            there.pop()
+        step, halted = self.walking.walk(before, there, state, now) if there else (None, None)
+        if step is None and halted is not None and halted.reason == GitReason.TOO_MANY_FILES:
+            self._too_much = ends, halted
+        if halted is None and there != chain:
+            message = f"config_path is {self.config_path}, which is not a directory at {tip[:12]}: nothing changes"
+            halted = halt(state, Reason.CONFIG_PATH_NOT_FOUND, message, tip, now)
+        return step, halted
+
+    def _has_config_path(self, revision: Revision) -> bool:
+        entry = self.places.config_trees().entry(revision, self.config_path)
+        return entry is not None and entry.kind is EntryKind.TREE
+
+    def _commit(self, step: Step, state: ConfigurationState, now: datetime) -> bool:
+        """Record a step as the next generation, all of it in one transaction, and only then take it over."""
+        wanted = self.generations.desire(step)
+        fresh = replace(
+            state,
+            generation=self.world.generation + 1,
+            admitted_revision=step.in_force.revision,
+            sources={**self.world.tips, **step.tips},
+            kept=_kept(step.in_force),
+            remembered=dict(to_record(Recorded.of(step.in_force))),
+            documents={str(kind): count for kind, count in step.in_force.catalog.counts().items()},
+            changed_at=now,
+        )
+        self.places.keep(step.in_force.revision)
+        with self.store.writing() as transaction:
+            if transaction.configuration().generation != self.world.generation:
+                self.generations.forget(step.stacks)
+                return False
+            lost = from_nowhere(transaction, step.unfounded)
+            fresh = replace(fresh, diagnostics=(*fresh.diagnostics, *(dict(each.tell().to_json()) for each in lost)))
+            blocked = move_stacks(transaction, step.in_force, step.moves, wanted)
+            wanted = {
+                stack: replace(desired, problem=blocked[stack]) if stack in blocked else desired
+                for stack, desired in wanted.items()
+            }
+            put_desired(transaction, step.in_force, wanted, step.gone, self.places.count_changes, now)
+            transaction.put_configuration(fresh)
+            transaction.put_held_changes(step.admission.waiting)
+            transaction.remove_approvals(step.approvals)
+            transaction.append_audit(step.events)
+        self._unfounded += lost
+        self.generations.take_over(step, fresh.generation, wanted)
+        return True
+
+    def _note(self, fresh: ConfigurationState) -> None:
+        with self.store.writing() as transaction:
+            if transaction.configuration().generation == fresh.generation:
+                transaction.put_configuration(fresh)
+
+
+def _kept(in_force: InForce) -> tuple[KeptDocument, ...]:
+    return tuple(
+        KeptDocument(str(ref.kind), ref.space, ref.name, kept.resource.file, kept.revision, str(kept.because))
+        for ref, kept in sorted(in_force.kept.items(), key=lambda item: item[0])
+    )

@@ -1,0 +1,114 @@
+"""Follows the repositories: what is to be fetched, and the way from there to a `World` in step with the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rbac.access.access import Access
+from rbac.admission.admission import Admission
+from rbac.admission.settings import Rules
+from reconciler.core.state import Problem
+from reconciler.git.mirrors import Mirrors, Remote
+from reconciler.git.signatures import Signatures
+from reconciler.loop.desired.advance import Advancing
+from reconciler.loop.desired.commits import Admitting, Persons, Walking
+from reconciler.loop.desired.fetch import Fetched
+from reconciler.loop.desired.generation import Generations
+from reconciler.loop.desired.repositories import Places, Remotes
+from reconciler.loop.desired.restore import CatchingUp
+from reconciler.loop.desired.source_repositories import AboutAccess, outside_sources
+from reconciler.loop.desired.world import SourceLocation, World
+from reconciler.policies.checking import check_rego
+from reconciler.store.protocol import Store
+from spaces.documents.documents import PlacedDocuments
+from spaces.effective.stack import EffectiveStack, ResolvedSource
+from spaces.in_force import InForce
+from spaces.reading.documents import ReadDocuments, read_documents
+from spaces.reading.rego import CheckRego
+
+
+class CurrentAccess:
+    """Gives the `Access` of what is in force. Threads share it."""
+
+    def __init__(self, admission: Callable[[], Admission | None], rules: Rules, now: Callable[[], datetime]) -> None:
+        self._admission = admission
+        self._now = now
+        self._nothing = rules.compile(PlacedDocuments.empty(), now())
+        self._latest = self._nothing, self._nothing
+
+    def __call__(self) -> Access:
+        """Give the access rules as they are now; a grant that has ended is not served for one answer more."""
+        admission = self._admission()
+        source = admission.access if admission is not None else self._nothing
+        latest = self._latest
+        current = (latest[1] if latest[0] is source else source).at(self._now())
+        if (source, current) != latest:
+            self._latest = source, current
+        return current
+
+
+@dataclass(slots=True)
+class Follower:
+    """Keeps a `World` in step with the repositories and the store."""
+
+    store: Store
+    mirrors: Mirrors
+    remotes: Remotes
+    config_path: str
+    read: ReadDocuments = read_documents
+    check: CheckRego = check_rego
+    world: World = field(default_factory=World)
+    _outside: tuple[InForce, list[ResolvedSource]] | None = None
+    """The sources outside the configuration repository, and the configuration that names them."""
+    _places: Places = field(init=False)
+    _catching_up: CatchingUp = field(init=False)
+    _advancing: Advancing = field(init=False)
+    _signatures: Signatures = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take what admission needs out of the settings, and put the parts together."""
+        settings = self.remotes.settings
+        self._signatures = Signatures(settings.data_dir.absolute() / "keyrings", settings.search_path)
+        persons = Persons(self._signatures, settings.identity, settings.first_admins, settings.forges)
+        rules = Rules(settings.first_admins, settings.destroy_budget)
+        store, path, world = self.store, self.config_path, self.world
+        places = self._places = Places(self.mirrors, self.remotes, world)
+        walking = Walking(world, places, Admitting(places.config_trees, path, rules, persons, self.read, self.check))
+        generations = Generations(world, places, rules)
+        about_access = AboutAccess(rules, settings.identity)
+        self._catching_up = CatchingUp(store, path, world, places, walking, generations)
+        self._advancing = Advancing(store, path, world, places, walking, generations, about_access)
+
+    def close(self) -> None:
+        """Remove what was only needed while the service runs."""
+        self._signatures.close()
+
+    def wanted(self) -> list[Remote]:
+        """Give every remote that the configuration in force needs, the configuration repository first."""
+        found = {self._places.configuration(): None}
+        if self.world.in_force is not None:
+            if self._outside is None or self._outside[0] is not self.world.in_force:
+                self._outside = self.world.in_force, list(outside_sources(self.world.in_force))
+            for source in self._outside[1]:
+                remote = self.remotes.of_source(self.world.in_force.catalog, source)
+                if isinstance(remote, Remote):
+                    found[remote] = None
+        return list(found)
+
+    def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | Problem:
+        """Find where a stack's source is read."""
+        return self._places.locate(in_force, stack)
+
+    def catch_up(self, now: datetime, *, writing: bool = True) -> bool:
+        """Bring the world to the generation that the store is at; say whether anything had to be done.
+
+        Who only looks is not `writing`: what is stored is what the last pass found, with its own settings.
+        CannotFollow where the recorded revision is not in the mirror (yet): a fetch has to come first.
+        """
+        return self._catching_up.catch_up(now, writing=writing)
+
+    def advance(self, fetched: Fetched, now: datetime) -> bool:
+        """Take in what was fetched. Say whether the desired state changed; that another service was first is fine."""
+        return self._advancing.advance(fetched, now)

@@ -1,0 +1,122 @@
+"""What one look at the repositories would change: pure, gathered commit by commit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from rbac.admission.admission import Admission
+from rbac.admission.settings import Rules
+from reconciler.core.state import Desired
+from reconciler.git.errors import GitError
+from reconciler.loop.desired.repositories import Places
+from reconciler.loop.desired.world import World, desire
+from reconciler.store.protocol import AuditEvent
+from spaces.documents.changes import Unfounded, Verb, changes, unfounded
+from spaces.in_force import InForce, affected, differing
+from spaces.names import Kind, Revision, StackId
+
+
+@dataclass(slots=True)
+class Step:
+    """What a look at the repositories would change."""
+
+    admission: Admission
+    stacks: set[StackId]
+    """Stacks whose desired state is to be worked out anew."""
+    gone: set[StackId] = field(default_factory=set)
+    """Stacks whose documents really left Git."""
+    moves: list[tuple[StackId, StackId]] = field(default_factory=list)
+    unfounded: list[Unfounded] = field(default_factory=list)
+    """New stacks that say they moved from where none was in force."""
+    tips: dict[str, Revision] = field(default_factory=dict)
+    authors: dict[StackId, tuple[str, ...]] = field(default_factory=dict)
+    """Whose commits and approvals changed a stack, the last one at the end; only where that is known."""
+    events: list[AuditEvent] = field(default_factory=list)
+    approvals: tuple[str, ...] = ()
+    """The held changes whose approvals were looked at."""
+
+    @property
+    def in_force(self) -> InForce:
+        """The documents in force after it."""
+        return self.admission.in_force
+
+    def by(self, stacks: Iterable[StackId], *persons: str) -> None:
+        """Note that these persons changed these stacks."""
+        for stack in stacks:
+            earlier = (each for each in self.authors.get(stack, ()) if each not in persons)
+            self.authors[stack] = (*earlier, *persons)
+
+    def add(self, before: InForce | None, after: InForce) -> None:
+        """Note what one admitted commit changes."""
+        self.stacks |= affected(before, after)
+        if before is None:
+            return
+        found = changes(before.catalog, after.catalog, differing(before, after))
+        self.unfounded += unfounded(before.catalog, found)
+        for change in found:
+            if change.ref.kind is not Kind.STACK:
+                continue
+            stack = StackId(change.ref.space, change.ref.name)
+            if change.verb is Verb.DELETE:
+                self.gone.add(stack)
+            else:
+                self.gone.discard(stack)
+            if change.verb is Verb.MOVE and change.origin is not None:
+                origin = StackId(change.origin.space, change.origin.name)
+                self.moves.append((origin, stack))
+                self.gone.add(origin)
+
+
+def repinned(before: Admission, after: Admission) -> set[StackId]:
+    """Give the stacks whose files are read at another revision than before."""
+    pins = (before.pins, after.pins)
+    return {stack for stack in {*pins[0], *pins[1]} if pins[0].get(stack) != pins[1].get(stack)}
+
+
+@dataclass(frozen=True, slots=True)
+class Generations:
+    """Works out the desired state of a step, and brings the `World` to it."""
+
+    world: World
+    places: Places
+    rules: Rules
+
+    def desire(self, step: Step) -> dict[StackId, Desired]:
+        """Work out what is desired of the step's stacks."""
+        tips = {**self.world.tips, **step.tips}
+        wanted = desire(
+            step.in_force,
+            sorted(step.stacks),
+            self.places.reading(tips, step.admission.pins),
+            self.world.index,
+            self.person(step.in_force),
+            check=self.places.check,
+        )
+        for stack, authors in step.authors.items():
+            if stack in wanted:
+                wanted[stack] = replace(wanted[stack], person=authors[-1], authors=authors)
+        return wanted
+
+    def person(self, in_force: InForce) -> str | None:
+        """Name whoever a commit says that it is by; where access counts, that is not said."""
+        if self.rules.judges(in_force.catalog):
+            return None
+        try:
+            return self.places.config_trees().commit(in_force.revision).author_email or None
+        except GitError:
+            return None
+
+    def take_over(self, step: Step, generation: int, wanted: Mapping[StackId, Desired]) -> None:
+        """Let what was recorded be what this process knows."""
+        previous = self.world.revision
+        self.world.put(wanted, step.gone)
+        self.world.generation, self.world.admission = generation, step.admission
+        self.world.tips = {**self.world.tips, **step.tips}
+        self.places.release(previous)
+
+    def forget(self, stacks: Collection[StackId]) -> None:
+        """Undo what a step that came too late noted: the next catch-up reads everything anew."""
+        for stack in stacks:
+            self.world.index.remove(stack)
+        self.world.generation = -1

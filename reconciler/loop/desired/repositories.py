@@ -1,0 +1,176 @@
+"""Where configuration and sources are read: the mirrors of the repositories, and the revisions that count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from reconciler.core.reasons import Reason
+from reconciler.core.state import Problem
+from reconciler.credentials.errors import SecretUnreadable
+from reconciler.credentials.files import read_secret_file
+from reconciler.credentials.secrets import Secrets
+from reconciler.git.errors import GitError, GitReason
+from reconciler.git.mirrors import Mirrors, Remote
+from reconciler.git.remote import Credentials, redact
+from reconciler.git.trees import Trees
+from reconciler.loop.desired.values import not_allowed, unreadable
+from reconciler.loop.desired.world import CONFIGURATION, ReadSource, SourceLocation, World, read_source, source_key
+from reconciler.settings import Settings
+from spaces.documents.documents import PlacedDocuments
+from spaces.effective.stack import EffectiveStack, ResolvedSource
+from spaces.in_force import InForce
+from spaces.model.repository import RepositorySpec
+from spaces.model.sealed import SealedPlace
+from spaces.names import Revision, StackId
+
+_USER = "git"
+"""Whom forges expect where nobody is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remotes:
+    """Finds remotes and reads the secrets for them anew every time, so that a rotated one counts at once."""
+
+    settings: Settings
+    secrets: Secrets = field(default_factory=Secrets)
+
+    def configuration(self) -> Remote:
+        """Give the configuration repository; SecretUnreadable where its credentials cannot be read."""
+        settings = self.settings
+        credentials = None
+        if settings.config_ssh_key_file is not None:
+            key = read_secret_file(settings.config_ssh_key_file, "config_ssh_key_file")
+            credentials = Credentials(username=settings.config_username or _USER, ssh_key=key)
+        elif settings.config_password_file is not None:
+            password = read_secret_file(settings.config_password_file, "config_password_file").strip()
+            credentials = Credentials(username=settings.config_username or _USER, password=password)
+        return Remote(settings.config_url or "", settings.config_branch, credentials)
+
+    def of_source(self, documents: PlacedDocuments, source: ResolvedSource) -> Remote | Problem:
+        """Give the remote of a source in another repository; a Problem where its credentials cannot be read."""
+        placed = documents.placed(source.repository) if source.repository else None
+        if placed is None or not isinstance(placed.resource.spec, RepositorySpec):
+            return Problem(Reason.SOURCE_UNAVAILABLE, f"{source.repository} is not in force")
+        spec = placed.resource.spec
+        branch = source.branch or spec.branch
+        if spec.credentials is None:
+            return Remote(spec.url, branch)
+        try:
+            if spec.credentials.ssh_key is not None:
+                key = self.secrets.value(spec.credentials.ssh_key, SealedPlace(placed.ref, "sshKey"))
+                return Remote(spec.url, branch, Credentials(username=spec.credentials.username or _USER, ssh_key=key))
+            if spec.credentials.password is None:
+                return Problem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: the credentials name no secret")
+            password = self.secrets.value(spec.credentials.password, SealedPlace(placed.ref, "password")).strip()
+            return Remote(spec.url, branch, Credentials(username=spec.credentials.username or _USER, password=password))
+        except SecretUnreadable as error:
+            return Problem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: {error}")
+
+
+class CannotFollow(Exception):
+    """What was in force cannot be found again; nothing is changed. The message says why and what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Finds objects of the repositories that a `World` is made from."""
+
+    mirrors: Mirrors
+    remotes: Remotes
+    world: World
+
+    @property
+    def settings(self) -> Settings:
+        """The service's settings."""
+        return self.remotes.settings
+
+    def configuration(self) -> Remote:
+        """Name the configuration repository; CannotFollow where its credentials cannot be read."""
+        try:
+            return self.remotes.configuration()
+        except SecretUnreadable as error:
+            raise CannotFollow(f"the configuration repository cannot be fetched: {error}") from None
+
+    def config_trees(self) -> Trees:
+        """Give the objects of the configuration repository."""
+        return self.mirrors.mirror(self.settings.config_url or "").trees
+
+    def source_trees(self, key: str) -> Trees:
+        """Give the objects of a source repository."""
+        return self.mirrors.mirror(key.rpartition("#")[0]).trees
+
+    def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | Problem:
+        """Find where a stack's source is read now."""
+        pins = self.world.admission.pins if self.world.admission else {}
+        return self._locate(in_force, stack, self.world.tips, pins)
+
+    def reading(self, tips: Mapping[str, Revision], pins: Mapping[StackId, Revision]) -> ReadSource:
+        """Give what reads sources at these revisions."""
+        locate = partial(self._locate, tips=tips, pins=pins)
+        return lambda in_force, stack: read_source(in_force, stack, locate)
+
+    def check(self, stack: EffectiveStack) -> Problem | None:
+        """Say what of the surroundings keeps a stack from being run."""
+        return not_allowed(stack, self.settings.env_takeover_allowed) or unreadable(stack, self.remotes.secrets)
+
+    def other_checks(self) -> set[StackId]:
+        """Find the stacks whose secrets could not be had, and can now, or fail for another reason."""
+        return {
+            stack
+            for stack in self.world.unreadable()
+            if (found := self.world.effective(stack)) is not None
+            and self.check(found) != self.world.desired[stack].problem
+        }
+
+    def users(self, key: str, revision: Revision) -> set[StackId]:
+        """Find the stacks that a new tip of a source repository concerns."""
+        before = self.world.tips.get(key)
+        if before is None:
+            return {stack for stack, desired in self.world.desired.items() if desired.problem is not None}
+        trees = self.source_trees(key)
+        if not trees.has(before):
+            return self.world.index.of_repository(key)
+        try:
+            changed = trees.changed_paths(before, revision)
+        except GitError as error:
+            if error.reason is not GitReason.TOO_MANY_FILES:
+                raise
+            return self.world.index.of_repository(key)
+        return self.world.index.users(key, changed)
+
+    def count_changes(self, old: str, new: str) -> int | None:
+        """Count the files that differ between two Git objects; None where no repository has both."""
+        if len(old) != 40 or len(new) != 40:
+            return None
+        trees = [self.config_trees(), *(self.source_trees(key) for key in self.world.tips)]
+        return next((count for each in trees if (count := each.count_changes(old, new)) is not None), None)
+
+    def keep(self, revision: Revision) -> None:
+        """Have the mirror keep a revision that is to be in force, whatever becomes of its branch."""
+        self.mirrors.mirror(self.settings.config_url or "").keep(revision)
+
+    def release(self, revision: Revision | None) -> None:
+        """Let go of a revision that is no longer in force."""
+        if revision is not None and revision != self.world.revision:
+            self.mirrors.mirror(self.settings.config_url or "").release(revision)
+
+    def _locate(
+        self,
+        in_force: InForce,
+        stack: EffectiveStack,
+        tips: Mapping[str, Revision],
+        pins: Mapping[StackId, Revision],
+    ) -> SourceLocation | Problem:
+        if stack.source is None or stack.source.repository is None:
+            return SourceLocation(CONFIGURATION, self.config_trees(), pins.get(stack.id, in_force.revision))
+        remote = self.remotes.of_source(in_force.catalog, stack.source)
+        if isinstance(remote, Problem):
+            return remote
+        key = source_key(remote)
+        revision = tips.get(key)
+        if revision is None:
+            message = f"{redact(remote.url)} (branch {remote.branch}) has not been fetched yet"
+            return Problem(Reason.SOURCE_UNAVAILABLE, message)
+        return SourceLocation(key, self.mirrors.mirror(remote.url).trees, revision)

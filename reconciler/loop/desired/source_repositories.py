@@ -1,0 +1,147 @@
+"""The sources outside the configuration repository: which there are, and which new tips of theirs are followed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rbac.admission.settings import Rules
+from rbac.identity import IdentityMode
+from reconciler.git.errors import GitReason
+from reconciler.git.mirrors import Remote
+from reconciler.git.remote import redact
+from reconciler.git.trees import Trees
+from spaces.diagnostics import Diagnostic, Position, Severity
+from spaces.documents.documents import Placed
+from spaces.effective.stack import ResolvedSource, effective
+from spaces.in_force import InForce
+from spaces.model.repository import RepositorySpec
+from spaces.model.stack import StackSpec
+from spaces.names import Kind, Revision, StackId
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class AboutAccess:
+    """Says what an operator must know about who may change what; in the log once."""
+
+    rules: Rules
+    identity: IdentityMode
+    _told: bool = False
+
+    def diagnostics(self, in_force: InForce | None) -> list[Diagnostic]:
+        """Warn where everything is admitted, or where persons are not proven."""
+        if in_force is None:
+            return []
+        if not self.rules.judges(in_force.catalog):
+            summary = "access is not set up: every change on the branch is admitted, whoever made it"
+            hint = "name the first admins in the setting admins, or write User and RoleBinding documents"
+            return [self._warning("access-not-configured", summary, hint)]
+        if self.identity is IdentityMode.COMMITTER:
+            summary = "commits count as their committer's by the address in them, which proves nothing by itself"
+            hint = "only a server that checks the address makes identity = committer safe"
+            return [self._warning("identity-not-proven", summary, hint)]
+        return []
+
+    def _warning(self, code: str, summary: str, hint: str) -> Diagnostic:
+        if not self._told:
+            _log.warning("%s (%s)", summary, hint)
+            self._told = True
+        return Diagnostic(Severity.WARNING, code, summary, hint)
+
+
+def unavailable(  # noqa: PLR0917
+    reason: GitReason,
+    remote: Remote,
+    message: str,
+    before: Revision | None,
+    in_force: InForce | None,
+    hint: str | None = None,
+) -> Diagnostic:
+    """Word why a source repository could not be followed, at the place in a document that names it."""
+    summary = f"source repository {redact(remote.url)} (branch {remote.branch}): {message}"
+    if hint is None and before is not None:
+        hint = f"its last good revision {before[:12]} stays in use"
+    about_branch = reason is GitReason.BRANCH_NOT_FOUND
+    at = named_at(remote, in_force, branch=about_branch) if in_force is not None else None
+    return Diagnostic(Severity.WARNING, f"source-{_kebab(str(reason))}", summary, hint, at)
+
+
+def _kebab(word: str) -> str:
+    return "".join(f"-{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(word))
+
+
+def outside_sources(in_force: InForce) -> Iterable[ResolvedSource]:
+    """Give the sources outside the configuration repository, one for each repository and branch."""
+    return (source for _, source in _users(in_force))
+
+
+def named_at(remote: Remote, in_force: InForce, *, branch: bool) -> Position | None:
+    """Give where a source repository is named, or its `branch`: in its document, or in a stack that names its own."""
+    for stack, source in _users(in_force):
+        placed = in_force.catalog.placed(source.repository) if source.repository else None
+        spec = placed.resource.spec if placed is not None else None
+        if placed is None or not isinstance(spec, RepositorySpec):
+            continue
+        if (spec.url, source.branch or spec.branch) == (remote.url, remote.branch):
+            if branch and _names_branch(stack):
+                return stack.resource.position(("spec", "source", "branch"))
+            return placed.resource.position(
+                ("spec", "branch" if branch and "branch" in spec.model_fields_set else "url")
+            )
+    return None
+
+
+def _names_branch(stack: Placed) -> bool:
+    spec = stack.resource.spec
+    return isinstance(spec, StackSpec) and spec.source is not None and spec.source.branch is not None
+
+
+def _users(in_force: InForce) -> Iterator[tuple[Placed, ResolvedSource]]:
+    seen = set()
+    for repository in in_force.catalog.of_kind(Kind.REPOSITORY):
+        for user in in_force.catalog.mentioning(Kind.REPOSITORY, repository.ref.name):
+            stack = in_force.catalog.placed(user)
+            if user.kind is not Kind.STACK or stack is None:
+                continue
+            source = effective(in_force.catalog, StackId(user.space, user.name)).source
+            if source is None or source.repository is None:
+                continue
+            if (source.repository, source.branch) not in seen:
+                seen.add((source.repository, source.branch))
+                yield stack, source
+
+
+def follows(trees: Trees, remote: Remote, before: Revision, tip: Revision, in_force: InForce | None) -> bool:
+    """Say whether a branch may go on from one revision to another.
+
+    It may where the new one builds on the old one, and where every Repository document by which stacks use the branch
+    accepts the new history: it names the tip itself, or a commit that the tip builds on and the old one does not.
+    """
+    if trees.is_ancestor(before, tip):
+        return True
+    if in_force is None:
+        return False
+    named = list(_accepted(remote, in_force))
+    return bool(named) and all(revision is not None and _accepts(trees, revision, before, tip) for revision in named)
+
+
+def _accepted(remote: Remote, in_force: InForce) -> Iterable[Revision | None]:
+    """Give what each Repository document accepts by which some stack uses the branch."""
+    for source in outside_sources(in_force):
+        placed = in_force.catalog.placed(source.repository) if source.repository else None
+        spec = placed.resource.spec if placed is not None else None
+        if isinstance(spec, RepositorySpec) and (spec.url, source.branch or spec.branch) == (remote.url, remote.branch):
+            yield Revision(spec.accept_rewrite) if spec.accept_rewrite else None
+
+
+def _accepts(trees: Trees, named: Revision, before: Revision, tip: Revision) -> bool:
+    if named == tip:
+        return True
+    # What the old history holds too says nothing of the new one: an acceptance is for one rewrite, not for all to come.
+    return trees.is_ancestor(named, tip) and trees.has(before) and not trees.is_ancestor(named, before)
+
+
+__all__ = ["follows", "named_at", "outside_sources"]

@@ -1,0 +1,89 @@
+"""Opens the values that a run gets: secrets are read at last when its job is built, and go no other way than there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import assert_never
+
+from reconciler.core.reasons import Reason
+from reconciler.core.state import Problem
+from reconciler.credentials.secrets import Secrets
+from spaces.effective.stack import Content, EffectiveStack, OutputOf, RepositoryFile, Value
+from spaces.model.sealed import SealedPlace
+from spaces.model.secrets import SecretRef
+from spaces.model.variables import Variable, variable
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a run gets, as it is. `masked` are the values in it that must not be stored or shown."""
+
+    env: Mapping[str, str] = field(repr=False)
+    files: Mapping[str, bytes] = field(repr=False)
+    secret_files: Mapping[str, str] = field(repr=False)
+    masked: tuple[str, ...] = field(repr=False)
+
+
+def open_values(stack: EffectiveStack, secrets: Secrets) -> Opened:
+    """Give the environment and the mounted files of a stack's run; SecretUnreadable names the one that fails.
+
+    Outputs of other stacks are not among them: those are read from the store.
+    """
+    masked: list[str] = []
+
+    def opened(key: str, value: Value) -> bytes:
+        content: Content = value.value
+        match content:
+            case str():
+                return content.encode()
+            case RepositoryFile():
+                return content.data
+            case SecretRef():
+                masked.append(secrets.for_run(content, SealedPlace(value.origin.ref, key)))
+                return masked[-1].encode()
+            case OutputOf():
+                raise TypeError(f"{content} is not read with the configuration")
+            case _:
+                assert_never(content)
+
+    own = {key: value for key, value in stack.env.items() if not isinstance(value.value, OutputOf)}
+    env = {key: _variable(value, opened(key, value)) for key, value in own.items()}
+    files = {key: opened(key, value) for key, value in stack.files.items()}
+    secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
+    return Opened(env, files, secret, tuple(dict.fromkeys(masked)))
+
+
+def _variable(value: Value, data: bytes) -> str:
+    text = data.decode()
+    # A file that somebody wrote ends with a line's end, which is no part of a variable.
+    return text.removesuffix("\n").removesuffix("\r") if isinstance(value.value, SecretRef) else text
+
+
+def unreadable(stack: EffectiveStack, secrets: Secrets) -> Problem | None:
+    """Say which secrets a run of a stack could not get."""
+    wrong = [
+        problem
+        for values in (stack.env, stack.files)
+        for key, value in values.items()
+        if isinstance(value.value, SecretRef)
+        and (problem := secrets.problem(value.value, SealedPlace(value.origin.ref, key))) is not None
+    ]
+    return Problem(Reason.SECRET_UNREADABLE, "; ".join(dict.fromkeys(wrong))) if wrong else None
+
+
+def not_allowed(stack: EffectiveStack, allowed: Iterable[str]) -> Problem | None:
+    """Say which variables of a stack take over what runs without the operator's yes."""
+    patterns = tuple(allowed)
+    wrong = [
+        f"{name} of {value.origin.ref}"
+        for name, value in stack.env.items()
+        if variable(name) is Variable.TAKES_OVER and not any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+    if not wrong:
+        return None
+    message = (
+        f"{', '.join(wrong)} takes over what runs: the operator has to name it in the setting env_takeover_allowed"
+    )
+    return Problem(Reason.ENV_NOT_ALLOWED, message)

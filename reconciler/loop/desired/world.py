@@ -1,0 +1,171 @@
+"""What this process knows of the configuration at one generation, and the desired state of every stack in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from rbac.admission.admission import Admission
+from reconciler.core.digest import SourceSnapshot, fingerprint, push_policies
+from reconciler.core.reasons import Reason
+from reconciler.core.state import Desired, Need, Problem
+from reconciler.git.mirrors import Remote
+from reconciler.git.trees import Trees
+from reconciler.loop.desired.sources import SourceIndex, snapshot, watched
+from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
+from spaces.in_force import InForce
+from spaces.names import Revision, StackId
+
+CONFIGURATION = "configuration"
+"""The key of the configuration repository among the sources."""
+
+_BATCH = 50
+
+
+def source_key(remote: Remote) -> str:
+    """Name a source repository's branch, as it is remembered."""
+    return f"{remote.url}#{remote.branch}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLocation:
+    """Where a source is read: a repository's objects, at a revision."""
+
+    key: str
+    trees: Trees
+    revision: Revision
+
+
+Locate = Callable[[InForce, EffectiveStack], SourceLocation | Problem]
+"""Finds where a stack's source is read with the configuration in force."""
+
+ReadSource = Callable[[InForce, EffectiveStack], tuple[str, SourceSnapshot | Problem]]
+"""Gives the key of the repository that a stack's source lies in, and what the source is now."""
+
+
+Check = Callable[[EffectiveStack], Problem | None]
+"""Says what else keeps a stack from being run."""
+
+
+@dataclass(slots=True)
+class World:
+    """The configuration in force and what it desires. Only the loop's own thread changes it."""
+
+    generation: int = 0
+    admission: Admission | None = None
+    tips: dict[str, Revision] = field(default_factory=dict)
+    """The revision at which each source repository's branch is followed."""
+    desired: dict[StackId, Desired] = field(default_factory=dict)
+    index: SourceIndex = field(default_factory=SourceIndex)
+    _unreadable: set[StackId] | None = field(init=False, default=None)
+    """The stacks whose secrets could not be had; None until somebody asks."""
+
+    @property
+    def in_force(self) -> InForce | None:
+        """The documents in force."""
+        return self.admission.in_force if self.admission else None
+
+    @property
+    def revision(self) -> Revision | None:
+        """The admitted revision."""
+        return self.in_force.revision if self.in_force else None
+
+    def become(self, other: World) -> None:
+        """Take over everything that another one knows."""
+        self.generation, self.admission, self.tips = other.generation, other.admission, other.tips
+        self.desired, self.index = other.desired, other.index
+        self._unreadable = None
+
+    def put(self, wanted: Mapping[StackId, Desired], gone: Collection[StackId]) -> None:
+        """Note what is desired of some stacks now, and that others are no more."""
+        for stack in gone:
+            self.index.remove(stack)
+            self.desired.pop(stack, None)
+        self.desired.update(wanted)
+        if self._unreadable is not None:
+            self._unreadable = self._unreadable.difference(gone, wanted) | _unreadable(wanted)
+
+    def unreadable(self) -> Collection[StackId]:
+        """List the stacks whose secrets could not be had. Every pass asks, so that nobody goes through all of them."""
+        if self._unreadable is None:
+            self._unreadable = _unreadable(self.desired)
+        return self._unreadable
+
+    def effective(self, stack: StackId) -> EffectiveStack | None:
+        """Give a stack's effective configuration; None where it is not in force."""
+        try:
+            return effective(self.in_force.catalog, stack) if self.in_force else None
+        except KeyError:
+            return None
+
+
+def _unreadable(desired: Mapping[StackId, Desired]) -> set[StackId]:
+    return {
+        stack
+        for stack, each in desired.items()
+        if each.problem is not None and each.problem.reason == Reason.SECRET_UNREADABLE
+    }
+
+
+def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tuple[str, SourceSnapshot | Problem]:
+    """Find what a stack's source is now, and the key of the repository that it lies in."""
+    place = locate(in_force, stack)
+    if isinstance(place, Problem):
+        return "", place
+    return place.key, snapshot(stack, place.trees, place.revision)
+
+
+def desire(
+    in_force: InForce,
+    stacks: Iterable[StackId],
+    read: ReadSource,
+    index: SourceIndex,
+    person: str | None = None,
+    *,
+    check: Check = lambda _: None,
+) -> dict[StackId, Desired]:
+    """Work out what is desired of each of these stacks, and note in `index` what their sources use."""
+    result: dict[StackId, Desired] = {}
+    layers: Layers = {}
+    left = iter(stacks)
+    # Step by step for several stacks, not one stack after the other: a processor likes to do the same thing again.
+    while batch := list(islice(left, _BATCH)):
+        every = [effective(in_force.catalog, stack, layers) for stack in batch]
+        sources = [read(in_force, configured) for configured in every]
+        for configured, (key, source) in zip(every, sources, strict=True):
+            if configured.source is not None:
+                index.put(configured.id, key, configured.source, watched(source))
+            problem = source if isinstance(source, Problem) else check(configured)
+            result[configured.id] = _desired(configured, source, problem, in_force.revision, person)
+    return result
+
+
+def _desired(
+    configured: EffectiveStack,
+    source: SourceSnapshot | Problem,
+    problem: Problem | None,
+    revision: Revision,
+    person: str | None,
+) -> Desired:
+    if configured.source is None and configured.spec.tool != "script":
+        problem = Problem(Reason.SOURCE_NOT_FOUND, "it names no source")
+    marks = fingerprint(configured, None if isinstance(source, Problem) else source)
+    return Desired(
+        digest=marks.digest,
+        fingerprint=marks,
+        revision=revision,
+        tool=str(configured.spec.tool),
+        labels=configured.labels,
+        autodeploy=configured.spec.autodeploy,
+        suspended=configured.spec.suspended,
+        person=person,
+        problem=problem,
+        needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
+        push_policies=push_policies(configured),
+    )
+
+
+def source_paths(snapped: SourceSnapshot, source: ResolvedSource | None) -> list[str]:
+    """List what the work directory holds."""
+    return [] if source is None else list(snapped.entries)

@@ -1,0 +1,1 @@
+"""Policies asked beside the loop: of plans, of pushes, for notifications."""

@@ -1,0 +1,162 @@
+"""Asks the policies over a run: gathered from the store and the world, evaluated outside of any transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from reconciler.core.digest import judging
+from reconciler.core.results import ChangeCounts, Planned
+from reconciler.core.runs import Run, RunId, RunStatus
+from reconciler.core.state import Component
+from reconciler.core.verdicts import Judgement, Review
+from reconciler.git.errors import GitError
+from reconciler.loop.desired.repositories import CannotFollow
+from reconciler.loop.desired.world import World
+from reconciler.metrics import Metrics
+from reconciler.policies.evaluation import judge
+from reconciler.policies.inputs import Case, event_input
+from reconciler.store.protocol import Reading, RunFilter, Store
+from spaces.effective.policies import Guardrail, surroundings
+from spaces.effective.stack import EffectiveStack
+
+_log = logging.getLogger(__name__)
+
+_THREADS = 4
+
+About = TypeVar("About")
+Answer = TypeVar("Answer")
+
+
+@dataclass(slots=True)
+class Asking(Generic[About, Answer]):
+    """The questions that are under way. Only the loop's own thread uses it; `wake` is called from others."""
+
+    wake: Callable[[], None]
+    _under_way: dict[str, tuple[About, Future[Answer]]] = field(default_factory=dict)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "policies"))
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The runs or stacks whose policies are being asked."""
+        return frozenset(self._under_way)
+
+    def begin(self, key: str, about: About, ask: Callable[[], Answer]) -> None:
+        """Ask; one question of a key at a time."""
+        future = self._pool.submit(ask)
+        self._under_way[key] = about, future
+        future.add_done_callback(lambda _: self.wake())
+
+    def answers(self) -> list[tuple[About, Answer | None]]:
+        """Give what was answered since, each once; None where a question could not be asked at all."""
+        done = {key: asked for key, asked in self._under_way.items() if asked[1].done()}
+        answers: list[tuple[About, Answer | None]] = []
+        for key, (about, future) in done.items():
+            del self._under_way[key]
+            failed = future.exception()
+            if failed is not None:
+                _log.error("the policies over %s could not be asked", key, exc_info=failed)
+            answers.append((about, None if failed is not None else future.result()))
+        return answers
+
+    def close(self) -> None:
+        """Take no more questions; those under way end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the policies over a run say, and the reviews that they were shown."""
+
+    judgement: Judgement
+    reviews: tuple[Review, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that the policies over a plan are asked: nothing else is read to answer it, so any thread may."""
+
+    policies: tuple[Guardrail, ...]
+    case: Case
+    plan_digest: str | None
+
+    def ask(self) -> Judged:
+        """Ask them. It takes as long as policies may take."""
+        run, verdicts = self.case.run, judge(self.policies, self.case)
+        judgement = Judgement(run.digest, self.plan_digest, run.attempt, self.case.now, verdicts)
+        return Judged(judgement, tuple(self.case.reviews))
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Knows the policies over runs. `catch_up` brings `world` to what the store says is in force."""
+
+    store: Store
+    world: World
+    metrics: Metrics
+    catch_up: Callable[[datetime], object]
+
+    def question(self, run: Run, planned: Planned, plan_digest: str | None, now: datetime) -> Question | None:
+        """Gather what to ask of a plan; None where other policies are in force than when the run was queued."""
+        stack = self._guarded(run, now)
+        if stack is None or self.world.in_force is None:
+            return None
+        with self.store.reading() as reading:
+            case = a_case(reading, self.world, run.evolve(changes=ChangeCounts.of(planned)), stack, planned, now)
+        return Question(stack.policies, case, plan_digest)
+
+    def tell(self, run: Run, judgement: Judgement) -> None:
+        """Count and log what was recorded."""
+        for verdict in judgement.verdicts:
+            self.metrics.policy_decided(verdict.type, "error" if verdict.error else verdict.result.value)
+            said = "; ".join((*verdict.messages, *verdict.warnings))
+            _log.info("policy %s on run %s of %s: %s %s", verdict.policy, run.id, run.stack, verdict.result, said)
+
+    def _guarded(self, run: Run, now: datetime) -> EffectiveStack | None:
+        wanted = dict(run.fingerprint.components.get(Component.POLICIES, {}))
+        stack = self.world.effective(run.stack)
+        if stack is None or judging(stack) != wanted:
+            # Another service may have gone ahead.
+            try:
+                self.catch_up(now)
+            except (CannotFollow, GitError) as error:
+                _log.warning("%s", error)
+            stack = self.world.effective(run.stack)
+        return stack if stack is not None and judging(stack) == wanted else None
+
+
+def a_case(  # noqa: PLR0917
+    reading: Reading, world: World, run: Run, stack: EffectiveStack, planned: Planned, now: datetime
+) -> Case:
+    """Gather what is known of a run."""
+    assert world.in_force is not None  # noqa: S101 - the stack was found in it
+    state = reading.stack(run.stack)
+    desired = state.desired if state is not None else None
+    authors = (desired.person, *desired.authors) if desired is not None else ()
+    finished = reading.list_runs(RunFilter(run.stack, statuses={RunStatus.FINISHED}), run.id, 1)
+    return Case(
+        run=run,
+        tool=stack.spec.tool.value,
+        labels=dict(stack.labels),
+        space=surroundings(world.in_force.catalog, run.stack.space),
+        planned=planned,
+        previous=finished[0] if finished else None,
+        reviews=reading.reviews(run.id),
+        authors=frozenset(person for person in (run.person, *authors) if person is not None),
+        now=now,
+    )
+
+
+def policy_input(store: Store, world: World, run: RunId, now: datetime) -> dict[str, Any] | None:
+    """Give what policies would be asked about a run, all reviews included; None where there is nothing to ask about."""
+    with store.reading() as reading:
+        found, planned = reading.run(run), reading.planned(run)
+        stack = world.effective(found.stack) if found is not None else None
+        if found is None or stack is None or (planned is None and found.is_active):
+            return None
+        planned = planned or Planned(has_changes=False)
+        return event_input(a_case(reading, world, found, stack, planned, now))

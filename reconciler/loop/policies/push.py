@@ -1,0 +1,164 @@
+"""Asks push policies what is to become of a change, and records what they say with the stack."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.core.conditions import assess, to_be_pushed
+from reconciler.core.digest import push_policies
+from reconciler.core.state import Component, Heading, Push, StackState
+from reconciler.core.verdicts import Verdict, heading
+from reconciler.git.errors import GitError, GitReason
+from reconciler.git.remote import redact
+from reconciler.git.trees import Trees
+from reconciler.loop.audit import about_push
+from reconciler.loop.desired.follower import Follower
+from reconciler.loop.desired.repositories import CannotFollow
+from reconciler.loop.desired.sources import MISSING
+from reconciler.loop.desired.world import CONFIGURATION, SourceLocation
+from reconciler.metrics import Metrics
+from reconciler.policies.evaluation import evaluate
+from reconciler.policies.inputs import PushCase, push_input
+from reconciler.store.protocol import Store
+from spaces.effective.policies import Guardrail, surroundings
+from spaces.effective.stack import EffectiveStack
+from spaces.model.policy import PolicyType
+from spaces.names import Digest, StackId
+
+MOST_PATHS = 1000
+"""How many files a push policy is told of."""
+
+
+def changed_files(trees: Trees, old: Mapping[str, str], new: Mapping[str, str]) -> tuple[list[str], bool]:
+    """Give the files that differ, sorted and bounded, and whether there are more. `old` and `new`: Git ids by path.
+
+    Where what was applied is no longer there to compare with, every file of the source is taken for changed.
+    """
+    found: set[str] = set()
+    try:
+        for path in sorted(old.keys() | new.keys()):
+            for each in _between(trees, old.get(path), new.get(path), path):
+                found.add(each)
+                if len(found) > MOST_PATHS:
+                    return sorted(found)[:MOST_PATHS], True
+    except GitError:
+        # Too many to read, or the newest revision is gone already: what is not known must not look as if all were.
+        return sorted(found), True
+    return sorted(found), False
+
+
+def _between(trees: Trees, old: str | None, new: str | None, path: str) -> Iterator[str]:
+    before, after = (None if each == MISSING else each for each in (old, new))
+    if before == after:
+        return iter(())
+    try:
+        return trees.paths_between(before, after, path)
+    except GitError as error:
+        if error.reason is not GitReason.REVISION_NOT_FOUND or after is None:
+            raise
+        return trees.paths_between(None, after, path)
+
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PushQuestion:
+    """All that the push policies over a stack are asked: nothing else is read to answer it, so any thread may."""
+
+    stack: StackId
+    digest: Digest
+    marks: str
+    """Of exactly which policies the answer is."""
+    policies: tuple[Guardrail, ...]
+    case: PushCase
+
+    def ask(self) -> list[Verdict]:
+        """Ask them. It takes as long as policies may take."""
+        return evaluate(self.policies, push_input(self.case))
+
+
+@dataclass(frozen=True, slots=True)
+class Pushes:
+    """Knows the push policies over stacks."""
+
+    store: Store
+    follower: Follower
+    metrics: Metrics
+
+    def question(self, stack: StackId, now: datetime) -> PushQuestion | None:
+        """Gather what to ask; None where there is nothing to ask any more, or this process does not know what."""
+        with self.store.reading() as reading:
+            state = reading.stack(stack)
+        if state is None or state.desired is None or state.desired.push_policies is None or not to_be_pushed(state):
+            return None
+        marks = state.desired.push_policies
+        configured = self._configured(stack, marks, now)
+        if configured is None:
+            return None
+        policies = tuple(policy for policy in configured.policies if policy.spec.type is PolicyType.PUSH)
+        case = self._case(state, configured, now)
+        return PushQuestion(stack, state.desired.digest, marks, policies, case) if case is not None else None
+
+    def record(self, question: PushQuestion, verdicts: list[Verdict] | None, now: datetime) -> None:
+        """Record what they said, where that is still what was to be known. None: they could not be asked at all."""
+        said, message = heading(verdicts) if verdicts is not None else (Heading.FAILED, "it could not be asked")
+        with self.store.writing() as transaction:
+            state = transaction.stacks([question.stack]).get(question.stack)
+            if state is None or state.desired is None or not to_be_pushed(state):
+                return
+            if (state.desired.digest, state.desired.push_policies) != (question.digest, question.marks):
+                return
+            state = state.evolve(push=Push(question.digest, question.marks, said, message))
+            active = next((run for run in transaction.active_runs([state.id]) if run.leads), None)
+            transaction.put_stacks([assess(state, active, state.why, now)])
+            transaction.wake_dependents([state.id], now)
+            transaction.append_audit(about_push(state, verdicts or [], now))
+        _log.info("the push of %s: %s %s", question.stack, said, message)
+        for verdict in verdicts or ():
+            self.metrics.policy_decided(verdict.type, "error" if verdict.error else verdict.result.value)
+            level = logging.WARNING if verdict.error else logging.INFO
+            told = "; ".join(verdict.messages)
+            _log.log(level, "policy %s on the push of %s: %s %s", verdict.policy, question.stack, verdict.result, told)
+
+    def _configured(self, stack: StackId, marks: str, now: datetime) -> EffectiveStack | None:
+        world = self.follower.world
+        configured = world.effective(stack)
+        if configured is None or push_policies(configured) != marks:
+            # Another service may have gone ahead.
+            try:
+                self.follower.catch_up(now)
+            except (CannotFollow, GitError) as error:
+                _log.warning("%s", error)
+            configured = world.effective(stack)
+        return configured if configured is not None and push_policies(configured) == marks else None
+
+    def _case(self, state: StackState, configured: EffectiveStack, now: datetime) -> PushCase | None:
+        in_force, desired = self.follower.world.in_force, state.desired
+        if in_force is None or desired is None:
+            return None
+        place = self.follower.locate(in_force, configured)
+        if not isinstance(place, SourceLocation):
+            return None
+        old = state.applied.fingerprint.components.get(Component.SOURCE, {}) if state.applied is not None else {}
+        new = desired.fingerprint.components.get(Component.SOURCE, {})
+        paths, truncated = changed_files(place.trees, old, new)
+        settings = self.follower.remotes.settings
+        url, _, branch = (settings.config_url or "", "", settings.config_branch)
+        if place.key != CONFIGURATION:
+            url, _, branch = place.key.rpartition("#")
+        return PushCase(
+            state=state,
+            tool=configured.spec.tool.value,
+            labels=dict(configured.labels),
+            space=surroundings(in_force.catalog, state.id.space),
+            repository=redact(url),
+            branch=branch,
+            revision=place.revision,
+            paths=paths,
+            truncated=truncated,
+            now=now,
+        )

@@ -1,0 +1,201 @@
+"""Claims queued runs and starts their processes, in threads: one that takes long does not keep the others waiting."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.core.conditions import assess
+from reconciler.core.dependencies import linked
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import Run, RunId, RunStatus
+from reconciler.core.state import Desired, Problem
+from reconciler.credentials.errors import SecretUnreadable
+from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
+from reconciler.loop.audit import log_run
+from reconciler.loop.desired.follower import Follower
+from reconciler.loop.desired.record import given_by, parents_in
+from reconciler.loop.desired.values import Opened, not_allowed, open_values
+from reconciler.loop.desired.world import read_source
+from reconciler.loop.runs.decide import outcome
+from reconciler.loop.runs.job import (
+    CannotRun,
+    Inputs,
+    TakenOutput,
+    build_job,
+    materialise,
+    needs_tfstate,
+    refuse,
+    take_outputs,
+)
+from reconciler.metrics import Metrics
+from reconciler.operations import mint_token
+from reconciler.settings import Settings
+from reconciler.store.protocol import CannotUnseal, RunFilter, Store
+from reconciler.store.waiting import waiting
+
+_log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+
+TfstateUrl = Callable[[Run], str]
+"""Says where a run finds its stack's tfstate. May start what serves it."""
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """Starts legs. What keeps one from starting is given as a report, like any other end."""
+
+    store: Store
+    engine: Engine
+    follower: Follower
+    settings: Settings
+    metrics: Metrics
+    holder: str
+    tfstate_url: TfstateUrl
+    reports: deque[LegReport] = field(default_factory=deque)
+    """Legs that ended before they began."""
+    busy: set[str] = field(default_factory=set)
+    """Runs whose start is under way."""
+    _tokens: dict[RunId, str] = field(default_factory=dict)
+    """The tokens of runs at work that wait for the verdict on their plan: they apply it with the same one."""
+    _pool: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pool = ThreadPoolExecutor(min(self.settings.parallelism, 8), "start")
+
+    def at_work(self) -> int:
+        """Count the runs that take up a place."""
+        return len(self.busy | set(self.engine.active()))
+
+    def claim(self, now: datetime) -> int:
+        """Claim as many queued runs as there are places, and start them; says how many."""
+        free = self.settings.parallelism - self.at_work()
+        if free <= 0:
+            return 0
+        with self.store.reading() as reading:
+            if not reading.list_runs(RunFilter(statuses={RunStatus.QUEUED}), None, 1):
+                return 0
+        with self.store.writing() as transaction:
+            # Whoever is behind the store's generation would start what is no longer desired.
+            if transaction.configuration().generation != self.follower.world.generation:
+                return 0
+            claimed = []
+            states = {}
+            runs = transaction.claim(self.holder, now, LEASE, free)
+            found = transaction.stacks([run.stack for run in runs])
+            for run in runs:
+                started = run.evolve(phase=Phase.PREPARE, reason=Reason.PLANNING, message="")
+                transaction.put_run(started)
+                state = found.get(run.stack)
+                if state is not None:
+                    state = state.evolve(last=outcome(started, now, state.last.failures if state.last else 0))
+                    states[run.stack] = assess(state, started, state.why, now)
+                claimed.append((started, mint_token(transaction, run.stack, run.id)))
+            transaction.put_stacks(states.values())
+            waits = waiting(transaction, [run.stack for run, _ in claimed])
+        at_work = self.busy | set(self.engine.active())
+        self._tokens = {run: token for run, token in self._tokens.copy().items() if run in at_work}
+        for run, token in claimed:
+            if run.stack in waits:
+                self._fail(run, Leg.PLAN, Reason.PLAN_OUTDATED, f"it waits for {waits[run.stack].on}")
+                continue
+            log_run(run)
+            self.metrics.run_claimed((now - run.created_at).total_seconds())
+            self._submit(run, Leg.PLAN, token)
+        return len(claimed)
+
+    def apply(self, run: Run) -> None:
+        """Go on to the apply leg of a run: in the process that waits, else in a new one."""
+        log_run(run)
+        self._submit(run, Leg.APPLY, self._tokens.pop(run.id, None))
+
+    def close(self) -> None:
+        """Finish the starts that are under way."""
+        self._pool.shutdown(wait=True)
+
+    def _submit(self, run: Run, leg: Leg, token: str | None) -> None:
+        self.busy.add(run.id)
+        self._pool.submit(self._start, run, leg, token)
+
+    def _start(self, run: Run, leg: Leg, token: str | None) -> None:
+        began = time.monotonic()
+        try:
+            inputs = self._inputs(run)
+            tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
+            opened = self._open(inputs)
+            job = build_job(run, leg, inputs, opened, self.settings, tfstate)
+            if job.waits_for_verdict and tfstate is not None:
+                self._tokens[run.id] = tfstate.token
+            if leg is Leg.PLAN:
+                self.engine.start(job, materialise(inputs, opened))
+            elif not self.engine.proceed(run.id, job):
+                self.engine.start(job, None)
+        except CannotRun as error:
+            self._fail(run, leg, error.reason, error.message)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            # One run that cannot be started must not stop the others. The traceback names no value of the run's.
+            _log.exception("run %s could not be started", run.id)
+            self._fail(run, leg, Reason.NEVER_STARTED, f"it could not be started ({type(error).__name__})")
+        finally:
+            if leg is Leg.PLAN:
+                self.metrics.phase_ended(str(run.kind), str(Phase.PREPARE), time.monotonic() - began)
+            self.busy.discard(run.id)
+            self.engine.wake()
+
+    def _tfstate(self, run: Run, token: str | None) -> TfstateAccess:
+        try:
+            with self.store.reading() as reading:
+                reading.tfstate(run.stack)
+        except CannotUnseal as error:
+            raise CannotRun(Reason.TFSTATE_UNREADABLE, str(error)) from None
+        if token is None:
+            with self.store.writing() as transaction:
+                token = mint_token(transaction, run.stack, run.id)
+        return TfstateAccess(self.tfstate_url(run), token)
+
+    def _inputs(self, run: Run) -> Inputs:
+        """Read what the run is made from; refused where that is no longer what the run was queued for."""
+        world = self.follower.world
+        desired, stack = world.desired.get(run.stack), world.effective(run.stack)
+        if world.in_force is None or desired is None or stack is None:
+            raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+        outputs = self._outputs(run, desired)
+        place = self.follower.locate(world.in_force, stack) if stack.source is not None else None
+        if isinstance(place, Problem):
+            raise refuse(place)
+        _, source = read_source(world.in_force, stack, self.follower.locate)
+        if isinstance(source, Problem):
+            raise refuse(source)
+        return Inputs(stack, source, place.trees if place else None, outputs)
+
+    def _outputs(self, run: Run, desired: Desired) -> tuple[TakenOutput, ...]:
+        """Read the outputs that a run uses; refused where it is for others, or for anything else than is desired."""
+        if not desired.needs:
+            if desired.digest != run.digest:
+                raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+            return ()
+        with self.store.reading() as reading:
+            fresh = linked(desired, run.stack, given_by(reading, parents_in([desired])))
+            if fresh.digest != run.digest:
+                raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+            return take_outputs(reading, run.stack, desired.needs)
+
+    def _open(self, inputs: Inputs) -> Opened:
+        problem = not_allowed(inputs.stack, self.settings.env_takeover_allowed)
+        if problem is not None:
+            raise refuse(problem)
+        try:
+            return open_values(inputs.stack, self.follower.remotes.secrets)
+        except SecretUnreadable as error:
+            raise CannotRun(Reason.SECRET_UNREADABLE, str(error)) from None
+
+    def _fail(self, run: Run, leg: Leg, reason: str, message: str) -> None:
+        phase = Phase.PREPARE if leg is Leg.PLAN else Phase.APPLY
+        self.reports.append(LegReport(run.id, run.attempt, leg, Ending.FAILED, str(reason), message, phase))

@@ -1,0 +1,196 @@
+"""Builds the job of a run, and fills its work directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.core.dependencies import missing_output
+from reconciler.core.digest import SourceSnapshot, options
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.reasons import Reason
+from reconciler.core.results import JsonValue, Output
+from reconciler.core.runs import Run
+from reconciler.core.state import Need, Problem
+from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
+from reconciler.git.checkout import checkout
+from reconciler.git.errors import CheckoutRefused, GitError, GitReason
+from reconciler.git.trees import Trees
+from reconciler.loop.desired.values import Opened
+from reconciler.loop.desired.world import source_paths
+from reconciler.runner.leg.leg import CannotMount, mount
+from reconciler.settings import Settings
+from reconciler.store.protocol import CannotUnseal, Reading
+from reconciler.tools.registry import tool
+from reconciler.tools.versions import Missing, check, find
+from spaces.effective.stack import EffectiveStack
+from spaces.names import StackId
+
+
+class CannotRun(Exception):
+    """The run cannot begin; `reason` is one CamelCase word, the message one line."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+def refuse(problem: Problem) -> CannotRun:
+    """Word a problem of the source as the reason why a run cannot begin."""
+    return CannotRun(problem.reason, problem.message)
+
+
+_LONGEST = 100_000
+"""Bytes in one variable: the system starts no program with much more."""
+_SHORTEST = 4
+"""Characters of a text inside a sensitive value that is worth masking by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOutput:
+    """An output in the variable that it is given in. `masked`: what of it must not appear in anything stored."""
+
+    variable: str
+    text: str = field(repr=False)
+    masked: tuple[str, ...] = field(default=(), repr=False)
+
+
+def take_outputs(reading: Reading, stack: StackId, needs: Collection[Need]) -> tuple[TakenOutput, ...]:
+    """Read the outputs that a stack uses; CannotRun names both ends where one is missing, or cannot be a variable."""
+    taken = []
+    for need in needs:
+        if not need.outputs:
+            continue
+        try:
+            found = {output.name: output for output in reading.outputs(need.parent)}
+        except CannotUnseal as error:
+            raise CannotRun(Reason.OUTPUT_UNUSABLE, f"an output of {need.parent}: {error}") from None
+        for name, variable in need.outputs.items():
+            if name not in found:
+                raise CannotRun(Reason.OUTPUT_MISSING, missing_output(stack, need.parent, name, variable))
+            taken.append(_taken(found[name], variable, need.parent))
+    return tuple(taken)
+
+
+def _taken(output: Output, variable: str, parent: StackId) -> TakenOutput:
+    text = output.value if isinstance(output.value, str) else json.dumps(output.value, separators=(",", ":"))
+    wrong = _unusable(text)
+    if wrong is not None:
+        raise CannotRun(Reason.OUTPUT_UNUSABLE, f"output {output.name} of {parent} {wrong}")
+    return TakenOutput(variable, text, tuple(_secrets(text, output.value)) if output.sensitive else ())
+
+
+def _unusable(text: str) -> str | None:
+    if "\0" in text:
+        return "holds a NUL character, which no variable can"
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "is not valid text"
+    return f"is longer than {_LONGEST} bytes, too long for a variable" if size > _LONGEST else None
+
+
+def _secrets(text: str, value: JsonValue) -> Iterator[str]:
+    """Give the text, and every text inside the value: a program that reads the JSON may print each by itself."""
+    if text:
+        yield text
+    match value:
+        case dict():
+            for each in value.values():
+                yield from _inner(each)
+        case list():
+            for each in value:
+                yield from _inner(each)
+
+
+def _inner(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, str):
+        if len(value) >= _SHORTEST:
+            yield value
+        return
+    yield from _secrets("", value)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run is made from, as it was when the job was built."""
+
+    stack: EffectiveStack
+    source: SourceSnapshot
+    trees: Trees | None
+    outputs: tuple[TakenOutput, ...] = ()
+    """The outputs of other stacks that it uses."""
+
+
+def build_job(  # noqa: PLR0917
+    run: Run, leg: Leg, inputs: Inputs, opened: Opened, settings: Settings, tfstate: TfstateAccess | None
+) -> Job:
+    """Put the job together; CannotRun where the tool is missing or of another version than the stack asks for."""
+    spec = inputs.stack.spec
+    name = spec.tool.value
+    adapter = tool(name)
+    found = find(adapter, settings.search_path)
+    if isinstance(found, Missing):
+        raise CannotRun(Reason.TOOL_MISSING, found.message)
+    mismatch = check(name, spec.tool_version, found)
+    if mismatch is not None:
+        raise CannotRun(Reason.TOOL_VERSION_MISMATCH, mismatch)
+    seconds = float(spec.timeout) if spec.timeout is not None else settings.run_timeout
+    return Job(
+        run=run.id,
+        attempt=run.attempt,
+        stack=str(run.stack),
+        leg=leg,
+        tool=name,
+        binary=found.binary,
+        path=inputs.stack.source.path if inputs.stack.source else ".",
+        options=options(spec),
+        facts=dict(inputs.source.facts),
+        env={**opened.env, **{output.variable: output.text for output in inputs.outputs}},
+        hooks={
+            f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
+            for (when, phase), commands in inputs.stack.hooks.items()
+        },
+        limits=Limits(
+            phase_seconds=dict.fromkeys(Phase, seconds),
+            silence_seconds=settings.silence_timeout,
+            grace_seconds=settings.grace_period,
+            log_bytes=settings.log_limit,
+        ),
+        waits_for_verdict=leg is Leg.PLAN and run.is_writing and not run.needs_confirmation,
+        plan_digest=run.plan_digest if leg is Leg.APPLY else None,
+        tfstate=tfstate,
+        masked=(*opened.masked, *(secret for output in inputs.outputs for secret in output.masked)),
+        secret_files=opened.secret_files,
+    )
+
+
+def needs_tfstate(inputs: Inputs) -> bool:
+    """Say whether the service keeps this stack's tfstate."""
+    return tool(inputs.stack.spec.tool.value).uses_tfstate and inputs.source.facts.get("backend") == "managed"
+
+
+def materialise(inputs: Inputs, opened: Opened) -> Materialise:
+    """Give what fills the work directory: exactly the tree that the digest speaks of, and the mounted files."""
+
+    def fill(directory: Path) -> None:
+        source = inputs.stack.source
+        try:
+            if source is not None and inputs.trees is not None:
+                paths = source_paths(inputs.source, source)
+                checkout(inputs.trees, inputs.source.revision, paths, directory)
+            mount(opened.files, directory, source.path if source else ".")
+        except CannotMount as error:
+            raise PrepareFailed(str(error)) from None
+        except GitError as error:
+            if error.reason is GitReason.DISK_FULL:
+                raise OSError(28, "No space left on device") from None
+            if isinstance(error, CheckoutRefused):
+                # The commit is to blame: trying again from the same one would end the same.
+                raise PrepareFailed(error.message, Reason.SOURCE_REFUSED) from None
+            raise PrepareFailed(error.message) from None
+
+    return fill

@@ -1,0 +1,1 @@
+"""What a run and the service tell each other: the run directory and its records."""

@@ -1,0 +1,255 @@
+"""The directory of one run: what lies where, and how it is claimed and recorded so that a kill at any point is seen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.core.phases import Leg
+from reconciler.runner.contract.job import LegReport
+from reconciler.runner.contract.process_id import ProcessIdentity
+from reconciler.runner.contract.records import report_from_data, report_to_data, to_line
+
+
+def write_file(path: Path, data: bytes, *, durable: bool) -> None:
+    """Write a file of mode 0600, never through a link; `durable`: its content is on the disk before this returns."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Bring a directory's entries to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_STARTED = re.compile(rf"({'|'.join(Leg)})-([0-9]{{1,9}})\.started")
+_RECORD = re.compile(rf"({'|'.join(Leg)})-([0-9]{{1,9}})\.exit\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """`root` is the directory itself, mode 0700; everything that belongs to the run is below it."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, data_dir: Path, run: str) -> RunDirectory:
+        """Say where a run lives; ValueError for a name that could lead elsewhere."""
+        if not _RUN.fullmatch(run):
+            raise ValueError(f"not a run's name: {run!r}")
+        return cls(data_dir / "runs" / run)
+
+    @property
+    def work(self) -> Path:
+        """The checkout."""
+        return self.root / "work"
+
+    @property
+    def scratch(self) -> Path:
+        """The saved plan and what else the adapter keeps between the legs."""
+        return self.root / "scratch"
+
+    @property
+    def home(self) -> Path:
+        """The tool's HOME."""
+        return self.root / "home"
+
+    @property
+    def temporary(self) -> Path:
+        """The tool's TMPDIR."""
+        return self.root / "tmp"
+
+    @property
+    def log(self) -> Path:
+        """Everything that was printed, masked."""
+        return self.root / "log"
+
+    @property
+    def planned(self) -> Path:
+        """What the plan leg found, out of the tool's reach: part of the plan's digest."""
+        return self.root / "planned.json"
+
+    @property
+    def cancel(self) -> Path:
+        """Exists when the run shall stop."""
+        return self.root / "cancel"
+
+    @property
+    def outputs(self) -> Path:
+        """Where hooks and scripts write outputs: `$STATION_OUTPUTS`."""
+        return self.scratch / "outputs.json"
+
+    @property
+    def pending_tfstate(self) -> Path:
+        """Where versions of the tfstate wait while the service is away."""
+        return self.root / "tfstate-pending"
+
+    def started(self, leg: Leg, attempt: int) -> Path:
+        """Say whose existence means that this leg has begun, or never will."""
+        return self.root / f"{leg}-{attempt}.started"
+
+    def record(self, leg: Leg, attempt: int) -> Path:
+        """Say where the end of a leg is recorded."""
+        return self.root / f"{leg}-{attempt}.exit.json"
+
+    def make(self) -> None:
+        """Create what is missing."""
+        for path in (self.root, self.work, self.scratch, self.home, self.temporary):
+            path.mkdir(mode=0o700, exist_ok=True)
+
+    def claim(self, leg: Leg, attempt: int, identity: ProcessIdentity | None) -> bool:
+        """Take the one start of a leg; False: somebody else has it. None claims it for nobody: it never begins."""
+        draft = self.root / f".{leg}-{attempt}.{os.getpid()}.claim"
+        data = to_line({} if identity is None else identity.to_data())
+        # The start of an apply must outlive a power failure too, or it could be taken for one that never began.
+        write_file(draft, data, durable=leg is Leg.APPLY)
+        try:
+            self.started(leg, attempt).hardlink_to(draft)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink()
+        if leg is Leg.APPLY:
+            sync_directory(self.root)
+        return True
+
+    def claimant(self, leg: Leg, attempt: int) -> ProcessIdentity | None:
+        """Name the process that has begun a leg; None: nobody did, or the start was claimed for nobody."""
+        data = _read_json(self.started(leg, attempt))
+        return None if not data else ProcessIdentity.from_data(data)
+
+    def given_up(self, leg: Leg, attempt: int) -> bool:
+        """Tell whether the start of a leg was claimed for nobody, so that it never began and never will."""
+        return _read_json(self.started(leg, attempt)) == {}
+
+    def write_report(self, report: LegReport) -> None:
+        """Record the end of a leg: all of it or nothing, also when the power fails."""
+        path = self.record(report.leg, report.attempt)
+        draft = path.with_suffix(".draft")
+        try:
+            write_file(draft, to_line(report_to_data(report)), durable=True)
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+        sync_directory(self.root)
+
+    def read_report(self, leg: Leg, attempt: int) -> LegReport | None:
+        """Read the end of a leg; None: not recorded, or not readable."""
+        data = _read_json(self.record(leg, attempt))
+        if data is None:
+            return None
+        try:
+            return report_from_data(data)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def ends_run(self) -> bool:
+        """Tell whether a recorded end of the newest attempt says that no leg can follow."""
+        ends = [(int(attempt), Leg(leg)) for leg, attempt in self._named(_RECORD)]
+        if not ends:
+            return False
+        newest = max(attempt for attempt, _leg in ends)
+        reports = [self.read_report(leg, attempt) for attempt, leg in ends if attempt == newest]
+        return any(report is not None and report.ends_run for report in reports)
+
+    def at_work(self) -> bool:
+        """Tell whether a process that has begun a leg is still there, or may be: who it was cannot be read."""
+        try:
+            claimants = [self.claimant(Leg(leg), int(attempt)) for leg, attempt in self._named(_STARTED)]
+        except OSError:
+            return True
+        return any(identity is not None and identity.alive() for identity in claimants)
+
+    def free(self) -> None:
+        """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
+        for path in (self.temporary, self.work, self.home, self.scratch):
+            with contextlib.suppress(OSError):
+                _remove(path)
+
+    def discard(self) -> None:
+        """Remove everything but the log."""
+        try:
+            names = os.listdir(self.root)  # noqa: PTH208 - names only
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name != "log":
+                _remove(self.root / name)
+        with contextlib.suppress(OSError):
+            self.root.rmdir()
+
+    def _named(self, pattern: re.Pattern[str]) -> list[tuple[str, str]]:
+        try:
+            names = os.listdir(self.root)  # noqa: PTH208 - names only
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [(found[1], found[2]) for found in map(pattern.fullmatch, names) if found]
+
+
+def run_directories(data_dir: Path) -> Iterator[tuple[str, RunDirectory]]:
+    """Give the directories of runs that are there, by the runs' names."""
+    try:
+        names = os.listdir(data_dir / "runs")  # noqa: PTH208 - names only
+    except FileNotFoundError:
+        return
+    for name in names:
+        if _RUN.fullmatch(name):
+            yield name, RunDirectory.of(data_dir, name)
+
+
+def free_ended(data_dir: Path) -> None:
+    """Make room by what runs left whose ends are on the disk, recorded by the service or not."""
+    for _run, directory in run_directories(data_dir):
+        # One that cannot be read must not keep the service from starting.
+        with contextlib.suppress(OSError):
+            if directory.ends_run() and not directory.at_work():
+                directory.free()
+
+
+def _remove(path: Path) -> None:
+    """Remove whatever this is, never through a link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=_make_removable)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _make_removable(remove: Callable[[str], object], path: str, _error: object) -> None:
+    # A tool may leave directories that their owner cannot write to (module caches are such).
+    try:
+        Path(path).parent.chmod(0o700)
+        if remove in (os.scandir, os.open, os.lstat):
+            Path(path).chmod(0o700)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            remove(path)
+    except OSError:
+        return
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        data = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None

@@ -1,0 +1,1 @@
+"""A leg of a run: its steps, their commands and their results."""

@@ -1,0 +1,187 @@
+"""One leg from the job to its report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from reconciler.core.phases import Leg, Phase
+from reconciler.masking.masker import Masker
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.job import Ending, Job, LegReport, Reason
+from reconciler.runner.leg.commands import Commands, Context, shorten
+from reconciler.runner.leg.results import masked_applied
+from reconciler.runner.leg.steps import End, Work, perform
+from reconciler.runner.processes.log import RunLog
+from reconciler.runner.processes.sandbox import Sandbox, tool_environment
+from reconciler.runner.processes.stop import Cancel
+from reconciler.tools.base import TfstateBackend, ToolJob
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class CannotMount(Exception):
+    """A file cannot be put in its place; the message names it."""
+
+
+def mount(files: Mapping[str, bytes], directory: Path, path: str) -> None:
+    """Write the files below the source's directory, in the place of what is there, for the owner alone.
+
+    CannotMount where a link, or something else, is in the way.
+    """
+    for name, data in files.items():
+        with _above(directory, path, name, make=True) as (parent, last):
+            try:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(last, dir_fd=parent)
+                handle = os.open(last, _NEW, 0o600, dir_fd=parent)
+            except IsADirectoryError:
+                raise CannotMount(
+                    f"the file {name} cannot be put in place: there is a directory of that name"
+                ) from None
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+
+
+def unmount(names: Iterable[str], directory: Path, path: str) -> None:
+    """Remove the files; what was put in their way meanwhile stays."""
+    for name in names:
+        with contextlib.suppress(OSError, CannotMount), _above(directory, path, name, make=False) as (parent, last):
+            os.unlink(last, dir_fd=parent)
+
+
+@contextmanager
+def _above(directory: Path, path: str, name: str, *, make: bool) -> Iterator[tuple[int, str]]:
+    """Open the directory that a file lies in, one part of its path after the other."""
+    parts = [part for part in PurePosixPath(path, name).parts if part != "."]
+    here = os.open(directory, _DIRECTORY)
+    try:
+        for at, part in enumerate(parts[:-1], 1):
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o700, dir_fd=here)
+            try:
+                below = os.open(part, _DIRECTORY, dir_fd=here)
+            except OSError:
+                above = "/".join(parts[:at])
+                raise CannotMount(f"the file {name} cannot be put in place: {above} is not a directory") from None
+            os.close(here)
+            here = below
+        yield here, parts[-1]
+    finally:
+        os.close(here)
+
+
+_LONGEST_MESSAGE = 500
+UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the service's user can read"
+
+
+def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Cancel) -> LegReport:
+    """Do one leg and say what came of it. Raises nothing that a leg can be blamed for."""
+    relay = None
+    secrets = list(job.masked)
+    if job.tfstate is not None:
+        from reconciler.runner.tfstate.relay import Relay  # noqa: PLC0415 - HTTP is slow to import, and only some tools need it
+
+        relay = Relay(job.tfstate, directory.pending_tfstate)
+        secrets += [job.tfstate.token, relay.backend.password]
+    masker = Masker(secrets)
+    log = RunLog(directory.log, job.limits.log_bytes, masker)
+    try:
+        context = Context(job, directory, sandbox, cancel, log, masker)
+        work = _work(context, None if relay is None else relay.backend)
+        if isinstance(work, Work):
+            try:
+                end = _mounted(work) or _guarded(work)
+            finally:
+                unmount(job.secret_files, directory.work, job.path)
+            report = _report(work, end)
+        else:
+            log.say(_first_phase(job), work.message)
+            report = _bare_report(job, replace(work, message=masker.text(work.message)))
+        if relay is not None and relay.close():
+            report = replace(report, pending_tfstate=directory.pending_tfstate)
+            log.say(report.phase, "the service was away: it takes over the tfstate that waits for it when it is back")
+        told = report.message.startswith(f"{report.ending}: ")
+        log.say(report.phase, report.message if told else f"{report.ending}: {report.message}")
+    finally:
+        log.close()
+    if log.broken is not None:
+        report = replace(report, message=f"{report.message}; the log is not complete: {log.broken}")
+    return report
+
+
+def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
+    from reconciler.tools.registry import TOOLS, tool  # noqa: PLC0415 - imports the one adapter
+
+    job, directory, log = context.job, context.directory, context.log
+    source = Path(os.path.realpath(directory.work / job.path))
+    top = Path(os.path.realpath(directory.work))
+    if not (source == top or top in source.parents) or not source.is_dir():
+        return End(Ending.FAILED, Reason.SOURCE_MISSING, f"there is no directory {job.path!r} in the source")
+    if job.tool not in TOOLS:
+        return End(Ending.FAILED, Reason.RUNNER_ERROR, f"there is no tool {job.tool!r}")
+    if context.sandbox is None and job.leg is Leg.PLAN:
+        log.say(Phase.INIT, UNSANDBOXED)
+    # Inside the sandbox /tmp is the run's own: short, since sockets' paths may not be long.
+    own_tmp = context.sandbox is not None and not context.sandbox.whole
+    temporary = "/tmp" if own_tmp else str(directory.temporary)  # noqa: S108
+    env = tool_environment(job, directory, os.environ, temporary)
+    commands = Commands(context, env, source)
+    tool_job = ToolJob(job.binary, source, directory.scratch, job.options, job.facts, backend)
+    return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
+
+
+def _mounted(work: Work) -> End | None:
+    """Put the secret files in their places; gives an end where one has none."""
+    job = work.job
+    try:
+        mount({name: text.encode() for name, text in job.secret_files.items()}, work.directory.work, job.path)
+    except CannotMount as error:
+        return End(Ending.FAILED, Reason.PREPARE_FAILED, work.masker.text(str(error)))
+    return None
+
+
+def _guarded(work: Work) -> End:
+    """Do the steps; a fault of our own ends the leg too, with its details in the log."""
+    try:
+        return perform(work)
+    except Exception as error:  # noqa: BLE001 - an adapter met something it was not made for
+        for line in traceback.format_exception(error):
+            for each in line.splitlines():
+                work.log.say(work.commands.phase, work.masker.text(each))
+        # Whether an apply had already written something when this happened nobody knows.
+        ending = Ending.INTERRUPTED if work.commands.writing else Ending.FAILED
+        return End(ending, Reason.RUNNER_ERROR, f"a fault in the {work.job.tool} adapter: {type(error).__name__}")
+
+
+def _report(work: Work, end: End) -> LegReport:
+    job, masker = work.job, work.masker
+    return LegReport(
+        run=job.run,
+        attempt=job.attempt,
+        leg=job.leg,
+        ending=end.ending,
+        reason=end.reason,
+        message=shorten(masker.text(end.message), _LONGEST_MESSAGE),
+        phase=work.commands.phase,
+        phase_seconds=dict(work.seconds),
+        planned=work.planned,
+        applied=None if work.applied is None else masked_applied(work.applied, masker),
+        plan_digest=work.plan_digest,
+        waiting=job.waits_for_verdict and end.reason is Reason.PLANNED,
+    )
+
+
+def _bare_report(job: Job, end: End) -> LegReport:
+    return LegReport(job.run, job.attempt, job.leg, end.ending, end.reason, end.message, _first_phase(job))
+
+
+def _first_phase(job: Job) -> Phase:
+    return Phase.INIT if job.leg is Leg.PLAN else Phase.APPLY

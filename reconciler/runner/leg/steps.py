@@ -1,0 +1,205 @@
+"""What happens in a run, in order: read the two tables at the end from top to bottom."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.results import Applied, Planned
+from reconciler.masking.masker import Masker
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.job import Ending, Job, Reason
+from reconciler.runner.contract.records import planned_to_data, to_line
+from reconciler.runner.leg.commands import Commands, Halted
+from reconciler.runner.leg.results import digest, masked_plan, secret_texts, with_file_outputs
+from reconciler.runner.processes.log import RunLog
+from reconciler.tools.base import StepFailed, Tool, ToolJob
+
+
+@dataclass(slots=True)
+class Work:
+    """One leg while it is under way, and what it has found so far."""
+
+    job: Job
+    directory: RunDirectory
+    tool: Tool
+    tool_job: ToolJob
+    commands: Commands
+    log: RunLog
+    masker: Masker
+    planned: Planned | None = None
+    """What the plan found, masked."""
+    applied: Applied | None = None
+    plan_digest: str | None = None
+    seconds: dict[Phase, float] = field(default_factory=dict)
+
+
+Step = tuple[Phase, Callable[[Work], None]]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a leg ended."""
+
+    ending: Ending
+    reason: Reason
+    message: str
+
+
+def perform(work: Work) -> End:
+    """Do the steps of the job's leg, then the hooks for the end of the run if this is it."""
+    end = _perform(work, PLAN if work.job.leg is Leg.PLAN else APPLY)
+    run_goes_on = end.reason is Reason.PLANNED
+    if not run_goes_on:
+        end = _after_run(work, end)
+    return end
+
+
+def _perform(work: Work, steps: tuple[Step, ...]) -> End:
+    commands, phase = work.commands, None
+    began = time.monotonic()
+    try:
+        for at, step in steps:
+            if at is not phase:
+                phase, began = at, time.monotonic()
+                commands.begin(at)
+            step(work)
+            work.seconds[at] = time.monotonic() - began
+    except (Halted, StepFailed, OSError) as error:
+        work.seconds[commands.phase] = time.monotonic() - began
+        return _end_of(error, work.masker)
+    return _proper_end(work)
+
+
+def _end_of(error: Halted | StepFailed | OSError, masker: Masker) -> End:
+    match error:
+        case Halted():
+            return End(error.ending, error.reason, masker.text(str(error)))
+        case StepFailed():
+            return End(Ending.FAILED, Reason.TOOL_FAILED, masker.text(str(error)))
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
+            text = f"{error.strerror}: {error.filename or 'while writing'}"
+            return End(Ending.FAILED, Reason.DISK_FULL, masker.text(text))
+        case _:
+            where = f": {error.filename}" if error.filename else ""
+            return End(Ending.FAILED, Reason.RUNNER_ERROR, masker.text(f"{error.strerror or error}{where}"))
+
+
+def _proper_end(work: Work) -> End:
+    if work.job.leg is Leg.APPLY:
+        late = "; the request to stop came too late" if work.commands.late else ""
+        return End(Ending.SUCCEEDED, Reason.APPLIED, f"applied{late}")
+    if work.planned is not None and work.planned.has_changes:
+        return End(Ending.SUCCEEDED, Reason.PLANNED, "there are changes")
+    return End(Ending.SUCCEEDED, Reason.NO_CHANGES, "nothing to change")
+
+
+def _after_run(work: Work, end: End) -> End:
+    """Run the hooks for the end of the run, which are told how it ended.
+
+    What becomes of them does not change what became of the run, and one that fails does not keep the others from
+    running: they belong to different documents.
+    """
+    hooks = work.job.hooks.get("after.run", ())
+    if not hooks:
+        return end
+    work.commands.conclude()
+    result = {"STATION_RESULT": end.ending, "STATION_REASON": end.reason}
+    messages = [end.message]
+    for hook in hooks:
+        try:
+            work.commands.hook(hook, "after.run", result)
+        except (Halted, StepFailed, OSError) as error:
+            problem = _end_of(error, work.masker)
+            work.log.say(work.commands.phase, problem.message)
+            messages.append(problem.message)
+            if problem.reason is not Reason.HOOK_FAILED:
+                break
+    return End(end.ending, end.reason, "; ".join(messages))
+
+
+def _hooks(at: str) -> Callable[[Work], None]:
+    def run(work: Work) -> None:
+        for hook in work.job.hooks.get(at, ()):
+            work.commands.hook(hook, at)
+
+    return run
+
+
+def _init(work: Work) -> None:
+    work.tool.init(work.tool_job, work.commands.do)
+    work.commands.check()
+
+
+def _plan(work: Work) -> None:
+    planned = work.tool.plan(work.tool_job, work.commands.do)
+    if planned.present:
+        work.applied = Applied(None, planned.present)
+        work.masker.learn(secret_texts(planned.present))
+    work.planned = masked_plan(replace(planned, present=()), work.masker)
+    work.commands.check()
+
+
+def _record_plan(work: Work) -> None:
+    """Before the hooks after the plan: what they might do to it is not what will be confirmed."""
+    assert work.planned is not None  # noqa: S101 - the step before has set it
+    _write_private(work.directory.planned, to_line(planned_to_data(work.planned)))
+    work.plan_digest = digest(work.directory.planned, work.tool.plan_files(work.tool_job))
+
+
+def _check_plan(work: Work) -> None:
+    """Right before the apply: after the hooks, which could have touched it."""
+    if work.job.plan_digest is None:
+        raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, "no plan was recorded for this run")
+    try:
+        found = digest(work.directory.planned, work.tool.plan_files(work.tool_job))
+    except OSError as error:
+        missing = f"the saved plan cannot be read: {Path(str(error.filename or '')).name}"
+        raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, missing) from None
+    if found != work.job.plan_digest:
+        raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, "the saved plan is not the one that was recorded")
+    work.plan_digest = found
+
+
+def _apply(work: Work) -> None:
+    work.commands.check()
+    work.commands.writing = True
+    try:
+        work.applied = work.tool.apply(work.tool_job, work.commands.do)
+    finally:
+        work.commands.writing = False
+    # The hooks that follow may print them.
+    work.masker.learn(secret_texts(work.applied.outputs))
+
+
+def _outputs(work: Work) -> None:
+    assert work.applied is not None  # noqa: S101 - the steps before have set it
+    work.applied = with_file_outputs(work.applied, work.directory.outputs)
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_bytes(data)
+
+
+PLAN: tuple[Step, ...] = (
+    (Phase.INIT, _hooks("before.init")),
+    (Phase.INIT, _init),
+    (Phase.INIT, _hooks("after.init")),
+    (Phase.PLAN, _hooks("before.plan")),
+    (Phase.PLAN, _plan),
+    (Phase.PLAN, _record_plan),
+    (Phase.PLAN, _hooks("after.plan")),
+)
+APPLY: tuple[Step, ...] = (
+    (Phase.APPLY, _hooks("before.apply")),
+    (Phase.APPLY, _check_plan),
+    (Phase.APPLY, _apply),
+    (Phase.APPLY, _hooks("after.apply")),
+    (Phase.APPLY, _outputs),
+)

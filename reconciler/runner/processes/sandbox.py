@@ -1,0 +1,178 @@
+"""What a run's commands see of the machine: everything read-only, nothing of other runs, the service or its secrets."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.job import Job
+
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+INHERITED = frozenset(
+    ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", *_CERTIFICATES, *_PROXIES, *(name.upper() for name in _PROXIES))
+)
+"""Nothing else of the service's environment reaches a run."""
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """Pick what a run may inherit."""
+    return {name: value for name, value in environ.items() if name in INHERITED}
+
+
+def tool_environment(job: Job, directory: RunDirectory, environ: Mapping[str, str], temporary: str) -> dict[str, str]:
+    """Make the environment of every command of a run; the job may set anything but the last five."""
+    return {
+        **inherited(environ),
+        **job.env,
+        "HOME": str(directory.home),
+        "TMPDIR": temporary,
+        "STATION_STACK": job.stack,
+        "STATION_RUN": job.run,
+        "STATION_OUTPUTS": str(directory.outputs),
+    }
+
+
+_HOMES = ("/home", "/root", "/run")
+WHOLE = "/"
+"""As a writable directory: the machine as it is, as far as file permissions go; the covers stay."""
+
+_OWN_CODE = tuple(dict.fromkeys((str(Path(__file__).resolve().parents[2]), os.path.realpath(sys.prefix))))
+"""Where this program and its libraries are installed."""
+
+_KEPT_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID")
+"""What unpacking an archive as root needs. Without CAP_SYS_ADMIN nothing can take the covers off again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """How commands are shut in with bubblewrap; all paths are absolute.
+
+    `hidden` is covered, `shown` is put back read-only, `writable` are directories that every run may write to.
+    """
+
+    bwrap: str
+    hidden: tuple[str, ...]
+    shown: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether the machine may be written to as it is; its /tmp is then the shared one."""
+        return WHOLE in self.writable
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Sandbox:
+        """Read it back."""
+        return cls(data["bwrap"], tuple(data["hidden"]), tuple(data["shown"]), tuple(data["writable"]))
+
+    def to_data(self) -> dict[str, Any]:
+        """Give it as plain JSON data."""
+        return {
+            "bwrap": self.bwrap,
+            "hidden": list(self.hidden),
+            "shown": list(self.shown),
+            "writable": list(self.writable),
+        }
+
+    def prefix(
+        self, directory: RunDirectory, cwd: Path, binaries: Iterable[str], inside: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Give the arguments that go before a command; variables of `inside` are set only for what is shut in."""
+        arguments = [self.bwrap, "--unshare-pid", "--die-with-parent", "--cap-drop", "ALL"]
+        if os.geteuid() == 0:
+            for capability in _KEPT_CAPABILITIES:
+                arguments += ["--cap-add", capability]
+        arguments += [*self._machine(directory), *self._covers(binaries), *self._own(directory)]
+        arguments += [word for name, value in (inside or {}).items() for word in ("--setenv", name, value)]
+        return [*arguments, "--chdir", str(cwd), "--"]
+
+    def _machine(self, directory: RunDirectory) -> list[str]:
+        if self.whole:
+            arguments = ["--bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+            # Whoever could change the service's own code would be out of the sandbox at its next start.
+            return arguments + [word for path in _OWN_CODE for word in ("--ro-bind", path, path)]
+        arguments = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+        return [*arguments, "--bind", str(directory.temporary), "/tmp"]  # noqa: S108 - the sandbox's own
+
+    def _covers(self, binaries: Iterable[str]) -> list[str]:
+        covered = [path for path in (*_HOMES, *self.hidden) if Path(path).is_dir()]
+        arguments = []
+        for path in covered:
+            arguments += ["--tmpfs", path]
+        for file in self.hidden:
+            if Path(file).is_file():
+                arguments += ["--ro-bind", "/dev/null", file]
+        for path in sorted(self._put_back(covered, binaries)):
+            arguments += ["--ro-bind", path, path]
+        return arguments
+
+    def _own(self, directory: RunDirectory) -> list[str]:
+        own = [path for path in self.writable if path != WHOLE and Path(path).is_dir()]
+        own += [str(directory.work), str(directory.scratch), str(directory.home)]
+        if self.whole:
+            own.append(str(directory.temporary))
+        return [word for path in own for word in ("--bind", path, path)]
+
+    def _put_back(self, covered: Sequence[str], binaries: Iterable[str]) -> set[str]:
+        wanted = {os.path.realpath("/etc/resolv.conf"), *self.shown}
+        for binary in binaries:
+            wanted |= tool_paths(binary)
+        return {
+            path
+            for path in wanted
+            # Never a cover itself or something around one: that would show what it hides.
+            if any(_below(path, cover) for cover in covered)
+            and not any(path == cover or _below(cover, path) for cover in covered)
+            and os.path.exists(path)  # noqa: PTH110 - plain strings are all that is needed here
+        }
+
+
+def tool_paths(binary: str) -> set[str]:
+    """Name what a binary needs: its own directory, and where it stands in a venv, that one and its Python."""
+    if not binary.startswith("/"):
+        return set()
+    paths: set[str] = set()
+    for found in (Path(binary), Path(os.path.realpath(binary))):
+        prefix = found.parent.parent
+        paths.add(str(found))
+        paths.add(str(found.parent))
+        if (prefix / "pyvenv.cfg").is_file():
+            paths.add(str(prefix))
+            paths.add(str(Path(os.path.realpath(found.parent / "python")).parent.parent))
+    return paths
+
+
+def why_not_writable(path: str, hidden: Iterable[str]) -> str | None:
+    """Say why runs may not get a directory to write to (both resolved); None: they may."""
+    if path == WHOLE:
+        return None
+    for kept in ("/tmp", "/dev", "/proc", *_HOMES):  # noqa: S108 - the sandbox's own
+        if path == kept or _below(kept, path):
+            return f"every run has a {kept} of its own"
+    for kept in hidden:
+        if path == kept or _below(kept, path) or _below(path, kept):
+            return f"runs must not see {kept}"
+    return None
+
+
+def probe(bwrap: str) -> str | None:
+    """Try whether bubblewrap works here; gives what it complained about, None when it works."""
+    import subprocess  # noqa: PLC0415 - the engine's side only
+
+    command = [bwrap, "--unshare-pid", "--die-with-parent", "--cap-drop", "ALL", "--ro-bind", "/", "/"]
+    command += ["--dev", "/dev", "--proc", "/proc", "--", "/bin/sh", "-c", "exit 0"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return None if done.returncode == 0 else done.stderr.decode(errors="replace").strip() or "it fails without a word"
+
+
+def _below(path: str, cover: str) -> bool:
+    return path.startswith(cover.rstrip("/") + "/")

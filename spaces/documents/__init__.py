@@ -1,0 +1,1 @@
+"""Documents in their spaces: found, compared, and named by each other."""

@@ -1,0 +1,127 @@
+"""Who names whom: what a document refers to, as written and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from spaces.model.blueprint import BlueprintInstanceSpec, versioned
+from spaces.model.configuration import Configuration
+from spaces.model.repository import RepositorySpec
+from spaces.model.role import BUILT_IN_ROLES, RoleBindingSpec
+from spaces.model.secrets import SecretRef
+from spaces.model.stack import StackSpec
+from spaces.model.variables import Variable, variable
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName
+from spaces.reading.resources import Resource
+
+Path = tuple[str | int, ...]
+"""Keys and indexes from the top of a document to one value."""
+
+NameKey = tuple[Kind, str]
+"""A kind and a bare name: under this key everyone is found who may mean a document of that name."""
+
+
+class Reference(NamedTuple):
+    """One mention of another document: `name` is bare or `space/name`; `path` leads to it in the document."""
+
+    kind: Kind
+    name: str
+    path: Path
+
+    @property
+    def key(self) -> NameKey:
+        """The kind and the bare name."""
+        return self.kind, self.name.rpartition("/")[2]
+
+
+def references(resource: Resource) -> tuple[Reference, ...]:
+    """List what the document needs in order to work, in the order written."""
+    named = names(resource)
+    spec: Any = resource.spec
+    if not named:
+        return ()
+    paths: list[Path] = [("spec", "blueprint")]
+    if isinstance(spec, StackSpec):
+        paths = [("spec", "contexts", index, "name") for index in range(len(spec.contexts))]
+        paths += [("spec", "source", "repository")] if len(named) > len(paths) + len(spec.depends_on) else []
+        paths += [("spec", "dependsOn", index, "stack") for index in range(len(spec.depends_on))]
+    return tuple(Reference(kind, name, path) for (kind, name), path in zip(named, paths, strict=True))
+
+
+def names(resource: Resource) -> list[tuple[Kind, str]]:
+    """List the kind and name of what `references` gives, in its order; where they stand is seldom asked for."""
+    spec: Any = resource.spec
+    if not isinstance(spec, StackSpec):
+        if not isinstance(spec, BlueprintInstanceSpec):
+            return []
+        return [(Kind.BLUEPRINT, versioned(spec.blueprint, spec.version))]
+    found = [(Kind.CONTEXT, use.name) for use in spec.contexts]
+    if spec.source is not None and spec.source.repository is not None:
+        found.append((Kind.REPOSITORY, spec.source.repository))
+    found += [(Kind.STACK, dependency.stack) for dependency in spec.depends_on]
+    return found
+
+
+def parent_names(resource: Resource) -> frozenset[str]:
+    """Name the stacks that a stack depends on, as written."""
+    return frozenset(name for kind, name in names(resource) if kind is Kind.STACK)
+
+
+def shared_with(resource: Resource) -> tuple[SpaceName, ...]:
+    """Name the spaces that a stack shares its outputs with, each with everything below it."""
+    spec: Any = resource.spec
+    return tuple(map(SpaceName, spec.share_outputs)) if isinstance(spec, StackSpec) else ()
+
+
+def moved_from(resource: Resource) -> ResourceRef | None:
+    """Name the stack that this one says it was before it moved or was renamed."""
+    if resource.metadata.moved_from is None:
+        return None
+    space, _, name = resource.metadata.moved_from.partition("/")
+    return ResourceRef(resource.kind, SpaceName(space), name)
+
+
+def role_of(resource: Resource) -> ResourceRef | None:
+    """Name the Role that a binding gives; None for a built-in one, and for other documents. Roles lie in the root."""
+    spec: Any = resource.spec
+    if not isinstance(spec, RoleBindingSpec) or spec.role in BUILT_IN_ROLES:
+        return None
+    return ResourceRef(Kind.ROLE, ROOT, spec.role)
+
+
+def mentions(resource: Resource) -> frozenset[NameKey]:
+    """Every key under which a change elsewhere must find this document, the stack it came from included."""
+    keys = {(kind, name.rpartition("/")[2]) for kind, name in names(resource)}
+    origin = moved_from(resource)
+    if origin is not None:
+        keys.add((origin.kind, origin.name))
+    keys.update((Kind.SPACE, space) for space in shared_with(resource))
+    role = role_of(resource)
+    if role is not None:
+        keys.add((role.kind, role.name))
+    return frozenset(keys)
+
+
+def secrets_in(resource: Resource) -> list[tuple[Path, str, SecretRef]]:
+    """List every secret of a document: its path, the key that it is sealed for, and where it comes from."""
+    spec = resource.spec
+    sections: Mapping[str, Mapping[str, object]] = {}
+    if isinstance(spec, Configuration):
+        sections = {"env": spec.env, "files": spec.files}
+    elif isinstance(spec, RepositorySpec) and spec.credentials is not None:
+        sections = {"credentials": {"password": spec.credentials.password, "sshKey": spec.credentials.ssh_key}}
+    return [
+        (("spec", section, key), key, value)
+        for section, values in sections.items()
+        for key, value in values.items()
+        if isinstance(value, SecretRef)
+    ]
+
+
+def hijacking_variables(resource: Resource) -> dict[str, object]:
+    """Return the variables of a document that take over the process they are set for, with their values."""
+    spec = resource.spec
+    if not isinstance(spec, Configuration):
+        return {}
+    return {name: value for name, value in spec.env.items() if variable(name) is Variable.TAKES_OVER}

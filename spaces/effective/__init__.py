@@ -1,0 +1,1 @@
+"""A stack's effective configuration and the policies that cover it."""

@@ -1,0 +1,89 @@
+"""The policies over a stack. They flow down always: nothing below their space can shed them.
+
+What selects a stack is its tool and the labels of its space, which only an admin above can change; a stack's own labels
+never matter, and neither does `inherit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.model.policy import PolicySpec
+from spaces.model.stack import StackSpec
+from spaces.names import Kind, ResourceRef, SpaceName, StackId
+from spaces.reading.rego import RegoText, rego_of
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """A policy over a stack, and its rule."""
+
+    ref: ResourceRef
+    spec: PolicySpec
+    rego: RegoText
+
+    @property
+    def name(self) -> str:
+        """Read as `space/name`."""
+        return f"{self.ref.space}/{self.ref.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """A space as policies see it: its labels, those of the spaces above included, and its path from the root."""
+
+    name: SpaceName
+    labels: Mapping[str, str]
+    path: tuple[SpaceName, ...]
+
+
+def surroundings(documents: PlacedDocuments, space: SpaceName) -> Surroundings:
+    """Gather what holds of a space. A label comes from the nearest space, itself included, that has its key."""
+    path = documents.tree.lineage(space)[::-1]
+    labels: dict[str, str] = {}
+    for name in path:
+        placed = documents.placed(ResourceRef(Kind.SPACE, name, name))
+        if placed is not None:
+            labels.update(placed.resource.metadata.labels)
+    return Surroundings(space, labels, path)
+
+
+def guardrails(documents: PlacedDocuments, stack: Placed) -> tuple[Guardrail, ...]:
+    """Find the policies over a stack, those of far spaces first, then by name."""
+    spec = stack.resource.spec
+    by_space = documents.by_space(Kind.POLICY)
+    if not by_space or not isinstance(spec, StackSpec):
+        return ()
+    found: list[Guardrail] = []
+    labels: Mapping[str, str] | None = None
+    for space in documents.tree.lineage(stack.ref.space)[::-1]:
+        for placed in by_space.get(space, ()):
+            policy, rego = placed.resource.spec, rego_of(placed.resource)
+            if not isinstance(policy, PolicySpec) or rego is None:
+                continue
+            attach = policy.attach
+            if attach is not None and attach.tools is not None and spec.tool not in attach.tools:
+                continue
+            if attach is not None and attach.match_labels:
+                labels = surroundings(documents, stack.ref.space).labels if labels is None else labels
+                if any(labels.get(key) != value for key, value in attach.match_labels.items()):
+                    continue
+            found.append(Guardrail(placed.ref, policy, rego))
+    return tuple(found)
+
+
+def guarded(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDocuments) -> set[StackId]:
+    """Give the stacks that a change of these documents may bring under other policies; never too few."""
+    spaces: set[SpaceName] = set()
+    for ref in refs:
+        if ref.kind is Kind.POLICY:
+            spaces.add(ref.space)
+        elif ref.kind is Kind.SPACE and (before.by_space(Kind.POLICY) or after.by_space(Kind.POLICY)):
+            old, new = before.placed(ref), after.placed(ref)
+            if old is None or new is None or old.resource.metadata.labels != new.resource.metadata.labels:
+                spaces.add(ref.space)
+    below = {space for documents in (before, after) for space in documents.tree.subtrees(spaces)} if spaces else ()
+    inside = (ref for documents in (before, after) for space in below for ref in documents.in_space(space))
+    return {StackId(ref.space, ref.name) for ref in inside if ref.kind is Kind.STACK}

@@ -1,0 +1,263 @@
+"""A stack's effective configuration: what its runs get, and where each value comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from posixpath import normpath
+from typing import NamedTuple, TypeAlias
+
+from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.effective.policies import Guardrail, guardrails
+from spaces.model.configuration import Configuration, Phase, plain_path
+from spaces.model.repository import RepositorySpec
+from spaces.model.secrets import FileValue, FromSource, SecretRef
+from spaces.model.stack import StackSpec
+from spaces.names import Kind, ResourceRef, StackId
+from spaces.reading.attachments import place_of
+from spaces.reading.resources import Made, Resource
+from spaces.rules.dependencies import ResolvedDependency, dependencies_of
+from spaces.rules.rules import ContextInUse, contexts_in_use
+
+
+class When(StrEnum):
+    """On which side of a phase a hook runs."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Origin(NamedTuple):
+    """The document that a value comes from; `made` says who made it, unless somebody wrote it."""
+
+    ref: ResourceRef
+    made: Made | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryFile:
+    """A file of the configuration repository, as it was with the document in force that mounts it."""
+
+    path: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOf:
+    """An output of a stack that has to be in sync first; its value is what that stack's last run left behind."""
+
+    stack: StackId
+    output: str
+
+
+Content: TypeAlias = str | SecretRef | RepositoryFile | OutputOf
+"""What stands in the document, or where it is to be had."""
+
+
+class Value(NamedTuple):
+    """A value in effect; `overrides` are those that set it too and lost, the strongest first."""
+
+    value: Content
+    origin: Origin
+    overrides: tuple[Origin, ...] = ()
+
+
+class HookCommand(NamedTuple):
+    """A shell command, and who asks for it."""
+
+    command: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSource:
+    """Where a stack's code is. `repository` and `branch` are None for the configuration repository and its branch.
+
+    `path` counts from the top of that repository, normalised, `.` for the top itself; so do the globs of `include`.
+    """
+
+    repository: ResourceRef | None
+    branch: str | None
+    path: str
+    include: tuple[str, ...]
+
+
+class UsedContext(NamedTuple):
+    """A context that a stack uses, and how it came in.
+
+    Named by the stack it has a `priority`; having attached itself, it has the `labels` by which it did, none of them
+    where it attaches itself to every stack.
+    """
+
+    ref: ResourceRef
+    priority: int | None
+    labels: Mapping[str, str] | None = None
+
+    def __str__(self) -> str:
+        """Say how it came in."""
+        if self.labels is None:
+            return f"named, priority {self.priority}"
+        pairs = ", ".join(f"{key}={value}" for key, value in sorted(self.labels.items()))
+        return f"attached by labels {pairs}" if pairs else "attached to every stack"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveStack:
+    """All that the configuration says about a stack's runs."""
+
+    id: StackId
+    spec: StackSpec
+    labels: Mapping[str, str]
+    source: ResolvedSource | None
+    env: Mapping[str, Value]
+    files: Mapping[str, Value]
+    hooks: Mapping[tuple[When, Phase], tuple[HookCommand, ...]]
+    contexts: tuple[UsedContext, ...]
+    """The contexts in use, weakest first."""
+    dependencies: tuple[ResolvedDependency, ...] = ()
+    """The stacks that have to be in sync first, in the order written."""
+    made: Made | None = None
+    """Who made the stack, unless somebody wrote it."""
+    policies: tuple[Guardrail, ...] = ()
+    """The policies over it, those of far spaces first."""
+
+
+_HookLines = Mapping[Phase, tuple[HookCommand, ...]]
+
+
+class Layer(NamedTuple):
+    """One document's share of a stack's configuration; the paths of its files in their one form."""
+
+    origin: Origin
+    env: Mapping[str, Value]
+    files: Mapping[str, Value]
+    before: _HookLines
+    after: _HookLines
+
+    @classmethod
+    def of(cls, origin: Origin, resource: Resource, spec: Configuration) -> Layer:
+        """Take a document's configuration."""
+        hooks = spec.hooks
+        return cls(
+            origin,
+            {name: Value(value, origin) for name, value in spec.env.items()},
+            {plain_path(name): Value(_content(resource, value), origin) for name, value in spec.files.items()},
+            _lines(hooks.before, origin) if hooks.before else {},
+            _lines(hooks.after, origin) if hooks.after else {},
+        )
+
+
+Layers: TypeAlias = dict[Placed, Layer]
+"""What contexts give, as far as it was worked out already for other stacks."""
+
+
+def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None = None) -> EffectiveStack:
+    """Work out a stack's configuration among documents that are in force; KeyError when it is not one of them.
+
+    Who asks for many stacks hands the same `known` in each time: then each context is worked out once.
+    """
+    placed = documents.placed(stack.ref)
+    if placed is None or not isinstance(placed.resource.spec, StackSpec):
+        raise KeyError(str(stack))
+    spec = placed.resource.spec
+    used = contexts_in_use(documents, placed)
+    layers = [_layer(use, {} if known is None else known) for use in used]
+    made = placed.resource.made
+    own = Origin(placed.ref, made)
+    layers.append(Layer.of(own, placed.resource, spec))
+    dependencies = tuple(dependencies_of(documents, placed)) if spec.depends_on else ()
+    outputs = _outputs(own, dependencies)
+    return EffectiveStack(
+        stack,
+        spec,
+        placed.resource.metadata.labels,
+        _source(documents, placed, spec),
+        _overlay([*(layer.env for layer in layers), outputs]),
+        _overlay(layer.files for layer in layers),
+        _hooks([layer for layer in layers if layer.before or layer.after]),
+        tuple(map(_used, used)),
+        dependencies,
+        made,
+        guardrails(documents, placed),
+    )
+
+
+def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
+    return {
+        name: Value(OutputOf(each.parent, output), origin)
+        for each in dependencies
+        for output, name in each.outputs.items()
+    }
+
+
+def _layer(use: ContextInUse, known: Layers) -> Layer:
+    found = known.get(use.placed)
+    if found is None:
+        found = known[use.placed] = Layer.of(Origin(use.ref), use.placed.resource, use.spec)
+    return found
+
+
+def _used(use: ContextInUse) -> UsedContext:
+    if use.place is not None or use.spec.attach is None:
+        return UsedContext(use.ref, use.priority)
+    return UsedContext(use.ref, None, use.spec.attach.match_labels)
+
+
+def _content(resource: Resource, value: FileValue) -> Content:
+    if not isinstance(value, FromSource):
+        return value
+    return RepositoryFile(place_of(resource.file, value.source), resource.attached(value.source))
+
+
+def _lines(hooks: Mapping[Phase, tuple[str, ...]], origin: Origin) -> _HookLines:
+    return {phase: tuple(HookCommand(each, origin) for each in commands) for phase, commands in hooks.items()}
+
+
+def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> ResolvedSource | None:
+    source = spec.source
+    if source is None:
+        return None
+    if source.repository is None:
+        return ResolvedSource(None, None, place_of(placed.resource.file, source.path), source.include)
+    repository = documents.find(Kind.REPOSITORY, source.repository, placed.ref.space)
+    if repository is None or not isinstance(repository.resource.spec, RepositorySpec):
+        raise KeyError(f"Repository {source.repository}")
+    branch = source.branch if source.branch is not None else repository.resource.spec.branch
+    return ResolvedSource(repository.ref, branch, normpath(source.path), source.include)
+
+
+def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
+    """Lay one over the other, the weakest first."""
+    values: dict[str, Value] = {}
+    losers: dict[str, list[Origin]] = {}
+    for layer in filter(None, layers):
+        if not values.keys().isdisjoint(layer):
+            for key in values.keys() & layer.keys():
+                losers.setdefault(key, []).append(values[key].origin)
+        values.update(layer)
+    for key, origins in losers.items():
+        winner = values[key]
+        values[key] = Value(winner.value, winner.origin, tuple(origins[::-1]))
+    return values
+
+
+def _hooks(layers: list[Layer]) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
+    """Line the hooks up: before a phase the weakest layer first, after it the weakest last."""
+    if not layers:
+        return {}
+    before = _in_line([layer.before for layer in layers])
+    after = _in_line([layer.after for layer in reversed(layers)])
+    return {
+        **{(When.BEFORE, phase): tuple(line) for phase, line in before.items()},
+        **{(When.AFTER, phase): tuple(line) for phase, line in after.items()},
+    }
+
+
+def _in_line(layers: Iterable[_HookLines]) -> dict[Phase, list[HookCommand]]:
+    lines: dict[Phase, list[HookCommand]] = {}
+    for layer in layers:
+        for phase, commands in layer.items():
+            if commands:
+                lines.setdefault(phase, []).extend(commands)
+    return lines

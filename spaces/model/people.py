@@ -1,0 +1,121 @@
+"""The User: a person, known by addresses and by the keys that sign commits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from spaces.model.base import Name, Problem, SpecModel, list_at, matching
+from spaces.model.explain import shown
+from spaces.model.signing_keys import MAX_KEY_CHARACTERS, SigningKey, parse_signing_key
+
+_EMAIL = r"^[A-Za-z0-9!#$%&'+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$"
+_WHOLE_EMAIL = re.compile(_EMAIL)
+
+
+@lru_cache(maxsize=4096)
+def read_key(text: str) -> SigningKey | str:
+    """Read a key; a text instead says why it cannot be read."""
+    try:
+        return parse_signing_key(text)
+    except ValueError as wrong:
+        return str(wrong)
+
+
+def _key(text: str) -> str:
+    if isinstance(read_key(text), str):
+        raise PydanticCustomError("invalid-signing-key", "is not a public key")
+    return text
+
+
+def email_key(address: str) -> str:
+    """Give the form under which addresses are compared. Only ASCII is folded: other letters fold into foreign ones."""
+    return address.lower() if address.isascii() else address
+
+
+Email = Annotated[str, matching(_EMAIL, 254)]
+KeyText = Annotated[str, matching(r"^[^\x00]+$", MAX_KEY_CHARACTERS), AfterValidator(_key)]
+
+
+class UserSpec(SpecModel):
+    """A person: who may be named in bindings and groups, and whose commits count as theirs."""
+
+    emails: tuple[Email, ...] = Field((), description="The addresses of this person's commits, of nobody else's.")
+    signing_keys: tuple[KeyText, ...] = Field(
+        (), description="SSH public keys (one line) or armored OpenPGP public keys that sign this person's commits."
+    )
+
+    @property
+    def keys(self) -> tuple[SigningKey, ...]:
+        """The signing keys, read."""
+        return tuple(key for text in self.signing_keys if isinstance(key := read_key(text), SigningKey))
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Give what is not an address or a public key, and what is there twice."""
+        addresses = set()
+        for index, text in enumerate(list_at(raw, "emails")):
+            if not isinstance(text, str):
+                continue
+            if not _WHOLE_EMAIL.fullmatch(text):
+                summary = f"spec.emails[{index}] is not an address"
+                yield Problem(("emails", index), "invalid-email", summary, "such as ada@example.org")
+            elif email_key(text) in addresses:
+                yield Problem(("emails", index), "duplicate-value", f"spec.emails[{index}] is there twice")
+            addresses.add(email_key(text))
+        seen = set()
+        for index, text in enumerate(list_at(raw, "signingKeys")):
+            if not isinstance(text, str):
+                continue
+            key = read_key(text)
+            if isinstance(key, str):
+                hint = "the line of a .pub file, or the output of gpg --armor --export KEY"
+                summary = f"spec.signingKeys[{index}] {key}"
+                yield Problem(("signingKeys", index), "invalid-signing-key", summary, hint)
+            elif key.fingerprint in seen:
+                yield Problem(("signingKeys", index), "duplicate-value", f"spec.signingKeys[{index}] is there twice")
+            else:
+                seen.add(key.fingerprint)
+
+
+_IDP_GROUP = r"^[^,*\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+_WHOLE_IDP_GROUP = re.compile(_IDP_GROUP)
+
+IdpGroup = Annotated[str, matching(_IDP_GROUP, 255)]
+
+
+class GroupSpec(SpecModel):
+    """Who belongs to the group: users by name, and whoever an identity provider puts into one of its own groups."""
+
+    members: tuple[Name, ...] = Field((), description="Users by name.")
+    idp_groups: tuple[IdpGroup, ...] = Field(
+        (), description="Groups of the identity provider, exactly as it names them; whoever is in one belongs here."
+    )
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Give names of the identity provider that cannot be, and what is there twice."""
+        if list_at(raw, "idpGroups"):
+            summary = "spec.idpGroups (groups of an identity provider) is not supported by this version"
+            yield Problem(("idpGroups",), "not-supported", summary, "name the users in members", at_key=True)
+        for key in ("members", "idpGroups"):
+            seen = set()
+            for index, text in enumerate(list_at(raw, key)):
+                if not isinstance(text, str):
+                    continue
+                if text in seen:
+                    summary = f"spec.{key}[{index}]: {shown(text)} is named twice"
+                    yield Problem((key, index), "duplicate-value", summary)
+                elif key == "idpGroups" and not _WHOLE_IDP_GROUP.fullmatch(text):
+                    summary = f"spec.idpGroups[{index}] is not the name of a group"
+                    yield Problem((key, index), "invalid-value", summary, "one line, without commas and *")
+                seen.add(text)
+
+
+class ApiKeySpec(SpecModel):
+    """A subject for bindings. Its tokens are made by the service and never stand in the repository."""

@@ -1,0 +1,302 @@
+"""Bytes to documents: hostile files cost little, a broken document costs only itself, all is said at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, TypeAlias
+
+from _ruamel_yaml import CParser
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.reader import ReaderError
+
+from spaces.diagnostics import Diagnostic, Position, Severity, error
+from spaces.model.explain import did_you_mean
+from spaces.names import API_VERSION, Kind
+from spaces.reading.fast_parser import Unusual, read_plain
+from spaces.reading.parser import MAX_DEPTH, Builder, Found, Path, TooDeep
+
+OURS = "stationkeeper/"
+_OURS = OURS.encode()
+MAX_FILE_BYTES = 2 * 1024 * 1024
+# Per file: the pure parser is some thirty times slower than the C one; beyond this the C parser's verdict stands.
+MAX_PURE_CHARACTERS = 128 * 1024
+# Per file without a document of ours: enough for any file of people, and a bound for what machines write.
+MAX_SCANNED_EVENTS = 20_000
+
+_DOCUMENT_START = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_ONLY_PREAMBLE = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*\Z")
+_KINDS = frozenset(Kind)
+_VERSION = re.compile(rb"""apiVersion["']?[ \t]*:[ \t]*["']?([\w./-]{1,40})""", re.ASCII)
+_NEAR = 0.8
+_UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of ours: its place in the file (from 0) and its value; `sound` is False where a rule was broken."""
+
+    index: int
+    value: dict[str, Any]
+    sound: bool
+
+
+class ReadFile(NamedTuple):
+    """The documents of ours in a file and what is wrong with them.
+
+    `unreadable` says why something in it that bears no sign of being ours cannot be read as YAML; None when all can.
+    """
+
+    documents: list[Document]
+    diagnostics: list[Diagnostic]
+    unreadable: Diagnostic | None
+
+
+ReadDocuments: TypeAlias = Callable[[Sequence[tuple[str, bytes]]], list[ReadFile]]
+"""Reads files, each its path in the repository and its bytes, as `parse_documents` does one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the keys and values of one document stand in its file."""
+
+    file: str
+    marks: Mapping[Path, tuple[Position, Position]]
+
+    def value(self, path: Path) -> Position:
+        """Where the value at `path` starts; the key of the nearest enclosing node where there is none."""
+        marks = self.marks.get(path)
+        return marks[1] if marks else self.key(path)
+
+    def key(self, path: Path) -> Position:
+        """Where the key of `path` starts (a list's item has none: its value), else that of the nearest enclosing."""
+        for end in range(len(path), -1, -1):
+            marks = self.marks.get(path[:end])
+            if marks:
+                return marks[0]
+        return Position(self.file)
+
+
+def parse_documents(file: str, data: bytes) -> ReadFile:
+    """Give the documents of ours in `data` and what is wrong with them; everything else is left alone, silently.
+
+    A document that is not YAML does not hide the others of its file.
+    """
+    if _OURS not in data:
+        return ReadFile([], _misspelt(file, data), _scan(file, data))
+    documents: list[Document] = []
+    diagnostics: list[Diagnostic] = []
+    unreadable: Diagnostic | None = None
+    for index, found in enumerate(_read(file, data, recording=False)):
+        if not found.complete:
+            diagnostics += found.diagnostics
+            unreadable = unreadable or found.unreadable
+            continue
+        version = found.value.get("apiVersion") if isinstance(found.value, dict) else None
+        if version is None and _looks_ours(found.value):
+            diagnostics.append(_no_version(found.value, locate(file, data, index)))
+            continue
+        if not isinstance(version, str) or not version.startswith(OURS):
+            diagnostics += _missed(file, data, index, found.value)
+            continue
+        diagnostics += found.diagnostics
+        if version == API_VERSION:
+            documents.append(Document(index, found.value, sound=not found.diagnostics))
+        else:
+            at = locate(file, data, index).value(("apiVersion",))
+            hint = f"write apiVersion: {API_VERSION}"
+            diagnostics.append(error("api-version", f"apiVersion {version[:80]!r} is not known", at, hint))
+    return ReadFile(documents, diagnostics, unreadable)
+
+
+def read_documents(files: Sequence[tuple[str, bytes]]) -> list[ReadFile]:
+    """Parse several files."""
+    return [parse_documents(file, data) for file, data in files]
+
+
+def _looks_ours(value: Any) -> bool:
+    """Say whether a document must be one of ours, whatever its apiVersion."""
+    if not isinstance(value, dict):
+        return False
+    kind = value.get("kind")
+    return isinstance(kind, str) and kind in _KINDS and isinstance(value.get("metadata"), dict)
+
+
+def _no_version(value: Mapping[str, Any], places: Places) -> Diagnostic:
+    for key in value:
+        if key not in {"apiVersion", "kind", "metadata", "spec"} and (hint := did_you_mean(key, ("apiVersion",))):
+            return error("api-version", f"the key {key[:80]!r} is not known", places.key((key,)), hint)
+    summary = f"apiVersion is missing: the {value['kind']} is not read"
+    return error("api-version", summary, places.value(()), f"write apiVersion: {API_VERSION}")
+
+
+def _missed(file: str, data: bytes, index: int, value: Any) -> Iterator[Diagnostic]:
+    """Warn about what is surely meant as a document of ours and is none: misspelt, or inside a list.
+
+    Everybody else's YAML is left alone: only one of our kinds beside almost our apiVersion counts.
+    """
+    if isinstance(value, list):
+        if any(_looks_ours(each) and str(each.get("apiVersion")).startswith(OURS) for each in value):
+            summary = "a list is no document, so what it holds is not read: a document is a mapping at the top"
+            at, hint = locate(file, data, index).value(()), "take the dash away, and begin each document with ---"
+            yield Diagnostic(Severity.WARNING, "document-in-list", summary, hint, at)
+    elif _looks_ours(value) and _is_near(str(value.get("apiVersion"))):
+        at = locate(file, data, index).value(("apiVersion",))
+        summary = f"apiVersion {value['apiVersion'][:80]!r} is not known: the {value['kind']} is not read"
+        yield Diagnostic(Severity.WARNING, "api-version", summary, f"did you mean {API_VERSION}?", at)
+
+
+def _misspelt(file: str, data: bytes) -> list[Diagnostic]:
+    """Look for almost our apiVersion in a file without it; the file is only read where there is one."""
+    if not any(_is_near(found.decode("ascii")) for found in _VERSION.findall(data)):
+        return []
+    read = enumerate(_read(file, data, recording=False))
+    return [told for index, found in read if found.complete for told in _missed(file, data, index, found.value)]
+
+
+def _is_near(version: str) -> bool:
+    prefix = version.partition("/")[0].lower()
+    return bool(get_close_matches(prefix, [OURS.rstrip("/")], cutoff=_NEAR))
+
+
+def _scan(file: str, data: bytes) -> Diagnostic | None:
+    """Say why a file without any sign of us cannot be read as YAML, as far as a bounded look tells."""
+    unfit = _unfit(file, data)
+    if unfit is not None:
+        return unfit
+    parser, depth = CParser(data), 0
+    try:
+        for _ in range(MAX_SCANNED_EVENTS):
+            event = parser.get_event()
+            if event is None:
+                break
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                at = Position(file, event.start_mark.line + 1, event.start_mark.column + 1)
+                return error("yaml-depth", f"nested deeper than {MAX_DEPTH} levels", at)
+    except YAMLError as wrong:
+        return _syntax_error(file, data.decode(), 1, wrong)
+    return None
+
+
+def locate(file: str, data: bytes, index: int) -> Places:
+    """Parse `data` again for the places of its document number `index`: good documents do not carry them."""
+    every = _locate_all(file, data)
+    return every[index] if index < len(every) else Places(file, {})
+
+
+# One file at a time: a file of many documents with a finding each is read once, and only its places are held.
+@lru_cache(maxsize=1)
+def _locate_all(file: str, data: bytes) -> tuple[Places, ...]:
+    return tuple(Places(file, found.places) for found in _read(file, data, recording=True))
+
+
+def _unfit(file: str, data: bytes) -> Diagnostic | None:
+    """Say why a file is not even looked into."""
+    if len(data) > MAX_FILE_BYTES:
+        summary = f"the file is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB"
+        return error("file-too-large", summary, Position(file), "split it")
+    try:
+        data.decode()
+    except UnicodeDecodeError as wrong:
+        line, column = data.count(b"\n", 0, wrong.start) + 1, wrong.start - data.rfind(b"\n", 0, wrong.start)
+        return error("not-utf8", "the file is not UTF-8", Position(file, line, column), "save it as UTF-8")
+    return None
+
+
+def _read(file: str, data: bytes, *, recording: bool) -> list[Found]:
+    unfit = _unfit(file, data)
+    if unfit is not None:
+        return [_refused(unfit)]
+    try:
+        if not recording:
+            try:
+                return [Found(value, [], {}) for value in read_plain(CParser(data).get_event, MAX_DEPTH)]
+            except Unusual:
+                pass
+        builder = Builder(file, recording=recording)
+        builder.run(CParser(data).get_event)
+    except (YAMLError, TooDeep):
+        return _read_one_by_one(file, data.decode(), recording=recording)
+    return builder.found
+
+
+def _read_one_by_one(file: str, text: str, *, recording: bool) -> list[Found]:
+    found: list[Found] = []
+    pure_left = MAX_PURE_CHARACTERS
+    for line, chunk in _chunks(text):
+        builder = Builder(file, first_line=line, recording=recording)
+        wrong = _attempt(builder, CParser(chunk.encode()).get_event)
+        if OURS not in chunk:
+            found += _others(builder, _syntax_error(file, chunk, line, wrong) if wrong is not None else None)
+            continue
+        if wrong is not None and len(chunk) <= pure_left:
+            # The bundled C scanner refuses some good YAML, such as {url: http://x}.
+            pure_left -= len(chunk)
+            builder = Builder(file, first_line=line, recording=recording)
+            wrong = _attempt(builder, partial(next, YAML(typ="safe", pure=True).parse(chunk), None))
+        found += builder.found
+        if wrong is not None:
+            found.append(_refused(*builder.pending, _syntax_error(file, chunk, line, wrong)))
+    return found
+
+
+def _others(builder: Builder, wrong: Diagnostic | None) -> list[Found]:
+    """Give somebody else's document, however odd: what is wrong with it is theirs, and it takes one number."""
+    deep = next((found.diagnostics[-1] for found in builder.found if not found.complete), None)
+    unreadable = wrong or deep
+    if unreadable is None and len(builder.found) == 1:
+        return builder.found
+    return [Found(None, [], {}, complete=False, unreadable=unreadable)]
+
+
+def _attempt(builder: Builder, next_event: Callable[[], Any]) -> YAMLError | None:
+    """Read a stream to its end, or to the nesting limit; give the syntax error that it broke off with."""
+    try:
+        builder.run(next_event)
+    except TooDeep as deep:
+        builder.found.append(_refused(*builder.pending, deep.diagnostic))
+    except YAMLError as wrong:
+        return wrong
+    return None
+
+
+def _chunks(text: str) -> Iterator[tuple[int, str]]:
+    """Cut at the document markers: (number of the first line, text). Directives stay with what they direct.
+
+    `---` at the start of a line ends a document wherever it stands, so that each one can be judged alone.
+    """
+    cuts = [0]
+    for marker in _DOCUMENT_START.finditer(text):
+        if not _ONLY_PREAMBLE.fullmatch(text, cuts[-1], marker.start()):
+            cuts.append(marker.start())
+    line = 1
+    for start, end in zip(cuts, [*cuts[1:], len(text)], strict=True):
+        yield line, text[start:end]
+        line += text.count("\n", start, end)
+
+
+def _refused(*diagnostics: Diagnostic) -> Found:
+    return Found(None, list(diagnostics), {}, complete=False)
+
+
+def _syntax_error(file: str, text: str, first_line: int, wrong: YAMLError) -> Diagnostic:
+    line, column, problem, hint = first_line, 1, str(wrong).partition("\n")[0], None
+    if isinstance(wrong, MarkedYAMLError) and wrong.problem_mark is not None:
+        mark = wrong.problem_mark
+        if mark.line > text.rstrip().count("\n") and wrong.context_mark is not None:
+            # Found out at the end: what was left open is the place to look at.
+            mark = wrong.context_mark
+        line, column = first_line + mark.line, mark.column + 1
+        problem = ", ".join(part for part in (wrong.context, wrong.problem) if part)
+        if "'\\t'" in problem or "'\t'" in problem:
+            hint = "indent with spaces, not tabs"
+    elif isinstance(wrong, ReaderError) and (odd := _UNPRINTABLE.search(text)):
+        line, column = first_line + text.count("\n", 0, odd.start()), odd.start() - text.rfind("\n", 0, odd.start())
+        problem, hint = f"character U+{ord(odd.group()):04X} is not allowed", "write it as an escape in double quotes"
+    return error("yaml-syntax", f"not valid YAML: {problem}", Position(file, line, column), hint)

@@ -1,0 +1,367 @@
+"""Documents to resources: the typed, named things that the rest of the service works with."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from spaces.diagnostics import Diagnostic, Position, Severity, error
+from spaces.expressions.spans import OPENS
+from spaces.model import SPECS, Metadata, Problem, Spec
+from spaces.model.base import QUALIFIED_NAME, Path, list_at, mapping_at
+from spaces.model.blueprint import BlueprintSpec, versioned
+from spaces.model.explain import did_you_mean, dotted, explain, shape_of, shown
+from spaces.model.role import RESERVED_NAMES
+from spaces.model.template import template_problems
+from spaces.names import ROOT, Digest, Kind, ResourceRef, SpaceName
+from spaces.reading.attachments import Attach, Unusable, no_files, place_of
+from spaces.reading.documents import Document, Places, ReadDocuments, ReadFile, locate, parse_documents, read_documents
+
+_OUTSIDE = Unusable("file-not-found", "is not read: write the path out in the template")
+_QUALIFIED_NAME = re.compile(QUALIFIED_NAME)
+_KEYS = ("apiVersion", "kind", "metadata", "spec")
+_BATCH_BYTES = 32 * 1024
+_NONE: Mapping[str, bytes] = {}
+_KIND_OF = {kind.value: kind for kind in Kind}
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Who made a document that nobody wrote: an instance, from document number `index` of its blueprint's template.
+
+    `root` is the instance that somebody wrote: `instance` itself, or the one that made that.
+    """
+
+    instance: ResourceRef
+    blueprint: ResourceRef
+    version: str
+    index: int
+    root: ResourceRef
+
+    @property
+    def title(self) -> str:
+        """Name the blueprint as instances do, without its version."""
+        return f"{self.blueprint.space}/{self.blueprint.name.partition('@')[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One good document. `space` is as written, None where the directory decides; `data` is its whole file's bytes.
+
+    `name` is metadata.name, for a blueprint with its version. `attachments` are the files that it refers to, by path in
+    the repository. For one that an instance made, file and data are its blueprint's.
+    """
+
+    kind: Kind
+    name: str
+    space: SpaceName | None
+    metadata: Metadata
+    spec: Spec
+    file: str
+    index: int
+    data: bytes = field(repr=False, compare=False)
+    attachments: Mapping[str, bytes] = field(repr=False, default_factory=lambda: _NONE)
+    made: Made | None = None
+    _content: Digest | None = field(init=False, repr=False, compare=False, default=None)
+
+    @property
+    def content(self) -> Digest:
+        """The digest of kind, metadata and spec as written, whatever their layout and comments, and of the attachments.
+
+        Worked out when it is asked for, once: most documents are never compared with another one, the others often.
+        """
+        if self._content is None:
+            object.__setattr__(self, "_content", self._digest())
+        assert self._content is not None  # noqa: S101 - it was set just now
+        return self._content
+
+    def _digest(self) -> Digest:
+        written = [part.model_dump(mode="json", exclude_unset=True) for part in (self.metadata, self.spec)]
+        hashes = {place: blake2b(data, digest_size=16).hexdigest() for place, data in self.attachments.items()}
+        # Who made it is part of what it is; the version is not: it shows in what it makes of it.
+        made = [[str(self.made.instance), self.made.title]] if self.made is not None else []
+        return Digest(blake2b(_encode([self.kind, *written, hashes, *made]).encode(), digest_size=16).hexdigest())
+
+    def attached(self, written: str) -> bytes:
+        """Give the content of a file that the document refers to as `written`; KeyError for any other."""
+        return self.attachments[place_of(self.file, written)]
+
+    def position(self, path: tuple[str | int, ...] = (), within: tuple[int, int] | None = None) -> Position:
+        """Give where the value at `path` stands; where there is none, the nearest enclosing node's key.
+
+        `within` is an expression of that text, by its number, and the offset in it. The value of a made document
+        stands in the template.
+        """
+        if self.made is not None:
+            path = ("spec", "template", self.made.index, *path)
+        at = locate(self.file, self.data, self.index).value(path)
+        return _within(self.data, at, within) if within is not None else at
+
+
+@dataclass(frozen=True, slots=True)
+class Flawed:
+    """A document with errors of its own, as far as it says what it is; `space` None where the directory decides.
+
+    `needs` are the documents that it names in spite of its errors, each with the place where it does.
+    """
+
+    kind: Kind
+    name: str
+    space: SpaceName | None
+    position: Position
+    needs: tuple[tuple[Kind, str, Position], ...] = ()
+
+
+class ParsedFile(NamedTuple):
+    """What one file holds: the good documents, and everything that is wrong with the others.
+
+    `unreadable` says why a part of it that may be anybody's cannot be read as YAML. `flawed` are the documents with
+    errors that still say what they are. `attached` are the paths in the repository that its documents refer to,
+    whether there is such a file or not.
+    """
+
+    resources: tuple[Resource, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    unreadable: Diagnostic | None = None
+    flawed: tuple[Flawed, ...] = ()
+    attached: frozenset[str] = frozenset()
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Say whether it can be read, and no document of ours is in it."""
+        broken = any(told.severity is Severity.ERROR for told in self.diagnostics)
+        return not (self.resources or self.flawed or broken) and self.unreadable is None
+
+
+def parse_file(file: str, data: bytes, attach: Attach = no_files) -> ParsedFile:
+    """Parse the file at the repository-relative posix path `file`; a broken document does not hide the others."""
+    return _understand(file, data, parse_documents(file, data), attach)
+
+
+def parse_files(
+    files: Iterable[tuple[str, bytes]], attach: Attach = no_files, read: ReadDocuments = read_documents
+) -> Iterator[tuple[str, ParsedFile]]:
+    """Parse many files, as `parse_file` does one."""
+    # A processor likes to do the same thing several times: whole files one after the other take an eighth longer.
+    for batch in _batches(files):
+        for (file, data), documents in zip(batch, read(batch), strict=True):
+            yield file, _understand(file, data, documents, attach)
+
+
+def _batches(files: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    batch, size = [], 0
+    for file, data in files:
+        batch.append((file, data))
+        size += len(data)
+        if size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _understand(file: str, data: bytes, read: ReadFile, attach: Attach) -> ParsedFile:
+    diagnostics = read.diagnostics
+    resources, flawed = [], []
+    attached: set[str] = set()
+    for document in read.documents:
+        resource, problems = _resource(file, data, document)
+        if resource is not None:
+            resource, missing = _attach(resource, attach, attached)
+            problems += missing
+        if resource is not None and document.sound:
+            resources.append(resource)
+        elif (named := _flawed(file, data, document)) is not None:
+            flawed.append(named)
+        if problems:
+            places = locate(file, data, document.index)
+            diagnostics += [_diagnostic(problem, places, data) for problem in problems]
+    told = tuple(sorted(diagnostics, key=lambda each: each.sort_key))
+    return ParsedFile(tuple(resources), told, read.unreadable, tuple(flawed), frozenset(attached))
+
+
+def _attach(resource: Resource, attach: Attach, attached: set[str]) -> tuple[Resource | None, list[Problem]]:
+    """Add the content of the files that a document refers to; note their paths in `attached`."""
+    found: dict[str, bytes] = {}
+    problems = []
+    for path, written in resource.spec.attachments():
+        place = place_of(resource.file, written)
+        attached.add(place)
+        data = attach(place)
+        if isinstance(data, Unusable):
+            summary = f"{dotted(('spec', *path))}: {shown(written)} {data.what}"
+            problems.append(Problem(("spec", *path), data.code, summary, "the path counts from this file's directory"))
+        else:
+            found[place] = data
+    if problems or not found:
+        return None if problems else resource, problems
+    return replace(resource, attachments=found), []
+
+
+def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:
+    word, metadata = document.value.get("kind"), document.value.get("metadata")
+    if not isinstance(word, str) or word not in SPECS or not isinstance(metadata, dict):
+        return None
+    name, space = metadata.get("name"), metadata.get("space")
+    if not isinstance(name, str):
+        return None
+    kind, places = Kind(word), locate(file, data, document.index)
+    if kind is Kind.BLUEPRINT:
+        version = mapping_at(document.value, "spec").get("version")
+        name = versioned(name, version) if isinstance(version, str) else name
+    own = SpaceName(space) if isinstance(space, str) else None
+    needs = tuple(_needs(kind, document.value.get("spec"), places))
+    return Flawed(kind, name, own, places.value(("metadata", "name")), needs)
+
+
+def _needs(kind: Kind, spec: Any, places: Places) -> Iterator[tuple[Kind, str, Position]]:
+    """Read what a spec names, as far as that is written well."""
+    if not isinstance(spec, dict):
+        return
+    if kind is Kind.BLUEPRINT_INSTANCE:
+        name, version = spec.get("blueprint"), spec.get("version")
+        if isinstance(name, str) and isinstance(version, str) and _QUALIFIED_NAME.search(name):
+            yield Kind.BLUEPRINT, versioned(name, version), places.value(("spec", "blueprint"))
+    if kind is not Kind.STACK:
+        return
+    for index, use in enumerate(list_at(spec, "contexts")):
+        path: Path = ("spec", "contexts", index)
+        name, path = (use.get("name"), (*path, "name")) if isinstance(use, dict) else (use, path)
+        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
+            yield Kind.CONTEXT, name, places.value(path)
+    for index, entry in enumerate(list_at(spec, "dependsOn")):
+        path = ("spec", "dependsOn", index)
+        name, path = (entry.get("stack"), (*path, "stack")) if isinstance(entry, dict) else (entry, path)
+        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
+            yield Kind.STACK, name, places.value(path)
+    name = mapping_at(spec, "source").get("repository")
+    if isinstance(name, str) and _QUALIFIED_NAME.search(name):
+        yield Kind.REPOSITORY, name, places.value(("spec", "source", "repository"))
+
+
+def make_resource(
+    blueprint: Resource, raw: dict[str, Any], made: Made, space: SpaceName
+) -> tuple[Resource | None, list[Problem]]:
+    """Read a document that an instance makes; positions are those of the template."""
+    resource, problems = _resource(blueprint.file, blueprint.data, Document(blueprint.index, raw, sound=True))
+    if resource is None:
+        return None, problems
+    resource, missing = _attach(resource, lambda place: blueprint.attachments.get(place, _OUTSIDE), set())
+    if resource is None:
+        return None, missing
+    return replace(resource, space=space, made=made), problems
+
+
+def _template_problems(raw: dict[str, Any]) -> list[Problem]:
+    """Check a document of a template as it is written."""
+    return _resource("", b"", Document(0, raw, sound=True))[1]
+
+
+def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | None, list[Problem]]:
+    raw = document.value
+    problems = list(_outer_problems(raw))
+    kind, about_kind = _kind(raw)
+    problems += about_kind
+    if kind is None:
+        return None, problems
+    model = SPECS[kind]
+    raw_metadata, raw_spec = raw.get("metadata"), raw.get("spec")
+    if raw_spec is None:
+        raw_spec = {}
+    metadata = spec = None
+    if isinstance(raw_metadata, dict):
+        problems += _metadata_problems(kind, raw_metadata)
+        try:
+            metadata = Metadata.model_validate(raw_metadata)
+        except ValidationError as failure:
+            problems += explain(failure, Metadata, ("metadata",))
+    if isinstance(raw_spec, dict):
+        own = [problem._replace(path=("spec", *problem.path)) for problem in model.problems(raw_spec)]
+        problems += own
+        try:
+            spec = model.model_validate(raw_spec)
+        except ValidationError as failure:
+            told = {problem.path for problem in own if problem.path != ("spec",)}
+            problems += [each for each in explain(failure, model, ("spec",)) if each.path not in told]
+        if kind is Kind.BLUEPRINT:
+            found = template_problems(raw_spec, _template_problems)
+            problems += [problem._replace(path=("spec", *problem.path)) for problem in found]
+    if problems or metadata is None or spec is None:
+        return None, problems
+    space = SpaceName(metadata.space) if metadata.space is not None else None
+    name = versioned(metadata.name, spec.version) if isinstance(spec, BlueprintSpec) else metadata.name
+    return Resource(kind, name, space, metadata, spec, file, document.index, data), problems
+
+
+def _outer_problems(raw: dict[str, Any]) -> Iterator[Problem]:
+    for key in raw:
+        if key not in _KEYS:
+            hint = did_you_mean(key, _KEYS) or f"known are {', '.join(_KEYS)}"
+            yield Problem((key,), "unknown-key", f"{dotted((key,))} is not known", hint, at_key=True)
+    if "metadata" not in raw:
+        yield Problem((), "missing-key", "metadata is missing", "it needs at least metadata.name")
+    elif not isinstance(raw["metadata"], dict):
+        summary = f"metadata must be a mapping, is {shape_of(raw['metadata'])}"
+        yield Problem(("metadata",), "wrong-type", summary, at_key=True)
+    if not isinstance(raw.get("spec"), dict | None):
+        yield Problem(("spec",), "wrong-type", f"spec must be a mapping, is {shape_of(raw['spec'])}", at_key=True)
+
+
+def _kind(raw: dict[str, Any]) -> tuple[Kind | None, list[Problem]]:
+    if "kind" not in raw:
+        return None, [Problem((), "missing-key", "kind is missing", f"one of {', '.join(SPECS)}")]
+    word = raw["kind"]
+    if not isinstance(word, str):
+        return None, [Problem(("kind",), "wrong-type", f"kind must be text, is {shape_of(word)}")]
+    kind = _KIND_OF.get(word)
+    if kind is None:
+        hint = did_you_mean(word, list(Kind)) or f"one of {', '.join(SPECS)}"
+        return None, [Problem(("kind",), "unknown-kind", f"the kind {word[:80]!r} is not known", hint)]
+    if kind not in SPECS:
+        summary = f"{kind} is not supported by this version"
+        return None, [Problem(("kind",), "kind-not-supported", summary, f"supported are {', '.join(SPECS)}")]
+    return kind, []
+
+
+def _metadata_problems(kind: Kind, raw: dict[str, Any]) -> Iterator[Problem]:
+    if kind is Kind.SPACE:
+        if "space" in raw:
+            summary, hint = "a Space has no metadata.space", "write its parent as spec.parent"
+            yield Problem(("metadata", "space"), "invalid-value", summary, hint, at_key=True)
+        if raw.get("name") == ROOT:
+            yield Problem(("metadata", "name"), "reserved-name", "the space root always exists", "leave this out")
+    if isinstance(raw.get("name"), str) and raw["name"] in RESERVED_NAMES.get(kind, ()):
+        summary = f"the {kind} {raw['name']} is built in"
+        yield Problem(("metadata", "name"), "reserved-name", summary, "give it another name")
+    if kind is not Kind.STACK and "movedFrom" in raw:
+        summary = f"metadata.movedFrom is for stacks, this is a {kind}"
+        yield Problem(("metadata", "movedFrom"), "invalid-value", summary, "leave it out", at_key=True)
+
+
+def _diagnostic(problem: Problem, places: Places, data: bytes) -> Diagnostic:
+    path: Path = problem.path
+    at = places.key(path) if problem.at_key else places.value(path)
+    if problem.within is not None:
+        at = _within(data, at, problem.within)
+    return error(problem.code, problem.summary, at, problem.hint)
+
+
+def _within(data: bytes, at: Position, within: tuple[int, int]) -> Position:
+    """Give a place in an expression of the text that starts at `at`; that of the text where it cannot be made out."""
+    text, (index, offset) = data.decode(errors="replace"), within
+    start = sum(len(line) + 1 for line in text.split("\n")[: at.line - 1]) + at.column - 1
+    for _ in range(index + 1):
+        start = text.find(OPENS, start)
+        if start < 0:
+            return at
+        start += len(OPENS)
+    here = start + offset if "\n" not in text[start : start + offset] else start
+    before = text.rfind("\n", 0, here) + 1
+    return Position(at.file, text.count("\n", 0, here) + 1, here - before + 1)

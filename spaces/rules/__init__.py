@@ -1,0 +1,1 @@
+"""Rules across documents, and the graph of stacks."""

@@ -15,8 +15,8 @@ import click
 from reconciler.cli.commands import COMMANDS
 from reconciler.metrics import Gauges, Metrics, _families
 from reconciler.settings import PREFIX, Settings
-from spaces.model import SPECS
 from spaces.model.base import Model
+from spaces.model.kinds import SPECS
 from spaces.names import Kind
 from spaces.reading.json_schema import file_name, json_schemas
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
-from spaces.model import SPECS, Metadata
-from spaces.model.base import Model
+from spaces.model.base import Metadata, Model
+from spaces.model.kinds import SPECS
 from spaces.names import API_VERSION, Kind
 
 COMBINED = "stationkeeper.schema.json"

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.expressions.spans import OPENS
-from spaces.model import SPECS, Metadata, Problem, Spec
-from spaces.model.base import QUALIFIED_NAME, Path, list_at, mapping_at
+from spaces.model.base import QUALIFIED_NAME, Metadata, Path, Problem, list_at, mapping_at
 from spaces.model.blueprint import BlueprintSpec, versioned
 from spaces.model.explain import did_you_mean, dotted, explain, shape_of, shown
+from spaces.model.kinds import SPECS, Spec
 from spaces.model.role import RESERVED_NAMES
 from spaces.model.template import template_problems
 from spaces.names import ROOT, Digest, Kind, ResourceRef, SpaceName

@@ -17,7 +17,7 @@ from reconciler.metrics import Gauges, Metrics
 from reconciler.operations import Refusal
 from reconciler.runner.contract.job import Reason as RunnerReason
 from reconciler.settings import Settings
-from spaces.model import SPECS
+from spaces.model.kinds import SPECS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -14,8 +14,9 @@ import pytest
 
 from reconciler import bootstrap
 from reconciler.core.runs import RunId, RunStatus
-from reconciler.loop import leases, trouble
+from reconciler.loop import backoff as trouble
 from reconciler.loop.desired.follower import Follower
+from reconciler.loop.runs import leases
 from reconciler.loop.runs.record import Recorder
 from reconciler.store.protocol import StoreError
 from reconciler.store.sql import open_store

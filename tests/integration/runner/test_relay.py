@@ -14,7 +14,7 @@ import pytest
 from reconciler.core.phases import Leg, Phase
 from reconciler.engine.base import Ending, Job, Limits, TfstateAccess
 from reconciler.engine.local import LocalEngine
-from reconciler.runner import relay as relays
+from reconciler.runner.tfstate import relay as relays
 from reconciler.runner.tfstate.backlog import pending_requests
 from reconciler.runner.tfstate.relay import Relay
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 import spaces.reading.resources
-from spaces.model import SPECS
+from spaces.model.kinds import SPECS
 from spaces.model.people import UserSpec, email_key
 from spaces.model.role import ACCESS_SPECS, RESERVED_NAMES, ROOT_ONLY, VERBS, RoleBindingSpec, parse_time
 from spaces.model.signing_keys import KeyKind, parse_signing_key

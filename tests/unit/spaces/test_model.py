@@ -2,9 +2,9 @@
 
 import pytest
 
-from spaces.model import SPECS
 from spaces.model.configuration import ContextSpec, Phase
 from spaces.model.explain import did_you_mean, dotted, shown
+from spaces.model.kinds import SPECS
 from spaces.model.repository import RepositorySpec, SecretRef, is_branch
 from spaces.model.role import ACCESS_SPECS
 from spaces.model.space import SpaceSpec

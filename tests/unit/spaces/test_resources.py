@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces.diagnostics import Position, Severity
-from spaces.model import SPECS
+from spaces.model.kinds import SPECS
 from spaces.names import Kind
 from spaces.reading.resources import ParsedFile, parse_file, parse_files
 

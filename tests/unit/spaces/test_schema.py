@@ -6,7 +6,7 @@ import re
 import pytest
 from pydantic import BaseModel
 
-from spaces.model import SPECS
+from spaces.model.kinds import SPECS
 from spaces.names import API_VERSION, Kind
 from spaces.reading.json_schema import COMBINED, file_name, json_schemas
 

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from reconciler import repeating
-from reconciler.loop.desired import fetch as pace
 from reconciler.loop.backoff import Trouble
+from reconciler.loop.desired import fetch as pace
 from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.store.protocol import StoreBusy, StoreError
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from rbac.admission.admission import Admission
+from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
 from reconciler.core.runs import Run, RunId
 from reconciler.credentials.sealing import Identities, KeyFileError

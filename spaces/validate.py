@@ -3,49 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
-from spaces.catalog import Catalog
+from spaces.catalog import YAML, Catalog
+from spaces.composition.changed_file import ChangedFile
+from spaces.composition.reading import Reading
+from spaces.composition.step import Step
 from spaces.diagnostics import Diagnostic, Severity
 from spaces.documents.documents import Placed
-from spaces.documents.references import hijacking_variables
-from spaces.in_force import InForce, settle
+from spaces.documents.references import hijacking_variables, moved_from
+from spaces.in_force import InForce
 from spaces.names import Kind, Revision
 from spaces.reading.attachments import Attach, no_files, out_of
+from spaces.reading.documents import parse_documents
 from spaces.reading.rego import CheckRego, unchecked
 
 _TEMPLATE_MARKS = (b"{{", b"{%")
 
 
-def examine_files(files: Mapping[str, bytes], attach: Attach = no_files, check: CheckRego = unchecked) -> InForce:
-    """Give what would be in force of these files (path in the repository to bytes), taken alone."""
-    return settle(None, Catalog.empty().advance(files, attach, check), files, Revision(""))
+def examine_files(
+    files: Mapping[str, bytes],
+    attach: Attach = no_files,
+    check: CheckRego = unchecked,
+    revision: Revision = Revision(""),  # noqa: B008
+) -> InForce:
+    """Return what would be in force of these files (path in the repository to bytes), taken alone and trusted."""
+    reading = Reading(attach, check=check)
+    yaml = {path: data for path, data in files.items() if path.endswith(YAML)}
+    changed = {path: ChangedFile(path, None, data) for path, data in yaml.items()}
+    tips = reading.parse(yaml, attach)
+    step = Step(Catalog(), changed, tips, reading, lambda _step, _trial: [], lambda _unit: "")
+    trial = step.run()
+    told = chain(trial.after.diagnostics, *(hold.told for hold in step.held.values()))
+    found = tuple(sorted({*told}, key=lambda each: (each.sort_key, each.summary)))
+    return InForce(revision, trial.after, found, frozenset(trial.after.documents.refs()))
 
 
 def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
-    """Find everything wrong with these files, taken alone; sorted by place."""
+    """Return everything wrong with these files, taken alone; sorted by place."""
     return list(findings(examine_files(files, out_of(files)), files))
 
 
 def findings(examined: InForce, files: Mapping[str, bytes]) -> list[Diagnostic]:
-    """Give the diagnostics, and what is fine here and takes more than the repository to work."""
+    """Return the diagnostics, and what is fine here and takes more than the repository to work."""
     catalog = examined.catalog
-    more = _hijacking(each for kind in (Kind.CONTEXT, Kind.STACK) for each in catalog.of_kind(kind))
-    unreadable = _unreadable(examined.proposed.unreadable, files)
-    return sorted((*examined.diagnostics, *more, *unreadable), key=lambda told: (told.sort_key, told.summary))
+    more = chain(
+        _hijacking(each for kind in (Kind.CONTEXT, Kind.STACK) for each in catalog.of_kind(kind)),
+        _still_there(examined),
+        _unreadable(files),
+    )
+    return sorted((*examined.diagnostics, *more), key=lambda told: (told.sort_key, told.summary))
 
 
-def _unreadable(why: Mapping[str, Diagnostic], files: Mapping[str, bytes]) -> Iterator[Diagnostic]:
+def _unreadable(files: Mapping[str, bytes]) -> Iterator[Diagnostic]:
     """Warn about files that cannot be read as YAML: whether one of them held documents, its history alone says.
 
     What is plainly made for somebody else is left alone: templates, such as Helm's, and what machines write.
     """
-    for file, told in why.items():
-        if told.code == "file-too-large" or any(mark in files[file] for mark in _TEMPLATE_MARKS):
+    for file, data in files.items():
+        if not file.endswith((".yaml", ".yml")) or any(mark in data for mark in _TEMPLATE_MARKS):
+            continue
+        told = parse_documents(file, data).unreadable
+        if told is None or told.code == "file-too-large":
             continue
         summary = f"{file} cannot be read as YAML ({told.summary}): no document in it is seen"
         yield Diagnostic(
             Severity.WARNING, "unreadable-file", summary, "repair it if it is to hold documents", told.position
         )
+
+
+def _still_there(examined: InForce) -> Iterator[Diagnostic]:
+    """Warn of stacks that moved from a name that is in use: right only where the name went to a new stack."""
+    for placed in examined.catalog.of_kind(Kind.STACK):
+        origin = moved_from(placed.resource)
+        if origin is not None and examined.catalog.placed(origin) is not None:
+            summary = f"{placed.ref} moved from {origin.space}/{origin.name}, and there is a stack of that name"
+            hint = "leave movedFrom out, unless one commit renames the stack and gives its name to a new one"
+            at = placed.resource.position(("metadata", "movedFrom"))
+            yield Diagnostic(Severity.WARNING, "moved-from-exists", summary, hint, at)
 
 
 def _hijacking(documents: Iterable[Placed]) -> Iterator[Diagnostic]:

@@ -1,79 +1,96 @@
-"""Changes that wait for somebody who has the right."""
+"""Changes that are not in force, as people see them: listed, shown, approved."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from rbac.access.actions import Action
-from rbac.admission.pinning import UNKNOWN, HeldFiles
+from spaces.composition.holds import Because
 from spaces.documents.changes import Verb
-from spaces.held_documents import HeldDocument
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
 
+MOST_FILES = 1000
+"""Paths that a held source remembers. Of more, only an approval or a revert of all of them lets go."""
 
-class HoldKey(NamedTuple):
-    """What a hold is about: a name, or one file's documents of that name."""
 
-    ref: ResourceRef
-    file: str = ""
+@dataclass(frozen=True, slots=True)
+class HeldFiles:
+    """The files of a stack's source that were changed without the right.
+
+    `rightful` says of each path what lay there last by somebody who had the right; None: too many to remember.
+    """
+
+    rightful: Mapping[str, str] | None = field(default_factory=dict)
+
+    def with_held(self, changes: Mapping[str, tuple[str, str]]) -> HeldFiles:
+        """Add changes without the right, each with what was there before and after; what is put back is not held."""
+        if self.rightful is None:
+            return self
+        rightful = dict(self.rightful)
+        for path, (before, after) in changes.items():
+            was = rightful.setdefault(path, before)
+            if was == after:
+                del rightful[path]
+        return HeldFiles(rightful if len(rightful) <= MOST_FILES else None)
+
+    def without(self, changes: Mapping[str, tuple[str, str]]) -> HeldFiles:
+        """Leave out what somebody with the right has changed since: its content is theirs now."""
+        if self.rightful is None:
+            return self
+        return HeldFiles({path: was for path, was in self.rightful.items() if path not in changes})
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing is held any more."""
+        return self.rightful is not None and not self.rightful
+
+
+UNKNOWN_FILES = HeldFiles(None)
 
 
 @dataclass(frozen=True, slots=True)
 class HeldChange:
     """A change that is not in force. `missing` is the right that its person lacks, and the space where.
 
-    What is in force of `ref` stays as it was. With `file` it is about what that file says of it alone, which does not
-    count; what others say of it does. With `pin` it is about the files that a stack refers to: they stay as they were
-    at that revision.
+    With `file` it is about a document in that file, which stays as it was. With `pin` it is about the files that a
+    stack refers to: they stay as they were at that revision.
     """
 
     id: str
     ref: ResourceRef
     verb: Verb
     person: str
-    missing: tuple[Action, SpaceName]
+    missing: tuple[Action, SpaceName] | None
     revision: Revision
     message: str
-    origin: ResourceRef | None = None
-    """Where a move comes from."""
-    pin: Revision | None = None
-    files: HeldFiles = UNKNOWN
-    """Of those files, the ones that were changed without the right."""
+    because: Because = Because.NO_RIGHT
     file: str | None = None
-    documents: tuple[HeldDocument, ...] | None = ()
-    """The documents that were put there without the right; None: a record of an earlier version does not say."""
-
-    @property
-    def key(self) -> HoldKey:
-        """What it is about: there is one hold about each."""
-        return HoldKey(self.ref, self.file or "")
+    pin: Revision | None = None
+    files: HeldFiles = UNKNOWN_FILES
+    at: Revision | None = None
+    """As of which commit the document is in force; None: not at all."""
 
     @classmethod
-    def of(  # noqa: PLR0917
+    def of_source(  # noqa: PLR0917
         cls,
         ref: ResourceRef,
-        verb: Verb,
         person: str,
         missing: tuple[Action, SpaceName],
         revision: Revision,
         message: str,
-        origin: ResourceRef | None = None,
-        pin: Revision | None = None,
-        files: HeldFiles = UNKNOWN,
-        file: str | None = None,
-        documents: tuple[HeldDocument, ...] = (),
+        pin: Revision,
+        files: HeldFiles,
     ) -> HeldChange:
-        """Make one; the same change gets the same id again."""
-        words = [ref.kind, ref.space, ref.name, verb, revision, "files" if pin is not None else "document"]
-        if file is not None:
-            words.append(file)
+        """Return a stack's held source; the same change gets the same id again."""
+        words = [ref.kind, ref.space, ref.name, Verb.UPDATE, revision, "files"]
         name = hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]
-        return cls(name, ref, verb, person, missing, revision, message, origin, pin, files, file, documents)
+        return cls(name, ref, Verb.UPDATE, person, missing, revision, message, pin=pin, files=files, at=pin)
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as it is printed."""
+        """Return it as it is printed."""
         return {
             "id": self.id,
             "kind": self.ref.kind.value,
@@ -81,7 +98,8 @@ class HeldChange:
             "name": self.ref.name,
             "verb": self.verb.value,
             "person": self.person,
-            "missing": {"action": str(self.missing[0]), "space": self.missing[1]},
+            "missing": {"action": str(self.missing[0]), "space": self.missing[1]} if self.missing else None,
+            "because": self.because.value,
             "revision": self.revision,
             "message": self.message,
             "files": self.pin is not None,
@@ -89,28 +107,26 @@ class HeldChange:
         }
 
     def to_record(self) -> dict[str, Any]:
-        """Give all of it, to be stored."""
-        origin = [self.origin.kind.value, self.origin.space, self.origin.name] if self.origin else None
-        files = {} if self.pin is None else {"rightful": self.files.to_record()}
-        documents = None if self.documents is None else [list(each[1:]) for each in self.documents]
-        return self.to_json() | {"origin": origin, "pin": self.pin, "documents": documents} | files
+        """Return all of it, to be stored."""
+        rightful = None if self.files.rightful is None else dict(self.files.rightful)
+        return self.to_json() | {"pin": self.pin, "rightful": rightful, "at": self.at}
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> HeldChange:
-        """Read back what `to_record` gave."""
-        origin, documents = record["origin"], record.get("documents")
-        ref = ResourceRef(Kind(record["kind"]), SpaceName(record["space"]), record["name"])
+    def from_record(cls, record: Mapping[str, Any]) -> HeldChange:
+        """Read back what `to_record` returned."""
+        missing = record["missing"]
+        revision = {key: Revision(record[key]) if record.get(key) is not None else None for key in ("pin", "at")}
         return cls(
             record["id"],
-            ref,
+            ResourceRef(Kind(record["kind"]), SpaceName(record["space"]), record["name"]),
             Verb(record["verb"]),
             record["person"],
-            (Action.parse(record["missing"]["action"]), SpaceName(record["missing"]["space"])),
+            (Action.parse(missing["action"]), SpaceName(missing["space"])) if missing else None,
             Revision(record["revision"]),
             record["message"],
-            ResourceRef(Kind(origin[0]), SpaceName(origin[1]), origin[2]) if origin else None,
-            Revision(record["pin"]) if record["pin"] is not None else None,
-            HeldFiles(record.get("rightful")),
+            Because(record.get("because", Because.NO_RIGHT.value)),
             record.get("file"),
-            None if documents is None else tuple(HeldDocument(ref, *each) for each in documents),
+            revision["pin"],
+            HeldFiles(record.get("rightful")),
+            revision["at"],
         )

@@ -9,19 +9,15 @@ from rbac.access.access import Access
 from rbac.access.actions import ACTIONS, ENV_TAKEOVER, Action, expand, on_document, summarize
 from rbac.access.subjects import Subject, SubjectKind, group, stack, user
 from rbac.identity import Person, Stranger
-from spaces.catalog import Catalog
 from spaces.documents.changes import DocumentChange, Verb
-from spaces.documents.documents import Placed
+from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.documents.references import hijacking_variables, moved_from, parent_names
 from spaces.model.people import UserSpec
 from spaces.model.role import RoleBindingSpec, RoleSpec
 from spaces.model.space import SpaceSpec
-from spaces.model.template import TEMPLATE_KINDS
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 
 _NAMED = 3
-_NOBODY = user("")
-"""Holds nothing: nobody can have this name."""
 _READ_STACK = Action("stack", "read")
 
 
@@ -36,15 +32,15 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges the changes of one person by the access rules before them. `proposed` is what the person leaves behind.
+    """Judges the changes of one person by the access rules before them.
 
-    `made` are documents that nobody wrote.
+    `before` and `after` are the documents that are in force, and those that would be.
     """
 
     access: Access
     person: Person | Stranger
-    proposed: Catalog
-    made: Collection[ResourceRef] = ()
+    before: PlacedDocuments
+    after: PlacedDocuments
 
     def change(self, change: DocumentChange) -> Missing | None:
         """Say which right the person lacks for a document's change; None when it may be made."""
@@ -53,10 +49,9 @@ class Judge:
             if missing is not None:
                 return missing
         for parent in self._added_parents(change):
-            missing = self._lacks(_READ_STACK, parent.space)
+            missing = self.reads(parent, change.ref)
             if missing is not None:
-                told = f"{change.ref} would depend on {parent.space}/{parent.name}: {missing.message}"
-                return Missing(missing.action, missing.space, told)
+                return missing
         if isinstance(self.person, Stranger):
             return None
         return self._guarded(change) or self._beyond(change, self.person.subject) or self._robs(change)
@@ -65,34 +60,23 @@ class Judge:
         """Say which right the person lacks for changing the files that a stack refers to."""
         return self._lacks(on_document(Kind.STACK, Verb.UPDATE), identity.space)
 
-    def anything(self, space: SpaceName) -> Missing | None:
-        """Say which right the person lacks for making whatever a blueprint may say; None when there is none."""
-        verbs = (Verb.CREATE, Verb.UPDATE, Verb.DELETE)
-        for action in (on_document(kind, verb) for kind in TEMPLATE_KINDS for verb in verbs):
-            missing = self._lacks(action, space)
-            if missing is not None:
-                why = f"what it makes is not known yet, and {missing.message}"
-                return Missing(action, space, why)
-        return None
+    def claim(self, space: SpaceName) -> Missing | None:
+        """Return which right the person lacks for giving a directory of a space to another one."""
+        return self._lacks(Action("space", "create"), space)
 
-    def beyond_that(self, change: DocumentChange) -> Missing | None:
-        """Say which right a made document needs beside those that `anything` asks for; None when it needs no other."""
-        action, why = on_document(change.ref.kind, change.verb), "and its author was not asked for that"
-        if _takes_over(change):
-            return Missing(ENV_TAKEOVER, change.ref.space, f"it sets a variable that takes over what runs, {why}")
-        for parent in self._added_parents(change):
-            return Missing(Action("stack", "read"), parent.space, f"it depends on {parent}, {why}")
-        holder = _becomes(change)
-        if holder is not None and self.access.beyond(_NOBODY, holder):
-            return Missing(action, change.ref.space, f"{holder} holds roles, {why}")
-        return None
+    def reads(self, stack: ResourceRef, user: ResourceRef) -> Missing | None:
+        """Return which right the person lacks for letting a stack use another one's outputs."""
+        missing = self._lacks(_READ_STACK, stack.space)
+        if missing is None:
+            return None
+        told = f"{user} would depend on {stack.space}/{stack.name}: {missing.message}"
+        return Missing(missing.action, missing.space, told)
 
     def standing(self, space: SpaceName) -> SpaceName | None:
         """Give the space by which rights in a space are judged: itself, or for a new one the nearest that was there."""
         seen = set()
         while not self.access.tree.exists(space):
-            ref = ResourceRef(Kind.SPACE, space, space)
-            placed = self.proposed.placed(ref) or next(iter(self.proposed.held_at(ref)), None)
+            placed = self.after.placed(ResourceRef(Kind.SPACE, space, space))
             if placed is None or placed.parent is None or space in seen:
                 return None
             seen.add(space)
@@ -106,7 +90,8 @@ class Judge:
             return Missing(told, space, f"{self.person.message}; {self.person.hint}")
         here = self.standing(space)
         if here is None:
-            return Missing(told, space, f"the space {space} does not exist")
+            # Nothing can lie there: it is held as what does not work, and judged when the space is there.
+            return None
         subject = self.person.subject
         if action is not None:
             decision = self.access.decide(subject, action, here)
@@ -131,8 +116,7 @@ class Judge:
             line = self.access.tree.inherited(self.standing(here) or here)
             for each in (SpaceName(space),) if slash else line:
                 ref = ResourceRef(Kind.STACK, each, bare)
-                known = self.proposed.declares(ref) or self.proposed.held_at(ref) or ref in self.made
-                if each != here and known:
+                if each != here and (self.before.placed(ref) or self.after.placed(ref)):
                     yield ref
 
     # What nobody may do from inside the repository

@@ -205,6 +205,8 @@ class _Demo:
         with service.store.reading() as reading:
             held = reading.held_changes()
         for each in held:
+            if each.missing is None:
+                continue
             action, space = each.missing
             self._console.print(f"  held: {each.verb} {each.ref} by {each.person}", style="yellow", markup=False)
             self._tell(

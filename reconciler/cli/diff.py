@@ -78,7 +78,7 @@ def _judging(settings: Settings, person: str | None) -> Iterator[Judging]:
     from rbac.admission.settings import Rules
     from rbac.identity import Person
     from reconciler.git.signatures import Signatures
-    from reconciler.loop.desired.commits import Persons
+    from reconciler.loop.desired.persons import Persons
     from reconciler.loop.preview import Judging
 
     who = None
@@ -167,5 +167,5 @@ def _print_access(found: Preview) -> None:
     if found.held:
         click.echo("\nheld")
         for held in found.held:
-            action, space = held.missing
-            click.echo(f"  ! {held.verb} {held.ref} by {held.person}, without {action} in {space}: {held.message}")
+            lacks = f", without {held.missing[0]} in {held.missing[1]}" if held.missing else ""
+            click.echo(f"  ! {held.verb} {held.ref} by {held.person}{lacks}: {held.message}")

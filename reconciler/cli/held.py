@@ -84,7 +84,7 @@ def _columns(*, wide: bool) -> tuple[Column, ...]:
     from reconciler.cli.output import Column, key, short
 
     def missing(row: Any) -> str:
-        return f"{row['missing']['action']} in {row['missing']['space']}"
+        return f"{row['missing']['action']} in {row['missing']['space']}" if row["missing"] else row["because"]
 
     def document(row: Any) -> str:
         return f"{row['kind']} {row['space']}/{row['name']}" + (" (its files)" if row["files"] else "")

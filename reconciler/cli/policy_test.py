@@ -15,7 +15,7 @@ from reconciler.cli.validate import attach_in
 from reconciler.core.verdicts import Result, Verdict
 from reconciler.policies.checking import check_rego
 from reconciler.policies.evaluation import evaluate
-from spaces.catalog import Catalog
+from spaces.composition.reading import Reading
 from spaces.diagnostics import Position, Severity
 from spaces.effective.policies import Guardrail
 from spaces.model.policy import PolicySpec, PolicyType
@@ -41,15 +41,16 @@ def load_policies(path: Path, name: str | None, kind: str) -> list[Guardrail]:
             raise CliError(f"{path}:{findings[0].line}:{findings[0].column}: {findings[0].summary}")
         spec = PolicySpec.model_validate({"type": kind, "rego": text.text})
         return [Guardrail(ResourceRef(Kind.POLICY, ROOT, path.stem), spec, text)]
-    parsed = Catalog.empty().advance({path.name: data}, attach_in(path.parent), check_rego).files.get(path.name)
-    told = [each for each in (parsed.parsed.diagnostics if parsed else ()) if each.severity is Severity.ERROR]
+    attach = attach_in(path.parent)
+    parsed = Reading(attach, check=check_rego).parse({path.name: data}, attach)[path.name]
+    told = [each for each in parsed.diagnostics if each.severity is Severity.ERROR]
     if told:
         first = told[0]
         at = first.position or Position(path.name)
         more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
         raise CliError(f"{path.parent / at.file}:{at.line}:{at.column}: {first.summary}{more}")
     found = []
-    for resource in parsed.parsed.resources if parsed else ():
+    for resource in parsed.resources:
         policy, rego = resource.spec, rego_of(resource)
         if isinstance(policy, PolicySpec) and rego is not None and name in (None, resource.name):
             found.append(Guardrail(ResourceRef(Kind.POLICY, resource.space or ROOT, resource.name), policy, rego))

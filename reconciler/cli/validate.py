@@ -47,7 +47,7 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
         directory = "" if base == Path() else f"{base}/"
         for diagnostic in diagnostics:
             click.echo(line(diagnostic, directory))
-        if not any(True for _ in examined.proposed.refs()) and not errors:
+        if not any(True for _ in examined.catalog.refs()) and not errors:
             click.echo(
                 f"there is no document in {path} ({len(files)} YAML files read): station init DIR makes a repository "
                 "to start from; of another directory, name its path",

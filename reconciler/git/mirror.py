@@ -6,13 +6,13 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pygit2
 
-from reconciler.git import nearby, refs, transfer
+from reconciler.git import nearby, overlays, refs, transfer
 from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
 from reconciler.git.libgit2 import LIBRARY_ERRORS
 from reconciler.git.locks import locked
@@ -79,6 +79,11 @@ class Mirror:
         """Let go of a revision; nothing happens if it was not kept."""
         with self._refs_lock, _plain_errors():
             refs.delete(self._repository(), refs.KEEP + revision)
+
+    def record(self, tip: Revision, files: Mapping[str, bytes | None], message: str) -> Revision:
+        """Write what is in force as a commit: the tree of `tip` with these files as given; None: without the file."""
+        with self._refs_lock, _plain_errors():
+            return overlays.record(self._repository(), tip, files, message)
 
     def kept(self) -> list[Revision]:
         """Give the revisions that are held on to, sorted."""

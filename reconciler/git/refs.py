@@ -14,6 +14,8 @@ from spaces.names import Revision
 TIP = "refs/station/tip/"
 INCOMING = "refs/station/incoming/"
 KEEP = "refs/station/keep/"
+IN_FORCE = "refs/station/in-force"
+"""What is in force: one commit for each state."""
 _OPEN = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE
 
 

@@ -162,6 +162,11 @@ class Trees:
         """Give the paths of all files, symlinks and submodules that differ, sorted."""
         return sorted(path for path, _, _ in self._differences(old, new, under))
 
+    def changed_blobs(self, old: Revision, new: Revision) -> list[tuple[str, str | None, str | None]]:
+        """Return the paths of all files, symlinks and submodules that differ, sorted, each with its ids in both."""
+        found = self._differences(old, new, "")
+        return sorted((path, before and before.id, after and after.id) for path, before, after in found)
+
     def _differences(
         self, old: Revision | None, new: Revision, under: str
     ) -> Iterator[tuple[str, Entry | None, Entry | None]]:

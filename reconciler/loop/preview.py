@@ -11,7 +11,7 @@ from rbac.access.access import Access
 from rbac.access.differences import Difference, differences
 from rbac.access.grants import AccessDocuments
 from rbac.access.subjects import Subject
-from rbac.admission.admission import Admission, Commit, Halted, admit
+from rbac.admission.admit import Admission, Commit, Halted, admit
 from rbac.admission.held import HeldChange
 from rbac.admission.settings import Rules
 from rbac.identity import Person, Stranger
@@ -21,24 +21,26 @@ from reconciler.core.digest import SourceSnapshot, short_hash
 from reconciler.core.state import Component, Desired, Problem, Why
 from reconciler.git.objects import CommitInfo
 from reconciler.git.trees import Trees
-from reconciler.loop.desired.commits import Admitting, Persons, attach_at
+from reconciler.loop.desired.commits import Admitting
+from reconciler.loop.desired.files import attach_at
+from reconciler.loop.desired.persons import Persons
 from reconciler.loop.desired.sources import SourceIndex, snapshot
 from reconciler.loop.desired.world import CONFIGURATION, desire
 from reconciler.policies.checking import check_rego
-from spaces.catalog import Catalog
 from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.documents.changes import DocumentChange, Verb, changes, unfounded
 from spaces.documents.documents import PlacedDocuments
 from spaces.effective.stack import EffectiveStack
-from spaces.in_force import InForce, affected, differing, settle
+from spaces.in_force import InForce, affected, differing
 from spaces.names import Kind, Revision, StackId
 from spaces.rules.dependencies import ResolvedDependency, dependencies_of, descendants_of
+from spaces.validate import examine_files
 
 
 def in_force_at(trees: Trees, revision: Revision, config_path: str) -> InForce:
     """Give what would be in force if the revision were trusted whole, as the first one is."""
     files = dict(trees.files(revision, config_path))
-    return settle(None, Catalog.empty().advance(files, attach_at(trees, revision), check_rego), files.keys(), revision)
+    return examine_files(files, attach_at(trees, revision), check_rego, revision)
 
 
 def access_of(in_force: InForce, admins: Iterable[Subject], now: datetime) -> Access:
@@ -212,7 +214,7 @@ def _compare(  # noqa: PLR0917
             stacks.append(found)
     stacks += _following(after.catalog, stacks)
     gone = [_stack(change) for change in documents if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
-    stacks += [StackPreview(stack, StackAction.RETAIN, ()) for stack in gone if after.has_left(stack.ref)]
+    stacks += [StackPreview(stack, StackAction.RETAIN, ()) for stack in gone]
     return replace(
         empty,
         documents=documents,

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Column, Connection, delete, select
 
 from rbac.admission.held import HeldChange
+from rbac.admission.sources import Write
 from reconciler.store import rows, statements, tables
 from reconciler.store.protocol import AuditEvent, AuditRow, StoredApproval
 from reconciler.store.texts import dump, load, moment_text
+from spaces.names import Revision
 
 _PAGE = 1000
+_AT_ONCE = 500
+"""Values in one statement: databases take no more than some hundred."""
 
 
 class AdmissionReading:
@@ -27,6 +31,16 @@ class AdmissionReading:
         """Give every change that waits for somebody with the right, by kind, space and name."""
         bodies = self._connection.execute(statements.HELD_CHANGES).scalars()
         return sorted((HeldChange.from_record(load(body)) for body in bodies), key=lambda each: (each.ref, each.id))
+
+    def held_files(self) -> dict[str, tuple[bytes | None, list[dict[str, Any]]]]:
+        """Return what is held of the configuration's files, by path: the file as it is in force, and the entries."""
+        found = self._connection.execute(select(tables.held_files))
+        return {row.path: (row.force, load(row.body)) for row in found}
+
+    def unearned_writes(self) -> dict[str, Write]:
+        """Return the files that somebody without the right has written, by path."""
+        found = self._connection.execute(select(tables.unearned_writes))
+        return {row.path: Write(row.content, row.rightful, row.person, Revision(row.revision)) for row in found}
 
     def approvals(self) -> list[StoredApproval]:
         """Give the approvals that admission has not looked at yet, oldest first."""
@@ -71,13 +85,37 @@ class AdmissionWriting(AdmissionReading):
 
     def put_held_changes(self, held: Iterable[HeldChange]) -> None:
         """Let these, and no others, be what is held."""
-        self._connection.execute(statements.FORGET_HELD_CHANGES)
+        found = self._connection.execute(select(tables.held_changes.c.id, tables.held_changes.c.body))
+        old = {row.id: row.body for row in found}
+        new = {each.id: each for each in held}
+        bodies = {name: dump(each.to_record()) for name, each in new.items()}
+        gone = [name for name, body in old.items() if bodies.get(name) != body]
+        _delete(self._connection, tables.held_changes.c.id, gone)
         values = [
-            {"id": each.id, "space": each.ref.space, "kind": each.ref.kind.value, "body": dump(each.to_record())}
-            for each in held
+            {"id": name, "space": each.ref.space, "kind": each.ref.kind.value, "body": bodies[name]}
+            for name, each in new.items()
+            if old.get(name) != bodies[name]
         ]
         if values:
             self._connection.execute(tables.held_changes.insert(), values)
+
+    def put_held_files(self, changed: Mapping[str, tuple[bytes | None, list[dict[str, Any]]] | None]) -> None:
+        """Write what is held of some files; None for a file of which nothing is held any more."""
+        _delete(self._connection, tables.held_files.c.path, changed)
+        values = [
+            {"path": path, "force": each[0], "body": dump(each[1])}
+            for path, each in changed.items()
+            if each is not None
+        ]
+        if values:
+            self._connection.execute(tables.held_files.insert(), values)
+
+    def put_unearned_writes(self, changed: Mapping[str, Write | None]) -> None:
+        """Write who has written some files without the right; None for a file that is in order."""
+        _delete(self._connection, tables.unearned_writes.c.path, changed)
+        values = [{"path": path, **each._asdict()} for path, each in changed.items() if each is not None]
+        if values:
+            self._connection.execute(tables.unearned_writes.insert(), values)
 
     def add_approval(self, approval: StoredApproval) -> None:
         """Note an approval for admission to look at; a later one of the same change takes its place."""
@@ -108,6 +146,13 @@ class AdmissionWriting(AdmissionReading):
         if values:
             self._connection.execute(statements.ADD_AUDIT, values)
             self._connection.execute(statements.MOVE_AUDIT_HEAD, {"number": number, "hash": previous})
+
+
+def _delete(connection: Connection, column: Column[str], keys: Iterable[str]) -> None:
+    wanted = list(keys)
+    for start in range(0, len(wanted), _AT_ONCE):
+        batch = wanted[start : start + _AT_ONCE]
+        connection.execute(delete(column.table).where(column.in_(batch)))
 
 
 def chained(previous: str, body: str) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from rbac.admission.held import HeldChange
+from rbac.admission.sources import Write
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import Desired, StackState, Sync
@@ -76,7 +77,7 @@ class ConfigurationState:
     """The revision that each source repository's branch ("url#branch") is followed at."""
     kept: tuple[KeptDocument, ...] = ()
     remembered: Mapping[str, Any] = field(default_factory=dict)
-    """What is needed beside the admitted revision to find again what was in force (`spaces.records`)."""
+    """What an earlier version remembered of what was in force; read once, to be taken over."""
     diagnostics: tuple[Mapping[str, Any], ...] = ()
     """As printed (`Diagnostic.to_json`)."""
     halted: Halt | None = None
@@ -268,6 +269,12 @@ class Reading(Protocol):
     def held_changes(self) -> list[HeldChange]:
         """Give every change that waits for somebody with the right, by kind, space and name."""
 
+    def held_files(self) -> dict[str, tuple[bytes | None, list[dict[str, Any]]]]:
+        """Return what is held of the configuration's files, by path: the file as it is in force, and the entries."""
+
+    def unearned_writes(self) -> dict[str, Write]:
+        """Return the files that somebody without the right has written, by path."""
+
     def approvals(self) -> list[StoredApproval]:
         """Give the approvals that admission has not looked at yet, oldest first."""
 
@@ -352,6 +359,12 @@ class Transaction(Reading, Protocol):
 
     def put_held_changes(self, held: Iterable[HeldChange]) -> None:
         """Let these, and no others, be what is held."""
+
+    def put_held_files(self, changed: Mapping[str, tuple[bytes | None, list[dict[str, Any]]] | None]) -> None:
+        """Write what is held of some files; None for a file of which nothing is held any more."""
+
+    def put_unearned_writes(self, changed: Mapping[str, Write | None]) -> None:
+        """Write who has written some files without the right; None for a file that is in order."""
 
     def add_approval(self, approval: StoredApproval) -> None:
         """Note an approval for admission to look at; a later one of the same change takes its place."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, func, select, update
+from sqlalchemy import Select, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from reconciler.store import tables
@@ -30,7 +30,6 @@ NEXT_DUE = select(func.min(stacks.c.due_at))
 ANY_DEPENDENCY = select(tables.dependencies.c.child_id).limit(1)
 
 HELD_CHANGES = select(tables.held_changes.c.body)
-FORGET_HELD_CHANGES = delete(tables.held_changes)
 APPROVALS = select(tables.approvals).order_by(tables.approvals.c.at, tables.approvals.c.held)
 
 AUDIT_HEAD = select(tables.audit_head).with_for_update()

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The newest migration: what the tables below look like."""
 
 VERSION_TABLE = "station_schema"
@@ -217,6 +217,26 @@ held_changes = Table(
     Column("kind", Text, nullable=False),
     Column("body", Text, nullable=False),
 )
+
+held_files = Table(
+    "held_files",
+    metadata,
+    Column("path", _NAME, primary_key=True),
+    Column("force", LargeBinary),
+    Column("body", Text, nullable=False),
+)
+"""The configuration's files that are in force otherwise than the branch has them, and what is held of each."""
+
+unearned_writes = Table(
+    "unearned_writes",
+    metadata,
+    Column("path", _NAME, primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("rightful", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+)
+"""Files of the configuration repository that somebody without the right has written."""
 
 approvals = Table(
     "approvals",

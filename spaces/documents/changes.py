@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,10 +36,10 @@ class DocumentChange:
 def changes(
     before: PlacedDocuments, after: PlacedDocuments, refs: Iterable[ResourceRef] | None = None
 ) -> tuple[DocumentChange, ...]:
-    """List what changed between two sets of documents, by reference.
+    """Return what changed between two sets of documents, by reference.
 
-    `refs` are the documents that may have changed (those of `in_force.differing`, for one); without them all are
-    compared. A stack that moved is one change, if both of its ends are among them.
+    `refs` are the documents that may have changed; without them all are compared. A stack that moved is one change, if
+    both of its ends are among them; a new stack that takes its old name is a creation.
     """
     found: dict[ResourceRef, DocumentChange] = {}
     for ref in {*before.refs(), *after.refs()} if refs is None else set(refs):
@@ -51,13 +51,35 @@ def changes(
             found[ref] = DocumentChange(ref, Verb.CREATE, None, new)
         elif not new.same(old):
             found[ref] = DocumentChange(ref, Verb.UPDATE, old, new)
-    for change in [each for each in found.values() if each.ref.kind is Kind.STACK and each.after is not None]:
-        origin = moved_from(change.after.resource) if change.after and change.verb is Verb.CREATE else None
-        left = found.get(origin) if origin else None
-        if origin is not None and left is not None and left.verb is Verb.DELETE:
+    moves = _moves(found)
+    for ref, origin in moves.items():
+        left = found.get(origin)
+        if left is not None and origin not in moves and left.verb is Verb.UPDATE:
+            found[origin] = DocumentChange(origin, Verb.CREATE, None, left.after)
+        elif left is not None and origin not in moves and left.verb is Verb.DELETE:
             del found[origin]
-            found[change.ref] = DocumentChange(change.ref, Verb.MOVE, left.before, change.after, origin)
+        found[ref] = DocumentChange(ref, Verb.MOVE, before.placed(origin), found[ref].after, origin)
     return tuple(sorted(found.values(), key=lambda change: change.ref))
+
+
+def _moves(found: Mapping[ResourceRef, DocumentChange]) -> dict[ResourceRef, ResourceRef]:
+    """Return where stacks moved from: each says so now for the first time, and its origin is not what it was."""
+    moves: dict[ResourceRef, ResourceRef] = {}
+    for ref, change in sorted(found.items()):
+        if ref.kind is not Kind.STACK or change.after is None:
+            continue
+        origin = moved_from(change.after.resource)
+        said_before = change.before is not None and moved_from(change.before.resource) == origin
+        left = found.get(origin) if origin is not None and origin != ref else None
+        if origin is not None and not said_before and left is not None and left.before is not None:
+            moves.setdefault(ref, origin)
+    while True:
+        # A stack that was there before can only come from elsewhere if it goes elsewhere itself: names are swapped.
+        stuck = [ref for ref in moves if found[ref].before is not None and ref not in moves.values()]
+        if not stuck:
+            return moves
+        for ref in stuck:
+            del moves[ref]
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,7 @@ def _read(file: str, data: bytes, *, recording: bool) -> list[Found]:
 def _read_one_by_one(file: str, text: str, *, recording: bool) -> list[Found]:
     found: list[Found] = []
     pure_left = MAX_PURE_CHARACTERS
-    for line, chunk in _chunks(text):
+    for line, chunk in chunks(text):
         builder = Builder(file, first_line=line, recording=recording)
         wrong = _attempt(builder, CParser(chunk.encode()).get_event)
         if OURS not in chunk:
@@ -266,7 +266,7 @@ def _attempt(builder: Builder, next_event: Callable[[], Any]) -> YAMLError | Non
     return None
 
 
-def _chunks(text: str) -> Iterator[tuple[int, str]]:
+def chunks(text: str) -> Iterator[tuple[int, str]]:
     """Cut at the document markers: (number of the first line, text). Directives stay with what they direct.
 
     `---` at the start of a line ends a document wherever it stands, so that each one can be judged alone.
@@ -279,6 +279,12 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
     for start, end in zip(cuts, [*cuts[1:], len(text)], strict=True):
         yield line, text[start:end]
         line += text.count("\n", start, end)
+
+
+def read_text(text: str) -> list[Any] | None:
+    """Return the values of a text's documents; None where a part of it cannot be read."""
+    found = _read("", text.encode(), recording=False)
+    return [each.value for each in found] if all(each.complete for each in found) else None
 
 
 def _refused(*diagnostics: Diagnostic) -> Found:

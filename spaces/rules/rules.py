@@ -58,7 +58,8 @@ KINDS = {
 }
 """The kind of document that each rule misses."""
 
-_RULES = {kind: rule for rule, kind in KINDS.items()}
+RULES = {kind: rule for rule, kind in KINDS.items()}
+"""The rule that misses each kind of document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
     if not all(documents.find(kind, name, ref.space) for kind, name in names(placed.resource)):
         for reference in references(placed.resource):
             if documents.find(reference.kind, reference.name, ref.space) is None:
-                yield Violation(_RULES[reference.kind], reference.path, reference.name)
+                yield Violation(RULES[reference.kind], reference.path, reference.name)
     yield from _sealed_elsewhere(placed)
     if ref.kind is Kind.STACK:
         yield from _context_clashes(documents, placed)
@@ -184,7 +185,7 @@ def _unknown_anywhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Vi
     """Find what a document without a space needs and no space has: the others cannot be judged."""
     for reference in references(placed.resource):
         if not any(each.ref.name == reference.key[1] for each in documents.of_kind(reference.kind)):
-            yield Violation(_RULES[reference.kind], reference.path, reference.name)
+            yield Violation(RULES[reference.kind], reference.path, reference.name)
 
 
 def _sealed_elsewhere(placed: Placed) -> Iterator[Violation]:

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from spaces.catalog import Catalog
 from spaces.effective.stack import effective
-from spaces.in_force import settle
-from spaces.names import Kind, Revision, StackId
+from spaces.names import Kind, StackId
 from spaces.reading.attachments import out_of
 from spaces.reading.json_schema import json_schemas
-from spaces.validate import validate_files
+from spaces.validate import examine_files, validate_files
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "repo"
 SCHEMAS = EXAMPLE / ".stationkeeper" / "schemas"
@@ -23,7 +21,7 @@ MODELINE = "# yaml-language-server: $schema="
 
 @pytest.fixture(scope="module")
 def catalog():
-    return settle(None, Catalog.empty().advance(FILES, out_of(FILES)), FILES, Revision("0" * 40)).catalog
+    return examine_files(FILES, out_of(FILES)).catalog
 
 
 def test_nothing_is_wrong_with_it():

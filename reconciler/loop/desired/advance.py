@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from rbac.admission.admit import Admission
 from reconciler.core.reasons import Reason
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Remote
@@ -18,12 +19,12 @@ from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.restore import loading, remembered_url
 from reconciler.loop.desired.source_repositories import AboutAccess, follows, unavailable
 from reconciler.loop.desired.world import World, source_key
-from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store
+from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store, Transaction
+from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded
-from spaces.in_force import InForce, Recorded
+from spaces.in_force import InForce
 from spaces.names import Revision
-from spaces.records import to_record
 
 
 @dataclass(slots=True)
@@ -171,12 +172,15 @@ class Advancing:
             generation=self.world.generation + 1,
             admitted_revision=step.in_force.revision,
             sources={**self.world.tips, **step.tips},
-            kept=_kept(step.in_force),
-            remembered=dict(to_record(Recorded.of(step.in_force))),
+            kept=_kept(step.admission),
+            remembered={},
             documents={str(kind): count for kind, count in step.in_force.catalog.counts().items()},
             changed_at=now,
         )
         self.places.keep(step.in_force.revision)
+        self.places.record(
+            step.in_force.revision, {path: file.force for path, file in step.admission.held.files.items()}
+        )
         with self.store.writing() as transaction:
             if transaction.configuration().generation != self.world.generation:
                 self.generations.forget(step.stacks)
@@ -190,12 +194,25 @@ class Advancing:
             }
             put_desired(transaction, step.in_force, wanted, step.gone, self.places.count_changes, now)
             transaction.put_configuration(fresh)
-            transaction.put_held_changes(step.admission.waiting)
+            self._put_held(transaction, step.admission)
             transaction.remove_approvals(step.approvals)
             transaction.append_audit(step.events)
         self._unfounded += lost
         self.generations.take_over(step, fresh.generation, wanted)
         return True
+
+    def _put_held(self, transaction: Transaction, admission: Admission) -> None:
+        """Write what is held, as far as it is not what was held before."""
+        before = self.world.admission
+        files = admission.held.files
+        old = before.held.files if before is not None else {}
+        new = admission.held.to_records([path for path, file in files.items() if old.get(path) is not file])
+        gone = (old.keys() if before is not None else transaction.held_files().keys()) - files.keys()
+        transaction.put_held_changes(admission.waiting)
+        transaction.put_held_files({**new, **dict.fromkeys(gone)})
+        writes = before.writes if before is not None else transaction.unearned_writes()
+        differ = {path for path in {*writes, *admission.writes} if writes.get(path) != admission.writes.get(path)}
+        transaction.put_unearned_writes({path: admission.writes.get(path) for path in differ})
 
     def _note(self, fresh: ConfigurationState) -> None:
         with self.store.writing() as transaction:
@@ -203,8 +220,14 @@ class Advancing:
                 transaction.put_configuration(fresh)
 
 
-def _kept(in_force: InForce) -> tuple[KeptDocument, ...]:
-    return tuple(
-        KeptDocument(str(ref.kind), ref.space, ref.name, kept.resource.file, kept.revision, str(kept.because))
-        for ref, kept in sorted(in_force.kept.items(), key=lambda item: item[0])
-    )
+def _kept(admission: Admission) -> tuple[KeptDocument, ...]:
+    """Return the documents that do not work as proposed, and stay in force as they were."""
+    found = []
+    for entry in admission.held:
+        if entry.hold.because is Because.NO_RIGHT or entry.at is None:
+            continue
+        for placed in admission.in_force.tree.placed.get(entry.unit.path, ()):
+            if (placed.resource.kind, placed.resource.name) == entry.unit.key[:2]:
+                ref, because = placed.ref, entry.hold.because.value
+                found.append(KeptDocument(str(ref.kind), ref.space, ref.name, entry.unit.path, entry.at, because))
+    return tuple(sorted(found, key=lambda each: (each.kind, each.space, each.name)))

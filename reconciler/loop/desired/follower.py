@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rbac.access.access import Access
-from rbac.admission.admission import Admission
+from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
 from reconciler.core.state import Problem
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.signatures import Signatures
 from reconciler.loop.desired.advance import Advancing
-from reconciler.loop.desired.commits import Admitting, Persons, Walking
+from reconciler.loop.desired.commits import Admitting, Walking
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Generations
+from reconciler.loop.desired.persons import Persons
 from reconciler.loop.desired.repositories import Places, Remotes
 from reconciler.loop.desired.restore import CatchingUp
 from reconciler.loop.desired.source_repositories import AboutAccess, outside_sources

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from rbac.admission.admission import Admission
+from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
 from reconciler.core.state import Desired
 from reconciler.git.errors import GitError

@@ -151,6 +151,11 @@ class Places:
         """Have the mirror keep a revision that is to be in force, whatever becomes of its branch."""
         self.mirrors.mirror(self.settings.config_url or "").keep(revision)
 
+    def record(self, revision: Revision, files: Mapping[str, bytes | None]) -> None:
+        """Write what is to be in force into the mirror as a commit: the branch's files, with these as they are here."""
+        message = f"In force at {revision[:12]}\n"
+        self.mirrors.mirror(self.settings.config_url or "").record(revision, files, message)
+
     def release(self, revision: Revision | None) -> None:
         """Let go of a revision that is no longer in force."""
         if revision is not None and revision != self.world.revision:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
-from rbac.admission.admission import Admission
+from rbac.admission.admit import Admission, read_tree, restore
+from rbac.admission.entries import Held, HeldFile
 from rbac.admission.held import HeldChange
-from rbac.admission.holds import Holds, with_documents
-from reconciler.git.errors import GitError
+from rbac.admission.sources import Write
 from reconciler.git.remote import redact
-from reconciler.loop.desired.commits import Walking, attach_at, read_attached
-from reconciler.loop.desired.generation import Generations, Step
+from reconciler.git.trees import Trees
+from reconciler.loop.desired.commits import Walking
+from reconciler.loop.desired.files import attach_at, changed_files, read_file
+from reconciler.loop.desired.generation import Generations, Step, repinned
 from reconciler.loop.desired.record import put_desired, same_desired
 from reconciler.loop.desired.repositories import CannotFollow, Places
+from reconciler.loop.desired.takeover import take_over
 from reconciler.loop.desired.world import World, desire
 from reconciler.settings import Settings
 from reconciler.store.protocol import ConfigurationState, Store
 from spaces.catalog import Catalog
-from spaces.in_force import Recorded, restore
+from spaces.composition.reading import Reading as FileReading
+from spaces.in_force import InForce
 from spaces.names import Revision, StackId
-from spaces.records import from_record, to_record
 
 
 @contextmanager
@@ -78,6 +80,30 @@ __all__ = ["differs", "remembered_url", "with_remembered"]
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the store remembers of admission beside the revision."""
+
+    changes: list[HeldChange]
+    files: Mapping[str, tuple[bytes | None, list[dict[str, Any]]]]
+    writes: Mapping[str, Write]
+    earlier: Mapping[str, Any]
+    """What an earlier version remembered instead."""
+
+    @property
+    def sources(self) -> dict[StackId, HeldChange]:
+        """The stacks whose sources are held."""
+        return {StackId(each.ref.space, each.ref.name): each for each in self.changes if each.pin is not None}
+
+    def held(self, trees: Trees, revision: Revision) -> Held:
+        """Return what is held, with the branch's files as they are at a revision."""
+        return Held.from_records(self.files, lambda path: read_file(trees, revision, path))
+
+
+def _record(file: HeldFile | None) -> object:
+    return file and (file.force, file.tip, [entry.to_record() for entry in file.entries.values()])
+
+
+@dataclass(frozen=True, slots=True)
 class CatchingUp:
     """Finds again what the store says is in force."""
 
@@ -95,18 +121,23 @@ class CatchingUp:
         CannotFollow where the recorded revision is not in the mirror (yet): a fetch has to come first.
         """
         with self.store.reading() as reading:
-            state, waiting = reading.configuration(), reading.held_changes()
-        if state.generation == self.world.generation:
-            return False
+            state = reading.configuration()
+            if state.generation == self.world.generation:
+                return False
+            recorded = Recorded(
+                reading.held_changes(), reading.held_files(), reading.unearned_writes(), state.remembered
+            )
         if changed := differs(self.places.settings, state):
             raise CannotFollow(changed)
         if state.admitted_revision is None:
             self.world.become(World(generation=state.generation))
             return True
-        if self._step_to(state, state.admitted_revision, waiting, now):
+        if not self.places.config_trees().has(state.admitted_revision):
+            raise CannotFollow(self._not_there(state, state.admitted_revision))
+        if self._step_to(state, state.admitted_revision, recorded, now):
             return True
         with loading():
-            admission = self._find_again(state, state.admitted_revision, waiting, now)
+            admission = self._find_again(state.admitted_revision, recorded, now)
             world = World(state.generation, admission, dict(state.sources))
             in_force = admission.in_force
             stacks = list(in_force.catalog.stacks())
@@ -115,52 +146,69 @@ class CatchingUp:
             world.desired = dict(desire(in_force, stacks, read, world.index, person, check=self.places.check))
             self.world.become(world)
             if writing:
+                if recorded.earlier:
+                    self._write(admission, state)
                 self._correct(now)
         return True
 
-    def _step_to(self, state: ConfigurationState, revision: Revision, waiting: list[HeldChange], now: datetime) -> bool:
+    def _write(self, admission: Admission, state: ConfigurationState) -> None:
+        """Write in this version's way what was taken over from an earlier one."""
+        with self.store.writing() as transaction:
+            if transaction.configuration().generation == state.generation:
+                transaction.put_held_changes(admission.waiting)
+                transaction.put_held_files(dict(admission.held.to_records()))
+                transaction.put_configuration(replace(state, remembered={}))
+
+    def _step_to(self, state: ConfigurationState, revision: Revision, recorded: Recorded, now: datetime) -> bool:
         """Follow another service to its generation, at the cost of what changed; False: everything is to be read."""
         before = self.world.admission
-        trees = self.places.config_trees()
-        if before is None or self.world.generation < 0 or not trees.has(revision):
+        if before is None or self.world.generation < 0:
             return False
-        chain = trees.first_parent_chain(before.in_force.revision, revision)
-        if chain is None:
+        trees, at = self.places.config_trees(), before.in_force.revision
+        if any(not self.places.source_trees(key).has(tip) for key, tip in state.sources.items()):
             return False
-        step, _ = self.walking.walk(before, chain, state, now) if chain else (None, None)
-        step = step or Step(before, set())
-        if dict(to_record(Recorded.of(step.in_force))) != dict(state.remembered):
-            return False
-        if list(step.admission.waiting) != waiting:
-            return False
+        held = recorded.held(trees, revision)
+        old, new = before.held.files, held.files
+        other = {path for path in {*old, *new} if _record(old.get(path)) != _record(new.get(path))}
+        tree = before.in_force.tree
+        changed = changed_files(trees, tree, {*old, *new}, (at, revision), self.config_path)
+        for path in other | tree.attaching(other):
+            changed[path] = read_file(trees, revision, path)
+        trial = read_tree(tree, changed, held, self._reading(trees, revision))
+        in_force = InForce.after(before.in_force, revision, trial.after, (), trial.refs)
+        admission = self._admission(in_force, held, recorded, now)
+        step = Step(admission, set())
+        step.add(before.in_force, admission.in_force)
+        step.stacks |= self.walking.users(at, admission) | repinned(before, admission)
+        step.stacks = {stack for stack in step.stacks if in_force.catalog.placed(stack.ref)}
+        step.gone = {stack for stack in step.gone if in_force.catalog.placed(stack.ref) is None}
         step.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
         for key, tip in step.tips.items():
-            if not self.places.source_trees(key).has(tip):
-                return False
             step.stacks |= self.places.users(key, tip)
         self.generations.take_over(step, state.generation, self.generations.desire(step))
         return True
 
-    def _find_again(
-        self, state: ConfigurationState, revision: Revision, waiting: list[HeldChange], now: datetime
-    ) -> Admission:
+    def _find_again(self, revision: Revision, recorded: Recorded, now: datetime) -> Admission:
+        """Read the tree that is in force: the branch's files at the revision, and those that are otherwise."""
         trees = self.places.config_trees()
-        if not trees.has(revision):
-            raise CannotFollow(self._not_there(state, revision))
-        files = trees.files(revision, self.config_path)
-        record: Any = state.remembered or to_record(Recorded())
-        try:
-            recorded = from_record(record, partial(read_attached, trees))
-        except (GitError, ValueError) as error:
-            raise CannotFollow(f"an earlier version of a document cannot be found again: {error}") from None
+        if recorded.earlier:
+            files_there, reading = trees.files(revision, self.config_path), self._reading(trees, revision)
+            rules = self.walking.admitting.rules
+            changes = recorded.changes
+            return take_over(trees, files_there, revision, recorded.earlier, changes, reading, rules, now)
+        held = recorded.held(trees, revision)
+        files: dict[str, bytes | None] = dict.fromkeys(held.files)
+        files.update(trees.files(revision, self.config_path))
+        tree = read_tree(Catalog(), files, held, self._reading(trees, revision)).after
+        in_force = InForce(revision, tree, touched=frozenset(tree.documents.refs()))
+        return self._admission(in_force, held, recorded, now)
+
+    def _admission(self, in_force: InForce, held: Held, recorded: Recorded, now: datetime) -> Admission:
+        return restore(in_force, held, recorded.sources, recorded.writes, rules=self.walking.admitting.rules, now=now)
+
+    def _reading(self, trees: Trees, revision: Revision) -> FileReading:
         admitting = self.walking.admitting
-        proposed = Catalog.empty().advance(files, attach_at(trees, revision), admitting.check, admitting.read)
-        about = (each for each in waiting if each.pin is None)
-        holds = Holds.of(with_documents(about, proposed.override(recorded.directories), recorded.kept))
-        pinned = {StackId(each.ref.space, each.ref.name): each for each in waiting if each.pin is not None}
-        in_force = restore(proposed.hold(holds.documents()), recorded, revision, holds.keep())
-        access = self.walking.admitting.rules.compile(in_force.catalog, now)
-        return Admission(in_force, access, holds.changes, pinned)
+        return FileReading(attach_at(trees, revision), admitting.read, admitting.check)
 
     def _not_there(self, state: ConfigurationState, revision: Revision) -> str:
         url = redact(self.places.configuration().url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from rbac.admission.pinning import FileChanges, Uses
+from rbac.admission.sources import FileChanges, Uses
 from reconciler.core.digest import SourceSnapshot
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Problem
@@ -33,11 +33,12 @@ def changed_of(source: ResolvedSource, trees: Trees, paths: Sequence[str], befor
 def uses_at(trees: Trees, revision: Revision) -> Uses:
     """Give what says whether files may belong to a stack, at this revision or where they are pinned."""
 
-    def uses(stack: EffectiveStack, pin: Revision, paths: Collection[str]) -> bool:
+    def uses(stack: EffectiveStack, pin: Revision | None, paths: Collection[str]) -> bool:
         source = stack.source
         if source is None or source.repository is not None:
             return False
-        found = [traces(stack.spec.tool.value, source, trees, each) for each in (revision, pin)]
+        revisions = (revision,) if pin is None else (revision, pin)
+        found = [traces(stack.spec.tool.value, source, trees, each) for each in revisions]
         entries = {path for each in found if each is not None for path in each.entries}
         return None in found or any(_belongs(path, entries, source) for path in paths)
 

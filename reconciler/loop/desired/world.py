@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from rbac.admission.admission import Admission
+from rbac.admission.admit import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint, push_policies
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Desired, Need, Problem

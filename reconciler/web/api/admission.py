@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from fastapi import APIRouter
 
 from rbac.access.actions import Action
@@ -96,10 +98,15 @@ def _visible(ports: Ports, caller: Caller) -> tuple[list[HeldChange], dict[str, 
 
 def _home(tree: SpaceTree, held: HeldChange) -> SpaceName:
     """Name the space by which a held change is seen: its own, or where the right is missing if that is not there."""
-    return held.ref.space if tree.exists(held.ref.space) else held.missing[1]
+    if tree.exists(held.ref.space):
+        return held.ref.space
+    return held.missing[1] if held.missing is not None else ROOT
 
 
 def _needed(tree: SpaceTree, held: HeldChange) -> tuple[Action, SpaceName]:
+    if held.missing is None:
+        detail = f"{held.id} is held because it does not work, and no approval mends that: {held.message}"
+        raise Problem(HTTPStatus.CONFLICT, "DoesNotWork", detail)
     action, space = held.missing
     return action, space if tree.exists(space) else ROOT
 

@@ -29,9 +29,8 @@ from reconciler.web.api.convert import effective_json
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import Server
-from spaces.catalog import Catalog
 from spaces.effective.stack import effective
-from spaces.in_force import settle
+from spaces.validate import examine_files
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id
 from tests.integration.cli.conftest import Station
 from tests.integration.web.client import OPERATOR_TOKEN
@@ -354,7 +353,7 @@ class TestOverview:
 
     def test_render(self, station: Station, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
         files = {"a.yaml": CONFIGURATION}
-        documents = settle(None, Catalog.empty().advance(files), files, REVISION).catalog
+        documents = examine_files(files).catalog
         app = WarmApp(replace(ports, effective=lambda stack: effective(documents, stack)))
         monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)
         with Server(app) as server:
@@ -370,7 +369,7 @@ class TestOverview:
         self, station: Station, monkeypatch: pytest.MonkeyPatch, form: str
     ) -> None:
         files = {"a.yaml": CONFIGURATION}
-        documents = settle(None, Catalog.empty().advance(files), files, REVISION).catalog
+        documents = examine_files(files).catalog
         answer = effective_json(effective(documents, a_stack_id("root/web"))).model_dump(mode="json")
         del answer["attached"], answer["policies"]
         app = FastAPI()

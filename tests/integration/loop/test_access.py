@@ -281,11 +281,7 @@ HOOK = "platform/net/hook.sh"
     [
         pytest.param({HOOK: "echo fine >&2\n"}, id="another file"),
         pytest.param(
-            {
-                "platform/net.yaml": a_script(
-                    "net", "sh net.sh", source={"path": "./net", "include": ["/platform/*.md"]}
-                )
-            },
+            {"platform/net.yaml": a_script("net", "sh net.sh", source={"path": "./net", "include": ["platform/*.md"]})},
             id="another include",
         ),
     ],

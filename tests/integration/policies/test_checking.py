@@ -7,12 +7,11 @@ import pytest
 from reconciler.policies import checking
 from reconciler.policies.checking import check_rego
 from reconciler.policies.process import Patience
-from spaces.catalog import Catalog
-from spaces.in_force import settle
 from spaces.model.policy import PolicyType
 from spaces.names import Revision
 from spaces.reading.attachments import out_of
 from spaces.reading.rego import RegoText
+from spaces.validate import examine_files
 from tests.unit.spaces.builders import doc, names
 
 PACKAGE = "package stationkeeper\n"
@@ -108,7 +107,7 @@ deep.thought := 42
 def _settle(text: str, rego: str | None = None):
     files = {"team/p.yaml": text.encode(), "ok.yaml": doc("Context", "c", {})}
     others = files if rego is None else {**files, "team/rules/p.rego": rego.encode()}
-    return settle(None, Catalog.empty().advance(files, out_of(others), check_rego), files, Revision("r"))
+    return examine_files(files, out_of(others), check_rego, Revision("r"))
 
 
 def test_a_place_in_a_block_is_a_place_in_the_file() -> None:

@@ -21,13 +21,12 @@ from reconciler.store.protocol import ApiToken, ConfigurationState, Halt, KeptDo
 from reconciler.store.sql import SqlStore
 from reconciler.web.api_tokens import make_token
 from reconciler.web.ports import Ports
-from spaces.catalog import Catalog
 from spaces.documents.tree import SpaceNode, SpaceTree
 from spaces.effective.stack import effective
-from spaces.in_force import settle
 from spaces.model.people import GroupSpec, UserSpec
 from spaces.model.role import RoleBindingSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
+from spaces.validate import examine_files
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_run, a_stack, later
 from tests.integration.web.client import Client
 from tests.integration.web.warm import WarmApp
@@ -156,7 +155,7 @@ metadata: {name: network, space: production, labels: {tier: web}}
 spec: {tool: script, script: {apply: x}}
 """
     }
-    documents = settle(None, Catalog.empty().advance(files), files, REVISION).catalog
+    documents = examine_files(files).catalog
     app = WarmApp(replace(ports, metrics=Metrics(), effective=lambda stack: effective(documents, stack)))
     with store.writing() as transaction:
         tokens = {

@@ -10,10 +10,9 @@ from reconciler.core.runs import RunStatus
 from reconciler.core.state import Component, Condition, ConditionStatus, ConditionType, StackState, Sync, Why
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
-from spaces.catalog import Catalog
 from spaces.effective.stack import EffectiveStack, effective
-from spaces.in_force import settle
 from spaces.names import StackId
+from spaces.validate import examine_files
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id, an_applied
 from tests.integration.web.client import Client
 from tests.integration.web.warm import WarmApp
@@ -220,7 +219,7 @@ spec:
 
 def test_every_effective_value_says_where_it_comes_from(ports: Ports) -> None:
     files = {"a.yaml": CONFIGURATION}
-    documents = settle(None, Catalog.empty().advance(files), files, REVISION).catalog
+    documents = examine_files(files).catalog
 
     def find(stack: StackId) -> EffectiveStack | None:
         return effective(documents, stack) if stack in documents.stacks() else None

@@ -1,10 +1,16 @@
 """Short ways to write configuration files for these tests."""
 
 import json
+from datetime import UTC, datetime
 
+from rbac.admission.admit import Admission, Commit, admit, read_tree, restore
+from rbac.admission.entries import Held
+from rbac.admission.settings import Rules
 from spaces.catalog import Catalog
-from spaces.in_force import settle
+from spaces.composition.reading import Reading
+from spaces.in_force import InForce
 from spaces.names import Kind, ResourceRef, Revision, SpaceName, StackId
+from spaces.reading.attachments import no_files
 
 
 def doc(kind, name, spec, **metadata):
@@ -70,18 +76,70 @@ def stack_id(text):
     return StackId.parse(text)
 
 
-def begin(files, revision="r0"):
-    return settle(None, Catalog.empty().advance(files), files, Revision(revision))
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FREE = Rules(judged=False, destroy_budget=100.0)
 
 
-def go_on(before, changed, revision="r1", keep=None):
-    return settle(before, before.proposed.advance(changed), changed, Revision(revision), keep or {})
+class State:
+    """What admission made of some files, and of what is in force, at one place."""
+
+    def __init__(self, admission):
+        self.admission = admission
+
+    def __getattr__(self, name):
+        admission = object.__getattribute__(self, "admission")
+        return getattr(admission if hasattr(admission, name) else admission.in_force, name)
 
 
-def names(in_force):
+def begin(files, revision="r0", **more):
+    return State(admit(None, Commit(Revision(revision), files, **more), FREE, NOW))
+
+
+def go_on(before, changed, revision="r1", **more):
+    found = admit(before.admission, Commit(Revision(revision), changed, **more), FREE, NOW, halting=False)
+    assert isinstance(found, Admission)
+    return State(found)
+
+
+def found_again(admission, files, rules=FREE):
+    """What a fresh process makes of the branch's files and the store."""
+    records = {
+        path: (force, json.loads(json.dumps(entries))) for path, (force, entries) in admission.held.to_records().items()
+    }
+    held = Held.from_records(records, files.get)
+    every = {path: files.get(path) for path in {*files, *records}}
+    tree = read_tree(Catalog(), every, held, Reading(no_files)).after
+    in_force = InForce(admission.in_force.revision, tree)
+    return restore(in_force, held, admission.sources, admission.writes, rules=rules, now=NOW)
+
+
+def everything(admission):
+    """All by which two services could disagree."""
+    told = [(d.code, d.summary) for d in admission.in_force.diagnostics if d.code != "documents-left"]
+    tree = admission.in_force.tree
+    contents = {
+        str(ref): (it.resource.content, it.resource.file, it.parent)
+        for ref in tree.documents.refs()
+        if (it := tree.documents.placed(ref))
+    }
+    return contents, tree.claims, admission.held.to_records(), admission.waiting, told
+
+
+def names(state):
     """Everything in force, as text."""
-    return {str(each) for each in in_force.catalog.refs()}
+    return {str(each) for each in getattr(state, "in_force", state).catalog.refs()}
 
 
-def codes(in_force):
-    return [d.code for d in in_force.diagnostics]
+def codes(state):
+    return [d.code for d in getattr(state, "in_force", state).diagnostics]
+
+
+def kept(state):
+    """The documents that are in force as they were, each with the reason."""
+    found = {}
+    for path, file in state.held.files.items():
+        for key, entry in file.entries.items():
+            for placed in state.in_force.tree.placed.get(path, ()):
+                if entry.at is not None and (placed.resource.kind, placed.resource.name) == key[:2]:
+                    found[str(placed.ref)] = entry.hold.because.value
+    return found

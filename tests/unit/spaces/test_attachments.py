@@ -1,11 +1,8 @@
 import pytest
 
-from spaces.catalog import Catalog
 from spaces.effective.stack import RepositoryFile, effective
-from spaces.in_force import settle
-from spaces.names import Revision
 from spaces.reading.attachments import MAX_BYTES, out_of
-from tests.unit.spaces.builders import context, ref, stack, stack_id
+from tests.unit.spaces.builders import begin, context, go_on, ref, stack, stack_id
 
 PEM = {"ca.pem": {"source": "./certs/ca.pem"}}
 FILES = {
@@ -16,13 +13,12 @@ FILES = {
 
 
 def at(files, before=None, changed=None, revision="r0"):
-    """Settle a revision as the service does: only what changed is read, and what refers to it."""
+    """Admit a revision as the service does: only what changed is read, and what refers to it."""
     attach = out_of(files)
     if before is None:
-        return settle(None, Catalog.empty().advance(files, attach), files, Revision(revision))
-    again = {path: files[path] for path in before.proposed.attaching(changed)}
-    delta = again | {path: files.get(path) for path in changed}
-    return settle(before, before.proposed.advance(delta, attach), delta, Revision(revision))
+        return begin(files, revision, attach=attach)
+    paths = {*before.tree.attaching(changed), *changed, *(path for path in before.held.files if path in changed)}
+    return go_on(before, {path: files.get(path) for path in paths}, revision, attach=attach)
 
 
 def mounted(in_force):
@@ -75,7 +71,7 @@ def test_what_cannot_be_read_leaves_the_last_version_in_force(change, code, word
 
 
 def test_who_refers_to_what_is_followed():
-    catalog = at(FILES).proposed
-    assert catalog.attaching(["team/certs/ca.pem", "team/s.yaml"]) == {"team/c.yaml"}
-    without = catalog.advance({"team/c.yaml": context("trust")}, out_of(FILES))
-    assert without.attached == {}
+    before = at(FILES)
+    assert before.tree.attaching(["team/certs/ca.pem", "team/s.yaml"]) == {"team/c.yaml"}
+    without = go_on(before, {"team/c.yaml": context("trust")}, attach=out_of(FILES))
+    assert without.tree.attached == {}

@@ -1,13 +1,8 @@
 import pytest
 
-from spaces.catalog import Catalog
 from spaces.names import Kind
 from spaces.reading.documents import read_documents
-from tests.unit.spaces.builders import BROKEN, begin, context, doc, many, ref, space, stack
-
-
-def refs(catalog):
-    return {str(each) for each in catalog.refs()}
+from tests.unit.spaces.builders import BROKEN, begin, context, go_on, many, names, ref, space, stack
 
 
 @pytest.mark.parametrize(
@@ -41,9 +36,9 @@ def refs(catalog):
     ],
 )
 def test_a_document_lies_in_its_directorys_space(files, expected):
-    catalog = Catalog.empty().advance(files)
-    assert refs(catalog) == expected
-    assert catalog.diagnostics == ()
+    found = begin(files)
+    assert names(found) == expected
+    assert found.diagnostics == ()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +57,7 @@ def test_a_document_lies_in_its_directorys_space(files, expected):
     ],
 )
 def test_a_space_without_parent_hangs_below_the_directory_above(files, parents):
-    catalog = Catalog.empty().advance(files)
+    catalog = begin(files).catalog
     assert {name: catalog.placed(ref(f"Space {name}")).parent for name in parents} == parents
 
 
@@ -97,35 +92,30 @@ def test_a_space_without_parent_hangs_below_the_directory_above(files, parents):
     ],
 )
 def test_what_is_wrong_with_the_files(files, expected):
-    found = Catalog.empty().advance(files).diagnostics
+    found = begin(files).diagnostics
     assert [(d.position.file, d.position.line, d.code) for d in found] == expected
 
 
-def test_duplicates_name_each_other_and_count_for_none():
-    catalog = Catalog.empty().advance({"a.yaml": stack("s"), "b.yaml": stack("s")})
-    first, second = catalog.diagnostics
+def test_two_new_ones_of_a_name_name_each_other_and_count_for_none():
+    before = begin({"a.yaml": stack("s"), "b.yaml": stack("s")})
+    first, second = before.diagnostics
     assert "b.yaml:1:" in first.hint
     assert "a.yaml:1:" in second.hint
-    assert catalog.placed(ref("Stack root/s")) is None
-    assert catalog.advance({"b.yaml": None}).placed(ref("Stack root/s")) is not None
+    assert before.catalog.placed(ref("Stack root/s")) is None
+    assert go_on(before, {"b.yaml": None}).catalog.placed(ref("Stack root/s")) is not None
 
 
 def test_only_changed_files_are_read():
-    catalog = Catalog.empty().advance({"p/space.yaml": space("a"), "p/s.yaml": stack("s"), "t.yaml": stack("t")})
+    before = begin({"p/space.yaml": space("a"), "p/s.yaml": stack("s"), "t.yaml": stack("t")})
     read = []
 
     def noting(files):
         read.extend(file for file, _ in files)
         return read_documents(files)
 
-    after = catalog.advance({"p/space.yaml": space("b")}, read=noting)
+    after = go_on(before, {"p/space.yaml": space("b")}, read=noting)
     assert read == ["p/space.yaml"]
-    assert refs(after) == {"Space b", "Stack b/s", "Stack root/t"}
-
-
-def test_an_unsupported_kind_hides_nothing():
-    catalog = Catalog.empty().advance({"a.yaml": doc("WorkerPool", "p", {}), "b.yaml": BROKEN})
-    assert catalog.broken == {"b.yaml"}
+    assert names(after) == {"Space b", "Stack b/s", "Stack root/t"}
 
 
 GOODS = {

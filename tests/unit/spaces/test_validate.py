@@ -80,7 +80,7 @@ ROOT_CONTEXTS = (
                 "a.yaml": text("Stack", "{name: s, movedFrom: root/t}", STACK % ""),
                 "b.yaml": text("Stack", "{name: t}", STACK % ""),
             },
-            ["a.yaml:3:32 moved-from-exists take one of them out"],
+            ["a.yaml:3:32 moved-from-exists leave movedFrom out"],
             id="moved from what exists",
         ),
         pytest.param(

@@ -16,9 +16,10 @@ class MissingJson(Shape):
 
 
 class HeldJson(Shape):
-    """A change that waits for somebody who has the right. `files`: it is about files that a stack refers to.
+    """A change that is not in force. `files`: it is about files that a stack refers to.
 
-    With `file`, it is about what that file says alone, which does not count; what others say of the document does.
+    `because` is `no-right` (somebody with the right can approve it), `broken` (it does not work among the others) or
+    `waits` (for another held change); only the first has `missing`. With `file`, it is about a document in that file.
     `approvedBy` has given their word, and admission has not judged it yet.
     """
 
@@ -28,7 +29,8 @@ class HeldJson(Shape):
     name: str
     verb: str
     person: str
-    missing: MissingJson
+    missing: MissingJson | None
+    because: str
     revision: str
     message: str
     files: bool

@@ -3,7 +3,6 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces.catalog import Catalog
 from spaces.effective.stack import effective
 from spaces.in_force import affected
 from spaces.names import Kind
@@ -13,6 +12,8 @@ from tests.unit.spaces.builders import (
     begin,
     blueprint,
     context,
+    everything,
+    found_again,
     go_on,
     instance,
     many,
@@ -21,7 +22,6 @@ from tests.unit.spaces.builders import (
     stack,
     template,
 )
-from tests.unit.spaces.test_records import restarted, same
 
 INPUTS = [{"name": "app", "default": "x"}, {"name": "n", "type": "number", "default": 1}]
 spaces = st.builds(
@@ -101,12 +101,10 @@ def contents_of(in_force):
 @given(commits)
 def test_any_history(history):
     files: dict[str, bytes] = {}
-    revisions = {"r0": {}}
     now = begin({})
     for count, changed in enumerate(history, 1):
         before, was = now, works_together(now)
         files = {path: data for path, data in (files | changed).items() if data is not None}
-        revisions[f"r{count}"] = files
         now = go_on(before, changed, f"r{count}")
         effects = works_together(now)
         moved = affected(before, now)
@@ -114,12 +112,7 @@ def test_any_history(history):
         alone = begin(files)
         if not alone.diagnostics and not now.diagnostics:
             assert contents_of(now) == contents_of(alone)
-        again = restarted(now, revisions)
-        same(again, now)
-        assert contents_of(again) == contents_of(now)
+        again = found_again(now.admission, files)
+        works_together(again.in_force)
+        assert everything(again) == everything(now.admission)
         assert names(go_on(now, {}, "again")) == names(now)
-        assert set(Catalog.empty().advance(files).refs()) == set(now.proposed.override({}).refs())
-        # What an instance made leaves only with the instance, or by what it is made from.
-        for ref in set(before.catalog.refs()) - set(now.catalog.refs()):
-            if now.has_left(ref) and before.catalog.written(ref) is not None:
-                assert before.catalog.placed(ref).resource.file not in now.proposed.broken

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from rbac.admission.settings import DESTROY_BUDGET
-from rbac.identity import Admins, Forge, IdentityMode, Line
+from rbac.identity import Admins, CommitLine, Forge, IdentityMode
 from spaces.model.explain import did_you_mean
 from spaces.model.signing_keys import parse_signing_key
 
@@ -220,7 +220,7 @@ class Settings(BaseModel):
 def _forge(text: str) -> Forge:
     word, _, key = text.strip().partition(" ")
     try:
-        line = Line(word)
+        line = CommitLine(word)
     except ValueError:
         raise ValueError(f"{text[:40]!r} must begin with author or committer") from None
     return Forge(parse_signing_key(key.strip()), line)

@@ -49,7 +49,7 @@ def who_can(
     """List who may do something in a space, groups and each of their members."""
     what, where = _action(action), SpaceName(space)
     caller.require(Right.BINDING_READ, where, f"space {space}")
-    found = [each for each in ports.access().who(what, where) if _may_be_told(caller, each.subject, each.grant)]
+    found = [each for each in ports.access().who_may(what, where) if _may_be_told(caller, each.subject, each.grant)]
     cut = behind(sorted(found, key=lambda each: str(each.subject)), cursor, limit, lambda each: str(each.subject))
     return page(
         cut,
@@ -73,7 +73,7 @@ def roles_of(
             because=held.because,
             expires=held.grant.expires,
         )
-        for held in ports.access().of(who)
+        for held in ports.access().roles_of(who)
         if _may_be_told(caller, who, held.grant)
     ]
     cut = behind(sorted(found, key=_place), cursor, limit, _place)

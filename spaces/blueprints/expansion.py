@@ -14,7 +14,7 @@ from spaces.model.base import Problem
 from spaces.model.blueprint import MAX_DOCUMENTS, BlueprintInstanceSpec, BlueprintSpec, versioned
 from spaces.model.explain import did_you_mean, dotted, shown
 from spaces.model.inputs import InputType
-from spaces.model.template import CONTEXT_SORTS, TEMPLATE_KINDS, hint_of, spliced, told
+from spaces.model.template import CONTEXT_SORTS, TEMPLATE_KINDS, as_clause, hint_of, spliced
 from spaces.names import Kind, ResourceRef
 from spaces.reading.resources import Made, Resource, make_resource
 
@@ -133,7 +133,7 @@ class _Work:
         for path, within, failed in filling.failures:
             place = Spot(blueprint.resource, ("spec", "template", index, *path), within)
             for mistake in failed.mistakes:
-                self._add(Finding(mistake.code, told(mistake), hint=hint_of(mistake), place=place))
+                self._add(Finding(mistake.code, as_clause(mistake), hint=hint_of(mistake), place=place))
         if filling.failures:
             return
         root = self.root.ref

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.policies import Guardrail, guardrails
-from spaces.model.configuration import Configuration, Phase, plain_path
+from spaces.model.configuration import Configuration, HookPhase, plain_path
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
 from spaces.model.stack import StackSpec
@@ -112,7 +112,7 @@ class EffectiveStack:
     source: ResolvedSource | None
     env: Mapping[str, Value]
     files: Mapping[str, Value]
-    hooks: Mapping[tuple[When, Phase], tuple[HookCommand, ...]]
+    hooks: Mapping[tuple[When, HookPhase], tuple[HookCommand, ...]]
     contexts: tuple[UsedContext, ...]
     """The contexts in use, weakest first."""
     dependencies: tuple[ResolvedDependency, ...] = ()
@@ -123,7 +123,7 @@ class EffectiveStack:
     """The policies over it, those of far spaces first."""
 
 
-_HookLines = Mapping[Phase, tuple[HookCommand, ...]]
+_HookLines = Mapping[HookPhase, tuple[HookCommand, ...]]
 
 
 class Layer(NamedTuple):
@@ -210,7 +210,7 @@ def _content(resource: Resource, value: FileValue) -> Content:
     return RepositoryFile(place_of(resource.file, value.source), resource.attached(value.source))
 
 
-def _lines(hooks: Mapping[Phase, tuple[str, ...]], origin: Origin) -> _HookLines:
+def _lines(hooks: Mapping[HookPhase, tuple[str, ...]], origin: Origin) -> _HookLines:
     return {phase: tuple(HookCommand(each, origin) for each in commands) for phase, commands in hooks.items()}
 
 
@@ -242,7 +242,7 @@ def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
     return values
 
 
-def _hooks(layers: list[Layer]) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
+def _hooks(layers: list[Layer]) -> dict[tuple[When, HookPhase], tuple[HookCommand, ...]]:
     """Line the hooks up: before a phase the weakest layer first, after it the weakest last."""
     if not layers:
         return {}
@@ -254,8 +254,8 @@ def _hooks(layers: list[Layer]) -> dict[tuple[When, Phase], tuple[HookCommand, .
     }
 
 
-def _in_line(layers: Iterable[_HookLines]) -> dict[Phase, list[HookCommand]]:
-    lines: dict[Phase, list[HookCommand]] = {}
+def _in_line(layers: Iterable[_HookLines]) -> dict[HookPhase, list[HookCommand]]:
+    lines: dict[HookPhase, list[HookCommand]] = {}
     for layer in layers:
         for phase, commands in layer.items():
             if commands:

@@ -13,7 +13,7 @@ from reconciler.credentials.secrets import Secrets
 from spaces.effective.stack import Content, EffectiveStack, OutputOf, RepositoryFile, Value
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
-from spaces.model.variables import Variable, variable
+from spaces.model.variables import Variable, classify_variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def not_allowed(stack: EffectiveStack, allowed: Iterable[str]) -> Problem | None
     wrong = [
         f"{name} of {value.origin.ref}"
         for name, value in stack.env.items()
-        if variable(name) is Variable.TAKES_OVER and not any(fnmatchcase(name, pattern) for pattern in patterns)
+        if classify_variable(name) is Variable.TAKES_OVER
+        and not any(fnmatchcase(name, pattern) for pattern in patterns)
     ]
     if not wrong:
         return None

@@ -9,8 +9,7 @@ from pathlib import Path
 from bench.harness import Figure, Limit
 from bench.installations import settings
 from reconciler.bootstrap import open_service
-from reconciler.git.authoring import commit_all
-from reconciler.git.pen import Pen
+from reconciler.git.authoring import Pen, commit_all
 
 COMMITS = 1000
 STACKS = 50

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import assert_never
-from urllib.parse import urlsplit
 
 from reconciler.core.conditions import is_suspended
 from reconciler.core.reasons import Reason
@@ -221,14 +220,6 @@ def kept_json(state: ConfigurationState) -> list[KeptJson]:
         )
         for kept in state.kept
     ]
-
-
-def shown_url(url: str | None) -> str | None:
-    """Give a repository's URL without a password or token that somebody wrote into it."""
-    if url is None or "://" not in url:
-        return url
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.password else url
 
 
 def _why(why: tuple[Why, ...]) -> list[WhyJson]:

@@ -7,6 +7,7 @@ from collections import Counter
 from fastapi import APIRouter
 
 from rbac.access.actions import Action
+from reconciler.git.remote import redact
 from reconciler.version import __version__
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
@@ -35,7 +36,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
     return StatusJson(
         version=__version__,
         ready=ports.ready(),
-        url=convert.shown_url(state.url),
+        url=redact(state.url, keep_ssh_user=True) if state.url else state.url,
         branch=state.branch,
         generation=state.generation,
         attempted_revision=state.attempted_revision,

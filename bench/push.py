@@ -1,4 +1,4 @@
-"""A push of 1,000 signed commits, each judged by the rules before it: from the fetch to what is desired."""
+"""A push of 1,000 signed commits, each judged by the rules before it: from the fetch to the desired state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STACKS = 50
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """Admit the whole push in one look."""
+    """Measure the admission of the whole push at once."""
     scratch.mkdir(parents=True, exist_ok=True)
     work = scratch / "work"
     work.mkdir()

@@ -24,7 +24,7 @@ from spaces.model.people import UserSpec, email_key
 from spaces.model.role import RoleBindingSpec
 from spaces.names import SpaceName
 
-_GIVE = Action("roleBinding", "create")
+_GRANT = Action("roleBinding", "create")
 _SEE_BINDINGS = Action("roleBinding", "read")
 
 
@@ -163,7 +163,9 @@ class Access:
             return ""
         able = {holder.subject for holder in self.who_may(action, space)}
         public = self.spaces_where(asker, _SEE_BINDINGS)
-        givers = [each for each in self.who_may(_GIVE, space) if each.subject in able and each.grant.space in public]
+        givers = [
+            holder for holder in self.who_may(_GRANT, space) if holder.subject in able and holder.grant.space in public
+        ]
         return advice(action, space, [giver.subject for giver in givers])
 
     # Bounds: nobody gives more than they hold
@@ -209,7 +211,7 @@ class Access:
 
     def sharing(self, name: str, spec: UserSpec) -> tuple[Subject, ...]:
         """Return the other users who have a key or an address of this one: neither would prove either user any more."""
-        keys, addresses = {key.fingerprint for key in spec.keys}, {email_key(each) for each in spec.emails}
+        keys, addresses = {key.fingerprint for key in spec.keys}, {email_key(email) for email in spec.emails}
         return tuple(
             user(other)
             for other, theirs in sorted(self._documents.users.items())
@@ -229,7 +231,12 @@ class Access:
         ]
         if len(able) == 1:
             return able[0]
-        return min(able, key=lambda each: (_lasting(each[1]), each[0], self._size(each[1], space), each[1].role))
+
+        def rank(basis: tuple[bool, Grant]) -> tuple[object, ...]:
+            by_sight, grant = basis
+            return _lasting(grant), by_sight, self._size(grant, space), grant.role
+
+        return min(able, key=rank)
 
     def _size(self, grant: Grant, space: SpaceName) -> tuple[int, int]:
         return self.grants.distance(grant, space), len(self.grants.roles[grant.role])

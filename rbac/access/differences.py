@@ -120,5 +120,5 @@ def _group(before: Access, after: Access, subject: Subject, changed: _Changed) -
             rows.setdefault((space, verb, because), set()).add(action)
     for (space, verb, because), actions in rows.items():
         tree = (after if verb is Gain.GAINS else before).tree
-        below = [each for each in tree.subtree(space)[1:] if any(changed.get((each, a)) is verb for a in actions)]
+        below = [name for name in tree.subtree(space)[1:] if any(changed.get((name, a)) is verb for a in actions)]
         yield Difference(subject, space, verb, frozenset(actions), because, len(below))

@@ -207,4 +207,4 @@ def _open(document: Any, path: Path) -> bool:
         except (KeyError, IndexError, TypeError):
             break
     around = value.values() if isinstance(value, dict) else value if isinstance(value, list) else (value,)
-    return any(isinstance(each, str) and OPENS in each for each in around)
+    return any(isinstance(part, str) and OPENS in part for part in around)

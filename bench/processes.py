@@ -29,7 +29,7 @@ class Meter:
         self._watching = 0.0
         self._started = 0.0
         self.seconds = 0.0
-        """What was taken, once the meter is closed; without what the meter itself took."""
+        """The measured seconds, known once the meter is closed, without those of the meter itself."""
 
     def __enter__(self) -> Self:
         self._before = _descendants()

@@ -153,7 +153,7 @@ class MemoryBackend(pygit2.OdbBackend):
         return kind, len(data)
 
     def read_prefix_cb(self, oid: pygit2.Oid) -> tuple[int, bytes, pygit2.Oid]:
-        """Return an object by its full id, which is what pygit2 passes; raise KeyError if there is none."""
+        """Return an object by its full id, which pygit2 passes here too; raise KeyError if there is none."""
         kind, data = self._objects[oid]
         return kind, data, oid
 

@@ -1,7 +1,7 @@
 """Looks up the secrets that documents name, each time anew, so that a changed secret counts from the next run on.
 
-The loop asks `problem` to find out whether a stack could run, and `for_run` when a run starts; the fetcher asks `value`
-for credentials of repositories. Messages name a secret by its place and source, never by its value.
+The loop asks `problem` to find out whether a stack could run, `for_run` when a run starts, and `value` for the
+credentials of repositories. Messages name a secret by its place and source, never by its value.
 """
 
 from __future__ import annotations

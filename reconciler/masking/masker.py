@@ -1,8 +1,8 @@
 """Removes secret values from everything that is stored or shown, even if a value spans two pieces of output.
 
 A run's process masks its log with `feed` and `flush`, and everything that it reports with `text` and `value`. The
-result is the same text with `***` in place of each value. A masker never logs or returns a value, and holds output back
-only as long as a value may begin in it.
+result is the same text with `***` in place of each value. A masker never logs a value, and only `take` returns bytes
+unmasked. It holds output back only as long as a value may begin in it.
 """
 
 from __future__ import annotations

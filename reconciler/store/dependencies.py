@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, up
 from reconciler.core.state import StackState, Sync
 from reconciler.store import rows, statements, tables
 from reconciler.store.encryption import Keys
-from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, named, these
+from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, among_stacks, bind_stacks
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, load
 from spaces.names import SpaceName, StackId
@@ -33,21 +33,21 @@ class DependencyReading:
     def parents(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
         if not wanted or not self._has_edges():
             return {}
-        up = select(_EDGES).where(these(self._dialect, _EDGES.c.child_id)).cte("up", recursive=True)
+        up = select(_EDGES).where(among_stacks(self._dialect, _EDGES.c.child_id)).cte("up", recursive=True)
         up = up.union(select(_EDGES).join(up, _EDGES.c.child_id == up.c.parent_id))
         return self._edges(up, wanted, lower_first=True)
 
     def children(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
         if not wanted or not self._has_edges():
             return {}
-        down = select(_EDGES).where(these(self._dialect, _EDGES.c.parent_id)).cte("down")
+        down = select(_EDGES).where(among_stacks(self._dialect, _EDGES.c.parent_id)).cte("down")
         return self._edges(down, wanted, lower_first=False)
 
     def peek(self, wanted: Collection[StackId]) -> dict[StackId, StackState]:
         if not wanted:
             return {}
         query = statements.those_stacks(self._dialect, lock=False)
-        states = map(rows.stack_from_row, self._connection.execute(query, named(self._dialect, wanted)))
+        states = map(rows.stack_from_row, self._connection.execute(query, bind_stacks(self._dialect, wanted)))
         return {state.id: state for state in states}
 
     def output_marks(self, wanted: Collection[StackId]) -> dict[StackId, dict[str, str]]:
@@ -55,9 +55,9 @@ class DependencyReading:
             return {}
         table = tables.outputs
         names = (stacks.c.space, stacks.c.name.label("stack_name"))
-        query = select(*names, table).join_from(table, stacks).where(these(self._dialect, table.c.stack_id))
+        query = select(*names, table).join_from(table, stacks).where(among_stacks(self._dialect, table.c.stack_id))
         marks: dict[StackId, dict[str, str]] = {}
-        for row in self._connection.execute(query, named(self._dialect, wanted)):
+        for row in self._connection.execute(query, bind_stacks(self._dialect, wanted)):
             stack = StackId(SpaceName(row.space), row.stack_name)
             # An output that was recorded before marks existed gets the mark that it would get now.
             marks.setdefault(stack, {})[row.name] = row.mark or self._mark(row)
@@ -85,7 +85,7 @@ class DependencyReading:
             .join(parent, parent.c.id == edges.c.parent_id)
         )
         related: dict[StackId, list[StackId]] = {}
-        for one, name, other, other_name in self._connection.execute(query, named(self._dialect, wanted)):
+        for one, name, other, other_name in self._connection.execute(query, bind_stacks(self._dialect, wanted)):
             below, above = StackId(SpaceName(one), name), StackId(SpaceName(other), other_name)
             stack, other_stack = (below, above) if lower_first else (above, below)
             related.setdefault(stack, []).append(other_stack)
@@ -104,8 +104,8 @@ class DependencyWriting(DependencyReading, ABC):
         if not differing:
             return
         keys = self._keys_of({*differing, *(parent for above in differing.values() for parent in above)})
-        old = delete(_EDGES).where(these(self._dialect, _EDGES.c.child_id))
-        self._connection.execute(old, named(self._dialect, differing))
+        old = delete(_EDGES).where(among_stacks(self._dialect, _EDGES.c.child_id))
+        self._connection.execute(old, bind_stacks(self._dialect, differing))
         values = [
             {"child_id": keys[child], "parent_id": keys[parent]}
             for child, above in sorted(differing.items())
@@ -117,14 +117,14 @@ class DependencyWriting(DependencyReading, ABC):
     def wake_dependents(self, wanted: Collection[StackId], now: datetime) -> None:
         if not wanted or not self._has_edges():
             return
-        down = select(_EDGES.c.child_id).where(these(self._dialect, _EDGES.c.parent_id))
+        down = select(_EDGES.c.child_id).where(among_stacks(self._dialect, _EDGES.c.parent_id))
         below = down.cte("below", recursive=True)
         below = below.union(select(_EDGES.c.child_id).join(below, _EDGES.c.parent_id == below.c.child_id))
         sleeping = or_(stacks.c.due_at.is_(None), stacks.c.due_at > rows.micros(now))
         running = exists().where(runs.c.stack_id == stacks.c.id, runs.c.status.in_(ACTIVE_STATUSES))
         concerned = or_(stacks.c.sync == Sync.OUT_OF_SYNC.value, running)
         waiting = and_(stacks.c.id.in_(select(below.c.child_id)), concerned, sleeping)
-        values = named(self._dialect, wanted)
+        values = bind_stacks(self._dialect, wanted)
         if self._dialect == POSTGRES:
             # Always in the same order, so that two services that write the same stacks do not deadlock.
             query = select(stacks.c.id).where(waiting).order_by(stacks.c.space, stacks.c.name)
@@ -132,7 +132,7 @@ class DependencyWriting(DependencyReading, ABC):
         self._connection.execute(update(stacks).where(waiting).values(due_at=rows.micros(now)), values)
 
     def _find_edges(self, wanted: Collection[StackId]) -> dict[StackId, set[StackId]]:
-        edges = select(_EDGES).where(these(self._dialect, _EDGES.c.child_id)).cte("known")
+        edges = select(_EDGES).where(among_stacks(self._dialect, _EDGES.c.child_id)).cte("known")
         return {child: set(above) for child, above in self._edges(edges, wanted, lower_first=True).items()}
 
     @abstractmethod

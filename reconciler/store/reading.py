@@ -21,7 +21,7 @@ from reconciler.store.admissions import AdmissionReading
 from reconciler.store.dependencies import DependencyReading
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
-from reconciler.store.selecting import AT_WORK_STATUSES, among, is_stack, named, select_runs, these
+from reconciler.store.selecting import AT_WORK_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump, load, unpack
 from spaces.names import SpaceName, StackId
@@ -57,7 +57,7 @@ class SqlReading(AdmissionReading, DependencyReading):
             result = self._connection.execute(query)
         else:
             query = statements.those_stacks(self._dialect, lock=self._locks)
-            result = self._connection.execute(query, named(self._dialect, wanted))
+            result = self._connection.execute(query, bind_stacks(self._dialect, wanted))
         states = map(rows.stack_from_row, result)
         return {state.id: state for state in states}
 
@@ -127,15 +127,15 @@ class SqlReading(AdmissionReading, DependencyReading):
 
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
         dialect = None if stacks is None else self._dialect
-        values = None if stacks is None else named(self._dialect, stacks)
+        values = None if stacks is None else bind_stacks(self._dialect, stacks)
         return [rows.run_from_row(row) for row in self._connection.execute(statements.active_runs(dialect), values)]
 
     def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
         table, others = tables.stacks.alias(), runs.alias()
         newest = select(func.max(others.c.id)).where(others.c.stack_id == table.c.id).scalar_subquery()
-        wanted = select(newest).select_from(table).where(these(self._dialect, table.c.id))
+        wanted = select(newest).select_from(table).where(among_stacks(self._dialect, table.c.id))
         query = select_runs().where(runs.c.id.in_(wanted))
-        found = self._connection.execute(query, named(self._dialect, stacks))
+        found = self._connection.execute(query, bind_stacks(self._dialect, stacks))
         return {run.stack: run for run in map(rows.run_from_row, found)}
 
     def planned(self, run: RunId) -> Planned | None:

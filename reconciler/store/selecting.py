@@ -29,8 +29,8 @@ def among(connection: Connection, column: ColumnElement[str], values: Collection
     return column.in_(select(items.c.value))
 
 
-def these(dialect: str, key: ColumnElement[int]) -> ColumnElement[bool]:
-    """Return the condition that a key belongs to one of the stacks bound by `named`.
+def among_stacks(dialect: str, key: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a key belongs to one of the stacks bound by `bind_stacks`.
 
     It uses an index for any number.
     """
@@ -48,8 +48,8 @@ def these(dialect: str, key: ColumnElement[int]) -> ColumnElement[bool]:
     return key.in_(select(_WANTED.c.id).select_from(pairs.join(_WANTED, match)))
 
 
-def named(dialect: str, wanted: Collection[StackId]) -> dict[str, Any]:
-    """Return the bound values for a statement with `these`, so that the statement itself can be reused."""
+def bind_stacks(dialect: str, wanted: Collection[StackId]) -> dict[str, Any]:
+    """Return the bound values for a statement with `among_stacks`, so that the statement itself can be reused."""
     if dialect == POSTGRES:
         return {
             "wanted_spaces": [stack.space for stack in wanted],

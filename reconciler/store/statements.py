@@ -9,7 +9,7 @@ from sqlalchemy import Select, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from reconciler.store import tables
-from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, locked, select_runs, these
+from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, among_stacks, locked, select_runs
 from reconciler.store.tables import runs, stacks
 
 REMEMBERED = stacks.c.body.is_not(None)
@@ -46,22 +46,22 @@ def insert(dialect: str, table: Any) -> Any:
 
 @cache
 def those_stacks(dialect: str, *, lock: bool) -> Select[Any]:
-    """Return the query for everything remembered about the stacks bound by `named`."""
-    query = select(stacks).where(REMEMBERED, these(dialect, stacks.c.id)).order_by(stacks.c.space, stacks.c.name)
+    """Return the query for everything remembered about the stacks bound by `bind_stacks`."""
+    query = select(stacks).where(REMEMBERED, among_stacks(dialect, stacks.c.id)).order_by(stacks.c.space, stacks.c.name)
     return locked(query) if lock else query
 
 
 @cache
 def keys_of_stacks(dialect: str) -> Select[Any]:
-    """Return the query for the keys of the stacks bound by `named`."""
-    return select(stacks.c.id, stacks.c.space, stacks.c.name).where(these(dialect, stacks.c.id))
+    """Return the query for the keys of the stacks bound by `bind_stacks`."""
+    return select(stacks.c.id, stacks.c.space, stacks.c.name).where(among_stacks(dialect, stacks.c.id))
 
 
 @cache
 def active_runs(dialect: str | None) -> Select[Any]:
-    """Return the query for the active runs, oldest first, of the stacks bound by `named`; None: of all stacks."""
+    """Return the query for the active runs, oldest first, of the stacks bound by `bind_stacks`; None: of all stacks."""
     query = select_runs().where(runs.c.status.in_(ACTIVE_STATUSES)).order_by(runs.c.id)
-    return query if dialect is None else query.where(these(dialect, runs.c.stack_id))
+    return query if dialect is None else query.where(among_stacks(dialect, runs.c.stack_id))
 
 
 @cache

@@ -29,9 +29,9 @@ from reconciler.store.selecting import (
     POSTGRES,
     WRITING_KINDS,
     among,
+    bind_stacks,
     is_stack,
     locked,
-    named,
     select_runs,
 )
 from reconciler.store.tables import runs, stacks
@@ -247,7 +247,7 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
         return keys
 
     def _find_keys(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        result = self._connection.execute(statements.keys_of_stacks(self._dialect), named(self._dialect, wanted))
+        result = self._connection.execute(statements.keys_of_stacks(self._dialect), bind_stacks(self._dialect, wanted))
         return {StackId(SpaceName(space), name): key for key, space, name in result}
 
     def _key_for(self, stack: StackId) -> int:

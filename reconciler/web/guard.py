@@ -1,8 +1,7 @@
 """The guard in front of every request, with or without a token.
 
 `create_app` wraps the whole app in it. It refuses unknown host names, long bodies and NUL characters, and adds the
-security headers to every response, those of errors too. It knows no tokens, users or rights, and never changes a
-request that it lets through.
+security headers to responses. It knows no tokens, users or rights, and never changes a request that it lets through.
 """
 
 from __future__ import annotations

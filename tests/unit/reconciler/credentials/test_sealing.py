@@ -45,7 +45,7 @@ def test_a_copy_elsewhere_does_not_open_and_says_where_it_belongs(keys: SealingK
     assert not sealed_for(sealed, place)
     with pytest.raises(SecretUnreadable) as caught:
         keys.open(sealed, place)
-    assert str(caught.value) == f"the value is sealed for {TOKEN}, and used as {place}: seal it anew"
+    assert str(caught.value) == f"the value is sealed for {TOKEN}, but used as {place}: seal the value again"
     # Whoever writes new sums over it does not get further.
     forged = write(base64.b64decode(sealed.split(".")[1]), place)
     assert sealed_for(forged, place)
@@ -70,7 +70,7 @@ def test_any_changed_character_is_told(keys: SealingKeys) -> None:
 
 def test_one_for_another_key_is_named_as_such(keys: SealingKeys, tmp_path: Path) -> None:
     other = SealingKeys.load_or_create(tmp_path / "other")
-    with pytest.raises(SecretUnreadable, match="for another key than those of this installation"):
+    with pytest.raises(SecretUnreadable, match="for a key that this installation does not have"):
         keys.open(seal(VALUE, TOKEN, other.recipient), TOKEN)
 
 
@@ -80,7 +80,7 @@ def test_one_for_another_key_is_named_as_such(keys: SealingKeys, tmp_path: Path)
 )
 def test_what_was_sealed_by_another_program_is_refused(keys: SealingKeys, content: bytes) -> None:
     data = pyrage.encrypt(content, [pyrage.x25519.Recipient.from_str(keys.recipient)])
-    with pytest.raises(SecretUnreadable, match="seal it anew"):
+    with pytest.raises(SecretUnreadable, match="seal the value again"):
         keys.open(write(data, TOKEN), TOKEN)
 
 
@@ -93,7 +93,7 @@ def test_the_first_key_seals_and_old_ones_still_open(tmp_path: Path) -> None:
     both = SealingKeys.load_or_create(path)
     assert both.recipient == str(fresh.to_public()) != old.recipient
     assert both.open(sealed, TOKEN) == VALUE
-    with pytest.raises(SecretUnreadable, match="for another key"):
+    with pytest.raises(SecretUnreadable, match="for a key that this installation does not have"):
         old.open(seal(VALUE, TOKEN, both.recipient), TOKEN)
 
 

@@ -98,7 +98,7 @@ def test_a_sealed_value_opens_with_the_key_only(tmp_path: Path) -> None:
     keys = SealingKeys.load_or_create(tmp_path / "keys")
     sealed = seal(VALUE, PLACE, keys.recipient)
     assert SecretSources(keys).for_run(SecretRef(sealed=sealed), PLACE) == VALUE
-    assert "there is no key here" in told(SecretSources(), sealed=sealed)
+    assert "no key for sealed values" in told(SecretSources(), sealed=sealed)
     short = seal("short12", PLACE, keys.recipient)
     assert "shorter than 8 characters" in told(SecretSources(keys), sealed=short)
 

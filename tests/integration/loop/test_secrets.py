@@ -137,7 +137,9 @@ def test_a_new_key_in_front_leaves_what_was_sealed_before_working(repo: Repo, ma
     desired = machine.reconcile().stacks["root/a"].desired
     assert desired is not None
     assert desired.problem is not None
-    assert desired.problem.message.startswith("A of Stack root/a, sealed here: the sealed value is for a key that this installation does not have")
+    assert desired.problem.message.startswith(
+        "A of Stack root/a, sealed here: the sealed value is for a key that this installation does not have"
+    )
 
 
 def test_a_repository_takes_sealed_credentials(repo: Repo, machine: Machine, tmp_path: Path) -> None:

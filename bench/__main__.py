@@ -1,7 +1,7 @@
-"""`python -m bench [names…]`: run the benchmarks, print a line for each figure, and end with exit code 0.
+"""`python -m bench [names…]`: run the benchmarks, print a line for each figure, and exit with code 0.
 
-A limit that is missed says OVER, loudly, and once more at the end; it does not fail the command, since another program
-on the machine may be to blame. `--strict` makes it exit 1.
+A missed limit prints OVER, and again at the end. It does not fail the command, because another program on the machine
+may be the cause; with `--strict` the exit code is 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.harness import HEADER, Figure
 
 
 def main() -> int:
-    """Run what was named, or everything."""
+    """Run the named benchmarks, or all of them."""
     known = _benchmarks()
     parser = argparse.ArgumentParser("python -m bench", description=bench.__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(known)}; left out: all")
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def _benchmarks() -> dict[str, ModuleType]:
-    """Find the modules that measure something."""
+    """Return the modules that are benchmarks."""
     names = sorted(module.name for module in pkgutil.iter_modules(bench.__path__) if module.name != "__main__")
     modules = {name: importlib.import_module(f"bench.{name}") for name in names}
     return {name: module for name, module in modules.items() if hasattr(module, "measure")}

@@ -1,4 +1,4 @@
-"""Access: decisions and compiling from 100 to 100,000 bindings over 1,000 spaces of depth 8, each against its limit."""
+"""Access: decisions and compilation with 100 to 100,000 bindings over 1,000 spaces of depth 8, each with a limit."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def make_documents(count: int, tree: SpaceTree, chance: random.Random, *, skewed
 
 
 def decisions(access: Access, chance: random.Random) -> list[float]:
-    """Microseconds of each of many random questions, sorted."""
+    """Return the microseconds of many random questions, sorted."""
     spaces = list(access.tree.spaces())
     access.decide(user("u0"), ASKED[0], ROOT)
     asked = [
@@ -155,7 +155,7 @@ def _strings(*parts: bytes) -> bytes:
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """Decisions at every size, spread and on one ancestor; compiling; what a list needs; signatures."""
+    """Measure decisions at every size, spread and on one ancestor; compilation; the spaces for a list; signatures."""
     _ = scratch
     for skewed in (False, True):
         yield from decide_figures(skewed=skewed)

@@ -1,4 +1,4 @@
-"""A service that starts on 10,000 stacks which it knows: read, check, compare; and the memory that it takes."""
+"""The start of a service on 10,000 stacks that it already knows: read, check, compare; and its memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READY_SECONDS = 60.0
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """Cold start against the bare events of the same bytes, each in a fresh process; memory of `station serve`."""
+    """Measure a cold start against the bare YAML events of the same bytes, and the memory of `station serve`."""
     repository = build(scratch / "config.git", STACKS)
     data_dir = scratch / "data"
     with installation(repository.url, data_dir) as first:
@@ -36,7 +36,7 @@ def measure(scratch: Path) -> Iterator[Figure]:
     )
     against = "bare C events of the same bytes"
     yield Figure("cold start on 10,000 stacks", ours, "s", events, against, 4)
-    # What a version that reads files in another way starts with.
+    # As after an update to a version that reads files in another way.
     yield Figure("  where nothing is remembered of any file", unread, "s", events, against)
     yield Figure("  the first start of all, fetch included", empty, "s", events, against)
     restart = _serve(repository.url, data_dir, scratch)
@@ -53,7 +53,7 @@ def _in_process(what: str, url: str, data_dir: Path) -> Any:
 
 
 def child(what: str, url: str, data_dir: str) -> None:
-    """Do one of the contest's sides in this process, and print its seconds."""
+    """Run one side of the comparison in this process, and print its seconds."""
     if what == "unread":
         for path in Path(data_dir).glob("readings.db*"):
             path.unlink()
@@ -75,7 +75,7 @@ def _events(files: list[bytes]) -> float:
 
 
 def _serve(url: str, data_dir: Path, scratch: Path) -> float:
-    """Start the service, wait until it is ready, scrape it, and give the most memory that it ever held, in MB."""
+    """Start the service, wait until it is ready, scrape it, and return its peak memory in MB."""
     command = [sys.executable, "-m", "reconciler", "serve", "--config-url", url, "--data-dir", str(data_dir)]
     log = scratch / "serve.log"
     with log.open("w", encoding="utf-8") as output:

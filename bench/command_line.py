@@ -1,4 +1,4 @@
-"""How long a person waits for commands that need no service."""
+"""The time of commands that need no service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXAMPLE = Path(__file__).parent.parent / "examples" / "repo"
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """Whole processes, beside a Python that does nothing."""
+    """Measure whole processes, against a Python that does nothing."""
     station = str(Path(sys.executable).with_name("station"))
     where = _EXAMPLE if _EXAMPLE.is_dir() else _generate(scratch / "repo")
     nothing, help_, validate = alternate(

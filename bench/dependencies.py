@@ -1,4 +1,4 @@
-"""Stacks that depend on each other: one commit, and the end of a run whose output others use, by how many there are."""
+"""Stacks with dependencies: one commit, and the end of a run whose outputs others use, by the number of stacks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from spaces.names import ROOT, StackId
 
 ROUNDS = 5
 BELOW = 10
-"""Stacks right below each one that has any."""
+"""The number of direct dependents of each stack that has any."""
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """10,000 stacks against 1,000, each below another one, ten below each."""
+    """Measure 10,000 stacks against 1,000 in a tree, with ten dependents below each parent."""
     with ExitStack() as stacked:
         small = Tree(stacked, scratch / "small", 1000)
         large = Tree(stacked, scratch / "large", 10_000)
@@ -34,7 +34,7 @@ def measure(scratch: Path) -> Iterator[Figure]:
 
 
 class Tree:
-    """One installation, where everything is in sync."""
+    """One installation in which every stack is in sync."""
 
     def __init__(self, stacked: ExitStack, scratch: Path, stacks: int) -> None:
         scratch.mkdir()
@@ -51,7 +51,7 @@ class Tree:
         self._numbers = count(1)
 
     def commit(self) -> float:
-        """Change one stack that ten depend on."""
+        """Change one stack that ten others depend on."""
         number = next(self._numbers)
         self._repository.commit({f"s{number}.yaml": _stack(number, "echo changed")})
         seconds, _ = self._installation.decide()

@@ -1,4 +1,4 @@
-"""Effective configuration: 10,000 stacks with 20 contexts each over 1,000 spaces, and what a change of one costs."""
+"""Effective configuration: 10,000 stacks with 20 contexts each over 1,000 spaces, and the cost of one change."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SPACES, STACKS, DEPTH = 1_000, 10, 5
 NAMED, EVERYBODYS, BY_LABEL = 16, 2, 2
 """Contexts of each stack: named by it (half of its own space, half of the top), attached to all, attached by labels."""
 GROUPS = 1_000
-"""Labels by which a context attaches itself to ten stacks, spread over all spaces."""
+"""The labels by which a context attaches itself to ten stacks, spread over all spaces."""
 ROUNDS = 7
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """All at once, those of one context, and from the commit to the decision."""
+    """Measure all stacks at once, those of one context, and the way from the commit to the decision."""
     files = make_files()
     catalog = Catalog.empty().advance(files)
     now = settle(None, catalog, files, Revision("0" * 40))
@@ -67,7 +67,7 @@ def _decisions(scratch: Path, files: Mapping[str, bytes]) -> Iterator[Figure]:
             for round_ in range(ROUNDS):
                 repository.commit({path: files[path].replace(b"value", b"value-%d" % round_, 1)})
                 gc.collect()
-                # Of the processor's time: other programs on the machine take their share of any other.
+                # Processor time, because other programs on the machine affect the wall clock.
                 whole, fetch = service.decide(time.process_time)
                 beside.append(whole - fetch)
                 _expect(service.settle() == 10, "not ten stacks had a run")
@@ -114,7 +114,7 @@ def _stacks(space: int, chance: Random, own: list[str]) -> bytes:
 
 
 def _contexts(names: list[str], *, space: str | None = None, **spec: Any) -> bytes:
-    """Write contexts, each with something of its own and something that others set too."""
+    """Return contexts, each with a value of its own and one that others set too."""
     made = []
     for name in names:
         env = {"SHARED": name, f"OF_{name.replace('-', '_').upper()}": "value", "LEVEL": "info"}
@@ -144,13 +144,13 @@ def _affected(before: InForce, after: InForce) -> None:
 
 
 def _all(in_force: InForce, stacks: Iterable[StackId]) -> set[int]:
-    """Work each of them out; gives how many contexts they have."""
+    """Compute every stack, and return the number of contexts that they use."""
     known: Layers = {}
     return {len(effective(in_force.catalog, stack, known).contexts) for stack in stacks}
 
 
 def _median(work: Callable[[], object]) -> float:
-    """Give the seconds of processor time that a piece of work takes."""
+    """Return the seconds of processor time of a piece of work."""
     taken = []
     for _ in range(ROUNDS):
         gc.collect()

@@ -1,4 +1,4 @@
-"""What every benchmark is made of: alternating rounds, medians, and figures with a limit."""
+"""The parts of every benchmark: alternating rounds, medians, and figures with a limit."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from enum import StrEnum
 
 
 class Limit(StrEnum):
-    """What a figure's limit is about."""
+    """The meaning of a figure's limit."""
 
     RATIO = "x"
-    """Ours divided by the peer's, at most."""
+    """Our value divided by the peer's, at most."""
     AT_MOST = "≤"
     AT_LEAST = "≥"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measurement: ours and the peer's in the same unit. Without a limit it is there to be read only."""
+    """One measurement: our value and the peer's in the same unit. A figure without a limit is for information only."""
 
     name: str
     ours: float
     unit: str
     peer: float | None = None
     against: str = ""
-    """What the peer is, in few words."""
+    """The peer in a few words."""
     limit: float | None = None
     kind: Limit = Limit.RATIO
 
     @property
     def ratio(self) -> float | None:
-        """Ours divided by the peer's."""
+        """Our value divided by the peer's; None without a peer."""
         return self.ours / self.peer if self.peer else None
 
     @property
     def over(self) -> bool:
-        """Say whether the limit is missed."""
+        """Whether the limit is missed."""
         if self.limit is None:
             return False
         match self.kind:
@@ -52,7 +52,7 @@ class Figure:
                 return self.ours < self.limit
 
     def line(self) -> str:
-        """Put it on one line."""
+        """Return the figure as one line of the table."""
         peer = f"{_number(self.peer)} {self.unit}" if self.peer is not None else "-"
         ratio = f"{self.ratio:.2f}x" if self.ratio is not None else "-"
         verdict = "" if self.limit is None else "OVER" if self.over else "ok"
@@ -84,9 +84,9 @@ def _number(value: float) -> str:
 
 
 def alternate(rounds: int, *contenders: Callable[[], float]) -> list[float]:
-    """Let the contenders take turns, so that other work on the machine hits all alike; give the median of each.
+    """Run the contenders in turns, so that other work on the machine affects all alike; return the median of each.
 
-    Every contender gives its own seconds. One round more comes first and does not count.
+    Every contender returns its own seconds. The first round is a warm-up and does not count.
     """
     taken: list[list[float]] = [[] for _ in contenders]
     for turn in range(rounds + 1):
@@ -99,13 +99,13 @@ def alternate(rounds: int, *contenders: Callable[[], float]) -> list[float]:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Give the seconds that a piece of work takes."""
+    """Return the seconds of a piece of work."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Give the environment for subprocesses: git that reads nobody's settings."""
+    """Return the environment for subprocesses, in which git reads no settings of this machine."""
     quiet = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "GIT_TERMINAL_PROMPT": "0"}
     return {**{key: value for key, value in os.environ.items() if not key.startswith("STATION_")}, **quiet, **extra}

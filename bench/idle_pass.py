@@ -1,4 +1,4 @@
-"""A pass over 10,000 stacks with nothing new: what it takes beside the fetch, and that it starts no process."""
+"""A pass over 10,000 stacks without any change: its time besides the fetch, and that it starts no process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STARTS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.ex
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """`Loop.reconcile`, whole, with the fetch inside it taken off."""
+    """Measure `Loop.reconcile` without the fetch inside it."""
     repository = build(scratch / "config.git", 10_000)
     with installation(repository.url, scratch / "data") as settled:
         loop = settled.service.loop
@@ -49,7 +49,7 @@ def measure(scratch: Path) -> Iterator[Figure]:
 
 
 class _Fetcher:
-    """The loop's fetcher, with a clock on `fetch`."""
+    """The loop's fetcher, with a clock around `fetch`."""
 
     def __init__(self, fetcher: Any, fetch: Any) -> None:
         self.fetch = fetch
@@ -57,7 +57,7 @@ class _Fetcher:
 
 
 def _count_starts() -> list[str]:
-    """Note every start of a process by this one from now on. The one that forks runs would be started here too."""
+    """Count every process that this one starts from now on, including the nursery."""
     started: list[str] = []
 
     def hear(event: str, _arguments: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""A service of our own on a scratch directory, and the steps of its loop one by one."""
+"""A service on a scratch directory, and the single steps of its loop."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from reconciler.settings import Settings
 
 
 def settings(url: str, data_dir: Path, parallelism: int = 4) -> Settings:
-    """Give the settings of a service that follows `url`."""
+    """Return the settings of a service that follows `url`."""
     return Settings(config_url=url, data_dir=data_dir, parallelism=parallelism, poll_interval=3600)
 
 
 @contextmanager
 def installation(url: str, data_dir: Path, parallelism: int = 4) -> Iterator[Installation]:
-    """Open a service; nothing is fetched and nothing runs before it is asked for."""
+    """Open a service. Nothing is fetched and nothing runs until the benchmark asks for it."""
     with open_service(settings(url, data_dir, parallelism), port=0) as service:
         try:
             yield Installation(service)
@@ -43,7 +43,7 @@ class Installation:
     service: Service
 
     def decide(self, clock: Callable[[], float] = time.perf_counter) -> tuple[float, float]:
-        """Fetch, take in, and decide about every stack that is due by it; gives the seconds of all and of the fetch."""
+        """Fetch, admit, and decide about every due stack; return the seconds in total and those of the fetch."""
         loop, now = self.service.loop, utc_now()
         started = clock()
         fetched = loop.fetcher.fetch(loop.follower.wanted(), now, everything=True)
@@ -54,7 +54,7 @@ class Installation:
         return clock() - started, there - started
 
     def catch_up(self) -> float:
-        """Bring a new process to where the store is, with what was fetched before; gives the seconds."""
+        """Restore a new process from the store and the fetched mirrors; return the seconds."""
         follower = self.service.loop.follower
         seconds = timed(lambda: follower.catch_up(utc_now()))
         if follower.world.in_force is None:
@@ -62,7 +62,7 @@ class Installation:
         return seconds
 
     def files(self) -> dict[str, bytes]:
-        """Give every YAML file of the fetched tip."""
+        """Return every YAML file of the fetched tip."""
         follower = self.service.loop.follower
         remote = follower.remotes.configuration()
         mirror = follower.mirrors.mirror(remote.url)
@@ -72,9 +72,9 @@ class Installation:
         return mirror.trees.files(tip)
 
     def settle(self) -> int:
-        """Put everything in the state after a successful run, without running anything; says how many stacks it was.
+        """Put all stacks into the state after a successful run, without running anything; return how many.
 
-        Runs that were queued are taken out again.
+        Queued runs are removed.
         """
         now = utc_now()
         with self.service.store.writing() as transaction:

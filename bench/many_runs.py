@@ -1,4 +1,4 @@
-"""1,000 script stacks from nothing to Synced, through the real loop and real processes."""
+"""1,000 script stacks from nothing to Synced, with the real loop and real processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STACKS = 1000
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """`station reconcile` on a new data directory, with the parallelism that is the default."""
+    """Measure `station reconcile` on a new data directory with the default parallelism."""
     parallelism = Settings.model_fields["parallelism"].default
     repository = build(scratch / "config.git", STACKS)
     with installation(repository.url, scratch / "data", parallelism) as service:

@@ -1,4 +1,4 @@
-"""Masking a log: 100 secrets, in the pieces in which a pipe gives them."""
+"""Masking a log with 100 secrets, in the pieces that a pipe delivers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ROUNDS = 7
 _MEGABYTES = 16
 _PIECE = 64 * 1024
 _EVERY = 200
-"""In one line of this many there is a secret."""
+"""One line in this many contains a secret."""
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """`Masker.feed` over lines as terraform prints them; beside it, what it takes to get ready."""
+    """Measure `Masker.feed` on lines as terraform prints them, and the time to prepare the masker."""
     _ = scratch
     dice = random.Random(7)
     secrets = [base64.b64encode(dice.randbytes(dice.randrange(9, 48))).decode() for _ in range(95)]
@@ -28,7 +28,7 @@ def measure(scratch: Path) -> Iterator[Figure]:
 
     def masks(log: bytes) -> float:
         masker = Masker(secrets)
-        # Of the processor: a pipe and other work on the machine have no part in it.
+        # Processor time, without the pipe and other work on the machine.
         started = time.process_time()
         for at in range(0, len(log), _PIECE):
             masker.feed(log[at : at + _PIECE])
@@ -51,9 +51,9 @@ def _log(dice: random.Random, secrets: list[str]) -> bytes:
     lines, size = [], 0
     while size < _MEGABYTES * 1_000_000:
         count = len(lines)
-        told = f"id=i-{dice.getrandbits(32):08x}, {dice.randrange(999)} s elapsed"
+        detail = f"id=i-{dice.getrandbits(32):08x}, {dice.randrange(999)} s elapsed"
         if secrets and count % _EVERY == 0:
-            told = f"token={secrets[count // _EVERY % len(secrets)]}"
-        lines.append(f"module.network[{count % 40}].aws_instance.web: Still creating... [{told}]\n")
+            detail = f"token={secrets[count // _EVERY % len(secrets)]}"
+        lines.append(f"module.network[{count % 40}].aws_instance.web: Still creating... [{detail}]\n")
         size += len(lines[-1])
     return "".join(lines).encode()

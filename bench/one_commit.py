@@ -1,4 +1,4 @@
-"""One file of one stack changes: from the fetch to the queued run, against what git alone takes to see the change."""
+"""One file of one stack changes: from the fetch to the queued run, against git alone that looks for the change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDS = 11
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """10,000 stacks against git, and against 1,000 stacks."""
+    """Measure 10,000 stacks against git, and against 1,000 stacks."""
     with ExitStack() as stacked:
         small = Contest(stacked, scratch / "small", 1000)
         large = Contest(stacked, scratch / "large", 10_000)
@@ -33,14 +33,14 @@ def measure(scratch: Path) -> Iterator[Figure]:
         "  beside the fetch, against 1,000 stacks", beside * 1e3, "ms", beside_small * 1e3, "1,000 stacks", 1.5
     )
     yield Figure("  with the fetch, against 1,000 stacks", ours * 1e3, "ms", ours_small * 1e3, "1,000 stacks", 1.5)
-    # From file:// whoever fetches also does the server's work, which in git grows with the directories.
+    # With file:// the client also does the server's work, which in git grows with the number of directories.
     yield Figure("  git alone, against 1,000 stacks", git * 1e3, "ms", git_small * 1e3, "1,000 stacks")
     yield Figure("  all 10,000 in one directory", ours_flat * 1e3, "ms", git_flat * 1e3, against, 5)
     yield Figure("a context that 10 of 10,000 stacks use", shared * 1e3, "ms", one * 1e3, "one stack", 10)
 
 
 class Contest:
-    """One installation, where everything is in sync, and a clone that git keeps."""
+    """One installation in which every stack is in sync, and a clone that git maintains."""
 
     def __init__(self, stacked: ExitStack, scratch: Path, stacks: int, *, flat: bool = False) -> None:
         scratch.mkdir()
@@ -82,7 +82,10 @@ class Contest:
         return seconds
 
     def git(self) -> float:
-        """Have git fetch the last change and say which file it was; the clone is brought up to just before it."""
+        """Let git fetch the last change and name the changed file.
+
+        The clone is first brought to the commit before it.
+        """
         env = environment()
         before = f"{self._repository.head()}^"
         head = self._repository.head()

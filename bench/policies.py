@@ -1,4 +1,4 @@
-"""Policies on a plan of 100 resources, from the question to the verdict, the process included."""
+"""Policies on a plan of 100 resources, from the question to the verdict, including the process."""
 
 from __future__ import annotations
 

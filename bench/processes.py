@@ -1,4 +1,4 @@
-"""Processor time of processes that are nobody's children to wait for: read from /proc, again and again."""
+"""The processor time of processes that this one cannot wait for, sampled from /proc."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PAUSE = 0.004
 
 
 class Meter:
-    """Adds up the processor seconds that this process's descendants take while it is open, and those of this process.
+    """Sums the processor seconds of this process and its descendants while it is open.
 
-    A runner is forked by a process that waits for none of its children, so no rusage tells of it: its times, with
-    those of all that it waited for, are looked at every few milliseconds until it is gone. What it takes after the
-    last look is missed: less than a look's distance and the clock's hundredth.
+    A runner is forked by a process that waits for none of its children, so no rusage covers it. Its times, and those of
+    the processes that it waited for, are sampled every few milliseconds until it is gone. The time after the last
+    sample is missed: less than one interval and the clock's hundredth.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Meter:
         self._watching = 0.0
         self._started = 0.0
         self.seconds = 0.0
-        """What was taken, once the meter is closed; without what the meter itself took."""
+        """The measured seconds, known once the meter is closed, without those of the meter itself."""
 
     def __enter__(self) -> Self:
         self._before = _descendants()
@@ -52,9 +52,9 @@ class Meter:
 
 
 def _descendants() -> dict[tuple[int, int], float]:
-    """Give (pid, start) to seconds of this process's children and of theirs.
+    """Return (pid, start) with the seconds of this process's children and grandchildren.
 
-    No further down: whoever started a tool waits for it, which adds its times to its own.
+    No deeper: a process that started a tool waits for it, which adds the tool's times to its own.
     """
     found = {}
     for entry in os.scandir("/proc"):

@@ -1,4 +1,4 @@
-"""A push of 1,000 signed commits, each judged by the rules before it: from the fetch to what is desired."""
+"""A push of 1,000 signed commits, each judged by the rules before it: from the fetch to the desired state."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from pathlib import Path
 from bench.harness import Figure, Limit
 from bench.installations import settings
 from reconciler.bootstrap import open_service
-from reconciler.git.authoring import commit_all
-from reconciler.git.pen import Pen
+from reconciler.git.authoring import Pen, commit_all
 
 COMMITS = 1000
 STACKS = 50
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """Admit the whole push in one look."""
+    """Measure the admission of the whole push at once."""
     scratch.mkdir(parents=True, exist_ok=True)
     work = scratch / "work"
     work.mkdir()

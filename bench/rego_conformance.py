@@ -1,8 +1,8 @@
-"""Run published conformance cases of Rego through engines: `python -m bench.rego_conformance DIRECTORY [ENGINE…]`.
+"""Run published conformance cases of Rego with engines: `python -m bench.rego_conformance DIRECTORY [ENGINE…]`.
 
-DIRECTORY holds JSON files, each `{"cases": [{note, query, modules, data, input, want_result, want_error…}]}`, as the
+DIRECTORY contains JSON files, each `{"cases": [{note, query, modules, data, input, want_result, want_error…}]}`, as the
 Open Policy Agent project publishes them. They are not part of this repository. Each engine runs in a process of its
-own, for it may die of a case: that is counted, and another process goes on.
+own, because it may die of a case: that is counted, and another process continues.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _cases(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def _run(engine: str, cases: list[dict[str, Any]]) -> None:
-    """Print how many cases passed, failed, died or took too long, and the categories that are not whole."""
+    """Print how many cases passed, failed, died or took too long, and the categories with failures."""
     totals: Counter[str] = Counter()
     by_category: dict[str, Counter[str]] = {}
     worker: subprocess.Popen[bytes] | None = None
@@ -84,7 +84,7 @@ def _ask(worker: subprocess.Popen[bytes], case: dict[str, Any]) -> str:
 
 def _work(engine: str) -> None:
     evaluate = {"regorus": _regorus, "regopy": _regopy}[engine]
-    # What an engine prints must not be taken for a verdict.
+    # The output of an engine must not be taken for a verdict.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     for line in sys.stdin:
@@ -96,7 +96,7 @@ def _work(engine: str) -> None:
             verdict = "passed" if wants_error else "refused"
         else:
             if wants_error:
-                # Without strict errors a builtin that fails is merely undefined, which is no worse than an error.
+                # Without strict errors a failing builtin is only undefined, which is no worse than an error.
                 verdict = "no error" if found else "passed"
             else:
                 verdict = "passed" if _same(found, case.get("want_result") or []) else "wrong result"
@@ -110,7 +110,7 @@ def _same(found: list[Any], wanted: list[Any]) -> bool:
 
 
 def _normal(value: Any) -> Any:
-    """Let order be no matter: sets are arrays in JSON, and the cases do not say which is which."""
+    """Return the value with lists sorted: sets are arrays in JSON, and the cases do not tell them apart."""
     match value:
         case list():
             return sorted((_normal(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))

@@ -1,4 +1,4 @@
-"""Repositories of any size, the same ones every time: written with `git fast-import`."""
+"""Repositories of any size, always the same, written with `git fast-import`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from random import Random
 from bench.harness import environment
 
 TEAM = 100
-"""Stacks in a team's space, as files in the team's directory; `flat=True` puts all of them into one directory."""
+"""The stacks in a team's space, which are files in the team's directory; `flat=True` puts all into one directory."""
 SHARERS = 10
-"""Stacks that use the same context of their team."""
+"""The stacks that use the same context of their team."""
 
 _SCRIPT = b"#!/bin/sh\necho applied\n"
 
@@ -27,17 +27,17 @@ class Repository:
 
     @classmethod
     def create(cls, path: Path) -> Repository:
-        """Make an empty one."""
+        """Create an empty repository."""
         subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", path], check=True)
         return cls(path)
 
     @property
     def url(self) -> str:
-        """Where it is fetched from."""
+        """The URL to fetch it from."""
         return self.path.as_uri()
 
     def commit(self, files: Mapping[str, bytes]) -> str:
-        """Put files in, in the place of those of the same path; gives the new commit."""
+        """Add files or replace those at the same paths; return the new commit."""
         self._commits += 1
         start = [
             b"commit refs/heads/main\n",
@@ -58,7 +58,7 @@ class Repository:
         return self.head()
 
     def head(self) -> str:
-        """Give the tip of main."""
+        """Return the tip of main."""
         command = ["git", "rev-parse", "refs/heads/main"]
         return subprocess.run(command, cwd=self.path, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -68,17 +68,17 @@ def _mode(path: str) -> bytes:
 
 
 def stack_path(number: int, *, flat: bool = False) -> str:
-    """Say which file holds a stack's document."""
+    """Return the file of a stack's document."""
     return f"stack-{number:05}.yaml" if flat else f"team-{number // TEAM:03}/stack-{number:05}.yaml"
 
 
 def context_path(team: int) -> str:
-    """Say which file holds a team's contexts."""
+    """Return the file of a team's contexts."""
     return f"team-{team:03}/contexts.yaml"
 
 
 def contexts(team: int, level: str = "info") -> bytes:
-    """Give the contexts of a team; `level` is a value of the first."""
+    """Return the contexts of a team; `level` is a value of the first one."""
     return "---\n".join(
         _context(team, group, level if group == 0 else "info") for group in range(TEAM // SHARERS)
     ).encode()
@@ -95,7 +95,7 @@ def _context(team: int, group: int, level: str) -> str:
 
 
 def stack(number: int, *, size: str = "small", flat: bool = False) -> bytes:
-    """Give a stack's document: 26 lines, as teams write them."""
+    """Return a stack's document: 26 lines, as teams write them."""
     chance = Random(number)
     team, place = number // TEAM, number % TEAM
     directory = "source" if flat else f"stack-{number:05}"
@@ -131,7 +131,7 @@ spec:
 
 
 def files(stacks: int, *, flat: bool = False) -> Iterator[tuple[str, bytes]]:
-    """Give every file of a repository with so many stacks."""
+    """Yield every file of a repository with this many stacks."""
     head = "apiVersion: stationkeeper/v1\n"
     names = ("shared", "common") if flat else ("shared",)
     for name in names:
@@ -152,7 +152,7 @@ def files(stacks: int, *, flat: bool = False) -> Iterator[tuple[str, bytes]]:
 
 
 def build(path: Path, stacks: int, *, flat: bool = False) -> Repository:
-    """Make a repository with so many script stacks."""
+    """Create a repository with this many script stacks."""
     repository = Repository.create(path)
     repository.commit(dict(files(stacks, flat=flat)))
     return repository

@@ -36,10 +36,10 @@ _COMMANDS = (
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """Every round creates a stack of its own. The service keeps the tfstate; the bare commands keep it in a file.
+    """Measure rounds, each of which creates a new stack.
 
-    Processor time is taken in runs of their own: to look at /proc every few milliseconds costs half a processor, which
-    would be missing in the runs that are timed and not in the bare ones.
+    The service stores the tfstate; the bare commands keep it in a file. Processor time is measured in separate runs:
+    sampling /proc every few milliseconds costs half a processor, which the timed runs would miss and the bare ones not.
     """
     if shutil.which("terraform") is None:
         print("terraform is not installed: skipped")
@@ -66,7 +66,7 @@ class _Contest:
         self.bare_cpu: list[float] = []
 
     def ours(self) -> float:
-        """Time a run of ours, from what was fetched to `Synced`."""
+        """Return the seconds of our run, from the fetched commit to `Synced`."""
         self._prepare()
         started = time.perf_counter()
         self._run()
@@ -75,7 +75,7 @@ class _Contest:
         return seconds
 
     def metered(self) -> float:
-        """Take the processor time of such a run."""
+        """Return the processor seconds of such a run."""
         self._prepare()
         with Meter() as meter:
             self._run()
@@ -107,7 +107,7 @@ class _Contest:
                 raise AssertionError("a stack did not become Synced")
 
     def bare(self) -> float:
-        """Time the bare commands."""
+        """Return the seconds of the bare commands."""
         number = next(self._bare_numbers)
         directory = self._scratch / f"bare-{number}"
         directory.mkdir()

@@ -1,4 +1,4 @@
-"""Writes the parts of these pages that follow from the code: `python docs/generate.py`; a test compares them."""
+"""Writes the parts of the documentation that follow from the code: `python docs/generate.py`. A test compares them."""
 
 # ruff: noqa: INP001, PLR0911, SLF001
 
@@ -25,14 +25,14 @@ _BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def pages() -> dict[Path, str]:
-    """Give every page that has a generated block, as it should be."""
+    """Return every page with generated blocks, with their current content."""
     blocks: dict[str, Callable[[], str]] = {"settings": _settings, "metrics": _metrics, "commands": _commands}
     blocks |= {f"{kind.lower()}_fields": lambda kind=kind: _kind(kind) for kind in SPECS}
     paths = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
     for kind in SPECS:
         paths.setdefault(DOCS / "kinds" / f"{kind.lower()}.md", _skeleton(kind))
     return {
-        path: _BLOCK.sub(lambda found: found[1] + blocks[found[2]]() + found[3], text)
+        path: _BLOCK.sub(lambda block: block[1] + blocks[block[2]]() + block[3], text)
         for path, text in paths.items()
         if _BLOCK.search(text)
     }
@@ -72,7 +72,7 @@ def _metrics() -> str:
     labels |= {family.name: family._labelnames for family in stored}
     labels["stationkeeper_build_info"] = ("version",)
     rows = []
-    for family in sorted((*families, *stored), key=lambda each: each.name):
+    for family in sorted((*families, *stored), key=lambda family: family.name):
         name = family.name + ("_total" if family.type == "counter" else "")
         labelled = ", ".join(f"`{label}`" for label in labels[family.name])
         rows.append((f"`{name}`", family.type, labelled, family.documentation))
@@ -206,7 +206,7 @@ def _later(model: type[Model], prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
-    """Write every page anew."""
+    """Write every page again."""
     for path, text in pages().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -1,4 +1,10 @@
-"""Whose commit it is: by the key that verifiably signed it, or by an address, among the users in force. Pure."""
+"""Whose commit it is: by the key that provably signed it, or by an address, among the users in force.
+
+The loop compiles `Identities` from the users in force and the service's settings, and asks `person` for each commit
+before admission judges it. The answer is a person with the reason, or a stranger with the reason and a hint. Pure:
+signatures are checked elsewhere (`reconciler.git.signatures`), and only the verdict comes in. An address proves nothing
+by itself; it counts only in committer mode, or where a forge's key vouches for the line.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +22,14 @@ from spaces.names import Digest, is_name
 
 
 class IdentityMode(StrEnum):
-    """What says whose commit it is."""
+    """The evidence that tells whose commit it is."""
 
     SIGNED = "signed"
     COMMITTER = "committer"
 
 
-class Line(StrEnum):
-    """Which line of a commit counts, where a forge's key vouches for it."""
+class CommitLine(StrEnum):
+    """The line of a commit that counts where a forge's key vouches for it."""
 
     AUTHOR = "author"
     COMMITTER = "committer"
@@ -44,14 +50,14 @@ class NoSigner(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A key that verifiably signed the commit and is valid now."""
+    """A key that provably signed the commit and is valid now."""
 
     fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """No key can be said to have signed the commit. `detail` is one line for people."""
+    """No key is proven to have signed the commit. `detail` is one line for people."""
 
     reason: NoSigner
     detail: str
@@ -62,25 +68,25 @@ Verdict: TypeAlias = Signer | Unverified
 
 @dataclass(frozen=True, slots=True)
 class Forge:
-    """A server's own key, and the line that says whose commit it is when the server signed it (a squash merge)."""
+    """A server's own key, and the line that tells whose commit it is when the server signed it (a squash merge)."""
 
     key: SigningKey
-    line: Line
+    line: CommitLine
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """What the lines of a commit claim. They prove nothing by themselves."""
+    """The addresses that a commit claims. They prove nothing by themselves."""
 
     author: str
     committer: str
 
-    def of(self, line: Line) -> str:
-        """Give the address in a line."""
+    def of(self, line: CommitLine) -> str:
+        """Return the address in a line of the commit."""
         match line:
-            case Line.AUTHOR:
+            case CommitLine.AUTHOR:
                 return self.author
-            case Line.COMMITTER:
+            case CommitLine.COMMITTER:
                 return self.committer
             case _:
                 assert_never(line)
@@ -88,7 +94,7 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whose commit it is, and how that is known."""
+    """Whose commit it is, and how the service knows."""
 
     subject: Subject
     because: str
@@ -96,7 +102,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
-    """Whose commit it is cannot be said: `reason` goes into log, metric and API, the rest is for people."""
+    """A commit whose author is unknown. `reason` goes into log, metric and API; message and hint are for people."""
 
     reason: str
     message: str
@@ -113,14 +119,17 @@ class Admins:
 
     @classmethod
     def parse(cls, texts: Iterable[str], mode: IdentityMode) -> Admins:
-        """Read user names, public keys, and (where the committer counts) addresses; ValueError names what is wrong."""
+        """Parse user names, public keys and, in committer mode, addresses.
+
+        Raise ValueError that names the wrong text.
+        """
         users, addresses, keys = set(), set(), []
         for text in texts:
             if is_name(text):
                 users.add(text)
             elif "@" in text and " " not in text.strip():
                 if mode is not IdentityMode.COMMITTER:
-                    raise ValueError(f"{text!r} is an address, which proves nothing with identity = signed")
+                    raise ValueError(f"{text!r} is an address, and addresses do not count with identity = signed")
                 addresses.add(email_key(text.strip()))
             else:
                 try:
@@ -131,32 +140,32 @@ class Admins:
 
     @property
     def subjects(self) -> frozenset[Subject]:
-        """Give them as those who may do everything."""
+        """The admins as subjects that may do everything."""
         others = [*self.addresses, *(key.fingerprint for key in self.keys)]
         return frozenset({*map(user, self.users), *(Subject(SubjectKind.ADMIN, name) for name in others)})
 
 
 LOCAL_OPERATOR = Subject(SubjectKind.ADMIN, "operator of the data directory")
-"""Whoever works on the data directory itself: the local command line."""
+"""Whoever works on the data directory itself, by the local command line."""
 
 SIGN_HINT = (
     "sign commits with a key of your User document (git config gpg.format ssh; git config user.signingKey KEY.pub; "
-    "git commit -S), or ask someone with the right to approve it; with identity = committer the service would "
-    "believe the committer's address instead, which only a server that checks it makes safe"
+    "git commit -S), or ask somebody with the right to approve the change; with identity = committer the service would "
+    "trust the committer's address instead, which is safe only behind a server that checks it"
 )
-ADDRESS_HINT = "add the address to the emails of one User document, or commit with one that is there"
+ADDRESS_HINT = "add the address to the emails of one User document, or commit with an address that is in one"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys that may sign, by fingerprint; `digest` names the set, for what is remembered about it."""
+    """The keys that may sign, by fingerprint. `digest` identifies the set, for verdicts that are remembered with it."""
 
     keys: Mapping[str, SigningKey]
     digest: Digest
 
     @classmethod
     def of(cls, keys: Iterable[SigningKey]) -> KeyRing:
-        """Gather keys; one that comes twice is one."""
+        """Gather the keys; a key that comes twice counts once."""
         by_fingerprint = {key.fingerprint: key for key in keys}
         total = hashlib.sha256()
         for fingerprint, key in sorted(by_fingerprint.items()):
@@ -166,11 +175,11 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identities:
-    """Who is behind a key or an address, by the users in force and the service's settings."""
+    """The persons behind keys and addresses, by the users in force and the service's settings."""
 
     mode: IdentityMode
     ring: KeyRing
-    """Every key that may sign: the users', the admins' and the forges'."""
+    """Every key that may sign: those of users, admins and forges."""
     _keys: Mapping[str, frozenset[str]] = field(repr=False)
     _emails: Mapping[str, frozenset[str]] = field(repr=False)
     _admins: Admins = field(repr=False)
@@ -184,7 +193,7 @@ class Identities:
         forges: Iterable[Forge] = (),
         mode: IdentityMode = IdentityMode.SIGNED,
     ) -> Identities:
-        """Index the keys and addresses. One that several users claim is nobody's."""
+        """Index the keys and addresses. A key or an address that several users claim identifies none of them."""
         keys: dict[str, set[str]] = {}
         emails: dict[str, set[str]] = {}
         known = {}
@@ -195,17 +204,17 @@ class Identities:
             for address in spec.emails:
                 emails.setdefault(email_key(address), set()).add(name)
         by_forge = {forge.key.fingerprint: forge for forge in forges}
-        # The settings come last: what they say about a key is not for the repository to change.
+        # The settings come last: the repository cannot change what they determine about a key.
         ring = KeyRing.of([*known.values(), *admins.keys, *(forge.key for forge in by_forge.values())])
         frozen_keys = {fingerprint: frozenset(names) for fingerprint, names in keys.items()}
         frozen_emails = {address: frozenset(names) for address, names in emails.items()}
         return cls(mode, ring, frozen_keys, frozen_emails, admins, by_forge)
 
     def person(self, verdict: Verdict | None, addresses: Addresses) -> Person | Stranger:
-        """Name the person of a commit. `verdict` may be None only where the committer counts."""
+        """Return the person of a commit. `verdict` may be None only in committer mode."""
         match self.mode:
             case IdentityMode.COMMITTER:
-                return self._by_address(addresses.committer, "by the committer's address, which is not proven")
+                return self._by_address(addresses.committer, "by the committer's address, which nothing proves")
             case IdentityMode.SIGNED:
                 return self._by_signature(verdict, addresses)
             case _:
@@ -231,11 +240,11 @@ class Identities:
             return self._by_address(addresses.of(forge.line), how)
         names = self._keys.get(fingerprint, frozenset())
         if len(names) > 1:
-            message = f"the key {fingerprint} belongs to several users, so that it proves nobody"
-            return Stranger("AmbiguousKey", message, "leave it in one User document only")
+            message = f"the key {fingerprint} belongs to several users, so it identifies none of them"
+            return Stranger("AmbiguousKey", message, "keep it in only one User document")
         for name in names:
             return Person(user(name), f"signed by the key {fingerprint}")
-        return Stranger(NoSigner.UNKNOWN_KEY.value, f"the key {fingerprint} is no user's", SIGN_HINT)
+        return Stranger(NoSigner.UNKNOWN_KEY.value, f"the key {fingerprint} belongs to no user", SIGN_HINT)
 
     def _by_address(self, address: str, how: str) -> Person | Stranger:
         key = email_key(address)
@@ -243,8 +252,8 @@ class Identities:
             return Person(Subject(SubjectKind.ADMIN, key), how)
         names = self._emails.get(key, frozenset())
         if len(names) > 1:
-            message = f"the address {shown(address)} belongs to several users, so that it proves nobody"
-            return Stranger("AmbiguousAddress", message, "leave it in one User document only")
+            message = f"the address {shown(address)} belongs to several users, so it identifies none of them"
+            return Stranger("AmbiguousAddress", message, "keep it in only one User document")
         for name in names:
             return Person(user(name), f"{how} {address}")
-        return Stranger("UnknownAddress", f"the address {shown(address) or '(none)'} is no user's", ADDRESS_HINT)
+        return Stranger("UnknownAddress", f"the address {shown(address) or '(none)'} belongs to no user", ADDRESS_HINT)

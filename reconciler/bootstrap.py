@@ -1,4 +1,8 @@
-"""Puts the parts together: a service, a single pass, or just the API on the local data directory."""
+"""Assembles the parts: a service, a single pass, or only the API on the local data directory.
+
+The commands `serve` and `reconcile` call `open_service`; all others that need the API without a service call
+`local_app`. Nothing here runs by itself: the caller starts the loop and the server.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,8 @@ from fastapi import FastAPI
 from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
 from reconciler.core.runs import Run, RunId
-from reconciler.credentials.sealing import Identities, KeyFileError
-from reconciler.credentials.secrets import Secrets
+from reconciler.credentials.sealing import KeyFileError, SealingKeys
+from reconciler.credentials.secrets import SecretSources
 from reconciler.engine.local import LocalEngine, SandboxUnavailable
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
@@ -35,18 +39,17 @@ from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.metrics import Metrics
-from reconciler.policies.checking import check_rego
-from reconciler.policies.engine import engine
+from reconciler.policies.checking import check_rego, engine_key
 from reconciler.runner.contract.directory import free_ended
 from reconciler.settings import MetricsAccess, Settings, SettingsError
 from reconciler.store.encryption import Keys
 from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
-from reconciler.web.api.errors import Problem
+from reconciler.web.api.errors import ApiError
 from reconciler.web.api.tfstate import tfstate_url
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
-from reconciler.web.server import Server
+from reconciler.web.server import HttpServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
@@ -59,12 +62,12 @@ _SEALING_KEY = "sealing.key"
 
 
 class DataDirectoryBusy(Exception):
-    """Another service works on the data directory; the message names it."""
+    """Another service uses the data directory. The message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A whole service: its loop and its HTTP server, which may not have been started yet."""
+    """A complete service: its loop and its HTTP server, which may not be started yet."""
 
     settings: Settings
     store: SqlStore
@@ -75,39 +78,40 @@ class Service:
 
 
 class LazyServer:
-    """The HTTP server, started when it is first needed: `station reconcile` needs it only for a managed tfstate."""
+    """The HTTP server, started when first needed: `station reconcile` needs it only for a managed tfstate."""
 
     def __init__(self, app: Callable[[], FastAPI], host: str, port: int) -> None:
         self._app = app
         self._address = host, port
-        self._server: Server | None = None
+        self._server: HttpServer | None = None
         self._lock = threading.Lock()
 
     def url(self) -> str:
-        """Give the address to call, listening from now on."""
+        """Return the server's URL; the server listens from now on."""
         with self._lock:
             if self._server is None:
-                server = Server(self._app(), *self._address)
+                server = HttpServer(self._app(), *self._address)
                 server.start()
                 self._server = server
             return self._server.url
 
     def stop(self) -> None:
-        """Stop listening, if that ever began."""
+        """Stop listening, if the server was started."""
         if self._server is not None:
             self._server.stop()
 
 
 @contextmanager
 def open_service(settings: Settings, *, port: int | None = None, watching: Watching | None = None) -> Iterator[Service]:
-    """Open everything that `serve` and `reconcile` need, alone on the data directory; `port` replaces the setting's.
+    """Open everything that `serve` and `reconcile` need, alone on the data directory.
 
-    Raises SettingsError, StoreError, SandboxUnavailable or DataDirectoryBusy, each with a line for the operator.
+    `port` replaces the port of the settings. Raise SettingsError, StoreError, SandboxUnavailable or DataDirectoryBusy,
+    each with one line for the operator.
     """
     _check_configuration(settings)
     directory = make_data_dir(settings)
     with _alone(directory), ExitStack() as closing:
-        # Before the database is opened, which may have stood still for want of that room.
+        # Before the database is opened: the disk may be full, and this frees room for it.
         free_ended(directory)
         store = open_store(settings.database, open_keys(settings))
         closing.callback(store.close)
@@ -130,10 +134,10 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         yield _assemble(settings, store, engine, follower, port, watching)
 
 
-def _follower(settings: Settings, store: SqlStore, own_secrets: Secrets, readings: Readings) -> Follower:
+def _follower(settings: Settings, store: SqlStore, own_secrets: SecretSources, readings: Readings) -> Follower:
     mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
     remotes = Remotes(settings, own_secrets)
-    check = readings.checking(check_rego, engine())
+    check = readings.checking(check_rego, engine_key())
     return Follower(store, mirrors, remotes, settings.config_path, readings.read, check)
 
 
@@ -180,7 +184,10 @@ def _assemble(  # noqa: PLR0917
 
 
 def local_app(settings: Settings) -> FastAPI:
-    """Give the API on the local data directory, for a command in this process: it looks and notes, and runs nothing."""
+    """Return the API on the local data directory, for a command in this process.
+
+    It reads and records, and runs nothing.
+    """
     store = open_store(settings.database, open_keys(settings))
     with store.reading() as reading:
         settings = with_remembered(settings, reading.configuration())
@@ -190,7 +197,7 @@ def local_app(settings: Settings) -> FastAPI:
     caught_up = False
 
     def catch_up() -> Follower:
-        # Reading the configuration takes a while, and most commands only look at the store.
+        # Reading the configuration takes a while, and most commands need only the store.
         nonlocal caught_up
         if not caught_up and settings.config_url:
             try:
@@ -208,19 +215,19 @@ def local_app(settings: Settings) -> FastAPI:
     def known() -> World:
         world = catch_up().world
         if world.admission is None:
-            # Without what is in force every answer would be no.
+            # Without documents in force every answer would be no.
             detail = "what is in force is not known here: " + (
                 "nothing was admitted yet, or its mirror is gone"
                 if settings.config_url
                 else "config_url is missing (STATION_CONFIG_URL)"
             )
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "NotInForce", detail)
+            raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "NotInForce", detail)
         return world
 
     def admission() -> Admission:
-        found = known().admission
-        assert found is not None  # noqa: S101 - it was looked at just now
-        return found
+        known_admission = known().admission
+        assert known_admission is not None  # noqa: S101 - `known` has just checked it
+        return known_admission
 
     return create_app(
         Ports(
@@ -238,8 +245,8 @@ def local_app(settings: Settings) -> FastAPI:
     )
 
 
-def _recipient(own: Secrets) -> str:
-    return own.identities.recipient if own.identities is not None else ""
+def _recipient(own: SecretSources) -> str:
+    return own.sealing_keys.recipient if own.sealing_keys is not None else ""
 
 
 def _rules(settings: Settings) -> Rules:
@@ -251,12 +258,12 @@ def _documents(world: World) -> PlacedDocuments:
 
 
 def log_path(data_dir: Path, run: RunId) -> Path:
-    """Say where the log of a run is while it is not stored."""
+    """Return the file of a run's log while the log is not stored."""
     return data_dir / "runs" / run / "log"
 
 
 def make_data_dir(settings: Settings) -> Path:
-    """Make the data directory, for its owner alone."""
+    """Create the data directory, for its owner alone."""
     directory = settings.data_dir.absolute()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return directory
@@ -276,24 +283,24 @@ def _check_configuration(settings: Settings) -> None:
 
 
 def open_keys(settings: Settings) -> Keys:
-    """Give the keys for what is encrypted at rest, made at the first start."""
-    _tell_missing("encryption_key_file", settings.encryption_key_file)
+    """Return the keys for encryption at rest, created at the first start."""
+    _check_key_file("encryption_key_file", settings.encryption_key_file)
     return Keys.at(settings.encryption_key_file or settings.data_dir.absolute() / _KEY)
 
 
-def open_secrets(settings: Settings) -> Secrets:
-    """Give what opens secrets; the key for sealed values is made at the first start."""
-    _tell_missing("sealing_key_file", settings.sealing_key_file)
+def open_secrets(settings: Settings) -> SecretSources:
+    """Return the sources of secrets. The key for sealed values is created at the first start."""
+    _check_key_file("sealing_key_file", settings.sealing_key_file)
     path = settings.sealing_key_file or settings.data_dir.absolute() / _SEALING_KEY
     try:
-        identities = Identities.load_or_create(path)
+        sealing_keys = SealingKeys.load_or_create(path)
     except KeyFileError as error:
         raise SettingsError(str(error)) from None
-    return Secrets(identities, settings.secrets_dir, settings.env_allowed)
+    return SecretSources(sealing_keys, settings.secrets_dir, settings.env_allowed)
 
 
-def _tell_missing(setting: str, path: Path | None) -> None:
-    """Say that a key file that somebody named is not there: it may be a slip."""
+def _check_key_file(setting: str, path: Path | None) -> None:
+    """Report a named key file that is missing, because the name may be misspelt."""
     if path is None or path.exists():
         return
     if not path.parent.is_dir():
@@ -313,7 +320,7 @@ def _hidden(settings: Settings) -> list[Path]:
 
 
 def _holder(data_dir: Path) -> str:
-    """Give the name by which this data directory's services are known; made at first, and never again."""
+    """Return the name of this data directory's services, which is created once and never changes."""
     path = data_dir / "instance"
     try:
         return path.read_text(encoding="ascii").strip()

@@ -1,4 +1,4 @@
-"""Files with keys: for their owner alone, and made whole or not at all."""
+"""Files with keys: readable for their owner alone, and created complete or not at all."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _log = logging.getLogger(__name__)
 
 
 class NotPrivate(Exception):
-    """A key file that others could read or have written; the message says what to do."""
+    """A key file that others could read or could have written. The message says what to do."""
 
 
 def create(path: Path, data: bytes) -> None:
-    """Make the file whole or not at all; where another process was faster, its file stays."""
+    """Create the file complete or not at all. If another process was faster, its file stays."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -29,7 +29,7 @@ def create(path: Path, data: bytes) -> None:
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
             _log.info("a new key was made in %s", path)
-        # A key that is lost with the power takes every secret along: the directory entry has to last, too.
+        # A key lost in a power failure would take every secret with it, so the directory entry must last too.
         directory = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -40,7 +40,7 @@ def create(path: Path, data: bytes) -> None:
 
 
 def read_private(path: Path) -> str:
-    """Read a key file; NotPrivate or OSError where it is not one."""
+    """Return the text of a key file; raise NotPrivate or OSError if it is not one."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

@@ -1,7 +1,7 @@
-"""Every metric, declared once. Nothing here is global: each service has its own `Metrics`.
+"""Every metric, declared once. Each service has its own `Metrics`; nothing is global.
 
-Counters and histograms are told what happened. Gauges are read at scrape time from a `Gauges` snapshot, so that they
-say what the store says, whichever service asks.
+The loop, the web server and the policies report events, which counters and histograms record. Gauges are read at scrape
+time from a `Gauges` snapshot of the store, so every service on one database shows the same values.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MERGE_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 14400, 86400)
 
 
 class StackGauge(NamedTuple):
-    """What is shown of one stack; `ready` is True, False or Unknown."""
+    """The values of one stack; `ready` is True, False or Unknown."""
 
     space: str
     stack: str
@@ -41,17 +41,17 @@ class StackGauge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """What the gauges show, read in one go."""
+    """The values of all gauges, read at once."""
 
     branch: str | None = None
     revision: str | None = None
     documents: Mapping[str, int] = field(default_factory=dict)
-    """In force, by kind."""
+    """Documents in force by kind."""
     diagnostics: Mapping[str, int] = field(default_factory=dict)
-    """By severity."""
+    """Diagnostics by severity."""
     stacks: tuple[StackGauge, ...] = ()
     runs_active: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """By (kind, status)."""
+    """Active runs by (kind, status)."""
     queue_depth: Mapping[str, int] = field(default_factory=dict)
     """Queued runs by pool."""
     held: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Gauges:
 
 
 class Metrics:
-    """One service's metrics."""
+    """The metrics of one service."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -135,42 +135,42 @@ class Metrics:
         )
 
     def policy_decided(self, kind: str, result: str) -> None:
-        """Count what a policy said: allow, warn, deny, approve, wait, reject or error."""
+        """Count the result of a policy: allow, warn, deny, approve, wait, reject or error."""
         self._policies.labels(kind, result).inc()
 
     def access_decided(self, action: str, *, allowed: bool) -> None:
-        """Count an answer about what somebody may do."""
+        """Count an answer about whether somebody may do something."""
         self._decisions.labels(action, str(allowed).lower()).inc()
 
     def show(self, gauges: Callable[[], Gauges | None]) -> None:
-        """Read the gauges from here at every scrape; None: they cannot be read now and are left out."""
+        """Read the gauges from this function at every scrape; if it returns None, they are left out."""
         self.registry.register(_StoreCollector(gauges))
 
     def fetched(self, repository: str, seconds: float, now: datetime) -> None:
-        """Count a fetch that went well."""
+        """Count a successful fetch."""
         self._fetch_seconds.labels(repository).observe(seconds)
         self._fetch_failures.labels(repository).inc(0)
         self._fetch_success.labels(repository).set(now.timestamp())
 
     def fetch_failed(self, repository: str, seconds: float) -> None:
-        """Count a fetch that failed."""
+        """Count a failed fetch."""
         self._fetch_seconds.labels(repository).observe(seconds)
         self._fetch_failures.labels(repository).inc()
 
     def run_claimed(self, waited: float, pool: str = "default") -> None:
-        """Note that a run was claimed after `waited` seconds in the queue."""
+        """Record that a run was claimed after `waited` seconds in the queue."""
         self._queue_wait.labels(pool).observe(max(0.0, waited))
 
     def phase_ended(self, kind: str, phase: str, seconds: float) -> None:
-        """Note how long a phase of a run took, well or not."""
+        """Record the seconds that a phase of a run took, successful or not."""
         self._run_seconds.labels(kind, phase).observe(max(0.0, seconds))
 
     def run_ended(self, space: str, stack: str, kind: str, status: str) -> None:
-        """Count a run that reached a status which it will not leave."""
+        """Count a run that reached a final status."""
         self._runs.labels(space, stack, kind, status).inc()
 
     def applied(self, since_merge: float) -> None:
-        """Note how many seconds after its commit a change was applied."""
+        """Record the seconds from a commit to its apply."""
         self._merge_to_applied.observe(max(0.0, since_merge))
 
     def pass_ended(self, result: str, seconds: float, now: datetime) -> None:
@@ -181,7 +181,7 @@ class Metrics:
             self._pass_success.set(now.timestamp())
 
     def expose(self) -> bytes:
-        """Give everything in the text format of Prometheus."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
@@ -190,11 +190,11 @@ class _StoreCollector(Collector):
         self._gauges = gauges
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Name the metrics without reading the store."""
+        """Return the metrics without reading the store."""
         return iter(_families(Gauges()))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Read the store."""
+        """Return the metrics with their values from the store; none while it cannot be read."""
         gauges = self._gauges()
         return iter(()) if gauges is None else iter(_families(gauges))
 

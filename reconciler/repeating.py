@@ -1,4 +1,4 @@
-"""What would be logged over and over: said when it begins, and then once a minute for as long as it goes on."""
+"""Repeated log lines: logged when they begin, and then once a minute for as long as they last."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import time
 from dataclasses import dataclass
 
 SILENCE = 60.0
-"""How many seconds pass before the same is said again."""
+"""The seconds before the same words are logged again."""
 
 
 @dataclass(slots=True)
 class Repeating:
-    """Knows what was said last, and when. Where several threads ask at once, it may be said twice."""
+    """The last words that were logged, and when. Threads that ask at once may log them twice."""
 
     _words: str = ""
-    _said: float = 0.0
+    _logged_at: float = 0.0
 
     def is_due(self, words: str) -> bool:
-        """Say whether this is to be logged now."""
+        """Whether these words should be logged now."""
         now = time.monotonic()
-        if words == self._words and now - self._said < SILENCE:
+        if words == self._words and now - self._logged_at < SILENCE:
             return False
-        self._words, self._said = words, now
+        self._words, self._logged_at = words, now
         return True
 
     def end(self) -> None:
-        """Have the next be said at once: it is another time."""
+        """Forget the last words, so that the next ones are logged at once."""
         self._words = ""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from rbac.admission.settings import DESTROY_BUDGET
-from rbac.identity import Admins, Forge, IdentityMode, Line
+from rbac.identity import Admins, CommitLine, Forge, IdentityMode
 from spaces.model.explain import did_you_mean
 from spaces.model.signing_keys import parse_signing_key
 
@@ -22,24 +22,24 @@ PREFIX = "STATION_"
 
 
 class SettingsError(Exception):
-    """A setting cannot be used; the message names it, where it comes from, and what would do."""
+    """A setting cannot be used. The message names it, where it comes from, and a value that would work."""
 
 
 class EngineName(StrEnum):
-    """Where runners run."""
+    """The engines for runs."""
 
     LOCAL = "local"
 
 
 class MetricsAccess(StrEnum):
-    """Who gets the metrics without a token."""
+    """Who can read the metrics without a token."""
 
     LOOPBACK = "loopback"
     TOKEN = "token"  # noqa: S105 - a way, no secret
 
 
 def _listed(value: object) -> object:
-    """Read a comma-separated text, as the environment gives it, as a list."""
+    """Split a comma-separated text, as from the environment, into a list."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -152,42 +152,43 @@ class Settings(BaseModel):
     @field_validator("identity_forges")
     @classmethod
     def _forges_readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for each in value:
-            _forge(each)
+        for text in value:
+            _forge(text)
         return value
 
     @property
     def forges(self) -> tuple[Forge, ...]:
-        """The forges' keys, read."""
+        """The forges' keys, parsed."""
         return tuple(map(_forge, self.identity_forges))
 
     @property
     def first_admins(self) -> Admins:
-        """The admins that the repository cannot remove, read."""
+        """The admins that the repository cannot remove, parsed."""
         return Admins.parse(self.admins, self.identity)
 
     @property
     def database(self) -> str:
-        """The database to use, as a URL."""
+        """The URL of the database."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'station.db'}"
 
     @property
     def search_path(self) -> str:
-        """Where tools are looked for: the setting, the service's PATH, and beside the service's own Python."""
+        """Where tools are searched: the setting, the service's PATH, and beside the service's own Python."""
         places = [self.tool_path, os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]
         return os.pathsep.join(place for place in places if place)
 
     @property
     def host_and_port(self) -> tuple[str, int]:
-        """Where to listen; port 0 takes any free one."""
+        """The address and port to listen on. Port 0 takes any free port."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
 
     @classmethod
     def load(cls, flags: Mapping[str, Any], environ: Mapping[str, str], directory: Path) -> Self:
-        """Put the settings together; SettingsError names the setting that is wrong and where it stands.
+        """Merge the settings of all sources; raise SettingsError that names the wrong setting and its source.
 
-        `flags` with the value None were not given. Unknown `STATION_*` variables belong to others and are left alone.
+        A flag with the value None was not given. Unknown `STATION_*` variables belong to other programs and are
+        ignored.
         """
         values: dict[str, Any] = {}
         places: dict[str, str] = {}
@@ -220,7 +221,7 @@ class Settings(BaseModel):
 def _forge(text: str) -> Forge:
     word, _, key = text.strip().partition(" ")
     try:
-        line = Line(word)
+        line = CommitLine(word)
     except ValueError:
         raise ValueError(f"{text[:40]!r} must begin with author or committer") from None
     return Forge(parse_signing_key(key.strip()), line)

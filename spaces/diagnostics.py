@@ -1,4 +1,4 @@
-"""Diagnostics are values: what is wrong, where, by which rule, and what to do about it."""
+"""Diagnostics as values: the problem, its position, the code of its rule, and a hint for mending it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TypedDict
 
 
 class Severity(StrEnum):
-    """How bad: an error keeps its document out of force, a warning only tells."""
+    """An error keeps its document out of force; a warning is only shown."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class DiagnosticJson(TypedDict):
-    """The shape that `validate`, `diff` and the API print."""
+    """The JSON shape that `validate`, `diff` and the API print."""
 
     severity: str
     code: str
@@ -28,7 +28,7 @@ class DiagnosticJson(TypedDict):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a file of the repository; line and column count from 1."""
+    """A position in a file of the repository. Line and column count from 1."""
 
     file: str
     line: int = 1
@@ -37,7 +37,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding. `code` is a stable kebab-case word for the rule; `position` is None where no file is to blame."""
+    """One finding. `code` is a stable kebab-case word for the rule; `position` is None if no file is to blame."""
 
     severity: Severity
     code: str
@@ -46,31 +46,31 @@ class Diagnostic:
     position: Position | None = None
 
     def __post_init__(self) -> None:
-        """Escape what would steer a terminal: keys and values of anybody's documents are among the words."""
+        """Escape control characters: the text contains keys and values of documents, which could steer a terminal."""
         object.__setattr__(self, "summary", _printable(self.summary))
         object.__setattr__(self, "hint", self.hint and _printable(self.hint))
 
     @property
     def sort_key(self) -> tuple[str, int, int, str]:
-        """Order by file, then line, then column."""
-        at = self.position
-        return (at.file, at.line, at.column, self.code) if at else ("", 0, 0, self.code)
+        """The order by file, then line, then column."""
+        position = self.position
+        return (position.file, position.line, position.column, self.code) if position else ("", 0, 0, self.code)
 
     def to_json(self) -> DiagnosticJson:
-        """Give the printed shape."""
-        at = self.position
+        """Return the JSON shape."""
+        position = self.position
         return {
             "severity": self.severity.value,
             "code": self.code,
             "summary": self.summary,
             "hint": self.hint,
-            "file": at.file if at else None,
-            "line": at.line if at else None,
-            "column": at.column if at else None,
+            "file": position.file if position else None,
+            "line": position.line if position else None,
+            "column": position.column if position else None,
         }
 
     def __str__(self) -> str:
-        """One line, as compilers write it: file:line:column: severity: summary (hint) [code]."""
+        """Return one line in a compiler's style: file:line:column: severity: summary (hint) [code]."""
         where = (
             f"{_printable(self.position.file)}:{self.position.line}:{self.position.column}: " if self.position else ""
         )
@@ -79,7 +79,7 @@ class Diagnostic:
 
 
 def error(code: str, summary: str, position: Position | None = None, hint: str | None = None) -> Diagnostic:
-    """Shorthand for a diagnostic that keeps its document out of force."""
+    """Return a diagnostic that keeps its document out of force."""
     return Diagnostic(Severity.ERROR, code, summary, hint, position)
 
 

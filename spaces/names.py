@@ -12,20 +12,20 @@ _NAME = re.compile(NAME_PATTERN)
 API_VERSION = "stationkeeper/v1"
 
 SpaceName = NewType("SpaceName", str)
-"""The name of a space; unique in an installation."""
+"""The name of a space, unique in an installation."""
 
 Digest = NewType("Digest", str)
-"""A lowercase hexadecimal hash over everything that goes into something."""
+"""A lower-case hexadecimal hash."""
 
 Revision = NewType("Revision", str)
-"""A Git commit id, 40 lowercase hexadecimal digits."""
+"""A Git commit id: 40 lower-case hexadecimal digits."""
 
 ROOT = SpaceName("root")
-"""The space at the top, which always exists."""
+"""The space at the top of the tree, which always exists."""
 
 
 class Kind(StrEnum):
-    """Every kind of document the configuration repository may hold."""
+    """The kinds of documents that the configuration repository may hold."""
 
     SPACE = "Space"
     ROLE = "Role"
@@ -45,40 +45,43 @@ class Kind(StrEnum):
 
 
 def is_name(text: str) -> bool:
-    """Say whether `text` may name a document (`fullmatch`, so a trailing newline is refused too)."""
+    """Whether `text` may name a document. A trailing newline is refused too."""
     return _NAME.fullmatch(text) is not None
 
 
 class ResourceRef(NamedTuple):
-    """One document by kind, space and name. A space lies in itself: its identity outlives a change of parent."""
+    """One document by kind, space and name.
+
+    The space of a Space is itself, so that its identity survives a change of parent.
+    """
 
     kind: Kind
     space: SpaceName
     name: str
 
     def __str__(self) -> str:
-        """Read as `Kind space/name`, and as `Space name` for a space."""
+        """Return `Kind space/name`, or `Space name` for a space."""
         return f"{self.kind} {self.name}" if self.kind is Kind.SPACE else f"{self.kind} {self.space}/{self.name}"
 
 
 class StackId(NamedTuple):
-    """A stack: written `space/name` wherever a person or a database row needs one string."""
+    """A stack, written `space/name` wherever a person or a database row needs one string."""
 
     space: SpaceName
     name: str
 
     def __str__(self) -> str:
-        """Read as `space/name`."""
+        """Return `space/name`."""
         return f"{self.space}/{self.name}"
 
     @property
     def ref(self) -> ResourceRef:
-        """The stack's document."""
+        """The reference to the stack's document."""
         return ResourceRef(Kind.STACK, self.space, self.name)
 
     @classmethod
     def parse(cls, text: str) -> StackId:
-        """Read `space/name`; ValueError says what is wrong with anything else."""
+        """Parse `space/name`; raise ValueError with the reason for any other text."""
         space, slash, name = text.partition("/")
         if not slash or not is_name(space) or not is_name(name):
             raise ValueError(f"{text!r} is not a stack: write it as space/name")

@@ -1,1 +1,1 @@
-"""Who may do what where."""
+"""Access: who may do which action in which space."""

@@ -1,4 +1,10 @@
-"""Who may do what, where: one compiled answer per revision, which explains itself."""
+"""Who may do what, where: the access rules of one revision, compiled.
+
+`Access.compile` is called once for each revision in force, and again when a binding ends. Admission, the API and the
+command line then ask `decide` and its siblings. Every answer carries its reason in words. This module never reads
+documents or the clock by itself, never changes anything, and never tells somebody about a space that they may not see:
+a refusal reads the same whether the space exists or not.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +24,17 @@ from spaces.model.people import UserSpec, email_key
 from spaces.model.role import RoleBindingSpec
 from spaces.names import SpaceName
 
-_GIVE = Action("roleBinding", "create")
+_GRANT = Action("roleBinding", "create")
 _SEE_BINDINGS = Action("roleBinding", "read")
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An answer and what it rests on. A refusal reads the same for a space that does not exist.
+    """The answer to one question, and the grant it rests on. A refusal reads the same for a space that does not exist.
 
-    `next_expiry` is when the last grant that allows it ends; None for never, and for a refusal: time adds nothing.
-    Only who sees the bindings of `grant.space` is to be told what an answer about others rests on.
+    `next_expiry` is when the last grant that allows the action ends. It is None for a grant that never ends, and for a
+    refusal, which time does not turn into a yes. For an answer about somebody else, show `because` and `grant` only to
+    a reader who may see the bindings of `grant.space`.
     """
 
     allowed: bool
@@ -38,7 +45,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """One who may do what was asked. Only who sees the bindings of `grant.space` is to be told."""
+    """A subject that may do the action in question.
+
+    Show it only to a reader who may see the bindings of `grant.space`.
+    """
 
     subject: Subject
     because: str
@@ -46,8 +56,8 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """One role that somebody holds in `grant.space` and everything below."""
+class HeldRole:
+    """A role that a subject holds in `grant.space` and in all spaces below it."""
 
     actions: Actions
     because: str
@@ -56,7 +66,7 @@ class Held:
 
 @dataclass(frozen=True, eq=False)
 class Access:
-    """The access rules of one revision at one time. Immutable; threads share it."""
+    """The access rules of one revision at one time. Immutable, so that threads can share it."""
 
     tree: SpaceTree
     admins: frozenset[Subject]
@@ -66,7 +76,10 @@ class Access:
 
     @classmethod
     def compile(cls, documents: AccessDocuments, tree: SpaceTree, admins: Iterable[Subject], now: datetime) -> Access:
-        """Compile what the documents grant at `now`; `admins` (of the settings) hold everything, whatever they say."""
+        """Compile what the documents grant at `now`.
+
+        `admins`, from the service's settings, may always do everything.
+        """
         fixed = frozenset(admin.plain for admin in admins)
         with _collecting_later():
             grants = Grants.build(documents, tree, fixed, now)
@@ -74,18 +87,18 @@ class Access:
 
     @property
     def valid_until(self) -> datetime | None:
-        """When the next binding ends, and with it the truth of these answers."""
+        """The time at which the next binding ends, and these answers with it. None: no binding ends."""
         return self.grants.valid_until
 
     def at(self, now: datetime) -> Access:
-        """Give the access rules at a later time: these, as long as no binding has ended."""
+        """Return the access rules at a later time: these, as long as no binding has ended by then."""
         until = self.grants.valid_until
         return self if until is None or now < until else Access.compile(self._documents, self.tree, self.admins, now)
 
     # Questions
 
     def decide(self, subject: Subject, action: Action, space: SpaceName) -> Decision:
-        """Say whether the subject may do it there, and by what."""
+        """Return whether the subject may do the action in the space, and the reason."""
         roles = self.grants.held(self.grants.holders(subject), space)
         if self._enforcer.allows(Asker(roles), action, space):
             seen, grant = self._basis(roles, action, space)
@@ -93,11 +106,11 @@ class Access:
         return Decision(False, refusal(subject, action, space))
 
     def knows(self, subject: Subject) -> bool:
-        """Say whether there is such a one."""
+        """Whether the subject exists."""
         return bool(self.grants.holders(subject))
 
     def spaces_where(self, subject: Subject, action: Action) -> frozenset[SpaceName]:
-        """List the spaces in which the subject may do it: asked once per list, instead of once per row."""
+        """Return the spaces in which the subject may do the action. A list asks once instead of once for each row."""
         holders = self.grants.holders(subject)
         tops = []
         for space in set(self.grants.granted_in(holders)):
@@ -105,13 +118,13 @@ class Access:
             roles.pop(SIGHT, None)  # what is only seen from below says nothing about the spaces below
             if self._enforcer.allows(Asker(roles), action, space):
                 tops.append(space)
-        found = set(self.tree.subtrees(tops))
+        spaces = set(self.tree.subtrees(tops))
         if action == SPACE_READ:
-            found.update(self.grants.seen_from_below(holders))
-        return frozenset(found)
+            spaces.update(self.grants.seen_from_below(holders))
+        return frozenset(spaces)
 
-    def who(self, action: Action, space: SpaceName) -> tuple[Holder, ...]:
-        """List everyone who may do it there, groups and each of their members, with the longest-lasting reason."""
+    def who_may(self, action: Action, space: SpaceName) -> tuple[Holder, ...]:
+        """Return everyone who may do it in the space, members of groups too, with the longest-lasting reason."""
         best: dict[Subject, Holder] = {}
         for name in self.grants.everyone:
             roles = self.grants.held((name,), space) if name in self.grants.known else {}
@@ -124,30 +137,35 @@ class Access:
                     best[subject] = Holder(subject, because, grant)
         return tuple(holder for _, holder in sorted(best.items()))
 
-    def of(self, subject: Subject) -> tuple[Held, ...]:
-        """List every role that the subject holds, its own and its groups', each binding by itself."""
+    def roles_of(self, subject: Subject) -> tuple[HeldRole, ...]:
+        """Return every role that the subject holds, by itself and through its groups, one entry for each binding."""
         held = [
-            Held(self.grants.roles[grant.role], basis(grant, subject), grant)
+            HeldRole(self.grants.roles[grant.role], basis(grant, subject), grant)
             for holder in self.grants.holders(subject)
             for grant in self.grants.everyone.get(holder, ())
         ]
-        return tuple(sorted(held, key=lambda each: (each.grant.space, each.grant.role, each.because)))
+        return tuple(sorted(held, key=lambda held: (held.grant.space, held.grant.role, held.because)))
 
     def rights(self, subject: Subject, space: SpaceName) -> Actions:
-        """Give all that the subject may do in a space."""
+        """Return all actions that the subject may do in the space."""
         roles = self.grants.held(self.grants.holders(subject), space)
-        given: set[Action] = {SPACE_READ} if roles else set()
+        actions: set[Action] = {SPACE_READ} if roles else set()
         for role in roles.keys() - {SIGHT}:
-            given |= self.grants.roles[role]
-        return frozenset(given)
+            actions |= self.grants.roles[role]
+        return frozenset(actions)
 
     def advice(self, asker: Subject, action: Action, space: SpaceName) -> str:
-        """Say who could give a right, in what the asker may know; nothing about a space that they may not see."""
+        """Return a sentence about who could grant the right, limited to what the asker may know.
+
+        It is empty when the asker may not see the space.
+        """
         if not self.decide(asker, SPACE_READ, space).allowed:
             return ""
-        able = {holder.subject for holder in self.who(action, space)}
+        able = {holder.subject for holder in self.who_may(action, space)}
         public = self.spaces_where(asker, _SEE_BINDINGS)
-        givers = [each for each in self.who(_GIVE, space) if each.subject in able and each.grant.space in public]
+        givers = [
+            holder for holder in self.who_may(_GRANT, space) if holder.subject in able and holder.grant.space in public
+        ]
         return advice(action, space, [giver.subject for giver in givers])
 
     # Bounds: nobody gives more than they hold
@@ -155,7 +173,7 @@ class Access:
     def missing(
         self, granter: Subject, actions: Iterable[Action], space: SpaceName, until: datetime | None = None
     ) -> Actions:
-        """List those of the actions that the granter does not hold there for as long as `until` (None: for ever)."""
+        """Return the actions that the granter does not hold in the space until `until` (None: for ever)."""
         lacking = set()
         for action in actions:
             decision = self.decide(granter, action, space)
@@ -165,33 +183,35 @@ class Access:
         return frozenset(lacking)
 
     def grants_bounded(self, granter: Subject, binding: RoleBindingSpec, space: SpaceName) -> Actions:
-        """List what the binding gives in that space beyond what the granter holds; empty when it may be given.
+        """Return the actions that the binding grants beyond those of the granter; empty when it may be granted.
 
-        A role that is not in force yet may be anything, so that only who may do everything can give it.
+        A role that is not in force yet may turn out to hold any action, so only somebody who may do everything can
+        grant it.
         """
         actions = self.grants.roles.get(binding.role, ACTIONS)
         return self.missing(granter, actions, space, binding.expires)
 
     def beyond(self, granter: Subject, holder: Subject) -> Collection[tuple[SpaceName, Action]]:
-        """List what the holder has and the granter has not, sorted: who lets somebody be the holder gives all that.
+        """Return, sorted, the rights of the holder that the granter does not have.
 
-        It asks for all bindings that name the holder, even before there is a document of that name.
+        Whoever lets somebody act as the holder grants all of these. All bindings that name the holder count, even those
+        from before its document exists.
         """
         names = [str(holder.plain)]
         if holder.kind is SubjectKind.USER:
             names += self.grants.groups_of.get(holder.name, ())
-        found: set[tuple[SpaceName, Action]] = set()
+        excess: set[tuple[SpaceName, Action]] = set()
         done: set[tuple[SpaceName, str]] = set()
         for grant in (grant for name in names for grant in self.grants.everyone.get(name, ())):
             if (grant.space, grant.role) not in done:  # the longest-lasting comes first
                 lacking = self.missing(granter, self.grants.roles[grant.role], grant.space, grant.expires)
-                found.update((grant.space, action) for action in lacking)
+                excess.update((grant.space, action) for action in lacking)
             done.add((grant.space, grant.role))
-        return sorted(found)
+        return sorted(excess)
 
     def sharing(self, name: str, spec: UserSpec) -> tuple[Subject, ...]:
-        """List the other users who have a key or an address of this one: it would prove none of them any more."""
-        keys, addresses = {key.fingerprint for key in spec.keys}, {email_key(each) for each in spec.emails}
+        """Return the other users who have a key or an address of this one: neither would prove either user any more."""
+        keys, addresses = {key.fingerprint for key in spec.keys}, {email_key(email) for email in spec.emails}
         return tuple(
             user(other)
             for other, theirs in sorted(self._documents.users.items())
@@ -203,7 +223,7 @@ class Access:
         )
 
     def _basis(self, roles: Roles, action: Action, space: SpaceName) -> tuple[bool, Grant]:
-        """Pick the grant that allows it for longest, then the nearest, then the smallest; and whether it is sight."""
+        """Return whether sight is the basis, and the grant: longest-lasting, then nearest, then smallest."""
         able = [
             (name == SIGHT, grant)
             for name, grant in roles.items()
@@ -211,7 +231,12 @@ class Access:
         ]
         if len(able) == 1:
             return able[0]
-        return min(able, key=lambda each: (_lasting(each[1]), each[0], self._size(each[1], space), each[1].role))
+
+        def rank(basis: tuple[bool, Grant]) -> tuple[object, ...]:
+            by_sight, grant = basis
+            return _lasting(grant), by_sight, self._size(grant, space), grant.role
+
+        return min(able, key=rank)
 
     def _size(self, grant: Grant, space: SpaceName) -> tuple[int, int]:
         return self.grants.distance(grant, space), len(self.grants.roles[grant.role])
@@ -227,7 +252,7 @@ class Access:
 
 @contextmanager
 def _collecting_later() -> Iterator[None]:
-    """Keep the collector from walking all that is built, again and again, with every other thread standing still."""
+    """Pause the garbage collector: it would walk the growing index again and again while all threads wait."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -245,7 +270,7 @@ _NAMED = 3
 
 
 def basis(grant: Grant, subject: Subject, seen: SpaceName | None = None) -> str:
-    """Say by what somebody holds a role; `seen` is the space above that they only see because of it."""
+    """Return by what somebody holds a role. `seen` is the space above that they see only because of it."""
     binding = grant.binding
     how = f"binding {binding.space}/{binding.name}" if binding is not None else "the service's settings"
     text = f"{grant.role} in {grant.space} by {how}"
@@ -257,12 +282,12 @@ def basis(grant: Grant, subject: Subject, seen: SpaceName | None = None) -> str:
 
 
 def refusal(subject: Subject, action: Action, space: SpaceName) -> str:
-    """Say which right is missing. The words are the same for a space that is not there."""
+    """Return the sentence that names the missing right. It is the same for a space that does not exist."""
     return f"{shown(str(subject))} has no role that gives {action} in {shown(space)}"
 
 
 def advice(action: Action, space: SpaceName, givers: Sequence[Subject]) -> str:
-    """Say who could give a right, as far as the reader may know; without `givers` in general terms."""
+    """Return the sentence about who could grant a right; `givers` are those whom the reader may know."""
     named = ", ".join(str(giver) for giver in givers[:_NAMED])
     more = f" and {len(givers) - _NAMED} more" if len(givers) > _NAMED else ""
     who = f"{named}{more}" if givers else f"whoever is admin of {space}"
@@ -270,5 +295,5 @@ def advice(action: Action, space: SpaceName, givers: Sequence[Subject]) -> str:
 
 
 def stamp(time: datetime) -> str:
-    """Write a time as it would stand in a document."""
+    """Return a time in UTC as a document writes it, such as 2030-12-31T18:00:00Z."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What may be allowed: the closed list of actions, and the roles that are sets of them."""
+"""The closed list of actions, and the roles, which are sets of actions."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from spaces.names import Kind
 
 @dataclass(frozen=True, slots=True, order=True)
 class Action:
-    """One thing that somebody may do: written `kind:verb`, such as stack:update."""
+    """One thing that a subject may do, written `kind:verb`, such as stack:update."""
 
     kind: str
     verb: str
 
     def __str__(self) -> str:
-        """Read as `kind:verb`."""
+        """Return `kind:verb`."""
         return f"{self.kind}:{self.verb}"
 
     @classmethod
     def parse(cls, text: str) -> Action:
-        """Read `kind:verb` without any *; ValueError says what is wrong with anything else."""
+        """Parse `kind:verb` without any `*`; raise ValueError with the reason for any other text."""
         wrong = wrong_action(text)
         if wrong is not None:
             raise ValueError(f"{text[:80]!r} {wrong[0]} ({wrong[1]})" if wrong[1] else f"{text[:80]!r} {wrong[0]}")
@@ -39,30 +39,33 @@ class Action:
 Actions: TypeAlias = frozenset[Action]
 
 ACTIONS: Actions = frozenset(Action(kind, verb) for kind, verbs in VERBS.items() for verb in verbs)
-"""Every action there is."""
+"""Every action that exists."""
 
 SPACE_READ = Action("space", "read")
-"""To know that a space exists: part of every role."""
+"""To know that a space exists; every role contains it."""
 
 ENV_TAKEOVER = Action("env", "takeover")
-"""To set a variable that takes over what runs, in a document that one may change."""
+"""To set a variable that decides which program runs, in a document that one may change."""
 
 
 def on_document(kind: Kind, verb: Verb) -> Action:
-    """Name the action that a change of a document is. A move is an update; both of its ends have to allow it."""
+    """Return the action that a change of a document is. A move is an update, and both of its ends must allow it."""
     return Action(kind[:1].lower() + kind[1:], Verb.UPDATE.value if verb is Verb.MOVE else verb.value)
 
 
 @lru_cache(maxsize=4096)
 def expand(patterns: tuple[str, ...]) -> Actions:
-    """Give the actions that a role's list means, reading spaces always among them; ValueError for an unknown one."""
-    found = {SPACE_READ}
+    """Return the actions that a role's list stands for, always with space:read.
+
+    Raise ValueError for an unknown action.
+    """
+    actions = {SPACE_READ}
     for pattern in patterns:
         if wrong_action(pattern) is not None:
             raise ValueError(f"{pattern[:80]!r} is not an action")
         kind, _, verb = pattern.partition(":")
-        found.update(action for action in ACTIONS if kind in (ANY, action.kind) and verb in (ANY, action.verb))
-    return frozenset(found)
+        actions.update(action for action in ACTIONS if kind in (ANY, action.kind) and verb in (ANY, action.verb))
+    return frozenset(actions)
 
 
 _STEERING = ("run:*", "task:*", "drift:*")
@@ -76,11 +79,11 @@ _ADMIN = ("*:*",)
 BUILT_IN: Mapping[str, Actions] = MappingProxyType(
     {role: expand(actions) for role, actions in zip(BUILT_IN_ROLES, (_READER, _OPERATOR, _WRITER, _ADMIN), strict=True)}
 )
-"""The roles that are always there, each holding the one before."""
+"""The roles that always exist. Each contains the one before it."""
 
 
 def summarize(actions: Iterable[Action]) -> str:
-    """Write a set of actions as short as roles do: whole kinds as `kind:*`, all of them as `*:*`."""
+    """Return a set of actions in the short form that roles use: `kind:*` for a whole kind, `*:*` for all."""
     given = frozenset(actions)
     if given == ACTIONS:
         return f"{ANY}:{ANY}"

@@ -1,4 +1,8 @@
-"""Access rules against access rules: who gains and who loses what, where, and by what."""
+"""The differences between two sets of access rules: who gains and who loses which right, where and by which grant.
+
+`station diff` and the API ask `differences` with the rules before and after a change. It returns rows for people to
+read and decides nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from spaces.names import SpaceName
 
 
 class Gain(StrEnum):
-    """Which way it went."""
+    """Whether a right is gained or lost."""
 
     GAINS = "gains"
     LOSES = "loses"
@@ -23,7 +27,7 @@ class Gain(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one subject gains or loses in a space, and alike in `below` spaces below it."""
+    """Actions that one subject gains or loses in a space, and likewise in `below` spaces under it."""
 
     subject: Subject
     space: SpaceName
@@ -37,13 +41,13 @@ _Changed = dict[tuple[SpaceName, Action], Gain]
 
 
 def differences(before: Access, after: Access) -> tuple[Difference, ...]:
-    """List what changes for users, API keys, stacks, and groups without members, by subject and space.
+    """Return the changed rights of users, API keys, stacks and groups without members, by subject and space.
 
-    A new space is compared with the space above it, so that what simply holds there too is not told.
+    A new space is compared with the space above it, so that rights which simply extend to it are not listed.
     """
     moved = _moved(before.tree, after.tree)
     with_members = {group for groups in after.grants.groups_of.values() for group in groups}
-    found: list[Difference] = []
+    rows: list[Difference] = []
     for name in sorted(before.grants.known | after.grants.known):
         kind, _, bare = name.partition(":")
         subject = Subject(SubjectKind(kind), bare)
@@ -51,12 +55,12 @@ def differences(before: Access, after: Access) -> tuple[Difference, ...]:
         if _grants(before, subject) != _grants(after, subject):
             spaces.update(*(_reach(access, subject) for access in (before, after)))
         if spaces and name not in with_members:
-            found.extend(_told(before, after, subject, _changed(before, after, subject, spaces)))
-    return tuple(found)
+            rows.extend(_group(before, after, subject, _changed(before, after, subject, spaces)))
+    return tuple(rows)
 
 
 def _moved(before: SpaceTree, after: SpaceTree) -> frozenset[SpaceName]:
-    """Find the spaces for which something else lies above or below them, as far as that counts."""
+    """Return the spaces whose ancestors or descendants changed, as far as inheritance reaches."""
     names = before.nodes.keys() | after.nodes.keys()
     other = {name for name in names if before.nodes.get(name) != after.nodes.get(name)}
     spaces = {*before.subtrees(other), *after.subtrees(other)}
@@ -64,11 +68,11 @@ def _moved(before: SpaceTree, after: SpaceTree) -> frozenset[SpaceName]:
 
 
 def _grants(access: Access, subject: Subject) -> set[tuple[object, ...]]:
-    """Give all that decides what the subject holds, apart from the tree."""
+    """Return everything that decides which rights the subject holds, apart from the tree."""
     roles = access.grants.roles
     return {
-        (each.grant.space, roles[each.grant.role], each.grant.expires is None or each.grant.expires)
-        for each in access.of(subject)
+        (held.grant.space, roles[held.grant.role], held.grant.expires is None or held.grant.expires)
+        for held in access.roles_of(subject)
     }
 
 
@@ -89,32 +93,32 @@ def _changed(before: Access, after: Access, subject: Subject, spaces: set[SpaceN
 
 
 def _rights(access: Access, subject: Subject, space: SpaceName, other: SpaceTree) -> Actions:
-    at = _standing(space, access.tree, other)
-    if at == space:
+    standing = _counterpart(space, access.tree, other)
+    if standing == space:
         return access.rights(subject, space)
-    # Roles flow down into a space that is not here; what is only seen from another one below does not.
-    roles = access.grants.held(access.grants.holders(subject), at).keys() - {SIGHT}
+    # Roles extend into a space that this tree lacks; sight from another space below does not.
+    roles = access.grants.held(access.grants.holders(subject), standing).keys() - {SIGHT}
     return frozenset(action for role in roles for action in access.grants.roles[role])
 
 
-def _standing(space: SpaceName, here: SpaceTree, there: SpaceTree) -> SpaceName:
-    """Name the space itself, or for one that is only in the other tree the nearest above it that is here too."""
-    return (
-        next((each for each in there.lineage(space) if here.exists(each)), space) if not here.exists(space) else space
-    )
+def _counterpart(space: SpaceName, tree: SpaceTree, other: SpaceTree) -> SpaceName:
+    """Return the space itself, or, if only the other tree has it, its nearest ancestor that this tree has too."""
+    if tree.exists(space):
+        return space
+    return next((ancestor for ancestor in other.lineage(space) if tree.exists(ancestor)), space)
 
 
-def _told(before: Access, after: Access, subject: Subject, changed: _Changed) -> Iterator[Difference]:
-    """Gather by the topmost spaces, and by what it rests on."""
+def _group(before: Access, after: Access, subject: Subject, changed: _Changed) -> Iterator[Difference]:
+    """Yield one difference for each topmost space and each reason."""
     rows: dict[tuple[SpaceName, Gain, str], set[Action]] = {}
     for (space, action), verb in sorted(changed.items()):
         access = after if verb is Gain.GAINS else before
         above = access.tree.parent(space)
         if above is None or changed.get((above, action)) is not verb:
-            at = _standing(space, access.tree, (before if access is after else after).tree)
-            because = access.decide(subject, action, at).because
+            standing = _counterpart(space, access.tree, (before if access is after else after).tree)
+            because = access.decide(subject, action, standing).because
             rows.setdefault((space, verb, because), set()).add(action)
     for (space, verb, because), actions in rows.items():
         tree = (after if verb is Gain.GAINS else before).tree
-        below = [each for each in tree.subtree(space)[1:] if any(changed.get((each, a)) is verb for a in actions)]
+        below = [name for name in tree.subtree(space)[1:] if any(changed.get((name, a)) is verb for a in actions)]
         yield Difference(subject, space, verb, frozenset(actions), because, len(below))

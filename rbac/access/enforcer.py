@@ -1,4 +1,8 @@
-"""Casbin, the way it is exact at any depth, fast at any size, and safe among threads."""
+"""Casbin, set up to be exact at any depth, fast with many bindings, and safe among threads.
+
+`Access` asks `Enforcer.allows` with the roles that somebody holds in the space in question. Casbin matches roles with
+actions; the spaces and memberships are resolved before, in `grants`.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,11 @@ from rbac.access.grants import SIGHT, Roles
 from spaces.names import SpaceName
 
 _KEY_ORDER = (1, 2)
-"""Where kind and verb stand, in requests and policy lines alike: only the lines of one action are looked at."""
+"""The positions of kind and verb in requests and policy lines: Casbin then reads only the lines of one action."""
 
 
 class Asker:
-    """One question's subject, as the roles that it holds in the space asked about."""
+    """The subject of one question, as the roles that it holds in the space of the question."""
 
     __slots__ = ("roles",)
 
@@ -29,21 +33,24 @@ class Asker:
         self.roles = roles
 
     def __str__(self) -> str:
-        """Give nothing away: Casbin writes its requests as text."""
+        """Return a constant: Casbin logs its requests as text."""
         return "asker"
 
 
 class _HeldRoles(RoleManager):  # type: ignore[misc]
-    """Answers from what the asker holds. Casbin's own manager ends at ten levels and slows with the bindings."""
+    """Answers from the asker's roles.
+
+    Casbin's own role manager stops at ten levels and slows with the number of bindings.
+    """
 
     def has_link(self, name1: Asker, name2: str, *domain: str) -> bool:
-        """Say whether the asker holds the role; the space is the one that the asker was made for."""
+        """Whether the asker holds the role; the asker was made for one space, so `domain` is not looked at."""
         _ = domain
         return name2 in name1.roles
 
 
-class _Enforcer(casbin.FastEnforcer):  # type: ignore[misc]
-    """A FastEnforcer that compiles its matcher once instead of for each question."""
+class _CompiledEnforcer(casbin.FastEnforcer):  # type: ignore[misc]
+    """A FastEnforcer that compiles its matcher once instead of once for each question."""
 
     def __init__(self, policy: list[list[str]]) -> None:
         model = FastModel(_KEY_ORDER)
@@ -63,7 +70,10 @@ class _Enforcer(casbin.FastEnforcer):  # type: ignore[misc]
 
 
 class Enforcer:
-    """Answers whether any role that an asker holds has an action. One Casbin enforcer per thread: each has state."""
+    """Answers whether any of an asker's roles contains an action.
+
+    It keeps one Casbin enforcer a thread: each has state.
+    """
 
     def __init__(self, roles: Mapping[str, Actions]) -> None:
         self._policy = [[role, action.kind, action.verb] for role, actions in roles.items() for action in actions]
@@ -71,10 +81,10 @@ class Enforcer:
         self._local = threading.local()
 
     def allows(self, asker: Asker, action: Action, space: SpaceName) -> bool:
-        """Decide one question."""
+        """Whether the asker may do the action in the space."""
         enforcer = getattr(self._local, "enforcer", None)
         if enforcer is None:
-            enforcer = self._local.enforcer = _Enforcer(self._policy)
+            enforcer = self._local.enforcer = _CompiledEnforcer(self._policy)
         return bool(enforcer.enforce(asker, action.kind, action.verb, space))
 
 

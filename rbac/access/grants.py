@@ -1,4 +1,4 @@
-"""Who holds which role where: bindings, spread over members and spaces so that a question costs a few look-ups."""
+"""Who holds which role where: the bindings, indexed by member and space so that a question costs a few look-ups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 
 @dataclass(frozen=True, slots=True)
 class AccessDocuments:
-    """Who there is and what they were given. Users, groups, roles and API keys go by name: they lie in the root."""
+    """The documents that access rules are made of.
+
+    Users, groups, roles and API keys go by name: they lie in the root space.
+    """
 
     roles: Mapping[str, RoleSpec] = field(default_factory=dict)
     bindings: Mapping[ResourceRef, RoleBindingSpec] = field(default_factory=dict)
@@ -29,19 +32,19 @@ class AccessDocuments:
 
     @classmethod
     def of(cls, documents: PlacedDocuments) -> AccessDocuments:
-        """Pick them out of all documents; those that do not lie where their kind belongs do not count."""
+        """Select them from all documents, without those that lie where their kind does not belong."""
         return cls(
             roles=_in_root(documents, Kind.ROLE),
             bindings=_specs(documents, Kind.ROLE_BINDING),
             users=_in_root(documents, Kind.USER),
             groups=_in_root(documents, Kind.GROUP),
             api_keys=frozenset(_in_root(documents, Kind.API_KEY)),
-            stacks=frozenset(StackId(each.ref.space, each.ref.name) for each in documents.of_kind(Kind.STACK)),
+            stacks=frozenset(StackId(stack.ref.space, stack.ref.name) for stack in documents.of_kind(Kind.STACK)),
         )
 
 
 def _specs(documents: PlacedDocuments, kind: Kind) -> dict[ResourceRef, Any]:
-    return {each.ref: each.resource.spec for each in documents.of_kind(kind)}
+    return {document.ref: document.resource.spec for document in documents.of_kind(kind)}
 
 
 def _in_root(documents: PlacedDocuments, kind: Kind) -> dict[str, Any]:
@@ -49,12 +52,15 @@ def _in_root(documents: PlacedDocuments, kind: Kind) -> dict[str, Any]:
 
 
 SIGHT = "(sight)"
-"""What whoever has a role in a space that inherits holds in the spaces above; no role can have this name."""
+"""The pseudo-role by which the holder of a role in an inheriting space sees the spaces above.
+
+No role can have this name.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role that a holder (as `kind:name`) has in a space by a binding, or by the settings where that is None."""
+    """A role that a holder (`kind:name`) has in a space. `binding` is None for an admin of the settings."""
 
     role: str
     space: SpaceName
@@ -63,28 +69,28 @@ class Grant:
     expires: datetime | None = None
 
     def outlasts(self, other: Grant) -> bool:
-        """Say whether it ends later than the other."""
+        """Whether this grant ends later than the other."""
         return other.expires is not None and (self.expires is None or self.expires > other.expires)
 
 
 Roles = dict[str, Grant]
-"""Role names to the grant that gives the role for longest."""
+"""Role names, each with the grant that gives the role for longest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grants:
-    """Every grant that counts at one moment, indexed. Immutable once built, so that threads share it."""
+    """All grants that count at one moment, indexed. Immutable, so that threads can share it."""
 
     tree: SpaceTree
     roles: Mapping[str, Actions]
     valid_until: datetime | None
-    """When the next of the grants ends."""
+    """The time at which the next grant ends."""
     everyone: Mapping[str, tuple[Grant, ...]]
-    """Holder to all that was granted to it, the longest-lasting first."""
+    """Holders, each with all grants to it, the longest-lasting first."""
     groups_of: Mapping[str, tuple[str, ...]]
-    """Users' names to the groups they are members of, as holders."""
+    """Names of users, each with the groups (as holders) that have the user as a member."""
     known: frozenset[str]
-    """The holders that exist: documents, and the admins of the settings."""
+    """The holders that exist: those with a document, and the admins of the settings."""
     _idp: Mapping[str, tuple[str, ...]] = field(repr=False)
     _held: Mapping[str, Mapping[SpaceName, Roles]] = field(repr=False)
     _sight: Mapping[str, Mapping[SpaceName, Grant]] = field(repr=False)
@@ -92,7 +98,7 @@ class Grants:
 
     @classmethod
     def build(cls, documents: AccessDocuments, tree: SpaceTree, admins: Iterable[Subject], now: datetime) -> Self:
-        """Index what is granted at `now`. Bindings that ended, or name a role or space that is not there, are out."""
+        """Index the grants at `now`. Bindings that have ended, or name a missing role or space, do not count."""
         admin_holders = sorted(str(admin) for admin in admins)
         roles = {name: expand(spec.actions) for name, spec in documents.roles.items()} | dict(BUILT_IN)
         everyone: dict[str, list[Grant]] = {}
@@ -118,53 +124,53 @@ class Grants:
         )
 
     def holders(self, subject: Subject) -> tuple[str, ...]:
-        """List the holders that the subject stands for: itself, and its groups. Who does not exist is nobody."""
+        """Return the subject and its groups as holders; empty for a subject that does not exist."""
         own = str(subject)
-        found = [own] if own in self.known else []
+        holders = [own] if own in self.known else []
         if subject.kind is SubjectKind.USER:
-            if found:
-                found += self.groups_of.get(subject.name, ())
+            if holders:
+                holders += self.groups_of.get(subject.name, ())
             for idp_group in sorted(subject.idp_groups):
-                found += [each for each in self._idp.get(idp_group, ()) if each not in found]
-        return tuple(found)
+                holders += [group for group in self._idp.get(idp_group, ()) if group not in holders]
+        return tuple(holders)
 
     def held(self, holders: Iterable[str], space: SpaceName) -> Roles:
-        """Give the roles that hold in a space: from there and all above, and the sight from below."""
-        found: Roles = {}
+        """Return the roles that apply in a space: those of the space and of all above it, and the sight from below."""
+        held: Roles = {}
         if not self.tree.exists(space):
-            return found
+            return held
         for holder in holders:
             spaces = self._held.get(holder)
             if spaces is None:
                 continue
-            here: SpaceName | None = space
-            while here is not None:
-                for role, grant in spaces.get(here, _NONE).items():
-                    if role not in found or grant.outlasts(found[role]):
-                        found[role] = grant
-                here = self._parents.get(here)
+            level: SpaceName | None = space
+            while level is not None:
+                for role, grant in spaces.get(level, _NONE).items():
+                    if role not in held or grant.outlasts(held[role]):
+                        held[role] = grant
+                level = self._parents.get(level)
             seen = self._sight[holder].get(space)
-            if seen is not None and (SIGHT not in found or seen.outlasts(found[SIGHT])):
-                found[SIGHT] = seen
-        return found
+            if seen is not None and (SIGHT not in held or seen.outlasts(held[SIGHT])):
+                held[SIGHT] = seen
+        return held
 
     def granted_in(self, holders: Iterable[str]) -> Iterator[SpaceName]:
-        """List the spaces in which something was granted to these."""
+        """Yield the spaces in which the holders have a grant."""
         for holder in holders:
             yield from self._held.get(holder, _NOWHERE)
 
     def seen_from_below(self, holders: Iterable[str]) -> Iterator[SpaceName]:
-        """List the spaces that these see because they have a role in a space that inherits from them."""
+        """Yield the spaces that the holders see because they have a role in an inheriting space below."""
         for holder in holders:
             yield from self._sight.get(holder, _NOWHERE)
 
     def distance(self, grant: Grant, space: SpaceName) -> int:
-        """Count the spaces between a grant and a space below it; 0 where it does not lie above."""
-        steps, here = 0, space
-        while here != grant.space:
-            if here not in self._parents:
+        """Return how many levels the space lies below the grant's space; 0 if it does not lie below it."""
+        steps, level = 0, space
+        while level != grant.space:
+            if level not in self._parents:
                 return 0
-            steps, here = steps + 1, self._parents[here]
+            steps, level = steps + 1, self._parents[level]
         return steps
 
 
@@ -173,7 +179,7 @@ _NOWHERE: Mapping[SpaceName, Roles] = {}
 
 
 def holder_of(subject: SubjectRef) -> str:
-    """Write whom a binding names as `kind:name`."""
+    """Return the subject of a binding as `kind:name`."""
     if subject.user is not None:
         return f"user:{subject.user}"
     if subject.group is not None:
@@ -189,9 +195,9 @@ _Bindings = Mapping[ResourceRef, RoleBindingSpec]
 def _longest_first(
     bindings: _Bindings, roles: Collection[str], tree: SpaceTree, now: datetime
 ) -> Iterator[tuple[ResourceRef, RoleBindingSpec]]:
-    """Give the bindings that count: those without an end by space and name, then the others, the last to end first.
+    """Yield the bindings that count: those without an end by space and name, then the others, the last to end first.
 
-    Sorted in small portions: one long sort would keep every other thread waiting.
+    They are sorted in small portions: one long sort would keep all other threads waiting.
     """
     lasting: dict[SpaceName, dict[str, ResourceRef]] = {}
     ending: dict[datetime, dict[tuple[str, str], ResourceRef]] = {}
@@ -234,25 +240,29 @@ def _documented(documents: AccessDocuments) -> Iterator[str]:
 
 
 def _by_space(grants: Iterable[Grant]) -> dict[SpaceName, Roles]:
-    """Keep the first grant of each role in each space: they come longest-lasting first."""
-    found: dict[SpaceName, Roles] = {}
+    """Return the first grant of each role in each space. The grants come with the longest-lasting first."""
+    by_space: dict[SpaceName, Roles] = {}
     for grant in grants:
-        found.setdefault(grant.space, {}).setdefault(grant.role, grant)
-    return found
+        by_space.setdefault(grant.space, {}).setdefault(grant.role, grant)
+    return by_space
 
 
 def _sight(grants: Iterable[Grant], tree: SpaceTree) -> dict[SpaceName, Grant]:
-    """Walk up from each grant as far as the spaces inherit; whoever was there before lasts longer and went on."""
-    found: dict[SpaceName, Grant] = {}
+    """Return, for each space above an inheriting one, the grant that lets its holder see it.
+
+    The walk goes up from each grant as far as the spaces inherit, and stops at a space already seen: the grant that was
+    there first lasts longer and has gone on from there.
+    """
+    seen: dict[SpaceName, Grant] = {}
     started: set[SpaceName] = set()
     for grant in grants:
-        here = grant.space
-        if here in started:
+        level = grant.space
+        if level in started:
             continue
-        started.add(here)
-        while tree.inherits(here):
-            here = tree.nodes[here].parent
-            if here in found:
+        started.add(level)
+        while tree.inherits(level):
+            level = tree.nodes[level].parent
+            if level in seen:
                 break
-            found[here] = grant
-    return found
+            seen[level] = grant
+    return seen

@@ -1,4 +1,4 @@
-"""Who asks: users, groups, API keys, stacks, and the admins that the service's own settings name."""
+"""The subjects of access rules: users, groups, API keys, stacks, and the admins that the service's settings name."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from spaces.names import StackId, is_name
 
 
 class SubjectKind(StrEnum):
-    """Everyone who may hold a role."""
+    """The kinds of subjects that may hold a role."""
 
     USER = "user"
     GROUP = "group"
     API_KEY = "apiKey"
     STACK = "stack"
     ADMIN = "admin"
-    """An admin of the installation who is no user: a key of the settings, or the data directory's own operator."""
+    """An admin of the installation who is not a user: a key of the settings, or the operator of the data directory."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:
-    """One who may hold roles. `idp_groups` are the groups that an identity provider vouches for at sign-in."""
+    """Somebody who may hold roles. `idp_groups` are the groups that an identity provider confirms at sign-in."""
 
     kind: SubjectKind
     name: str
     idp_groups: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
-        """Read as `kind:name`."""
+        """Return `kind:name`."""
         return f"{self.kind}:{self.name}"
 
     @property
     def plain(self) -> Subject:
-        """The same one without what a sign-in added."""
+        """The same subject without the groups that a sign-in added."""
         return Subject(self.kind, self.name) if self.idp_groups else self
 
     @classmethod
     def parse(cls, text: str) -> Subject:
-        """Read `user:alice`, `group:…`, `apiKey:…`, `stack:space/name`; a bare name is a user.
+        """Parse `user:alice`, `group:…`, `apiKey:…` or `stack:space/name`; a bare name is a user.
 
-        ValueError says what is wrong with anything else. Admins of the settings cannot be written this way.
+        Raise ValueError with the reason for any other text. Admins of the settings cannot be written this way.
         """
         word, colon, name = text.rpartition(":")
         if not colon:
@@ -58,22 +58,22 @@ class Subject:
 
 
 def user(name: str, idp_groups: frozenset[str] = frozenset()) -> Subject:
-    """Give the user of that name."""
+    """Return the user of that name as a subject."""
     return Subject(SubjectKind.USER, name, idp_groups)
 
 
 def group(name: str) -> Subject:
-    """Give the group of that name."""
+    """Return the group of that name as a subject."""
     return Subject(SubjectKind.GROUP, name)
 
 
 def stack(identity: StackId) -> Subject:
-    """Give the stack, as one who asks."""
+    """Return the stack as a subject."""
     return Subject(SubjectKind.STACK, str(identity))
 
 
 def bound(reference: SubjectRef) -> Subject:
-    """Give the one whom a binding names."""
+    """Return the subject that a binding names."""
     match reference:
         case SubjectRef(user=str(name)):
             return Subject(SubjectKind.USER, name)

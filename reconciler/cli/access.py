@@ -68,7 +68,7 @@ def who(ctx: click.Context, /, *, action: str, space: str, form: str, **where: A
         with connect() as api:
             found = api.every("/access/who", action=action, space=space)
     else:
-        holders = _access(ctx, **where).who(_action(action), SpaceName(space))
+        holders = _access(ctx, **where).who_may(_action(action), SpaceName(space))
         found = [{"subject": str(each.subject), "because": each.because} for each in holders]
     print_rows(found, (Column("SUBJECT", key("subject")), Column("BECAUSE", key("because"))), form)
 
@@ -95,7 +95,7 @@ def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) ->
                 "because": held.because,
                 "expires": held.grant.expires.isoformat().replace("+00:00", "Z") if held.grant.expires else None,
             }
-            for held in _access(ctx, **where).of(_subject(subject))
+            for held in _access(ctx, **where).roles_of(_subject(subject))
         ]
     columns = (
         Column("SPACE", key("space")),

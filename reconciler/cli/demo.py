@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from reconciler.bootstrap import Service
     from reconciler.core.runs import Run
-    from reconciler.git.pen import Pen
+    from reconciler.git.authoring import Pen
     from reconciler.settings import Settings
 
 _FLEET = "/var/tmp/stationkeeper-example"  # noqa: S108 - as the example writes it; replaced before anything runs
@@ -184,7 +184,7 @@ class _Demo:
 
     def _people(self) -> str:
         """Make the people's keys, and the documents that say who they are and what they may do."""
-        from reconciler.git.pen import Pen
+        from reconciler.git.authoring import Pen
 
         keys = self._scratch / "keys"
         keys.mkdir(mode=0o700)

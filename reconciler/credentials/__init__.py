@@ -1,1 +1,1 @@
-"""Opens the secrets that the configuration names: sealed values, files, variables of the service."""
+"""Credentials: the secrets that the configuration names, from sealed values, files and variables of the service."""

@@ -1,4 +1,4 @@
-"""Secret files: small, of the service's operator, and for nobody else to read."""
+"""Secret files: small, written by the operator, and not readable for everybody."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from reconciler.credentials.sealing import MAX_BYTES
 
 
 def read_secret_file(path: Path, name: str) -> str:
-    """Read a secret file, never through a link; SecretUnreadable says what is wrong with it, by `name`."""
+    """Return the content of a secret file, never through a link; raise SecretUnreadable that names it as `name`."""
     try:
-        # Not to wait for whoever writes, should it be a pipe.
+        # O_NONBLOCK: a pipe would otherwise wait for its writer.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             _check(os.fstat(handle), name)
@@ -31,7 +31,7 @@ def read_secret_file(path: Path, name: str) -> str:
 
 
 def read_in_directory(directory: Path, file: str, name: str) -> str:
-    """Read a secret file of a directory; through links only as far as they stay in it."""
+    """Return the content of a secret file in a directory, through links only as far as they stay in it."""
     try:
         top, target = Path(os.path.realpath(directory)), Path(os.path.realpath(directory / file))
     except OSError as error:
@@ -45,6 +45,6 @@ def _check(status: os.stat_result, name: str) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise SecretUnreadable(f"{name} is not a regular file")
     if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        raise SecretUnreadable(f"{name} can be read by everybody: take that right away (chmod o-rwx)")
+        raise SecretUnreadable(f"{name} can be read by everybody: remove that permission (chmod o-rwx)")
     if status.st_mode & stat.S_IWGRP:
-        raise SecretUnreadable(f"{name} can be written by its group: take that right away (chmod g-w)")
+        raise SecretUnreadable(f"{name} can be written by its group: remove that permission (chmod g-w)")

@@ -1,4 +1,4 @@
-"""Sealing values to the installation's age key, each bound to the place that it is for."""
+"""Sealed values: encrypted to the installation's age key, each bound to the place that it is for."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from spaces.model.sealed import SealedPlace, read, write
 from spaces.names import Kind, SpaceName
 
 MAX_BYTES = 64 * 1024
-"""The largest secret."""
+"""The most bytes of a secret."""
 
 
 class CannotSeal(Exception):
-    """A value cannot be sealed; the message says why."""
+    """A value cannot be sealed. The message says why."""
 
 
 class KeyFileError(Exception):
-    """The file with the keys cannot be used; the message names it and says why."""
+    """The file with the keys cannot be used. The message names it and says why."""
 
 
 def seal(value: str, place: SealedPlace, recipient: str) -> str:
-    """Seal a value for one place: it opens nowhere else. CannotSeal for a recipient that is none, or a huge value."""
+    """Return a value sealed for one place: it opens at no other.
+
+    Raise CannotSeal for a bad recipient or a huge value.
+    """
     if len(value.encode()) > MAX_BYTES:
         raise CannotSeal(f"the value is longer than {MAX_BYTES // 1024} KiB")
     try:
@@ -39,17 +42,17 @@ def seal(value: str, place: SealedPlace, recipient: str) -> str:
     return write(pyrage.encrypt(content.encode(), [key]), place)
 
 
-class Identities:
-    """The installation's age keys: the first one is sealed to, every one opens."""
+class SealingKeys:
+    """The installation's age keys. Values are sealed to the first one; each can open them."""
 
     def __init__(self, identities: Sequence[x25519.Identity]) -> None:
         self._identities = list(identities)
         self.recipient = str(self._identities[0].to_public())
-        """Whom values are sealed to; it is no secret."""
+        """The public key to which values are sealed. It is no secret."""
 
     @classmethod
     def load_or_create(cls, path: Path) -> Self:
-        """Read a file of age keys, one a line, the newest first; make one (mode 0600) where there is none."""
+        """Return the age keys of a file, one a line, the newest first; create it (mode 0600) if it is missing."""
         try:
             if not path.exists():
                 create(path, _fresh().encode())
@@ -67,11 +70,11 @@ class Identities:
         return cls(keys)
 
     def __repr__(self) -> str:
-        """Name them by the recipient, never by the keys."""
-        return f"Identities({self.recipient})"
+        """Return the recipient, never the keys."""
+        return f"SealingKeys({self.recipient})"
 
     def open(self, sealed: str, place: SealedPlace) -> str:
-        """Open a value at its place; SecretUnreadable where it was cut, is for another key, or for another place."""
+        """Return a value opened at its place; raise SecretUnreadable if it is damaged, or for another key or place."""
         try:
             data = read(sealed)
         except ValueError as wrong:
@@ -82,14 +85,16 @@ class Identities:
         except pyrage.DecryptError as error:
             if "matching" in str(error):
                 raise SecretUnreadable(
-                    "the sealed value is for another key than those of this installation: seal it anew, "
+                    "the sealed value is for a key that this installation does not have: seal the value again, "
                     "or add that key to sealing_key_file"
                 ) from None
-            raise SecretUnreadable("the sealed value is damaged: seal it anew") from None
+            raise SecretUnreadable("the sealed value is damaged: seal the value again") from None
         except (ValueError, KeyError, TypeError):
-            raise SecretUnreadable("the sealed value does not hold what station seal puts in: seal it anew") from None
+            raise SecretUnreadable("the sealed value was not made by station seal: seal the value again") from None
         if words != _words(place) or not isinstance(value, str):
-            raise SecretUnreadable(f"the value is sealed for {_told(words)}, and used as {place}: seal it anew")
+            raise SecretUnreadable(
+                f"the value is sealed for {_place_in_words(words)}, but used as {place}: seal the value again"
+            )
         return value
 
 
@@ -102,9 +107,9 @@ def _words(place: SealedPlace) -> list[str]:
     return [place.ref.kind.value, place.ref.space, place.ref.name, place.key]
 
 
-def _told(words: object) -> str:
+def _place_in_words(words: object) -> str:
     match words:
-        case [str(kind), str(space), str(name), str(key)] if kind in {each.value for each in Kind}:
+        case [str(kind), str(space), str(name), str(key)] if kind in set(Kind):
             return str(SealedPlace.of(Kind(kind), SpaceName(space), name, key))
         case _:
             return "another place"

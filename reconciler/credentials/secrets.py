@@ -1,4 +1,8 @@
-"""Finds the secrets that documents name, anew each time, so that one that was changed counts from the next run on."""
+"""Looks up the secrets that documents name, each time anew, so that a changed secret counts from the next run on.
+
+The loop asks `problem` to find out whether a stack could run, `for_run` when a run starts, and `value` for the
+credentials of repositories. Messages name a secret by its place and source, never by its value.
+"""
 
 from __future__ import annotations
 
@@ -9,46 +13,51 @@ from pathlib import Path
 
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_in_directory
-from reconciler.credentials.sealing import Identities
+from reconciler.credentials.sealing import SealingKeys
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
 
 SHORTEST = 8
-"""Characters that a secret of a run must have: a shorter one would be found everywhere by chance, and so be no secret
-in a log that is masked."""
+"""The fewest characters of a run's secret.
+
+A shorter one would appear in logs by chance everywhere, and masking could not hide it.
+"""
 _REMEMBERED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Secrets:
-    """Where secrets come from. Messages name a secret by its place and source, never by its value."""
+class SecretSources:
+    """The sources of secrets: sealed values, files and variables of the service."""
 
-    identities: Identities | None = None
+    sealing_keys: SealingKeys | None = None
     directory: Path | None = None
     env_allowed: Collection[str] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     _verdicts: dict[tuple[str, SealedPlace], str | None] = field(default_factory=dict, repr=False)
-    """What is wrong with each sealed value that was looked at: to open one takes a while, and it stays as it is."""
+    """The problem of each sealed value that was opened (None: it opens).
+
+    Opening takes a while, and the result never changes.
+    """
 
     def value(self, secret: SecretRef, place: SealedPlace) -> str:
-        """Give a secret as it is; SecretUnreadable where it cannot be had."""
+        """Return a secret as it is; raise SecretUnreadable if it cannot be read."""
         if secret.file is not None:
             return self._of_file(secret.file, place)
         if secret.env is not None:
             return self._of_environment(secret.env)
-        if self.identities is None or secret.sealed is None:
-            raise SecretUnreadable("there is no key here that opens sealed values")
-        return self.identities.open(secret.sealed, place)
+        if self.sealing_keys is None or secret.sealed is None:
+            raise SecretUnreadable("this installation has no key for sealed values")
+        return self.sealing_keys.open(secret.sealed, place)
 
     def for_run(self, secret: SecretRef, place: SealedPlace) -> str:
-        """Give a secret that a run may get: one that can be masked. SecretUnreadable names its place."""
+        """Return a secret that a run may get, which must be maskable; raise SecretUnreadable with its place."""
         try:
             return _usable(self.value(secret, place))
         except SecretUnreadable as error:
             raise SecretUnreadable(f"{place}, {secret}: {error}") from None
 
     def problem(self, secret: SecretRef, place: SealedPlace) -> str | None:
-        """Say why a run could not get a secret; None when it can."""
+        """Return why a run could not get a secret; None if it can."""
         key = (secret.sealed or "", place)
         if secret.sealed is not None and key in self._verdicts:
             return self._verdicts[key]
@@ -80,7 +89,7 @@ class Secrets:
 
 def _usable(value: str) -> str:
     if len(value.strip()) < SHORTEST:
-        raise SecretUnreadable(f"it is shorter than {SHORTEST} characters, too short to be masked: take a longer one")
+        raise SecretUnreadable(f"it is shorter than {SHORTEST} characters, too short to be masked: use a longer one")
     if "\0" in value:
         raise SecretUnreadable("it holds a NUL character")
     return value

@@ -1,1 +1,1 @@
-"""Where runners run."""
+"""Engines: where the processes of runs work."""

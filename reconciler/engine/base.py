@@ -1,4 +1,4 @@
-"""Where runners run: an engine only carries the message; the store decides who runs."""
+"""The protocol of engines. An engine only starts and watches processes; the store decides who runs what."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class PrepareFailed(Exception):
-    """The work directory could not be made; the message is one line for the run, `reason` one CamelCase word."""
+    """The work directory could not be prepared. The message is one line for the run, `reason` one CamelCase word."""
 
     def __init__(self, message: str, reason: str = Reason.PREPARE_FAILED) -> None:
         super().__init__(message)
@@ -32,53 +32,54 @@ class PrepareFailed(Exception):
 
 
 Materialise = Callable[[Path], None]
-"""Fills an empty directory with exactly the desired tree and mounted files; raises PrepareFailed."""
+"""Fills an empty directory with exactly the desired tree and the mounted files; raises PrepareFailed."""
 
 
 class Engine(Protocol):
     """Starts, steers and watches the processes of runs."""
 
     def start(self, job: Job, materialise: Materialise | None) -> None:
-        """Begin a leg. `materialise` fills the work directory; None: the directory of the plan leg is used again.
+        """Start a leg. `materialise` fills the work directory; None: reuse the directory of the plan leg.
 
-        Whatever keeps it from beginning (PrepareFailed, a full disk) comes as a report, not as an exception.
+        A failure to start (PrepareFailed, a full disk) comes as a report, not as an exception.
         """
 
     def proceed(self, run: str, job: Job) -> bool:
-        """Let a process that waits go on to the apply leg of `job`; False: none waits, start one."""
+        """Let a waiting process continue with the apply leg of `job`; return False if no process waits."""
 
     def dismiss(self, run: str) -> None:
-        """Tell a process that waits to end without applying."""
+        """Tell a waiting process to end without an apply."""
 
     def cancel(self, run: str) -> None:
-        """Ask the run's tool to stop: one interrupt to its leader, the grace, then the whole group is killed."""
+        """Ask the run's tool to stop: one interrupt to its leader, the grace period, then a kill of the whole group."""
 
     def adopt(self, runs: Mapping[str, tuple[int, Leg]]) -> Collection[str]:
-        """Take up the processes (run -> attempt, leg) that an earlier service of this data directory started.
+        """Take over the processes (run -> attempt, leg) that an earlier service of this data directory started.
 
-        What has already ended, or never began, is reported like any other end. Gives the runs that still work.
+        A leg that has already ended, or that never began, is reported like any other end. Return the runs that are
+        still at work.
         """
 
     def reports(self, timeout: float) -> list[LegReport]:
-        """Wait up to `timeout` seconds for legs to end, and give those that did, each once."""
+        """Wait up to `timeout` seconds for legs to end; return the reports of those that did, each once."""
 
     def active(self) -> Collection[str]:
-        """Name the runs whose process is at work or waits."""
+        """Return the runs whose process is at work or waits."""
 
     def log_path(self, run: str) -> Path:
-        """Say where the run's log is written."""
+        """Return the file in which the run's log is written."""
 
     def kept(self) -> Collection[str]:
-        """Name the runs that something is kept of and whose process is neither at work nor waits."""
+        """Return the runs that still have files here and whose process is neither at work nor waiting."""
 
     def free(self, run: str) -> None:
-        """Remove what only the tool of a run needed that no leg can follow in; nothing of one that is under way."""
+        """Remove the files that only the run's tool needed, if no leg can follow; do nothing for a run at work."""
 
     def discard(self, run: str) -> None:
-        """Remove everything of a run that is over and recorded but its log."""
+        """Remove all files of an ended and recorded run, except its log."""
 
     def wake(self) -> None:
-        """Let a `reports` that waits return at once."""
+        """Make a waiting `reports` return at once."""
 
     def close(self) -> None:
-        """Let go of everything without stopping any run."""
+        """Release all resources without stopping any run."""

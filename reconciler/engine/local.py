@@ -1,4 +1,10 @@
-"""Runs on this machine: one process each, which outlives the service and is found again by the next one."""
+"""The engine of this machine: one process for each run, which outlives the service and is adopted by the next one.
+
+The loop starts legs and collects their ends through `reports`. Any failure, even a full disk or a process that died
+without a word, comes as a report. The engine never decides whether a run may start, never writes to the store, and
+never stops a run when the service ends: after a restart `adopt` finds the processes again by their identity (pid and
+start time), so a reused pid cannot be mistaken for a run.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +21,10 @@ from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.engine.base import Job, LegReport, Materialise, PrepareFailed
-from reconciler.engine.notices import Notices
+from reconciler.engine.ends import LegId, never_started, report_of_end, unusable
 from reconciler.engine.preparing import find_sandbox, make_writable, prepare
 from reconciler.engine.spawn import Spawner, write_all
-from reconciler.engine.verdicts import LegId, never_started, report_of_end, unusable
-from reconciler.engine.watched import Waiter, Watched
+from reconciler.engine.watched import ReportReader, Waiter, Watched
 from reconciler.runner.contract.directory import RunDirectory, run_directories
 from reconciler.runner.contract.job import Ending, Reason
 from reconciler.runner.contract.records import job_to_data, to_line
@@ -27,18 +32,19 @@ from reconciler.runner.processes.sandbox import Sandbox, inherited
 
 
 class SandboxUnavailable(Exception):
-    """A sandbox is required, and this machine has none; the message says why."""
+    """A sandbox is required, but this machine has none. The message says why."""
 
 
 class LocalEngine:
-    """An `Engine` of this machine.
+    """The `Engine` of this machine.
 
-    `hidden` are paths that no run may see (the data directory always is one of them); `tool_path` are directories
-    that go in front of PATH and can be seen even where they lie below something hidden; `writable` are directories
-    that every run may write to, made where they are missing (WritableRefused for /tmp, or one around or below something
-    hidden): everything else of the machine is read-only for them. Without a working bubblewrap
-    runs go unsandboxed (`sandboxed` and `sandbox_problem` say so), unless `require_sandbox` refuses that.
-    All methods may be called from any thread, `reports` and `close` from one.
+    No run can see the paths in `hidden`; the data directory is always one of them. The directories in `tool_path` come
+    first in PATH and stay visible even below a hidden path. Every run can write to the directories in `writable`, which
+    are created if missing (WritableRefused for /tmp, or for a directory around or below a hidden path); everything else
+    of the machine is read-only. Without a working bubblewrap, runs have no sandbox (`sandboxed` and `sandbox_problem`
+    tell), unless `require_sandbox` refuses that.
+
+    Any thread may call any method, but only one thread `reports` and `close`.
     """
 
     def __init__(
@@ -71,21 +77,21 @@ class LocalEngine:
 
     @property
     def sandboxed(self) -> bool:
-        """Tell whether runs are shut in."""
+        """Whether runs work in a sandbox."""
         return self._sandbox[0] is not None
 
     @property
     def sandbox_problem(self) -> str | None:
-        """Say why they are not."""
+        """Why runs have no sandbox; None if they have one."""
         return self._sandbox[1]
 
     @cached_property
     def _sandbox(self) -> tuple[Sandbox | None, str | None]:
-        # Finding out starts a process, so it waits until somebody asks or something is run.
+        # The check starts a process, so it waits until it is needed.
         return self._find_sandbox()
 
     def start(self, job: Job, materialise: Materialise | None) -> None:
-        """Begin a leg; see `Engine.start`. ValueError for a run that is already under way."""
+        """Start a leg; see `Engine.start`. Raise ValueError for a run that is already at work."""
         directory = self._directory(job.run)
         entry = Watched(LegId(job.run, job.attempt, job.leg))
         with self._lock:
@@ -98,11 +104,13 @@ class LocalEngine:
         try:
             prepare(directory, materialise)
         except PrepareFailed as error:
-            self._never_began(entry, Ending.FAILED, error.reason, str(error))
+            self._report_not_started(entry, Ending.FAILED, error.reason, str(error))
         except OSError as error:
             full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
             reason = Reason.DISK_FULL if full else Reason.PREPARE_FAILED
-            self._never_began(entry, Ending.FAILED, reason, f"the work directory cannot be made: {error.strerror}")
+            self._report_not_started(
+                entry, Ending.FAILED, reason, f"the work directory cannot be made: {error.strerror}"
+            )
         except BaseException:
             with self._lock:
                 del self._watched[job.run]
@@ -110,12 +118,11 @@ class LocalEngine:
         else:
             with self._lock:
                 if entry.canceled:
-                    self._never_began(entry, Ending.CANCELED, Reason.CANCELED, "canceled before it began")
+                    self._report_not_started(entry, Ending.CANCELED, Reason.CANCELED, "canceled before it began")
                 else:
                     self._spawn(entry, job, directory)
 
     def proceed(self, run: str, job: Job) -> bool:
-        """Let a process that waits go on to the apply leg of `job`; False: none waits, start one."""
         with self._lock:
             entry = self._watched.get(run)
             if entry is None or not entry.waiting or entry.stdin is None:
@@ -127,14 +134,13 @@ class LocalEngine:
             return True
 
     def dismiss(self, run: str) -> None:
-        """Tell a process that waits to end without applying."""
         with self._lock:
             entry = self._watched.get(run)
             if entry is not None and entry.waiting:
                 self._dismiss(entry)
 
     def cancel(self, run: str) -> None:
-        """Ask the run's tool to stop; asking again, or for a run that is not under way, changes nothing."""
+        """Ask the run's tool to stop. Do nothing for a run that is canceled already or not at work."""
         with self._lock:
             entry = self._watched.get(run)
             if entry is None:
@@ -144,62 +150,53 @@ class LocalEngine:
                 return
             entry.canceled = True
             with contextlib.suppress(OSError):
-                # For a process that cannot hear yet. On a full disk the signal has to do.
+                # For a process that has no signal handler yet. On a full disk the signal alone must do.
                 self._directory(run).cancel.touch(mode=0o600)
             entry.terminate()
 
     def adopt(self, runs: Mapping[str, tuple[int, Leg]]) -> Collection[str]:
-        """Take up the processes that an earlier service of this data directory started; see `Engine.adopt`."""
         adopted = [run for run, (attempt, leg) in runs.items() if self._adopt(LegId(run, attempt, leg))]
         self._waiter.wake()
         return adopted
 
     def reports(self, timeout: float) -> list[LegReport]:
-        """Wait up to `timeout` seconds for legs to end, and give those that did, each once."""
         end = time.monotonic() + timeout
         while True:
             for entry in self._waiter.wait(0.0 if self._ready else max(0.0, end - time.monotonic())):
-                self._hear(entry)
+                self._read_output(entry)
             if self._ready or self._woken.is_set() or time.monotonic() >= end:
                 self._woken.clear()
-                found = []
+                ended = []
                 while self._ready:
-                    found.append(self._ready.popleft())
-                return found
+                    ended.append(self._ready.popleft())
+                return ended
 
     def active(self) -> Collection[str]:
-        """Name the runs whose process is at work or waits."""
         with self._lock:
             return list(self._watched)
 
     def log_path(self, run: str) -> Path:
-        """Say where the run's log is written."""
         return self._directory(run).log
 
     def kept(self) -> Collection[str]:
-        """Name the runs that something is kept of and whose process is neither at work nor waits."""
         active = set(self.active())
         return [
             run for run, directory in run_directories(self._data_dir) if run not in active and not directory.at_work()
         ]
 
     def free(self, run: str) -> None:
-        """Remove what only the tool of a run needed that no leg can follow in; nothing of one that is under way."""
         if run not in self.active():
             self._directory(run).free()
 
     def discard(self, run: str) -> None:
-        """Remove everything of a run that is over but its log."""
         self.dismiss(run)
         self._directory(run).discard()
 
     def wake(self) -> None:
-        """Let a `reports` that waits return at once."""
         self._woken.set()
         self._waiter.wake()
 
     def close(self) -> None:
-        """Let go of everything without stopping any run."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -211,18 +208,18 @@ class LocalEngine:
         return RunDirectory.of(self._data_dir, run)
 
     def _spawn(self, entry: Watched, job: Job, directory: RunDirectory) -> None:
-        found, _ = self._sandbox
-        sandbox = None if found is None else found.to_data()
+        available, _ = self._sandbox
+        sandbox = None if available is None else available.to_data()
         try:
             started = self._spawner.spawn(directory.root, to_line({"job": job_to_data(job), "sandbox": sandbox}))
         except OSError as error:
             text = f"the run's process could not be started: {error.strerror or error}"
-            self._never_began(entry, Ending.LOST, Reason.NEVER_STARTED, text)
+            self._report_not_started(entry, Ending.LOST, Reason.NEVER_STARTED, text)
             return
         entry.pid, entry.stdin, entry.stdout = started.pid, started.stdin, started.stdout
         self._waiter.add(entry)
 
-    def _never_began(self, entry: Watched, ending: Ending, reason: str, message: str) -> None:
+    def _report_not_started(self, entry: Watched, ending: Ending, reason: str, message: str) -> None:
         report = entry.which.report(ending, reason, message)
         self._finish(entry, replace(report, phase=Phase.PREPARE if entry.which.leg is Leg.PLAN else Phase.APPLY))
         self._waiter.wake()
@@ -246,7 +243,7 @@ class LocalEngine:
         self._ready.append(report_of_end(directory, which, canceled=directory.cancel.exists()))
         return False
 
-    def _hear(self, entry: Watched) -> None:
+    def _read_output(self, entry: Watched) -> None:
         if entry.stdout is None:
             self._end(entry)
             return
@@ -254,7 +251,7 @@ class LocalEngine:
             data = os.read(entry.stdout, 64 * 1024)
         except BlockingIOError:
             return
-        for report in entry.notices.take(data, self._directory(entry.which.run)):
+        for report in entry.reader.read(data, self._directory(entry.which.run)):
             with self._lock:
                 if report.waiting:
                     entry.waiting = entry.stdin is not None
@@ -265,7 +262,7 @@ class LocalEngine:
             self._end(entry)
 
     def _end(self, entry: Watched) -> None:
-        """Settle a leg whose process is gone."""
+        """Report the end of a leg whose process is gone, or start it again if it missed its apply."""
         with self._lock:
             self._waiter.drop(entry)
             if self._watched.get(entry.which.run) is not entry:
@@ -276,8 +273,8 @@ class LocalEngine:
             directory = self._directory(entry.which.run)
             job, entry.proceeding = entry.proceeding, None
             if job is not None and not entry.canceled and not directory.started(job.leg, job.attempt).exists():
-                # It had just stopped waiting when it was told to proceed.
-                entry.notices = Notices()
+                # The process stopped waiting just before it was told to proceed.
+                entry.reader = ReportReader()
                 self._spawn(entry, job, directory)
                 return
             self._finish(entry, report_of_end(directory, entry.which, canceled=entry.canceled))

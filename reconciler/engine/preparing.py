@@ -1,4 +1,4 @@
-"""What is made before a run's process starts: its directories, and once for all runs the sandbox."""
+"""The preparations before a run's process starts: its directories and, once for all runs, the sandbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from reconciler.runner.processes.sandbox import Sandbox, probe, why_not_writable
 
 
 def prepare(directory: RunDirectory, materialise: Materialise | None) -> None:
-    """Make a run's directories, the work directory anew where there is something to fill it; OSError, PrepareFailed."""
+    """Create a run's directories, with a fresh work directory if `materialise` fills it.
+
+    Raise OSError or PrepareFailed.
+    """
     if materialise is not None:
         for path in (directory.work, directory.scratch):
             if path.exists():
@@ -25,11 +28,11 @@ def prepare(directory: RunDirectory, materialise: Materialise | None) -> None:
 
 
 class WritableRefused(ValueError):
-    """A directory must not be writable for runs; the message names it and says why."""
+    """A directory must not be writable for runs. The message names it and says why."""
 
 
 def make_writable(paths: Sequence[Path], hidden: Sequence[Path]) -> tuple[str, ...]:
-    """Make the directories that runs may write to; WritableRefused for one that shows what they must not see."""
+    """Create the directories that runs may write to; raise WritableRefused for one that reveals a hidden path."""
     covers = [os.path.realpath(path) for path in hidden]
     resolved = []
     for path in paths:
@@ -44,7 +47,7 @@ def make_writable(paths: Sequence[Path], hidden: Sequence[Path]) -> tuple[str, .
 def find_sandbox(
     hidden: Sequence[Path], shown: Sequence[str], writable: Sequence[str] = (), *, wanted: bool
 ) -> tuple[Sandbox | None, str | None]:
-    """Give the sandbox of this machine, or None and why there is none."""
+    """Return the sandbox of this machine, or None and the reason why there is none."""
     if not wanted:
         return None, "switched off"
     bwrap = shutil.which("bwrap")

@@ -1,4 +1,4 @@
-"""Starting runs' processes through the nursery, which is itself started when needed and again when it died."""
+"""Starts the processes of runs through the nursery, which is started when first needed, and again if it died."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMMAND = ("-I", "-m", "reconciler.runner.nursery")
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A started process and the service's ends of its pipes."""
+    """A started process, and the service's ends of its pipes."""
 
     pid: int
     stdin: int
@@ -28,7 +28,7 @@ class Started:
 
 
 class Spawner:
-    """Starts processes of a session of their own, with `env` and nothing else of the service's environment."""
+    """Starts processes in sessions of their own, with the environment `env` and nothing else of the service's."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = dict(env)
@@ -37,7 +37,7 @@ class Spawner:
         self._process: subprocess.Popen[bytes] | None = None
 
     def spawn(self, directory: Path, message: bytes) -> Started:
-        """Start a process in `directory` and hand it `message`; OSError when that cannot be done."""
+        """Start a process in `directory` and send it `message`; raise OSError if that fails."""
         inner_stdin, stdin = os.pipe2(os.O_CLOEXEC)
         stdout, inner_stdout = os.pipe2(os.O_CLOEXEC)
         try:
@@ -52,12 +52,12 @@ class Spawner:
             os.close(inner_stdout)
         os.set_blocking(stdout, False)
         os.set_blocking(stdin, False)
-        # A process that dies at once is seen at the end of its output, like one that dies later.
+        # The death of a process, at once or later, shows at the end of its output.
         write_all(stdin, message)
         return Started(pid, stdin, stdout)
 
     def close(self) -> None:
-        """Let the nursery end; what it started goes on."""
+        """Let the nursery end. The processes that it started continue."""
         with self._lock:
             self._drop()
 
@@ -73,7 +73,7 @@ class Spawner:
                 return int(answer)
             if answer or last_try:
                 raise OSError(answer or "the process that starts runs has died")
-            # Had it forked before it died, that process now meets the end of its input before any job, and ends.
+            # If the nursery forked before it died, that process finds its input closed before any job, and ends.
             self._drop()
         raise AssertionError
 
@@ -107,7 +107,7 @@ class Spawner:
 
 
 def write_all(descriptor: int, data: bytes) -> bool:
-    """Write to a pipe whose other end reads at once; False when nobody does."""
+    """Write to a pipe whose other end reads at once; return False if nobody reads."""
     view, end = memoryview(data), time.monotonic() + _WRITE_SECONDS
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)

@@ -44,11 +44,11 @@ def checkout(
     most_files: int = MOST_FILES,
     most_bytes: int = MOST_BYTES,
 ) -> CheckoutReport:
-    """Write the files and directories (with all below) at `paths` under `into`, in the same layout, for us alone.
+    """Write the files, and directories with everything below, at `paths` under `into`, in the same layout.
 
-    `into` is made where missing; nothing in it is overwritten. Everything is checked before the first byte is written.
-    Raises CheckoutRefused for what may not be written, and GitError: PathNotFound, TooManyFiles, FileTooLarge
-    (all together exceed `most_bytes`), DiskFull, CheckoutFailed.
+    Only the owner can read them. `into` is created if missing, and nothing in it is overwritten. Everything is checked
+    before the first byte is written. Raise CheckoutRefused for a path that may not be written, and GitError:
+    PathNotFound, TooManyFiles, FileTooLarge (all together exceed `most_bytes`), DiskFull, CheckoutFailed.
     """
     entries = _gather(trees, revision, paths)
     if len(entries) > most_files:
@@ -135,7 +135,7 @@ class _Guard:
 
 
 def is_unsafe_name(name: str) -> bool:
-    """Say whether a name stands for a Git directory, here or on another file system, or for no name at all."""
+    """Whether a name means a Git directory, on this or another file system, or is no name at all."""
     if name in ("", ".", "..") or "\0" in name or "/" in name:
         return True
     # Some file systems skip invisible characters (HFS), cut streams and trailing dots or know short names (NTFS).
@@ -172,7 +172,7 @@ def _write_all(trees: Trees, entries: dict[str, Entry], into: Path) -> tuple[str
 
 
 def _descend(opened: list[tuple[str, int]], directories: list[str]) -> int:
-    """Open the directory, made where missing, one name at a time and never through a link; reuse what is open."""
+    """Open a directory one name at a time, never through a link, creating missing ones; reuse open descriptors."""
     shared = 0
     while shared < len(directories) and shared + 1 < len(opened) and opened[shared + 1][0] == directories[shared]:
         shared += 1

@@ -1,4 +1,4 @@
-"""Trees walked and compared: only what differs is read, and what is read is counted."""
+"""Trees walked and compared. Only trees that differ are read, and their entries are counted against a limit."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from reconciler.git.objects import Entry, EntryKind
 
 ReadTree = Callable[[str], Mapping[str, Entry]]
 MOST_ENTRIES = 500_000
-"""Entries that one call may visit. A few nested trees can name billions of files in a repository of a few bytes."""
+"""The most entries that one call may visit.
+
+A few nested trees can name billions of files in a repository of a few bytes.
+"""
 
 _NOTHING: Mapping[str, Entry] = {}
 
 
 def walk(read: ReadTree, tree: str, prefix: str = "") -> Iterator[tuple[str, Entry]]:
-    """Give everything but directories below a tree, as (path, entry), in Git's order by directory."""
+    """Yield everything below a tree except directories, as (path, entry), in Git's order within each directory."""
     budget = MOST_ENTRIES
     pending = [(prefix, tree)]
     while pending:
-        at, tree_id = pending.pop()
+        directory, tree_id = pending.pop()
         entries = read(tree_id)
         budget = _spend(budget, len(entries))
         for name, entry in entries.items():
-            path = f"{at}/{name}" if at else name
+            path = f"{directory}/{name}" if directory else name
             if entry.kind is EntryKind.TREE:
                 pending.append((path, entry.id))
             else:
@@ -32,18 +35,18 @@ def walk(read: ReadTree, tree: str, prefix: str = "") -> Iterator[tuple[str, Ent
 
 
 def walk_matching(read: ReadTree, tree: str, glob: Glob) -> Iterator[str]:
-    """Give the paths of all but directories that a glob matches, where `tree` lies at the glob's prefix."""
+    """Yield the paths, except directories, that a glob matches, where `tree` lies at the glob's prefix."""
     budget = MOST_ENTRIES
     pending = [(glob.prefix, tree, glob.start())]
     while pending:
-        at, tree_id, positions = pending.pop()
+        directory, tree_id, positions = pending.pop()
         entries = read(tree_id)
         budget = _spend(budget, len(entries))
         for name, entry in entries.items():
             after = glob.step(positions, name)
             if not after:
                 continue
-            path = f"{at}/{name}" if at else name
+            path = f"{directory}/{name}" if directory else name
             if entry.kind is EntryKind.TREE:
                 pending.append((path, entry.id, after))
             elif glob.is_match(after):
@@ -53,7 +56,7 @@ def walk_matching(read: ReadTree, tree: str, glob: Glob) -> Iterator[str]:
 def differences(
     read: ReadTree, old: Entry | None, new: Entry | None, prefix: str = ""
 ) -> Iterator[tuple[str, Entry | None, Entry | None]]:
-    """Give every path, directories aside, whose entry differs: (path, entry before or None, entry after or None)."""
+    """Yield every path whose entry differs, except directories: (path, entry before or None, entry after or None)."""
     budget = MOST_ENTRIES
     pending = [(prefix, old, new)]
     while pending:

@@ -1,4 +1,4 @@
-"""What can go wrong with Git, as one exception with a closed set of reasons."""
+"""The failures of Git, as one exception with a closed set of reasons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class GitReason(StrEnum):
-    """The word that log, metric, condition and API use for a failure."""
+    """The word for a failure in log, metric, condition and API."""
 
     FETCH_FAILED = "FetchFailed"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
@@ -29,7 +29,7 @@ class GitReason(StrEnum):
 
 
 class GitError(Exception):
-    """A failure that its reader can act on; `message` is one line without credentials."""
+    """A failure that its reader can act on. `message` is one line without credentials."""
 
     def __init__(self, reason: GitReason, message: str) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class GitError(Exception):
 
 
 class CheckoutRefused(GitError):
-    """A path of the repository may not be written into a work directory."""
+    """A path of the repository that may not be written into a work directory."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(GitReason.CHECKOUT_REFUSED, f"{one_line(path)!r} {why}")
@@ -51,13 +51,13 @@ _LONGEST = 300
 
 
 def one_line(text: str) -> str:
-    """Make any text printable in one line: control characters and undecodable bytes become `?`, length is capped."""
+    """Return any text as one printable line of limited length; control characters and undecodable bytes become `?`."""
     clean = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Say whether an error of the system or of libgit2 means that a disk or quota is full."""
+    """Whether an error of the system or of libgit2 means that a disk or a quota is full."""
     if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
         return True
     return any(words in str(error).lower() for words in _DISK_FULL_WORDS)

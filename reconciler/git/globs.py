@@ -16,45 +16,45 @@ _MAGIC = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A parsed glob: a directory without wildcards, then one matcher per part; None stands for `**`."""
+    """A parsed glob: a directory without wildcards, then one matcher for each part; None stands for `**`."""
 
     prefix: str
     parts: tuple[Callable[[str], object] | None, ...]
 
     @classmethod
     def parse(cls, glob: str) -> Glob:
-        """Read a glob; ValueError says what is wrong with it."""
+        """Parse a glob; raise ValueError with the reason for an invalid one."""
         check_glob(glob)
         parts = glob_parts(glob)
         split = next((i for i, part in enumerate(parts) if _MAGIC.search(part)), len(parts))
         return cls("/".join(parts[:split]), tuple(_matcher(part) for part in parts[split:]))
 
     def start(self) -> frozenset[int]:
-        """Give the positions in the pattern before any name under the prefix was read."""
+        """Return the positions in the pattern before the first name below the prefix."""
         return self._skip({0})
 
     def step(self, positions: frozenset[int], name: str) -> frozenset[int]:
-        """Give the positions after the name of one directory or file."""
+        """Return the positions after the name of one directory or file."""
         after: set[int] = set()
-        for at in positions:
-            if at == len(self.parts):
+        for position in positions:
+            if position == len(self.parts):
                 continue
-            part = self.parts[at]
+            part = self.parts[position]
             if part is None:
-                after.add(at)
+                after.add(position)
             elif part(name):
-                after.add(at + 1)
+                after.add(position + 1)
         return self._skip(after)
 
     def is_match(self, positions: frozenset[int]) -> bool:
-        """Say whether a file that led to these positions matches."""
+        """Whether a file whose names led to these positions matches."""
         return len(self.parts) in positions
 
     def _skip(self, positions: set[int]) -> frozenset[int]:
         reached = set(positions)
-        for at in range(min(reached, default=0), len(self.parts)):
-            if at in reached and self.parts[at] is None:
-                reached.add(at + 1)
+        for position in range(min(reached, default=0), len(self.parts)):
+            if position in reached and self.parts[position] is None:
+                reached.add(position + 1)
         return frozenset(reached)
 
 

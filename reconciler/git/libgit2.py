@@ -1,4 +1,7 @@
-"""Process-wide settings of libgit2. Importing this module applies them, so every user of pygit2 here imports it."""
+"""Process-wide settings of libgit2.
+
+Importing this module applies them, so every user of pygit2 in this package imports it.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +10,34 @@ from pygit2 import option
 from pygit2.enums import ConfigLevel, Option
 
 CONNECT_TIMEOUT = 20
-"""Seconds until a connection must stand."""
+"""The most seconds that a connection may take to be established."""
 
 SERVER_TIMEOUT = 60
-"""Seconds that one read from or write to a server may take."""
+"""The most seconds that one read from or write to a server may take."""
 
 _CACHE_BYTES = 32 * 2**20
 
 LIBRARY_ERRORS = (pygit2.GitError, KeyError, ValueError, OSError)
-"""Everything that pygit2 raises for an error code of libgit2."""
+"""All exceptions that pygit2 raises for an error code of libgit2."""
 
 
 def prepare() -> None:
-    """Cut libgit2 off from the machine's configuration and bound its waiting and its memory."""
+    """Isolate libgit2 from the machine's configuration, and limit its waiting and its memory."""
     for level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
         option(Option.SET_SEARCH_PATH, level, "")
     option(Option.SET_TEMPLATE_PATH, "")
-    # Nothing that a repository holds is executed here, so whose files they are does not matter; a mounted
-    # repository of another user must stay readable.
+    # Nothing from a repository is executed here, so the owner of its files does not matter; a mounted repository
+    # of another user must stay readable.
     option(Option.SET_OWNER_VALIDATION, False)
     option(Option.ENABLE_STRICT_HASH_VERIFICATION, True)
     option(Option.SET_CACHE_MAX_SIZE, _CACHE_BYTES)
     set_timeouts()
-    # A clone made with `--filter` or `worktree` settings is still readable.
+    # Clones made with `--filter`, and worktrees with relative paths, stay readable.
     option(Option.SET_EXTENSIONS, ["partialclone", "relativeworktrees"], 2)
 
 
 def set_timeouts(connect: float = CONNECT_TIMEOUT, server: float = SERVER_TIMEOUT) -> None:
-    """Bound the waiting, in seconds: for a connection, and for each read from or write to a server."""
+    """Set the most seconds to wait for a connection, and for each read from or write to a server."""
     option(Option.SET_SERVER_CONNECT_TIMEOUT, int(connect * 1000))
     option(Option.SET_SERVER_TIMEOUT, int(server * 1000))
 

@@ -1,7 +1,17 @@
-"""One remote's mirror: a bare repository that can be thrown away and fetched again at any time."""
+"""One remote's mirror: a bare repository that can be deleted and fetched again at any time.
+
+The loop calls `fetch_branches` (through `Mirrors`), and reads commits and files through `trees`. A fetch returns each
+branch's tip or the error about it. The mirror keeps revisions that the service still needs (`keep`), whatever becomes
+of their branch. It never runs git, never writes into a working copy, and never reads this machine's Git configuration.
+
+Two mechanisms protect the tips. A fetch lands in an incoming ref, which becomes the tip only when its commit and tree
+are complete. And a damaged mirror is fetched again beside the old one, which stays readable until the new one is
+complete.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import threading
@@ -15,29 +25,27 @@ import pygit2
 from reconciler.git import nearby, overlays, refs, transfer
 from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
 from reconciler.git.libgit2 import LIBRARY_ERRORS
-from reconciler.git.locks import locked
 from reconciler.git.packs import compact
 from reconciler.git.remote import Credentials, check_branch, check_url, redact
 from reconciler.git.trees import Trees
 from spaces.names import Revision
 
+_LOCK_PAUSE = 0.02
 FETCH_DEADLINE = 600.0
-"""Seconds that one fetch may take in all."""
+"""The most seconds that one fetch may take in all."""
 
 Fetched = dict[str, Revision | GitError]
-"""By branch: its tip, or why there is none."""
+"""Branches, each with its tip or the error about it."""
 
 
 class Mirror:
-    """Fetches branches of one remote and keeps what was fetched. Safe for use from several threads and processes.
+    """Fetches branches of one remote and keeps the fetched commits. Threads and processes may share it.
 
-    A fetch lands in an incoming ref and becomes the tip only when its commit and tree are there, so neither a failed
-    fetch nor a kill in the middle of one moves the tip. A mirror that is damaged is made anew beside the old one and
-    takes its place when complete: while the remote is down the old one stays readable as far as it goes.
+    A failed fetch, or a kill in the middle of one, never moves a tip.
     """
 
     def __init__(self, directory: Path, url: str) -> None:
-        """Use `Mirror.open`."""
+        """Use `Mirror.open` instead, which checks the URL."""
         self.directory = directory
         self.url = url
         self._fetching = threading.Lock()
@@ -48,15 +56,18 @@ class Mirror:
 
     @classmethod
     def open(cls, directory: Path, url: str) -> Mirror:
-        """Use the mirror in `directory`, made where missing. ValueError for a URL off the list."""
+        """Return the mirror in `directory`, which is created when first needed.
+
+        Raise ValueError for a URL that is not allowed.
+        """
         check_url(url)
         return cls(directory, url)
 
     @property
     def trees(self) -> Trees:
-        """The objects fetched so far. Stays usable, and sees new ones, across later fetches."""
-        if (open_ := self._trees) is not None:
-            return open_
+        """The objects fetched so far. The object stays usable across later fetches, and sees their objects."""
+        if (trees := self._trees) is not None:
+            return trees
         with self._refs_lock, _plain_errors():
             if self._trees is None:
                 self._prepare()
@@ -64,19 +75,19 @@ class Mirror:
             return self._trees
 
     def tip(self, branch: str) -> Revision | None:
-        """Give the last revision fetched of a branch; None where it never was."""
+        """Return the last fetched revision of a branch; None if it was never fetched."""
         check_branch(branch)
         repository = refs.open_bare(self.directory)
         return refs.target(repository, refs.tip_name(branch)) if repository else None
 
     def keep(self, revision: Revision) -> None:
-        """Hold on to a revision and all it builds on, whatever becomes of its branch."""
+        """Keep a revision and its history, whatever becomes of its branch."""
         with self._refs_lock, _plain_errors():
             self.trees.commit(revision)
             refs.point(self._repository(), refs.KEEP + revision, revision)
 
     def release(self, revision: Revision) -> None:
-        """Let go of a revision; nothing happens if it was not kept."""
+        """Stop keeping a revision; do nothing if it was not kept."""
         with self._refs_lock, _plain_errors():
             refs.delete(self._repository(), refs.KEEP + revision)
 
@@ -86,12 +97,12 @@ class Mirror:
             return overlays.record(self._repository(), tip, files, message)
 
     def kept(self) -> list[Revision]:
-        """Give the revisions that are held on to, sorted."""
-        found = refs.names(refs.open_bare(self.directory), refs.KEEP)
-        return sorted(Revision(name.removeprefix(refs.KEEP)) for name in found)
+        """Return the revisions that are kept, sorted."""
+        kept = refs.names(refs.open_bare(self.directory), refs.KEEP)
+        return sorted(Revision(name.removeprefix(refs.KEEP)) for name in kept)
 
     def fetch(self, branch: str, credentials: Credentials | None = None, deadline: float = FETCH_DEADLINE) -> Revision:
-        """Fetch one branch and give its tip. Raises GitError; the last tip then stays as it was."""
+        """Fetch one branch and return its tip; raise GitError, in which case the last tip stays."""
         result = self.fetch_branches([branch], credentials, deadline)[branch]
         if isinstance(result, GitError):
             raise result
@@ -100,13 +111,13 @@ class Mirror:
     def fetch_branches(
         self, branches: Collection[str], credentials: Credentials | None = None, deadline: float = FETCH_DEADLINE
     ) -> Fetched:
-        """Fetch several branches in one connection; what concerns one branch alone does not hinder the others."""
+        """Fetch several branches in one connection. An error about one branch does not affect the others."""
         for branch in branches:
             check_branch(branch)
         until = time.monotonic() + deadline
         lock = self.directory.with_name(self.directory.name + ".lock")
         try:
-            with self._fetching, _plain_errors(), locked(lock, until):
+            with self._fetching, _plain_errors(), _locked(lock, until):
                 return self._fetch(sorted(set(branches)), credentials, until)
         except TimeoutError:
             message = f"another process has been fetching {redact(self.url)} for too long"
@@ -124,7 +135,7 @@ class Mirror:
                 results = self._download(self.directory, branches, credentials, until)
             except GitError as error:
                 if error.reason is GitReason.FETCH_FAILED:
-                    # The remote's fault, or that of a mirror which tells it of objects that are no longer there.
+                    # Either the remote fails, or the mirror has announced objects to it that the mirror lost.
                     self._damaged = not self._is_whole(history=True)
                 else:
                     self._damaged = error.reason is GitReason.REPOSITORY_CORRUPT
@@ -150,7 +161,7 @@ class Mirror:
         return {branch: results[branch] for branch in branches}
 
     def _swap(self, fresh: Path, old: pygit2.Repository | None) -> None:
-        """Put the new repository in the old one's place; the old one stays aside, for whoever looks into it."""
+        """Put the new repository in place of the old one, which is moved aside for people to examine."""
         repository = refs.open_bare(fresh)
         for name in refs.names(old, refs.KEEP):
             with suppress(*LIBRARY_ERRORS):
@@ -169,7 +180,7 @@ class Mirror:
         with _plain_errors(GitReason.REPOSITORY_CORRUPT):
             for branch in branches:
                 refs.delete(repository, refs.incoming_name(branch))
-            nearby.bring(repository, self.url, branches)
+            nearby.copy_new_objects(repository, self.url, branches)
             refspecs = [f"+refs/heads/{branch}:{refs.incoming_name(branch)}" for branch in branches]
             heads = transfer.fetch(repository, self.url, refspecs, credentials, until - time.monotonic())
             trees = Trees.of_mirror(directory)
@@ -178,13 +189,13 @@ class Mirror:
     def _arrive(
         self, repository: pygit2.Repository, trees: Trees, branch: str, heads: list[str]
     ) -> Revision | GitError:
-        """Make what came in the branch's tip."""
+        """Make the fetched commit the branch's tip, and return it."""
         incoming, tip = refs.incoming_name(branch), refs.tip_name(branch)
         revision = refs.target(repository, incoming)
         if revision is None:
             shown = redact(self.url)
             if not any(name.startswith("refs/heads/") for name in heads):
-                return GitError(GitReason.REPOSITORY_EMPTY, f"{shown} has no branches: nothing was pushed to it")
+                return GitError(GitReason.REPOSITORY_EMPTY, f"{shown} has no branches: nobody has pushed to it yet")
             if f"refs/heads/{branch}" in heads:
                 raise self._corrupt()
             return GitError(GitReason.BRANCH_NOT_FOUND, f"{shown} has no branch {one_line(branch)!r}")
@@ -204,17 +215,17 @@ class Mirror:
         try:
             made.rename(self.directory)
         except OSError:
-            # Somebody else was first.
+            # Another process was faster.
             shutil.rmtree(made, ignore_errors=True)
 
     def _tidy(self) -> None:
-        """Clear away what a killed process left; only ever called under the lock."""
-        for left in self.directory.parent.glob(f"{self.directory.name}.*.new"):
-            shutil.rmtree(left, ignore_errors=True)
+        """Remove the leftovers of a killed process. Called only under the lock."""
+        for unfinished in self.directory.parent.glob(f"{self.directory.name}.*.new"):
+            shutil.rmtree(unfinished, ignore_errors=True)
         with suppress(OSError):
             for pattern in ("*.lock", "refs/**/*.lock", "objects/pack/pack_git2_*", "objects/pack/tmp_*"):
-                for left in self.directory.glob(pattern):
-                    left.unlink(missing_ok=True)
+                for leftover in self.directory.glob(pattern):
+                    leftover.unlink(missing_ok=True)
 
     def _repository(self) -> pygit2.Repository:
         self._prepare()
@@ -225,11 +236,11 @@ class Mirror:
         return repository
 
     def _corrupt(self) -> GitError:
-        message = f"the mirror of {redact(self.url)} is damaged; it will be fetched anew"
+        message = f"the mirror of {redact(self.url)} is damaged; the service will fetch it again"
         return GitError(GitReason.REPOSITORY_CORRUPT, message)
 
     def _is_whole(self, *, history: bool = False) -> bool:
-        """Say whether every tip's files are there, and, if asked, every commit before it."""
+        """Whether the files of every tip, and with `history` also all commits before it, are there."""
         repository = refs.open_bare(self.directory)
         if repository is None:
             return False
@@ -254,5 +265,33 @@ def _plain_errors(reason: GitReason = GitReason.FETCH_FAILED) -> Iterator[None]:
     except (GitError, TimeoutError):
         raise
     except LIBRARY_ERRORS as error:
-        told = GitReason.DISK_FULL if is_disk_full(error) else reason
-        raise GitError(told, one_line(f"the mirror could not be read or written: {error}")) from error
+        kind = GitReason.DISK_FULL if is_disk_full(error) else reason
+        raise GitError(kind, one_line(f"the mirror could not be read or written: {error}")) from error
+
+
+@contextmanager
+def _locked(path: Path, until: float) -> Iterator[None]:
+    """Hold the lock file at `path`.
+
+    Raise TimeoutError if another process still holds it at `until` (monotonic seconds).
+
+    The system releases the lock when its holder dies.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        while not _try_lock(handle):
+            if time.monotonic() > until:
+                raise TimeoutError
+            time.sleep(_LOCK_PAUSE)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""All mirrors of an installation, fetched once each and several at a time."""
+"""All mirrors of an installation. Each remote is fetched once a round, several at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ PARALLEL_FETCHES = 8
 class Remote:
     """A branch of a repository as somebody with these credentials sees it.
 
-    The credentials are part of it: what one space may fetch says nothing about another space that names the same URL.
+    The credentials are part of it: that one space may fetch a URL does not let another space that names the same URL
+    read it.
     """
 
     url: str
@@ -31,28 +32,31 @@ class Remote:
 
 
 class Mirrors:
-    """Mirrors below one directory, by the hash of their URL. Safe for use from several threads."""
+    """The mirrors below one directory, named by the hash of their URL. Threads may share it."""
 
     def __init__(self, directory: Path, parallel: int = PARALLEL_FETCHES) -> None:
-        """`parallel` is how many remotes are fetched from at a time."""
+        """Use the mirrors below `directory`, and fetch from at most `parallel` remotes at a time."""
         self.directory = directory
         self._parallel = parallel
         self._lock = threading.Lock()
         self._open: dict[str, Mirror] = {}
 
     def mirror(self, url: str) -> Mirror:
-        """Give the mirror of a URL, always the same object. ValueError for a URL off the list."""
+        """Return the mirror of a URL, always the same object; raise ValueError for a URL that is not allowed."""
         with self._lock:
-            found = self._open.get(url)
-            if found is None:
+            mirror = self._open.get(url)
+            if mirror is None:
                 name = hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-                found = self._open[url] = Mirror.open(self.directory / f"{name}.git", url)
-            return found
+                mirror = self._open[url] = Mirror.open(self.directory / f"{name}.git", url)
+            return mirror
 
     def fetch_all(
         self, remotes: Iterable[Remote], deadline: float = FETCH_DEADLINE
     ) -> dict[Remote, Revision | GitError]:
-        """Fetch everything once: one connection per URL and credentials. One that fails does not hinder the others."""
+        """Fetch all remotes once, with one connection for each URL and credentials.
+
+        The result maps each remote to its tip or to the error. A remote that fails does not affect the others.
+        """
         results: dict[Remote, Revision | GitError] = {}
         wanted: defaultdict[tuple[str, Credentials | None], list[Remote]] = defaultdict(list)
         for remote in dict.fromkeys(remotes):
@@ -64,7 +68,7 @@ class Mirrors:
             else:
                 wanted[(remote.url, remote.credentials)].append(remote)
         if len(wanted) == 1:
-            # No threads for the most common installation: one repository.
+            # The most common installation has one repository and needs no threads.
             results.update(self._fetch(next(iter(wanted.values())), deadline))
         elif wanted:
             with ThreadPoolExecutor(min(self._parallel, len(wanted)), "git-fetch") as pool:

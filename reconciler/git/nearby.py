@@ -1,4 +1,14 @@
-"""A head start for a fetch from a repository on this machine, at the price of what is new in it."""
+"""A head start for a fetch from a repository on this machine, at the cost of only the new objects.
+
+The mirror calls `copy_new_objects` before each fetch. To find out which objects a mirror lacks, libgit2 walks through
+every directory of the last revision, and it fetches all other branches along. Here the trees of the new commits are
+compared with those of their parents instead: as in Git, a commit that a ref of the mirror reaches is there with
+everything that it names.
+
+No ref moves and no failure is reported: the fetch that follows asks the remote as always and does the rest, or
+everything. That is so for the first fetch, beyond the limits below, and for a damaged remote. The pack appears complete
+or not at all, so a kill leaves nothing that could be taken for more than it is.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +27,17 @@ from reconciler.git.remote import local_path
 MOST_COMMITS = 1_000
 MOST_OBJECTS = 5_000
 MOST_BYTES = 16 * 2**20
-"""Bytes of objects, unpacked, that a head start may look at in all."""
+"""The most bytes of unpacked objects that a head start may read in all."""
 
 
 class _NoHeadStartError(Exception):
     """This fetch is better done by libgit2 alone."""
 
 
-def bring(mirror: pygit2.Repository, url: str, branches: Collection[str]) -> bool:
-    """Bring what is new on these branches of a `file://` remote into a mirror, as one pack; say whether anything came.
+def copy_new_objects(mirror: pygit2.Repository, url: str, branches: Collection[str]) -> bool:
+    """Copy the new objects of these branches of a `file://` remote into a mirror, as one pack.
 
-    To leave out what a mirror has already, libgit2 goes through every directory of the last revision, and it brings
-    all other branches along. Here the new commits' trees are compared with those of their parents: as in Git, a commit
-    that a ref of the mirror reaches is there with all that it names.
-
-    No ref moves and no failure is told: the fetch that follows looks at the remote as ever and does what is left, up
-    to the whole of it. That is so for the first fetch, beyond the limits above, and where the remote is not whole.
-    The pack shows up complete or not at all, so a kill leaves nothing that could be taken for more than it is.
+    Return whether anything was copied.
     """
     path = local_path(url)
     if path is None:
@@ -71,40 +75,43 @@ def _new_commits(
 
 
 class _News:
-    """What some commits name and their parents do not."""
+    """The objects that some commits name and their parents do not."""
 
     def __init__(self, remote: pygit2.Repository) -> None:
         self._remote = remote
         self._odb = remote.odb
-        self._found: dict[bytes, None] = {}
+        self._objects: dict[bytes, None] = {}
         self._bytes = 0
 
     def add(self, commit: pygit2.Commit) -> None:
-        """Take in a commit, and what its tree has that no parent's tree has in the same place."""
+        """Add a commit, and the objects of its tree that no parent's tree has in the same place."""
         self._take(commit.id.raw, ObjectType.COMMIT)
         pending = [(commit.tree_id.raw, [parent.tree_id.raw for parent in commit.parents])]
         while pending:
             tree, before = pending.pop()
-            if tree in self._found or tree in before:
+            if tree in self._objects or tree in before:
                 continue
             self._take(tree, ObjectType.TREE)
             pending.extend(self._open(tree, before))
 
     def write(self, directory: Path) -> bool:
-        """Write everything as one pack. On the way libgit2 checks that each object is what its id says."""
-        if not self._found:
+        """Write all objects as one pack, while libgit2 checks that each has the content of its id.
+
+        Return whether there are any.
+        """
+        if not self._objects:
             return False
         builder = pygit2.PackBuilder(self._remote)
-        for object_id in self._found:
+        for object_id in self._objects:
             builder.add(pygit2.Oid(raw=object_id))
         builder.write(str(directory))
         return True
 
     def _open(self, tree: bytes, before: list[bytes]) -> Iterator[tuple[bytes, list[bytes]]]:
-        """Take in a tree's files that are new, and give its directories that are, with what was in their place."""
+        """Add the new files of a tree, and yield its new directories, each with the directories that it replaces."""
         entries = self._entries(tree)
-        known = [self._entries(each) for each in before]
-        replaced = [RawEntry.read(entry) for each in known for entry in each - entries]
+        known = [self._entries(parent) for parent in before]
+        replaced = [RawEntry.read(entry) for parent in known for entry in parent - entries]
         for entry in map(RawEntry.read, entries.difference(*known)):
             if entry.kind is EntryKind.TREE:
                 yield entry.id, [was.id for was in replaced if was.name == entry.name and was.kind is entry.kind]
@@ -116,16 +123,19 @@ class _News:
         return set(split_tree(self._odb.read(pygit2.Oid(raw=tree))[1]))
 
     def _take(self, object_id: bytes, kind: ObjectType) -> None:
-        if object_id in self._found:
+        if object_id in self._objects:
             return
         self._spend(object_id, kind)
-        self._found[object_id] = None
-        if len(self._found) > MOST_OBJECTS:
+        self._objects[object_id] = None
+        if len(self._objects) > MOST_OBJECTS:
             raise _NoHeadStartError
 
     def _spend(self, object_id: bytes, kind: ObjectType) -> None:
-        """Count an object before it is read. A tree that is named as a file would come without what it names."""
-        found, size = self._odb.read_header(pygit2.Oid(raw=object_id))
+        """Count an object before it is read.
+
+        A tree that is named as a file is refused: its own entries would not be copied.
+        """
+        actual, size = self._odb.read_header(pygit2.Oid(raw=object_id))
         self._bytes += size
-        if found != kind or self._bytes > MOST_BYTES:
+        if actual != kind or self._bytes > MOST_BYTES:
             raise _NoHeadStartError

@@ -1,4 +1,4 @@
-"""Git's own objects read from their bytes: entries of a tree, the headers of a commit."""
+"""Git's objects parsed from their bytes: the entries of a tree, the headers of a commit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spaces.names import Revision
 
 
 class EntryKind(StrEnum):
-    """What lies at a path."""
+    """The kinds of entries in a tree."""
 
     TREE = "tree"
     BLOB = "blob"
@@ -22,7 +22,7 @@ class EntryKind(StrEnum):
 
     @property
     def is_file(self) -> bool:
-        """Say whether it is a regular file, executable or not."""
+        """Whether it is a regular file, executable or not."""
         match self:
             case EntryKind.BLOB | EntryKind.EXECUTABLE:
                 return True
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CommitInfo:
-    """One commit. `time` is the committer's, in seconds of UTC; `signature` is (signature, signed bytes)."""
+    """One commit. `time` is the committer's, in seconds UTC; `signature` is (signature, signed bytes)."""
 
     revision: Revision
     tree: str
@@ -62,7 +62,7 @@ _KINDS = {0o040000: EntryKind.TREE, 0o120000: EntryKind.SYMLINK, 0o160000: Entry
 
 
 class RawEntry(NamedTuple):
-    """One entry of a tree as it is written, whatever its name; the object's id in 20 bytes."""
+    """One entry of a tree as written, whatever its name, with the object's id in 20 bytes."""
 
     mode: bytes
     name: bytes
@@ -70,18 +70,18 @@ class RawEntry(NamedTuple):
 
     @classmethod
     def read(cls, entry: bytes) -> RawEntry:
-        """Read one of what `split_tree` gives."""
+        """Parse one item of `split_tree`."""
         mode, _, rest = entry.partition(b" ")
         return cls(mode, rest[:-21], rest[-20:])
 
     @property
     def kind(self) -> EntryKind:
-        """What lies there."""
+        """The kind of the entry."""
         return _kind(self.mode)
 
 
 def split_tree(data: bytes) -> list[bytes]:
-    """Cut a tree object into its entries, which is enough to compare it; ValueError if malformed."""
+    """Split a tree object into its entries, which is enough to compare it; raise ValueError if it is malformed."""
     entries: list[bytes] = _WHOLE_ENTRY.findall(data)
     if sum(map(len, entries)) != len(data):
         raise ValueError("the tree object is malformed")
@@ -89,9 +89,9 @@ def split_tree(data: bytes) -> list[bytes]:
 
 
 def read_tree(data: bytes) -> dict[str, Entry]:
-    """Read a tree object; names that are not UTF-8 keep their bytes by surrogate escapes. ValueError if malformed.
+    """Parse a tree object; raise ValueError if it is malformed. Names that are not UTF-8 get surrogate escapes.
 
-    Names that no file can have are left out: a path made with one of them would be taken for another path.
+    Names that no file can have are left out: a path with one of them would be taken for another path.
     """
     entries: dict[str, Entry] = {}
     length = 0
@@ -116,7 +116,7 @@ def _kind(mode: bytes) -> EntryKind:
 
 
 def read_commit(revision: Revision, data: bytes) -> CommitInfo:
-    """Read a commit object; ValueError if malformed. Only its bytes speak, not grafts or replacements."""
+    """Parse a commit object; raise ValueError if it is malformed. Grafts and replacements do not count."""
     head, _, body = data.partition(b"\n\n")
     headers: list[tuple[bytes, bytes]] = []
     signatures = 0
@@ -150,7 +150,7 @@ def read_commit(revision: Revision, data: bytes) -> CommitInfo:
         committer_email=committer[1],
         time=committer[2],
         summary=body.decode("utf-8", "replace").strip().partition("\n")[0].strip(),
-        # Two signatures in one commit leave open which one speaks: that counts as none.
+        # With two signatures nobody can tell which one counts, so neither does.
         signature=(b"\n".join(signature), signed) if signatures == 1 else None,
     )
 

@@ -17,7 +17,7 @@ BEGIN = b"-----BEGIN PGP SIGNATURE-----"
 _TIMEOUT = 30.0
 _STATUS = "[GNUPG:] "
 _GOOD_HASHES = frozenset({"8", "9", "10", "11", "12", "14"})
-"""SHA-2 and SHA-3 in OpenPGP's numbers: collisions of the older ones can be made."""
+"""SHA-2 and SHA-3, by OpenPGP's numbers. Collisions can be made for the older hashes."""
 _PLAIN_DOCUMENT = "00"
 _NO_PUBLIC_KEY = "9"
 
@@ -30,12 +30,12 @@ _ABOUT_KEY = {
 
 
 class GpgFailed(Exception):
-    """gpg is missing, hung or could not work; says nothing about a signature."""
+    """gpg is missing, hung or could not work. It says nothing about a signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoodSignature:
-    """A signature that fits: the key's fingerprint, and the one of the subkey that signed (the same without one)."""
+    """A valid signature: the fingerprints of the key and of the subkey that signed (the same without a subkey)."""
 
     primary: str
     signing: str
@@ -46,17 +46,20 @@ Checked: TypeAlias = GoodSignature | Unverified
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """What a key or subkey says about itself: when it ends, whether it was revoked or cannot be used."""
+    """The state of a key or subkey: when it ends, and whether it is revoked or unusable.
+
+    `expires` is in seconds since 1970; None: never.
+    """
 
     expires: int | None
     revoked: bool
 
 
 class GpgHome:
-    """A directory with exactly the given keys, removed with `close`. Not for several threads at once."""
+    """A directory with exactly the given keys, removed by `close`. One thread at a time may use it."""
 
     def __init__(self, program: str, keys: Iterable[SigningKey], parent: Path) -> None:
-        """Import the keys; GpgFailed when gpg cannot be run. Keys that gpg does not take are left out."""
+        """Import the keys, except those that gpg refuses; raise GpgFailed if gpg cannot be run."""
         self._program = program
         self._folder = tempfile.TemporaryDirectory(prefix="gpg-", dir=parent)
         self._home = Path(self._folder.name)
@@ -71,13 +74,13 @@ class GpgHome:
         self._folder.cleanup()
 
     def check(self, signature: bytes, payload: bytes) -> Checked:
-        """Check a detached signature; GpgFailed when gpg could not."""
+        """Check a detached signature; raise GpgFailed if gpg could not."""
         file = self._home / "signature.asc"
         file.write_bytes(signature)
         return read_status(self._run("--verify", "--", str(file), "-", stdin=payload))
 
     def judge(self, checked: Checked, now: datetime) -> Verdict:
-        """Say who signed, by what the key is worth now, whatever the time of the commit."""
+        """Return who signed, by the state of the key at `now`, whatever the time of the commit."""
         if isinstance(checked, Unverified):
             return checked
         for fingerprint in (checked.primary, checked.signing):
@@ -92,7 +95,7 @@ class GpgHome:
         self._run("--import", stdin=b"".join(key.data for key in keys))
         states = self._list()
         missing = [key for key in keys if key.fingerprint not in states]
-        for key in missing:  # a damaged key ends an import, and must not keep out those that follow it
+        for key in missing:  # a damaged key ends an import, and must not keep out the keys after it
             self._run("--import", stdin=key.data)
         return self._list() if missing else states
 
@@ -117,35 +120,37 @@ class GpgHome:
 
 
 def read_status(output: str) -> Checked:
-    """Read what gpg said about one signature. Only one that is good in every respect counts."""
+    """Parse gpg's status lines about one signature. Only a signature that is good in every respect counts."""
     lines = [line.removeprefix(_STATUS).split() for line in output.splitlines() if line.startswith(_STATUS)]
-    said: dict[str, list[list[str]]] = {}
+    statuses: dict[str, list[list[str]]] = {}
     for words in lines:
         if words:
-            said.setdefault(words[0], []).append(words[1:])
+            statuses.setdefault(words[0], []).append(words[1:])
     for word, about in _ABOUT_KEY.items():
-        if word in said:
+        if word in statuses:
             return Unverified(*about)
-    if "ERRSIG" in said:
-        fields = said["ERRSIG"][0]
+    if "ERRSIG" in statuses:
+        fields = statuses["ERRSIG"][0]
         if fields[5:6] == [_NO_PUBLIC_KEY]:
-            return Unverified(NoSigner.UNKNOWN_KEY, f"it is signed by the OpenPGP key {fields[0]}, which is no user's")
+            return Unverified(
+                NoSigner.UNKNOWN_KEY, f"it is signed by the OpenPGP key {fields[0]}, which belongs to no user"
+            )
         return Unverified(NoSigner.UNSUPPORTED, "its OpenPGP signature uses an algorithm that gpg does not accept")
-    if any(len(said.get(word, [])) != 1 for word in ("NEWSIG", "GOODSIG", "VALIDSIG")):
+    if any(len(statuses.get(word, [])) != 1 for word in ("NEWSIG", "GOODSIG", "VALIDSIG")):
         return Unverified(NoSigner.BAD_SIGNATURE, "its OpenPGP signature cannot be read as exactly one")
-    return _read_valid(said["VALIDSIG"][0])
+    return _read_valid(statuses["VALIDSIG"][0])
 
 
 def _read_valid(fields: list[str]) -> Checked:
     if len(fields) < 10 or fields[8] != _PLAIN_DOCUMENT:
         return Unverified(NoSigner.UNSUPPORTED, "its OpenPGP signature is not one of a document")
     if fields[7] not in _GOOD_HASHES:
-        return Unverified(NoSigner.UNSUPPORTED, "its OpenPGP signature uses a hash that is not accepted")
+        return Unverified(NoSigner.UNSUPPORTED, "its OpenPGP signature uses a hash that the service does not accept")
     return GoodSignature(fields[9].upper(), fields[0].upper())
 
 
 def read_listing(output: str) -> dict[str, KeyState]:
-    """Read `--list-keys --with-colons`: fingerprint to what is to be known of each key and subkey."""
+    """Parse `--list-keys --with-colons` into fingerprints, each with the state of the key or subkey."""
     states: dict[str, KeyState] = {}
     current: KeyState | None = None
     for line in output.splitlines():

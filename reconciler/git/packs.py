@@ -1,4 +1,4 @@
-"""Keeps the number of packs small: each fetch leaves one, and every lookup goes through all of them."""
+"""Merges packs, so that their number stays small: each fetch leaves one, and every lookup goes through all of them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _IDS_AT = 8 + 256 * 4
 
 
 def compact(directory: Path, most: int = MOST_PACKS) -> bool:
-    """Merge all packs of a bare repository but the largest into one, if there are more than `most`; say whether.
+    """Merge all packs of a bare repository except the largest, if there are more than `most`; return whether it did.
 
-    The new pack is complete before an old one goes. Failing to compact is not an error: the packs stay as they are.
+    An old pack is removed only when the new one is complete. A failure is not an error: the packs stay as they are.
     """
     packs = sorted((directory / "objects" / "pack").glob("pack-*.pack"), key=lambda pack: pack.stat().st_size)
     if len(packs) <= most:
@@ -45,6 +45,6 @@ def compact(directory: Path, most: int = MOST_PACKS) -> bool:
 def _ids(index: Path) -> list[bytes]:
     data = index.read_bytes()
     if not data.startswith(_MAGIC):
-        raise ValueError("the pack's index is of another version")
+        raise ValueError("the pack's index has an unknown version")
     (count,) = struct.unpack_from(">I", data, _IDS_AT - 4)
-    return [data[at : at + 20] for at in range(_IDS_AT, _IDS_AT + 20 * count, 20)]
+    return [data[start : start + 20] for start in range(_IDS_AT, _IDS_AT + 20 * count, 20)]

@@ -1,4 +1,4 @@
-"""The references of a mirror: tips, what is arriving, what is kept."""
+"""The references of a mirror: the tips of branches, branches that are arriving, and kept revisions."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _OPEN = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE
 
 
 def tip_name(branch: str) -> str:
-    """Name the ref that holds a branch's tip."""
+    """Return the name of the ref that holds a branch's tip."""
     return TIP + _quoted(branch)
 
 
 def incoming_name(branch: str) -> str:
-    """Name the ref that a branch is fetched into."""
+    """Return the name of the ref that a branch is fetched into."""
     return INCOMING + _quoted(branch)
 
 
 def branch_of(tip: str) -> str:
-    """Give the branch that a tip's ref belongs to."""
+    """Return the branch that a tip's ref belongs to."""
     return tip.removeprefix(TIP).replace("%2F", "/").replace("%25", "%")
 
 
 def _quoted(branch: str) -> str:
-    # One level of names, so that `a` and `a/b`, of which a remote has one after the other, never meet on disk.
+    # One level of names: `a` and `a/b`, which a remote can have one after the other, would collide on disk.
     return branch.replace("%", "%25").replace("/", "%2F")
 
 
 def open_bare(directory: Path) -> pygit2.Repository | None:
-    """Open a bare repository in exactly this directory; None where there is none that opens."""
+    """Return the bare repository in exactly this directory; None if there is none, or if it does not open."""
     try:
         return pygit2.Repository(str(directory), _OPEN)
     except LIBRARY_ERRORS:
@@ -48,7 +48,7 @@ def open_bare(directory: Path) -> pygit2.Repository | None:
 
 
 def target(repository: pygit2.Repository, name: str) -> Revision | None:
-    """Give the commit that a ref holds; None where there is no such ref, or nothing whole behind it."""
+    """Return the commit that a ref points to; None if there is no such ref, or if its commit is missing."""
     try:
         reference = repository.references.get(name)
         return Revision(str(reference.peel(pygit2.Commit).id)) if reference is not None else None
@@ -57,7 +57,7 @@ def target(repository: pygit2.Repository, name: str) -> Revision | None:
 
 
 def names(repository: pygit2.Repository | None, prefix: str) -> list[str]:
-    """Give all refs of a prefix; none where they cannot be read."""
+    """Return all refs with the prefix; none if they cannot be read."""
     if repository is None:
         return []
     try:
@@ -67,11 +67,11 @@ def names(repository: pygit2.Repository | None, prefix: str) -> list[str]:
 
 
 def point(repository: pygit2.Repository, name: str, revision: str) -> None:
-    """Make a ref hold a commit that is there."""
+    """Point a ref to a commit that is there."""
     repository.create_reference(name, pygit2.Oid(hex=revision), force=True)
 
 
 def delete(repository: pygit2.Repository, name: str) -> None:
-    """Delete a ref, if there is one."""
+    """Delete a ref, if it exists."""
     with suppress(KeyError):
         repository.references.delete(name)

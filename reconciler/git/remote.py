@@ -1,4 +1,4 @@
-"""Addresses, branches and credentials of remotes: what is allowed, and how it is shown."""
+"""The addresses, branches and credentials of remotes: which are allowed, and how people see them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOT_IN_A_REF = set(" ~^:?*[\\")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """Either a user name with a password or token (http, https), or a private key's text (ssh)."""
+    """Either a user name with a password or token (http, https), or the text of a private key (ssh)."""
 
     username: str = ""
     password: str = ""
@@ -32,17 +32,17 @@ class Credentials:
             raise ValueError("credentials are either a password or token, or an SSH key")
 
     def __repr__(self) -> str:
-        """Tell the kind only."""
+        """Return only the kind of credentials."""
         return f"Credentials(<{'ssh key' if self.ssh_key else 'password'}>)"
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All texts that no message may hold."""
+        """All texts that no message may contain."""
         return tuple(text for text in (self.password, self.ssh_key, self.ssh_passphrase) if text)
 
 
 def check_url(url: str, *, local: bool = True) -> None:
-    """Raise ValueError with one sentence unless `url` may be fetched from. `local=False` refuses file:// as well."""
+    """Raise ValueError with one sentence unless `url` may be fetched from; `local=False` also refuses file:// URLs."""
     if not url:
         raise ValueError("the repository URL is empty")
     if len(url) > _LONGEST_URL:
@@ -120,22 +120,27 @@ def check_branch(branch: str) -> None:
 
 
 def local_path(url: str) -> Path | None:
-    """Give the path that a checked file:// URL leads to, read as libgit2 reads it; None for all others."""
+    """Return the path of a checked file:// URL, read as libgit2 reads it; None for all other URLs."""
     for start in ("file://localhost/", "file:///"):
         if url.startswith(start):
             return Path(os.fsdecode(unquote_to_bytes(url[len(start) - 1 :])))
     return None
 
 
-def redact(url: str) -> str:
-    """Give the URL for people to see: without user, password, query and fragment; control characters replaced."""
+def redact(url: str, *, keep_ssh_user: bool = False) -> str:
+    """Return the URL without user, password, query and fragment, and with control characters replaced.
+
+    With `keep_ssh_user` the user of an ssh:// URL stays: it is no secret, and a fetch needs it.
+    """
     shown = "".join(c if c.isprintable() else "?" for c in url)
     shown = re.split(r"[?#]", shown, maxsplit=1)[0]
+    if keep_ssh_user and shown.startswith("ssh://"):
+        return re.sub(r"^(ssh://[^/@:]*):[^/@]*@", r"\1@", shown)
     return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/]*@", r"\1", shown)
 
 
 def host_of(url: str) -> str:
-    """Give the host (with port, where there is one) that a checked URL leads to; empty for file://."""
+    """Return the host of a checked URL, with the port if it has one; empty for a file:// URL."""
     if "://" not in url:
         match = _SCP_LIKE.fullmatch(url)
         return match["host"].lower() if match else ""
@@ -144,7 +149,7 @@ def host_of(url: str) -> str:
 
 
 def user_of(url: str) -> str:
-    """Give the user name that a checked URL names; empty where it names none."""
+    """Return the user name in a checked URL; empty if it has none."""
     if "://" not in url:
         match = _SCP_LIKE.fullmatch(url)
         return (match["user"] or "") if match else ""

@@ -1,4 +1,11 @@
-"""Who signed a commit: every signature is checked once per set of keys, and every key judged at the present time."""
+"""Who signed a commit: the signer's key, if the ring has it and it is valid now.
+
+The loop calls `verify` for each commit before it asks who the person is. The verdict is a `Signer` or an `Unverified`
+with a reason for people; it never raises for a bad signature. Each signature is checked once for each set of keys and
+remembered, but whether its key has expired or was revoked is decided at the present time, whatever the commit's own
+date. Neither this machine's gpg keys nor its SSH settings are consulted, and the author line of the commit never
+counts.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +30,10 @@ _HOMES = 4
 
 
 class Signatures:
-    """Checks commits' signatures. Threads may share it."""
+    """Checks the signatures of commits. Threads may share it."""
 
     def __init__(self, directory: Path, path: str | None = None) -> None:
-        """`directory` takes short-lived key rings; `path` is where gpg is looked for (None: the process's PATH)."""
+        """Keep temporary key rings in `directory`, and look for gpg in `path` (None: the process's PATH)."""
         self._directory = directory
         self._gpg = shutil.which("gpg", path=path)
         self._lock = threading.Lock()
@@ -49,7 +56,7 @@ class Signatures:
                 self._homes.popitem()[1].close()
 
     def verify(self, commit: CommitInfo, ring: KeyRing, now: datetime) -> Verdict:
-        """Say which key of the ring signed the commit and is valid at `now`; what its author line says is nothing."""
+        """Return the key of the ring that signed the commit and is valid at `now`, or why there is none."""
         if commit.signature is None:
             return Unverified(NoSigner.UNSIGNED, "it carries no signature, or more than one")
         armored, payload = commit.signature
@@ -73,9 +80,9 @@ class Signatures:
     ) -> Verdict:
         keys = self._openpgp_keys(ring)
         if not keys.keys:
-            return Unverified(NoSigner.UNKNOWN_KEY, "it is signed by an OpenPGP key, and no user has one")
+            return Unverified(NoSigner.UNKNOWN_KEY, "it is signed by an OpenPGP key, but no user has one")
         if self._gpg is None:
-            return Unverified(NoSigner.NOT_CHECKED, "it has an OpenPGP signature, and gpg is not installed here")
+            return Unverified(NoSigner.NOT_CHECKED, "it has an OpenPGP signature, but gpg is not installed here")
         try:
             home = self._home(self._gpg, keys)
             known = self._checked.get((revision, keys.digest))

@@ -1,4 +1,7 @@
-"""SSH signatures of commits: the format that `ssh-keygen -Y sign` writes, checked in process."""
+"""SSH signatures of commits, in the format of `ssh-keygen -Y sign`, verified in this process.
+
+The format is described in OpenSSH's PROTOCOL.sshsig.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +36,12 @@ _CURVES: dict[bytes, tuple[ec.EllipticCurve, hashes.HashAlgorithm]] = {
 
 
 class Unsupported(Exception):
-    """A signature of a shape or algorithm that is not accepted; the message says which."""
+    """A signature of a format or algorithm that is not accepted; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Envelope:
-    """The parts of a signature's file."""
+    """The parts of a signature file."""
 
     key: bytes
     reserved: bytes
@@ -46,20 +49,20 @@ class _Envelope:
     signature: bytes
 
     def signed(self, payload: bytes) -> bytes:
-        """Give what the key really signed: the payload's hash, with what it is for."""
+        """Return the bytes that the key signed: the hash of the payload, with the purpose of the signature."""
         digest = _DIGESTS[self.hash_name](payload).digest()
         parts = (_NAMESPACE, self.reserved, self.hash_name, digest)
         return _MAGIC + b"".join(len(part).to_bytes(4) + part for part in parts)
 
 
 def verify_ssh(armored: bytes, payload: bytes, ring: KeyRing) -> Verdict:
-    """Say which key of the ring signed the payload."""
+    """Return the key of the ring that signed the payload, or why there is none."""
     try:
         envelope = _open(armored)
         fingerprint = ssh_fingerprint(envelope.key)
         key = ring.keys.get(fingerprint)
         if key is None or key.kind is not KeyKind.SSH or key.data != envelope.key:
-            return Unverified(NoSigner.UNKNOWN_KEY, f"it is signed by the key {fingerprint}, which is no user's")
+            return Unverified(NoSigner.UNKNOWN_KEY, f"it is signed by the key {fingerprint}, which belongs to no user")
         _check(key, envelope.signature, envelope.signed(payload))
     except Unsupported as wrong:
         return Unverified(NoSigner.UNSUPPORTED, str(wrong))
@@ -78,20 +81,20 @@ def _open(armored: bytes) -> _Envelope:
         raise ValueError("base64") from None
     head = len(_MAGIC) + 4
     if data[:head] != _MAGIC + (1).to_bytes(4):
-        raise Unsupported("its SSH signature has a version that is not known")
+        raise Unsupported("its SSH signature has an unknown version")
     parts = read_strings(data[head:])
     if len(parts) != 5:
         raise ValueError("parts")
     key, namespace, reserved, hash_name, signature = parts
     if namespace != _NAMESPACE:
-        raise ValueError("namespace")  # a signature of an e-mail or file must not pass for one of a commit
+        raise ValueError("namespace")  # the signature of an e-mail or a file must not count for a commit
     if hash_name not in _DIGESTS:
-        raise Unsupported("its SSH signature uses a hash that is not accepted")
+        raise Unsupported("its SSH signature uses a hash that the service does not accept")
     return _Envelope(key, reserved, hash_name, signature)
 
 
 def _check(key: SigningKey, signature: bytes, signed: bytes) -> None:
-    """InvalidSignature or ValueError unless the key made the signature; Unsupported for algorithms not accepted."""
+    """Raise InvalidSignature or ValueError unless the key made the signature; Unsupported for other algorithms."""
     parts = read_strings(key.data)
     if key.algorithm.startswith("sk-"):
         _check_security_key(key.algorithm, parts, signature, signed)
@@ -99,23 +102,23 @@ def _check(key: SigningKey, signature: bytes, signed: bytes) -> None:
     algorithm, raw = _pair(signature)
     match key.algorithm:
         case "ssh-ed25519":
-            _same(algorithm, b"ssh-ed25519")
+            _check_same(algorithm, b"ssh-ed25519")
             Ed25519PublicKey.from_public_bytes(parts[1]).verify(raw, signed)
         case "ssh-rsa":
             if algorithm not in _RSA_HASHES:
-                raise Unsupported("its SSH signature uses RSA with a hash that is not accepted")
+                raise Unsupported("its SSH signature uses RSA with a hash that the service does not accept")
             numbers = rsa.RSAPublicNumbers(int.from_bytes(parts[1]), int.from_bytes(parts[2]))
             numbers.public_key().verify(raw, signed, padding.PKCS1v15(), _RSA_HASHES[algorithm])
         case _:
-            _same(algorithm, key.algorithm.encode())
+            _check_same(algorithm, key.algorithm.encode())
             _check_ecdsa(parts[1], parts[2], raw, signed)
 
 
 def _check_security_key(algorithm: str, parts: list[bytes], signature: bytes, signed: bytes) -> None:
-    """Check a signature made in hardware: it covers the application, and that somebody touched the key."""
+    """Check a signature made in hardware. It covers the application, and that somebody touched the key."""
     tail = 5  # one byte of flags, four of a counter
     name, raw = _pair(signature[:-tail])
-    _same(name, algorithm.encode())
+    _check_same(name, algorithm.encode())
     flags = signature[-tail:]
     if not flags[0] & _TOUCHED:
         raise Unsupported("its SSH signature was made without a touch of the security key")
@@ -128,7 +131,7 @@ def _check_security_key(algorithm: str, parts: list[bytes], signature: bytes, si
 
 def _check_ecdsa(curve_name: bytes, point: bytes, raw: bytes, signed: bytes) -> None:
     if curve_name not in _CURVES:
-        raise Unsupported("its SSH signature uses a curve that is not accepted")
+        raise Unsupported("its SSH signature uses a curve that the service does not accept")
     curve, algorithm = _CURVES[curve_name]
     r, s = (int.from_bytes(part, signed=True) for part in _two(read_strings(raw)))
     public = ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
@@ -145,6 +148,6 @@ def _two(parts: list[bytes]) -> tuple[bytes, bytes]:
     return parts[0], parts[1]
 
 
-def _same(found: bytes, wanted: bytes) -> None:
-    if found != wanted:
+def _check_same(actual: bytes, wanted: bytes) -> None:
+    if actual != wanted:
         raise ValueError("the signature's algorithm is not the key's")

@@ -1,4 +1,4 @@
-"""The objects of a repository, read by id; nothing else of it (configuration, grafts, replacements) is looked at."""
+"""The objects of a repository, read by id. Its configuration, grafts and replacements are never consulted."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MOST_ALTERNATES = 10
 
 
 class ObjectStore:
-    """Objects under one or more `objects` directories. Safe for use from several threads."""
+    """The objects under one or more `objects` directories. Threads may share it."""
 
     def __init__(self, directories: Sequence[Path], on_loss: Callable[[], None] | None = None) -> None:
-        """`on_loss` is called when an object that another one names is missing or damaged."""
+        """Read from these directories; call `on_loss` when an object that another one names is missing or damaged."""
         self.directories = tuple(directories)
         self.on_loss = on_loss
         self.odb = pygit2.Odb()
@@ -41,34 +41,34 @@ class ObjectStore:
         self._commits: OrderedDict[str, CommitInfo] = OrderedDict()
 
     def exists(self, object_id: str) -> bool:
-        """Say whether an object of this full id is there, without reading it."""
+        """Whether an object with this full id is there. The object is not read."""
         try:
             return bool(_FULL_ID.fullmatch(object_id)) and object_id in self.odb
         except LIBRARY_ERRORS:
             return False
 
     def blob(self, object_id: str) -> bytes:
-        """Read a blob."""
+        """Return the content of a blob."""
         return self._read(object_id, ObjectType.BLOB)
 
     def blob_size(self, object_id: str) -> int:
-        """Give a blob's size in bytes."""
+        """Return a blob's size in bytes."""
         with self.guard(object_id):
             return int(self.odb.read_header(object_id)[1])
 
     def is_tree(self, object_id: str) -> bool:
-        """Say whether an object is a tree."""
+        """Whether an object is a tree."""
         with self.guard(object_id):
             return int(self.odb.read_header(object_id)[0]) == ObjectType.TREE
 
     def check_tree(self, object_id: str) -> None:
-        """Raise GitError unless an object is a tree that can be read. Takes less than reading a large one."""
+        """Raise GitError unless the object is a readable tree. This is cheaper than reading a large tree."""
         if self._known(object_id) is None:
             with self.guard(object_id):
                 split_tree(self._take(object_id, ObjectType.TREE))
 
     def tree(self, object_id: str) -> Mapping[str, Entry]:
-        """Read a tree: name to entry."""
+        """Return the entries of a tree by name."""
         if (known := self._known(object_id)) is not None:
             return known
         try:
@@ -91,7 +91,7 @@ class ObjectStore:
             return known
 
     def commit(self, revision: Revision) -> CommitInfo:
-        """Read a commit; RevisionNotFound where there is none of that id."""
+        """Return a commit's headers; raise RevisionNotFound if there is no commit with that id."""
         with self._lock:
             known = self._commits.get(revision)
         if known is not None:
@@ -114,14 +114,14 @@ class ObjectStore:
             raise self._wrong(object_id, error) from error
 
     def _take(self, object_id: str, kind: ObjectType) -> bytes:
-        found, data = self.odb.read(object_id)
-        if found != kind:
+        actual, data = self.odb.read(object_id)
+        if actual != kind:
             raise GitError(GitReason.REVISION_NOT_FOUND, f"{one_line(object_id)} is not a {kind.name.lower()}")
         return data
 
     @contextmanager
     def guard(self, object_id: str) -> Iterator[None]:
-        """Turn whatever libgit2 raises while it reads an object into a GitError."""
+        """Turn everything that libgit2 raises while it reads an object into a GitError."""
         try:
             yield
         except LIBRARY_ERRORS as error:
@@ -137,58 +137,58 @@ class ObjectStore:
 
 
 class MemoryBackend(pygit2.OdbBackend):
-    """Takes what is written, so that a merge can be tried out without a trace on disk."""
+    """Stores objects in memory, so that a merge can be tried without a trace on disk."""
 
     def __init__(self) -> None:
         super().__init__()
         self._objects: dict[pygit2.Oid, tuple[int, bytes]] = {}
 
     def read_cb(self, oid: pygit2.Oid) -> tuple[int, bytes]:
-        """Read an object; KeyError where there is none."""
+        """Return an object; raise KeyError if there is none."""
         return self._objects[oid]
 
     def read_header_cb(self, oid: pygit2.Oid) -> tuple[int, int]:
-        """Give type and size of an object; KeyError where there is none."""
+        """Return type and size of an object; raise KeyError if there is none."""
         kind, data = self._objects[oid]
         return kind, len(data)
 
     def read_prefix_cb(self, oid: pygit2.Oid) -> tuple[int, bytes, pygit2.Oid]:
-        """Read an object by its full id, which is how pygit2 asks; KeyError where there is none."""
+        """Return an object by its full id, which pygit2 passes here too; raise KeyError if there is none."""
         kind, data = self._objects[oid]
         return kind, data, oid
 
     def write_cb(self, oid: pygit2.Oid, data: bytes, kind: int) -> None:
-        """Keep an object."""
+        """Store an object."""
         self._objects[oid] = (kind, bytes(data))
 
     def exists_cb(self, oid: pygit2.Oid) -> bool:
-        """Say whether an object is here."""
+        """Whether the object is stored here."""
         return oid in self._objects
 
     def exists_prefix_cb(self, oid: pygit2.Oid) -> pygit2.Oid:
-        """Find by abbreviated id: never here."""
+        """Raise KeyError: abbreviated ids are not supported."""
         raise KeyError(oid)
 
     def refresh_cb(self) -> None:
-        """Look again for new objects: there is nothing to look at."""
+        """Do nothing: no other process adds objects."""
 
     def __iter__(self) -> Iterator[pygit2.Oid]:
         return iter(self._objects)
 
 
 def object_directories(git_directory: Path) -> tuple[Path, ...]:
-    """Give the `objects` directory of a repository and those that it borrows from, nearest first."""
+    """Return the `objects` directory of a repository and those that it borrows from, nearest first."""
     common = git_directory / "commondir"
     top = (git_directory / common.read_text().strip()).resolve() if common.is_file() else git_directory
-    found: list[Path] = []
+    directories: list[Path] = []
     pending = [top / "objects"]
-    while pending and len(found) < _MOST_ALTERNATES:
+    while pending and len(directories) < _MOST_ALTERNATES:
         directory = pending.pop(0).resolve()
-        if directory in found or not directory.is_dir():
+        if directory in directories or not directory.is_dir():
             continue
-        found.append(directory)
+        directories.append(directory)
         borrowed = directory / "info" / "alternates"
         if borrowed.is_file():
             lines = borrowed.read_text(errors="surrogateescape").splitlines()
             pending.extend(directory / line for line in lines if line and not line.startswith("#"))
-    return tuple(found)
+    return tuple(directories)

@@ -1,4 +1,8 @@
-"""One fetch from one remote into one bare repository: authentication, trust, deadline, plain errors."""
+"""One fetch from one remote into one bare repository: authentication, trust, deadline, and errors in plain words.
+
+The mirror calls `fetch` with the refspecs of the wanted branches. It returns the names of the remote's refs, and raises
+only GitError. It sends credentials to the URL's own host alone, once, and no message contains them.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,16 @@ from pathlib import Path
 from typing import NoReturn
 
 import pygit2
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 from pygit2.callbacks import RemoteCallbacks
 from pygit2.enums import CredentialType, FetchPrune
 from pygit2.remotes import TransferProgress
 
 from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
-from reconciler.git.keys import unusable_key
 from reconciler.git.libgit2 import LIBRARY_ERRORS
 from reconciler.git.remote import Credentials, host_of, redact, user_of
 
@@ -24,9 +32,9 @@ _REFUSED = re.compile(r"\b(401|403)\b|authenticat|authoriz|credential|permission
 def fetch(
     repository: pygit2.Repository, url: str, refspecs: Collection[str], credentials: Credentials | None, deadline: float
 ) -> list[str]:
-    """Fetch exactly `refspecs` within `deadline` seconds; give the names of all refs that the remote has.
+    """Fetch exactly `refspecs` within `deadline` seconds; return the names of all refs of the remote.
 
-    No tags come along, nothing is pruned, no configuration is consulted. Raises GitError.
+    No tags come along, nothing is pruned, no configuration is consulted. Raise GitError.
     """
     callbacks = _Callbacks(url, credentials, time.monotonic() + deadline)
     try:
@@ -51,7 +59,7 @@ def _explain(error: BaseException, url: str, credentials: Credentials | None) ->
 
 
 class _Callbacks(RemoteCallbacks):
-    """Answers libgit2's questions during one fetch; what it raises comes out of the fetch."""
+    """Answers libgit2's questions during one fetch. An exception that it raises ends the fetch."""
 
     def __init__(self, url: str, credentials: Credentials | None, until: float) -> None:
         super().__init__()
@@ -63,7 +71,7 @@ class _Callbacks(RemoteCallbacks):
     def credentials(
         self, url: str, username_from_url: str | None, allowed_types: CredentialType
     ) -> pygit2.Username | pygit2.UserPass | pygit2.Keypair:
-        """Give the credentials once: a remote that asks again did not accept them."""
+        """Return the credentials once: a remote that asks again has not accepted them."""
         if host_of(url) != host_of(self._url):
             self._fail("redirects to another host and asks there for credentials, which are not sent")
         user = (self._given.username if self._given else "") or username_from_url or user_of(self._url) or "git"
@@ -91,7 +99,7 @@ class _Callbacks(RemoteCallbacks):
         raise GitError(GitReason.AUTHENTICATION_FAILED, f"{redact(self._url)} {why}")
 
     def certificate_check(self, certificate: None, valid: bool, host: bytes | str) -> bool:  # noqa: ARG002, FBT001
-        """Refuse, in words, an SSH host key or a TLS certificate that is not trusted."""
+        """Refuse an untrusted SSH host key or TLS certificate with a message for people."""
         if valid:
             return True
         name = one_line(host.decode("utf-8", "replace") if isinstance(host, bytes) else host)
@@ -101,11 +109,29 @@ class _Callbacks(RemoteCallbacks):
         raise GitError(GitReason.HOST_NOT_TRUSTED, message)
 
     def transfer_progress(self, stats: TransferProgress) -> None:  # noqa: ARG002
-        """Stop a transfer that takes too long in all, however lively it is."""
+        """Stop a transfer that takes too long in all, even while data arrives."""
         if time.monotonic() > self._until:
             raise GitError(GitReason.FETCH_FAILED, f"fetching {redact(self._url)} took longer than its deadline")
 
 
 def init_bare(directory: Path) -> None:
-    """Make an empty bare repository."""
+    """Create an empty bare repository."""
     pygit2.init_repository(str(directory), bare=True)
+
+
+def unusable_key(text: str, passphrase: str = "") -> str | None:
+    """Return in a few words why a private key cannot be used; None if it can. The words contain no part of the key.
+
+    Only keys that pass go to libssh2, whose C code must never see anything else.
+    """
+    load = load_ssh_private_key if "OPENSSH PRIVATE KEY" in text else load_pem_private_key
+    try:
+        key = load(text.encode(), passphrase.encode() or None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "the key given is not a private key that can be read with its passphrase"
+    if isinstance(key, RSAPrivateKey):
+        # The libssh2 inside pygit2's wheels corrupts the heap when it signs with one, which ends the whole service.
+        return "the key given is an RSA key, which is not supported: use an Ed25519 or ECDSA key"
+    if not isinstance(key, Ed25519PrivateKey | EllipticCurvePrivateKey):
+        return "the key given is neither an Ed25519 nor an ECDSA key"
+    return None

@@ -1,4 +1,9 @@
-"""One repository read by revision: entries, files, differences, history."""
+"""One repository read by revision: entries, files, differences, history.
+
+The loop reads the mirrors through `Trees`, and the command line a working copy. Methods return entries, bytes and
+paths; they raise only GitError. Nothing is ever written: a merge preview is made in memory. Content comes from Git's
+objects alone, never from the files of a working copy, and a path never leads through a symbolic link.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +24,12 @@ from spaces.names import Revision
 
 YAML = (".yaml", ".yml")
 LARGEST_FILE = 16 * 2**20
-"""Bytes that `read` gives unless told otherwise."""
+"""The most bytes of a file that `read` returns, unless its caller sets another limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergePreview:
-    """What merging would give: `revision`, readable in `trees` only, or None and the paths that conflict."""
+    """The result of a merge: `revision`, which only `trees` can read, or None and the conflicting paths."""
 
     trees: Trees
     revision: Revision | None
@@ -32,25 +37,31 @@ class MergePreview:
 
 
 class Trees:
-    """Reads a repository by revision; writes nothing to it. Paths are relative to its top, '' and '.' are the top.
+    """Reads a repository by revision. Paths are relative to its top; '' and '.' are the top.
 
-    Every method raises GitError: RevisionNotFound for a revision that is not there, RepositoryCorrupt for damage.
-    Names that are not UTF-8 appear with surrogate escapes, as `os.fsdecode` gives them.
+    Every method raises GitError: RevisionNotFound for a missing revision, RepositoryCorrupt for damage. Names that are
+    not UTF-8 contain surrogate escapes, as from `os.fsdecode`.
     """
 
     def __init__(self, store: ObjectStore, refs: pygit2.Repository | None = None) -> None:
-        """`refs` answers `resolve`; without it only full ids resolve."""
+        """Read from `store`.
+
+        `refs` is the repository in which `resolve` looks up names; without it only full ids resolve.
+        """
         self._store = store
         self._refs = refs
 
     @classmethod
     def of_mirror(cls, directory: Path, on_loss: Callable[[], None] | None = None) -> Trees:
-        """Read a bare repository of our own."""
+        """Return a reader of a mirror."""
         return cls(ObjectStore(object_directories(directory), on_loss))
 
     @classmethod
     def of_clone(cls, path: Path) -> Trees:
-        """Read the repository that a directory lies in, worktrees included; RepositoryNotFound where there is none."""
+        """Return a reader of the repository that a directory lies in; raise RepositoryNotFound if there is none.
+
+        Worktrees work too.
+        """
         try:
             repository = pygit2.Repository(str(path), RepositoryOpenFlag.CROSS_FS)
         except LIBRARY_ERRORS as error:
@@ -58,10 +69,10 @@ class Trees:
             raise GitError(GitReason.REPOSITORY_NOT_FOUND, message) from None
         return cls(ObjectStore(object_directories(Path(repository.path))), repository)
 
-    # What lies where
+    # Entries and files
 
     def entry(self, revision: Revision, path: str) -> Entry | None:
-        """Give what lies at a path, never through a symlink; None for nothing, and for paths that leave the tree."""
+        """Return the entry at a path, never through a symlink; None if there is none or the path leaves the tree."""
         entry = Entry(self._store.commit(revision).tree, EntryKind.TREE)
         if path.startswith("/"):
             return None
@@ -70,14 +81,14 @@ class Trees:
                 continue
             if entry.kind is not EntryKind.TREE:
                 return None
-            found = self._store.tree(entry.id).get(part)
-            if found is None:
+            below = self._store.tree(entry.id).get(part)
+            if below is None:
                 return None
-            entry = found
+            entry = below
         return entry
 
     def read(self, revision: Revision, path: str, limit: int = LARGEST_FILE) -> bytes:
-        """Give a file's content; PathNotFound unless a regular file lies there, FileTooLarge beyond `limit` bytes."""
+        """Return a file's content; raise PathNotFound unless it is a regular file, FileTooLarge above `limit` bytes."""
         entry = self.entry(revision, path)
         if entry is None or not entry.kind.is_file:
             raise GitError(GitReason.PATH_NOT_FOUND, f"there is no file {one_line(path)!r} at revision {revision[:12]}")
@@ -86,17 +97,17 @@ class Trees:
         return self._store.blob(entry.id)
 
     def read_blob(self, blob: str) -> bytes:
-        """Give a blob's content by its id."""
+        """Return the content of the blob with this id."""
         return self._store.blob(blob)
 
     def blob_size(self, blob: str) -> int:
-        """Give a blob's size in bytes by its id."""
+        """Return the size in bytes of the blob with this id."""
         return self._store.blob_size(blob)
 
     def listing(self, revision: Revision, path: str) -> list[tuple[str, Entry]]:
-        """Give all files, symlinks and submodules below a path, as (path relative to it, entry), sorted.
+        """Return all files, symlinks and submodules below a path, as (path relative to it, entry), sorted.
 
-        What is not a directory is itself, at ''.
+        A path that is not a directory is listed itself, at ''.
         """
         entry = self.entry(revision, path)
         if entry is None:
@@ -106,26 +117,29 @@ class Trees:
         return sorted(compare.walk(self._store.tree, entry.id))
 
     def children(self, revision: Revision, path: str) -> dict[str, Entry] | None:
-        """Give what lies directly in a directory, by name; None where there is no directory."""
+        """Return the entries directly in a directory by name; None if there is no such directory."""
         entry = self.entry(revision, path)
         if entry is None or entry.kind is not EntryKind.TREE:
             return None
         return dict(self._store.tree(entry.id))
 
     def files(self, revision: Revision, under: str = "", suffixes: Collection[str] = YAML) -> dict[str, bytes]:
-        """Give the regular files below a directory by path from the top; symlinks and submodules are left out."""
+        """Return the regular files below a directory by path from the top, without symlinks and submodules."""
         return {path: self._store.blob(entry.id) for path, entry in self._files(revision, under, tuple(suffixes))}
 
     def _files(self, revision: Revision, under: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
         entry = self.entry(revision, under)
         if entry is None or entry.kind is not EntryKind.TREE:
             return
-        for path, found in compare.walk(self._store.tree, entry.id, _plain(under)):
-            if found.kind.is_file and path.endswith(suffixes):
-                yield path, found
+        for path, file in compare.walk(self._store.tree, entry.id, _plain(under)):
+            if file.kind.is_file and path.endswith(suffixes):
+                yield path, file
 
     def match(self, revision: Revision, globs: Collection[str]) -> list[str]:
-        """Give the paths that any glob matches, sorted. A glob that is just a directory's path means all below it."""
+        """Return the paths that any glob matches, sorted.
+
+        A glob without wildcards matches everything below its path.
+        """
         return sorted({path for glob in globs for path in self._match(revision, Glob.parse(glob))})
 
     def _match(self, revision: Revision, glob: Glob) -> Iterator[str]:
@@ -141,17 +155,20 @@ class Trees:
             return
         yield from compare.walk_matching(self._store.tree, entry.id, glob)
 
-    # What differs
+    # Differences
 
     def changed_files(
         self, old: Revision | None, new: Revision, under: str = "", suffixes: Collection[str] = YAML
     ) -> dict[str, bytes | None]:
-        """Give the files that differ, by path: content in `new`, or None where it has no such regular file any more."""
+        """Return the files that differ, by path: their content in `new`, or None if they are gone.
+
+        A path that is no longer a regular file counts as gone.
+        """
         wanted = tuple(suffixes)
         changed: dict[str, bytes | None] = {}
-        # All are listed before the first is read: what is too much is refused before it has cost much.
-        found = [each for each in self._differences(old, new, under) if each[0].endswith(wanted)]
-        for path, before, after in found:
+        # All are listed before the first is read, so too many files are refused early.
+        differing = [change for change in self._differences(old, new, under) if change[0].endswith(wanted)]
+        for path, before, after in differing:
             if after is not None and after.kind.is_file:
                 changed[path] = self._store.blob(after.id)
             elif before is not None and before.kind.is_file:
@@ -159,7 +176,7 @@ class Trees:
         return changed
 
     def changed_paths(self, old: Revision | None, new: Revision, under: str = "") -> list[str]:
-        """Give the paths of all files, symlinks and submodules that differ, sorted."""
+        """Return the paths of all files, symlinks and submodules that differ, sorted."""
         return sorted(path for path, _, _ in self._differences(old, new, under))
 
     def changed_blobs(self, old: Revision, new: Revision) -> list[tuple[str, str | None, str | None]]:
@@ -174,7 +191,7 @@ class Trees:
         return compare.differences(self._store.tree, before, self.entry(new, under), _plain(under))
 
     def count_changes(self, old: str, new: str) -> int | None:
-        """Count the files that differ between two trees or blobs by id; None when one is gone, or for too many."""
+        """Return how many files differ between two trees or blobs; None if one is gone, or if there are too many."""
         try:
             before, after = self._object(old), self._object(new)
             return sum(1 for _ in compare.differences(self._store.tree, before, after))
@@ -182,11 +199,11 @@ class Trees:
             return None
 
     def paths_between(self, old: str | None, new: str | None, under: str) -> Iterator[str]:
-        """Give the paths that differ between two trees or blobs that lie at `under`, by id; None: nothing lies there.
+        """Return the paths that differ between two trees or blobs at `under`; None stands for an empty place.
 
-        RevisionNotFound where one of them is no longer there.
+        Raise RevisionNotFound if one of them is no longer there.
         """
-        before, after = (self._object(each) if each is not None else None for each in (old, new))
+        before, after = (self._object(side) if side is not None else None for side in (old, new))
         return (path for path, _, _ in compare.differences(self._store.tree, before, after, _plain(under)))
 
     def _object(self, object_id: str) -> Entry:
@@ -194,14 +211,14 @@ class Trees:
             raise GitError(GitReason.REVISION_NOT_FOUND, f"object {one_line(object_id)} is not in this repository")
         return Entry(object_id, EntryKind.TREE if self._store.is_tree(object_id) else EntryKind.BLOB)
 
-    # What came after what
+    # History
 
     def commit(self, revision: Revision) -> CommitInfo:
-        """Give a commit's headers."""
+        """Return a commit's headers."""
         return self._store.commit(revision)
 
     def has(self, revision: Revision) -> bool:
-        """Say whether a revision's commit and its top directory are there."""
+        """Whether a revision's commit and top directory are there."""
         try:
             self._store.check_tree(self._store.commit(revision).tree)
         except GitError:
@@ -209,7 +226,7 @@ class Trees:
         return True
 
     def is_complete(self, revision: Revision, *, history: bool = False) -> bool:
-        """Say whether all files of a revision are there and, if asked, all commits that it builds on."""
+        """Whether all files of a revision and, with `history`, all commits before it are there."""
         try:
             for _, entry in compare.walk(self._store.tree, self._store.commit(revision).tree):
                 if entry.kind is not EntryKind.SUBMODULE and not self._store.exists(entry.id):
@@ -223,24 +240,24 @@ class Trees:
         return True
 
     def first_parent_chain(self, after: Revision, to: Revision) -> list[Revision] | None:
-        """Give the commits on `to`'s first-parent chain that follow `after`, oldest first, `to` last.
+        """Return the commits that follow `after` on the first-parent chain of `to`, oldest first, `to` last.
 
         None if `after` is not on that chain: the branch was rewound or rewritten.
         """
         if after != to and not self.is_ancestor(after, to):
             return None
         chain: list[Revision] = []
-        at = to
-        while at != after:
-            chain.append(at)
-            parents = self._store.commit(at).parents
+        current = to
+        while current != after:
+            chain.append(current)
+            parents = self._store.commit(current).parents
             if not parents:
                 return None
-            at = parents[0]
+            current = parents[0]
         return chain[::-1]
 
     def is_ancestor(self, ancestor: Revision, of: Revision) -> bool:
-        """Say whether `ancestor` is `of` itself or one of the commits it builds on."""
+        """Whether `ancestor` is `of` itself or one of the commits before it."""
         if not self.has(ancestor):
             return False
         self._store.commit(of)
@@ -250,7 +267,7 @@ class Trees:
             return bool(self._store.repository.descendant_of(of, ancestor))
 
     def resolve(self, ref: str) -> Revision | None:
-        """Give the commit that a branch, tag, remote branch or (abbreviated) id means; None where it means none."""
+        """Return the commit of a branch, tag, remote branch or (abbreviated) id; None if there is no such commit."""
         if not ref or ref.startswith("-") or not ref.isprintable():
             return None
         if self._refs is None:
@@ -263,7 +280,7 @@ class Trees:
         return Revision(str(commit.id))
 
     def merged_tree(self, base: Revision, ref: Revision) -> MergePreview:
-        """Merge `ref` into `base` in memory. A `ref` that is merged already gives `base` itself."""
+        """Return the result of merging `ref` into `base`, made in memory; it is `base` if `ref` is merged already."""
         if self.is_ancestor(ref, base):
             return MergePreview(self, base, ())
         store = ObjectStore(self._store.directories)

@@ -1,1 +1,1 @@
-"""Finds secret values in text, in the forms in which they are printed, and replaces them."""
+"""Masking: finds secret values in text, in the forms in which tools print them, and replaces them."""

@@ -1,8 +1,9 @@
-"""Finds many byte strings at once, also where white space was put between their characters, as wrapping does.
+"""Finds many byte strings at once, even where white space was put between their characters, as line wrapping does.
 
-Long forms are looked for by words of four bytes: of each form one word is known for each way in which the text can be
-cut into such words, so that a text that holds none of the words holds none of the forms. Asking a set about a
-whole array is quick; only around a word that is known, forms are compared.
+`Masker` asks a `Finder` for the spans of secrets in a text. Long forms are found by words of four bytes: for each of
+the four ways to cut a text into such words, one word of each form is known, so a text without any of these words
+contains none of the forms. A set intersection over a whole array is fast, and only around a known word are forms
+compared.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ Span = tuple[int, int]
 _BLANK = b" \t\r\n\v\f"
 _WORD = 4
 _FOLDED = 2 * _WORD - 1
-"""The shortest form that holds a whole word wherever the text's words begin. Shorter ones are looked for one by one."""
+"""The length of the shortest form that always contains a whole word. Shorter forms are searched one by one."""
 _GAPS = 256
-"""How much white space in a value is followed across pieces of a stream, beside as much as it has characters."""
+"""The white space within a value that is followed across pieces of a stream, on top of one for each character."""
 _WINDOW = 16 * 1024
 _BLOCKS = (2048, 256, 32)
-"""The steps in which a character is looked for by its number."""
+"""The step sizes of the search for a character by its number."""
 _TRIED = 8
-"""How many words of a form are compared to take the least common."""
+"""How many words of a form are compared to take the rarest."""
 _RARITIES = bytes(3 if 65 <= byte < 91 else 2 if 48 <= byte < 58 else byte > 127 for byte in range(256))
-"""How unlike the text of logs a character is."""
+"""How rare each byte is in logs; higher is rarer."""
 
 
 class Finder:
-    """Looks for `forms`; the spans that it gives are in the text as it came, ordered, without overlaps."""
+    """Finds the given forms. Its spans refer to the original text, ordered and without overlaps."""
 
     def __init__(self, forms: Iterable[bytes]) -> None:
         exact, folded = set(), set()
@@ -44,8 +45,8 @@ class Finder:
         self._starts: dict[bytes, list[bytes]] = {}
         self._few: set[bytes] = set()
         for form in folded:
-            for at in _places_of_words(form):
-                self._words.setdefault(_word(form[at : at + _WORD]), []).append((form, at))
+            for offset in _places_of_words(form):
+                self._words.setdefault(_word(form[offset : offset + _WORD]), []).append((form, offset))
             self._starts.setdefault(form[:_WORD], []).append(form)
             self._few.update(form[:count] for count in range(1, _WORD))
         self._all = b"\n".join(folded)
@@ -53,24 +54,24 @@ class Finder:
         self._longest = max(map(len, folded), default=0)
         longest_exact = max(map(len, exact), default=1)
         self.reach = max(longest_exact - 1, 2 * self._longest + _GAPS if folded else 0)
-        """How far before the end of a text a form can begin that goes on behind it."""
+        """How many bytes before the end of a text a form can begin that continues after it."""
 
     def __bool__(self) -> bool:
-        """Say whether there is anything to look for."""
+        """Whether there is any form to find."""
         return bool(self._exact or self._words)
 
     def spans(self, data: bytes) -> list[Span]:
-        """Find everything; what overlaps comes as one."""
-        found = list(self._exactly(data))
+        """Return the spans of all forms, with overlapping ones merged."""
+        spans = list(self._exactly(data))
         packed = data.translate(None, _BLANK)
         hidden = _merged(list(self._packed(packed)))
-        found += hidden if len(packed) == len(data) else _unpacked(data, hidden)
-        return _merged(found)
+        spans += hidden if len(packed) == len(data) else _unpacked(data, hidden)
+        return _merged(spans)
 
     def beginning(self, data: bytes) -> tuple[int, int]:
-        """Find from where on the end of `data` may be the beginning of a form: at the second, or just at the first.
+        """Return two offsets; from either one a form may begin and continue after the end of `data`.
 
-        Between the two lie at most three characters before white space: too few to hold them back for.
+        Between the two lie at most three characters before white space, too few to hold output back for.
         """
         cut = min((self._exact_beginning(data, form) for form in self._exact), default=len(data))
         if not self._words:
@@ -104,13 +105,13 @@ class Finder:
                 yield from self._around(word.to_bytes(_WORD, sys.byteorder), packed, begin)
 
     def _around(self, word: bytes, packed: bytes, begin: int) -> Iterator[Span]:
-        """Compare the forms that a word stands for wherever it is in a window."""
+        """Yield the spans of the forms that a word belongs to, for each place of the word in a window."""
         forms = self._words[_word(word)]
         index = packed.find(word, begin, begin + _WINDOW)
         while index >= 0:
-            for form, at in forms:
-                if index >= at and packed.startswith(form, index - at):
-                    yield index - at, index - at + len(form)
+            for form, offset in forms:
+                if index >= offset and packed.startswith(form, index - offset):
+                    yield index - offset, index - offset + len(form)
             index = packed.find(word, index + 1, begin + _WINDOW)
 
     @staticmethod
@@ -124,7 +125,7 @@ class Finder:
 
     def _packed_beginning(self, packed: bytes) -> int | None:
         count = len(packed)
-        # Where the last word is in no form, none of them can have begun before it.
+        # If no form contains the last word, none can have begun before it.
         begun = count >= _WORD and packed[-_WORD:] in self._all
         for at in range(max(0, count - self._longest + 1), count - _WORD + 1) if begun else ():
             if packed[at : at + _WORD] in self._starts:
@@ -139,7 +140,7 @@ def _word(four: bytes) -> int:
 
 
 def _places_of_words(form: bytes) -> Iterator[int]:
-    """Choose a word for each way to cut: one from the middle that is unlike other text."""
+    """Yield the offset of one word for each way to cut: one from the middle that is rare in other text."""
     for phase in range(_WORD):
         places = range(phase, len(form) - _WORD + 1, _WORD)
         first = max(0, (len(places) - _TRIED) // 2)
@@ -147,7 +148,7 @@ def _places_of_words(form: bytes) -> Iterator[int]:
 
 
 def _rarity(four: bytes) -> int:
-    # The first two count twice: by them a set finds its place for a word, and common ones would crowd there.
+    # The first two bytes count twice: a set hashes a word by them, and common ones would collide.
     return sum((four + four[:2]).translate(_RARITIES)) + len(set(four))
 
 
@@ -165,13 +166,13 @@ def _merged(spans: list[Span]) -> list[Span]:
 
 
 def _unpacked(data: bytes, spans: Sequence[Span]) -> Iterator[Span]:
-    """Say where spans of the packed text are in the text itself."""
+    """Yield the spans in the original text of spans in the packed text."""
     places = _places(data, [at for start, end in spans for at in (start, end - 1)])
     return ((start, last + 1) for start, last in zip(places, places, strict=True))
 
 
 def _places(data: bytes, indices: Iterable[int]) -> Iterator[int]:
-    """Say where the characters with these numbers are, in ascending order, when white space does not count."""
+    """Yield the offsets of the characters with these numbers, in ascending order, when white space is not counted."""
     begin, before = 0, 0
     for index in indices:
         for size in _BLOCKS:

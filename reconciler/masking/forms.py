@@ -1,4 +1,4 @@
-"""The forms in which tools print a value: as it is, escaped, in URLs, in base64, line by line."""
+"""The forms in which tools print a value: plain, escaped, in URLs, in base64, line by line."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 _LINE = 8
-"""Shortest line of a value of several lines that is looked for by itself: tools print such values line by line."""
+"""The shortest line of a multi-line value that is searched by itself: tools print such values line by line."""
 _ENCODED = 6
-"""Shortest value whose base64 forms are looked for: shorter ones would match by chance."""
+"""The shortest value whose base64 forms are searched: shorter ones would match by chance."""
 _WRAPPED = (76, 64)
-"""How long the lines are into which tools break base64."""
+"""The line lengths at which tools wrap base64."""
 
 _ALWAYS_PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
 _ALSO_PLAIN = (b"", b"/", b"!'()*", b"/:@!$&'()*+,;=")
-"""What encoders of URLs leave alone beside letters and digits: each has its own idea."""
+"""The characters that URL encoders leave alone besides letters and digits; encoders differ in this."""
 _HTML = (("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e"))
-"""Some write JSON so that it may stand in a page."""
+"""The escapes of JSON encoders whose output is safe inside HTML."""
 _TEMPLATE = (("${", "$${"), ("%{", "%%{"))
-"""How HCL writes what would begin a template."""
+"""The escapes of HCL for text that would begin a template."""
 _SHELL = (("'", "'\\''"), ("'", "'\"'\"'"))
-"""How a quote gets into quotes, as `set -x` and others print it."""
+"""The ways to write a quote inside quotes, as `set -x` and others print it."""
 
 
 def forms(value: str) -> Iterator[bytes]:
-    """Give every form of a value that is not empty, some of them more than once."""
+    """Yield every form of a non-empty value; some come more than once."""
     plain = value.strip() or value
     yield from map(_bytes, _written(value, plain))
     if "\n" in plain or "\r" in plain:
@@ -43,7 +43,7 @@ def forms(value: str) -> Iterator[bytes]:
 
 
 def _written(value: str, plain: str) -> Iterator[str]:
-    """Give a value as it is and with the escapes of JSON (once and twice), HCL and shells."""
+    """Yield a value as it is, and with the escapes of JSON (once and twice), HCL and shells."""
     yield value
     yield plain
     for text in (value, plain, _replaced(plain, _TEMPLATE)):
@@ -81,7 +81,7 @@ def _url_table(also: bytes, digits: bytes) -> list[bytes]:
 
 
 def _aligned(encode: Callable[[bytes], bytes], raw: bytes, before: int) -> bytes:
-    """Give the base64 characters that depend on nothing but `raw`, where `before` bytes precede it in its group."""
+    """Return the base64 characters that depend only on `raw`, where `before` bytes precede it in its group."""
     text = encode(b"\0" * before + raw)
     first = -(-before * 8 // 6)
     last = (before + len(raw)) * 8 // 6
@@ -89,7 +89,7 @@ def _aligned(encode: Callable[[bytes], bytes], raw: bytes, before: int) -> bytes
 
 
 def _lines_of_base64(raw: bytes) -> Iterator[bytes]:
-    """Give the lines by themselves: each may be printed with something before it."""
+    """Yield the lines of wrapped base64: each may be printed with a prefix."""
     text = _aligned(base64.b64encode, raw, 0)
     for width in _WRAPPED:
         if len(text) > width:

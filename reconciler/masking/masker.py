@@ -1,4 +1,9 @@
-"""Secret values out of everything that is stored or shown, also where a value straddles two pieces of output."""
+"""Removes secret values from everything that is stored or shown, even if a value spans two pieces of output.
+
+A run's process masks its log with `feed` and `flush`, and everything that it reports with `text` and `value`. The
+result is the same text with `***` in place of each value. A masker never logs a value, and only `take` returns bytes
+unmasked. It holds output back only as long as a value may begin in it.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +16,31 @@ if TYPE_CHECKING:
 MASK = b"***"
 _REMEMBERED = 1000
 _SHORT = 200
-"""How many texts without a secret are remembered, and how long they are at most: a plan has some again and again."""
+"""The longest text that is remembered as free of secrets: a plan contains some texts again and again."""
 
 
 class Masker:
-    """Replaces the given values, and the forms in which tools print them, by `***`. Empty values are left out."""
+    """Replaces the given values, in all forms in which tools print them, by `***`. Empty values are ignored."""
 
     def __init__(self, values: Iterable[str]) -> None:
         self._values: set[str] = set()
         self._finder: Finder | None = None
         self._clean: set[str] = set()
         self.overlap = 0
-        """How many bytes of output may have to be held back, in case a value begins in them."""
+        """The most bytes of output that are held back in case a value begins in them."""
         self._held = b""
         self._shown = 0
-        """How much of what is held was given already."""
+        """How many of the held bytes were already returned."""
         self._masked = 0
-        """How much of that was given as a mask."""
+        """How many of those were returned as a mask."""
         self.learn(values)
 
     def learn(self, values: Iterable[str]) -> None:
-        """Mask these values, too, from here on."""
+        """Mask these values too from now on."""
         more = {value for value in values if value} - self._values
         if not more:
             return
-        # Most runs have no secrets, and their processes have to start quickly.
+        # Most runs have no secrets, and their processes must start quickly.
         from reconciler.masking.finding import Finder  # noqa: PLC0415
         from reconciler.masking.forms import forms  # noqa: PLC0415
 
@@ -45,7 +50,7 @@ class Masker:
         self.overlap = self._finder.reach
 
     def mask(self, data: bytes, skip: int = 0) -> bytes:
-        """Mask a whole. What stems from the first `skip` bytes is left out of the result."""
+        """Return a whole text masked, without the part that comes from the first `skip` bytes."""
         result, at = bytearray(), skip
         for start, end in self._finder.spans(data) if self._finder else ():
             if end > at:
@@ -56,7 +61,7 @@ class Masker:
         return bytes(result)
 
     def text(self, text: str) -> str:
-        """Mask a whole text."""
+        """Return a whole text masked."""
         if self._finder is None or text in self._clean:
             return text
         data = text.encode(errors="surrogateescape")
@@ -67,16 +72,16 @@ class Masker:
         return text
 
     def value(self, value: Any) -> Any:
-        """Mask every text in a JSON value, keys and numbers included."""
+        """Return a JSON value with every text in it masked, including keys and numbers."""
         if self._finder is None:
             return value
         match value:
             case str():
                 return self.text(value)
             case dict():
-                return {self.text(str(key)): self.value(each) for key, each in value.items()}
+                return {self.text(str(key)): self.value(item) for key, item in value.items()}
             case list() | tuple():
-                return [self.value(each) for each in value]
+                return [self.value(item) for item in value]
             case bool() | None:
                 return value
             case _:
@@ -85,23 +90,26 @@ class Masker:
                 return value if masked == written else masked
 
     def feed(self, data: bytes) -> bytes:
-        """Mask a stream piece by piece: gives what is certain by now, and holds back what may begin a value."""
+        """Return the part of a stream that is certain after this piece, masked.
+
+        Hold back a possible beginning of a value.
+        """
         if self._finder is None:
             return data
         data = self._held + data
         return self._emit(data, *self._finder.beginning(data))
 
     def flush(self) -> bytes:
-        """Give what was held back: the stream ends here."""
+        """Return the held bytes, masked, at the end of the stream."""
         return self._emit(self._held, len(self._held), len(self._held))
 
     def take(self) -> bytes:
-        """Take what was held back as it is, not masked (a part of it may already be shown as a mask)."""
+        """Return the held bytes as they are, not masked. A part of them may already have been returned as a mask."""
         held, self._held, self._shown, self._masked = self._held[self._shown :], b"", 0, 0
         return held
 
     def _emit(self, data: bytes, keep: int, cut: int) -> bytes:
-        """Give what comes before `cut` and was not given yet; from `keep` on it is looked at again."""
+        """Return the part before `cut` that was not returned yet. From `keep` on, the bytes are examined again."""
         result, at, masked = bytearray(), self._shown, self._masked
         for start, end in self._finder.spans(data) if self._finder else ():
             if start >= cut:
@@ -109,7 +117,7 @@ class Masker:
             if end <= at:
                 continue
             result += data[at:start]
-            # A match that goes on from one already shown is the same stretch of secrets: no second mask.
+            # A match that continues one already returned belongs to the same stretch and gets no second mask.
             if start >= masked:
                 result += MASK
             at = masked = end

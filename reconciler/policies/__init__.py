@@ -1,1 +1,1 @@
-"""Policies in Rego: what they are asked, and the process in which they are."""
+"""Policies in Rego: their inputs, and the process that evaluates them."""

@@ -1,31 +1,44 @@
-"""Says what is wrong with the rules of policies, before they come into force."""
+"""Checks the rules of policies before they come into force, and identifies the engine that does it."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from importlib.metadata import version
+from importlib.resources import files
 
 from reconciler.policies.process import CHECKING, LATE, ask
 from spaces.reading.rego import RegoFinding, RegoText
 
 _log = logging.getLogger(__name__)
 
-_KEPT = 4096
-"""How many rules are remembered: the same ones are met at every revision."""
+_LIBRARY = "gordon-to-regorus"
+_MODULES = ("checking.py", "child.py")
 
-_SMALLER = "make it smaller: what does not depend on the input is worked out already when it is read"
+_KEPT = 4096
+"""The most rules whose findings are remembered: each revision contains mostly the same ones."""
+
+_SMALLER = "make it smaller: the engine evaluates everything that does not depend on the input when it reads the rule"
 
 _known: dict[RegoText, tuple[RegoFinding, ...]] = {}
 _lock = threading.Lock()
 
 
-def check_rego(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding, ...]]:
-    """Say what is wrong with each of these rules; what the engine cannot even read is wrong too.
+def engine_key() -> bytes:
+    """Return a key over everything that decides which rules are valid, for findings that are remembered with it."""
+    total = blake2b(version(_LIBRARY).encode(), digest_size=16)
+    for module in _MODULES:
+        total.update((files("reconciler.policies") / module).read_bytes())
+    return total.digest()
 
-    Where there are so many slow ones that the time is up, nothing is said of the others, which count as in order, and
-    are looked at next time: others' rules must take no policy out of force, and one that is wrong denies what it is
-    asked about.
+
+def check_rego(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding, ...]]:
+    """Return the problems of each of these rules; a rule that the engine cannot even read has a problem too.
+
+    If slow rules use up the time, the rest has no answer, counts as valid and is checked next time: other people's
+    rules must not take a policy out of force, and a broken policy denies what it is asked about.
     """
     with _lock:
         unknown = [text for text in texts if text not in _known]
@@ -35,14 +48,14 @@ def check_rego(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding
         policies = [{"text": text.text, "type": text.type.value} for text in unknown]
         for text, answer in zip(unknown, ask("check", policies, {}, CHECKING) if policies else (), strict=True):
             if answer.get(LATE):
-                _log.warning("a policy's rule was not looked at: %s", answer.get("error"))
+                _log.warning("a policy's rule was not checked: %s", answer.get("error"))
             else:
                 _known[text] = _findings(answer)
         return {text: _known[text] for text in texts if text in _known}
 
 
 def _findings(answer: Mapping[str, object]) -> tuple[RegoFinding, ...]:
-    told = answer.get("findings")
-    if not isinstance(told, list):
+    listed = answer.get("findings")
+    if not isinstance(listed, list):
         return (RegoFinding("rego-refused", f"the rule cannot be checked: {answer.get('error')}", 1, 1, _SMALLER),)
-    return tuple(RegoFinding(**each) for each in told)
+    return tuple(RegoFinding(**finding) for finding in listed)

@@ -1,4 +1,4 @@
-"""Asks the policies over a run, each alone, and reads what they say."""
+"""Asks the policies over a run, each by itself, and turns their answers into verdicts."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from spaces.model.policy import Enforcement, PolicyType
 
 
 def judge(policies: Sequence[Guardrail], case: Case) -> tuple[Verdict, ...]:
-    """Ask every policy that judges a run; in the order of `policies`."""
+    """Return the verdict of every policy that decides about a run, in the order of `policies`."""
     return tuple(evaluate([policy for policy in policies if policy.spec.type in JUDGING], input_of(case)))
 
 
 def notify(policies: Sequence[Guardrail], given: dict[str, Any]) -> list[tuple[Notice, ...] | str]:
-    """Ask these notification policies about one input: what each has to tell, or why it could not be evaluated."""
+    """Return the notices of each notification policy about one input, or why it could not be evaluated."""
     questions = [{"text": policy.rego.text, "rules": RULES[policy.spec.type.value]} for policy in policies]
     return [notices(answer) for answer in ask("judge", questions, shown_to(given, None))]
 
 
 def evaluate(policies: Sequence[Guardrail], given: dict[str, Any]) -> list[Verdict]:
-    """Ask these policies about one input."""
+    """Return the verdicts of these policies about one input."""
     verdicts: dict[str, Verdict] = {}
     for author_counts in (False, True):
         asked = [policy for policy in policies if policy.spec.author_counts is author_counts]
@@ -48,7 +48,7 @@ def evaluate(policies: Sequence[Guardrail], given: dict[str, Any]) -> list[Verdi
 
 
 def verdict(policy: Guardrail, answer: dict[str, Any]) -> Verdict:
-    """Read one policy's answer."""
+    """Return the verdict in one policy's answer."""
     mandatory = policy.spec.enforcement is Enforcement.MANDATORY
     match policy.spec.type:
         case PolicyType.PLAN:

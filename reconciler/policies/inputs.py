@@ -1,4 +1,4 @@
-"""What policies are asked about: one shape for every tool, documented in docs/policies.md. It only ever grows."""
+"""The inputs of policies: one shape for every tool, documented in docs/policies.md. It only ever grows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spaces.names import StackId
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything that a question about a run is made of. `authors` are the persons who caused it."""
+    """The facts for a question about a run. `authors` are the persons who caused it."""
 
     run: Run
     tool: str
@@ -33,7 +33,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class PushCase:
-    """Everything that a question about a change is made of. `paths` are bounded: `truncated` says that more changed."""
+    """The facts for a question about a change. `paths` is limited; `truncated` tells that more files changed."""
 
     state: StackState
     tool: str
@@ -48,7 +48,7 @@ class PushCase:
 
 
 def push_input(case: PushCase) -> dict[str, Any]:
-    """Give what push policies are asked about: what of a stack differs from what was applied, and who changed it."""
+    """Return the input of push policies: how a stack differs from what was applied, and who changed it."""
     state, desired, applied = case.state, case.state.desired, case.state.applied
     assert desired is not None  # noqa: S101 - a stack that left Git has nothing to push
     components = {why.component for why in state.why} if applied is not None else set(desired.fingerprint.components)
@@ -71,26 +71,29 @@ def push_input(case: PushCase) -> dict[str, Any]:
 
 
 def event_input(case: Case) -> dict[str, Any]:
-    """Give what notification policies are asked about: all that is known of a run, and what happened to it."""
+    """Return the input of notification policies: everything known about a run, and the event."""
     given, run = input_of(case), case.run
-    told = {"status": run.status.value, "reason": run.reason, "message": run.message}
-    return {**given, "run": {**given["run"], **told}, "event": EVENTS.get(run.status, run.status.value)}
+    status = {"status": run.status.value, "reason": run.reason, "message": run.message}
+    return {**given, "run": {**given["run"], **status}, "event": EVENTS.get(run.status, run.status.value)}
 
 
 EVENTS = {RunStatus.UNCONFIRMED: "waits"}
-"""What the events are called that are not called as the run's status."""
+"""The events whose name is not the run's status."""
 
 
 def shown_to(given: dict[str, Any], policy: PolicySpec | None) -> dict[str, Any]:
-    """Give what of an input this policy sees: reviews by those who caused the run only where it says so."""
+    """Return the input as this policy may see it: without reviews by authors, unless the policy counts them."""
     reviews = given.get("reviews")
     if (policy is not None and policy.author_counts) or not isinstance(reviews, list):
         return given
-    return {**given, "reviews": [each for each in reviews if not (isinstance(each, dict) and each.get("author"))]}
+    return {
+        **given,
+        "reviews": [review for review in reviews if not (isinstance(review, dict) and review.get("author"))],
+    }
 
 
 def input_of(case: Case) -> dict[str, Any]:
-    """Give all that there is to ask about, every review included."""
+    """Return the input about a run, with every review."""
     run = case.run
     reviews = [
         {

@@ -1,6 +1,9 @@
-"""Asks the process that evaluates Rego: one for all policies of a question, and another for the rest when one kills it.
+"""Evaluates Rego in a process of its own: one for all policies of a question, and another for the rest if one kills it.
 
-The process has an empty environment, limits of its own (`child`), and is killed when it takes too long.
+`evaluation` and `checking` call `ask` with the texts of policies and an input. The result has one answer for each
+policy, in order; a policy that fails, takes too long or kills the engine has an error as its answer, and the others are
+still asked. The process has an empty environment and limits of its own (`child`), it is killed when it takes too long,
+and no rule is ever evaluated inside the service itself.
 """
 
 from __future__ import annotations
@@ -23,14 +26,17 @@ from typing import Any, NamedTuple
 from reconciler.policies import child
 
 _LAST_WORDS = 1.0
-"""Seconds that a process which says no more has to end by itself: how it ends is told. One that said all is killed."""
+"""The seconds that a process without further output has to end by itself, so that its exit status is known.
+
+A process that has answered everything is killed.
+"""
 
 _LINE = 2 * child.MAX_ANSWER
-"""Bytes that an answer takes at most as a line of ASCII, escapes and all, for what is not hostile."""
+"""The most bytes of an answer as a line of ASCII, with escapes; only hostile answers are longer."""
 
 
 class Patience(NamedTuple):
-    """Seconds that one policy may take, the start of the process included, and that all of a question may."""
+    """The seconds that one policy may take, including the start of the process, and those for a whole question."""
 
     each: float
     whole: float
@@ -38,19 +44,21 @@ class Patience(NamedTuple):
 
 JUDGING = Patience(3.0, 12.0)
 CHECKING = Patience(10.0, 20.0)
-"""Being late here takes a policy out of force, so it must not be the machine's fault. All together are not waited for:
-anybody can propose as many rules as they like, and admission stands still meanwhile."""
+"""A late answer here takes a policy out of force, so it must not be the machine's fault.
+
+Their sum is limited nevertheless: anybody can propose any number of rules, and admission waits for the answers.
+"""
 
 LATE = "late"
-"""The key of an answer that says that the policy was not asked, since the time for all of them was up."""
+"""The key of an answer which says that the policy was not asked because the time for all was up."""
 
 
 def ask(
     mode: str, policies: Sequence[Mapping[str, Any]], given: object, patience: Patience = JUDGING
 ) -> list[dict[str, Any]]:
-    """Give an answer for each policy, in order; `{"error": words}` where there is none, whatever the reason.
+    """Return an answer for each policy, in order; `{"error": words}` for a policy that failed for any reason.
 
-    What is left over when `patience` ends is not evaluated, and its answer says so (LATE).
+    Policies that are left when `patience` ends are not evaluated, and their answer says so (LATE).
     """
     answers: list[dict[str, Any]] = []
     until = time.monotonic() + patience.whole
@@ -59,8 +67,8 @@ def ask(
         if time.monotonic() > until:
             answers.append({"error": f"the policies took longer than {patience.whole:g} s together", LATE: True})
             continue
-        got, death = _one_process(mode, policies[len(answers) :], text, patience._replace(whole=until))
-        answers += got
+        answered, death = _one_process(mode, policies[len(answers) :], text, patience._replace(whole=until))
+        answers += answered
         if len(answers) < len(policies):
             answers.append({"error": death, LATE: time.monotonic() > until})
     return answers
@@ -69,7 +77,7 @@ def ask(
 def _one_process(
     mode: str, policies: Sequence[Mapping[str, Any]], given: str, patience: Patience
 ) -> tuple[list[dict[str, Any]], str]:
-    """Give the answers that a process came to, and why it went no further. `patience.whole` is a moment here."""
+    """Return the answers of one process, and why it stopped. `patience.whole` is a point in time here."""
     question = json.dumps({"mode": mode, "input": given, "policies": list(policies)}).encode()
     with tempfile.TemporaryFile() as asked:
         asked.write(question)
@@ -104,13 +112,13 @@ def _one_process(
 
 
 def _read_lines(pipe: int, wanted: int, patience: Patience) -> tuple[list[bytes], str]:
-    """Read up to so many lines: fewer where the process ends, takes too long, or says too much; then why."""
+    """Return up to `wanted` lines, and why there are fewer: the process ended, took too long or wrote too much."""
     lines: list[bytes] = []
     rest = b""
     deadline = min(patience.whole, time.monotonic() + patience.each)
     while len(lines) < wanted:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0 or not select.select([pipe], [], [], remaining)[0]:
             return lines, f"it took longer than {patience.each:g} s"
         piece = os.read(pipe, 65536)
         if not piece:
@@ -120,7 +128,7 @@ def _read_lines(pipe: int, wanted: int, patience: Patience) -> tuple[list[bytes]
             lines += whole
             deadline = min(patience.whole, time.monotonic() + patience.each)
         if len(rest) > _LINE:
-            return lines, "it says too much"
+            return lines, "its answer is too long"
     return lines[:wanted], ""
 
 
@@ -128,15 +136,15 @@ def _death(status: int) -> str:
     if status == -signal.SIGXCPU:
         return "it used too much processor time"
     if status < 0:
-        return f"the engine died of it ({signal.Signals(-status).name})"
+        return f"the engine crashed on it ({signal.Signals(-status).name})"
     return "it needs more memory than it may have, or the engine cannot run it"
 
 
 @cache
 def _start() -> str:
-    """Write what the process begins with. It imports what is compiled already, and nothing that only may be there."""
-    found = importlib.util.find_spec("regorus")
-    if found is None or found.origin is None:
+    """Return the code that the process starts with. It imports only compiled modules that are certainly there."""
+    spec = importlib.util.find_spec("regorus")
+    if spec is None or spec.origin is None:
         raise RuntimeError("the package gordon-to-regorus is not installed")
-    paths = [str(Path(child.__file__).parent), str(Path(found.origin).parents[1])]
+    paths = [str(Path(child.__file__).parent), str(Path(spec.origin).parents[1])]
     return f"import sys; sys.path += {paths!r}; import child; child.main()"

@@ -1,1 +1,1 @@
-"""What is remembered; rows never leave this folder."""
+"""The store: what the service remembers. Rows never leave this folder."""

@@ -1,4 +1,10 @@
-"""Engines for the databases we speak to, and their failures in words."""
+"""Engines for the supported databases, and their failures in plain words.
+
+`open_store` makes one engine, and every reading and transaction takes a connection from it through `for_reading` or
+`for_writing`. Writers on SQLite lock at their beginning (BEGIN IMMEDIATE): a transaction that first reads and then
+writes would fail with "database is locked" at once. Whatever the driver raises becomes a StoreError or StoreBusy
+through `in_words`, without statement, values or credentials.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +25,7 @@ from reconciler.store.protocol import StoreBusy, StoreError
 _WRITING = "station_writing"
 _POOL = {"pool_size": 8, "max_overflow": 24}
 
-_SQLITE_SAYS = {
+_SQLITE_MESSAGES = {
     sqlite3.SQLITE_READONLY: "is read-only: give the service write access to the file and its directory",
     sqlite3.SQLITE_IOERR: "cannot be read or written: the disk is full, or reports an error",
     sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup",
@@ -30,11 +36,14 @@ _SQLITE_SAYS = {
 _SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 _POSTGRES_BUSY = ("08", "40", "53", "55P03", "57P", "25P03")
-"""SQLSTATEs that pass: connection, rollback (deadlock, serialization), resources, lock timeout, server going down."""
+"""SQLSTATEs of passing failures.
+
+Connection, rollback (deadlock, serialization), resources, lock timeout, server shutting down.
+"""
 
 
 def parse_url(url: str) -> URL:
-    """Read a database URL; StoreError (without the URL, which may hold a password) for what we do not speak."""
+    """Parse a database URL; raise StoreError for other databases, without the URL, which may hold a password."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -51,7 +60,7 @@ def parse_url(url: str) -> URL:
 
 
 def describe(url: URL) -> str:
-    """Name the database for a message, without user and password."""
+    """Return the name of the database for messages, without user and password."""
     if url.drivername == "sqlite":
         return f"the database {url.database}"
     port = f":{url.port}" if url.port else ""
@@ -59,17 +68,17 @@ def describe(url: URL) -> str:
 
 
 def connect_sqlite(url: URL, patience: timedelta) -> Engine:
-    """Make the engine for a SQLite file; the file is made (mode 0600) where there is none."""
+    """Return the engine for a SQLite file, which is created (mode 0600) if there is none."""
     path = Path(url.database or "")
     if not path.parent.is_dir():
-        raise StoreError(f"the database {path} cannot be made: there is no directory {path.parent}")
+        raise StoreError(f"the database {path} cannot be created: there is no directory {path.parent}")
     try:
-        # Only a file that did not exist: closing a second descriptor would let go of SQLite's own locks.
+        # Only a file that does not exist yet: closing a second descriptor would release SQLite's own locks.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         pass
     except OSError as error:
-        raise StoreError(f"the database {path} cannot be made: {error.strerror}") from None
+        raise StoreError(f"the database {path} cannot be created: {error.strerror}") from None
     with contextlib.suppress(PermissionError):
         path.chmod(0o600)
     engine = create_engine(url, hide_parameters=True, pool_timeout=patience.total_seconds(), **_POOL)
@@ -77,7 +86,7 @@ def connect_sqlite(url: URL, patience: timedelta) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
-        # The driver would begin by itself, too late and never IMMEDIATE.
+        # The driver would begin transactions by itself, too late and never IMMEDIATE.
         connection.isolation_level = None
         for pragma in (f"busy_timeout = {milliseconds}", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
@@ -91,7 +100,7 @@ def connect_sqlite(url: URL, patience: timedelta) -> Engine:
 
 
 def connect_postgres(url: URL, patience: timedelta) -> Engine:
-    """Make the engine for a PostgreSQL database."""
+    """Return the engine for a PostgreSQL database."""
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -111,14 +120,14 @@ def connect_postgres(url: URL, patience: timedelta) -> Engine:
 
 
 def for_writing(engine: Engine) -> Engine:
-    """Give the same pool, with transactions that lock before they read."""
+    """Return the engine with transactions that lock before they read."""
     if _is_postgres(engine):
         return engine.execution_options(isolation_level="READ COMMITTED")
     return engine.execution_options(**{_WRITING: True})
 
 
 def for_reading(engine: Engine) -> Engine:
-    """Give the same pool, with transactions that see one snapshot."""
+    """Return the engine with transactions that see one snapshot."""
     if _is_postgres(engine):
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return engine
@@ -126,12 +135,12 @@ def for_reading(engine: Engine) -> Engine:
 
 @contextlib.contextmanager
 def in_words(where: str) -> Iterator[None]:
-    """Turn what the database says into one line; the text of a statement or a value never gets out."""
+    """Turn the driver's errors into StoreError with one line. The text of a statement or a value never gets out."""
     try:
         yield
     except PoolTimeout:
-        what = "has no free connection: too many things happen at once"
-        raise StoreBusy(f"{where} {what}", f"the database {what}") from None
+        problem = "has no free connection: too many requests at once"
+        raise StoreBusy(f"{where} {problem}", f"the database {problem}") from None
     except DBAPIError as error:
         raise _translate(error.orig, where, lost=error.connection_invalidated) from None
     except sqlite3.Error as error:
@@ -152,11 +161,11 @@ def _translate(origin: BaseException | None, where: str, *, lost: bool = False) 
             return StoreBusy(
                 f"{where} is locked by another process: {line}", "the database is locked by another process"
             )
-        if code not in _SQLITE_SAYS:
+        if code not in _SQLITE_MESSAGES:
             return StoreError(f"{where} cannot be used: {line}")
-        return StoreError(f"{where} {_SQLITE_SAYS[code]}", f"the database {_SQLITE_SAYS[code]}")
+        return StoreError(f"{where} {_SQLITE_MESSAGES[code]}", f"the database {_SQLITE_MESSAGES[code]}")
     state: str | None = getattr(origin, "sqlstate", None)
-    # No connection, no state: the server is down, or refuses everybody for now.
+    # Without a connection there is no SQLSTATE: the server is down, or refuses all connections for now.
     unreachable = state is None and type(origin).__name__ == "OperationalError"
     if lost or unreachable or (state or "").startswith(_POSTGRES_BUSY):
         return StoreBusy(f"{where} is not available now: {line}", "the database is not available now")

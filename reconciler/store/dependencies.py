@@ -1,4 +1,7 @@
-"""Which stacks depend on which, and what those above and below them are to know."""
+"""The dependencies between stacks, in SQL.
+
+Mixins of `SqlReading` and `SqlTransaction`; `reconciler.store.protocol` describes the methods.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, up
 from reconciler.core.state import StackState, Sync
 from reconciler.store import rows, statements, tables
 from reconciler.store.encryption import Keys
-from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, named, these
+from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, among_stacks, bind_stacks
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, load
 from spaces.names import SpaceName, StackId
@@ -21,51 +24,50 @@ _EDGES = tables.dependencies
 
 
 class DependencyReading:
-    """The questions about dependencies, for a `Reading`."""
+    """The queries about dependencies, for a `Reading`."""
 
     _connection: Connection
     _dialect: str
     _keys: Keys
 
     def parents(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
-        """Give the parents of these stacks, of their parents, and so on up; those that have none are left out."""
         if not wanted or not self._has_edges():
             return {}
-        up = select(_EDGES).where(these(self._dialect, _EDGES.c.child_id)).cte("up", recursive=True)
+        up = select(_EDGES).where(among_stacks(self._dialect, _EDGES.c.child_id)).cte("up", recursive=True)
         up = up.union(select(_EDGES).join(up, _EDGES.c.child_id == up.c.parent_id))
         return self._edges(up, wanted, lower_first=True)
 
     def children(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
-        """Give the stacks in Git that depend on these directly; those that have none are left out."""
         if not wanted or not self._has_edges():
             return {}
-        down = select(_EDGES).where(these(self._dialect, _EDGES.c.parent_id)).cte("down")
+        down = select(_EDGES).where(among_stacks(self._dialect, _EDGES.c.parent_id)).cte("down")
         return self._edges(down, wanted, lower_first=False)
 
     def peek(self, wanted: Collection[StackId]) -> dict[StackId, StackState]:
-        """Give those stacks that exist as they are committed, without a lock."""
         if not wanted:
             return {}
         query = statements.those_stacks(self._dialect, lock=False)
-        found = map(rows.stack_from_row, self._connection.execute(query, named(self._dialect, wanted)))
-        return {state.id: state for state in found}
+        states = map(rows.stack_from_row, self._connection.execute(query, bind_stacks(self._dialect, wanted)))
+        return {state.id: state for state in states}
 
     def output_marks(self, wanted: Collection[StackId]) -> dict[StackId, dict[str, str]]:
-        """Give a mark of every output of these stacks: another one when the value is another, and no way back to it."""
         if not wanted:
             return {}
         table = tables.outputs
         names = (stacks.c.space, stacks.c.name.label("stack_name"))
-        query = select(*names, table).join_from(table, stacks).where(these(self._dialect, table.c.stack_id))
-        found: dict[StackId, dict[str, str]] = {}
-        for row in self._connection.execute(query, named(self._dialect, wanted)):
+        query = select(*names, table).join_from(table, stacks).where(among_stacks(self._dialect, table.c.stack_id))
+        marks: dict[StackId, dict[str, str]] = {}
+        for row in self._connection.execute(query, bind_stacks(self._dialect, wanted)):
             stack = StackId(SpaceName(row.space), row.stack_name)
-            # One that was recorded before there were marks gets the one that it would be given now.
-            found.setdefault(stack, {})[row.name] = row.mark or self._mark(row)
-        return found
+            # An output that was recorded before marks existed gets the mark that it would get now.
+            marks.setdefault(stack, {})[row.name] = row.mark or self._mark(row)
+        return marks
 
     def _has_edges(self) -> bool:
-        """Say whether any stack depends on another: most questions are asked where none does."""
+        """Whether any stack depends on another.
+
+        Most installations have no dependencies, and the answer spares them a query.
+        """
         return self._connection.execute(statements.ANY_DEPENDENCY).first() is not None
 
     def _mark(self, row: Any) -> str:
@@ -82,20 +84,19 @@ class DependencyReading:
             .join_from(edges, child, child.c.id == edges.c.child_id)
             .join(parent, parent.c.id == edges.c.parent_id)
         )
-        found: dict[StackId, list[StackId]] = {}
-        for one, name, other, other_name in self._connection.execute(query, named(self._dialect, wanted)):
+        related: dict[StackId, list[StackId]] = {}
+        for one, name, other, other_name in self._connection.execute(query, bind_stacks(self._dialect, wanted)):
             below, above = StackId(SpaceName(one), name), StackId(SpaceName(other), other_name)
-            here, there = (below, above) if lower_first else (above, below)
-            found.setdefault(here, []).append(there)
-        # Sorted here: asked to, SQLite would walk all stacks in their order to find these few.
-        return {stack: tuple(sorted(others)) for stack, others in found.items()}
+            stack, other_stack = (below, above) if lower_first else (above, below)
+            related.setdefault(stack, []).append(other_stack)
+        # Sorted here: with ORDER BY, SQLite would walk all stacks in order to find these few.
+        return {stack: tuple(sorted(others)) for stack, others in related.items()}
 
 
 class DependencyWriting(DependencyReading, ABC):
-    """The changes about dependencies, for a `Transaction`."""
+    """The changes of dependencies, for a `Transaction`."""
 
     def put_dependencies(self, parents: Mapping[StackId, Collection[StackId]]) -> None:
-        """Let these stacks depend on those, and on no others."""
         if not any(parents.values()) and not self._has_edges():
             return
         known = self._find_edges(parents)
@@ -103,8 +104,8 @@ class DependencyWriting(DependencyReading, ABC):
         if not differing:
             return
         keys = self._keys_of({*differing, *(parent for above in differing.values() for parent in above)})
-        old = delete(_EDGES).where(these(self._dialect, _EDGES.c.child_id))
-        self._connection.execute(old, named(self._dialect, differing))
+        old = delete(_EDGES).where(among_stacks(self._dialect, _EDGES.c.child_id))
+        self._connection.execute(old, bind_stacks(self._dialect, differing))
         values = [
             {"child_id": keys[child], "parent_id": keys[parent]}
             for child, above in sorted(differing.items())
@@ -114,27 +115,26 @@ class DependencyWriting(DependencyReading, ABC):
             self._connection.execute(_EDGES.insert(), values)
 
     def wake_dependents(self, wanted: Collection[StackId], now: datetime) -> None:
-        """Have the loop look at the stacks below these, at any distance, that are out of sync or have an active run."""
         if not wanted or not self._has_edges():
             return
-        down = select(_EDGES.c.child_id).where(these(self._dialect, _EDGES.c.parent_id))
+        down = select(_EDGES.c.child_id).where(among_stacks(self._dialect, _EDGES.c.parent_id))
         below = down.cte("below", recursive=True)
         below = below.union(select(_EDGES.c.child_id).join(below, _EDGES.c.parent_id == below.c.child_id))
         sleeping = or_(stacks.c.due_at.is_(None), stacks.c.due_at > rows.micros(now))
         running = exists().where(runs.c.stack_id == stacks.c.id, runs.c.status.in_(ACTIVE_STATUSES))
         concerned = or_(stacks.c.sync == Sync.OUT_OF_SYNC.value, running)
         waiting = and_(stacks.c.id.in_(select(below.c.child_id)), concerned, sleeping)
-        values = named(self._dialect, wanted)
+        values = bind_stacks(self._dialect, wanted)
         if self._dialect == POSTGRES:
-            # In one order always, so that two services that write the same stacks wait for each other.
+            # Always in the same order, so that two services that write the same stacks do not deadlock.
             query = select(stacks.c.id).where(waiting).order_by(stacks.c.space, stacks.c.name)
             self._connection.execute(query.with_for_update(key_share=True), values).all()
         self._connection.execute(update(stacks).where(waiting).values(due_at=rows.micros(now)), values)
 
     def _find_edges(self, wanted: Collection[StackId]) -> dict[StackId, set[StackId]]:
-        edges = select(_EDGES).where(these(self._dialect, _EDGES.c.child_id)).cte("known")
+        edges = select(_EDGES).where(among_stacks(self._dialect, _EDGES.c.child_id)).cte("known")
         return {child: set(above) for child, above in self._edges(edges, wanted, lower_first=True).items()}
 
     @abstractmethod
     def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        """Give the keys of stacks, also of those that are only named so far."""
+        """Return the keys of stacks, including stacks that are only named so far."""

@@ -1,4 +1,4 @@
-"""What is secret at rest: AES-256-GCM, with the place of each value bound in, under one of several keys."""
+"""Secrets at rest: AES-256-GCM under one of several keys, with each value bound to its place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HEAD = len(_VERSION) + _ID_BYTES + _NONCE_BYTES
 
 
 class Keys:
-    """A ring of keys: the first one seals, every one opens."""
+    """A ring of keys. The first key seals, every key opens."""
 
     def __init__(self, keys: Sequence[bytes], where: str = "encryption_key_file") -> None:
         if not keys or any(len(key) != _KEY_BYTES for key in keys):
@@ -34,12 +34,12 @@ class Keys:
         self._current = _key_id(keys[0])
         self._marking = hashlib.blake2b(keys[0], digest_size=32, person=b"station marks").digest()
         self.where = where
-        """Where they come from, as a message names it."""
+        """Where the keys come from, for messages."""
         self._unmade: Path | None = None
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """Read a key file; where there is none it is made only by `make`, once it is clear that none is lost."""
+        """Return the keys of a file. A missing file is created only by `make`, once it is clear that none was lost."""
         if path.exists():
             return cls.load_or_create(path)
         keys = cls([secrets.token_bytes(_KEY_BYTES)], str(path))
@@ -48,7 +48,7 @@ class Keys:
 
     @property
     def ids(self) -> frozenset[str]:
-        """The ids of the keys, in hex; none while the file is not made."""
+        """The ids of the keys, in hex; none until the file is created."""
         return frozenset() if self._unmade is not None else frozenset(key.hex() for key in self._ring)
 
     @property
@@ -57,16 +57,16 @@ class Keys:
         return self._current.hex()
 
     def make(self) -> None:
-        """Make the key file that was not there, or take what another process made meanwhile."""
+        """Create the missing key file, or take over one that another process created meanwhile."""
         if self._unmade is not None:
             made = type(self).load_or_create(self._unmade)
             self.__dict__.update(vars(made))
 
     @classmethod
     def load_or_create(cls, path: Path) -> Self:
-        """Read a key file, one base64 key a line, the newest first; make one (mode 0600) where there is none.
+        """Return the keys of a file, one base64 key a line, the newest first; create it (mode 0600) if it is missing.
 
-        StoreError where others could read the file, or where it holds anything else.
+        Raise StoreError if others can read the file, or if it contains anything else.
         """
         try:
             if not path.exists():
@@ -87,21 +87,24 @@ class Keys:
             raise StoreError(f"encryption_key_file {path}: {error}") from None
 
     def __repr__(self) -> str:
-        """Name the keys by their ids, never by their bytes."""
+        """Return the ids of the keys, never their bytes."""
         return f"Keys({', '.join(key.hex() for key in self._ring)})"
 
     def mark(self, plain: bytes) -> str:
-        """Give 24 digits that tell one value from another, and that nobody without the key can make for a guess."""
+        """Return 24 digits that distinguish values, and that nobody without the key can compute to confirm a guess."""
         return hashlib.blake2b(plain, digest_size=12, key=self._marking, person=b"station mark").hexdigest()
 
     def seal(self, plain: bytes, table: str, stack: int, name: str) -> bytes:
-        """Encrypt a value for one place: it opens nowhere else."""
+        """Return a value encrypted for one place: it opens at no other place."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._ring[self._current].encrypt(nonce, plain, _place(table, stack, name))
         return _VERSION + self._current + nonce + sealed
 
     def open(self, sealed: bytes, table: str, stack: int, name: str) -> bytes:
-        """Decrypt a value at its place; StoreError where the key is not held, or the bytes are not what was sealed."""
+        """Return a value decrypted at its place.
+
+        Raise CannotUnseal if the key is missing or the bytes are not as sealed.
+        """
         if len(sealed) <= _HEAD or sealed[:1] != _VERSION:
             raise CannotUnseal(f"an encrypted value in {table} ({name}) was not written by this version, or is damaged")
         identity, nonce = sealed[1 : 1 + _ID_BYTES], sealed[1 + _ID_BYTES : _HEAD]

@@ -1,4 +1,10 @@
-"""What the service remembers, and how: small steps inside transactions, the same on every database."""
+"""What the service remembers, as small steps inside transactions, the same on every database.
+
+The loop, the operations and the API depend on these protocols, never on a database. They open `Store.reading` for a
+consistent snapshot, or `Store.writing` for a transaction in which everything happens or nothing. Methods take and
+return the records of `reconciler.core` and the ones below; a row or a cursor never gets out. The store decides who runs
+what: `claim` gives a run to one holder, and every write of a run is fenced by its attempt.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +24,9 @@ from spaces.names import Revision, SpaceName, StackId
 
 
 class StoreError(Exception):
-    """The database cannot be used; the message is one line, names no credential, and says what to do.
+    """The database cannot be used. The message is one line for the operator, without credentials, and says what to do.
 
-    The message may say where the database is: that is for the operator. `brief` is for everybody.
+    The message may name the place of the database. `brief` is for everybody and does not.
     """
 
     def __init__(self, message: str, brief: str = "the database cannot be used") -> None:
@@ -29,15 +35,15 @@ class StoreError(Exception):
 
 
 class StoreBusy(StoreError):
-    """The database cannot be used just now (locked, a deadlock, a lost connection): the same may well work later."""
+    """The database cannot be used just now (a lock, a deadlock, a lost connection). The same call may work later."""
 
 
 class CannotUnseal(StoreError):
-    """A value does not open with the keys at hand; the message names the key that it needs."""
+    """A value does not open with the keys at hand. The message names the key that it needs."""
 
 
 class LostLease(Exception):
-    """The run was claimed anew (or ended) since: what this attempt reports is not recorded."""
+    """Another attempt has claimed the run, or it has ended. The report of this attempt is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class TfstateVersion:
 
 @dataclass(frozen=True, slots=True)
 class TfstateLock:
-    """Who holds a stack's tfstate: the lock's id and its JSON as the tool sent it."""
+    """The holder of a stack's tfstate: the id of the lock, and its JSON as the tool sent it."""
 
     stack: StackId
     lock_id: str
@@ -112,7 +118,7 @@ class TfstateLock:
 
 @dataclass(frozen=True, slots=True)
 class ApiToken:
-    """A token that opens the API to `subject` (as `user:alice`, `apiKey:ci`). The token itself is not stored."""
+    """A token that gives access to the API as `subject` (`user:alice`, `apiKey:ci`). The token itself is not stored."""
 
     id: str
     subject: str
@@ -134,7 +140,7 @@ class StoredApproval:
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """Something that the audit keeps. `details` are JSON and hold no secret."""
+    """An event for the audit log. `details` are JSON without secrets."""
 
     event: str
     at: datetime
@@ -144,7 +150,10 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One row of the audit: number 1 is the first; `hash` is over `previous` (of the row before) and the rest."""
+    """One row of the audit log, numbered from 1.
+
+    `hash` covers `previous` (the hash of the row before) and the event.
+    """
 
     number: int
     event: AuditEvent
@@ -154,7 +163,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs a listing wants; None: any."""
+    """The runs that a listing selects; None: any."""
 
     stack: StackId | None = None
     spaces: Collection[SpaceName] | None = None
@@ -164,107 +173,110 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class StackFilter:
-    """Which stacks a listing wants; None: any. Labels must all be equal."""
+    """The stacks that a listing selects; None: any. A stack must have all the labels."""
 
     spaces: Collection[SpaceName] | None = None
     labels: Mapping[str, str] | None = None
     sync: Sync | None = None
     tool: str | None = None
     text: str | None = None
-    """Part of `space/name`."""
+    """A part of `space/name`."""
     in_git: bool | None = None
-    """True: only stacks whose document is in force; False: only retained ones."""
+    """True: only stacks whose document is in force. False: only retained ones."""
 
 
 class Reading(Protocol):
-    """Questions, all answered from one consistent snapshot."""
+    """Queries, all answered from one consistent snapshot."""
 
     def configuration(self) -> ConfigurationState:
         """Give how far the configuration was followed; a fresh store gives generation 0."""
 
     def stack(self, stack: StackId) -> StackState | None:
-        """Give one stack."""
+        """Return one stack; None if it does not exist."""
 
     def stacks(self, wanted: Collection[StackId] | None = None) -> dict[StackId, StackState]:
-        """Give those stacks that exist; None: all of them."""
+        """Return those of the stacks that exist; None: all stacks."""
 
     def desired(self) -> dict[StackId, Desired]:
-        """Give what is desired of every stack in Git, and nothing else of them: quick, also for very many."""
+        """Return the desired state of every stack in Git, and nothing else of them. Fast for many stacks too."""
 
     def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:
-        """Give one page in the order of space, then name, behind the stack (`space/name`) named by `after`."""
+        """Return one page, by space and name, of the stacks after the stack `after` (`space/name`)."""
 
     def count_stacks(self) -> dict[tuple[str, str, str], int]:
-        """Count the stacks in Git by (space, tool, sync)."""
+        """Return the number of stacks in Git by (space, tool, sync)."""
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
-        """Give stacks with `due_at` <= now, longest due first."""
+        """Return the stacks with `due_at` <= now, the longest due first."""
 
     def next_due(self) -> datetime | None:
-        """Say when the next stack becomes due."""
+        """Return when the next stack becomes due; None if none does."""
 
     def run(self, run: RunId) -> Run | None:
-        """Give one run."""
+        """Return one run; None if it does not exist."""
 
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
-        """Give one page, newest first, behind (older than) the run named by `before`."""
+        """Return one page, newest first, of the runs older than the run `before`."""
 
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
-        """Give all runs that are on their way, oldest first."""
+        """Return all runs that have not ended, oldest first."""
 
     def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
-        """Give the newest run of each stack that has one."""
+        """Return the newest run of each stack that has one."""
 
     def planned(self, run: RunId) -> Planned | None:
-        """Give what the run's plan found."""
+        """Return the result of the run's plan; None if it has none yet."""
 
     def judgement(self, run: RunId) -> Judgement | None:
-        """Give what the policies over a run said when they were last asked."""
+        """Return the last verdicts of the policies over a run; None if they were not asked yet."""
 
     def reviews(self, run: RunId) -> list[Review]:
-        """Give what persons think of a run, by the time that they said it."""
+        """Return the reviews of a run by time."""
 
     def resources(self, stack: StackId) -> list[Resource]:
-        """Give what the last successful run left behind."""
+        """Return the resources that the last successful run left behind."""
 
     def count_resources(self) -> dict[StackId, int]:
-        """Count resources by stack."""
+        """Return the number of resources by stack."""
 
     def parents(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
-        """Give the parents of these stacks, of their parents, and so on up; those that have none are left out."""
+        """Return the parents of these stacks and of all their ancestors; stacks without parents are left out."""
 
     def children(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
-        """Give the stacks in Git that depend on these directly; those that have none are left out."""
+        """Return the stacks in Git that depend directly on these; stacks without children are left out."""
 
     def peek(self, wanted: Collection[StackId]) -> dict[StackId, StackState]:
-        """Give those stacks that exist as they are committed, without a lock."""
+        """Return those of the stacks that exist, as committed and without a lock."""
 
     def output_marks(self, wanted: Collection[StackId]) -> dict[StackId, dict[str, str]]:
-        """Give a mark of every output of these stacks: another one when the value is another, and no way back to it."""
+        """Return a mark of each output of these stacks. It changes with the value, and does not reveal it."""
 
     def outputs(self, stack: StackId) -> list[Output]:
-        """Give the outputs, sensitive ones decrypted."""
+        """Return the outputs, sensitive ones decrypted."""
 
     def log(self, run: RunId) -> bytes | None:
-        """Give the stored log of a run that has ended."""
+        """Return the stored log of a run that has ended; None if it has none."""
 
     def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
-        """Give one version (None: the newest)."""
+        """Return one version of the tfstate (None: the newest); None if there is none."""
 
     def tfstate_versions(self, stack: StackId) -> list[tuple[int, int | None, str | None, datetime]]:
-        """List (version, serial, run, created at), newest first, without bodies."""
+        """Return (version, serial, run, created at) of each version, newest first, without bodies."""
 
     def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
-        """Say who holds the tfstate."""
+        """Return the holder of the tfstate; None if it is not locked."""
 
     def token_stack(self, token_hash: str, now: datetime) -> tuple[StackId, str] | None:
-        """Say which (stack, run) a run's token opens, while that run is active."""
+        """Return the (stack, run) whose tfstate a run's token may access, while that run is active.
+
+        A lapsed lease does not matter: an apply whose service died must still be able to write its tfstate.
+        """
 
     def api_token(self, token_id: str) -> ApiToken | None:
-        """Give one of the API's tokens, also one that has expired."""
+        """Return one token of the API, even an expired one; None if there is none."""
 
     def api_tokens(self) -> list[ApiToken]:
-        """Give every token of the API, by id."""
+        """Return all tokens of the API by id."""
 
     def held_changes(self) -> list[HeldChange]:
         """Give every change that waits for somebody with the right, by kind, space and name."""
@@ -279,14 +291,14 @@ class Reading(Protocol):
         """Give the approvals that admission has not looked at yet, oldest first."""
 
     def audit(self, after: int, limit: int) -> list[AuditRow]:
-        """Give one page of the audit, oldest first, behind the row of number `after`."""
+        """Return one page of the audit log, oldest first, of the rows after number `after`."""
 
     def audit_fault(self) -> str | None:
-        """Check the whole chain; say what is wrong with the first row that was changed, removed or put in."""
+        """Check the whole chain; return the problem of the first row that was changed, removed or inserted."""
 
 
 class Transaction(Reading, Protocol):
-    """Questions that lock what they read, and changes that happen together or not at all."""
+    """Queries that lock what they read, and changes that happen together or not at all."""
 
     def put_configuration(self, state: ConfigurationState) -> None:
         """Write the configuration's state."""
@@ -295,67 +307,68 @@ class Transaction(Reading, Protocol):
         """Insert or replace stacks, in bulk."""
 
     def put_dependencies(self, parents: Mapping[StackId, Collection[StackId]]) -> None:
-        """Let these stacks depend on those, and on no others."""
+        """Set the parents of these stacks, in place of those that they had."""
 
     def wake_dependents(self, wanted: Collection[StackId], now: datetime) -> None:
-        """Have the loop look at the stacks below these, at any distance, that are out of sync or have an active run."""
+        """Make the stacks below these, at any distance, due now if they are out of sync or have an active run."""
 
     def move_stack(self, old: StackId, new: StackId) -> None:
-        """Rename a stack with everything that hangs on it: runs, resources, outputs, tfstate, locks, tokens.
+        """Rename a stack with everything that belongs to it: runs, resources, outputs, tfstate, locks, tokens.
 
-        Nothing happens where there is no `old`; ValueError where `new` is taken.
+        Do nothing if there is no `old`; raise ValueError if `new` exists.
         """
 
     def add_runs(self, runs: Sequence[Run]) -> list[RunId]:
-        """Insert runs; one whose stack already has an active writing run is left out. Gives the ids inserted."""
+        """Insert runs, except those whose stack already has an active writing run; return the inserted ids."""
 
     def put_run(self, run: Run) -> None:
-        """Replace a run. LostLease if the stored attempt is not `run.attempt`, or it has ended with another status.
+        """Replace a run; raise LostLease if the stored attempt is another one, or has ended with another status.
 
         The stored run keeps its stack, which may have moved since `run` was read.
         """
 
     def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
-        """Take up to `limit` queued runs, oldest first, for `holder`: planning, attempt + 1, leased. No run twice.
+        """Claim up to `limit` queued runs, oldest first, for `holder`: planning, attempt + 1, leased. No run twice.
 
-        Sets `started_at` too. Left alone: runs to be canceled, and those whose stack has another writing run at work.
+        `started_at` is set too. Runs to be canceled are left alone, and runs whose stack has another writing run at
+        work.
         """
 
     def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
         """Extend the leases of all runs at work that `holder` holds."""
 
     def record_plan(self, run: RunId, planned: Planned) -> None:
-        """Keep what a plan found."""
+        """Store the result of a plan."""
 
     def record_judgement(self, run: RunId, judgement: Judgement) -> None:
-        """Keep what the policies over a run said, in the place of what they said before."""
+        """Store the verdicts of the policies over a run, in place of earlier ones."""
 
     def put_review(self, run: RunId, review: Review) -> None:
-        """Note what somebody thinks of a run, in the place of what they thought before."""
+        """Store a person's review of a run, in place of an earlier one."""
 
     def record_results(self, stack: StackId, resources: Sequence[Resource] | None, outputs: Sequence[Output]) -> None:
-        """Replace the stack's resources (None: unknown, none listed) and outputs; sensitive values are encrypted."""
+        """Replace the stack's resources (None: unknown, none listed) and outputs. Sensitive values are encrypted."""
 
     def record_log(self, run: RunId, log: bytes) -> None:
-        """Keep the log of a run that has ended, compressed."""
+        """Store the log of a run that has ended, compressed."""
 
     def add_tfstate(self, stack: StackId, body: bytes, run: str | None, now: datetime) -> TfstateVersion:
         """Store the next version, encrypted. Serial and lineage are read from the body."""
 
     def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:
-        """Take the lock; gives the present holder instead where there is one with another id."""
+        """Take the lock and return None; return the present holder instead if its id is another one."""
 
     def unlock_tfstate(self, stack: StackId, lock_id: str | None) -> bool:
-        """Let go; None: whoever holds it. False where another id holds it."""
+        """Release the lock with this id (None: any lock); return False if another id holds it."""
 
     def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
-        """Let a hashed token open this stack's tfstate while the run is active."""
+        """Let a token, given as its hash, access this stack's tfstate while the run is active."""
 
     def add_api_token(self, token: ApiToken) -> None:
-        """Let a token open the API."""
+        """Store a token of the API."""
 
     def remove_api_token(self, token_id: str) -> bool:
-        """Have a token open nothing any more; False where there is no such token."""
+        """Revoke a token of the API; return False if there is none."""
 
     def put_held_changes(self, held: Iterable[HeldChange]) -> None:
         """Let these, and no others, be what is held."""
@@ -373,11 +386,11 @@ class Transaction(Reading, Protocol):
         """Forget approvals, by the held changes' ids: admission has looked at them."""
 
     def append_audit(self, events: Iterable[AuditEvent]) -> None:
-        """Add rows to the audit. As the last step of a transaction: it makes others wait."""
+        """Append rows to the audit log. Call it as the last step of a transaction: it makes others wait."""
 
 
 class Store(Protocol):
-    """The door to the database. Every method raises StoreError where the database cannot be used."""
+    """The access to the database. Every method raises StoreError if the database cannot be used."""
 
     def reading(self) -> AbstractContextManager[Reading]:
         """Open a read-only snapshot."""
@@ -386,4 +399,4 @@ class Store(Protocol):
         """Open a transaction: committed at the end of the block, rolled back by any exception."""
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""

@@ -1,4 +1,8 @@
-"""Questions to the database."""
+"""The queries of the store, in SQL.
+
+`SqlStore.reading` hands an `SqlReading` to its caller for the time of one snapshot. `reconciler.store.protocol`
+describes the methods.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +21,21 @@ from reconciler.store.admissions import AdmissionReading
 from reconciler.store.dependencies import DependencyReading
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
-from reconciler.store.selecting import AT_WORK_STATUSES, among, is_stack, named, select_runs, these
+from reconciler.store.selecting import AT_WORK_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump, load, unpack
 from spaces.names import SpaceName, StackId
 
 _REMEMBERED = statements.REMEMBERED
 _ROWS = 200
-"""Rows that are taken over at once where there may be very many."""
+"""The rows that are processed at once where there may be very many."""
 
 
 class SqlReading(AdmissionReading, DependencyReading):
-    """A `Reading` on one connection, inside a transaction that somebody else ends."""
+    """A `Reading` on one connection, inside a transaction that its maker ends."""
 
     _locks = False
-    """Whether what is read is kept from being changed by others; a snapshot has no need to."""
+    """Whether rows are locked when they are read. A snapshot needs no locks."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
@@ -39,29 +43,25 @@ class SqlReading(AdmissionReading, DependencyReading):
         self._dialect = connection.dialect.name
 
     def configuration(self) -> ConfigurationState:
-        """Give how far the configuration was followed; a fresh store gives generation 0."""
         query = statements.CONFIGURATION_LOCKED if self._locks else statements.CONFIGURATION
         return records.configuration_from_json(load(self._connection.execute(query).scalar_one()))
 
     def stack(self, stack: StackId) -> StackState | None:
-        """Give one stack."""
         query = self._locked(select(stacks).where(is_stack(stack), _REMEMBERED))
         row = self._connection.execute(query).one_or_none()
         return rows.stack_from_row(row) if row else None
 
     def stacks(self, wanted: Collection[StackId] | None = None) -> dict[StackId, StackState]:
-        """Give those stacks that exist; None: all of them."""
         if wanted is None:
             query = self._locked(select(stacks).where(_REMEMBERED).order_by(stacks.c.space, stacks.c.name))
-            found = self._connection.execute(query)
+            result = self._connection.execute(query)
         else:
             query = statements.those_stacks(self._dialect, lock=self._locks)
-            found = self._connection.execute(query, named(self._dialect, wanted))
-        states = map(rows.stack_from_row, found)
+            result = self._connection.execute(query, bind_stacks(self._dialect, wanted))
+        states = map(rows.stack_from_row, result)
         return {state.id: state for state in states}
 
     def desired(self) -> dict[StackId, Desired]:
-        """Give what is desired of every stack in Git, and nothing else of them."""
         columns: tuple[Any, ...] = (
             stacks.c.space,
             stacks.c.name,
@@ -69,15 +69,14 @@ class SqlReading(AdmissionReading, DependencyReading):
             stacks.c.tool,
             stacks.c.body,
         )
-        found = self._connection.execute(select(*columns).where(_REMEMBERED, stacks.c.in_git))
+        result = self._connection.execute(select(*columns).where(_REMEMBERED, stacks.c.in_git))
         return {
             StackId(space, name): rows.read_desired(digest, tool, body)
-            for part in found.partitions(_ROWS)
+            for part in result.partitions(_ROWS)
             for space, name, digest, tool, body in part
         }
 
     def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:
-        """Give one page in the order of space, then name, behind the stack named by `after`."""
         query = select(stacks).where(_REMEMBERED, *self._stack_conditions(wanted))
         query = query.order_by(stacks.c.space, stacks.c.name).limit(limit)
         page: list[StackState] = []
@@ -86,35 +85,30 @@ class SqlReading(AdmissionReading, DependencyReading):
             if after is not None:
                 space, _, name = after.partition("/")
                 part = query.where(tuple_(stacks.c.space, stacks.c.name) > tuple_(space, name))
-            found = [rows.stack_from_row(row) for row in self._connection.execute(part)]
-            page += [state for state in found if _has_labels(state, wanted.labels or {})]
-            if len(found) < limit:
+            candidates = [rows.stack_from_row(row) for row in self._connection.execute(part)]
+            page += [state for state in candidates if _has_labels(state, wanted.labels or {})]
+            if len(candidates) < limit:
                 break
-            after = str(found[-1].id)
+            after = str(candidates[-1].id)
         return page[:limit]
 
     def count_stacks(self) -> dict[tuple[str, str, str], int]:
-        """Count the stacks in Git by (space, tool, sync)."""
         by = (stacks.c.space, stacks.c.tool, stacks.c.sync)
         query = select(*by, func.count()).where(stacks.c.in_git).group_by(*by)
         return {(space, tool, sync): count for space, tool, sync, count in self._connection.execute(query)}
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
-        """Give stacks with `due_at` <= now, longest due first."""
         found = self._connection.execute(statements.DUE_STACKS, {"now": rows.micros(now), "most": limit})
         return [rows.stack_from_row(row) for row in found]
 
     def next_due(self) -> datetime | None:
-        """Say when the next stack becomes due."""
         return rows.from_micros(self._connection.execute(statements.NEXT_DUE).scalar())
 
     def run(self, run: RunId) -> Run | None:
-        """Give one run."""
         row = self._connection.execute(self._locked(select_runs().where(runs.c.id == run), runs)).one_or_none()
         return rows.run_from_row(row) if row else None
 
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
-        """Give one page, newest first, behind (older than) the run named by `before`."""
         query = select_runs().order_by(runs.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(runs.c.id < before)
@@ -132,33 +126,28 @@ class SqlReading(AdmissionReading, DependencyReading):
         return [rows.run_from_row(row) for row in self._connection.execute(query)]
 
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
-        """Give all runs that are on their way, oldest first."""
         dialect = None if stacks is None else self._dialect
-        values = None if stacks is None else named(self._dialect, stacks)
+        values = None if stacks is None else bind_stacks(self._dialect, stacks)
         return [rows.run_from_row(row) for row in self._connection.execute(statements.active_runs(dialect), values)]
 
     def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
-        """Give the newest run of each stack that has one."""
         table, others = tables.stacks.alias(), runs.alias()
         newest = select(func.max(others.c.id)).where(others.c.stack_id == table.c.id).scalar_subquery()
-        wanted = select(newest).select_from(table).where(these(self._dialect, table.c.id))
+        wanted = select(newest).select_from(table).where(among_stacks(self._dialect, table.c.id))
         query = select_runs().where(runs.c.id.in_(wanted))
-        found = self._connection.execute(query, named(self._dialect, stacks))
+        found = self._connection.execute(query, bind_stacks(self._dialect, stacks))
         return {run.stack: run for run in map(rows.run_from_row, found)}
 
     def planned(self, run: RunId) -> Planned | None:
-        """Give what the run's plan found."""
         body = self._connection.execute(select(tables.plans.c.body).where(tables.plans.c.run_id == run)).scalar()
         return None if body is None else records.planned_from_json(load(unpack(body).decode()))
 
     def judgement(self, run: RunId) -> Judgement | None:
-        """Give what the policies over a run said when they were last asked."""
         query = select(tables.judgements.c.body).where(tables.judgements.c.run_id == run)
         body = self._connection.execute(query).scalar()
         return None if body is None else records.judgement_from_json(load(unpack(body).decode()))
 
     def reviews(self, run: RunId) -> list[Review]:
-        """Give what persons think of a run, by the time that they said it."""
         table = tables.reviews
         query = select(table).where(table.c.run_id == run).order_by(table.c.at, table.c.person)
         return [
@@ -166,32 +155,27 @@ class SqlReading(AdmissionReading, DependencyReading):
         ]
 
     def resources(self, stack: StackId) -> list[Resource]:
-        """Give what the last successful run left behind."""
         table = tables.resources
         query = self._of(table.c.address, table.c.type, table.c.provider, table.c.attributes, stack=stack)
         found = self._connection.execute(query.order_by(table.c.position))
         return [Resource(address, kind, provider, load(body)) for address, kind, provider, body in found]
 
     def count_resources(self) -> dict[StackId, int]:
-        """Count resources by stack."""
         by = (stacks.c.space, stacks.c.name)
         query = select(*by, func.count()).join_from(tables.resources, stacks).group_by(*by)
         found = self._connection.execute(query)
         return {StackId(SpaceName(space), name): count for space, name, count in found}
 
     def outputs(self, stack: StackId) -> list[Output]:
-        """Give the outputs, sensitive ones decrypted."""
         table = tables.outputs
         query = self._of(table, stack=stack).order_by(table.c.position)
         return [self._output(row) for row in self._connection.execute(query)]
 
     def log(self, run: RunId) -> bytes | None:
-        """Give the stored log of a run that has ended."""
         body = self._connection.execute(select(tables.logs.c.body).where(tables.logs.c.run_id == run)).scalar()
         return None if body is None else unpack(body)
 
     def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
-        """Give one version (None: the newest)."""
         table = tables.tfstates
         query = self._of(table, stack=stack).order_by(table.c.version.desc()).limit(1)
         if version is not None:
@@ -204,24 +188,18 @@ class SqlReading(AdmissionReading, DependencyReading):
         return TfstateVersion(stack, row.version, row.serial, row.lineage, row.run, created_at, body)
 
     def tfstate_versions(self, stack: StackId) -> list[tuple[int, int | None, str | None, datetime]]:
-        """List (version, serial, run, created at), newest first, without bodies."""
         table = tables.tfstates
         query = self._of(table.c.version, table.c.serial, table.c.run, table.c.created_at, stack=stack)
         found = self._connection.execute(query.order_by(table.c.version.desc()))
         return [(version, serial, run, rows.instant(created_at)) for version, serial, run, created_at in found]
 
     def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
-        """Say who holds the tfstate."""
         row = self._connection.execute(self._of(tables.tfstate_locks, stack=stack)).one_or_none()
         if row is None:
             return None
         return TfstateLock(stack, row.lock_id, load(row.info), row.run, rows.instant(row.since))
 
     def token_stack(self, token_hash: str, now: datetime) -> tuple[StackId, str] | None:  # noqa: ARG002
-        """Say which (stack, run) a run's token opens, while that run is active.
-
-        A lapsed lease does not count: an apply whose service died has to be able to write its tfstate.
-        """
         table = tables.tokens
         query = (
             select(stacks.c.space, stacks.c.name, table.c.run_id)
@@ -233,18 +211,16 @@ class SqlReading(AdmissionReading, DependencyReading):
         return (StackId(SpaceName(row.space), row.name), row.run_id) if row else None
 
     def api_token(self, token_id: str) -> ApiToken | None:
-        """Give one of the API's tokens, also one that has expired."""
         query = select(tables.api_tokens).where(tables.api_tokens.c.id == token_id)
         row = self._connection.execute(query).one_or_none()
         return rows.api_token_from_row(row) if row else None
 
     def api_tokens(self) -> list[ApiToken]:
-        """Give every token of the API, by id."""
         query = select(tables.api_tokens).order_by(tables.api_tokens.c.id)
         return [rows.api_token_from_row(row) for row in self._connection.execute(query)]
 
     def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
-        """Keep what the query finds from being changed by others; a snapshot has no need to."""
+        """Return the query so that it locks the rows it finds; a snapshot needs no locks."""
         del of
         return query
 
@@ -253,7 +229,7 @@ class SqlReading(AdmissionReading, DependencyReading):
         return key
 
     def _of(self, *columns: Any, stack: StackId) -> Select[Any]:
-        """Select from a table that hangs on stacks what belongs to one."""
+        """Return a query for the rows of one stack in a table that refers to stacks."""
         query = select(*columns)
         table = query.get_final_froms()[0]
         return query.join(stacks, stacks.c.id == table.c.stack_id).where(is_stack(stack))
@@ -270,7 +246,7 @@ class SqlReading(AdmissionReading, DependencyReading):
         if wanted.text:
             yield (stacks.c.space + "/" + stacks.c.name).contains(wanted.text.lower(), autoescape=True)
         for key, value in (wanted.labels or {}).items():
-            # Only a first sieve, since it sees the whole text: the page is filled with what really has the label.
+            # Only a first filter, because it searches the whole text: `list_stacks` checks the labels themselves.
             yield stacks.c.body.contains(dump({key: value})[1:-1], autoescape=True)
 
     def _output(self, row: Row[Any]) -> Output:

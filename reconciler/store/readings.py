@@ -1,8 +1,7 @@
-"""What files of documents were read to hold, remembered on disk: a service that starts again reads no YAML twice.
+"""A cache on disk of the documents in files, so that a service that starts again parses no YAML twice.
 
-So it is with rules of policies that were found in order: whatever reads them is a process of its own.
-
-A cache and nothing else: it can be deleted at any time, and whatever is wrong with it, files are read as ever.
+It also remembers rules of policies that were found valid, because checking them takes a process of its own. It is only
+a cache: it can be deleted at any time, and when it fails, files are read as if there were none.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from spaces.reading.documents import Document, ReadFile, parse_documents
 from spaces.reading.rego import CheckRego, RegoFinding, RegoText
 
 MOST_BYTES = 512 * 2**20
-"""A cache that has grown beyond this, by ever new versions of documents, begins anew."""
+"""The size above which the cache is deleted and started again: it grows with every version of a document."""
 
 _ASKED = 256
-"""Readings that are looked up at once: databases take no more than some hundred values in a statement."""
+"""The entries that are looked up at once: databases accept only some hundred values in one statement."""
 _WRITTEN = 256
-"""Readings that are written at once; a process that is killed loses so many at most, and they are read again."""
+"""The entries that are written at once. A killed process loses at most these, and they are read again."""
 _READERS = ("documents.py", "fast_parser.py", "parser.py")
 _LIBRARIES = ("ruamel.yaml", "ruamel.yaml.clib")
 _TABLE = "CREATE TABLE IF NOT EXISTS readings (key BLOB PRIMARY KEY, mark BLOB, value BLOB)"
@@ -39,13 +38,13 @@ _log = logging.getLogger(__name__)
 
 
 class Readings:
-    """Reads files as `parse_documents` does, each content once. Safe for several threads, and several processes.
+    """Reads files as `parse_documents` does, each content once. Threads and processes may share it.
 
-    Only files without any fault are remembered: what is told of the others needs their places, and thus their text.
+    Only files without any fault are remembered: diagnostics need positions, and thus the text.
     """
 
     def __init__(self, path: Path) -> None:
-        """Remember in the file at `path`, which is made where there is none."""
+        """Use the cache file at `path`, which is created if there is none."""
         self._lock = threading.Lock()
         self._reader = _reader()
         self._connection = _open(path)
@@ -53,39 +52,39 @@ class Readings:
 
     @classmethod
     def at(cls, data_dir: Path) -> Self:
-        """Remember in its place in a data directory."""
+        """Return the cache of a data directory."""
         return cls(data_dir / "readings.db")
 
     def read(self, batch: Sequence[tuple[str, bytes]]) -> list[ReadFile]:
-        """Give the documents of ours in files, each its path and its bytes, as `parse_documents` does."""
+        """Return our documents in the files (path, bytes), as `parse_documents` does."""
         keys = [blake2b(data, digest_size=16, key=self._reader).digest() for _, data in batch]
         known = {key: _read_file(value) for key, value in self._recall(keys).items()}
         result = []
         for key, (file, data) in zip(keys, batch, strict=True):
-            found = known.get(key)
-            if found is None:
-                found = parse_documents(file, data)
-                self._remember(key, found)
-            result.append(found)
+            read = known.get(key)
+            if read is None:
+                read = parse_documents(file, data)
+                self._remember(key, read)
+            result.append(read)
         return result
 
     def checking(self, check: CheckRego, engine: bytes) -> CheckRego:
-        """Give `check`, asked only about rules that were not found in order before by the same `engine`."""
+        """Return `check` in a form that skips rules which the same `engine` found valid before."""
 
         def checked(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding, ...]]:
             keys = {text: _rule(text, engine) for text in texts}
             known = self._recall(list(keys.values()))
             unknown = [text for text, key in keys.items() if key not in known]
-            found = check(unknown) if unknown else {}
+            findings = check(unknown) if unknown else {}
             for text in unknown:
-                if found.get(text) == ():
+                if findings.get(text) == ():
                     self._put(keys[text], b"")
-            return found
+            return findings
 
         return checked
 
     def close(self) -> None:
-        """Write down what is left, and let go of the file."""
+        """Write what is still pending, and close the file."""
         with self._lock:
             self._write()
             if self._connection is not None:
@@ -93,13 +92,13 @@ class Readings:
                 self._connection = None
 
     def _recall(self, keys: list[bytes]) -> dict[bytes, bytes]:
-        found: list[tuple[Any, ...]] = []
+        rows: list[tuple[Any, ...]] = []
         for start in range(0, len(keys), _ASKED):
             some = keys[start : start + _ASKED]
             with self._lock:
-                found += self._execute(partial(_select, keys=some))
-        # A disk that loses bits must not change what comes into force.
-        return {key: value for key, mark, value in found if isinstance(value, bytes) and mark == _mark(key, value)}
+                rows += self._execute(partial(_select, keys=some))
+        # A disk that loses bits must not change which documents come into force.
+        return {key: value for key, mark, value in rows if isinstance(value, bytes) and mark == _mark(key, value)}
 
     def _remember(self, key: bytes, read: ReadFile) -> None:
         if not read.documents or read.diagnostics or read.unreadable is not None:
@@ -107,7 +106,7 @@ class Readings:
         try:
             value = to_json([[document.index, document.value] for document in read.documents])
         except ValueError:
-            return  # text with half a character in it
+            return  # a text contains half of a surrogate pair
         self._put(key, value)
 
     def _put(self, key: bytes, value: bytes) -> None:
@@ -122,17 +121,17 @@ class Readings:
             self._execute(lambda it: it.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?, ?)", batch))
 
     def _execute(self, work: Callable[[sqlite3.Connection], sqlite3.Cursor]) -> list[tuple[Any, ...]]:
-        """Do some work and give its rows; none where it fails."""
+        """Run some work in a transaction and return its rows; none if it fails."""
         if self._connection is None:
             return []
         try:
             with self._connection:
                 return work(self._connection).fetchall()
         except sqlite3.OperationalError as error:
-            # A full disk, or another process that writes: reading the file again costs little.
-            _log.debug("a file is not remembered: %s", error)
+            # The disk is full, or another process writes. Reading the file again costs little.
+            _log.debug("the cache of parsed files skipped a file: %s", error)
         except sqlite3.Error as error:
-            _log.warning("what files hold is not remembered any more: %s", error)
+            _log.warning("the cache of parsed files is switched off: %s", error)
             self._connection.close()
             self._connection = None
         return []
@@ -144,7 +143,7 @@ def _select(connection: sqlite3.Connection, keys: list[bytes]) -> sqlite3.Cursor
 
 
 def _read_file(value: bytes) -> ReadFile:
-    return ReadFile([Document(index, each, sound=True) for index, each in load(value)], [], None)
+    return ReadFile([Document(index, document, sound=True) for index, document in load(value)], [], None)
 
 
 def _rule(text: RegoText, engine: bytes) -> bytes:
@@ -158,36 +157,39 @@ def _mark(key: bytes, value: bytes) -> bytes:
 
 
 def _reader() -> bytes:
-    """Name whatever decides what a file holds: what another one remembered is not found."""
-    said = blake2b(digest_size=16)
+    """Return a key over everything that decides how a file is read.
+
+    Results of another version are not found under it.
+    """
+    total = blake2b(digest_size=16)
     for name in _READERS:
-        said.update((files("spaces.reading") / name).read_bytes())
+        total.update((files("spaces.reading") / name).read_bytes())
     for library in _LIBRARIES:
-        said.update(version(library).encode())
-    return said.digest()
+        total.update(version(library).encode())
+    return total.digest()
 
 
 def _open(path: Path) -> sqlite3.Connection | None:
-    """Open the cache, or a new one where it is damaged or too large; None where there can be none."""
+    """Return the cache, or a new one if it is damaged or too large; None if it cannot be used."""
     for damaged in (False, True):
         try:
             if damaged or (path.exists() and path.stat().st_size > MOST_BYTES):
                 _remove(path)
             return _connect(path)
         except (OSError, sqlite3.OperationalError) as error:
-            _log.info("what files hold is not remembered in %s: %s", path, error)
+            _log.info("the cache of parsed files in %s cannot be used: %s", path, error)
             return None
         except sqlite3.Error as error:
-            _log.info("%s is damaged and begins anew: %s", path, error)
+            _log.info("the cache of parsed files in %s is damaged and starts empty: %s", path, error)
     return None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Another process that writes is waited for shortly: reading a file again costs less.
+    # A short wait for another process that writes: reading the file again costs less than a long one.
     connection = sqlite3.connect(path, timeout=0.1, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        # What a power failure takes is read again.
+        # Files that a power failure loses here are read again.
         connection.execute("PRAGMA synchronous = OFF").fetchone()
         connection.execute(_TABLE)
     except sqlite3.Error:

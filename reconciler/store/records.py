@@ -1,4 +1,4 @@
-"""The configuration's state and plans as JSON, and back."""
+"""Verdicts, plans and the configuration's state as JSON, and back."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
 
 
 def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
-    """Give what policies said as JSON."""
+    """Return the verdicts of policies as JSON."""
     return {
         "digest": judgement.digest,
         "planDigest": judgement.plan_digest,
@@ -71,7 +71,7 @@ def _verdict_to_json(it: Verdict) -> list[Any]:
 
 
 def judgement_from_json(body: dict[str, Any]) -> Judgement:
-    """Read what policies said."""
+    """Return the verdicts of policies from their JSON."""
     verdicts = tuple(
         Verdict(policy, kind, mandatory, Result(result), tuple(messages), tuple(warnings), error)
         for policy, kind, mandatory, result, messages, warnings, error in body["verdicts"]
@@ -81,7 +81,7 @@ def judgement_from_json(body: dict[str, Any]) -> Judgement:
 
 
 def planned_to_json(planned: Planned) -> dict[str, Any]:
-    """Give what a plan found as JSON."""
+    """Return the result of a plan as JSON."""
     return {
         "hasChanges": planned.has_changes,
         "changes": [_change_to_json(change) for change in planned.changes],
@@ -91,7 +91,7 @@ def planned_to_json(planned: Planned) -> dict[str, Any]:
 
 
 def planned_from_json(body: dict[str, Any]) -> Planned:
-    """Read what a plan found."""
+    """Return the result of a plan from its JSON."""
     return Planned(
         body["hasChanges"],
         tuple(_change_from_json(change) for change in body["changes"]),

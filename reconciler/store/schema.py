@@ -1,4 +1,4 @@
-"""Bring a database to the schema of this version, one service at a time."""
+"""Migrates a database to the schema of this version, one service at a time."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def bring_up_to_date(engine: Engine, where: str, patience: timedelta) -> None:
-    """Run the migrations that are missing; StoreError where the database is of a newer schema than we know."""
+    """Run the missing migrations; raise StoreError if the database has a newer schema than this version."""
     if engine.dialect.name == "sqlite":
         path = Path(engine.url.database or "")
-        # Going over to WAL does not wait for other connections, so it needs a lock outside the database.
+        # The switch to WAL does not wait for other connections, so it needs a lock outside the database.
         with _file_lock(path.with_name(path.name + ".lock"), where, patience):
             _use_wal(engine)
             _migrate(engine, where)
@@ -44,12 +44,12 @@ def _migrate(engine: Engine, where: str) -> None:
     with for_writing(engine).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-        found = _version(connection)
-        if found == SCHEMA_VERSION:
+        present = _version(connection)
+        if present == SCHEMA_VERSION:
             return
-        if found is not None and found > SCHEMA_VERSION:
+        if present is not None and present > SCHEMA_VERSION:
             raise StoreError(
-                f"{where} has schema {found}, which is newer than {SCHEMA_VERSION}, the newest that this version of "
+                f"{where} has schema {present}, which is newer than {SCHEMA_VERSION}, the newest that this version of "
                 "Stationkeeper knows: install the version that wrote it"
             )
         _upgrade(connection)
@@ -61,12 +61,12 @@ def _version(connection: Connection) -> str | None:
         version: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
         return version
     if not names.isdisjoint(metadata.tables):
-        raise StoreError("the database holds tables of somebody else: give Stationkeeper a database of its own")
+        raise StoreError("the database contains tables of another program: give Stationkeeper a database of its own")
     return None
 
 
 def _upgrade(connection: Connection) -> None:
-    # Alembic takes longer to import than a whole start of the service, and nearly every start has nothing to do.
+    # Alembic takes longer to import than the whole start of the service, and nearly every start needs no migration.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
@@ -90,7 +90,7 @@ def _file_lock(path: Path, where: str, patience: timedelta) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise StoreBusy(f"{where} is being opened by another process for too long") from None
+                    raise StoreBusy(f"another process has been opening {where} for too long") from None
                 time.sleep(0.02)
         yield
     finally:

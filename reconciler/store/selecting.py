@@ -1,4 +1,4 @@
-"""Queries that reading and writing share."""
+"""The parts of queries that reading and writing share."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ AT_WORK_STATUSES = sorted(status.value for status in AT_WORK)
 WRITING_KINDS = sorted(kind.value for kind in WRITING)
 POSTGRES = "postgresql"
 _WANTED = stacks.alias("wanted")
-"""Made once: to copy all columns of a table takes longer than most queries."""
+"""Made once: copying all columns of a table takes longer than most queries."""
 
 
 def among(connection: Connection, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
-    """Say that a column is one of any number of texts, with one bound value however many there are."""
+    """Return the condition that a column is one of these texts, with one bound value for any number of them."""
     texts = [str(value) for value in values]
     if connection.dialect.name == POSTGRES:
         return column == any_(literal(texts, ARRAY(Text)))
-    each = func.json_each(dump(texts)).table_valued("value")
-    return column.in_(select(each.c.value))
+    items = func.json_each(dump(texts)).table_valued("value")
+    return column.in_(select(items.c.value))
 
 
-def these(dialect: str, key: ColumnElement[int]) -> ColumnElement[bool]:
-    """Say that a key is that of one of the stacks that `named` gives; found by index, whatever their number."""
+def among_stacks(dialect: str, key: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a key belongs to one of the stacks bound by `bind_stacks`.
+
+    It uses an index for any number.
+    """
     if dialect == POSTGRES:
         spaces, names = (bindparam(name, type_=ARRAY(Text)) for name in ("wanted_spaces", "wanted_names"))
         pairs = func.unnest(spaces, names).table_valued("space", "name").render_derived()
         match = and_(_WANTED.c.space == pairs.c.space, _WANTED.c.name == pairs.c.name)
     else:
-        # SQLite finds no index for a list of pairs, but for a join it does.
+        # SQLite uses an index for a join, but not for a list of pairs.
         pairs = func.json_each(bindparam("wanted_stacks", type_=Text)).table_valued("value")
         match = and_(
             _WANTED.c.space == func.json_extract(pairs.c.value, "$[0]"),
@@ -45,8 +48,8 @@ def these(dialect: str, key: ColumnElement[int]) -> ColumnElement[bool]:
     return key.in_(select(_WANTED.c.id).select_from(pairs.join(_WANTED, match)))
 
 
-def named(dialect: str, wanted: Collection[StackId]) -> dict[str, Any]:
-    """Give the bound values of a statement with `these` in it, so that the statement need not be made anew."""
+def bind_stacks(dialect: str, wanted: Collection[StackId]) -> dict[str, Any]:
+    """Return the bound values for a statement with `among_stacks`, so that the statement itself can be reused."""
     if dialect == POSTGRES:
         return {
             "wanted_spaces": [stack.space for stack in wanted],
@@ -56,16 +59,16 @@ def named(dialect: str, wanted: Collection[StackId]) -> dict[str, Any]:
 
 
 def is_stack(stack: StackId) -> ColumnElement[bool]:
-    """Say that a row of `stacks` is this one."""
+    """Return the condition that a row of `stacks` is this stack."""
     return and_(stacks.c.space == stack.space, stacks.c.name == stack.name)
 
 
 def select_runs() -> Select[Any]:
-    """Give all runs, with the names of their stacks."""
+    """Return a query for all runs, with the names of their stacks."""
     return select(runs, stacks.c.space, stacks.c.name).join(stacks, stacks.c.id == runs.c.stack_id)
 
 
 def locked(query: Select[Any], of: Any = None) -> Select[Any]:
-    """Keep what a query finds from being changed by others until the end of its transaction."""
-    # Not FOR UPDATE, for which whoever adds something that points to a locked row would have to wait.
+    """Return the query so that other transactions cannot change its rows until the end of this one."""
+    # Not FOR UPDATE: it would block whoever adds a row that refers to a locked one.
     return query.with_for_update(of=of, key_share=True)

@@ -17,11 +17,11 @@ from reconciler.store.schema import bring_up_to_date
 from reconciler.store.writing import SqlTransaction
 
 PATIENCE = timedelta(seconds=10)
-"""How long a transaction waits for another's lock."""
+"""The longest that a transaction waits for another one's lock."""
 
 
 class SqlStore:
-    """A `Store`. It may be used from any number of threads; a reading or transaction belongs to one."""
+    """A `Store`. Any number of threads may use it; a reading or a transaction belongs to one thread."""
 
     def __init__(self, engine: Engine, keys: Keys, where: str, patience: timedelta) -> None:
         self._engine = engine
@@ -29,24 +29,21 @@ class SqlStore:
         self._where = where
         self._readers = connections.for_reading(engine)
         self._writers = connections.for_writing(engine)
-        # SQLite has one writer at a time and lets the others poll; among our own threads a lock is fair and quick.
+        # SQLite has one writer at a time and makes the others poll; among our own threads a lock is fair and fast.
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._patience = patience.total_seconds()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[SqlReading]:
-        """Open a read-only snapshot."""
         with connections.in_words(self._where), self._readers.begin() as connection:
             yield SqlReading(connection, self._keys)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[SqlTransaction]:
-        """Open a transaction: committed at the end of the block, rolled back by any exception."""
         with self._my_turn(), connections.in_words(self._where), self._writers.begin() as connection:
             yield SqlTransaction(connection, self._keys)
 
     def close(self) -> None:
-        """Give back all connections."""
         self._engine.dispose()
 
     @contextlib.contextmanager
@@ -59,14 +56,14 @@ class SqlStore:
             finally:
                 self._turn.release()
         else:
-            what = "is locked by another transaction of this service"
-            raise StoreBusy(f"{self._where} {what}", f"the database {what}")
+            problem = "is locked by another transaction of this service"
+            raise StoreBusy(f"{self._where} {problem}", f"the database {problem}")
 
 
 def open_store(url: str, keys: Keys, patience: timedelta = PATIENCE) -> SqlStore:
-    """Open a database (`sqlite:////path`, `postgresql://…`), bringing it to the schema of this version.
+    """Open a database (`sqlite:////path`, `postgresql://…`) and migrate it to this version's schema.
 
-    StoreError where it cannot be used, was written by a newer version, or needs a key that is not there.
+    Raise StoreError if it cannot be used, was written by a newer version, or needs a key that is missing.
     """
     parsed = connections.parse_url(url)
     where = connections.describe(parsed)
@@ -87,7 +84,7 @@ def _check_keys(engine: Engine, keys: Keys) -> None:
     with connections.for_reading(engine).begin() as connection:
         known = connection.execute(select(tables.sealing_keys.c.id)).scalars()
         for missing in sorted(set(known) - keys.ids):
-            # An old key may be gone once nothing needs it any more. To look for that takes long, and is rarely needed.
+            # An old key may be deleted once no value needs it. The search takes long, and is rarely necessary.
             for sealed in (tables.outputs.c.sealed, tables.tfstates.c.sealed):
                 needs_it = func.substr(sealed, 2, 8) == bytes.fromhex(missing)
                 if connection.execute(select(sealed.is_not(None)).where(needs_it).limit(1)).first() is not None:

@@ -1,4 +1,4 @@
-"""The statements of every pass, put together once: to do that takes several times as long as to execute them."""
+"""The statements of every pass, built once: building one takes several times as long as executing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Select, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from reconciler.store import tables
-from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, locked, select_runs, these
+from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, among_stacks, locked, select_runs
 from reconciler.store.tables import runs, stacks
 
 REMEMBERED = stacks.c.body.is_not(None)
@@ -17,7 +17,7 @@ REMEMBERED = stacks.c.body.is_not(None)
 CONFIGURATION = select(tables.configuration.c.body)
 CONFIGURATION_LOCKED = locked(CONFIGURATION)
 PUT_CONFIGURATION = update(tables.configuration)
-"""Its value is `body`."""
+"""Its bound value is `body`."""
 
 DUE_STACKS = (
     select(stacks)
@@ -35,44 +35,47 @@ APPROVALS = select(tables.approvals).order_by(tables.approvals.c.at, tables.appr
 AUDIT_HEAD = select(tables.audit_head).with_for_update()
 ADD_AUDIT = tables.audit.insert()
 MOVE_AUDIT_HEAD = update(tables.audit_head)
-"""Its values are `number` and `hash`."""
+"""Its bound values are `number` and `hash`."""
 
 
 def insert(dialect: str, table: Any) -> Any:
-    """Give an INSERT that knows ON CONFLICT, which both databases have, each under its own name."""
+    """Return an INSERT that supports ON CONFLICT, which SQLAlchemy offers for each database separately."""
     return postgresql.insert(table) if dialect == POSTGRES else sqlite.insert(table)
 
 
 @cache
 def those_stacks(dialect: str, *, lock: bool) -> Select[Any]:
-    """Find all that is remembered of the stacks that `named` gives."""
-    query = select(stacks).where(REMEMBERED, these(dialect, stacks.c.id)).order_by(stacks.c.space, stacks.c.name)
+    """Return the query for everything remembered about the stacks bound by `bind_stacks`."""
+    query = select(stacks).where(REMEMBERED, among_stacks(dialect, stacks.c.id)).order_by(stacks.c.space, stacks.c.name)
     return locked(query) if lock else query
 
 
 @cache
 def keys_of_stacks(dialect: str) -> Select[Any]:
-    """Find the keys of the stacks that `named` gives."""
-    return select(stacks.c.id, stacks.c.space, stacks.c.name).where(these(dialect, stacks.c.id))
+    """Return the query for the keys of the stacks bound by `bind_stacks`."""
+    return select(stacks.c.id, stacks.c.space, stacks.c.name).where(among_stacks(dialect, stacks.c.id))
 
 
 @cache
 def active_runs(dialect: str | None) -> Select[Any]:
-    """Find the runs on their way, oldest first, of the stacks that `named` gives; None: of all stacks."""
+    """Return the query for the active runs, oldest first, of the stacks bound by `bind_stacks`; None: of all stacks."""
     query = select_runs().where(runs.c.status.in_(ACTIVE_STATUSES)).order_by(runs.c.id)
-    return query if dialect is None else query.where(these(dialect, runs.c.stack_id))
+    return query if dialect is None else query.where(among_stacks(dialect, runs.c.stack_id))
 
 
 @cache
 def put_stacks(dialect: str) -> Any:
-    """Insert or replace stacks, each with all that `rows.stack_to_row` gives."""
+    """Return the statement that inserts or replaces stacks, with values from `rows.stack_to_row`."""
     statement = insert(dialect, stacks)
-    named_by = {"id", "space", "name"}
-    changed = {each.name: statement.excluded[each.name] for each in stacks.c if each.name not in named_by}
+    identity = {"id", "space", "name"}
+    changed = {column.name: statement.excluded[column.name] for column in stacks.c if column.name not in identity}
     return statement.on_conflict_do_update(index_elements=["space", "name"], set_=changed)
 
 
 @cache
 def add_runs(dialect: str) -> Any:
-    """Insert runs, but none whose stack has one on its way that writes; gives the ids inserted."""
+    """Return the statement that inserts runs, except those whose stack has an active writing run.
+
+    It returns the inserted ids.
+    """
     return insert(dialect, runs).on_conflict_do_nothing().returning(runs.c.id)

@@ -1,7 +1,7 @@
-"""The tables. What queries select by has a column of its own; the rest of a record is JSON text.
+"""The tables. Values that queries select by have a column of their own; the rest of a record is JSON text.
 
-JSON is kept as escaped ASCII text, so that no content (a NUL, half a surrogate pair) can be refused by a database.
-Times are whole microseconds since 1970 (UTC): exact, and in the same order everywhere.
+JSON is stored as escaped ASCII text, so that no database can refuse a content (a NUL, half a surrogate pair). Times are
+whole microseconds since 1970 (UTC): exact, and in the same order everywhere.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 SCHEMA_VERSION = "0007"
-"""The newest migration: what the tables below look like."""
+"""The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
-"""Where the database says which migration it is at."""
+"""The table in which the database records its migration."""
 
 ACTIVE_WRITING = (
     "status IN ('queued', 'planning', 'unconfirmed', 'applying') AND kind IN ('tracked', 'destroy', 'task')"
 )
-"""The runs of which a stack has one at a time. A literal, because it is part of an index's definition."""
+"""The runs of which a stack can have only one at a time. A literal, because it is part of an index's definition."""
 
 _KEY: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 _NAME: TypeEngine[str] = Text().with_variant(Text(collation="C"), "postgresql")
@@ -52,7 +52,7 @@ configuration = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("body", Text, nullable=False),
 )
-"""One row, made by the first migration, so that there is always something to lock."""
+"""One row, inserted by the first migration, so that there is always a row to lock."""
 
 stacks = Table(
     "stacks",
@@ -70,8 +70,10 @@ stacks = Table(
     UniqueConstraint("space", "name"),
     Index("ix_stacks_due_at", "due_at"),
 )
-"""A row without a body is only a name, on which something hangs already. All that belongs to a stack points to `id`,
-which outlives a change of name."""
+"""A row without a body is only a name that other rows refer to.
+
+Everything that belongs to a stack refers to `id`, which survives a change of name.
+"""
 
 runs = Table(
     "runs",
@@ -117,7 +119,7 @@ judgements = Table(
     Column("run_id", _NAME, ForeignKey("runs.id"), primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
-"""What the policies over a run said of its plan, when they were last asked."""
+"""The last verdicts of the policies over a run."""
 
 reviews = Table(
     "reviews",
@@ -150,7 +152,7 @@ outputs = Table(
     Column("sealed", LargeBinary),
     Column("mark", Text),
 )
-"""`value` is JSON; a sensitive output has `sealed` instead. `mark` is another one when the value is another."""
+"""`value` is JSON; a sensitive output has `sealed` instead. `mark` changes with the value."""
 
 dependencies = Table(
     "dependencies",
@@ -159,7 +161,7 @@ dependencies = Table(
     Column("parent_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
     Index("ix_dependencies_parent_id", "parent_id"),
 )
-"""Which stack in Git has to wait for which."""
+"""Which stack in Git waits for which."""
 
 tfstates = Table(
     "tfstates",
@@ -178,7 +180,7 @@ sealing_keys = Table(
     metadata,
     Column("id", _NAME, primary_key=True),
 )
-"""The ids, in hex, of the keys that sealed something here: to be noticed when one is missing."""
+"""The ids, in hex, of the keys that sealed a value here, so that a missing key is noticed."""
 
 tfstate_locks = Table(
     "tfstate_locks",
@@ -256,7 +258,7 @@ audit = Table(
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
 )
-"""Rows are only ever added; each one's hash is over the one before."""
+"""Rows are only appended. The hash of each covers the row before."""
 
 audit_head = Table(
     "audit_head",
@@ -265,4 +267,4 @@ audit_head = Table(
     Column("number", Integer, nullable=False),
     Column("hash", Text, nullable=False),
 )
-"""One row: the end of the chain, so that rows missing there are noticed, and there is something to lock."""
+"""One row: the end of the chain, so that rows missing there are noticed, and there is a row to lock."""

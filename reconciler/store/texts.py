@@ -1,4 +1,4 @@
-"""JSON, times and long bodies as a database keeps them."""
+"""JSON, times and long texts in the form that a database stores."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 def dump(value: Any) -> str:
-    """Write JSON in ASCII: whatever a string holds is escaped, so every database takes it."""
+    """Return the value as JSON in ASCII. Everything else is escaped, so every database accepts it."""
     return _encoder.encode(value)
 
 
 def canonical(value: Any) -> bytes:
-    """Write JSON so that equal values are equal bytes."""
+    """Return the value as JSON in which equal values have equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def load(body: str | bytes) -> Any:
-    """Read what `dump` wrote; StoreError where the row was damaged."""
+    """Return the value of JSON from `dump`; raise StoreError for a damaged row."""
     try:
         return from_json(body)
     except ValueError:
-        # A file name that is not UTF-8 has half characters in it, which only this one reads.
+        # A file name that is not UTF-8 contains halves of surrogate pairs, which only `json` reads.
         return _load_anything(body)
 
 
@@ -41,7 +41,7 @@ def _load_anything(body: str | bytes) -> Any:
 
 
 def moment_text(time: datetime | None) -> str | None:
-    """Give a time in ISO 8601 (UTC); ValueError for one without a zone."""
+    """Return a time in ISO 8601 (UTC); raise ValueError for a time without a zone."""
     if time is None:
         return None
     if time.tzinfo is None:
@@ -50,22 +50,22 @@ def moment_text(time: datetime | None) -> str | None:
 
 
 def moment(body: str | None) -> datetime | None:
-    """Read what `moment_text` gave."""
+    """Return the time of a text from `moment_text`."""
     return None if body is None else datetime.fromisoformat(body)
 
 
 def cleaned(name: str) -> str:
-    """Give a name that came from a tool in a form that every database takes as text."""
+    """Return a name from a tool in a form that every database accepts as text."""
     return name.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def pack(body: bytes) -> bytes:
-    """Compress."""
+    """Return the bytes compressed."""
     return zlib.compress(body, 6)
 
 
 def unpack(body: bytes) -> bytes:
-    """Undo `pack`; StoreError where the row was damaged."""
+    """Return the bytes that `pack` compressed; raise StoreError for a damaged row."""
     try:
         return zlib.decompress(body)
     except zlib.error:

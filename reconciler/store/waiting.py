@@ -1,4 +1,4 @@
-"""Which stacks wait, and for what: the facts for `core.waiting`, read from the store every time."""
+"""Which stacks wait, and for which other stack: the facts for `core.waiting`, read from the store each time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from spaces.names import StackId
 
 
 def waiting(reading: Reading, stacks: Collection[StackId]) -> dict[StackId, Waits]:
-    """Find which of these stacks have to wait for one that they depend on, at any distance, and for what."""
+    """Return those of the stacks that must wait for an ancestor, each with what it waits for."""
     parents = reading.parents(stacks)
     if not parents:
         return {}
-    above = {parent for each in parents.values() for parent in each}
+    above = {parent for parents_of_one in parents.values() for parent in parents_of_one}
     states = reading.peek(above)
     runs = {run.stack: run for run in reading.active_runs(above) if run.is_writing}
     hindrances = {
-        parent: found for parent in above if (found := hindrance(states.get(parent), runs.get(parent))) is not None
+        parent: problem for parent in above if (problem := hindrance(states.get(parent), runs.get(parent))) is not None
     }
     if not hindrances:
         return {}
-    each = ((stack, waits_for(stack, parents, hindrances)) for stack in stacks)
-    return {stack: waits for stack, waits in each if waits is not None}
+    answers = ((stack, waits_for(stack, parents, hindrances)) for stack in stacks)
+    return {stack: waits for stack, waits in answers if waits is not None}

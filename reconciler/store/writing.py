@@ -1,7 +1,13 @@
-"""Changes to the database, inside one transaction."""
+"""The changes of the store, in SQL, inside one transaction.
+
+`SqlStore.writing` hands an `SqlTransaction` to its caller and commits it at the end of the block.
+`reconciler.store.protocol` describes the methods. Two rules keep services from deadlock and from each other's runs:
+rows are always locked in the same order, and a run is written only by the attempt that holds it (`put_run`).
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +18,7 @@ from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
 from reconciler.core.verdicts import Judgement, Review
-from reconciler.store import records, rows, statements, tables, tfstates
+from reconciler.store import records, rows, statements, tables
 from reconciler.store.admissions import AdmissionWriting
 from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.protocol import ApiToken, CannotUnseal, ConfigurationState, LostLease, TfstateLock, TfstateVersion
@@ -23,9 +29,9 @@ from reconciler.store.selecting import (
     POSTGRES,
     WRITING_KINDS,
     among,
+    bind_stacks,
     is_stack,
     locked,
-    named,
     select_runs,
 )
 from reconciler.store.tables import runs, stacks
@@ -33,40 +39,35 @@ from reconciler.store.texts import canonical, cleaned, dump, pack
 from spaces.names import SpaceName, StackId
 
 _CLAIM_LOCK = 0x73746174696F6E02
+_LARGEST_SERIAL = 2**63 - 1
+_LONGEST_LINEAGE = 200
 
 
 class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
-    """A `Transaction` on one connection; whoever made it commits or rolls back."""
+    """A `Transaction` on one connection. Its maker commits it or rolls it back."""
 
     _locks = True
     _key_noted = False
-    """Whether the key that seals is among those that the database knows of."""
+    """Whether the database already lists the key that seals."""
 
     def put_configuration(self, state: ConfigurationState) -> None:
-        """Write the configuration's state."""
         body = dump(records.configuration_to_json(state))
         self._connection.execute(statements.PUT_CONFIGURATION, {"body": body})
 
     def put_stacks(self, stacks: Iterable[StackState]) -> None:
-        """Insert or replace stacks, in bulk."""
-        # In one order always, so that two services that write the same stacks wait for each other and do not deadlock.
+        # Always in the same order, so that two services that write the same stacks do not deadlock.
         values = [rows.stack_to_row(state) for state in sorted(stacks, key=lambda state: state.id)]
         if values:
             self._connection.execute(statements.put_stacks(self._dialect), values)
 
     def move_stack(self, old: StackId, new: StackId) -> None:
-        """Rename a stack with everything that hangs on it: runs, resources, outputs, tfstate, locks.
-
-        Nothing happens where there is no `old`; ValueError where `new` is taken.
-        """
         if old == new or self._key(old) is None:
             return
         if self._key(new) is not None:
-            raise ValueError(f"{old} cannot become {new}: that name is taken")
+            raise ValueError(f"{old} cannot be renamed to {new}: that name is taken")
         self._connection.execute(update(stacks).where(is_stack(old)).values(space=new.space, name=new.name))
 
     def add_runs(self, runs: Sequence[Run]) -> list[RunId]:
-        """Insert runs; one whose stack already has an active writing run is left out. Gives the ids inserted."""
         if not runs:
             return []
         keys = self._keys_of({run.stack for run in runs})
@@ -76,7 +77,6 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
         return [run.id for run in runs if run.id in inserted]
 
     def put_run(self, run: Run) -> None:
-        """Replace a run. LostLease if the stored attempt is not `run.attempt`, or the run has ended otherwise."""
         values = rows.run_to_row(run)
         fence = and_(
             runs.c.id == values.pop("id"),
@@ -84,13 +84,12 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
             or_(runs.c.status.in_(ACTIVE_STATUSES), runs.c.status == run.status.value),
         )
         if self._connection.execute(update(runs).where(fence).values(values)).rowcount != 1:
-            raise LostLease(f"run {run.id} is no longer in the hands of attempt {run.attempt}")
+            raise LostLease(f"attempt {run.attempt} no longer holds run {run.id}")
 
     def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
-        """Take up to `limit` queued runs, oldest first, for `holder`: planning, attempt + 1, leased. No run twice."""
         picked = select(runs.c.id).where(_claimable()).order_by(runs.c.id).limit(limit)
         if self._is_postgres:
-            # Two claims at once could each take one of a stack's runs without seeing the other's.
+            # Without the lock, two claims could each take a run of the same stack without seeing the other's.
             self._connection.execute(select(func.pg_advisory_xact_lock(_CLAIM_LOCK)))
             picked = picked.with_for_update(skip_locked=True)
         chosen = picked.cte("chosen")
@@ -113,20 +112,16 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
         return [rows.run_from_row(row) for row in self._connection.execute(query)]
 
     def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
-        """Extend the leases of all runs at work that `holder` holds."""
         held = and_(runs.c.holder == holder, runs.c.status.in_(AT_WORK_STATUSES))
         self._connection.execute(update(runs).where(held).values(lease_until=rows.micros(now + lease)))
 
     def record_plan(self, run: RunId, planned: Planned) -> None:
-        """Keep what a plan found."""
         self._replace(tables.plans, run, pack(dump(records.planned_to_json(planned)).encode()))
 
     def record_judgement(self, run: RunId, judgement: Judgement) -> None:
-        """Keep what the policies over a run said, in the place of what they said before."""
         self._replace(tables.judgements, run, pack(dump(records.judgement_to_json(judgement)).encode()))
 
     def put_review(self, run: RunId, review: Review) -> None:
-        """Note what somebody thinks of a run, in the place of what they thought before."""
         values = {
             "run_id": run,
             "person": review.person,
@@ -141,7 +136,6 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
         )
 
     def record_results(self, stack: StackId, resources: Sequence[Resource] | None, outputs: Sequence[Output]) -> None:
-        """Replace the stack's resources (None: unknown, none listed) and outputs; sensitive values are encrypted."""
         key = self._key_for(stack)
         marks = self._marks_for(stack, outputs)
         for table in (tables.resources, tables.outputs):
@@ -169,18 +163,16 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
             self._connection.execute(tables.outputs.insert(), values)
 
     def record_log(self, run: RunId, log: bytes) -> None:
-        """Keep the log of a run that has ended, compressed."""
         self._replace(tables.logs, run, pack(log))
 
     def add_tfstate(self, stack: StackId, body: bytes, run: str | None, now: datetime) -> TfstateVersion:
-        """Store the next version, encrypted. Serial and lineage are read from the body."""
         key = self._key_for(stack)
         table = tables.tfstates
         # The stack's row is the lock under which its versions are counted.
         self._connection.execute(self._locked(select(stacks.c.id).where(stacks.c.id == key)))
         newest = self._connection.execute(select(func.max(table.c.version)).where(table.c.stack_id == key)).scalar()
         version = (newest or 0) + 1
-        serial, lineage = tfstates.serial_and_lineage(body)
+        serial, lineage = _serial_and_lineage(body)
         sealed = self._seal(pack(body), "tfstates", key, str(version))
         self._connection.execute(
             table.insert().values(
@@ -196,7 +188,6 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
         return TfstateVersion(stack, version, serial, lineage, run, now, body)
 
     def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:
-        """Take the lock; gives the present holder instead where there is one with another id."""
         values = {
             "stack_id": self._key_for(lock.stack),
             "lock_id": lock.lock_id,
@@ -214,27 +205,23 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
         return None
 
     def unlock_tfstate(self, stack: StackId, lock_id: str | None) -> bool:
-        """Let go; None: whoever holds it. False where another id holds it."""
         table = tables.tfstate_locks
         key = self._key(stack)
         if key is None:
             return True
-        held = table.c.stack_id == key
-        mine = held if lock_id is None else and_(held, table.c.lock_id == lock_id)
-        self._connection.execute(delete(table).where(mine))
-        return self._connection.execute(select(table.c.stack_id).where(held)).first() is None
+        of_stack = table.c.stack_id == key
+        released = of_stack if lock_id is None else and_(of_stack, table.c.lock_id == lock_id)
+        self._connection.execute(delete(table).where(released))
+        return self._connection.execute(select(table.c.stack_id).where(of_stack)).first() is None
 
     def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
-        """Let a hashed token open this stack's tfstate while the run is active."""
         values = {"hash": token_hash, "stack_id": self._key_for(stack), "run_id": run}
         self._connection.execute(self._insert(tables.tokens).on_conflict_do_nothing(), values)
 
     def add_api_token(self, token: ApiToken) -> None:
-        """Let a token open the API."""
         self._connection.execute(tables.api_tokens.insert(), rows.api_token_to_row(token))
 
     def remove_api_token(self, token_id: str) -> bool:
-        """Have a token open nothing any more; False where there is no such token."""
         done = self._connection.execute(delete(tables.api_tokens).where(tables.api_tokens.c.id == token_id))
         return bool(done.rowcount)
 
@@ -243,25 +230,25 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
         return self._dialect == POSTGRES
 
     def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
-        """Keep what the query finds from being changed by others until the end of this transaction."""
+        """Return the query so that other transactions cannot change its rows until the end of this one."""
         return locked(query, of)
 
     def _insert(self, table: Any) -> Any:
         return statements.insert(self._dialect, table)
 
     def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        """Give the keys of stacks; one that is not known yet gets a row that is only its name."""
-        found = self._find_keys(wanted)
-        missing = sorted(set(wanted) - found.keys())
+        """Return the keys of stacks. A stack that is unknown so far gets a row with only its name."""
+        keys = self._find_keys(wanted)
+        missing = sorted(set(wanted) - keys.keys())
         if missing:
             names = [{"space": stack.space, "name": stack.name} for stack in missing]
             self._connection.execute(self._insert(stacks).on_conflict_do_nothing(), names)
-            found |= self._find_keys(missing)
-        return found
+            keys |= self._find_keys(missing)
+        return keys
 
     def _find_keys(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        found = self._connection.execute(statements.keys_of_stacks(self._dialect), named(self._dialect, wanted))
-        return {StackId(SpaceName(space), name): key for key, space, name in found}
+        result = self._connection.execute(statements.keys_of_stacks(self._dialect), bind_stacks(self._dialect, wanted))
+        return {StackId(SpaceName(space), name): key for key, space, name in result}
 
     def _key_for(self, stack: StackId) -> int:
         return self._key(stack) or self._keys_of([stack])[stack]
@@ -279,7 +266,10 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
         return self._keys.seal(plain, table, key, name)
 
     def _marks_for(self, stack: StackId, outputs: Sequence[Output]) -> list[str]:
-        """Give each output its mark. It stays as long as the value does, also when the key that makes marks changes."""
+        """Return a mark for each output.
+
+        It stays as long as the value does, even when the key that makes marks changes.
+        """
         try:
             before = {output.name: canonical(output.value) for output in self.outputs(stack)} if outputs else {}
             old = self.output_marks([stack]).get(stack, {}) if outputs else {}
@@ -301,7 +291,7 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
 
 
 def _claimable() -> ColumnElement[bool]:
-    """Say that a run is queued, wanted, and not in the way of a writing run at work, or one that goes first."""
+    """Return the condition that a run is queued, wanted, and not blocked by another writing run of its stack."""
     other = runs.alias("other")
     first = and_(other.c.status == "queued", other.c.id < runs.c.id, ~other.c.cancel_requested)
     in_the_way = exists().where(
@@ -311,3 +301,20 @@ def _claimable() -> ColumnElement[bool]:
         or_(other.c.status.in_(AT_WORK_STATUSES), first),
     )
     return and_(runs.c.status == "queued", ~runs.c.cancel_requested, ~in_the_way)
+
+
+def _serial_and_lineage(body: bytes) -> tuple[int | None, str | None]:
+    """Return serial and lineage as far as the body has them in their proper types.
+
+    The rest of it belongs to the tool.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(content, dict):
+        return None, None
+    serial, lineage = content.get("serial"), content.get("lineage")
+    if not isinstance(serial, int) or isinstance(serial, bool) or not 0 <= serial <= _LARGEST_SERIAL:
+        serial = None
+    return serial, cleaned(lineage)[:_LONGEST_LINEAGE] if isinstance(lineage, str) else None

@@ -1,1 +1,1 @@
-"""The HTTP API and what is served with it."""
+"""The HTTP server: the API, health and metrics."""

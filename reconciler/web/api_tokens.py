@@ -1,4 +1,4 @@
-"""Tokens that open the API to a user or an API key: made once, kept as a hash, found by their public part."""
+"""API tokens of users and API keys: shown once, stored as a hash, found by their public part."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _WRITTEN = re.compile(r"station_(?P<id>[0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCI
 _NO_HASH = token_hash("")
 
 HOLDERS = frozenset({SubjectKind.USER, SubjectKind.API_KEY})
-"""Whom a token can be bound to."""
+"""The kinds of subjects that a token can belong to."""
 
 
 def make_token(
     transaction: Transaction, subject: Subject, created_by: str, now: datetime, expires_at: datetime
 ) -> tuple[str, ApiToken]:
-    """Make a token for a user or API key; gives its text, which is stored nowhere, and what is stored."""
+    """Create a token for a user or an API key; return its text, which is stored nowhere, and the stored record."""
     token_id = secrets.token_hex(6)
     text = f"station_{token_id}_{secrets.token_urlsafe(32)}"
     token = ApiToken(token_id, str(subject), created_by, now, expires_at, token_hash(text))
@@ -29,14 +29,14 @@ def make_token(
 
 
 def find_holder(store: Store, text: str, now: datetime) -> Subject | None:
-    """Say whom a token opens the API to; None for one that is not known or has expired."""
-    written = _WRITTEN.fullmatch(text)
-    if written is None:
+    """Return the holder of a token; None if the token is unknown or has expired."""
+    parts = _WRITTEN.fullmatch(text)
+    if parts is None:
         return None
     with store.reading() as reading:
-        found = reading.api_token(written["id"])
-    # Compared in any case, and in constant time, so that nothing can be learnt of a hash by asking.
-    same = secrets.compare_digest(token_hash(text), found.hash if found else _NO_HASH)
-    if found is None or not same or (found.expires_at is not None and found.expires_at <= now):
+        token = reading.api_token(parts["id"])
+    # Compared even for an unknown token, and in constant time, so that the time reveals nothing about a hash.
+    same = secrets.compare_digest(token_hash(text), token.hash if token else _NO_HASH)
+    if token is None or not same or (token.expires_at is not None and token.expires_at <= now):
         return None
-    return Subject.parse(found.subject)
+    return Subject.parse(token.subject)

@@ -1,4 +1,4 @@
-"""Puts the app together."""
+"""Assembles the app."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from reconciler.version import __version__
 from reconciler.web import health
 from reconciler.web.api import access, admission, blueprints, errors, overview, runs, stacks, tfstate, tokens
 from reconciler.web.api.auth import DOCUMENTED
-from reconciler.web.guard import Guard
+from reconciler.web.guard import RequestGuard
 from reconciler.web.ports import Ports
 
 PREFIX = "/api/v1"
 
 
 def create_app(ports: Ports) -> FastAPI:
-    """Make the app of one service: the API under /api/v1, health and metrics beside it."""
+    """Return the app of one service: the API under /api/v1, with health and metrics beside it."""
     app = FastAPI(
         title="Stationkeeper",
         version=__version__,
         openapi_url=f"{PREFIX}/openapi.json",
-        # The pages that come with the framework load scripts from elsewhere.
+        # The framework's own documentation pages load scripts from other servers.
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
@@ -42,7 +42,7 @@ def create_app(ports: Ports) -> FastAPI:
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     errors.install(app)
-    app.add_middleware(Guard, hosts=ports.hosts, large=f"{PREFIX}/tfstate/")
+    app.add_middleware(RequestGuard, hosts=ports.hosts, large=f"{PREFIX}/tfstate/")
     return app
 
 

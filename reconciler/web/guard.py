@@ -1,4 +1,8 @@
-"""Stands before every request, with or without a token: unknown host names, huge bodies and NUL come no further."""
+"""The guard in front of every request, with or without a token.
+
+`create_app` wraps the whole app in it. It refuses unknown host names, long bodies and NUL characters, and adds the
+security headers to responses. It knows no tokens, users or rights, and never changes a request that it lets through.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reconciler.web.api.errors import Problem
+from reconciler.web.api.errors import ApiError
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -18,19 +22,19 @@ _HEADERS = {
 }
 
 _LONGEST_BODY = 64 * 1024
-"""Bytes of a body: a request of the API takes some hundred."""
+"""The most bytes of a request's body. An ordinary request of the API has some hundred."""
 
 
-class Guard:
-    """Refuses what no honest client sends, and sets the headers that every answer carries.
+class RequestGuard:
+    """Refuses requests that no honest client sends, and sets the headers that every response carries.
 
-    A page in somebody's browser cannot reach the service under a name of its own choice (DNS rebinding). An address is
-    safe in `Host`: rebinding needs a name. Bodies are read before the token is, so that all but `large` ones, whose
-    routes ask for the token first, are short.
+    A page in somebody's browser cannot reach the service under a name that the page chose (DNS rebinding). An address
+    in `Host` is safe: rebinding needs a name. Bodies are read before the token is checked, so they must be short,
+    except for `large` ones, whose routes check the token first.
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str], large: str) -> None:
-        """`large` is how the paths begin that take large bodies."""
+        """Guard `app`. `large` is the prefix of the paths that accept large bodies."""
         self._app = app
         self._large = large
         self._hosts = hosts | {"localhost"}
@@ -56,13 +60,13 @@ class Guard:
         else:
             await self._app(scope, _short(receive), send_marked)
 
-    def _refusal(self, scope: Scope) -> Problem | None:
+    def _refusal(self, scope: Scope) -> ApiError | None:
         if not self._knows(Headers(scope=scope).get("host", "")):
             detail = "the service does not answer to this name"
-            return Problem(HTTPStatus.MISDIRECTED_REQUEST, "UnknownHost", detail)
+            return ApiError(HTTPStatus.MISDIRECTED_REQUEST, "UnknownHost", detail)
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            # Databases differ in what they make of it, and nothing has a name with it.
-            return Problem(HTTPStatus.BAD_REQUEST, "BadRequest", "there is no NUL in an address")
+            # Databases treat NUL differently, and no name contains it.
+            return ApiError(HTTPStatus.BAD_REQUEST, "BadRequest", "there is no NUL in an address")
         return None
 
     def _knows(self, host: str) -> bool:
@@ -80,7 +84,7 @@ class Guard:
 
 
 def _short(receive: Receive) -> Receive:
-    """Stop reading a body that is too long."""
+    """Return a `receive` that refuses a body which is too long."""
     length = 0
 
     async def limited() -> Message:

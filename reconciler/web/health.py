@@ -1,4 +1,4 @@
-"""What machines look at: alive, ready, metrics. Metrics name spaces and stacks: not everybody gets them."""
+"""The endpoints for machines: alive, ready, metrics. Metrics name spaces and stacks, so they need a right."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _failures = Repeating()
 
 @router.get("/healthz", response_class=PlainTextResponse)
 def healthz() -> str:
-    """Say that the service answers."""
+    """Answer that the service is alive."""
     return "ok\n"
 
 
 @router.get("/readyz", response_class=PlainTextResponse)
 def readyz(ports: PortsIn) -> PlainTextResponse:
-    """Say whether the store can be used and a first pass went through. Anybody may ask: it names no place."""
+    """Answer whether the store works and a first pass succeeded. Anybody may ask: the answer names no place."""
     trouble = ports.trouble()
     if trouble is not None:
         return PlainTextResponse(f"{trouble}\n", HTTPStatus.SERVICE_UNAVAILABLE)
@@ -52,14 +52,14 @@ def readyz(ports: PortsIn) -> PlainTextResponse:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(request: Request, ports: PortsIn) -> Response:
-    """Give the metrics in the text format of Prometheus, to this machine and to whoever may read everything."""
+    """Return the metrics in Prometheus' text format, to this machine and to callers who may read everything."""
     if (ports.metrics_need_token or not _is_local(request)) and not authenticate(request).sees_everything:
         raise not_found("such page")
     return Response(ports.metrics.expose(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _is_local(request: Request) -> bool:
-    """Say whether this machine asks for itself; one that passes on what others ask says so in a header."""
+    """Whether this machine itself asks. A proxy that forwards somebody else's request says so in a header."""
     if any(header in request.headers for header in _PASSED_ON) or request.client is None:
         return False
     try:
@@ -69,7 +69,7 @@ def _is_local(request: Request) -> bool:
 
 
 def read_gauges(store: Store) -> Gauges | None:
-    """Read what the gauges show; None while the store cannot be used, so that the counters are still seen."""
+    """Read the values of the gauges; None while the store cannot be used, so that the counters are still shown."""
     try:
         with store.reading() as reading:
             return _gauges(reading)
@@ -85,10 +85,10 @@ def _gauges(reading: Reading) -> Gauges:
     active = reading.active_runs()
     stacks: list[StackGauge] = []
     after: str | None = None
-    while found := reading.list_stacks(StackFilter(in_git=True), after, _PAGE):
-        stacks += [_stack_gauge(stack, resources.get(stack.id)) for stack in found]
-        after = str(found[-1].id)
-        if len(found) < _PAGE:
+    while page := reading.list_stacks(StackFilter(in_git=True), after, _PAGE):
+        stacks += [_stack_gauge(stack, resources.get(stack.id)) for stack in page]
+        after = str(page[-1].id)
+        if len(page) < _PAGE:
             break
     return Gauges(
         branch=configuration.branch,

@@ -1,4 +1,4 @@
-"""What the API needs of the service it speaks for."""
+"""The parts of the service that the API uses."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ def _no_input(_run: RunId) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The doors of a service. Everything here may be called from several threads at once."""
+    """The service as the API sees it. Several threads may call everything here at once."""
 
     store: Store
     operator_token: str = field(repr=False)
-    """Who shows it is the operator and may do everything."""
+    """The token of the operator, who may do everything."""
     tree: Callable[[], SpaceTree]
-    """The spaces in force."""
+    """Returns the spaces in force."""
     access: Callable[[], Access]
-    """The access rules in force, as they are now."""
+    """Returns the access rules in force at this moment."""
     effective: Callable[[StackId], EffectiveStack | None]
-    """What is in force of a stack, with where each value comes from; None: no such stack in force."""
+    """Returns the effective configuration of a stack; None if no such stack is in force."""
     live_log: Callable[[RunId, int, int], bytes | None]
-    """Up to `limit` bytes from `offset` of the log of a run whose log is not stored yet; None: it is not here."""
+    """Returns up to `limit` bytes from `offset` of a log that is not stored yet; None if it is not on this machine."""
     documents: Callable[[], PlacedDocuments] = PlacedDocuments.empty
-    """The documents in force."""
+    """Returns the documents in force."""
     recipient: str = ""
-    """Whom values are sealed to: the public half of this installation's key."""
+    """The public half of this installation's key, to which values are sealed."""
     policy_input: Callable[[RunId], dict[str, Any] | None] = _no_input
-    """What the policies over a run are asked; None: it has no plan, or its stack is not in force."""
+    """Returns the input of the policies over a run; None if it has no plan, or its stack is not in force."""
     metrics: Metrics = field(default_factory=Metrics)
     wake: Callable[[], None] = _nothing
-    """Have the loop look at once."""
+    """Makes the loop start a pass at once."""
     ready: Callable[[], bool] = lambda: True
-    """Whether a first pass went through."""
+    """Whether a first pass succeeded."""
     trouble: Callable[[], str | None] = lambda: None
-    """Why passes cannot use the store, without naming a place; None: they can."""
+    """Returns why passes cannot use the store, without naming a place; None if they can."""
     now: Callable[[], datetime] = _utc_now
     metrics_need_token: bool = False
-    """Whether `/metrics` wants a token from this machine too; from others it always does."""
+    """Whether `/metrics` needs a token from this machine too. From other machines it always does."""
     hosts: frozenset[str] = frozenset()
-    """Names besides `localhost` and plain addresses by which this service may be called."""
+    """The host names, besides `localhost` and plain addresses, under which this service may be called."""

@@ -1,4 +1,4 @@
-"""Serves an app over HTTP on a loopback address, from a thread of its own."""
+"""An HTTP server for an app on a loopback address, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _GOODBYE_SECONDS = 5
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; the message is one line and says why."""
+    """The server cannot listen on the address. The message is one line with the reason."""
 
 
-class Server:
-    """An HTTP server in a thread: `with Server(app) as server: … server.url …`."""
+class HttpServer:
+    """An HTTP server in a thread: `with HttpServer(app) as server: … server.url …`."""
 
     def __init__(self, app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> None:
         self._host = host
@@ -31,7 +31,7 @@ class Server:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
-                # An access log would hold what callers put into the address.
+                # An access log would contain everything that callers write into the address.
                 access_log=False,
                 log_config=None,
                 lifespan="off",
@@ -44,14 +44,14 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where the app answers, without a slash at the end; only between start and stop."""
+        """The address of the app, without a slash at the end; valid between start and stop."""
         if self._socket is None:
             raise RuntimeError("the server does not run")
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def start(self) -> str:
-        """Begin to answer and give the url; ListenError where the address is taken or not on loopback."""
+        """Start to answer and return the URL; raise ListenError if the address is taken or not on loopback."""
         self._socket = _listen(self._host, self._port)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True
@@ -66,7 +66,7 @@ class Server:
         return self.url
 
     def stop(self) -> None:
-        """Finish the requests at hand, then end."""
+        """Finish the requests at hand, then stop."""
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(_GOODBYE_SECONDS + 5)

@@ -11,7 +11,7 @@ FILE_NAME = "token"
 
 
 def operator_token(data_dir: Path) -> str:
-    """Read the operator's token, or make it at first. Two services that start at once get the same one."""
+    """Return the operator's token, created at the first start. Two services that start at once get the same one."""
     path = data_dir / FILE_NAME
     if (token := read_token(path)) is not None:
         return token
@@ -34,7 +34,7 @@ def operator_token(data_dir: Path) -> str:
 
 
 def read_token(path: Path) -> str | None:
-    """Read a token from a file; None where there is none."""
+    """Return the token in a file; None if there is no such file."""
     try:
         return path.read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:

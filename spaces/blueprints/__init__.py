@@ -1,1 +1,1 @@
-"""Blueprints and what their instances make."""
+"""Blueprints, and the documents that their instances make."""

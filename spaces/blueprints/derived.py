@@ -1,4 +1,4 @@
-"""A set of documents and what its instances make, kept in step with each other."""
+"""A set of documents together with the documents that its instances make, kept in step."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from spaces.names import Kind, ResourceRef
 
 
 def evolve(documents: PlacedDocuments, delta: Mapping[ResourceRef, Placed | None]) -> PlacedDocuments:
-    """Put written documents in, as PlacedDocuments.evolve does, and make anew what instances make of them.
+    """Apply a change of written documents, as PlacedDocuments.evolve does, and remake the documents of their instances.
 
-    Only instances for which something changed are looked at. A written document comes before a made one of the same
-    reference; of two made ones that of the first instance counts.
+    Only instances that the change can affect are looked at. A written document wins over a made one of the same
+    reference; of two made ones, the one of the first instance wins.
     """
     after = documents.evolve(delta)
     if not documents.expansions and not after.of_kind(Kind.BLUEPRINT_INSTANCE):
@@ -35,7 +35,7 @@ def evolve(documents: PlacedDocuments, delta: Mapping[ResourceRef, Placed | None
         else:
             new = expansions[instance] = expand(after, placed)
         for ref in _refs(old):
-            makers[ref] = tuple(each for each in makers[ref] if each != instance)
+            makers[ref] = tuple(maker for maker in makers[ref] if maker != instance)
         for ref in _refs(new):
             makers[ref] = tuple(sorted((*makers.get(ref, ()), instance)))
         slots.update(_refs(old), _refs(new))
@@ -45,21 +45,25 @@ def evolve(documents: PlacedDocuments, delta: Mapping[ResourceRef, Placed | None
         if first is None:
             makers.pop(ref, None)
         if after.written(ref) is None:
-            made[ref] = next((each for each in expansions[first].documents if each.ref == ref), None) if first else None
+            made[ref] = (
+                next((document for document in expansions[first].documents if document.ref == ref), None)
+                if first
+                else None
+            )
     return replace(after.evolve(made), expansions=expansions, makers=makers)
 
 
 def remade(before: PlacedDocuments, after: PlacedDocuments) -> frozenset[ResourceRef]:
-    """List the made documents that may differ between two sets: those of instances that were looked at anew."""
+    """Return the made documents that may differ between two sets: those of instances that were expanded again."""
     if before.expansions is after.expansions:
         return frozenset()
     instances = before.expansions.keys() | after.expansions.keys()
-    found: set[ResourceRef] = set()
+    refs: set[ResourceRef] = set()
     for instance in instances:
         old, new = before.expansions.get(instance), after.expansions.get(instance)
         if old is not new:
-            found.update(_refs(old), _refs(new))
-    return frozenset(found)
+            refs.update(_refs(old), _refs(new))
+    return frozenset(refs)
 
 
 def _refs(expansion: Expansion | None) -> tuple[ResourceRef, ...]:
@@ -69,16 +73,16 @@ def _refs(expansion: Expansion | None) -> tuple[ResourceRef, ...]:
 def _reached(
     before: PlacedDocuments, after: PlacedDocuments, delta: Mapping[ResourceRef, Placed | None]
 ) -> set[ResourceRef]:
-    """Find the written instances for which the change may mean something."""
-    found: set[ResourceRef] = set()
+    """Return the written instances that the change can affect."""
+    instances: set[ResourceRef] = set()
     for ref in delta:
         if ref.kind is Kind.SPACE:
-            # Where something hangs decides which blueprints it can use. What stays the same is not made anew.
+            # The place of a space decides which blueprints its instances can use. An unchanged expansion is kept.
             written = (placed.ref for placed in after.of_kind(Kind.BLUEPRINT_INSTANCE) if placed.resource.made is None)
             return {*written, *before.expansions}
         if ref.kind is Kind.BLUEPRINT_INSTANCE:
-            found.add(ref)
+            instances.add(ref)
         elif ref.kind is Kind.BLUEPRINT:
             users = before.mentioning(ref.kind, ref.name) | after.mentioning(ref.kind, ref.name)
-            found.update(roots(before, users), roots(after, users))
-    return found
+            instances.update(roots(before, users), roots(after, users))
+    return instances

@@ -1,4 +1,4 @@
-"""What one instance makes: the documents of its blueprint's template with the inputs filled in."""
+"""The expansion of one instance: the documents of its blueprint's template with the inputs filled in."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from spaces.model.base import Problem
 from spaces.model.blueprint import MAX_DOCUMENTS, BlueprintInstanceSpec, BlueprintSpec, versioned
 from spaces.model.explain import did_you_mean, dotted, shown
 from spaces.model.inputs import InputType
-from spaces.model.template import CONTEXT_SORTS, TEMPLATE_KINDS, hint_of, spliced, told
+from spaces.model.template import CONTEXT_SORTS, TEMPLATE_KINDS, as_clause, hint_of, spliced
 from spaces.names import Kind, ResourceRef
 from spaces.reading.resources import Made, Resource, make_resource
 
 MAX_DEPTH = 5
-"""Instances that make instances."""
+"""The most levels of instances that make instances."""
 _MOST_FINDINGS = 50
-"""Of one instance: a mistake in a template shows in each of its documents."""
+"""The most findings for one instance: a mistake in a template shows in each of its documents."""
 
 
 def expand(documents: PlacedDocuments, instance: Placed) -> Expansion:
-    """Make what an instance asks for, among documents that hold its blueprints."""
-    work = _Work(documents, instance)
-    work.make(instance, ())
+    """Return the documents that an instance makes, with the blueprints taken from `documents`."""
+    expander = _Expander(documents, instance)
+    expander.make(instance, ())
     space = documents.placed(space_ref(instance.ref.space))
-    return Expansion(instance, tuple(work.made.values()), tuple(work.findings), work.uses, space)
+    return Expansion(instance, tuple(expander.made.values()), tuple(expander.findings), expander.uses, space)
 
 
 def fill(documents: PlacedDocuments, instance: Placed) -> tuple[Mapping[str, Any], ...]:
-    """Give the documents that an instance makes as they would be written, in the order of the templates."""
-    work = _Work(documents, instance)
-    work.make(instance, ())
-    return tuple(work.written)
+    """Return the documents that an instance makes as they would be written, in the order of the templates."""
+    expander = _Expander(documents, instance)
+    expander.make(instance, ())
+    return tuple(expander.written)
 
 
 @dataclass(slots=True)
-class _Work:
+class _Expander:
     documents: PlacedDocuments
     root: Placed
     made: dict[ResourceRef, Placed] = field(default_factory=dict)
@@ -51,21 +51,23 @@ class _Work:
     _full: bool = False
 
     def make(self, instance: Placed, above: tuple[ResourceRef, ...]) -> None:
-        """Make the documents of one instance, those of the instances among them too."""
+        """Make the documents of one instance, and of the instances among them."""
         spec = instance.resource.spec
         assert isinstance(spec, BlueprintInstanceSpec)  # noqa: S101 - its kind says so
         name = versioned(spec.blueprint, spec.version)
-        found = self.uses[name] = self.documents.find(Kind.BLUEPRINT, name, self.root.ref.space)
-        if found is None:
-            return  # told as what any document needs and is not there
-        if found.ref in above:
-            line = " -> ".join(f"{each.space}/{each.name}" for each in (*above[above.index(found.ref) :], found.ref))
-            self._tell("blueprint-cycle", f"blueprints make each other without end: {line}", instance, ("spec",))
+        placed = self.uses[name] = self.documents.find(Kind.BLUEPRINT, name, self.root.ref.space)
+        if placed is None:
+            return  # the rules report it, as for any document that needs a missing one
+        if placed.ref in above:
+            line = " -> ".join(f"{ref.space}/{ref.name}" for ref in (*above[above.index(placed.ref) :], placed.ref))
+            self._report(
+                "blueprint-cycle", f"blueprints make each other in an endless circle: {line}", instance, ("spec",)
+            )
             return
         if len(above) == MAX_DEPTH:
-            self._tell("blueprint-depth", f"instances make instances more than {MAX_DEPTH} deep", instance, ("spec",))
+            self._report("blueprint-depth", f"instances make instances more than {MAX_DEPTH} deep", instance, ("spec",))
             return
-        blueprint = found.resource.spec
+        blueprint = placed.resource.spec
         assert isinstance(blueprint, BlueprintSpec)  # noqa: S101 - its kind says so
         inputs = self._inputs(instance, spec, blueprint)
         if inputs is None:
@@ -73,35 +75,38 @@ class _Work:
         for index, document in enumerate(blueprint.template):
             if len(self.made) >= MAX_DOCUMENTS:
                 if not self._full:
-                    self._tell(
-                        "too-many-documents", f"it makes more than {MAX_DOCUMENTS} documents", instance, ("spec",)
+                    self._report(
+                        "too-many-documents",
+                        f"the instance makes more than {MAX_DOCUMENTS} documents",
+                        instance,
+                        ("spec",),
                     )
                 self._full = True
                 return
-            self._document(instance, found, index, document, inputs, (*above, found.ref))
+            self._document(instance, placed, index, document, inputs, (*above, placed.ref))
 
     # Inputs
 
     def _inputs(self, instance: Placed, spec: BlueprintInstanceSpec, blueprint: BlueprintSpec) -> dict[str, Any] | None:
-        """Give every variable of the template its value; None where an input is not in order."""
-        declared = {each.name: each for each in blueprint.inputs}
+        """Return the value of every variable of the template; None if an input is wrong."""
+        declared = {declaration.name: declaration for declaration in blueprint.inputs}
         before = len(self.findings)
         for name in spec.inputs:
             if name not in declared:
                 hint = did_you_mean(name, list(declared)) or _known(list(declared))
                 summary = f"{_of(spec)} has no input {shown(name)}"
-                self._tell("unknown-input", summary, instance, ("spec", "inputs", name), hint)
+                self._report("unknown-input", summary, instance, ("spec", "inputs", name), hint)
         variables = self._context(instance)
-        for name, each in declared.items():
+        for name, declaration in declared.items():
             value = spec.inputs.get(name)
             if value is None:
-                if each.required:
+                if declaration.required:
                     summary = f"the input {name} of {_of(spec)} is missing"
-                    self._tell("missing-input", summary, instance, ("spec", "inputs"), each.description)
-                value = each.default
-            elif (wrong := each.fault(value)) is not None:
+                    self._report("missing-input", summary, instance, ("spec", "inputs"), declaration.description)
+                value = declaration.default
+            elif (wrong := declaration.fault(value)) is not None:
                 path = ("spec", "inputs", name)
-                self._tell("invalid-input", f"the input {name} {wrong[0]}", instance, path, wrong[1])
+                self._report("invalid-input", f"the input {name} {wrong[0]}", instance, path, wrong[1])
             variables[f"inputs.{name}"] = value
         return variables if len(self.findings) == before else None
 
@@ -127,13 +132,13 @@ class _Work:
     ) -> None:
         spec = blueprint.resource.spec
         assert isinstance(spec, BlueprintSpec)  # noqa: S101 - its kind says so
-        secrets = frozenset(f"inputs.{each.name}" for each in spec.inputs if each.type is InputType.SECRET)
+        secrets = frozenset(f"inputs.{declared.name}" for declared in spec.inputs if declared.type is InputType.SECRET)
         filling = _Filling(variables, dict(_sorts(spec)), secrets, self.budget)
         raw = filling.fill(dict(template), ())
         for path, within, failed in filling.failures:
             place = Spot(blueprint.resource, ("spec", "template", index, *path), within)
             for mistake in failed.mistakes:
-                self._add(Finding(mistake.code, told(mistake), hint=hint_of(mistake), place=place))
+                self._add(Finding(mistake.code, as_clause(mistake), hint=hint_of(mistake), place=place))
         if filling.failures:
             return
         root = self.root.ref
@@ -151,12 +156,12 @@ class _Work:
         self._take(resource, blueprint, index, above)
 
     def _take(self, resource: Resource, blueprint: Placed, index: int, above: tuple[ResourceRef, ...]) -> None:
-        """Take in a good document, and what it makes itself."""
+        """Take in a valid document, and make the documents that it makes itself."""
         metadata, root = resource.metadata, self.root.ref
         ref = ResourceRef(resource.kind, root.space, resource.name)
         path: Path = ("spec", "template", index, "metadata")
         if metadata.space is not None and metadata.space != root.space:
-            summary = f"{resource.kind} {resource.name} would lie in {metadata.space}, not in {root.space}"
+            summary = f"{resource.kind} {resource.name} would belong to {metadata.space}, not to {root.space}"
             place = Spot(blueprint.resource, (*path, "space"))
             self._add(Finding("wrong-space", summary, hint="leave metadata.space out of the template", place=place))
             return
@@ -171,7 +176,7 @@ class _Work:
 
     # Findings
 
-    def _tell(self, code: str, summary: str, instance: Placed, path: Path, hint: str | None = None) -> None:
+    def _report(self, code: str, summary: str, instance: Placed, path: Path, hint: str | None = None) -> None:
         if instance is self.root:
             self._add(Finding(code, summary, path, hint))
         else:
@@ -184,7 +189,7 @@ class _Work:
 
 @dataclass(slots=True)
 class _Filling:
-    """Fills the expressions of a document in."""
+    """Replaces the expressions of a document by their values."""
 
     variables: Mapping[str, Any]
     sorts: dict[str, Any]
@@ -193,7 +198,7 @@ class _Filling:
     failures: list[tuple[Path, tuple[int, int], Failed]] = field(default_factory=list)
 
     def fill(self, value: Any, path: Path) -> Any:
-        """Give the value with its expressions evaluated; what fails is noted."""
+        """Return the value with its expressions evaluated; failures are recorded."""
         if isinstance(value, str):
             return self._text(value, path)
         if isinstance(value, dict):
@@ -225,8 +230,8 @@ class _Filling:
 
 def _sorts(spec: BlueprintSpec) -> Iterator[tuple[str, Any]]:
     yield from CONTEXT_SORTS.items()
-    inputs = (each for each in spec.inputs if each.type is not InputType.SECRET)
-    yield from ((f"inputs.{each.name}", each.sort) for each in inputs)
+    inputs = (declared for declared in spec.inputs if declared.type is not InputType.SECRET)
+    yield from ((f"inputs.{declared.name}", declared.sort) for declared in inputs)
 
 
 def _of(spec: BlueprintInstanceSpec) -> str:

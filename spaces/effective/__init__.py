@@ -1,1 +1,1 @@
-"""A stack's effective configuration and the policies that cover it."""
+"""A stack's effective configuration, and the policies that apply to it."""

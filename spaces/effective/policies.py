@@ -1,7 +1,7 @@
-"""The policies over a stack. They flow down always: nothing below their space can shed them.
+"""The policies over a stack. They always extend downwards: nothing below their space can escape them.
 
-What selects a stack is its tool and the labels of its space, which only an admin above can change; a stack's own labels
-never matter, and neither does `inherit`.
+A policy selects stacks by their tool and by the labels of their space, which only an admin above can change. A stack's
+own labels never matter, and neither does `inherit`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Guardrail:
 
     @property
     def name(self) -> str:
-        """Read as `space/name`."""
+        """The policy as `space/name`."""
         return f"{self.ref.space}/{self.ref.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """A space as policies see it: its labels, those of the spaces above included, and its path from the root."""
+    """A space as policies see it: its labels, including those of the spaces above, and its path from the root."""
 
     name: SpaceName
     labels: Mapping[str, str]
@@ -40,7 +40,7 @@ class Surroundings:
 
 
 def surroundings(documents: PlacedDocuments, space: SpaceName) -> Surroundings:
-    """Gather what holds of a space. A label comes from the nearest space, itself included, that has its key."""
+    """Return the facts about a space. A label comes from the nearest space, itself included, that has its key."""
     path = documents.tree.lineage(space)[::-1]
     labels: dict[str, str] = {}
     for name in path:
@@ -51,12 +51,12 @@ def surroundings(documents: PlacedDocuments, space: SpaceName) -> Surroundings:
 
 
 def guardrails(documents: PlacedDocuments, stack: Placed) -> tuple[Guardrail, ...]:
-    """Find the policies over a stack, those of far spaces first, then by name."""
+    """Return the policies over a stack, those of the farthest spaces first, then by name."""
     spec = stack.resource.spec
     by_space = documents.by_space(Kind.POLICY)
     if not by_space or not isinstance(spec, StackSpec):
         return ()
-    found: list[Guardrail] = []
+    policies: list[Guardrail] = []
     labels: Mapping[str, str] | None = None
     for space in documents.tree.lineage(stack.ref.space)[::-1]:
         for placed in by_space.get(space, ()):
@@ -70,12 +70,15 @@ def guardrails(documents: PlacedDocuments, stack: Placed) -> tuple[Guardrail, ..
                 labels = surroundings(documents, stack.ref.space).labels if labels is None else labels
                 if any(labels.get(key) != value for key, value in attach.match_labels.items()):
                     continue
-            found.append(Guardrail(placed.ref, policy, rego))
-    return tuple(found)
+            policies.append(Guardrail(placed.ref, policy, rego))
+    return tuple(policies)
 
 
 def guarded(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDocuments) -> set[StackId]:
-    """Give the stacks that a change of these documents may bring under other policies; never too few."""
+    """Return the stacks that a change of these documents may bring under other policies.
+
+    Possibly too many, never too few.
+    """
     spaces: set[SpaceName] = set()
     for ref in refs:
         if ref.kind is Kind.POLICY:

@@ -1,4 +1,9 @@
-"""A stack's effective configuration: what its runs get, and where each value comes from."""
+"""A stack's effective configuration: the values that its runs get, and the document that each value comes from.
+
+The loop calls `effective` for each stack that a change can affect, and the API for the one that a person looks at. The
+result holds references to secrets and to other stacks' outputs, never their values. Contexts are laid over each other
+from the weakest to the strongest, and the stack's own document comes last.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.policies import Guardrail, guardrails
-from spaces.model.configuration import Configuration, Phase, plain_path
+from spaces.model.configuration import Configuration, HookPhase, plain_path
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
 from spaces.model.stack import StackSpec
@@ -22,14 +27,14 @@ from spaces.rules.rules import ContextInUse, contexts_in_use
 
 
 class When(StrEnum):
-    """On which side of a phase a hook runs."""
+    """The side of a phase on which a hook runs."""
 
     BEFORE = "before"
     AFTER = "after"
 
 
 class Origin(NamedTuple):
-    """The document that a value comes from; `made` says who made it, unless somebody wrote it."""
+    """The document that a value comes from; `made` says which instance made it, None if somebody wrote it."""
 
     ref: ResourceRef
     made: Made | None = None
@@ -37,7 +42,7 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RepositoryFile:
-    """A file of the configuration repository, as it was with the document in force that mounts it."""
+    """A file of the configuration repository, with its content as of the document in force that mounts it."""
 
     path: str
     data: bytes = field(repr=False)
@@ -45,18 +50,18 @@ class RepositoryFile:
 
 @dataclass(frozen=True, slots=True)
 class OutputOf:
-    """An output of a stack that has to be in sync first; its value is what that stack's last run left behind."""
+    """An output of a stack that must be in sync first. Its value is the one that the stack's last run left behind."""
 
     stack: StackId
     output: str
 
 
 Content: TypeAlias = str | SecretRef | RepositoryFile | OutputOf
-"""What stands in the document, or where it is to be had."""
+"""A text from the document, or a reference to the place of the value."""
 
 
 class Value(NamedTuple):
-    """A value in effect; `overrides` are those that set it too and lost, the strongest first."""
+    """An effective value; `overrides` are the documents that set it too and lost, the strongest first."""
 
     value: Content
     origin: Origin
@@ -64,7 +69,7 @@ class Value(NamedTuple):
 
 
 class HookCommand(NamedTuple):
-    """A shell command, and who asks for it."""
+    """A shell command, and the document that it comes from."""
 
     command: str
     origin: Origin
@@ -72,9 +77,9 @@ class HookCommand(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSource:
-    """Where a stack's code is. `repository` and `branch` are None for the configuration repository and its branch.
+    """Where a stack's code lies. `repository` and `branch` are None for the configuration repository and its branch.
 
-    `path` counts from the top of that repository, normalised, `.` for the top itself; so do the globs of `include`.
+    `path` is relative to the top of that repository, normalized, `.` for the top itself; so are the globs of `include`.
     """
 
     repository: ResourceRef | None
@@ -84,10 +89,10 @@ class ResolvedSource:
 
 
 class UsedContext(NamedTuple):
-    """A context that a stack uses, and how it came in.
+    """A context that a stack uses, and why it does.
 
-    Named by the stack it has a `priority`; having attached itself, it has the `labels` by which it did, none of them
-    where it attaches itself to every stack.
+    A context that the stack names has a `priority`. A context that attached itself has the `labels` by which it did;
+    they are empty if it attaches itself to every stack.
     """
 
     ref: ResourceRef
@@ -95,7 +100,7 @@ class UsedContext(NamedTuple):
     labels: Mapping[str, str] | None = None
 
     def __str__(self) -> str:
-        """Say how it came in."""
+        """Return why the stack uses it."""
         if self.labels is None:
             return f"named, priority {self.priority}"
         pairs = ", ".join(f"{key}={value}" for key, value in sorted(self.labels.items()))
@@ -104,7 +109,7 @@ class UsedContext(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EffectiveStack:
-    """All that the configuration says about a stack's runs."""
+    """Everything that the configuration says about a stack's runs."""
 
     id: StackId
     spec: StackSpec
@@ -112,22 +117,22 @@ class EffectiveStack:
     source: ResolvedSource | None
     env: Mapping[str, Value]
     files: Mapping[str, Value]
-    hooks: Mapping[tuple[When, Phase], tuple[HookCommand, ...]]
+    hooks: Mapping[tuple[When, HookPhase], tuple[HookCommand, ...]]
     contexts: tuple[UsedContext, ...]
-    """The contexts in use, weakest first."""
+    """The contexts in use, the weakest first."""
     dependencies: tuple[ResolvedDependency, ...] = ()
-    """The stacks that have to be in sync first, in the order written."""
+    """The stacks that must be in sync first, in the order written."""
     made: Made | None = None
-    """Who made the stack, unless somebody wrote it."""
+    """The instance that made the stack; None if somebody wrote it."""
     policies: tuple[Guardrail, ...] = ()
-    """The policies over it, those of far spaces first."""
+    """The policies over it, those of the farthest spaces first."""
 
 
-_HookLines = Mapping[Phase, tuple[HookCommand, ...]]
+_HookLines = Mapping[HookPhase, tuple[HookCommand, ...]]
 
 
 class Layer(NamedTuple):
-    """One document's share of a stack's configuration; the paths of its files in their one form."""
+    """One document's part of a stack's configuration, with canonical file paths."""
 
     origin: Origin
     env: Mapping[str, Value]
@@ -137,7 +142,7 @@ class Layer(NamedTuple):
 
     @classmethod
     def of(cls, origin: Origin, resource: Resource, spec: Configuration) -> Layer:
-        """Take a document's configuration."""
+        """Return the configuration of a document as a layer."""
         hooks = spec.hooks
         return cls(
             origin,
@@ -149,13 +154,13 @@ class Layer(NamedTuple):
 
 
 Layers: TypeAlias = dict[Placed, Layer]
-"""What contexts give, as far as it was worked out already for other stacks."""
+"""The layers of contexts that were computed for other stacks already."""
 
 
 def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None = None) -> EffectiveStack:
-    """Work out a stack's configuration among documents that are in force; KeyError when it is not one of them.
+    """Return a stack's configuration, computed from documents in force; raise KeyError if it is not one of them.
 
-    Who asks for many stacks hands the same `known` in each time: then each context is worked out once.
+    A caller who asks for many stacks passes the same `known` each time, so that each context is computed once.
     """
     placed = documents.placed(stack.ref)
     if placed is None or not isinstance(placed.resource.spec, StackSpec):
@@ -185,17 +190,17 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
 
 def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
     return {
-        name: Value(OutputOf(each.parent, output), origin)
-        for each in dependencies
-        for output, name in each.outputs.items()
+        name: Value(OutputOf(dependency.parent, output), origin)
+        for dependency in dependencies
+        for output, name in dependency.outputs.items()
     }
 
 
 def _layer(use: ContextInUse, known: Layers) -> Layer:
-    found = known.get(use.placed)
-    if found is None:
-        found = known[use.placed] = Layer.of(Origin(use.ref), use.placed.resource, use.spec)
-    return found
+    layer = known.get(use.placed)
+    if layer is None:
+        layer = known[use.placed] = Layer.of(Origin(use.ref), use.placed.resource, use.spec)
+    return layer
 
 
 def _used(use: ContextInUse) -> UsedContext:
@@ -210,8 +215,8 @@ def _content(resource: Resource, value: FileValue) -> Content:
     return RepositoryFile(place_of(resource.file, value.source), resource.attached(value.source))
 
 
-def _lines(hooks: Mapping[Phase, tuple[str, ...]], origin: Origin) -> _HookLines:
-    return {phase: tuple(HookCommand(each, origin) for each in commands) for phase, commands in hooks.items()}
+def _lines(hooks: Mapping[HookPhase, tuple[str, ...]], origin: Origin) -> _HookLines:
+    return {phase: tuple(HookCommand(command, origin) for command in commands) for phase, commands in hooks.items()}
 
 
 def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> ResolvedSource | None:
@@ -228,7 +233,7 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
 
 
 def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
-    """Lay one over the other, the weakest first."""
+    """Lay the layers over each other, the weakest first."""
     values: dict[str, Value] = {}
     losers: dict[str, list[Origin]] = {}
     for layer in filter(None, layers):
@@ -242,8 +247,8 @@ def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
     return values
 
 
-def _hooks(layers: list[Layer]) -> dict[tuple[When, Phase], tuple[HookCommand, ...]]:
-    """Line the hooks up: before a phase the weakest layer first, after it the weakest last."""
+def _hooks(layers: list[Layer]) -> dict[tuple[When, HookPhase], tuple[HookCommand, ...]]:
+    """Return the hooks in order: before a phase the weakest layer first, after it the weakest layer last."""
     if not layers:
         return {}
     before = _in_line([layer.before for layer in layers])
@@ -254,8 +259,8 @@ def _hooks(layers: list[Layer]) -> dict[tuple[When, Phase], tuple[HookCommand, .
     }
 
 
-def _in_line(layers: Iterable[_HookLines]) -> dict[Phase, list[HookCommand]]:
-    lines: dict[Phase, list[HookCommand]] = {}
+def _in_line(layers: Iterable[_HookLines]) -> dict[HookPhase, list[HookCommand]]:
+    lines: dict[HookPhase, list[HookCommand]] = {}
     for layer in layers:
         for phase, commands in layer.items():
             if commands:

@@ -1,4 +1,8 @@
-"""How much an expression can cost, worked out before it is evaluated: from its tree and the sizes of its variables."""
+"""The cost of an expression, estimated before its evaluation from its tree and the sizes of its variables.
+
+`language` asks `work` before each evaluation and refuses an expression that could take more than MAX_WORK steps. The
+estimate is an upper bound: it never evaluates anything, and only functions whose results have a known size are allowed.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, assert_never
 
-from spaces.expressions.tree import Call, Constant, Items, Loop, Name, Node, Select
+from spaces.expressions.tree import Call, Comprehension, Constant, Items, Name, Node, Select
 
 MAX_WORK = 100_000
-"""Steps that one evaluation may take, of a microsecond or two each."""
+"""The most steps of one evaluation, each of one or two microseconds."""
 _AT_A_STEP = 64
-"""Characters or items that a function looks at in one step."""
+"""The characters or items that a function processes in one step."""
 
 
 class Size(NamedTuple):
-    """The largest that a value can be: its items or characters, and the largest of its items."""
+    """The largest size of a value: its items or characters, and the largest size of an item."""
 
     items: int
     inner: Size | None = None
 
     @property
     def total(self) -> int:
-        """All that is in it."""
+        """The size of the value with everything in it."""
         return self.items * (self.inner.total if self.inner else 1)
 
 
 ONE = Size(1)
 _NUMBER = Size(32)
-"""A number as text."""
+"""The size of a number as text."""
 
 _TESTS = (
     *("!_", "-_", "_&&_", "_||_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in", "_-_", "_*_", "_/_", "_%_"),
@@ -45,10 +49,10 @@ _TESTS = (
     ),
     "math.trunc",
 )
-"""What gives a truth or a number."""
+"""The functions that return a truth value or a number."""
 
 _SAME = ("lowerAscii", "upperAscii", "trim", "substring", "charAt", "reverse", "dyn")
-"""What gives at most as much as it gets."""
+"""The functions whose result is at most as large as their first argument."""
 
 
 def _join(given: list[Size]) -> Size:
@@ -78,16 +82,16 @@ _FUNCTIONS: Mapping[str, Callable[[list[Size]], Size]] = {
 }
 
 FUNCTIONS = frozenset(_FUNCTIONS)
-"""Every function that an expression may call: those whose results are known to stay within bounds."""
+"""The functions that an expression may call: those with a bounded result."""
 
 
 def work(node: Node, variables: Mapping[str, Size]) -> int:
-    """Work out how many steps an evaluation takes at most; KeyError for a function that is not one of FUNCTIONS."""
+    """Return the most steps that an evaluation can take; raise KeyError for a function that is not in FUNCTIONS."""
     return _Estimate(dict(variables)).of(node)[1]
 
 
 def size_of(value: Any) -> Size:
-    """Measure a value."""
+    """Return the size of a value."""
     if isinstance(value, str):
         return Size(max(1, len(value)))
     if isinstance(value, dict):
@@ -102,7 +106,7 @@ class _Estimate:
     variables: dict[str, Size] = field(default_factory=dict)
 
     def of(self, node: Node) -> tuple[Size, int]:
-        """Give the size of what a node gives, and the work that it is."""
+        """Return the size of a node's value, and the steps to compute it."""
         match node:
             case Constant(size):
                 return Size(size), 1
@@ -114,22 +118,22 @@ class _Estimate:
             case Call():
                 return self._call(node)
             case Items(number, parts):
-                found = [self.of(part) for part in parts]
-                return Size(number, _largest([size for size, _ in found])), 1 + sum(steps for _, steps in found)
-            case Loop():
-                return self._loop(node)
+                estimates = [self.of(part) for part in parts]
+                return Size(number, _largest([size for size, _ in estimates])), 1 + sum(steps for _, steps in estimates)
+            case Comprehension():
+                return self._comprehension(node)
             case _:
                 assert_never(node)
 
     def _call(self, node: Call) -> tuple[Size, int]:
-        found = [self.of(part) for part in node.arguments]
-        size = _FUNCTIONS[node.function]([each for each, _ in found])
+        arguments = [self.of(part) for part in node.arguments]
+        size = _FUNCTIONS[node.function]([argument for argument, _ in arguments])
         gathering = isinstance(node.arguments[0], Name) and node.arguments[0].name.startswith("@")
-        # What a macro gathers grows in place; everything else looks at all that it gets, and makes all that it gives.
-        own = 1 if gathering else 1 + (size.total + sum(each.total for each, _ in found)) // _AT_A_STEP
-        return size, own + sum(steps for _, steps in found)
+        # A macro's list grows in place. Every other call reads all of its arguments and writes all of its result.
+        own = 1 if gathering else 1 + (size.total + sum(argument.total for argument, _ in arguments)) // _AT_A_STEP
+        return size, own + sum(steps for _, steps in arguments)
 
-    def _loop(self, node: Loop) -> tuple[Size, int]:
+    def _comprehension(self, node: Comprehension) -> tuple[Size, int]:
         over, before = self.of(node.over)
         start, starting = self.of(node.start)
         hidden = {name: self.variables.get(name) for name in (node.variable, node.gathers)}

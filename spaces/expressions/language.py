@@ -1,4 +1,4 @@
-"""CEL: expressions compiled among variables of known types, and evaluated within bounds."""
+"""CEL: expressions compiled with variables of known types, and evaluated within bounds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from spaces.expressions.bounds import FUNCTIONS, MAX_WORK, size_of, work
 from spaces.expressions.tree import Node, calls, names, read_tree
 
 MAX_CHARACTERS = 1000
-"""Of one expression. The library itself stops at 32 levels of nesting and at 10,000 steps of its loops."""
+"""The most characters of one expression. The library itself allows 32 levels of nesting and 10,000 loop steps."""
 MAX_RESULT = 64 * 1024
-"""Characters and items of one result."""
+"""The most characters and items of one result."""
 
 _CONFIGURATION = "name: blueprints\nextensions:\n- name: strings\n- name: math\n"
 _FINDING = re.compile(
@@ -29,7 +29,7 @@ _RESERVED = (
     "void while"
 )
 RESERVED = frozenset(_RESERVED.split())
-"""Words of the language, which cannot name anything."""
+"""The reserved words of the language, which cannot be names."""
 
 
 class Sort(StrEnum):
@@ -41,15 +41,15 @@ class Sort(StrEnum):
     ANY = "any"
 
 
-_FUNCTIONS = "the page of the Blueprint lists the functions there are"
-_GUARD = "ask for that case first: CONDITION ? ONE : OTHER"
+_FUNCTIONS = "the page about Blueprint lists the functions"
+_GUARD = "handle that case first: CONDITION ? ONE : OTHER"
 _WRITE = "an expression is CEL, as in ${{ inputs.app + '-web' }}"
 
 
 class Mistake(NamedTuple):
-    """What is wrong with an expression; `at` is the offset in its source.
+    """The problem of an expression. `at` is the offset in its source.
 
-    `word` is one that is not known, `known` are those that could be meant.
+    `word` is an unknown name, and `known` are the names that could be meant.
     """
 
     code: str
@@ -61,33 +61,33 @@ class Mistake(NamedTuple):
 
 
 class Failed(Exception):
-    """An expression that cannot be compiled or evaluated."""
+    """The expression cannot be compiled or evaluated."""
 
     def __init__(self, *mistakes: Mistake) -> None:
-        super().__init__("; ".join(each.summary for each in mistakes))
+        super().__init__("; ".join(mistake.summary for mistake in mistakes))
         self.mistakes = mistakes
 
 
 @dataclass(slots=True)
 class Budget:
-    """What all expressions of one document, or of all that an instance makes, may cost together."""
+    """The steps and characters that all expressions of one document, or of one instance, may use together."""
 
     steps: int = 500_000
     characters: int = 2 * 1024 * 1024
-    """Of results."""
+    """The characters of all results."""
 
     def take(self, steps: int, characters: int) -> None:
-        """Spend some; Failed where there is not enough left."""
+        """Spend steps and characters; raise Failed if too few are left."""
         self.steps -= steps
         self.characters -= characters
         if self.steps < 0 or self.characters < 0:
-            what = "take more steps" if self.steps < 0 else "give more text"
-            raise Failed(Mistake("expression-limit", f"the expressions all together {what} than they may"))
+            excess = "steps" if self.steps < 0 else "text"
+            raise Failed(Mistake("expression-limit", f"the expressions together produce more {excess} than allowed"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """An expression that may be evaluated."""
+    """An expression that is ready to be evaluated."""
 
     program: Any = field(repr=False)
     tree: Node = field(repr=False)
@@ -95,27 +95,27 @@ class Compiled:
     """The declared variables that it needs."""
 
     def evaluate(self, variables: Mapping[str, Any], budget: Budget | None = None) -> Any:
-        """Give the value, made of what JSON knows; Failed says why there is none."""
+        """Return the value, which consists of JSON types; raise Failed with the reason if there is none."""
         given = {name: variables[name] for name in self.uses}
         steps = work(self.tree, {name: size_of(value) for name, value in given.items()})
         if budget is not None:
             budget.take(min(steps, MAX_WORK), 0)
         if steps > MAX_WORK:
-            raise Failed(Mistake("expression-limit", "takes more steps than an expression may", 0, "make it smaller"))
+            raise Failed(Mistake("expression-limit", "takes more steps than allowed", 0, "make it smaller"))
         try:
-            found = self.program.eval(data=given)
+            result = self.program.eval(data=given)
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            raise Failed(_outcome(str(error))) from None
-        if found.type().name() in _ERRORS:
-            raise Failed(_outcome(str(found.plain_value())))
-        value = _plain(_value(found))
+            raise Failed(_failure(str(error))) from None
+        if result.type().name() in _ERRORS:
+            raise Failed(_failure(str(result.plain_value())))
+        value = _plain(_value(result))
         if budget is not None:
             budget.take(0, size_of(value).total)
         return value
 
 
 def compile_expression(source: str, variables: Mapping[str, Sort]) -> Compiled:
-    """Compile an expression among these variables; Failed holds all that is wrong with it."""
+    """Compile an expression with these variables; raise Failed with all its mistakes."""
     return _compile(source, tuple(sorted(variables.items())))
 
 
@@ -137,7 +137,7 @@ def _compile(source: str, variables: tuple[tuple[str, Sort], ...]) -> Compiled:
     if unknown:
         name = unknown[0].removeprefix("math.@")
         at = max(0, source.find(name.rpartition(".")[2]))
-        summary = f"the function {name} is not offered"
+        summary = f"the function {name} is not available"
         raise Failed(Mistake("invalid-expression", summary, at, word=name, known=_CALLED))
     declared = {name for name, _ in variables}
     return Compiled(program, tree, frozenset(declared.intersection(names(tree))))
@@ -150,7 +150,7 @@ _CALLED = tuple(sorted(name for name in FUNCTIONS if name[0].isalpha() and "@" n
 
 @lru_cache(maxsize=256)
 def _environment(variables: tuple[tuple[str, Sort], ...]) -> Any:
-    # Only who writes blueprints pays for the library.
+    # Slow to import, and only blueprints need it.
     from cel_expr_python import cel  # noqa: PLC0415
 
     sorts = {
@@ -163,21 +163,21 @@ def _environment(variables: tuple[tuple[str, Sort], ...]) -> Any:
     return cel.NewEnv(config=cel.NewEnvConfigFromYaml(_CONFIGURATION), variables=types)
 
 
-def _mistakes(source: str, told: str, variables: Iterable[str]) -> list[Mistake]:
-    found: list[Mistake] = []
-    for line, column, words in _FINDING.findall(told):
+def _mistakes(source: str, message: str, variables: Iterable[str]) -> list[Mistake]:
+    mistakes: list[Mistake] = []
+    for line, column, words in _FINDING.findall(message):
         if int(line) < 1:
             break
-        starts = [0, *(at + 1 for at, char in enumerate(source) if char == "\n")]
-        at = starts[min(int(line), len(starts)) - 1] + int(column) - 1
-        mistake = _mistake(source, words, at, list(variables))
-        if all(mistake.summary != other.summary for other in found):
-            found.append(mistake)
-    if found:
-        return found
-    if "recursion" in told:
+        starts = [0, *(offset + 1 for offset, char in enumerate(source) if char == "\n")]
+        offset = starts[min(int(line), len(starts)) - 1] + int(column) - 1
+        mistake = _mistake(source, words, offset, list(variables))
+        if all(mistake.summary != other.summary for other in mistakes):
+            mistakes.append(mistake)
+    if mistakes:
+        return mistakes
+    if "recursion" in message:
         return [Mistake("expression-limit", "is nested too deeply", 0, "make it smaller")]
-    words = _STATUS.match(told.partition("\n")[0])
+    words = _STATUS.match(message.partition("\n")[0])
     return [Mistake("invalid-expression", words[1] if words else "cannot be compiled")]
 
 
@@ -187,33 +187,33 @@ def _mistake(source: str, words: str, at: int, variables: list[str]) -> Mistake:
         return Mistake("invalid-expression", words.partition(" expecting ")[0], at, _WRITE)
     name = undeclared[1]
     last = name.rpartition(".")[2]
-    here = source.rfind(name, 0, at + len(last) + 1)
+    start = source.rfind(name, 0, at + len(last) + 1)
     if source[at : at + 1] == "(":
         summary = f"there is no function {name}"
         at = max(0, source.rfind(name, 0, at))
         return Mistake("invalid-expression", summary, at, _FUNCTIONS, name, _CALLED)
     known = tuple(sorted(variables))
     summary, hint = f"there is no {name}", f"known are {', '.join(known)}"
-    return Mistake("invalid-expression", summary, here if here >= 0 else at, hint, name, known)
+    return Mistake("invalid-expression", summary, start if start >= 0 else at, hint, name, known)
 
 
-def _outcome(told: str) -> Mistake:
-    words = _STATUS.match(told)
-    summary = words[1] if words else told
+def _failure(message: str) -> Mistake:
+    words = _STATUS.match(message)
+    summary = words[1] if words else message
     if "teration budget" in summary:
-        return Mistake("expression-limit", "takes more steps than an expression may", 0, "make it smaller")
+        return Mistake("expression-limit", "takes more steps than allowed", 0, "make it smaller")
     return Mistake("expression-failed", summary.replace(" : ", ": "), 0, _GUARD)
 
 
-def _value(found: Any) -> Any:
-    """Take a value out of the library's hands.
+def _value(result: Any) -> Any:
+    """Convert a value of the library into a Python value.
 
-    A null is never asked for its value: each time, the library takes one reference too many from None, and in the end
-    the interpreter dies of that.
+    A null is never asked for its value: each time, the library releases one reference to None too many, which in the
+    end crashes the interpreter.
     """
-    if found.type().name() in _NULLS:
+    if result.type().name() in _NULLS:
         return None
-    value = found.value()
+    value = result.value()
     if isinstance(value, list):
         return [_value(item) for item in value]
     if isinstance(value, dict):
@@ -223,7 +223,7 @@ def _value(found: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     if size_of(value).total > MAX_RESULT:
-        raise Failed(Mistake("expression-limit", f"gives more than {MAX_RESULT} characters", 0, "make it smaller"))
+        raise Failed(Mistake("expression-limit", f"returns more than {MAX_RESULT} characters", 0, "make it smaller"))
     return _checked(value)
 
 
@@ -238,4 +238,4 @@ def _checked(value: Any) -> Any:
         case dict() if all(isinstance(key, str) for key in value):
             return {key: _checked(item) for key, item in value.items()}
         case _:
-            raise Failed(Mistake("expression-failed", "gives a value that no document can hold"))
+            raise Failed(Mistake("expression-failed", "returns a value that no document can hold"))

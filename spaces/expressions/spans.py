@@ -1,4 +1,4 @@
-"""Where the expressions of a text stand."""
+"""The positions of expressions in a text."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One expression of a text: `index` counts the expressions before it, `source` is what stands between the braces.
+    """One expression of a text: `index` is its number in the text, `source` the part between the braces.
 
-    `start` and `end` are offsets of the whole of it in the text. `closed` False: its end is missing.
+    `start` and `end` are the offsets of the expression with its braces. `closed` is False if its end is missing.
     """
 
     index: int
@@ -26,7 +26,7 @@ class Span:
 
 
 def spans(text: str) -> list[Span]:
-    """Find the expressions of a text, in order. Braces inside an expression's strings end nothing."""
+    """Return the expressions of a text, in order. Braces inside an expression's strings do not end it."""
     found: list[Span] = []
     at = text.find(OPENS)
     while at >= 0:
@@ -40,12 +40,12 @@ def spans(text: str) -> list[Span]:
 
 
 def is_whole(span: Span, text: str) -> bool:
-    """Say whether a text is this one expression and nothing else."""
+    """Whether the text consists of this expression alone."""
     return span.closed and span.start == 0 and span.end == len(text)
 
 
 def texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Walk a value's texts that hold expressions, keys too; a key is told by the path of its value."""
+    """Yield the texts in a value that hold expressions, each with its path. Keys are not among them."""
     todo: list[tuple[Path, Any]] = [(path, value)]
     while todo:
         here, item = todo.pop()
@@ -59,7 +59,7 @@ def texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def _end(text: str, at: int) -> int:
-    """Find the braces that close an expression: those outside of its strings and maps; -1 where there are none."""
+    """Return the offset of the braces that close an expression, outside its strings and maps; -1 if there are none."""
     quote, depth = "", 0
     while at < len(text):
         char = text[at]

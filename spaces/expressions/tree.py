@@ -1,4 +1,4 @@
-"""A checked expression as a tree of nodes, read from the form in which the library gives it out."""
+"""A checked expression as a tree of nodes, decoded from the library's serialized form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 
 class Constant(NamedTuple):
-    """A value as written, by its size: characters of a text, else 1."""
+    """A literal, by its size: the characters of a text, otherwise 1."""
 
     size: int
 
@@ -25,7 +25,7 @@ class Select(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A function, and what it is called with; the value it is called on comes first."""
+    """A function and its arguments; for a method call, the value that it is called on comes first."""
 
     function: str
     arguments: tuple[Node, ...]
@@ -38,8 +38,8 @@ class Items(NamedTuple):
     parts: tuple[Node, ...]
 
 
-class Loop(NamedTuple):
-    """What a macro such as map becomes: a step for each item of a range, gathering in `gathers`."""
+class Comprehension(NamedTuple):
+    """The form of a macro such as map: a step for each item of a range, which gathers into the variable `gathers`."""
 
     variable: str
     over: Node
@@ -50,11 +50,11 @@ class Loop(NamedTuple):
     result: Node
 
 
-Node: TypeAlias = Constant | Name | Select | Call | Items | Loop
+Node: TypeAlias = Constant | Name | Select | Call | Items | Comprehension
 
 
 def read_tree(checked: bytes) -> Node:
-    """Read the serialized form of a checked expression (cel.expr.CheckedExpr in an Any); ValueError for other bytes."""
+    """Decode a checked expression (cel.expr.CheckedExpr in an Any); raise ValueError for other bytes."""
     message = dict(_fields(checked)).get(2)
     expression = dict(_fields(message)).get(4) if isinstance(message, bytes) else None
     if not isinstance(expression, bytes):
@@ -63,31 +63,31 @@ def read_tree(checked: bytes) -> Node:
 
 
 def calls(node: Node) -> Iterator[str]:
-    """Name every function that is called."""
-    for each in _walk(node):
-        if isinstance(each, Call):
-            yield each.function
+    """Yield the name of every function that is called."""
+    for part in _walk(node):
+        if isinstance(part, Call):
+            yield part.function
 
 
 def names(node: Node) -> Iterator[str]:
-    """Name every variable that is used, those of loops too."""
-    for each in _walk(node):
-        if isinstance(each, Name):
-            yield each.name
+    """Yield the name of every variable that is used, including those of comprehensions."""
+    for part in _walk(node):
+        if isinstance(part, Name):
+            yield part.name
 
 
 def _walk(node: Node) -> Iterator[Node]:
     todo = [node]
     while todo:
-        each = todo.pop()
-        yield each
-        match each:
+        current = todo.pop()
+        yield current
+        match current:
             case Select(operand):
                 todo.append(operand)
             case Call(_, parts) | Items(_, parts):
                 todo.extend(parts)
-            case Loop():
-                todo.extend((each.over, each.start, each.condition, each.step, each.result))
+            case Comprehension():
+                todo.extend((current.over, current.start, current.condition, current.step, current.result))
             case _:
                 pass
 
@@ -114,7 +114,7 @@ def _node(data: bytes) -> Node:  # noqa: PLR0911
                 return Items(len(entries), tuple(part for entry in entries for part in _children(entry, (3, 4))))
             case 9:
                 over, start, condition, step, result = (_child(fields, at) for at in (2, 4, 5, 6, 7))
-                return Loop(_text(fields, 1), over, _text(fields, 3), start, condition, step, result)
+                return Comprehension(_text(fields, 1), over, _text(fields, 3), start, condition, step, result)
             case _:
                 break
     raise ValueError("not an expression")
@@ -136,7 +136,7 @@ def _children(fields: list[_Field], numbers: tuple[int, ...]) -> tuple[Node, ...
 
 
 def _fields(data: bytes) -> Iterator[_Field]:
-    """Take a protobuf message apart: the number and the raw value of each field."""
+    """Yield the number and the raw value of each field of a protobuf message."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)

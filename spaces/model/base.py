@@ -1,4 +1,4 @@
-"""What the models of all kinds share: the base classes, the constrained types, and problems as values."""
+"""The parts that the models of all kinds share: base classes, constrained types, and problems as values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 class Problem(NamedTuple):
-    """A finding inside one document; `at_key` points at the key of `path` instead of its value."""
+    """Something wrong inside one document. `at_key` points at the key of `path` instead of its value."""
 
     path: Path
     code: str
@@ -23,13 +23,13 @@ class Problem(NamedTuple):
     hint: str | None = None
     at_key: bool = False
     within: tuple[int, int] | None = None
-    """In a text: the expression, by its number, and the offset in its source."""
+    """For an expression in a text: its number in the text, and the offset in its source."""
 
 
 class Model(BaseModel):
-    """A part of a document: immutable, camelCase in YAML, snake_case here, no unknown keys.
+    """A part of a document: immutable, camelCase in YAML, snake_case in Python, without unknown keys.
 
-    `later` names the keys that are known but not built yet, each with what it is about.
+    `later` maps the keys that are known but not supported yet to a few words about each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
@@ -41,17 +41,20 @@ class SpecModel(Model):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give what the types cannot say about `raw`, a spec as written; paths begin below `spec`."""
+        """Yield the problems of `raw`, a spec as written, that its types cannot find; paths begin below `spec`."""
         _ = raw
         return iter(())
 
     def attachments(self) -> Iterable[tuple[Path, str]]:
-        """Name the files of the repository that this refers to, relative to its own file: (path below `spec`, name)."""
+        """Return the files of the repository that this refers to: (path below `spec`, name).
+
+        A name is relative to the document's own file.
+        """
         return ()
 
 
 class Words(NamedTuple):
-    """How a violated pattern is told: "<path> <rule>"."""
+    """The message for a violated pattern: "<path> <rule>"."""
 
     code: str
     rule: str
@@ -61,7 +64,7 @@ class Words(NamedTuple):
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _ANY = rf"[^/\\{_CONTROL}]"
 _NOT_DOT = rf"[^./\\{_CONTROL}]"
-# One component of a path: anything but "..", and for a file's last component not "." either.
+# One component of a path: anything except "..", and as a file's last component also not ".".
 _FILE_PART = rf"(?:{_NOT_DOT}{_ANY}*|\.{_NOT_DOT}{_ANY}*|\.\.{_ANY}+)"
 _PART = rf"(?:{_FILE_PART}|\.)"
 
@@ -122,7 +125,7 @@ WORDS: Mapping[str, Words] = {
 
 
 def matching(pattern: str, most: int | None = None) -> Any:
-    """Constrain a str to `pattern` (a key of WORDS) and a length."""
+    """Return the constraint of a str to `pattern` (a key of WORDS) and a greatest length."""
     return StringConstraints(pattern=pattern, max_length=most)
 
 
@@ -144,7 +147,7 @@ Number = StrictInt
 
 
 class Metadata(Model):
-    """What names a document and says where it belongs."""
+    """The name of a document, and where it belongs."""
 
     name: Name = Field(description="Unique per kind within its space; a space's name is unique in the installation.")
     space: Name | None = Field(None, description="The space it belongs to; left out: the directory's space.")
@@ -156,18 +159,18 @@ class Metadata(Model):
 
 
 def mapping_at(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Give the mapping under `key`, an empty one where there is anything else: the types complain about that."""
+    """Return the mapping under `key`, or an empty one for any other value, which the types complain about."""
     value = raw.get(key)
     return value if isinstance(value, dict) else {}
 
 
 def list_at(raw: Mapping[str, Any], key: str) -> list[Any]:
-    """Give the list under `key`, an empty one where there is anything else."""
+    """Return the list under `key`, or an empty one for any other value."""
     value = raw.get(key)
     return value if isinstance(value, list) else []
 
 
 def text_at(raw: Mapping[str, Any], key: str) -> str | None:
-    """Give the text under `key`, None where there is anything else."""
+    """Return the text under `key`, or None for any other value."""
     value = raw.get(key)
     return value if isinstance(value, str) else None

@@ -13,7 +13,7 @@ from spaces.model.base import FILE, VERSION, Path, Problem, QualifiedName, SpecM
 from spaces.model.inputs import BlueprintInput, InputValue, input_problems
 
 MAX_DOCUMENTS = 200
-"""Documents that one instance may make, those of further instances counted along."""
+"""The most documents that one instance may make, including those of the instances that it makes."""
 
 Version = Annotated[str, matching(VERSION)]
 TemplateDocument = Annotated[
@@ -44,14 +44,14 @@ class BlueprintSpec(SpecModel):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give what is wrong with the inputs; the template is looked at with what it makes."""
+        """Yield the problems of the inputs. The template is checked together with the documents that it makes."""
         yield from super().problems(raw)
         yield from input_problems(raw)
         if raw.get("template") == []:
             yield Problem(("template",), "invalid-value", "spec.template must hold at least one document")
 
     def attachments(self) -> Iterator[tuple[Path, str]]:
-        """Name the files of the repository that the template mounts, as far as it says their paths itself."""
+        """Yield the files of the repository that the template mounts by a path without expressions."""
         for index, document in enumerate(self.template):
             for name, value in mapping_at(mapping_at(document, "spec"), "files").items():
                 source = value.get("source") if isinstance(value, dict) else None
@@ -60,7 +60,7 @@ class BlueprintSpec(SpecModel):
 
 
 class BlueprintInstanceSpec(SpecModel):
-    """What a Blueprint makes in this space, with these inputs. It stays linked to it."""
+    """The documents that a Blueprint makes in this space with these inputs. They stay linked to the Blueprint."""
 
     blueprint: QualifiedName = Field(description="A Blueprint by name or as space/name.")
     version: Version = Field(description="The version that is followed.")
@@ -68,5 +68,5 @@ class BlueprintInstanceSpec(SpecModel):
 
 
 def versioned(name: str, version: str) -> str:
-    """Name one version of a blueprint; @ is in no other name."""
+    """Return the name of one version of a blueprint, as `name@version`; no other name contains @."""
     return f"{name}@{version}"

@@ -1,4 +1,4 @@
-"""Environment, files and hooks: what a Stack and a Context both can say."""
+"""Environment, files and hooks, which a Stack and a Context share."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from spaces.model.base import (
     mapping_at,
 )
 from spaces.model.secrets import EnvValue, FileValue, FromSource, secret_problems
-from spaces.model.variables import Variable, is_loader, variable
+from spaces.model.variables import Variable, classify_variable, is_loader
 
 
-class Phase(StrEnum):
-    """The moments of a run that hooks attach to; RUN is the whole run and has only an after."""
+class HookPhase(StrEnum):
+    """The phases of a run that hooks attach to. RUN is the whole run and has only `after` hooks."""
 
     INIT = "init"
     PLAN = "plan"
@@ -33,21 +33,23 @@ class Phase(StrEnum):
     RUN = "run"
 
 
-BeforePhase = Annotated[Phase, WithJsonSchema({"type": "string", "enum": [Phase.INIT, Phase.PLAN, Phase.APPLY]})]
+BeforePhase = Annotated[
+    HookPhase, WithJsonSchema({"type": "string", "enum": [HookPhase.INIT, HookPhase.PLAN, HookPhase.APPLY]})
+]
 
 
 class Hooks(Model):
     """Shell commands around the phases of a run, in order."""
 
     before: dict[BeforePhase, tuple[Command, ...]] = Field(default_factory=dict, description="Run before the phase.")
-    after: dict[Phase, tuple[Command, ...]] = Field(default_factory=dict, description="Run after the phase.")
+    after: dict[HookPhase, tuple[Command, ...]] = Field(default_factory=dict, description="Run after the phase.")
 
 
 NO_HOOKS = Hooks.model_construct(before={}, after={})
 
 
 class Configuration(SpecModel):
-    """What flows into a stack's run."""
+    """Environment, files and hooks that go into a stack's run."""
 
     env: dict[EnvName, EnvValue] = Field(
         default_factory=dict, description="Environment variables; values are text, or secrets."
@@ -60,16 +62,19 @@ class Configuration(SpecModel):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give the variables that may not be set, secrets that name not one source, misplaced files and hooks."""
+        """Yield variables that may not be set, secrets without exactly one source, misplaced files and hooks."""
         env = mapping_at(raw, "env")
         for name, value in env.items():
-            if variable(name) is Variable.OWN:
+            if classify_variable(name) is Variable.OWN:
                 hint = "use terraform.workspace" if name == "TF_WORKSPACE" else "choose another name"
                 yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} may not be set", hint, at_key=True)
             elif type(value) is not dict:
                 continue
             elif is_loader(name):
-                summary, hint = f"spec.env.{name} must be text: it goes where secrets must not", "write it as text"
+                summary, hint = (
+                    f"spec.env.{name} must be text, because secrets must not go where it goes",
+                    "write it as text",
+                )
                 yield Problem(("env", name), "invalid-value", summary, hint)
             else:
                 yield from secret_problems(("env", name), value, f"spec.env.{name}")
@@ -82,7 +87,7 @@ class Configuration(SpecModel):
             yield from _misplaced_hooks(hooks)
 
     def attachments(self) -> Iterator[tuple[Path, str]]:
-        """Name the mounted files that lie in the repository."""
+        """Yield the mounted files that lie in the repository."""
         for name, value in self.files.items():
             if isinstance(value, FromSource):
                 yield ("files", name, "source"), value.source
@@ -95,12 +100,12 @@ def _misplaced_hooks(hooks: Mapping[str, Any]) -> Iterator[Problem]:
     for when in ("before", "after"):
         if "destroy" in mapping_at(hooks, when):
             summary = f"spec.hooks.{when}.destroy: hooks around destroy runs are not supported by this version"
-            hint = "it never destroys anything: leave this out"
+            hint = "this version never destroys anything: leave it out"
             yield Problem(("hooks", when, "destroy"), "not-supported", summary, hint, at_key=True)
 
 
 def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
-    """Find the files that are one and the same, or would lie below another one, as `a/b` does below `a`."""
+    """Yield the files that are the same file, or that would lie below another file, as `a/b` below `a`."""
     plain: dict[str, str] = {}
     for name in files:
         path = plain_path(name) if isinstance(name, str) else ""
@@ -118,21 +123,21 @@ def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def plain_path(path: str) -> str:
-    """Give a file's relative path in its one form: `./a` is `a`."""
+    """Return the canonical form of a file's relative path: `./a` becomes `a`."""
     if "." not in path and "//" not in path:
         return path
     return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 class AttachTo(Model):
-    """Which stacks get a context without naming it, of those in its space and in the spaces that inherit from it."""
+    """Selects the stacks that get a context without naming it, in its space and in the spaces that inherit from it."""
 
     match_labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, description="Labels that a stack must have, all of them; left out: every stack."
     )
 
     def fits(self, labels: Mapping[str, str]) -> bool:
-        """Say whether a stack with these labels is meant."""
+        """Whether a stack with these labels is selected."""
         return self.match_labels.items() <= labels.items()
 
 
@@ -145,7 +150,7 @@ class ContextSpec(Configuration):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give what is wrong with the configuration, and an empty `attach:`, which could be taken for all."""
+        """Yield the problems of the configuration, and an empty `attach:`, which a reader could take for all stacks."""
         yield from super().problems(raw)
         if "attach" in raw and raw["attach"] is None:
             hint = "{} means every stack; leave it out for only those that name the context"

@@ -1,4 +1,4 @@
-"""pydantic's errors in plain words, with a hint where there is a likely one."""
+"""pydantic's errors in plain words, with a hint where one is likely to help."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ MAX_SHOWN = 80
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str | None:
-    """Give "did you mean …?" for the nearest of `known`, None where none is near."""
-    if len(word) > MAX_SHOWN:  # what is far longer than any key costs a lot to compare
+    """Return "did you mean …?" with the nearest of `known`, or None if none is near."""
+    if len(word) > MAX_SHOWN:  # comparing a word far longer than any key costs a lot
         return None
-    from difflib import get_close_matches  # noqa: PLC0415 - only who misspells something pays for it
+    from difflib import get_close_matches  # noqa: PLC0415 - only a misspelling pays for it
 
-    near = get_close_matches(word, known, n=1, cutoff=0.6) or [each for each in known if each.lower() == word.lower()]
+    near = get_close_matches(word, known, n=1, cutoff=0.6) or [name for name in known if name.lower() == word.lower()]
     return f"did you mean {near[0]}?" if near else None
 
 
 def shape_of(value: object) -> str:
-    """Say what a YAML value is, without showing it."""
+    """Return the type of a YAML value in words, without showing the value."""
     match value:
         case None:
             return "empty"
@@ -65,19 +65,19 @@ def shape_of(value: object) -> str:
 
 
 def explain(failure: ValidationError, model: type[Model], prefix: Path) -> Iterator[Problem]:
-    """Give each error of `failure`, which came from `model` under `prefix` of the document, as a problem."""
+    """Yield the errors of `failure`, which `model` raised below `prefix` of the document, as problems."""
     for detail in failure.errors(include_url=False):
         yield _explain(detail, model, prefix)
 
 
 def shown(text: str) -> str:
-    """Cut `text` to a length, and escape what could not be printed on one line."""
+    """Return `text` cut to 80 characters, with everything escaped that does not print on one line."""
     short = text[:MAX_SHOWN]
     return short if short.isprintable() else repr(short)[1:-1]
 
 
 def dotted(path: Path) -> str:
-    """Write a path as people do: spec.contexts[0].name."""
+    """Return a path as people write it: spec.contexts[0].name."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{shown(part)}"
@@ -86,7 +86,7 @@ def dotted(path: Path) -> str:
 
 def _explain(detail: ErrorDetails, model: type[Model], prefix: Path) -> Problem:
     at_key = detail["loc"][-1:] == ("[key]",)
-    # What stands in brackets is no key of a document: a key of a mapping, or the shape that a value was taken for.
+    # Parts in brackets are no keys of the document: "[key]" marks a mapping's key, the others name a value's shape.
     within: Path = tuple(part for part in detail["loc"] if not str(part).startswith("["))
     path = (*prefix, *within)
     where, value, context = dotted(path), detail["input"], detail.get("ctx", {})
@@ -143,7 +143,7 @@ def _type_hint(wanted: str, value: object) -> str | None:
 
 
 def _model_at(model: type[Model], path: Path) -> type[Model] | None:
-    """Follow a path through fields, lists and mappings to the model that it ends in."""
+    """Return the model at the end of a path through fields, lists and mappings; None if there is none."""
     current: type[Model] | None = model
     for part in path:
         if current is None or isinstance(part, int):
@@ -156,4 +156,4 @@ def _model_at(model: type[Model], path: Path) -> type[Model] | None:
 def _model_in(annotation: Any) -> type[Model] | None:
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return annotation
-    return next((found for each in get_args(annotation) if (found := _model_in(each))), None)
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)

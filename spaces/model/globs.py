@@ -1,4 +1,4 @@
-"""What a glob over paths of a repository may be: `*`, `?` and `[…]` within a name, `**` for any directories."""
+"""Globs over paths of a repository: `*`, `?` and `[…]` within a name, `**` for any number of directories."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ _MOST_PARTS = 50
 
 
 def check_glob(glob: str) -> None:
-    """Raise ValueError with one sentence unless `glob` is a relative pattern that cannot leave the repository."""
+    """Raise ValueError with one sentence unless `glob` is a relative pattern that stays inside the repository."""
     if not glob or not glob.isprintable() or len(glob) > _LONGEST:
         raise ValueError("a glob is between 1 and 500 printable characters")
     if glob.startswith("/"):
@@ -23,5 +23,5 @@ def check_glob(glob: str) -> None:
 
 
 def glob_parts(glob: str) -> list[str]:
-    """Cut a glob at its slashes; what means nothing is left out."""
+    """Return the parts of a glob between its slashes, without empty parts and `.`."""
     return [part for part in glob.split("/") if part not in ("", ".")]

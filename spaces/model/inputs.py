@@ -1,4 +1,4 @@
-"""The inputs of a Blueprint: what may be given for each, and what is wrong with a value."""
+"""The inputs of a Blueprint: the values that each accepts, and the problems of a value."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from spaces.model.secrets import SOURCES, SecretRef
 
 _ODD = re.compile("[\\x00\\ud800-\\udfff]")
 MAX_VALUE = 32 * 1024
-"""Characters of one value."""
+"""The most characters of one value."""
 
 
 class InputType(StrEnum):
-    """What an input takes."""
+    """The types of inputs."""
 
     STRING = "string"
     """One line."""
@@ -32,11 +32,11 @@ class InputType(StrEnum):
     SELECT = "select"
     """One of its options."""
     SECRET = "secret"  # noqa: S105
-    """Where a secret is to be had."""
+    """A reference to a secret."""
 
 
 _LARGEST = 2**53
-"""Up to here whole numbers are the same everywhere."""
+"""Whole numbers up to here are exact in every language that reads them."""
 _SORTS = frozenset(InputType)
 
 
@@ -54,7 +54,7 @@ def _given(value: object) -> object:
 
 
 def _secret(value: object) -> object:
-    """Let only a reference to a secret through."""
+    """Return the value if it is a reference to one secret; refuse anything else."""
     if not isinstance(value, dict) or len(value) != 1:
         raise PydanticCustomError("not-a-value", "must name one of file, env, sealed")
     try:
@@ -84,7 +84,7 @@ InputValue: TypeAlias = Annotated[
         }
     ),
 ]
-"""What an instance gives for an input: a value, or where a secret is to be had."""
+"""The value that an instance gives for an input, or a reference to a secret."""
 
 
 class BlueprintInput(Model):
@@ -104,7 +104,7 @@ class BlueprintInput(Model):
 
     @property
     def sort(self) -> Sort:
-        """The type in expressions: that of its values, where there always is one."""
+        """The type in expressions: that of the values if there always is a value, else ANY."""
         if not self.required and self.default is None:
             return Sort.ANY
         match self.type:
@@ -116,7 +116,7 @@ class BlueprintInput(Model):
                 return Sort.ANY
 
     def fault(self, value: Any) -> tuple[str, str | None] | None:  # noqa: PLR0911
-        """Say what is wrong with a value for this input, and a hint; None when it will do."""
+        """Return the problem of a value for this input, and a hint; None if the value is valid."""
         match self.type:
             case InputType.NUMBER:
                 if isinstance(value, bool) or not isinstance(value, int | float):
@@ -134,7 +134,7 @@ class BlueprintInput(Model):
                 return self._text_fault(value)
             case InputType.SECRET:
                 if not isinstance(value, dict):
-                    return "is a secret, whose value stands in no document", "write {file: …}, {env: …} or {sealed: …}"
+                    return "is a secret, and no document may hold its value", "write {file: …}, {env: …} or {sealed: …}"
                 return None
 
     def _option_fault(self, value: Any) -> tuple[str, str | None] | None:
@@ -166,22 +166,22 @@ class BlueprintInput(Model):
 
 
 def input_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    """Give what the types cannot say about the inputs of a Blueprint's spec as written."""
+    """Yield the problems of a Blueprint's inputs, as written, that the types cannot find."""
     seen = set[str]()
-    for index, each in enumerate(list_at(raw, "inputs")):
-        if not isinstance(each, dict):
+    for index, written in enumerate(list_at(raw, "inputs")):
+        if not isinstance(written, dict):
             continue
-        name = text_at(each, "name")
+        name = text_at(written, "name")
         if name is not None and name in seen:
-            yield Problem(("inputs", index, "name"), "duplicate-name", f"the input {shown(name)} is there twice")
+            yield Problem(("inputs", index, "name"), "duplicate-name", f"the input {shown(name)} is declared twice")
         if name in RESERVED:
-            summary = f"spec.inputs[{index}].name: {name} is a word of the language"
+            summary = f"spec.inputs[{index}].name: {name} is a reserved word of expressions"
             yield Problem(("inputs", index, "name"), "reserved-name", summary, "give it another name")
         seen.add(name or "")
-        yield from _about_one(each, ("inputs", index))
+        yield from _problems_of_one(written, ("inputs", index))
 
 
-def _about_one(raw: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
+def _problems_of_one(raw: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
     where = f"spec.inputs[{path[1]}]"
     sort = text_at(raw, "type") or InputType.STRING
     texts = sort in {InputType.STRING, InputType.TEXT}
@@ -203,10 +203,10 @@ def _about_one(raw: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Pro
     if pattern is not None and (wrong := pattern_fault(pattern)):
         yield Problem((*path, "pattern"), "invalid-pattern", f"{where}.pattern {wrong}", "it is RE2's syntax")
         return
-    yield from _about_default(raw, path, where)
+    yield from _default_problems(raw, path, where)
 
 
-def _about_default(raw: dict[str, Any], path: tuple[str | int, ...], where: str) -> Iterator[Problem]:
+def _default_problems(raw: dict[str, Any], path: tuple[str | int, ...], where: str) -> Iterator[Problem]:
     if raw.get("default") is None or raw.get("type") == InputType.SECRET:
         return
     if raw.get("required") is True:
@@ -216,13 +216,13 @@ def _about_default(raw: dict[str, Any], path: tuple[str | int, ...], where: str)
     try:
         declared = BlueprintInput.model_validate(raw)
     except ValueError:
-        return  # told by its type
+        return  # the types report it
     if (wrong := declared.fault(raw["default"])) is not None:
         yield Problem((*path, "default"), "invalid-value", f"{where}.default {wrong[0]}", wrong[1])
 
 
 def pattern_fault(pattern: str) -> str | None:
-    """Say what is wrong with a pattern."""
+    """Return the problem of a pattern; None if it is valid."""
     try:
         _match("", pattern)
     except Failed as failed:
@@ -231,7 +231,10 @@ def pattern_fault(pattern: str) -> str | None:
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Say whether the whole text matches; by RE2, which takes a time in proportion to the text. False for a bad one."""
+    """Whether the whole text matches the pattern; False for an invalid pattern.
+
+    RE2 matches in time proportional to the length of the text.
+    """
     try:
         return _match(text, pattern)
     except Failed:

@@ -1,4 +1,4 @@
-"""The kinds of documents, one module each; what is not listed in SPECS is not built yet and refused."""
+"""The kinds of documents. A kind that SPECS does not list is not supported yet and is refused."""
 
 from __future__ import annotations
 

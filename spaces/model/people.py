@@ -1,4 +1,4 @@
-"""The User: a person, known by addresses and by the keys that sign commits."""
+"""User, Group and ApiKey: the people and keys that bindings can name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WHOLE_EMAIL = re.compile(_EMAIL)
 
 @lru_cache(maxsize=4096)
 def read_key(text: str) -> SigningKey | str:
-    """Read a key; a text instead says why it cannot be read."""
+    """Return the key, or a text that says why it cannot be read."""
     try:
         return parse_signing_key(text)
     except ValueError as wrong:
@@ -34,7 +34,10 @@ def _key(text: str) -> str:
 
 
 def email_key(address: str) -> str:
-    """Give the form under which addresses are compared. Only ASCII is folded: other letters fold into foreign ones."""
+    """Return the form in which addresses are compared.
+
+    Only ASCII is lower-cased: some other letters lower-case into letters of other addresses.
+    """
     return address.lower() if address.isascii() else address
 
 
@@ -43,7 +46,7 @@ KeyText = Annotated[str, matching(r"^[^\x00]+$", MAX_KEY_CHARACTERS), AfterValid
 
 
 class UserSpec(SpecModel):
-    """A person: who may be named in bindings and groups, and whose commits count as theirs."""
+    """A person, whom bindings and groups can name and to whom commits are attributed."""
 
     emails: tuple[Email, ...] = Field((), description="The addresses of this person's commits, of nobody else's.")
     signing_keys: tuple[KeyText, ...] = Field(
@@ -52,12 +55,12 @@ class UserSpec(SpecModel):
 
     @property
     def keys(self) -> tuple[SigningKey, ...]:
-        """The signing keys, read."""
+        """The signing keys, parsed."""
         return tuple(key for text in self.signing_keys if isinstance(key := read_key(text), SigningKey))
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give what is not an address or a public key, and what is there twice."""
+        """Yield texts that are not addresses or public keys, and duplicates."""
         addresses = set()
         for index, text in enumerate(list_at(raw, "emails")):
             if not isinstance(text, str):
@@ -66,7 +69,7 @@ class UserSpec(SpecModel):
                 summary = f"spec.emails[{index}] is not an address"
                 yield Problem(("emails", index), "invalid-email", summary, "such as ada@example.org")
             elif email_key(text) in addresses:
-                yield Problem(("emails", index), "duplicate-value", f"spec.emails[{index}] is there twice")
+                yield Problem(("emails", index), "duplicate-value", f"spec.emails[{index}] is listed twice")
             addresses.add(email_key(text))
         seen = set()
         for index, text in enumerate(list_at(raw, "signingKeys")):
@@ -78,7 +81,7 @@ class UserSpec(SpecModel):
                 summary = f"spec.signingKeys[{index}] {key}"
                 yield Problem(("signingKeys", index), "invalid-signing-key", summary, hint)
             elif key.fingerprint in seen:
-                yield Problem(("signingKeys", index), "duplicate-value", f"spec.signingKeys[{index}] is there twice")
+                yield Problem(("signingKeys", index), "duplicate-value", f"spec.signingKeys[{index}] is listed twice")
             else:
                 seen.add(key.fingerprint)
 
@@ -90,7 +93,7 @@ IdpGroup = Annotated[str, matching(_IDP_GROUP, 255)]
 
 
 class GroupSpec(SpecModel):
-    """Who belongs to the group: users by name, and whoever an identity provider puts into one of its own groups."""
+    """The members of a group: users by name, and everyone whom an identity provider puts into one of its own groups."""
 
     members: tuple[Name, ...] = Field((), description="Users by name.")
     idp_groups: tuple[IdpGroup, ...] = Field(
@@ -99,7 +102,7 @@ class GroupSpec(SpecModel):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give names of the identity provider that cannot be, and what is there twice."""
+        """Yield names that cannot be groups of an identity provider, and duplicates."""
         if list_at(raw, "idpGroups"):
             summary = "spec.idpGroups (groups of an identity provider) is not supported by this version"
             yield Problem(("idpGroups",), "not-supported", summary, "name the users in members", at_key=True)
@@ -118,4 +121,4 @@ class GroupSpec(SpecModel):
 
 
 class ApiKeySpec(SpecModel):
-    """A subject for bindings. Its tokens are made by the service and never stand in the repository."""
+    """A subject for bindings. The service makes its tokens, and the repository never holds them."""

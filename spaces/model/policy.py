@@ -1,4 +1,4 @@
-"""The Policy: a rule in Rego that plans, approvals or pushes of a space's whole subtree have to pass."""
+"""The Policy: a rule in Rego that plans, approvals or pushes in a space's whole subtree must pass."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REGO_TEXT = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
 
 class PolicyType(StrEnum):
-    """What a policy is asked about."""
+    """The decisions that a policy can be asked about."""
 
     PLAN = "plan"
     APPROVAL = "approval"
@@ -36,16 +36,16 @@ class PolicyType(StrEnum):
 
 
 class Enforcement(StrEnum):
-    """What a policy's no means."""
+    """The consequence of a policy's refusal."""
 
     MANDATORY = "mandatory"
-    """It stops the run."""
+    """The run stops."""
     ADVISORY = "advisory"
-    """It is shown, and nothing else."""
+    """The refusal is shown; nothing stops."""
 
 
 class Attachment(Model):
-    """Which stacks of the subtree a policy is for; everything that is said must fit."""
+    """Selects the stacks of the subtree that a policy applies to; every given condition must hold."""
 
     match_labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
@@ -55,7 +55,7 @@ class Attachment(Model):
 
 
 class PolicySpec(SpecModel):
-    """A rule in Rego over every stack of its space's subtree."""
+    """A rule in Rego for the stacks of its space's subtree."""
 
     later: ClassVar[Mapping[str, str]] = {}
 
@@ -76,23 +76,23 @@ class PolicySpec(SpecModel):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give what does not fit together: where the rule stands, and what its type has no use for."""
-        here, there = raw.get("rego") is not None, raw.get("regoFile") is not None
-        if here == there:
-            summary = "spec has both rego and regoFile" if here else "spec needs one of rego and regoFile"
-            code = "invalid-value" if here else "missing-key"
+        """Yield settings that do not fit together: the place of the rule, and keys that its type cannot use."""
+        inline, in_file = raw.get("rego") is not None, raw.get("regoFile") is not None
+        if inline == in_file:
+            summary = "spec has both rego and regoFile" if inline else "spec needs one of rego and regoFile"
+            code = "invalid-value" if inline else "missing-key"
             yield Problem((), code, summary, "write the rule here, or name its file", at_key=True)
         if mapping_at(raw, "attach").get("tools") == []:
-            summary = "spec.attach.tools is empty: it would be for no stack"
+            summary = "spec.attach.tools is empty, so the policy would apply to no stack"
             yield Problem(("attach", "tools"), "invalid-value", summary, "leave it out, for every tool", at_key=True)
         kind = text_at(raw, "type")
         if "enforcement" in raw and kind == PolicyType.NOTIFICATION:
-            summary = "spec.enforcement is not for policies of the type notification: they stop nothing"
+            summary = "spec.enforcement does not apply to policies of type notification: they stop nothing"
             yield Problem(("enforcement",), "invalid-value", summary, "leave it out", at_key=True)
         if "authorCounts" in raw and kind not in (None, PolicyType.APPROVAL):
-            summary = f"spec.authorCounts is for policies of the type approval, this one is of {kind}"
+            summary = f"spec.authorCounts is for policies of type approval; this one has type {kind}"
             yield Problem(("authorCounts",), "invalid-value", summary, "leave it out", at_key=True)
 
     def attachments(self) -> Iterable[tuple[Path, str]]:
-        """Name the rule's file."""
+        """Return the rule's file, if it has one."""
         return () if self.rego_file is None else ((("regoFile",), self.rego_file),)

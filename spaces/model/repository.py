@@ -1,4 +1,4 @@
-"""The Repository: a Git repository, other than this one, that stacks take their source from."""
+"""The Repository: a Git repository, other than the configuration's, that stacks take their source from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HOST = (
 )
 _USER = r"[A-Za-z0-9_][-A-Za-z0-9_.]*"
 _TAIL = r"/+[^-/\s\x00-\x1f\x7f\\?#][^\s\x00-\x1f\x7f\\?#]*"
-# Texts: few look at an address, and each is compiled when it is first used.
+# Plain strings, compiled when first used: few processes look at an address.
 _HTTP = rf"(?a:https?://{_HOST}{_TAIL})"
 _SSH = rf"(?a:ssh://(?:{_USER}@)?{_HOST}{_TAIL})"
 _SCP = rf"{_USER}@[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?:[^-\s\x00-\x1f\x7f\\:][^\s\x00-\x1f\x7f\\]*"
@@ -29,7 +29,7 @@ _BAD_BRANCH = r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.(?:lock)?(?:/
 
 
 def is_branch(text: str) -> bool:
-    """Say whether `text` can name a branch, by Git's rules, and cannot be taken for an option."""
+    """Whether `text` can name a branch by Git's rules and cannot be taken for an option."""
     if text in {"", "@", "HEAD"} or len(text.encode(errors="replace")) > MAX_BRANCH_BYTES or not text.isprintable():
         return False
     return re.search(_BAD_BRANCH, text) is None
@@ -43,7 +43,7 @@ def _branch(text: str) -> str:
 
 def _url(text: str) -> str:
     if re.match(_EMBEDDED, text):
-        # The url itself is not repeated: it holds a secret.
+        # The message does not repeat the URL: it holds a secret.
         raise PydanticCustomError("url-with-credentials", "must not hold a user or password", {"hint": "credentials"})
     if any(re.fullmatch(shape, text) for shape in (_HTTP, _SSH, _SCP, _FILE)):
         return text
@@ -57,8 +57,8 @@ Branch = Annotated[Line, AfterValidator(_branch)]
 RepositoryUrl = Annotated[Line, AfterValidator(_url)]
 
 
-class Credentials(Model):
-    """How to sign in: a password (or token) for http and https, a key for ssh."""
+class RepositoryCredentials(Model):
+    """How to sign in: with a password (or token) for http and https, with a key for ssh."""
 
     username: Line | None = Field(None, description="Whom to sign in as; left out: the url's user, else git.")
     password: SecretRef | None = Field(None, description="A password or token.")
@@ -70,14 +70,14 @@ class RepositorySpec(SpecModel):
 
     url: RepositoryUrl = Field(description="https, http, ssh or file, or user@host:path.")
     branch: Branch = Field("main", description="The branch to follow where a stack names none.")
-    credentials: Credentials | None = Field(None, description="How to sign in; left out: without.")
+    credentials: RepositoryCredentials | None = Field(None, description="How to sign in; left out: without.")
     accept_rewrite: CommitId | None = Field(
         None, description="A commit of a branch whose history was rewritten, from which on it is followed again."
     )
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give credentials that do not say one thing, or not one that the url can use."""
+        """Yield credentials that do not hold exactly one secret, or not one that the URL can use."""
         credentials = mapping_at(raw, "credentials")
         for key in ("password", "sshKey"):
             reference = credentials.get(key)

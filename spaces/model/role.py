@@ -1,4 +1,4 @@
-"""The RoleBinding: who has a role in a space and everything below it, and until when."""
+"""Role and RoleBinding: sets of actions, and who has them in a space and everything below it, until when."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "env": ("takeover",),
     }
 )
-"""Every kind that an action can be about, with every verb it knows: documents, and what the service does with them."""
+"""Every kind that an action can be about, documents and things of the service, with its verbs."""
 
 ALL_VERBS = frozenset(verb for verbs in VERBS.values() for verb in verbs)
 
 
 def wrong_action(text: str) -> tuple[str, str | None] | None:
-    """Say what is wrong with `kind:verb` (with * on either side), and a hint; None when it names some action."""
+    """Return the problem of `kind:verb` (with * on either side) and a hint; None if it names an action."""
     kind, colon, verb = text.partition(":")
     if not colon:
         return "is not an action", "write it as kind:verb, such as stack:update, *:read or run:*"
     if kind != ANY and kind not in VERBS:
-        return f"is about {shown(kind)!r}, which is not known", did_you_mean(kind, VERBS) or _listed(VERBS)
+        return f"names the unknown kind {shown(kind)!r}", did_you_mean(kind, VERBS) or _listed(VERBS)
     known = ALL_VERBS if kind == ANY else VERBS[kind]
     if verb not in (ANY, *known):
-        return f"has the verb {shown(verb)!r}, which {kind} does not know", did_you_mean(verb, known) or _listed(known)
+        return f"names {shown(verb)!r}, which is not a verb of {kind}", did_you_mean(verb, known) or _listed(known)
     return None
 
 
@@ -68,7 +68,10 @@ def _action(text: str) -> str:
 
 
 def not_empty(values: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Refuse an empty list, after the items: what is wrong with one of them says more than that it does not count."""
+    """Return the values; refuse an empty list.
+
+    It runs after the items are checked, because the problem of an item is the more useful message.
+    """
     if not values:
         raise PydanticCustomError("empty-list", "is empty")
     return values
@@ -78,7 +81,7 @@ ActionPattern = Annotated[str, matching(r"^(\*|[a-z][A-Za-z]*):(\*|[a-z]+)$", 64
 
 
 class RoleSpec(SpecModel):
-    """What whoever has the role may do in the space of the binding and below. Reading spaces always belongs to it."""
+    """The actions that holders of the role may do in the binding's space and below. Every role includes space:read."""
 
     actions: Annotated[tuple[ActionPattern, ...], AfterValidator(not_empty)] = Field(
         description="Each as kind:verb, with * on either side for all of them.", json_schema_extra={"minItems": 1}
@@ -86,7 +89,7 @@ class RoleSpec(SpecModel):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give the actions that are not known, or that are there twice."""
+        """Yield unknown actions and duplicates."""
         if raw.get("actions") == []:
             yield Problem(("actions",), "invalid-value", "spec.actions is empty", "list at least one action")
         seen = set()
@@ -110,13 +113,13 @@ _TIME = re.compile(
 
 
 def parse_time(text: str) -> datetime:
-    """Read a time by RFC 3339 as a time of UTC; ValueError says what is wrong with anything else."""
+    """Parse an RFC 3339 time and return it in UTC; raise ValueError with the reason for any other text."""
     try:
         if _TIME.fullmatch(text):
             return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         pass  # the 30th of February, for one
-    raise ValueError("is not a time with its distance to UTC")
+    raise ValueError("is not a time with an offset from UTC")
 
 
 def _time(value: object) -> datetime:
@@ -138,7 +141,7 @@ StackName = Annotated[str, matching(rf"^(?:{NAME_PATTERN})/(?:{NAME_PATTERN})$")
 
 
 class SubjectRef(Model):
-    """One who gets the role: exactly one of the keys."""
+    """One subject that gets the role: exactly one of the keys."""
 
     user: Name | None = Field(None, description="A User by name.")
     group: Name | None = Field(None, description="A Group by name.")
@@ -163,7 +166,7 @@ class RoleBindingSpec(SpecModel):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give subjects that are not exactly one thing or are there twice, and a time that is none."""
+        """Yield subjects that are not exactly one thing, duplicates, and an invalid time."""
         if raw.get("subjects") == []:
             yield Problem(("subjects",), "invalid-value", "spec.subjects is empty", "name at least one subject")
         seen = set()
@@ -189,7 +192,7 @@ def _subject_problems(index: int, subject: Mapping[str, Any]) -> Iterator[Proble
     where = ("subjects", index)
     if all(key in SUBJECT_KEYS for key in subject) and len(subject) != 1:
         summary = f"spec.subjects[{index}] must name one of user, group, apiKey and stack"
-        yield Problem(where, "invalid-subject", summary, "make a subject of its own for each")
+        yield Problem(where, "invalid-subject", summary, "write one subject for each")
     stack = text_at(subject, "stack")
     if stack is not None and _stack(stack) is None:
         summary = f"spec.subjects[{index}].stack must be written as space/name"
@@ -205,7 +208,7 @@ ACCESS_SPECS: Mapping[Kind, type[RoleSpec | RoleBindingSpec | UserSpec | GroupSp
 }
 
 ROOT_ONLY = frozenset({Kind.ROLE, Kind.USER, Kind.GROUP, Kind.API_KEY})
-"""Kinds that lie in the root space and nowhere else."""
+"""The kinds whose documents may lie only in the root space."""
 
 RESERVED_NAMES: Mapping[Kind, frozenset[str]] = {Kind.ROLE: frozenset(BUILT_IN_ROLES)}
-"""Names that a document of the kind may not have."""
+"""The names that a document of the kind may not have."""

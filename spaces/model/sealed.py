@@ -1,7 +1,8 @@
-"""Sealed values as documents hold them: what can be told of one without its key.
+"""Sealed values as documents hold them, and what can be checked about one without its key.
 
-Beside the encrypted bytes stand two sums: one over the bytes, which tells of a value that was cut short, and one over
-the place that it was sealed for. Both only help whoever writes; what counts is the place inside of the bytes.
+A sealed value consists of the encrypted bytes and two checksums: one of the bytes, which reveals a value that was cut
+short, and one of the place that it was sealed for. Both only help the writer. The place inside the encrypted bytes is
+the one that counts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from spaces.names import Kind, ResourceRef, SpaceName
 
 _VERSION = "sealed-v1"
 SEALED = r"^sealed-v1\.[A-Za-z0-9+/]{64,}={0,2}\.[0-9a-f]{16}\.[0-9a-f]{16}$"
-"""What a sealed value looks like."""
+"""The pattern of a sealed value."""
 MAX_SEALED = 256 * 1024
 _SHAPE = re.compile(SEALED)
 _CUT = "is cut short, or was changed"
@@ -32,21 +33,21 @@ class SealedPlace:
 
     @classmethod
     def of(cls, kind: Kind, space: SpaceName, name: str, key: str) -> SealedPlace:
-        """Put one together."""
+        """Return the place of the value `key` in a document."""
         return cls(ResourceRef(kind, space, name), key)
 
     def __str__(self) -> str:
-        """Read as people name it: TOKEN of Stack production/network."""
+        """Return the place as people write it: TOKEN of Stack production/network."""
         return f"{self.key} of {self.ref}"
 
 
 def write(data: bytes, place: SealedPlace) -> str:
-    """Write encrypted bytes as a document holds them."""
+    """Return encrypted bytes in the form that a document holds."""
     return f"{_VERSION}.{base64.b64encode(data).decode()}.{_sum(data)}.{_sum(data, place)}"
 
 
 def read(text: str) -> bytes:
-    """Give the encrypted bytes; ValueError says what is wrong with anything else."""
+    """Return the encrypted bytes of a sealed value; raise ValueError with the reason for any other text."""
     wrong = flaw(text)
     if wrong is not None:
         raise ValueError(wrong)
@@ -54,7 +55,7 @@ def read(text: str) -> bytes:
 
 
 def flaw(text: str) -> str | None:
-    """Say why this cannot be a sealed value that is whole."""
+    """Return the reason why the text is not a complete sealed value; None if it is one."""
     if not text.startswith(f"{_VERSION}."):
         return "is not what station seal prints"
     if not _SHAPE.match(text):
@@ -68,7 +69,7 @@ def flaw(text: str) -> str | None:
 
 
 def sealed_for(text: str, place: SealedPlace) -> bool:
-    """Say whether a value that is whole says that it was sealed for this place."""
+    """Whether a complete sealed value claims to be sealed for this place."""
     return text.rpartition(".")[2] == _sum(read(text), place)
 
 

@@ -1,4 +1,4 @@
-"""Values that do not stand in the document: secrets, and files of the repository."""
+"""Values that do not stand in the document itself: secrets, and files of the repository."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spaces.model.base import EnvName, FilePath, Model, Problem, SecretFile, Tex
 from spaces.model.sealed import MAX_SEALED, SEALED, flaw
 
 SOURCES = ("file", "env", "sealed")
-"""The keys of which a secret value has exactly one."""
+"""The keys of a secret reference, which has exactly one of them."""
 
 
 class SecretRef(Model):
@@ -24,7 +24,7 @@ class SecretRef(Model):
     )
 
     def __str__(self) -> str:
-        """Say where the value comes from, never what it is."""
+        """Return where the value comes from, never the value."""
         if self.file is not None:
             return f"secret file {self.file}"
         return f"variable {self.env} of the service" if self.env is not None else "sealed here"
@@ -37,7 +37,7 @@ class FromSource(Model):
 
 
 def _shape(value: object) -> str:
-    # The brackets keep these words out of the paths that people are told.
+    # The brackets keep these words out of the paths that people see.
     if isinstance(value, SecretRef | FromSource):
         return "[source]" if isinstance(value, FromSource) else "[secret]"
     if isinstance(value, dict):
@@ -56,7 +56,7 @@ FileValue: TypeAlias = Annotated[
 
 
 def secret_problems(path: tuple[str | int, ...], value: Mapping[str, Any], words: str) -> Iterator[Problem]:
-    """Give what keeps a mapping from being one secret; `words` name its place for people."""
+    """Yield the problems of a mapping that should refer to one secret; `words` names its place for people."""
     if len([key for key in SOURCES if key in value]) != 1:
         yield Problem(path, "invalid-value", f"{words} must name one of {', '.join(SOURCES)}")
     sealed = value.get("sealed")

@@ -1,4 +1,4 @@
-"""Public keys that commits are signed with: read from text, known by their fingerprints."""
+"""Public keys that sign commits: parsed from text and identified by their fingerprints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SSH_PARTS = {
     "sk-ssh-ed25519@openssh.com": 2,
     "sk-ecdsa-sha2-nistp256@openssh.com": 3,
 }
-"""How many strings follow the type in the key's bytes."""
+"""For each type of SSH key, how many strings follow the type in the key's bytes."""
 
 _ARMOR_BEGIN = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _ARMOR_END = "-----END PGP PUBLIC KEY BLOCK-----"
@@ -34,7 +34,7 @@ _SECRET_TAGS = frozenset({5, 7})
 
 
 class KeyKind(StrEnum):
-    """Which signatures a key makes."""
+    """The kinds of signatures that a key can make."""
 
     SSH = "ssh"
     OPENPGP = "openpgp"
@@ -44,7 +44,7 @@ class KeyKind(StrEnum):
 class SigningKey:
     """One public key. `fingerprint` is `SHA256:…` as ssh-keygen prints it, or 40 upper-case hexadecimal digits.
 
-    `algorithm` is the SSH key's type, empty for OpenPGP; `data` is the key's own bytes.
+    `algorithm` is the SSH key's type and empty for OpenPGP. `data` is the key's own bytes.
     """
 
     kind: KeyKind
@@ -54,7 +54,10 @@ class SigningKey:
 
 
 def parse_signing_key(text: str) -> SigningKey:
-    """Read an SSH public key line or an armored OpenPGP public key; ValueError says why not, without the text."""
+    """Parse an SSH public key line or an armored OpenPGP public key.
+
+    Raise ValueError with the reason for any other text; the message never contains the text.
+    """
     if len(text) > MAX_KEY_CHARACTERS:
         raise ValueError("is longer than any key")
     if "PRIVATE KEY" in text:
@@ -66,22 +69,22 @@ def parse_signing_key(text: str) -> SigningKey:
 
 
 def ssh_fingerprint(blob: bytes) -> str:
-    """Name an SSH key by the hash of its bytes, as ssh-keygen prints it."""
+    """Return the fingerprint of an SSH key's bytes, as ssh-keygen prints it."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 def read_strings(data: bytes) -> list[bytes]:
-    """Split bytes into SSH's length-prefixed strings; ValueError when they do not end together."""
-    found: list[bytes] = []
-    at = 0
-    while at < len(data):
-        length = int.from_bytes(data[at : at + 4])
-        end = at + 4 + length
-        if at + 4 > len(data) or end > len(data):
+    """Split bytes into SSH's length-prefixed strings; raise ValueError if the last string is cut off."""
+    strings: list[bytes] = []
+    start = 0
+    while start < len(data):
+        length = int.from_bytes(data[start : start + 4])
+        end = start + 4 + length
+        if start + 4 > len(data) or end > len(data):
             raise ValueError("is cut off")
-        found.append(data[at + 4 : end])
-        at = end
-    return found
+        strings.append(data[start + 4 : end])
+        start = end
+    return strings
 
 
 def _ssh(line: str) -> SigningKey:
@@ -155,7 +158,7 @@ def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _packet_header(data: bytes, at: int) -> tuple[int, int, int]:
-    """Give a packet's tag, where its body starts and how long it is."""
+    """Return a packet's tag, the offset of its body and the body's length in bytes."""
     first = data[at]
     if not first & 0x80:
         raise ValueError("is not an OpenPGP public key")

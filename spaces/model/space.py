@@ -1,4 +1,4 @@
-"""The Space: a node of the tree in which everything lives."""
+"""The Space: a node of the tree that holds all documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spaces.model.base import Flag, Name, SpecModel
 
 
 class SpaceSpec(SpecModel):
-    """Where a space hangs in the tree and whether the goods of its ancestors flow into it."""
+    """Where a space hangs in the tree, and whether it may use the contexts and repositories of its ancestors."""
 
     parent: Name | None = Field(None, description="The space above; left out: the space of the directory above.")
     inherit: Flag = Field(False, description="true: contexts and repositories of the spaces above can be used here.")

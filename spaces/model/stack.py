@@ -1,4 +1,4 @@
-"""The Stack: one piece of infrastructure, the tool that makes it and all that goes into its runs."""
+"""The Stack: one piece of infrastructure, its tool, and everything that goes into its runs."""
 
 from __future__ import annotations
 
@@ -33,12 +33,11 @@ from spaces.model.base import (
 from spaces.model.configuration import Configuration
 from spaces.model.globs import check_glob
 from spaces.model.repository import Branch
-from spaces.model.variables import Variable
-from spaces.model.variables import variable as kind_of
+from spaces.model.variables import Variable, classify_variable
 
 
 class Dependency(Model):
-    """A stack that has to be in sync first; a bare name means that no output of it is used."""
+    """A stack that must be in sync first. A bare name means that none of its outputs are used."""
 
     stack: QualifiedName = Field(description="A Stack by name or as space/name.")
     outputs: dict[OutputName, EnvName] = Field(
@@ -52,13 +51,13 @@ class Dependency(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Tell editors that a bare name is fine as well."""
+        """Add the bare name to the schema, for editors."""
         schema = handler.resolve_ref_schema(handler(core))
         return {"anyOf": [schema["properties"]["stack"], schema]}
 
 
 def dependency_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    """Give the stacks named twice, and the variables that may not be set, or that several want to set."""
+    """Yield stacks that are named twice, and variables that may not be set or that are set twice."""
     seen = set()
     setters = dict.fromkeys(mapping_at(spec, "env"), "spec.env")
     for index, entry in enumerate(list_at(spec, "dependsOn")):
@@ -74,7 +73,7 @@ def dependency_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
             if not isinstance(variable, str):
                 continue
             path = ("dependsOn", index, "outputs", output)
-            if kind_of(variable) is not Variable.PLAIN:
+            if classify_variable(variable) is not Variable.PLAIN:
                 summary = f"{variable[:80]} may not be set from an output"
                 yield Problem(path, "env-not-allowed", summary, "choose another variable")
             elif variable in setters:
@@ -99,7 +98,7 @@ class ToolName(StrEnum):
 SUPPORTED_TOOLS = frozenset({ToolName.OPENTOFU, ToolName.TERRAFORM, ToolName.ANSIBLE, ToolName.SCRIPT})
 
 
-# The schema offers what this version does, the type knows what there will be: so the refusal can say which it is.
+# The schema offers only the supported tools; the type knows the others too, so that the refusal can tell the two apart.
 OfferedTool = Annotated[ToolName, WithJsonSchema({"type": "string", "enum": sorted(SUPPORTED_TOOLS)})]
 
 
@@ -119,7 +118,7 @@ _LONGEST = 7 * 24 * 3600
 
 @lru_cache(maxsize=256)
 def parse_duration(text: str) -> int:
-    """Read `90s`, `30m`, `1h` or `1h30m` as seconds; ValueError says what is wrong with anything else."""
+    """Parse `90s`, `30m`, `1h` or `1h30m` and return seconds; raise ValueError with the reason for any other text."""
     parts = _DURATION_PARTS.fullmatch(text)
     if not parts or not text:
         raise ValueError("must be a duration such as 90s, 30m or 1h30m")
@@ -139,7 +138,7 @@ def _duration(value: object) -> int:
 
 @lru_cache(maxsize=256)
 def _version(text: str) -> str:
-    # Slow to import, and few stacks say a version.
+    # Slow to import, and few stacks name a version.
     from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
 
     try:
@@ -169,7 +168,7 @@ class Source(Model):
 
 
 class ContextUse(Model):
-    """A context that a stack names; a bare name means priority 0."""
+    """A context that a stack names. A bare name means priority 0."""
 
     name: QualifiedName = Field(description="A Context by name or as space/name.")
     priority: Number = Field(0, description="The higher wins.", ge=-1_000_000, le=1_000_000)
@@ -181,7 +180,7 @@ class ContextUse(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Tell editors that a bare name is fine as well."""
+        """Add the bare name to the schema, for editors."""
         schema = handler.resolve_ref_schema(handler(core))
         return {"anyOf": [schema["properties"]["name"], schema]}
 
@@ -196,7 +195,7 @@ class WorkspaceSettings(Model):
 
 
 class AnsibleSettings(Model):
-    """Settings of ansible; paths are relative to the source's path."""
+    """Settings of ansible. Paths are relative to the source's path."""
 
     later: ClassVar[Mapping[str, str]] = {"extraVars": "extra variables"}
 
@@ -205,7 +204,7 @@ class AnsibleSettings(Model):
 
 
 class ScriptSettings(Model):
-    """Shell commands that make up a stack of the tool script, run in the source's directory."""
+    """Shell commands that make up a stack of the tool script. They run in the source's directory."""
 
     later: ClassVar[Mapping[str, str]] = {"destroy": "destroying"}
 
@@ -259,7 +258,7 @@ class StackSpec(Configuration):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give what does not fit together: the tool with its settings and source, what is named or set twice."""
+        """Yield settings that do not fit together, such as those of another tool, and duplicates."""
         yield from super().problems(raw)
         tool = text_at(raw, "tool")
         if tool in _LATER_SETTINGS:
@@ -275,7 +274,7 @@ class StackSpec(Configuration):
             hint = "this repository's branch is the service's own setting; name a repository, or leave branch out"
             yield Problem(("source", "branch"), "invalid-value", "spec.source.branch needs a repository", hint, True)
         for index, glob in enumerate(list_at(source, "include")):
-            # What is no relative path at all is told by its type.
+            # The types report a text that is not a relative path.
             if isinstance(glob, str) and re.search(DIRECTORY, glob):
                 try:
                     check_glob(glob)
@@ -290,13 +289,13 @@ class StackSpec(Configuration):
 def _tool_problems(tool: str, raw: Mapping[str, Any]) -> Iterator[Problem]:
     for other in _SETTINGS_OF:
         if other != tool and other in raw:
-            summary = f"spec.{other} is for stacks of {other}, this one is of {tool}"
+            summary = f"spec.{other} is for stacks of the tool {other}; this stack's tool is {tool}"
             yield Problem((other,), "invalid-value", summary, f"leave it out, or write tool: {other}", True)
     if tool == ToolName.SCRIPT and "toolVersion" in raw:
         hint = "leave it out; check versions in the commands"
         yield Problem(("toolVersion",), "invalid-value", "spec.toolVersion is not for a script", hint, True)
     if raw.get("source") is None and tool != ToolName.SCRIPT:
-        yield Problem((), "missing-key", "spec.source is missing", "only a script can do without", True)
+        yield Problem((), "missing-key", "spec.source is missing", "only a script needs no source", True)
     if raw.get(tool) is None and tool in {ToolName.ANSIBLE, ToolName.SCRIPT}:
         needed = "playbook" if tool == ToolName.ANSIBLE else "apply"
         yield Problem((), "missing-key", f"spec.{tool} is missing", f"it needs at least {tool}.{needed}", True)

@@ -1,4 +1,4 @@
-"""What can be said about a Blueprint's template before anybody fills in its inputs."""
+"""The checks of a Blueprint's template that are possible before an instance fills in the inputs."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ CONTEXT_SORTS: Mapping[str, Sort] = {
     "context.space": Sort.TEXT,
     "context.spaceLabels": Sort.TEXTS,
 }
-"""What a template knows of the instance: its name and labels, and its space's."""
+"""The variables that describe the instance: its name and labels, its space and the space's labels."""
 
 MAX_CHARACTERS = 64 * 1024
-"""Of all expressions of a blueprint together: each one is compiled."""
+"""The most characters of all expressions of a blueprint together: each one is compiled."""
 
 _KEYS = frozenset({"kind", "metadata", "spec"})
 _ALWAYS = frozenset({"unknown-key"})
-"""Problems that no value of an expression can take away."""
+"""The codes of problems that no value of an expression can remove."""
 
 CheckDocument = Callable[[dict[str, Any]], list[Problem]]
-"""Gives all that is wrong with one document as it is written."""
+"""Returns all problems of one document as written."""
 
 
 def template_problems(raw: Mapping[str, Any], check: CheckDocument) -> Iterator[Problem]:
-    """Find what is wrong with the template of a Blueprint's spec as written; paths begin below `spec`."""
+    """Yield the problems of the template of a Blueprint's spec as written; paths begin below `spec`."""
     sorts, secrets, budget = declared_sorts(raw), secret_inputs(raw), Budget()
     written = (span for _, text in texts(list_at(raw, "template")) for span in spans(text))
     if sum(len(span.source) for span in written) > MAX_CHARACTERS:
-        summary = f"the expressions of the template have more than {MAX_CHARACTERS} characters all together"
-        yield Problem(("template",), "expression-limit", summary, "make several blueprints of it", at_key=True)
+        summary = f"the template's expressions have more than {MAX_CHARACTERS} characters in total"
+        yield Problem(("template",), "expression-limit", summary, "split it into several blueprints", at_key=True)
         return
     names: set[tuple[object, object]] = set()
     for index, document in enumerate(list_at(raw, "template")):
         if not isinstance(document, dict):
-            continue  # told by its type
+            continue  # the types report it
         path: Path = ("template", index)
         yield from _outer(document, path)
         yield from (
@@ -65,29 +65,27 @@ def template_problems(raw: Mapping[str, Any], check: CheckDocument) -> Iterator[
 
 
 def declared_sorts(raw: Mapping[str, Any]) -> dict[str, Sort]:
-    """Give the variables of a template with their types, as far as the inputs are written well."""
+    """Return the variables of a template with their types. An input that is written badly has the type ANY."""
     sorts = dict(CONTEXT_SORTS)
-    for each in list_at(raw, "inputs"):
-        name = text_at(each, "name") if isinstance(each, dict) else None
-        if name is None:
-            continue
-        if each.get("type") == InputType.SECRET:
+    for written in list_at(raw, "inputs"):
+        name = text_at(written, "name") if isinstance(written, dict) else None
+        if name is None or written.get("type") == InputType.SECRET:
             continue
         try:
-            sorts[f"inputs.{name}"] = BlueprintInput.model_validate(each).sort
+            sorts[f"inputs.{name}"] = BlueprintInput.model_validate(written).sort
         except ValueError:
             sorts[f"inputs.{name}"] = Sort.ANY
     return sorts
 
 
 def secret_inputs(raw: Mapping[str, Any]) -> frozenset[str]:
-    """Name the inputs that are secrets, as a template writes them. No expression gets to see one."""
-    inputs = [each for each in list_at(raw, "inputs") if isinstance(each, dict)]
-    return frozenset(f"inputs.{each.get('name')}" for each in inputs if each.get("type") == InputType.SECRET)
+    """Return the inputs that are secrets, as a template writes them. No expression can see one."""
+    inputs = [written for written in list_at(raw, "inputs") if isinstance(written, dict)]
+    return frozenset(f"inputs.{written.get('name')}" for written in inputs if written.get("type") == InputType.SECRET)
 
 
 def hint_of(mistake: Mistake) -> str | None:
-    """Say what may help."""
+    """Return the nearest known word as a hint, or else the mistake's own hint."""
     near = did_you_mean(mistake.word, mistake.known) if mistake.word is not None else None
     return near or mistake.hint
 
@@ -96,7 +94,9 @@ def _outer(document: dict[str, Any], path: Path) -> Iterator[Problem]:
     where = dotted(("spec", *path))
     for key in document:
         if key == "apiVersion":
-            yield Problem((*path, key), "unknown-key", f"{where}.{key} is not for a template", "leave it out", True)
+            yield Problem(
+                (*path, key), "unknown-key", f"{where}.{key} has no place in a template", "leave it out", True
+            )
         elif key not in _KEYS:
             hint = did_you_mean(key, _KEYS) or "known are kind, metadata, spec"
             yield Problem((*path, key), "unknown-key", f"{where}.{shown(key)} is not known", hint, True)
@@ -116,8 +116,8 @@ def _expressions(
     document: dict[str, Any], sorts: Mapping[str, Sort], secrets: frozenset[str], budget: Budget
 ) -> Iterator[Problem]:
     for path in _keys(document):
-        hint = "expressions stand in values only"
-        yield Problem(path, "invalid-expression", "a key cannot hold an expression", hint, at_key=True)
+        hint = "write expressions in values only"
+        yield Problem(path, "invalid-expression", "a key cannot contain an expression", hint, at_key=True)
     for path, text in texts(document):
         for span in spans(text):
             yield from (_problem(path, span, mistake) for mistake in _mistakes(span, text, sorts, secrets, budget))
@@ -133,22 +133,25 @@ def _mistakes(
     try:
         compiled = compile_expression(span.source, sorts)
         if not compiled.uses:
-            # It is the same for every instance, so it can fail here and now.
+            # It has the same value for every instance, so it can be evaluated now.
             spliced(compiled.evaluate({}, budget), whole=is_whole(span, text))
     except Failed as failed:
-        return tuple(_about_secret(each) if each.word in secrets else each for each in failed.mistakes)
+        return tuple(_about_secret(mistake) if mistake.word in secrets else mistake for mistake in failed.mistakes)
     return ()
 
 
 def _about_secret(mistake: Mistake) -> Mistake:
-    summary = f"{mistake.word} is a secret, which can only be the whole of a value of env or files"
+    summary = f"{mistake.word} is a secret and can only be a whole value of env or files"
     return Mistake(
         "secret-in-text", summary, mistake.at, 'write "${{ ' + f"{mistake.word}" + ' }}" and nothing beside it'
     )
 
 
 def spliced(value: Any, *, whole: bool) -> Any:
-    """Give the value of an expression as it goes into its text; Failed where it cannot."""
+    """Return the value of an expression as it goes into its text.
+
+    Raise Failed for a list, a map or null inside a text.
+    """
     if whole or isinstance(value, str):
         return value
     match value:
@@ -157,20 +160,26 @@ def spliced(value: Any, *, whole: bool) -> Any:
         case int() | float():
             return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
         case None:
-            raise Failed(Mistake("expression-failed", "gives nothing to put into a text", 0, "ask == null first"))
+            raise Failed(
+                Mistake(
+                    "expression-failed", "returns null, which cannot go into a text", 0, "compare it with null first"
+                )
+            )
         case _:
-            raise Failed(Mistake("expression-failed", "gives a list or a map, which is no text", 0, "use join"))
+            raise Failed(
+                Mistake("expression-failed", "returns a list or a map, which cannot go into a text", 0, "use join")
+            )
 
 
 def _problem(path: Path, span: Span, mistake: Mistake) -> Problem:
-    return Problem(path, mistake.code, told(mistake), hint_of(mistake), within=(span.index, mistake.at))
+    return Problem(path, mistake.code, as_clause(mistake), hint_of(mistake), within=(span.index, mistake.at))
 
 
-_VERBS = ("is ", "takes ", "gives ")
+_VERBS = ("is ", "takes ", "gives ", "returns ")
 
 
-def told(mistake: Mistake) -> str:
-    """Put what is wrong with an expression into a clause."""
+def as_clause(mistake: Mistake) -> str:
+    """Return the summary of a mistake as a clause about the expression."""
     return f"the expression {mistake.summary}" if mistake.summary.startswith(_VERBS) else mistake.summary
 
 
@@ -188,7 +197,7 @@ def _keys(document: dict[str, Any]) -> Iterator[Path]:
 
 
 def _open(document: Any, path: Path) -> bool:
-    """Say whether an expression decides about the value at `path`: it is one, or one stands right below it."""
+    """Whether an expression determines the value at `path`: the value is one, or holds one directly below."""
     value = document
     for part in path:
         if isinstance(value, str):
@@ -198,4 +207,4 @@ def _open(document: Any, path: Path) -> bool:
         except (KeyError, IndexError, TypeError):
             break
     around = value.values() if isinstance(value, dict) else value if isinstance(value, list) else (value,)
-    return any(isinstance(each, str) and OPENS in each for each in around)
+    return any(isinstance(part, str) and OPENS in part for part in around)

@@ -1,4 +1,4 @@
-"""Which environment variables a document may set: most, some with a right of its own, and some never."""
+"""Which environment variables a document may set: most of them, some only with an extra right, and some never."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ _TAKES_OVER = re.compile(
 
 
 class Variable(Enum):
-    """What a variable is."""
+    """The classes of environment variables."""
 
     PLAIN = "plain"
     TAKES_OVER = "takes over"
-    """By it a value decides what a process runs: it needs the right env:takeover, and the operator's yes."""
+    """Its value decides which program a process runs.
+
+    Setting it needs the right env:takeover and the operator's consent.
+    """
     OWN = "own"
-    """By it the service steers runs and tools itself: no document may set it."""
+    """The service itself uses it to steer runs and tools. No document may set it."""
 
 
 @lru_cache(maxsize=4096)
-def variable(name: str) -> Variable:
-    """Say what a variable is."""
+def classify_variable(name: str) -> Variable:
+    """Return the class of a variable."""
     if _OWN.fullmatch(name):
         return Variable.OWN
     return Variable.TAKES_OVER if is_loader(name) or _TAKES_OVER.fullmatch(name) else Variable.PLAIN
@@ -36,5 +39,5 @@ def variable(name: str) -> Variable:
 
 @lru_cache(maxsize=4096)
 def is_loader(name: str) -> bool:
-    """Say whether a variable takes over even the program that shuts a run in, if it were to see it."""
+    """Whether the variable would take over even the program that isolates a run, if that program saw it."""
     return _LOADER.fullmatch(name) is not None

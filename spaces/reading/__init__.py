@@ -1,1 +1,1 @@
-"""From bytes to documents with positions."""
+"""Reading: from bytes to documents with positions."""

@@ -1,4 +1,4 @@
-"""Files of the repository that documents refer to: a document's content includes theirs."""
+"""The files of the repository that documents refer to. Their content counts as content of the document."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from posixpath import normpath
 from typing import TypeAlias
 
 MAX_BYTES = 2 * 1024 * 1024
-"""Bytes of one file that a document may refer to."""
+"""The most bytes of a file that a document may refer to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Why there is no content to be had: a diagnostic's code, and words that follow the path."""
+    """Why a file has no content for a document: a diagnostic's code, and words that follow the path."""
 
     code: str
     what: str
 
 
 Attach: TypeAlias = Callable[[str], bytes | Unusable]
-"""Gives the content of the file at a repository-relative path, at the revision of the document that refers to it."""
+"""Returns the content of the file at a path of the repository, at the revision of the document that refers to it."""
 
 NOT_THERE = Unusable("file-not-found", "does not exist")
 TOO_LARGE = Unusable("file-too-large", f"is larger than {MAX_BYTES // 1024 // 1024} MiB")
@@ -29,13 +29,13 @@ THROUGH_LINK = Unusable("file-not-found", "goes through a symbolic link, and lin
 
 
 def no_files(path: str) -> Unusable:
-    """Find nothing anywhere."""
+    """Return that the file does not exist, whatever its path."""
     _ = path
     return NOT_THERE
 
 
 def out_of(files: Mapping[str, bytes]) -> Attach:
-    """Find what is among these files (path in the repository to bytes)."""
+    """Return an `Attach` that reads from these files (path in the repository to bytes)."""
 
     def attach(path: str) -> bytes | Unusable:
         data = files.get(path)
@@ -47,6 +47,6 @@ def out_of(files: Mapping[str, bytes]) -> Attach:
 
 
 def place_of(file: str, written: str) -> str:
-    """Give the repository-relative path of what the document in `file` calls `written`."""
+    """Return the path in the repository of the file that the document in `file` calls `written`."""
     directory = file.rpartition("/")[0]
     return normpath(f"{directory}/{written}" if directory else written)

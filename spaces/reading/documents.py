@@ -1,4 +1,9 @@
-"""Bytes to documents: hostile files cost little, a broken document costs only itself, all is said at once."""
+"""From bytes to documents: the files of a revision, read as YAML and split into documents.
+
+`resources` calls `parse_documents` for each file. It returns the documents that are ours, and the diagnostics of the
+others. A hostile file costs little, a broken document hides no other document of its file, and all its errors are
+reported at once. Files that never mention our apiVersion are left alone. Nothing here knows what a kind means.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +24,14 @@ from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.model.explain import did_you_mean
 from spaces.names import API_VERSION, Kind
 from spaces.reading.fast_parser import Unusual, read_plain
-from spaces.reading.parser import MAX_DEPTH, Builder, Found, Path, TooDeep
+from spaces.reading.parser import MAX_DEPTH, Builder, Path, StreamDocument, TooDeep
 
 OURS = "stationkeeper/"
 _OURS = OURS.encode()
 MAX_FILE_BYTES = 2 * 1024 * 1024
-# Per file: the pure parser is some thirty times slower than the C one; beyond this the C parser's verdict stands.
+# Per file. The pure parser is thirty times slower than the C one; beyond this limit the C parser's verdict stands.
 MAX_PURE_CHARACTERS = 128 * 1024
-# Per file without a document of ours: enough for any file of people, and a bound for what machines write.
+# Per file without a document of ours: enough for any file that a person writes, a bound for generated files.
 MAX_SCANNED_EVENTS = 20_000
 
 _DOCUMENT_START = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
@@ -39,7 +44,10 @@ _UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\uff
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of ours: its place in the file (from 0) and its value; `sound` is False where a rule was broken."""
+    """One of our documents: its number in the file (from 0) and its value.
+
+    `sound` is False if it breaks a rule of the syntax.
+    """
 
     index: int
     value: dict[str, Any]
@@ -47,9 +55,9 @@ class Document:
 
 
 class ReadFile(NamedTuple):
-    """The documents of ours in a file and what is wrong with them.
+    """Our documents in a file, and the diagnostics about them.
 
-    `unreadable` says why something in it that bears no sign of being ours cannot be read as YAML; None when all can.
+    `unreadable` says why a part of the file that shows no sign of being ours is not YAML; None if all of it is.
     """
 
     documents: list[Document]
@@ -58,23 +66,26 @@ class ReadFile(NamedTuple):
 
 
 ReadDocuments: TypeAlias = Callable[[Sequence[tuple[str, bytes]]], list[ReadFile]]
-"""Reads files, each its path in the repository and its bytes, as `parse_documents` does one."""
+"""Reads files (path in the repository, bytes) as `parse_documents` reads one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where the keys and values of one document stand in its file."""
+class Positions:
+    """The positions of the keys and values of one document in its file."""
 
     file: str
     marks: Mapping[Path, tuple[Position, Position]]
 
     def value(self, path: Path) -> Position:
-        """Where the value at `path` starts; the key of the nearest enclosing node where there is none."""
+        """Return where the value at `path` starts, or else the key of the nearest enclosing node."""
         marks = self.marks.get(path)
         return marks[1] if marks else self.key(path)
 
     def key(self, path: Path) -> Position:
-        """Where the key of `path` starts (a list's item has none: its value), else that of the nearest enclosing."""
+        """Return where the key of `path` starts, or that of the nearest enclosing node.
+
+        An item of a list has no key: it is the start of the item.
+        """
         for end in range(len(path), -1, -1):
             marks = self.marks.get(path[:end])
             if marks:
@@ -83,7 +94,7 @@ class Places:
 
 
 def parse_documents(file: str, data: bytes) -> ReadFile:
-    """Give the documents of ours in `data` and what is wrong with them; everything else is left alone, silently.
+    """Return our documents in `data` and the diagnostics about them; everything else in it is ignored.
 
     A document that is not YAML does not hide the others of its file.
     """
@@ -92,71 +103,75 @@ def parse_documents(file: str, data: bytes) -> ReadFile:
     documents: list[Document] = []
     diagnostics: list[Diagnostic] = []
     unreadable: Diagnostic | None = None
-    for index, found in enumerate(_read(file, data, recording=False)):
-        if not found.complete:
-            diagnostics += found.diagnostics
-            unreadable = unreadable or found.unreadable
+    for index, read in enumerate(_read(file, data, recording=False)):
+        if not read.complete:
+            diagnostics += read.diagnostics
+            unreadable = unreadable or read.unreadable
             continue
-        version = found.value.get("apiVersion") if isinstance(found.value, dict) else None
-        if version is None and _looks_ours(found.value):
-            diagnostics.append(_no_version(found.value, locate(file, data, index)))
+        version = read.value.get("apiVersion") if isinstance(read.value, dict) else None
+        if version is None and _looks_ours(read.value):
+            diagnostics.append(_no_version(read.value, locate(file, data, index)))
             continue
         if not isinstance(version, str) or not version.startswith(OURS):
-            diagnostics += _missed(file, data, index, found.value)
+            diagnostics += _missed(file, data, index, read.value)
             continue
-        diagnostics += found.diagnostics
+        diagnostics += read.diagnostics
         if version == API_VERSION:
-            documents.append(Document(index, found.value, sound=not found.diagnostics))
+            documents.append(Document(index, read.value, sound=not read.diagnostics))
         else:
-            at = locate(file, data, index).value(("apiVersion",))
+            position = locate(file, data, index).value(("apiVersion",))
             hint = f"write apiVersion: {API_VERSION}"
-            diagnostics.append(error("api-version", f"apiVersion {version[:80]!r} is not known", at, hint))
+            diagnostics.append(error("api-version", f"apiVersion {version[:80]!r} is not known", position, hint))
     return ReadFile(documents, diagnostics, unreadable)
 
 
 def read_documents(files: Sequence[tuple[str, bytes]]) -> list[ReadFile]:
-    """Parse several files."""
+    """Return the documents of several files, in order."""
     return [parse_documents(file, data) for file, data in files]
 
 
 def _looks_ours(value: Any) -> bool:
-    """Say whether a document must be one of ours, whatever its apiVersion."""
+    """Whether a document must be one of ours, whatever its apiVersion."""
     if not isinstance(value, dict):
         return False
     kind = value.get("kind")
     return isinstance(kind, str) and kind in _KINDS and isinstance(value.get("metadata"), dict)
 
 
-def _no_version(value: Mapping[str, Any], places: Places) -> Diagnostic:
+def _no_version(value: Mapping[str, Any], places: Positions) -> Diagnostic:
     for key in value:
         if key not in {"apiVersion", "kind", "metadata", "spec"} and (hint := did_you_mean(key, ("apiVersion",))):
             return error("api-version", f"the key {key[:80]!r} is not known", places.key((key,)), hint)
-    summary = f"apiVersion is missing: the {value['kind']} is not read"
+    summary = f"apiVersion is missing, so the {value['kind']} is not read"
     return error("api-version", summary, places.value(()), f"write apiVersion: {API_VERSION}")
 
 
 def _missed(file: str, data: bytes, index: int, value: Any) -> Iterator[Diagnostic]:
-    """Warn about what is surely meant as a document of ours and is none: misspelt, or inside a list.
+    """Warn about a document that is surely meant to be ours and is not: with a misspelt apiVersion, or inside a list.
 
-    Everybody else's YAML is left alone: only one of our kinds beside almost our apiVersion counts.
+    The YAML of other programs is left alone: only one of our kinds beside almost our apiVersion counts.
     """
     if isinstance(value, list):
-        if any(_looks_ours(each) and str(each.get("apiVersion")).startswith(OURS) for each in value):
-            summary = "a list is no document, so what it holds is not read: a document is a mapping at the top"
-            at, hint = locate(file, data, index).value(()), "take the dash away, and begin each document with ---"
-            yield Diagnostic(Severity.WARNING, "document-in-list", summary, hint, at)
+        if any(_looks_ours(item) and str(item.get("apiVersion")).startswith(OURS) for item in value):
+            summary = "documents inside a list are not read: a document is a mapping at the top of a file"
+            position, hint = locate(file, data, index).value(()), "remove the dash, and begin each document with ---"
+            yield Diagnostic(Severity.WARNING, "document-in-list", summary, hint, position)
     elif _looks_ours(value) and _is_near(str(value.get("apiVersion"))):
-        at = locate(file, data, index).value(("apiVersion",))
-        summary = f"apiVersion {value['apiVersion'][:80]!r} is not known: the {value['kind']} is not read"
-        yield Diagnostic(Severity.WARNING, "api-version", summary, f"did you mean {API_VERSION}?", at)
+        position = locate(file, data, index).value(("apiVersion",))
+        summary = f"apiVersion {value['apiVersion'][:80]!r} is not known, so the {value['kind']} is not read"
+        yield Diagnostic(Severity.WARNING, "api-version", summary, f"did you mean {API_VERSION}?", position)
 
 
 def _misspelt(file: str, data: bytes) -> list[Diagnostic]:
-    """Look for almost our apiVersion in a file without it; the file is only read where there is one."""
-    if not any(_is_near(found.decode("ascii")) for found in _VERSION.findall(data)):
+    """Return warnings about almost our apiVersion in a file without it. The file is parsed only if it has one."""
+    if not any(_is_near(version.decode("ascii")) for version in _VERSION.findall(data)):
         return []
-    read = enumerate(_read(file, data, recording=False))
-    return [told for index, found in read if found.complete for told in _missed(file, data, index, found.value)]
+    return [
+        warning
+        for index, document in enumerate(_read(file, data, recording=False))
+        if document.complete
+        for warning in _missed(file, data, index, document.value)
+    ]
 
 
 def _is_near(version: str) -> bool:
@@ -165,7 +180,7 @@ def _is_near(version: str) -> bool:
 
 
 def _scan(file: str, data: bytes) -> Diagnostic | None:
-    """Say why a file without any sign of us cannot be read as YAML, as far as a bounded look tells."""
+    """Return why a file without any sign of us is not YAML, as far as a bounded look reveals."""
     unfit = _unfit(file, data)
     if unfit is not None:
         return unfit
@@ -184,20 +199,20 @@ def _scan(file: str, data: bytes) -> Diagnostic | None:
     return None
 
 
-def locate(file: str, data: bytes, index: int) -> Places:
-    """Parse `data` again for the places of its document number `index`: good documents do not carry them."""
+def locate(file: str, data: bytes, index: int) -> Positions:
+    """Return the positions in document number `index`, by parsing `data` again: good documents do not store them."""
     every = _locate_all(file, data)
-    return every[index] if index < len(every) else Places(file, {})
+    return every[index] if index < len(every) else Positions(file, {})
 
 
-# One file at a time: a file of many documents with a finding each is read once, and only its places are held.
+# Caches one file: a file of many documents with a finding each is parsed once, and only its positions are kept.
 @lru_cache(maxsize=1)
-def _locate_all(file: str, data: bytes) -> tuple[Places, ...]:
-    return tuple(Places(file, found.places) for found in _read(file, data, recording=True))
+def _locate_all(file: str, data: bytes) -> tuple[Positions, ...]:
+    return tuple(Positions(file, document.places) for document in _read(file, data, recording=True))
 
 
 def _unfit(file: str, data: bytes) -> Diagnostic | None:
-    """Say why a file is not even looked into."""
+    """Return why a file is not read at all: too large, or not UTF-8."""
     if len(data) > MAX_FILE_BYTES:
         summary = f"the file is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB"
         return error("file-too-large", summary, Position(file), "split it")
@@ -209,67 +224,67 @@ def _unfit(file: str, data: bytes) -> Diagnostic | None:
     return None
 
 
-def _read(file: str, data: bytes, *, recording: bool) -> list[Found]:
+def _read(file: str, data: bytes, *, recording: bool) -> list[StreamDocument]:
     unfit = _unfit(file, data)
     if unfit is not None:
         return [_refused(unfit)]
     try:
         if not recording:
             try:
-                return [Found(value, [], {}) for value in read_plain(CParser(data).get_event, MAX_DEPTH)]
+                return [StreamDocument(value, [], {}) for value in read_plain(CParser(data).get_event, MAX_DEPTH)]
             except Unusual:
                 pass
         builder = Builder(file, recording=recording)
         builder.run(CParser(data).get_event)
     except (YAMLError, TooDeep):
         return _read_one_by_one(file, data.decode(), recording=recording)
-    return builder.found
+    return builder.documents
 
 
-def _read_one_by_one(file: str, text: str, *, recording: bool) -> list[Found]:
-    found: list[Found] = []
+def _read_one_by_one(file: str, text: str, *, recording: bool) -> list[StreamDocument]:
+    documents: list[StreamDocument] = []
     pure_left = MAX_PURE_CHARACTERS
     for line, chunk in chunks(text):
         builder = Builder(file, first_line=line, recording=recording)
         wrong = _attempt(builder, CParser(chunk.encode()).get_event)
         if OURS not in chunk:
-            found += _others(builder, _syntax_error(file, chunk, line, wrong) if wrong is not None else None)
+            documents += _others(builder, _syntax_error(file, chunk, line, wrong) if wrong is not None else None)
             continue
         if wrong is not None and len(chunk) <= pure_left:
-            # The bundled C scanner refuses some good YAML, such as {url: http://x}.
+            # The bundled C scanner refuses some valid YAML, such as {url: http://x}.
             pure_left -= len(chunk)
             builder = Builder(file, first_line=line, recording=recording)
             wrong = _attempt(builder, partial(next, YAML(typ="safe", pure=True).parse(chunk), None))
-        found += builder.found
+        documents += builder.documents
         if wrong is not None:
-            found.append(_refused(*builder.pending, _syntax_error(file, chunk, line, wrong)))
-    return found
+            documents.append(_refused(*builder.pending, _syntax_error(file, chunk, line, wrong)))
+    return documents
 
 
-def _others(builder: Builder, wrong: Diagnostic | None) -> list[Found]:
-    """Give somebody else's document, however odd: what is wrong with it is theirs, and it takes one number."""
-    deep = next((found.diagnostics[-1] for found in builder.found if not found.complete), None)
+def _others(builder: Builder, wrong: Diagnostic | None) -> list[StreamDocument]:
+    """Return somebody else's document as one document, whatever is wrong with it, so that the numbers stay right."""
+    deep = next((document.diagnostics[-1] for document in builder.documents if not document.complete), None)
     unreadable = wrong or deep
-    if unreadable is None and len(builder.found) == 1:
-        return builder.found
-    return [Found(None, [], {}, complete=False, unreadable=unreadable)]
+    if unreadable is None and len(builder.documents) == 1:
+        return builder.documents
+    return [StreamDocument(None, [], {}, complete=False, unreadable=unreadable)]
 
 
 def _attempt(builder: Builder, next_event: Callable[[], Any]) -> YAMLError | None:
-    """Read a stream to its end, or to the nesting limit; give the syntax error that it broke off with."""
+    """Read a stream to its end, or to the nesting limit; return the syntax error that ended it."""
     try:
         builder.run(next_event)
     except TooDeep as deep:
-        builder.found.append(_refused(*builder.pending, deep.diagnostic))
+        builder.documents.append(_refused(*builder.pending, deep.diagnostic))
     except YAMLError as wrong:
         return wrong
     return None
 
 
 def chunks(text: str) -> Iterator[tuple[int, str]]:
-    """Cut at the document markers: (number of the first line, text). Directives stay with what they direct.
+    """Yield the text between document markers: (number of the first line, text). Directives stay with their document.
 
-    `---` at the start of a line ends a document wherever it stands, so that each one can be judged alone.
+    `---` at the start of a line ends a document wherever it stands, so each part can be judged by itself.
     """
     cuts = [0]
     for marker in _DOCUMENT_START.finditer(text):
@@ -287,8 +302,8 @@ def read_text(text: str) -> list[Any] | None:
     return [each.value for each in found] if all(each.complete for each in found) else None
 
 
-def _refused(*diagnostics: Diagnostic) -> Found:
-    return Found(None, list(diagnostics), {}, complete=False)
+def _refused(*diagnostics: Diagnostic) -> StreamDocument:
+    return StreamDocument(None, list(diagnostics), {}, complete=False)
 
 
 def _syntax_error(file: str, text: str, first_line: int, wrong: YAMLError) -> Diagnostic:
@@ -296,7 +311,7 @@ def _syntax_error(file: str, text: str, first_line: int, wrong: YAMLError) -> Di
     if isinstance(wrong, MarkedYAMLError) and wrong.problem_mark is not None:
         mark = wrong.problem_mark
         if mark.line > text.rstrip().count("\n") and wrong.context_mark is not None:
-            # Found out at the end: what was left open is the place to look at.
+            # The error was noticed at the end of the text: the node that was left open is the place to look at.
             mark = wrong.context_mark
         line, column = first_line + mark.line, mark.column + 1
         problem = ", ".join(part for part in (wrong.context, wrong.problem) if part)

@@ -1,4 +1,8 @@
-"""The quick way from YAML events to values, for streams without anything unusual; `Builder` reads all the others."""
+"""The fast path from YAML events to values, for streams without unusual features; `Builder` reads all others.
+
+`documents` tries it first. It returns exactly the values that `Builder` would, or raises `Unusual`; it never reports an
+error by itself.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +24,13 @@ NextEvent: TypeAlias = Callable[[], Any]
 
 
 class Unusual(Exception):
-    """Here is something that only `Builder` reads, or has to complain about."""
+    """The stream has something that only `Builder` can read or report."""
 
 
 def read_plain(next_event: NextEvent, depth: int) -> list[Any]:
-    """Give the values of a stream's documents, as `Builder` would; raises whatever the source of the events raises.
+    """Return the values of a stream's documents, as `Builder` would; raise whatever the source of the events raises.
 
-    Unusual for anchors, aliases, tags, keys that may not be, numbers out of range, and nesting deeper than `depth`.
+    Raise Unusual for anchors, aliases, tags, invalid keys, numbers out of range, and nesting deeper than `depth`.
     """
     documents = []
     while (event := next_event()) is not None:
@@ -49,7 +53,7 @@ def _value(event: Any, next_event: NextEvent, depth: int) -> Any:
 
 
 def _mapping(next_event: NextEvent, depth: int) -> dict[str, Any]:
-    # Nearly all of a file is read in these lines: plain text is picked out right here, without a call for each.
+    # Nearly all of a file is read in these lines, so plain text is recognized here, without a call for each scalar.
     result: dict[str, Any] = {}
     while type(event := next_event()) is ScalarEvent:
         key = event.value

@@ -1,4 +1,4 @@
-"""JSON Schemas for editors: one per kind, and one for all of them."""
+"""JSON Schemas for editors: one for each kind, and one for all of them."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ _DIALECT = "http://json-schema.org/draft-07/schema#"
 
 
 class _Untitled(GenerateJsonSchema):
-    """Titles would only repeat the keys."""
+    """Generates schemas without titles, which would only repeat the keys."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Leave them out."""
+        """Return False for every field."""
         _ = schema
         return False
 
     def dict_schema(self, schema: Any) -> dict[str, Any]:
-        """Where keys have a pattern, no other keys are good."""
+        """Forbid other keys where the keys have a pattern."""
         result: dict[str, Any] = super().dict_schema(schema)
         return {**result, "additionalProperties": False} if "patternProperties" in result else result
 
 
 def file_name(kind: Kind) -> str:
-    """Name the file for the schema of one kind, such as stack.schema.json."""
+    """Return the name of the file with the schema of one kind, such as stack.schema.json."""
     return f"{kind.lower()}.schema.json"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """Give every schema by its file's name; COMBINED accepts a document of any supported kind."""
+    """Return every schema by its file name; COMBINED accepts a document of any supported kind."""
     mode: JsonSchemaMode = "validation"
     models: list[type[Model]] = [Metadata, *SPECS.values()]
     references, whole = models_json_schema([(model, mode) for model in models], schema_generator=_Untitled)
@@ -77,7 +77,7 @@ def _document(kind: Kind, spec: Any, metadata: dict[str, Any], model: type[Model
 
 
 def _needed(schema: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Give the definitions that `schema` refers to, and those that they refer to."""
+    """Return the definitions that `schema` refers to, directly or through others."""
     needed: dict[str, Any] = {}
     todo = [schema]
     while todo:

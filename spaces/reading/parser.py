@@ -1,4 +1,9 @@
-"""YAML events to values, by the YAML 1.2 core schema, with an explicit stack and every limit in one place."""
+"""From YAML events to values by the YAML 1.2 core schema.
+
+`documents` feeds a `Builder` the events of a stream and takes the documents from it. All limits are here: on nesting,
+on aliases, on findings for each document. The builder keeps its own stack, so deep nesting cannot exhaust the
+interpreter's. It reports bad input as diagnostics, and raises only `TooDeep`.
+"""
 
 from __future__ import annotations
 
@@ -24,23 +29,23 @@ from ruamel.yaml.events import (
 from spaces.diagnostics import Diagnostic, Position, error
 
 NUMERIC = frozenset("-+.0123456789")
-"""What a number begins with."""
+"""The characters that a number can begin with."""
 WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-"""The words that are not text."""
+"""The plain words that are not text, with their values."""
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-# All that the three above match, and much else: tells at one look that 10.0.0.0/16, 30m or ./file is none of them.
+# Matches all that the three above match and more: a quick test that 10.0.0.0/16, 30m or ./file is no number.
 _LIKE_A_NUMBER = re.compile(r"[-+.0-9a-fA-FinINoxX]+")
 
 
 def read_number(text: str) -> str | int | float:
-    """Read text that begins like a number; it may be text after all. ValueError for a number out of range."""
+    """Return the number, or the text itself if it only begins like one; raise ValueError for a number out of range."""
     if not _LIKE_A_NUMBER.fullmatch(text):
         return text
     if _INTEGER.fullmatch(text):
@@ -57,7 +62,7 @@ def read_number(text: str) -> str | int | float:
 MAX_DEPTH = 64
 MAX_ALIASES = 20
 MAX_ALIASED_NODES = 10_000
-# Per document: who has made as many mistakes of this sort has made one.
+# Per document: beyond this number, further findings only repeat the same mistake.
 MAX_FINDINGS = 50
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -66,7 +71,7 @@ _DROPPED = "\0dropped"
 
 
 class TooDeep(Exception):
-    """The nesting went beyond the limit; reading on would cost without use."""
+    """The nesting exceeds the limit. Reading on would cost time and gain nothing."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.summary)
@@ -74,10 +79,11 @@ class TooDeep(Exception):
 
 
 @dataclass(slots=True)
-class Found:
-    """One document of a stream; `places` maps a path to the starts of its key and its value, when recorded.
+class StreamDocument:
+    """One document of a stream. When recorded, `places` maps a path to the starts of its key and its value.
 
-    `unreadable` says why somebody else's document could not be read; it is told only where it was one of ours before.
+    `unreadable` says why somebody else's document could not be read. It is reported only if the file held a document of
+    ours before.
     """
 
     value: Any
@@ -88,13 +94,13 @@ class Found:
 
 
 class Builder:
-    """Turns the events of one stream into documents; `first_line` is the file's line on which the stream begins."""
+    """Builds documents from the events of one stream, which begins at line `first_line` of the file."""
 
     _node: Any
     _key: str | None
 
     def __init__(self, file: str, *, first_line: int = 1, recording: bool = False) -> None:
-        self.found: list[Found] = []
+        self.documents: list[StreamDocument] = []
         self._file = file
         self._first_line = first_line
         self._recording = recording
@@ -102,17 +108,17 @@ class Builder:
 
     @property
     def pending(self) -> list[Diagnostic]:
-        """What is wrong with the document that the stream broke off in."""
+        """The diagnostics of the document in which the stream broke off."""
         return self._diagnostics
 
     def run(self, next_event: Callable[[], Any]) -> None:
-        """Take events until there is none; raises TooDeep, and whatever the source of the events raises."""
+        """Consume all events; raise TooDeep, and whatever the source of the events raises."""
         handlers = self._HANDLERS
         while (event := next_event()) is not None:
             handlers[type(event)](self, event)
 
     def _begin(self, _event: Any) -> None:
-        # The document's value is the one item of this list; `_key` is None where a mapping's key comes next.
+        # The document's value is the only item of this list. `_key` is None if a mapping's key comes next.
         self._root: list[Any] = []
         self._node = self._root
         self._key = None
@@ -123,11 +129,11 @@ class Builder:
         self._aliases = 0
         self._aliased_nodes = 0
         self._diagnostics: list[Diagnostic] = []
-        self._places: dict[Path, tuple[Position, Position]] = {}
+        self._positions: dict[Path, tuple[Position, Position]] = {}
 
     def _finish(self, _event: Any) -> None:
         value = self._root[0] if self._root else None
-        self.found.append(Found(value, self._diagnostics, self._places))
+        self.documents.append(StreamDocument(value, self._diagnostics, self._positions))
         self._diagnostics = []
 
     def _scalar(self, event: Any) -> None:
@@ -164,7 +170,7 @@ class Builder:
             self._refuse("duplicate-key", f"the key {key[:80]!r} is given twice", event, "keep one of the two")
             self._key = _DROPPED
         elif key == "<<" and not event.style:
-            hint = "YAML 1.2 has none: write the values out, or put them into a Context"
+            hint = "YAML 1.2 has no merge keys: write the values out, or put them into a Context"
             self._refuse("yaml-merge-key", "merge keys (<<) are not supported", event, hint)
             self._key = _DROPPED
 
@@ -214,7 +220,7 @@ class Builder:
         self._key = None
 
     def _resolve(self, event: Any) -> Any:
-        """Give what the alias stands for; None, with a diagnostic, where it may not stand there."""
+        """Return the value that the alias refers to; None, with a diagnostic, if the alias is not allowed."""
         self._aliases += 1
         if event.anchor not in self._anchors:
             self._refuse("yaml-alias", f"the alias {event.anchor[:80]!r} has no anchor before it", event)
@@ -225,29 +231,29 @@ class Builder:
             return value
         if not any(diagnostic.code == "yaml-alias-limit" for diagnostic in self._diagnostics):
             summary = f"more than {MAX_ALIASES} aliases, or aliases that unfold to more than {MAX_ALIASED_NODES} values"
-            self._refuse("yaml-alias-limit", summary, event, "put what is shared into a Context")
+            self._refuse("yaml-alias-limit", summary, event, "move the shared values into a Context")
         return None
 
     def _number(self, text: str, event: Any) -> Any:
         try:
             return read_number(text)
         except ValueError as wrong:
-            self._refuse("yaml-number", str(wrong), event, "quote it where text is meant")
+            self._refuse("yaml-number", str(wrong), event, "quote it if it is meant as text")
             return 0
 
     def _record(self, event: Any) -> Path:
-        """Remember where key and value start, and give the value's path."""
-        at = self._at(event.start_mark)
+        """Record where key and value start, and return the value's path."""
+        start = self._at(event.start_mark)
         if not self._stack:
-            self._places[()] = (at, at)
+            self._positions[()] = (start, start)
             return ()
         if type(self._node) is list:
             path: Path = (*self._path, len(self._node) - 1)
-            self._places[path] = (at, at)
+            self._positions[path] = (start, start)
             return path
         path = (*self._path, _DROPPED if self._key is None else self._key)
         if self._key is not None and self._key is not _DROPPED:
-            self._places[path] = (self._at(self._key_at), at)
+            self._positions[path] = (self._at(self._key_at), start)
         return path
 
     def _refuse_tag(self, event: Any) -> None:
@@ -260,7 +266,7 @@ class Builder:
     def _at(self, mark: Any) -> Position:
         return Position(self._file, self._first_line + mark.line, mark.column + 1)
 
-    # Streams begin and end without anything to do.
+    # The start and the end of a stream need no handling.
     _HANDLERS: ClassVar[dict[type, Callable[[Builder, Any], None]]] = {
         ScalarEvent: _scalar,
         MappingStartEvent: _open_mapping,
@@ -276,7 +282,7 @@ class Builder:
 
 
 def _size(value: Any, limit: int) -> int:
-    """Count the values in `value`, shared ones each time, up to just beyond `limit`."""
+    """Return the number of values in `value`, shared ones counted each time, up to just above `limit`."""
     todo, count = [value], 0
     while todo and count <= limit:
         item = todo.pop()

@@ -1,6 +1,7 @@
-"""The Rego in documents: taken out for whoever can read it, and what that says, at its place in the files.
+"""The Rego rules in Policy documents: extracted for an engine to check, with its findings placed in the files.
 
-Reading Rego takes an engine, which is not for this package: whoever reads a revision brings a `CheckRego` along.
+This package has no Rego engine. Whoever reads a revision passes a `CheckRego`, and `with_findings` turns a policy with
+a broken rule into a diagnostic at the right line.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from spaces.reading.resources import Flawed, ParsedFile, Resource
 
 @dataclass(frozen=True, slots=True)
 class RegoText:
-    """A policy's rule. What it may say depends on its type."""
+    """The rule of a policy. Its type determines which rules it may define."""
 
     type: PolicyType
     text: str
@@ -26,7 +27,7 @@ class RegoText:
 
 @dataclass(frozen=True, slots=True)
 class RegoFinding:
-    """Something wrong with a rule: line and column count from 1 within its text."""
+    """A problem of a rule. Line and column count from 1 within its text."""
 
     code: str
     summary: str
@@ -36,17 +37,17 @@ class RegoFinding:
 
 
 CheckRego: TypeAlias = Callable[[Sequence[RegoText]], Mapping[RegoText, tuple[RegoFinding, ...]]]
-"""Says what is wrong with each of these rules; one that is not among the answers is in order. The same every time."""
+"""Returns the problems of each of these rules; a rule without an entry is valid. The answer is always the same."""
 
 
 def unchecked(texts: Sequence[RegoText]) -> Mapping[RegoText, tuple[RegoFinding, ...]]:
-    """Find nothing."""
+    """Return no findings."""
     _ = texts
     return {}
 
 
 def rego_of(resource: Resource) -> RegoText | None:
-    """Take the rule out of a Policy; None for other documents."""
+    """Return the rule of a Policy; None for other documents."""
     spec = resource.spec
     if not isinstance(spec, PolicySpec):
         return None
@@ -57,29 +58,29 @@ def rego_of(resource: Resource) -> RegoText | None:
 
 
 def with_findings(files: Mapping[str, ParsedFile], check: CheckRego) -> dict[str, ParsedFile]:
-    """Take the policies whose rule is not in order out of what was parsed, and say why; gives the files that differ."""
-    found = [
+    """Return the files with broken policies, without those policies and with the diagnostics about them."""
+    rules = [
         (path, resource, text)
         for path, file in files.items()
         for resource in file.resources
         if resource.kind is Kind.POLICY and (text := rego_of(resource)) is not None
     ]
-    if not found:
+    if not rules:
         return {}
-    findings = check(sorted({text for _, _, text in found}, key=lambda each: (each.type, each.text)))
+    findings = check(sorted({text for _, _, text in rules}, key=lambda rule: (rule.type, rule.text)))
     broken: dict[str, list[tuple[Resource, tuple[RegoFinding, ...]]]] = {}
-    for path, resource, text in found:
-        if told := findings.get(text, ()):
-            broken.setdefault(path, []).append((resource, told))
+    for path, resource, text in rules:
+        if problems := findings.get(text, ()):
+            broken.setdefault(path, []).append((resource, problems))
     return {path: _without(files[path], resources) for path, resources in broken.items()}
 
 
 def _without(file: ParsedFile, broken: Sequence[tuple[Resource, tuple[RegoFinding, ...]]]) -> ParsedFile:
     gone = {resource.index for resource, _ in broken}
-    told = [_tell(resource, finding) for resource, findings in broken for finding in findings]
+    diagnostics = [_diagnostic(resource, finding) for resource, findings in broken for finding in findings]
     return ParsedFile(
         tuple(resource for resource in file.resources if resource.index not in gone),
-        tuple(sorted((*file.diagnostics, *told), key=lambda each: each.sort_key)),
+        tuple(sorted((*file.diagnostics, *diagnostics), key=lambda diagnostic: diagnostic.sort_key)),
         file.unreadable,
         (*file.flawed, *(_flawed(resource) for resource, _ in broken)),
         file.attached,
@@ -90,24 +91,24 @@ def _flawed(resource: Resource) -> Flawed:
     return Flawed(resource.kind, resource.name, resource.space, resource.position(("metadata", "name")))
 
 
-def _tell(resource: Resource, finding: RegoFinding) -> Diagnostic:
+def _diagnostic(resource: Resource, finding: RegoFinding) -> Diagnostic:
     spec = resource.spec
     assert isinstance(spec, PolicySpec)  # noqa: S101 - only those have Rego
     if spec.rego_file is not None:
-        at = Position(place_of(resource.file, spec.rego_file), finding.line, finding.column)
-        return error(finding.code, f"Policy {resource.name}: {finding.summary}", at, finding.hint)
+        in_file = Position(place_of(resource.file, spec.rego_file), finding.line, finding.column)
+        return error(finding.code, f"Policy {resource.name}: {finding.summary}", in_file, finding.hint)
     start = resource.position(("spec", "rego"))
-    here = inside(resource.data, start, finding.line, finding.column)
+    position = position_inside(resource.data, start, finding.line, finding.column)
     summary = finding.summary
-    if here is None:
-        here, summary = start, f"{summary} (line {finding.line}, column {finding.column} of the rule)"
-    return error(finding.code, f"Policy {resource.name}: {summary}", here, finding.hint)
+    if position is None:
+        position, summary = start, f"{summary} (line {finding.line}, column {finding.column} of the rule)"
+    return error(finding.code, f"Policy {resource.name}: {summary}", position, finding.hint)
 
 
-def inside(data: bytes, start: Position, line: int, column: int) -> Position | None:
-    """Find the place of a line and column within the text that begins at `start`; None where only YAML knows.
+def position_inside(data: bytes, start: Position, line: int, column: int) -> Position | None:
+    """Return the position of a line and column within the text that begins at `start`; None if it is unknown.
 
-    That is so for a text in quotes, or folded. In a block (`|`) every line of the text is one of the file.
+    It is unknown in quoted or folded text. In a block (`|`) every line of the text is a line of the file.
     """
     lines = data.decode(errors="replace").split("\n")
     if start.line > len(lines):
@@ -115,7 +116,7 @@ def inside(data: bytes, start: Position, line: int, column: int) -> Position | N
     first = lines[start.line - 1][start.column - 1 :]
     if first.startswith("|"):
         text = lines[start.line :]
-        filled = next((each for each in text if each.strip()), "")
+        filled = next((line for line in text if line.strip()), "")
         indent = len(filled) - len(filled.lstrip(" "))
         return Position(start.file, start.line + line, indent + column)
     if first[:1] not in {'"', "'", ">", "&", "!"} and line == 1:

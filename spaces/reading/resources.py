@@ -1,4 +1,10 @@
-"""Documents to resources: the typed, named things that the rest of the service works with."""
+"""From documents to resources: the typed, named things that the rest of the service works with.
+
+The catalog calls `parse_files` with the files that changed; blueprints call `make_resource` for each document of a
+template. Both return resources that passed every check of a single document, and diagnostics for the rest. Rules across
+documents, spaces and rights are checked elsewhere. Nothing here reads a file: content of attached files comes through
+`Attach`.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +27,17 @@ from spaces.model.role import RESERVED_NAMES
 from spaces.model.template import template_problems
 from spaces.names import ROOT, Digest, Kind, ResourceRef, SpaceName
 from spaces.reading.attachments import Attach, Unusable, no_files, place_of
-from spaces.reading.documents import Document, Places, ReadDocuments, ReadFile, locate, parse_documents, read_documents
+from spaces.reading.documents import (
+    Document,
+    Positions,
+    ReadDocuments,
+    ReadFile,
+    locate,
+    parse_documents,
+    read_documents,
+)
 
-_OUTSIDE = Unusable("file-not-found", "is not read: write the path out in the template")
+_OUTSIDE = Unusable("file-not-found", "is not read: write the path in the template without expressions")
 _QUALIFIED_NAME = re.compile(QUALIFIED_NAME)
 _KEYS = ("apiVersion", "kind", "metadata", "spec")
 _BATCH_BYTES = 32 * 1024
@@ -34,9 +48,9 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Who made a document that nobody wrote: an instance, from document number `index` of its blueprint's template.
+    """The origin of a document that an instance made: document number `index` of its blueprint's template.
 
-    `root` is the instance that somebody wrote: `instance` itself, or the one that made that.
+    `root` is the instance that somebody wrote: `instance` itself, or the one that made that instance.
     """
 
     instance: ResourceRef
@@ -47,16 +61,16 @@ class Made:
 
     @property
     def title(self) -> str:
-        """Name the blueprint as instances do, without its version."""
+        """The blueprint's name as instances write it, without the version."""
         return f"{self.blueprint.space}/{self.blueprint.name.partition('@')[0]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One good document. `space` is as written, None where the directory decides; `data` is its whole file's bytes.
+    """One valid document. `space` is as written; None: its directory decides. `data` is the content of its whole file.
 
-    `name` is metadata.name, for a blueprint with its version. `attachments` are the files that it refers to, by path in
-    the repository. For one that an instance made, file and data are its blueprint's.
+    `name` is metadata.name, for a blueprint with the version. `attachments` are the files that it refers to, by path in
+    the repository. For a document that an instance made, file and data are those of its blueprint.
     """
 
     kind: Kind
@@ -73,9 +87,9 @@ class Resource:
 
     @property
     def content(self) -> Digest:
-        """The digest of kind, metadata and spec as written, whatever their layout and comments, and of the attachments.
+        """The digest of kind, metadata and spec as written, without layout and comments, and of the attachments.
 
-        Worked out when it is asked for, once: most documents are never compared with another one, the others often.
+        It is computed once, when first needed: most documents are never compared with another one, the others often.
         """
         if self._content is None:
             object.__setattr__(self, "_content", self._digest())
@@ -85,31 +99,31 @@ class Resource:
     def _digest(self) -> Digest:
         written = [part.model_dump(mode="json", exclude_unset=True) for part in (self.metadata, self.spec)]
         hashes = {place: blake2b(data, digest_size=16).hexdigest() for place, data in self.attachments.items()}
-        # Who made it is part of what it is; the version is not: it shows in what it makes of it.
+        # The maker belongs to the content. The version does not: it shows in the document that it makes.
         made = [[str(self.made.instance), self.made.title]] if self.made is not None else []
         return Digest(blake2b(_encode([self.kind, *written, hashes, *made]).encode(), digest_size=16).hexdigest())
 
     def attached(self, written: str) -> bytes:
-        """Give the content of a file that the document refers to as `written`; KeyError for any other."""
+        """Return the content of a file that the document refers to as `written`; raise KeyError for any other."""
         return self.attachments[place_of(self.file, written)]
 
     def position(self, path: tuple[str | int, ...] = (), within: tuple[int, int] | None = None) -> Position:
-        """Give where the value at `path` stands; where there is none, the nearest enclosing node's key.
+        """Return the position of the value at `path`, or of the nearest enclosing node's key if there is no such value.
 
-        `within` is an expression of that text, by its number, and the offset in it. The value of a made document
-        stands in the template.
+        `within` is an expression of that text, by its number, and the offset in it. The value of a document that an
+        instance made has its position in the template.
         """
         if self.made is not None:
             path = ("spec", "template", self.made.index, *path)
-        at = locate(self.file, self.data, self.index).value(path)
-        return _within(self.data, at, within) if within is not None else at
+        position = locate(self.file, self.data, self.index).value(path)
+        return _within(self.data, position, within) if within is not None else position
 
 
 @dataclass(frozen=True, slots=True)
 class Flawed:
-    """A document with errors of its own, as far as it says what it is; `space` None where the directory decides.
+    """A document with errors of its own that still says what it is. `space` None: its directory decides.
 
-    `needs` are the documents that it names in spite of its errors, each with the place where it does.
+    `needs` are the documents that it names in spite of its errors, each with the position where it does.
     """
 
     kind: Kind
@@ -120,11 +134,11 @@ class Flawed:
 
 
 class ParsedFile(NamedTuple):
-    """What one file holds: the good documents, and everything that is wrong with the others.
+    """The content of one file: the valid documents, and the diagnostics about the others.
 
-    `unreadable` says why a part of it that may be anybody's cannot be read as YAML. `flawed` are the documents with
-    errors that still say what they are. `attached` are the paths in the repository that its documents refer to,
-    whether there is such a file or not.
+    `unreadable` says why a part of it that may belong to anybody is not YAML. `flawed` are the documents with errors
+    that still say what they are. `attached` are the paths in the repository that its documents refer to, whether the
+    files exist or not.
     """
 
     resources: tuple[Resource, ...]
@@ -135,21 +149,21 @@ class ParsedFile(NamedTuple):
 
     @property
     def holds_nothing(self) -> bool:
-        """Say whether it can be read, and no document of ours is in it."""
-        broken = any(told.severity is Severity.ERROR for told in self.diagnostics)
+        """Whether the file can be read and holds no document of ours."""
+        broken = any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
         return not (self.resources or self.flawed or broken) and self.unreadable is None
 
 
 def parse_file(file: str, data: bytes, attach: Attach = no_files) -> ParsedFile:
-    """Parse the file at the repository-relative posix path `file`; a broken document does not hide the others."""
+    """Parse the file at the repository-relative posix path `file`. A broken document does not hide the others."""
     return _understand(file, data, parse_documents(file, data), attach)
 
 
 def parse_files(
     files: Iterable[tuple[str, bytes]], attach: Attach = no_files, read: ReadDocuments = read_documents
 ) -> Iterator[tuple[str, ParsedFile]]:
-    """Parse many files, as `parse_file` does one."""
-    # A processor likes to do the same thing several times: whole files one after the other take an eighth longer.
+    """Yield many files, each parsed as `parse_file` does."""
+    # In batches, because reading and understanding file by file takes an eighth longer (processor caches).
     for batch in _batches(files):
         for (file, data), documents in zip(batch, read(batch), strict=True):
             yield file, _understand(file, data, documents, attach)
@@ -181,15 +195,15 @@ def _understand(file: str, data: bytes, read: ReadFile, attach: Attach) -> Parse
         elif (named := _flawed(file, data, document)) is not None:
             flawed.append(named)
         if problems:
-            places = locate(file, data, document.index)
-            diagnostics += [_diagnostic(problem, places, data) for problem in problems]
-    told = tuple(sorted(diagnostics, key=lambda each: each.sort_key))
-    return ParsedFile(tuple(resources), told, read.unreadable, tuple(flawed), frozenset(attached))
+            positions = locate(file, data, document.index)
+            diagnostics += [_diagnostic(problem, positions, data) for problem in problems]
+    in_order = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.sort_key))
+    return ParsedFile(tuple(resources), in_order, read.unreadable, tuple(flawed), frozenset(attached))
 
 
 def _attach(resource: Resource, attach: Attach, attached: set[str]) -> tuple[Resource | None, list[Problem]]:
-    """Add the content of the files that a document refers to; note their paths in `attached`."""
-    found: dict[str, bytes] = {}
+    """Add the content of the files that a document refers to, and their paths to `attached`."""
+    contents: dict[str, bytes] = {}
     problems = []
     for path, written in resource.spec.attachments():
         place = place_of(resource.file, written)
@@ -197,12 +211,14 @@ def _attach(resource: Resource, attach: Attach, attached: set[str]) -> tuple[Res
         data = attach(place)
         if isinstance(data, Unusable):
             summary = f"{dotted(('spec', *path))}: {shown(written)} {data.what}"
-            problems.append(Problem(("spec", *path), data.code, summary, "the path counts from this file's directory"))
+            problems.append(
+                Problem(("spec", *path), data.code, summary, "the path is relative to this file's directory")
+            )
         else:
-            found[place] = data
-    if problems or not found:
+            contents[place] = data
+    if problems or not contents:
         return None if problems else resource, problems
-    return replace(resource, attachments=found), []
+    return replace(resource, attachments=contents), []
 
 
 def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:
@@ -212,44 +228,44 @@ def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:
     name, space = metadata.get("name"), metadata.get("space")
     if not isinstance(name, str):
         return None
-    kind, places = Kind(word), locate(file, data, document.index)
+    kind, positions = Kind(word), locate(file, data, document.index)
     if kind is Kind.BLUEPRINT:
         version = mapping_at(document.value, "spec").get("version")
         name = versioned(name, version) if isinstance(version, str) else name
     own = SpaceName(space) if isinstance(space, str) else None
-    needs = tuple(_needs(kind, document.value.get("spec"), places))
-    return Flawed(kind, name, own, places.value(("metadata", "name")), needs)
+    needs = tuple(_needs(kind, document.value.get("spec"), positions))
+    return Flawed(kind, name, own, positions.value(("metadata", "name")), needs)
 
 
-def _needs(kind: Kind, spec: Any, places: Places) -> Iterator[tuple[Kind, str, Position]]:
-    """Read what a spec names, as far as that is written well."""
+def _needs(kind: Kind, spec: Any, positions: Positions) -> Iterator[tuple[Kind, str, Position]]:
+    """Yield the documents that a spec names, as far as the names are written well."""
     if not isinstance(spec, dict):
         return
     if kind is Kind.BLUEPRINT_INSTANCE:
         name, version = spec.get("blueprint"), spec.get("version")
         if isinstance(name, str) and isinstance(version, str) and _QUALIFIED_NAME.search(name):
-            yield Kind.BLUEPRINT, versioned(name, version), places.value(("spec", "blueprint"))
+            yield Kind.BLUEPRINT, versioned(name, version), positions.value(("spec", "blueprint"))
     if kind is not Kind.STACK:
         return
     for index, use in enumerate(list_at(spec, "contexts")):
         path: Path = ("spec", "contexts", index)
         name, path = (use.get("name"), (*path, "name")) if isinstance(use, dict) else (use, path)
         if isinstance(name, str) and _QUALIFIED_NAME.search(name):
-            yield Kind.CONTEXT, name, places.value(path)
+            yield Kind.CONTEXT, name, positions.value(path)
     for index, entry in enumerate(list_at(spec, "dependsOn")):
         path = ("spec", "dependsOn", index)
         name, path = (entry.get("stack"), (*path, "stack")) if isinstance(entry, dict) else (entry, path)
         if isinstance(name, str) and _QUALIFIED_NAME.search(name):
-            yield Kind.STACK, name, places.value(path)
+            yield Kind.STACK, name, positions.value(path)
     name = mapping_at(spec, "source").get("repository")
     if isinstance(name, str) and _QUALIFIED_NAME.search(name):
-        yield Kind.REPOSITORY, name, places.value(("spec", "source", "repository"))
+        yield Kind.REPOSITORY, name, positions.value(("spec", "source", "repository"))
 
 
 def make_resource(
     blueprint: Resource, raw: dict[str, Any], made: Made, space: SpaceName
 ) -> tuple[Resource | None, list[Problem]]:
-    """Read a document that an instance makes; positions are those of the template."""
+    """Read a document that an instance makes. Positions are those of the template."""
     resource, problems = _resource(blueprint.file, blueprint.data, Document(blueprint.index, raw, sound=True))
     if resource is None:
         return None, problems
@@ -260,7 +276,7 @@ def make_resource(
 
 
 def _template_problems(raw: dict[str, Any]) -> list[Problem]:
-    """Check a document of a template as it is written."""
+    """Return the problems of a document of a template as written."""
     return _resource("", b"", Document(0, raw, sound=True))[1]
 
 
@@ -288,11 +304,11 @@ def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | No
         try:
             spec = model.model_validate(raw_spec)
         except ValidationError as failure:
-            told = {problem.path for problem in own if problem.path != ("spec",)}
-            problems += [each for each in explain(failure, model, ("spec",)) if each.path not in told]
+            known = {problem.path for problem in own if problem.path != ("spec",)}
+            problems += [problem for problem in explain(failure, model, ("spec",)) if problem.path not in known]
         if kind is Kind.BLUEPRINT:
-            found = template_problems(raw_spec, _template_problems)
-            problems += [problem._replace(path=("spec", *problem.path)) for problem in found]
+            in_template = template_problems(raw_spec, _template_problems)
+            problems += [problem._replace(path=("spec", *problem.path)) for problem in in_template]
     if problems or metadata is None or spec is None:
         return None, problems
     space = SpaceName(metadata.space) if metadata.space is not None else None
@@ -336,32 +352,32 @@ def _metadata_problems(kind: Kind, raw: dict[str, Any]) -> Iterator[Problem]:
             summary, hint = "a Space has no metadata.space", "write its parent as spec.parent"
             yield Problem(("metadata", "space"), "invalid-value", summary, hint, at_key=True)
         if raw.get("name") == ROOT:
-            yield Problem(("metadata", "name"), "reserved-name", "the space root always exists", "leave this out")
+            yield Problem(("metadata", "name"), "reserved-name", "the space root always exists", "remove this document")
     if isinstance(raw.get("name"), str) and raw["name"] in RESERVED_NAMES.get(kind, ()):
         summary = f"the {kind} {raw['name']} is built in"
         yield Problem(("metadata", "name"), "reserved-name", summary, "give it another name")
     if kind is not Kind.STACK and "movedFrom" in raw:
-        summary = f"metadata.movedFrom is for stacks, this is a {kind}"
+        summary = f"metadata.movedFrom is for stacks; this is a {kind}"
         yield Problem(("metadata", "movedFrom"), "invalid-value", summary, "leave it out", at_key=True)
 
 
-def _diagnostic(problem: Problem, places: Places, data: bytes) -> Diagnostic:
+def _diagnostic(problem: Problem, positions: Positions, data: bytes) -> Diagnostic:
     path: Path = problem.path
-    at = places.key(path) if problem.at_key else places.value(path)
+    position = positions.key(path) if problem.at_key else positions.value(path)
     if problem.within is not None:
-        at = _within(data, at, problem.within)
-    return error(problem.code, problem.summary, at, problem.hint)
+        position = _within(data, position, problem.within)
+    return error(problem.code, problem.summary, position, problem.hint)
 
 
-def _within(data: bytes, at: Position, within: tuple[int, int]) -> Position:
-    """Give a place in an expression of the text that starts at `at`; that of the text where it cannot be made out."""
+def _within(data: bytes, start: Position, within: tuple[int, int]) -> Position:
+    """Return the position in an expression of the text that starts at `start`, or that start if it cannot be found."""
     text, (index, offset) = data.decode(errors="replace"), within
-    start = sum(len(line) + 1 for line in text.split("\n")[: at.line - 1]) + at.column - 1
+    source = sum(len(line) + 1 for line in text.split("\n")[: start.line - 1]) + start.column - 1
     for _ in range(index + 1):
-        start = text.find(OPENS, start)
-        if start < 0:
-            return at
-        start += len(OPENS)
-    here = start + offset if "\n" not in text[start : start + offset] else start
-    before = text.rfind("\n", 0, here) + 1
-    return Position(at.file, text.count("\n", 0, here) + 1, here - before + 1)
+        source = text.find(OPENS, source)
+        if source < 0:
+            return start
+        source += len(OPENS)
+    target = source + offset if "\n" not in text[source : source + offset] else source
+    line_start = text.rfind("\n", 0, target) + 1
+    return Position(start.file, text.count("\n", 0, target) + 1, target - line_start + 1)

@@ -11,12 +11,13 @@ from reconciler.core.reasons import Reason
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Remote
 from reconciler.git.objects import EntryKind
+from reconciler.git.remote import redact
 from reconciler.loop.desired.commits import Walking, halt
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Generations, Step
 from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
 from reconciler.loop.desired.repositories import Places
-from reconciler.loop.desired.restore import loading, remembered_url
+from reconciler.loop.desired.restore import loading
 from reconciler.loop.desired.source_repositories import AboutAccess, follows, unavailable
 from reconciler.loop.desired.world import World, source_key
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store, Transaction
@@ -82,7 +83,7 @@ class Advancing:
         told += [each.tell() for each in self._unfounded]
         fresh = replace(
             state,
-            url=remembered_url(configuration.url),
+            url=redact(configuration.url, keep_ssh_user=True),
             branch=configuration.branch,
             config_path=self.config_path,
             attempted_revision=Revision(attempted) if attempted else None,

@@ -10,7 +10,7 @@ from reconciler.core.reasons import Reason
 from reconciler.core.state import Problem
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_secret_file
-from reconciler.credentials.secrets import Secrets
+from reconciler.credentials.secrets import SecretSources
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import Credentials, redact
@@ -34,7 +34,7 @@ class Remotes:
     """Finds remotes and reads the secrets for them anew every time, so that a rotated one counts at once."""
 
     settings: Settings
-    secrets: Secrets = field(default_factory=Secrets)
+    secrets: SecretSources = field(default_factory=SecretSources)
 
     def configuration(self) -> Remote:
         """Give the configuration repository; SecretUnreadable where its credentials cannot be read."""

@@ -47,11 +47,6 @@ def loading() -> Iterator[None]:
             gc.enable()
 
 
-def remembered_url(url: str) -> str:
-    """Give the URL as the store keeps it: without what may be a secret. A user of ssh is none, and is needed."""
-    return url if url.startswith("ssh://") else redact(url)
-
-
 def differs(settings: Settings, state: ConfigurationState) -> str | None:
     """Say in a sentence what the settings name that is not what the store has followed until now; None: nothing."""
     if state.admitted_revision is None:
@@ -76,7 +71,7 @@ def with_remembered(settings: Settings, state: ConfigurationState) -> Settings:
     return settings.model_copy(update={"config_url": state.url, "config_branch": branch, "config_path": path})
 
 
-__all__ = ["differs", "remembered_url", "with_remembered"]
+__all__ = ["differs", "with_remembered"]
 
 
 @dataclass(frozen=True, slots=True)

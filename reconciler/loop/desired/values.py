@@ -9,11 +9,11 @@ from typing import assert_never
 
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Problem
-from reconciler.credentials.secrets import Secrets
+from reconciler.credentials.secrets import SecretSources
 from spaces.effective.stack import Content, EffectiveStack, OutputOf, RepositoryFile, Value
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
-from spaces.model.variables import Variable, variable
+from spaces.model.variables import Variable, classify_variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Opened:
     masked: tuple[str, ...] = field(repr=False)
 
 
-def open_values(stack: EffectiveStack, secrets: Secrets) -> Opened:
+def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
     """Give the environment and the mounted files of a stack's run; SecretUnreadable names the one that fails.
 
     Outputs of other stacks are not among them: those are read from the store.
@@ -61,7 +61,7 @@ def _variable(value: Value, data: bytes) -> str:
     return text.removesuffix("\n").removesuffix("\r") if isinstance(value.value, SecretRef) else text
 
 
-def unreadable(stack: EffectiveStack, secrets: Secrets) -> Problem | None:
+def unreadable(stack: EffectiveStack, secrets: SecretSources) -> Problem | None:
     """Say which secrets a run of a stack could not get."""
     wrong = [
         problem
@@ -79,7 +79,8 @@ def not_allowed(stack: EffectiveStack, allowed: Iterable[str]) -> Problem | None
     wrong = [
         f"{name} of {value.origin.ref}"
         for name, value in stack.env.items()
-        if variable(name) is Variable.TAKES_OVER and not any(fnmatchcase(name, pattern) for pattern in patterns)
+        if classify_variable(name) is Variable.TAKES_OVER
+        and not any(fnmatchcase(name, pattern) for pattern in patterns)
     ]
     if not wrong:
         return None

@@ -1,1 +1,1 @@
-"""The routes under /api/v1, thin, and what they share: caller, errors, shapes, pages."""
+"""The routes under /api/v1, and the parts that they share: caller, errors, shapes, pages."""

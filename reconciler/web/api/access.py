@@ -1,6 +1,6 @@
-"""Questions about access: may somebody do it, who may, what does somebody hold.
+"""Questions about access: may somebody do something, who may do it, which roles does somebody hold.
 
-Everyone may ask about themselves. About others one is told what rests on bindings that one may read.
+Everyone may ask about themselves. Answers about others rest only on bindings that the caller may read.
 """
 
 from __future__ import annotations
@@ -32,40 +32,39 @@ _ABOVE = "by a role in a space above"
 
 @router.get("/can")
 def can(ports: PortsIn, caller: CallerIn, subject: SubjectIn, action: ActionIn, space: WhereIn) -> DecisionJson:
-    """Say whether somebody may do something in a space, and what that rests on."""
+    """Whether somebody may do something in a space, and the reason."""
     who, what, where = _subject(subject), _action(action), SpaceName(space)
     if who != caller.subject:
         caller.require(Right.BINDING_READ, where, f"space {space}")
     decision = ports.access().decide(who, what, where)
     ports.metrics.access_decided(str(what), allowed=decision.allowed)
-    told = decision.grant is None or _may_be_told(caller, who, decision.grant)
-    return DecisionJson(allowed=decision.allowed, because=decision.because if told else _ABOVE)
+    visible = decision.grant is None or _may_be_told(caller, who, decision.grant)
+    return DecisionJson(allowed=decision.allowed, because=decision.because if visible else _ABOVE)
 
 
 @router.get("/who")
 def who_can(
     ports: PortsIn, caller: CallerIn, *, action: ActionIn, space: WhereIn, limit: LimitIn = 100, cursor: CursorIn = None
 ) -> Page[HolderJson]:
-    """List who may do something in a space, groups and each of their members."""
+    """List everyone who may do something in a space, groups and each of their members."""
     what, where = _action(action), SpaceName(space)
     caller.require(Right.BINDING_READ, where, f"space {space}")
-    found = [each for each in ports.access().who(what, where) if _may_be_told(caller, each.subject, each.grant)]
-    cut = behind(sorted(found, key=lambda each: str(each.subject)), cursor, limit, lambda each: str(each.subject))
-    return page(
-        cut,
-        limit,
-        lambda each: str(each.subject),
-        lambda each: HolderJson(subject=str(each.subject), because=each.because),
-    )
+    holders = [
+        HolderJson(subject=str(holder.subject), because=holder.because)
+        for holder in ports.access().who_may(what, where)
+        if _may_be_told(caller, holder.subject, holder.grant)
+    ]
+    cut = behind(sorted(holders, key=_holder), cursor, limit, _holder)
+    return page(cut, limit, _holder, lambda holder: holder)
 
 
 @router.get("/of")
 def roles_of(
     ports: PortsIn, caller: CallerIn, subject: SubjectIn, limit: LimitIn = 100, cursor: CursorIn = None
 ) -> Page[RoleHeldJson]:
-    """List every role that somebody holds, each binding by itself."""
+    """List every role that somebody holds, one entry for each binding."""
     who = _subject(subject)
-    found = [
+    roles = [
         RoleHeldJson(
             role=held.grant.role,
             space=held.grant.space,
@@ -73,11 +72,15 @@ def roles_of(
             because=held.because,
             expires=held.grant.expires,
         )
-        for held in ports.access().of(who)
+        for held in ports.access().roles_of(who)
         if _may_be_told(caller, who, held.grant)
     ]
-    cut = behind(sorted(found, key=_place), cursor, limit, _place)
+    cut = behind(sorted(roles, key=_place), cursor, limit, _place)
     return page(cut, limit, _place, lambda held: held)
+
+
+def _holder(holder: HolderJson) -> str:
+    return holder.subject
 
 
 def _place(held: RoleHeldJson) -> str:
@@ -85,7 +88,7 @@ def _place(held: RoleHeldJson) -> str:
 
 
 def _may_be_told(caller: Caller, subject: Subject, grant: Grant) -> bool:
-    """Say whether the caller may know of a grant: their own, or one of a space whose bindings they may read."""
+    """Whether the caller may know of a grant: their own, or one in a space whose bindings they may read."""
     return caller.subject == subject or caller.allows(Right.BINDING_READ, grant.space)
 
 

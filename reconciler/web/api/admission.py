@@ -11,7 +11,7 @@ from rbac.admission.held import HeldChange
 from reconciler import operations
 from reconciler.store.protocol import AuditRow
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
-from reconciler.web.api.errors import Problem, invalid, not_found
+from reconciler.web.api.errors import ApiError, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
 from reconciler.web.api.schemas.admission import AuditCheckJson, AuditJson, HeldJson
 from reconciler.web.api.schemas.shapes import Page
@@ -106,7 +106,7 @@ def _home(tree: SpaceTree, held: HeldChange) -> SpaceName:
 def _needed(tree: SpaceTree, held: HeldChange) -> tuple[Action, SpaceName]:
     if held.missing is None:
         detail = f"{held.id} is held because it does not work, and no approval mends that: {held.message}"
-        raise Problem(HTTPStatus.CONFLICT, "DoesNotWork", detail)
+        raise ApiError(HTTPStatus.CONFLICT, "DoesNotWork", detail)
     action, space = held.missing
     return action, space if tree.exists(space) else ROOT
 
@@ -122,7 +122,7 @@ def _find(found: list[HeldChange], wanted: str) -> HeldChange:
     return held
 
 
-def _no_right(held: str, action: Action, space: SpaceName) -> Problem:
+def _no_right(held: str, action: Action, space: SpaceName) -> ApiError:
     return not_found(f"held change {held} that you could approve: that takes {action} in {space}")
 
 

@@ -1,7 +1,7 @@
-"""Who calls, which spaces they see and what they may do: decided here and nowhere else.
+"""The caller of a request, and which spaces they see and what they may do. No other module of the API decides that.
 
-Whoever shows the operator's token is the operator, who sees and may do everything. Every other token is bound to a
-user or an API key, and `rbac` says what that one may.
+The caller with the operator's token is the operator, who sees and may do everything. Every other token belongs to a
+user or an API key, whose rights come from `rbac`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from rbac.access.actions import BUILT_IN, Action
 from rbac.access.subjects import Subject
 from rbac.identity import LOCAL_OPERATOR
 from reconciler.metrics import Metrics
-from reconciler.web.api.errors import Problem, not_found
+from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.api_tokens import find_holder
 from reconciler.web.ports import Ports
 from spaces.names import ROOT, SpaceName
 
 
 class Right(StrEnum):
-    """What the routes ask for, as `<kind>:<verb>`."""
+    """The rights that the routes require, as `<kind>:<verb>`."""
 
     SPACE_READ = "space:read"
     STACK_READ = "stack:read"
@@ -51,14 +51,14 @@ class Right(StrEnum):
 
     @property
     def action(self) -> Action:
-        """The same, as the access rules name it."""
+        """The right as an action of the access rules."""
         kind, _, verb = self.value.partition(":")
         return Action(kind, verb)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and the access rules of the moment. `access` None: the operator, who may do everything."""
+    """The caller, and the access rules of the moment. `access` is None for the operator, who may do everything."""
 
     person: str
     subject: Subject
@@ -66,38 +66,38 @@ class Caller:
     metrics: Metrics
 
     def may(self, action: Action, space: SpaceName) -> bool:
-        """Say whether the caller may do this in that space."""
+        """Whether the caller may do the action in the space."""
         allowed = self.access is None or self.access.decide(self.subject, action, space).allowed
         self.metrics.access_decided(str(action), allowed=allowed)
         return allowed
 
     def basis(self, action: Action, space: SpaceName) -> str:
-        """Say what a right of the caller's rests on."""
+        """Return the grant that a right of the caller rests on, in words."""
         if self.access is None:
             return "the operator's token"
         return self.access.decide(self.subject, action, space).because
 
     def allows(self, right: Right, space: SpaceName) -> bool:
-        """Say whether the caller has this right in that space."""
+        """Whether the caller has the right in the space."""
         return self.may(right.action, space)
 
     def require(self, right: Right, space: SpaceName, what: str) -> None:
-        """Refuse as if it did not exist where the right is missing; `what` names it."""
+        """Raise the error about a missing thing, which `what` names, if the caller lacks the right."""
         if not self.allows(right, space):
             raise self.nothing(right, what)
 
-    def nothing(self, right: Right, what: str) -> Problem:
-        """Give the one answer for what is not there, and for what this caller may not know of or may not do."""
+    def nothing(self, right: Right, what: str) -> ApiError:
+        """Return the error for a thing that does not exist, or that the caller may not know of or may not change."""
         if self.access is None or right.action.verb == "read":
             return not_found(what)
         return not_found(f"{what} that gives you {right}")
 
     def spaces(self, right: Right) -> frozenset[SpaceName] | None:
-        """List the spaces in which the caller has a right, asked once for a whole list; None: every one."""
+        """Return the spaces in which the caller has the right, for a whole list at once; None: all."""
         return None if self.access is None else self.access.spaces_where(self.subject, right.action)
 
     def narrow(self, right: Right, wanted: Collection[SpaceName] | None) -> Collection[SpaceName] | None:
-        """Cut a choice of spaces down to those in which the caller has a right; None: every one."""
+        """Return those of the wanted spaces in which the caller has the right; None: all."""
         able = self.spaces(right)
         if able is None:
             return wanted
@@ -105,12 +105,12 @@ class Caller:
 
     @property
     def sees_everything(self) -> bool:
-        """Say whether the caller may read all there is: what tells of every space at once is for those alone."""
+        """Whether the caller may read everything. Answers about all spaces at once are only for such callers."""
         return self.access is None or self.access.rights(self.subject, ROOT) >= BUILT_IN["reader"]
 
 
 def ports_of(request: Request) -> Ports:
-    """Give the service that this app speaks for."""
+    """Return the service that this app belongs to."""
     ports = request.app.state.ports
     if not isinstance(ports, Ports):
         raise TypeError("the app was not made by create_app")
@@ -118,7 +118,7 @@ def ports_of(request: Request) -> Ports:
 
 
 def shown_token(request: Request) -> str | None:
-    """Read the token from `Authorization`: as Bearer, or as the password of Basic, which terraform's backend sends."""
+    """Return the token in `Authorization`: Bearer, or the password of Basic, which terraform's backend sends."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     match scheme.lower():
         case "bearer":
@@ -133,14 +133,14 @@ def shown_token(request: Request) -> str | None:
             return None
 
 
-def unauthorized(detail: str, scheme: str = "Bearer") -> Problem:
-    """Give the answer for a missing or wrong token."""
+def unauthorized(detail: str, scheme: str = "Bearer") -> ApiError:
+    """Return the error for a missing or wrong token."""
     headers = {"WWW-Authenticate": f'{scheme} realm="stationkeeper"'}
-    return Problem(HTTPStatus.UNAUTHORIZED, "Unauthorized", detail, headers=headers)
+    return ApiError(HTTPStatus.UNAUTHORIZED, "Unauthorized", detail, headers=headers)
 
 
 def authenticate(request: Request) -> Caller:
-    """Find out who calls; 401 for everybody without a valid token."""
+    """Return the caller; raise 401 without a valid token."""
     token = shown_token(request)
     if token is None:
         raise unauthorized("a token is needed: send it as 'Authorization: Bearer …'")
@@ -154,13 +154,13 @@ def authenticate(request: Request) -> Caller:
 
 
 DOCUMENTED = Depends(HTTPBearer(auto_error=False, description="The operator's token, or one that was made for you."))
-"""Has OpenAPI say that a token is needed; `authenticate` is what checks it."""
+"""Makes OpenAPI say that a token is needed. `authenticate` checks it."""
 
 CallerIn = Annotated[Caller, Depends(authenticate)]
 PortsIn = Annotated[Ports, Depends(ports_of)]
 
 
 def _holder(ports: Ports, token: str) -> Subject | None:
-    """Find whose token it is; None for one that nobody has, that has ended, or whose holder is not in force."""
+    """Return the holder of a token; None if it is unknown or expired, or if its holder is not in force."""
     subject = find_holder(ports.store, token, ports.now())
     return subject if subject is not None and ports.access().knows(subject) else None

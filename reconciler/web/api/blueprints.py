@@ -1,4 +1,4 @@
-"""Blueprints: what they ask for, and what instances of them make or would make."""
+"""Blueprints: their inputs, and the documents that their instances make or would make."""
 
 from __future__ import annotations
 
@@ -39,11 +39,13 @@ def list_blueprints(
     limit: LimitIn = 100,
     cursor: CursorIn = None,
 ) -> Page[BlueprintJson]:
-    """List blueprints with all of their versions, in the order of `space/name@version`."""
+    """List blueprints with all their versions, in the order of `space/name@version`."""
     documents = ports.documents()
     wanted = chosen_spaces(documents.tree, caller, Right.BLUEPRINT_READ, space, subtree=subtree)
-    found = [each for each in documents.of_kind(Kind.BLUEPRINT) if wanted is None or each.ref.space in wanted]
-    cut = behind(sorted(found, key=_key), cursor, limit, _key)
+    blueprints = [
+        blueprint for blueprint in documents.of_kind(Kind.BLUEPRINT) if wanted is None or blueprint.ref.space in wanted
+    ]
+    cut = behind(sorted(blueprints, key=_key), cursor, limit, _key)
     return page(cut, limit, _key, _blueprint)
 
 
@@ -51,30 +53,27 @@ def list_blueprints(
 def get_blueprint(
     ports: PortsIn, caller: CallerIn, space: str, name: str, version: VersionIn = None
 ) -> BlueprintDetailJson:
-    """Show a blueprint's inputs."""
+    """Return a blueprint's inputs."""
     what = f"blueprint {space}/{name}"
     caller.require(Right.BLUEPRINT_READ, SpaceName(space), what)
-    every = versions_of(ports.documents(), SpaceName(space), name)
-    found = [each for each in every if version is None or each.ref.name == versioned(name, version)]
-    if not found:
+    versions = versions_of(ports.documents(), SpaceName(space), name)
+    matching = [placed for placed in versions if version is None or placed.ref.name == versioned(name, version)]
+    if not matching:
         raise not_found(what if version is None else f"{what} version {version}")
-    spec = _spec(found[-1])
+    spec = _spec(matching[-1])
     return BlueprintDetailJson(
-        **_blueprint(found[-1]).model_dump(by_alias=False),
-        versions=[_spec(each).version for each in every],
-        inputs=[
-            BlueprintInputJson(**each.model_dump(by_alias=False) | {"options": list(each.options)})
-            for each in spec.inputs
-        ],
+        **_blueprint(matching[-1]).model_dump(by_alias=False),
+        versions=[_spec(placed).version for placed in versions],
+        inputs=[BlueprintInputJson.model_validate(declared) for declared in spec.inputs],
     )
 
 
 @router.post("/{space}/{name}/render")
 def render(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: RenderIn) -> RenderedJson:
-    """Show what an instance with these inputs would make; nothing is changed."""
+    """Return the documents that an instance with these inputs would make. Nothing is changed."""
     caller.require(Right.BLUEPRINT_READ, SpaceName(space), f"blueprint {space}/{name}")
     documents, where = ports.documents(), SpaceName(asked.space or space)
-    # What it would clash with or lack there is told, so all of that has to be readable.
+    # The diagnostics name documents that it would clash with or need, so the caller must be able to read those.
     needed = (Right.SPACE_READ, Right.INSTANCE_READ, Right.STACK_READ, Right.CONTEXT_READ)
     if not documents.tree.exists(where) or not all(caller.allows(right, where) for right in needed):
         raise not_found(f"space {where}")
@@ -86,7 +85,7 @@ def render(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: Rende
 
 @instances.get("/{space}/{name}/render")
 def render_one(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RenderedJson:
-    """Show what an instance in force makes."""
+    """Return the documents that an instance in force makes."""
     what = f"blueprint instance {space}/{name}"
     for right in (Right.INSTANCE_READ, Right.STACK_READ, Right.CONTEXT_READ):
         caller.require(right, SpaceName(space), what)
@@ -116,8 +115,8 @@ def _blueprint(placed: Placed) -> BlueprintJson:
     )
 
 
-def _rendered(found: Rendered) -> RenderedJson:
+def _rendered(rendered: Rendered) -> RenderedJson:
     return RenderedJson(
-        documents=[dict(each) for each in found.documents],
-        diagnostics=[DiagnosticJson(**each.to_json()) for each in found.diagnostics],
+        documents=[dict(document) for document in rendered.documents],
+        diagnostics=[DiagnosticJson(**diagnostic.to_json()) for diagnostic in rendered.diagnostics],
     )

@@ -1,16 +1,19 @@
-"""From what the service knows to the shapes of the API: the only place where these meet."""
+"""Converts records of the service into the shapes of the API.
+
+Shapes whose fields have the names of the record are read from its attributes (`model_validate`); the functions here do
+the rest, and decide which values a reader may see.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import assert_never
-from urllib.parse import urlsplit
 
 from reconciler.core.conditions import is_suspended
 from reconciler.core.reasons import Reason
-from reconciler.core.results import Output, Planned, Resource, ResourceChange
+from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run
-from reconciler.core.state import Condition, StackState, Why
+from reconciler.core.state import Condition, StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api.schemas.effective import (
@@ -24,7 +27,6 @@ from reconciler.web.api.schemas.effective import (
 )
 from reconciler.web.api.schemas.overview import HaltJson, KeptJson
 from reconciler.web.api.schemas.runs import (
-    ChangeCountsJson,
     FollowJson,
     OutputChangeJson,
     PlanJson,
@@ -41,7 +43,7 @@ from spaces.names import SpaceName
 
 
 def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceName] | None = None) -> StackJson:
-    """Show a stack; `last` is its newest run. Stacks outside the `readable` spaces (None: all) stay unnamed."""
+    """Return a stack; `last` is its newest run. Stacks outside the `readable` spaces (None: all) stay unnamed."""
     desired, applied = stack.desired, stack.applied
     return StackJson(
         id=str(stack.id),
@@ -51,115 +53,91 @@ def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceNa
         labels=dict(desired.labels) if desired else {},
         sync=stack.sync,
         reason=stack.reason,
-        why=_why(stack.why),
+        why=[WhyJson.model_validate(why) for why in stack.why],
         conditions={
             kind: ConditionJson(
-                status=held.status, reason=held.reason, message=_named(held, readable), since=held.since
+                status=condition.status,
+                reason=condition.reason,
+                message=_message(condition, readable),
+                since=condition.since,
             )
-            for kind, held in stack.conditions.items()
+            for kind, condition in stack.conditions.items()
         },
         desired_revision=desired.revision if desired else None,
         attempted_revision=last.revision if last else None,
         applied_revision=applied.revision if applied else None,
         applied_at=applied.at if applied else None,
-        last_run=LastRunJson(id=last.id, kind=last.kind, status=last.status) if last else None,
+        last_run=LastRunJson.model_validate(last) if last else None,
         autodeploy=desired.autodeploy if desired else False,
         suspended=is_suspended(stack),
         retained=desired is None,
     )
 
 
-def _named(held: Condition, readable: Collection[SpaceName] | None) -> str:
-    """Give a condition's message; what a stack waits for may lie where the reader must not look."""
-    if held.reason != Reason.WAITS_FOR_DEPENDENCY or readable is None:
-        return held.message
-    space = held.message.partition("/")[0]
-    return held.message if space in readable else "a stack that it depends on is not in sync"
+def _message(condition: Condition, readable: Collection[SpaceName] | None) -> str:
+    """Return a condition's message, without the stack that it waits for if the reader may not see that stack."""
+    if condition.reason != Reason.WAITS_FOR_DEPENDENCY or readable is None:
+        return condition.message
+    space = condition.message.partition("/")[0]
+    return condition.message if space in readable else "a stack that it depends on is not in sync"
 
 
 def run_json(run: Run) -> RunJson:
-    """Show a run."""
-    counts = run.changes
-    return RunJson(
-        id=run.id,
-        stack=str(run.stack),
-        kind=run.kind,
-        status=run.status,
-        phase=run.phase,
-        reason=run.reason,
-        message=run.message,
-        revision=run.revision,
-        person=run.person,
-        why=_why(run.why),
-        changes=ChangeCountsJson(
-            create=counts.create, update=counts.update, delete=counts.delete, replace=counts.replace
-        ),
-        needs_confirmation=run.needs_confirmation,
-        confirmed_by=run.confirmed_by,
-        cancel_requested=run.cancel_requested,
-        attempt=run.attempt,
-        created_at=run.created_at,
-        started_at=run.started_at,
-        finished_at=run.finished_at,
-    )
+    """Return a run."""
+    return RunJson.model_validate(run)
 
 
 def whole_run_json(
     run: Run, judgement: Judgement | None, reviews: Sequence[Review], follows: list[FollowJson]
 ) -> WholeRunJson:
-    """Show a run with what its policies and persons said of it, and what follows it."""
+    """Return a run with the verdicts and reviews of it, and the stacks that follow it."""
     return WholeRunJson(
         **run_json(run).model_dump(by_alias=False),
         awaits_approval=run.awaits_approval,
         follows=follows,
         policies=[
             VerdictJson(
-                policy=it.policy,
-                type=it.type,
-                enforcement="mandatory" if it.mandatory else "advisory",
-                result=it.result,
-                messages=list(it.messages),
-                warnings=list(it.warnings),
-                error=it.error,
+                policy=verdict.policy,
+                type=verdict.type,
+                enforcement="mandatory" if verdict.mandatory else "advisory",
+                result=verdict.result,
+                messages=list(verdict.messages),
+                warnings=list(verdict.warnings),
+                error=verdict.error,
             )
-            for it in (judgement.verdicts if judgement is not None else ())
+            for verdict in (judgement.verdicts if judgement is not None else ())
         ],
-        reviews=[ReviewJson(person=it.person, approve=it.approves, note=it.note, at=it.at) for it in reviews],
+        reviews=[
+            ReviewJson(person=review.person, approve=review.approves, note=review.note, at=review.at)
+            for review in reviews
+        ],
     )
 
 
 def plan_json(run: Run, planned: Planned) -> PlanJson:
-    """Show what a plan found."""
+    """Return the result of a plan."""
     return PlanJson(
         run=run.id,
         has_changes=planned.has_changes,
-        changes=[_change(change) for change in planned.changes],
-        drifted=[_change(change) for change in planned.drifted],
-        outputs=[
-            OutputChangeJson(name=it.name, action=it.action, before=it.before, after=it.after, sensitive=it.sensitive)
-            for it in planned.outputs
-        ],
+        changes=[ResourceChangeJson.model_validate(change) for change in planned.changes],
+        drifted=[ResourceChangeJson.model_validate(change) for change in planned.drifted],
+        outputs=[OutputChangeJson.model_validate(change) for change in planned.outputs],
     )
 
 
 def resource_json(resource: Resource) -> ResourceJson:
-    """Show a resource."""
-    return ResourceJson(
-        address=resource.address,
-        type=resource.type,
-        provider=resource.provider,
-        attributes=dict(resource.attributes),
-    )
+    """Return a resource."""
+    return ResourceJson.model_validate(resource)
 
 
 def output_json(output: Output) -> OutputJson:
-    """Show an output; a sensitive value never gets here."""
+    """Return an output; a sensitive value is never part of it."""
     value = None if output.sensitive else output.value
     return OutputJson(name=output.name, value=value, sensitive=output.sensitive)
 
 
 def effective_json(stack: EffectiveStack) -> EffectiveJson:
-    """Show an effective configuration with where everything comes from."""
+    """Return an effective configuration with the origin of each value."""
     source = stack.source
     return EffectiveJson(
         stack=str(stack.id),
@@ -200,7 +178,10 @@ def effective_json(stack: EffectiveStack) -> EffectiveJson:
 
 
 def halt_json(state: ConfigurationState, *, everything: bool) -> HaltJson | None:
-    """Show why nothing new comes into force, where that is so; the message, which may name stacks, not to everyone."""
+    """Return why admission is halted, None if it is not.
+
+    Only readers of everything see the message, which may name stacks.
+    """
     halted = state.halted
     if halted is None:
         return None
@@ -221,29 +202,6 @@ def kept_json(state: ConfigurationState) -> list[KeptJson]:
         )
         for kept in state.kept
     ]
-
-
-def shown_url(url: str | None) -> str | None:
-    """Give a repository's URL without a password or token that somebody wrote into it."""
-    if url is None or "://" not in url:
-        return url
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.password else url
-
-
-def _why(why: tuple[Why, ...]) -> list[WhyJson]:
-    return [WhyJson(component=one.component, summary=one.summary) for one in why]
-
-
-def _change(change: ResourceChange) -> ResourceChangeJson:
-    return ResourceChangeJson(
-        address=change.address,
-        type=change.type,
-        provider=change.provider,
-        action=change.action,
-        before=change.before,
-        after=change.after,
-    )
 
 
 def _origin(origin: Origin) -> OriginJson:

@@ -1,4 +1,4 @@
-"""Which stacks depend on which, as far as the caller may know of them."""
+"""The dependencies between stacks, as far as the caller may know of them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from spaces.names import StackId
 
 
 def dependencies_json(caller: Caller, stack: StackState) -> list[DependencyJson]:
-    """Show the stacks that a stack depends on; one that the caller may not read is left out."""
+    """Return the stacks that a stack depends on, without those that the caller may not read."""
     needs = stack.desired.needs if stack.desired is not None else ()
     return [_shown(need.parent, need) for need in needs if caller.allows(Right.STACK_READ, need.parent.space)]
 
 
 def dependents_json(reading: Reading, caller: Caller, stack: StackId) -> list[DependencyJson]:
-    """Show the stacks that depend on a stack, each with what it uses; one that the caller may not read is left out."""
+    """Return the stacks that depend on a stack, each with the outputs it uses, if the caller may read them."""
     return [_shown(child, need) for child, need in _dependents(reading, caller, stack)]
 
 
 def follows_json(reading: Reading, caller: Caller, run: Run) -> list[FollowJson]:
-    """Show the stacks that will run after a run because of the outputs that its plan changes."""
+    """Return the stacks that will run after a run because of the outputs that its plan changes."""
     planned = reading.planned(run.id)
     if planned is None or not planned.outputs:
         return []
@@ -40,8 +40,8 @@ def follows_json(reading: Reading, caller: Caller, run: Run) -> list[FollowJson]
 def _dependents(reading: Reading, caller: Caller, stack: StackId) -> list[tuple[StackId, Need]]:
     children = reading.children([stack]).get(stack, ())
     states = reading.peek([child for child in children if caller.allows(Right.STACK_READ, child.space)])
-    found = ((child, uses(state.desired, stack)) for child, state in sorted(states.items()) if state.desired)
-    return [(child, need) for child, need in found if need is not None]
+    needs = ((child, uses(state.desired, stack)) for child, state in sorted(states.items()) if state.desired)
+    return [(child, need) for child, need in needs if need is not None]
 
 
 def _shown(stack: StackId, need: Need) -> DependencyJson:

@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457): one shape for everything that goes wrong."""
+"""Errors as `application/problem+json` (RFC 9457), in one shape for all failures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 _store_failures = Repeating()
 
 
-class Problem(Exception):
+class ApiError(Exception):
     """A request that is answered with an error. `reason` is one CamelCase word, `detail` one sentence."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> Response:
-        """Give the answer."""
+        """Return the response."""
         body: dict[str, Any] = {
             "type": "about:blank",
             "title": self.status.phrase,
@@ -56,14 +56,14 @@ class Problem(Exception):
         return JSONResponse(body, int(self.status), self.headers, MEDIA_TYPE)
 
 
-def not_found(what: str) -> Problem:
-    """Give the one answer for what does not exist and for what this caller may not know of."""
-    return Problem(HTTPStatus.NOT_FOUND, "NotFound", f"there is no {what}")
+def not_found(what: str) -> ApiError:
+    """Return the one error for things that do not exist and for things that this caller may not know of."""
+    return ApiError(HTTPStatus.NOT_FOUND, "NotFound", f"there is no {what}")
 
 
-def invalid(field: str, message: str) -> Problem:
-    """Give the answer for one wrong parameter."""
-    return Problem(
+def invalid(field: str, message: str) -> ApiError:
+    """Return the error for one wrong parameter."""
+    return ApiError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Invalid",
         f"{field}: {message}",
@@ -72,8 +72,8 @@ def invalid(field: str, message: str) -> Problem:
 
 
 def install(app: FastAPI) -> None:
-    """Have every error of the app answered in this shape."""
-    app.add_exception_handler(Problem, _problem)
+    """Register the handlers, so that every error of the app has this shape."""
+    app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(OperationRefused, _refused)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
@@ -81,25 +81,25 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
-def _problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101  # the framework calls it for this class only
+def _api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101  # the framework calls it for this class only
     return error.response()
 
 
 def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, OperationRefused)  # noqa: S101
     status = HTTPStatus.NOT_FOUND if error.reason is Refusal.NOT_FOUND else HTTPStatus.CONFLICT
-    return Problem(status, error.reason, error.message).response()
+    return ApiError(status, error.reason, error.message).response()
 
 
 def _validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     errors = [
-        {"field": ".".join(str(part) for part in found["loc"][1:]) or "body", "message": str(found["msg"])}
-        for found in error.errors()
+        {"field": ".".join(str(part) for part in failure["loc"][1:]) or "body", "message": str(failure["msg"])}
+        for failure in error.errors()
     ]
-    detail = "; ".join(f"{found['field']}: {found['message']}" for found in errors)
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", detail, errors=errors).response()
+    detail = "; ".join(f"{failure['field']}: {failure['message']}" for failure in errors)
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", detail, errors=errors).response()
 
 
 def _http(_: Request, error: Exception) -> Response:
@@ -107,17 +107,17 @@ def _http(_: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     reason = status.phrase.replace(" ", "")
     detail = "there is nothing at this address" if status is HTTPStatus.NOT_FOUND else str(error.detail)
-    return Problem(status, reason, detail, headers=error.headers).response()
+    return ApiError(status, reason, detail, headers=error.headers).response()
 
 
 def _store(_: Request, error: Exception) -> Response:
     if isinstance(error, CannotUnseal):
-        return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "CannotUnseal", str(error)).response()
+        return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "CannotUnseal", str(error)).response()
     assert isinstance(error, StoreError)  # noqa: S101
     if _store_failures.is_due(str(error)):
         _log.warning("%s", error)
-    # Whoever asks may not even have shown a token: where the database is concerns the operator alone.
-    return Problem(
+    # The caller may not even have sent a token, and the place of the database concerns only the operator.
+    return ApiError(
         HTTPStatus.SERVICE_UNAVAILABLE, "StoreUnavailable", error.brief, headers={"Retry-After": "5"}
     ).response()
 
@@ -125,4 +125,4 @@ def _store(_: Request, error: Exception) -> Response:
 def _bug(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     detail = "this is a bug in the service; its log says more"
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", detail).response()
+    return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", detail).response()

@@ -1,4 +1,4 @@
-"""Logs are bytes; a reader gets text, and no character is ever cut in two."""
+"""Logs are bytes. A reader gets them as text, without a character cut in two."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _LONGEST_CHARACTER = 4
 
 
 def piece(data: bytes, offset: int, *, more: bool, ended: bool) -> LogJson:
-    """Make a piece of a log out of the bytes at `offset`.
+    """Return a piece of a log from the bytes at `offset`.
 
-    `more`: there are bytes behind these. `ended`: nothing is written any more. A character that is only half there
-    is left for the next piece, unless no other half can come.
+    `more`: there are bytes after these. `ended`: nothing more will be written. An incomplete character is left for the
+    next piece, unless its rest cannot come any more.
     """
     whole = data if ended and not more else data[: _whole(data)]
     return LogJson(
@@ -22,7 +22,7 @@ def piece(data: bytes, offset: int, *, more: bool, ended: bool) -> LogJson:
 
 
 def _whole(data: bytes) -> int:
-    """Say how many bytes there are up to the last whole character."""
+    """Return the number of bytes up to the end of the last complete character."""
     for back in range(1, min(_LONGEST_CHARACTER, len(data)) + 1):
         byte = data[-back]
         if byte & 0b1100_0000 == 0b1000_0000:

@@ -1,4 +1,4 @@
-"""How the service stands, and its spaces."""
+"""The state of the service, and its spaces."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from fastapi import APIRouter
 
 from rbac.access.actions import Action
+from reconciler.git.remote import redact
 from reconciler.version import __version__
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
@@ -20,7 +21,7 @@ router = APIRouter(tags=["overview"])
 
 @router.get("/status")
 def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
-    """Show how far the configuration was followed, what is wrong with it, and how much there is."""
+    """Return how far the configuration was followed, the problems in it, and counts."""
     with ports.store.reading() as reading:
         state = reading.configuration()
         counted = reading.count_stacks()
@@ -35,7 +36,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
     return StatusJson(
         version=__version__,
         ready=ports.ready(),
-        url=convert.shown_url(state.url),
+        url=redact(state.url, keep_ssh_user=True) if state.url else state.url,
         branch=state.branch,
         generation=state.generation,
         attempted_revision=state.attempted_revision,
@@ -43,7 +44,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         changed_at=state.changed_at,
         halted=convert.halt_json(state, everything=everything),
         kept=[kept for kept in convert.kept_json(state) if caller.may(_reads(kept.kind), SpaceName(kept.space))],
-        # They may name anything: a file, a space, a document that another one refers to.
+        # A diagnostic may name any file, space or document.
         diagnostics=[dict(diagnostic) for diagnostic in state.diagnostics] if everything else [],
         counts=CountsJson(
             stacks=dict(sorted(stacks.items())),
@@ -55,7 +56,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
 
 @router.get("/sealing")
 def get_sealing(ports: PortsIn, caller: CallerIn) -> SealingJson:
-    """Give the public key that values are sealed to; any token will do."""
+    """Return the public key to which values are sealed; any valid token may ask."""
     _ = caller
     return SealingJson(recipient=ports.recipient)
 

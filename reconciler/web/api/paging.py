@@ -1,4 +1,4 @@
-"""Cursor pages: one more than asked for is read, to know whether there is a next page."""
+"""Cursor pages. One item more than requested is read, to know whether there is a next page."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from reconciler.web.api.schemas.shapes import Page
 from spaces.documents.tree import SpaceTree
 from spaces.names import SpaceName, StackId
 
-_Found = TypeVar("_Found")
-_Shown = TypeVar("_Shown")
+_Item = TypeVar("_Item")
+_Json = TypeVar("_Json")
 
 _RUN = re.compile(r"[0-9a-z]{26}")
 _NO_CURSOR = "it is not one that a page ended with"
@@ -27,20 +27,20 @@ SubtreeIn = Annotated[bool, Query(description="With `space`: all spaces below it
 
 
 def page(
-    found: Sequence[_Found], limit: int, key: Callable[[_Found], str], show: Callable[[_Found], _Shown]
-) -> Page[_Shown]:
-    """Make a page out of up to `limit + 1` items; `key` names an item in a cursor."""
-    items = found[:limit]
-    return Page(items=[show(item) for item in items], next=key(items[-1]) if len(found) > limit else None)
+    items: Sequence[_Item], limit: int, key: Callable[[_Item], str], show: Callable[[_Item], _Json]
+) -> Page[_Json]:
+    """Return a page of up to `limit` of the items, which are up to `limit + 1`; `key` names an item in a cursor."""
+    shown = items[:limit]
+    return Page(items=[show(item) for item in shown], next=key(shown[-1]) if len(items) > limit else None)
 
 
-def behind(found: Sequence[_Found], cursor: str | None, limit: int, key: Callable[[_Found], str]) -> list[_Found]:
-    """Cut `limit + 1` items behind the cursor out of a whole list that is sorted by `key`."""
-    return [item for item in found if cursor is None or key(item) > cursor][: limit + 1]
+def behind(items: Sequence[_Item], cursor: str | None, limit: int, key: Callable[[_Item], str]) -> list[_Item]:
+    """Return the next `limit + 1` items after the cursor from a whole list that is sorted by `key`."""
+    return [item for item in items if cursor is None or key(item) > cursor][: limit + 1]
 
 
 def of_stacks(cursor: str | None) -> str | None:
-    """Give the cursor of a list of stacks; 422 where it cannot be one."""
+    """Return the cursor of a list of stacks; raise 422 if it cannot be one."""
     if cursor is not None:
         try:
             StackId.parse(cursor)
@@ -50,7 +50,7 @@ def of_stacks(cursor: str | None) -> str | None:
 
 
 def of_runs(cursor: str | None) -> str | None:
-    """Give the cursor of a list of runs; 422 where it cannot be one."""
+    """Return the cursor of a list of runs; raise 422 if it cannot be one."""
     if cursor is not None and not _RUN.fullmatch(cursor):
         raise invalid("cursor", _NO_CURSOR)
     return cursor
@@ -59,16 +59,16 @@ def of_runs(cursor: str | None) -> str | None:
 def chosen_spaces(
     tree: SpaceTree, caller: Caller, right: Right, space: str | None, *, subtree: bool
 ) -> list[SpaceName] | None:
-    """Say which spaces a listing is about, of those in which the caller has the right; None: every one.
+    """Return the spaces that a listing covers, of those in which the caller has the right; None: all.
 
-    404 for a space that the caller does not see.
+    Raise 404 for a space that the caller does not see.
     """
     narrowed = caller.narrow(right, named_spaces(tree, caller, space, subtree=subtree))
     return None if narrowed is None else sorted(narrowed)
 
 
 def named_spaces(tree: SpaceTree, caller: Caller, space: str | None, *, subtree: bool) -> Collection[SpaceName] | None:
-    """Say which spaces a listing asks for; None: every one. 404 for a space that the caller does not see."""
+    """Return the spaces that a listing asks for; None: all. Raise 404 for a space that the caller does not see."""
     if space is None:
         return None
     name = SpaceName(space)

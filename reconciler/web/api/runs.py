@@ -1,4 +1,4 @@
-"""Runs: look at them, follow their log, confirm, discard, cancel, retry."""
+"""Runs: view them, follow their log, confirm, discard, cancel, retry, review."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def list_runs(
     *,
     space: SpaceIn = None,
     subtree: SubtreeIn = False,
-    status: Annotated[list[RunStatus] | None, Query(description="Only runs that stand so.")] = None,
+    status: Annotated[list[RunStatus] | None, Query(description="Only runs with these statuses.")] = None,
     kind: Annotated[list[RunKind] | None, Query(description="Only runs of these kinds.")] = None,
     prefix: Annotated[
-        str | None, Query(pattern="^[0-9a-z]{1,26}$", description="Only runs whose id begins so.")
+        str | None, Query(pattern="^[0-9a-z]{1,26}$", description="Only runs whose id begins with this.")
     ] = None,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
@@ -46,7 +46,7 @@ def list_runs(
     wanted = RunFilter(spaces=spaces, statuses=status, kinds=kind)
     with ports.store.reading() as reading:
         if prefix is not None and cursor is None:
-            # Ids sort by time, so those that begin alike stand together, right behind the last possible one.
+            # Ids sort by time, so ids with one prefix are neighbours, directly after the last possible id.
             last = prefix.ljust(_ID_LENGTH, "z")
             exact = reading.run(RunId(prefix)) if len(prefix) == _ID_LENGTH else None
             if exact is not None and (spaces is None or exact.stack.space in spaces):
@@ -62,7 +62,7 @@ def list_runs(
 
 @router.get("/{run}")
 def get_run(ports: PortsIn, caller: CallerIn, run: str) -> WholeRunJson:
-    """Show a run."""
+    """Return a run."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
         follows = follows_json(reading, caller, found)
@@ -71,7 +71,7 @@ def get_run(ports: PortsIn, caller: CallerIn, run: str) -> WholeRunJson:
 
 @router.get("/{run}/plan")
 def get_plan(ports: PortsIn, caller: CallerIn, run: str) -> PlanJson:
-    """Show what a run's plan found."""
+    """Return the result of a run's plan."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
         planned = reading.planned(found.id)
@@ -82,18 +82,18 @@ def get_plan(ports: PortsIn, caller: CallerIn, run: str) -> PlanJson:
 
 @router.get("/{run}/policy-input")
 def get_policy_input(ports: PortsIn, caller: CallerIn, run: str) -> PolicySampleJson:
-    """Show what the policies over a run are asked, to test others with; all reviews are in it."""
+    """Return the input of the policies over a run, with all reviews, to test other policies with."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
-    given = ports.policy_input(found.id)
-    if given is None:
+    policy_input = ports.policy_input(found.id)
+    if policy_input is None:
         raise not_found(f"plan of run {run}")
-    return PolicySampleJson(input=given)
+    return PolicySampleJson(input=policy_input)
 
 
 @router.post("/{run}/reviews", status_code=201)
 def review_run(ports: PortsIn, caller: CallerIn, run: str, review: ReviewRequest) -> RunJson:
-    """Say what one thinks of a run that waits; a later word takes the place of an earlier one."""
+    """Approve or reject a waiting run. A later review by the same person replaces the earlier one."""
 
     def note(store: Store, found: RunId, person: str, now: datetime, because: str) -> Run:
         return operations.review(store, found, Review(person, review.approve, review.note, now), because)
@@ -107,9 +107,9 @@ def get_log(
     caller: CallerIn,
     run: str,
     offset: Annotated[int, Query(ge=0, le=2**40, description="Bytes to skip.")] = 0,
-    limit: Annotated[int, Query(ge=16, le=4 * 1024 * 1024, description="Bytes to give at most.")] = 256 * 1024,
+    limit: Annotated[int, Query(ge=16, le=4 * 1024 * 1024, description="Bytes to return at most.")] = 256 * 1024,
 ) -> LogJson:
-    """Give a piece of a run's log, also while it is being written."""
+    """Return a piece of a run's log, even while it is being written."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
         stored = None if found.is_active else reading.log(found.id)
@@ -122,25 +122,25 @@ def get_log(
 
 @router.post("/{run}/confirm")
 def confirm_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
-    """Say yes to a run that waits."""
+    """Confirm a waiting run."""
     return _act(ports, caller, Right.RUN_CONFIRM, run, operations.confirm)
 
 
 @router.post("/{run}/discard")
 def discard_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
-    """Say no to a run that waits."""
+    """Discard a waiting run."""
     return _act(ports, caller, Right.RUN_DISCARD, run, operations.discard)
 
 
 @router.post("/{run}/cancel")
 def cancel_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
-    """Stop a run; one at work ends a little later."""
+    """Cancel a run; one that is at work ends a little later."""
     return _act(ports, caller, Right.RUN_CANCEL, run, operations.cancel)
 
 
 @router.post("/{run}/retry", status_code=201)
 def retry_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
-    """Queue a new run in the place of one that came to nothing."""
+    """Retry a failed or discarded run with the current configuration."""
     return _act(ports, caller, Right.RUN_RETRY, run, operations.retry)
 
 

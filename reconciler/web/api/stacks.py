@@ -1,4 +1,4 @@
-"""Stacks: look at them, suspend and resume them, ask for a run."""
+"""Stacks: view them, suspend and resume them, request a run."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def list_stacks(
     *,
     space: SpaceIn = None,
     subtree: SubtreeIn = False,
-    label: Annotated[list[str] | None, Query(description="`key=value`; all of them must fit.")] = None,
-    sync: Annotated[Sync | None, Query(description="Only stacks that stand so.")] = None,
+    label: Annotated[list[str] | None, Query(description="`key=value`; a stack must have all of them.")] = None,
+    sync: Annotated[Sync | None, Query(description="Only stacks with this state.")] = None,
     tool: Annotated[ToolName | None, Query(description="Only stacks of this tool.")] = None,
     q: Annotated[str | None, Query(max_length=130, description="Part of `space/name`.")] = None,
     limit: LimitIn = 100,
@@ -71,7 +71,7 @@ def list_stacks(
 
 @router.get("/{space}/{name}")
 def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
-    """Show a stack."""
+    """Return a stack."""
     with ports.store.reading() as reading:
         return _shown(reading, caller, _find(reading, caller, space, name))
 
@@ -92,7 +92,7 @@ def list_runs_of_stack(
 def list_resources(
     ports: PortsIn, caller: CallerIn, space: str, name: str, *, limit: LimitIn = 100, cursor: CursorIn = None
 ) -> Page[ResourceJson]:
-    """List what a stack's last successful run left behind, by address."""
+    """List the resources that a stack's last successful run left behind, by address."""
     with ports.store.reading() as reading:
         stack = _find(reading, caller, space, name)
         found = sorted(reading.resources(stack.id), key=lambda resource: resource.address)
@@ -104,7 +104,7 @@ def list_resources(
 def list_outputs(
     ports: PortsIn, caller: CallerIn, space: str, name: str, *, limit: LimitIn = 100, cursor: CursorIn = None
 ) -> Page[OutputJson]:
-    """List a stack's outputs by name; the values of sensitive ones are not shown."""
+    """List a stack's outputs by name, without the values of sensitive ones."""
     with ports.store.reading() as reading:
         stack = _find(reading, caller, space, name)
         found = sorted(reading.outputs(stack.id), key=lambda output: output.name)
@@ -114,7 +114,7 @@ def list_outputs(
 
 @router.get("/{space}/{name}/effective")
 def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> EffectiveJson:
-    """Show the configuration that a stack's runs get, with where every value comes from."""
+    """Return the configuration that a stack's runs get, with the origin of every value."""
     stack = _named(caller, Right.STACK_READ, space, name)
     found = ports.effective(stack)
     if found is None:
@@ -124,7 +124,7 @@ def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Ef
 
 @router.post("/{space}/{name}/runs", status_code=HTTPStatus.CREATED)
 def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
-    """Queue a tracked run, also of a stack that is Synced."""
+    """Queue a tracked run, even of a stack that is Synced."""
     stack = _named(caller, Right.RUN_TRIGGER, space, name)
     run = operations.request_run(
         ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_TRIGGER.action, stack.space)
@@ -135,7 +135,7 @@ def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJ
 
 @router.post("/{space}/{name}/suspend")
 def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
-    """Start no more runs of a stack."""
+    """Suspend a stack: it gets no new runs."""
     stack = _named(caller, Right.RUN_CANCEL, space, name)
     state = operations.suspend(
         ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_CANCEL.action, stack.space)
@@ -147,7 +147,7 @@ def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> St
 
 @router.post("/{space}/{name}/resume")
 def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
-    """Let a suspended stack run again."""
+    """Resume a suspended stack."""
     stack = _named(caller, Right.RUN_TRIGGER, space, name)
     state = operations.resume(
         ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_TRIGGER.action, stack.space)
@@ -175,7 +175,7 @@ def _find(reading: Reading, caller: Caller, space: str, name: str) -> StackState
 
 
 def _shown(reading: Reading, caller: Caller, stack: StackState) -> StackDetailJson:
-    """Show a stack; its newest run too, to whom may read runs."""
+    """Return a stack, with its newest run if the caller may read runs."""
     last = reading.last_runs([stack.id]) if caller.allows(Right.RUN_READ, stack.id.space) else {}
     shown = convert.stack_json(stack, last.get(stack.id), caller.spaces(Right.STACK_READ))
     return StackDetailJson(

@@ -1,6 +1,6 @@
-"""The `http` backend of terraform and opentofu: tfstate with locks, opened by the token of a run and nothing else.
+"""The `http` backend of terraform and opentofu: tfstate with locks, for the token of a run only.
 
-Nothing here ever answers 404: the tool takes that for an empty tfstate, and would create everything anew.
+Nothing here ever answers 404: the tool would take it for an empty tfstate, and create everything again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from reconciler.operations import token_hash
 from reconciler.runner.contract.job import WITH_TFSTATE
 from reconciler.store.protocol import Reading, TfstateLock, TfstateVersion, Transaction
 from reconciler.web.api.auth import PortsIn, shown_token, unauthorized
-from reconciler.web.api.errors import Problem
+from reconciler.web.api.errors import ApiError
 from reconciler.web.ports import Ports
 from spaces.names import StackId
 
@@ -35,13 +35,13 @@ _Answer = TypeVar("_Answer")
 
 
 def tfstate_url(base: str, stack: StackId) -> str:
-    """Say where a stack's tfstate is, on the service at `base` (`http://127.0.0.1:8420`)."""
+    """Return the URL of a stack's tfstate on the service at `base` (`http://127.0.0.1:8420`)."""
     return f"{base.rstrip('/')}/api/v1/tfstate/{stack.space}/{stack.name}"
 
 
 @router.get("", include_in_schema=False)
 def read(request: Request, ports: PortsIn, space: str, name: str) -> Response:
-    """Give the newest tfstate; 204 where there is none yet."""
+    """Return the newest tfstate; 204 if there is none yet."""
     with ports.store.reading() as reading:
         stack, _ = _open(reading, request, ports, space, name)
         return _tfstate(reading.tfstate(stack))
@@ -49,7 +49,7 @@ def read(request: Request, ports: PortsIn, space: str, name: str) -> Response:
 
 @router.post("", include_in_schema=False)
 async def write(request: Request, ports: PortsIn, space: str, name: str) -> Response:
-    """Store the next version; the lock that is held must be the one in `?ID=`."""
+    """Store the next version. The lock that is held must be the one in `?ID=`."""
 
     def check(reading: Reading) -> None:
         _open(reading, request, ports, space, name)
@@ -64,7 +64,7 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
         stack, run = _open(transaction, request, ports, space, name)
         held = transaction.tfstate_lock(stack)
         if held is None and lock_id:
-            raise Problem(HTTPStatus.CONFLICT, "LockLost", f"the lock {lock_id[:80]} is not held any more")
+            raise ApiError(HTTPStatus.CONFLICT, "LockLost", f"the lock {lock_id[:80]} is not held any more")
         if held is not None and held.lock_id != lock_id:
             return _locked(held)
         transaction.add_tfstate(stack, body, run, ports.now())
@@ -75,9 +75,9 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
 
 @router.api_route("", methods=["LOCK"], include_in_schema=False)
 async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Response:
-    """Take the lock; 423 with the holder's own words where somebody else has it.
+    """Take the lock; 423 with the holder's own data if somebody else holds it.
 
-    Who would rather have the tfstate with the lock than ask for it next says so by `Prefer: return=representation`.
+    With `Prefer: return=representation` the response also contains the tfstate, which saves the next request.
     """
     body = await _body(request, _LARGEST_LOCK)
 
@@ -86,7 +86,7 @@ async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Respo
         info = _object(body, "lock")
         lock_id = info.get("ID")
         if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 200:
-            raise Problem(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
+            raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
         wanted = TfstateLock(stack, lock_id, info, run, ports.now())
         held = transaction.lock_tfstate(wanted)
         if held is not None and _is_left_over(transaction, held):
@@ -110,20 +110,20 @@ async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Respo
 
 @router.api_route("", methods=["UNLOCK"], include_in_schema=False)
 async def unlock(request: Request, ports: PortsIn, space: str, name: str) -> Response:
-    """Let go of the lock; 409 with the holder's own words where it is somebody else's."""
+    """Release the lock; 409 with the holder's own data if somebody else holds it."""
     body = await _body(request, _LARGEST_LOCK)
 
-    def let_go(transaction: Transaction) -> Response:
+    def release(transaction: Transaction) -> Response:
         stack, _ = _open(transaction, request, ports, space, name)
         lock_id = _object(body, "lock").get("ID")
         if not isinstance(lock_id, str) or not lock_id:
-            raise Problem(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
+            raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
         if transaction.unlock_tfstate(stack, lock_id):
             return Response(status_code=HTTPStatus.OK)
         held = transaction.tfstate_lock(stack)
         return Response(status_code=HTTPStatus.OK) if held is None else _locked(held, HTTPStatus.CONFLICT)
 
-    return await _writing(ports, let_go)
+    return await _writing(ports, release)
 
 
 @router.delete("", include_in_schema=False)
@@ -132,29 +132,32 @@ def delete(request: Request, ports: PortsIn, space: str, name: str) -> Response:
     with ports.store.reading() as reading:
         _open(reading, request, ports, space, name)
     detail = "a tfstate is not deleted: every version is kept"
-    raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "NotDeleted", detail, headers={"Allow": "GET, POST, LOCK, UNLOCK"})
+    raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "NotDeleted", detail, headers={"Allow": "GET, POST, LOCK, UNLOCK"})
 
 
 def _open(reading: Reading, request: Request, ports: Ports, space: str, name: str) -> tuple[StackId, str]:
-    """Give the (stack, run) that the caller's token opens; 401 for no such token, 403 for another stack's."""
+    """Return the (stack, run) that the caller's token gives access to.
+
+    401 without one, 403 for another stack's token.
+    """
     token = shown_token(request)
     opened = None if token is None else reading.token_stack(token_hash(token), ports.now())
     if opened is None:
         raise unauthorized("the token of an active run is needed", "Basic")
     if str(opened[0]) != f"{space}/{name}":
-        raise Problem(HTTPStatus.FORBIDDEN, "Forbidden", "this token opens another tfstate")
+        raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", "this token opens another tfstate")
     return opened
 
 
-def _tfstate(found: TfstateVersion | None) -> Response:
-    if found is None:
+def _tfstate(version: TfstateVersion | None) -> Response:
+    if version is None:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    md5 = base64.b64encode(hashlib.md5(found.body, usedforsecurity=False).digest()).decode()
-    return Response(found.body, media_type="application/json", headers={"Content-MD5": md5})
+    md5 = base64.b64encode(hashlib.md5(version.body, usedforsecurity=False).digest()).decode()
+    return Response(version.body, media_type="application/json", headers={"Content-MD5": md5})
 
 
 def _is_left_over(reading: Reading, held: TfstateLock) -> bool:
-    """Say whether the holder's run has ended without letting go: its token opens nothing any more."""
+    """Whether the holder's run has ended without releasing the lock. Its token is no longer valid."""
     if held.run is None:
         return False
     run = reading.run(RunId(held.run))
@@ -174,11 +177,11 @@ async def _reading(ports: Ports, question: Callable[[Reading], None]) -> None:
 
 
 async def _writing(ports: Ports, change: Callable[[Transaction], _Answer]) -> _Answer:
-    def carry_out() -> _Answer:
+    def change_in_transaction() -> _Answer:
         with ports.store.writing() as transaction:
             return change(transaction)
 
-    return await run_in_threadpool(carry_out)
+    return await run_in_threadpool(change_in_transaction)
 
 
 async def _body(request: Request, limit: int) -> bytes:
@@ -186,7 +189,7 @@ async def _body(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", f"more than {limit} bytes are refused")
+            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", f"more than {limit} bytes are refused")
     return bytes(body)
 
 
@@ -199,7 +202,7 @@ def _check_md5(request: Request, body: bytes) -> None:
     except binascii.Error:
         expected = b""
     if expected != hashlib.md5(body, usedforsecurity=False).digest():
-        raise Problem(HTTPStatus.BAD_REQUEST, "Corrupted", "the body does not match its Content-MD5")
+        raise ApiError(HTTPStatus.BAD_REQUEST, "Corrupted", "the body does not match its Content-MD5")
 
 
 def _object(body: bytes, what: str) -> dict[str, Any]:
@@ -208,5 +211,5 @@ def _object(body: bytes, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise Problem(HTTPStatus.BAD_REQUEST, "Invalid", f"the {what} is not a JSON object")
+        raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", f"the {what} is not a JSON object")
     return value

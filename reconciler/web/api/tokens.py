@@ -1,4 +1,4 @@
-"""Tokens of the API: make, list, revoke."""
+"""API tokens: create, list, revoke."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rbac.access.subjects import Subject, SubjectKind
 from reconciler.operations import Audited
 from reconciler.store.protocol import ApiToken, AuditEvent
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
-from reconciler.web.api.errors import Problem, invalid, not_found
+from reconciler.web.api.errors import ApiError, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
 from reconciler.web.api.schemas.access import NewTokenJson, TokenJson, TokenRequest
 from reconciler.web.api.schemas.shapes import Page
@@ -24,16 +24,16 @@ router = APIRouter(prefix="/tokens", tags=["tokens"])
 
 @router.get("")
 def list_tokens(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None) -> Page[TokenJson]:
-    """List tokens by id: one's own, and those of whom one may change."""
+    """List tokens by id: the caller's own, and those of subjects whose document the caller may change."""
     with ports.store.reading() as reading:
-        found = [token for token in reading.api_tokens() if _controls(caller, Subject.parse(token.subject))]
-    cut = behind(found, cursor, limit, lambda token: token.id)
+        tokens = [token for token in reading.api_tokens() if _controls(caller, Subject.parse(token.subject))]
+    cut = behind(tokens, cursor, limit, lambda token: token.id)
     return page(cut, limit, lambda token: token.id, lambda token: _shown(ports, token))
 
 
 @router.post("", status_code=HTTPStatus.CREATED)
 def create_token(ports: PortsIn, caller: CallerIn, wanted: TokenRequest) -> NewTokenJson:
-    """Make a token for a user or an API key. Nobody can make one that opens more than they may do themselves."""
+    """Create a token for a user or an API key. Nobody can create one with more rights than their own."""
     try:
         subject = Subject.parse(wanted.subject)
     except ValueError as wrong:
@@ -47,7 +47,7 @@ def create_token(ports: PortsIn, caller: CallerIn, wanted: TokenRequest) -> NewT
     if beyond:
         space, action = next(iter(beyond))
         detail = f"{subject} may do more than you: {action} in {space}, for one"
-        raise Problem(HTTPStatus.FORBIDDEN, "Beyond", detail)
+        raise ApiError(HTTPStatus.FORBIDDEN, "Beyond", detail)
     now = ports.now()
     with ports.store.writing() as transaction:
         text, token = make_token(transaction, subject, caller.person, now, now + timedelta(seconds=wanted.seconds))
@@ -57,7 +57,7 @@ def create_token(ports: PortsIn, caller: CallerIn, wanted: TokenRequest) -> NewT
 
 @router.delete("/{token}")
 def revoke_token(ports: PortsIn, caller: CallerIn, token: str) -> TokenJson:
-    """Have a token open nothing any more, at once."""
+    """Revoke a token at once."""
     with ports.store.writing() as transaction:
         found = transaction.api_token(token)
         if found is None or not _controls(caller, Subject.parse(found.subject)):
@@ -68,7 +68,7 @@ def revoke_token(ports: PortsIn, caller: CallerIn, token: str) -> TokenJson:
 
 
 def _controls(caller: Caller, subject: Subject) -> bool:
-    """Say whether somebody's tokens are the caller's business: their own, or of one whose document they may change."""
+    """Whether the caller may handle the subject's tokens: their own, or those of a subject that they may change."""
     right = Right.USER_UPDATE if subject.kind is SubjectKind.USER else Right.API_KEY_UPDATE
     return caller.subject == subject or caller.allows(right, ROOT)
 

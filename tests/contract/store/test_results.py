@@ -178,7 +178,7 @@ def test_moves_that_move_nothing_and_moves_onto_another(store: SqlStore) -> None
         transaction.put_stacks([a_stack(STACK), a_stack(OTHER)])
         transaction.move_stack(a_stack_id("a/unknown"), OTHER)
         transaction.move_stack(STACK, STACK)
-    with pytest.raises(ValueError, match="a/one cannot become b/two: that name is taken"), store.writing() as tx:
+    with pytest.raises(ValueError, match="a/one cannot be renamed to b/two: that name is taken"), store.writing() as tx:
         tx.move_stack(STACK, OTHER)
     with store.reading() as reading:
         assert reading.stacks().keys() == {STACK, OTHER}

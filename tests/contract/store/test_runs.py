@@ -190,7 +190,7 @@ def test_an_older_attempt_cannot_write(store: SqlStore) -> None:
     put(store, first.evolve(message="still mine"))
     with store.writing() as transaction:
         transaction.put_run(first.advance(RunEvent.PROCEED))
-    with pytest.raises(LostLease, match=f"{run.id}.*attempt 2"):
+    with pytest.raises(LostLease, match=f"attempt 2.*{run.id}"):
         put(store, first.evolve(attempt=2))
 
 

@@ -145,7 +145,7 @@ def test_a_newer_schema_is_left_alone(store: SqlStore, url: str, keys: Keys) -> 
 
 def test_tables_of_somebody_else_are_left_alone(store: SqlStore, url: str, keys: Keys) -> None:
     execute(store, "DROP TABLE station_schema")
-    with pytest.raises(StoreError, match="somebody else"):
+    with pytest.raises(StoreError, match="another program"):
         open_store(url, keys)
 
 

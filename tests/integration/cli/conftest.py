@@ -9,7 +9,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.cli.main import main
-from reconciler.web.server import Server
+from reconciler.web.server import HttpServer
 from tests.integration.web import conftest as web
 from tests.integration.web.client import OPERATOR_TOKEN
 from tests.integration.web.warm import WarmApp
@@ -33,14 +33,14 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def stage() -> Iterator[tuple[Stage, Server]]:
+def stage() -> Iterator[tuple[Stage, HttpServer]]:
     stage = Stage()
-    with Server(stage) as server:
+    with HttpServer(stage) as server:
         yield stage, server
 
 
 @pytest.fixture
-def server(stage: tuple[Stage, Server], app: WarmApp) -> Server:
+def server(stage: tuple[Stage, HttpServer], app: WarmApp) -> HttpServer:
     stage[0].app = app
     return stage[1]
 
@@ -80,7 +80,7 @@ def station(capsys: pytest.CaptureFixture[str]) -> Station:
 
 
 @pytest.fixture
-def remote(station: Station, server: Server, monkeypatch: pytest.MonkeyPatch) -> Station:
+def remote(station: Station, server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> Station:
     """Run a command against a real server."""
     monkeypatch.setenv("STATION_URL", server.url)
     monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)

@@ -28,7 +28,7 @@ from reconciler.store.sql import SqlStore
 from reconciler.web.api.convert import effective_json
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
-from reconciler.web.server import Server
+from reconciler.web.server import HttpServer
 from spaces.effective.stack import effective
 from spaces.validate import examine_files
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id
@@ -320,7 +320,7 @@ class TestWaiting:
                 transaction.put_run(run.evolve(status=RunStatus.FINISHED))
                 transaction.record_log(run.id, b"first\nsecond\nlast\n")
 
-        with Server(app) as server:
+        with HttpServer(app) as server:
             token = Path("token")
             token.write_text(OPERATOR_TOKEN + "\n")
             thread = soon(end)
@@ -356,7 +356,7 @@ class TestOverview:
         documents = examine_files(files).catalog
         app = WarmApp(replace(ports, effective=lambda stack: effective(documents, stack)))
         monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)
-        with Server(app) as server:
+        with HttpServer(app) as server:
             table = station("render", "root/web", "--url", server.url).out
             shown = json.loads(station("render", "root/web", "--url", server.url, "-o", "json").out)
         rows = [re.split(r"  +", line) for line in table.splitlines()]
@@ -379,7 +379,7 @@ class TestOverview:
             return answer
 
         monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)
-        with Server(app) as server:
+        with HttpServer(app) as server:
             result = station("render", "root/web", "--url", server.url, "-o", form)
         if form == "table":
             assert (result.code, result.err.count("\n")) == (1, 1)
@@ -406,13 +406,13 @@ class TestReaching:
         assert "look at STATION_TOKEN" in result.err
         assert "nter2" not in result.err
 
-    def test_no_token(self, station: Station, server: Server) -> None:
+    def test_no_token(self, station: Station, server: HttpServer) -> None:
         result = station("stacks", "--url", server.url)
         assert result.code == 1
         assert "set STATION_TOKEN" in result.err
 
     def test_the_token_of_the_data_directory_is_for_the_service_that_holds_it(
-        self, station: Station, server: Server, tmp_path: Path
+        self, station: Station, server: HttpServer, tmp_path: Path
     ) -> None:
         (tmp_path / "token").write_text(OPERATOR_TOKEN)
         result = station("--data-dir", tmp_path, "stacks", "--url", server.url)
@@ -436,7 +436,7 @@ class TestReaching:
             impostor.terminate()
             assert impostor.stdout.readline() == "None\n"
 
-    def test_a_token_file_that_is_not_there(self, station: Station, server: Server) -> None:
+    def test_a_token_file_that_is_not_there(self, station: Station, server: HttpServer) -> None:
         result = station("stacks", "--url", server.url, "--token-file", "nowhere")
         assert (result.code, result.err) == (1, "error: nowhere: No such file or directory\n")
 
@@ -455,7 +455,7 @@ class TestReaching:
     def test_somebody_elses_service(self, station: Station) -> None:
         other = FastAPI()
         other.add_api_route("/api/v1/stacks", lambda: None)
-        with Server(other) as server:
+        with HttpServer(other) as server:
             assert "404 Not Found: is this its URL?" in station("runs", "--url", server.url).err
             assert "is this its URL?" in station("stacks", "--url", server.url).err
 

@@ -28,10 +28,10 @@ def git(directory, *args):
     return done.stdout
 
 
-def bring(mirror, url, branches=("main",)):
+def copy_new_objects(mirror, url, branches=("main",)):
     """Bring only; gives the ids of what came, or None."""
     before = packs(mirror)
-    came = nearby.bring(refs.open_bare(mirror.directory), url, branches)
+    came = nearby.copy_new_objects(refs.open_bare(mirror.directory), url, branches)
     new = packs(mirror) - before
     assert len(new) == came
     if not came:
@@ -69,7 +69,7 @@ def test_what_comes_is_what_is_new(repo, mirror):
     old = mirror.tip("main")
     repo.commit({"d1/f1.yaml": "changed"})
     tip = repo.commit({"d2/new/deep.yaml": "new"})
-    came = bring(mirror, repo.url)
+    came = copy_new_objects(mirror, repo.url)
     assert came == new_objects(repo, tip, old)
     assert mirror.tip("main") == old, "no ref moves before the fetch"
     assert mirror.fetch("main") == tip
@@ -77,12 +77,12 @@ def test_what_comes_is_what_is_new(repo, mirror):
 
 
 def test_nothing_comes_where_nothing_is_new(repo, mirror):
-    assert bring(mirror, repo.url) is None
+    assert copy_new_objects(mirror, repo.url) is None
     tip = repo.commit({"top.yaml": "2"})
-    assert bring(mirror, repo.url)
-    assert bring(mirror, repo.url) is None, "it is there already"
+    assert copy_new_objects(mirror, repo.url)
+    assert copy_new_objects(mirror, repo.url) is None, "it is there already"
     assert mirror.fetch("main") == tip
-    assert bring(mirror, repo.url) is None
+    assert copy_new_objects(mirror, repo.url) is None
 
 
 def test_the_fetch_finds_nothing_left_to_bring(repo, mirror):
@@ -95,9 +95,9 @@ def test_the_fetch_finds_nothing_left_to_bring(repo, mirror):
 def test_the_first_fetch_and_other_remotes_get_no_head_start(repo, mirror, tmp_path):
     empty = Mirror.open(tmp_path / "mirrors/empty.git", repo.url)
     assert empty.trees
-    assert bring(empty, repo.url) is None
-    assert bring(mirror, "https://localhost:1/r.git") is None
-    assert bring(mirror, f"file://{tmp_path}/nowhere") is None
+    assert copy_new_objects(empty, repo.url) is None
+    assert copy_new_objects(mirror, "https://localhost:1/r.git") is None
+    assert copy_new_objects(mirror, f"file://{tmp_path}/nowhere") is None
 
 
 def _merge(repo):
@@ -174,7 +174,7 @@ def test_whatever_changed_comes_whole(repo, mirror, change, packed):
         repo.git("repack", "-a", "-d", "-q")
     tip = repo.git("rev-parse", "main")
     old = mirror.tip("main")
-    assert bring(mirror, repo.url) >= new_objects(repo, tip, old)
+    assert copy_new_objects(mirror, repo.url) >= new_objects(repo, tip, old)
     assert mirror.fetch("main") == tip
     assert mirror.trees.is_complete(tip, history=True)
     git(mirror.directory, "rev-list", "--objects", "--quiet", tip)
@@ -239,7 +239,7 @@ def test_more_than_a_head_start_is_good_for_is_left_to_the_fetch(repo, mirror, m
     for number in range(3):
         tip = repo.commit({"top.yaml": f"{number}" * 100})
     monkeypatch.setattr(nearby, limit, 2)
-    assert bring(mirror, repo.url) is None
+    assert copy_new_objects(mirror, repo.url) is None
     assert mirror.fetch("main") == tip
     assert mirror.trees.first_parent_chain(old, tip)[-1] == tip
     assert_whole(mirror)
@@ -250,7 +250,7 @@ def test_other_directories_are_not_looked_at(repo, mirror):
     tip = repo.commit({"d1/f0.yaml": "2"})
     (repo.path / ".git/objects" / unread[:2] / unread[2:]).unlink()
     names = (tip, f"{tip}^{{tree}}", f"{tip}:d1", f"{tip}:d1/f0.yaml")
-    assert bring(mirror, repo.url) == {repo.git("rev-parse", name) for name in names}
+    assert copy_new_objects(mirror, repo.url) == {repo.git("rev-parse", name) for name in names}
     assert mirror.fetch("main") == tip
     assert mirror.trees.read(tip, "d4/f0.yaml") == b"4 0"
     assert_whole(mirror)
@@ -296,11 +296,11 @@ def test_a_remote_that_is_not_whole(repo, mirror, damage, monkeypatch):
     shutil.copytree(repo.path / ".git", kept, symlinks=True)
     damage(repo)
     with monkeypatch.context() as alone:
-        alone.setattr(nearby, "bring", lambda *_: False)
+        alone.setattr(nearby, "copy_new_objects", lambda *_: False)
         with pytest.raises(GitError) as expected:
             mirror.fetch("main")
     before = packs(mirror)
-    assert bring(mirror, repo.url) is None
+    assert copy_new_objects(mirror, repo.url) is None
     with pytest.raises(GitError) as caught:
         mirror.fetch("main")
     assert caught.value.reason is expected.value.reason is GitReason.FETCH_FAILED
@@ -319,7 +319,7 @@ def test_a_directory_that_is_named_as_a_file_is_left_to_the_fetch(repo, mirror):
     blob = bytes.fromhex(below)
     tree = repo.git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=b"100644 a\0" + blob)
     repo.git("update-ref", "refs/heads/main", repo.git("commit-tree", tree, "-m", "wrong", "-p", "main"))
-    assert bring(mirror, repo.url) is None
+    assert copy_new_objects(mirror, repo.url) is None
 
 
 # Repositories of other shapes
@@ -345,7 +345,7 @@ def test_a_remote_without_all_files(repo, mirror, tmp_path):
     shutil.copytree(mirror.directory, copy.directory)
     repo.commit({"top.yaml": "2"})
     git(partial, "fetch", "-q", "origin", "+main:main")
-    assert bring(copy, copy.url) is None
+    assert copy_new_objects(copy, copy.url) is None
     with pytest.raises(GitError) as caught:
         copy.fetch("main")
     assert caught.value.reason is GitReason.FETCH_FAILED
@@ -371,7 +371,7 @@ def test_remotes_by_other_names(repo, mirror, tmp_path):
     ):
         copy = Mirror.open(tmp_path / f"mirrors/{number}.git", url)
         shutil.copytree(mirror.directory, copy.directory)
-        assert bring(copy, url), url
+        assert copy_new_objects(copy, url), url
         assert copy.fetch("main") == tip
         assert_whole(copy)
 

@@ -123,7 +123,7 @@ def test_a_policy_that_cannot_be_evaluated_denies_and_hides_no_other(repo: Repo,
         "root/b-shape": Result.DENY,
         "root/c-warns": Result.WARN,
     }
-    assert "policy root/a-crash denies it: it could not be evaluated: the engine died of it" in look.runs[0].message
+    assert "policy root/a-crash denies it: it could not be evaluated: the engine crashed on it" in look.runs[0].message
     assert "deny is not a set of sentences" in look.runs[0].message
 
 

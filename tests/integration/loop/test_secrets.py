@@ -118,7 +118,7 @@ def test_a_copy_elsewhere_gets_nothing(*, repo: Repo, machine: Machine, forged: 
         desired = look.stacks["root/a"].desired
         assert desired is not None
         assert desired.problem is not None
-        assert "is sealed for A of Stack root/other, and used as A of Stack root/a" in desired.problem.message
+        assert "is sealed for A of Stack root/other, but used as A of Stack root/a" in desired.problem.message
     else:
         assert look.problems == ["a.yaml: error: sealed-elsewhere"]
 
@@ -137,7 +137,9 @@ def test_a_new_key_in_front_leaves_what_was_sealed_before_working(repo: Repo, ma
     desired = machine.reconcile().stacks["root/a"].desired
     assert desired is not None
     assert desired.problem is not None
-    assert desired.problem.message.startswith("A of Stack root/a, sealed here: the sealed value is for another key")
+    assert desired.problem.message.startswith(
+        "A of Stack root/a, sealed here: the sealed value is for a key that this installation does not have"
+    )
 
 
 def test_a_repository_takes_sealed_credentials(repo: Repo, machine: Machine, tmp_path: Path) -> None:

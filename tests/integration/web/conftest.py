@@ -11,7 +11,7 @@ from rbac.access.grants import AccessDocuments
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.ports import Ports
-from reconciler.web.server import Server
+from reconciler.web.server import HttpServer
 from spaces.documents.tree import SpaceNode, SpaceTree
 from spaces.names import ROOT, SpaceName
 from tests.factories import NOW
@@ -80,6 +80,6 @@ def client(app: WarmApp) -> Iterator[Client]:
 
 
 @pytest.fixture
-def server(app: WarmApp) -> Iterator[Server]:
-    with Server(app) as server:
+def server(app: WarmApp) -> Iterator[HttpServer]:
+    with HttpServer(app) as server:
         yield server

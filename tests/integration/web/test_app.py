@@ -17,7 +17,7 @@ from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, St
 from reconciler.store.sql import SqlStore
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
-from reconciler.web.server import ListenError, Server
+from reconciler.web.server import HttpServer, ListenError
 from reconciler.web.tokens import operator_token
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, an_applied
 from tests.integration.web.client import OPERATOR_TOKEN, Client
@@ -329,7 +329,7 @@ def test_metrics_show_what_the_store_holds(client: Client, store: SqlStore, port
 def test_the_server_tells_its_port_and_lets_it_go(app: WarmApp, caplog: pytest.LogCaptureFixture) -> None:
     before = set(threading.enumerate())
     with caplog.at_level(logging.INFO):
-        with Server(app) as server:
+        with HttpServer(app) as server:
             url = server.url
             with httpx.Client(headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"}) as client:
                 assert client.get(f"{url}/api/v1/stacks?q=hunter2").json() == {"items": [], "next": None}
@@ -337,21 +337,21 @@ def test_the_server_tells_its_port_and_lets_it_go(app: WarmApp, caplog: pytest.L
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{url}/healthz")
     port = int(url.rpartition(":")[2])
-    with Server(app, port=port) as again:
+    with HttpServer(app, port=port) as again:
         assert again.url == url
     assert not [record for record in caplog.records if record.name != "httpx" and "hunter2" in record.getMessage()]
     assert "http" not in [thread.name for thread in set(threading.enumerate()) - before]
 
 
 def test_a_taken_port_is_an_error_in_words(app: WarmApp) -> None:
-    with Server(app) as server, pytest.raises(ListenError, match="in use"):
-        Server(app, port=int(server.url.rpartition(":")[2])).start()
+    with HttpServer(app) as server, pytest.raises(ListenError, match="in use"):
+        HttpServer(app, port=int(server.url.rpartition(":")[2])).start()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "example.org", "::"])
 def test_only_loopback_is_served(app: WarmApp, host: str) -> None:
     with pytest.raises(ListenError, match="loopback"):
-        Server(app, host).start()
+        HttpServer(app, host).start()
 
 
 def test_the_operators_token_is_made_once_and_is_for_its_owner_only(tmp_path: Path) -> None:

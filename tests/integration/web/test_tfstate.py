@@ -17,7 +17,7 @@ from reconciler.core.runs import Run, RunStatus
 from reconciler.operations import mint_token
 from reconciler.store.sql import SqlStore
 from reconciler.web.api.tfstate import tfstate_url
-from reconciler.web.server import Server
+from reconciler.web.server import HttpServer
 from tests.factories import NOW, a_run, a_stack, a_stack_id
 from tests.integration.web.client import OPERATOR_TOKEN, Client
 
@@ -228,7 +228,7 @@ resource "terraform_data" "one" { input = "hello" }
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not on PATH: its backend is NOT tested")
-def test_terraform_itself_as_the_client(opened: Opened, server: Server, store: SqlStore, tmp_path: Path) -> None:
+def test_terraform_itself_as_the_client(opened: Opened, server: HttpServer, store: SqlStore, tmp_path: Path) -> None:
     directory = tmp_path / "work"
     directory.mkdir()
     (directory / "main.tf").write_text(MAIN)

@@ -189,13 +189,13 @@ def test_who_lists_groups_and_their_members():
         groups={"devs": "bob ghost"},
         admins=["alice"],
     )
-    found = {str(each.subject): each.because for each in access.who(Action.parse("stack:update"), WEB)}
+    found = {str(each.subject): each.because for each in access.who_may(Action.parse("stack:update"), WEB)}
     assert found == {
         "group:devs": "writer in web by binding web/x",
         "user:bob": "writer in web by binding web/x, through group devs",
         "user:alice": "admin in root by the service's settings",
     }
-    seen = {str(each.subject): each.because for each in access.who(Action.parse("space:read"), WEB)}
+    seen = {str(each.subject): each.because for each in access.who_may(Action.parse("space:read"), WEB)}
     assert seen["user:carol"] == "admin in shop by binding shop/y: shop inherits from web"
 
 
@@ -206,13 +206,13 @@ def test_of_lists_every_binding():
         binding("web/y", "writer", "user:bob", expires=60),
         groups={"devs": "bob"},
     )
-    assert [each.because for each in access.of(user("bob"))] == [
+    assert [each.because for each in access.roles_of(user("bob"))] == [
         "writer in web by binding web/x, through group devs",
         "writer in web by binding web/y, until 2026-03-01T12:01:00Z",
     ]
-    assert [each.because for each in access.of(group("devs"))] == ["writer in web by binding web/x"]
-    assert access.of(user("carol")) == ()
-    assert access.of(stack(StackId.parse("web/a"))) == ()
+    assert [each.because for each in access.roles_of(group("devs"))] == ["writer in web by binding web/x"]
+    assert access.roles_of(user("carol")) == ()
+    assert access.roles_of(stack(StackId.parse("web/a"))) == ()
 
 
 def test_rights_are_all_decisions_at_once():

@@ -8,11 +8,11 @@ from rbac.access.subjects import Subject, SubjectKind, user
 from rbac.identity import (
     Addresses,
     Admins,
+    CommitLine,
     Forge,
     Identities,
     IdentityMode,
     KeyRing,
-    Line,
     NoSigner,
     Person,
     Signer,
@@ -93,7 +93,9 @@ def test_the_committer_decides_where_the_operator_says_so(address, expected):
     assert who(identities, Signer(fingerprint(4)), Addresses("eve@example.org", address)) == expected
 
 
-@pytest.mark.parametrize(("line", "expected"), [(Line.AUTHOR, "user:ada"), (Line.COMMITTER, "UnknownAddress")])
+@pytest.mark.parametrize(
+    ("line", "expected"), [(CommitLine.AUTHOR, "user:ada"), (CommitLine.COMMITTER, "UnknownAddress")]
+)
 def test_a_forges_key_vouches_for_one_line(line, expected):
     forge = Forge(parse_signing_key(key_line(7)), line)
     identities = Identities.compile(USERS, forges=[forge])
@@ -103,7 +105,7 @@ def test_a_forges_key_vouches_for_one_line(line, expected):
 
 
 def test_a_user_cannot_take_over_the_key_of_an_admin_or_a_forge():
-    forge = Forge(parse_signing_key(key_line(7)), Line.AUTHOR)
+    forge = Forge(parse_signing_key(key_line(7)), CommitLine.AUTHOR)
     admins = Admins.parse([key_line(8)], IdentityMode.SIGNED)
     identities = Identities.compile({"eve": person_of(7, 8)}, admins, [forge])
     assert who(identities, Signer(fingerprint(8))) == f"admin:{fingerprint(8)}"
@@ -118,7 +120,7 @@ def test_admins_are_names_keys_and_where_they_count_addresses():
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("ada@example.org", "proves nothing"), ("Ada", "neither"), ("", "neither"), ("ssh-ed25519 AAAA", "damaged|fit")],
+    [("ada@example.org", "do not count"), ("Ada", "neither"), ("", "neither"), ("ssh-ed25519 AAAA", "damaged|fit")],
 )
 def test_admins_that_cannot_be(text, why):
     with pytest.raises(ValueError, match=why):

@@ -160,7 +160,7 @@ def test_every_answer_is_the_oracles(world, questions, seconds):
         visible = {s for s in everywhere if oracle(documents, nodes, admins, each, seen, s, now)}
         assert access.spaces_where(each, seen) == visible
         assert {s for s in everywhere if access.decide(each, seen, s).allowed} == visible
-    named = {each.subject for each in access.who(action, space)}
+    named = {each.subject for each in access.who_may(action, space)}
     assert named & set(SUBJECTS) == {
         each for each in SUBJECTS if oracle(documents, nodes, admins, each, action, space, now)
     }

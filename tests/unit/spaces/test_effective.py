@@ -1,7 +1,7 @@
 import pytest
 
 from spaces.effective.stack import ResolvedSource, When, effective
-from spaces.model.configuration import Phase
+from spaces.model.configuration import HookPhase
 from tests.unit.spaces.builders import begin, context, go_on, many, ref, repository, space, stack, stack_id
 
 CONTEXTS = many(
@@ -39,9 +39,9 @@ def test_layers_override_by_priority_and_the_stack_wins():
     assert [str(o.ref) for o in found.files["f.txt"].overrides] == ["Context root/high"]
     lines = {key: [h.command for h in line] for key, line in found.hooks.items()}
     assert lines == {
-        (When.BEFORE, Phase.PLAN): ["low-b", "high-b", "s-b"],
-        (When.AFTER, Phase.PLAN): ["s-a", "high-a", "low-a"],
-        (When.AFTER, Phase.RUN): ["bye"],
+        (When.BEFORE, HookPhase.PLAN): ["low-b", "high-b", "s-b"],
+        (When.AFTER, HookPhase.PLAN): ["s-a", "high-a", "low-a"],
+        (When.AFTER, HookPhase.RUN): ["bye"],
     }
     assert [(used.ref, str(used)) for used in found.contexts] == [
         (ref("Context root/low"), "named, priority 0"),
@@ -126,8 +126,8 @@ def test_what_attaches_itself_lies_below_what_is_named_from_far_to_near_and_then
     }
     lines = {key: [hook.command for hook in line] for key, line in found.hooks.items()}
     assert lines == {
-        (When.BEFORE, Phase.INIT): ["p a", "named"],
-        (When.AFTER, Phase.INIT): ["named", "p a"],
+        (When.BEFORE, HookPhase.INIT): ["p a", "named"],
+        (When.AFTER, HookPhase.INIT): ["named", "p a"],
     }
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from spaces.model.configuration import ContextSpec, Phase
+from spaces.model.configuration import ContextSpec, HookPhase
 from spaces.model.explain import did_you_mean, dotted, shown
 from spaces.model.kinds import SPECS
 from spaces.model.repository import RepositorySpec, SecretRef, is_branch
 from spaces.model.role import ACCESS_SPECS
 from spaces.model.space import SpaceSpec
 from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName, parse_duration
-from spaces.model.variables import Variable, variable
+from spaces.model.variables import Variable, classify_variable
 from spaces.names import Kind
 from spaces.reading.resources import parse_file
 
@@ -80,8 +80,8 @@ def test_a_stack_says_all_it_can():
     assert spec.env == {"TF_VAR_cidr": "10.0.0.0/16", "EMPTY": "", "TF_LOG": "debug"}
     assert spec.files == {"terraform.tfvars": "region = 1\n", "a/..b/.c": "x"}
     assert [(use.name, use.priority) for use in spec.contexts] == [("common", 0), ("platform/aws", 10), ("near", 0)]
-    assert spec.hooks.before == {Phase.INIT: ("a",), Phase.PLAN: ("b c", "d\ne")}
-    assert spec.hooks.after == {Phase.APPLY: ("f",), Phase.RUN: ("g",)}
+    assert spec.hooks.before == {HookPhase.INIT: ("a",), HookPhase.PLAN: ("b c", "d\ne")}
+    assert spec.hooks.after == {HookPhase.APPLY: ("f",), HookPhase.RUN: ("g",)}
     assert (spec.timeout, spec.tool_version) == (5400, ">=1.8,<2")
     assert spec.opentofu is not None
     assert spec.opentofu.workspace == "blue"
@@ -356,7 +356,7 @@ def test_durations_that_are_refused(text):
     ],
 )  # fmt: skip
 def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
-    assert (variable(name) is Variable.PLAIN) is allowed
+    assert (classify_variable(name) is Variable.PLAIN) is allowed
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
     ["STATION_OUTPUTS", "HOME", "TMPDIR", "TF_HTTP_PASSWORD", "TF_DATA_DIR", "TF_WORKSPACE", "TF_CLI_CONFIG_FILE"],
 )
 def test_what_the_service_steers_by_is_its_own(name):
-    assert variable(name) is Variable.OWN
+    assert classify_variable(name) is Variable.OWN
 
 
 def test_only_built_kinds_have_a_model():

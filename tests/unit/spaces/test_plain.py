@@ -30,9 +30,9 @@ def carefully(text):
         builder.run(CParser(text.encode()).get_event)
     except (YAMLError, TooDeep):
         return None
-    if any(found.diagnostics for found in builder.found):
+    if any(document.diagnostics for document in builder.documents):
         return None
-    return [found.value for found in builder.found]
+    return [document.value for document in builder.documents]
 
 
 def quickly(text, depth=MAX_DEPTH):

@@ -1,1 +1,1 @@
-"""The shapes that the API speaks, one module per idea."""
+"""The shapes of the API, one module for each topic."""

@@ -1,4 +1,4 @@
-"""Who may do what, and the tokens by which they do."""
+"""The shapes about access: decisions, roles, tokens."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from reconciler.web.api.schemas.shapes import Shape
 
 
 class DecisionJson(Shape):
-    """Whether somebody may do something, and what that rests on."""
+    """Whether somebody may do something, and the reason."""
 
     allowed: bool
     because: str
 
 
 class HolderJson(Shape):
-    """One who may do what was asked, and by what."""
+    """A subject that may do the action, and the reason."""
 
     subject: str
     because: str
@@ -34,7 +34,7 @@ class RoleHeldJson(Shape):
 
 
 class TokenRequest(Shape):
-    """For whom a token is to be made, and for how many seconds it is to open the API."""
+    """The subject that a new token is for, and the seconds that it is valid."""
 
     model_config = ConfigDict(extra="forbid", **Shape.model_config)
 
@@ -43,7 +43,7 @@ class TokenRequest(Shape):
 
 
 class TokenJson(Shape):
-    """A token of the API; the text to be shown at the door is never in it."""
+    """A token of the API, without its secret text."""
 
     id: str
     subject: str
@@ -54,6 +54,6 @@ class TokenJson(Shape):
 
 
 class NewTokenJson(TokenJson):
-    """A token that was just made, with its text: this once, and never again."""
+    """A token that was just created, with its text, which is shown only this once."""
 
     token: str

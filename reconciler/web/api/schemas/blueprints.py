@@ -1,4 +1,4 @@
-"""Blueprints, and what instances of them make."""
+"""The shapes about blueprints, and about the documents that instances make."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class BlueprintInputJson(Shape):
 
 
 class BlueprintDetailJson(BlueprintJson):
-    """A blueprint's version with its inputs; `versions` are all that it has, the oldest first."""
+    """A blueprint's version with its inputs; `versions` are all its versions, the oldest first."""
 
     versions: list[str]
     inputs: list[BlueprintInputJson]
 
 
 class RenderIn(Shape):
-    """An instance to try out: by default in the blueprint's own space."""
+    """An instance to try out, in the blueprint's own space unless `space` names another one."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +51,7 @@ class RenderIn(Shape):
 
 
 class DiagnosticJson(Shape):
-    """One finding; file, line and column are null where no file is to blame."""
+    """One finding; file, line and column are null if no file is to blame."""
 
     severity: str
     code: str
@@ -63,7 +63,7 @@ class DiagnosticJson(Shape):
 
 
 class RenderedJson(Shape):
-    """The documents that an instance makes, secrets as references, and what is wrong with them."""
+    """The documents that an instance makes, with secrets as references, and the diagnostics about them."""
 
     documents: list[dict[str, Any]]
     diagnostics: list[DiagnosticJson]

@@ -1,4 +1,4 @@
-"""A stack's effective configuration, each value with where it comes from."""
+"""A stack's effective configuration, each value with its origin."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from reconciler.web.api.schemas.shapes import Shape
 
 
 class OriginJson(Shape):
-    """The document that a value comes from; for a blueprint with its version, and the instance that it came by."""
+    """The document that a value comes from; for a blueprint with its version, and the instance that used it."""
 
     kind: str
     space: str
@@ -16,10 +16,10 @@ class OriginJson(Shape):
 
 
 class ValueJson(Shape):
-    """A value in effect, where it comes from, and who set it too and lost (the strongest first).
+    """An effective value, its origin, and the documents that set it too and lost (the strongest first).
 
-    `value` is null where it cannot be shown as text; `source` says where a value is kept that does not stand in the
-    document, `size` is its length in bytes where that may be told.
+    `value` is null if it cannot be shown as text. `source` is the place of a value that is not in the document itself,
+    and `size` its length in bytes if that may be shown.
     """
 
     name: str
@@ -31,7 +31,7 @@ class ValueJson(Shape):
 
 
 class HookJson(Shape):
-    """A command around a phase; those of one phase run in this order."""
+    """A command around a phase; the commands of one phase run in this order."""
 
     when: str
     phase: str
@@ -40,7 +40,7 @@ class HookJson(Shape):
 
 
 class SourceJson(Shape):
-    """Where the stack's code is; no repository: the configuration's own."""
+    """Where the stack's code lies; without a repository, in the configuration's own."""
 
     repository: str | None
     branch: str | None
@@ -49,7 +49,7 @@ class SourceJson(Shape):
 
 
 class UsedContextJson(Shape):
-    """A context in use, and how it came in: named, with its `priority`, or attached by `labels` (none: to all)."""
+    """A context in use, and why: named, with its `priority`, or attached by `labels` (empty: to all stacks)."""
 
     space: str
     name: str
@@ -67,7 +67,7 @@ class GuardrailJson(Shape):
 
 
 class EffectiveJson(Shape):
-    """A stack's effective configuration; of the contexts in use the weakest comes first."""
+    """A stack's effective configuration, with the weakest of its contexts first."""
 
     stack: str
     tool: str

@@ -1,4 +1,4 @@
-"""How the service stands, and its spaces."""
+"""The state of the service, and its spaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.web.api.schemas.shapes import Shape
 
 
 class SealingJson(Shape):
-    """The public key that values are sealed to."""
+    """The public key to which values are sealed."""
 
     recipient: str
 
@@ -26,7 +26,7 @@ class KeptJson(Shape):
 
 
 class HaltJson(Shape):
-    """Why nothing new comes into force."""
+    """Why admission is halted: nothing new comes into force."""
 
     reason: str
     message: str
@@ -35,7 +35,7 @@ class HaltJson(Shape):
 
 
 class CountsJson(Shape):
-    """How much there is: stacks by sync, active runs by status, documents in force by kind."""
+    """The number of stacks by sync, of active runs by status, of documents in force by kind."""
 
     stacks: dict[str, int]
     runs: dict[str, int]
@@ -43,7 +43,7 @@ class CountsJson(Shape):
 
 
 class StatusJson(Shape):
-    """How the service stands."""
+    """The state of the service."""
 
     version: str
     ready: bool
@@ -60,7 +60,7 @@ class StatusJson(Shape):
 
 
 class SpaceJson(Shape):
-    """A space, and how many stacks are in it (not below it) by sync."""
+    """A space, and the number of stacks in it (not below it) by sync."""
 
     name: str
     parent: str | None

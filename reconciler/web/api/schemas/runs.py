@@ -1,4 +1,4 @@
-"""Runs, their plans and logs, and what was said of them."""
+"""Runs, their plans and logs, verdicts and reviews."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from reconciler.web.api.schemas.shapes import Shape
+from reconciler.web.api.schemas.shapes import Shape, Written
 from reconciler.web.api.schemas.stacks import WhyJson
 
 
 class ChangeCountsJson(Shape):
-    """How many resources a plan touches."""
+    """The number of resources that a plan changes."""
 
     create: int
     update: int
@@ -21,7 +21,7 @@ class ChangeCountsJson(Shape):
 
 
 class VerdictJson(Shape):
-    """What one policy said of a run's plan. `error`: it could not be evaluated, and messages say why."""
+    """The verdict of one policy on a run's plan. `error`: the policy could not be evaluated, and messages say why."""
 
     policy: str
     type: str
@@ -33,7 +33,7 @@ class VerdictJson(Shape):
 
 
 class ReviewJson(Shape):
-    """What somebody thinks of a run that waits."""
+    """A person's review of a waiting run."""
 
     person: str
     approve: bool
@@ -42,7 +42,7 @@ class ReviewJson(Shape):
 
 
 class ReviewRequest(Shape):
-    """A yes or a no to a run that waits."""
+    """An approval or a rejection of a waiting run."""
 
     model_config = ConfigDict(extra="forbid", **Shape.model_config)
 
@@ -51,7 +51,7 @@ class ReviewRequest(Shape):
 
 
 class PolicySampleJson(Shape):
-    """What the policies over a run are asked, as a file for `station policy test` holds it."""
+    """The input of the policies over a run, in the form of a file for `station policy test`."""
 
     input: dict[str, Any]
 
@@ -60,7 +60,7 @@ class RunJson(Shape):
     """A run."""
 
     id: str
-    stack: str
+    stack: Written
     kind: str
     status: str
     phase: str | None
@@ -80,7 +80,7 @@ class RunJson(Shape):
 
 
 class FollowJson(Shape):
-    """A stack that runs after a run, because the run's plan changes an output that it uses."""
+    """A stack that runs after a run, because the run's plan changes an output that the stack uses."""
 
     output: str
     action: str
@@ -88,7 +88,7 @@ class FollowJson(Shape):
 
 
 class WholeRunJson(RunJson):
-    """A run, with what its policies and persons said of it, and the stacks that follow it and the caller may read."""
+    """A run with its verdicts, its reviews, and the stacks that follow it, if the caller may read them."""
 
     awaits_approval: bool
     policies: list[VerdictJson]
@@ -97,7 +97,7 @@ class WholeRunJson(RunJson):
 
 
 class ResourceChangeJson(Shape):
-    """One planned change; what the tool marks sensitive is not in it."""
+    """One planned change, without values that the tool marks as sensitive."""
 
     address: str
     type: str
@@ -108,7 +108,7 @@ class ResourceChangeJson(Shape):
 
 
 class OutputChangeJson(Shape):
-    """One output that a plan changes; sensitive values are masked, what is not known before the apply says so."""
+    """One output that a plan changes. Sensitive values are masked; a value that only the apply reveals says so."""
 
     name: str
     action: str
@@ -118,7 +118,7 @@ class OutputChangeJson(Shape):
 
 
 class PlanJson(Shape):
-    """What a run's plan found; `hasChanges` may be true without `changes`, where a tool cannot name them."""
+    """The result of a run's plan. `hasChanges` may be true without `changes` if a tool cannot name them."""
 
     run: str
     has_changes: bool

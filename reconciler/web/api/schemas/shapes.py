@@ -1,23 +1,27 @@
-"""The base of the shapes that the API speaks, and nothing else speaks."""
+"""The base of the API's shapes, which nothing outside the API uses."""
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic.alias_generators import to_camel
 
 Item = TypeVar("Item")
+Written = Annotated[str, BeforeValidator(str)]
+"""A name that the service holds as a value of its own type, such as a stack's id."""
 
 
 class Shape(BaseModel):
-    """Keys are camelCase."""
+    """A shape of the API. Keys are camelCase. A record with the same field names can be read with `model_validate`."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True, frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True, from_attributes=True, frozen=True
+    )
 
 
 class Page(Shape, Generic[Item]):
-    """One page of a list. `next` is the cursor of the next one; null: this is the last."""
+    """One page of a list. `next` is the cursor of the next page; null on the last one."""
 
     items: list[Item]
     next: str | None = None

@@ -1,4 +1,4 @@
-"""How stacks stand, and what they left behind."""
+"""The state of stacks, and what their last successful run left behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class WhyJson(Shape):
 
 
 class ConditionJson(Shape):
-    """One answer about a stack: `True`, `False` or `Unknown`, why, and since when."""
+    """One condition of a stack: `True`, `False` or `Unknown`, the reason, and since when."""
 
     status: str
     reason: str
@@ -55,21 +55,21 @@ class StackJson(Shape):
 
 
 class DependencyJson(Shape):
-    """A stack at the other end of a dependency. `outputs`: each output in use, with the variable it is given in."""
+    """A stack at the other end of a dependency. `outputs`: each output in use, with the variable that receives it."""
 
     stack: str
     outputs: dict[str, str]
 
 
 class StackDetailJson(StackJson):
-    """A stack with those that it depends on, and those that depend on it, as far as the caller may read them."""
+    """A stack with its dependencies and dependents, as far as the caller may read them."""
 
     dependencies: list[DependencyJson]
     dependents: list[DependencyJson]
 
 
 class ResourceJson(Shape):
-    """One thing that a stack left behind."""
+    """One resource that a stack left behind."""
 
     address: str
     type: str

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.credentials.errors import SecretUnreadable
-from reconciler.credentials.sealing import Identities, seal
-from reconciler.credentials.secrets import Secrets
+from reconciler.credentials.sealing import SealingKeys, seal
+from reconciler.credentials.secrets import SecretSources
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
 from spaces.names import Kind, SpaceName
@@ -29,7 +29,7 @@ def put(path: Path, text: str | bytes = VALUE, mode: int = 0o600) -> Path:
     return path
 
 
-def told(secrets: Secrets, **secret: str) -> str:
+def told(secrets: SecretSources, **secret: str) -> str:
     ref = SecretRef.model_construct(**{"file": None, "env": None, "sealed": None, **secret})
     with pytest.raises(SecretUnreadable) as caught:
         secrets.for_run(ref, PLACE)
@@ -42,7 +42,7 @@ def test_a_file_is_read_in_the_directory_of_its_space(directory: Path) -> None:
     put(directory / "platform" / "token")
     put(directory / "other" / "token", "another-secret")
     put(directory / "top", "another-secret")
-    secrets = Secrets(directory=directory)
+    secrets = SecretSources(directory=directory)
     assert secrets.for_run(SecretRef(file="token"), PLACE) == VALUE
     assert secrets.problem(SecretRef(file="token"), PLACE) is None
     assert "cannot be read: No such file" in told(secrets, file="top")
@@ -56,7 +56,7 @@ def test_links_are_followed_inside_of_the_directory(directory: Path, where: str)
     target = "..data/token" if where == "beside" else "middle"
     (directory / "platform" / "middle").symlink_to("..data/token")
     (directory / "platform" / "token").symlink_to(target)
-    assert Secrets(directory=directory).for_run(SecretRef(file="token"), PLACE) == VALUE
+    assert SecretSources(directory=directory).for_run(SecretRef(file="token"), PLACE) == VALUE
 
 
 @pytest.mark.parametrize(
@@ -81,27 +81,27 @@ def test_links_are_followed_inside_of_the_directory(directory: Path, where: str)
 def test_a_bad_file_is_told_by_its_name(directory: Path, prepare, words: str) -> None:
     put(directory / "other" / "token")
     prepare(directory / "platform" / "token")
-    message = told(Secrets(directory=directory), file="token")
+    message = told(SecretSources(directory=directory), file="token")
     assert message.startswith("TOKEN of Context platform/common, secret file token: ")
     assert words in message
 
 
 def test_a_variable_is_read_only_where_the_settings_allow_it() -> None:
     environ = {"TOKEN": VALUE, "OTHER": VALUE}
-    secrets = Secrets(env_allowed=("TOKEN", "GONE"), environ=environ)
+    secrets = SecretSources(env_allowed=("TOKEN", "GONE"), environ=environ)
     assert secrets.for_run(SecretRef(env="TOKEN"), PLACE) == VALUE
     assert "the variable OTHER is not in the setting env_allowed" in told(secrets, env="OTHER")
     assert "the variable GONE is not set for the service" in told(secrets, env="GONE")
 
 
 def test_a_sealed_value_opens_with_the_key_only(tmp_path: Path) -> None:
-    keys = Identities.load_or_create(tmp_path / "keys")
+    keys = SealingKeys.load_or_create(tmp_path / "keys")
     sealed = seal(VALUE, PLACE, keys.recipient)
-    assert Secrets(keys).for_run(SecretRef(sealed=sealed), PLACE) == VALUE
-    assert "there is no key here" in told(Secrets(), sealed=sealed)
+    assert SecretSources(keys).for_run(SecretRef(sealed=sealed), PLACE) == VALUE
+    assert "no key for sealed values" in told(SecretSources(), sealed=sealed)
     short = seal("short12", PLACE, keys.recipient)
-    assert "shorter than 8 characters" in told(Secrets(keys), sealed=short)
+    assert "shorter than 8 characters" in told(SecretSources(keys), sealed=short)
 
 
 def test_without_a_directory_there_are_no_files() -> None:
-    assert "needs the setting secrets_dir" in told(Secrets(), file="token")
+    assert "needs the setting secrets_dir" in told(SecretSources(), file="token")

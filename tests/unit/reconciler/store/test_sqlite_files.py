@@ -103,7 +103,7 @@ def test_a_database_that_was_damaged(tmp_path: Path, keys: Keys) -> None:
 
 @pytest.mark.parametrize("name", ["none/a.db", "."])
 def test_places_where_no_database_can_be(tmp_path: Path, keys: Keys, name: str) -> None:
-    with pytest.raises(StoreError, match=r"cannot be (made|opened)"):
+    with pytest.raises(StoreError, match=r"cannot be (created|opened)"):
         opened(tmp_path / name, keys)
 
 

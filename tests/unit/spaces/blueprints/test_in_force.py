@@ -179,7 +179,7 @@ spec:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (INSTANCE + "    n: 0\n", "i.yaml:5:14: error: BlueprintInstance root/shop: divide by zero (ask for that case first: CONDITION ? ONE : OTHER; in the template at b.yaml:15:24)"),
+        (INSTANCE + "    n: 0\n", "i.yaml:5:14: error: BlueprintInstance root/shop: divide by zero (handle that case first: CONDITION ? ONE : OTHER; in the template at b.yaml:15:24)"),
         (INSTANCE.replace("app: shop", "app: No"), "i.yaml:5:14: error: BlueprintInstance root/shop: template[0]: metadata.name is not a name (lower-case letters, digits and inner dashes, at most 63 characters; in the template at b.yaml:12:15)"),
         (INSTANCE.replace("app: shop", "ap: shop"), "i.yaml:8:5: error: BlueprintInstance root/shop: the input app of blueprint web version 1 is missing"),
         (INSTANCE.replace('"1"', '"3"'), "i.yaml:6:12: error: there is no version 3 of Blueprint web for BlueprintInstance root/shop (it has 1)"),
@@ -340,7 +340,7 @@ def test_a_mounted_file_is_part_of_the_blueprint():
     from spaces.validate import validate_files
 
     found = validate_files(BASE | {"p/web.yaml": web, "p/a.txt": b"hello", "p/shop": b"x"})
-    assert [(d.code, "write the path out" in d.summary) for d in found] == [("file-not-found", True)]
+    assert [(d.code, "write the path in the template" in d.summary) for d in found] == [("file-not-found", True)]
     web = blueprint("web", template("x", files={"a": {"source": "./a.txt"}}), inputs=INPUTS)
     assert validate_files(BASE | {"p/web.yaml": web, "p/a.txt": b"hello"}) == []
     assert [d.code for d in validate_files({"p/web.yaml": web})] == ["file-not-found"]

@@ -56,7 +56,7 @@ def test_values(source, expected):
         ("context.lables.x", "invalid-expression", 0, "there is no context.lables"),
         ("1 + foo(1)", "invalid-expression", 4, "there is no function foo"),
         ("inputs.app.upcase()", "invalid-expression", 11, "there is no function upcase"),
-        ('string(timestamp("x"))', "invalid-expression", 7, "the function timestamp is not offered"),
+        ('string(timestamp("x"))', "invalid-expression", 7, "the function timestamp is not available"),
         ("inputs.app + 1", "invalid-expression", 11, "no matching overload"),
         ("inputs.on ? 1 : 'a'", "invalid-expression", 10, "no matching overload"),
         ("inputs.n +", "invalid-expression", 10, "Syntax error"),

@@ -1,4 +1,4 @@
-"""What a leg's end means where no record of it was left."""
+"""The ends of legs that left no record: how each one is reported."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from reconciler.runner.tfstate.backlog import anything_pending
 
 @dataclass(frozen=True, slots=True)
 class LegId:
-    """Names one leg of one attempt."""
+    """Identifies one leg of one attempt."""
 
     run: str
     attempt: int
     leg: Leg
 
     def report(self, ending: Ending, reason: str, message: str) -> LegReport:
-        """Report about a leg that could not speak for itself."""
+        """Return a report about a leg that left none itself."""
         phase = Phase.INIT if self.leg is Leg.PLAN else Phase.APPLY
         return LegReport(self.run, self.attempt, self.leg, ending, reason, message, phase)
 
 
 def report_of_end(directory: RunDirectory, which: LegId, *, canceled: bool) -> LegReport:
-    """Say how a leg ended whose process is gone for certain, or never was."""
+    """Return the report of a leg whose process is certainly gone, or never existed."""
     leg, attempt = which.leg, which.attempt
     recorded = directory.read_report(leg, attempt)
     if recorded is not None:
         return replace(recorded, waiting=False)
-    # A service may have given up on it and been killed before it could say so.
+    # A service may have given the leg up, and been killed before it could report that.
     begun = directory.started(leg, attempt).exists() and not directory.given_up(leg, attempt)
     if leg is Leg.PLAN and canceled:
         return which.report(Ending.CANCELED, Reason.CANCELED, "canceled")
@@ -50,19 +50,25 @@ def report_of_end(directory: RunDirectory, which: LegId, *, canceled: bool) -> L
 
 
 def never_started(which: LegId) -> LegReport:
-    """Report a leg that has not begun and now never will."""
+    """Return the report of a leg that has not begun and never will."""
     return which.report(Ending.LOST, Reason.NEVER_STARTED, "the run's process never began")
 
 
 def unusable(which: LegId, error: OSError) -> LegReport:
-    """Report a run whose directory is gone or cannot be written: for an apply nobody knows what that means."""
+    """Return the report of a run whose directory is gone or not writable.
+
+    After an apply began, its result is unknown.
+    """
     ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
     return which.report(ending, Reason.RUNNER_DIED, f"the run's directory cannot be used: {error.strerror}")
 
 
 def _kill_left_behind(directory: RunDirectory, leg: Leg, attempt: int) -> None:
-    """Without a sandbox the tool outlives its runner; nobody watches it any more, so it must not go on."""
+    """Kill the rest of the session.
+
+    Without a sandbox the tool outlives its runner, and nobody would watch it any more.
+    """
     identity = directory.claimant(leg, attempt)
-    # A pid that is in use again belongs to a stranger; while anything of the old session lives it cannot be.
+    # A pid in use again belongs to another process. While anything of the old session lives, it cannot be reused.
     if identity is not None and not identity.replaced():
         descendants.kill_session(identity.pid)

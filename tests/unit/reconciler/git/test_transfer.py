@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from reconciler.git.keys import unusable_key
+from reconciler.git.transfer import unusable_key
 
 RSA = rsa.generate_private_key(65537, 2048)
 

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rbac.identity import KeyRing, Signer
-from reconciler.git.authoring import commit_all
-from reconciler.git.pen import Pen
+from reconciler.git.authoring import Pen, commit_all
 from reconciler.git.signatures import Signatures
 from reconciler.git.trees import Trees
 from spaces.model.signing_keys import parse_signing_key

@@ -1,4 +1,4 @@
-"""What tests of every kind share: a real PostgreSQL, started once and stopped at the end."""
+"""Parts of the run that all tests share: random cases, a real PostgreSQL, and the list of what was not tested."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,18 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.properties import load_profiles
+
+load_profiles()
 _numbers = itertools.count(1)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Write one line for each reason for which tests were skipped."""
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ())]
+    for reason, count in Counter(skipped).most_common():
+        tests = "1 test" if count == 1 else f"{count} tests"
+        terminalreporter.write_line(f"NOT TESTED ({tests}): {reason.removeprefix('Skipped: ')}", yellow=True, bold=True)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from tests.e2e.forked import Forked, Nursery
+from tests.needs import need
 
 STATION = Path(sys.executable).parent / "station"
 API = "apiVersion: stationkeeper/v1\n"
@@ -69,6 +70,7 @@ class Repo:
     """A Git repository with a work tree and the branch main."""
 
     def __init__(self, path: Path, files: Mapping[str, str | None] | None = None) -> None:
+        need("git")
         self.path = path
         path.mkdir(parents=True)
         self.git("init", "-q", "--template=", "-b", "main", ".")

@@ -49,9 +49,10 @@ def _lines(record: Path) -> list[str]:
     return record.read_text().split() if record.exists() else []
 
 
+@pytest.mark.usefixtures("terraform")
 @pytest.mark.parametrize("back", ["before it ends", "after it ended"])
 def test_an_apply_outlives_the_service_and_happens_once(
-    repo: Repo, station: Station, terraform: str, tmp_path: Path, back: str
+    repo: Repo, station: Station, tmp_path: Path, back: str
 ) -> None:
     """Back in time, the relay delivers the tfstate; else it lies in the spool, and the service takes it in from there."""
     record, gate = tmp_path / "applied", tmp_path / "gate"

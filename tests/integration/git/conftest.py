@@ -4,12 +4,14 @@ import subprocess
 import pytest
 
 from reconciler.git.trees import Trees
+from tests.needs import need
 
 
 class Repo:
     """A repository made with the git command."""
 
     def __init__(self, path):
+        need("git")
         self.path = path
         self.url = f"file://{path}"
         self._clock = 1_700_000_000

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import os
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 
@@ -20,10 +19,11 @@ from reconciler.git.signatures import Signatures
 from reconciler.git.sshsig import verify_ssh
 from spaces.model.people import UserSpec
 from spaces.model.signing_keys import parse_signing_key
+from tests.needs import needs
 
 NOW = datetime.now(UTC)
-needs_ssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="NOT TESTED: ssh-keygen is not installed")
-needs_gpg = pytest.mark.skipif(shutil.which("gpg") is None, reason="NOT TESTED: gpg is not installed")
+needs_ssh = needs("git", "ssh-keygen")
+needs_gpg = needs("git", "gpg")
 
 
 @pytest.fixture

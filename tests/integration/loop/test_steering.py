@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -190,9 +190,8 @@ def test_a_tool_that_is_missing_or_of_another_version_is_that_stack_s_own_troubl
     fake.write_text("#!/bin/sh\necho Terraform v1.2.3\n")
     fake.chmod(0o755)
     for needed in ("sh", "echo", "true", "bwrap"):
-        (tools / needed).symlink_to(
-            next(p for it in os.environ["PATH"].split(":") if (p := Path(it) / needed).exists())
-        )
+        if found := shutil.which(needed):
+            (tools / needed).symlink_to(found)
     machine = new_machine(repo.url, tool_path=str(tools))
     empty = 'resource "terraform_data" "a" {}\n'
     repo.commit(

@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from reconciler.web.api.tfstate import tfstate_url
 from reconciler.web.server import Server
 from tests.factories import NOW, a_run, a_stack, a_stack_id
 from tests.integration.web.client import OPERATOR_TOKEN, Client
+from tests.needs import needs
 
 NETWORK = a_stack_id("production/network")
 PATH = "/api/v1/tfstate/production/network"
@@ -227,7 +227,7 @@ resource "terraform_data" "one" { input = "hello" }
 """
 
 
-@pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not on PATH: its backend is NOT tested")
+@needs("terraform")
 def test_terraform_itself_as_the_client(opened: Opened, server: Server, store: SqlStore, tmp_path: Path) -> None:
     directory = tmp_path / "work"
     directory.mkdir()

@@ -170,10 +170,10 @@ def test_only_a_runs_token_opens_a_tfstate(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "LOCK", "UNLOCK", "DELETE"])
-@pytest.mark.parametrize("path", ["production/other", "platform/network", "nowhere/at-all", "Bad/Name"])
-def test_a_token_opens_its_own_stack_only(opened: Opened, method: str, path: str) -> None:
-    answer = opened.client.request(method, f"/api/v1/tfstate/{path}", json=lock_info("one"))
-    assert answer.status_code == 403
+def test_a_token_opens_its_own_stack_only(opened: Opened, method: str) -> None:
+    for path in ("production/other", "platform/network", "nowhere/at-all", "Bad/Name"):
+        answer = opened.client.request(method, f"/api/v1/tfstate/{path}", json=lock_info("one"))
+        assert answer.status_code == 403, path
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "LOCK", "UNLOCK"])

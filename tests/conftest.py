@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -15,9 +16,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.leftovers import end_what_tests_leave
 from tests.properties import load_profiles
 
 load_profiles()
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    end_what_tests_leave()
 _numbers = itertools.count(1)
 
 

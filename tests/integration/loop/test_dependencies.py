@@ -18,7 +18,7 @@ from reconciler.loop.service import utc_now
 from reconciler.operations import OperationRefused
 from reconciler.store.protocol import RunFilter
 from spaces.names import StackId
-from tests.e2e.station import Repo, a_script, a_terraform, document
+from tests.e2e.station import Repo, a_script, a_terraform, document, lines
 from tests.integration.loop.machine import Look, Machine
 
 
@@ -41,10 +41,6 @@ def takes(name: str, ran: Path, *needs: str, words: str = "", **spec: Any) -> st
         variables += used[1:]
     shown = " ".join(f"${each}" for each in variables)
     return a_script(name, f'echo "{name} {shown}{words}" >> {ran}', dependsOn=dependencies, **spec)
-
-
-def lines(ran: Path) -> list[str]:
-    return [line.strip() for line in ran.read_text().splitlines()] if ran.exists() else []
 
 
 def waits(look: Look, stack: str) -> str:

@@ -17,6 +17,7 @@ from reconciler.engine.local import LocalEngine
 from reconciler.runner.tfstate import relay as relays
 from reconciler.runner.tfstate.backlog import pending_requests
 from reconciler.runner.tfstate.relay import Relay
+from tests.e2e.station import eventually
 from tests.needs import needs
 
 TERRAFORM = shutil.which("terraform")
@@ -129,13 +130,6 @@ def ask(relay, method, body=None, query="", password=None, path="/"):  # noqa: P
         return response.status, response.read()
     finally:
         connection.close()
-
-
-def eventually(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_requests_are_passed_on(relay, service):

@@ -49,7 +49,7 @@ def a_terraform(name: str, path: str, **spec: Any) -> str:
     return document("Stack", name, {"tool": "terraform", "source": {"path": path}, **spec}, **metadata)
 
 
-def eventually(what: Callable[[], Any], seconds: float = 20.0, every: float = 0.05) -> Any:
+def eventually(what: Callable[[], Any], seconds: float = 40.0, every: float = 0.05) -> Any:
     """Wait until `what` gives something true, and give that."""
     end = time.monotonic() + seconds
     while True:

@@ -65,6 +65,6 @@ def test_json_values_are_masked_at_every_depth():
 
 def test_what_is_held_back_stays_small():
     masker = Masker(["a" * 1000])
-    for _ in range(100):
+    for _ in range(20):
         masker.feed(b"a" * 4096)
         assert len(masker._held) < 1000

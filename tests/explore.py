@@ -16,8 +16,8 @@ from tests.properties import EXPLORE
 
 TESTS = Path(__file__).parent
 FOUND = """
-Found one. Hypothesis has already made the case small; it is printed above as "Falsifying example".
- 1. Put it above the test as an example, with the same arguments: @example(first=..., second=...)
+Found one. Hypothesis has already made the case small; above, it shows the case as a call of the test with arguments.
+ 1. Write these arguments above the test as an example: @example(first=..., second=...)
     From then on `make test` runs it every time, and fails until the code is right.
  2. Mend the code. Keep the example.
 To see it again before that: {again}"""
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(FOUND.format(again=f"{sys.executable} {' '.join(command[: -len(paths)])} FILE"))  # noqa: T201
             return 1
         rounds += 1
-    print(f"Nothing found in {rounds} rounds.")  # noqa: T201
+    print(f"Nothing found. Every property was tried {rounds} times, each time with new cases.")  # noqa: T201
     return 0
 
 

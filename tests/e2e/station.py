@@ -26,7 +26,6 @@ from tests.needs import need
 STATION = Path(sys.executable).parent / "station"
 API = "apiVersion: stationkeeper/v1\n"
 Process = subprocess.Popen[bytes] | Forked
-_ADA = {"NAME": "Ada", "EMAIL": "ada@example.org"}
 
 
 def document(kind: str, name: str, spec: Mapping[str, Any], **metadata: Any) -> str:
@@ -90,12 +89,12 @@ class Repo:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of every git command: nothing of this machine's settings."""
-        who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in _ADA.items()}
         clean = {"HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "GIT_ALLOW_PROTOCOL": "file"}
-        return {"PATH": os.environ["PATH"], **clean, **who}
+        return {"PATH": os.environ["PATH"], **clean}
 
     def git(self, *arguments: str, stdin: bytes | None = None) -> str:
-        command = ["git", "-c", "maintenance.auto=false", *arguments]
+        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        command = ["git", *who, "-c", "maintenance.auto=false", *arguments]
         done = subprocess.run(
             command, cwd=self.path, env=self.environment, input=stdin, capture_output=True, check=False
         )

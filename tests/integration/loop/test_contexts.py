@@ -50,7 +50,7 @@ def test_what_attaches_itself_runs_exactly_the_stacks_that_get_it(repo: Repo, ma
     look = machine.reconcile()
     assert look.ran == {"shop/web": "finished", "shop/db": "finished"}
     assert look.why("shop/db") == ["contexts: context root/more now used: env MORE"]
-    assert lines(ran)[3:5] == ["shop/web debug", "shop/web "]
+    assert lines(ran)[3:5] == ["shop/web debug", "shop/web"]
 
 
 def test_a_file_alone_runs_exactly_the_stacks_that_mount_it(repo: Repo, machine: Machine, ran: Path) -> None:

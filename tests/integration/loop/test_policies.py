@@ -15,6 +15,7 @@ from reconciler.operations import OperationRefused, Refusal
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, document, lines
 from tests.integration.loop.machine import Machine
+from tests.needs import needs
 
 NO_MONDAYS = 'package stationkeeper\ndeny contains "not on a Monday" if input.stack.name == "a"\n'
 ALLOWS = 'package stationkeeper\ndeny contains "never" if input.stack.name == "nobody"\n'
@@ -165,6 +166,7 @@ def test_a_policy_of_another_tool_is_not_asked(repo: Repo, machine: Machine, ran
     assert machine.reconcile().ran == {"root/a": "finished"}
 
 
+@needs("terraform")
 def test_a_policy_sees_what_terraform_plans(repo: Repo, machine: Machine) -> None:
     rego = """
         package stationkeeper

@@ -18,6 +18,7 @@ from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, document, lines
 from tests.integration.loop.machine import Look, Machine
 from tests.integration.loop.test_policies import a_policy, a_space
+from tests.needs import needs
 
 DOCS = """
     package stationkeeper
@@ -128,6 +129,7 @@ def test_plan_policies_are_asked_about_proposals(repo: Repo, machine: Machine, r
     assert [verdict.policy for verdict in judgement.verdicts] == ["root/no"]
 
 
+@needs("terraform")
 def test_terraform_plans_a_proposal_and_leaves_its_tfstate_alone(repo: Repo, machine: Machine) -> None:
     code = 'resource "terraform_data" "x" {\n  input = "%s"\n}\n'
     repo.commit({"a/main.tf": code % "one", "a.yaml": a_terraform("a", "a")})

@@ -3,18 +3,25 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench format clean
+MINUTES ?= 5
+
+.PHONY: demo test explore check bench format clean
 demo: $(VENV)/.run
 	$(BIN)/station demo
 
 test: $(VENV)/.check
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
+# Property tests with new random cases, for some minutes: docs/contributing.md says what to do with a finding.
+explore: $(VENV)/.check
+	$(BIN)/python -m tests.explore --minutes $(MINUTES) $(ARGS)
+
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(BIN)/python -m tests.needs
 
 bench: $(VENV)/.check
 	$(BIN)/python -m bench $(ARGS)

@@ -1,12 +1,14 @@
-"""What tests of every kind share: a real PostgreSQL, started once and stopped at the end."""
+"""Parts of the run that all tests share: random cases, a real PostgreSQL, and the list of what was not tested."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import sqlite3
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,21 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.leftovers import end_what_tests_leave
+from tests.properties import load_profiles
+
+load_profiles()
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    end_what_tests_leave()
 _numbers = itertools.count(1)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Write one line for each reason for which tests were skipped."""
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ())]
+    for reason, count in Counter(skipped).most_common():
+        tests = "1 test" if count == 1 else f"{count} tests"
+        terminalreporter.write_line(f"NOT TESTED ({tests}): {reason.removeprefix('Skipped: ')}", yellow=True, bold=True)
 
 
 @pytest.fixture(scope="module")

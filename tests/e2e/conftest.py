@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 
 from tests.e2e.forked import Nursery
 from tests.e2e.station import Repo, Station
+from tests.needs import need
 
 
 @pytest.fixture
@@ -43,8 +43,5 @@ def station(repo: Repo, new_station: Callable[..., Station]) -> Station:
 
 
 @pytest.fixture(scope="session")
-def terraform() -> str:
-    found = shutil.which("terraform")
-    if found is None:
-        pytest.skip("TERRAFORM IS NOT INSTALLED: the main path goes untested")
-    return found
+def terraform() -> None:
+    need("terraform")

@@ -21,6 +21,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from tests.e2e.forked import Forked, Nursery
+from tests.needs import need
 
 STATION = Path(sys.executable).parent / "station"
 API = "apiVersion: stationkeeper/v1\n"
@@ -47,7 +48,7 @@ def a_terraform(name: str, path: str, **spec: Any) -> str:
     return document("Stack", name, {"tool": "terraform", "source": {"path": path}, **spec}, **metadata)
 
 
-def eventually(what: Callable[[], Any], seconds: float = 20.0, every: float = 0.05) -> Any:
+def eventually(what: Callable[[], Any], seconds: float = 40.0, every: float = 0.05) -> Any:
     """Wait until `what` gives something true, and give that."""
     end = time.monotonic() + seconds
     while True:
@@ -59,6 +60,11 @@ def eventually(what: Callable[[], Any], seconds: float = 20.0, every: float = 0.
         time.sleep(every)
 
 
+def lines(file: Path) -> list[str]:
+    """Return the lines of a file that runs write to, without spaces around them; none while it is missing."""
+    return [line.strip() for line in file.read_text().splitlines()] if file.exists() else []
+
+
 def a_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -66,9 +72,10 @@ def a_free_port() -> int:
 
 
 class Repo:
-    """A Git repository with a work tree and the branch main."""
+    """A Git repository with a work tree and the branch main, made with the git command."""
 
-    def __init__(self, path: Path, files: Mapping[str, str | None] | None = None) -> None:
+    def __init__(self, path: Path, files: Mapping[str, str | bytes | None] | None = None) -> None:
+        need("git")
         self.path = path
         path.mkdir(parents=True)
         self.git("init", "-q", "--template=", "-b", "main", ".")
@@ -79,31 +86,34 @@ class Repo:
     def url(self) -> str:
         return f"file://{self.path}"
 
-    def git(self, *arguments: str) -> str:
-        clean = {
-            "PATH": os.environ["PATH"],
-            "HOME": "/nonexistent",
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_ALLOW_PROTOCOL": "file",
-        }
-        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "maintenance.auto=false")
-        done = subprocess.run(
-            ["git", *who, *arguments], cwd=self.path, env=clean, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of every git command: nothing of this machine's settings."""
+        clean = {"HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "GIT_ALLOW_PROTOCOL": "file"}
+        return {"PATH": os.environ["PATH"], **clean}
 
-    def commit(self, files: Mapping[str, str | None] | None = None, message: str = "Change it") -> str:
-        """Write the files (None: remove), commit everything, and give the revision."""
-        for name, text in (files or {}).items():
+    def git(self, *arguments: str, stdin: bytes | None = None) -> str:
+        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        command = ["git", *who, "-c", "maintenance.auto=false", *arguments]
+        done = subprocess.run(
+            command, cwd=self.path, env=self.environment, input=stdin, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
+
+    def commit(
+        self, files: Mapping[str, str | bytes | None] | None = None, message: str = "Change it", *options: str
+    ) -> str:
+        """Write the files (None: remove; text without its common indent), commit everything, return the revision."""
+        for name, content in (files or {}).items():
             target = self.path / name
-            if text is None:
+            if content is None:
                 target.unlink()
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(textwrap.dedent(text), encoding="utf-8")
+            target.write_bytes(textwrap.dedent(content).encode() if isinstance(content, str) else content)
         self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
+        self.git("commit", "-q", "--allow-empty", "-m", message, *options)
         return self.head()
 
     def head(self) -> str:

@@ -1,7 +1,6 @@
 """The example that plays what admission holds back comes out as it says, scene by scene."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.forked import Nursery
+from tests.needs import needs
 
 PLAY = Path(__file__).parents[2] / "examples" / "access" / "play.py"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="NOT TESTED: ssh-keygen is not installed")
+@needs("git", "ssh-keygen")
 def test_every_scene_comes_out_as_it_should(nursery: Nursery):
     path = os.pathsep.join((str(nursery.path()), os.environ["PATH"]))
     done = subprocess.run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import sqlite3
@@ -15,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.e2e.station import STATION, Repo, Result, Station, a_script, document, eventually
+from tests.small_disk import small_disk
 
 
 def _one_line(result: Result, *words: str) -> None:
@@ -138,17 +138,10 @@ def _quietly(what: Callable[[], bool]) -> bool:
         return False
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("NOT ROOT: a full disk cannot be made here")
-    where = tmp_path / "small"
-    where.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", where], capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip("NO MOUNT ALLOWED HERE: a full disk cannot be made")
-    yield where
-    subprocess.run(["umount", "-l", where], check=True)
+@pytest.fixture(name="small_disk")
+def _small_disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "small", "24m") as disk:
+        yield disk
 
 
 def test_a_full_disk_loses_nothing_and_is_left_by_itself(

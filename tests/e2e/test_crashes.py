@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.station import Repo, Station, a_free_port, a_script, a_terraform, eventually
+from tests.e2e.station import Repo, Station, a_free_port, a_script, a_terraform, eventually, lines
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
@@ -45,35 +45,32 @@ def _local_exec(record: Path, gate: Path) -> str:
     """
 
 
-def _lines(record: Path) -> list[str]:
-    return record.read_text().split() if record.exists() else []
-
-
+@pytest.mark.usefixtures("terraform")
 @pytest.mark.parametrize("back", ["before it ends", "after it ended"])
 def test_an_apply_outlives_the_service_and_happens_once(
-    repo: Repo, station: Station, terraform: str, tmp_path: Path, back: str
+    repo: Repo, station: Station, tmp_path: Path, back: str
 ) -> None:
     """Back in time, the relay delivers the tfstate; else it lies in the spool, and the service takes it in from there."""
     record, gate = tmp_path / "applied", tmp_path / "gate"
     station.settings["listen"] = f"127.0.0.1:{a_free_port()}"
     repo.commit({"slow.yaml": a_terraform("slow", "./slow"), "slow/main.tf": _local_exec(record, gate)})
     with station.serving() as server:
-        eventually(lambda: _lines(record) == ["start"])
+        eventually(lambda: lines(record) == ["start"])
         run = eventually(lambda: (it := server.runs()[0])["status"] == "applying" and it)
         server.kill()
     if back == "after it ended":
         gate.touch()
         eventually(lambda: not station.mine(), 30)
-        assert _lines(record) == ["start", "end"], "the apply did not go on without the service"
+        assert lines(record) == ["start", "end"], "the apply did not go on without the service"
     with station.serving() as server:
         if back == "before it ends":
             eventually(lambda: "1 go on" in server.log.read_text())
-            assert (_lines(record), server.runs()[0]["status"]) == (["start"], "applying")
+            assert (lines(record), server.runs()[0]["status"]) == (["start"], "applying")
             gate.touch()
         eventually(lambda: server.all_synced(1), 40)
         runs = server.runs()
     assert [(it["id"], it["status"], it["attempt"]) for it in runs] == [(run["id"], "finished", 1)]
-    assert _lines(record) == ["start", "end"], "there was not exactly one apply"
+    assert lines(record) == ["start", "end"], "there was not exactly one apply"
     resources = station("stack", "resources", "root/slow", "-o", "json").json
     assert {it["address"] for it in resources} == {f"terraform_data.{name}" for name in ("before", "slow", "after")}
     outputs = station("stack", "outputs", "root/slow", "-o", "json").json
@@ -84,7 +81,7 @@ def test_an_apply_outlives_the_service_and_happens_once(
     again = station.reconcile()
     planned = next(it for it in again.data["runs"] if it["id"] == asked["id"])
     assert (planned["status"], planned["reason"]) == ("finished", "NothingToDo"), "the tfstate is not whole"
-    assert _lines(record) == ["start", "end"]
+    assert lines(record) == ["start", "end"]
 
 
 def test_a_plan_that_was_at_work_goes_on_or_is_made_again(repo: Repo, station: Station, tmp_path: Path) -> None:
@@ -92,13 +89,13 @@ def test_a_plan_that_was_at_work_goes_on_or_is_made_again(repo: Repo, station: S
     plan = f"echo plan >> {record}; {_until(gate)}; exit 2"
     repo.commit({"a.yaml": a_script("a", f"echo apply >> {record}", plan=plan)})
     with station.serving() as server:
-        eventually(lambda: _lines(record) == ["plan"])
+        eventually(lambda: lines(record) == ["plan"])
         server.kill()
     with station.serving() as server:
         gate.touch()
         eventually(lambda: server.all_synced(1), 30)
         assert [(it["status"], it["attempt"]) for it in server.runs()] == [("finished", 1)]
-    assert _lines(record) == ["plan", "apply"]
+    assert lines(record) == ["plan", "apply"]
 
 
 @pytest.mark.parametrize("victim", ["runner", "tool"])
@@ -108,7 +105,7 @@ def test_an_apply_that_is_killed_itself_is_interrupted_and_waits_for_a_person(
     record = tmp_path / "applied"
     repo.commit({"a.yaml": a_script("a", f"echo start >> {record}; sleep 60; echo end >> {record}")})
     with station.serving() as server:
-        eventually(lambda: _lines(record) == ["start"])
+        eventually(lambda: lines(record) == ["start"])
         _kill(station, victim)
         eventually(lambda: server.runs()[0]["status"] == "interrupted")
         stack = server.stacks()[0]
@@ -119,10 +116,10 @@ def test_an_apply_that_is_killed_itself_is_interrupted_and_waits_for_a_person(
         assert len(server.runs()) == 1, "it was started again without a word"
         repo.commit({"a.yaml": a_script("a", f"echo second >> {record}")})
         waiting = eventually(lambda: next((it for it in server.runs() if it["status"] == "unconfirmed"), None))
-        assert _lines(record) == ["start"]
+        assert lines(record) == ["start"]
         server.api(f"/runs/{waiting['id']}/confirm", "POST")
         eventually(lambda: server.all_synced(1))
-    assert _lines(record) == ["start", "second"]
+    assert lines(record) == ["start", "second"]
 
 
 def _is(pid: int, command: str) -> bool:

@@ -15,21 +15,17 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.station import Repo, Server, Station, a_script, eventually
+from tests.small_disk import small_disk
 
 pytestmark = pytest.mark.timeout(180)
 
 MIB = 1 << 20
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "small"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip("NO SMALL DISK CAN BE MOUNTED HERE: full disks go untested")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+@pytest.fixture(name="small_disk")
+def _small_disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "small", "24m") as disk:
+        yield disk
 
 
 @pytest.fixture

@@ -2,22 +2,20 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.needs import needs
+
 README = Path(__file__).parents[2] / "README.md"
 
 pytestmark = [
     pytest.mark.timeout(400),
     pytest.mark.slow,
-    pytest.mark.skipif(
-        shutil.which("terraform") is None or shutil.which("git") is None,
-        reason="terraform or git is not installed: the README's first ten minutes are NOT tested",
-    ),
+    needs("git", "terraform"),
 ]
 
 

@@ -3,53 +3,37 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.station import Repo
 from tests.integration.cli.conftest import Station
+from tests.needs import needs
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="NOT TESTED: ssh-keygen is not installed")
+pytestmark = needs("git", "ssh-keygen")
 
 
-@dataclass(frozen=True)
-class Clone:
+class Clone(Repo):
     """A repository with the keys of three people: ada is admin by a binding, bob writes in team, eve is nobody."""
 
-    path: Path
-    keys: Path
-
-    def git(self, *arguments: str) -> str:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.keys),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_AUTHOR_NAME": "Ada",
-            "GIT_AUTHOR_EMAIL": "ada@example.com",
-            "GIT_COMMITTER_NAME": "Ada",
-            "GIT_COMMITTER_EMAIL": "ada@example.com",
-        }
-        done = subprocess.run(["git", *arguments], cwd=self.path, env=env, capture_output=True, check=True, text=True)
-        return done.stdout.strip()
+    def __init__(self, path: Path, keys: Path) -> None:
+        super().__init__(path)
+        self.keys = keys
+        keys.mkdir()
 
     def key(self, name: str) -> str:
         path = self.keys / name
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path], check=True)
         return path.with_name(f"{name}.pub").read_text().strip()
 
-    def commit(self, signer: str | None, files: dict[str, str | None], message: str = "change") -> str:
-        for name, text in files.items():
-            path = self.path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink() if text is None else path.write_text(text)
-        self.git("add", "-A")
-        sign = [] if signer is None else ["-c", "gpg.format=ssh", "-c", f"user.signingKey={self.keys / signer}"]
-        self.git(*sign, "commit", "-q", "-m", message, *(["-S"] if signer else []))
-        return self.git("rev-parse", "HEAD")
+    def commit_as(self, signer: str | None, files: dict[str, str | None], message: str = "Change it") -> str:
+        if signer is None:
+            return self.commit(files, message)
+        self.git("config", "gpg.format", "ssh")
+        self.git("config", "user.signingKey", str(self.keys / signer))
+        return self.commit(files, message, "-S")
 
 
 def document(kind: str, name: str, spec: str, space: str | None = None) -> str:
@@ -68,14 +52,11 @@ def binding(name: str, role: str, space: str, user: str) -> str:
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
     made = Clone(tmp_path / "clone", tmp_path / "keys")
-    made.path.mkdir()
-    made.keys.mkdir()
-    made.git("init", "-q", "--template=", "-b", "main")
     users = "".join(
         document("User", name, f"{{signingKeys: ['{made.key(name)}'], emails: [{name}@example.com]}}")
         for name in ("ada", "bob", "eve")
     )
-    made.commit(
+    made.commit_as(
         "ada",
         {
             "access.yaml": users + binding("admins", "admin", "root", "ada"),
@@ -114,7 +95,7 @@ def test_can(station: Station, clone: Clone, subject: str, action: str, space: s
 
 
 def test_the_answer_is_that_of_the_revision(station: Station, clone: Clone) -> None:
-    clone.commit("ada", {"team/access.yaml": None})
+    clone.commit_as("ada", {"team/access.yaml": None})
     asked = ("access", "can", "bob", "stack:update", "team", "--repository", clone.path, "-o", "json", "--ref")
     assert json.loads(station(*asked, "main").out)["allowed"]
     assert not json.loads(station(*asked, "change").out)["allowed"]
@@ -158,7 +139,7 @@ def test_what_cannot_be_asked_is_one_line(station: Station, clone: Clone, argume
 
 
 def test_who_gains_and_who_loses(station: Station, clone: Clone) -> None:
-    clone.commit("ada", {"team/access.yaml": binding("devs", "writer", "team", "eve")})
+    clone.commit_as("ada", {"team/access.yaml": binding("devs", "writer", "team", "eve")})
     found = diff(station, clone)
     rows = {(each["subject"], each["action"], each["space"], each["verb"], each["because"]) for each in found["access"]}
     because = "writer in team by binding team/devs"
@@ -185,7 +166,7 @@ def test_who_gains_and_who_loses(station: Station, clone: Clone) -> None:
 def test_what_would_be_held(
     station: Station, clone: Clone, signer: str | None, person: tuple[str, ...], held: list[str]
 ) -> None:
-    clone.commit(signer, {"team/web.yaml": stack("web", "uptime"), "other/db.yaml": stack("db", "uptime")})
+    clone.commit_as(signer, {"team/web.yaml": stack("web", "uptime"), "other/db.yaml": stack("db", "uptime")})
     found = diff(station, clone, *person)
     assert [each["name"] for each in found["held"]] == held
     assert [each["id"] for each in found["stacks"]] == [
@@ -200,17 +181,17 @@ def test_what_would_be_held(
 
 
 def test_each_commit_of_a_branch_counts_for_itself(station: Station, clone: Clone) -> None:
-    clone.commit("ada", {"other/access.yaml": binding("bob", "writer", "other", "bob")})
-    clone.commit("bob", {"other/db.yaml": stack("db", "uptime")})
-    clone.commit("ada", {"other/access.yaml": None})
-    clone.commit("bob", {"other/late.yaml": stack("late")})
+    clone.commit_as("ada", {"other/access.yaml": binding("bob", "writer", "other", "bob")})
+    clone.commit_as("bob", {"other/db.yaml": stack("db", "uptime")})
+    clone.commit_as("ada", {"other/access.yaml": None})
+    clone.commit_as("bob", {"other/late.yaml": stack("late")})
     assert [each["name"] for each in diff(station, clone)["held"]] == ["late"]
 
 
 def test_a_branch_that_fell_behind_is_judged_as_one_merge(station: Station, clone: Clone) -> None:
-    clone.commit("bob", {"other/db.yaml": stack("db", "uptime")})
+    clone.commit_as("bob", {"other/db.yaml": stack("db", "uptime")})
     clone.git("checkout", "-q", "main")
-    clone.commit("ada", {"team/new.yaml": stack("new")})
+    clone.commit_as("ada", {"team/new.yaml": stack("new")})
     found = diff(station, clone, "--ref", "change")
     assert [each["name"] for each in found["held"]] == ["db"]
     assert found["stacks"] == []
@@ -219,9 +200,9 @@ def test_a_branch_that_fell_behind_is_judged_as_one_merge(station: Station, clon
 def test_files_that_a_stack_refers_to_count(station: Station, clone: Clone) -> None:
     clone.git("checkout", "-q", "main")
     code = "{tool: script, source: {path: ./code}, script: {apply: ./go}}"
-    clone.commit("ada", {"other/app.yaml": document("Stack", "app", code), "other/code/go": "one"})
+    clone.commit_as("ada", {"other/app.yaml": document("Stack", "app", code), "other/code/go": "one"})
     clone.git("checkout", "-q", "-B", "change")
-    clone.commit("bob", {"other/code/go": "two"})
+    clone.commit_as("bob", {"other/code/go": "two"})
     found = diff(station, clone)
     assert [(each["name"], each["verb"]) for each in found["held"]] == [("app", "update")]
     assert found["stacks"] == []
@@ -230,8 +211,8 @@ def test_files_that_a_stack_refers_to_count(station: Station, clone: Clone) -> N
 def test_nobody_is_judged_where_access_is_not_set_up(station: Station, clone: Clone) -> None:
     clone.git("checkout", "-q", "--orphan", "bare")
     clone.git("rm", "-rqf", ".")
-    clone.commit(None, {"web.yaml": stack("web")})
+    clone.commit_as(None, {"web.yaml": stack("web")})
     clone.git("checkout", "-q", "-b", "next")
-    clone.commit(None, {"web.yaml": stack("web", "uptime")})
+    clone.commit_as(None, {"web.yaml": stack("web", "uptime")})
     found = diff(station, clone, "--base", "bare")
     assert (found["held"], [each["id"] for each in found["stacks"]]) == ([], ["root/web"])

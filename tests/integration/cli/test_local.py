@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -42,13 +42,14 @@ def test_validating_imports_only_the_rules(tmp_path: Path) -> None:
 def test_help_as_a_real_process() -> None:
     took = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [sys.executable, "-m", "reconciler", "--help"], capture_output=True, text=True, check=True
         )
-        took.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert all(name in done.stdout for name in COMMANDS)
-    # Well above the aim, for the sake of a busy machine; the benchmarks hold the aim itself.
+    # Seconds of a processor, and well above the aim: the machine may be busy. The benchmarks hold the aim itself.
     assert min(took) < 0.5
 
 

@@ -128,13 +128,13 @@ class TestStacks:
         )
 
     @pytest.mark.parametrize("verb", ["get", "history", "resources", "outputs", "suspend", "resume", "run"])
-    @pytest.mark.parametrize("name", ["production/none", "none", "../x/y"])
-    def test_a_stack_that_is_not_there(self, remote: Station, verb: str, name: str) -> None:
-        result = remote("stack", verb, name)
-        assert (result.code, result.out) == (1, "")
-        about = f"{name} is no stack's name" if name == "../x/y" else "there is no"
-        assert result.err.startswith(f"error: {about}")
-        assert result.err.count("\n") == 1
+    def test_a_stack_that_is_not_there(self, remote: Station, verb: str) -> None:
+        for name in ("production/none", "none", "../x/y"):
+            result = remote("stack", verb, name)
+            assert (result.code, result.out) == (1, "")
+            about = f"{name} is no stack's name" if name == "../x/y" else "there is no"
+            assert result.err.startswith(f"error: {about}")
+            assert result.err.count("\n") == 1
 
     def test_history(self, remote: Station, store: SqlStore) -> None:
         old, new = (a_run(NETWORK, status=status) for status in (RunStatus.FAILED, RunStatus.FINISHED))

@@ -1,50 +1,23 @@
-import os
-import subprocess
+import itertools
 
 import pytest
 
 from reconciler.git.trees import Trees
+from tests.e2e import station
 
 
-class Repo:
-    """A repository made with the git command."""
+class Repo(station.Repo):
+    """A repository whose commits have fixed dates, so that the same history always has the same ids."""
 
     def __init__(self, path):
-        self.path = path
-        self.url = f"file://{path}"
-        self._clock = 1_700_000_000
-        path.mkdir(parents=True)
-        self.git("init", "-q", "--template=", "-b", "main")
+        self._clock = itertools.count(1_700_000_000)
+        super().__init__(path)
 
-    def git(self, *args, stdin=None):
-        stamp = f"{self._clock} +0000"
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.path.parent),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_AUTHOR_NAME": "Ada",
-            "GIT_AUTHOR_EMAIL": "ada@example.com",
-            "GIT_COMMITTER_NAME": "Ada",
-            "GIT_COMMITTER_EMAIL": "ada@example.com",
-            "GIT_AUTHOR_DATE": stamp,
-            "GIT_COMMITTER_DATE": stamp,
-        }
-        done = subprocess.run(["git", *args], cwd=self.path, env=env, input=stdin, capture_output=True, check=True)
-        return done.stdout.decode().strip()
-
-    def commit(self, files=None, message="change"):
-        """Write, or with None delete, files and commit; gives the revision."""
-        for name, content in (files or {}).items():
-            path = self.path / name
-            if content is None:
-                path.unlink()
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
-        self._clock += 1
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
-        return self.git("rev-parse", "HEAD")
+    @property
+    def environment(self):
+        stamp = f"{next(self._clock)} +0000"
+        dates = {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
+        return super().environment | {"HOME": str(self.path.parent), **dates}
 
     def tree_commit(self, listing):
         """Commit a tree given as lines for `git mktree`: names that a work tree cannot hold; gives the revision."""

@@ -1,6 +1,5 @@
 """Commits that are signed without any other program: our own check and git itself take them."""
 
-import shutil
 import stat
 import subprocess
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from reconciler.git.authoring import Pen, commit_all
 from reconciler.git.signatures import Signatures
 from reconciler.git.trees import Trees
 from spaces.model.signing_keys import parse_signing_key
+from tests.needs import needs
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_private_key_is_its_owners(signed, tmp_path):
     assert "PRIVATE" not in repr(pen)
 
 
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="NOT TESTED: ssh-keygen is not installed")
+@needs("git", "ssh-keygen")
 def test_git_itself_takes_it(signed, tmp_path):
     pen, directory, revision = signed
     (tmp_path / "allowed").write_text(f"ada {pen.public}\n")

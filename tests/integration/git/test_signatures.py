@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import os
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 
@@ -20,10 +19,11 @@ from reconciler.git.signatures import Signatures
 from reconciler.git.sshsig import verify_ssh
 from spaces.model.people import UserSpec
 from spaces.model.signing_keys import parse_signing_key
+from tests.needs import needs
 
 NOW = datetime.now(UTC)
-needs_ssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="NOT TESTED: ssh-keygen is not installed")
-needs_gpg = pytest.mark.skipif(shutil.which("gpg") is None, reason="NOT TESTED: gpg is not installed")
+needs_ssh = needs("git", "ssh-keygen")
+needs_gpg = needs("git", "gpg")
 
 
 @pytest.fixture
@@ -76,12 +76,12 @@ def test_author_and_committer_lines_prove_nothing(repo, tmp_path, signatures):
     mallory, mallory_key = ssh_key(tmp_path, "mallory")
     users = {
         "ada": UserSpec.model_validate(
-            {"emails": ["ada@example.com"], "signingKeys": [ada.with_suffix(".pub").read_text().strip()]}
+            {"emails": ["ada@example.org"], "signingKeys": [ada.with_suffix(".pub").read_text().strip()]}
         ),
         "mallory": UserSpec.model_validate({"signingKeys": [mallory.with_suffix(".pub").read_text().strip()]}),
     }
-    commit = by_ssh(repo, mallory, more=["--author", "Ada <ada@example.com>"])
-    assert (commit.author_email, commit.committer_email) == ("ada@example.com", "ada@example.com")
+    commit = by_ssh(repo, mallory, more=["--author", "Ada <ada@example.org>"])
+    assert (commit.author_email, commit.committer_email) == ("ada@example.org", "ada@example.org")
     identities = Identities.compile(users)
     person = identities.person(
         signatures.verify(commit, identities.ring, NOW), Addresses(commit.author_email, commit.committer_email)

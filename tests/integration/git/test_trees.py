@@ -155,7 +155,7 @@ def test_first_parent_chain(repo):
     assert not trees.is_ancestor(merge, side)
     info = trees.commit(merge)
     assert info.parents == (two, side)
-    assert (info.author_name, info.committer_email, info.summary) == ("Ada", "ada@example.com", "merge")
+    assert (info.author_name, info.committer_email, info.summary) == ("Ada", "ada@example.org", "merge")
 
 
 def test_resolving(repo):

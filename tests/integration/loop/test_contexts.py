@@ -10,14 +10,10 @@ import pytest
 
 from reconciler import operations
 from reconciler.loop.service import utc_now
-from tests.e2e.station import Repo, a_script, document
+from tests.e2e.station import Repo, a_script, document, lines
 from tests.integration.loop.machine import Machine
 
 WEB = {"matchLabels": {"tier": "web"}}
-
-
-def _lines(file: Path) -> list[str]:
-    return file.read_text().splitlines() if file.exists() else []
 
 
 def _context(name: str, **spec: Any) -> str:
@@ -36,7 +32,7 @@ def test_what_attaches_itself_runs_exactly_the_stacks_that_get_it(repo: Repo, ma
     }
     repo.commit(files)
     assert machine.reconcile().sync == dict.fromkeys(("alone/web", "shop/db", "shop/web"), "Synced")
-    assert sorted(_lines(ran)) == ["alone/web own", "shop/db own", "shop/web info"]
+    assert sorted(lines(ran)) == ["alone/web own", "shop/db own", "shop/web info"]
 
     repo.commit({"level.yaml": _context("level", attach=WEB, env={"LEVEL": "debug"})})
     look = machine.reconcile()
@@ -54,7 +50,7 @@ def test_what_attaches_itself_runs_exactly_the_stacks_that_get_it(repo: Repo, ma
     look = machine.reconcile()
     assert look.ran == {"shop/web": "finished", "shop/db": "finished"}
     assert look.why("shop/db") == ["contexts: context root/more now used: env MORE"]
-    assert _lines(ran)[3:5] == ["shop/web debug", "shop/web "]
+    assert lines(ran)[3:5] == ["shop/web debug", "shop/web"]
 
 
 def test_a_file_alone_runs_exactly_the_stacks_that_mount_it(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -75,7 +71,7 @@ def test_a_file_alone_runs_exactly_the_stacks_that_mount_it(repo: Repo, machine:
         {"root/a": "finished"},
         ["contexts: context root/trust: file conf/ca.pem"],
     )
-    assert _lines(ran)[2:] == ["1313719201 256", "600"]
+    assert lines(ran)[2:] == ["1313719201 256", "600"]
     machine.restart()
     assert machine.reconcile().ran == {}
     repo.commit({"trust/beside.txt": "nobody mounts this"})
@@ -143,10 +139,10 @@ def test_a_file_that_cannot_be_had_keeps_the_last_version(
             machine.service.store, next(iter(machine.look().stacks.values())).id, "ada", utc_now(), "a test"
         )
         assert machine.reconcile().ran == {"root/a": "finished"}
-    assert _lines(ran) == ["good"] * 3
+    assert lines(ran) == ["good"] * 3
     repo.git("rm", "-rqf", "--ignore-unmatch", "ca.pem")
     repo.commit({**original, "ca.pem": "better\n"})
-    assert (machine.reconcile().problems, _lines(ran)[3:]) == ([], ["better"])
+    assert (machine.reconcile().problems, lines(ran)[3:]) == ([], ["better"])
 
 
 HOOKS = {
@@ -182,7 +178,7 @@ def test_hooks_of_all_layers_lie_around_every_phase_like_shells(repo: Repo, mach
         expected += [f"{who} before {phase}" for who in order]
         expected += ["apply"] if phase == "apply" else []
         expected += [f"{who} after {phase}" for who in order[::-1]]
-    assert _lines(ran) == [*expected, "end: succeeded Applied"]
+    assert lines(ran) == [*expected, "end: succeeded Applied"]
     log = machine.log(look.runs[0])
     assert "hook before.plan of Context root/named: " in log
     assert "hook after.run of Context root/end: " in log
@@ -212,7 +208,7 @@ def test_hooks_for_the_end_run_once_where_a_run_that_began_ends(  # noqa: PLR091
             "src/x": "a file",
         }
     )
-    assert (machine.reconcile().ran, _lines(ran)) == ({"root/a": status}, end)
+    assert (machine.reconcile().ran, lines(ran)) == ({"root/a": status}, end)
     if status == "unconfirmed":
         machine.discard("root/a")
-        assert (machine.reconcile().ran, _lines(ran)) == ({"root/a": "discarded"}, [])
+        assert (machine.reconcile().ran, lines(ran)) == ({"root/a": "discarded"}, [])

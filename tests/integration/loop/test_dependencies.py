@@ -18,8 +18,9 @@ from reconciler.loop.service import utc_now
 from reconciler.operations import OperationRefused
 from reconciler.store.protocol import RunFilter
 from spaces.names import StackId
-from tests.e2e.station import Repo, a_script, a_terraform, document
+from tests.e2e.station import Repo, a_script, a_terraform, document, lines
 from tests.integration.loop.machine import Look, Machine
+from tests.needs import needs
 
 
 def gives(name: str, apply: str = "true", **spec: Any) -> str:
@@ -41,10 +42,6 @@ def takes(name: str, ran: Path, *needs: str, words: str = "", **spec: Any) -> st
         variables += used[1:]
     shown = " ".join(f"${each}" for each in variables)
     return a_script(name, f'echo "{name} {shown}{words}" >> {ran}', dependsOn=dependencies, **spec)
-
-
-def lines(ran: Path) -> list[str]:
-    return [line.strip() for line in ran.read_text().splitlines()] if ran.exists() else []
 
 
 def waits(look: Look, stack: str) -> str:
@@ -83,6 +80,7 @@ def test_a_changed_output_runs_what_uses_it_and_an_unchanged_one_nothing(
     assert machine.reconcile().runs == []
 
 
+@needs("terraform")
 def test_a_chain_over_spaces_and_tools(repo: Repo, machine: Machine, ran: Path) -> None:
     code = 'variable "vpc" {}\nresource "terraform_data" "a" { input = var.vpc }\noutput "subnet" { value = [var.vpc, 1] }\n'
     repo.commit(
@@ -107,6 +105,7 @@ def test_a_chain_over_spaces_and_tools(repo: Repo, machine: Machine, ran: Path) 
     assert lines(ran) == ['app ["v1",1]', 'app ["v2",1]']
 
 
+@needs("terraform")
 def test_what_was_made_before_the_service_came_has_outputs_too(
     repo: Repo, machine: Machine, ran: Path, tmp_path: Path
 ) -> None:

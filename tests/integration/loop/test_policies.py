@@ -13,8 +13,9 @@ from reconciler.core.verdicts import Result, Review, Ruling
 from reconciler.loop.service import utc_now
 from reconciler.operations import OperationRefused, Refusal
 from spaces.names import StackId
-from tests.e2e.station import Repo, a_script, a_terraform, document
+from tests.e2e.station import Repo, a_script, a_terraform, document, lines
 from tests.integration.loop.machine import Machine
+from tests.needs import needs
 
 NO_MONDAYS = 'package stationkeeper\ndeny contains "not on a Monday" if input.stack.name == "a"\n'
 ALLOWS = 'package stationkeeper\ndeny contains "never" if input.stack.name == "nobody"\n'
@@ -30,10 +31,6 @@ def a_policy(name: str, rego: str, kind: str = "plan", **spec: Any) -> str:
 def a_space(name: str, **spec: Any) -> str:
     metadata = {key: spec.pop(key) for key in ("labels",) if key in spec}
     return document("Space", name, spec, **metadata)
-
-
-def _lines(file: Path) -> list[str]:
-    return file.read_text().splitlines() if file.exists() else []
 
 
 def _review(machine: Machine, stack: str, person: str, *, approves: bool = True) -> Run:
@@ -56,7 +53,7 @@ def test_a_denial_stops_the_run_before_anything_is_applied(repo: Repo, machine: 
         }
     )
     look = machine.reconcile()
-    assert (look.ran, _lines(ran)) == ({"root/a": "failed", "root/b": "finished"}, ["b"])
+    assert (look.ran, lines(ran)) == ({"root/a": "failed", "root/b": "finished"}, ["b"])
     denied = next(run for run in look.runs if run.status is RunStatus.FAILED)
     assert (denied.reason, denied.message) == (
         "PolicyDenied",
@@ -72,7 +69,7 @@ def test_a_better_policy_lets_it_through(repo: Repo, machine: Machine, ran: Path
     machine.reconcile()
     repo.commit({"p.yaml": a_policy("mondays", ALLOWS)})
     look = machine.reconcile()
-    assert (look.ran, look.sync, _lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["a"])
+    assert (look.ran, look.sync, lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["a"])
 
 
 def test_a_changed_policy_is_a_reason_to_look_again(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -82,7 +79,7 @@ def test_a_changed_policy_is_a_reason_to_look_again(repo: Repo, machine: Machine
     repo.commit({"p.yaml": a_policy("mondays", NO_MONDAYS)})
     look = machine.reconcile()
     # A plan without changes is not judged: there is nothing to stop.
-    assert (look.ran, look.sync, _lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["a"])
+    assert (look.ran, look.sync, lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["a"])
     assert look.why("root/a") == ["policies: policy root/mondays changed"]
 
 
@@ -98,7 +95,7 @@ def test_what_does_not_stop_is_recorded(
 ) -> None:
     repo.commit({"p.yaml": a_policy("p", **spec), "a.yaml": a_script("a", f"echo a >> {ran}")})
     look = machine.reconcile()
-    assert (look.ran, _lines(ran)) == ({"root/a": "finished"}, ["a"])
+    assert (look.ran, lines(ran)) == ({"root/a": "finished"}, ["a"])
     assert _verdicts(machine, look.runs[0]) == {"root/p": result}
     registry = machine.service.ports.metrics.registry
     labels = {"type": "plan", "result": str(result)}
@@ -117,7 +114,7 @@ def test_a_policy_that_cannot_be_evaluated_denies_and_hides_no_other(repo: Repo,
         }
     )
     look = machine.reconcile()
-    assert (look.ran, _lines(ran)) == ({"root/a": "failed"}, [])
+    assert (look.ran, lines(ran)) == ({"root/a": "failed"}, [])
     assert _verdicts(machine, look.runs[0]) == {
         "root/a-crash": Result.DENY,
         "root/b-shape": Result.DENY,
@@ -138,7 +135,7 @@ def test_nothing_below_sheds_a_policy(repo: Repo, machine: Machine, ran: Path) -
         }
     )
     look = machine.reconcile()
-    assert (look.ran, _lines(ran)) == ({"deep/a": "failed"}, [])
+    assert (look.ran, lines(ran)) == ({"deep/a": "failed"}, [])
     assert _verdicts(machine, look.runs[0]) == {"root/mondays": Result.DENY, "deep/mondays": Result.ALLOW}
 
 
@@ -157,10 +154,10 @@ def test_it_is_for_the_spaces_with_its_labels(repo: Repo, machine: Machine, ran:
         }
     )
     look = machine.reconcile()
-    assert (look.ran, _lines(ran)) == ({"eu/a": "failed", "lab/a": "finished"}, ["test"])
+    assert (look.ran, lines(ran)) == ({"eu/a": "failed", "lab/a": "finished"}, ["test"])
     repo.commit({"spaces.yaml": "---\n".join([a_space("live"), a_space("eu", parent="live"), a_space("lab")])})
     look = machine.reconcile()
-    assert (look.ran, _lines(ran)) == ({"eu/a": "finished"}, ["test", "live"])
+    assert (look.ran, lines(ran)) == ({"eu/a": "finished"}, ["test", "live"])
 
 
 def test_a_policy_of_another_tool_is_not_asked(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -169,6 +166,7 @@ def test_a_policy_of_another_tool_is_not_asked(repo: Repo, machine: Machine, ran
     assert machine.reconcile().ran == {"root/a": "finished"}
 
 
+@needs("terraform")
 def test_a_policy_sees_what_terraform_plans(repo: Repo, machine: Machine) -> None:
     rego = """
         package stationkeeper
@@ -209,7 +207,7 @@ def test_a_broken_rule_leaves_the_last_good_one_in_force(repo: Repo, machine: Ma
     )
     look = machine.reconcile()
     assert look.problems == ["p.yaml: error: rego-syntax"]
-    assert (look.ran, look.stuck("root/a"), _lines(ran)) == ({"root/a": "failed"}, "PolicyDenied", [])
+    assert (look.ran, look.stuck("root/a"), lines(ran)) == ({"root/a": "failed"}, "PolicyDenied", [])
     machine.restart()
     assert machine.reconcile().runs == []
 
@@ -228,7 +226,7 @@ def test_two_approvals_let_it_go_on(repo: Repo, machine: Machine, ran: Path) -> 
     machine.restart()
     _review(machine, "root/a", "user:eve")
     look = machine.reconcile()
-    assert (look.ran, look.sync, _lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["a"])
+    assert (look.ran, look.sync, lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["a"])
 
 
 def test_the_author_counts_where_the_policy_says_so(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -237,7 +235,7 @@ def test_the_author_counts_where_the_policy_says_so(repo: Repo, machine: Machine
     machine.reconcile()
     _review(machine, "root/a", "ada@example.org")
     _review(machine, "root/a", "user:bob")
-    assert (machine.reconcile().ran, _lines(ran)) == ({"root/a": "finished"}, ["a"])
+    assert (machine.reconcile().ran, lines(ran)) == ({"root/a": "finished"}, ["a"])
 
 
 def test_approved_it_still_waits_for_confirmation_without_autodeploy(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -249,7 +247,7 @@ def test_approved_it_still_waits_for_confirmation_without_autodeploy(repo: Repo,
     look = machine.reconcile()
     assert (look.ran, look.runs[0].reason) == ({"root/a": "unconfirmed"}, "WaitsForConfirmation")
     machine.confirm("root/a")
-    assert (machine.reconcile().ran, _lines(ran)) == ({"root/a": "finished"}, ["a"])
+    assert (machine.reconcile().ran, lines(ran)) == ({"root/a": "finished"}, ["a"])
 
 
 def test_a_rejection_ends_the_run(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -257,7 +255,7 @@ def test_a_rejection_ends_the_run(repo: Repo, machine: Machine, ran: Path) -> No
     machine.reconcile()
     _review(machine, "root/a", "user:bob", approves=False)
     look = machine.reconcile()
-    assert (look.ran, look.runs[0].reason, _lines(ran)) == ({"root/a": "discarded"}, "RejectedByPolicy", [])
+    assert (look.ran, look.runs[0].reason, lines(ran)) == ({"root/a": "discarded"}, "RejectedByPolicy", [])
     assert machine.reconcile().runs == []
 
 
@@ -271,7 +269,7 @@ def test_a_policy_that_changes_while_a_plan_waits_judges_a_new_one(repo: Repo, m
     assert refused.value.reason is Refusal.OUTDATED
     look = machine.reconcile()
     assert [str(run.status) for run in look.runs] == ["superseded", "failed"]
-    assert (look.stuck("root/a"), _lines(ran)) == ("PolicyDenied", [])
+    assert (look.stuck("root/a"), lines(ran)) == ("PolicyDenied", [])
 
 
 def test_a_plan_is_judged_again_when_it_is_confirmed(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -281,7 +279,7 @@ def test_a_plan_is_judged_again_when_it_is_confirmed(repo: Repo, machine: Machin
     assert machine.reconcile().ran == {"root/a": "unconfirmed"}
     machine.confirm("root/a")
     look = machine.reconcile()
-    assert (look.ran, look.runs[0].reason, _lines(ran)) == ({"root/a": "discarded"}, "PolicyDenied", [])
+    assert (look.ran, look.runs[0].reason, lines(ran)) == ({"root/a": "discarded"}, "PolicyDenied", [])
 
 
 def test_the_store_keeps_which_plan_was_judged(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -301,10 +299,10 @@ def test_a_suspended_stack_is_not_applied_by_an_approval(repo: Repo, machine: Ma
     operations.suspend(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
     for person in ("user:bob", "user:eve"):
         _review(machine, "root/a", person)
-    assert (machine.reconcile().ran, _lines(ran)) == ({"root/a": "unconfirmed"}, [])
+    assert (machine.reconcile().ran, lines(ran)) == ({"root/a": "unconfirmed"}, [])
     operations.resume(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
     machine.confirm("root/a")
-    assert (machine.reconcile().ran, _lines(ran)) == ({"root/a": "finished"}, ["a"])
+    assert (machine.reconcile().ran, lines(ran)) == ({"root/a": "finished"}, ["a"])
 
 
 def test_only_a_run_that_waits_can_be_reviewed(repo: Repo, machine: Machine, ran: Path) -> None:

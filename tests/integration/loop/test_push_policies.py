@@ -15,9 +15,10 @@ from reconciler.loop.runs.decide import ToPush, decide_due
 from reconciler.loop.service import utc_now
 from reconciler.operations import OperationRefused, Refusal
 from spaces.names import StackId
-from tests.e2e.station import Repo, a_script, a_terraform, document
+from tests.e2e.station import Repo, a_script, a_terraform, document, lines
 from tests.integration.loop.machine import Look, Machine
 from tests.integration.loop.test_policies import a_policy, a_space
+from tests.needs import needs
 
 DOCS = """
     package stationkeeper
@@ -40,10 +41,6 @@ def a_push(name: str, rego: str, **spec: Any) -> str:
 
 def a_stack(ran: Path, word: str, **spec: Any) -> str:
     return a_script("a", f"echo {word} >> {ran}", **spec)
-
-
-def _lines(file: Path) -> list[str]:
-    return file.read_text().splitlines() if file.exists() else []
 
 
 def _ready(look: Look, stack: str = "root/a") -> tuple[str, str]:
@@ -72,7 +69,7 @@ def test_a_change_of_docs_is_ignored_and_a_real_one_runs(repo: Repo, machine: Ma
     assert machine.reconcile().runs == []
     repo.commit({"a/main.txt": "two\n"})
     look = machine.reconcile()
-    assert (look.ran, look.sync, _lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["one", "two"])
+    assert (look.ran, look.sync, lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["one", "two"])
     said = [(it["policy"], it["result"]) for it in _audit(machine, "policy-decided")]
     assert said == [("root/docs", "track"), ("root/docs", "ignore"), ("root/docs", "track")]
 
@@ -93,18 +90,18 @@ def test_a_proposal_is_planned_and_not_applied(repo: Repo, machine: Machine, ran
     assert [(run.kind, str(run.status), run.reason) for run in look.runs] == [
         (RunKind.PROPOSED, "finished", "Proposed")
     ]
-    assert (look.sync, _lines(ran)) == ({"root/a": "OutOfSync"}, [])
+    assert (look.sync, lines(ran)) == ({"root/a": "OutOfSync"}, [])
     assert _ready(look) == ("ProposedByPolicy", "policy root/look only proposes it: look at it first")
     machine.restart()
     assert machine.reconcile().runs == []
     _ask_for_a_run(machine)
     look = machine.reconcile()
     assert [(run.kind, str(run.status)) for run in look.runs] == [(RunKind.TRACKED, "finished")]
-    assert (look.sync, _lines(ran)) == ({"root/a": "Synced"}, ["a"])
+    assert (look.sync, lines(ran)) == ({"root/a": "Synced"}, ["a"])
     repo.commit({"a.yaml": a_stack(ran, "b")})
     look = machine.reconcile()
     assert [run.kind for run in look.runs] == [RunKind.PROPOSED]
-    assert (look.sync, _lines(ran)) == ({"root/a": "OutOfSync"}, ["a"])
+    assert (look.sync, lines(ran)) == ({"root/a": "OutOfSync"}, ["a"])
 
 
 def test_a_proposal_without_autodeploy_waits_for_nobody(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -132,6 +129,7 @@ def test_plan_policies_are_asked_about_proposals(repo: Repo, machine: Machine, r
     assert [verdict.policy for verdict in judgement.verdicts] == ["root/no"]
 
 
+@needs("terraform")
 def test_terraform_plans_a_proposal_and_leaves_its_tfstate_alone(repo: Repo, machine: Machine) -> None:
     code = 'resource "terraform_data" "x" {\n  input = "%s"\n}\n'
     repo.commit({"a/main.tf": code % "one", "a.yaml": a_terraform("a", "a")})
@@ -158,10 +156,10 @@ def test_a_proposal_that_fails_stands_still(repo: Repo, machine: Machine, ran: P
 
 def test_a_person_runs_what_is_ignored(repo: Repo, machine: Machine, ran: Path) -> None:
     repo.commit({"p.yaml": a_push("no", IGNORES), "a.yaml": a_stack(ran, "a")})
-    assert (machine.reconcile().ran, _lines(ran)) == ({}, [])
+    assert (machine.reconcile().ran, lines(ran)) == ({}, [])
     _ask_for_a_run(machine)
     look = machine.reconcile()
-    assert (look.ran, look.sync, _lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["a"])
+    assert (look.ran, look.sync, lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["a"])
 
 
 @pytest.mark.parametrize(
@@ -209,7 +207,7 @@ def test_two_policies_disagree(  # noqa: PLR0917
     repo: Repo, machine: Machine, ran: Path, one: str, other: str, reason: str
 ) -> None:
     repo.commit({"p.yaml": f"{a_push('one', one)}---\n{a_push('other', other)}", "a.yaml": a_stack(ran, "a")})
-    assert (_ready(machine.reconcile())[0], _lines(ran)) == (reason, [])
+    assert (_ready(machine.reconcile())[0], lines(ran)) == (reason, [])
 
 
 def test_a_space_that_does_not_inherit_is_covered(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -228,7 +226,7 @@ def test_a_changed_policy_is_asked_about_what_is_out_of_sync(repo: Repo, machine
     other = a_script("b", f"echo b >> {ran}")
     repo.commit({"a.yaml": a_stack(ran, "a"), "b.yaml": other})
     machine.reconcile()
-    before = _lines(ran)
+    before = lines(ran)
     repo.commit({"p.yaml": a_push("no", IGNORES), "a.yaml": a_stack(ran, "new")})
     look = machine.reconcile()
     assert (look.ran, look.sync) == ({}, {"root/a": "OutOfSync", "root/b": "Synced"})
@@ -237,7 +235,7 @@ def test_a_changed_policy_is_asked_about_what_is_out_of_sync(repo: Repo, machine
     repo.commit({"p.yaml": a_push("no", TRACKS)})
     look = machine.reconcile()
     # It is no part of the digest: the one that is in sync does not run.
-    assert (look.ran, _lines(ran)) == ({"root/a": "finished"}, [*before, "new"])
+    assert (look.ran, lines(ran)) == ({"root/a": "finished"}, [*before, "new"])
     repo.commit({"p.yaml": a_push("no", PROPOSES)})
     assert machine.reconcile().runs == []
 
@@ -257,7 +255,7 @@ def test_dependents_wait_for_what_is_held_back(repo: Repo, machine: Machine, ran
     assert look.ran == {}
     assert _ready(look, "root/b") == ("WaitsForDependency", "root/a is out of sync: IgnoredByPolicy")
     _ask_for_a_run(machine)
-    assert (machine.reconcile().ran, _lines(ran)) == ({"root/a": "finished", "root/b": "finished"}, ["a", "b"])
+    assert (machine.reconcile().ran, lines(ran)) == ({"root/a": "finished", "root/b": "finished"}, ["a", "b"])
 
 
 def test_a_new_output_of_another_stack_is_a_change_too(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -266,14 +264,14 @@ def test_a_new_output_of_another_stack_is_a_change_too(repo: Repo, machine: Mach
     child = a_script("b", f"echo $SIZE >> {ran}", dependsOn=[{"stack": "a", "outputs": {"size": "SIZE"}}])
     repo.commit({"p.yaml": a_push("p", rego), "a.yaml": a_script("a", parent % "small"), "b.yaml": child})
     look = machine.reconcile()
-    assert (look.sync, _lines(ran)) == ({"root/a": "Synced", "root/b": "Synced"}, ["small"]), look.problems
+    assert (look.sync, lines(ran)) == ({"root/a": "Synced", "root/b": "Synced"}, ["small"]), look.problems
     repo.commit({"a.yaml": a_script("a", parent % "large")})
     look = machine.reconcile()
     assert (look.ran, look.sync) == ({"root/a": "finished"}, {"root/a": "Synced", "root/b": "OutOfSync"})
     assert _ready(look, "root/b") == ("IgnoredByPolicy", "policy root/p ignores it")
     _ask_for_a_run(machine, "root/b")
     machine.reconcile()
-    assert _lines(ran) == ["small", "large"]
+    assert lines(ran) == ["small", "large"]
 
 
 def test_a_person_may_ask_while_a_proposal_is_queued_not_while_it_plans(
@@ -300,7 +298,7 @@ def test_a_person_may_ask_while_a_proposal_is_queued_not_while_it_plans(
     asked = _ask_for_a_run(machine)
     assert machine.run_of("root/a", RunStatus.SUPERSEDED).id == queued.id
     look = machine.reconcile()
-    assert (look.sync, _lines(ran)) == ({"root/a": "Synced"}, ["a"])
+    assert (look.sync, lines(ran)) == ({"root/a": "Synced"}, ["a"])
     assert asked.kind is RunKind.TRACKED
 
 

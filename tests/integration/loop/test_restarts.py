@@ -37,7 +37,7 @@ def test_a_plan_that_ended_meanwhile_is_applied_before_anything_was_fetched(
     machine.restart()
     time.sleep(0 if confirmed else 1)
     loop = machine.service.loop
-    eventually(lambda: loop.step(0.1) is not None and machine.look().sync == {"root/a": "Synced"}, 10)
+    eventually(lambda: loop.step(0.1) is not None and machine.look().sync == {"root/a": "Synced"})
     assert ran.read_text().split() == ["plan", "apply"]
     assert machine.run_of("root/a", RunStatus.FINISHED).attempt == 1
 

@@ -17,6 +17,8 @@ from reconciler.engine.local import LocalEngine
 from reconciler.runner.tfstate import relay as relays
 from reconciler.runner.tfstate.backlog import pending_requests
 from reconciler.runner.tfstate.relay import Relay
+from tests.e2e.station import eventually
+from tests.needs import needs
 
 TERRAFORM = shutil.which("terraform")
 
@@ -128,13 +130,6 @@ def ask(relay, method, body=None, query="", password=None, path="/"):  # noqa: P
         return response.status, response.read()
     finally:
         connection.close()
-
-
-def eventually(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_requests_are_passed_on(relay, service):
@@ -257,7 +252,7 @@ def test_a_second_leg_delivers_what_the_first_left(relay, service, tmp_path):
     assert service.tfstate == b"one"
 
 
-@pytest.mark.skipif(TERRAFORM is None, reason="terraform is not on PATH: the relay is NOT tested with it")
+@needs("terraform")
 @pytest.mark.parametrize("away", [False, True], ids=["service stays", "service goes away in mid-apply"])
 def test_terraform_does_not_notice(service, tmp_path, away):
     source = """

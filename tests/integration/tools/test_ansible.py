@@ -11,14 +11,10 @@ from reconciler.core.results import Action, Applied, Planned
 from reconciler.tools.ansible_events import UNFORESEEN
 from reconciler.tools.base import StepFailed, ToolJob
 from reconciler.tools.registry import tool
+from tests.needs import needs
 
 BINARY = Path(sys.executable).with_name("ansible-playbook")
-pytestmark = [
-    pytest.mark.skipif(
-        not BINARY.exists(), reason="ansible-playbook is not in this environment: nothing of this is tested"
-    ),
-    pytest.mark.slow,
-]
+pytestmark = [needs("ansible-playbook"), pytest.mark.slow]
 
 
 def job(place: Any, tasks: str, hosts: str = "one\n") -> ToolJob:
@@ -101,6 +97,7 @@ def test_a_failing_task_is_named(place: Any) -> None:
     assert failed.value.code == 2
 
 
+@needs("ssh")
 def test_an_unreachable_host_is_named(place: Any) -> None:
     work = job(
         place, "    - name: Reach\n      ping:\n", "one ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1\n"

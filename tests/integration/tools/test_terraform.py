@@ -13,9 +13,10 @@ import pytest
 from reconciler.core.results import Action, Output
 from reconciler.tools.base import StepFailed, TfstateBackend, ToolJob
 from reconciler.tools.registry import tool
+from tests.needs import needs
 
 TERRAFORM = shutil.which("terraform")
-pytestmark = pytest.mark.skipif(TERRAFORM is None, reason="terraform is not on PATH: nothing of this is tested")
+pytestmark = needs("terraform")
 
 MODULE = """
 variable "password" {

@@ -73,8 +73,15 @@ class BrokenStore:
     writing = reading
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda part: part)
-@pytest.mark.parametrize("token", [None, "wrong", OPERATOR_TOKEN + "x", "ä"], ids=["none", "wrong", "longer", "other"])
+@pytest.mark.parametrize(
+    ("method", "path", "token"),
+    [
+        *(pytest.param(method, path, None, id=f"{method} {path}") for method, path in ROUTES),
+        pytest.param("GET", "/stacks", "wrong", id="wrong token"),
+        pytest.param("GET", "/stacks", OPERATOR_TOKEN + "x", id="longer token"),
+        pytest.param("GET", "/stacks", "ä", id="token that is not ASCII"),
+    ],
+)
 def test_every_route_asks_for_a_token(app: WarmApp, store: SqlStore, method: str, path: str, token: str | None) -> None:
     with store.writing() as transaction:
         transaction.put_stacks([a_stack("production/network")])

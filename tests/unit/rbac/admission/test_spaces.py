@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.rbac.admission.test_duplicates import BASE, History, env_of, everything, held
@@ -117,7 +117,7 @@ _admins = st.tuples(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(st.lists(st.one_of(_theirs, _admins), max_size=6))
 def test_nothing_of_a_stranger_comes_in_by_what_others_do_with_spaces(history):
     it = History()

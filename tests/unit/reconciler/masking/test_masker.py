@@ -1,4 +1,5 @@
 import base64
+import itertools
 import json
 
 import pytest
@@ -17,7 +18,6 @@ def stream(masker, data, size):
     return b"".join([*(masker.feed(piece) for piece in pieces(data, size)), masker.flush()])
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 100_000])
 @pytest.mark.parametrize(
     ("values", "text", "expected"),
     [
@@ -36,20 +36,20 @@ def stream(masker, data, size):
         pytest.param([KEY], json.dumps({"k": KEY}).encode(), b'{"k": "***"}', id="as JSON prints it"),
     ],
 )
-def test_values_are_masked_wherever_a_piece_ends(values, text, expected, size):
-    assert stream(Masker(values), text, size) == expected
+def test_values_are_masked_wherever_a_piece_ends(values, text, expected):
+    for size in (1, 2, 3, 7, 64, 100_000):
+        assert stream(Masker(values), text, size) == expected, size
 
 
-@pytest.mark.parametrize("before", range(4))
-@pytest.mark.parametrize("after", range(3))
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
-def test_base64_is_masked_at_any_place_in_a_longer_text(encode, before, after):
+def test_base64_is_masked_at_any_place_in_a_longer_text(encode):
     secret = "pa?sw>rd-0123~ü"
-    text = encode(b"x" * before + secret.encode() + b"y" * after)
-    masked = Masker([secret]).mask(text)
-    assert MASK in masked
-    # At most the characters that also hold bits of a neighbour are left.
-    assert len(masked) - len(MASK) <= len(encode(b"x" * before)) + len(encode(b"y" * after)) + 4
+    for before, after in itertools.product(range(4), range(3)):
+        text = encode(b"x" * before + secret.encode() + b"y" * after)
+        masked = Masker([secret]).mask(text)
+        assert MASK in masked
+        # At most the characters that also hold bits of a neighbour are left.
+        assert len(masked) - len(MASK) <= len(encode(b"x" * before)) + len(encode(b"y" * after)) + 4, (before, after)
 
 
 def test_a_whole_is_masked_without_what_stems_from_its_beginning():
@@ -65,6 +65,6 @@ def test_json_values_are_masked_at_every_depth():
 
 def test_what_is_held_back_stays_small():
     masker = Masker(["a" * 1000])
-    for _ in range(100):
+    for _ in range(20):
         masker.feed(b"a" * 4096)
         assert len(masker._held) < 1000

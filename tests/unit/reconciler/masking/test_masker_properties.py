@@ -59,7 +59,7 @@ def _packed(data):
 _SIZES = st.lists(st.integers(1, 50), min_size=1, max_size=5)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     secrets=st.lists(_SECRETS, min_size=1, max_size=4, unique=True),
     which=st.integers(0, 3),
@@ -78,7 +78,7 @@ def test_no_form_survives_any_pieces(secrets, which, encoder, around, sizes):
         assert _packed(printed) not in _packed(masked)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     secret=_SECRETS,
     before=st.binary(max_size=70),
@@ -99,7 +99,7 @@ def test_base64_does_not_survive_anywhere_in_a_wrapped_text(*, secret, before, a
     assert inside not in _packed(masked)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     secrets=st.lists(st.text(string.ascii_uppercase, min_size=8, max_size=40), max_size=4),
     text=st.text(string.ascii_lowercase + " \n\t", max_size=2000),
@@ -113,7 +113,7 @@ def test_text_without_secrets_is_unchanged(secrets, text, sizes):
     assert masker.value({text: [text, 12, None, True]}) == {text: [text, 12, None, True]}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(secret=_SECRETS, pieces=st.lists(st.integers(0, 30), max_size=30), sizes=_SIZES)
 def test_pieces_make_no_difference(secret, pieces, sizes):
     """Bits of the secret, in any order: masked as a stream no less than as a whole."""

@@ -97,7 +97,7 @@ def contents_of(in_force):
     return {str(ref): in_force.catalog.placed(ref).resource.content for ref in in_force.catalog.refs()}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(commits)
 def test_any_history(history):
     files: dict[str, bytes] = {}

@@ -1,9 +1,16 @@
+"""What a run's commands can see and write, and the environment that they get."""
+
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from reconciler.core.phases import Leg, Phase
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.processes.sandbox import Sandbox, tool_paths, why_not_writable
+from reconciler.runner.contract.job import Job, Limits
+from reconciler.runner.processes.sandbox import Sandbox, inherited, tool_environment, tool_paths, why_not_writable
+
+JOB = Job("r", 1, "root/a", Leg.PLAN, "script", "", ".", {}, {}, {}, {}, Limits({Phase.PLAN: 1}))
 
 
 @pytest.fixture
@@ -73,3 +80,36 @@ def test_what_runs_share_is_bound_last_but_their_own(directory, tmp_path):
 )
 def test_nothing_hidden_becomes_writable(path, why):
     assert why_not_writable(path, ["/srv/data"]) == why
+
+
+def test_what_the_loader_reads_is_set_inside_of_the_sandbox_only(tmp_path):
+    prefix = Sandbox("bwrap", ()).prefix(RunDirectory(tmp_path), tmp_path, (), {"LD_PRELOAD": "/x.so"})
+    at = prefix.index("--setenv")
+    assert prefix[at : at + 3] == ["--setenv", "LD_PRELOAD", "/x.so"]
+    assert prefix[-1] == "--"
+
+
+def test_only_what_is_named_is_inherited():
+    service = {
+        "PATH": "/bin",
+        "LANG": "C",
+        "https_proxy": "p",
+        "NO_PROXY": "n",
+        "STATION_TOKEN": "t",
+        "AWS_PROFILE": "x",
+    }
+    assert inherited(service) == {"PATH": "/bin", "LANG": "C", "https_proxy": "p", "NO_PROXY": "n"}
+
+
+def test_the_job_may_set_anything_but_where_the_run_lives(tmp_path):
+    job = replace(JOB, env={"PATH": "/mine", "HOME": "/root", "TMPDIR": "/x", "STATION_RUN": "y", "A": "b"})
+    env = tool_environment(job, RunDirectory(tmp_path), {"PATH": "/bin", "SECRET": "s"}, "/tmp")
+    assert env == {
+        "PATH": "/mine",
+        "A": "b",
+        "HOME": f"{tmp_path}/home",
+        "TMPDIR": "/tmp",
+        "STATION_STACK": "root/a",
+        "STATION_RUN": "r",
+        "STATION_OUTPUTS": f"{tmp_path}/scratch/outputs.json",
+    }

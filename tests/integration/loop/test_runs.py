@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,12 +16,8 @@ from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.service import utc_now
 from reconciler.policies import checking
 from spaces.names import StackId
-from tests.e2e.station import Repo, a_script, a_terraform
+from tests.e2e.station import Repo, a_script, a_terraform, lines
 from tests.integration.loop.machine import Machine
-
-
-def _lines(file: Path) -> list[str]:
-    return file.read_text().splitlines() if file.exists() else []
 
 
 def test_without_autodeploy_nothing_is_applied_before_somebody_says_yes(
@@ -29,13 +25,13 @@ def test_without_autodeploy_nothing_is_applied_before_somebody_says_yes(
 ) -> None:
     repo.commit({"a.yaml": a_script("a", f"echo one >> {ran}", autodeploy=False)})
     waiting = machine.reconcile()
-    assert (waiting.ran, waiting.sync, _lines(ran)) == ({"root/a": "unconfirmed"}, {"root/a": "OutOfSync"}, [])
+    assert (waiting.ran, waiting.sync, lines(ran)) == ({"root/a": "unconfirmed"}, {"root/a": "OutOfSync"}, [])
     assert machine.reconcile().ran == {"root/a": "unconfirmed"}
     machine.restart()
     assert machine.reconcile().ran == {"root/a": "unconfirmed"}
     machine.confirm("root/a")
     done = machine.reconcile()
-    assert (done.ran, done.sync, _lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["one"])
+    assert (done.ran, done.sync, lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, ["one"])
     assert done.runs[0].confirmed_by == "ada"
     assert machine.reconcile().runs == []
 
@@ -43,7 +39,7 @@ def test_without_autodeploy_nothing_is_applied_before_somebody_says_yes(
 def test_a_plan_without_changes_needs_nobody(repo: Repo, machine: Machine, ran: Path) -> None:
     repo.commit({"a.yaml": a_script("a", f"echo one >> {ran}", plan="exit 0", autodeploy=False)})
     look = machine.reconcile()
-    assert (look.ran, look.sync, _lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, [])
+    assert (look.ran, look.sync, lines(ran)) == ({"root/a": "finished"}, {"root/a": "Synced"}, [])
 
 
 def test_what_was_discarded_stays_so_until_something_else_is_desired(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -61,7 +57,7 @@ def test_what_was_discarded_stays_so_until_something_else_is_desired(repo: Repo,
     assert machine.reconcile().ran == {"root/a": "unconfirmed"}
     machine.confirm("root/a")
     machine.reconcile()
-    assert _lines(ran) == ["two"]
+    assert lines(ran) == ["two"]
 
 
 def test_a_newer_commit_supersedes_a_run_that_waits_and_its_confirmation_counts_for_nothing(
@@ -73,7 +69,7 @@ def test_a_newer_commit_supersedes_a_run_that_waits_and_its_confirmation_counts_
     repo.commit({"a.yaml": a_script("a", f"echo two >> {ran}", autodeploy=False)})
     look = machine.reconcile()
     assert [run.status for run in look.runs] == [RunStatus.SUPERSEDED, RunStatus.UNCONFIRMED]
-    assert _lines(ran) == []
+    assert lines(ran) == []
 
 
 def test_a_commit_that_takes_a_change_back_leaves_nothing_to_confirm(repo: Repo, machine: Machine, ran: Path) -> None:
@@ -106,7 +102,7 @@ def test_a_failure_stays_with_its_stack_until_somebody_retries(
     repo.commit({"a.yaml": a_script("a", f"echo a >> {ran}"), "broken.yaml": broken})
     look = machine.reconcile()
     assert look.ran == {"root/a": "finished", "root/broken": "failed"}
-    assert (look.sync["root/broken"], look.stuck("root/broken"), _lines(ran)) == ("OutOfSync", reason, ["a"])
+    assert (look.sync["root/broken"], look.stuck("root/broken"), lines(ran)) == ("OutOfSync", reason, ["a"])
     conditions = look.stacks["root/broken"].conditions
     assert conditions[ConditionType.STALLED].status is ConditionStatus.TRUE
     assert conditions[ConditionType.READY].reason == reason
@@ -115,7 +111,7 @@ def test_a_failure_stays_with_its_stack_until_somebody_retries(
     assert machine.reconcile().ran == {"root/broken": "failed"}
     repo.commit({"broken.yaml": a_script("broken", f"echo mended >> {ran}")})
     mended = machine.reconcile()
-    assert (mended.sync["root/broken"], _lines(ran)) == ("Synced", ["a", "mended"])
+    assert (mended.sync["root/broken"], lines(ran)) == ("Synced", ["a", "mended"])
 
 
 def test_after_an_apply_that_died_half_way_the_next_one_waits_for_a_person(
@@ -128,10 +124,10 @@ def test_after_an_apply_that_died_half_way_the_next_one_waits_for_a_person(
     assert machine.reconcile().runs == []
     repo.commit({"a.yaml": a_script("a", f"echo mended >> {ran}")})
     look = machine.reconcile()
-    assert (look.ran, _lines(ran)) == ({"root/a": "unconfirmed"}, [])
+    assert (look.ran, lines(ran)) == ({"root/a": "unconfirmed"}, [])
     machine.confirm("root/a")
     look = machine.reconcile()
-    assert (look.sync["root/a"], _lines(ran)) == ("Synced", ["mended"])
+    assert (look.sync["root/a"], lines(ran)) == ("Synced", ["mended"])
     assert look.stacks["root/a"].conditions[ConditionType.STALLED].status is ConditionStatus.FALSE
     repo.commit({"a.yaml": a_script("a", f"echo once more >> {ran}")})
     assert machine.reconcile().ran == {"root/a": "finished"}, "and then all is as before"
@@ -171,14 +167,14 @@ def test_a_suspended_stack_waits_and_catches_up_later(repo: Repo, machine: Machi
     suspended = {"suspended": True} if where == "document" else {}
     repo.commit({"a.yaml": a_script("a", f"echo new >> {ran}", **suspended), "b.yaml": a_script("b", "echo b")})
     look = machine.reconcile()
-    assert (look.ran, look.sync["root/a"], _lines(ran)) == ({"root/b": "finished"}, "OutOfSync", [])
+    assert (look.ran, look.sync["root/a"], lines(ran)) == ({"root/b": "finished"}, "OutOfSync", [])
     assert look.stacks["root/a"].conditions[ConditionType.READY].reason == "Suspended"
     if where == "operator":
         operations.resume(machine.service.store, stack, "ada", utc_now())
     else:
         repo.commit({"a.yaml": a_script("a", f"echo new >> {ran}")})
     assert machine.reconcile().ran == {"root/a": "finished"}
-    assert _lines(ran) == ["new"]
+    assert lines(ran) == ["new"]
 
 
 def test_a_tool_that_is_missing_or_of_another_version_is_that_stack_s_own_trouble(
@@ -190,9 +186,8 @@ def test_a_tool_that_is_missing_or_of_another_version_is_that_stack_s_own_troubl
     fake.write_text("#!/bin/sh\necho Terraform v1.2.3\n")
     fake.chmod(0o755)
     for needed in ("sh", "echo", "true", "bwrap"):
-        (tools / needed).symlink_to(
-            next(p for it in os.environ["PATH"].split(":") if (p := Path(it) / needed).exists())
-        )
+        if found := shutil.which(needed):
+            (tools / needed).symlink_to(found)
     machine = new_machine(repo.url, tool_path=str(tools))
     empty = 'resource "terraform_data" "a" {}\n'
     repo.commit(

@@ -9,6 +9,8 @@ import pytest
 from reconciler.core.phases import Leg
 from reconciler.engine.base import Ending
 from reconciler.engine.local import LocalEngine
+from tests.needs import needs
+from tests.small_disk import small_disk
 
 MIB = 1024 * 1024
 
@@ -100,9 +102,8 @@ def test_home_and_temporary_directory_are_its_own(driver):
     assert f"{run / 'work'}\n" in driver.log()
 
 
-def test_what_the_sandbox_hides(tmp_path, driver, sandboxed, a_job):
-    if not sandboxed:
-        pytest.skip("there is no sandbox to look out of")
+@pytest.mark.parametrize("sandboxed", [True], indirect=True)
+def test_what_the_sandbox_hides(tmp_path, driver, a_job):
     other = driver.data_dir / "runs/other"
     other.mkdir(parents=True)
     (other / "log").write_text("of another run")
@@ -118,9 +119,8 @@ def test_what_the_sandbox_hides(tmp_path, driver, sandboxed, a_job):
     assert int(driver.log("r2").splitlines()[-2]) < 8
 
 
-def test_what_is_hidden_on_purpose_and_what_is_put_back(tmp_path, sandboxed):
-    if not sandboxed:
-        pytest.skip("there is no sandbox to look out of")
+@needs("bwrap")
+def test_what_is_hidden_on_purpose_and_what_is_put_back(tmp_path):
     secrets, tools = tmp_path / "secrets", tmp_path / "secrets" / "tools"
     tools.mkdir(parents=True)
     (secrets / "key").write_text("x")
@@ -153,15 +153,10 @@ def test_limits_hold(driver, make_limits):
     assert said == ["0", "100", str(2 * MIB)]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    place = tmp_path / "small"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip("no small disk can be mounted here: full disks are NOT tested")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+@pytest.fixture(name="small_disk")
+def _small_disk(tmp_path):
+    with small_disk(tmp_path / "small", "1m") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize("leg", Leg)

@@ -30,10 +30,8 @@ def test_each_role_holds_the_one_before():
     assert list(BUILT_IN) == ["reader", "operator", "writer", "admin"]
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-@pytest.mark.parametrize("verb", list(Verb))
-def test_every_change_of_a_document_has_an_action(kind, verb):
-    assert on_document(kind, verb) in ACTIONS
+def test_every_change_of_a_document_has_an_action():
+    assert {on_document(kind, verb) for kind in Kind for verb in Verb} <= ACTIONS
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine
+from tests.needs import needs
 
 STACK = a_script("a", "sh ./run.sh", source={"repository": "infra", "path": "live"})
 
@@ -100,6 +101,7 @@ def test_everybody_who_follows_the_branch_has_to_accept(repo: Repo, machine: Mac
     assert machine.reconcile().ran == {"root/a": "finished", "root/b": "finished"}
 
 
+@needs("terraform")
 def test_a_tfstate_of_a_key_that_is_not_there_fails_the_run_and_says_so(
     repo: Repo, new_machine: Callable[..., Machine], tmp_path: Path
 ) -> None:

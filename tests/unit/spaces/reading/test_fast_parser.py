@@ -42,7 +42,7 @@ def quickly(text, depth=MAX_DEPTH):
         return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts)
 @example("")
 @example("---\n---\n")

@@ -4,7 +4,7 @@ import sys
 import threading
 from datetime import timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rbac.access.access import Access
@@ -139,7 +139,7 @@ ASKED = st.one_of(st.just(Action.parse("space:read")), st.sampled_from(sorted(AC
 QUESTIONS = st.tuples(st.sampled_from(SUBJECTS), ASKED, st.sampled_from([ROOT, *SPACES, SpaceName("gone")]))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(worlds(), st.lists(QUESTIONS, min_size=20, max_size=40), st.sampled_from([0, 60, 90]))
 def test_every_answer_is_the_oracles(world, questions, seconds):
     documents, nodes, admins = world

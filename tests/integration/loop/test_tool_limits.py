@@ -13,19 +13,17 @@ from tests.e2e.station import Repo, a_script
 from tests.integration.loop.machine import Machine
 
 LIMIT = 64 * 1024
-FAST = {"run_timeout": 1.5, "silence_timeout": 60.0, "grace_period": 0.5, "log_limit": LIMIT}
+FAST = {"run_timeout": 60.0, "silence_timeout": 60.0, "grace_period": 0.5, "log_limit": LIMIT}
 
 
 @pytest.mark.parametrize(
     ("apply", "settings", "status", "reason"),
     [
-        pytest.param("sleep 601", {}, "failed", "PhaseTimeout", id="hangs"),
-        pytest.param(
-            "echo on; sleep 602", {"run_timeout": 60, "silence_timeout": 1.0}, "failed", "SilenceTimeout", id="silent"
-        ),
+        pytest.param("sleep 601", {"run_timeout": 1.5}, "failed", "PhaseTimeout", id="hangs"),
+        pytest.param("echo on; sleep 602", {"silence_timeout": 1.0}, "failed", "SilenceTimeout", id="silent"),
         pytest.param(
             "trap '' INT TERM HUP; for i in $(seq 60); do sleep 1; done",
-            {},
+            {"run_timeout": 1.5},
             "interrupted",
             "Interrupted",
             id="ignores SIGINT",
@@ -33,14 +31,12 @@ FAST = {"run_timeout": 1.5, "silence_timeout": 60.0, "grace_period": 0.5, "log_l
         pytest.param("setsid sleep 603 & echo gone", {}, "finished", "Applied", id="leaves a background child"),
         pytest.param(
             "head -c 300000000 /dev/zero | tr '\\0' 'x'; echo",
-            {"run_timeout": 60},
+            {},
             "finished",
             "Applied",
             id="one line of 300 MB",
         ),
-        pytest.param(
-            "yes 'a line of the log' | head -c 1000000000", {"run_timeout": 60}, "finished", "Applied", id="1 GB of log"
-        ),
+        pytest.param("yes 'a line of the log' | head -c 1000000000", {}, "finished", "Applied", id="1 GB of log"),
         pytest.param("printf '\\377\\000\\033[2J'; exit 0", {}, "finished", "Applied", id="bytes that are no text"),
         pytest.param("exec 1>&- 2>&-; sleep 0.2", {}, "finished", "Applied", id="closes its output"),
         pytest.param(

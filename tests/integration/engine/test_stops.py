@@ -50,7 +50,7 @@ def test_what_a_script_runs_is_stopped_with_it(driver, a_job):
     began = time.monotonic()
     driver.engine.cancel("r1")
     assert driver.report().ending == Ending.CANCELED
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert "\nwent on" not in driver.log()
 
 
@@ -97,8 +97,8 @@ def test_time_runs_out(driver, make_limits, leg, command, ending, kind):  # noqa
 
 
 def test_output_is_no_silence(driver, make_limits):
-    command = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done"
-    assert driver.plan(plan=command, limits=make_limits(silence_seconds=0.8)).ending == Ending.SUCCEEDED
+    command = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.2; done"
+    assert driver.plan(plan=command, limits=make_limits(silence_seconds=1.5)).ending == Ending.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_output_is_no_silence(driver, make_limits):
         pytest.param("sleep {} &", id="a child"),
         pytest.param("setsid sleep {} &", id="one that left the session"),
         pytest.param("(setsid sh -c 'sleep {}; true' &) ", id="an orphan with a child of its own"),
-        pytest.param("(ulimit -t 20; while :; do echo noise; done; : {}) &", id="one that goes on writing"),
+        pytest.param("(while :; do echo noise; done; : {}) &", id="one that goes on writing"),
     ],
 )
 def test_what_a_command_leaves_behind_ends_with_it(driver, gone, background):
     mark = f"97{os.getpid()}"
     began = time.monotonic()
     assert driver.plan(plan=f"{background.format(mark)} exit 0").ending == Ending.SUCCEEDED
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     gone(f"sleep {mark}")
     gone(f": {mark}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -125,19 +126,13 @@ def test_what_an_end_means(
     assert _event(a_run(**run), ended, current=current, suspended=suspended) is expected
 
 
-@pytest.mark.parametrize("leg", Leg)
-@pytest.mark.parametrize("ending", Ending)
-@pytest.mark.parametrize("current", [False, True])
-@pytest.mark.parametrize("canceled", [False, True])
-@pytest.mark.parametrize("planned", [None, CHANGES, NOTHING])
-def test_no_end_breaks_the_table_of_transitions(
-    *, leg: Leg, ending: Ending, current: bool, canceled: bool, planned: Planned | None
-) -> None:
-    status = RunStatus.PLANNING if leg is Leg.PLAN else RunStatus.APPLYING
-    event = _event(
-        a_run(cancel_requested=canceled), report(leg, ending, planned=planned), current=current, suspended=False
-    )
-    assert (status, event) in TRANSITIONS
+def test_no_end_breaks_the_table_of_transitions() -> None:
+    ends = itertools.product(Leg, Ending, [False, True], [False, True], [None, CHANGES, NOTHING])
+    for leg, ending, current, canceled, planned in ends:
+        status = RunStatus.PLANNING if leg is Leg.PLAN else RunStatus.APPLYING
+        ended = report(leg, ending, planned=planned)
+        event = _event(a_run(cancel_requested=canceled), ended, current=current, suspended=False)
+        assert (status, event) in TRANSITIONS, (ended, current, canceled)
 
 
 OTHER = a_fingerprint(spec={"env A": "other"})

@@ -130,10 +130,10 @@ WIDE = f"a: &a [{', '.join('xx' * 1 for _ in range(3000))}]\nb: [*a, *a, *a, *a]
     ],
 )  # fmt: skip
 def test_bad_input_is_told_with_its_place(text, expected):
-    started = time.monotonic()
+    started = time.process_time()
     assert codes(text) == expected
     assert not [each for each in read(text)[0] if each.sound]
-    assert time.monotonic() - started < 5, "hostile input must stay cheap"
+    assert time.process_time() - started < 5, "hostile input must stay cheap"
 
 
 def test_a_document_that_is_not_yaml_does_not_hide_the_others():

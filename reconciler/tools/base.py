@@ -71,13 +71,19 @@ class StepFailed(Exception):
 
 
 class SourceReader(Protocol):
-    """Reads one revision of the repository that a stack's source lives in; paths are relative to its root ("", ".")."""
+    """Reads what a run will find: one revision of the source's repository, with the files that the stack mounts.
+
+    Paths are relative to the top of the repository ("", "."). Links inside the repository are followed.
+    """
 
     def read(self, path: str) -> bytes | None:
-        """Give a file's content; None where there is no such file (also for links and directories)."""
+        """Return a file's content; None where there is no file."""
 
     def listing(self, path: str) -> Sequence[tuple[str, str]] | None:
-        """Give (name, blob id) of the regular files directly in a directory; None where it is not a directory."""
+        """Return (name, id of its content) of the files directly in a directory; None where there is no directory."""
+
+    def real(self, path: str) -> str:
+        """Return the path without links, "." for the top; the path itself where it leads nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def follow(reader: SourceReader, path: str, *, tofu: bool) -> References:
     The result holds as long as `path` and each of its `paths` hold the same tree, or still nothing.
     """
     root = posixpath.normpath(path) if path else "."
+    used: set[str] = set()
     seen = {root}
     waiting = [root]
     problems: list[str] = []
@@ -48,16 +49,20 @@ def follow(reader: SourceReader, path: str, *, tofu: bool) -> References:
             backend = module.backend
         for source, file in module.sources:
             place = posixpath.join(directory, file) if directory != "." else file
-            target = _resolve(directory, source)
-            if target is None:
+            named = _resolve(directory, source)
+            if named is None:
                 problems.append(f'module source "{source}" in {place} leaves the repository')
-            elif target not in seen:
+                continue
+            used.add(named)
+            # The tool goes on from where the links end: a module's own sources are relative to that.
+            target = reader.real(named)
+            if target not in seen:
                 seen.add(target)
                 waiting.append(target)
                 if reader.listing(_for_reader(target)) is None:
                     problems.append(f'module source "{source}" in {place}: the repository has no directory {target}')
     return References(
-        paths=frozenset(place for place in seen if not _within(place, root)),
+        paths=frozenset(place for place in used if not _within(place, root)),
         facts={"backend": "own" if backend else "managed"},
         problems=tuple(sorted(problems)),
     )

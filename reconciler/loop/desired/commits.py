@@ -21,7 +21,7 @@ from reconciler.git.signatures import Signatures
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.generation import Step, repinned
 from reconciler.loop.desired.repositories import Places
-from reconciler.loop.desired.sources import SourceIndex, changed_of, snapshot, traces, uses_at, watched
+from reconciler.loop.desired.sources import Code, SourceIndex, changed_of, snapshot, traces, uses_at, watched
 from reconciler.loop.desired.world import CONFIGURATION, World
 from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import AuditEvent, ConfigurationState, Halt, StoredApproval
@@ -279,8 +279,8 @@ class _Watch:
         if not isinstance(spec, StackSpec) or spec.source is None or spec.source.repository:
             return False
         path = normpath(join(dirname(stack.resource.file), spec.source.path))
-        source = ResolvedSource(None, None, path, spec.source.include)
-        one, other = (traces(spec.tool.value, source, self.trees, each) for each in (at, revision))
+        code = Code(spec.tool.value, ResolvedSource(None, None, path, spec.source.include))
+        one, other = (traces(code, self.trees, each) for each in (at, revision))
         return not _same(one, other)
 
     def follow(self, before: Admission | None, after: Admission) -> None:
@@ -305,7 +305,7 @@ class _Watch:
 
     def _snapshot(self, stack: EffectiveStack, revision: Revision) -> SourceSnapshot | None:
         assert stack.source is not None  # noqa: S101 - it has one in this repository
-        return traces(stack.spec.tool.value, stack.source, self.trees, revision)
+        return traces(Code.of(stack, stack.source), self.trees, revision)
 
 
 def _unreadable(revision: Revision, error: GitError) -> Halted:

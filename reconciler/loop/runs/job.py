@@ -17,7 +17,9 @@ from reconciler.core.state import Need, Problem
 from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
 from reconciler.git.checkout import checkout
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason
+from reconciler.git.objects import LFS_POINTER, is_lfs_pointer
 from reconciler.git.trees import Trees
+from reconciler.loop.desired.sources import directory_of
 from reconciler.loop.desired.values import Opened
 from reconciler.loop.desired.world import source_paths
 from reconciler.runner.leg.leg import CannotMount, mount
@@ -25,7 +27,7 @@ from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, Reading
 from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
-from spaces.effective.stack import EffectiveStack
+from spaces.effective.stack import EffectiveStack, RepositoryFile
 from spaces.names import StackId
 
 
@@ -124,6 +126,17 @@ class Inputs:
     outputs: tuple[TakenOutput, ...] = ()
     """The outputs of other stacks that it uses."""
 
+    @property
+    def directory(self) -> str:
+        """Where the tool runs in the work directory, behind the links on the way to it."""
+        source = self.stack.source
+        if source is None or self.trees is None:
+            return "." if source is None else source.path
+        try:
+            return directory_of(source, self.trees, self.source.revision)
+        except CheckoutRefused as refused:
+            raise CannotRun(Reason.SOURCE_REFUSED, refused.message) from None
+
 
 def build_job(  # noqa: PLR0917
     run: Run, leg: Leg, inputs: Inputs, opened: Opened, settings: Settings, tfstate: TfstateAccess | None
@@ -146,7 +159,7 @@ def build_job(  # noqa: PLR0917
         leg=leg,
         tool=name,
         binary=found.binary,
-        path=inputs.stack.source.path if inputs.stack.source else ".",
+        path=inputs.directory,
         options=options(spec),
         facts=dict(inputs.source.facts),
         env={**opened.env, **{output.variable: output.text for output in inputs.outputs}},
@@ -178,11 +191,12 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
 
     def fill(directory: Path) -> None:
         source = inputs.stack.source
+        _refuse_pointers(inputs.stack)
         try:
             if source is not None and inputs.trees is not None:
                 paths = source_paths(inputs.source, source)
                 checkout(inputs.trees, inputs.source.revision, paths, directory)
-            mount(opened.files, directory, source.path if source else ".")
+            mount(opened.files, directory, inputs.directory)
         except CannotMount as error:
             raise PrepareFailed(str(error)) from None
         except GitError as error:
@@ -194,3 +208,9 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
             raise PrepareFailed(error.message) from None
 
     return fill
+
+
+def _refuse_pointers(stack: EffectiveStack) -> None:
+    for value in stack.files.values():
+        if isinstance(value.value, RepositoryFile) and is_lfs_pointer(value.value.data):
+            raise PrepareFailed(f"{value.value.path!r} {LFS_POINTER}", Reason.SOURCE_REFUSED)

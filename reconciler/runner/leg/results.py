@@ -60,6 +60,8 @@ def masked_plan(planned: Planned, masker: Masker) -> Planned:
             provider=masker.text(change.provider),
             before=masker.value(change.before),
             after=masker.value(change.after),
+            moved_from=None if change.moved_from is None else masker.text(change.moved_from),
+            imported_id=None if change.imported_id is None else masker.text(change.imported_id),
         )
 
     def masked_output(change: OutputChange) -> OutputChange:

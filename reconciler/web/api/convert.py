@@ -79,7 +79,6 @@ def _named(held: Condition, readable: Collection[SpaceName] | None) -> str:
 
 def run_json(run: Run) -> RunJson:
     """Show a run."""
-    counts = run.changes
     return RunJson(
         id=run.id,
         stack=str(run.stack),
@@ -91,9 +90,7 @@ def run_json(run: Run) -> RunJson:
         revision=run.revision,
         person=run.person,
         why=_why(run.why),
-        changes=ChangeCountsJson(
-            create=counts.create, update=counts.update, delete=counts.delete, replace=counts.replace
-        ),
+        changes=ChangeCountsJson.model_validate(run.changes.named()),
         needs_confirmation=run.needs_confirmation,
         confirmed_by=run.confirmed_by,
         cancel_requested=run.cancel_requested,
@@ -243,6 +240,8 @@ def _change(change: ResourceChange) -> ResourceChangeJson:
         action=change.action,
         before=change.before,
         after=change.after,
+        moved_from=change.moved_from,
+        imported_id=change.imported_id,
     )
 
 

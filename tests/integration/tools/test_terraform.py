@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from reconciler.core.results import Action, Output
+from reconciler.core.results import Action, ChangeCounts, Output
 from reconciler.tools.base import StepFailed, TfstateBackend, ToolJob
 from reconciler.tools.registry import tool
 
@@ -184,6 +184,65 @@ def test_a_workspace_needs_a_backend_of_the_code(place: Any, tfstate_server: Any
     with pytest.raises(StepFailed, match=r"terraform\.workspace needs a backend of the code's own"):
         tool("terraform").init(job(place, tfstate_server.backend, {"workspace": "prod"}), place.do)
     assert place.do.commands == []
+
+
+def resource(name: str, value: int = 1) -> str:
+    return f'resource "terraform_data" "{name}" {{\n  input = {value}\n}}\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "counts"),
+    [
+        pytest.param(
+            resource("b") + "moved {\n  from = terraform_data.a\n  to = terraform_data.b\n}\n",
+            [("terraform_data.b", Action.MOVE, "terraform_data.a", None)],
+            ChangeCounts(move=1),
+            id="moved",
+        ),
+        pytest.param(
+            "removed {\n  from = terraform_data.a\n  lifecycle {\n    destroy = false\n  }\n}\n",
+            [("terraform_data.a", Action.FORGET, None, None)],
+            ChangeCounts(forget=1),
+            id="removed without being destroyed",
+        ),
+        pytest.param(
+            resource("a")
+            + 'import {\n  to = terraform_data.new\n  id = "i-1"\n}\nresource "terraform_data" "new" {}\n',
+            [("terraform_data.new", Action.IMPORT, None, "i-1")],
+            ChangeCounts(import_=1),
+            id="imported",
+        ),
+        pytest.param(
+            resource("a") + resource("new") + 'import {\n  to = terraform_data.new\n  id = "i-1"\n}\n',
+            [("terraform_data.new", Action.UPDATE, None, "i-1")],
+            ChangeCounts(update=1, import_=1),
+            id="imported and updated",
+        ),
+        pytest.param(
+            resource("b", 2) + "moved {\n  from = terraform_data.a\n  to = terraform_data.b\n}\n",
+            [("terraform_data.b", Action.UPDATE, "terraform_data.a", None)],
+            ChangeCounts(update=1, move=1),
+            id="moved and updated",
+        ),
+        pytest.param(
+            resource("a") + 'output "one" {\n  value = 1\n}\n', [], ChangeCounts(outputs=1), id="an output alone"
+        ),
+    ],
+)
+def test_changes_of_the_tfstate_alone_are_seen(
+    place: Any, tfstate_server: Any, code: str, changes: list[Any], counts: ChangeCounts
+) -> None:
+    terraform, work = tool("terraform"), job(place, tfstate_server.backend)
+    (place.work / "main.tf").write_text(resource("a"))
+    run(terraform, work, place.do)
+    (place.work / "main.tf").write_text(code)
+    terraform.init(work, place.do)
+    found = terraform.plan(work, place.do)
+    assert [(it.address, it.action, it.moved_from, it.imported_id) for it in found.changes] == changes
+    assert ChangeCounts.of(found) == counts
+    assert (found.has_changes, found.drifted) == (True, ())
+    terraform.apply(work, place.do)
+    assert not terraform.plan(work, place.do).has_changes
 
 
 def test_without_a_place_for_the_tfstate_nothing_starts(place: Any) -> None:

@@ -41,6 +41,10 @@ class ToolJob:
     """What `Tool.references` found in the source, as it was given to the service (`{"backend": "managed"}`)."""
     tfstate: TfstateBackend | None = None
     """The managed tfstate, where the tool uses one."""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What the documents set: every command has it, and an adapter leaves it as it is."""
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The outputs of other stacks by the variable that each is given in, as they were before they became text."""
 
 
 class Do(Protocol):

@@ -7,19 +7,10 @@ some): the stack's `include` names such a directory.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.tools.base import References, SourceReader
-from reconciler.tools.terraform_code import FileFacts, facts, shared
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    name: str
-    blob: str
-    is_json: bool
-    is_override: bool
+from reconciler.tools.terraform_code import CodeFile, FileFacts, code_files, facts, shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,36 +78,20 @@ def _module(reader: SourceReader, directory: str, *, tofu: bool) -> _Module | No
     listing = reader.listing(_for_reader(directory))
     if listing is None:
         return None
+    blobs = dict(listing)
     modules: dict[str, tuple[str, str]] = {}
     backend = False
-    for file in sorted(_files(listing, tofu=tofu), key=lambda file: (file.is_override, file.name)):
-        found = _facts(reader, directory, file)
+    for file in code_files(blobs, tofu=tofu):
+        found = _facts(reader, directory, file, blobs[file.name])
         backend = backend or found.backend
         modules |= {name: (source, file.name) for name, source in found.modules.items()}
     return _Module(tuple(modules.values()), backend)
 
 
-def _facts(reader: SourceReader, directory: str, file: _File) -> FileFacts:
-    known = shared().get(file.blob, is_json=file.is_json)
+def _facts(reader: SourceReader, directory: str, file: CodeFile, blob: str) -> FileFacts:
+    known = shared().get(blob, is_json=file.is_json)
     if known is None:
         data = reader.read(posixpath.join(_for_reader(directory), file.name))
         known = facts(data or b"", is_json=file.is_json)
-        shared().put(file.blob, known, is_json=file.is_json)
+        shared().put(blob, known, is_json=file.is_json)
     return known
-
-
-def _files(listing: Sequence[tuple[str, str]], *, tofu: bool) -> Iterator[_File]:
-    names = dict(listing)
-    for name, blob in names.items():
-        if name.startswith(".") or name.endswith("~") or (name.startswith("#") and name.endswith("#")):
-            continue
-        for ending in (".tofu.json", ".tofu", ".tf.json", ".tf"):
-            if not name.endswith(ending):
-                continue
-            stem = name.removesuffix(ending)
-            mine = ending.startswith(".tofu")
-            shadowed = tofu and not mine and stem + ending.replace(".tf", ".tofu") in names
-            if (tofu or not mine) and not shadowed:
-                is_override = stem == "override" or stem.endswith("_override")
-                yield _File(name, blob, ending.endswith(".json"), is_override)
-            break

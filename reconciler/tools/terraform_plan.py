@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.core.results import Action, Output, OutputChange, Planned, ResourceChange
 from reconciler.tools.base import StepFailed
+from reconciler.tools.files import shape_of
 from reconciler.tools.veil import UNKNOWN, Secrets, secrets_in, veiled, with_unknown
 
 _ACTIONS: Mapping[tuple[str, ...], tuple[Action, ...]] = {
@@ -33,6 +34,7 @@ class Marks:
     unknown: Any = False
 
 
+@shape_of("the plan's JSON")
 def planned(document: Any, *, has_changes: bool) -> Planned:
     """Turn the plan's JSON into changes without any sensitive value; StepFailed for a format that nobody knows."""
     _check_format(document)
@@ -51,15 +53,44 @@ def planned(document: Any, *, has_changes: bool) -> Planned:
     )
 
 
-def marks(document: Any) -> dict[str, Marks]:
-    """Give the marks of every resource that the plan knows, the unchanged ones too, by address."""
-    return {
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an apply of the plan will leave, as far as it is known: what its tfstate does not say by itself.
+
+    `marks` are those of every resource, the unchanged ones too, by address; `outputs` are the names of all outputs,
+    since a tfstate leaves out those that are null.
+    """
+
+    marks: Mapping[str, Marks] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+
+    @classmethod
+    def from_data(cls, data: Any) -> Expected:
+        """Read it back; StepFailed where it is not what was written."""
+        try:
+            marks = {address: Marks(*found) for address, found in data["marks"].items()}
+            return cls(marks, tuple(data["outputs"]))
+        except (AttributeError, KeyError, TypeError):
+            raise StepFailed("what was noted of the plan cannot be read") from None
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as plain JSON data."""
+        marks = {address: [found.sensitive, found.unknown] for address, found in self.marks.items()}
+        return {"marks": marks, "outputs": list(self.outputs)}
+
+
+@shape_of("the plan's JSON")
+def expected(document: Any) -> Expected:
+    """Return what an apply of this plan will leave."""
+    marks = {
         entry["address"]: Marks(
             entry["change"].get("after_sensitive", False),
             entry["change"].get("after_unknown", False),
         )
         for entry in _entries(document, "resource_changes")
     }
+    outputs = (document.get("output_changes") or {}).items()
+    return Expected(marks, tuple(sorted(name for name, change in outputs if change["actions"] != ["delete"])))
 
 
 def _check_format(document: Any) -> None:
@@ -119,10 +150,18 @@ def _output_changes(changes: Mapping[str, Any], secrets: Secrets) -> Iterable[Ou
 
 
 def _present(document: Mapping[str, Any]) -> Iterable[Output]:
-    """Read the outputs that an earlier apply left, whoever made it."""
+    """Yield the outputs that an earlier apply left, whoever made it; no tfstate holds those that are null."""
     values = (document.get("prior_state") or {}).get("values") or {}
-    for name, output in sorted((values.get("outputs") or {}).items()):
+    found = dict(values.get("outputs") or {})
+    nulls: dict[str, Any] = {
+        name: {} for name, change in (document.get("output_changes") or {}).items() if _stays_null(change)
+    }
+    for name, output in sorted({**nulls, **found}.items()):
         yield Output(name, output.get("value"), bool(output.get("sensitive")))
+
+
+def _stays_null(change: Mapping[str, Any]) -> bool:
+    return change["actions"] == ["no-op"] and change.get("after") is None and not change.get("after_unknown")
 
 
 def _shown(value: Any, marks_of_it: Any, secrets: Secrets) -> Any:

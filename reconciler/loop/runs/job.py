@@ -53,16 +53,20 @@ _SHORTEST = 4
 
 @dataclass(frozen=True, slots=True)
 class TakenOutput:
-    """An output in the variable that it is given in. `masked`: what of it must not appear in anything stored."""
+    """An output in the variable that it is given in. `masked`: what of it must not appear in anything stored.
+
+    `text` is None for an output that is null: nothing is set then.
+    """
 
     variable: str
-    text: str = field(repr=False)
+    value: JsonValue = field(repr=False)
+    text: str | None = field(repr=False)
     masked: tuple[str, ...] = field(default=(), repr=False)
 
 
 def take_outputs(reading: Reading, stack: StackId, needs: Collection[Need]) -> tuple[TakenOutput, ...]:
     """Read the outputs that a stack uses; CannotRun names both ends where one is missing, or cannot be a variable."""
-    taken = []
+    found_here = []
     for need in needs:
         if not need.outputs:
             continue
@@ -73,16 +77,19 @@ def take_outputs(reading: Reading, stack: StackId, needs: Collection[Need]) -> t
         for name, variable in need.outputs.items():
             if name not in found:
                 raise CannotRun(Reason.OUTPUT_MISSING, missing_output(stack, need.parent, name, variable))
-            taken.append(_taken(found[name], variable, need.parent))
-    return tuple(taken)
+            found_here.append(taken(found[name], variable, need.parent))
+    return tuple(found_here)
 
 
-def _taken(output: Output, variable: str, parent: StackId) -> TakenOutput:
+def taken(output: Output, variable: str, parent: StackId) -> TakenOutput:
+    """Return the output as the variable gets it; CannotRun where no variable can hold it."""
+    if output.value is None:
+        return TakenOutput(variable, None, None)
     text = output.value if isinstance(output.value, str) else json.dumps(output.value, separators=(",", ":"))
     wrong = _unusable(text)
     if wrong is not None:
         raise CannotRun(Reason.OUTPUT_UNUSABLE, f"output {output.name} of {parent} {wrong}")
-    return TakenOutput(variable, text, tuple(_secrets(text, output.value)) if output.sensitive else ())
+    return TakenOutput(variable, output.value, text, tuple(_secrets(text, output.value)) if output.sensitive else ())
 
 
 def _unusable(text: str) -> str | None:
@@ -162,7 +169,8 @@ def build_job(  # noqa: PLR0917
         path=inputs.directory,
         options=options(spec),
         facts=dict(inputs.source.facts),
-        env={**opened.env, **{output.variable: output.text for output in inputs.outputs}},
+        env={**opened.env, **{each.variable: each.text for each in inputs.outputs if each.text is not None}},
+        inputs={each.variable: each.value for each in inputs.outputs},
         hooks={
             f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()

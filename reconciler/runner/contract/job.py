@@ -72,6 +72,8 @@ class Job:
     plan_digest: str | None = None
     """For the apply leg: the digest of the plan files that was recorded; any other is refused."""
     tfstate: TfstateAccess | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The outputs of other stacks by the variable that each is given in; `env` has them as text."""
     masked: tuple[str, ...] = field(default=(), repr=False)
     """Values that must not appear in anything stored or shown."""
     secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -134,7 +134,7 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     temporary = "/tmp" if own_tmp else str(directory.temporary)  # noqa: S108
     env = tool_environment(job, directory, os.environ, temporary)
     commands = Commands(context, env, source)
-    tool_job = ToolJob(job.binary, source, directory.scratch, job.options, job.facts, backend)
+    tool_job = ToolJob(job.binary, source, directory.scratch, job.options, job.facts, backend, job.env, job.inputs)
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
 
 

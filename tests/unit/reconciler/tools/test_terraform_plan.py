@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from reconciler.core.results import Action, ChangeCounts, Output, OutputChange
 from reconciler.tools.base import StepFailed
-from reconciler.tools.terraform_plan import Marks, marks, planned
+from reconciler.tools.terraform_plan import Expected, Marks, expected, planned
 
 
 def document(*changes: dict[str, Any], drift: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
@@ -193,7 +194,11 @@ def test_marks_cover_what_does_not_change_too() -> None:
     told = document(
         change(["no-op"], after_sensitive={"p": True}), change(["create"], "x.z", after_unknown={"id": True})
     )
-    assert marks(told) == {"x.y": Marks({"p": True}, False), "x.z": Marks(False, {"id": True})}
+    found = expected(
+        {**told, "output_changes": {"b": output(["create"]), "a": output(["no-op"]), "c": output(["delete"])}}
+    )
+    assert found == Expected({"x.y": Marks({"p": True}, False), "x.z": Marks(False, {"id": True})}, ("a", "b"))
+    assert Expected.from_data(json.loads(json.dumps(found.to_data()))) == found
 
 
 def output(actions: list[str], **more: Any) -> dict[str, Any]:
@@ -242,6 +247,8 @@ def test_an_output_that_repeats_what_a_resource_marks_as_sensitive_is_masked() -
 def test_the_outputs_that_are_there_are_known_where_nothing_changes() -> None:
     there = {"a": {"value": [1], "type": "x", "sensitive": False}, "b": {"value": "hidden", "sensitive": True}}
     told = {**document(), "prior_state": {"values": {"outputs": there}}}
-    assert planned(told, has_changes=False).present == (Output("a", [1]), Output("b", "hidden", sensitive=True))
+    told["output_changes"] = {"a": output(["no-op"], before=[1], after=[1]), "n": output(["no-op"], after=None)}
+    expected = (Output("a", [1]), Output("b", "hidden", sensitive=True), Output("n", None))
+    assert planned(told, has_changes=False).present == expected
     assert planned(told, has_changes=True).present == ()
     assert planned(document(), has_changes=False).present == ()

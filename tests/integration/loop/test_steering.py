@@ -347,4 +347,4 @@ def test_the_message_of_a_failure_has_the_tool_s_own_line_and_no_command_that_no
 ) -> None:
     repo.commit({"a.yaml": a_script("a", "echo begin\necho 'Error: no quota'\nexit 7\n")})
     (run,) = machine.reconcile().runs
-    assert run.message == "sh -e -c 'echo begin…' ended with exit code 7: Error: no quota"
+    assert run.message == "Error: no quota (sh -e -c 'echo begin…' ended with exit code 7)"

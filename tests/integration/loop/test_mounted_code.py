@@ -64,3 +64,12 @@ def test_a_hook_cannot_begin_a_second_tfstate(repo: Repo, machine: Machine) -> N
     assert look.ran == {"root/net": "failed"}
     assert "backend.tf names a backend" in (look.runs[0].message or "")
     assert "already keeps a tfstate" in (look.runs[0].message or "")
+
+
+def test_a_path_in_a_plan_is_the_same_in_every_run(repo: Repo, machine: Machine) -> None:
+    code = 'resource "terraform_data" "a" {\n  input = [path.cwd, abspath(path.module), pathexpand("~/x")]\n}\n'
+    repo.commit({"net/main.tf": code, "net.yaml": a_terraform("net", "./net")})
+    assert machine.reconcile().ran == {"root/net": "finished"}
+    repo.commit({"net/more.tf": "# nothing\n"})
+    look = machine.reconcile()
+    assert [(run.reason, run.changes.update) for run in look.runs] == [("NothingToDo", 0)]

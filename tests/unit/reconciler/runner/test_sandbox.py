@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.processes.sandbox import Sandbox, tool_paths, why_not_writable
+from reconciler.runner.processes.sandbox import SEEN, Sandbox, tool_paths, why_not_writable
 
 
 @pytest.fixture
@@ -31,7 +31,13 @@ def test_what_covers_is_never_put_back(directory, tmp_path):
 def test_only_the_runs_own_directories_can_be_written(directory):
     sandbox = Sandbox("/bwrap", (str(directory.root.parent.parent),))
     written = mounts(sandbox.prefix(directory, directory.work, ()), "--bind")
-    assert written == ["/tmp", str(directory.work), str(directory.scratch), str(directory.home)]
+    own = [directory.work, SEEN.work, directory.scratch, SEEN.scratch, directory.home, SEEN.home]
+    assert written == ["/tmp", *map(str, own)]
+
+
+def test_commands_run_in_the_same_place_in_every_run(directory):
+    arguments = Sandbox("/bwrap", ()).prefix(directory, directory.work / "live/net", ())
+    assert arguments[-3:] == ["--chdir", "/run/station/work/live/net", "--"]
 
 
 def test_a_binary_brings_its_venv_along(tmp_path):

@@ -113,10 +113,10 @@ class Tool(Protocol):
     uses_tfstate: bool
 
     def version_command(self, binary: str) -> Sequence[str] | None:
-        """Give the command that prints the version; None: there is none to check."""
+        """Return the command that prints the version; None: there is none to check."""
 
     def read_version(self, printed: str) -> str:
-        """Pick the version out of what `version_command` printed; ValueError if there is none."""
+        """Return the version in what `version_command` printed; ValueError if there is none."""
 
     def references(self, reader: SourceReader, path: str) -> References:
         """Find what the source at `path` uses elsewhere in its repository. Called in the service, cached by tree id."""

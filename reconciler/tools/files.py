@@ -26,7 +26,7 @@ LIMIT = 512 * 1024 * 1024
 
 
 def read_result(path: Path, limit: int = LIMIT) -> bytes | None:
-    """Give a regular file's content; None where there is no file; StepFailed for anything that is none, or too big."""
+    """Return a file's content; None where there is none; StepFailed for anything but a regular file, or too large."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def read_result(path: Path, limit: int = LIMIT) -> bytes | None:
 
 
 def read_json(path: Path, limit: int = LIMIT) -> Any:
-    """Give the JSON value in a file; None where there is no file; StepFailed, without any content, if it is no JSON."""
+    """Return the JSON value in a file; None where there is no file; StepFailed, without the content, for anything else."""
     data = read_result(path, limit)
     return None if data is None else parse_json(data, path.name)
 

@@ -66,7 +66,7 @@ class Expected:
 
     @classmethod
     def from_data(cls, data: Any) -> Expected:
-        """Read it back; StepFailed where it is not what was written."""
+        """Read back what was noted; StepFailed where that is something else."""
         try:
             marks = {address: Marks(*found) for address, found in data["marks"].items()}
             return cls(marks, tuple(data["outputs"]))
@@ -74,7 +74,7 @@ class Expected:
             raise StepFailed("what was noted of the plan cannot be read") from None
 
     def to_data(self) -> dict[str, Any]:
-        """Return it as plain JSON data."""
+        """Return it all as plain JSON data."""
         marks = {address: [found.sensitive, found.unknown] for address, found in self.marks.items()}
         return {"marks": marks, "outputs": list(self.outputs)}
 

@@ -108,7 +108,7 @@ def _secrets(
 
 
 def _recorded(instance: Mapping[str, Any]) -> list[tuple[str | int, ...]]:
-    """Give the paths that the tfstate itself calls sensitive."""
+    """Return the paths that the tfstate itself calls sensitive."""
     paths = []
     for path in instance.get("sensitive_attributes") or ():
         steps: list[str | int] = []

@@ -180,7 +180,7 @@ class Commands:
 
 
 def first_line(text: str) -> str:
-    """Give the first line of a masked script, marked where there are more: joined they would be another command."""
+    """Return the first line of a masked script, marked where there are more: joined they would be another command."""
     lines = [line for line in text.splitlines() if line.strip()]
     return f"{lines[0].rstrip()}…" if len(lines) > 1 else text.strip()
 

@@ -83,7 +83,7 @@ UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the s
 
 
 def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Cancel) -> LegReport:
-    """Do one leg and say what came of it. Raises nothing that a leg can be blamed for."""
+    """Do one leg and return what came of it. Raises nothing that a leg can be blamed for."""
     relay = None
     secrets = list(job.masked)
     if job.tfstate is not None:

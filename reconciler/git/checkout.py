@@ -11,9 +11,10 @@ from pathlib import Path
 
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason, is_disk_full, one_line
 from reconciler.git.links import SUBMODULE, resolve
-from reconciler.git.objects import LARGEST_POINTER, LFS_POINTER, Entry, EntryKind, is_lfs_pointer
+from reconciler.git.objects import Entry, EntryKind
 from reconciler.git.trees import Trees
 from spaces.names import Revision
+from spaces.reading.lfs import LARGEST_POINTER, POINTER, is_pointer
 
 MOST_FILES = 50_000
 MOST_BYTES = 1024 * 2**20
@@ -91,11 +92,11 @@ class _Guard:
         if entry.kind is EntryKind.SYMLINK:
             resolve(self._trees, self._revision, path)
         elif _is_lfs_pointer(self._trees, entry):
-            raise CheckoutRefused(path, LFS_POINTER)
+            raise CheckoutRefused(path, f"{POINTER}, or leave it out of the source")
 
 
 def _is_lfs_pointer(trees: Trees, entry: Entry) -> bool:
-    return trees.blob_size(entry.id) < LARGEST_POINTER and is_lfs_pointer(trees.read_blob(entry.id))
+    return trees.blob_size(entry.id) < LARGEST_POINTER and is_pointer(trees.read_blob(entry.id))
 
 
 def is_unsafe_name(name: str) -> bool:

@@ -54,20 +54,6 @@ class CommitInfo:
     signature: tuple[bytes, bytes] | None
 
 
-LARGEST_POINTER = 1024
-"""Bytes: whatever is as large as this is no Git LFS pointer."""
-LFS_POINTER = (
-    "is a Git LFS pointer, and the content that it stands for is not fetched: "
-    "commit the file itself (git lfs migrate export), or leave it out of the source"
-)
-_LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
-
-
-def is_lfs_pointer(content: bytes) -> bool:
-    """Whether a file's content only names a file on a Git LFS server."""
-    return content.startswith(_LFS) and len(content) < LARGEST_POINTER and b"\noid " in content
-
-
 _WHOLE_ENTRY = re.compile(rb"[0-7]{5,6} [^\0]+\0.{20}", re.DOTALL)
 _ENTRY = re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{20})", re.DOTALL)
 _PERSON = re.compile(r"(?P<name>[^<]*)<(?P<email>[^>]*)>(?:\s+(?P<time>\d{1,15}))?")

@@ -47,7 +47,7 @@ def read_result(path: Path, limit: int = LIMIT) -> bytes | None:
 
 
 def read_json(path: Path, limit: int = LIMIT) -> Any:
-    """Return the JSON value in a file; None where there is no file; StepFailed, without the content, for anything else."""
+    """Return the JSON value in a file; None where there is no file; StepFailed, without content, for anything else."""
     data = read_result(path, limit)
     return None if data is None else parse_json(data, path.name)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from threading import Lock
 from typing import Any
 
 from reconciler.tools.hcl_scan import Block, Expression, Text, scan
@@ -174,34 +172,3 @@ def _variables_in_json(text: str) -> Iterator[tuple[str, Variable]]:
                             None if "nullable" not in body else body["nullable"] is not False,
                         ),
                     )
-
-
-class FactsByBlob:
-    """Remembers what files say by their blob id, the most recently used ones."""
-
-    def __init__(self, size: int = 65536) -> None:
-        self._lock = Lock()
-        self._known: dict[tuple[str, bool], FileFacts] = {}
-        self._size = size
-
-    def get(self, blob: str, *, is_json: bool) -> FileFacts | None:
-        """Return what a blob is known to say."""
-        key = (blob, is_json)
-        with self._lock:
-            found = self._known.pop(key, None)
-            if found is not None:
-                self._known[key] = found
-        return found
-
-    def put(self, blob: str, found: FileFacts, *, is_json: bool) -> None:
-        """Remember what a blob says."""
-        with self._lock:
-            self._known[(blob, is_json)] = found
-            if len(self._known) > self._size:
-                del self._known[next(iter(self._known))]
-
-
-@lru_cache(maxsize=1)
-def shared() -> FactsByBlob:
-    """Return the cache that this process uses."""
-    return FactsByBlob()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
 
 from reconciler.tools.base import References, SourceReader
-from reconciler.tools.terraform_code import CodeFile, FileFacts, code_files, facts, shared
+from reconciler.tools.terraform_code import CodeFile, FileFacts, code_files, facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +97,34 @@ def _facts(reader: SourceReader, directory: str, file: CodeFile, blob: str) -> F
         known = facts(data or b"", is_json=file.is_json)
         shared().put(blob, known, is_json=file.is_json)
     return known
+
+
+class FactsByBlob:
+    """Remembers what files say by their blob id, the most recently used ones."""
+
+    def __init__(self, size: int = 65536) -> None:
+        self._lock = Lock()
+        self._known: dict[tuple[str, bool], FileFacts] = {}
+        self._size = size
+
+    def get(self, blob: str, *, is_json: bool) -> FileFacts | None:
+        """Return what a blob is known to say."""
+        key = (blob, is_json)
+        with self._lock:
+            found = self._known.pop(key, None)
+            if found is not None:
+                self._known[key] = found
+        return found
+
+    def put(self, blob: str, found: FileFacts, *, is_json: bool) -> None:
+        """Remember what a blob says."""
+        with self._lock:
+            self._known[(blob, is_json)] = found
+            if len(self._known) > self._size:
+                del self._known[next(iter(self._known))]
+
+
+@lru_cache(maxsize=1)
+def shared() -> FactsByBlob:
+    """Return the cache that this process uses."""
+    return FactsByBlob()

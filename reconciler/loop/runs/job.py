@@ -17,7 +17,6 @@ from reconciler.core.state import Need, Problem
 from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
 from reconciler.git.checkout import checkout
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason
-from reconciler.git.objects import LFS_POINTER, is_lfs_pointer
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import directory_of
 from reconciler.loop.desired.values import Opened
@@ -29,6 +28,7 @@ from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
 from spaces.effective.stack import EffectiveStack, RepositoryFile
 from spaces.names import StackId
+from spaces.reading.lfs import POINTER, is_pointer
 
 
 class CannotRun(Exception):
@@ -220,5 +220,5 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
 
 def _refuse_pointers(stack: EffectiveStack) -> None:
     for value in stack.files.values():
-        if isinstance(value.value, RepositoryFile) and is_lfs_pointer(value.value.data):
-            raise PrepareFailed(f"{value.value.path!r} {LFS_POINTER}", Reason.SOURCE_REFUSED)
+        if isinstance(value.value, RepositoryFile) and is_pointer(value.value.data):
+            raise PrepareFailed(f"{value.value.path!r} {POINTER}", Reason.SOURCE_REFUSED)

@@ -110,3 +110,13 @@ def test_a_submodule_is_refused_by_its_name(repo: Repo, machine: Machine, tmp_pa
     assert problem is not None
     assert (problem.reason, "'code/vendor' is a Git submodule" in problem.message) == ("SourceRefused", True)
     assert look.runs == []
+
+
+def test_a_pointer_in_the_place_of_a_document_is_no_deletion(repo: Repo, machine: Machine) -> None:
+    repo.commit({"a.yaml": a_script("a", "true"), "b.yaml": a_script("b", "true"), "notes.yaml": POINTER})
+    both = {"root/a": "Synced", "root/b": "Synced"}
+    look = machine.reconcile()
+    assert (look.sync, look.problems) == (both, []), "a pointer that was never ours is left alone"
+    repo.commit({"a.yaml": POINTER.replace("123456", "1")})
+    look = machine.reconcile()
+    assert (look.sync, look.problems) == (both, ["a.yaml: error: unreadable-file"])

@@ -8,7 +8,10 @@ from reconciler.cli.output import Column, Row, key, moment, short
 def _changes(row: Row) -> object:
     counts = row["changes"]
     signs = (("+", counts["create"]), ("~", counts["update"]), ("-", counts["delete"]), ("±", counts["replace"]))
-    return " ".join(f"{sign}{count}" for sign, count in signs if count)
+    words = ((word, counts.get(word)) for word in ("forget", "import", "move", "outputs"))
+    return " ".join(
+        [*(f"{sign}{count}" for sign, count in signs if count), *(f"{word} {count}" for word, count in words if count)]
+    )
 
 
 def _why(row: Row) -> object:
@@ -129,11 +132,26 @@ RUN = (
     Column("finished", moment("finishedAt")),
 )
 
+
+def _address(row: Row) -> object:
+    """Return the address, with where the resource comes from when it is moved or imported."""
+    origins = (("moved from", row.get("movedFrom")), ("import of", row.get("importedId")))
+    said = ", ".join(f"{word} {origin}" for word, origin in origins if origin)
+    return f"{row['address']} ({said})" if said else row["address"]
+
+
 CHANGES = (
     Column("ACTION", key("action")),
-    Column("ADDRESS", key("address")),
+    Column("ADDRESS", _address),
     Column("TYPE", key("type")),
     Column("PROVIDER", key("provider"), wide=True),
+)
+
+OUTPUT_CHANGES = (
+    Column("ACTION", key("action")),
+    Column("OUTPUT", key("name")),
+    Column("BEFORE", key("before")),
+    Column("AFTER", key("after")),
 )
 
 RESOURCES = (

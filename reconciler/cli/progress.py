@@ -49,7 +49,7 @@ class Progress:
 
 
 def counts(changes: ChangeCounts) -> str:
-    """Word how many resources a plan touches."""
+    """Return in words how many resources and outputs a plan touches."""
     words = [
         f"{number} {word}"
         for number, word in (
@@ -57,6 +57,10 @@ def counts(changes: ChangeCounts) -> str:
             (changes.update, "updated"),
             (changes.replace, "replaced"),
             (changes.delete, "deleted"),
+            (changes.forget, "forgotten"),
+            (changes.import_, "imported"),
+            (changes.move, "moved"),
+            (changes.outputs, "output" if changes.outputs == 1 else "outputs"),
         )
         if number
     ]

@@ -37,16 +37,19 @@ def get(run: str, form: str) -> None:
 def plan(run: str, form: str) -> None:
     """Show what a run's plan found."""
     from reconciler.cli.client import connect
-    from reconciler.cli.columns import CHANGES
+    from reconciler.cli.columns import CHANGES, OUTPUT_CHANGES
     from reconciler.cli.output import print_data, print_rows
 
     with connect() as api:
         found = api.get(f"{api.run(run)}/plan")
     if form in {"json", "yaml"}:
         print_data(found, form)
-    elif found["changes"]:
+        return
+    if found["changes"]:
         print_rows(found["changes"], CHANGES, form)
-    else:
+    if found["outputs"]:
+        print_rows(found["outputs"], OUTPUT_CHANGES, form)
+    if not found["changes"] and not found["outputs"]:
         click.echo("there are changes" if found["hasChanges"] else "no changes")
 
 

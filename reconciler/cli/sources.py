@@ -59,12 +59,15 @@ class SourceCheck:
         here = self.directory
         for part in path.split("/"):
             here /= part
-            if here.is_symlink():
+            if here.is_symlink() and self._leads_out(here):
                 link = here.relative_to(self.directory)
-                return f"goes through the symbolic link {link}: links are not followed, write where it leads"
+                return f"goes through the symbolic link {link}, which leads outside the repository"
             if not here.exists():
                 return "does not exist"
         return None if here.is_dir() else "is not a directory"
+
+    def _leads_out(self, link: Path) -> bool:
+        return link.readlink().is_absolute() or not Path(os.path.realpath(link)).is_relative_to(self.top)
 
     def _links_out(self, path: str) -> list[str]:
         if path not in self._links:
@@ -76,17 +79,15 @@ class SourceCheck:
             below[:] = [name for name in below if name not in _SKIPPED]
             for name in (*below, *names):
                 link = Path(directory, name)
-                if not link.is_symlink():
-                    continue
-                if link.readlink().is_absolute() or not Path(os.path.realpath(link)).is_relative_to(self.top):
+                if link.is_symlink() and self._leads_out(link):
                     yield link.relative_to(self.directory).as_posix()
 
     def _matches(self, glob: Glob) -> bool:
         here = self.top
         for part in glob.prefix.split("/") if glob.prefix else ():
             here /= part
-            if here.is_symlink() and glob.parts:
-                return False
+            if here.is_symlink():
+                return not self._leads_out(here) and here.exists()
         if not glob.parts:
             return os.path.lexists(here)
         todo = [(here, glob.start())]

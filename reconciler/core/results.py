@@ -22,6 +22,12 @@ class Action(StrEnum):
     DELETE = "delete"
     REPLACE = "replace"
     READ = "read"
+    FORGET = "forget"
+    """The tool stops looking after the resource, which stays as it is."""
+    IMPORT = "import"
+    """The tool takes over a resource that is there, and changes nothing else about it."""
+    MOVE = "move"
+    """The resource gets another address, and nothing else about it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,10 @@ class ResourceChange:
     action: Action
     before: JsonValue = None
     after: JsonValue = None
+    moved_from: str | None = None
+    """The address that the resource had, where the plan gives it another one, whatever else happens to it."""
+    imported_id: str | None = None
+    """The id under which the tool takes the resource over, whatever else happens to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +100,19 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class ChangeCounts:
-    """How many resources a plan touches, by action."""
+    """How many resources a plan touches, by action, and how many outputs it changes.
+
+    A resource that is imported or moved, and changed as well, counts for both.
+    """
 
     create: int = 0
     update: int = 0
     delete: int = 0
     replace: int = 0
+    forget: int = 0
+    import_: int = 0
+    move: int = 0
+    outputs: int = 0
 
     @classmethod
     def of(cls, planned: Planned) -> ChangeCounts:
@@ -106,4 +123,21 @@ class ChangeCounts:
             actions.count(Action.UPDATE),
             actions.count(Action.DELETE),
             actions.count(Action.REPLACE),
+            actions.count(Action.FORGET),
+            sum(change.action is Action.IMPORT or change.imported_id is not None for change in planned.changes),
+            sum(change.action is Action.MOVE or change.moved_from is not None for change in planned.changes),
+            len(planned.outputs),
         )
+
+    def named(self) -> dict[str, int]:
+        """Return the counts by the names that API, policies and tables use."""
+        return {
+            "create": self.create,
+            "update": self.update,
+            "delete": self.delete,
+            "replace": self.replace,
+            "forget": self.forget,
+            "import": self.import_,
+            "move": self.move,
+            "outputs": self.outputs,
+        }

@@ -10,29 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason, is_disk_full, one_line
+from reconciler.git.links import SUBMODULE, resolve
 from reconciler.git.objects import Entry, EntryKind
 from reconciler.git.trees import Trees
 from spaces.names import Revision
+from spaces.reading.lfs import LARGEST_POINTER, POINTER, is_pointer
 
 MOST_FILES = 50_000
 MOST_BYTES = 1024 * 2**20
-_MOST_HOPS = 40
-_LONGEST_TARGET = 4096
-_LFS = b"version https://git-lfs.github.com/spec/"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
 class CheckoutReport:
-    """What was written: numbers of files (symlinks included) and bytes.
-
-    `lfs_pointers` are paths whose real content lies on a Git LFS server and was not fetched.
-    """
+    """What was written: numbers of files (symlinks included) and bytes."""
 
     files: int
     size: int
-    lfs_pointers: tuple[str, ...]
 
 
 def checkout(
@@ -61,8 +56,8 @@ def checkout(
         size += trees.blob_size(entry.id)
         if size > most_bytes:
             raise GitError(GitReason.FILE_TOO_LARGE, f"the work directory would be larger than {most_bytes} bytes")
-    pointers = _write_all(trees, entries, into)
-    return CheckoutReport(len(entries), size, pointers)
+    _write_all(trees, entries, into)
+    return CheckoutReport(len(entries), size)
 
 
 def _gather(trees: Trees, revision: Revision, paths: Collection[str]) -> dict[str, Entry]:
@@ -93,45 +88,15 @@ class _Guard:
                     raise CheckoutRefused(path, "has a name that is not written to disk")
                 self._judged.add(part)
         if entry.kind is EntryKind.SUBMODULE:
-            raise CheckoutRefused(path, "is a Git submodule: submodules are not followed, name its repository instead")
+            raise CheckoutRefused(path, SUBMODULE)
         if entry.kind is EntryKind.SYMLINK:
-            self._check_symlink(path, entry)
+            resolve(self._trees, self._revision, path)
+        elif _is_lfs_pointer(self._trees, entry):
+            raise CheckoutRefused(path, f"{POINTER}, or leave it out of the source")
 
-    def _check_symlink(self, path: str, entry: Entry) -> None:
-        """Follow the link as the system would, in the tree of the revision, and refuse it where it steps outside."""
-        resolved = path.split("/")[:-1]
-        pending = self._target(path, entry)[::-1]
-        hops = 0
-        while pending:
-            part = pending.pop()
-            if part in ("", "."):
-                continue
-            if part == "..":
-                if not resolved:
-                    raise CheckoutRefused(path, "is a symbolic link that leads outside the repository")
-                resolved.pop()
-                continue
-            if part.lower() == ".git":
-                raise CheckoutRefused(path, "is a symbolic link to a Git directory")
-            resolved.append(part)
-            here = "/".join(resolved)
-            below = self._trees.entry(self._revision, here)
-            if below is not None and below.kind is EntryKind.SYMLINK:
-                hops += 1
-                if hops > _MOST_HOPS:
-                    raise CheckoutRefused(path, "is a symbolic link that goes round in circles")
-                resolved.pop()
-                pending.extend(self._target(path, below)[::-1])
 
-    def _target(self, path: str, entry: Entry) -> list[str]:
-        if self._trees.blob_size(entry.id) > _LONGEST_TARGET:
-            raise CheckoutRefused(path, "is a symbolic link with a target that is too long")
-        target = self._trees.read_blob(entry.id)
-        if not target or b"\0" in target:
-            raise CheckoutRefused(path, "is a symbolic link without a valid target")
-        if target.startswith(b"/"):
-            raise CheckoutRefused(path, "is a symbolic link to an absolute path")
-        return os.fsdecode(target).split("/")
+def _is_lfs_pointer(trees: Trees, entry: Entry) -> bool:
+    return trees.blob_size(entry.id) < LARGEST_POINTER and is_pointer(trees.read_blob(entry.id))
 
 
 def is_unsafe_name(name: str) -> bool:
@@ -144,8 +109,7 @@ def is_unsafe_name(name: str) -> bool:
     return bare in (".git", "git~1") or seen.replace("\\", "/").startswith((".git/", "git~1/"))
 
 
-def _write_all(trees: Trees, entries: dict[str, Entry], into: Path) -> tuple[str, ...]:
-    pointers: list[str] = []
+def _write_all(trees: Trees, entries: dict[str, Entry], into: Path) -> None:
     path = ""
     opened: list[tuple[str, int]] = []
     try:
@@ -153,10 +117,7 @@ def _write_all(trees: Trees, entries: dict[str, Entry], into: Path) -> tuple[str
         opened.append(("", os.open(into, _DIRECTORY)))
         for path, entry in entries.items():
             *directories, name = path.split("/")
-            content = trees.read_blob(entry.id)
-            _write(_descend(opened, directories), name, entry.kind, content)
-            if content.startswith(_LFS) and len(content) < 1024:
-                pointers.append(path)
+            _write(_descend(opened, directories), name, entry.kind, trees.read_blob(entry.id))
     except FileExistsError:
         raise CheckoutRefused(path, "is already there in the work directory, which must be a fresh one") from None
     except OSError as error:
@@ -168,7 +129,6 @@ def _write_all(trees: Trees, entries: dict[str, Entry], into: Path) -> tuple[str
     finally:
         for _, handle in opened:
             os.close(handle)
-    return tuple(pointers)
 
 
 def _descend(opened: list[tuple[str, int]], directories: list[str]) -> int:

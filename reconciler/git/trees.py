@@ -25,6 +25,8 @@ from spaces.names import Revision
 YAML = (".yaml", ".yml")
 LARGEST_FILE = 16 * 2**20
 """The most bytes of a file that `read` returns, unless its caller sets another limit."""
+_REMEMBERED = 4096
+"""The most directories whose links are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Trees:
         """
         self._store = store
         self._refs = refs
+        self._special: dict[str, tuple[tuple[str, Entry], ...]] = {}
 
     @classmethod
     def of_mirror(cls, directory: Path, on_loss: Callable[[], None] | None = None) -> Trees:
@@ -116,12 +119,27 @@ class Trees:
             return [("", entry)]
         return sorted(compare.walk(self._store.tree, entry.id))
 
+    def links_and_submodules(self, tree: str) -> tuple[tuple[str, Entry], ...]:
+        """Return the symlinks and submodules below a directory by its id, as (path relative to it, entry), sorted."""
+        found = self._special.get(tree)
+        if found is None:
+            below = compare.walk(self._store.tree, tree)
+            found = tuple(sorted((path, entry) for path, entry in below if not entry.kind.is_file))
+            if len(self._special) >= _REMEMBERED:
+                self._special.clear()
+            self._special[tree] = found
+        return found
+
     def children(self, revision: Revision, path: str) -> dict[str, Entry] | None:
         """Return the entries directly in a directory by name; None if there is no such directory."""
         entry = self.entry(revision, path)
         if entry is None or entry.kind is not EntryKind.TREE:
             return None
-        return dict(self._store.tree(entry.id))
+        return self.children_of(entry.id)
+
+    def children_of(self, tree: str) -> dict[str, Entry]:
+        """Return what lies directly in a directory by its id, by name."""
+        return dict(self._store.tree(tree))
 
     def files(self, revision: Revision, under: str = "", suffixes: Collection[str] = YAML) -> dict[str, bytes]:
         """Return the regular files below a directory by path from the top, without symlinks and submodules."""

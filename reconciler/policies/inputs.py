@@ -119,12 +119,7 @@ def input_of(case: Case) -> dict[str, Any]:
             "createdAt": _moment(run.created_at),
             "why": [{"component": why.component.value, "summary": why.summary} for why in run.why],
             "confirmedBy": run.confirmed_by,
-            "changes": {
-                "create": run.changes.create,
-                "update": run.changes.update,
-                "delete": run.changes.delete,
-                "replace": run.changes.replace,
-            },
+            "changes": run.changes.named(),
         },
         "stack": _stack(run.stack, case.tool, case.labels),
         "space": _space(case.space),
@@ -150,6 +145,8 @@ def _change(change: ResourceChange) -> dict[str, Any]:
         "action": change.action.value,
         "before": change.before,
         "after": change.after,
+        "movedFrom": change.moved_from,
+        "importedId": change.imported_id,
     }
 
 

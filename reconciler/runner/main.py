@@ -113,7 +113,7 @@ def _notify(notice: dict[str, Any]) -> None:
 
 
 def _notify_whole(report: LegReport) -> None:
-    """Say on the pipe what the disk did not take; without the details when they are too much for it."""
+    """Report on the pipe what the disk did not take; without the details when they are too much for it."""
     data = report_to_data(report)
     if len(to_line(data)) > _NOTICE_BYTES - 64:
         data = report_to_data(replace(report, planned=None, applied=None))

@@ -104,9 +104,12 @@ def planned_from_json(body: dict[str, Any]) -> Planned:
 
 
 def _change_to_json(change: ResourceChange) -> list[Any]:
-    return [change.address, change.type, change.provider, change.action, change.before, change.after]
+    return [
+        *(change.address, change.type, change.provider, change.action, change.before, change.after),
+        *(change.moved_from, change.imported_id),
+    ]
 
 
 def _change_from_json(body: list[Any]) -> ResourceChange:
-    address, kind, provider, action, before, after = body
-    return ResourceChange(address, kind, provider, Action(action), before, after)
+    address, kind, provider, action, *rest = body
+    return ResourceChange(address, kind, provider, Action(action), *rest)

@@ -162,7 +162,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "phase": run.phase,
                 "reason": run.reason,
                 "message": run.message,
-                "changes": [run.changes.create, run.changes.update, run.changes.delete, run.changes.replace],
+                "changes": list(run.changes.named().values()),
                 "planDigest": run.plan_digest,
                 "finishedAt": moment_text(run.finished_at),
                 "confirmedBy": run.confirmed_by,

@@ -8,9 +8,14 @@ resources cannot be listed. What `no_log` hides is never written down; any other
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections.abc import Mapping, Sequence
+from configparser import Error as ParserError
+from configparser import RawConfigParser
 from pathlib import Path
+from posixpath import dirname, join
 
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.ansible_events import Events, failure, parse, planned
@@ -29,11 +34,11 @@ class Ansible:
     uses_tfstate = False
 
     def version_command(self, binary: str) -> Sequence[str] | None:
-        """Give the command whose first line names the version of ansible-core."""
+        """Return the command whose first line names the version of ansible-core."""
         return (binary, "--version")
 
     def read_version(self, printed: str) -> str:
-        """Pick the version of ansible-core out; ValueError if there is none."""
+        """Return the version of ansible-core; ValueError if there is none."""
         found = _VERSION.search(printed)
         if found is None:
             raise ValueError("no line that says 'ansible-playbook [core …]'")
@@ -47,7 +52,7 @@ class Ansible:
         """Do nothing: a playbook that cannot be read fails the plan."""
 
     def plan(self, job: ToolJob, do: Do) -> Planned:
-        """Run the playbook in check mode and give what it would change."""
+        """Run the playbook in check mode and return what it would change."""
         events = _run(job, do, _checked(job), "--check", "--diff")
         return planned(events)
 
@@ -62,7 +67,7 @@ class Ansible:
 
 
 def tool(name: str) -> Ansible:  # noqa: ARG001 - every adapter module has this function
-    """Give the adapter."""
+    """Return the adapter."""
     return Ansible()
 
 
@@ -94,35 +99,68 @@ def _events(file: Path) -> Events:
 
 
 def _environment(job: ToolJob, events: Path) -> Mapping[str, str]:
-    home = job.scratch / "ansible"
-    plugins = home / "callback"
+    plugins = job.scratch / "ansible" / "callback"
     plugins.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A copy, because this package may lie where the sandbox shows nothing.
     write_scratch(plugins / _PLUGIN.name, _PLUGIN.read_bytes())
+    place, settings = _settings(job)
+    ours = {
+        name: value
+        for name, (section, key, value) in _CHOSEN.items()
+        if name not in job.env and not settings.has_option(section, key)
+    }
     return {
+        **ours,
+        "ANSIBLE_CONFIG": place,
         "STATION_ANSIBLE_EVENTS": str(events),
-        "ANSIBLE_CALLBACK_PLUGINS": str(plugins),
-        "ANSIBLE_STDOUT_CALLBACK": "station_json",
-        "ANSIBLE_CONFIG": str(_settings(job)),
-        "ANSIBLE_HOME": str(home),
-        "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
-        # Each host expands it itself: a path of this machine would mean nothing there.
-        "ANSIBLE_REMOTE_TEMP": "$HOME/.ansible/tmp",
-        # A socket's path has room for a hundred bytes, which a directory of a run can exceed.
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": "$TMPDIR/cp",
-        "ANSIBLE_RETRY_FILES_ENABLED": "0",
-        "ANSIBLE_NOCOWS": "1",
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_FORCE_COLOR": "0",
-        "PYTHONUNBUFFERED": "1",
+        "ANSIBLE_CALLBACK_PLUGINS": ":".join([str(plugins), *_callback_plugins(job, place, settings)]),
+        **({} if "PYTHONUNBUFFERED" in job.env else {"PYTHONUNBUFFERED": "1"}),
     }
 
 
-def _settings(job: ToolJob) -> Path:
-    """Choose the settings file: the source's own, or an empty one, so that the machine's has no say."""
-    own = job.directory / "ansible.cfg"
-    if own.is_file() and not own.is_symlink():
-        return own
-    empty = job.scratch / "ansible.cfg"
-    write_scratch(empty, b"")
-    return empty
+_CHOSEN = {
+    # Each host expands it itself: a path of this machine would mean nothing there.
+    "ANSIBLE_REMOTE_TEMP": ("defaults", "remote_tmp", "$HOME/.ansible/tmp"),
+    # A socket's path has room for a hundred bytes, which a directory of a run can exceed.
+    "ANSIBLE_SSH_CONTROL_PATH_DIR": ("ssh_connection", "control_path_dir", "$TMPDIR/cp"),
+    "ANSIBLE_RETRY_FILES_ENABLED": ("defaults", "retry_files_enabled", "0"),
+    "ANSIBLE_NOCOWS": ("defaults", "nocows", "1"),
+    "ANSIBLE_NOCOLOR": ("defaults", "nocolor", "1"),
+    "ANSIBLE_FORCE_COLOR": ("defaults", "force_color", "0"),
+}
+"""What a run is better off with, unless a document or the source's settings file (section and key) say otherwise."""
+
+
+def _callback_plugins(job: ToolJob, place: str, settings: RawConfigParser) -> list[str]:
+    """Return where ansible looks for callback plugins without us."""
+    if "ANSIBLE_CALLBACK_PLUGINS" in job.env:
+        return job.env["ANSIBLE_CALLBACK_PLUGINS"].split(":")
+    configured = settings.get("defaults", "callback_plugins", fallback=None)
+    if configured is None:
+        return ["~/.ansible/plugins/callback", "/usr/share/ansible/plugins/callback"]
+    # In the file, paths are relative to it; in a variable, to where ansible runs.
+    return [each if each.startswith(_ELSEWHERE) else join(dirname(place), each) for each in configured.split(":")]
+
+
+_ELSEWHERE = ("/", "~", "$", "{{")
+
+
+def _settings(job: ToolJob) -> tuple[str, RawConfigParser]:
+    """Choose the settings file and read it: the document's, the source's own, or an empty one.
+
+    So the machine's has no say. One that cannot be read is left to ansible, which explains it.
+    """
+    settings = RawConfigParser(inline_comment_prefixes=(";",), strict=False)
+    chosen = job.env.get("ANSIBLE_CONFIG", "ansible.cfg")
+    own = job.directory / chosen
+    if "ANSIBLE_CONFIG" not in job.env and not own.is_file():
+        empty = job.scratch / "ansible.cfg"
+        write_scratch(empty, b"")
+        return str(empty), settings
+    run = os.path.realpath(os.path.commonpath([job.directory, job.scratch]))
+    real = Path(os.path.realpath(own))
+    if real.is_relative_to(run) and real.is_file():
+        with contextlib.suppress(ParserError, UnicodeDecodeError):
+            settings.read_string((read_result(real) or b"").decode())
+    # Relative, so that ansible's paths are the same in every run.
+    return chosen, settings

@@ -10,7 +10,9 @@ from typing import Any
 
 from reconciler.core.results import Action, JsonValue, Planned, ResourceChange
 from reconciler.tools.base import StepFailed
+from reconciler.tools.files import shape_of
 
+_EVENTS = "the events of the ansible run"
 UNFORESEEN = "(cannot be foreseen in check mode)"
 """Stands as `after` of a task that a check run leaves out: a command, or a module without check mode."""
 
@@ -29,19 +31,30 @@ def parse(data: bytes) -> Events:
     hosts: Mapping[str, Mapping[str, int]] | None = None
     for line in data.split(b"\n")[:-1]:
         try:
-            event = json.loads(line)
+            event = _printable(json.loads(line, parse_constant=str))
         except (ValueError, RecursionError):
-            raise StepFailed("the events of the ansible run cannot be read") from None
+            raise StepFailed(f"{_EVENTS} cannot be read") from None
         match event:
             case {"event": "task"}:
                 tasks.append(event)
             case {"event": "end", "hosts": dict(found)}:
                 hosts = found
             case _:
-                raise StepFailed("the events of the ansible run cannot be read")
+                raise StepFailed(f"{_EVENTS} cannot be read")
     return Events(tuple(tasks), hosts)
 
 
+def _printable(value: Any) -> Any:
+    """Return the event; where ansible met bytes that are no text, with a question mark for each."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.loads(text.encode(errors="replace"))
+    return value
+
+
+@shape_of("a record of the ansible run")
 def planned(events: Events) -> Planned:
     """Turn a check run into changes: one for each task that would change a host, or that nobody can foresee.
 
@@ -65,8 +78,9 @@ def planned(events: Events) -> Planned:
     return Planned(has_changes=writes_outputs or bool(changes), changes=tuple(changes))
 
 
+@shape_of("a record of the ansible run")
 def failure(events: Events) -> str | None:
-    """Say in one line which task failed first and where; None if no task is to blame.
+    """Return in one line which task failed first and where; None if no task is to blame.
 
     A task whose failure was ignored or rescued is not to blame: a host's last failure is what stopped it.
     """

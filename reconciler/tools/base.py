@@ -41,6 +41,10 @@ class ToolJob:
     """What `Tool.references` found in the source, as it was given to the service (`{"backend": "managed"}`)."""
     tfstate: TfstateBackend | None = None
     """The managed tfstate, where the tool uses one."""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What the documents set: every command has it, and an adapter leaves it as it is."""
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The outputs of other stacks by the variable that each is given in, as they were before they became text."""
 
 
 class Do(Protocol):
@@ -71,13 +75,19 @@ class StepFailed(Exception):
 
 
 class SourceReader(Protocol):
-    """Reads one revision of the repository that a stack's source lives in; paths are relative to its root ("", ".")."""
+    """Reads what a run will find: one revision of the source's repository, with the files that the stack mounts.
+
+    Paths are relative to the top of the repository ("", "."). Links inside the repository are followed.
+    """
 
     def read(self, path: str) -> bytes | None:
-        """Give a file's content; None where there is no such file (also for links and directories)."""
+        """Return a file's content; None where there is no file."""
 
     def listing(self, path: str) -> Sequence[tuple[str, str]] | None:
-        """Give (name, blob id) of the regular files directly in a directory; None where it is not a directory."""
+        """Return (name, id of its content) of the files directly in a directory; None where there is no directory."""
+
+    def real(self, path: str) -> str:
+        """Return the path without links, "." for the top; the path itself where it leads nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +113,10 @@ class Tool(Protocol):
     uses_tfstate: bool
 
     def version_command(self, binary: str) -> Sequence[str] | None:
-        """Give the command that prints the version; None: there is none to check."""
+        """Return the command that prints the version; None: there is none to check."""
 
     def read_version(self, printed: str) -> str:
-        """Pick the version out of what `version_command` printed; ValueError if there is none."""
+        """Return the version in what `version_command` printed; ValueError if there is none."""
 
     def references(self, reader: SourceReader, path: str) -> References:
         """Find what the source at `path` uses elsewhere in its repository. Called in the service, cached by tree id."""

@@ -11,17 +11,22 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from reconciler.tools.base import StepFailed, ToolJob
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 LIMIT = 512 * 1024 * 1024
 """Bytes of one result file that are read at most."""
 
 
 def read_result(path: Path, limit: int = LIMIT) -> bytes | None:
-    """Give a regular file's content; None where there is no file; StepFailed for anything that is none, or too big."""
+    """Return a file's content; None where there is none; StepFailed for anything but a regular file, or too large."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -42,19 +47,59 @@ def read_result(path: Path, limit: int = LIMIT) -> bytes | None:
 
 
 def read_json(path: Path, limit: int = LIMIT) -> Any:
-    """Give the JSON value in a file; None where there is no file; StepFailed, without any content, if it is no JSON."""
+    """Return the JSON value in a file; None where there is no file; StepFailed, without content, for anything else."""
     data = read_result(path, limit)
     return None if data is None else parse_json(data, path.name)
 
 
 def parse_json(data: bytes, what: str) -> Any:
-    """Parse JSON; StepFailed names `what` and the place, never the content."""
+    """Return the value of some JSON; StepFailed names `what` and the place, never the content.
+
+    What Python takes for JSON and others do not is refused: numbers that are infinite or none, and text that holds
+    half of a surrogate pair, which nobody could write down again.
+    """
     try:
-        return json.loads(data)
+        value = json.loads(data.decode("utf-8-sig"))
+        _check_text(value)
     except json.JSONDecodeError as error:
         raise StepFailed(f"{what} is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+    except UnicodeDecodeError as error:
+        raise StepFailed(f"{what} is not JSON: byte {error.start} is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise StepFailed(f"{what} is not JSON that can be read: it holds half of a surrogate pair") from None
     except (ValueError, RecursionError):
         raise StepFailed(f"{what} is not JSON that can be read") from None
+    return value
+
+
+def strict_json(text: str) -> tuple[bool, Any]:
+    """Return whether a text is JSON, in the strict sense of `parse_json`, and its value."""
+    try:
+        value = json.loads(text)
+        _check_text(value)
+    except (ValueError, RecursionError):
+        return False, None
+    return True, value
+
+
+def _check_text(value: Any) -> None:
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+
+
+def shape_of(what: str) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
+    """Make a reader of a tool's JSON raise StepFailed, which names `what`, for a shape that it was not written for."""
+
+    def wrap(read: Callable[Given, Result]) -> Callable[Given, Result]:
+        @wraps(read)
+        def reading(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+            try:
+                return read(*args, **kwargs)
+            except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError):
+                raise StepFailed(f"{what} has a shape that is not known") from None
+
+        return reading
+
+    return wrap
 
 
 def write_scratch(path: Path, data: bytes) -> None:

@@ -30,6 +30,17 @@ class Text:
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An attribute that is anything else than one plain string; `word` is what its value begins with."""
+
+    path: tuple[Header, ...]
+    name: str
+    word: str
+
+
+Found = Block | Text | Expression
+
 _CODE = re.compile(
     r"""(?P<comment>\#[^\n]*|//[^\n]*|/\*.*?(?:\*/|\Z))
       | <<-?(?P<heredoc>[^\W\d][\w-]*)[ \t]*\r?\n
@@ -49,8 +60,8 @@ _PLAIN = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _QUOTE, _TEMPLATE, _BRACKET = "quote", "template", "bracket"
 
 
-def scan(text: str) -> Iterator[Block | Text]:
-    """Give the blocks and the plain string attributes directly in blocks, in order."""
+def scan(text: str) -> Iterator[Found]:
+    """Yield the blocks and the attributes directly in blocks, in order."""
     return _Scanner(text).run()
 
 
@@ -64,7 +75,7 @@ class _Scanner:
     attribute: str | None = None  # the name before an `=` whose value begins here
     expression: bool = False
 
-    def run(self) -> Iterator[Block | Text]:
+    def run(self) -> Iterator[Found]:
         while self.position < len(self.text):
             if self.around and self.around[-1] == _QUOTE:
                 self._in_string()
@@ -75,7 +86,9 @@ class _Scanner:
                 self.position = found.end()
                 yield from self._code(found)
 
-    def _code(self, found: re.Match[str]) -> Iterator[Block | Text]:
+    def _code(self, found: re.Match[str]) -> Iterator[Found]:
+        if self.attribute is not None and found.lastgroup not in {"comment", "quote", "line"}:
+            yield Expression(self._path(), self.attribute, found.group())
         match found.lastgroup:
             case "comment":
                 pass
@@ -132,9 +145,11 @@ class _Scanner:
             self.words.clear()
             self.expression = False
 
-    def _string(self, start: int) -> Iterator[Text]:
+    def _string(self, start: int) -> Iterator[Found]:
         end = self._plain_end(start)
         if end is None:
+            if self.attribute is not None:
+                yield Expression(self._path(), self.attribute, '"')
             self.around.append(_QUOTE)
             self.attribute = None
             self.position = start
@@ -144,12 +159,14 @@ class _Scanner:
         if self.attribute is not None:
             if self._ends_statement(end):
                 yield Text(self._path(), self.attribute, value)
+            else:
+                yield Expression(self._path(), self.attribute, '"')
             self.attribute = None
         elif self._in_body() and not self.expression:
             self.words.append(value)
 
     def _plain_end(self, start: int) -> int | None:
-        """Give the place after the closing quote of a string without templates; None if it has any, or no end."""
+        """Return the place after the closing quote of a string without templates; None if it has any, or no end."""
         position = start
         while found := _IN_STRING.search(self.text, position):
             if found["template"]:

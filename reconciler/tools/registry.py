@@ -25,6 +25,6 @@ class _Adapter(Protocol):
 
 @cache
 def tool(name: str) -> Tool:
-    """Give the adapter of a tool; KeyError for a name that is not in TOOLS."""
+    """Return the adapter of a tool; KeyError for a name that is not in TOOLS."""
     module = cast("_Adapter", import_module(f"reconciler.tools.{_MODULES[name]}"))
     return module.tool(name)

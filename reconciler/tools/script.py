@@ -27,7 +27,7 @@ class Script:
     uses_tfstate = False
 
     def version_command(self, binary: str) -> Sequence[str] | None:  # noqa: ARG002 - the protocol's signature
-        """Give None: a shell has no version that a stack could ask for."""
+        """Return None: a shell has no version that a stack could ask for."""
         return None
 
     def read_version(self, printed: str) -> str:  # noqa: ARG002 - the protocol's signature
@@ -62,7 +62,7 @@ class Script:
 
 
 def tool(name: str) -> Script:  # noqa: ARG001 - every adapter module has this function
-    """Give the adapter."""
+    """Return the adapter."""
     return Script()
 
 

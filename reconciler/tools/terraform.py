@@ -9,7 +9,6 @@ marks say what is sensitive.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,19 +22,16 @@ from reconciler.tools.files import (
     read_result,
     remove,
     remove_beside_source,
-    write_beside_source,
     write_scratch,
 )
-from reconciler.tools.terraform_plan import Marks, marks, planned
+from reconciler.tools.terraform_directory import RootModule, look, write_override
+from reconciler.tools.terraform_plan import Expected, expected, planned
 from reconciler.tools.terraform_tfstate import applied
+from reconciler.tools.terraform_variables import given
 
 _BINARIES = {"terraform": "terraform", "opentofu": "tofu"}
-_OVERRIDE = b"""# Written for this run: the tfstate of a stack whose code names no backend is kept by the service.
-terraform {
-  backend "http" {}
-}
-"""
 _VERSION = re.compile(r"^(?:Terraform|OpenTofu) v(\S+)", re.MULTILINE)
+_MANAGED, _OWN = b"managed", b"own"
 
 
 class Terraform:
@@ -48,43 +44,43 @@ class Terraform:
         self.binaries: tuple[str, ...] = (_BINARIES[name],)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
-        """Give the command whose first line names product and version."""
+        """Return the command whose first line names product and version."""
         return (binary, "version")
 
     def read_version(self, printed: str) -> str:
-        """Pick the version out; ValueError if this is not the version of Terraform or OpenTofu."""
+        """Return the version; ValueError if this is not the version of Terraform or OpenTofu."""
         found = _VERSION.search(printed)
         if found is None:
             raise ValueError("no line that says 'Terraform v…' or 'OpenTofu v…'")
         return found.group(1)
 
     def references(self, reader: SourceReader, path: str) -> References:
-        """Follow local modules through the repository; say whether the code brings its own backend."""
+        """Follow local modules through the repository, and find out whether the code brings its own backend."""
         from reconciler.tools.terraform_modules import follow  # noqa: PLC0415 - only the service needs it, runs do not
 
-        return follow(reader, path, tofu=self.name == "opentofu")
+        return follow(reader, path, tofu=self._is_tofu)
 
     def init(self, job: ToolJob, do: Do) -> None:
-        """Run `init`, with the managed tfstate where the code names no backend, and select the workspace."""
+        """Run `init`, with the managed tfstate where nothing names a backend, and select the workspace."""
+        module = self._look(job)
+        managed = _choose_backend(job, module)
         workspace = job.options.get("workspace")
-        if job.facts.get("backend") == "managed":
-            if workspace:
-                raise StepFailed(
-                    f"{self.name}.workspace needs a backend of the code's own: the managed tfstate has no workspaces"
-                )
-            if job.tfstate is None:
-                raise StepFailed("there is no place for the managed tfstate of this run")
-            write_beside_source(job, _override_name(job.directory), _OVERRIDE)
+        if managed and workspace:
+            raise StepFailed(
+                f"{self.name}.workspace needs a backend of the code's own: the managed tfstate has no workspaces"
+            )
+        write_scratch(_backend_path(job), _MANAGED if managed else _OWN)
+        write_override(job, backend=managed, variables=given(job.env, job.inputs, module.variables).declare)
         # A committed .terraform could choose another backend or workspace than the code does.
         remove_beside_source(job, ".terraform")
-        environment = _environment(job)
+        environment = self._environment(job)
         do((job.binary, "init", "-input=false", "-no-color"), env=environment)
         if workspace:
             do((job.binary, "workspace", "select", "-no-color", "-or-create", workspace), env=environment)
 
     def plan(self, job: ToolJob, do: Do) -> Planned:
-        """Save a plan in the scratch directory and say what it would do."""
-        environment = _environment(job)
+        """Save a plan in the scratch directory and return what it would do."""
+        environment = self._environment(job)
         plan, shown = _plan_path(job), job.scratch / "plan.json"
         command = (job.binary, "plan", "-input=false", "-no-color", "-detailed-exitcode", f"-out={plan}")
         code = do(command, ok=(0, 2), env=environment)
@@ -94,79 +90,101 @@ class Terraform:
         finally:
             remove(shown)  # it holds sensitive values in clear
         result = planned(document, has_changes=code == 2)
-        known = {address: [found.sensitive, found.unknown] for address, found in marks(document).items()}
-        write_scratch(_marks_path(job), json.dumps(known).encode())
+        write_scratch(_expected_path(job), json.dumps(expected(document).to_data()).encode())
         return result
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Apply the saved plan and read the tfstate that it leaves."""
-        environment = _environment(job)
-        known = {address: Marks(*found) for address, found in (read_json(_marks_path(job)) or {}).items()}
+        environment = self._environment(job)
+        known = Expected.from_data(read_json(_expected_path(job)))
         do((job.binary, "apply", "-input=false", "-no-color", str(_plan_path(job))), env=environment)
-        document = _managed(job) if job.facts.get("backend") == "managed" else _pulled(job, do, environment)
-        if (
-            isinstance(document, dict) and "encrypted_data" in document
-        ):  # OpenTofu's own encryption: only tofu has the key
+        document = _managed(job) if _is_managed(job) else _pulled(job, do, environment)
+        if isinstance(document, dict) and "encrypted_data" in document:
+            # OpenTofu's own encryption: only tofu has the key.
             document = _pulled(job, do, environment)
         return Applied(resources=()) if document is None else applied(document, known)
 
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
-        """Name the saved plan and the marks that say what of its result may be shown."""
-        return (_plan_path(job), _marks_path(job))
+        """Name the saved plan, and the file that says what of its result may be shown."""
+        return (_plan_path(job), _expected_path(job))
+
+    @property
+    def _is_tofu(self) -> bool:
+        return self.name == "opentofu"
+
+    def _look(self, job: ToolJob) -> RootModule:
+        return look(job, tofu=self._is_tofu)
+
+    def _environment(self, job: ToolJob) -> Mapping[str, str]:
+        settings = job.scratch / "terraform.rc"
+        if not settings.exists():
+            write_scratch(settings, b"")
+        # What a document sets itself holds.
+        chosen = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+        environment = {
+            **{name: value for name, value in chosen.items() if name not in job.env},
+            "TF_CLI_CONFIG_FILE": str(settings),
+            # Relative, so that `path.module` of a downloaded module is the same in every run.
+            "TF_DATA_DIR": ".terraform",
+        }
+        if any(name.startswith("TF_VAR_") for name in (*job.env, *job.inputs)):
+            environment |= given(job.env, job.inputs, self._look(job).variables).env
+        if job.tfstate is not None and _is_managed(job):
+            address = job.tfstate.address
+            environment |= {
+                "TF_HTTP_ADDRESS": address,
+                "TF_HTTP_UPDATE_METHOD": "POST",
+                "TF_HTTP_LOCK_ADDRESS": address,
+                "TF_HTTP_LOCK_METHOD": "LOCK",
+                "TF_HTTP_UNLOCK_ADDRESS": address,
+                "TF_HTTP_UNLOCK_METHOD": "UNLOCK",
+                "TF_HTTP_USERNAME": job.tfstate.username,
+                "TF_HTTP_PASSWORD": job.tfstate.password,
+                "TF_HTTP_RETRY_MAX": "4",
+                "TF_HTTP_RETRY_WAIT_MIN": "1",
+                "TF_HTTP_RETRY_WAIT_MAX": "10",
+            }
+        return environment
 
 
 def tool(name: str) -> Terraform:
-    """Give the adapter for `terraform` or `opentofu`."""
+    """Return the adapter for `terraform` or `opentofu`."""
     return Terraform(name)
+
+
+def _choose_backend(job: ToolJob, module: RootModule) -> bool:
+    """Return whether the service keeps the tfstate; StepFailed where going on could begin a second, empty one."""
+    managed = job.facts.get("backend") == "managed"
+    if not managed:
+        if module.backend is None:
+            raise StepFailed("the source names a backend, and what was done before init took it out of the directory")
+        return False
+    if job.tfstate is None:
+        raise StepFailed("there is no place for the managed tfstate of this run")
+    if module.backend is None:
+        return True
+    if _managed(job) is not None:
+        raise StepFailed(
+            f"{module.backend} names a backend and is not in the source, and the service already keeps a tfstate of "
+            "this stack: move that one there and put the backend into the source, or do without the file"
+        )
+    return False
 
 
 def _plan_path(job: ToolJob) -> Path:
     return job.scratch / "tfplan"
 
 
-def _marks_path(job: ToolJob) -> Path:
-    return job.scratch / "marks.json"
+def _expected_path(job: ToolJob) -> Path:
+    return job.scratch / "expected.json"
 
 
-def _environment(job: ToolJob) -> Mapping[str, str]:
-    settings = job.scratch / "terraform.rc"
-    if not settings.exists():
-        write_scratch(settings, b"")
-    environment = {
-        "TF_CLI_CONFIG_FILE": str(settings),
-        # Relative, so that `path.module` of a downloaded module is the same in every run.
-        "TF_DATA_DIR": ".terraform",
-        "TF_IN_AUTOMATION": "1",
-        "TF_INPUT": "0",
-        "CHECKPOINT_DISABLE": "1",
-    }
-    if job.facts.get("backend") == "managed" and job.tfstate is not None:
-        address = job.tfstate.address
-        environment |= {
-            "TF_HTTP_ADDRESS": address,
-            "TF_HTTP_UPDATE_METHOD": "POST",
-            "TF_HTTP_LOCK_ADDRESS": address,
-            "TF_HTTP_LOCK_METHOD": "LOCK",
-            "TF_HTTP_UNLOCK_ADDRESS": address,
-            "TF_HTTP_UNLOCK_METHOD": "UNLOCK",
-            "TF_HTTP_USERNAME": job.tfstate.username,
-            "TF_HTTP_PASSWORD": job.tfstate.password,
-            "TF_HTTP_RETRY_MAX": "4",
-            "TF_HTTP_RETRY_WAIT_MIN": "1",
-            "TF_HTTP_RETRY_WAIT_MAX": "10",
-        }
-    return environment
+def _backend_path(job: ToolJob) -> Path:
+    return job.scratch / "backend"
 
 
-def _override_name(directory: Path) -> str:
-    """Choose a file name that the source does not use; a file of ours from an earlier try is used again."""
-    number = 1
-    while True:
-        name = f"station_backend{'' if number == 1 else f'_{number}'}_override.tf"
-        path = directory / name
-        if not os.path.lexists(path) or read_result(path) == _OVERRIDE:
-            return name
-        number += 1
+def _is_managed(job: ToolJob) -> bool:
+    return read_result(_backend_path(job)) == _MANAGED
 
 
 def _managed(job: ToolJob) -> Any:

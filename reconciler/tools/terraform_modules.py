@@ -7,19 +7,12 @@ some): the stack's `include` names such a directory.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
 
 from reconciler.tools.base import References, SourceReader
-from reconciler.tools.terraform_code import FileFacts, facts, shared
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    name: str
-    blob: str
-    is_json: bool
-    is_override: bool
+from reconciler.tools.terraform_code import CodeFile, FileFacts, code_files, facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +28,7 @@ def follow(reader: SourceReader, path: str, *, tofu: bool) -> References:
     The result holds as long as `path` and each of its `paths` hold the same tree, or still nothing.
     """
     root = posixpath.normpath(path) if path else "."
+    used: set[str] = set()
     seen = {root}
     waiting = [root]
     problems: list[str] = []
@@ -48,16 +42,20 @@ def follow(reader: SourceReader, path: str, *, tofu: bool) -> References:
             backend = module.backend
         for source, file in module.sources:
             place = posixpath.join(directory, file) if directory != "." else file
-            target = _resolve(directory, source)
-            if target is None:
+            named = _resolve(directory, source)
+            if named is None:
                 problems.append(f'module source "{source}" in {place} leaves the repository')
-            elif target not in seen:
+                continue
+            used.add(named)
+            # The tool goes on from where the links end: a module's own sources are relative to that.
+            target = reader.real(named)
+            if target not in seen:
                 seen.add(target)
                 waiting.append(target)
                 if reader.listing(_for_reader(target)) is None:
                     problems.append(f'module source "{source}" in {place}: the repository has no directory {target}')
     return References(
-        paths=frozenset(place for place in seen if not _within(place, root)),
+        paths=frozenset(place for place in used if not _within(place, root)),
         facts={"backend": "own" if backend else "managed"},
         problems=tuple(sorted(problems)),
     )
@@ -82,36 +80,51 @@ def _module(reader: SourceReader, directory: str, *, tofu: bool) -> _Module | No
     listing = reader.listing(_for_reader(directory))
     if listing is None:
         return None
+    blobs = dict(listing)
     modules: dict[str, tuple[str, str]] = {}
     backend = False
-    for file in sorted(_files(listing, tofu=tofu), key=lambda file: (file.is_override, file.name)):
-        found = _facts(reader, directory, file)
+    for file in code_files(blobs, tofu=tofu):
+        found = _facts(reader, directory, file, blobs[file.name])
         backend = backend or found.backend
         modules |= {name: (source, file.name) for name, source in found.modules.items()}
     return _Module(tuple(modules.values()), backend)
 
 
-def _facts(reader: SourceReader, directory: str, file: _File) -> FileFacts:
-    known = shared().get(file.blob, is_json=file.is_json)
+def _facts(reader: SourceReader, directory: str, file: CodeFile, blob: str) -> FileFacts:
+    known = shared().get(blob, is_json=file.is_json)
     if known is None:
         data = reader.read(posixpath.join(_for_reader(directory), file.name))
         known = facts(data or b"", is_json=file.is_json)
-        shared().put(file.blob, known, is_json=file.is_json)
+        shared().put(blob, known, is_json=file.is_json)
     return known
 
 
-def _files(listing: Sequence[tuple[str, str]], *, tofu: bool) -> Iterator[_File]:
-    names = dict(listing)
-    for name, blob in names.items():
-        if name.startswith(".") or name.endswith("~") or (name.startswith("#") and name.endswith("#")):
-            continue
-        for ending in (".tofu.json", ".tofu", ".tf.json", ".tf"):
-            if not name.endswith(ending):
-                continue
-            stem = name.removesuffix(ending)
-            mine = ending.startswith(".tofu")
-            shadowed = tofu and not mine and stem + ending.replace(".tf", ".tofu") in names
-            if (tofu or not mine) and not shadowed:
-                is_override = stem == "override" or stem.endswith("_override")
-                yield _File(name, blob, ending.endswith(".json"), is_override)
-            break
+class FactsByBlob:
+    """Remembers what files say by their blob id, the most recently used ones."""
+
+    def __init__(self, size: int = 65536) -> None:
+        self._lock = Lock()
+        self._known: dict[tuple[str, bool], FileFacts] = {}
+        self._size = size
+
+    def get(self, blob: str, *, is_json: bool) -> FileFacts | None:
+        """Return what a blob is known to say."""
+        key = (blob, is_json)
+        with self._lock:
+            found = self._known.pop(key, None)
+            if found is not None:
+                self._known[key] = found
+        return found
+
+    def put(self, blob: str, found: FileFacts, *, is_json: bool) -> None:
+        """Remember what a blob says."""
+        with self._lock:
+            self._known[(blob, is_json)] = found
+            if len(self._known) > self._size:
+                del self._known[next(iter(self._known))]
+
+
+@lru_cache(maxsize=1)
+def shared() -> FactsByBlob:
+    """Return the cache that this process uses."""
+    return FactsByBlob()

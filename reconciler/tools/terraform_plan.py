@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.core.results import Action, Output, OutputChange, Planned, ResourceChange
 from reconciler.tools.base import StepFailed
-from reconciler.tools.veil import Secrets, secrets_in, veiled, with_unknown
+from reconciler.tools.files import shape_of
+from reconciler.tools.veil import UNKNOWN, Secrets, secrets_in, veiled, with_unknown
 
-_ACTIONS: Mapping[tuple[str, ...], Action | None] = {
-    ("no-op",): None,
-    ("create",): Action.CREATE,
-    ("read",): Action.READ,
-    ("update",): Action.UPDATE,
-    ("delete",): Action.DELETE,
-    ("delete", "create"): Action.REPLACE,
-    ("create", "delete"): Action.REPLACE,
-    # The tool stops looking after the object and leaves it alone: nothing happens to the resource itself.
-    ("forget",): None,
-    ("create", "forget"): Action.CREATE,
+_ACTIONS: Mapping[tuple[str, ...], tuple[Action, ...]] = {
+    ("no-op",): (),
+    ("create",): (Action.CREATE,),
+    ("read",): (Action.READ,),
+    ("update",): (Action.UPDATE,),
+    ("delete",): (Action.DELETE,),
+    ("delete", "create"): (Action.REPLACE,),
+    ("create", "delete"): (Action.REPLACE,),
+    ("forget",): (Action.FORGET,),
+    # A new one in its place, and the old one stays where it is, looked after by nobody.
+    ("create", "forget"): (Action.CREATE, Action.FORGET),
 }
 
 
@@ -32,11 +34,13 @@ class Marks:
     unknown: Any = False
 
 
+@shape_of("the plan's JSON")
 def planned(document: Any, *, has_changes: bool) -> Planned:
     """Turn the plan's JSON into changes without any sensitive value; StepFailed for a format that nobody knows."""
     _check_format(document)
     changed = _entries(document, "resource_changes")
-    drifted = _entries(document, "resource_drift")
+    # Beside what drifted this lists what is only moved: that is no drift, and among the changes as well.
+    drifted = [entry for entry in _entries(document, "resource_drift") if entry["change"]["actions"] != ["no-op"]]
     outputs = dict(document.get("output_changes") or {})
     told = ({"change": change} for change in outputs.values())
     secrets = Secrets(_secrets([*changed, *drifted, *told]))
@@ -49,15 +53,44 @@ def planned(document: Any, *, has_changes: bool) -> Planned:
     )
 
 
-def marks(document: Any) -> dict[str, Marks]:
-    """Give the marks of every resource that the plan knows, the unchanged ones too, by address."""
-    return {
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an apply of the plan will leave, as far as it is known: what its tfstate does not say by itself.
+
+    `marks` are those of every resource, the unchanged ones too, by address; `outputs` are the names of all outputs,
+    since a tfstate leaves out those that are null.
+    """
+
+    marks: Mapping[str, Marks] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+
+    @classmethod
+    def from_data(cls, data: Any) -> Expected:
+        """Read back what was noted; StepFailed where that is something else."""
+        try:
+            marks = {address: Marks(*found) for address, found in data["marks"].items()}
+            return cls(marks, tuple(data["outputs"]))
+        except (AttributeError, KeyError, TypeError):
+            raise StepFailed("what was noted of the plan cannot be read") from None
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it all as plain JSON data."""
+        marks = {address: [found.sensitive, found.unknown] for address, found in self.marks.items()}
+        return {"marks": marks, "outputs": list(self.outputs)}
+
+
+@shape_of("the plan's JSON")
+def expected(document: Any) -> Expected:
+    """Return what an apply of this plan will leave."""
+    marks = {
         entry["address"]: Marks(
             entry["change"].get("after_sensitive", False),
             entry["change"].get("after_unknown", False),
         )
         for entry in _entries(document, "resource_changes")
     }
+    outputs = (document.get("output_changes") or {}).items()
+    return Expected(marks, tuple(sorted(name for name, change in outputs if change["actions"] != ["delete"])))
 
 
 def _check_format(document: Any) -> None:
@@ -73,29 +106,43 @@ def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 def _changes(entries: Iterable[Mapping[str, Any]], secrets: Secrets) -> Iterable[ResourceChange]:
     for entry in entries:
         change = entry["change"]
-        action = _action(entry["address"], change["actions"])
-        if action is None:
-            continue
+        imported, moved_from = change.get("importing"), entry.get("previous_address")
         after = with_unknown(change.get("after"), change.get("after_unknown"))
-        yield ResourceChange(
-            address=_address(entry),
-            type=entry["type"],
-            provider=entry.get("provider_name", ""),
-            action=action,
-            before=_shown(change.get("before"), change.get("before_sensitive"), secrets),
-            after=_shown(after, change.get("after_sensitive"), secrets),
-        )
+        actions = _actions(entry["address"], change["actions"])
+        if not actions and imported:
+            actions = (Action.IMPORT,)
+        elif not actions and moved_from:
+            actions = (Action.MOVE,)
+        for action in actions:
+            yield ResourceChange(
+                address=_address(entry),
+                type=entry["type"],
+                provider=entry.get("provider_name", ""),
+                action=action,
+                before=_shown(change.get("before"), change.get("before_sensitive"), secrets),
+                after=_shown(after, change.get("after_sensitive"), secrets),
+                moved_from=moved_from or None,
+                imported_id=_id(imported) if imported else None,
+            )
+
+
+def _id(importing: Mapping[str, Any]) -> str:
+    """Return what the import names: an id, an identity of several attributes, or what only the apply will know."""
+    identity = importing.get("identity")
+    if importing.get("unknown"):
+        return UNKNOWN
+    return str(importing.get("id") or (json.dumps(identity, sort_keys=True) if identity else ""))
 
 
 def _output_changes(changes: Mapping[str, Any], secrets: Secrets) -> Iterable[OutputChange]:
     for name, change in sorted(changes.items()):
-        action = _action(f"output {name}", change["actions"])
-        if action is None:
+        actions = _actions(f"output {name}", change["actions"])
+        if not actions:
             continue
         before_marks, after_marks = change.get("before_sensitive"), change.get("after_sensitive")
         yield OutputChange(
             name=name,
-            action=action,
+            action=actions[0],
             before=_shown(change.get("before"), before_marks, secrets),
             after=_shown(with_unknown(change.get("after"), change.get("after_unknown")), after_marks, secrets),
             sensitive=bool(before_marks or after_marks),
@@ -103,10 +150,18 @@ def _output_changes(changes: Mapping[str, Any], secrets: Secrets) -> Iterable[Ou
 
 
 def _present(document: Mapping[str, Any]) -> Iterable[Output]:
-    """Read the outputs that an earlier apply left, whoever made it."""
+    """Yield the outputs that an earlier apply left, whoever made it; no tfstate holds those that are null."""
     values = (document.get("prior_state") or {}).get("values") or {}
-    for name, output in sorted((values.get("outputs") or {}).items()):
+    found = dict(values.get("outputs") or {})
+    nulls: dict[str, Any] = {
+        name: {} for name, change in (document.get("output_changes") or {}).items() if _stays_null(change)
+    }
+    for name, output in sorted({**nulls, **found}.items()):
         yield Output(name, output.get("value"), bool(output.get("sensitive")))
+
+
+def _stays_null(change: Mapping[str, Any]) -> bool:
+    return change["actions"] == ["no-op"] and change.get("after") is None and not change.get("after_unknown")
 
 
 def _shown(value: Any, marks_of_it: Any, secrets: Secrets) -> Any:
@@ -119,7 +174,7 @@ def _address(entry: Mapping[str, Any]) -> str:
     return f"{address} (deposed {deposed})" if deposed else address
 
 
-def _action(address: str, actions: Iterable[str]) -> Action | None:
+def _actions(address: str, actions: Iterable[str]) -> tuple[Action, ...]:
     key = tuple(actions)
     if key not in _ACTIONS:
         raise StepFailed(f"the plan does something unknown to {address}: {' and '.join(key)}")

@@ -12,15 +12,18 @@ from typing import Any
 
 from reconciler.core.results import Applied, Output, Resource
 from reconciler.tools.base import StepFailed
-from reconciler.tools.terraform_plan import Marks
+from reconciler.tools.files import shape_of
+from reconciler.tools.terraform_plan import Expected, Marks
 from reconciler.tools.veil import Secrets, secrets_in, veiled, without_unseen
 
 
-def applied(document: Any, known: Mapping[str, Marks]) -> Applied:
+@shape_of("the tfstate")
+def applied(document: Any, expected: Expected) -> Applied:
     """Turn a tfstate into what an apply left behind; StepFailed for a format that nobody knows."""
     if not isinstance(document, dict) or document.get("version") != 4:
         raise StepFailed("the tfstate has a format that is not known")
-    outputs = document.get("outputs") or {}
+    known = expected.marks
+    outputs = {**{name: {} for name in expected.outputs}, **(document.get("outputs") or {})}
     found = [
         (entry, {**instance, "attributes": unwrapped(instance.get("attributes") or {})}, _address(entry, instance))
         for entry in document.get("resources") or ()
@@ -105,7 +108,7 @@ def _secrets(
 
 
 def _recorded(instance: Mapping[str, Any]) -> list[tuple[str | int, ...]]:
-    """Give the paths that the tfstate itself calls sensitive."""
+    """Return the paths that the tfstate itself calls sensitive."""
     paths = []
     for path in instance.get("sensitive_attributes") or ():
         steps: list[str | int] = []

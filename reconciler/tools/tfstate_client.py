@@ -11,12 +11,12 @@ from reconciler.tools.base import StepFailed, TfstateBackend
 from reconciler.tools.files import LIMIT
 
 PATIENCE = 120.0
-"""How long, in seconds, the apply's result waits for a service that is away: the apply itself has succeeded."""
+"""How long, in seconds, to wait for a service that is away: an apply that succeeded is not given up for that."""
 _PAUSE = 1.0
 
 
 def fetch(backend: TfstateBackend, patience: float = PATIENCE) -> bytes | None:
-    """Give the tfstate as it was last written; None where none was; StepFailed if it cannot be read."""
+    """Return the tfstate as it was last written; None where none was; StepFailed if it cannot be read."""
     address = urlsplit(backend.address)
     if address.scheme != "http" or address.hostname is None:
         raise StepFailed("the managed tfstate has no address on loopback")
@@ -31,7 +31,7 @@ def fetch(backend: TfstateBackend, patience: float = PATIENCE) -> bytes | None:
             case 503 if time.monotonic() < end:
                 time.sleep(_PAUSE)
             case _:
-                raise StepFailed(f"the tfstate cannot be read after the apply: HTTP status {status}")
+                raise StepFailed(f"the tfstate cannot be read: HTTP status {status}")
 
 
 def _ask(backend: TfstateBackend, address: SplitResult) -> tuple[int, bytes]:
@@ -43,7 +43,7 @@ def _ask(backend: TfstateBackend, address: SplitResult) -> tuple[int, bytes]:
         answer = connection.getresponse()
         data = answer.read(LIMIT + 1)
     except (OSError, HTTPException) as error:
-        raise StepFailed(f"the tfstate cannot be read after the apply: {type(error).__name__}") from None
+        raise StepFailed(f"the tfstate cannot be read: {type(error).__name__}") from None
     finally:
         connection.close()
     if len(data) > LIMIT:

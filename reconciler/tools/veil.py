@@ -29,7 +29,7 @@ class Secrets:
         self._masker = Masker(value for value in self._whole if len(value.strip()) >= _SHORTEST_INSIDE)
 
     def hide(self, text: str) -> str:
-        """Give MASK for a string that is a secret; in one that holds a secret, in whatever form, that is replaced."""
+        """Return MASK for a string that is a secret; in one that holds a secret, in whatever form, that is replaced."""
         return MASK if text in self._whole else self._masker.text(text)
 
 
@@ -37,7 +37,7 @@ _NONE = Secrets()
 
 
 def veiled(value: Any, marks: Any, secrets: Secrets = _NONE) -> Any:
-    """Give the value with everything marked replaced by MASK, and without `secrets`."""
+    """Return the value with everything marked replaced by MASK, and without `secrets`."""
     if marks is True:
         return MASK
     match value:
@@ -84,7 +84,7 @@ def without_unseen(value: Any, unknown: Any) -> Any:
 
 
 def secrets_in(value: Any, marks: Any) -> Iterator[str]:
-    """Give the marked strings that are long enough to be looked for elsewhere."""
+    """Yield the marked strings that are long enough to be looked for elsewhere."""
     match value:
         case str():
             if marks is True and len(value) >= _SHORTEST:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from reconciler.tools.base import Tool
+from spaces.model.versions import version_range
 
 _SECONDS = 20.0
 
@@ -59,16 +60,15 @@ def find(tool: Tool, search_path: str) -> Found | Missing:
 
 
 def check(tool: str, constraint: str | None, found: Found) -> str | None:
-    """Say in one sentence how the version misses the constraint (`>=1.8,<2`); None if it does not."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - only stacks that ask need it
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415
-
+    """Return in one sentence how the version misses the constraint (`>=1.8,<2`); None if it does not."""
     if constraint is None:
         return None
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - only stacks that ask need it
+
     try:
-        wanted = SpecifierSet(constraint)
-    except InvalidSpecifier:
-        return f"toolVersion {constraint!r} is no range of versions; write for example '>=1.8,<2'"
+        wanted = version_range(constraint)
+    except ValueError:
+        return f"toolVersion {constraint!r} is no range of versions; write for example '>=1.8,<2' or '~> 1.9'"
     if found.version is None:
         return f"{tool} has no version, and the stack asks for {constraint}"
     try:

@@ -12,7 +12,7 @@ from spaces.expressions.language import Budget, Failed, compile_expression
 from spaces.expressions.spans import Path, is_whole, spans
 from spaces.model.base import Problem
 from spaces.model.blueprint import MAX_DOCUMENTS, BlueprintInstanceSpec, BlueprintSpec, versioned
-from spaces.model.explain import did_you_mean, dotted, shown
+from spaces.model.explain import QUOTE, did_you_mean, dotted, shown
 from spaces.model.inputs import InputType
 from spaces.model.template import CONTEXT_SORTS, TEMPLATE_KINDS, as_clause, hint_of, spliced
 from spaces.names import Kind, ResourceRef
@@ -107,7 +107,8 @@ class _Expander:
             elif (wrong := declaration.fault(value)) is not None:
                 path = ("spec", "inputs", name)
                 self._report("invalid-input", f"the input {name} {wrong[0]}", instance, path, wrong[1])
-            variables[f"inputs.{name}"] = value
+                continue
+            variables[f"inputs.{name}"] = declaration.variable(value)
         return variables if len(self.findings) == before else None
 
     def _context(self, instance: Placed) -> dict[str, Any]:
@@ -149,7 +150,8 @@ class _Expander:
         for problem in problems:
             place = Spot(blueprint.resource, ("spec", "template", index, *problem.path))
             where = dotted(("template", index))
-            self._add(Finding(problem.code, f"{where}: {problem.summary}", hint=problem.hint, place=place))
+            hint = _string_hint(template, problem) or problem.hint
+            self._add(Finding(problem.code, f"{where}: {problem.summary}", hint=hint, place=place))
         if resource is None or problems:
             return
         self.written.append({**raw, "metadata": {**raw["metadata"], "space": str(root.space)}})
@@ -226,6 +228,20 @@ class _Filling:
             parts += [text[end : span.start], value]
             end = span.end
         return "".join([*parts, text[end:]])
+
+
+def _string_hint(template: Mapping[str, Any], problem: Problem) -> str | None:
+    """Return what helps where an expression gives a number in the place of text: it is in quotes already."""
+    value: Any = template
+    try:
+        for part in problem.path:
+            value = value[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+    if problem.hint != QUOTE or not isinstance(value, str):
+        return None
+    source = next((span.source.strip() for span in spans(value) if is_whole(span, value)), None)
+    return None if source is None else f'write "${{{{ string({source}) }}}}"'
 
 
 def _sorts(spec: BlueprintSpec) -> Iterator[tuple[str, Any]]:

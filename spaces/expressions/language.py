@@ -15,6 +15,8 @@ from spaces.expressions.tree import Node, calls, names, read_tree
 
 MAX_CHARACTERS = 1000
 """The most characters of one expression. The library itself allows 32 levels of nesting and 10,000 loop steps."""
+_EXACT = 2**53
+"""Up to here a number with a fraction says exactly which whole number it is."""
 MAX_RESULT = 64 * 1024
 """The most characters and items of one result."""
 
@@ -38,11 +40,19 @@ class Sort(StrEnum):
     TEXT = "string"
     FLAG = "bool"
     TEXTS = "map of texts"
+    NUMBER = "double"
+    """A number with a fraction, whatever its value: a template that works for 2 works for 2.5."""
     ANY = "any"
 
 
 _FUNCTIONS = "the page about Blueprint lists the functions"
 _GUARD = "handle that case first: CONDITION ? ONE : OTHER"
+_STRING = "a number goes into text as string(inputs.NAME)"
+_WHOLE = "a number input may have a fraction: write 2.0 for 2, or int(inputs.NAME)"
+_ARITHMETIC = re.compile(r"'_[-+*/%]_' applied to|: _[-+*/%]_\(")
+_LITERAL = re.compile(r"""(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.\]])(?P<number>\d+)(?![\w.])""")
+_ENDLESS = re.compile(r"(?<!\w)(inf|nan)(?!\w)")
+"""What an infinite number becomes in a text."""
 _WRITE = "an expression is CEL, as in ${{ inputs.app + '-web' }}"
 
 
@@ -109,6 +119,8 @@ class Compiled:
         if result.type().name() in _ERRORS:
             raise Failed(_failure(str(result.plain_value())))
         value = _plain(_value(result))
+        if isinstance(value, str) and "_/_" in calls(self.tree) and _ENDLESS.search(value):
+            raise Failed(_failure("INVALID_ARGUMENT: divide by zero"))
         if budget is not None:
             budget.take(0, size_of(value).total)
         return value
@@ -126,6 +138,7 @@ def _compile(source: str, variables: tuple[tuple[str, Sort], ...]) -> Compiled:
         raise Failed(Mistake("expression-limit", summary, 0, "make it smaller"))
     if not source.strip():
         raise Failed(Mistake("invalid-expression", "is empty"))
+    source = _with_fractions(source, variables)
     try:
         program = _environment(variables).compile(source)
     except TypeError:
@@ -143,13 +156,42 @@ def _compile(source: str, variables: tuple[tuple[str, Sort], ...]) -> Compiled:
     return Compiled(program, tree, frozenset(declared.intersection(names(tree))))
 
 
+def _with_fractions(source: str, variables: tuple[tuple[str, Sort], ...]) -> str:
+    """Return the expression with its whole numbers written as 2.0 where it calculates with number inputs.
+
+    Comparisons take both kinds of numbers beside each other, calculations do not. Failed holds what is wrong
+    either way: a number beside a text, or beside the size of something.
+    """
+    if all(sort is not Sort.NUMBER for _, sort in variables):
+        return source
+    wrong = _calculations(source, variables)
+    if not wrong:
+        return source
+    rewritten = _LITERAL.sub(lambda found: found["text"] or f"{found['number']}.0", source)
+    if _calculations(rewritten, variables):
+        raise Failed(*wrong)
+    return rewritten
+
+
+def _calculations(source: str, variables: tuple[tuple[str, Sort], ...]) -> list[Mistake]:
+    """Find the calculations that fail for every value of a number input."""
+    try:
+        _environment(variables, strict=True).compile(source)
+    except RuntimeError as error:
+        found = _mistakes(source, str(error), [name for name, _ in variables])
+        return [each for each in found if _ARITHMETIC.search(each.summary)]
+    except TypeError:
+        return []  # told where it is compiled
+    return []
+
+
 _NULLS = frozenset({"NULL", "null_type"})
 _ERRORS = frozenset({"ERROR", "UNKNOWN"})
 _CALLED = tuple(sorted(name for name in FUNCTIONS if name[0].isalpha() and "@" not in name))
 
 
 @lru_cache(maxsize=256)
-def _environment(variables: tuple[tuple[str, Sort], ...]) -> Any:
+def _environment(variables: tuple[tuple[str, Sort], ...], *, strict: bool = False) -> Any:
     # Slow to import, and only blueprints need it.
     from cel_expr_python import cel  # noqa: PLC0415
 
@@ -157,6 +199,7 @@ def _environment(variables: tuple[tuple[str, Sort], ...]) -> Any:
         Sort.TEXT: cel.Type.STRING,
         Sort.FLAG: cel.Type.BOOL,
         Sort.TEXTS: cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
+        Sort.NUMBER: cel.Type.DOUBLE if strict else cel.Type.DYN,
         Sort.ANY: cel.Type.DYN,
     }
     types = {name: sorts[sort] for name, sort in variables}
@@ -184,7 +227,8 @@ def _mistakes(source: str, message: str, variables: Iterable[str]) -> list[Mista
 def _mistake(source: str, words: str, at: int, variables: list[str]) -> Mistake:
     undeclared = _UNDECLARED.fullmatch(words)
     if undeclared is None:
-        return Mistake("invalid-expression", words.partition(" expecting ")[0], at, _WRITE)
+        summary = words.partition(" expecting ")[0]
+        return Mistake("invalid-expression", summary, at, _arithmetic_hint(summary) or _WRITE)
     name = undeclared[1]
     last = name.rpartition(".")[2]
     start = source.rfind(name, 0, at + len(last) + 1)
@@ -202,7 +246,15 @@ def _failure(message: str) -> Mistake:
     summary = words[1] if words else message
     if "teration budget" in summary:
         return Mistake("expression-limit", "takes more steps than allowed", 0, "make it smaller")
-    return Mistake("expression-failed", summary.replace(" : ", ": "), 0, _GUARD)
+    summary = summary.replace(" : ", ": ")
+    return Mistake("expression-failed", summary, 0, _arithmetic_hint(summary) or _GUARD)
+
+
+def _arithmetic_hint(summary: str) -> str | None:
+    """Return what helps where an operator got a number beside text, or beside a whole number."""
+    if not _ARITHMETIC.search(summary) or "double" not in summary:
+        return None
+    return _STRING if "string" in summary else _WHOLE
 
 
 def _value(result: Any) -> Any:
@@ -232,7 +284,8 @@ def _checked(value: Any) -> Any:
         case None | bool() | int() | str():
             return value
         case float() if math.isfinite(value):
-            return value
+            # In a document, a number without a fraction is a whole one.
+            return int(value) if value.is_integer() and abs(value) <= _EXACT else value
         case list():
             return [_checked(item) for item in value]
         case dict() if all(isinstance(key, str) for key in value):

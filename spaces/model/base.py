@@ -73,7 +73,7 @@ QUALIFIED_NAME = rf"^({NAME_PATTERN}/)?{NAME_PATTERN}$"
 MOVED_FROM = rf"^{NAME_PATTERN}/{NAME_PATTERN}$"
 LABEL_KEY = r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
-ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+ENV_NAME = r"^([A-Za-z_][A-Za-z0-9_]*|TF_VAR_[A-Za-z_][-A-Za-z0-9_]*)$"
 OUTPUT_NAME = r"^[A-Za-z_][-A-Za-z0-9_.]*$"
 DIRECTORY = rf"^{_PART}(/{_PART})*/?$"
 FILE = rf"^({_PART}/)*{_FILE_PART}$"
@@ -106,7 +106,9 @@ WORDS: Mapping[str, Words] = {
         "invalid-name", "is not the name of a workspace", "letters, digits and -_., at most 90 characters"
     ),
     ENV_NAME: Words(
-        "invalid-env-name", "is not a variable's name", "letters, digits and _, not beginning with a digit"
+        "invalid-env-name",
+        "is not a variable's name",
+        "letters, digits and _, not beginning with a digit; after TF_VAR_ also -",
     ),
     OUTPUT_NAME: Words(
         "invalid-output-name", "is not the name of an output", "letters, digits and -_., not beginning with a digit"

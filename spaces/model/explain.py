@@ -26,7 +26,7 @@ _WANTED = {
 # The errors that our own validators raise.
 CUSTOM_HINTS: Mapping[str, str | None] = {
     "invalid-duration": None,
-    "invalid-version": 'write a range as in ">=1.8,<2" or "==1.9.*"',
+    "invalid-version": 'write it as in ">=1.8,<2", "~> 1.9" or "1.9.8"',
     "invalid-branch": "no spaces, no .. and none of ~^:?*[\\, not beginning with - or ending with .lock",
     "invalid-url": "https://…, http://…, ssh://…, file:///… or user@host:path",
     "not-a-value": None,
@@ -35,6 +35,9 @@ CUSTOM_HINTS: Mapping[str, str | None] = {
 
 
 MAX_SHOWN = 80
+
+QUOTE = "put it into quotes"
+"""What helps where text is wanted."""
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str | None:
@@ -136,7 +139,7 @@ def _not_one_of(
 
 def _type_hint(wanted: str, value: object) -> str | None:
     if wanted.startswith("string") and isinstance(value, bool | int | float):
-        return "put it into quotes"
+        return QUOTE
     if wanted == "bool_type" and isinstance(value, str):
         return "write true or false, without quotes"
     return None

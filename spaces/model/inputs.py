@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from spaces.expressions.language import RESERVED, Failed, Sort, compile_expression
 from spaces.model.base import INPUT_NAME, TEXT, Flag, Line, Model, Problem, Text, list_at, matching, text_at
-from spaces.model.explain import MAX_SHOWN, did_you_mean, shape_of, shown
+from spaces.model.explain import MAX_SHOWN, QUOTE, did_you_mean, shape_of, shown
 from spaces.model.secrets import SOURCES, SecretRef
 
 _ODD = re.compile("[\\x00\\ud800-\\udfff]")
@@ -104,7 +104,9 @@ class BlueprintInput(Model):
 
     @property
     def sort(self) -> Sort:
-        """The type in expressions: that of the values if there always is a value, else ANY."""
+        """The type in expressions: that of its values, where there always is one."""
+        if self.type is InputType.NUMBER:
+            return Sort.NUMBER
         if not self.required and self.default is None:
             return Sort.ANY
         match self.type:
@@ -112,8 +114,12 @@ class BlueprintInput(Model):
                 return Sort.TEXT
             case InputType.BOOLEAN:
                 return Sort.FLAG
-            case InputType.NUMBER | InputType.SECRET:
+            case InputType.SECRET:
                 return Sort.ANY
+
+    def variable(self, value: Any) -> Any:
+        """Return a value of this input as expressions see it: a number is one with a fraction, whatever it is."""
+        return float(value) if self.type is InputType.NUMBER and value is not None else value
 
     def fault(self, value: Any) -> tuple[str, str | None] | None:  # noqa: PLR0911
         """Return the problem of a value for this input, and a hint; None if the value is valid."""
@@ -139,7 +145,7 @@ class BlueprintInput(Model):
 
     def _option_fault(self, value: Any) -> tuple[str, str | None] | None:
         if not isinstance(value, str):
-            return f"must be text, is {shape_of(value)}", "put it into quotes"
+            return f"must be text, is {shape_of(value)}", QUOTE
         if value in self.options:
             return None
         hint = did_you_mean(value, self.options) or f"one of {', '.join(self.options[:10])}"
@@ -147,7 +153,7 @@ class BlueprintInput(Model):
 
     def _text_fault(self, value: Any) -> tuple[str, str | None] | None:
         if not isinstance(value, str):
-            hint = "put it into quotes" if isinstance(value, bool | int | float) else None
+            hint = QUOTE if isinstance(value, bool | int | float) else None
             return f"must be text, is {shape_of(value)}", hint
         if len(value) > MAX_VALUE or _ODD.search(value):
             return f"must be text of at most {MAX_VALUE} characters, without NUL", None

@@ -34,6 +34,7 @@ from spaces.model.configuration import Configuration
 from spaces.model.globs import check_glob
 from spaces.model.repository import Branch
 from spaces.model.variables import Variable, classify_variable
+from spaces.model.versions import version_range
 
 
 class Dependency(Model):
@@ -136,17 +137,11 @@ def _duration(value: object) -> int:
         raise PydanticCustomError("invalid-duration", "{why}", {"why": str(wrong)}) from None
 
 
-@lru_cache(maxsize=256)
 def _version(text: str) -> str:
-    # Slow to import, and few stacks name a version.
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
-
     try:
-        some = len(SpecifierSet(text)) > 0
-    except InvalidSpecifier:
-        some = False
-    if not some:
-        raise PydanticCustomError("invalid-version", "is not a version range")
+        version_range(text)
+    except ValueError:
+        raise PydanticCustomError("invalid-version", "is not a version range") from None
     return text
 
 
@@ -237,7 +232,9 @@ class StackSpec(Configuration):
     }
 
     tool: OfferedTool = Field(description="What makes the infrastructure.")
-    tool_version: VersionRange | None = Field(None, description='Checked against the binary found, as in ">=1.8,<2".')
+    tool_version: VersionRange | None = Field(
+        None, description='Checked against the binary found, as in ">=1.8,<2", "~> 1.9" or "1.9.8".'
+    )
     source: Source | None = Field(None, description="Where the tool runs; only a script can do without.")
     autodeploy: Flag = Field(True, description="false: a run with changes waits for confirmation.")
     protected: Flag = Field(False, description="true: never destroyed, whatever Git says.")

@@ -158,7 +158,7 @@ def spliced(value: Any, *, whole: bool) -> Any:
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
+            return str(value)
         case None:
             raise Failed(
                 Mistake(

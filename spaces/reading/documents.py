@@ -24,6 +24,7 @@ from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.model.explain import did_you_mean
 from spaces.names import API_VERSION, Kind
 from spaces.reading.fast_parser import Unusual, read_plain
+from spaces.reading.lfs import POINTER, is_pointer
 from spaces.reading.parser import MAX_DEPTH, Builder, Path, StreamDocument, TooDeep
 
 OURS = "stationkeeper/"
@@ -99,7 +100,7 @@ def parse_documents(file: str, data: bytes) -> ReadFile:
     A document that is not YAML does not hide the others of its file.
     """
     if _OURS not in data:
-        return ReadFile([], _misspelt(file, data), _scan(file, data))
+        return ReadFile([], _misspelt(file, data), _pointer(file, data) or _scan(file, data))
     documents: list[Document] = []
     diagnostics: list[Diagnostic] = []
     unreadable: Diagnostic | None = None
@@ -177,6 +178,11 @@ def _misspelt(file: str, data: bytes) -> list[Diagnostic]:
 def _is_near(version: str) -> bool:
     prefix = version.partition("/")[0].lower()
     return bool(get_close_matches(prefix, [OURS.rstrip("/")], cutoff=_NEAR))
+
+
+def _pointer(file: str, data: bytes) -> Diagnostic | None:
+    """Return what is wrong with a pointer in the place of documents: read as YAML, it would be their deletion."""
+    return error("lfs-pointer", f"the file {POINTER}", Position(file, 1, 1)) if is_pointer(data) else None
 
 
 def _scan(file: str, data: bytes) -> Diagnostic | None:

@@ -44,7 +44,7 @@ def test_from_a_merge_to_applied_infrastructure_and_nothing_twice(repo: Repo, st
     assert (first.code, first.sync) == (0, {NETWORK: "Synced", NOTE: "Synced"})
     assert first.ran == {NETWORK: "finished", NOTE: "finished"}
     assert first.why(NETWORK) == ["spec: new stack"]
-    assert first.run(NETWORK)["changes"] == {"create": 2, "update": 0, "delete": 0, "replace": 0}
+    assert {"create": 2, "update": 0, "delete": 0, "replace": 0}.items() <= first.run(NETWORK)["changes"].items()
     assert "apply" in starts.read_text()
 
     starts.write_text("")
@@ -94,7 +94,7 @@ def test_a_moved_stack_takes_its_tfstate_and_history_along(repo: Repo, station: 
 
     repo.commit({"network/main.tf": MAIN.replace('"one', '"two')})
     after = station.reconcile()
-    assert after.run("live/net")["changes"] == {"create": 0, "update": 1, "delete": 0, "replace": 0}
+    assert {"create": 0, "update": 1, "delete": 0, "replace": 0}.items() <= after.run("live/net")["changes"].items()
 
 
 def test_a_removed_stack_is_retained_and_one_that_comes_back_finds_its_tfstate(repo: Repo, station: Station) -> None:
@@ -112,7 +112,7 @@ def test_a_removed_stack_is_retained_and_one_that_comes_back_finds_its_tfstate(r
 
     repo.commit({"network.yaml": FILES["network.yaml"], "network/main.tf": MAIN.replace('"one', '"two')})
     back = station.reconcile()
-    assert back.run(NETWORK)["changes"] == {"create": 0, "update": 1, "delete": 0, "replace": 0}
+    assert {"create": 0, "update": 1, "delete": 0, "replace": 0}.items() <= back.run(NETWORK)["changes"].items()
 
 
 def test_what_is_broken_keeps_its_last_version_and_says_where(repo: Repo, station: Station) -> None:

@@ -16,7 +16,7 @@ from rbac.admission.entries import Entry, Held
 from rbac.admission.sources import NO_CHANGES, NO_FILES, FileChanges
 from reconciler.core.digest import SourceSnapshot
 from reconciler.git.trees import Trees
-from reconciler.loop.desired.sources import SourceIndex, changed_of, snapshot, traces, watched
+from reconciler.loop.desired.sources import Code, SourceIndex, changed_of, snapshot, traces, watched
 from reconciler.loop.desired.world import CONFIGURATION
 from spaces.blueprints.derived import evolve, remade
 from spaces.documents.documents import Placed
@@ -46,7 +46,7 @@ class HeldSources:
 
     _held: Held | None = None
     _index: SourceIndex = field(default_factory=SourceIndex)
-    _sources: dict[StackId, tuple[Entry, str, ResolvedSource]] = field(default_factory=dict)
+    _sources: dict[StackId, tuple[Entry, Code]] = field(default_factory=dict)
 
     def changed(
         self, here: Admission, trees: Trees, paths: Iterable[str], at: Revision, to: Revision
@@ -57,8 +57,8 @@ class HeldSources:
         users = self._index.users(CONFIGURATION, paths) if self._sources else ()
         found = set()
         for user in users:
-            entry, tool, source = self._sources[user]
-            if not same_source(traces(tool, source, trees, at), traces(tool, source, trees, to)):
+            entry, code = self._sources[user]
+            if not same_source(traces(code, trees, at), traces(code, trees, to)):
                 found.add(here.held.id_of(entry))
         return frozenset(found)
 
@@ -70,11 +70,11 @@ class HeldSources:
                 if not isinstance(spec, StackSpec) or spec.source is None or spec.source.repository:
                     continue
                 path = normpath(join(dirname(placed.resource.file), spec.source.path))
-                source = ResolvedSource(None, None, path, spec.source.include)
+                code = Code(spec.tool.value, ResolvedSource(None, None, path, spec.source.include))
                 name = StackId(SpaceName(entry.unit.path), f"{entry.unit.key} {number}")
-                snapped = traces(spec.tool.value, source, trees, at)
-                self._sources[name] = entry, spec.tool.value, source
-                self._index.put(name, CONFIGURATION, source, snapped.entries if snapped is not None else (".",))
+                snapped = traces(code, trees, at)
+                self._sources[name] = entry, code
+                self._index.put(name, CONFIGURATION, code.source, snapped.entries if snapped is not None else (".",))
 
 
 @dataclass(slots=True)
@@ -140,7 +140,7 @@ class SourceChanges:
 
     def _snapshot(self, stack: EffectiveStack, revision: Revision) -> SourceSnapshot | None:
         assert stack.source is not None  # noqa: S101 - it has one in this repository
-        return traces(stack.spec.tool.value, stack.source, self.trees, revision)
+        return traces(Code.of(stack, stack.source), self.trees, revision)
 
 
 def _configured(in_force: InForce, stack: StackId, layers: Layers | None = None) -> EffectiveStack | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from posixpath import basename, dirname, join, normpath
 
 from rbac.admission.sources import FileChanges, Uses
 from reconciler.core.digest import SourceSnapshot
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Problem
-from reconciler.git.errors import GitError
+from reconciler.git.errors import CheckoutRefused, GitError
 from reconciler.git.globs import Glob
+from reconciler.git.links import SUBMODULE, follow, resolve
 from reconciler.git.objects import Entry, EntryKind
 from reconciler.git.trees import Trees
 from reconciler.tools.base import References
 from reconciler.tools.registry import tool
-from spaces.effective.stack import EffectiveStack, ResolvedSource
+from spaces.effective.stack import Content, EffectiveStack, RepositoryFile, ResolvedSource
 from spaces.names import Revision, StackId
 
 Seen = tuple[Revision, SourceSnapshot | None]
@@ -37,8 +40,9 @@ def uses_at(trees: Trees, revision: Revision) -> Uses:
         source = stack.source
         if source is None or source.repository is not None:
             return False
+        code = Code.of(stack, source)
         revisions = (revision,) if pin is None else (revision, pin)
-        found = [traces(stack.spec.tool.value, source, trees, each) for each in revisions]
+        found = [traces(code, trees, each) for each in revisions]
         entries = {path for each in found if each is not None for path in each.entries}
         return None in found or any(_belongs(path, entries, source) for path in paths)
 
@@ -80,23 +84,78 @@ MISSING = "missing"
 
 
 class TreeReader:
-    """Lets a tool's adapter read one revision; never through a link."""
+    """Reads one revision for a tool's adapter, through links inside the repository, with the mounted files over it."""
 
-    def __init__(self, trees: Trees, revision: Revision) -> None:
+    def __init__(self, trees: Trees, revision: Revision, mounted: Mapping[str, bytes]) -> None:
+        """`mounted` are the files that a run has over the revision's own, by path from the top of the repository."""
         self._trees = trees
         self._revision = revision
+        self._mounted = mounted
 
     def read(self, path: str) -> bytes | None:
-        """Give a regular file's content; None where there is none."""
-        entry = self._trees.entry(self._revision, path)
+        """Return a file's content; None where there is no file, or none that can be reached."""
+        if (mounted := self._mounted.get(normpath(path))) is not None:
+            return mounted
+        entry = self._entry(path)
         return self._trees.read_blob(entry.id) if entry is not None and entry.kind.is_file else None
 
     def listing(self, path: str) -> Sequence[tuple[str, str]] | None:
-        """Give (name, blob id) of the regular files directly in a directory; None where it is none."""
-        children = self._trees.children(self._revision, path)
-        if children is None:
-            return None
-        return [(name, entry.id) for name, entry in children.items() if entry.kind.is_file]
+        """Return (name, id of its content) of the files directly in a directory; None where there is no directory."""
+        here = normpath(path or ".")
+        mounted = {basename(file): data for file, data in self._mounted.items() if (dirname(file) or ".") == here}
+        entry = self._entry(path)
+        if entry is None or entry.kind is not EntryKind.TREE:
+            return [(name, _mark(data)) for name, data in mounted.items()] if mounted else None
+        files = {}
+        for name, child in self._trees.children_of(entry.id).items():
+            found = self._entry(join(here, name)) if child.kind is EntryKind.SYMLINK else child
+            if found is not None and found.kind.is_file:
+                files[name] = found.id
+        return list({**files, **{name: _mark(data) for name, data in mounted.items()}}.items())
+
+    def real(self, path: str) -> str:
+        """Return the path without links; the path itself where it leads nowhere that may be followed."""
+        try:
+            return resolve(self._trees, self._revision, path).path
+        except CheckoutRefused:
+            return normpath(path)
+
+    def _entry(self, path: str) -> Entry | None:
+        try:
+            return resolve(self._trees, self._revision, path).entry
+        except CheckoutRefused:
+            return None  # told by name where the links are followed
+
+
+def _mark(content: bytes) -> str:
+    return f"mounted {hashlib.blake2b(content, digest_size=16).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What decides which paths of a repository a stack uses: its tool, its source and the files that it mounts there.
+
+    The content of a secret file is not known to the service beforehand: it counts as an empty file.
+    """
+
+    tool: str
+    source: ResolvedSource
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, stack: EffectiveStack, source: ResolvedSource) -> Code:
+        """Take a stack's effective configuration."""
+        return cls(stack.spec.tool.value, source, {name: _content(value.value) for name, value in stack.files.items()})
+
+
+def _content(content: Content) -> bytes:
+    match content:
+        case str():
+            return content.encode()
+        case RepositoryFile():
+            return content.data
+        case _:
+            return b""
 
 
 def snapshot(stack: EffectiveStack, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
@@ -104,11 +163,15 @@ def snapshot(stack: EffectiveStack, trees: Trees, revision: Revision) -> SourceS
     if stack.source is None:
         return SourceSnapshot(revision, {})
     try:
-        return _snapshot(stack.spec.tool.value, stack.source, trees, revision)
+        found, problems = _look(Code.of(stack, stack.source), trees, revision)
     except GitError as error:
         return Problem(Reason.SOURCE_UNAVAILABLE, error.message)
     except ValueError as error:
         return Problem(Reason.SOURCE_REFUSED, str(error))
+    missing = _missing(stack.source, trees, revision)
+    if missing is not None:
+        return missing
+    return Problem(Reason.SOURCE_REFUSED, "; ".join(problems)) if problems else found
 
 
 def watched(found: SourceSnapshot | Problem) -> Iterable[str]:
@@ -121,50 +184,65 @@ def watched(found: SourceSnapshot | Problem) -> Iterable[str]:
     return () if found.reason == Reason.SOURCE_NOT_FOUND else (".",)
 
 
-def traces(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision) -> SourceSnapshot | None:
+def traces(code: Code, trees: Trees, revision: Revision) -> SourceSnapshot | None:
     """Find out what lies where a tool looks, also if nothing can be run from it; None where that cannot be read."""
     try:
-        return _look(tool_name, source, trees, revision, trees.entry(revision, source.path))[0]
+        return _look(code, trees, revision)[0]
     except (GitError, ValueError):
         return None
 
 
-def _look(
-    tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision, top: Entry | None
-) -> tuple[SourceSnapshot, tuple[str, ...]]:
-    """Give what there is, `top` at the source's path, and what is wrong with it."""
-    references: References = tool(tool_name).references(TreeReader(trees, revision), source.path)
-    entries = {source.path: top.id if top is not None else MISSING}
-    included = trees.match(revision, source.include) if source.include else ()
-    for path in (*sorted(references.paths), *included):
-        entry = trees.entry(revision, path)
-        entries[path] = entry.id if entry is not None else MISSING
-    return SourceSnapshot(revision, entries, references.facts), references.problems
+def directory_of(source: ResolvedSource, trees: Trees, revision: Revision) -> str:
+    """Return the source's directory where it really lies: behind the links on the way to it."""
+    return resolve(trees, revision, source.path).path
 
 
-def _snapshot(tool_name: str, source: ResolvedSource, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
-    top = trees.entry(revision, source.path)
-    if top is None or top.kind is not EntryKind.TREE:
-        link = _link_on(trees, revision, source.path)
-        what = "is not a directory" if top is not None else "does not exist"
-        if link is not None:
-            what = f"goes through the symbolic link {link}, and links are not followed,"
-        return Problem(Reason.SOURCE_NOT_FOUND, f"source path {source.path} {what} at revision {revision[:12]}")
-    found, problems = _look(tool_name, source, trees, revision, top)
-    return Problem(Reason.SOURCE_REFUSED, "; ".join(problems)) if problems else found
+def _look(code: Code, trees: Trees, revision: Revision) -> tuple[SourceSnapshot, tuple[str, ...]]:
+    """Return what there is, and what is wrong with it."""
+    source = code.source
+    try:
+        directory = directory_of(source, trees, revision)
+    except CheckoutRefused as refused:
+        return SourceSnapshot(revision, {source.path: MISSING}), (refused.message,)
+    mounted = {normpath(join(directory, name)): content for name, content in code.files.items()}
+    references: References = tool(code.tool).references(TreeReader(trees, revision, mounted), directory)
+    paths = [source.path, *sorted(references.paths), *_included(source, trees, revision)]
+    found = follow(trees, revision, paths)
+    entries = {path: entry.id if entry is not None else MISSING for path, entry in found.entries.items()}
+    return SourceSnapshot(revision, entries, references.facts), (*references.problems, *found.problems)
 
 
-def _link_on(trees: Trees, revision: Revision, path: str) -> str | None:
-    """Name the first symbolic link on the way to a path."""
-    parts = path.split("/")
-    for end in range(1, len(parts) + 1):
-        here = "/".join(parts[:end])
-        entry = trees.entry(revision, here)
-        if entry is None:
-            return None
-        if entry.kind is EntryKind.SYMLINK:
-            return here
-    return None
+def _included(source: ResolvedSource, trees: Trees, revision: Revision) -> list[str]:
+    """List what the globs of `include` match; all of a directory that one of them reaches through a link."""
+    if not source.include:
+        return []
+    prefixes = {Glob.parse(glob).prefix for glob in source.include}
+    linked = [prefix for prefix in prefixes if prefix and _is_linked(trees, revision, prefix)]
+    return [*trees.match(revision, source.include), *sorted(linked)]
+
+
+def _is_linked(trees: Trees, revision: Revision, path: str) -> bool:
+    try:
+        return bool(resolve(trees, revision, path).links)
+    except CheckoutRefused:
+        return True  # told by name when it is followed
+
+
+def _missing(source: ResolvedSource, trees: Trees, revision: Revision) -> Problem | None:
+    try:
+        entry = resolve(trees, revision, source.path).entry
+    except CheckoutRefused:
+        return None
+    if entry is not None and entry.kind is EntryKind.TREE:
+        return None
+    match entry:
+        case None:
+            what = "does not exist"
+        case Entry(kind=EntryKind.SUBMODULE):
+            return Problem(Reason.SOURCE_REFUSED, f"source path {source.path} {SUBMODULE}")
+        case _:
+            what = "is not a directory"
+    return Problem(Reason.SOURCE_NOT_FOUND, f"source path {source.path} {what} at revision {revision[:12]}")
 
 
 @dataclass(slots=True)

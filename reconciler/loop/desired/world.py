@@ -12,7 +12,7 @@ from reconciler.core.reasons import Reason
 from reconciler.core.state import Desired, Need, Problem
 from reconciler.git.mirrors import Remote
 from reconciler.git.trees import Trees
-from reconciler.loop.desired.sources import SourceIndex, snapshot, watched
+from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
 from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce
 from spaces.names import Revision, StackId
@@ -167,5 +167,5 @@ def _desired(
 
 
 def source_paths(snapped: SourceSnapshot, source: ResolvedSource | None) -> list[str]:
-    """List what the work directory holds."""
-    return [] if source is None else list(snapped.entries)
+    """List what the work directory holds; a link that leads to nothing stays one."""
+    return [] if source is None else [path for path, found in snapped.entries.items() if found != MISSING]

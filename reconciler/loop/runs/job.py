@@ -18,6 +18,7 @@ from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed
 from reconciler.git.checkout import checkout
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason
 from reconciler.git.trees import Trees
+from reconciler.loop.desired.sources import directory_of
 from reconciler.loop.desired.values import Opened
 from reconciler.loop.desired.world import source_paths
 from reconciler.runner.leg.leg import CannotMount, mount
@@ -25,8 +26,9 @@ from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, Reading
 from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
-from spaces.effective.stack import EffectiveStack
+from spaces.effective.stack import EffectiveStack, RepositoryFile
 from spaces.names import StackId
+from spaces.reading.lfs import POINTER, is_pointer
 
 
 class CannotRun(Exception):
@@ -51,16 +53,20 @@ _SHORTEST = 4
 
 @dataclass(frozen=True, slots=True)
 class TakenOutput:
-    """An output in the variable that it is given in. `masked`: what of it must not appear in anything stored."""
+    """An output in the variable that it is given in. `masked`: what of it must not appear in anything stored.
+
+    `text` is None for an output that is null: nothing is set then.
+    """
 
     variable: str
-    text: str = field(repr=False)
+    value: JsonValue = field(repr=False)
+    text: str | None = field(repr=False)
     masked: tuple[str, ...] = field(default=(), repr=False)
 
 
 def take_outputs(reading: Reading, stack: StackId, needs: Collection[Need]) -> tuple[TakenOutput, ...]:
     """Read the outputs that a stack uses; CannotRun names both ends where one is missing, or cannot be a variable."""
-    taken = []
+    found_here = []
     for need in needs:
         if not need.outputs:
             continue
@@ -71,16 +77,19 @@ def take_outputs(reading: Reading, stack: StackId, needs: Collection[Need]) -> t
         for name, variable in need.outputs.items():
             if name not in found:
                 raise CannotRun(Reason.OUTPUT_MISSING, missing_output(stack, need.parent, name, variable))
-            taken.append(_taken(found[name], variable, need.parent))
-    return tuple(taken)
+            found_here.append(taken(found[name], variable, need.parent))
+    return tuple(found_here)
 
 
-def _taken(output: Output, variable: str, parent: StackId) -> TakenOutput:
+def taken(output: Output, variable: str, parent: StackId) -> TakenOutput:
+    """Return the output as the variable gets it; CannotRun where no variable can hold it."""
+    if output.value is None:
+        return TakenOutput(variable, None, None)
     text = output.value if isinstance(output.value, str) else json.dumps(output.value, separators=(",", ":"))
     wrong = _unusable(text)
     if wrong is not None:
         raise CannotRun(Reason.OUTPUT_UNUSABLE, f"output {output.name} of {parent} {wrong}")
-    return TakenOutput(variable, text, tuple(_secrets(text, output.value)) if output.sensitive else ())
+    return TakenOutput(variable, output.value, text, tuple(_secrets(text, output.value)) if output.sensitive else ())
 
 
 def _unusable(text: str) -> str | None:
@@ -124,6 +133,17 @@ class Inputs:
     outputs: tuple[TakenOutput, ...] = ()
     """The outputs of other stacks that it uses."""
 
+    @property
+    def directory(self) -> str:
+        """Where the tool runs in the work directory, behind the links on the way to it."""
+        source = self.stack.source
+        if source is None or self.trees is None:
+            return "." if source is None else source.path
+        try:
+            return directory_of(source, self.trees, self.source.revision)
+        except CheckoutRefused as refused:
+            raise CannotRun(Reason.SOURCE_REFUSED, refused.message) from None
+
 
 def build_job(  # noqa: PLR0917
     run: Run, leg: Leg, inputs: Inputs, opened: Opened, settings: Settings, tfstate: TfstateAccess | None
@@ -146,10 +166,11 @@ def build_job(  # noqa: PLR0917
         leg=leg,
         tool=name,
         binary=found.binary,
-        path=inputs.stack.source.path if inputs.stack.source else ".",
+        path=inputs.directory,
         options=options(spec),
         facts=dict(inputs.source.facts),
-        env={**opened.env, **{output.variable: output.text for output in inputs.outputs}},
+        env={**opened.env, **{each.variable: each.text for each in inputs.outputs if each.text is not None}},
+        inputs={each.variable: each.value for each in inputs.outputs},
         hooks={
             f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()
@@ -178,11 +199,12 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
 
     def fill(directory: Path) -> None:
         source = inputs.stack.source
+        _refuse_pointers(inputs.stack)
         try:
             if source is not None and inputs.trees is not None:
                 paths = source_paths(inputs.source, source)
                 checkout(inputs.trees, inputs.source.revision, paths, directory)
-            mount(opened.files, directory, source.path if source else ".")
+            mount(opened.files, directory, inputs.directory)
         except CannotMount as error:
             raise PrepareFailed(str(error)) from None
         except GitError as error:
@@ -194,3 +216,9 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
             raise PrepareFailed(error.message) from None
 
     return fill
+
+
+def _refuse_pointers(stack: EffectiveStack) -> None:
+    for value in stack.files.values():
+        if isinstance(value.value, RepositoryFile) and is_pointer(value.value.data):
+            raise PrepareFailed(f"{value.value.path!r} {POINTER}", Reason.SOURCE_REFUSED)

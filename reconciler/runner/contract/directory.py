@@ -53,7 +53,7 @@ class RunDirectory:
 
     @classmethod
     def of(cls, data_dir: Path, run: str) -> RunDirectory:
-        """Say where a run lives; ValueError for a name that could lead elsewhere."""
+        """Return where a run lives; ValueError for a name that could lead elsewhere."""
         if not _RUN.fullmatch(run):
             raise ValueError(f"not a run's name: {run!r}")
         return cls(data_dir / "runs" / run)
@@ -104,11 +104,11 @@ class RunDirectory:
         return self.root / "tfstate-pending"
 
     def started(self, leg: Leg, attempt: int) -> Path:
-        """Say whose existence means that this leg has begun, or never will."""
+        """Return the file whose existence means that this leg has begun, or never will."""
         return self.root / f"{leg}-{attempt}.started"
 
     def record(self, leg: Leg, attempt: int) -> Path:
-        """Say where the end of a leg is recorded."""
+        """Return the file in which the end of a leg is recorded."""
         return self.root / f"{leg}-{attempt}.exit.json"
 
     def make(self) -> None:
@@ -138,7 +138,7 @@ class RunDirectory:
         return None if not data else ProcessIdentity.from_data(data)
 
     def given_up(self, leg: Leg, attempt: int) -> bool:
-        """Tell whether the start of a leg was claimed for nobody, so that it never began and never will."""
+        """Whether the start of a leg was claimed for nobody, so that it never began and never will."""
         return _read_json(self.started(leg, attempt)) == {}
 
     def write_report(self, report: LegReport) -> None:
@@ -164,7 +164,7 @@ class RunDirectory:
             return None
 
     def ends_run(self) -> bool:
-        """Tell whether a recorded end of the newest attempt says that no leg can follow."""
+        """Whether a recorded end of the newest attempt says that no leg can follow."""
         ends = [(int(attempt), Leg(leg)) for leg, attempt in self._named(_RECORD)]
         if not ends:
             return False
@@ -173,7 +173,7 @@ class RunDirectory:
         return any(report is not None and report.ends_run for report in reports)
 
     def at_work(self) -> bool:
-        """Tell whether a process that has begun a leg is still there, or may be: who it was cannot be read."""
+        """Whether a process that has begun a leg is still there, or may be: who it was cannot be read."""
         try:
             claimants = [self.claimant(Leg(leg), int(attempt)) for leg, attempt in self._named(_STARTED)]
         except OSError:
@@ -207,7 +207,7 @@ class RunDirectory:
 
 
 def run_directories(data_dir: Path) -> Iterator[tuple[str, RunDirectory]]:
-    """Give the directories of runs that are there, by the runs' names."""
+    """Yield the directories of runs that are there, by the runs' names."""
     try:
         names = os.listdir(data_dir / "runs")  # noqa: PTH208 - names only
     except FileNotFoundError:

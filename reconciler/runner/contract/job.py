@@ -1,4 +1,4 @@
-"""What a run's own process is told and what it answers: the words between an engine and a runner.
+"""What an engine asks of a run's own process, and what that answers.
 
 The run's own process imports this module, so it stays on the standard library.
 """
@@ -72,6 +72,8 @@ class Job:
     plan_digest: str | None = None
     """For the apply leg: the digest of the plan files that was recorded; any other is refused."""
     tfstate: TfstateAccess | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The outputs of other stacks by the variable that each is given in; `env` has them as text."""
     masked: tuple[str, ...] = field(default=(), repr=False)
     """Values that must not appear in anything stored or shown."""
     secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -136,7 +138,7 @@ class LegReport:
 
     @property
     def ends_run(self) -> bool:
-        """Say whether the run ends with this leg for certain, whatever is recorded of it: no leg can follow."""
+        """Whether the run ends with this leg for certain, whatever is recorded of it: no leg can follow."""
         if self.leg is Leg.APPLY or self.ending is not Ending.SUCCEEDED:
             return True
         return self.planned is not None and not self.planned.has_changes

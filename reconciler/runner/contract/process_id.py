@@ -28,19 +28,19 @@ class ProcessIdentity:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> ProcessIdentity:
-        """Read it back."""
+        """Read an identity back."""
         return cls(int(data["pid"]), int(data["start"]), str(data["boot"]))
 
     def to_data(self) -> dict[str, Any]:
-        """Give it as plain JSON data."""
+        """Return the identity as plain JSON data."""
         return {"pid": self.pid, "start": self.start, "boot": self.boot}
 
     def alive(self) -> bool:
-        """Tell whether that very process still runs."""
+        """Whether that very process still runs."""
         return ProcessIdentity.of(self.pid) == self
 
     def replaced(self) -> bool:
-        """Tell whether the pid means another process by now; False while nobody has it."""
+        """Whether the pid means another process by now; False while nobody has it."""
         fields = stat_fields(self.pid)
         return self.boot != _boot() or (fields is not None and int(fields[19]) != self.start)
 

@@ -15,12 +15,12 @@ _Data = Mapping[str, Any]
 
 
 def job_to_data(job: Job) -> dict[str, Any]:
-    """Give a job as plain JSON data."""
+    """Return a job as plain JSON data."""
     data = {name: getattr(job, name) for name in Job.__slots__}
     data["hooks"] = {at: [[hook.command, hook.source] for hook in hooks] for at, hooks in job.hooks.items()}
     data["limits"] = {name: getattr(job.limits, name) for name in Limits.__slots__}
     data["tfstate"] = None if job.tfstate is None else [job.tfstate.url, job.tfstate.token]
-    for name in ("options", "facts", "env", "secret_files"):
+    for name in ("options", "facts", "env", "inputs", "secret_files"):
         data[name] = dict(data[name])
     data["limits"]["phase_seconds"] = dict(job.limits.phase_seconds)
     return data
@@ -43,7 +43,7 @@ def job_from_data(data: _Data) -> Job:
 
 
 def planned_to_data(planned: Planned) -> dict[str, Any]:
-    """Give a plan's result as plain JSON data."""
+    """Return a plan's result as plain JSON data."""
     return {
         "has_changes": planned.has_changes,
         "changes": [_change_to_data(change) for change in planned.changes],
@@ -63,7 +63,7 @@ def planned_from_data(data: _Data) -> Planned:
 
 
 def report_to_data(report: LegReport) -> dict[str, Any]:
-    """Give a report as plain JSON data."""
+    """Return a report as plain JSON data."""
     data = {name: getattr(report, name) for name in LegReport.__slots__}
     data["phase_seconds"] = {phase: round(seconds, 4) for phase, seconds in report.phase_seconds.items()}
     data["planned"] = None if report.planned is None else planned_to_data(report.planned)

@@ -104,9 +104,7 @@ class Commands:
         what = shorten(command) if shown else name
         self._judge(what, outcome, ok)
         if outcome.code not in ok:
-            said = self._log.hearing.error
-            why = "" if said is None else f": {self._masker.text(said)}"
-            raise StepFailed(f"{what} ended with exit code {outcome.code}{why}", outcome.code)
+            raise StepFailed(self._failed(what, outcome.code), outcome.code)
         return outcome.code
 
     def hook(self, hook: Hook, at: str, env: Mapping[str, str] | None = None) -> None:
@@ -114,11 +112,19 @@ class Commands:
         self.check()
         command = self._masker.text(hook.command)
         self._log.say(self.phase, f"hook {at} of {hook.source}: {command}")
+        self._log.hearing.begin()
         outcome = self._run((_SHELL, "-c", hook.command), {**(env or {}), "STATION_PHASE": self.phase}, None)
         what = f"the {at} hook {shorten(first_line(command))} of {hook.source}"
         self._judge(what, outcome, (0,))
         if outcome.code != 0:
-            raise Halted(Ending.FAILED, Reason.HOOK_FAILED, f"{what} ended with exit code {outcome.code}")
+            raise Halted(Ending.FAILED, Reason.HOOK_FAILED, self._failed(what, outcome.code))
+
+    def _failed(self, what: str, code: int) -> str:
+        """Return why a command failed: its own error first, since a message may be cut at its end."""
+        said = self._log.hearing.error
+        if said is None:
+            return f"{what} ended with exit code {code}"
+        return f"{self._masker.text(said)} ({what} ended with exit code {code})"
 
     def _run(self, argv: Sequence[str], env: Mapping[str, str], stdout: Path | None) -> Outcome:
         limits, is_shell = self._job.limits, argv[0] == _SHELL
@@ -174,7 +180,7 @@ class Commands:
 
 
 def first_line(text: str) -> str:
-    """Give the first line of a masked script, marked where there are more: joined they would be another command."""
+    """Return the first line of a masked script, marked where there are more: joined they would be another command."""
     lines = [line for line in text.splitlines() if line.strip()]
     return f"{lines[0].rstrip()}…" if len(lines) > 1 else text.strip()
 

@@ -18,7 +18,7 @@ from reconciler.runner.leg.commands import Commands, Context, shorten
 from reconciler.runner.leg.results import masked_applied
 from reconciler.runner.leg.steps import End, Work, perform
 from reconciler.runner.processes.log import RunLog
-from reconciler.runner.processes.sandbox import Sandbox, tool_environment
+from reconciler.runner.processes.sandbox import SEEN, Sandbox, tool_environment
 from reconciler.runner.processes.stop import Cancel
 from reconciler.tools.base import TfstateBackend, ToolJob
 
@@ -83,7 +83,7 @@ UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the s
 
 
 def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Cancel) -> LegReport:
-    """Do one leg and say what came of it. Raises nothing that a leg can be blamed for."""
+    """Do one leg and return what came of it. Raises nothing that a leg can be blamed for."""
     relay = None
     secrets = list(job.masked)
     if job.tfstate is not None:
@@ -131,11 +131,34 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
         log.say(Phase.INIT, UNSANDBOXED)
     # Inside the sandbox /tmp is the run's own: short, since sockets' paths may not be long.
     own_tmp = context.sandbox is not None and not context.sandbox.whole
-    temporary = "/tmp" if own_tmp else str(directory.temporary)  # noqa: S108
-    env = tool_environment(job, directory, os.environ, temporary)
+    seen = directory if context.sandbox is None else SEEN
+    temporary = "/tmp" if own_tmp else str(seen.temporary)  # noqa: S108
+    env = tool_environment(job, seen, os.environ, temporary)
+    if context.sandbox is None:
+        env["PWD"] = str(_lasting_path(job, directory) / source.relative_to(top))
     commands = Commands(context, env, source)
-    tool_job = ToolJob(job.binary, source, directory.scratch, job.options, job.facts, backend)
+    tool_job = ToolJob(job.binary, source, directory.scratch, job.options, job.facts, backend, job.env, job.inputs)
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
+
+
+def _lasting_path(job: Job, directory: RunDirectory) -> Path:
+    """Return a path of the work directory that is the same in each run of the stack, for tools that go by `PWD`.
+
+    It is a link that the newest leg of the stack owns. Where another leg takes it over, or it cannot be made, a tool
+    finds that it leads elsewhere, and goes by the directory itself.
+    """
+    if directory.root.parent.name != "runs":
+        return directory.work
+    link = directory.root.parent.parent / "work" / job.stack
+    draft = link.with_name(f".{link.name}.{os.getpid()}")
+    try:
+        link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(directory.work)
+        draft.replace(link)
+    except OSError:
+        return directory.work
+    return link
 
 
 def _mounted(work: Work) -> End | None:

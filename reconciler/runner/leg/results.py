@@ -18,7 +18,7 @@ _PIECE = 1024 * 1024
 
 
 def digest(planned: Path, files: Iterable[Path]) -> str:
-    """Give the digest as hexadecimal; OSError when a file is missing, or is no regular file."""
+    """Return the digest as hexadecimal; OSError when a file is missing, or is no regular file."""
     total = blake2b(digest_size=32)
     for path in (planned, *sorted(files)):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -60,6 +60,8 @@ def masked_plan(planned: Planned, masker: Masker) -> Planned:
             provider=masker.text(change.provider),
             before=masker.value(change.before),
             after=masker.value(change.after),
+            moved_from=None if change.moved_from is None else masker.text(change.moved_from),
+            imported_id=None if change.imported_id is None else masker.text(change.imported_id),
         )
 
     def masked_output(change: OutputChange) -> OutputChange:
@@ -99,7 +101,7 @@ def masked_applied(applied: Applied, masker: Masker) -> Applied:
 
 
 def secret_texts(outputs: Iterable[Output]) -> Iterator[str]:
-    """Give the texts in sensitive outputs that are long enough to be looked for elsewhere."""
+    """Yield the texts in sensitive outputs that are long enough to be looked for elsewhere."""
     for output in outputs:
         if output.sensitive:
             yield from _texts(output.value)

@@ -10,20 +10,20 @@ from pathlib import Path
 from reconciler.core.phases import Phase
 from reconciler.masking.masker import Masker
 
-_ERROR = re.compile("^[ \t│]*(Error: .+)$".encode(), re.MULTILINE)
+_ERROR = re.compile(r"^[ \t│]*((?:Error: |ERROR! |\[ERROR\]: ).+)$".encode(), re.MULTILINE)
 _LONGEST_REST = 1024
 _LONGEST = 200
 
 
 class Hearing:
-    """Remembers the first line that begins with `Error: `, since it was told to begin."""
+    """Remembers the first line of a command's output that tools begin like an error."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._error: bytes | None = None
 
     def begin(self) -> None:
-        """Forget what was heard: another command starts."""
+        """Forget what was printed before: another command starts."""
         self._rest, self._error = b"", None
 
     def hear(self, data: bytes) -> None:
@@ -39,7 +39,7 @@ class Hearing:
 
     @property
     def error(self) -> str | None:
-        """Give the line, printable and bounded."""
+        """The line, printable and bounded; None where there was none."""
         found = _ERROR.search(self._rest) if self._error is None else None
         line = self._error or (found[1] if found else None)
         if line is None:

@@ -21,12 +21,22 @@ INHERITED = frozenset(
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """Pick what a run may inherit."""
+    """Return what a run inherits of an environment."""
     return {name: value for name, value in environ.items() if name in INHERITED}
 
 
+SEEN = RunDirectory(Path("/run/station"))
+"""Where commands inside a sandbox see the directories of their run: in the same place in every run.
+
+Tools write paths into what they make (`path.cwd`, `abspath`): one with the run's id in it would be a change each time.
+"""
+
+
 def tool_environment(job: Job, directory: RunDirectory, environ: Mapping[str, str], temporary: str) -> dict[str, str]:
-    """Make the environment of every command of a run; the job may set anything but the last five."""
+    """Return the environment of every command of a run, which sees its `directory` there.
+
+    The job may set anything but the last five.
+    """
     return {
         **inherited(environ),
         **job.env,
@@ -63,16 +73,16 @@ class Sandbox:
 
     @property
     def whole(self) -> bool:
-        """Tell whether the machine may be written to as it is; its /tmp is then the shared one."""
+        """Whether the machine may be written to as it is; its /tmp is then the shared one."""
         return WHOLE in self.writable
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Sandbox:
-        """Read it back."""
+        """Read a sandbox back."""
         return cls(data["bwrap"], tuple(data["hidden"]), tuple(data["shown"]), tuple(data["writable"]))
 
     def to_data(self) -> dict[str, Any]:
-        """Give it as plain JSON data."""
+        """Return the sandbox as plain JSON data."""
         return {
             "bwrap": self.bwrap,
             "hidden": list(self.hidden),
@@ -83,14 +93,14 @@ class Sandbox:
     def prefix(
         self, directory: RunDirectory, cwd: Path, binaries: Iterable[str], inside: Mapping[str, str] | None = None
     ) -> list[str]:
-        """Give the arguments that go before a command; variables of `inside` are set only for what is shut in."""
+        """Return the arguments that go before a command; variables of `inside` are set only for what is shut in."""
         arguments = [self.bwrap, "--unshare-pid", "--die-with-parent", "--cap-drop", "ALL"]
         if os.geteuid() == 0:
             for capability in _KEPT_CAPABILITIES:
                 arguments += ["--cap-add", capability]
         arguments += [*self._machine(directory), *self._covers(binaries), *self._own(directory)]
         arguments += [word for name, value in (inside or {}).items() for word in ("--setenv", name, value)]
-        return [*arguments, "--chdir", str(cwd), "--"]
+        return [*arguments, "--chdir", str(SEEN.work / cwd.relative_to(os.path.realpath(directory.work))), "--"]
 
     def _machine(self, directory: RunDirectory) -> list[str]:
         if self.whole:
@@ -114,10 +124,14 @@ class Sandbox:
 
     def _own(self, directory: RunDirectory) -> list[str]:
         own = [path for path in self.writable if path != WHOLE and Path(path).is_dir()]
-        own += [str(directory.work), str(directory.scratch), str(directory.home)]
+        arguments = [word for path in own for word in ("--bind", path, path)]
+        shown = [(directory.work, SEEN.work), (directory.scratch, SEEN.scratch), (directory.home, SEEN.home)]
         if self.whole:
-            own.append(str(directory.temporary))
-        return [word for path in own for word in ("--bind", path, path)]
+            shown.append((directory.temporary, SEEN.temporary))
+        for path, seen in shown:
+            # In its own place too: that is how an adapter names its files in a command.
+            arguments += ["--bind", str(path), str(path), "--bind", str(path), str(seen)]
+        return arguments
 
     def _put_back(self, covered: Sequence[str], binaries: Iterable[str]) -> set[str]:
         wanted = {os.path.realpath("/etc/resolv.conf"), *self.shown}
@@ -149,7 +163,7 @@ def tool_paths(binary: str) -> set[str]:
 
 
 def why_not_writable(path: str, hidden: Iterable[str]) -> str | None:
-    """Say why runs may not get a directory to write to (both resolved); None: they may."""
+    """Return why runs may not get a directory to write to (both resolved); None: they may."""
     if path == WHOLE:
         return None
     for kept in ("/tmp", "/dev", "/proc", *_HOMES):  # noqa: S108 - the sandbox's own
@@ -162,7 +176,7 @@ def why_not_writable(path: str, hidden: Iterable[str]) -> str | None:
 
 
 def probe(bwrap: str) -> str | None:
-    """Try whether bubblewrap works here; gives what it complained about, None when it works."""
+    """Try bubblewrap, and return what it complained about; None: it works here."""
     import subprocess  # noqa: PLC0415 - the engine's side only
 
     command = [bwrap, "--unshare-pid", "--die-with-parent", "--cap-drop", "ALL", "--ro-bind", "/", "/"]

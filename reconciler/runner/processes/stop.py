@@ -115,14 +115,14 @@ class Cancel:
 
     @property
     def requested(self) -> bool:
-        """Tell whether the stop was asked for."""
+        """Whether the stop was asked for."""
         if not self._signaled and self._path.exists():
             self._signaled = True
         return self._signaled
 
     @property
     def pending(self) -> bool:
-        """Tell whether the stop was asked for by signal and no command has been interrupted for it yet."""
+        """Whether the stop was asked for by signal and no command has been interrupted for it yet."""
         return self._signaled and not self.handled
 
     def drain(self) -> None:

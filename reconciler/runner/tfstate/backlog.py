@@ -45,7 +45,7 @@ class Spool:
         self._last += 1
 
     def newest_body(self) -> bytes | None:
-        """Give the latest version of the tfstate that waits; None: none does."""
+        """Return the latest version of the tfstate that waits; None: none does."""
         for path in reversed(_files(self._directory)):
             pending = _read(path)
             if pending.method == "POST":
@@ -60,7 +60,7 @@ def pending_requests(directory: Path) -> Iterator[Pending]:
 
 
 def anything_pending(directory: Path) -> bool:
-    """Tell whether anything waits."""
+    """Whether anything waits."""
     return bool(_files(directory))
 
 

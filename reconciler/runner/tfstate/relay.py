@@ -241,7 +241,7 @@ class Relay:
         return self._pass_unlock_on(seconds)
 
     def _pass_unlock_on(self, seconds: float) -> bool:
-        """Tell the service of an unlock that the tool no longer waits for; when it is away that waits on disk."""
+        """Inform the service of an unlock that the tool no longer waits for; when it is away that waits on disk."""
         if self._unlock is None:
             return True
         (query, body), self._unlock = self._unlock, None
@@ -278,7 +278,7 @@ class _Server(ThreadingHTTPServer):
         self._waker.close()
 
     def server_close(self) -> None:
-        """Let go of the address."""
+        """Close the address."""
         super().server_close()
         self._wake.close()
 

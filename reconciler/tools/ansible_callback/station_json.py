@@ -1,40 +1,35 @@
-"""Ansible's usual readable log, and beside it one JSON object a line for each task's end on each host.
+"""Beside ansible's readable log, whichever the source chooses: a JSON object a line for each task's end on each host.
 
 Runs in ansible's own process, whatever Python and ansible-core (2.16 or later) that is.
 """
 # ansible-core ships no types, and its classes are ours to extend, not to describe.
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN002, ANN003, ANN201, ANN202, ANN204, D102, SLF001
+# ruff: noqa: ANN001, ANN201, ANN202, ANN204, D102, SLF001
 
 from __future__ import annotations
 
 import json
 import os
 
-from ansible.plugins.callback.default import CallbackModule as ReadableLog
+from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
     name: station_json
-    type: stdout
-    short_description: readable log and machine-readable events
+    type: aggregate
+    short_description: machine-readable events
     description:
-        - Prints what the default callback prints, and writes events to the file that STATION_ANSIBLE_EVENTS names.
-    extends_documentation_fragment:
-      - default_callback
-      - result_format_callback
-    requirements:
-      - set as stdout in configuration
+        - Writes events to the file that STATION_ANSIBLE_EVENTS names, and prints nothing.
 """
 
 _REASONS_TO_SKIP = {"skip_reason", "skipped_reason", "false_condition"}
 _COMMANDS = {"command", "expect", "raw", "script", "shell", "win_command", "win_shell"}
 
 
-class CallbackModule(ReadableLog):
-    """Writes an event, then lets the readable log do its part, which takes results apart."""
+class CallbackModule(CallbackBase):
+    """Writes the events."""
 
     CALLBACK_VERSION = 2.0
-    CALLBACK_TYPE = "stdout"
+    CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "station_json"
 
     def __init__(self):
@@ -43,26 +38,21 @@ class CallbackModule(ReadableLog):
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._events = os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8", buffering=1)
 
-    def v2_runner_on_ok(self, result, *args, **kwargs):
+    def v2_runner_on_ok(self, result):
         self._task(result, "changed" if _content(result).get("changed") else "ok")
-        super().v2_runner_on_ok(result, *args, **kwargs)
 
-    def v2_runner_on_failed(self, result, ignore_errors=False, *args, **kwargs):  # noqa: FBT002 - ansible's signature
+    def v2_runner_on_failed(self, result, ignore_errors=False):  # noqa: FBT002 - ansible's signature
         self._task(result, "ignored" if ignore_errors else "failed")
-        super().v2_runner_on_failed(result, ignore_errors, *args, **kwargs)
 
-    def v2_runner_on_unreachable(self, result, *args, **kwargs):
+    def v2_runner_on_unreachable(self, result):
         ignored = getattr(_task_of(result), "ignore_unreachable", False)
         self._task(result, "ignored" if ignored else "unreachable")
-        super().v2_runner_on_unreachable(result, *args, **kwargs)
 
-    def v2_runner_on_skipped(self, result, *args, **kwargs):
+    def v2_runner_on_skipped(self, result):
         self._task(result, "skipped")
-        super().v2_runner_on_skipped(result, *args, **kwargs)
 
-    def v2_playbook_on_stats(self, stats, *args, **kwargs):
+    def v2_playbook_on_stats(self, stats):
         self._write({"event": "end", "hosts": {host: stats.summarize(host) for host in sorted(stats.processed)}})
-        super().v2_playbook_on_stats(stats, *args, **kwargs)
 
     def _task(self, result, status):
         content, task = _content(result), _task_of(result)
@@ -98,7 +88,7 @@ def _task_of(result):
 
 
 def _items(content):
-    """Give the results of a loop's items, or the one result of a task without a loop."""
+    """Return the results of a loop's items, or the one result of a task without a loop."""
     items = content.get("results")
     if (
         isinstance(items, list)
@@ -110,7 +100,7 @@ def _items(content):
 
 
 def _unforeseen(content, status):
-    """Say whether some of it was left out only because this is a check, so that nobody knows what it would change."""
+    """Whether some of it was left out only because this is a check, so that nobody knows what it would change."""
     items = _items(content)
     if items[0] is content:
         return status == "skipped" and not _REASONS_TO_SKIP & content.keys()
@@ -118,7 +108,7 @@ def _unforeseen(content, status):
 
 
 def _parts(item):
-    """Give the differences of one result: a module may return one, several or none."""
+    """Return the differences of one result: a module may have one, several or none."""
     diff = item.get("diff") or []
     return [part for part in (diff if isinstance(diff, list) else [diff]) if isinstance(part, dict)]
 

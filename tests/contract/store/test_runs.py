@@ -47,7 +47,7 @@ FULL = a_run(
     phase=Phase.PLAN,
     reason="Planning",
     message="\ud800 ü",
-    changes=ChangeCounts(1, 2, 3, 4),
+    changes=ChangeCounts(1, 2, 3, 4, 5, 6, 7, 8),
     plan_digest="ab",
     attempt=3,
     holder="me",
@@ -288,7 +288,7 @@ def test_listing_runs(store: SqlStore, wanted: RunFilter, expected: list[int]) -
 def test_plans_and_logs_come_back_and_are_replaced(store: SqlStore) -> None:
     run = a_run()
     add(store, run)
-    change = ResourceChange("a.ü\0", "t", "p", Action.REPLACE, {"a": [1, None, 1.5]}, "\ud800")
+    change = ResourceChange("a.ü\0", "t", "p", Action.REPLACE, {"a": [1, None, 1.5]}, "\ud800", "a.old", "i-1")
     for planned in (Planned(True), Planned(True, (change, change), (change,))):
         with store.writing() as transaction:
             transaction.record_plan(run.id, planned)

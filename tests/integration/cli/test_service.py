@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from ruamel.yaml import YAML
 
 from reconciler.cli.output import clean_log
-from reconciler.core.results import Action, Output, Planned, Resource, ResourceChange
+from reconciler.core.results import Action, Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import Problem, Sync
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StoreError
@@ -208,9 +208,22 @@ class TestRuns:
         run = a_run(NETWORK, status=RunStatus.UNCONFIRMED)
         add(store, run)
         with store.writing() as transaction:
-            change = ResourceChange("data.one", "data", "p", Action.DELETE)
-            transaction.record_plan(run.id, Planned(has_changes=True, changes=(change,)))
-        assert "delete" in remote("run", "plan", run.id).out
+            changes = (
+                ResourceChange("data.one", "data", "p", Action.DELETE),
+                ResourceChange("data.two", "data", "p", Action.MOVE, moved_from="data.old"),
+                ResourceChange("data.three", "data", "p", Action.UPDATE, imported_id="i-1"),
+            )
+            outputs = (OutputChange("size", Action.UPDATE, 1, {"a": 2}),)
+            transaction.record_plan(run.id, Planned(has_changes=True, changes=changes, outputs=outputs))
+        lines = [line.split() for line in remote("run", "plan", run.id).out.splitlines()]
+        assert lines == [
+            ["ACTION", "ADDRESS", "TYPE"],
+            ["delete", "data.one", "data"],
+            ["move", "data.two", "(moved", "from", "data.old)", "data"],
+            ["update", "data.three", "(import", "of", "i-1)", "data"],
+            ["ACTION", "OUTPUT", "BEFORE", "AFTER"],
+            ["update", "size", "1", '{"a":', "2}"],
+        ]
 
     @pytest.mark.parametrize(
         ("status", "verb", "code", "after"),

@@ -99,7 +99,21 @@ def test_home_and_temporary_directory_are_its_own(driver):
     run = driver.data_dir / "runs/r1"
     assert (run / "home/a").exists()
     assert (run / "tmp/b").exists()
-    assert f"{run / 'work'}\n" in driver.log()
+
+
+def test_a_run_sees_itself_in_the_same_place_as_the_one_before(driver, sandboxed):
+    def said(run):
+        driver.plan(run=run, plan="pwd; echo $HOME $STATION_OUTPUTS; touch made-by-$STATION_RUN; exit 0")
+        assert not (driver.data_dir / "runs" / run / "work").exists(), "what a run leaves behind is removed with it"
+        return [line for line in driver.log(run).splitlines() if not line.startswith("station[")]
+
+    first, second = said("r1"), said("r2")
+    assert first[0] == second[0]
+    assert "r1" not in first[0]
+    if sandboxed:
+        assert first == second == ["/run/station/work", "/run/station/home /run/station/scratch/outputs.json"]
+    else:
+        assert first[0] == str(driver.data_dir / "work/root/a")
 
 
 @pytest.mark.parametrize("sandboxed", [True], indirect=True)

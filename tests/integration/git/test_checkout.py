@@ -198,10 +198,16 @@ def test_short_writes_are_continued(repo, tmp_path, monkeypatch):
     assert (tmp_path / "w/f").read_text() == "0123456789"
 
 
-def test_lfs_pointers_are_named(repo, tmp_path):
-    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
-    revision = repo.commit({"big.bin": pointer, "small": "x"})
-    assert checkout(repo.trees, revision, ["."], tmp_path / "w").lfs_pointers == ("big.bin",)
+@pytest.mark.parametrize("host", ["git-lfs.github.com", "hawser.github.com"])
+def test_a_pointer_of_git_lfs_is_refused_by_its_name(repo, tmp_path, host):
+    pointer = f"version https://{host}/spec/v1\noid sha256:{'0' * 64}\nsize 1\n"
+    revision = repo.commit(
+        {"net/big.bin": pointer, "small": "x", "about.md": "version https://git-lfs.github.com/spec/"}
+    )
+    with pytest.raises(CheckoutRefused, match=r"'net/big\.bin' is a Git LFS pointer.*commit the file itself"):
+        checkout(repo.trees, revision, ["."], tmp_path / "w")
+    assert not (tmp_path / "w").exists()
+    checkout(repo.trees, revision, ["small", "about.md"], tmp_path / "w")
 
 
 def test_no_handle_is_left_open(filled, tmp_path):

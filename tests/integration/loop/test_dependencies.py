@@ -400,3 +400,49 @@ def test_two_services_on_one_database_know_of_each_other_s_outputs(
     assert lines(ran) == ["app 1", "app 2"]
     one.look()
     assert (one.reconcile().runs, two.reconcile().runs) == ([], [])
+
+
+CODE_LIKE = {"url": "https://x/${1 + 1}", "names": ["$${x}", "${aws:username}"]}
+
+
+def test_values_pass_from_terraform_to_terraform_as_they_were(repo: Repo, machine: Machine, ran: Path) -> None:
+    variables = 'variable "typed" {\n  type = any\n}\nvariable "bare" {}\nvariable "size" {\n  default = 7\n}\nvariable "my-var" {}\n'
+    given = json.dumps(CODE_LIKE).replace("${", "$${").replace("$$$${", "$$$$${")
+    repo.commit(
+        {
+            "a/main.tf": f'output "odd" {{\n  value = jsondecode({json.dumps(given)})\n}}\n'
+            'output "none" {\n  value = null\n}\n',
+            "b/main.tf": variables
+            + "".join(
+                f'output "{name}" {{\n  value = var.{name}\n}}\n' for name in ("typed", "bare", "size", "my-var")
+            ),
+            "a.yaml": a_terraform("a", "./a"),
+            "b.yaml": a_terraform(
+                "b",
+                "./b",
+                dependsOn=[{"stack": "a", "outputs": {"odd": "TF_VAR_typed", "none": "TF_VAR_size"}}, "c"],
+                env={"TF_VAR_bare": "${not} %{evaluated}", "TF_VAR_my-var": "x"},
+            ),
+            "c.yaml": gives("c", outputs(none=None)),
+            "d.yaml": a_script(
+                "d",
+                f'echo "${{NONE-unset}} $ODD" >> {ran}',
+                dependsOn=[{"stack": "c", "outputs": {"none": "NONE"}}, {"stack": "b", "outputs": {"typed": "ODD"}}],
+            ),
+        }
+    )
+    look = machine.reconcile()
+    assert set(look.ran.values()) == {"finished"}, look.ran
+    with machine.service.store.reading() as reading:
+        found = {each.name: each.value for each in reading.outputs(StackId.parse("root/b"))}
+    assert (found["size"], found["my-var"]) == (7, "x")
+    assert found["bare"] == "${not} %{evaluated}"
+    with machine.service.store.reading() as reading:
+        (odd, none) = (
+            next(each.value for each in reading.outputs(StackId.parse("root/a")) if each.name == name)
+            for name in ("odd", "none")
+        )
+    assert (found["typed"], none) == (odd, None)
+    assert "${1 + 1}" in odd["url"]
+    assert lines(ran) == [f"unset {json.dumps(odd, separators=(',', ':'))}"]
+    assert machine.reconcile().runs == []

@@ -256,9 +256,6 @@ def test_a_second_leg_delivers_what_the_first_left(relay, service, tmp_path):
 @pytest.mark.parametrize("away", [False, True], ids=["service stays", "service goes away in mid-apply"])
 def test_terraform_does_not_notice(service, tmp_path, away):
     source = """
-    terraform {
-      backend "http" {}
-    }
     resource "terraform_data" "first" {
       input = "x"
     }

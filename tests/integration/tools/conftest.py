@@ -37,6 +37,11 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def support() -> ModuleType:
+    return _support()
+
+
 @pytest.fixture
 def tfstate_server() -> Iterator[object]:
     server = _support().TfstateServer()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,67 @@ def test_nothing_is_left_in_the_home_of_the_service_and_own_settings_hold(
     tool("ansible").apply(work, place.do)
     assert "3 forks" in place.do.printed
     assert [path.name for path in place.home.iterdir() if path.name != ".ansible"] == []
+
+
+OWN_PLUGIN = """
+import os
+
+from ansible.plugins.callback import CallbackBase
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "theirs"
+
+    def v2_playbook_on_stats(self, stats):
+        self._display.display("their plugin was here")
+"""
+WRITES = '    - copy: {content: "x", dest: "{{ top }}/x"}\n'
+
+
+@pytest.mark.parametrize(
+    ("config", "where", "env"),
+    [
+        pytest.param("callback_plugins = plugins", "plugins", {}, id="in ansible.cfg"),
+        pytest.param("callback_plugins = ./plugins:other ; why", "other", {}, id="the second of two"),
+        pytest.param(None, "plugins", {"ANSIBLE_CALLBACK_PLUGINS": "none:plugins"}, id="in a variable"),
+        pytest.param("callback_plugins = no", "plugins", {"ANSIBLE_CALLBACK_PLUGINS": "plugins"}, id="in both"),
+        pytest.param(None, "callback_plugins", {}, id="beside the playbook"),
+        pytest.param(
+            "callback_plugins = plugins", "conf/plugins", {"ANSIBLE_CONFIG": "conf/ansible.cfg"}, id="another file"
+        ),
+    ],
+)
+def test_plugins_of_the_source_stay_in_use_beside_ours(
+    place: Any, config: str | None, where: str, env: dict[str, str]
+) -> None:
+    work = replace(job(place, WRITES), env=env)
+    (place.work / where).mkdir(parents=True)
+    (place.work / where / "theirs.py").write_text(OWN_PLUGIN)
+    if config is not None:
+        (place.work / env.get("ANSIBLE_CONFIG", "ansible.cfg")).write_text(f"[defaults]\n{config}\n")
+    place.do.environment |= env
+    found = tool("ansible").plan(work, place.do)
+    assert [change.type for change in found.changes] == ["ansible.builtin.copy"]
+    assert "their plugin was here" in place.do.printed
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["a file", "a link inside the repository"])
+def test_settings_of_the_source_come_before_ours(place: Any, linked: bool) -> None:  # noqa: FBT001
+    work = job(place, WRITES)
+    settings = f"[defaults]\nstdout_callback = minimal\nremote_tmp = {place.home}/remote\nforce_color = true\n"
+    (place.work / ("elsewhere" if linked else "ansible.cfg")).write_text(settings)
+    if linked:
+        (place.work / "ansible.cfg").symlink_to("elsewhere")
+    assert tool("ansible").plan(work, place.do).has_changes
+    assert (place.home / "remote").is_dir()
+    assert "CHANGED" in place.do.printed, "the log is the one that the source chose"
+    assert "\x1b[" in place.do.printed
+
+
+def test_variables_of_the_documents_come_before_ours(place: Any) -> None:
+    env = {"ANSIBLE_REMOTE_TEMP": f"{place.home}/chosen"}
+    place.do.environment |= env
+    assert tool("ansible").plan(replace(job(place, WRITES), env=env), place.do).has_changes
+    assert (place.home / "chosen").is_dir()

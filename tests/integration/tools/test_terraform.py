@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from reconciler.core.results import Action, Output
+from reconciler.core.results import Action, ChangeCounts, Output
 from reconciler.tools.base import StepFailed, TfstateBackend, ToolJob
 from reconciler.tools.registry import tool
 from tests.needs import needs
@@ -148,9 +149,9 @@ def test_a_change_of_outputs_alone_is_a_change(place: Any, tfstate_server: Any) 
 def test_a_module_in_json_only_and_a_file_with_our_name(place: Any, tfstate_server: Any) -> None:
     terraform, work = tool("terraform"), job(place, tfstate_server.backend)
     (place.work / "main.tf.json").write_text('{"resource": {"terraform_data": {"x": {"input": 1}}}}')
-    (place.work / "station_backend_override.tf").write_text('resource "terraform_data" "x" {\n  input = "theirs"\n}\n')
+    (place.work / "station_override.tf").write_text('resource "terraform_data" "x" {\n  input = "theirs"\n}\n')
     run(terraform, work, place.do)
-    assert "theirs" in (place.work / "station_backend_override.tf").read_text()
+    assert "theirs" in (place.work / "station_override.tf").read_text()
     assert tfstate_server.resources() == ["terraform_data.x"]
 
 
@@ -159,7 +160,7 @@ def test_init_can_be_repeated_in_the_same_directory(place: Any, tfstate_server: 
     (place.work / "main.tf").write_text(MODULE)
     terraform.init(work, place.do)
     terraform.init(work, place.do)
-    assert len(list(place.work.glob("station_backend*"))) == 1
+    assert len(list(place.work.glob("station*"))) == 1
 
 
 def test_a_committed_data_directory_has_no_say(place: Any, tfstate_server: Any) -> None:
@@ -185,6 +186,110 @@ def test_a_workspace_needs_a_backend_of_the_code(place: Any, tfstate_server: Any
     with pytest.raises(StepFailed, match=r"terraform\.workspace needs a backend of the code's own"):
         tool("terraform").init(job(place, tfstate_server.backend, {"workspace": "prod"}), place.do)
     assert place.do.commands == []
+
+
+@pytest.mark.parametrize("written_by", ["mounted or linked", "a hook"])
+@pytest.mark.parametrize("file", ["backend.tf", "zz_override.tf", "backend.tf.json", "linked.tf"])
+def test_a_backend_that_nobody_knew_of_is_used_and_never_overridden(
+    place: Any, tfstate_server: Any, file: str, written_by: str
+) -> None:
+    terraform, work = tool("terraform"), job(place, tfstate_server.backend)
+    own = place.home / "own.tfstate"
+    (place.work / "main.tf").write_text(MODULE)
+    if file.endswith(".json"):
+        (place.work / file).write_text(json.dumps({"terraform": {"backend": {"local": {"path": str(own)}}}}))
+    else:
+        text = f'terraform {{\n  backend "local" {{\n    path = "{own}"\n  }}\n}}\n'
+        target = place.work / ("elsewhere" if file == "linked.tf" else file)
+        target.write_text(text)
+        if target.name != file:
+            (place.work / file).symlink_to(target.name)
+    if written_by == "a hook":
+        # Something of the managed tfstate would be lost from sight: nothing is begun beside it.
+        tfstate_server.tfstate = b'{"version": 4, "resources": []}'
+        with pytest.raises(StepFailed, match=rf"^{file} names a backend .* already keeps a tfstate"):
+            terraform.init(work, place.do)
+        assert place.do.commands == []
+        return
+    applied = run(terraform, work, place.do)
+    assert len(applied.resources) == 3
+    assert len(json.loads(own.read_text())["resources"]) == 2
+    assert tfstate_server.tfstate is None
+    assert not list(place.work.glob("station*"))
+    assert not terraform.plan(work, place.do).has_changes
+
+
+def test_a_backend_that_was_taken_away_before_init_is_missed(place: Any) -> None:
+    (place.work / "main.tf").write_text(MODULE)
+    with pytest.raises(StepFailed, match="names a backend, and what was done before init took it out"):
+        tool("terraform").init(job(place, None), place.do)
+    assert place.do.commands == []
+
+
+def test_code_that_leads_out_of_the_work_directory_may_name_a_backend(place: Any, tfstate_server: Any) -> None:
+    (place.work / "main.tf").write_text(MODULE)
+    (place.work / "backend.tf").symlink_to("/etc/hostname")
+    with pytest.raises(StepFailed, match=r"backend\.tf is a link that leads outside"):
+        tool("terraform").init(job(place, tfstate_server.backend), place.do)
+
+
+def resource(name: str, value: int = 1) -> str:
+    return f'resource "terraform_data" "{name}" {{\n  input = {value}\n}}\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "counts"),
+    [
+        pytest.param(
+            resource("b") + "moved {\n  from = terraform_data.a\n  to = terraform_data.b\n}\n",
+            [("terraform_data.b", Action.MOVE, "terraform_data.a", None)],
+            ChangeCounts(move=1),
+            id="moved",
+        ),
+        pytest.param(
+            "removed {\n  from = terraform_data.a\n  lifecycle {\n    destroy = false\n  }\n}\n",
+            [("terraform_data.a", Action.FORGET, None, None)],
+            ChangeCounts(forget=1),
+            id="removed without being destroyed",
+        ),
+        pytest.param(
+            resource("a")
+            + 'import {\n  to = terraform_data.new\n  id = "i-1"\n}\nresource "terraform_data" "new" {}\n',
+            [("terraform_data.new", Action.IMPORT, None, "i-1")],
+            ChangeCounts(import_=1),
+            id="imported",
+        ),
+        pytest.param(
+            resource("a") + resource("new") + 'import {\n  to = terraform_data.new\n  id = "i-1"\n}\n',
+            [("terraform_data.new", Action.UPDATE, None, "i-1")],
+            ChangeCounts(update=1, import_=1),
+            id="imported and updated",
+        ),
+        pytest.param(
+            resource("b", 2) + "moved {\n  from = terraform_data.a\n  to = terraform_data.b\n}\n",
+            [("terraform_data.b", Action.UPDATE, "terraform_data.a", None)],
+            ChangeCounts(update=1, move=1),
+            id="moved and updated",
+        ),
+        pytest.param(
+            resource("a") + 'output "one" {\n  value = 1\n}\n', [], ChangeCounts(outputs=1), id="an output alone"
+        ),
+    ],
+)
+def test_changes_of_the_tfstate_alone_are_seen(
+    place: Any, tfstate_server: Any, code: str, changes: list[Any], counts: ChangeCounts
+) -> None:
+    terraform, work = tool("terraform"), job(place, tfstate_server.backend)
+    (place.work / "main.tf").write_text(resource("a"))
+    run(terraform, work, place.do)
+    (place.work / "main.tf").write_text(code)
+    terraform.init(work, place.do)
+    found = terraform.plan(work, place.do)
+    assert [(it.address, it.action, it.moved_from, it.imported_id) for it in found.changes] == changes
+    assert ChangeCounts.of(found) == counts
+    assert (found.has_changes, found.drifted) == (True, ())
+    terraform.apply(work, place.do)
+    assert not terraform.plan(work, place.do).has_changes
 
 
 def test_without_a_place_for_the_tfstate_nothing_starts(place: Any) -> None:

@@ -12,12 +12,19 @@ from reconciler.web.api.schemas.stacks import WhyJson
 
 
 class ChangeCountsJson(Shape):
-    """The number of resources that a plan changes."""
+    """How many resources a plan touches, by action, and how many outputs it changes.
+
+    A resource that is imported or moved, and changed as well, counts for both.
+    """
 
     create: int
     update: int
     delete: int
     replace: int
+    forget: int
+    import_: int = Field(alias="import")
+    move: int
+    outputs: int
 
 
 class VerdictJson(Shape):
@@ -105,6 +112,8 @@ class ResourceChangeJson(Shape):
     action: str
     before: Any = None
     after: Any = None
+    moved_from: str | None = None
+    imported_id: str | None = None
 
 
 class OutputChangeJson(Shape):

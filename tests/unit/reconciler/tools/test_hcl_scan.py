@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.tools.hcl_scan import Block, Text, scan
+from reconciler.tools.hcl_scan import Block, Expression, Text, scan
 
 
 def found(text: str) -> list[object]:
+    """List blocks and plain strings."""
     return [
         (".".join(" ".join(header) for header in item.path), item.name, item.value)
         if isinstance(item, Text)
         else ".".join(" ".join(header) for header in item.path)
         for item in scan(text)
+        if not isinstance(item, Expression)
     ]
 
 
@@ -49,9 +51,32 @@ def test_scan_finds_blocks_and_plain_strings(text: str, expected: list[object]) 
     assert found(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("type = string", "string", id="word"),
+        pytest.param("type = list(string)", "list", id="call"),
+        pytest.param("type = # why\n", None, id="nothing"),
+        pytest.param("type = /* why */ any", "any", id="behind a comment"),
+        pytest.param('type = "list"', None, id="plain string"),
+        pytest.param('type = "${string}"', '"', id="template"),
+        pytest.param('type = "a" == b', '"', id="comparison"),
+        pytest.param("type = { a = string }", "{", id="object"),
+        pytest.param("type = [string]", "[", id="list"),
+        pytest.param("type = -1", "-", id="number"),
+        pytest.param("type = <<E\nx\nE\n", "<<E\n", id="heredoc"),
+        pytest.param("type == string", None, id="no attribute"),
+    ],
+)
+def test_an_attribute_that_is_no_plain_string_is_known_by_how_it_begins(text: str, expected: str | None) -> None:
+    expressions = [item for item in scan(f'variable "v" {{\n  {text}\n}}\n') if isinstance(item, Expression)]
+    wanted = [] if expected is None else [Expression((("variable", "v"),), "type", expected)]
+    assert expressions == wanted
+
+
 def test_deep_nesting_costs_no_recursion() -> None:
     text = "x = " + "[" * 50_000 + '"${' * 1000
-    assert list(scan(text)) == []
+    assert [item for item in scan(text) if not isinstance(item, Expression)] == []
 
 
 def test_scan_agrees_with_a_full_parser() -> None:

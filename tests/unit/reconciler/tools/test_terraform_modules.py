@@ -27,6 +27,9 @@ class MemoryReader:
             if name.startswith(prefix) and "/" not in name.removeprefix(prefix)
         ]
 
+    def real(self, path: str) -> str:
+        return path
+
 
 def module(source: str, name: str = "m") -> str:
     return f'module "{name}" {{\n  source = "{source}"\n}}\n'

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from reconciler.core.results import Action, ChangeCounts, Output, OutputChange
 from reconciler.tools.base import StepFailed
-from reconciler.tools.terraform_plan import Marks, marks, planned
+from reconciler.tools.terraform_plan import Expected, Marks, expected, planned
 
 
 def document(*changes: dict[str, Any], drift: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
@@ -27,21 +28,83 @@ def change(actions: list[str], address: str = "x.y", **more: Any) -> dict[str, A
 @pytest.mark.parametrize(
     ("actions", "expected"),
     [
-        (["create"], Action.CREATE),
-        (["read"], Action.READ),
-        (["update"], Action.UPDATE),
-        (["delete"], Action.DELETE),
-        (["delete", "create"], Action.REPLACE),
-        (["create", "delete"], Action.REPLACE),
-        (["create", "forget"], Action.CREATE),
-        (["no-op"], None),
-        (["forget"], None),
+        (["create"], [Action.CREATE]),
+        (["read"], [Action.READ]),
+        (["update"], [Action.UPDATE]),
+        (["delete"], [Action.DELETE]),
+        (["delete", "create"], [Action.REPLACE]),
+        (["create", "delete"], [Action.REPLACE]),
+        (["create", "forget"], [Action.CREATE, Action.FORGET]),
+        (["no-op"], []),
+        (["forget"], [Action.FORGET]),
     ],
-    ids=lambda value: "+".join(value) if isinstance(value, list) else None,
+    ids=str,
 )
-def test_actions(actions: list[str], expected: Action | None) -> None:
+def test_actions(actions: list[str], expected: list[Action]) -> None:
     found = planned(document(change(actions)), has_changes=True)
-    assert [item.action for item in found.changes] == ([] if expected is None else [expected])
+    assert [item.action for item in found.changes] == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected", "counts"),
+    [
+        pytest.param(
+            {**change(["no-op"]), "previous_address": "x.old"},
+            (Action.MOVE, "x.old", None),
+            ChangeCounts(move=1),
+            id="moved",
+        ),
+        pytest.param(
+            change(["no-op"], importing={"id": "i-1"}),
+            (Action.IMPORT, None, "i-1"),
+            ChangeCounts(import_=1),
+            id="imported",
+        ),
+        pytest.param(
+            {**change(["update"]), "previous_address": "x.old"},
+            (Action.UPDATE, "x.old", None),
+            ChangeCounts(update=1, move=1),
+            id="moved and updated",
+        ),
+        pytest.param(
+            change(["update"], importing={"id": "i-1"}),
+            (Action.UPDATE, None, "i-1"),
+            ChangeCounts(update=1, import_=1),
+            id="imported and updated",
+        ),
+        pytest.param(
+            {**change(["no-op"], importing={"id": "i-1"}), "previous_address": "x.old"},
+            (Action.IMPORT, "x.old", "i-1"),
+            ChangeCounts(import_=1, move=1),
+            id="imported and moved",
+        ),
+        pytest.param(
+            change(["no-op"], importing={"unknown": True}),
+            (Action.IMPORT, None, "(known after apply)"),
+            ChangeCounts(import_=1),
+            id="an id that nobody knows yet",
+        ),
+        pytest.param(
+            change(["no-op"], importing={"identity": {"region": "eu", "name": "a"}}),
+            (Action.IMPORT, None, '{"name": "a", "region": "eu"}'),
+            ChangeCounts(import_=1),
+            id="by an identity",
+        ),
+        pytest.param(change(["forget"]), (Action.FORGET, None, None), ChangeCounts(forget=1), id="forgotten"),
+    ],
+)
+def test_what_happens_to_the_tfstate_alone(
+    entry: dict[str, Any], expected: tuple[Any, ...], counts: ChangeCounts
+) -> None:
+    found = planned(document(entry), has_changes=True)
+    (only,) = found.changes
+    assert (only.action, only.moved_from, only.imported_id) == expected
+    assert ChangeCounts.of(found) == counts
+
+
+def test_what_is_only_moved_is_no_drift() -> None:
+    moved = {**change(["no-op"]), "previous_address": "x.old"}
+    assert planned(document(moved, drift=(moved,)), has_changes=True).drifted == ()
 
 
 def test_an_unknown_action_is_refused() -> None:
@@ -131,7 +194,11 @@ def test_marks_cover_what_does_not_change_too() -> None:
     told = document(
         change(["no-op"], after_sensitive={"p": True}), change(["create"], "x.z", after_unknown={"id": True})
     )
-    assert marks(told) == {"x.y": Marks({"p": True}, False), "x.z": Marks(False, {"id": True})}
+    found = expected(
+        {**told, "output_changes": {"b": output(["create"]), "a": output(["no-op"]), "c": output(["delete"])}}
+    )
+    assert found == Expected({"x.y": Marks({"p": True}, False), "x.z": Marks(False, {"id": True})}, ("a", "b"))
+    assert Expected.from_data(json.loads(json.dumps(found.to_data()))) == found
 
 
 def output(actions: list[str], **more: Any) -> dict[str, Any]:
@@ -180,6 +247,8 @@ def test_an_output_that_repeats_what_a_resource_marks_as_sensitive_is_masked() -
 def test_the_outputs_that_are_there_are_known_where_nothing_changes() -> None:
     there = {"a": {"value": [1], "type": "x", "sensitive": False}, "b": {"value": "hidden", "sensitive": True}}
     told = {**document(), "prior_state": {"values": {"outputs": there}}}
-    assert planned(told, has_changes=False).present == (Output("a", [1]), Output("b", "hidden", sensitive=True))
+    told["output_changes"] = {"a": output(["no-op"], before=[1], after=[1]), "n": output(["no-op"], after=None)}
+    expected = (Output("a", [1]), Output("b", "hidden", sensitive=True), Output("n", None))
+    assert planned(told, has_changes=False).present == expected
     assert planned(told, has_changes=True).present == ()
     assert planned(document(), has_changes=False).present == ()

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.core.results import Applied, Output, Resource
 from reconciler.tools.base import StepFailed
-from reconciler.tools.terraform_plan import Marks
+from reconciler.tools.terraform_plan import Expected, Marks
 from reconciler.tools.terraform_tfstate import applied, unwrapped
 
 
@@ -40,7 +40,7 @@ KNOWN = Marks(False, False)
     ],
 )
 def test_addresses(more: dict[str, Any], instance: dict[str, Any], address: str) -> None:
-    found = applied(tfstate(resource({"attributes": {"id": "v"}, **instance}, **more)), {})
+    found = applied(tfstate(resource({"attributes": {"id": "v"}, **instance}, **more)), Expected())
     assert [item.address for item in found.resources or ()] == [address]
 
 
@@ -55,7 +55,7 @@ def test_addresses(more: dict[str, Any], instance: dict[str, Any], address: str)
     ids=["plain", "alias", "module", "odd"],
 )
 def test_providers(provider: str, name: str) -> None:
-    found = applied(tfstate(resource({"attributes": {}}, provider=provider)), {})
+    found = applied(tfstate(resource({"attributes": {}}, provider=provider)), Expected())
     assert [item.provider for item in found.resources or ()] == [name]
 
 
@@ -124,7 +124,7 @@ def test_providers(provider: str, name: str) -> None:
 )
 def test_attributes(attributes: Any, marks: Marks | None, recorded: list[Any], shown: Any) -> None:
     instance = {"attributes": attributes, "sensitive_attributes": recorded}
-    found = applied(tfstate(resource(instance)), {} if marks is None else {"aws_vpc.main": marks})
+    found = applied(tfstate(resource(instance)), Expected({} if marks is None else {"aws_vpc.main": marks}))
     assert found.resources == (Resource("aws_vpc.main", "aws_vpc", "registry.terraform.io/hashicorp/aws", shown),)
 
 
@@ -140,16 +140,20 @@ def test_an_object_that_only_looks_typed_stays(value: Any) -> None:
 def test_outputs_and_what_hides_them() -> None:
     outputs = {"b": {"value": "top-secret", "type": "string", "sensitive": True}, "a": {"value": [1], "type": []}}
     instance = {"attributes": {"copy": "top-secret"}}
-    found = applied(tfstate(resource(instance), outputs=outputs), {"aws_vpc.main": KNOWN})
-    assert found.outputs == (Output("a", [1]), Output("b", "top-secret", sensitive=True))
+    found = applied(tfstate(resource(instance), outputs=outputs), Expected({"aws_vpc.main": KNOWN}, ("a", "n")))
+    assert found.outputs == (
+        Output("a", [1]),
+        Output("b", "top-secret", sensitive=True),
+        Output("n", None),
+    ), "an output that is null stands in no tfstate"
     assert [item.attributes for item in found.resources or ()] == [{"copy": "(sensitive)"}]
 
 
 def test_data_sources_are_no_resources() -> None:
-    assert applied(tfstate(resource({"attributes": {}}, mode="data")), {}) == Applied(resources=())
+    assert applied(tfstate(resource({"attributes": {}}, mode="data")), Expected()) == Applied(resources=())
 
 
 @pytest.mark.parametrize("document", [{"version": 3}, {}, [], None], ids=str)
 def test_an_unknown_format_is_refused(document: Any) -> None:
     with pytest.raises(StepFailed, match="not known"):
-        applied(document, {})
+        applied(document, Expected())

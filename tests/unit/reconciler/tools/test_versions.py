@@ -79,7 +79,10 @@ def test_a_script_needs_nothing() -> None:
             "x", ">=1", "terraform calls its version 'x', which cannot be compared with >=1", id="odd version"
         ),
         pytest.param(
-            "1", "latest", "toolVersion 'latest' is no range of versions; write for example '>=1.8,<2'", id="no range"
+            "1",
+            "latest",
+            "toolVersion 'latest' is no range of versions; write for example '>=1.8,<2' or '~> 1.9'",
+            id="no range",
         ),
     ],
 )

@@ -130,7 +130,7 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + "  autodeploy: yes\n", [("wrong-type", 3, 15)], id="yes-is-text"),
         pytest.param("Stack", STACK + "  protected: 1\n", [("wrong-type", 3, 14)], id="number-for-a-flag"),
         pytest.param("Stack", STACK + "  toolVersion: 1.8\n", [("wrong-type", 3, 16)], id="number-for-text"),
-        pytest.param("Stack", STACK + "  toolVersion: '~> 1.8'\n", [("invalid-version", 3, 16)], id="foreign-range"),
+        pytest.param("Stack", STACK + "  toolVersion: '^1.8'\n", [("invalid-version", 3, 16)], id="foreign-range"),
         pytest.param("Stack", STACK + "  toolVersion: ''\n", [("invalid-value", 3, 16)], id="empty-range"),
         pytest.param("Stack", STACK + "  toolVersion: ' '\n", [("invalid-version", 3, 16)], id="blank-range"),
         pytest.param("Stack", "  tool: script\n  script: {apply: x}\n  toolVersion: '>=1'\n", [("invalid-value", 3, 3)], id="version-of-a-script"),

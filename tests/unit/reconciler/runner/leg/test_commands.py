@@ -15,6 +15,8 @@ from reconciler.runner.processes.log import Hearing
         pytest.param([b"a\nErr", b"or: in pie", b"ces\nb\n"], "Error: in pieces", id="in pieces"),
         pytest.param([b"Error: the end"], "Error: the end", id="without an end of line"),
         pytest.param(["│ Error: boxed\n".encode()], "Error: boxed", id="in a box"),
+        pytest.param([b"ERROR! no playbook\n"], "ERROR! no playbook", id="ansible's"),
+        pytest.param([b"[ERROR]: no host\n"], "[ERROR]: no host", id="ansible's of today"),
         pytest.param([b"no Error: here\n"], None, id="not at the start"),
         pytest.param([b"Error: \x1b[31mred\n"], "Error: [31mred", id="what cannot be printed"),
         pytest.param([b"Error: " + b"a" * 9999 + b"\n"], "Error: " + "a" * 192 + "…", id="long"),

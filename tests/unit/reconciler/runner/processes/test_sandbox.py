@@ -8,7 +8,14 @@ import pytest
 from reconciler.core.phases import Leg, Phase
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Job, Limits
-from reconciler.runner.processes.sandbox import Sandbox, inherited, tool_environment, tool_paths, why_not_writable
+from reconciler.runner.processes.sandbox import (
+    SEEN,
+    Sandbox,
+    inherited,
+    tool_environment,
+    tool_paths,
+    why_not_writable,
+)
 
 JOB = Job("r", 1, "root/a", Leg.PLAN, "script", "", ".", {}, {}, {}, {}, Limits({Phase.PLAN: 1}))
 
@@ -38,7 +45,13 @@ def test_what_covers_is_never_put_back(directory, tmp_path):
 def test_only_the_runs_own_directories_can_be_written(directory):
     sandbox = Sandbox("/bwrap", (str(directory.root.parent.parent),))
     written = mounts(sandbox.prefix(directory, directory.work, ()), "--bind")
-    assert written == ["/tmp", str(directory.work), str(directory.scratch), str(directory.home)]
+    own = [directory.work, SEEN.work, directory.scratch, SEEN.scratch, directory.home, SEEN.home]
+    assert written == ["/tmp", *map(str, own)]
+
+
+def test_commands_run_in_the_same_place_in_every_run(directory):
+    arguments = Sandbox("/bwrap", ()).prefix(directory, directory.work / "live/net", ())
+    assert arguments[-3:] == ["--chdir", "/run/station/work/live/net", "--"]
 
 
 def test_a_binary_brings_its_venv_along(tmp_path):
@@ -83,7 +96,7 @@ def test_nothing_hidden_becomes_writable(path, why):
 
 
 def test_what_the_loader_reads_is_set_inside_of_the_sandbox_only(tmp_path):
-    prefix = Sandbox("bwrap", ()).prefix(RunDirectory(tmp_path), tmp_path, (), {"LD_PRELOAD": "/x.so"})
+    prefix = Sandbox("bwrap", ()).prefix(RunDirectory(tmp_path), tmp_path / "work", (), {"LD_PRELOAD": "/x.so"})
     at = prefix.index("--setenv")
     assert prefix[at : at + 3] == ["--setenv", "LD_PRELOAD", "/x.so"]
     assert prefix[-1] == "--"

@@ -322,7 +322,7 @@ def places(play: Play) -> None:
     )
     answer = play.run(STATION, "access", "can", "ada", "stack:delete", "d15", "-o", "json", check=False)
     deep = json.loads(answer.stdout)
-    play.tell("a role in root holds 15 spaces below", nothing, right=deep["allowed"], expected="allowed")
+    play.tell("a role in root applies 15 spaces below", nothing, right=deep["allowed"], expected="allowed")
 
 
 def rest(play: Play) -> None:
@@ -384,7 +384,7 @@ def _lines(who: str) -> dict[str, str]:
 ACTS = (
     ("Nobody grants themselves anything", grants),
     ("The signer counts, by keys that were in force before the commit and are valid now", identities),
-    ("Roles hold in a space and below it", places),
+    ("A role applies to its space and everything below", places),
     ("The rest of a commit takes effect, and an approval ends a hold", rest),
     ("A branch that lost its history halts admission", halts),
 )

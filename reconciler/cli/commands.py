@@ -29,7 +29,7 @@ COMMANDS = {
     "diff": Entry("reconciler.cli.diff", "Show what merging a branch would do, and why."),
     "serve": Entry("reconciler.cli.serve", "Run the service: watch, reconcile, serve the API and metrics."),
     "reconcile": Entry("reconciler.cli.reconcile", "Reconcile once until nothing is left to do, then exit."),
-    "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and the origin of each value."),
+    "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and its origins."),
     "blueprint": Entry("reconciler.cli.blueprint", "Show a blueprint's inputs and the documents it makes."),
     "status": Entry("reconciler.cli.status", "Show the state of the service and its configuration."),
     "stacks": Entry("reconciler.cli.stacks", "List stacks."),

@@ -20,7 +20,7 @@ _LATER = "the next station reconcile or service judges and admits it"
 @options.common
 @click.pass_context
 def command(ctx: click.Context, form: str, space: str | None) -> None:
-    """List, show and approve held changes: those whose author lacked a right. HELD is a held change's id."""
+    """List, show and approve held changes, which are not in force yet. HELD is the id of one."""
     if ctx.invoked_subcommand is None:
         _list(form, space)
 
@@ -39,7 +39,7 @@ def list_all(form: str, space: str | None) -> None:
 @options.output
 @options.common
 def show(held: str, form: str) -> None:
-    """Show a held change: who made it, and which right its author lacks."""
+    """Show a held change and why it is held."""
     from reconciler.cli.client import connect
     from reconciler.cli.output import print_record
 

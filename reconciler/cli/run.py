@@ -18,7 +18,7 @@ from reconciler.cli.run_commands import print_log, request_run, show_run
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show, confirm, discard, cancel, retry or review a run. RUN is its id, or a beginning no other run's id shares."""
+    """Show, confirm, discard, cancel, retry or review a run. RUN is the run's id, or the beginning of it."""
     options.help_alone(ctx)
 
 
@@ -81,7 +81,10 @@ def cancel(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
 @_command(options.wait)
 @click.pass_context
 def retry(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
-    """Retry a failed, interrupted, canceled or discarded run with the current configuration."""
+    """Retry a failed or discarded run.
+
+    The new run uses the current configuration. Interrupted and canceled runs can be retried, too.
+    """
     ctx.exit(request_run(lambda api: f"{api.run(run)}/retry", form, wait=wait))
 
 

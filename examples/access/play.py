@@ -108,7 +108,7 @@ class Play:
         return self.git("rev-parse", "HEAD")
 
     def go_back(self) -> None:
-        """Have ada restore the first configuration, which ends all held changes."""
+        """Restore the first configuration as ada, which ends all held changes."""
         self.git("read-tree", "-u", "--reset", self.good)
         self.commit("ada", "As it was", {})
 

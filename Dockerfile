@@ -1,8 +1,8 @@
 # syntax=docker/dockerfile:1
 # docker build --build-arg TOFU_VERSION=1.9.0 -t stationkeeper .
 #
-# The tools that stacks use are not in the image by themselves: name the versions to add, each is checked against the
-# published checksums. See docs/operations.md for how to run it.
+# The image contains no tools of its own. Name the versions to add; each download is checked against the published
+# checksums. docs/operations.md says how to run the image.
 ARG PYTHON_VERSION=3.12
 
 FROM python:${PYTHON_VERSION}-slim AS tools
@@ -35,7 +35,7 @@ RUN set -eu; \
 FROM python:${PYTHON_VERSION}-slim AS build
 WORKDIR /source
 COPY . .
-# Leave it empty for an image without ansible.
+# Set this to nothing for an image without ansible.
 ARG EXTRAS=[ansible]
 RUN python -m venv /opt/stationkeeper \
  && /opt/stationkeeper/bin/pip install --no-cache-dir --disable-pip-version-check ".${EXTRAS}"
@@ -53,10 +53,10 @@ ENV PATH=/opt/stationkeeper/bin:$PATH \
     STATION_DATA_DIR=/data
 USER station
 WORKDIR /data
-# Everything that is ever written lies here or in /tmp: the rest may be read-only.
+# The service writes only here and in /tmp: the rest may be read-only.
 VOLUME /data
 EXPOSE 8420
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8420/healthz', timeout=4).close()"]
-# tini collects what runs leave behind, and passes signals on.
+# tini reaps orphaned processes and forwards signals.
 ENTRYPOINT ["tini", "--", "station"]
 CMD ["serve"]

@@ -1,4 +1,4 @@
-# Two commands do all the set-up on a fresh machine: make demo, make test.
+# On a fresh machine, make demo and make test set up everything they need.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -33,7 +33,7 @@ format: $(VENV)/.check
 clean:
 	rm -rf $(VENV)
 
-# Modules are compiled as for any other installation: some environments forbid Python to do it on the way.
+# Compile the modules as an installation would: some environments do not let Python do it at run time.
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ansible]'

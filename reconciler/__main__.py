@@ -9,11 +9,11 @@ from reconciler.cli import garbage
 
 
 def main() -> int:
-    """Run one command and give its exit code."""
+    """Run one command and return its exit code."""
     garbage.seldom()
-    # Whatever else is installed must not get between documents and what is made of them, nor be searched for.
+    # Plugins of other installed packages must not change what documents mean; searching for them takes time, too.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from reconciler.cli.main import main as run  # noqa: PLC0415 - only now, for both of these
+    from reconciler.cli.main import main as run  # noqa: PLC0415 - imported only after the two lines above
 
     code = run()
     garbage.never_again()

@@ -271,7 +271,7 @@ def make_data_dir(settings: Settings) -> Path:
 
 def _check_configuration(settings: Settings) -> None:
     if not settings.config_url:
-        raise SettingsError("config_url is missing: say which repository to follow (--config-url, STATION_CONFIG_URL)")
+        raise SettingsError("config_url is missing: name the repository to follow (--config-url, STATION_CONFIG_URL)")
     for name, check, value in (
         ("config_url", check_url, settings.config_url),
         ("config_branch", check_branch, settings.config_branch),
@@ -304,8 +304,10 @@ def _check_key_file(setting: str, path: Path | None) -> None:
     if path is None or path.exists():
         return
     if not path.parent.is_dir():
-        raise SettingsError(f"{setting}: {path} cannot be made: there is no directory {path.parent}")
-    _log.warning("%s: %s is not there; a new key is made in it, unless one is in use already", setting, path)
+        raise SettingsError(f"{setting}: {path} cannot be created: there is no directory {path.parent}")
+    _log.warning(
+        "%s: %s does not exist; a new key is created there, unless the database already uses one", setting, path
+    )
 
 
 def _hidden(settings: Settings) -> list[Path]:
@@ -335,7 +337,7 @@ def _alone(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            message = f"another station works on {directory}: stop it, or speak to it with STATION_URL"
+            message = f"another station process uses {directory}: stop it, or use it with STATION_URL"
             raise DataDirectoryBusy(message) from None
         yield
 

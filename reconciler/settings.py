@@ -1,4 +1,7 @@
-"""The service's own settings: flags over `STATION_*` variables over `station.toml` over defaults."""
+"""The service's own settings: flags over `STATION_*` variables over `station.toml` over defaults.
+
+The descriptions are what users read: `docs/settings.md` and the help of the commands are generated from them.
+"""
 
 from __future__ import annotations
 
@@ -48,79 +51,94 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    config_url: str | None = Field(None, description="The configuration repository: https, http, ssh or file URL.")
-    config_branch: str = Field("main", description="The branch whose commits count.")
-    config_path: str = Field(".", description="The directory in it that holds the configuration.")
-    config_username: str | None = Field(None, description="The user name for the configuration repository over https.")
-    config_password_file: Path | None = Field(None, description="A file with the password or token for it.")
-    config_ssh_key_file: Path | None = Field(None, description="A file with the private key for it over ssh.")
-    data_dir: Path = Field(Path("./station-data"), description="Mirrors, runs, keys and the embedded database.")
-    database_url: str | None = Field(None, description="postgresql://…; left out: SQLite in the data directory.")
-    encryption_key_file: Path | None = Field(None, description="The key for tfstate and sensitive outputs at rest.")
-    poll_interval: float = Field(30.0, gt=0, le=86400, description="Seconds between looks at the repositories.")
-    parallelism: int = Field(4, ge=1, le=1000, description="How many runs may be at work at the same time.")
+    config_url: str | None = Field(
+        None, description="The URL of the configuration repository: https, http, ssh or file."
+    )
+    config_branch: str = Field("main", description="The branch to watch.")
+    config_path: str = Field(".", description="The directory in the repository that holds the configuration.")
+    config_username: str | None = Field(None, description="The user name for the configuration repository, over https.")
+    config_password_file: Path | None = Field(
+        None, description="A file with the password or token for the configuration repository."
+    )
+    config_ssh_key_file: Path | None = Field(
+        None, description="A file with the private key for the configuration repository, over ssh."
+    )
+    data_dir: Path = Field(
+        Path("./station-data"), description="The directory for mirrors, runs, keys and the embedded database."
+    )
+    database_url: str | None = Field(None, description="postgresql://…. Default: SQLite in the data directory.")
+    encryption_key_file: Path | None = Field(
+        None,
+        description="The file with the keys that encrypt tfstate and sensitive outputs. "
+        "Default: created in the data directory.",
+    )
+    poll_interval: float = Field(30.0, gt=0, le=86400, description="Seconds between fetches of the repositories.")
+    parallelism: int = Field(4, ge=1, le=1000, description="How many runs may be active at the same time.")
     engine: EngineName = Field(EngineName.LOCAL, description="Where runners run.")
-    listen: str = Field("127.0.0.1:8420", description="Address and port of API, page and metrics.")
+    listen: str = Field("127.0.0.1:8420", description="The address and port of the API and metrics.")
     metrics_access: MetricsAccess = Field(
         MetricsAccess.LOOPBACK,
-        description="Who gets /metrics, which names spaces and stacks: loopback (this machine) or token; "
-        "with a token that may read everything, anybody does.",
+        description="Who may read /metrics: loopback (this machine needs no token), or token (everyone needs a token "
+        "that may read everything).",
     )
     secrets_dir: Path | None = Field(
-        None, description="Where `{file: NAME}` is looked up, in the directory of the document's space."
+        None, description="The directory of secret files, with one directory per space; `{file: NAME}` reads from it."
     )
     sealing_key_file: Path | None = Field(
-        None, description="The age keys that open sealed values; left out: made in the data directory."
+        None, description="The file with the age keys that open sealed values. Default: created in the data directory."
     )
     identity: IdentityMode = Field(
         IdentityMode.SIGNED,
-        description="What says whose commit it is: signed (who signed it), or committer (the address in it, for "
-        "servers that check that).",
+        description="How the author of a commit is known: signed (by its signature), or committer (by the committer's "
+        "address, for Git servers that check it).",
     )
     admins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (),
-        description="The first admins: names of users, public keys, or addresses with identity = committer. "
+        description="The first admins: names of users, public keys, or addresses if identity is committer. "
         "The repository cannot remove them.",
     )
     identity_forges: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (),
-        description="Keys with which a forge signs the merges that it makes, each as `author KEY` or `committer KEY`: "
-        "the line of such a commit that says whose it is.",
+        description="Keys with which a Git server signs the merges it makes, each as `author KEY` or `committer KEY`; "
+        "the word names the line of the commit that says whose it is.",
     )
     destroy_budget: float = Field(
         DESTROY_BUDGET,
         ge=0,
         le=100,
-        description="Percent of the stacks that may leave Git by one commit (3 always may); one with more is held.",
+        description="How many percent of the stacks one commit may remove; 3 are always allowed. A commit with more "
+        "is held.",
     )
     env_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
-        (), description="The variables of the service that `{env: NAME}` may read."
+        (), description="Variables of the service that documents may read with `{env: NAME}`."
     )
     env_takeover_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (),
-        description="Variables that take over what runs (PATH, LD_PRELOAD, PYTHONPATH, …) and may be set all the same, "
-        "by who holds env:takeover; * stands for any characters.",
+        description="Variables that take over a process (PATH, LD_PRELOAD, PYTHONPATH, …) and that people with "
+        "env:takeover may set; * stands for any characters.",
     )
-    require_sandbox: bool = Field(False, description="Refuse to run anything without bubblewrap.")
+    require_sandbox: bool = Field(False, description="Refuse to start without bubblewrap.")
     writable_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
         (Path("/"),),
-        description="Directories that every run may write to; all else is read-only for them. "
-        "/ means whatever file permissions allow, apart from homes and what is the service's own.",
+        description="Directories that every run may write to; everything else is read-only. "
+        "/ allows whatever file permissions allow, except homes and the service's own files.",
     )
     tool_path: str | None = Field(
-        None, description="Directories, as in PATH, where tools are looked for before the service's PATH."
+        None, description="Directories, as in PATH, that are searched for tools before the service's PATH."
     )
-    run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take where a stack says nothing.")
-    silence_timeout: float = Field(1800.0, gt=0, description="Seconds without a line of log before a run is stopped.")
-    grace_period: float = Field(120.0, gt=0, description="Seconds between the interrupt and the kill.")
-    log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of log that a run keeps.")
+    run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take, if its stack has no timeout.")
+    silence_timeout: float = Field(1800.0, gt=0, description="Seconds without output before a run is stopped.")
+    grace_period: float = Field(120.0, gt=0, description="Seconds that a stopped run has to end before it is killed.")
+    log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of a run's log that are kept.")
 
     @field_validator("config_path")
     @classmethod
     def _inside(cls, value: str) -> str:
         parts = [part for part in value.split("/") if part not in {"", "."}]
         if value.startswith("/") or ".." in parts or not value.isprintable():
-            raise ValueError(f"{value!r} is not a directory in the repository: write it from its top, as in teams/web")
+            raise ValueError(
+                f"{value!r} is not a directory in the repository: write its path from the top, as in teams/web"
+            )
         return "/".join(parts) or "."
 
     @field_validator("listen")
@@ -128,9 +146,9 @@ class Settings(BaseModel):
     def _loopback(cls, value: str) -> str:
         host, colon, port = value.rpartition(":")
         if not colon or not port.isdecimal() or int(port) > 65535:
-            raise ValueError("write it as address:port")
+            raise ValueError("write address:port")
         if host not in ("127.0.0.1", "localhost", "[::1]"):
-            raise ValueError("only loopback addresses are served; put a reverse proxy in front for others")
+            raise ValueError("use a loopback address; for other addresses, put a reverse proxy in front of the service")
         return value
 
     @field_validator("writable_paths")
@@ -138,7 +156,7 @@ class Settings(BaseModel):
     def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         for path in value:
             if not path.is_absolute():
-                raise ValueError(f"{path} is not an absolute path")
+                raise ValueError(f"{path} is not absolute: write the path from /")
         return value
 
     @field_validator("admins")
@@ -214,7 +232,7 @@ class Settings(BaseModel):
             message = first["msg"].removeprefix("Value error, ")
             if first["type"] == "extra_forbidden":
                 near = did_you_mean(name, cls.model_fields)
-                message = "there is no such setting" + (f": {near}" if near else "")
+                message = "unknown setting" + (f": {near}" if near else "")
             raise SettingsError(f"{name} (from {places.get(name, 'defaults')}): {message}") from None
 
 
@@ -223,5 +241,5 @@ def _forge(text: str) -> Forge:
     try:
         line = CommitLine(word)
     except ValueError:
-        raise ValueError(f"{text[:40]!r} must begin with author or committer") from None
+        raise ValueError(f"{text[:40]!r}: write author or committer, then the key") from None
     return Forge(parse_signing_key(key.strip()), line)

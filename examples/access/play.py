@@ -1,4 +1,7 @@
-"""Plays what admission holds back, with three people and their keys, on a scratch repository."""
+"""Plays scenes in which people change more than they may, on a scratch repository, and checks what is held.
+
+Every scene is a real signed commit that `station reconcile` judges.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,18 @@ STATION = shutil.which("station") or str(Path(sys.executable).with_name("station
 
 
 def document(kind: str, name: str, space: str | None = None, **spec: Any) -> str:
-    """Write a document; JSON is YAML."""
+    """Return a document as text; JSON is YAML."""
     metadata = {"name": name} | ({"space": space} if space else {})
     return f"{API}\nkind: {kind}\nmetadata: {json.dumps(metadata)}\nspec: {json.dumps(spec)}\n"
 
 
 def stack(name: str, command: str = "true", **spec: Any) -> str:
-    """Write a stack that runs a command."""
+    """Return a stack that runs a command."""
     return document("Stack", name, tool="script", script={"apply": command}, **spec)
 
 
 def binding(name: str, role: str, space: str, person: str) -> str:
-    """Give a person a role in a space."""
+    """Return a document that gives a person a role in a space."""
     return document("RoleBinding", name, space, role=role, subjects=[{"user": person}])
 
 
@@ -40,11 +43,11 @@ class Play:
     scratch: Path
     failures: list[str] = field(default_factory=list)
     good: str = ""
-    """The revision to which every scene goes back at first."""
+    """The revision to which every scene returns first."""
 
     @property
     def repository(self) -> Path:
-        """Where the people commit."""
+        """The directory in which the people commit."""
         return self.scratch / "config"
 
     def run(self, *command: str | Path, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
@@ -72,7 +75,7 @@ class Play:
         return self.run("git", *arguments, **env).stdout.strip()
 
     def key(self, name: str) -> str:
-        """Make an SSH key and give its public half."""
+        """Make an SSH key and return its public half."""
         path = self.scratch / name
         self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path)
         return path.with_name(f"{name}.pub").read_text(encoding="utf-8").strip()
@@ -85,7 +88,7 @@ class Play:
         claims: str | None = None,
         date: str = "2026-01-01T00:00:00Z",
     ) -> str:
-        """Write files (None: remove them) and commit, signed by somebody and claiming to be somebody."""
+        """Write files (None: remove them) and commit, signed by `signer`; the author line says `claims`."""
         for name, text in files.items():
             path = self.repository / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,12 +108,12 @@ class Play:
         return self.git("rev-parse", "HEAD")
 
     def go_back(self) -> None:
-        """Have ada put everything as it was in force: that ends what is held."""
+        """Restore the first configuration as ada, which ends all held changes."""
         self.git("read-tree", "-u", "--reset", self.good)
         self.commit("ada", "As it was", {})
 
     def reconcile(self) -> dict[str, Any]:
-        """Let the installation follow the branch, and carry out what is due."""
+        """Run `station reconcile` and return its result."""
         done = self.run(STATION, "reconcile", "-o", "json", check=False)
         if not done.stdout:
             raise SystemExit(f"station reconcile: {done.stderr}")
@@ -118,7 +121,7 @@ class Play:
         return result
 
     def held(self, result: dict[str, Any]) -> list[str]:
-        """Give what is held, as `verb Kind space/name`."""
+        """Return the held changes, as `verb Kind space/name`."""
         return sorted(f"{each['verb']} {each['kind']} {each['space']}/{each['name']}" for each in result["held"])
 
     def scene(
@@ -128,7 +131,7 @@ class Play:
         held: list[str],
         check: Callable[[dict[str, Any]], bool] | None = None,
     ) -> None:
-        """Go back, play a scene, and compare what is held afterwards."""
+        """Restore the first configuration, play a scene, and compare what is held afterwards."""
         self.go_back()
         act()
         result = self.reconcile()
@@ -137,12 +140,12 @@ class Play:
         self.tell(title, result, right=right, expected=held)
 
     def tell(self, title: str, result: dict[str, Any], *, right: bool, expected: object) -> None:
-        """Print how a scene came out."""
+        """Print the result of a scene."""
         print(f"{'ok  ' if right else 'FAIL'} {title}")
         for each in result["held"]:
             missing = f"{each['missing']['action']} in {each['missing']['space']}"
             what = f"{each['verb']} {each['kind']} {each['space']}/{each['name']}"
-            print(f"       held: {what} by {each['person']}, without {missing}")
+            print(f"       held: {what} by {each['person']}, who lacks {missing}")
         if result["halted"]:
             print(f"       halted: {result['halted']['reason']}")
         if not right:
@@ -151,7 +154,7 @@ class Play:
 
 
 def ran(result: dict[str, Any]) -> list[str]:
-    """Give the stacks that this pass ran."""
+    """Return the stacks that ran."""
     return sorted(run["stack"] for run in result["runs"])
 
 
@@ -190,13 +193,13 @@ def begin(play: Play) -> None:
 
 
 def grants(play: Play) -> None:
-    """Give nobody what they take for themselves."""
+    """Play grants, revocations, and bindings that give too much."""
     grant, use = (
         {"shop/mallory.yaml": binding("mallory", "writer", "shop", "mallory")},
         {"shop/web.yaml": stack("web", "id")},
     )
     play.scene(
-        "a commit that grants its author a role and uses it",
+        "somebody grants themselves a role and uses it in the same commit",
         lambda: play.commit("mallory", "Help myself", grant | use),
         ["create RoleBinding shop/mallory", "update Stack shop/web"],
         lambda result: ran(result) == [],
@@ -214,7 +217,7 @@ def grants(play: Play) -> None:
         play.commit("ada", "Bob leaves", {"shop/devs.yaml": None})
         play.commit("bob", "Still here", {"shop/web.yaml": stack("web", "date")})
 
-    play.scene("revoked, then used", revoked_then_used, ["update Stack shop/web"])
+    play.scene("a role is revoked, then used", revoked_then_used, ["update Stack shop/web"])
 
     def beyond() -> None:
         clerk = document("Role", "clerk", "root", actions=["roleBinding:*"])
@@ -229,25 +232,27 @@ def grants(play: Play) -> None:
 
 
 def identities(play: Play) -> None:
-    """Count who signed, by the keys as they were and as they are."""
+    """Play commits whose author lines, signatures or keys mislead."""
     change: dict[str, str | None] = {"shop/web.yaml": stack("web", "id")}
     held = ["update Stack shop/web"]
     as_mallory = "user:mallory"
     play.scene(
-        "author and committer say ada, mallory signed",
+        "author and committer lines name ada, but mallory signed",
         lambda: play.commit("mallory", "From ada", change, claims="ada"),
         held,
         lambda result: result["held"][0]["person"] == as_mallory,
     )
-    play.scene("nobody signed", lambda: play.commit(None, "Unsigned", change, claims="ada"), held)
-    play.scene("a key that nobody knows", lambda: play.commit("stranger", "Hello", change, claims="bob"), held)
+    play.scene("an unsigned commit", lambda: play.commit(None, "Unsigned", change, claims="ada"), held)
+    play.scene(
+        "a commit signed with an unknown key", lambda: play.commit("stranger", "Hello", change, claims="bob"), held
+    )
 
     def removed_key() -> None:
         lost = document("User", "bob", emails=["bob@example.com"])
         play.commit("ada", "Bob lost his key", {"people/bob.yaml": lost})
         play.commit("bob", "From the past", change, date="2020-01-01T00:00:00Z")
 
-    play.scene("a removed key, back-dated", removed_key, held)
+    play.scene("a removed key, with a date in the past", removed_key, held)
 
     def own_key() -> None:
         text = play.repository / "people" / "bob.yaml"
@@ -255,11 +260,13 @@ def identities(play: Play) -> None:
         body = document("User", "bob", signingKeys=[key], emails=["bob@example.com"])
         play.commit("stranger", "My key", {str(text.relative_to(play.repository)): body} | change)
 
-    play.scene("a commit that brings its own key", own_key, ["update Stack shop/web", "update User root/bob"])
+    play.scene(
+        "a commit that adds the key it is signed with", own_key, ["update Stack shop/web", "update User root/bob"]
+    )
 
 
 def places(play: Play) -> None:
-    """Hold rights in spaces, and below them."""
+    """Play changes across spaces."""
     moved = document("Stack", "toy2", tool="script", script={"apply": "true"})
     moved = moved.replace('"toy2"}', '"toy2", "movedFrom": "shop/db"}')
 
@@ -267,13 +274,13 @@ def places(play: Play) -> None:
         play.commit("mallory", "Mine now", {"lab/toy2.yaml": moved, "shop/db.yaml": None})
 
     play.scene(
-        "a stack moved with the right at one end",
+        "a stack moved with the right at only one end",
         move,
         ["move Stack lab/toy2"],
         lambda result: any(each["id"] == "shop/db" for each in result["stacks"]),
     )
     play.scene(
-        "a writer below edits the context, a binding and a role above",
+        "a writer changes a context, a binding and a role in the spaces above",
         lambda: play.commit(
             "bob",
             "Reach up",
@@ -308,17 +315,20 @@ def places(play: Play) -> None:
     )
     nothing = {"held": [], "halted": None}
     play.tell(
-        "a context of a sibling reads like one that does not exist", nothing, right=same, expected="the same words"
+        "a context of a sibling space is reported like one that does not exist",
+        nothing,
+        right=same,
+        expected="the same words",
     )
     answer = play.run(STATION, "access", "can", "ada", "stack:delete", "d15", "-o", "json", check=False)
     deep = json.loads(answer.stdout)
-    play.tell("root's role holds 15 spaces deep", nothing, right=deep["allowed"], expected="allowed")
+    play.tell("a role in root applies 15 spaces below", nothing, right=deep["allowed"], expected="allowed")
 
 
 def rest(play: Play) -> None:
-    """Let the good half of a commit go on; refuse odd names; keep the last admin; approve."""
+    """Play a mixed commit, odd names, a removed admin, and an approval."""
     play.scene(
-        "a held change and a good one in one commit",
+        "a commit with a held change and an allowed one",
         lambda: play.commit(
             "bob", "Both", {"shop/web.yaml": stack("web", "whoami"), "lab/toy.yaml": stack("toy", "id")}
         ),
@@ -332,7 +342,7 @@ def rest(play: Play) -> None:
         refused = any(each["severity"] == "error" for each in result["diagnostics"])
         play.tell(f"the name {name!r} is refused", result, right=refused, expected="a diagnostic")
     play.scene(
-        "the last admin cannot be locked out",
+        "somebody removes the last admin",
         lambda: play.commit("ada", "Leave", {"people/ada.yaml": None}),
         ["delete User root/ada"],
     )
@@ -346,7 +356,7 @@ def rest(play: Play) -> None:
 
 
 def halts(play: Play) -> None:
-    """Halt where a branch lost its past."""
+    """Play rewound and rewritten branches."""
     play.go_back()
     play.reconcile()
     tip = play.git("rev-parse", "HEAD")
@@ -359,33 +369,47 @@ def halts(play: Play) -> None:
     swapped = play.git("commit-tree", tree, "-p", "HEAD", "-p", tip, "-m", "The wrong way round", **_lines("mallory"))
     play.git("reset", "--quiet", "--hard", swapped)
     result = play.reconcile()
-    play.tell("a merge with its parents swapped halts", result, right=bool(result["halted"]), expected="a halt")
+    play.tell("a merge with swapped parents halts", result, right=bool(result["halted"]), expected="a halt")
     play.git("reset", "--quiet", "--hard", tip)
     result = play.reconcile()
-    play.tell("the branch is back", result, right=not result["halted"], expected="no halt")
+    play.tell("the restored branch is followed again", result, right=not result["halted"], expected="no halt")
     whole = play.run(STATION, "audit", "verify", check=False)
-    play.tell("the audit is whole", result, right=whole.returncode == 0, expected=whole.stderr)
+    play.tell("the audit log is intact", result, right=whole.returncode == 0, expected=whole.stderr)
 
 
 def _lines(who: str) -> dict[str, str]:
     return {f"GIT_{line}_{part}": who for line in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
 
 
+ACTS = (
+    ("Nobody grants themselves anything", grants),
+    ("The signer counts, by keys that were in force before the commit and are valid now", identities),
+    ("A role applies to its space and everything below", places),
+    ("The rest of a commit takes effect, and an approval ends a hold", rest),
+    ("A branch that lost its history halts admission", halts),
+)
+"""The scenes by subject, each under the heading that is printed."""
+
+
 def main() -> int:
-    """Play everything; 1 if something came out otherwise than it should."""
+    """Play everything; return 1 if a scene ended differently than expected."""
     scratch = Path(tempfile.mkdtemp(prefix="station-access-"))
     play = Play(scratch)
     try:
         begin(play)
-        for act in (grants, identities, places, rest, halts):
-            print(f"\n{(act.__doc__ or '').strip()}")
+        for title, act in ACTS:
+            print(f"\n{title}")
             act(play)
     finally:
         if "--keep" in sys.argv[1:]:
-            print(f"\nall of it lies in {scratch}")
+            print(f"\nkept: {scratch}")
         else:
             shutil.rmtree(scratch)
-    print(f"\n{len(play.failures)} scenes came out wrong" if play.failures else "\nall as it should be")
+    print(
+        f"\n{len(play.failures)} scenes ended differently than expected"
+        if play.failures
+        else "\nall scenes ended as expected"
+    )
     return 1 if play.failures else 0
 
 

@@ -1,4 +1,4 @@
-"""`station access …`: who may do what where, and what that rests on."""
+"""`station access …`: who may do what, where, and why."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.at_ref import at_ref, read_clone
+from reconciler.cli.client import connect
 from reconciler.cli.errors import CliError
+from reconciler.cli.output import Column, key, print_data, print_rows
 
 if TYPE_CHECKING:
     from rbac.access.access import Access
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Ask who may do what where. SUBJECT is user:NAME, group:NAME, apiKey:NAME or stack:SPACE/NAME; or a user's name.
+    """Ask who may do what, where. SUBJECT is user:NAME, group:NAME, apiKey:NAME, stack:SPACE/NAME, or a user's name.
 
-    Without --ref the rules in force are asked; with it what the documents of a branch or commit say by themselves.
+    The answers come from the rules in force; with --ref, from the documents of a branch or commit alone.
     """
     options.help_alone(ctx)
 
@@ -34,9 +36,7 @@ def command(ctx: click.Context) -> None:
 @at_ref
 @click.pass_context
 def can(ctx: click.Context, /, *, subject: str, action: str, space: str, form: str, **where: Any) -> None:
-    """Say whether SUBJECT may do ACTION (stack:update, run:confirm, …) in SPACE. Exit codes: 0 allowed; 2 not."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import print_data
+    """Ask whether SUBJECT may do ACTION (such as stack:update) in SPACE. Exit codes: 0 allowed; 2 not allowed."""
     from spaces.names import SpaceName
 
     if where["ref"] is None:
@@ -59,9 +59,7 @@ def can(ctx: click.Context, /, *, subject: str, action: str, space: str, form: s
 @at_ref
 @click.pass_context
 def who(ctx: click.Context, /, *, action: str, space: str, form: str, **where: Any) -> None:
-    """List who may do ACTION in SPACE: groups, and each of their members."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import Column, key, print_rows
+    """List who may do ACTION in SPACE: groups, their members, and others with a role."""
     from spaces.names import SpaceName
 
     if where["ref"] is None:
@@ -78,10 +76,8 @@ def who(ctx: click.Context, /, *, action: str, space: str, form: str, **where: A
 @at_ref
 @click.pass_context
 def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) -> None:
-    """List every role that SUBJECT holds, its own and its groups'."""
+    """List the roles of SUBJECT: its own and those of its groups."""
     from rbac.access.actions import summarize
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import Column, key, print_rows
 
     if where["ref"] is None:
         with connect() as api:

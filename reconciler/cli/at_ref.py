@@ -1,4 +1,4 @@
-"""Asking the documents of a branch or commit in a clone, instead of a service."""
+"""Options and code of commands that read a branch or commit in a clone instead of asking a service."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def at_ref(function: _Function) -> _Function:
-    """Add the options that have a clone asked instead of a service."""
+    """Add --ref, --repository and --config-path, and the output and common options."""
     for option in reversed(
         (
-            click.option("--ref", metavar="REF", help="Ask the documents of this branch or commit, in a clone."),
+            click.option(
+                "--ref",
+                metavar="REF",
+                help="Read this branch or commit in a clone, not the service.",
+            ),
             click.option(
                 "--repository",
                 type=click.Path(path_type=Path, exists=True),
                 default=".",
-                help="The clone for --ref; this directory.",
+                help="The clone for --ref. Default: this directory.",
             ),
-            click.option("--config-path", metavar="DIR", help="The directory in it that holds the configuration."),
+            click.option("--config-path", metavar="DIR", help="The configuration's directory in the clone."),
             options.output,
             options.common,
         )
@@ -38,7 +42,7 @@ def at_ref(function: _Function) -> _Function:
 
 
 def read_clone(ctx: click.Context, *, ref: str, repository: Path, config_path: str | None) -> InForce:
-    """Give what would be in force at a ref of a clone; say on stderr what is wrong there."""
+    """Return what would be in force at a ref of a clone; print its errors on standard error."""
     from reconciler.git.trees import Trees
     from reconciler.loop.preview import in_force_at
 
@@ -46,9 +50,9 @@ def read_clone(ctx: click.Context, *, ref: str, repository: Path, config_path: s
     trees = Trees.of_clone(repository)
     revision = trees.resolve(ref)
     if revision is None:
-        raise CliError(f"there is no {ref} in this repository")
+        raise CliError(f"there is no branch or commit {ref} in this clone")
     found = in_force_at(trees, revision, settings.config_path)
     for diagnostic in found.diagnostics:
         if diagnostic.severity == "error":
-            click.echo(f"{diagnostic} (what it is about does not count)", err=True)
+            click.echo(f"{diagnostic} (this document is ignored)", err=True)
     return found

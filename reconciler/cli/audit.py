@@ -1,4 +1,4 @@
-"""`station audit …`: what was admitted, approved and asked for, by whom, in a chain that shows every tampering."""
+"""`station audit …`: who admitted, approved and requested what, in a chain that shows any tampering."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
+from reconciler.cli.output import Column, key, moment, print_data, print_rows
 
 
 @click.group("audit", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
@@ -15,7 +17,7 @@ from reconciler.cli import options
 @options.common
 @click.pass_context
 def command(ctx: click.Context, form: str) -> None:
-    """List the audit, oldest first; check that it is whole."""
+    """List the audit log, oldest first; verify that nobody altered it."""
     if ctx.invoked_subcommand is None:
         _list(form)
 
@@ -24,7 +26,7 @@ def command(ctx: click.Context, form: str) -> None:
 @options.output
 @options.common
 def list_all(form: str) -> None:
-    """List the audit, oldest first."""
+    """List the audit log, oldest first."""
     _list(form)
 
 
@@ -33,25 +35,19 @@ def list_all(form: str) -> None:
 @options.common
 @click.pass_context
 def verify(ctx: click.Context, form: str) -> None:
-    """Check every row: exit 1 where one was changed, removed or put in."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import print_data
-
+    """Verify that no row was changed, removed or inserted. Exit codes: 0 intact; 1 altered."""
     with connect() as api:
         found = api.get("/audit/check")
     if form in {"json", "yaml"}:
         print_data(found, form)
     elif found["whole"]:
-        click.echo("the audit is whole")
+        click.echo("the audit log is intact")
     if not found["whole"]:
-        click.echo(f"error: the audit is not whole: {found['fault']}", err=True)
+        click.echo(f"error: the audit log was altered: {found['fault']}", err=True)
         ctx.exit(1)
 
 
 def _list(form: str) -> None:
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import Column, key, moment, print_rows
-
     def details(row: Any) -> str:
         return " ".join(
             f"{name}={value if isinstance(value, str) else json.dumps(value)}"

@@ -1,38 +1,34 @@
-"""`station blueprint …`: what a blueprint asks for, and what it would make."""
+"""`station blueprint …`: a blueprint's inputs, and the documents that it makes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import Api, connect
 from reconciler.cli.errors import CliError
-
-if TYPE_CHECKING:
-    from reconciler.cli.client import Api
+from reconciler.cli.output import Column, key, print_data, print_rows
 
 
 @click.group("blueprint", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Look at a blueprint's inputs, and at what it would make. BLUEPRINT is space/name, or a name that only one has."""
+    """Show a blueprint's inputs and the documents it makes. BLUEPRINT is space/name, or a name that only one has."""
     options.help_alone(ctx)
 
 
 @command.command()
 @click.argument("blueprint")
-@click.option("--version", metavar="VERSION", help="Which one; left out: the newest.")
+@click.option("--version", metavar="VERSION", help="The blueprint's version. Default: the newest.")
 @options.output
 @options.common
 def inputs(blueprint: str, version: str | None, form: str) -> None:
     """List the inputs of a blueprint."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import Column, key, print_data, print_rows
-
     with connect() as api:
         found = api.get(_path(api, blueprint), version=version)
     if form in {"json", "yaml"}:
@@ -52,11 +48,17 @@ def inputs(blueprint: str, version: str | None, form: str) -> None:
 
 @command.command()
 @click.argument("blueprint", required=False)
-@click.option("--version", metavar="VERSION", help="Which one; left out: the newest.")
-@click.option("--input", "given", metavar="NAME=VALUE", multiple=True, help="An input; a secret as NAME=file:SECRET.")
-@click.option("-s", "--space", metavar="SPACE", help="Where the instance would lie; left out: with the blueprint.")
-@click.option("--name", metavar="NAME", default="example", show_default=True, help="What the instance would be called.")
-@click.option("--instance", metavar="SPACE/NAME", help="What this instance makes, in place of a blueprint.")
+@click.option("--version", metavar="VERSION", help="The blueprint's version. Default: the newest.")
+@click.option(
+    "--input",
+    "given",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="An input; repeatable. A secret: NAME=file:SECRET.",
+)
+@click.option("-s", "--space", metavar="SPACE", help="The space of the instance. Default: the blueprint's space.")
+@click.option("--name", metavar="NAME", default="example", show_default=True, help="The name of the instance.")
+@click.option("--instance", metavar="SPACE/NAME", help="Print the documents of this existing instance instead.")
 @options.common
 def render(  # noqa: PLR0917
     blueprint: str | None,
@@ -66,12 +68,9 @@ def render(  # noqa: PLR0917
     name: str,
     instance: str | None,
 ) -> None:
-    """Print the documents that an instance makes or would make, as YAML; secrets as references. Exits 1 on errors."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import print_data
-
+    """Print the documents that an instance makes, as YAML, with secrets as references. Exits 1 on errors."""
     if (blueprint is None) == (instance is None):
-        raise CliError("name a BLUEPRINT, or an instance with --instance")
+        raise CliError("name either a BLUEPRINT, or an instance with --instance")
     with connect() as api:
         if instance is not None:
             found = api.get(f"/blueprint-instances{_quoted(instance)}/render")
@@ -84,7 +83,7 @@ def render(  # noqa: PLR0917
         hint = f" ({each['hint']})" if each["hint"] else ""
         click.echo(f"{each['severity']}: {each['summary']}{hint} [{each['code']}]", err=True)
     if found["diagnostics"]:
-        raise CliError("an instance with these inputs does not work")
+        raise CliError("these inputs make no valid documents")
 
 
 def _tried(
@@ -97,7 +96,7 @@ def _tried(
     for text in given:
         key, equals, value = text.partition("=")
         if not equals:
-            raise CliError(f"--input {text}: write it as NAME=VALUE")
+            raise CliError(f"--input {text}: write NAME=VALUE")
         values[key] = _value(types.get(key), value)
     answer: Mapping[str, Any] = api.post(
         f"{path}/render", {"version": declared["version"], "inputs": values, **where}, changes=False
@@ -112,19 +111,19 @@ def _path(api: Api, text: str) -> str:
     if not found:
         raise CliError(f"there is no blueprint {text}")
     if len(found) > 1:
-        raise CliError(f"{text} may be {' or '.join(found[:5])}: write it as space/name")
+        raise CliError(f"several blueprints are named {text}: write {' or '.join(found[:5])}")
     return f"/blueprints/{found[0]}"
 
 
 def _quoted(text: str) -> str:
     space, _, name = text.partition("/")
     if not space or not name:
-        raise CliError(f"{text}: write it as space/name")
+        raise CliError(f"{text}: write space/name")
     return f"/{quote(space, safe='')}/{quote(name, safe='')}"
 
 
 def _value(kind: str | None, text: str) -> object:
-    """Read a value by the type of its input; what does not fit goes as text, and the answer says what is wrong."""
+    """Return a value by the type of its input; text that does not fit is sent as it is, and the service reports it."""
     match kind:
         case "number":
             for read in (int, float):

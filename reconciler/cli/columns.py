@@ -1,4 +1,4 @@
-"""What tables show of stacks, runs and the rest."""
+"""The columns of the tables of stacks, runs, plans, resources and outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _labels(row: Row) -> object:
 
 
 def _links(row: Row, name: str) -> object:
-    """Write stacks with the outputs that are used, one after the other."""
+    """Return stacks with the outputs that are used, separated by semicolons."""
     return "; ".join(_link(one) for one in row.get(name, ()))
 
 
@@ -34,11 +34,11 @@ def _link(one: Row) -> str:
 
 def _follows(row: Row) -> object:
     follows = row.get("follows", ())
-    return "; ".join(f"planned change of output {it['output']} -> {it['stack']} runs after it" for it in follows)
+    return "; ".join(f"{it['stack']} runs next, because the plan changes output {it['output']}" for it in follows)
 
 
 def _reason(row: Row) -> object:
-    """Give the word for the stack, and beside another one that it is suspended: nobody keeps it up then."""
+    """Return the stack's reason, with a note where it is suspended for another one."""
     reason = row["reason"]
     return f"{reason} (suspended)" if row["suspended"] and reason != "Suspended" else reason
 
@@ -168,8 +168,8 @@ OUTPUTS = (
 
 
 def _condition(row: Row, name: str) -> object:
-    held = row["conditions"].get(name)
-    if held is None:
+    condition = row["conditions"].get(name)
+    if condition is None:
         return None
-    said = f": {held['message']}" if held["message"] else ""
-    return f"{held['status']} ({held['reason']}{said})"
+    message = f": {condition['message']}" if condition["message"] else ""
+    return f"{condition['status']} ({condition['reason']}{message})"

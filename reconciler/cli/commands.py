@@ -1,29 +1,102 @@
-"""Every command of `station`, in the order of `station --help`."""
+"""The commands of `station`: the table that `--help` prints, and the group that imports a command when it runs.
+
+`main` builds the top group from this table. Listing the commands imports none of them, which keeps `station --help`
+quick. Commands that are planned but not built yet are in no list; whoever types one is told that it is not there yet.
+"""
 
 from __future__ import annotations
 
-from reconciler.cli.lazy import Entry
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from reconciler.cli.errors import CliError
+
+
+class Entry(NamedTuple):
+    """One command: the module that holds it as `command`, and its line in the list."""
+
+    module: str
+    help: str
+
 
 COMMANDS = {
-    "demo": Entry("reconciler.cli.demo", "Play a whole round on this machine, in a scratch directory."),
-    "init": Entry("reconciler.cli.init", "Make a new configuration repository to start from."),
-    "validate": Entry("reconciler.cli.validate", "Find everything that is wrong with a configuration repository."),
+    "demo": Entry("reconciler.cli.demo", "Show a complete example on this machine, in a scratch directory."),
+    "init": Entry("reconciler.cli.init", "Create a new configuration repository to start from."),
+    "validate": Entry("reconciler.cli.validate", "Report every error in a configuration repository."),
     "diff": Entry("reconciler.cli.diff", "Show what merging a branch would do, and why."),
-    "serve": Entry("reconciler.cli.serve", "Run the service: watch, reconcile, serve API and metrics."),
-    "reconcile": Entry("reconciler.cli.reconcile", "Make one pass until nothing is left to do, then exit."),
-    "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
-    "blueprint": Entry("reconciler.cli.blueprint", "Look at a blueprint's inputs, and at what it would make."),
-    "status": Entry("reconciler.cli.status", "Show how the service stands."),
+    "serve": Entry("reconciler.cli.serve", "Run the service: watch, reconcile, serve the API and metrics."),
+    "reconcile": Entry("reconciler.cli.reconcile", "Reconcile once until nothing is left to do, then exit."),
+    "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and its origins."),
+    "blueprint": Entry("reconciler.cli.blueprint", "Show a blueprint's inputs and the documents it makes."),
+    "status": Entry("reconciler.cli.status", "Show the state of the service and its configuration."),
     "stacks": Entry("reconciler.cli.stacks", "List stacks."),
-    "stack": Entry("reconciler.cli.stack", "Look at a stack and steer it."),
+    "stack": Entry("reconciler.cli.stack", "Show, run, suspend or resume a stack."),
     "runs": Entry("reconciler.cli.runs", "List runs."),
-    "run": Entry("reconciler.cli.run", "Look at a run and steer it."),
-    "policy": Entry("reconciler.cli.policy", "Try policies on recorded inputs; record the input of a run."),
-    "held": Entry("reconciler.cli.held", "Look at the changes that wait for somebody with the right; approve them."),
-    "audit": Entry("reconciler.cli.audit", "List what was admitted, approved and asked for; check that it is whole."),
-    "access": Entry("reconciler.cli.access", "Ask who may do what where, and what that rests on."),
-    "token": Entry("reconciler.cli.token", "Make, list and revoke tokens for the API."),
-    "seal": Entry("reconciler.cli.seal", "Encrypt a value for one place in the configuration."),
-    "doctor": Entry("reconciler.cli.doctor", "Check that everything is there that a service needs."),
+    "run": Entry("reconciler.cli.run", "Show, confirm, discard, cancel, retry or review a run."),
+    "policy": Entry("reconciler.cli.policy", "Test policies on recorded inputs; record the input of a run."),
+    "held": Entry("reconciler.cli.held", "List, show and approve held changes."),
+    "audit": Entry("reconciler.cli.audit", "List the audit log; verify that nobody altered it."),
+    "access": Entry("reconciler.cli.access", "Ask who may do what, where, and why."),
+    "token": Entry("reconciler.cli.token", "Create, list and revoke API tokens."),
+    "seal": Entry("reconciler.cli.seal", "Encrypt a secret for one place in the configuration."),
+    "doctor": Entry("reconciler.cli.doctor", "Check that everything the service needs is in place."),
     "schema": Entry("reconciler.cli.schema", "Print or write the JSON Schemas for editors."),
 }
+"""Every command, in the order of `station --help`."""
+
+_PLANNED = frozenset(
+    {
+        ("backup",),
+        ("drift",),
+        ("resources",),
+        ("restore",),
+        ("stack", "destroy"),
+        ("stack", "unlock"),
+        ("task",),
+        ("worker",),
+    }
+)
+
+
+class LazyGroup(click.Group):
+    """A group that takes its commands from `entries`."""
+
+    def __init__(self, *arguments: Any, entries: Mapping[str, Entry], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order of the table."""
+        return [*self._entries, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command and return it; None where there is no such command."""
+        entry = self._entries.get(cmd_name)
+        if entry is None:
+            return super().get_command(ctx, cmd_name)
+        command = importlib.import_module(entry.module).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{entry.module}.command is not a command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name; raise CliError for one that is planned."""
+        _refuse_planned(args)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        _ = ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in self._entries.items()])
+
+
+def _refuse_planned(words: Sequence[str]) -> None:
+    for start in (tuple(words[:1]), tuple(words[:2])):
+        if start in _PLANNED:
+            raise CliError(f"this version does not support station {' '.join(start)} yet", code=2)

@@ -1,4 +1,8 @@
-"""`station demo`: a whole round on the embedded default, in a scratch directory."""
+"""`station demo`: a complete example on the embedded defaults, in a scratch directory.
+
+The command makes a repository, two people and a service, then plays one scene after another. Every scene is a real
+commit and a real pass of the service; nothing is simulated.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +31,22 @@ if TYPE_CHECKING:
     from reconciler.git.authoring import Pen
     from reconciler.settings import Settings
 
-_FLEET = "/var/tmp/stationkeeper-example"  # noqa: S108 - as the example writes it; replaced before anything runs
+_FLEET = "/var/tmp/stationkeeper-example"  # noqa: S108 - written in the example; replaced before anything runs
 _PAGE = Path("status", "index.html")
 _TOOLS = ("terraform", "ansible")
 _ADMIN, _WRITER, _OWN = "ada", "bob", "shop"
 
 
 @click.command("demo", context_settings=options.CONTEXT)
-@click.option("--serve", is_flag=True, help="Stay up afterwards and serve the API on the demo's data.")
+@click.option("--serve", is_flag=True, help="Keep running afterwards and serve the API on the demo's data.")
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where to work; left out: a new directory for temporary files.",
+    help="An empty directory to work in. Default: a new temporary one.",
 )
 @click.pass_context
 def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> None:
-    """Show a whole round: a repository, a merge, what runs and why, what does not, what is held, and a repair."""
+    """Show a complete example: a repository, merges, what runs and why, what is stopped or held, and a repair."""
     from rich.console import Console
 
     from reconciler.settings import Settings
@@ -66,7 +70,7 @@ def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> No
 
 
 class _Demo:
-    """The scenes, in order; each leaves the world as the next one needs it."""
+    """The scenes, in order. Each one leaves the repository and the stacks as the next one needs them."""
 
     def __init__(self, console: Console, scratch: Path, settings: Settings) -> None:
         from reconciler.cli.progress import Progress
@@ -100,32 +104,34 @@ class _Demo:
     def _make_repository(self) -> None:
         from reconciler.git.authoring import commit_all
 
-        self._scene("A configuration repository", "spaces, stacks and contexts as YAML, beside the code that they run")
+        self._scene("A configuration repository", "spaces, stacks and contexts as YAML, next to the code they run")
         shutil.copytree(_example(), self._repository)
         for path in self._repository.rglob("*.yaml"):
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace(_FLEET, str(self._fleet)), encoding="utf-8")
         self._fleet.mkdir()
         (self._repository / "people.yaml").write_text(self._people(), encoding="utf-8")
-        revision = commit_all(self._repository, "Begin", self._pens[_ADMIN])
-        self._tell(f"{self._repository} is at {revision[:12]}, signed by {_ADMIN}")
-        self._tell(f"{_ADMIN} is the admin by the service's settings; {_WRITER} may write in {_OWN}")
+        revision = commit_all(self._repository, "Start from the example", self._pens[_ADMIN])
+        self._tell(f"{self._repository} has its first commit, {revision[:12]}, signed by {_ADMIN}")
+        self._tell(f"{_ADMIN} is admin by the service's settings; {_WRITER} is writer in the space {_OWN}")
         for tool in self._missing_tools():
-            self._progress.warn(f"{tool} is not installed here: its stacks say so, and the demo goes on with the rest")
+            self._progress.warn(
+                f"{tool} is not installed here: its stacks report that, and the demo continues with the others"
+            )
 
     def _first_pass(self, service: Service) -> None:
-        self._scene("The first pass", "every stack is new, so every stack runs")
+        self._scene("The first reconciliation", "every stack is new, so every stack runs")
         self._pass(service)
         self._show_stacks(service)
 
     def _one_line(self, service: Service) -> None:
-        self._scene("A one-line merge", "exactly the stack that it concerns runs, and says why")
+        self._scene("A one-line change", "only the stack that it affects runs, and it says why")
         path = self._repository / "shop" / "status-page.yaml"
         self._merge(path, "The shop is open", "The shop opens at eight", "Say when the shop opens")
         self._pass(service)
 
     def _unrelated(self, service: Service) -> None:
-        self._scene("A merge that concerns no stack", "nothing runs")
+        self._scene("A change that affects no stack", "nothing runs")
         path = self._repository / "README.md"
         self._merge(path, "# An example configuration", "# Our configuration", "Improve the title")
         self._pass(service)
@@ -133,27 +139,31 @@ class _Demo:
     def _output(self, service: Service) -> None:
         if "terraform" in self._missing_tools():
             return
-        self._scene("An output that another stack uses", "the stack that uses it runs behind the one that gives it")
+        self._scene("An output that another stack uses", "the dependent stack runs after the one it depends on")
         path = self._repository / "platform" / "network.yaml"
-        self._merge(path, "TF_VAR_cidr: 10.20.0.0/16", "TF_VAR_cidr: 10.30.0.0/16", "Give the network another range")
+        self._merge(
+            path, "TF_VAR_cidr: 10.20.0.0/16", "TF_VAR_cidr: 10.30.0.0/16", "Change the address range of the network"
+        )
         self._pass(service)
 
     def _stopped(self, service: Service) -> None:
         if "terraform" in self._missing_tools():
             return
-        self._scene("A plan that a policy stops", "what runs in production is not destroyed by a merge alone")
+        self._scene("A plan that a policy denies", "nobody destroys production resources by a merge alone")
         path = self._repository / _OWN / "web.yaml"
-        self._merge(path, 'TF_VAR_replicas: "2"', 'TF_VAR_replicas: "1"', "Save an instance", _WRITER)
+        self._merge(path, 'TF_VAR_replicas: "2"', 'TF_VAR_replicas: "1"', "Run one instance fewer", _WRITER)
         self._pass(service)
-        self._merge(path, 'TF_VAR_replicas: "1"', 'TF_VAR_replicas: "2"', "Keep both instances after all", _WRITER)
+        self._merge(path, 'TF_VAR_replicas: "1"', 'TF_VAR_replicas: "2"', "Keep both instances", _WRITER)
         self._pass(service)
 
     def _blueprint(self, service: Service) -> None:
         if "terraform" in self._missing_tools():
             return
-        self._scene("A stack made from a blueprint", "its instance asks for more, and the stack follows")
+        self._scene("A stack made from a blueprint", "its instance asks for a larger size, and the stack follows")
         self._show(self._repository / _OWN / "search.yaml")
-        self._merge(self._repository / _OWN / "search.yaml", "size: small", "size: large", "More search", _WRITER)
+        self._merge(
+            self._repository / _OWN / "search.yaml", "size: small", "size: large", "Make search larger", _WRITER
+        )
         self._pass(service)
 
     def _secret(self, service: Service) -> None:
@@ -162,7 +172,7 @@ class _Demo:
         from spaces.names import Kind, SpaceName
 
         self._scene(
-            "A secret in the repository", "sealed for one place, opened by the service alone, masked in every log"
+            "A secret in the repository", "sealed for one place; only the service can open it, and every log masks it"
         )
         sealed = seal(
             secrets.token_urlsafe(24),
@@ -174,7 +184,7 @@ class _Demo:
         path = self._repository / _OWN / "status-page.yaml"
         path.write_text(path.read_text(encoding="utf-8").replace("  env:\n", f"  env:\n{line}"), encoding="utf-8")
         self._console.print(f"  + {line.strip()[:60]}…", style="green", markup=False)
-        self._commit("Sign in to publish", _WRITER)
+        self._commit("Publish with a token", _WRITER)
         self._pass(service)
         with service.store.reading() as reading:
             log = reading.log(self._started[-1].id) if self._started else None
@@ -183,7 +193,7 @@ class _Demo:
                 self._tell(said)
 
     def _people(self) -> str:
-        """Make the people's keys, and the documents that say who they are and what they may do."""
+        """Make two people's keys; return the documents that say who they are and what they may do."""
         from reconciler.git.authoring import Pen
 
         keys = self._scratch / "keys"
@@ -195,12 +205,14 @@ class _Demo:
 
     def _held(self, service: Service) -> None:
         self._scene(
-            f"A merge by {_WRITER}, who may write in {_OWN} only",
-            "what goes beyond that is held, and the rest of it goes on",
+            f"A commit by {_WRITER}, who may write only in {_OWN}",
+            "the change elsewhere is held; the rest of the commit takes effect",
         )
         own, other = self._repository / _OWN / "status-page.yaml", self._repository / "billing" / "contexts.yaml"
         self._edit(own, "The shop opens at eight", "The shop opens at nine")
-        self._merge(other, 'RETENTION_YEARS: "10"', 'RETENTION_YEARS: "1"', "Open later, keep less", _WRITER)
+        self._merge(
+            other, 'RETENTION_YEARS: "10"', 'RETENTION_YEARS: "1"', "Open later, and keep records for one year", _WRITER
+        )
         self._pass(service)
         with service.store.reading() as reading:
             held = reading.held_changes()
@@ -210,7 +222,7 @@ class _Demo:
             action, space = each.missing
             self._console.print(f"  held: {each.verb} {each.ref} by {each.person}", style="yellow", markup=False)
             self._tell(
-                f"missing: {action} in {space}; station held approve {each.id} by somebody who has it lets it in"
+                f"{each.person} lacks {action} in {space}; whoever has it can run station held approve {each.id}"
             )
 
     def _why(self, service: Service) -> None:
@@ -218,7 +230,7 @@ class _Demo:
         from rbac.access.subjects import user
         from spaces.names import SpaceName
 
-        self._scene("May somebody do something?", "every answer says what it rests on")
+        self._scene("Who may do what", "every answer names the binding it rests on")
         access = service.ports.access()
         for name, space in ((_WRITER, _OWN), (_WRITER, "billing"), (_ADMIN, "billing")):
             decision = access.decide(user(name), Action("context", "update"), SpaceName(space))
@@ -230,7 +242,7 @@ class _Demo:
         from reconciler.operations import request_run
         from spaces.names import SpaceName, StackId
 
-        self._scene("Somebody deletes what a stack made", "a run finds the difference and puts it back")
+        self._scene("Somebody deletes a file that a stack made", "a run finds the difference and restores the file")
         page = self._fleet / _PAGE
         page.unlink(missing_ok=True)
         self._tell(f"$ rm {page}")
@@ -244,7 +256,7 @@ class _Demo:
         started = time.monotonic()
         service.loop.reconcile()
         ran = {run.id for run in self._started}
-        words = "no run" if not ran else f"{len(ran)} {'run' if len(ran) == 1 else 'runs'}"
+        words = "no runs" if not ran else f"{len(ran)} {'run' if len(ran) == 1 else 'runs'}"
         self._tell(f"{words} in {time.monotonic() - started:.1f} s")
 
     def _merge(self, path: Path, old: str, new: str, message: str, person: str = _ADMIN) -> None:
@@ -255,7 +267,7 @@ class _Demo:
         from reconciler.git.authoring import commit_all
 
         revision = commit_all(self._repository, message, self._pens[signer])
-        self._tell(f'merged to main as {revision[:12]}, signed by {signer}: "{message}"')
+        self._tell(f'committed to main as {revision[:12]}, signed by {signer}: "{message}"')
 
     def _edit(self, path: Path, old: str, new: str) -> None:
         text = path.read_text(encoding="utf-8")
@@ -294,7 +306,7 @@ class _Demo:
 
         with open_service(self._settings, port=0, watching=self._watch) as service:
             if not service.engine.sandboxed:
-                self._progress.warn(f"runs are not shut in a sandbox: {service.engine.sandbox_problem}")
+                self._progress.warn(f"runs are not sandboxed: {service.engine.sandbox_problem}")
             try:
                 yield service
             finally:
@@ -309,7 +321,7 @@ class _Demo:
         return [name for name in _TOOLS if isinstance(find(tool(name), path), Missing)]
 
     def _scene(self, title: str, subtitle: str) -> None:
-        self._console.print(f"\n[bold cyan]{title}[/]: {subtitle}")
+        self._console.print(f"\n[bold cyan]{title}[/]: {subtitle}", soft_wrap=True)
 
     def _tell(self, text: str) -> None:
         self._console.print(f"  {text}", style="dim", markup=False, soft_wrap=True)
@@ -317,18 +329,18 @@ class _Demo:
     def _say_what_next(self, seconds: float) -> None:
         station = shlex.quote(sys.argv[0] if sys.argv[0].endswith("station") else "station")
         data = f"--data-dir {shlex.quote(str(self._settings.data_dir))}"
-        self._scene("That was the round", f"{seconds:.0f} s. It all lies in {self._scratch}")
+        self._scene("Done", f"{seconds:.0f} s. Everything is in {self._scratch}. You could go on with")
         for what, line in (
-            ("look around", f"{station} stacks {data}"),
-            ("where every value comes from", f"{station} render shop/web {data}"),
-            ("what a stack made", f"{station} stack resources platform/network {data}"),
-            ("what was run, and its log", f"{station} runs {data}"),
-            ("what is held, and who did what", f"{station} held {data}; {station} audit {data}"),
-            ("merge something yourself", f"edit in {self._repository}, and there"),
+            ("list the stacks", f"{station} stacks {data}"),
+            ("see where each value comes from", f"{station} render shop/web {data}"),
+            ("list a stack's resources", f"{station} stack resources platform/network {data}"),
+            ("list the runs", f"{station} runs {data}"),
+            ("see held changes and the audit", f"{station} held {data}; {station} audit {data}"),
+            ("change something yourself", f"edit a file in {self._repository}, and there"),
             ("", f"git -c gpg.format=ssh -c user.signingKey={self._scratch / 'keys' / _ADMIN} commit --all -S -m …"),
             ("", f"{station} reconcile --config-url {self._settings.config_url} --admins {_ADMIN} {data}"),
         ):
-            self._console.print(f"  {what:30} {line}", markup=False, soft_wrap=True)
+            self._console.print(f"  {what:32} {line}", markup=False, soft_wrap=True)
 
 
 def _scratch(directory: Path | None) -> Path:
@@ -338,13 +350,13 @@ def _scratch(directory: Path | None) -> Path:
         return Path(tempfile.mkdtemp(prefix="station-demo-"))
     directory = directory.absolute()
     if directory.exists() and any(directory.iterdir()):
-        raise CliError(f"{directory} is not empty: the demo wants a directory of its own")
+        raise CliError(f"{directory} is not empty: name a new or empty directory")
     directory.mkdir(parents=True, exist_ok=True)
     return directory
 
 
 def _example() -> Path:
-    """Find the example: beside the code in a checkout, within the package where that was built."""
+    """Return the example's directory: in the checkout, or inside an installed package."""
     checkout = Path(__file__).parents[2] / "examples" / "repo"
     return checkout if checkout.is_dir() else Path(str(files("reconciler.cli") / "example"))
 

@@ -1,4 +1,4 @@
-"""Diagnostics as compilers print them, so that editors jump to the place."""
+"""Diagnostics as compilers print them, so that editors can jump to the position."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.cli.output import cell
 
 
 def line(diagnostic: Mapping[str, Any], directory: str = "") -> str:
-    """Give `file:line:column: severity: summary (hint) [code]`; `directory` goes before the file."""
+    """Return `file:line:column: severity: summary (hint) [code]`; `directory` is put before the file."""
     where = ""
     if diagnostic["file"] is not None:
         where = f"{directory}{diagnostic['file']}:{diagnostic['line']}:{diagnostic['column']}: "

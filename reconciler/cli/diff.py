@@ -1,4 +1,4 @@
-"""`station diff`: what a merge would do, told before it is made."""
+"""`station diff`: what a merge would do, shown before anybody merges."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.errors import CliError
+from reconciler.cli.output import print_data
 
 if TYPE_CHECKING:
     from reconciler.git.trees import Trees
@@ -23,26 +24,31 @@ _SIGNS = {"create": "+", "update": "~", "move": ">", "follow": "?", "retain": "-
 
 
 @click.command("diff", context_settings=options.CONTEXT)
-@click.option("--ref", metavar="REF", default="HEAD", show_default=True, help="The branch or commit to be merged.")
-@click.option("--base", metavar="REF", help="What it is merged into; left out: origin/main, else main.")
-@click.option("--config-branch", metavar="NAME", help="The branch that counts, where it is not main.")
+@click.option("--ref", metavar="REF", default="HEAD", show_default=True, help="The branch or commit to merge.")
+@click.option("--base", metavar="REF", help="The branch or commit it is merged into. Default: origin/main, else main.")
+@click.option("--config-branch", metavar="NAME", help="The branch that the service watches, if not main.")
 @click.option("--config-path", metavar="DIR", help="The directory in the repository that holds the configuration.")
 @click.option(
-    "--repository", type=click.Path(path_type=Path, exists=True), default=".", help="A clone; this directory."
+    "--repository",
+    type=click.Path(path_type=Path, exists=True),
+    default=".",
+    help="The clone. Default: this directory.",
 )
 @click.option(
-    "--as", "person", metavar="USER", help="Judge the merge as made by this user; left out: by who signed the commits."
+    "--as",
+    "person",
+    metavar="USER",
+    help="Judge the merge as if this user made it. Default: the signers of the commits.",
 )
 @options.output
 @options.common
 @click.pass_context
 def command(ctx: click.Context, /, *, form: str, repository: Path, ref: str, base: str | None, **flags: Any) -> None:
-    """Show what merging REF would do: documents, stacks and why, who gains or loses access, what would be held.
+    """Show what merging REF would do: documents, affected stacks and why, access gained or lost, changes held.
 
-    Reads a clone; needs no service and no credentials. What is merged into counts as in force.
-    Exit codes: 0 no difference; 2 differences; 1 something in REF is wrong.
+    Reads a clone and needs no service or credentials. Everything on the base branch is taken to be in force.
+    Exit codes: 0 no differences; 2 differences; 1 an error in REF.
     """
-    from reconciler.cli.output import print_data
     from reconciler.git.trees import Trees
     from reconciler.loop.preview import preview
 
@@ -67,7 +73,7 @@ def _resolve(trees: Trees, names: list[str]) -> Revision:
         revision = trees.resolve(name)
         if revision is not None:
             return revision
-    raise CliError(f"there is no {' and no '.join(names)} in this repository")
+    raise CliError(f"there is no {' and no '.join(names)} in this clone: name another branch or commit, or fetch it")
 
 
 @contextmanager
@@ -88,7 +94,7 @@ def _judging(settings: Settings, person: str | None) -> Iterator[Judging]:
         except ValueError as wrong:
             raise CliError(f"--as: {wrong}") from None
         if subject.kind is not SubjectKind.USER:
-            raise CliError(f"--as {person}: commits are made by users")
+            raise CliError(f"--as {person}: name a user, because only users make commits")
         who = Person(subject, "named by --as")
     with TemporaryDirectory(prefix="station-") as directory, Signatures(Path(directory)) as signatures:
         rules = Rules(settings.first_admins, settings.destroy_budget)
@@ -144,7 +150,7 @@ def _print(found: Preview) -> None:
         click.echo("\nstacks")
         for stack in found.stacks:
             reasons = "; ".join(f"{why.component}: {why.summary}" for why in stack.why)
-            words = reasons or {"move": "moves, nothing runs", "retain": "leaves Git, what it applied is retained"}.get(
+            words = reasons or {"move": "moves; nothing runs", "retain": "leaves Git; what it applied is retained"}.get(
                 str(stack.action), ""
             )
             click.echo(f"  {_SIGNS[str(stack.action)]} {stack.id}: {words}")

@@ -1,4 +1,4 @@
-"""`station doctor`: what a service needs, and whether it is there."""
+"""`station doctor`: checks that everything a service needs is in place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `level` is ok, warning or error; `advice` says what to do about it."""
+    """The result of one check. `level` is ok, warning or error; `advice` says what to do about it."""
 
     level: str
     what: str
@@ -34,9 +34,9 @@ class Finding:
 @service_options
 @click.pass_context
 def command(ctx: click.Context, /, form: str, **flags: Any) -> None:
-    """Check settings, data directory, database, keys, sandbox, tools and the configuration repository.
+    """Check the settings, data directory, database, keys, sandbox, tools and configuration repository.
 
-    Exit code 1 when something would keep the service from working.
+    Exit codes: 0 the service can work; 1 something keeps it from working.
     """
     from reconciler.cli.output import print_data
 
@@ -53,7 +53,7 @@ def command(ctx: click.Context, /, form: str, **flags: Any) -> None:
 
 
 def vars_of(finding: Finding) -> dict[str, str | None]:
-    """Give a finding as JSON."""
+    """Return a finding as JSON."""
     return {"level": finding.level, "what": finding.what, "found": finding.found, "advice": finding.advice}
 
 
@@ -70,12 +70,12 @@ def _data_dir(path: Path) -> Finding:
     if not path.exists():
         parent = next(above for above in path.parents if above.exists())
         if os.access(parent, os.W_OK):
-            return Finding("ok", "data directory", f"{path} will be made at the first start")
-        return Finding("error", "data directory", f"{path} cannot be made", f"give this user write access to {parent}")
+            return Finding("ok", "data directory", f"{path} will be created at the first start")
+        return Finding("error", "data directory", f"{path} cannot be created", f"make {parent} writable for this user")
     if not os.access(path, os.W_OK | os.X_OK):
-        return Finding("error", "data directory", f"{path} cannot be written to", "give this user write access")
+        return Finding("error", "data directory", f"{path} is not writable", "give this user write access")
     if path.stat().st_mode & 0o077:
-        return Finding("warning", "data directory", f"{path} is open to others", f"chmod 700 {path}")
+        return Finding("warning", "data directory", f"other users can read {path}", f"chmod 700 {path}")
     return Finding("ok", "data directory", str(path))
 
 
@@ -87,7 +87,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
     shown = redact(settings.database)
     if settings.database_url is None and not settings.data_dir.exists():
-        yield Finding("ok", "database", f"{shown} will be made at the first start")
+        yield Finding("ok", "database", f"{shown} will be created at the first start")
         return
     try:
         store = open_store(settings.database, open_keys(settings))
@@ -114,7 +114,7 @@ def _sandbox(settings: Settings) -> Finding:
     if problem is None:
         return Finding("ok", "sandbox", "bubblewrap works")
     level = "error" if settings.require_sandbox else "warning"
-    return Finding(level, "sandbox", problem, "install bubblewrap: without it runs see the service's files")
+    return Finding(level, "sandbox", problem, "install bubblewrap: without it, runs can read the service's files")
 
 
 def _tools(settings: Settings) -> Iterator[Finding]:
@@ -127,7 +127,7 @@ def _tools(settings: Settings) -> Iterator[Finding]:
             continue
         found = find(adapter, settings.search_path)
         if isinstance(found, Missing):
-            yield Finding("warning", name, found.message, "only stacks of this tool need it")
+            yield Finding("warning", name, found.message, "install it if a stack uses it")
         else:
             yield Finding("ok", name, f"{found.version} at {found.binary}")
 
@@ -142,7 +142,12 @@ def _repository(settings: Settings) -> Finding:
     from reconciler.loop.desired.repositories import Remotes
 
     if not settings.config_url:
-        return Finding("warning", "configuration", "config_url is not set", "say which repository to follow")
+        return Finding(
+            "warning",
+            "configuration",
+            "config_url is not set",
+            "set it to the repository to follow",
+        )
     shown = f"{redact(settings.config_url)} (branch {settings.config_branch})"
     try:
         remote = Remotes(settings).configuration()

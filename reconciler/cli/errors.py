@@ -1,4 +1,8 @@
-"""Errors as a person sees them: one line on standard error, never a traceback."""
+"""Errors as a person sees them: one line on standard error, never a traceback.
+
+`main` passes every exception to `explain`, which prints the line and returns the exit code. Text from documents, tools
+or servers cannot control the terminal through it.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,13 @@ _EXPECTED = frozenset(
         ("reconciler.loop.desired.repositories", "CannotFollow"),
     }
 )
-"""Errors whose message is written for persons. By name: to import their modules here would slow every command down."""
+"""Errors whose message is written for people. By name, because importing them is slow."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class CliError(Exception):
-    """The command cannot do what was asked; the message is one line."""
+    """The command failed; the message is one line for a person."""
 
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
@@ -36,7 +40,7 @@ class CliError(Exception):
 
 
 def explain(error: BaseException) -> int:
-    """Say what went wrong, and give the exit code."""
+    """Print what went wrong and return the exit code."""
     if os.environ.get("STATION_DEBUG") == "1":
         import traceback
 
@@ -55,7 +59,7 @@ def explain(error: BaseException) -> int:
         case click.Abort() | KeyboardInterrupt():
             return 130
         case BrokenPipeError():
-            # Nobody reads on; the interpreter would complain once more when it flushes at its end.
+            # The reader is gone; without this Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         case OSError():
@@ -64,7 +68,7 @@ def explain(error: BaseException) -> int:
         case _ if any((kind.__module__, kind.__name__) in _EXPECTED for kind in type(error).__mro__):
             _say(str(error))
         case _:
-            _say(f"this is a bug in station ({type(error).__name__}); details are in {_write_down(error)}")
+            _say(f"this is a bug in station ({type(error).__name__}); the details are in {_write_down(error)}")
     return 1
 
 
@@ -74,8 +78,8 @@ def _say(message: str) -> None:
 
 
 def _write_down(error: BaseException) -> str:
-    """Keep the traceback in a file that only its owner reads; where that fails too, say so."""
-    # As seldom needed as they are slow to import.
+    """Write the traceback to a file that only its owner may read; return the name, or words that say it failed."""
+    # Rarely needed, and slow to import.
     import tempfile
     import traceback
 
@@ -89,4 +93,4 @@ def _write_down(error: BaseException) -> str:
         except (OSError, RuntimeError):
             continue
         return name
-    return "no file, because none could be written: run it again with STATION_DEBUG=1"
+    return "no file, because none could be written: run the command again with STATION_DEBUG=1"

@@ -1,4 +1,9 @@
-"""When the interpreter looks for garbage: short commands end before there is any worth the time, a service goes on."""
+"""How often Python's garbage collector runs, chosen by the kind of command.
+
+A short command ends before there is garbage worth collecting, so `__main__` makes the collector rare before anything
+is imported. `serve` and `reconcile` return to Python's own pace before they open anything. This module is apart from
+`main` because it must be set before click is imported.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +11,19 @@ import gc
 
 _USUAL = gc.get_threshold()
 _SELDOM = 100_000
-"""Objects that are made before it looks. Nearly all that is made while a command starts stays until its end."""
+"""New objects before the collector runs. Nearly all objects that a starting command creates live until its end."""
 
 
 def seldom() -> None:
-    """Look only where much is made: the usual pace takes a twentieth of a short command's time, and finds nothing."""
+    """Collect rarely: Python's own pace costs a short command a twentieth of its time and frees nothing."""
     gc.set_threshold(_SELDOM)
 
 
 def as_usual() -> None:
-    """Look as often as other programs do: for what runs on, or has much to hold."""
+    """Collect at Python's own pace, for commands that run long or hold much."""
     gc.set_threshold(*_USUAL)
 
 
 def never_again() -> None:
-    """Leave all that there is alone. At its end the interpreter looks through everything, several times, in vain."""
+    """Exempt all existing objects: at exit Python would scan them several times and free nothing."""
     gc.freeze()

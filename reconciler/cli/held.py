@@ -20,7 +20,7 @@ _LATER = "the next station reconcile or service judges and admits it"
 @options.common
 @click.pass_context
 def command(ctx: click.Context, form: str, space: str | None) -> None:
-    """List the changes that wait for somebody with the right, show one, approve one. HELD is a held change's id."""
+    """List, show and approve held changes, which are not in force yet. HELD is the id of one."""
     if ctx.invoked_subcommand is None:
         _list(form, space)
 
@@ -30,7 +30,7 @@ def command(ctx: click.Context, form: str, space: str | None) -> None:
 @options.space
 @options.common
 def list_all(form: str, space: str | None) -> None:
-    """List the changes that wait for somebody with the right."""
+    """List the held changes."""
     _list(form, space)
 
 
@@ -39,7 +39,7 @@ def list_all(form: str, space: str | None) -> None:
 @options.output
 @options.common
 def show(held: str, form: str) -> None:
-    """Show a held change: who made it, and which right is missing."""
+    """Show a held change and why it is held."""
     from reconciler.cli.client import connect
     from reconciler.cli.output import print_record
 
@@ -53,7 +53,7 @@ def show(held: str, form: str) -> None:
 @options.output
 @options.common
 def approve(held: str, form: str) -> None:
-    """Let a held change come into force: it needs the right that was missing, and is noted in the audit."""
+    """Approve a held change, so that it comes into force. You need the right that its author lacks."""
     from reconciler.cli.client import connect
     from reconciler.cli.output import print_done
 

@@ -18,18 +18,20 @@ _SCHEMAS = Path(".stationkeeper", "schemas")
 
 @click.command("init")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--space", "space", default="platform", show_default=True, metavar="NAME", help="The first space's name.")
+@click.option(
+    "--space", "space", default="platform", show_default=True, metavar="NAME", help="The name of the first space."
+)
 def command(directory: Path, space: str) -> None:
-    """Make a new configuration repository in DIR, with a first commit on main, to start from."""
+    """Create a new configuration repository in DIR, with a first commit on main."""
     from reconciler.git.authoring import commit_all
     from spaces.names import ROOT, is_name
 
     if not is_name(space) or space == ROOT:
-        raise CliError(f"{space} cannot be the name of a space: lower-case letters, digits and inner dashes, not root")
+        raise CliError(f"{space} cannot be a space's name: use lower-case letters, digits and inner dashes, not root")
     if directory.exists() and not directory.is_dir():
-        raise CliError(f"{directory} is a file")
+        raise CliError(f"{directory} is a file: name a new or empty directory")
     if directory.is_dir() and any(directory.iterdir()):
-        raise CliError(f"{directory} is not empty: name a directory that is, or that does not exist yet")
+        raise CliError(f"{directory} is not empty: name a new or empty directory")
     directory.mkdir(parents=True, exist_ok=True)
     _copy(files("reconciler.cli") / "template", directory, space)
     _write_schemas(directory / _SCHEMAS)
@@ -39,7 +41,7 @@ def command(directory: Path, space: str) -> None:
 
 def _copy(source: Traversable, target: Path, space: str) -> None:
     for entry in source.iterdir():
-        # The files are kept under names that no tool takes for its own: dot- stands for a leading dot.
+        # The template has dot- for a leading dot, so that no tool takes its files for its own.
         name = re.sub(r"^dot-", ".", entry.name).replace("SPACE", space)
         if entry.is_dir():
             if entry.name != "__pycache__":
@@ -67,6 +69,6 @@ def _next_steps(directory: Path) -> str:
   station reconcile --config-url {shlex.quote(url)}
   station stacks
 
-Change something in it, commit, and run station reconcile again; or let station serve watch it:
+Change something, commit, and run station reconcile again. Or let the service watch the repository:
 
   station serve --config-url {shlex.quote(url)}"""

@@ -1,4 +1,4 @@
-"""The door of the command line."""
+"""The entry point of the command line: runs one command and turns every error into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from reconciler.cli.commands import COMMANDS
+from reconciler.cli.commands import COMMANDS, LazyGroup
 from reconciler.cli.errors import explain
-from reconciler.cli.lazy import LazyGroup
 from reconciler.cli.options import CONTEXT, common, help_alone
 from reconciler.version import __version__
 
@@ -24,17 +23,17 @@ from reconciler.version import __version__
 @common
 @click.pass_context
 def station(ctx: click.Context) -> None:
-    """Hold infrastructure where a Git repository says it is meant to be."""
+    """Keep infrastructure as a Git repository describes it."""
     help_alone(ctx)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code."""
+    """Run one command and return its exit code."""
     try:
         result = station.main(
             args=None if arguments is None else list(arguments), prog_name="station", standalone_mode=False
         )
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where a person is told
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place that reports errors to a person
         return explain(error)
-    # What click gives back for its own `Exit`; commands themselves give nothing.
+    # click returns the code of its own `Exit`; our commands return nothing.
     return result if isinstance(result, int) else 0

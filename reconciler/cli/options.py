@@ -1,4 +1,4 @@
-"""The options that many commands share; the common ones are taken before and after the command's name."""
+"""The options that many commands share. The common ones may stand before or after the command's name."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""A decorator that adds an option or argument to a command."""
+
 
 class Common:
-    """Which service a command speaks to, as far as flags say so."""
+    """Which service a command speaks to, as far as its flags name one."""
 
     def __init__(self) -> None:
         self.data_dir: Path | None = None
@@ -28,14 +31,14 @@ class Common:
         self.token_file: Path | None = None
 
     def settings(self, **flags: Any) -> Settings:
-        """Load the settings; `flags` are a command's own, None where they were not given."""
+        """Return the settings; `flags` are the command's own, None where they were not given."""
         from reconciler.settings import Settings
 
         return Settings.load({"data_dir": self.data_dir, **flags}, os.environ, Path.cwd())
 
 
 def common(function: _Function) -> _Function:
-    """Add --data-dir, --url and --token-file; the last one given counts."""
+    """Add --data-dir, --url and --token-file; the last one given wins."""
     for option in reversed(
         (
             click.option(
@@ -49,7 +52,7 @@ def common(function: _Function) -> _Function:
             click.option(
                 "--url",
                 metavar="URL",
-                help="The service to speak to; without one, the data directory is used. [STATION_URL]",
+                help="The service to use; without one, the command works on the data directory. [STATION_URL]",
                 expose_value=False,
                 callback=_keep,
             ),
@@ -57,7 +60,7 @@ def common(function: _Function) -> _Function:
                 "--token-file",
                 type=click.Path(path_type=Path, dir_okay=False),
                 metavar="FILE",
-                help="Where the token for it is. [STATION_TOKEN holds the token itself]",
+                help="A file with the token for the service. [STATION_TOKEN holds the token itself]",
                 expose_value=False,
                 callback=_keep,
             ),
@@ -74,17 +77,30 @@ output = click.option(
     type=click.Choice(["table", "wide", "json", "yaml"]),
     default="table",
     show_default=True,
-    help="How to print.",
+    help="Output format.",
 )
-space = click.option("-s", "--space", metavar="SPACE", help="Only this space and those below it.")
+space = click.option("-s", "--space", metavar="SPACE", help="Only this space and the spaces below it.")
 labels = click.option(
     "-l", "--labels", metavar="LABELS", multiple=True, help="Only stacks with these labels: key=value,key=value."
 )
-wait = click.option("--wait", is_flag=True, help="Wait for the run's end: exit 3 when it fails or waits.")
+limit = click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N runs.")
+wait = click.option("--wait", is_flag=True, help="Wait until the run ends; exit 3 if it fails or waits for a person.")
+
+
+def add_command(group: click.Group, *parameters: Option) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return a decorator that makes a function a command of `group`, with these parameters and the common options."""
+
+    def add(function: Callable[..., Any]) -> click.Command:
+        decorated = common(function)
+        for parameter in reversed(parameters):
+            decorated = parameter(decorated)
+        return group.command()(decorated)
+
+    return add
 
 
 def split_labels(written: tuple[str, ...]) -> list[str]:
-    """Read `-l a=b,c=d -l e=f`."""
+    """Return the labels of `-l a=b,c=d -l e=f`, one `key=value` each."""
     parts = [part.strip() for text in written for part in text.split(",") if part.strip()]
     for part in parts:
         key, equals, value = part.partition("=")
@@ -94,7 +110,7 @@ def split_labels(written: tuple[str, ...]) -> list[str]:
 
 
 def help_alone(ctx: click.Context) -> None:
-    """Show a group's help where no command of it was named."""
+    """Print a group's help where no command of it was named."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

@@ -1,4 +1,4 @@
-"""Tables for persons, JSON and YAML for programs."""
+"""Output of commands: tables for people, JSON and YAML for programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 Row = Mapping[str, Any]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# Colours stay; everything else that a terminal would obey (titles, cursor, clipboard) goes.
+# Colours may stay; every other sequence that a terminal would obey (title, cursor, clipboard) is removed.
 _ESCAPES = re.compile(
     r"(?P<colour>\x1b\[[0-9;]*m)"
     r"|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b.?|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]",
@@ -23,7 +23,7 @@ _ESCAPES = re.compile(
 
 
 class Column(NamedTuple):
-    """One column: its title, and what it shows of a row. A `wide` one is shown with `-o wide` only."""
+    """One column: its title, and the function that returns its value from a row. A `wide` one needs `-o wide`."""
 
     title: str
     show: Callable[[Row], object]
@@ -31,7 +31,7 @@ class Column(NamedTuple):
 
 
 def key(name: str) -> Callable[[Row], object]:
-    """Show what stands under `name`; dots go deeper."""
+    """Return a function that reads `name` from a row; dots go deeper."""
 
     def show(row: Row) -> object:
         value: Any = row
@@ -43,7 +43,7 @@ def key(name: str) -> Callable[[Row], object]:
 
 
 def moment(name: str) -> Callable[[Row], object]:
-    """Show a time to the second, in UTC."""
+    """Return a function that reads a time from a row, to the second, in UTC."""
 
     def show(row: Row) -> object:
         value = key(name)(row)
@@ -53,7 +53,7 @@ def moment(name: str) -> Callable[[Row], object]:
 
 
 def short(name: str) -> Callable[[Row], object]:
-    """Show the first characters of a revision."""
+    """Return a function that reads the first characters of a revision from a row."""
 
     def show(row: Row) -> object:
         value = key(name)(row)
@@ -63,7 +63,7 @@ def short(name: str) -> Callable[[Row], object]:
 
 
 def print_rows(rows: Sequence[Row], columns: Sequence[Column], form: str) -> None:
-    """Print a list: JSON and YAML give whole rows, tables the columns."""
+    """Print a list: whole rows as JSON and YAML, the columns as a table."""
     if form in {"json", "yaml"}:
         print_data(list(rows), form)
         return
@@ -72,7 +72,7 @@ def print_rows(rows: Sequence[Row], columns: Sequence[Column], form: str) -> Non
 
 
 def print_record(row: Row, columns: Sequence[Column], form: str) -> None:
-    """Print one thing: in tables, a line for each column that has something to say."""
+    """Print one row: whole as JSON and YAML, else a line for each column that has a value."""
     if form in {"json", "yaml"}:
         print_data(row, form)
         return
@@ -83,10 +83,10 @@ def print_record(row: Row, columns: Sequence[Column], form: str) -> None:
             click.echo(f"{title.ljust(width)}  {text}")
 
 
-def print_done(said: str, row: Row, columns: Sequence[Column], form: str) -> None:
-    """Print what became of one thing: in a table a sentence says it, other forms give all of it."""
+def print_done(sentence: str, row: Row, columns: Sequence[Column], form: str) -> None:
+    """Print the result of a change: a sentence in place of a table, the whole row in other forms."""
     if form == "table":
-        click.echo(said)
+        click.echo(sentence)
     else:
         print_record(row, columns, form)
 
@@ -104,7 +104,7 @@ def print_data(data: object, form: str) -> None:
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table: by rich on a terminal, else plain columns of text that other programs can cut."""
+    """Print a table: with rich on a terminal, else as plain columns that other programs can cut."""
     cells = [[cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
         _print_rich(titles, cells)
@@ -116,7 +116,7 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 
 
 def cell(value: object) -> str:
-    """Show a value on one line, without anything that a terminal would obey."""
+    """Return a value as one line of text without control characters."""
     match value:
         case None:
             text = ""
@@ -132,7 +132,7 @@ def cell(value: object) -> str:
 
 
 def clean_log(text: str) -> str:
-    """Take out of a log what a terminal would obey, but for colours; those too where no terminal is."""
+    """Return a log without control sequences; colours stay where the output is a terminal."""
     keep_colours = sys.stdout.isatty()
     return _ESCAPES.sub(lambda found: (found["colour"] or "") if keep_colours else "", text)
 

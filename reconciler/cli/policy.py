@@ -1,4 +1,4 @@
-"""`station policy …`: try policies without a service, and record what they are asked."""
+"""`station policy …`: tests policies without a service, and records their input."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
+from reconciler.cli.output import Column, key, print_data, print_rows
 
 
 @click.group("policy", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Try policies on recorded inputs, and record the input of a run."""
+    """Test policies on recorded inputs, and record the input of a run."""
     options.help_alone(ctx)
 
 
@@ -27,28 +29,29 @@ def command(ctx: click.Context) -> None:
     multiple=True,
     required=True,
     metavar="FILE",
-    help="What to ask about, as JSON or YAML; may be given several times.",
+    help="A recorded input, as JSON or YAML; repeatable.",
 )
-@click.option("--policy", "name", metavar="NAME", help="Only this policy of the file.")
+@click.option("--policy", "name", metavar="NAME", help="Only this policy from the file.")
 @click.option(
     "--type",
     "kind",
     type=click.Choice(["plan", "approval", "push", "notification"]),
     default="plan",
-    help="Of a bare .rego file. [plan]",
+    help="The type of a bare .rego file. Default: plan.",
 )
-@click.option("--expect", type=click.Choice(["allow", "deny"]), help="What every policy has to say of every input.")
+@click.option(
+    "--expect", type=click.Choice(["allow", "deny"]), help="The result expected of every policy for every input."
+)
 @options.output
 @click.pass_context
 def test(  # noqa: PLR0917
     ctx: click.Context, path: Path, inputs: tuple[Path, ...], name: str | None, kind: str, expect: str | None, form: str
 ) -> None:
-    """Ask the policies in PATH, a YAML or .rego file, about recorded inputs. No service is needed.
+    """Evaluate the policies in PATH, a YAML or .rego file, on recorded inputs. No service is needed.
 
-    Exits 0 when all is allowed, 2 when something is denied or held back, 1 when a policy or an input is broken. With
-    --expect, or `expect` in an input, it exits 0 when all is as expected, 2 when something is not.
+    Exit codes: 0 everything is allowed; 2 something is denied or held back; 1 a policy or an input is broken. With
+    --expect, or with `expect` in an input: 0 every result is as expected; 2 some result is not.
     """
-    from reconciler.cli.output import Column, key, print_rows
     from reconciler.cli.policy_test import load_input, load_policies, tried
 
     policies = load_policies(path, name, kind)
@@ -70,10 +73,7 @@ def test(  # noqa: PLR0917
 @click.argument("run")
 @options.common
 def sample(run: str) -> None:
-    """Print what the policies over a run are asked, for `station policy test` (add what to `expect`)."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import print_data
-
+    """Print the policy input of a run, for `station policy test`. Add an `expect` to it to make it a test."""
     with connect() as api:
         found = api.get(f"{api.run(run)}/policy-input")
     print_data(found, "json")

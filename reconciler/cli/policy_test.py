@@ -1,4 +1,4 @@
-"""What `station policy test` reads, asks and compares."""
+"""The work of `station policy test`: reads policies and inputs, evaluates them, compares with expectations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EXPECTATIONS = {
 
 
 def load_policies(path: Path, name: str | None, kind: str) -> list[Guardrail]:
-    """Read the policies of a YAML or .rego file; CliError tells what is wrong with them."""
+    """Return the policies of a YAML or .rego file; raise CliError for one that is invalid."""
     data = _read(path)
     if path.suffix == ".rego":
         text = RegoText(PolicyType(kind), data.decode(errors="replace"))
@@ -60,22 +60,22 @@ def load_policies(path: Path, name: str | None, kind: str) -> list[Guardrail]:
 
 
 def load_input(path: Path) -> dict[str, Any]:
-    """Read a recorded input: `{input, expect}`, or the input alone."""
+    """Return a recorded input as `{input, expect}`; a file may hold the input alone."""
     data = _read(path)
     try:
         read = json.loads(data) if path.suffix == ".json" else YAML(typ="safe", pure=True).load(data)
     except (ValueError, YAMLError) as wrong:
         raise CliError(f"{path} cannot be read: {str(wrong).splitlines()[0]}") from None
     if not isinstance(read, dict):
-        raise CliError(f"{path} holds no input: it must be a mapping")
+        raise CliError(f"{path} is not a policy input: it must be a mapping")
     return read if isinstance(read.get("input"), dict) else {"input": read}
 
 
 def tried(policies: Sequence[Guardrail], recorded: Mapping[str, Any], file: str, expect: str | None) -> list[Any]:
-    """Ask the policies about one recorded input; gives a row for each."""
+    """Evaluate the policies on one recorded input; return a row for each policy."""
     expected = recorded.get("expect")
     if expected is not None and not isinstance(expected, dict):
-        raise CliError(f"{file}: expect must be a mapping, such as {{deny: [sentence]}}")
+        raise CliError(f"{file}: expect must be a mapping, such as {{deny: [message]}}")
     verdicts = evaluate(policies, json.loads(json.dumps(recorded["input"], default=str)))
     rows = []
     for policy, verdict in zip(policies, verdicts, strict=True):
@@ -100,7 +100,7 @@ def tried(policies: Sequence[Guardrail], recorded: Mapping[str, Any], file: str,
 def _unexpected(
     policy: Guardrail, verdict: Verdict, expected: Mapping[str, Any] | None, expect: str | None, file: str
 ) -> str | None:
-    """Say in what a verdict is not as expected."""
+    """Return how a verdict differs from what is expected; None where it does not."""
     if expect is not None and (verdict.result in _ALLOWED) != (expect == "allow"):
         return f"{expect} was expected"
     if expected is None:
@@ -108,7 +108,7 @@ def _unexpected(
     known = _EXPECTATIONS[policy.spec.type]
     unknown = sorted(set(expected) - {word for words in _EXPECTATIONS.values() for word in words})
     if unknown:
-        raise CliError(f"{file}: expect knows no {unknown[0]}: {', '.join(known)}")
+        raise CliError(f"{file}: expect has an unknown key {unknown[0]}: use {', '.join(known)}")
     for word in known:
         if word not in expected:
             continue

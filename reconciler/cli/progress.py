@@ -1,4 +1,4 @@
-"""Shows runs as they go: a line for each step, on standard error; lively only on a terminal."""
+"""Progress of runs: a line for each step, on standard error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOURS = {
 
 
 class Progress:
-    """Prints what becomes of runs."""
+    """Prints the steps of runs as they happen."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
@@ -34,22 +34,22 @@ class Progress:
         pass
 
     def show(self, run: Run) -> None:
-        """Say how a run stands."""
+        """Print the status of a run and its reason."""
         colour = _COLOURS.get(run.status, "dim")
         why = "; ".join(reason.summary for reason in run.why)
         said = f"{run.reason}: {run.message}" if run.message else run.reason
-        text = {RunStatus.FINISHED: counts(run.changes), RunStatus.APPLYING: why or "asked for"}.get(run.status, said)
+        text = {RunStatus.FINISHED: counts(run.changes), RunStatus.APPLYING: why or "requested"}.get(run.status, said)
         self._console.print(f"  {run.stack!s:32} [{colour}]{run.status!s:12}[/] ", end="", soft_wrap=True)
-        # What a tool or a document says is text, never markup; a line stays one line, also for who reads it by machine.
+        # Text of tools and documents is never markup; one step stays one line, for programs that read it.
         self._console.print(text, markup=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
-        """Say something that the reader should know."""
+        """Print a warning."""
         self._console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
 
 
 def counts(changes: ChangeCounts) -> str:
-    """Return in words how many resources and outputs a plan touches."""
+    """Return how many resources and outputs a plan changes, in words."""
     words = [
         f"{number} {word}"
         for number, word in (

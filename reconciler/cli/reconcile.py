@@ -1,4 +1,4 @@
-"""`station reconcile`: one pass until nothing is left to do."""
+"""`station reconcile`: reconciles once, until nothing is left to do."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 @click.command("reconcile", context_settings=options.CONTEXT)
 @options.common
 @options.output
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when something was changed or is still different.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if something ran or still differs.")
 @service_options
 @click.pass_context
 def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flags: Any) -> None:
-    """Fetch once, carry out everything that is due, and exit when nothing is left to do.
+    """Fetch once, start every run that is due, and exit when nothing is left to do.
 
     Exit codes: 0 done; 1 the configuration could not be followed; 3 a run failed or waits, or a stack is out of sync;
-    with --detailed-exitcode 2 when there were differences. What is suspended, or held back by a push policy, is as
-    somebody wanted it.
+    with --detailed-exitcode 2 if there were differences. Stacks that are suspended or that a push policy holds back do
+    not count as out of sync.
     """
     from reconciler.bootstrap import open_service
     from reconciler.loop.service import utc_now
@@ -53,21 +53,21 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
             with _interrupts():
                 service.loop.reconcile()
         except KeyboardInterrupt:
-            progress.warn("stopped looking; runs at work go on and are taken up by the next pass")
+            progress.warn("interrupted; active runs continue, and the next station reconcile resumes watching them")
             raise
         finally:
             service.loop.dispatcher.close()
             service.server.stop()
         result = _result(service.store, started, seen)
         if result["runs"] and not service.engine.sandboxed:
-            progress.warn(f"runs are not shut in a sandbox: {service.engine.sandbox_problem}")
+            progress.warn(f"runs are not sandboxed: {service.engine.sandbox_problem}")
     _print(result, form)
     ctx.exit(_exit_code(result, detailed=detailed_exitcode))
 
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[None]:
-    """Let no interrupt get lost: where Python calls back, from a finalizer say, the exception goes no further."""
+    """Remember an interrupt, because an exception raised in a callback, such as a finalizer, would get lost."""
     asked: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
@@ -85,7 +85,7 @@ def _interrupts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _said_once() -> Iterator[None]:
-    """Keep out of the log what is printed at the end, among the diagnostics."""
+    """Keep messages out of the log that are printed at the end, among the diagnostics."""
     log = logging.getLogger("reconciler.loop.desired.source_repositories")
     log.addFilter(_nothing)
     try:
@@ -100,7 +100,7 @@ def _nothing(record: logging.LogRecord) -> bool:
 
 
 def _result(store: Store, started: datetime, seen: Collection[RunId]) -> dict[str, Any]:
-    """Read what came of the pass: every stack in force, and the runs that it made, carried on (`seen`) or ended."""
+    """Return the result: every stack in force, and the runs that this command started, continued (`seen`) or ended."""
     from reconciler.store.protocol import RunFilter, StackFilter
     from reconciler.web.api import convert
 
@@ -121,7 +121,7 @@ def _result(store: Store, started: datetime, seen: Collection[RunId]) -> dict[st
             before = page_of_runs[-1].id
             if page_of_runs[-1].created_at < started:
                 break
-        # What was asked for before may lie further back, or wait now for a person.
+        # Runs that were requested earlier may lie further back, or wait for a person now.
         runs |= {run.id: run for run in map(reading.run, set(seen) - set(runs)) if run is not None}
         held = [change.to_json() for change in reading.held_changes()]
     halted = state.halted
@@ -149,14 +149,14 @@ def _print(result: dict[str, Any], form: str) -> None:
     for held in result["held"]:
         missing = f"{held['missing']['action']} in {held['missing']['space']}"
         what = f"{held['verb']} {held['kind']} {held['space']}/{held['name']} by {held['person']}"
-        click.echo(f"held {held['id']}: {what}, without {missing}: {held['message']}")
+        click.echo(f"held {held['id']}: {what}, who lacks {missing}: {held['message']}")
     for stack in result["stacks"]:
         if not _is_settled(stack):
             ready = stack["conditions"]["Ready"]
             click.echo(f"{stack['id']}: {stack['sync']}, {ready['reason']}: {ready['message']}")
             last = stack["lastRun"]
             if last is not None and last["status"] == "unconfirmed":
-                click.echo(f"  a run waits for a yes or no: station run confirm {last['id']}, or discard")
+                click.echo(f"  a run waits for confirmation: station run confirm {last['id']} (or discard)")
     if result["halted"]:
         click.echo(f"halted: {result['halted']['reason']}: {result['halted']['message']}")
     ran = len(result["runs"])
@@ -179,10 +179,10 @@ def _exit_code(result: dict[str, Any], *, detailed: bool) -> int:
 
 
 def _is_settled(stack: Any) -> bool:
-    """Say whether a stack is in sync, and no run of it failed since that was brought about."""
+    """Whether a stack is in sync and no run of it has failed since it was applied."""
     return bool(stack["sync"] == "Synced" and stack["conditions"]["Ready"]["status"] == "True")
 
 
 def _held_back(stack: Any) -> bool:
-    """Say whether a push policy decided that the stack stays out of sync; one that could not be evaluated did not."""
+    """Whether a push policy keeps the stack out of sync on purpose, which one that failed does not."""
     return stack["conditions"]["Ready"]["reason"] in {"IgnoredByPolicy", "ProposedByPolicy"}

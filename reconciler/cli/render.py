@@ -9,7 +9,9 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.at_ref import at_ref, read_clone
+from reconciler.cli.client import connect
 from reconciler.cli.errors import CliError
+from reconciler.cli.output import Column, key, print_data, print_record, print_rows
 
 if TYPE_CHECKING:
     from spaces.in_force import InForce
@@ -21,14 +23,11 @@ if TYPE_CHECKING:
 @at_ref
 @click.pass_context
 def command(ctx: click.Context, /, *, stack: str, form: str, **where: Any) -> None:
-    """Show a stack's effective configuration: every value with where it comes from and what it overrides.
+    """Show a stack's effective configuration: each value, where it comes from, and what it overrides.
 
-    Without --ref what is in force is shown; with it what the documents of a branch or commit say by themselves, without
-    a service. The contexts are listed with how they came in, the weakest first.
+    The configuration in force is shown; with --ref, that of a branch or commit in a clone, without a service. Contexts
+    are listed from weakest to strongest, with the way in which each one was attached.
     """
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import print_data
-
     if where["ref"] is None:
         with connect() as api:
             found = api.get(f"{api.stack(stack)}/effective")
@@ -41,8 +40,6 @@ def command(ctx: click.Context, /, *, stack: str, form: str, **where: Any) -> No
 
 
 def _print(found: Mapping[str, Any]) -> None:
-    from reconciler.cli.output import Column, key, print_record, print_rows
-
     print_record(
         found,
         (
@@ -65,7 +62,7 @@ def _print(found: Mapping[str, Any]) -> None:
         ("env", (Column("NAME", key("name")), Column("VALUE", _value), origin, overrides)),
         (
             "files",
-            (Column("NAME", key("name")), Column("SIZE", key("size")), Column("KEPT", _kept), origin, overrides),
+            (Column("NAME", key("name")), Column("SIZE", key("size")), Column("STORED", _stored), origin, overrides),
         ),
         (
             "hooks",
@@ -92,12 +89,12 @@ def _in_clone(in_force: InForce, stack: str, ref: str) -> Mapping[str, Any]:
 
 
 def _stack(in_force: InForce, text: str) -> StackId:
-    """Read a stack that is written as `space/name`, or as a name that only one stack has; KeyError for none."""
+    """Return the stack named by `space/name`, or by a name that only one stack has; raise KeyError for none."""
     found = [each for each in in_force.catalog.stacks() if text in {str(each), each.name}]
     if not found:
         raise KeyError(text)
     if len(found) > 1:
-        raise CliError(f"{text} may be {' or '.join(map(str, found[:5]))}: write it as space/name")
+        raise CliError(f"several stacks are named {text}: write {' or '.join(map(str, found[:5]))}")
     return found[0]
 
 
@@ -105,7 +102,7 @@ def _value(row: Mapping[str, Any]) -> str:
     return row["value"] if row["source"] is None else f"({row['source']})"
 
 
-def _kept(row: Mapping[str, Any]) -> str:
+def _stored(row: Mapping[str, Any]) -> str:
     return row["source"] or "in the document"
 
 

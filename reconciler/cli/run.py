@@ -1,45 +1,42 @@
-"""`station run …`: look at one run and steer it."""
+"""`station run …`: show one run, or decide about it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
+from reconciler.cli.columns import CHANGES, OUTPUT_CHANGES, RUN
+from reconciler.cli.output import print_data, print_record, print_rows
+from reconciler.cli.run_commands import print_log, request_run, show_run
 
 
 @click.group("run", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Look at a run and steer it. RUN is a run's id, or the beginning of it that no other run has."""
+    """Show, confirm, discard, cancel, retry or review a run. RUN is the run's id, or the beginning of it."""
     options.help_alone(ctx)
 
 
-@command.command()
-@click.argument("run")
-@options.output
-@options.common
+def _command(*more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return a decorator that adds a command with RUN, `more` options, -o and the common ones."""
+    return options.add_command(command, click.argument("run"), *more, options.output)
+
+
+@_command()
 def get(run: str, form: str) -> None:
     """Show a run."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.columns import RUN
-    from reconciler.cli.output import print_record
-
     with connect() as api:
-        found = api.get(api.run(run))
-    print_record(found, RUN, form)
+        print_record(api.get(api.run(run)), RUN, form)
 
 
-@command.command()
-@click.argument("run")
-@options.output
-@options.common
+@_command()
 def plan(run: str, form: str) -> None:
-    """Show what a run's plan found."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.columns import CHANGES, OUTPUT_CHANGES
-    from reconciler.cli.output import print_data, print_rows
-
+    """Show the changes that a run planned."""
     with connect() as api:
         found = api.get(f"{api.run(run)}/plan")
     if form in {"json", "yaml"}:
@@ -50,94 +47,71 @@ def plan(run: str, form: str) -> None:
     if found["outputs"]:
         print_rows(found["outputs"], OUTPUT_CHANGES, form)
     if not found["changes"] and not found["outputs"]:
-        click.echo("there are changes" if found["hasChanges"] else "no changes")
+        click.echo("changes, which the tool does not list" if found["hasChanges"] else "no changes")
 
 
 @command.command()
 @click.argument("run")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until the run ends.")
 @options.common
 def logs(*, run: str, follow: bool) -> None:
     """Print a run's log."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.following import print_log
-
     with connect() as api:
         print_log(api, api.run(run), follow=follow)
 
 
-@command.command()
-@click.argument("run")
-@options.wait
-@options.output
-@options.common
+@_command(options.wait)
 @click.pass_context
 def confirm(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
-    """Say yes to a run that waits."""
-    ctx.exit(_steer(run, "confirm", "is confirmed", form, wait=wait))
+    """Confirm a waiting run, so that it applies its plan."""
+    ctx.exit(_decide(run, "confirm", "is confirmed", form, wait=wait))
 
 
-@command.command()
-@click.argument("run")
-@options.output
-@options.common
+@_command()
 @click.pass_context
 def discard(ctx: click.Context, run: str, form: str) -> None:
-    """Say no to a run that waits."""
-    ctx.exit(_steer(run, "discard", "is discarded", form, wait=False))
+    """Discard a waiting run: its plan is not applied."""
+    ctx.exit(_decide(run, "discard", "is discarded", form, wait=False))
 
 
-@command.command()
-@click.argument("run")
-@options.wait
-@options.output
-@options.common
+@_command(options.wait)
 @click.pass_context
 def cancel(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
-    """Stop a run."""
-    ctx.exit(_steer(run, "cancel", "is asked to stop", form, wait=wait))
+    """Cancel a queued run, or stop one that is planning or applying."""
+    ctx.exit(_decide(run, "cancel", "is asked to stop", form, wait=wait))
 
 
-@command.command()
-@click.argument("run")
-@options.wait
-@options.output
-@options.common
+@_command(options.wait)
 @click.pass_context
 def retry(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
-    """Run again, for what is desired now, what came to nothing."""
-    from reconciler.cli.steering import ask_for_run
+    """Retry a failed or discarded run.
 
-    ctx.exit(ask_for_run(lambda api: f"{api.run(run)}/retry", form, wait=wait))
+    The new run uses the current configuration. Interrupted and canceled runs can be retried, too.
+    """
+    ctx.exit(request_run(lambda api: f"{api.run(run)}/retry", form, wait=wait))
 
 
-@command.command()
-@click.argument("run")
-@click.option("--approve/--reject", "approves", default=None, help="What you think of it.")
-@click.option("--note", default="", help="Why; everybody who may read the run sees it.")
-@options.output
-@options.common
+@_command(
+    click.option("--approve/--reject", "approves", default=None, help="Your verdict; one of the two is required."),
+    click.option("--note", default="", help="Your reason. Everyone who may read the run sees it."),
+)
 @click.pass_context
 def review(ctx: click.Context, *, run: str, approves: bool | None, note: str, form: str) -> None:
-    """Approve or reject a run that waits; what that changes, the policies over it say."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.steering import show_steered
-
+    """Approve or reject a waiting run. The approval policies over its stack decide what your review changes."""
     if approves is None:
-        raise click.UsageError("say --approve or --reject")
+        raise click.UsageError("add --approve or --reject")
     with connect() as api:
         found = api.post(f"{api.run(run)}/reviews", {"approve": approves, "note": note})
-        said = f"your {'approval' if approves else 'rejection'} of run {found['id']} of {found['stack']} is noted"
-        ctx.exit(show_steered(api, found, form, said, wait=False))
+        sentence = (
+            f"your {'approval' if approves else 'rejection'} of run {found['id']} of {found['stack']} is recorded"
+        )
+        ctx.exit(show_run(api, found, form, sentence, wait=False))
 
 
-def _steer(run: str, verb: str, done: str, form: str, *, wait: bool) -> int:
-    from reconciler.cli.client import connect
-    from reconciler.cli.steering import show_steered
-
+def _decide(run: str, verb: str, done: str, form: str, *, wait: bool) -> int:
     with connect() as api:
         found = api.post(f"{api.run(run)}/{verb}")
         ended = found["status"] in {"canceled", "discarded"}
         became = f"is {found['status']}" if ended else done
-        said = f"run {found['id']} of {found['stack']} {became}"
-        return show_steered(api, found, form, said, wait=wait, later=not ended)
+        sentence = f"run {found['id']} of {found['stack']} {became}"
+        return show_run(api, found, form, sentence, wait=wait, pending=not ended)

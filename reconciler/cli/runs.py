@@ -5,6 +5,9 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
+from reconciler.cli.columns import RUNS
+from reconciler.cli.output import print_rows
 
 _STATUSES = (
     "queued planning unconfirmed applying finished failed canceled discarded superseded interrupted".split()  # noqa: SIM905
@@ -17,9 +20,9 @@ _KINDS = ("tracked", "proposed", "drift", "destroy", "task")
 @options.output
 @options.space
 @options.labels
-@click.option("--status", type=click.Choice(_STATUSES), multiple=True, help="Only runs that stand so.")
-@click.option("--kind", type=click.Choice(_KINDS), multiple=True, help="Only runs of this kind.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("--status", type=click.Choice(_STATUSES), multiple=True, help="Only runs with this status; repeatable.")
+@click.option("--kind", type=click.Choice(_KINDS), multiple=True, help="Only runs of this kind; repeatable.")
+@options.limit
 @options.common
 def command(
     *,
@@ -31,10 +34,6 @@ def command(
     limit: int | None,
 ) -> None:
     """List runs, newest first."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.columns import RUNS
-    from reconciler.cli.output import print_rows
-
     label = options.split_labels(labels)
     subtree = True if space else None
     with connect() as api:

@@ -17,7 +17,7 @@ from reconciler.cli.errors import CliError
     "directory",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write every schema to this directory.",
+    help="Write all schemas to this directory.",
 )
 def command(kind: str | None, directory: Path | None) -> None:
     """Print the JSON Schema of all documents, or of one KIND."""
@@ -33,5 +33,5 @@ def command(kind: str | None, directory: Path | None) -> None:
     name = COMBINED if kind is None else f"{kind.lower()}.schema.json"
     if name not in schemas:
         known = ", ".join(schema.get("title", "") for other, schema in schemas.items() if other != COMBINED)
-        raise CliError(f"there is no schema for {kind}; there is one for {known}")
+        raise CliError(f"there is no kind {kind}: the kinds are {known}")
     click.echo(json.dumps(schemas[name], indent=2))

@@ -1,4 +1,4 @@
-"""`station seal`: a value, encrypted for one place in the configuration."""
+"""`station seal`: encrypts a secret for one place in the configuration."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
 from reconciler.cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -17,14 +18,16 @@ _KINDS = ("Stack", "Context", "Repository")
 
 
 @click.command("seal", context_settings=options.CONTEXT)
-@click.option("--space", metavar="SPACE", required=True, help="The space of the document that will hold it.")
+@click.option("--space", metavar="SPACE", required=True, help="The space of the document that will hold the value.")
 @click.option("--kind", type=click.Choice(_KINDS), required=True, help="The kind of that document.")
-@click.option("--name", metavar="NAME", required=True, help="Its name.")
-@click.option("--key", metavar="KEY", required=True, help="The variable, the file's path, or the credential.")
-@click.option("--recipient", metavar="AGE1…", help="Whom to seal to; left out: whom the service names.")
+@click.option("--name", metavar="NAME", required=True, help="The name of that document.")
+@click.option(
+    "--key", metavar="KEY", required=True, help="Which value: a variable's name, a file's path, or password or sshKey."
+)
+@click.option("--recipient", metavar="AGE1…", help="The public key to encrypt to. Default: the service's own.")
 @options.common
 def command(*, space: str, kind: str, name: str, key: str, recipient: str | None) -> None:
-    """Read a value from standard input and print it sealed: only the service opens it, and only at that place."""
+    """Read a secret from standard input and print it sealed. Only the service can open it, and only in that place."""
     place = _place(space, kind, name, key)
     value = _read()
     from reconciler.credentials.sealing import CannotSeal, seal
@@ -45,9 +48,9 @@ def _place(space: str, kind: str, name: str, key: str) -> SealedPlace:
 
     for option, text in (("--space", space), ("--name", name)):
         if not re.match(NAME, text):
-            raise CliError(f"{option} {text}: it is not a name")
+            raise CliError(f"{option} {text}: a name has lower-case letters, digits and inner dashes")
     if not key.strip() or not key.isprintable():
-        raise CliError("--key: name the variable, the file's path, or the credential")
+        raise CliError("--key: write a variable's name, a file's path, or password or sshKey")
     return SealedPlace.of(Kind(kind), SpaceName(space), name, key)
 
 
@@ -55,20 +58,18 @@ def _read() -> str:
     from reconciler.credentials.secrets import SHORTEST
 
     if sys.stdin.isatty():
-        click.echo("the value, ended by Ctrl-D on a line of its own:", err=True)
+        click.echo("type the value, then Ctrl-D on a line of its own:", err=True)
     try:
         value = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError:
-        raise CliError("the value is not UTF-8 text: put it into base64 first") from None
+        raise CliError("the value is not UTF-8 text: encode it as base64 first") from None
     if len(value.strip()) < SHORTEST:
-        raise CliError(f"the value is shorter than {SHORTEST} characters, too short to be masked in logs")
+        raise CliError(f"the value is too short to be masked in logs: use at least {SHORTEST} characters")
     if "\0" in value:
-        raise CliError("the value holds a NUL character")
+        raise CliError("the value contains a NUL character: remove it")
     return value
 
 
 def _ask() -> str:
-    from reconciler.cli.client import connect
-
     with connect() as api:
         return str(api.get("/sealing")["recipient"])

@@ -19,9 +19,9 @@ from reconciler.cli.service_options import service_options
 @service_options
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> None:
-    """Watch the configuration repository, reconcile, and serve API and metrics until a signal says stop.
+    """Run the service: watch the configuration repository, reconcile, and serve the API and metrics.
 
-    Runs that are at work when the service stops go on; the next one takes them up.
+    SIGTERM or Ctrl-C stops it. Active runs continue, and the next service resumes watching them.
     """
     from reconciler.bootstrap import open_service
 
@@ -33,10 +33,10 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
     log = logging.getLogger("reconciler")
     with open_service(settings) as service:
         if not service.engine.sandboxed:
-            log.warning("runs are NOT shut in a sandbox: %s", service.engine.sandbox_problem)
+            log.warning("runs are NOT sandboxed: %s", service.engine.sandbox_problem)
         url = service.server.url()
         service.loop.recover()
-        log.info("station serves on %s; the operator's token is in %s", url, settings.data_dir / "token")
+        log.info("listening on %s; the operator's token is in %s", url, settings.data_dir / "token")
         worker = threading.Thread(target=service.loop.run, name="loop")
 
         def stop(_number: int, _frame: FrameType | None) -> None:
@@ -53,4 +53,4 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
             worker.join()
             service.loop.dispatcher.close()
             service.server.stop()
-            log.info("station has stopped; runs at work go on")
+            log.info("stopped; active runs continue")

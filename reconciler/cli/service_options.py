@@ -1,4 +1,4 @@
-"""The settings as options of the commands that run a service: one option a setting, made from the model itself."""
+"""The settings as command-line options, one option per setting, generated from the model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from reconciler.settings import PREFIX, Settings
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _ELSEWHERE = frozenset({"data_dir"})
-"""Settings that the common options already have."""
+"""Settings that the common options already cover."""
 
 
 def service_options(function: _Function) -> _Function:
-    """Add an option for every setting; they arrive as keyword arguments, None where they were not given."""
+    """Add an option for every setting; each arrives as a keyword argument, None where it was not given."""
     for name, field in reversed(Settings.model_fields.items()):
         if name in _ELSEWHERE:
             continue

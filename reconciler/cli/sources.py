@@ -1,4 +1,4 @@
-"""What a pass would refuse of the stacks' sources, found in a directory on disk."""
+"""The check of `station validate` on stacks' sources: what a run would refuse, found in a directory on disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PATH = ("spec", "source", "path")
 
 @dataclass(slots=True)
 class SourceCheck:
-    """Checks sources in `directory`, the configuration; `top` is the repository that it lies in."""
+    """Checks sources below `directory`, the configuration; `top` is the top of its repository."""
 
     directory: Path
     top: Path
@@ -28,13 +28,13 @@ class SourceCheck:
 
     @classmethod
     def of(cls, directory: Path) -> SourceCheck:
-        """Look for the repository from the directory upwards; without one, the directory is the top."""
+        """Return a check; the repository is looked for upwards, and without one the directory itself is the top."""
         here = directory.resolve()
         top = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
         return cls(here, top)
 
     def check(self, in_force: InForce) -> Iterator[Diagnostic]:
-        """Find what is wrong with the sources in this repository of all stacks."""
+        """Yield what is wrong with the sources of all stacks, as far as they lie in this repository."""
         for stack in in_force.catalog.stacks():
             placed = in_force.catalog.placed(stack.ref)
             source = effective(in_force.catalog, stack).source
@@ -47,12 +47,12 @@ class SourceCheck:
             yield error("source-not-found", f"source path {source.path} {wrong}", resource.position(_PATH))
         else:
             for link in self._links_out(source.path):
-                summary = f"the source cannot be used: {link} is a symbolic link that leads outside the repository"
+                summary = f"the source cannot be used: the symbolic link {link} leads outside the repository"
                 yield error("source-refused", summary, resource.position(_PATH), "commit the file itself")
         for index, glob in enumerate(source.include):
             if not self._matches(Glob.parse(glob)):
                 at = resource.position(("spec", "source", "include", index))
-                hint = "globs count from the top of the repository"
+                hint = "write globs relative to the top of the repository"
                 yield Diagnostic(Severity.WARNING, "include-empty", f"include {glob} matches nothing", hint, at)
 
     def _path(self, path: str) -> str | None:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
+from reconciler.cli.columns import STACKS
+from reconciler.cli.output import print_rows
 
 
 @click.command("stacks")
 @options.output
 @options.space
 @options.labels
-@click.option("--sync", type=click.Choice(["Synced", "OutOfSync", "Unknown"]), help="Only stacks that stand so.")
-@click.option("--tool", metavar="TOOL", help="Only stacks of this tool.")
-@click.option("-q", "--query", metavar="TEXT", help="Only stacks with this in space/name.")
+@click.option(
+    "--sync", type=click.Choice(["Synced", "OutOfSync", "Unknown"]), help="Only stacks with this sync status."
+)
+@click.option("--tool", metavar="TOOL", help="Only stacks that use this tool.")
+@click.option("-q", "--query", metavar="TEXT", help="Only stacks whose space/name contains TEXT.")
 @options.common
 def command(
     *, form: str, space: str | None, labels: tuple[str, ...], sync: str | None, tool: str | None, query: str | None
 ) -> None:
     """List stacks."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.columns import STACKS
-    from reconciler.cli.output import print_rows
-
     label = options.split_labels(labels)
     with connect() as api:
         stacks = api.every(

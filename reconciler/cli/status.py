@@ -8,16 +8,16 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
+from reconciler.cli.diagnostics import line
+from reconciler.cli.output import Column, key, moment, print_data, print_record
 
 
 @click.command("status")
 @options.output
 @options.common
 def command(form: str) -> None:
-    """Show how the service stands: revisions, what is wrong, how much there is."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import Column, key, moment, print_data, print_record
-
+    """Show the state of the service: revisions, diagnostics, and the numbers of stacks, runs and documents."""
     with connect() as api:
         status = api.get("/status")
     if form in {"json", "yaml"}:
@@ -37,13 +37,11 @@ def command(form: str) -> None:
     )
     print_record(status, columns, form)
     if status["diagnostics"]:
-        from reconciler.cli.diagnostics import line
-
         click.echo("\ndiagnostics")
         for diagnostic in status["diagnostics"]:
             click.echo(f"  {line(diagnostic)}")
     if status["kept"]:
-        click.echo("\nkept as they were")
+        click.echo("\nearlier versions in force")
         for kept in status["kept"]:
             where = f"{kept['file']} at {kept['revision'][:10]}"
             click.echo(f"  {kept['kind']} {kept['space']}/{kept['name']} from {where}: {kept['because']}")

@@ -1,4 +1,4 @@
-"""`station validate`: no network, no service, and only the rules imported."""
+"""`station validate`: reports errors without a network or a service, and imports the rules alone."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SUFFIXES = (".yaml", ".yml")
 @options.output
 @click.pass_context
 def command(ctx: click.Context, path: Path, form: str) -> None:
-    """Find everything that is wrong with the configuration repository at PATH (this directory).
+    """Report every error in the configuration repository at PATH. Default: this directory.
 
-    Of a directory, the paths that sources name are checked too; of one file, the file alone.
+    For a directory, the source paths of its stacks are checked, too. For a single file, only the file is checked.
     """
     from reconciler.cli.diagnostics import line
     from reconciler.cli.sources import SourceCheck
@@ -49,8 +49,8 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
             click.echo(line(diagnostic, directory))
         if not any(True for _ in examined.catalog.refs()) and not errors:
             click.echo(
-                f"there is no document in {path} ({len(files)} YAML files read): station init DIR makes a repository "
-                "to start from; of another directory, name its path",
+                f"there are no Stationkeeper documents in {path} ({len(files)} YAML files read): name the directory "
+                "that holds the configuration, or create one with station init DIR",
                 err=True,
             )
         elif not errors:
@@ -61,11 +61,11 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
 
 
 def _read(path: Path) -> dict[str, bytes]:
-    """Read what the service would read of this directory; links are left alone, as there."""
+    """Return the files that the service would read in this directory; like the service, skip links."""
     if path.is_file():
         return {path.name: path.read_bytes()}
     if not path.is_dir():
-        raise CliError(f"{path}: there is no such directory")
+        raise CliError(f"there is no file or directory {path}")
     files = {}
     for directory, below, names in os.walk(path, onerror=_refuse):
         below[:] = sorted(name for name in below if name != ".git")
@@ -77,7 +77,7 @@ def _read(path: Path) -> dict[str, bytes]:
 
 
 def attach_in(base: Path) -> Attach:
-    """Read the files that documents refer to below a directory, never through a link."""
+    """Return a function that reads files that documents refer to below a directory, never through a link."""
     from spaces.reading.attachments import MAX_BYTES, NO_FILE, NOT_THERE, THROUGH_LINK, TOO_LARGE, Unusable
 
     def attach(path: str) -> bytes | Unusable:

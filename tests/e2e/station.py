@@ -292,7 +292,7 @@ class Server:
         def listening() -> bool:
             text = self.log.read_text(errors="replace")
             assert self.process.poll() is None, text
-            found = re.search(r"station serves on (\S+);", text)
+            found = re.search(r"listening on (\S+);", text)
             self.url = found[1] if found else ""
             return bool(found)
 

@@ -35,10 +35,10 @@ def test_what_is_sealed_reaches_the_run(repo: Repo, station: Station) -> None:
 @pytest.mark.parametrize(
     ("options", "value", "words"),
     [
-        pytest.param((), "short12\n", "shorter than 8 characters", id="too short"),
-        pytest.param((), "nul\0-in-the-middle", "holds a NUL", id="nul"),
-        pytest.param(("--name", "No Name"), VALUE, "--name No Name: it is not a name", id="name"),
-        pytest.param(("--key", " "), VALUE, "--key: name the variable", id="key"),
+        pytest.param((), "short12\n", "use at least 8 characters", id="too short"),
+        pytest.param((), "nul\0-in-the-middle", "contains a NUL", id="nul"),
+        pytest.param(("--name", "No Name"), VALUE, "--name No Name: a name has lower-case letters", id="name"),
+        pytest.param(("--key", " "), VALUE, "--key: write a variable's name", id="key"),
         pytest.param(("--recipient", "age1nobody"), VALUE, "is not an age recipient", id="recipient"),
         pytest.param(("--url", "http://127.0.0.1:1"), VALUE, "cannot be reached", id="no service"),
         pytest.param((), VALUE, "there is no data directory", id="no data directory"),

@@ -129,15 +129,15 @@ def test_rendering_what_an_instance_in_force_makes(remote: Station) -> None:
         (["web", "--input", "app=Blog", "--input", "sise=m", "--input", "count=x"], ["the input app Blog does not match [a-z]+", "has no input sise (did you mean size?)", "the input count must be a number, is text"]),
         (["web"], ["the input app of blueprint platform/web version 10 is missing"]),
         (["web", "--input", "app=a", "--input", "count=0"], ["OTHER; in the template at web.yaml:"]),
-        (["web", "--input", "app"], ["write it as NAME=VALUE"]),
+        (["web", "--input", "app"], ["write NAME=VALUE"]),
         (["web", "--version", "2", "--input", "app=a"], ["there is no blueprint platform/web version 2"]),
         (["wob"], ["there is no blueprint wob"]),
         (["platform/wob"], ["there is no blueprint platform/wob"]),
         (["web", "--input", "app=a", "-s", "nowhere"], ["there is no space nowhere"]),
         (["web", "--input", "app=a", "--name", "No!"], ["metadata.name is not a name"]),
-        ([], ["name a BLUEPRINT"]),
+        ([], ["name either a BLUEPRINT"]),
         (["--instance", "production/other"], ["there is no blueprint instance production/other in force"]),
-        (["--instance", "other"], ["write it as space/name"]),
+        (["--instance", "other"], ["write space/name"]),
     ],
 )  # fmt: skip
 def test_bad_input(remote: Station, arguments: list[str], told: list[str]) -> None:

@@ -53,8 +53,8 @@ def test_an_empty_directory_will_do(station, elsewhere):
         pytest.param(["full"], "full is not empty", id="not empty"),
         pytest.param(["file"], "file is a file", id="a file"),
         pytest.param(["file/below"], "file/below", id="below a file"),
-        pytest.param(["new", "--space", "root"], "root cannot be the name of a space", id="root"),
-        pytest.param(["new", "--space", "../up"], "../up cannot be the name of a space", id="not a name"),
+        pytest.param(["new", "--space", "root"], "root cannot be a space's name", id="root"),
+        pytest.param(["new", "--space", "../up"], "../up cannot be a space's name", id="not a name"),
     ],
 )
 def test_what_is_refused(station, elsewhere, arguments, message):

@@ -107,7 +107,7 @@ class TestValidate:
             (elsewhere / name).write_text(text)
         result = station("validate")
         assert (result.code, result.out) == (0, "")
-        assert result.err.startswith("there is no document in . (")
+        assert result.err.startswith("there are no Stationkeeper documents in . (")
         assert "station init DIR" in result.err
 
     def test_lines_that_editors_jump_to(self, station: Station, elsewhere: Path) -> None:
@@ -146,7 +146,7 @@ class TestValidate:
 
     def test_a_directory_that_is_not_there(self, station: Station) -> None:
         result = station("validate", "nowhere")
-        assert (result.code, result.err) == (1, "error: nowhere: there is no such directory\n")
+        assert (result.code, result.err) == (1, "error: there is no file or directory nowhere\n")
 
 
 class TestSchema:

@@ -64,11 +64,11 @@ def test_the_verdicts_are_printed(station: Station, written: Path) -> None:
         pytest.param({}, ["p.rego", "--input", "none"], "none cannot be read: No such file", id="no input"),
         pytest.param({}, ["none.rego", "--input", "denied.json"], "none.rego cannot be read", id="no policy"),
         pytest.param({"x.json": "{"}, ["p.rego", "--input", "x.json"], "x.json cannot be read", id="broken input"),
-        pytest.param({"x.json": "[]"}, ["p.rego", "--input", "x.json"], "x.json holds no input", id="list"),
+        pytest.param({"x.json": "[]"}, ["p.rego", "--input", "x.json"], "x.json is not a policy input", id="list"),
         pytest.param(
             {"x.json": '{"input": {}, "expect": {"denies": []}}'},
             ["p.rego", "--input", "x.json"],
-            "expect knows no denies",
+            "expect has an unknown key denies",
             id="unknown expectation",
         ),
         pytest.param(
@@ -129,7 +129,7 @@ def test_a_review_is_noted_and_shown(remote: Station) -> None:
     result = remote("run", "review", WAITING.id, "--reject", "--note", "not before the launch")
     assert (result.code, result.out.strip()) == (
         0,
-        f"your rejection of run {WAITING.id} of production/network is noted",
+        f"your rejection of run {WAITING.id} of production/network is recorded",
     )
     assert remote("run", "review", WAITING.id, "--approve").code == 0
     shown = remote("run", "get", WAITING.id).out

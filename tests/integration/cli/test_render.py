@@ -62,9 +62,11 @@ def test_as_data(station: Station, clone: Repo) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        pytest.param(["--ref", "HEAD", "web"], "web may be root/web or shop/web: write it as space/name", id="two"),
+        pytest.param(["--ref", "HEAD", "web"], "several stacks are named web: write root/web or shop/web", id="two"),
         pytest.param(["--ref", "HEAD", "shop/gone"], "there is no stack shop/gone at HEAD", id="no stack"),
-        pytest.param(["--ref", "nowhere", "shop/web"], "there is no nowhere in this repository", id="no ref"),
+        pytest.param(
+            ["--ref", "nowhere", "shop/web"], "there is no branch or commit nowhere in this clone", id="no ref"
+        ),
     ],
 )
 def test_what_cannot_be_found(station: Station, clone: Repo, arguments: list[str], words: str) -> None:

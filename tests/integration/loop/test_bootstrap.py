@@ -48,7 +48,7 @@ def test_what_cannot_be_followed_is_refused_by_the_name_of_its_setting(
     [
         pytest.param("admins", "ssh-ed25519 nonsense", "", id="admins"),
         pytest.param("admins", "ada@example.org", "", id="an address that proves nothing"),
-        pytest.param("identity_forges", "nobody KEY", "must begin with author or committer", id="forges"),
+        pytest.param("identity_forges", "nobody KEY", "write author or committer, then the key", id="forges"),
     ],
 )
 def test_a_list_that_cannot_be_read_is_named_with_its_place(tmp_path: Path, name: str, value: str, why: str) -> None:
@@ -69,7 +69,7 @@ def test_a_key_file_that_is_not_there_is_told(
         pass
     caplog.set_level("INFO")
     with open_service(base.model_copy(update={setting: tmp_path / "slip"})):
-        assert f"{setting}: {tmp_path}/slip is not there; a new key is made in it" in caplog.text
+        assert f"{setting}: {tmp_path}/slip does not exist; a new key is created there" in caplog.text
         assert f"a new key was made in {tmp_path}/slip" in caplog.text
 
 

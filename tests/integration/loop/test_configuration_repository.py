@@ -34,7 +34,7 @@ def test_an_unknown_setting_of_the_file_is_refused(name: str, hint: str, tmp_pat
     (tmp_path / "station.toml").write_text(f'{name} = "x"\n')
     with pytest.raises(SettingsError) as refused:
         Settings.load({}, {}, tmp_path)
-    assert str(refused.value) == f"{name} (from {tmp_path}/station.toml): there is no such setting{hint}"
+    assert str(refused.value) == f"{name} (from {tmp_path}/station.toml): unknown setting{hint}"
 
 
 @pytest.mark.parametrize("path", ["nowhere", "a.yaml", "link"])

@@ -1,4 +1,4 @@
-# Cuts a range into one subnet for each name.
+# Divides an address range into one subnet per name.
 variable "cidr" {
   type = string
 }

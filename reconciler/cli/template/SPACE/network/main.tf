@@ -1,4 +1,4 @@
-# The tfstate is kept by the service, since no backend is named here.
+# No backend is named here, so the service keeps the tfstate.
 variable "cidr" {
   type = string
 }

@@ -1,4 +1,4 @@
-# terraform_data needs no provider: put your own resources in its place.
+# terraform_data needs no provider. Replace it with your own resources.
 variable "cidr" {
   type = string
 }

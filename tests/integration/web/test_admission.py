@@ -30,7 +30,7 @@ AsUser = Callable[..., Client]
 def a_held(kind: Kind, space: str, name: str, missing: str, where: str) -> HeldChange:
     ref = ResourceRef(kind, SpaceName(space), name)
     lacking = (Action.parse(missing), SpaceName(where))
-    return HeldChange.of(ref, Verb.UPDATE, "user:mallory", lacking, REVISION, "no role gives it")
+    return HeldChange(f"{name}-1", ref, Verb.UPDATE, "user:mallory", lacking, REVISION, "no role gives it")
 
 
 STACK = a_held(Kind.STACK, "production", "network", "stack:update", "production")

@@ -16,6 +16,7 @@ from reconciler.store import records, rows, statements, tables
 from reconciler.store.admissions import AdmissionReading
 from reconciler.store.dependencies import DependencyReading
 from reconciler.store.encryption import Keys
+from reconciler.store.outbox import OutboxReading
 from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
 from reconciler.store.selecting import AT_WORK_STATUSES, among, is_stack, named, select_runs, these
 from reconciler.store.tables import runs, stacks
@@ -27,7 +28,7 @@ _ROWS = 200
 """Rows that are taken over at once where there may be very many."""
 
 
-class SqlReading(AdmissionReading, DependencyReading):
+class SqlReading(AdmissionReading, DependencyReading, OutboxReading):
     """A `Reading` on one connection, inside a transaction that somebody else ends."""
 
     _locks = False

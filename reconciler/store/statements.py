@@ -77,3 +77,9 @@ def put_stacks(dialect: str) -> Any:
 def add_runs(dialect: str) -> Any:
     """Insert runs, but none whose stack has one on its way that writes; gives the ids inserted."""
     return insert(dialect, runs).on_conflict_do_nothing().returning(runs.c.id)
+
+
+@cache
+def add_to_outbox(dialect: str) -> Any:
+    """Insert notices, but none that is there already."""
+    return insert(dialect, tables.outbox).on_conflict_do_nothing()

@@ -15,6 +15,7 @@ from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, statements, tables, tfstates
 from reconciler.store.admissions import AdmissionWriting
 from reconciler.store.dependencies import DependencyWriting
+from reconciler.store.outbox import OutboxWriting
 from reconciler.store.protocol import ApiToken, CannotUnseal, ConfigurationState, LostLease, TfstateLock, TfstateVersion
 from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
@@ -35,7 +36,7 @@ from spaces.names import SpaceName, StackId
 _CLAIM_LOCK = 0x73746174696F6E02
 
 
-class SqlTransaction(AdmissionWriting, DependencyWriting, SqlReading):
+class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, SqlReading):
     """A `Transaction` on one connection; whoever made it commits or rolls back."""
 
     _locks = True

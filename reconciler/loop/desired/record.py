@@ -8,61 +8,20 @@ from datetime import datetime
 from itertools import chain
 
 from reconciler.core.conditions import assess
-from reconciler.core.dependencies import Given, linked
+from reconciler.core.dependencies import linked
 from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunEvent, RunStatus
-from reconciler.core.state import Component, Desired, Fingerprint, Outcome, Problem, StackState, Sync, Why
-from reconciler.store.protocol import Reading, Transaction
+from reconciler.core.runs import RunEvent, RunStatus
+from reconciler.core.state import Desired, Problem, StackState, Sync, Why
+from reconciler.core.transition import Step, take_step
+from reconciler.runs.outputs import given_by, parents_in
+from reconciler.runs.transition import record
+from reconciler.store.protocol import Transaction
 from spaces.documents.changes import Unfounded
 from spaces.documents.references import moved_from
 from spaces.in_force import InForce
 from spaces.names import StackId
 from spaces.rules.dependencies import waves
-
-
-def parents_in(desired: Iterable[Desired | None]) -> set[StackId]:
-    """Give the stacks that these need directly."""
-    return {need.parent for each in desired if each is not None for need in each.needs}
-
-
-def given_by(reading: Reading, parents: Collection[StackId]) -> dict[StackId, Given]:
-    """Find what stacks have to give to those that depend on them."""
-    if not parents:
-        return {}
-    states, marks = reading.peek(parents), reading.output_marks(parents)
-    return {
-        parent: Given(marks.get(parent, {}), in_sync=parent in states and states[parent].sync is Sync.SYNCED)
-        for parent in parents
-    }
-
-
-def relink(reading: Reading, states: Mapping[StackId, StackState]) -> dict[StackId, StackState]:
-    """Give the same stacks with the outputs that they use as they are now."""
-    parents = parents_in(state.desired for state in states.values())
-    if not parents:
-        return dict(states)
-    given = given_by(reading, parents)
-    return {stack: relinked(state, given) for stack, state in states.items()}
-
-
-def relinked(state: StackState, given: Mapping[StackId, Given]) -> StackState:
-    """Give a stack with the outputs that it uses in what is desired of it, and in why it is out of sync."""
-    if state.desired is None or not state.desired.needs:
-        return state
-    desired = linked(state.desired, state.id, given)
-    if desired == state.desired:
-        return state
-    others = tuple(why for why in state.why if why.component is not Component.DEPENDENCIES)
-    about = () if state.applied is None else _about_outputs(desired, state.applied.fingerprint.components)
-    return state.evolve(desired=desired, why=(*others, *about))
-
-
-def _about_outputs(desired: Desired, applied: Mapping[Component, Mapping[str, str]]) -> tuple[Why, ...]:
-    only = Component.DEPENDENCIES
-    new = Fingerprint({only: desired.fingerprint.components.get(only, {})})
-    old = Fingerprint({only: applied.get(only, {})})
-    return explain(new, old, lambda _old, _new: None)
 
 
 def put_desired(  # noqa: PLR0917
@@ -79,6 +38,7 @@ def put_desired(  # noqa: PLR0917
     active = {run.stack: run for run in transaction.active_runs(stacks) if run.leads}
     given = given_by(transaction, parents_in(wanted.values()))
     changed: dict[StackId, StackState] = {}
+    steps: list[Step] = []
     for stack in [*_parents_first(wanted), *gone]:
         state = states.get(stack)
         desired = wanted.get(stack)
@@ -93,16 +53,21 @@ def put_desired(  # noqa: PLR0917
             desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack), applied=applied)
         run = active.get(stack)
         state = state.evolve(desired=desired)
-        if desired is None and run is not None:
-            state, run = _take_back(transaction, state, run, now)
+        if desired is None and run is not None and run.status in _WITHOUT_PROCESS:
+            # One at work is stopped by the service that holds it.
+            steps.append(take_step(state, run, RunEvent.SUPERSEDE, now, message="its stack left Git"))
+            state, run = steps[-1].stack, None
         changed[stack] = assess(state, run, why(state, count_files), now)
         if stack in given:
             given[stack] = replace(given[stack], in_sync=changed[stack].sync is Sync.SYNCED)
-    transaction.put_stacks(changed.values())
+    record(transaction, steps, changed.values(), now)
     transaction.put_dependencies(
         {stack: parents_in([wanted.get(stack)]) if stack in wanted else () for stack in changed}
     )
     transaction.wake_dependents(stacks, now)
+
+
+_WITHOUT_PROCESS = frozenset({RunStatus.QUEUED, RunStatus.UNCONFIRMED})
 
 
 def _parents_first(wanted: Mapping[StackId, Desired]) -> list[StackId]:
@@ -208,13 +173,3 @@ def _carry_on(before: Desired, now: Desired, *, moves: bool, applied: bool) -> D
         earlier = (*before.authors, *([before.person] if before.person else ()))
         now = replace(now, authors=tuple(dict.fromkeys((*earlier, *now.authors))))
     return replace(now, revision=before.revision, person=before.person) if now.digest == before.digest else now
-
-
-def _take_back(transaction: Transaction, state: StackState, run: Run, now: datetime) -> tuple[StackState, Run | None]:
-    """End a run that has no process, of a stack that left Git; one at work is stopped by its own service."""
-    if run.status not in (RunStatus.QUEUED, RunStatus.UNCONFIRMED):
-        return state, run
-    ended = run.advance(RunEvent.SUPERSEDE, reason=Reason.SUPERSEDED, message="its stack left Git", finished_at=now)
-    transaction.put_run(ended)
-    outcome = Outcome(ended.id, ended.kind, ended.status, ended.reason, ended.message, ended.digest, now)
-    return state.evolve(last=outcome), None

@@ -14,16 +14,14 @@ from reconciler.core.conditions import assess
 from reconciler.core.dependencies import linked
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunId, RunStatus
-from reconciler.core.state import Desired, Problem
+from reconciler.core.runs import Run, RunEvent, RunId, RunStatus
+from reconciler.core.state import Desired, Problem, StackState
+from reconciler.core.transition import take_step
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
-from reconciler.loop.audit import log_run
 from reconciler.loop.desired.follower import Follower
-from reconciler.loop.desired.record import given_by, parents_in
 from reconciler.loop.desired.values import Opened, not_allowed, open_values
 from reconciler.loop.desired.world import read_source
-from reconciler.loop.runs.decide import outcome
 from reconciler.loop.runs.job import (
     CannotRun,
     Inputs,
@@ -36,6 +34,9 @@ from reconciler.loop.runs.job import (
 )
 from reconciler.metrics import Metrics
 from reconciler.operations import mint_token
+from reconciler.runs.audit import log_run
+from reconciler.runs.outputs import given_by, parents_in
+from reconciler.runs.transition import record
 from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, RunFilter, Store
 from reconciler.store.waiting import waiting
@@ -86,19 +87,15 @@ class Dispatcher:
             # Whoever is behind the store's generation would start what is no longer desired.
             if transaction.configuration().generation != self.follower.world.generation:
                 return 0
-            claimed = []
-            states = {}
-            runs = transaction.claim(self.holder, now, LEASE, free)
-            found = transaction.stacks([run.stack for run in runs])
-            for run in runs:
-                started = run.evolve(phase=Phase.PREPARE, reason=Reason.PLANNING, message="")
-                transaction.put_run(started)
-                state = found.get(run.stack)
-                if state is not None:
-                    state = state.evolve(last=outcome(started, now, state.last.failures if state.last else 0))
-                    states[run.stack] = assess(state, started, state.why, now)
-                claimed.append((started, mint_token(transaction, run.stack, run.id)))
-            transaction.put_stacks(states.values())
+            taken = transaction.claim(self.holder, now, LEASE, free)
+            found = transaction.stacks([run.stack for run in taken])
+            steps = [
+                take_step(found.get(run.stack) or StackState(run.stack, None), run, RunEvent.PREPARE, now, message="")
+                for run in taken
+            ]
+            states = [assess(step.stack, step.run, step.stack.why, now) for step in steps if step.run.stack in found]
+            claimed = [(step.run, mint_token(transaction, step.run.stack, step.run.id)) for step in steps]
+            record(transaction, steps, states, now)
             waits = waiting(transaction, [run.stack for run, _ in claimed])
         at_work = self.busy | set(self.engine.active())
         self._tokens = {run: token for run, token in self._tokens.copy().items() if run in at_work}

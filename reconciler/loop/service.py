@@ -221,7 +221,7 @@ class Loop:
         return _made(self.ends.step(now, known=self.watcher.known))
 
     def _notify(self, now: datetime) -> Progress:
-        return _made(self.watcher.known and self.notifier.step(now))
+        return _made(self.notifier.step(now))
 
     def _put_away(self, _now: datetime) -> Progress:
         if self._untidy:

@@ -72,6 +72,9 @@ class Notifier:
 
     def step(self, now: datetime) -> bool:
         """Take what is due, and deal with what was answered. Returns whether a notice was dealt with."""
+        if self.world.in_force is None:
+            # Nobody knows here which policies there are.
+            return False
         wanted, unwanted = self._due(now)
         if unwanted:
             with self.store.writing() as transaction:
@@ -103,9 +106,11 @@ class Notifier:
         return wanted, unwanted
 
     def is_idle(self, now: datetime) -> bool:
-        """Whether no notice is due, and none is being asked about here."""
+        """Whether there is nothing to do now: no notice is due, or this process cannot tell who wants to know."""
         if self._inquiries:
             return False
+        if self.world.in_force is None:
+            return True
         with self.store.reading() as reading:
             return not reading.outbox(now, 1)
 

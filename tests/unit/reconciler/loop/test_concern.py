@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 import pytest
 
 from reconciler import repeating
-from reconciler.loop.concern import Backoff
+from reconciler.loop import concern
+from reconciler.loop.concern import Backoff, Concern, Progress
 from reconciler.loop.desired import fetch as pace
 from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.store.protocol import StoreBusy, StoreError
+from tests.factories import NOW
 
 FULL = StoreError("the database /srv/station.db cannot grow: the disk is full", "the database cannot grow")
 
@@ -90,3 +93,30 @@ def test_only_a_store_that_fails_makes_the_service_not_ready(clock: Clock) -> No
     trouble.meet(FULL)
     trouble.end()
     assert trouble.brief is None
+
+
+def test_a_concern_that_fails_pauses_and_works_again(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concern, "time", clock)
+    steps: list[Exception | Progress] = [FULL, Progress.UNDER_WAY, FULL, Progress.NONE, Progress.MADE]
+    taken: list[object] = []
+
+    def step(now: datetime) -> Progress:
+        taken.append(now)
+        found = steps.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    made = Concern("deciding", step)
+    assert made.attempt(NOW) == (Progress.NONE, FULL)
+    assert (made.attempt(NOW), len(taken)) == ((Progress.NONE, None), 1), "it pauses"
+    clock.now += 1
+    assert made.attempt(NOW) == (Progress.UNDER_WAY, None)
+    assert made.backoff.brief == FULL.brief, "nobody knows yet"
+    assert made.attempt(NOW) == (Progress.NONE, FULL)
+    clock.now += 1
+    assert (made.attempt(NOW), len(taken)) == ((Progress.NONE, None), 3), "it pauses for longer"
+    clock.now += 1
+    assert made.attempt(NOW) == (Progress.NONE, None)
+    assert (made.backoff.failing, made.backoff.brief) == (False, None)
+    assert made.attempt(NOW) == (Progress.MADE, None)

@@ -142,10 +142,10 @@ class Loop:
     def is_idle(self) -> bool:
         """Whether there is nothing to do for this process now: no run at work here, none queued, no stack due."""
         now = utc_now()
-        if self.dispatcher.at_work() or self.ends.about or self.inquiries or not self.notifier.is_idle(now):
+        if self.dispatcher.at_work() or self.ends.about or self.inquiries:
             return False
         with self.store.reading() as reading:
-            if reading.due_stacks(now, 1):
+            if reading.due_stacks(now, 1) or not self.notifier.is_idle(reading, now):
                 return False
             at_work = reading.list_runs(RunFilter(statuses={RunStatus.QUEUED, *AT_WORK}), None, 1000)
         return not any(run.status is RunStatus.QUEUED or run.holder == self.holder for run in at_work)

@@ -33,6 +33,8 @@ HELD_CHANGES = select(tables.held_changes.c.body)
 FORGET_HELD_CHANGES = delete(tables.held_changes)
 APPROVALS = select(tables.approvals).order_by(tables.approvals.c.at, tables.approvals.c.held)
 
+ANY_NOTICE = select(tables.outbox.c.id).where(tables.outbox.c.due_at <= bindparam("now")).limit(1)
+
 AUDIT_HEAD = select(tables.audit_head).with_for_update()
 ADD_AUDIT = tables.audit.insert()
 MOVE_AUDIT_HEAD = update(tables.audit_head)

@@ -23,7 +23,7 @@ from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import notify
 from reconciler.policies.inputs import Case, event_input
 from reconciler.runs.audit import about_notice, about_silence
-from reconciler.store.protocol import AuditEvent, OutboxEntry, Store
+from reconciler.store.protocol import AuditEvent, OutboxEntry, Reading, Store
 from spaces.effective.policies import Guardrail
 from spaces.model.policy import PolicyType
 
@@ -105,14 +105,11 @@ class Notifier:
                 break
         return wanted, unwanted
 
-    def is_idle(self, now: datetime) -> bool:
+    def is_idle(self, reading: Reading, now: datetime) -> bool:
         """Whether there is nothing to do now: no notice is due, or this process cannot tell who wants to know."""
         if self._inquiries:
             return False
-        if self.world.in_force is None:
-            return True
-        with self.store.reading() as reading:
-            return not reading.outbox(now, 1)
+        return self.world.in_force is None or not reading.outbox(now, 1)
 
     def close(self) -> None:
         """Ask nothing more. What is not sent yet stays in the outbox."""

@@ -37,8 +37,14 @@ def left(machine: Machine) -> int:
 
 def send(machine: Machine, now: datetime) -> None:
     """Let the notifier of a service do all that it would do at this time."""
-    notifier = machine.service.loop.notifier
-    eventually(lambda: notifier.step(now) is not None and notifier.is_idle(now))
+    notifier, store = machine.service.loop.notifier, machine.service.store
+
+    def sent() -> bool:
+        notifier.step(now)
+        with store.reading() as reading:
+            return notifier.is_idle(reading, now)
+
+    eventually(sent)
 
 
 def waiting(repo: Repo, machine: Machine) -> None:

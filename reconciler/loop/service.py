@@ -169,7 +169,7 @@ class Loop:
         self.watcher.close()
 
     def wake(self) -> None:
-        """Have the loop look at the repositories and the store at once."""
+        """Make the loop look at the repositories and the store at once."""
         self.watcher.ask()
         self.engine.wake()
 
@@ -197,7 +197,7 @@ class Loop:
     # The concerns
 
     def _make_room(self, _now: datetime) -> Progress:
-        """Let what ended runs leave go before anything is written: the store may have no room beside it."""
+        """Remove what ended runs left, before anything is written: the store may need the room."""
         self.ends.collect(0.0)
         return Progress.NONE
 

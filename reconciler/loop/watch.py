@@ -43,7 +43,7 @@ class Watcher:
     """Whether the last attempt to take in what was fetched failed."""
 
     def ask(self) -> None:
-        """Have everything fetched soon; any thread may ask."""
+        """Ask for a fetch of everything soon; any thread may call this."""
         self._asked.set()
 
     def look(self) -> None:
@@ -59,7 +59,7 @@ class Watcher:
         self.passed = True
 
     def learn(self, now: datetime) -> bool:
-        """Whether this process knows what is desired: at its start it has to find that again, maybe fetch first."""
+        """Return whether this process knows what is desired. At its start it restores that."""
         if not self.known:
             try:
                 self.follower.catch_up(now)

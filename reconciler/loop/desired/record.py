@@ -1,4 +1,8 @@
-"""Writes what is desired of stacks: the one place where a new generation meets what is remembered of them."""
+"""Records the desired state of a new generation: the one place where it meets the stored stacks.
+
+`advance` and `restore` call this inside the transaction that raises the generation. Moves come first, then the desired
+state. A run of a stack that left Git takes its step by `reconciler.runs.transition`.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,7 @@ def put_desired(  # noqa: PLR0917
     count_files: CountFiles,
     now: datetime,
 ) -> None:
-    """Remember what is desired now of `wanted`, and that the documents of `gone` left Git."""
+    """Store the desired state of `wanted`, and that the documents of `gone` left Git."""
     stacks = [*wanted, *gone]
     states = transaction.stacks(stacks)
     active = {run.stack: run for run in transaction.active_runs(stacks) if run.leads}
@@ -71,7 +75,7 @@ _WITHOUT_PROCESS = frozenset({RunStatus.QUEUED, RunStatus.UNCONFIRMED})
 
 
 def _parents_first(wanted: Mapping[StackId, Desired]) -> list[StackId]:
-    """Put stacks behind those that they depend on: what is to be said of them rests on how those stand then."""
+    """Return the stacks in an order in which parents come first: whether a child is in sync depends on them."""
     needs = {stack: [need.parent for need in desired.needs] for stack, desired in wanted.items() if desired.needs}
     if not needs:
         return list(wanted)
@@ -84,7 +88,7 @@ def move_stacks(
     moves: Iterable[tuple[StackId, StackId]],
     present: Iterable[StackId],
 ) -> dict[StackId, Problem]:
-    """Take along what is remembered of stacks that moved; gives those that could not, with the reason.
+    """Rename the stored stacks that moved. Returns those that could not be renamed, with the reason.
 
     `present` are the stacks that may have moved from places that were left in an earlier step.
     """
@@ -103,14 +107,14 @@ def move_stacks(
 
 
 def from_nowhere(transaction: Transaction, found: Iterable[Unfounded]) -> list[Unfounded]:
-    """Pick the stacks that say they moved from one of which nothing is retained either; asked before they move."""
+    """Return the origins that do not exist, not even as retained stacks; called before `move_stacks`."""
     asked = {StackId(each.origin.space, each.origin.name): each for each in found}
     known = transaction.stacks(list(asked)) if asked else {}
     return [each for origin, each in asked.items() if origin not in known]
 
 
 def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
-    """Say what of a stack differs from what was applied."""
+    """Return the differences between the desired and the applied state of a stack."""
     if state.desired is None:
         return ()
     applied = state.applied.fingerprint if state.applied else None
@@ -118,7 +122,7 @@ def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
 
 
 def same_desired(one: Desired, other: Desired) -> bool:
-    """Say whether both ask for the same, outputs of other stacks left aside; who brought it is no matter."""
+    """Whether both ask for the same, apart from the outputs of other stacks and from their authors."""
     return (
         one.fingerprint.own == other.fingerprint.own
         and one.needs == other.needs
@@ -139,7 +143,7 @@ def _own_problem(desired: Desired) -> Problem | None:
 def _late_moves(
     transaction: Transaction, in_force: InForce, stacks: Iterable[StackId]
 ) -> list[tuple[StackId, StackId]]:
-    """Give the moves from places that were left in an earlier step: what is retained there goes along all the same."""
+    """Return the moves from stacks that left Git in an earlier step and are retained."""
     found = {}
     for stack in stacks:
         placed = in_force.catalog.placed(stack.ref)
@@ -152,15 +156,15 @@ def _late_moves(
 
 
 def _moves(in_force: InForce, stack: StackId) -> bool:
-    """Say whether a stack's document still asks for the place of another."""
+    """Whether a stack's document still says that it moved from another."""
     placed = in_force.catalog.placed(stack.ref)
     return placed is not None and placed.resource.metadata.moved_from is not None
 
 
 def _carry_on(before: Desired, now: Desired, *, moves: bool, applied: bool) -> Desired:
-    """Keep what stays true of the same stack: who brought what it is to be, and that it could not move here.
+    """Return the desired state with what stays true of the same stack: its authors, and that its move is blocked.
 
-    `applied`: what was desired before was applied, so that its authors have no part in what comes.
+    `applied`: the earlier desired state was applied, so that its authors have no part in the next run.
     """
     if (
         moves

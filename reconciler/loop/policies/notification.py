@@ -67,7 +67,7 @@ class Notifier:
     _inquiries: Inquiries = field(init=False)
 
     def __post_init__(self) -> None:
-        """Have a pool of its own: no plan waits because notifications are slow."""
+        """Make a pool of threads of its own: no plan waits because notifications are slow."""
         self._inquiries = Inquiries(self.wake)
 
     def step(self, now: datetime) -> bool:

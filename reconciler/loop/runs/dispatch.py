@@ -1,4 +1,8 @@
-"""Claims queued runs and starts their processes, in threads: one that takes long does not keep the others waiting."""
+"""Claims queued runs, and starts their legs in threads, so that a slow start keeps no other run waiting.
+
+The loop calls `claim` in each pass, and `apply` for a run that goes on to its apply leg. Whatever keeps a leg from
+starting becomes a report, which is recorded like any other end.
+"""
 
 from __future__ import annotations
 
@@ -46,12 +50,12 @@ _log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 
 TfstateUrl = Callable[[Run], str]
-"""Says where a run finds its stack's tfstate. May start what serves it."""
+"""Returns the address of the tfstate of a run's stack; it may start the server first."""
 
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Starts legs. What keeps one from starting is given as a report, like any other end."""
+    """Starts the legs of runs on the engine."""
 
     store: Store
     engine: Engine
@@ -65,7 +69,7 @@ class Dispatcher:
     busy: set[str] = field(default_factory=set)
     """Runs whose start is under way."""
     _tokens: dict[RunId, str] = field(default_factory=dict)
-    """The tokens of runs at work that wait for the verdict on their plan: they apply it with the same one."""
+    """The tokens of runs whose process waits for the verdict on its plan, and applies it with the same token."""
     _pool: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,7 +80,7 @@ class Dispatcher:
         return len(self.busy | set(self.engine.active()))
 
     def claim(self, now: datetime) -> int:
-        """Claim as many queued runs as there are places, and start them; says how many."""
+        """Claim as many queued runs as there are places, and start them. Returns how many."""
         free = self.settings.parallelism - self.at_work()
         if free <= 0:
             return 0
@@ -158,7 +162,7 @@ class Dispatcher:
         return TfstateAccess(self.tfstate_url(run), token)
 
     def _inputs(self, run: Run) -> Inputs:
-        """Read what the run is made from; refused where that is no longer what the run was queued for."""
+        """Return the inputs of a run; CannotRun where something newer is desired."""
         world = self.follower.world
         desired, stack = world.desired.get(run.stack), world.effective(run.stack)
         if world.in_force is None or desired is None or stack is None:
@@ -173,7 +177,7 @@ class Dispatcher:
         return Inputs(stack, source, place.trees if place else None, outputs)
 
     def _outputs(self, run: Run, desired: Desired) -> tuple[TakenOutput, ...]:
-        """Read the outputs that a run uses; refused where it is for others, or for anything else than is desired."""
+        """Return the outputs that a run uses; CannotRun where they have changed, or something newer is desired."""
         if not desired.needs:
             if desired.digest != run.digest:
                 raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")

@@ -82,7 +82,7 @@ class Scheduler:
         self.watching(followup.run)
 
     def _ask_again(self, run: Run) -> None:
-        """Have the policies over a run that waits asked, and carry out their answer."""
+        """Ask the policies over a run that waits, and carry out their answer."""
         if run.id in self.inquiries.about:
             return
 
@@ -100,7 +100,7 @@ class Scheduler:
         self.inquiries.open(run.id, gather, conclude)
 
     def _ask_push(self, stack: StackId) -> None:
-        """Have the push policies over a stack asked, and keep their answer."""
+        """Ask the push policies over a stack, and keep their answer."""
         if str(stack) in self.inquiries.about:
             return
 

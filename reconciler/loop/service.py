@@ -69,8 +69,10 @@ class Loop:
     _watch: Concern = field(init=False)
     concerns: tuple[Concern, ...] = field(init=False)
     """In the order of a pass. Between those that act and those that record, the loop waits for a leg to end."""
-    _patience: float = 0.0
-    """How many seconds this pass may wait for a leg to end."""
+    _patience: float | None = None
+    """How many seconds this pass may wait for a leg to end; None: until there is something to fetch."""
+    _waited: bool = False
+    """Whether this pass waited for a leg to end, or had no need to."""
     _untidy: bool = False
     """Whether a concern failed and works again, so that what ended meanwhile may still have to be put away."""
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -157,7 +159,10 @@ class Loop:
         while not self._stopped.is_set():
             started = time.monotonic()
             failing = any(concern.backoff.failing for concern in self._all)
-            worked, failure = self._pass(self._all, self.watcher.pause(_TICK), Concern.attempt)
+            worked, failure = self._pass(self._all, None, Concern.attempt)
+            if not self._waited:
+                # Waiting itself fails: without this the loop would not rest.
+                self._stopped.wait(_TICK)
             if failing and not any(concern.backoff.failing for concern in self._all):
                 self._untidy = True
             if failure is not None:
@@ -182,11 +187,13 @@ class Loop:
     def _all(self) -> tuple[Concern, ...]:
         return (self._watch, *self.concerns)
 
-    def _pass(self, concerns: tuple[Concern, ...], timeout: float, attempt: Attempt) -> tuple[bool, Exception | None]:
+    def _pass(
+        self, concerns: tuple[Concern, ...], timeout: float | None, attempt: Attempt
+    ) -> tuple[bool, Exception | None]:
         """Take up each concern once. Returns whether anything happened, and the first failure."""
         now = utc_now()
         worked, failure = False, None
-        self._patience = timeout
+        self._patience, self._waited = timeout, False
         for concern in concerns:
             progress, failed = attempt(concern, now)
             if progress is Progress.MADE:
@@ -213,8 +220,10 @@ class Loop:
         return _made(self.watcher.known and self.dispatcher.claim(now))
 
     def _wait(self, _now: datetime) -> Progress:
+        patience = self.watcher.pause(_TICK) if self._patience is None else self._patience
         there = self.watcher.known and bool(self.ends.about)
-        self.ends.collect(0.0 if there else self._patience)
+        self.ends.collect(0.0 if there else patience)
+        self._waited = True
         return Progress.NONE
 
     def _record(self, now: datetime) -> Progress:

@@ -14,6 +14,7 @@ the next `step`, and keeps no other back. Nothing here knows what the questions 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ class Inquiries:
     wake: Callable[[], None]
     """Is called from any thread when an answer has come."""
     _under_way: dict[int, Inquiry[Any]] = field(default_factory=dict)
+    _about: Counter[str] = field(default_factory=Counter)
     _opened: int = 0
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "policies"))
 
@@ -80,7 +82,11 @@ class Inquiries:
     @property
     def about(self) -> set[str]:
         """The runs and stacks that the inquiries under way are about."""
-        return {inquiry.about for inquiry in self._under_way.values()}
+        return set(self._about)
+
+    def is_about(self, about: str) -> bool:
+        """Whether an inquiry about this run or stack is under way."""
+        return about in self._about
 
     @property
     def free(self) -> int:
@@ -96,6 +102,7 @@ class Inquiries:
         """Begin an inquiry; the next `step` gathers its question."""
         self._opened += 1
         self._under_way[self._opened] = Inquiry(about, gather, conclude)
+        self._about[about] += 1
 
     def step(self, now: datetime) -> int:
         """Move each inquiry as far as it goes without waiting, and return how many were dealt with.
@@ -108,6 +115,9 @@ class Inquiries:
             try:
                 if self._move(inquiry, now):
                     del self._under_way[number]
+                    self._about[inquiry.about] -= 1
+                    if not self._about[inquiry.about]:
+                        del self._about[inquiry.about]
                     concluded += 1
             except StoreBusy:
                 raise

@@ -83,7 +83,7 @@ class Scheduler:
 
     def _ask_again(self, run: Run) -> None:
         """Ask the policies over a run that waits, and carry out their answer."""
-        if run.id in self.inquiries.about:
+        if self.inquiries.is_about(run.id):
             return
 
         def gather(now: datetime) -> Question | None:
@@ -101,7 +101,7 @@ class Scheduler:
 
     def _ask_push(self, stack: StackId) -> None:
         """Ask the push policies over a stack, and keep their answer."""
-        if str(stack) in self.inquiries.about:
+        if self.inquiries.is_about(str(stack)):
             return
 
         def gather(now: datetime) -> PushQuestion | None:

@@ -18,6 +18,7 @@ from reconciler.loop import concern
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.runs import leases
 from reconciler.loop.runs.record import Recorder
+from reconciler.loop.watch import Watcher
 from reconciler.store.protocol import StoreError
 from reconciler.store.sql import open_store
 from reconciler.store.writing import SqlTransaction
@@ -166,3 +167,22 @@ def test_what_cannot_be_taken_in_keeps_no_run_waiting(
             machine.confirm("root/a")
             machine.service.loop.wake()
             eventually(lambda: machine.look().sync == {"root/a": "Synced"}, 5)
+
+
+def test_a_loop_whose_waiting_fails_rests_and_goes_on(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "true")})
+    passes = []
+    loop = machine.service.loop
+
+    def fail(*_: Any) -> float:
+        passes.append(1)
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Watcher, "pause", fail)
+        with _running(machine):
+            eventually(lambda: machine.look().sync == {"root/a": "Synced"})
+    assert len(passes) < 20
+    assert loop.brief is None

@@ -88,9 +88,14 @@ class Concern:
         """Begin without a failure."""
         self.backoff = Backoff(self.name)
 
+    @property
+    def paused(self) -> bool:
+        """Whether the concern failed just now, and is not tried yet."""
+        return time.monotonic() < self._next
+
     def attempt(self, now: datetime) -> tuple[Progress, Exception | None]:
         """Take the step, unless it failed just now. A failure is logged, and returned."""
-        if time.monotonic() < self._next:
+        if self.paused:
             return Progress.NONE, None
         try:
             progress = self.step(now)

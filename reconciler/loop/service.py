@@ -67,6 +67,7 @@ class Loop:
     notifier: Notifier = field(init=False)
     inquiries: Inquiries = field(init=False)
     _watch: Concern = field(init=False)
+    _recording: Concern = field(init=False)
     concerns: tuple[Concern, ...] = field(init=False)
     """In the order of a pass. Between those that act and those that record, the loop waits for a leg to end."""
     _patience: float | None = None
@@ -89,13 +90,14 @@ class Loop:
         self.ends = Ends(engine, dispatcher, recorder, self.inquiries, self._changed)
         self.leases = Leases(store, engine, dispatcher, self.follower, self.holder)
         self.notifier = Notifier(store, self.follower.world, self.metrics, engine.wake)
+        self._recording = Concern("recording runs", self._record)
         self.concerns = (
             Concern("making room", self._make_room),
             Concern("keeping the leases", self._keep_leases),
             Concern("deciding", self._decide),
             Concern("starting runs", self._start),
             Concern("waiting for runs", self._wait),
-            Concern("recording runs", self._record),
+            self._recording,
             Concern("sending notices", self._notify),
             Concern("putting away what ended", self._put_away),
         )
@@ -191,11 +193,10 @@ class Loop:
         self, concerns: tuple[Concern, ...], timeout: float | None, attempt: Attempt
     ) -> tuple[bool, Exception | None]:
         """Take up each concern once. Returns whether anything happened, and the first failure."""
-        now = utc_now()
         worked, failure = False, None
         self._patience, self._waited = timeout, False
         for concern in concerns:
-            progress, failed = attempt(concern, now)
+            progress, failed = attempt(concern, utc_now())
             if progress is Progress.MADE:
                 worked, self._patience = True, 0.0
             failure = failure or failed
@@ -221,7 +222,7 @@ class Loop:
 
     def _wait(self, _now: datetime) -> Progress:
         patience = self.watcher.pause(_TICK) if self._patience is None else self._patience
-        there = self.watcher.known and bool(self.ends.about)
+        there = self.watcher.known and bool(self.ends.about) and not self._recording.paused
         self.ends.collect(0.0 if there else patience)
         self._waited = True
         return Progress.NONE

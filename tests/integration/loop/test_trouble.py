@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -17,6 +18,7 @@ from reconciler.core.runs import RunId, RunStatus
 from reconciler.loop import concern
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.runs import leases
+from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.watch import Watcher
 from reconciler.store.protocol import StoreError
@@ -186,3 +188,31 @@ def test_a_loop_whose_waiting_fails_rests_and_goes_on(
             eventually(lambda: machine.look().sync == {"root/a": "Synced"})
     assert len(passes) < 20
     assert loop.brief is None
+
+
+def test_ends_that_wait_for_the_store_do_not_keep_the_loop_busy(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concern, "_FIRST", 3.0)
+    monkeypatch.setattr(concern, "_LONGEST", 3.0)
+    repo.commit({"a.yaml": a_script("a", "true"), "b.yaml": a_script("b", "true", plan="sleep 1; exit 2")})
+    passes, loop = [], machine.service.loop
+    claim = Dispatcher.claim
+
+    def claiming(self: Dispatcher, now: Any) -> int:
+        passes.append(1)
+        return claim(self, now)
+
+    def fail(*_: Any) -> Any:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Recorder, "record", fail)
+        with _running(machine):
+            eventually(lambda: loop.brief is not None)
+            # Here ends come in while the one before cannot be recorded.
+            eventually(lambda: machine.service.loop.ends.about, 10)
+            passes.clear()
+            patched.setattr(Dispatcher, "claim", claiming)
+            time.sleep(1.5)
+    assert len(passes) < 30

@@ -93,6 +93,11 @@ class Concern:
         """Whether the concern failed just now, and is not tried yet."""
         return time.monotonic() < self._next
 
+    def resume(self) -> None:
+        """End the pause, where it was the store that failed: it has taken the work of another concern meanwhile."""
+        if self.backoff.brief is not None:
+            self._next = 0.0
+
     def attempt(self, now: datetime) -> tuple[Progress, Exception | None]:
         """Take the step, unless it failed just now. A failure is logged, and returned."""
         if self.paused:

@@ -138,10 +138,10 @@ class Loop:
 
         Returns whether anything happened. The first failure is raised when all concerns were tried.
         """
-        worked, failure = self._pass(self.concerns, timeout, _plainly)
+        made, failure = self._pass(self.concerns, timeout, _plainly)
         if failure is not None:
             raise failure
-        return worked
+        return bool(made)
 
     def is_idle(self) -> bool:
         """Whether there is nothing to do for this process now: no run at work here, none queued, no stack due."""
@@ -161,15 +161,19 @@ class Loop:
         while not self._stopped.is_set():
             started = time.monotonic()
             failing = any(concern.backoff.failing for concern in self._all)
-            worked, failure = self._pass(self._all, None, Concern.attempt)
+            made, failure = self._pass(self._all, None, Concern.attempt)
             if not self._waited:
                 # Waiting itself fails: without this the loop would not rest.
                 self._stopped.wait(_TICK)
+            if made - {self._watch.name}:
+                # The store has taken something. A fetch alone may have brought nothing to write.
+                for concern in self._all:
+                    concern.resume()
             if failing and not any(concern.backoff.failing for concern in self._all):
                 self._untidy = True
             if failure is not None:
                 self.metrics.pass_ended("failure", time.monotonic() - started, utc_now())
-            elif worked:
+            elif made:
                 self.metrics.pass_ended("success", time.monotonic() - started, utc_now())
         self.inquiries.close()
         self.notifier.close()
@@ -191,16 +195,18 @@ class Loop:
 
     def _pass(
         self, concerns: tuple[Concern, ...], timeout: float | None, attempt: Attempt
-    ) -> tuple[bool, Exception | None]:
-        """Take up each concern once. Returns whether anything happened, and the first failure."""
-        worked, failure = False, None
+    ) -> tuple[set[str], Exception | None]:
+        """Take up each concern once. Returns the names of those that did something, and the first failure."""
+        made: set[str] = set()
+        failure = None
         self._patience, self._waited = timeout, False
         for concern in concerns:
             progress, failed = attempt(concern, utc_now())
             if progress is Progress.MADE:
-                worked, self._patience = True, 0.0
+                made.add(concern.name)
+                self._patience = 0.0
             failure = failure or failed
-        return worked, failure
+        return made, failure
 
     # The concerns
 

@@ -120,3 +120,22 @@ def test_a_concern_that_fails_pauses_and_works_again(clock: Clock, monkeypatch: 
     assert made.attempt(NOW) == (Progress.NONE, None)
     assert (made.backoff.failing, made.backoff.brief) == (False, None)
     assert made.attempt(NOW) == (Progress.MADE, None)
+
+
+@pytest.mark.parametrize(("error", "tried"), [(FULL, 2), (ValueError("a bug"), 1)], ids=["the store", "a bug"])
+def test_only_what_the_store_failed_is_tried_again_when_the_store_works(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, error: Exception, tried: int
+) -> None:
+    monkeypatch.setattr(concern, "time", clock)
+    taken: list[object] = []
+
+    def step(now: datetime) -> Progress:
+        taken.append(now)
+        raise error
+
+    made = Concern("deciding", step)
+    made.attempt(NOW)
+    made.resume()
+    assert made.backoff.brief == getattr(error, "brief", None), "it is well only when it has worked itself"
+    made.attempt(NOW)
+    assert len(taken) == tried

@@ -54,9 +54,10 @@ class Leases:
         if time.monotonic() - self._renewed < LEASE.total_seconds() / 6:
             return []
         at_work = self._at_work()
-        # Also with nothing to renew: a service that only looks would not notice that it could not write.
         with self.store.writing() as transaction:
             transaction.renew(self.holder, now, LEASE)
+            # Something is written also with nothing to renew: a service that only looks would not notice a full disk.
+            transaction.put_configuration(transaction.configuration())
         self._renewed = time.monotonic()
         self._find_strays([run for run in at_work if run.holder == self.holder], awaited)
         others = [run for run in at_work if run.holder != self.holder]

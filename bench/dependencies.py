@@ -11,9 +11,8 @@ from bench.harness import Figure, alternate, timed
 from bench.installations import Installation, installation
 from bench.repositories import Repository
 from reconciler.core.results import Output
-from reconciler.loop.desired.record import relink
-from reconciler.loop.runs.record import tell_dependents
 from reconciler.loop.service import utc_now
+from reconciler.runs.outputs import pass_on_outputs, relink
 from spaces.names import ROOT, StackId
 
 ROUNDS = 5
@@ -67,7 +66,8 @@ class Tree:
         def record() -> None:
             with self._installation.service.store.writing() as transaction:
                 transaction.record_results(stack, None, [value])
-                tell_dependents(transaction, stack, utc_now())
+                pass_on_outputs(transaction, [stack], utc_now())
+                transaction.wake_dependents([stack], utc_now())
 
         return timed(record)
 

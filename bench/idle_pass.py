@@ -33,7 +33,7 @@ def measure(scratch: Path) -> Iterator[Figure]:
             finally:
                 fetching.append(time.perf_counter() - started)
 
-        settled.service.loop.fetcher = _Fetcher(loop.fetcher, timed_fetch)  # type: ignore[assignment]
+        settled.service.loop.watcher.fetcher = _Fetcher(loop.fetcher, timed_fetch)  # type: ignore[assignment]
 
         def beside() -> float:
             fetching.clear()

@@ -34,7 +34,7 @@ from reconciler.loop.desired.follower import CurrentAccess, Follower
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
 from reconciler.loop.desired.restore import differs, with_remembered
 from reconciler.loop.desired.world import World
-from reconciler.loop.policies.plan import Judges, policy_input
+from reconciler.loop.policies.plan import PlanPolicies, policy_input
 from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.service import Loop, Watching, utc_now
@@ -156,8 +156,8 @@ def _assemble(  # noqa: PLR0917
         return tfstate_url(server.url(), run.stack)
 
     dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, find_tfstate)
-    judges = Judges(store, follower.world, metrics, follower.catch_up)
-    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), judges)
+    policies = PlanPolicies(store, follower.world, metrics, follower.catch_up)
+    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
     loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)
     if watching is not None:
@@ -175,7 +175,7 @@ def _assemble(  # noqa: PLR0917
         metrics=metrics,
         wake=loop.wake,
         ready=lambda: loop.passed,
-        trouble=lambda: loop.trouble.brief,
+        trouble=lambda: loop.brief,
         now=utc_now,
         recipient=_recipient(follower.remotes.secrets),
     )

@@ -1,4 +1,9 @@
-"""What persons may ask for: each request is one transaction that either happens whole or is refused with a sentence."""
+"""The requests of persons: each is one transaction that happens whole, or is refused with one sentence.
+
+The API calls these once it knows that the caller may ask. A request about a run becomes an event; what follows from it
+is the business of `runs.transition`. Nothing here starts or stops a process: the loop of the service that holds the run
+does that.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +18,18 @@ from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
-from reconciler.core.state import Desired, Heading, Outcome, Push, StackState
+from reconciler.core.state import Desired, Heading, Push, StackState
+from reconciler.core.transition import new_run
 from reconciler.core.verdicts import Review
-from reconciler.store.protocol import AuditEvent, Reading, Store, StoredApproval, Transaction
+from reconciler.runs.audit import Asked, Audited, about_request
+from reconciler.runs.transition import TakenByAnother, advance, find_stack
+from reconciler.store.protocol import Reading, Store, StoredApproval, Transaction
 from reconciler.store.waiting import waiting
 from spaces.names import StackId
 
 
 class Refusal(StrEnum):
-    """Why something that was asked for is not done."""
+    """Why a request is refused."""
 
     NOT_FOUND = "NotFound"
     NOT_IN_FORCE = "NotInForce"
@@ -48,27 +56,12 @@ class OperationRefused(Exception):
         self.message = message
 
 
-class Audited(StrEnum):
-    """What the audit keeps of what persons ask for."""
-
-    RUN_REQUESTED = "run-requested"
-    RUN_CONFIRMED = "run-confirmed"
-    RUN_DISCARDED = "run-discarded"
-    RUN_CANCELED = "run-canceled"
-    RUN_REVIEWED = "run-reviewed"
-    STACK_SUSPENDED = "stack-suspended"
-    STACK_RESUMED = "stack-resumed"
-    HELD_APPROVED = "approval-given"
-    TOKEN_CREATED = "token-created"  # noqa: S105 - an event, no secret
-    TOKEN_REVOKED = "token-revoked"  # noqa: S105
-
-
 REPEATABLE = frozenset({RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.CANCELED, RunStatus.DISCARDED})
-"""Statuses of a run that did not bring about what it was meant to."""
+"""The statuses of a run that can be retried."""
 
 
 def token_hash(token: str) -> str:
-    """Give what is stored of a token. Tokens are 32 random bytes, so a plain hash cannot be searched."""
+    """Return the hash that is stored of a token. Tokens are 32 random bytes, so a plain hash cannot be searched."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -97,27 +90,31 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
             return found
         if found.awaits_approval:
             raise OperationRefused(Refusal.NOT_APPROVED, f"run {run} is not approved yet: {found.message}")
-        confirmed = found.evolve(
-            confirmed_by=person, message=f"confirmed by {person}", to_judge=found.to_judge or found.is_guarded
+        return advance(
+            transaction,
+            stack,
+            found,
+            RunEvent.CONFIRM,
+            now,
+            Asked(person, because),
+            confirmed_by=person,
+            message=f"confirmed by {person}",
+            to_judge=found.to_judge or found.is_guarded,
         )
-        _record(transaction, stack, confirmed, now)
-        transaction.append_audit([_about(Audited.RUN_CONFIRMED, confirmed, person, now, because)])
-        return confirmed
 
 
 def review(store: Store, run: RunId, review: Review, because: str = "") -> Run:
-    """Note what somebody thinks of a run that waits. The loop then asks the policies over it what that changes."""
+    """Keep a person's review of a run that waits. The loop then asks the policies over the run again."""
     with store.writing() as transaction:
         found = _run(transaction, run)
         if found.status is not RunStatus.UNCONFIRMED:
             raise OperationRefused(Refusal.NOT_WAITING, f"run {run} is {found.status}: there is nothing to review")
         transaction.put_review(run, review)
-        reviewed = found.evolve(to_judge=found.to_judge or found.is_guarded)
-        _record(transaction, transaction.stack(found.stack), reviewed, review.at)
-        event = _about(Audited.RUN_REVIEWED, reviewed, review.person, review.at, because)
         word = {"review": "approve" if review.approves else "reject", "note": review.note}
-        transaction.append_audit([replace(event, details={**event.details, **word})])
-        return reviewed
+        asked = Asked(review.person, because, word)
+        stack = find_stack(transaction, found.stack)
+        to_judge = found.to_judge or found.is_guarded
+        return advance(transaction, stack, found, RunEvent.REVIEW, review.at, asked, to_judge=to_judge)
 
 
 def discard(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
@@ -126,40 +123,36 @@ def discard(store: Store, run: RunId, person: str, now: datetime, because: str =
         found = _run(transaction, run)
         if found.status is not RunStatus.UNCONFIRMED:
             raise OperationRefused(Refusal.NOT_WAITING, f"run {run} is {found.status}: there is nothing to discard")
-        discarded = found.advance(
-            RunEvent.DISCARD, reason=Reason.DISCARDED, message=f"discarded by {person}", finished_at=now
-        )
-        _record(transaction, transaction.stack(found.stack), discarded, now)
-        transaction.append_audit([_about(Audited.RUN_DISCARDED, discarded, person, now, because)])
-        return discarded
+        stack, message = find_stack(transaction, found.stack), f"discarded by {person}"
+        return advance(transaction, stack, found, RunEvent.DISCARD, now, Asked(person, because), message=message)
 
 
 def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
     """Stop a run: at once while it is queued; one at work is asked to stop by the loop of the service that holds it."""
     with store.writing() as transaction:
         found = _run(transaction, run)
+        stack, asked = find_stack(transaction, found.stack), Asked(person, because)
         match found.status:
             case RunStatus.QUEUED:
-                canceled = found.advance(
-                    RunEvent.CANCEL, reason=Reason.CANCELED, message=f"canceled by {person}", finished_at=now
-                )
+                message = f"canceled by {person}"
+                return advance(transaction, stack, found, RunEvent.CANCEL, now, asked, message=message)
             case RunStatus.PLANNING | RunStatus.APPLYING:
                 if found.cancel_requested:
                     return found
-                canceled = found.evolve(cancel_requested=True, message=f"{person} asked to cancel it")
+                message = f"{person} asked to cancel it"
+                return advance(
+                    transaction, stack, found, RunEvent.STOP, now, asked, cancel_requested=True, message=message
+                )
             case RunStatus.UNCONFIRMED:
                 raise OperationRefused(
                     Refusal.WAITS_FOR_CONFIRMATION, f"run {run} waits for confirmation: discard it instead"
                 )
             case _:
                 raise OperationRefused(Refusal.ALREADY_ENDED, f"run {run} is already {found.status}")
-        _record(transaction, transaction.stack(found.stack), canceled, now)
-        transaction.append_audit([_about(Audited.RUN_CANCELED, canceled, person, now, because)])
-        return canceled
 
 
 def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
-    """Queue a new run in the place of one that came to nothing, for what is desired of its stack now."""
+    """Queue a new run in the place of one that failed, was canceled or discarded, with the current configuration."""
     with store.writing() as transaction:
         found = _run(transaction, run)
         if found.is_active:
@@ -168,17 +161,13 @@ def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "
             raise OperationRefused(
                 Refusal.NOT_REPEATABLE, f"run {run} is a {found.kind} run that is {found.status}: ask for a new run"
             )
-        queued = _queue(transaction, found.stack, person, now, f"retry of run {run}")
-        transaction.append_audit([_about(Audited.RUN_REQUESTED, queued, person, now, because)])
-        return queued
+        return _queue(transaction, found.stack, Asked(person, because), now, f"retry of run {run}")
 
 
 def request_run(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a tracked run of a stack, also when it is Synced."""
     with store.writing() as transaction:
-        queued = _queue(transaction, stack, person, now, "requested")
-        transaction.append_audit([_about(Audited.RUN_REQUESTED, queued, person, now, because)])
-        return queued
+        return _queue(transaction, stack, Asked(person, because), now, "requested")
 
 
 def suspend(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
@@ -187,17 +176,14 @@ def suspend(store: Store, stack: StackId, person: str, now: datetime, because: s
         found, _ = _in_force(transaction, stack)
         if found.paused:
             return found
+        found = found.evolve(paused=True)
         for run in transaction.active_runs([stack]):
             if run.status is RunStatus.QUEUED:
                 # Superseded, not canceled: a canceled run would keep the stack standing still once it is resumed.
                 message = f"{person} suspended the stack"
-                ended = run.advance(RunEvent.SUPERSEDE, reason=Reason.SUSPENDED, message=message, finished_at=now)
-                transaction.put_run(ended)
-                found = found.evolve(last=_outcome(found, ended, now))
-        settled = _settle(transaction, found.evolve(paused=True), now)
-        details = {"stack": str(stack), "because": because}
-        transaction.append_audit([AuditEvent(Audited.STACK_SUSPENDED, now, person, details)])
-        return settled
+                advance(transaction, found, run, RunEvent.SUPERSEDE, now, reason=Reason.SUSPENDED, message=message)
+                found, _ = _in_force(transaction, stack)
+        return _put(transaction, found, Audited.STACK_SUSPENDED, Asked(person, because), now)
 
 
 def resume(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
@@ -205,10 +191,8 @@ def resume(store: Store, stack: StackId, person: str, now: datetime, because: st
     with store.writing() as transaction:
         found, desired = _in_force(transaction, stack)
         if found.paused:
-            settled = _settle(transaction, found.evolve(paused=False), now)
-            details = {"stack": str(stack), "because": because}
-            transaction.append_audit([AuditEvent(Audited.STACK_RESUMED, now, person, details)])
-            return settled
+            found = found.evolve(paused=False)
+            return _put(transaction, found, Audited.STACK_RESUMED, Asked(person, because), now)
         if desired.suspended:
             raise OperationRefused(
                 Refusal.SUSPENDED_IN_GIT, f"{stack} is suspended by its document: change spec.suspended in Git"
@@ -217,27 +201,16 @@ def resume(store: Store, stack: StackId, person: str, now: datetime, because: st
 
 
 def approve(store: Store, held: HeldChange, subject: str, now: datetime, because: str) -> None:
-    """Note somebody's word that a held change may come into force; admission judges it and carries it out."""
+    """Keep a person's approval of a held change; admission judges it and carries it out."""
     with store.writing() as transaction:
         if all(each.id != held.id for each in transaction.held_changes()):
             raise OperationRefused(Refusal.NOT_FOUND, f"there is no held change {held.id}")
         transaction.add_approval(StoredApproval(held.id, subject, because, now))
-        details = {"held": held.id, "document": str(held.ref), "revision": held.revision, "because": because}
-        transaction.append_audit([AuditEvent(Audited.HELD_APPROVED, now, subject, details)])
+        about = {"held": held.id, "document": str(held.ref), "revision": held.revision}
+        transaction.append_audit([about_request(Audited.HELD_APPROVED, Asked(subject, because), now, **about)])
 
 
-def _about(event: Audited, run: Run, person: str, now: datetime, because: str) -> AuditEvent:
-    details = {
-        "run": run.id,
-        "stack": str(run.stack),
-        "revision": run.revision,
-        "digest": run.digest,
-        "because": because,
-    }
-    return AuditEvent(event, now, person, details)
-
-
-def _queue(transaction: Transaction, stack: StackId, person: str, now: datetime, message: str) -> Run:
+def _queue(transaction: Transaction, stack: StackId, asked: Asked, now: datetime, words: str) -> Run:
     state, desired = _in_force(transaction, stack)
     _not_suspended(state, desired)
     if desired.problem is not None:
@@ -250,34 +223,31 @@ def _queue(transaction: Transaction, stack: StackId, person: str, now: datetime,
         raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}")
     for active in transaction.active_runs([stack]):
         if active.kind is RunKind.PROPOSED and active.status is RunStatus.QUEUED:
-            message = f"{person} asked for a run"
-            transaction.put_run(
-                active.advance(RunEvent.SUPERSEDE, reason=Reason.SUPERSEDED, message=message, finished_at=now)
-            )
+            message = f"{asked.person} asked for a run"
+            advance(transaction, state, active, RunEvent.SUPERSEDE, now, message=message)
         elif active.leads:
             raise OperationRefused(Refusal.ALREADY_RUNNING, f"{stack} already has run {active.id}: {active.status}")
-    run = Run(
-        id=run_id(now, secrets.token_bytes(10)),
-        stack=stack,
-        kind=RunKind.TRACKED,
-        status=RunStatus.QUEUED,
-        revision=desired.revision,
-        digest=desired.digest,
-        fingerprint=desired.fingerprint,
-        created_at=now,
-        why=state.why,
-        person=person,
-        needs_confirmation=state.interrupted or not desired.autodeploy,
-        message=f"{message} by {person}",
-    )
-    if run.id not in transaction.add_runs([run]):
-        raise OperationRefused(Refusal.ALREADY_RUNNING, f"{stack} was given a run by somebody else just now")
-    push = state.push
+    message = f"{words} by {asked.person}"
+    if state.last is not None:
+        # Whoever asks has looked at the failures: they count anew.
+        state = state.evolve(last=replace(state.last, failures=0))
     if desired.push_policies is not None:
         # What a person asks for is not held back again when it is tried anew.
-        push = Push(desired.digest, desired.push_policies, Heading.TRACK, f"{message} by {person}")
-    _settle(transaction, state.evolve(last=_outcome(state, run, now), retry_at=None, push=push), now)
-    return run
+        push = Push(desired.digest, desired.push_policies, Heading.TRACK, message)
+        state = state.evolve(push=push)
+    run = new_run(
+        state,
+        desired,
+        run_id(now, secrets.token_bytes(10)),
+        now,
+        person=asked.person,
+        needs_confirmation=state.interrupted or not desired.autodeploy,
+        message=message,
+    )
+    try:
+        return advance(transaction, state, run, RunEvent.QUEUE, now, asked)
+    except TakenByAnother as taken:
+        raise OperationRefused(Refusal.ALREADY_RUNNING, str(taken)) from None
 
 
 def _run(reading: Reading, run: RunId) -> Run:
@@ -305,24 +275,11 @@ def _not_suspended(stack: StackState, desired: Desired) -> None:
         )
 
 
-def _record(transaction: Transaction, stack: StackState | None, run: Run, now: datetime) -> None:
-    transaction.put_run(run)
-    if stack is None:
-        return
-    if stack.last is None or stack.last.run <= run.id:
-        stack = stack.evolve(last=_outcome(stack, run, now))
-    _settle(transaction, stack, now)
-
-
-def _settle(transaction: Transaction, stack: StackState, now: datetime) -> StackState:
-    """Write the stack with what follows from its new facts, and have the loop look at it at once."""
+def _put(transaction: Transaction, stack: StackState, event: Audited, asked: Asked, now: datetime) -> StackState:
+    """Write a stack that a person changed, and have the loop look at it at once."""
     active = next((run for run in transaction.active_runs([stack.id]) if run.leads), None)
     stack = assess(stack, active, stack.why, now).evolve(due_at=now)
     transaction.put_stacks([stack])
     transaction.wake_dependents([stack.id], now)
+    transaction.append_audit([about_request(event, asked, now, stack=str(stack.id))])
     return stack
-
-
-def _outcome(stack: StackState, run: Run, now: datetime) -> Outcome:
-    failures = stack.last.failures if stack.last is not None and stack.last.run == run.id else 0
-    return Outcome(run.id, run.kind, run.status, run.reason, run.message, run.digest, now, failures)

@@ -1,12 +1,16 @@
-"""From the facts about a stack to what is said of it: sync, reason, conditions, and when to look again.
+"""What the facts about a stack mean: its sync, reason and conditions, and when the loop has to look at it again.
 
-The one place where this is decided; loop, API, page and metrics all show its result.
+Whoever changes a fact about a stack calls `assess` before writing it. Loop, API, page and metrics show the result and
+decide nothing of it again. The rules stand here in the order in which they apply: `_sync` first, then `standing`, which
+`planning.decide` and `_due` both follow, then the words: `_ready`, `_reconciling`, `_stalled`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import assert_never
 
 from reconciler.core.reasons import RETRYABLE, Reason
 from reconciler.core.runs import AT_WORK, Run, RunKind, RunStatus
@@ -33,22 +37,62 @@ HELD = {
     Heading.PROPOSE: Reason.PROPOSED_BY_POLICY,
     Heading.FAILED: Reason.POLICY_FAILED,
 }
-"""Why push policies hold a stack back."""
+"""The reason of a stack that push policies hold back."""
 
 _UNSUCCESSFUL = frozenset(
     {RunStatus.FAILED, RunStatus.CANCELED, RunStatus.DISCARDED, RunStatus.INTERRUPTED},
 )
 
 
+class Standing(Enum):
+    """The first rule that applies to a stack without an active run; all but the last two keep it from getting one."""
+
+    LEFT_GIT = auto()
+    HAS_PROBLEM = auto()
+    IN_SYNC = auto()
+    SUSPENDED = auto()
+    WAITS = auto()
+    """A stack that it depends on is not settled."""
+    TO_BE_PUSHED = auto()
+    """Its push policies have to be asked first."""
+    HELD_BACK = auto()
+    """Its push policies let nothing run."""
+    ENDED_BADLY = auto()
+    """The last run for what is desired did not succeed: the next one comes at `retry_at`, or when somebody asks."""
+    FREE = auto()
+    """A run is due."""
+
+
+def standing(state: StackState, sync: Sync, waits: Waits | None) -> Standing:  # noqa: PLR0911
+    """Return the first rule that applies to a stack without an active run, in the order of `Standing`."""
+    desired = state.desired
+    if desired is None:
+        return Standing.LEFT_GIT
+    if desired.problem is not None:
+        return Standing.HAS_PROBLEM
+    if sync is not Sync.OUT_OF_SYNC:
+        return Standing.IN_SYNC
+    if is_suspended(state):
+        return Standing.SUSPENDED
+    if waits is not None:
+        return Standing.WAITS
+    if to_be_pushed(state):
+        return Standing.TO_BE_PUSHED
+    if held_back(state) is not None:
+        return Standing.HELD_BACK
+    return Standing.ENDED_BADLY if stands_still(state) is not None else Standing.FREE
+
+
 def assess(
     state: StackState, active: Run | None, why: tuple[Why, ...], now: datetime, waits: Waits | None = None
 ) -> StackState:
-    """Read sync, reason, conditions and due time from the facts. `why` says what differs from the applied digest.
+    """Return the stack with sync, reason, conditions and due time as its facts say. `why`: what differs from applied.
 
-    `waits` is known to whoever decides: everybody else leaves it to them, and has the stack looked at.
+    Only the loop knows `waits` when it decides. Everybody else leaves it out, and the loop looks at the stack soon.
     """
     sync, reason, message = _sync(state)
     if sync is Sync.OUT_OF_SYNC and active is None and stands_still(state) is None:
+        # A run that ended badly is named first: somebody can do something about it.
         held = held_back(state)
         if waits is not None:
             reason, message = Reason.WAITS_FOR_DEPENDENCY, str(waits)
@@ -62,23 +106,23 @@ def assess(
         ConditionType.RECONCILING: _reconciling(active, due, reason, message),
         ConditionType.STALLED: _stalled(state, active, due),
     }
-    # One word for the stack, whichever is read: its own, or the one of the condition that is asked for first.
+    # The stack and its condition Ready give the same reason.
     state = state.evolve(reason=str(ready[1]))
     return state.evolve(conditions=_since(state.conditions, fresh, now))
 
 
 def retry_delay(failures: int) -> timedelta:
-    """Say how long to wait after so many retryable failures in a row: doubling, with an upper bound."""
+    """Return how long to wait after so many retryable failures in a row: doubled by each, with an upper bound."""
     return min(_LONGEST_RETRY, _FIRST_RETRY * (1 << min(failures - 1, 16)))
 
 
 def is_suspended(state: StackState) -> bool:
-    """Say whether runs are held back, by the document or by an operator."""
+    """Whether the document or an operator suspended the stack."""
     return state.paused or (state.desired is not None and state.desired.suspended)
 
 
 def stands_still(state: StackState) -> Outcome | None:
-    """Give the unsuccessful outcome of the digest that is desired now, where that is how the last run ended."""
+    """Return the outcome of the last run, where it was for the digest that is desired now and did not succeed."""
     last, desired = state.last, state.desired
     if last is None or desired is None or last.digest != desired.digest or last.status not in _UNSUCCESSFUL:
         return None
@@ -86,9 +130,9 @@ def stands_still(state: StackState) -> Outcome | None:
 
 
 def unmended(state: StackState) -> Outcome | None:
-    """Give the failure after which nobody knows that what was applied is still there, where none has succeeded since.
+    """Return the failure since which no run has succeeded, where it leaves in doubt what is applied.
 
-    One that failed while it applied counts whatever it applied; a plan that failed only for what is desired now.
+    A failed apply counts whatever its digest was; a failed plan counts only for the digest that is desired now.
     """
     failed, desired = state.failed, state.desired
     if failed is None or desired is None or not (failed.applying or failed.digest == desired.digest):
@@ -97,7 +141,7 @@ def unmended(state: StackState) -> Outcome | None:
 
 
 def pushed(state: StackState) -> Push | None:
-    """Give the word of push policies on what is desired now; None: there are none, or they are still to be asked."""
+    """Return the answer of the push policies about what is desired now; None: there is none, or none yet."""
     push, desired = state.push, state.desired
     if push is None or desired is None or (push.digest, push.policies) != (desired.digest, desired.push_policies):
         return None
@@ -105,12 +149,12 @@ def pushed(state: StackState) -> Push | None:
 
 
 def to_be_pushed(state: StackState) -> bool:
-    """Say whether push policies are to be asked before anything is run for what is desired now."""
+    """Whether push policies have to be asked before anything runs for what is desired now."""
     return state.desired is not None and state.desired.push_policies is not None and pushed(state) is None
 
 
 def held_back(state: StackState) -> Push | None:
-    """Give the word of push policies where it leaves nothing to be run: what they propose, once that was planned."""
+    """Return the answer of the push policies where nothing may run: they ignore it, or its proposal was planned."""
     push = pushed(state)
     if push is None or push.heading is Heading.TRACK:
         return None
@@ -148,22 +192,33 @@ def _against(applied: AppliedState, desired: Desired, failed: Outcome | None) ->
 
 
 def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits: Waits | None) -> datetime | None:
-    desired = state.desired
     if active is not None:
-        outdated = desired is None or active.digest != desired.digest
-        goes_on = active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
-        asked = active.cancel_requested or (goes_on and waits is None)
-        stoppable = active.status is not RunStatus.APPLYING
-        return now if (outdated and stoppable) or asked else None
-    if desired is None or desired.problem is not None or sync is not Sync.OUT_OF_SYNC or is_suspended(state):
-        return None
-    if waits is not None or held_back(state) is not None:
-        return None
-    if to_be_pushed(state):
-        return now
-    if stands_still(state) is not None:
-        return state.retry_at
-    return now
+        return now if _needs_attention(state, active, waits) else None
+    match standing(state, sync, waits):
+        case Standing.TO_BE_PUSHED | Standing.FREE:
+            return now
+        case Standing.ENDED_BADLY:
+            return state.retry_at
+        case (
+            Standing.LEFT_GIT
+            | Standing.HAS_PROBLEM
+            | Standing.IN_SYNC
+            | Standing.SUSPENDED
+            | Standing.WAITS
+            | Standing.HELD_BACK
+        ):
+            return None
+        case unknown:
+            assert_never(unknown)
+
+
+def _needs_attention(state: StackState, active: Run, waits: Waits | None) -> bool:
+    """Whether the loop has something to do about an active run, by the rules of `planning`."""
+    outdated = state.desired is None or active.digest != state.desired.digest
+    goes_on = active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
+    asked = active.cancel_requested or (goes_on and waits is None)
+    stoppable = active.status is not RunStatus.APPLYING
+    return (outdated and stoppable) or asked
 
 
 def _ready(state: StackState, active: Run | None, message: str) -> tuple[ConditionStatus, str, str]:
@@ -196,7 +251,7 @@ def _stuck(state: StackState) -> Outcome | None:
 
 
 def _word(active: Run, state: StackState) -> Reason | None:
-    """Say what a run on its way is at; None: it will not go on, as it is suspended or something else is desired."""
+    """Return the reason that an active run gives its stack; None: the run will not go on as things are."""
     if active.status in AT_WORK:
         return _PROGRESS[active.status]
     if is_suspended(state) or state.desired is None or active.digest != state.desired.digest:
@@ -257,7 +312,7 @@ def _since(
     fresh: Mapping[ConditionType, tuple[ConditionStatus, str, str]],
     now: datetime,
 ) -> dict[ConditionType, Condition]:
-    """Keep the time from which a condition holds for as long as its status and reason stay."""
+    """Return the conditions; one whose status and reason stay keeps its time."""
     result = {}
     for kind, (status, reason, message) in fresh.items():
         old = before.get(kind)
@@ -267,5 +322,5 @@ def _since(
 
 
 def is_retryable(reason: str) -> bool:
-    """Say whether a failure lies with the surroundings and is tried again without anybody asking."""
+    """Whether a failure lies with the surroundings, so that the loop retries it by itself."""
     return reason in RETRYABLE

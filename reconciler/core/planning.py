@@ -1,18 +1,23 @@
-"""What to do about a stack that is due: pure, a closed set of actions."""
+"""The next action for a stack that is due: pure, a closed set of actions.
+
+`loop.runs.decide` calls `decide` until it says to wait, and carries the actions out. A stack without an active run
+follows `conditions.standing`, by which `conditions.assess` has set its due time as well.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
-from reconciler.core.conditions import held_back, is_suspended, pushed, stands_still, to_be_pushed
+from reconciler.core.conditions import Standing, pushed, standing
 from reconciler.core.runs import Run, RunKind, RunStatus
-from reconciler.core.state import Heading, StackState, Sync, Waits
+from reconciler.core.state import Heading, StackState, Waits
 
 
 @dataclass(frozen=True, slots=True)
 class QueueRun:
-    """Queue a run for what is desired now: a tracked one, or one that is only proposed."""
+    """Queue a tracked or a proposed run for what is desired now."""
 
     needs_confirmation: bool
     kind: RunKind = RunKind.TRACKED
@@ -20,33 +25,33 @@ class QueueRun:
 
 @dataclass(frozen=True, slots=True)
 class AskPush:
-    """Ask the push policies over the stack what is to become of the change."""
+    """Ask the push policies over the stack what becomes of the change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Supersede:
-    """End a run that has no process: what it was meant to bring about is no longer desired."""
+    """End a run that has no process, because it is outdated or has to wait for another stack."""
 
     run: Run
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Ask the run's process to stop; its end is recorded when it comes."""
+    """Ask the run's process to stop. Its end is recorded when it comes."""
 
     run: Run
 
 
 @dataclass(frozen=True, slots=True)
 class Proceed:
-    """Go on to apply a plan that somebody confirmed."""
+    """Apply a plan that somebody confirmed."""
 
     run: Run
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Ask the policies over a run that waits: go on, wait further, or end it, as they say."""
+    """Ask the policies over a run that waits, and do what they say."""
 
     run: Run
 
@@ -59,30 +64,38 @@ class Wait:
 Action = QueueRun | AskPush | Supersede | Stop | Proceed | Judge | Wait
 
 
-def decide(  # noqa: PLR0911
-    state: StackState, active: Run | None, now: datetime, waits: Waits | None = None
-) -> Action:
-    """Say what to do next about one stack; after a `Supersede` it is asked again at once.
+def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | None = None) -> Action:
+    """Return the next action for one stack. After a `Supersede` the caller asks again at once.
 
-    `waits`: a stack that it depends on is not settled, so that nothing of it may run or be applied.
+    `waits`: a stack that this one depends on is not settled, so that no run of this one may begin or apply.
     """
     if active is not None:
         return _about(state, active, waits)
-    if waits is not None:
-        return Wait()
-    desired = state.desired
-    if desired is None or desired.problem is not None or state.sync is not Sync.OUT_OF_SYNC or is_suspended(state):
-        return Wait()
-    if to_be_pushed(state):
-        return AskPush()
-    if held_back(state) is not None:
-        return Wait()
-    if stands_still(state) is not None and (state.retry_at is None or state.retry_at > now):
-        return Wait()
-    push = pushed(state)
+    match standing(state, state.sync, waits):
+        case Standing.TO_BE_PUSHED:
+            return AskPush()
+        case Standing.ENDED_BADLY:
+            return _queue(state) if state.retry_at is not None and state.retry_at <= now else Wait()
+        case Standing.FREE:
+            return _queue(state)
+        case (
+            Standing.LEFT_GIT
+            | Standing.HAS_PROBLEM
+            | Standing.IN_SYNC
+            | Standing.SUSPENDED
+            | Standing.WAITS
+            | Standing.HELD_BACK
+        ):
+            return Wait()
+        case unknown:
+            assert_never(unknown)
+
+
+def _queue(state: StackState) -> QueueRun:
+    push, desired = pushed(state), state.desired
     if push is not None and push.heading is Heading.PROPOSE:
         return QueueRun(needs_confirmation=False, kind=RunKind.PROPOSED)
-    return QueueRun(needs_confirmation=state.interrupted or not desired.autodeploy)
+    return QueueRun(needs_confirmation=state.interrupted or not (desired is not None and desired.autodeploy))
 
 
 def _about(state: StackState, active: Run, waits: Waits | None) -> Action:

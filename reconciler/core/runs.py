@@ -1,4 +1,8 @@
-"""What a run is, and the one table of what may become of it."""
+"""A run, its statuses, and the one table of the events that move it from status to status.
+
+`core.transition` uses the table; nothing else changes the status of a run. The store claims queued runs in SQL, by the
+same step (`RunEvent.CLAIM`).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from reconciler.core.state import Component, Fingerprint, Why
 from spaces.names import Digest, Revision, StackId
 
 RunId = NewType("RunId", str)
-"""Sorts by the time of creation, and names one run in the installation."""
+"""Names one run in the installation. Ids sort by the time of creation."""
 
 
 class RunKind(StrEnum):
@@ -28,14 +32,14 @@ class RunKind(StrEnum):
 
 
 WRITING = frozenset({RunKind.TRACKED, RunKind.DESTROY, RunKind.TASK})
-"""Kinds that may change the world: a stack has one of them at a time."""
+"""The kinds that may change the world. A stack has one active run of these at a time."""
 
 LEADING = frozenset({*WRITING, RunKind.PROPOSED})
-"""Kinds by which the loop goes on with a stack: a proposal stands in the place of the run that it shows."""
+"""The kinds by which the loop carries a stack forward. A proposal takes the place of the run that it previews."""
 
 
 class RunStatus(StrEnum):
-    """Where a run stands."""
+    """How far a run has come, or how it ended."""
 
     QUEUED = "queued"
     PLANNING = "planning"
@@ -51,56 +55,72 @@ class RunStatus(StrEnum):
 
 ACTIVE = frozenset({RunStatus.QUEUED, RunStatus.PLANNING, RunStatus.UNCONFIRMED, RunStatus.APPLYING})
 AT_WORK = frozenset({RunStatus.PLANNING, RunStatus.APPLYING})
-"""Statuses in which a process of the run may exist."""
+"""The statuses in which the run may have a process."""
 
 
 class RunEvent(StrEnum):
-    """What can happen to a run."""
+    """What can happen to a run, worded as the end of "a run that is queued cannot …"."""
 
-    CLAIM = "claim"
-    FOUND_NOTHING = "found nothing to do"
+    QUEUE = "be queued"
+    CLAIM = "be claimed"
+    PREPARE = "be prepared"
+    FOUND_NOTHING = "find nothing to do"
     PROPOSE = "end as a proposal"
-    AWAIT = "await confirmation"
-    PROCEED = "proceed to apply"
-    CONFIRM = "confirm"
-    DISCARD = "discard"
-    CANCEL = "cancel"
-    SUPERSEDE = "supersede"
+    AWAIT = "wait for a person"
+    PROCEED = "go on to apply"
+    REVIEW = "be reviewed"
+    CONFIRM = "be confirmed"
+    DISCARD = "be discarded"
+    STOP = "be asked to stop"
+    CANCEL = "be canceled"
+    SUPERSEDE = "be superseded"
     SUCCEED = "succeed"
     FAIL = "fail"
-    INTERRUPT = "interrupt"
+    INTERRUPT = "be interrupted"
 
 
-TRANSITIONS: dict[tuple[RunStatus, RunEvent], RunStatus] = {
+TRANSITIONS: dict[tuple[RunStatus | None, RunEvent], RunStatus] = {
+    (None, RunEvent.QUEUE): RunStatus.QUEUED,
     (RunStatus.QUEUED, RunEvent.CLAIM): RunStatus.PLANNING,
     (RunStatus.QUEUED, RunEvent.CANCEL): RunStatus.CANCELED,
     (RunStatus.QUEUED, RunEvent.SUPERSEDE): RunStatus.SUPERSEDED,
+    (RunStatus.PLANNING, RunEvent.PREPARE): RunStatus.PLANNING,
     (RunStatus.PLANNING, RunEvent.FOUND_NOTHING): RunStatus.FINISHED,
     (RunStatus.PLANNING, RunEvent.PROPOSE): RunStatus.FINISHED,
     (RunStatus.PLANNING, RunEvent.AWAIT): RunStatus.UNCONFIRMED,
     (RunStatus.PLANNING, RunEvent.PROCEED): RunStatus.APPLYING,
+    (RunStatus.PLANNING, RunEvent.STOP): RunStatus.PLANNING,
     (RunStatus.PLANNING, RunEvent.FAIL): RunStatus.FAILED,
     (RunStatus.PLANNING, RunEvent.CANCEL): RunStatus.CANCELED,
     (RunStatus.PLANNING, RunEvent.SUPERSEDE): RunStatus.SUPERSEDED,
-    (RunStatus.UNCONFIRMED, RunEvent.CONFIRM): RunStatus.APPLYING,
+    (RunStatus.UNCONFIRMED, RunEvent.REVIEW): RunStatus.UNCONFIRMED,
+    (RunStatus.UNCONFIRMED, RunEvent.CONFIRM): RunStatus.UNCONFIRMED,
+    (RunStatus.UNCONFIRMED, RunEvent.AWAIT): RunStatus.UNCONFIRMED,
+    (RunStatus.UNCONFIRMED, RunEvent.PROCEED): RunStatus.APPLYING,
     (RunStatus.UNCONFIRMED, RunEvent.DISCARD): RunStatus.DISCARDED,
     (RunStatus.UNCONFIRMED, RunEvent.SUPERSEDE): RunStatus.SUPERSEDED,
+    (RunStatus.APPLYING, RunEvent.STOP): RunStatus.APPLYING,
     (RunStatus.APPLYING, RunEvent.SUCCEED): RunStatus.FINISHED,
     (RunStatus.APPLYING, RunEvent.FAIL): RunStatus.FAILED,
     (RunStatus.APPLYING, RunEvent.INTERRUPT): RunStatus.INTERRUPTED,
 }
+"""The whole life of a run; None stands for a run that does not exist yet.
+
+A step that keeps the status notes something on the run: that somebody said yes, or that it is to stop.
+"""
 
 
 class TransitionRefused(Exception):
-    """The event does not fit the run's status; the message says so in words for a person."""
+    """The event does not fit the run's status. The message is one sentence for a person."""
 
 
-def advance(status: RunStatus, event: RunEvent) -> RunStatus:
-    """Give the status that follows; TransitionRefused for everything the table does not name."""
+def advance(status: RunStatus | None, event: RunEvent) -> RunStatus:
+    """Return the status after an event; TransitionRefused for everything the table does not name."""
     try:
         return TRANSITIONS[status, event]
     except KeyError:
-        raise TransitionRefused(f"a run that is {status} cannot {event}") from None
+        about = "a run that does not exist" if status is None else f"a run that is {status}"
+        raise TransitionRefused(f"{about} cannot {event}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +134,12 @@ class Run:
     revision: Revision
     """The revision of the configuration that it was queued for."""
     digest: Digest
-    """What it is meant to bring about; an apply is refused once the stack's desired digest differs."""
+    """The desired digest that it is to apply. The apply is refused once the stack's desired digest differs."""
     fingerprint: Fingerprint
     created_at: datetime
     why: tuple[Why, ...] = ()
     person: str | None = None
-    """Who caused it: the author of the change, or who asked for the run."""
+    """The author of the change, or the person who asked for the run."""
     needs_confirmation: bool = False
     phase: Phase | None = None
     reason: str = "Queued"
@@ -127,44 +147,44 @@ class Run:
     changes: ChangeCounts = field(default_factory=ChangeCounts)
     plan_digest: str | None = None
     attempt: int = 0
-    """Goes up with every claim; what an older attempt reports is refused."""
+    """Goes up with every claim. Reports of an older attempt are refused."""
     holder: str | None = None
-    """The service (by its data directory's id) whose machine the process runs on."""
+    """The service whose machine the process runs on, by the id of its data directory."""
     lease_until: datetime | None = None
-    """Until when the holder's word counts without renewal."""
+    """When the holder loses the run, unless it renews the lease."""
     cancel_requested: bool = False
     started_at: datetime | None = None
     finished_at: datetime | None = None
     confirmed_by: str | None = None
     awaits_approval: bool = False
-    """An approval policy has not said yes yet: nobody can confirm it."""
+    """An approval policy has not approved it yet, so nobody can confirm it."""
     to_judge: bool = False
-    """It waits, and something happened that the policies over it have to be asked about: a review, or a yes."""
+    """It waits, and its policies have to be asked again: somebody reviewed or confirmed it."""
 
     def evolve(self, **changes: Any) -> Self:
-        """Give the same run with some fields changed."""
+        """Return the same run with some fields changed."""
         return dataclasses.replace(self, **changes)
 
     def advance(self, event: RunEvent, **changes: Any) -> Self:
-        """Give the run after `event`; TransitionRefused where the table has no such step."""
+        """Return the run after an event; TransitionRefused where the table has no such step."""
         return dataclasses.replace(self, status=advance(self.status, event), **changes)
 
     @property
     def is_active(self) -> bool:
-        """Say whether the run is still on its way."""
+        """Whether the run has not ended yet."""
         return self.status in ACTIVE
 
     @property
     def is_guarded(self) -> bool:
-        """Say whether policies judge its plan: then it is never applied without their word on exactly that plan."""
+        """Whether policies judge its plan, so that it is applied only after they have answered about that plan."""
         return bool(self.fingerprint.components.get(Component.POLICIES))
 
     @property
     def is_writing(self) -> bool:
-        """Say whether the run may change the world."""
+        """Whether the run may change the world."""
         return self.kind in WRITING
 
     @property
     def leads(self) -> bool:
-        """Say whether the loop goes on with its stack by this run; others stand beside."""
+        """Whether the loop carries the stack forward by this run; other runs only look."""
         return self.kind in LEADING

@@ -1,4 +1,4 @@
-"""Whether a stack has to wait for the stacks that it depends on, at any distance, and what for. Pure."""
+"""Whether a stack has to wait for a stack that it depends on, at any distance, and why: pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _STUCK = frozenset({*_FAILED, RunStatus.CANCELED, RunStatus.DISCARDED})
 
 @dataclass(frozen=True, slots=True)
 class Hindrance:
-    """Why nothing that depends on a stack may run; `lasting`: it will not pass without somebody."""
+    """Why the dependents of a stack have to wait. `lasting`: it does not pass unless somebody does something."""
 
     words: str
     lasting: bool
 
 
 def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  # noqa: PLR0911
-    """Say what of a stack keeps those that depend on it waiting; None: it is settled. `run` is its active writing run.
+    """Return why the dependents of a stack have to wait; None: it is settled. `run` is its active writing run.
 
-    One that failed hinders also where it is in sync: what it has to give is of no worth until somebody looked.
+    A failed stack keeps them waiting also where it is in sync: its outputs are not trusted until a run succeeds.
     """
     if state is None or state.desired is None:
         return Hindrance("was not applied yet", lasting=False)
@@ -56,7 +56,7 @@ def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  #
 def waits_for(
     stack: StackId, parents: Mapping[StackId, Sequence[StackId]], hindrances: Mapping[StackId, Hindrance]
 ) -> Waits | None:
-    """Find the nearest stack above that hinders; one that only waits itself is named only if no other is there."""
+    """Return the nearest parent with a lasting hindrance; one that passes by itself only where there is no other."""
     seen = {stack}
     line = [stack]
     passing: Waits | None = None

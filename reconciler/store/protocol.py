@@ -162,6 +162,18 @@ class AuditRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A notice that is still to be sent: a run ended, or began to wait for a person."""
+
+    id: str
+    run: Run
+    """The run as it was then; it may have gone on since."""
+    at: datetime
+    attempt: int = 0
+    """How often somebody took it to send it. It fences off whoever took it before."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFilter:
     """The runs that a listing selects; None: any."""
 
@@ -290,6 +302,9 @@ class Reading(Protocol):
     def approvals(self) -> list[StoredApproval]:
         """Give the approvals that admission has not looked at yet, oldest first."""
 
+    def outbox(self, now: datetime, limit: int) -> list[OutboxEntry]:
+        """Return notices that are due, oldest run first."""
+
     def audit(self, after: int, limit: int) -> list[AuditRow]:
         """Return one page of the audit log, oldest first, of the rows after number `after`."""
 
@@ -330,8 +345,8 @@ class Transaction(Reading, Protocol):
     def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
         """Claim up to `limit` queued runs, oldest first, for `holder`: planning, attempt + 1, leased. No run twice.
 
-        `started_at` is set too. Runs to be canceled are left alone, and runs whose stack has another writing run at
-        work.
+        This is the step `RunEvent.CLAIM`; the caller follows with `RunEvent.PREPARE`. `started_at` is set too.
+        Runs to be canceled are left alone, and runs whose stack has another writing run at work.
         """
 
     def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
@@ -384,6 +399,18 @@ class Transaction(Reading, Protocol):
 
     def remove_approvals(self, held: Collection[str]) -> None:
         """Forget approvals, by the held changes' ids: admission has looked at them."""
+
+    def add_to_outbox(self, changed: Sequence[Run], now: datetime) -> None:
+        """Add a notice about each run as it is now. A run brings one notice for a status, and no second one."""
+
+    def claim_outbox(self, wanted: Sequence[OutboxEntry], now: datetime, lease: timedelta) -> list[OutboxEntry]:
+        """Take these notices, as far as they are still due; nobody else can take them until the lease ends."""
+
+    def remove_from_outbox(self, done: Sequence[OutboxEntry]) -> set[str]:
+        """Remove notices; returns the ids of those removed. One that another attempt has taken since stays."""
+
+    def postpone_outbox(self, entry: OutboxEntry, until: datetime) -> None:
+        """Let a notice be due again later, unless another attempt has taken it since."""
 
     def append_audit(self, events: Iterable[AuditEvent]) -> None:
         """Append rows to the audit log. Call it as the last step of a transaction: it makes others wait."""

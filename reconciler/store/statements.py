@@ -32,6 +32,8 @@ ANY_DEPENDENCY = select(tables.dependencies.c.child_id).limit(1)
 HELD_CHANGES = select(tables.held_changes.c.body)
 APPROVALS = select(tables.approvals).order_by(tables.approvals.c.at, tables.approvals.c.held)
 
+ANY_NOTICE = select(tables.outbox.c.id).where(tables.outbox.c.due_at <= bindparam("now")).limit(1)
+
 AUDIT_HEAD = select(tables.audit_head).with_for_update()
 ADD_AUDIT = tables.audit.insert()
 MOVE_AUDIT_HEAD = update(tables.audit_head)
@@ -79,3 +81,9 @@ def add_runs(dialect: str) -> Any:
     It returns the inserted ids.
     """
     return insert(dialect, runs).on_conflict_do_nothing().returning(runs.c.id)
+
+
+@cache
+def add_to_outbox(dialect: str) -> Any:
+    """Insert notices, but none that is there already."""
+    return insert(dialect, tables.outbox).on_conflict_do_nothing()

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -130,6 +130,20 @@ reviews = Table(
     Column("note", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("run_id", _NAME, ForeignKey("runs.id"), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Index("ix_outbox_due_at", "due_at"),
+)
+"""Notices that are still to be sent. `status` and `body` are of the run when it took the step; `attempt` is a fence."""
 
 resources = Table(
     "resources",

@@ -101,4 +101,4 @@ def test_not_ready_while_nothing_can_be_written_and_ready_again(repo: Repo, crow
         eventually(lambda: _readiness(server)[0] == 200, 60)
         log = server.log.read_text()
         assert log.count("the disk is full") <= 3
-        assert log.count("passes go through again") == 1
+        assert 1 <= log.count("works again, after") <= 3, "one line for each concern that had failed"

@@ -1,4 +1,8 @@
-"""Writes what is desired of stacks: the one place where a new generation meets what is remembered of them."""
+"""Records the desired state of a new generation: the one place where it meets the stored stacks.
+
+`advance` and `restore` call this inside the transaction that raises the generation. Moves come first, then the desired
+state. A run of a stack that left Git takes its step by `reconciler.runs.transition`.
+"""
 
 from __future__ import annotations
 
@@ -8,61 +12,20 @@ from datetime import datetime
 from itertools import chain
 
 from reconciler.core.conditions import assess
-from reconciler.core.dependencies import Given, linked
+from reconciler.core.dependencies import linked
 from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunEvent, RunStatus
-from reconciler.core.state import Component, Desired, Fingerprint, Outcome, Problem, StackState, Sync, Why
-from reconciler.store.protocol import Reading, Transaction
+from reconciler.core.runs import RunEvent, RunStatus
+from reconciler.core.state import Desired, Problem, StackState, Sync, Why
+from reconciler.core.transition import Step, take_step
+from reconciler.runs.outputs import given_by, parents_in
+from reconciler.runs.transition import record
+from reconciler.store.protocol import Transaction
 from spaces.documents.changes import Unfounded
 from spaces.documents.references import moved_from
 from spaces.in_force import InForce
 from spaces.names import StackId
 from spaces.rules.dependencies import waves
-
-
-def parents_in(desired: Iterable[Desired | None]) -> set[StackId]:
-    """Give the stacks that these need directly."""
-    return {need.parent for each in desired if each is not None for need in each.needs}
-
-
-def given_by(reading: Reading, parents: Collection[StackId]) -> dict[StackId, Given]:
-    """Find what stacks have to give to those that depend on them."""
-    if not parents:
-        return {}
-    states, marks = reading.peek(parents), reading.output_marks(parents)
-    return {
-        parent: Given(marks.get(parent, {}), in_sync=parent in states and states[parent].sync is Sync.SYNCED)
-        for parent in parents
-    }
-
-
-def relink(reading: Reading, states: Mapping[StackId, StackState]) -> dict[StackId, StackState]:
-    """Give the same stacks with the outputs that they use as they are now."""
-    parents = parents_in(state.desired for state in states.values())
-    if not parents:
-        return dict(states)
-    given = given_by(reading, parents)
-    return {stack: relinked(state, given) for stack, state in states.items()}
-
-
-def relinked(state: StackState, given: Mapping[StackId, Given]) -> StackState:
-    """Give a stack with the outputs that it uses in what is desired of it, and in why it is out of sync."""
-    if state.desired is None or not state.desired.needs:
-        return state
-    desired = linked(state.desired, state.id, given)
-    if desired == state.desired:
-        return state
-    others = tuple(why for why in state.why if why.component is not Component.DEPENDENCIES)
-    about = () if state.applied is None else _about_outputs(desired, state.applied.fingerprint.components)
-    return state.evolve(desired=desired, why=(*others, *about))
-
-
-def _about_outputs(desired: Desired, applied: Mapping[Component, Mapping[str, str]]) -> tuple[Why, ...]:
-    only = Component.DEPENDENCIES
-    new = Fingerprint({only: desired.fingerprint.components.get(only, {})})
-    old = Fingerprint({only: applied.get(only, {})})
-    return explain(new, old, lambda _old, _new: None)
 
 
 def put_desired(  # noqa: PLR0917
@@ -73,12 +36,13 @@ def put_desired(  # noqa: PLR0917
     count_files: CountFiles,
     now: datetime,
 ) -> None:
-    """Remember what is desired now of `wanted`, and that the documents of `gone` left Git."""
+    """Store the desired state of `wanted`, and that the documents of `gone` left Git."""
     stacks = [*wanted, *gone]
     states = transaction.stacks(stacks)
     active = {run.stack: run for run in transaction.active_runs(stacks) if run.leads}
     given = given_by(transaction, parents_in(wanted.values()))
     changed: dict[StackId, StackState] = {}
+    steps: list[Step] = []
     for stack in [*_parents_first(wanted), *gone]:
         state = states.get(stack)
         desired = wanted.get(stack)
@@ -93,20 +57,25 @@ def put_desired(  # noqa: PLR0917
             desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack), applied=applied)
         run = active.get(stack)
         state = state.evolve(desired=desired)
-        if desired is None and run is not None:
-            state, run = _take_back(transaction, state, run, now)
+        if desired is None and run is not None and run.status in _WITHOUT_PROCESS:
+            # One at work is stopped by the service that holds it.
+            steps.append(take_step(state, run, RunEvent.SUPERSEDE, now, message="its stack left Git"))
+            state, run = steps[-1].stack, None
         changed[stack] = assess(state, run, why(state, count_files), now)
         if stack in given:
             given[stack] = replace(given[stack], in_sync=changed[stack].sync is Sync.SYNCED)
-    transaction.put_stacks(changed.values())
+    record(transaction, steps, changed.values(), now)
     transaction.put_dependencies(
         {stack: parents_in([wanted.get(stack)]) if stack in wanted else () for stack in changed}
     )
     transaction.wake_dependents(stacks, now)
 
 
+_WITHOUT_PROCESS = frozenset({RunStatus.QUEUED, RunStatus.UNCONFIRMED})
+
+
 def _parents_first(wanted: Mapping[StackId, Desired]) -> list[StackId]:
-    """Put stacks behind those that they depend on: what is to be said of them rests on how those stand then."""
+    """Return the stacks in an order in which parents come first: whether a child is in sync depends on them."""
     needs = {stack: [need.parent for need in desired.needs] for stack, desired in wanted.items() if desired.needs}
     if not needs:
         return list(wanted)
@@ -119,7 +88,7 @@ def move_stacks(
     moves: Iterable[tuple[StackId, StackId]],
     present: Iterable[StackId],
 ) -> dict[StackId, Problem]:
-    """Take along what is remembered of stacks that moved; gives those that could not, with the reason.
+    """Rename the stored stacks that moved. Returns those that could not be renamed, with the reason.
 
     `present` are the stacks that may have moved from places that were left in an earlier step.
     """
@@ -138,14 +107,14 @@ def move_stacks(
 
 
 def from_nowhere(transaction: Transaction, found: Iterable[Unfounded]) -> list[Unfounded]:
-    """Pick the stacks that say they moved from one of which nothing is retained either; asked before they move."""
+    """Return the origins that do not exist, not even as retained stacks; called before `move_stacks`."""
     asked = {StackId(each.origin.space, each.origin.name): each for each in found}
     known = transaction.stacks(list(asked)) if asked else {}
     return [each for origin, each in asked.items() if origin not in known]
 
 
 def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
-    """Say what of a stack differs from what was applied."""
+    """Return the differences between the desired and the applied state of a stack."""
     if state.desired is None:
         return ()
     applied = state.applied.fingerprint if state.applied else None
@@ -153,7 +122,7 @@ def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
 
 
 def same_desired(one: Desired, other: Desired) -> bool:
-    """Say whether both ask for the same, outputs of other stacks left aside; who brought it is no matter."""
+    """Whether both ask for the same, apart from the outputs of other stacks and from their authors."""
     return (
         one.fingerprint.own == other.fingerprint.own
         and one.needs == other.needs
@@ -174,7 +143,7 @@ def _own_problem(desired: Desired) -> Problem | None:
 def _late_moves(
     transaction: Transaction, in_force: InForce, stacks: Iterable[StackId]
 ) -> list[tuple[StackId, StackId]]:
-    """Give the moves from places that were left in an earlier step: what is retained there goes along all the same."""
+    """Return the moves from stacks that left Git in an earlier step and are retained."""
     found = {}
     for stack in stacks:
         placed = in_force.catalog.placed(stack.ref)
@@ -187,15 +156,15 @@ def _late_moves(
 
 
 def _moves(in_force: InForce, stack: StackId) -> bool:
-    """Say whether a stack's document still asks for the place of another."""
+    """Whether a stack's document still says that it moved from another."""
     placed = in_force.catalog.placed(stack.ref)
     return placed is not None and placed.resource.metadata.moved_from is not None
 
 
 def _carry_on(before: Desired, now: Desired, *, moves: bool, applied: bool) -> Desired:
-    """Keep what stays true of the same stack: who brought what it is to be, and that it could not move here.
+    """Return the desired state with what stays true of the same stack: its authors, and that its move is blocked.
 
-    `applied`: what was desired before was applied, so that its authors have no part in what comes.
+    `applied`: the earlier desired state was applied, so that its authors have no part in the next run.
     """
     if (
         moves
@@ -208,13 +177,3 @@ def _carry_on(before: Desired, now: Desired, *, moves: bool, applied: bool) -> D
         earlier = (*before.authors, *([before.person] if before.person else ()))
         now = replace(now, authors=tuple(dict.fromkeys((*earlier, *now.authors))))
     return replace(now, revision=before.revision, person=before.person) if now.digest == before.digest else now
-
-
-def _take_back(transaction: Transaction, state: StackState, run: Run, now: datetime) -> tuple[StackState, Run | None]:
-    """End a run that has no process, of a stack that left Git; one at work is stopped by its own service."""
-    if run.status not in (RunStatus.QUEUED, RunStatus.UNCONFIRMED):
-        return state, run
-    ended = run.advance(RunEvent.SUPERSEDE, reason=Reason.SUPERSEDED, message="its stack left Git", finished_at=now)
-    transaction.put_run(ended)
-    outcome = Outcome(ended.id, ended.kind, ended.status, ended.reason, ended.message, ended.digest, now)
-    return state.evolve(last=outcome), None

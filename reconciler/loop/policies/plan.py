@@ -1,13 +1,16 @@
-"""Asks the policies over a run: gathered from the store and the world, evaluated outside of any transaction."""
+"""Plan and approval policies: the question about a plan, and the answer.
+
+`runs.record` gathers a question when a plan has ended, or when a run that waits was reviewed or confirmed. All that the
+policies see is read from the store and the world before they are asked, outside of any transaction.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from reconciler.core.digest import judging
 from reconciler.core.results import ChangeCounts, Planned
@@ -26,51 +29,10 @@ from spaces.effective.stack import EffectiveStack
 
 _log = logging.getLogger(__name__)
 
-_THREADS = 4
-
-About = TypeVar("About")
-Answer = TypeVar("Answer")
-
-
-@dataclass(slots=True)
-class Asking(Generic[About, Answer]):
-    """The questions that are under way. Only the loop's own thread uses it; `wake` is called from others."""
-
-    wake: Callable[[], None]
-    _under_way: dict[str, tuple[About, Future[Answer]]] = field(default_factory=dict)
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "policies"))
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """The runs or stacks whose policies are being asked."""
-        return frozenset(self._under_way)
-
-    def begin(self, key: str, about: About, ask: Callable[[], Answer]) -> None:
-        """Ask; one question of a key at a time."""
-        future = self._pool.submit(ask)
-        self._under_way[key] = about, future
-        future.add_done_callback(lambda _: self.wake())
-
-    def answers(self) -> list[tuple[About, Answer | None]]:
-        """Give what was answered since, each once; None where a question could not be asked at all."""
-        done = {key: asked for key, asked in self._under_way.items() if asked[1].done()}
-        answers: list[tuple[About, Answer | None]] = []
-        for key, (about, future) in done.items():
-            del self._under_way[key]
-            failed = future.exception()
-            if failed is not None:
-                _log.error("the policies over %s could not be asked", key, exc_info=failed)
-            answers.append((about, None if failed is not None else future.result()))
-        return answers
-
-    def close(self) -> None:
-        """Take no more questions; those under way end by themselves."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What the policies over a run say, and the reviews that they were shown."""
+class PolicyAnswer:
+    """The judgement of the policies over a run, and the reviews that they were shown."""
 
     judgement: Judgement
     reviews: tuple[Review, ...]
@@ -78,22 +40,22 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """All that the policies over a plan are asked: nothing else is read to answer it, so any thread may."""
+    """A question about one plan, gathered whole, so that any thread may ask it."""
 
     policies: tuple[Guardrail, ...]
     case: Case
     plan_digest: str | None
 
-    def ask(self) -> Judged:
-        """Ask them. It takes as long as policies may take."""
+    def ask(self) -> PolicyAnswer:
+        """Ask the policies. It takes as long as policies may take."""
         run, verdicts = self.case.run, judge(self.policies, self.case)
         judgement = Judgement(run.digest, self.plan_digest, run.attempt, self.case.now, verdicts)
-        return Judged(judgement, tuple(self.case.reviews))
+        return PolicyAnswer(judgement, tuple(self.case.reviews))
 
 
 @dataclass(frozen=True, slots=True)
-class Judges:
-    """Knows the policies over runs. `catch_up` brings `world` to what the store says is in force."""
+class PlanPolicies:
+    """The plan and approval policies over runs. `catch_up` brings `world` to the store's generation."""
 
     store: Store
     world: World
@@ -101,7 +63,7 @@ class Judges:
     catch_up: Callable[[datetime], object]
 
     def question(self, run: Run, planned: Planned, plan_digest: str | None, now: datetime) -> Question | None:
-        """Gather what to ask of a plan; None where other policies are in force than when the run was queued."""
+        """Return the question about a plan; None where other policies are in force than when the run was queued."""
         stack = self._guarded(run, now)
         if stack is None or self.world.in_force is None:
             return None
@@ -109,8 +71,8 @@ class Judges:
             case = a_case(reading, self.world, run.evolve(changes=ChangeCounts.of(planned)), stack, planned, now)
         return Question(stack.policies, case, plan_digest)
 
-    def tell(self, run: Run, judgement: Judgement) -> None:
-        """Count and log what was recorded."""
+    def log(self, run: Run, judgement: Judgement) -> None:
+        """Count and log a judgement that was recorded."""
         for verdict in judgement.verdicts:
             self.metrics.policy_decided(verdict.type, "error" if verdict.error else verdict.result.value)
             said = "; ".join((*verdict.messages, *verdict.warnings))
@@ -132,7 +94,7 @@ class Judges:
 def a_case(  # noqa: PLR0917
     reading: Reading, world: World, run: Run, stack: EffectiveStack, planned: Planned, now: datetime
 ) -> Case:
-    """Gather what is known of a run."""
+    """Return the facts about a run that its policies see."""
     assert world.in_force is not None  # noqa: S101 - the stack was found in it
     state = reading.stack(run.stack)
     desired = state.desired if state is not None else None
@@ -152,7 +114,7 @@ def a_case(  # noqa: PLR0917
 
 
 def policy_input(store: Store, world: World, run: RunId, now: datetime) -> dict[str, Any] | None:
-    """Give what policies would be asked about a run, all reviews included; None where there is nothing to ask about."""
+    """Return the input that policies would get about a run, all reviews included; None where it has no plan yet."""
     with store.reading() as reading:
         found, planned = reading.run(run), reading.planned(run)
         stack = world.effective(found.stack) if found is not None else None

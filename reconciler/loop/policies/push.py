@@ -1,4 +1,7 @@
-"""Asks push policies what is to become of a change, and records what they say with the stack."""
+"""Push policies: the question what is to become of a change, and the answer, which is kept with the stack.
+
+The loop asks them before it queues a run for a stack. They see the files that differ from what was applied.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from reconciler.core.verdicts import Verdict, heading
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.remote import redact
 from reconciler.git.trees import Trees
-from reconciler.loop.audit import about_push
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.loop.desired.sources import MISSING
@@ -22,18 +24,21 @@ from reconciler.loop.desired.world import CONFIGURATION, SourceLocation
 from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import evaluate
 from reconciler.policies.inputs import PushCase, push_input
+from reconciler.runs.audit import about_push
 from reconciler.store.protocol import Store
 from spaces.effective.policies import Guardrail, surroundings
 from spaces.effective.stack import EffectiveStack
 from spaces.model.policy import PolicyType
 from spaces.names import Digest, StackId
 
+_log = logging.getLogger(__name__)
+
 MOST_PATHS = 1000
-"""How many files a push policy is told of."""
+"""How many files a push policy sees."""
 
 
 def changed_files(trees: Trees, old: Mapping[str, str], new: Mapping[str, str]) -> tuple[list[str], bool]:
-    """Give the files that differ, sorted and bounded, and whether there are more. `old` and `new`: Git ids by path.
+    """Return the files that differ, sorted and bounded, and whether there are more. `old` and `new`: Git ids by path.
 
     Where what was applied is no longer there to compare with, every file of the source is taken for changed.
     """
@@ -62,35 +67,32 @@ def _between(trees: Trees, old: str | None, new: str | None, path: str) -> Itera
         return trees.paths_between(None, after, path)
 
 
-_log = logging.getLogger(__name__)
-
-
 @dataclass(frozen=True, slots=True)
 class PushQuestion:
-    """All that the push policies over a stack are asked: nothing else is read to answer it, so any thread may."""
+    """A question about one change of a stack, gathered whole, so that any thread may ask it."""
 
     stack: StackId
     digest: Digest
     marks: str
-    """Of exactly which policies the answer is."""
+    """The policies that are asked, as `Desired.push_policies` has them."""
     policies: tuple[Guardrail, ...]
     case: PushCase
 
     def ask(self) -> list[Verdict]:
-        """Ask them. It takes as long as policies may take."""
+        """Ask the policies. It takes as long as policies may take."""
         return evaluate(self.policies, push_input(self.case))
 
 
 @dataclass(frozen=True, slots=True)
-class Pushes:
-    """Knows the push policies over stacks."""
+class PushPolicies:
+    """The push policies over stacks."""
 
     store: Store
     follower: Follower
     metrics: Metrics
 
     def question(self, stack: StackId, now: datetime) -> PushQuestion | None:
-        """Gather what to ask; None where there is nothing to ask any more, or this process does not know what."""
+        """Return the question; None where nothing is to be asked any more, or other policies are in force here."""
         with self.store.reading() as reading:
             state = reading.stack(stack)
         if state is None or state.desired is None or state.desired.push_policies is None or not to_be_pushed(state):
@@ -104,7 +106,7 @@ class Pushes:
         return PushQuestion(stack, state.desired.digest, marks, policies, case) if case is not None else None
 
     def record(self, question: PushQuestion, verdicts: list[Verdict] | None, now: datetime) -> None:
-        """Record what they said, where that is still what was to be known. None: they could not be asked at all."""
+        """Keep their answer, where it is still about what is desired. None: they could not be asked at all."""
         said, message = heading(verdicts) if verdicts is not None else (Heading.FAILED, "it could not be asked")
         with self.store.writing() as transaction:
             state = transaction.stacks([question.stack]).get(question.stack)

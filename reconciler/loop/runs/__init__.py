@@ -1,1 +1,1 @@
-"""Runs: decided, dispatched, recorded."""
+"""Runs: decided, started, and recorded by the loop."""

@@ -1,22 +1,25 @@
-"""Looks at the stacks that are due, decides, and records the decision: all of it in one transaction."""
+"""Decides about the stacks that are due, and records the decisions in one transaction.
+
+The loop calls `decide_due` again and again. It reads what `core.planning` says of each stack, lets runs take the steps
+that need no process, and returns what this service has to do about processes and policies.
+"""
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Any, Self, assert_never
 
 from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
-from reconciler.core.phases import Phase
 from reconciler.core.planning import AskPush, Judge, Proceed, QueueRun, Stop, Supersede, Wait, decide
-from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunEvent, RunStatus
-from reconciler.core.state import Outcome, StackState, Waits
-from reconciler.loop.audit import APPLYING, QUEUED, about_run
-from reconciler.loop.desired.record import relink
-from reconciler.store.protocol import Store, Transaction
+from reconciler.core.runs import Run, RunEvent
+from reconciler.core.state import StackState, Waits
+from reconciler.core.transition import Step, new_run, take_step
+from reconciler.runs.outputs import relink
+from reconciler.runs.transition import record
+from reconciler.store.protocol import Store
 from reconciler.store.waiting import waiting
 from spaces.names import StackId
 
@@ -24,7 +27,7 @@ BATCH = 1000
 """How many stacks are decided about in one transaction."""
 
 _LOOK_AGAIN = timedelta(seconds=5)
-"""When to look again at a run that another service, or a process that is stopping, has to bring to its end."""
+"""How soon to look again at a stack whose next move is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +46,21 @@ class ToApply:
 
 @dataclass(frozen=True, slots=True)
 class ToJudge:
-    """A run of this service that waits, and about which its policies are to be asked."""
+    """A run of this service that waits, and whose policies are to be asked again."""
 
     run: Run
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that ended without its process saying so: its directory can go."""
+    """A run that ended without a process: its directory can go."""
 
     run: Run
 
 
 @dataclass(frozen=True, slots=True)
 class ToPush:
-    """A stack whose push policies are to be asked what is to become of a change."""
+    """A stack whose push policies are to be asked about a change."""
 
     stack: StackId
 
@@ -65,95 +68,83 @@ class ToPush:
 Followup = ToStop | ToApply | ToJudge | ToPush | Ended
 
 
-def outcome(run: Run, now: datetime, failures: int = 0) -> Outcome:
-    """Sum up how a run stands, for the stack."""
-    return Outcome(run.id, run.kind, run.status, run.reason, run.message, run.digest, now, failures)
-
-
 def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Followup]]:
-    """Decide about the stacks that are due: how many there were, and what this service has to do about processes."""
+    """Decide about the stacks that are due. Returns their number, and what this service has to do about processes."""
     with store.reading() as reading:
         due = reading.due_stacks(now, BATCH)
     if not due:
         return 0, []
-    followups: list[Followup] = []
     wanted = [state.id for state in due]
     with store.writing() as transaction:
         states = relink(transaction, transaction.stacks(wanted))
         waits = waiting(transaction, states)
         active = {run.stack: run for run in transaction.active_runs(wanted) if run.leads}
-        queued: list[Run] = []
-        settled = []
-        for stack, state in states.items():
-            if state.due_at is None or state.due_at > now:
-                continue
-            decided, run = _decide(transaction, state, active.get(stack), waits.get(stack), holder, now, followups)
-            if run is not None and run.status is RunStatus.QUEUED and run is not active.get(stack):
-                queued.append(run)
-            settled.append(decided)
-        added = set(transaction.add_runs(queued))
-        left_out = {run.stack for run in queued if run.id not in added}
-        # A run that somebody else has just queued for the stack is looked at next time.
-        transaction.put_stacks([s.evolve(due_at=now + _LOOK_AGAIN) if s.id in left_out else s for s in settled])
-        events = [about_run(QUEUED, run, now) for run in queued if run.id in added]
-        events += [about_run(APPLYING, each.run, now) for each in followups if isinstance(each, ToApply)]
-        # Where a run was taken back the stack may be in sync.
-        transaction.wake_dependents([each.run.stack for each in followups if isinstance(each, Ended)], now)
-        if events:
-            transaction.append_audit(events)
-    return len(settled), followups
+        decisions = [
+            _decide(state, active.get(stack), waits.get(stack), holder, now)
+            for stack, state in states.items()
+            if state.due_at is not None and state.due_at <= now
+        ]
+        steps = [step for decision in decisions for step in decision.steps]
+        # A stack that was given a run by another transaction is decided about next time.
+        record(transaction, steps, [decision.state for decision in decisions], now)
+    return len(decisions), [followup for decision in decisions for followup in decision.followups]
 
 
-def _decide(  # noqa: PLR0917
-    transaction: Transaction,
-    state: StackState,
-    active: Run | None,
-    waits: Waits | None,
-    holder: str,
-    now: datetime,
-    followups: list[Followup],
-) -> tuple[StackState, Run | None]:
-    """Decide about one stack until there is nothing more to decide; gives it and the run that is then on its way."""
+@dataclass(slots=True)
+class _Decision:
+    """A stack as it is decided about: its state, its active run, and what is to be done."""
+
+    state: StackState
+    active: Run | None
+    now: datetime
+    steps: list[Step] = field(default_factory=list)
+    followups: list[Followup] = field(default_factory=list)
+
+    def step(self, run: Run, event: RunEvent, **changes: Any) -> Run:
+        step = take_step(self.state, run, event, self.now, **changes)
+        self.steps.append(step)
+        self.state, self.active = step.stack, step.run if step.run.is_active else None
+        return step.run
+
+    def settle(self, waits: Waits | None = None) -> Self:
+        self.state = assess(self.state, self.active, self.state.why, self.now, waits)
+        return self
+
+    def look_again(self) -> Self:
+        """Leave the next move to somebody else: another service, a policy, or a process that stops."""
+        self.settle()
+        self.state = self.state.evolve(due_at=self.now + _LOOK_AGAIN)
+        return self
+
+
+def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: str, now: datetime) -> _Decision:
+    """Decide about one stack, until there is nothing more to decide."""
+    decision = _Decision(state, active, now)
     while True:
-        action = decide(state, active, now, waits)
+        action = decide(decision.state, decision.active, now, waits)
         match action:
             case Wait():
-                return assess(state, active, state.why, now, waits), active
+                return decision.settle(waits)
             case AskPush():
                 # Any service may ask: the first answer counts.
-                followups.append(ToPush(state.id))
-                return assess(state, active, state.why, now).evolve(due_at=now + _LOOK_AGAIN), active
+                decision.followups.append(ToPush(state.id))
+                return decision.look_again()
             case QueueRun():
-                run = _new_run(state, action, now)
-                state = state.evolve(last=outcome(run, now, _failures(state)))
-                return assess(state, run, state.why, now), run
+                decision.step(_new_run(decision.state, action, now), RunEvent.QUEUE)
+                return decision.settle()
             case Supersede(run):
-                ended = run.advance(
-                    RunEvent.SUPERSEDE,
-                    reason=Reason.SUPERSEDED,
-                    message=_superseded_by(state, run),
-                    finished_at=now,
-                )
-                transaction.put_run(ended)
-                followups.append(Ended(ended))
-                state, active = state.evolve(last=outcome(ended, now)), None
+                ended = decision.step(run, RunEvent.SUPERSEDE, message=_superseded_by(state, run))
+                decision.followups.append(Ended(ended))
             case Stop(run) | Judge(run):
                 if run.holder == holder:
-                    followups.append(ToStop(run) if isinstance(action, Stop) else ToJudge(run))
-                return assess(state, active, state.why, now).evolve(due_at=now + _LOOK_AGAIN), active
+                    decision.followups.append(ToStop(run) if isinstance(action, Stop) else ToJudge(run))
+                return decision.look_again()
             case Proceed(run):
                 if run.holder != holder:
-                    return assess(state, active, state.why, now).evolve(due_at=now + _LOOK_AGAIN), active
-                applying = run.advance(
-                    RunEvent.CONFIRM,
-                    phase=Phase.APPLY,
-                    reason=Reason.APPLYING,
-                    message=f"confirmed by {run.confirmed_by}",
-                )
-                transaction.put_run(applying)
-                followups.append(ToApply(applying))
-                state = state.evolve(last=outcome(applying, now))
-                return assess(state, applying, state.why, now), applying
+                    return decision.look_again()
+                message = f"confirmed by {run.confirmed_by}"
+                decision.followups.append(ToApply(decision.step(run, RunEvent.PROCEED, message=message)))
+                return decision.settle()
             case _:
                 assert_never(action)
 
@@ -164,25 +155,8 @@ def _superseded_by(state: StackState, run: Run) -> str:
     return "a stack that it depends on is out of sync"
 
 
-def _failures(state: StackState) -> int:
-    """Count on where the last run was for what is desired now."""
-    last, desired = state.last, state.desired
-    return last.failures if last is not None and desired is not None and last.digest == desired.digest else 0
-
-
 def _new_run(state: StackState, queue: QueueRun, now: datetime) -> Run:
     desired = state.desired
-    assert desired is not None  # noqa: S101 - nothing is decided about a stack that left Git
-    return Run(
-        id=run_id(now, secrets.token_bytes(10)),
-        stack=state.id,
-        kind=queue.kind,
-        status=RunStatus.QUEUED,
-        revision=desired.revision,
-        digest=desired.digest,
-        fingerprint=desired.fingerprint,
-        created_at=now,
-        why=state.why,
-        person=desired.person,
-        needs_confirmation=queue.needs_confirmation,
-    )
+    assert desired is not None  # noqa: S101 - nothing is queued for a stack that left Git
+    run = run_id(now, secrets.token_bytes(10))
+    return new_run(state, desired, run, now, kind=queue.kind, needs_confirmation=queue.needs_confirmation)

@@ -1,4 +1,8 @@
-"""Claims queued runs and starts their processes, in threads: one that takes long does not keep the others waiting."""
+"""Claims queued runs, and starts their legs in threads, so that a slow start keeps no other run waiting.
+
+The loop calls `claim` in each pass, and `apply` for a run that goes on to its apply leg. Whatever keeps a leg from
+starting becomes a report, which is recorded like any other end.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +18,14 @@ from reconciler.core.conditions import assess
 from reconciler.core.dependencies import linked
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunId, RunStatus
-from reconciler.core.state import Desired, Problem
+from reconciler.core.runs import Run, RunEvent, RunId, RunStatus
+from reconciler.core.state import Desired, Problem, StackState
+from reconciler.core.transition import take_step
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
-from reconciler.loop.audit import log_run
 from reconciler.loop.desired.follower import Follower
-from reconciler.loop.desired.record import given_by, parents_in
 from reconciler.loop.desired.values import Opened, not_allowed, open_values
 from reconciler.loop.desired.world import read_source
-from reconciler.loop.runs.decide import outcome
 from reconciler.loop.runs.job import (
     CannotRun,
     Inputs,
@@ -36,6 +38,9 @@ from reconciler.loop.runs.job import (
 )
 from reconciler.metrics import Metrics
 from reconciler.operations import mint_token
+from reconciler.runs.audit import log_run
+from reconciler.runs.outputs import given_by, parents_in
+from reconciler.runs.transition import record
 from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, RunFilter, Store
 from reconciler.store.waiting import waiting
@@ -45,12 +50,12 @@ _log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 
 TfstateUrl = Callable[[Run], str]
-"""Says where a run finds its stack's tfstate. May start what serves it."""
+"""Returns the address of the tfstate of a run's stack; it may start the server first."""
 
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Starts legs. What keeps one from starting is given as a report, like any other end."""
+    """Starts the legs of runs on the engine."""
 
     store: Store
     engine: Engine
@@ -64,7 +69,7 @@ class Dispatcher:
     busy: set[str] = field(default_factory=set)
     """Runs whose start is under way."""
     _tokens: dict[RunId, str] = field(default_factory=dict)
-    """The tokens of runs at work that wait for the verdict on their plan: they apply it with the same one."""
+    """The tokens of runs whose process waits for the verdict on its plan, and applies it with the same token."""
     _pool: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +80,7 @@ class Dispatcher:
         return len(self.busy | set(self.engine.active()))
 
     def claim(self, now: datetime) -> int:
-        """Claim as many queued runs as there are places, and start them; says how many."""
+        """Claim as many queued runs as there are places, and start them. Returns how many."""
         free = self.settings.parallelism - self.at_work()
         if free <= 0:
             return 0
@@ -86,19 +91,15 @@ class Dispatcher:
             # Whoever is behind the store's generation would start what is no longer desired.
             if transaction.configuration().generation != self.follower.world.generation:
                 return 0
-            claimed = []
-            states = {}
-            runs = transaction.claim(self.holder, now, LEASE, free)
-            found = transaction.stacks([run.stack for run in runs])
-            for run in runs:
-                started = run.evolve(phase=Phase.PREPARE, reason=Reason.PLANNING, message="")
-                transaction.put_run(started)
-                state = found.get(run.stack)
-                if state is not None:
-                    state = state.evolve(last=outcome(started, now, state.last.failures if state.last else 0))
-                    states[run.stack] = assess(state, started, state.why, now)
-                claimed.append((started, mint_token(transaction, run.stack, run.id)))
-            transaction.put_stacks(states.values())
+            taken = transaction.claim(self.holder, now, LEASE, free)
+            found = transaction.stacks([run.stack for run in taken])
+            steps = [
+                take_step(found.get(run.stack) or StackState(run.stack, None), run, RunEvent.PREPARE, now, message="")
+                for run in taken
+            ]
+            states = [assess(step.stack, step.run, step.stack.why, now) for step in steps if step.run.stack in found]
+            claimed = [(step.run, mint_token(transaction, step.run.stack, step.run.id)) for step in steps]
+            record(transaction, steps, states, now)
             waits = waiting(transaction, [run.stack for run, _ in claimed])
         at_work = self.busy | set(self.engine.active())
         self._tokens = {run: token for run, token in self._tokens.copy().items() if run in at_work}
@@ -161,7 +162,7 @@ class Dispatcher:
         return TfstateAccess(self.tfstate_url(run), token)
 
     def _inputs(self, run: Run) -> Inputs:
-        """Read what the run is made from; refused where that is no longer what the run was queued for."""
+        """Return the inputs of a run; CannotRun where something newer is desired."""
         world = self.follower.world
         desired, stack = world.desired.get(run.stack), world.effective(run.stack)
         if world.in_force is None or desired is None or stack is None:
@@ -176,7 +177,7 @@ class Dispatcher:
         return Inputs(stack, source, place.trees if place else None, outputs)
 
     def _outputs(self, run: Run, desired: Desired) -> tuple[TakenOutput, ...]:
-        """Read the outputs that a run uses; refused where it is for others, or for anything else than is desired."""
+        """Return the outputs that a run uses; CannotRun where they have changed, or something newer is desired."""
         if not desired.needs:
             if desired.digest != run.digest:
                 raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")

@@ -1,4 +1,7 @@
-"""Builds the job of a run, and fills its work directory."""
+"""Builds the job of a run, and fills its work directory.
+
+`dispatch` gathers the inputs and calls `build_job` and `materialise`, in a thread. Nothing here starts a process.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +44,12 @@ class CannotRun(Exception):
 
 
 def refuse(problem: Problem) -> CannotRun:
-    """Word a problem of the source as the reason why a run cannot begin."""
+    """Return the refusal of a run because of a problem of its stack."""
     return CannotRun(problem.reason, problem.message)
 
 
 _LONGEST = 100_000
-"""Bytes in one variable: the system starts no program with much more."""
+"""Bytes in one variable. The system starts no program with much longer ones."""
 _SHORTEST = 4
 """Characters of a text inside a sensitive value that is worth masking by itself."""
 
@@ -103,7 +106,7 @@ def _unusable(text: str) -> str | None:
 
 
 def _secrets(text: str, value: JsonValue) -> Iterator[str]:
-    """Give the text, and every text inside the value: a program that reads the JSON may print each by itself."""
+    """Yield the text, and every text inside the value: a program that reads the JSON may print each of them alone."""
     if text:
         yield text
     match value:
@@ -125,13 +128,13 @@ def _inner(value: JsonValue) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a run is made from, as it was when the job was built."""
+    """The inputs of a run, as they were when its job was built."""
 
     stack: EffectiveStack
     source: SourceSnapshot
     trees: Trees | None
     outputs: tuple[TakenOutput, ...] = ()
-    """The outputs of other stacks that it uses."""
+    """The outputs of other stacks that the run uses."""
 
     @property
     def directory(self) -> str:
@@ -148,7 +151,7 @@ class Inputs:
 def build_job(  # noqa: PLR0917
     run: Run, leg: Leg, inputs: Inputs, opened: Opened, settings: Settings, tfstate: TfstateAccess | None
 ) -> Job:
-    """Put the job together; CannotRun where the tool is missing or of another version than the stack asks for."""
+    """Return the job; CannotRun where the tool is missing, or has another version than the stack asks for."""
     spec = inputs.stack.spec
     name = spec.tool.value
     adapter = tool(name)
@@ -190,12 +193,12 @@ def build_job(  # noqa: PLR0917
 
 
 def needs_tfstate(inputs: Inputs) -> bool:
-    """Say whether the service keeps this stack's tfstate."""
+    """Whether the service keeps this stack's tfstate."""
     return tool(inputs.stack.spec.tool.value).uses_tfstate and inputs.source.facts.get("backend") == "managed"
 
 
 def materialise(inputs: Inputs, opened: Opened) -> Materialise:
-    """Give what fills the work directory: exactly the tree that the digest speaks of, and the mounted files."""
+    """Return a function that fills the work directory with the tree of the digest and the mounted files."""
 
     def fill(directory: Path) -> None:
         source = inputs.stack.source

@@ -1,4 +1,7 @@
-"""Runs at work: taken up at the start, kept by their leases, and given up where their service is gone for good."""
+"""The leases of runs at work: taken up at the start, renewed, and given up where their service is gone for good.
+
+The loop calls `renew` in every pass. Returned ends of other services' runs are recorded like any other end.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Leases:
-    """Holds the runs of one service, and looks after those of others."""
+    """The leases of one service's runs, and a watch over those of others."""
 
     store: Store
     engine: Engine
@@ -44,17 +47,18 @@ class Leases:
             )
 
     def renew(self, now: datetime, awaited: Collection[str]) -> list[LegReport]:
-        """Renew the leases of this service's runs; gives the ends of those whose service is gone for good.
+        """Renew the leases of this service's runs; returns the ends of runs whose service is gone for good.
 
-        `awaited` are runs that something is still to be done about here, though no process of theirs is watched.
+        `awaited` are runs without a watched process that this service has still something to do about.
         """
         if time.monotonic() - self._renewed < LEASE.total_seconds() / 6:
             return []
-        self._renewed = time.monotonic()
         at_work = self._at_work()
-        # Also with nothing to renew: a service that only looks would not notice that it could not write.
         with self.store.writing() as transaction:
             transaction.renew(self.holder, now, LEASE)
+            # Something is written also with nothing to renew: a service that only looks would not notice a full disk.
+            transaction.put_configuration(transaction.configuration())
+        self._renewed = time.monotonic()
         self._find_strays([run for run in at_work if run.holder == self.holder], awaited)
         others = [run for run in at_work if run.holder != self.holder]
         return [_lost(run) for run in others if _given_up(run, now, self._longest(run))]
@@ -64,14 +68,14 @@ class Leases:
             return reading.list_runs(RunFilter(statuses=AT_WORK), None, 10_000)
 
     def _longest(self, run: Run) -> timedelta:
-        """Say how long a process of this run can be at work at most: by then it has ended itself."""
+        """Return how long a process of this run can be at work at most: by then it has ended itself."""
         settings = self.dispatcher.settings
         stack = self.follower.world.effective(run.stack)
         own = stack.spec.timeout if stack is not None else None
         return timedelta(seconds=max(settings.run_timeout, own or 0) + settings.grace_period)
 
     def _find_strays(self, mine: list[Run], awaited: Collection[str]) -> None:
-        """Take up again what this service holds and does not watch: its claim was recorded, and the answer was lost."""
+        """Take up runs that this service holds and does not watch: the claim was recorded, and its answer was lost."""
         watched = {*self.engine.active(), *self.dispatcher.busy, *awaited}
         astray = {run.id: run for run in mine if run.id not in watched}
         # Seen twice: the end of a run that has only just ended is on its way here.
@@ -94,7 +98,7 @@ def _lost(run: Run) -> LegReport:
 
 
 def _given_up(run: Run, now: datetime, longest: timedelta) -> bool:
-    """Say whether a run's service is given up on: by its own deadline the process has ended in any case."""
+    """Whether a run's service is given up: by its own deadline the process has ended in any case."""
     if run.lease_until is None:
         return False
     patience = longest + timedelta(minutes=10) if run.status is RunStatus.APPLYING else LEASE

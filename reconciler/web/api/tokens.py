@@ -8,7 +8,7 @@ from http import HTTPStatus
 from fastapi import APIRouter
 
 from rbac.access.subjects import Subject, SubjectKind
-from reconciler.operations import Audited
+from reconciler.runs.audit import Audited
 from reconciler.store.protocol import ApiToken, AuditEvent
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import ApiError, invalid, not_found

@@ -36,7 +36,9 @@ def _seal_nothing(store: SqlStore) -> None:
 def _forget_what_is_newer(store: SqlStore) -> None:
     """Leave a database as it was before keys were noted."""
     with store._engine.begin() as connection:
-        for table in ("sealing_keys", "dependencies", "judgements", "reviews", "held_files", "unearned_writes"):
+        for table in (
+            "sealing_keys", "dependencies", "judgements", "reviews", "held_files", "unearned_writes", "outbox",
+        ):  # fmt: skip
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("ALTER TABLE outputs DROP COLUMN mark"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))

@@ -7,7 +7,8 @@ import threading
 from reconciler.core.results import Action, Planned, ResourceChange
 from reconciler.core.runs import RunStatus
 from reconciler.core.verdicts import Result
-from reconciler.loop.policies.plan import Asking, Question
+from reconciler.loop.policies.inquiries import Inquiries
+from reconciler.loop.policies.plan import Question
 from reconciler.policies.inputs import Case
 from spaces.effective.policies import Guardrail, Surroundings
 from spaces.model.policy import PolicySpec, PolicyType
@@ -34,13 +35,19 @@ def _question(rego: str, run) -> Question:
 
 def test_a_slow_policy_does_not_keep_the_others_waiting() -> None:
     rung = threading.Event()
-    asking = Asking(rung.set)
+    inquiries = Inquiries(rung.set)
     slow, quick = a_run("root/slow", status=RunStatus.UNCONFIRMED), a_run("root/quick", status=RunStatus.UNCONFIRMED)
-    asking.begin(slow.id, slow, _question(ENDLESS, slow).ask)
-    asking.begin(quick.id, quick, _question(QUICK, quick).ask)
-    assert asking.keys == {slow.id, quick.id}
     answers = []
-    eventually(lambda: answers.extend(asking.answers()) or answers, 60)
+
+    for run in (slow, quick):
+        inquiries.open(
+            run.id,
+            lambda _now, run=run: _question(ENDLESS if run is slow else QUICK, run),
+            lambda question, answer, _now: answers.append((question.case.run, answer)),
+        )
+    assert inquiries.step(NOW) == 0
+    assert inquiries.about == {slow.id, quick.id}
+    eventually(lambda: inquiries.step(NOW) or answers, 60)
     assert rung.is_set()
     (about, judged), *_ = answers
     assert about is quick
@@ -48,6 +55,7 @@ def test_a_slow_policy_does_not_keep_the_others_waiting() -> None:
     judgement = judged.judgement
     assert (judgement.plan_digest, judgement.digest) == ("plan", quick.digest)
     assert [verdict.result for verdict in judgement.verdicts] == [Result.DENY]
-    eventually(lambda: len(answers) == 2 or answers.extend(asking.answers()), 60)
+    eventually(lambda: inquiries.step(NOW) or len(answers) == 2, 60)
     assert answers[1][1].judgement.verdicts[0].error
-    asking.close()
+    assert not inquiries
+    inquiries.close()

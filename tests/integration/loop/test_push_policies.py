@@ -10,7 +10,7 @@ import pytest
 from reconciler import operations
 from reconciler.core.runs import Run, RunEvent, RunKind, RunStatus
 from reconciler.core.state import ConditionType
-from reconciler.loop.policies.push import Pushes
+from reconciler.loop.policies.push import PushPolicies
 from reconciler.loop.runs.decide import ToPush, decide_due
 from reconciler.loop.service import utc_now
 from reconciler.operations import OperationRefused, Refusal
@@ -282,7 +282,7 @@ def test_a_person_may_ask_while_a_proposal_is_queued_not_while_it_plans(
     machine.service.loop.look()
     _, followups = decide_due(store, machine.service.loop.holder, utc_now())
     (push,) = (each for each in followups if isinstance(each, ToPush))
-    pushes = Pushes(store, machine.service.loop.follower, machine.service.ports.metrics)
+    pushes = PushPolicies(store, machine.service.loop.follower, machine.service.ports.metrics)
     question = pushes.question(push.stack, utc_now())
     pushes.record(question, question.ask(), utc_now())
     decide_due(store, machine.service.loop.holder, utc_now())
@@ -306,7 +306,7 @@ def test_an_answer_that_comes_too_late_counts_for_nothing(repo: Repo, machine: M
     repo.commit({"p.yaml": a_push("no", IGNORES), "a.yaml": a_stack(ran, "a")})
     service = machine.service
     service.loop.look()
-    pushes = Pushes(service.store, service.loop.follower, service.ports.metrics)
+    pushes = PushPolicies(service.store, service.loop.follower, service.ports.metrics)
     question = pushes.question(StackId.parse("root/a"), utc_now())
     repo.commit({"a.yaml": a_stack(ran, "b")})
     service.loop.look()

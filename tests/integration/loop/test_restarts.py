@@ -52,7 +52,7 @@ def test_a_claim_whose_answer_was_lost_is_found_and_tried_again(repo: Repo, mach
         (run,) = transaction.claim(loop.holder, utc_now(), timedelta(seconds=60), 1)
     assert run.status is RunStatus.PLANNING
     for _ in range(2):
-        loop._leases._renewed = 0.0
+        loop.leases._renewed = 0.0
         loop.step(0.1)
     look = machine.look()
     assert look.ran == {"root/a": "failed"}
@@ -66,7 +66,7 @@ def test_runs_at_work_are_no_strays(repo: Repo, machine: Machine, ran: Path) -> 
     loop = machine.service.loop
     loop.look()
     for _ in range(60):
-        loop._leases._renewed = 0.0
+        loop.leases._renewed = 0.0
         loop.step(0.02)
     look = machine.reconcile()
     assert look.ran == {"root/a": "finished", "root/b": "finished"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -14,10 +15,12 @@ import pytest
 
 from reconciler import bootstrap
 from reconciler.core.runs import RunId, RunStatus
-from reconciler.loop import backoff as trouble
+from reconciler.loop import concern
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.runs import leases
+from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.record import Recorder
+from reconciler.loop.watch import Watcher
 from reconciler.store.protocol import StoreError
 from reconciler.store.sql import open_store
 from reconciler.store.writing import SqlTransaction
@@ -27,7 +30,7 @@ from tests.integration.loop.machine import Machine
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trouble, "_LONGEST", 1.0)
+    monkeypatch.setattr(concern, "_LONGEST", 1.0)
 
 
 @contextmanager
@@ -65,10 +68,10 @@ def test_an_end_that_cannot_be_recorded_keeps_no_other_back(
         eventually(lambda: sorted(machine.look().sync.values()) == ["OutOfSync", "Synced", "Synced"])
         repo.commit({"d.yaml": a_script("d", "true")})
         eventually(lambda: machine.look().sync.get("root/d") == "Synced")
-        assert machine.service.loop.trouble.brief == brief
+        assert machine.service.loop.brief == brief
         broken = False
         eventually(lambda: set(machine.look().sync.values()) == {"Synced"})
-        eventually(lambda: machine.service.loop.trouble.brief is None)
+        eventually(lambda: machine.service.loop.brief is None)
 
 
 def test_what_follows_for_one_run_and_fails_keeps_no_other_stack_back(
@@ -88,7 +91,7 @@ def test_what_follows_for_one_run_and_fails_keeps_no_other_stack_back(
         repo.commit({"a.yaml": a_script("a", "echo other", autodeploy=False), "b.yaml": a_script("b", "true")})
         eventually(lambda: machine.look().sync.get("root/b") == "Synced")
         broken = False
-        eventually(lambda: not machine.service.loop._todo)
+        eventually(lambda: not machine.service.loop.scheduler.todo)
 
 
 def test_room_is_made_before_an_end_is_recorded(repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,9 +145,9 @@ def test_a_database_that_another_process_holds_makes_it_not_ready_until_it_is_fr
     path = Path(machine.settings.database.removeprefix("sqlite:///"))
     with _running(machine), closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        eventually(lambda: loop.trouble.brief == "the database is locked by another process", 40)
+        eventually(lambda: loop.brief == "the database is locked by another process", 40)
         other.execute("ROLLBACK")
-        eventually(lambda: loop.trouble.brief is None, 40)
+        eventually(lambda: loop.brief is None, 40)
 
 
 def test_what_cannot_be_taken_in_keeps_no_run_waiting(
@@ -152,7 +155,7 @@ def test_what_cannot_be_taken_in_keeps_no_run_waiting(
 ) -> None:
     repo.commit({"a.yaml": a_script("a", "true", autodeploy=False)})
     machine.reconcile()
-    monkeypatch.setattr(trouble, "_LONGEST", 60.0)
+    monkeypatch.setattr(concern, "_LONGEST", 60.0)
     failed = []
 
     def fail(*_: Any) -> bool:
@@ -166,3 +169,50 @@ def test_what_cannot_be_taken_in_keeps_no_run_waiting(
             machine.confirm("root/a")
             machine.service.loop.wake()
             eventually(lambda: machine.look().sync == {"root/a": "Synced"}, 5)
+
+
+def test_a_loop_whose_waiting_fails_rests_and_goes_on(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit({"a.yaml": a_script("a", "true")})
+    passes = []
+    loop = machine.service.loop
+
+    def fail(*_: Any) -> float:
+        passes.append(1)
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Watcher, "pause", fail)
+        with _running(machine):
+            eventually(lambda: machine.look().sync == {"root/a": "Synced"})
+    assert len(passes) < 20
+    assert loop.brief is None
+
+
+def test_ends_that_wait_for_the_store_do_not_keep_the_loop_busy(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concern, "_FIRST", 3.0)
+    monkeypatch.setattr(concern, "_LONGEST", 3.0)
+    repo.commit({"a.yaml": a_script("a", "true"), "b.yaml": a_script("b", "true", plan="sleep 1; exit 2")})
+    passes, loop = [], machine.service.loop
+    claim = Dispatcher.claim
+
+    def claiming(self: Dispatcher, now: Any) -> int:
+        passes.append(1)
+        return claim(self, now)
+
+    def fail(*_: Any) -> Any:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Recorder, "record", fail)
+        with _running(machine):
+            eventually(lambda: loop.brief is not None)
+            # Here ends come in while the one before cannot be recorded.
+            eventually(lambda: machine.service.loop.ends.about, 10)
+            passes.clear()
+            patched.setattr(Dispatcher, "claim", claiming)
+            time.sleep(1.5)
+    assert len(passes) < 30

@@ -96,6 +96,7 @@ def test_a_held_change_has_the_shape_that_programs_rely_on(as_user: AsUser) -> N
         "verb": "update",
         "person": "user:mallory",
         "missing": {"action": "stack:update", "space": "production"},
+        "because": "no-right",
         "revision": REVISION,
         "message": "no role gives it",
         "files": False,

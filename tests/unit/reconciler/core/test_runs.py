@@ -18,18 +18,32 @@ from tests.factories import a_run
 
 # Written out once more, and by hand: status -> event -> status, as the contract tells it.
 ALLOWED = {
-    "queued": {"claim": "planning", "cancel": "canceled", "supersede": "superseded"},
+    "queued": {"be claimed": "planning", "be canceled": "canceled", "be superseded": "superseded"},
     "planning": {
-        "found nothing to do": "finished",
+        "be prepared": "planning",
+        "find nothing to do": "finished",
         "end as a proposal": "finished",
-        "await confirmation": "unconfirmed",
-        "proceed to apply": "applying",
+        "wait for a person": "unconfirmed",
+        "go on to apply": "applying",
+        "be asked to stop": "planning",
         "fail": "failed",
-        "cancel": "canceled",
-        "supersede": "superseded",
+        "be canceled": "canceled",
+        "be superseded": "superseded",
     },
-    "unconfirmed": {"confirm": "applying", "discard": "discarded", "supersede": "superseded"},
-    "applying": {"succeed": "finished", "fail": "failed", "interrupt": "interrupted"},
+    "unconfirmed": {
+        "be reviewed": "unconfirmed",
+        "be confirmed": "unconfirmed",
+        "wait for a person": "unconfirmed",
+        "go on to apply": "applying",
+        "be discarded": "discarded",
+        "be superseded": "superseded",
+    },
+    "applying": {
+        "be asked to stop": "applying",
+        "succeed": "finished",
+        "fail": "failed",
+        "be interrupted": "interrupted",
+    },
 }
 
 
@@ -47,7 +61,7 @@ def test_every_status_knows_what_each_event_does_to_it(status: RunStatus, event:
 
 def test_what_has_ended_never_goes_on() -> None:
     ended = set(RunStatus) - ACTIVE
-    assert {status for status, _ in TRANSITIONS} == ACTIVE
+    assert {status for status, _ in TRANSITIONS} == {None, *ACTIVE}
     assert {status for status in RunStatus if any(to is status for to in TRANSITIONS.values())} >= ended
 
 
@@ -57,12 +71,18 @@ def test_every_event_leads_somewhere() -> None:
 
 def test_an_apply_is_never_canceled_or_superseded_only_stopped() -> None:
     ways = {event for status, event in TRANSITIONS if status is RunStatus.APPLYING}
-    assert ways == {RunEvent.SUCCEED, RunEvent.FAIL, RunEvent.INTERRUPT}
+    assert ways == {RunEvent.STOP, RunEvent.SUCCEED, RunEvent.FAIL, RunEvent.INTERRUPT}
 
 
-def test_only_planning_and_a_person_lead_to_apply() -> None:
-    ways = {key for key, to in TRANSITIONS.items() if to is RunStatus.APPLYING}
-    assert ways == {(RunStatus.PLANNING, RunEvent.PROCEED), (RunStatus.UNCONFIRMED, RunEvent.CONFIRM)}
+def test_only_a_plan_that_goes_on_leads_to_apply() -> None:
+    ways = {key for key, to in TRANSITIONS.items() if to is RunStatus.APPLYING and key[0] is not to}
+    assert ways == {(RunStatus.PLANNING, RunEvent.PROCEED), (RunStatus.UNCONFIRMED, RunEvent.PROCEED)}
+
+
+def test_a_run_begins_by_being_queued_and_no_other_way() -> None:
+    assert advance(None, RunEvent.QUEUE) is RunStatus.QUEUED
+    with pytest.raises(TransitionRefused, match=r"^a run that does not exist cannot be claimed$"):
+        advance(None, RunEvent.CLAIM)
 
 
 def test_advancing_a_run_changes_its_status_and_what_is_named() -> None:

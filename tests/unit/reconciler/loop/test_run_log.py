@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import Component, Why
-from reconciler.loop.audit import log_run
+from reconciler.runs.audit import log_run
 from tests.factories import a_run
 
 WHY = (Why(Component.SPEC, "env TITLE"), Why(Component.SOURCE, "main.tf"))

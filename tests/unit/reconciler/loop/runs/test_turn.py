@@ -10,10 +10,9 @@ import pytest
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Planned
 from reconciler.core.runs import TRANSITIONS, RunEvent, RunKind, RunStatus
-from reconciler.core.state import StackState
 from reconciler.engine.base import Ending, LegReport
-from reconciler.loop.runs.record import _event, _stack_after
-from tests.factories import NOW, a_fingerprint, a_run, a_stack, an_applied, an_outcome, later
+from reconciler.loop.runs.turn import after_leg
+from tests.factories import a_fingerprint, a_run
 
 CHANGES, NOTHING = Planned(has_changes=True), Planned(has_changes=False)
 
@@ -123,84 +122,15 @@ PLANNED = report(Leg.PLAN, Ending.SUCCEEDED, planned=CHANGES)
 def test_what_an_end_means(
     *, ended: LegReport, run: dict[str, Any], current: bool, suspended: bool, expected: RunEvent
 ) -> None:
-    assert _event(a_run(**run), ended, current=current, suspended=suspended) is expected
+    event, _ = after_leg(a_run(**run), ended, current=current, suspended=suspended)
+    assert event is expected
 
 
 def test_no_end_breaks_the_table_of_transitions() -> None:
-    ends = itertools.product(Leg, Ending, [False, True], [False, True], [None, CHANGES, NOTHING])
-    for leg, ending, current, canceled, planned in ends:
+    for leg, ending, current, canceled, planned in itertools.product(
+        Leg, Ending, (False, True), (False, True), (None, CHANGES, NOTHING)
+    ):
         status = RunStatus.PLANNING if leg is Leg.PLAN else RunStatus.APPLYING
-        ended = report(leg, ending, planned=planned)
-        event = _event(a_run(cancel_requested=canceled), ended, current=current, suspended=False)
-        assert (status, event) in TRANSITIONS, (ended, current, canceled)
-
-
-OTHER = a_fingerprint(spec={"env A": "other"})
-
-
-def after(state: StackState, event: RunEvent, leg: Leg = Leg.APPLY, **run: Any) -> StackState:
-    return _stack_after(state, a_run(id="r", **run), event, leg, NOW)
-
-
-def test_an_apply_counts_for_what_it_was_planned_for() -> None:
-    state = after(a_stack(), RunEvent.SUCCEED, status=RunStatus.FINISHED, fingerprint=OTHER)
-    assert state.applied is not None
-    assert state.applied.digest == OTHER.digest
-    assert (state.sync, state.due_at) == ("OutOfSync", NOW), "what is desired by now is still to come"
-
-
-def test_a_success_ends_what_an_interruption_began() -> None:
-    assert after(a_stack(interrupted=True), RunEvent.SUCCEED, status=RunStatus.FINISHED).interrupted is False
-    assert after(a_stack(), RunEvent.INTERRUPT, status=RunStatus.INTERRUPTED).interrupted is True
-
-
-@pytest.mark.parametrize(
-    ("failures", "reason", "retry_at"),
-    [(0, "DiskFull", later(10)), (1, "RunnerDied", later(20)), (0, "ToolFailed", None), (3, "HookFailed", None)],
-)
-def test_only_failures_of_the_surroundings_are_tried_again(failures: int, reason: str, retry_at: Any) -> None:
-    state = a_stack(last=an_outcome(run="r", status="planning", failures=failures))
-    state = after(state, RunEvent.FAIL, status=RunStatus.FAILED, reason=reason)
-    assert (state.retry_at, state.due_at) == (retry_at, retry_at)
-
-
-def test_a_failure_leaves_what_was_applied() -> None:
-    applied = an_applied(OTHER)
-    for event, status in ((RunEvent.FAIL, "failed"), (RunEvent.CANCEL, "canceled"), (RunEvent.SUPERSEDE, "superseded")):
-        assert after(a_stack(applied=applied), event, status=RunStatus(status)).applied == applied
-
-
-@pytest.mark.parametrize("leg", Leg)
-@pytest.mark.parametrize(("reason", "due_at"), [("PrepareFailed", later(10)), ("ToolFailed", None)])
-def test_a_run_that_was_to_put_right_what_a_failed_apply_left_has_not_when_it_fails(
-    *, leg: Leg, reason: str, due_at: Any
-) -> None:
-    halfway = an_outcome(run="other", status="failed", digest=OTHER.digest, applying=True)
-    state = after(
-        a_stack(applied=an_applied(), failed=halfway), RunEvent.FAIL, leg, status=RunStatus.FAILED, reason=reason
-    )
-    assert (state.sync, state.due_at, state.failed) == ("OutOfSync", due_at, halfway)
-    assert after(state, RunEvent.FOUND_NOTHING, Leg.PLAN, status=RunStatus.FINISHED).sync == "Synced"
-
-
-def test_a_plan_of_a_third_that_fails_leaves_what_a_failed_apply_left() -> None:
-    halfway = an_outcome(run="other", status="failed", digest=OTHER.digest, applying=True)
-    third = a_fingerprint(spec={"env A": "third"})
-    state = after(
-        a_stack(applied=an_applied(), failed=halfway),
-        RunEvent.FAIL,
-        Leg.PLAN,
-        status=RunStatus.FAILED,
-        reason="ToolFailed",
-        fingerprint=third,
-    )
-    assert state.failed == halfway, "it is the one that failed while it applied"
-    later_apply = after(
-        a_stack(applied=an_applied(), failed=halfway),
-        RunEvent.FAIL,
-        status=RunStatus.FAILED,
-        reason="ToolFailed",
-        fingerprint=third,
-    )
-    assert later_apply.failed is not None
-    assert (later_apply.failed.digest, later_apply.failed.applying) == (third.digest, True)
+        run = a_run(cancel_requested=canceled)
+        event, _ = after_leg(run, report(leg, ending, planned=planned), current=current, suspended=False)
+        assert (status, event) in TRANSITIONS, (leg, ending, current, canceled, planned)

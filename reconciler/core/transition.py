@@ -1,0 +1,139 @@
+"""One step of a run, and what it means for the stack: pure.
+
+`reconciler.runs.transition` writes such steps to the store; the loop, the operations of persons and the recording of a
+new generation all go through it. A step is worked out from the run, its stack, and an event. Nothing here knows who
+caused the event, and nothing here decides which event it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from reconciler.core.conditions import is_retryable, retry_delay
+from reconciler.core.phases import Phase
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, advance
+from reconciler.core.state import AppliedState, Desired, Outcome, StackState, Sync
+
+REASONS = {
+    RunEvent.QUEUE: Reason.QUEUED,
+    RunEvent.PREPARE: Reason.PLANNING,
+    RunEvent.FOUND_NOTHING: Reason.NOTHING_TO_DO,
+    RunEvent.PROPOSE: Reason.PROPOSED,
+    RunEvent.AWAIT: Reason.WAITS_FOR_CONFIRMATION,
+    RunEvent.PROCEED: Reason.APPLYING,
+    RunEvent.DISCARD: Reason.DISCARDED,
+    RunEvent.CANCEL: Reason.CANCELED,
+    RunEvent.SUPERSEDE: Reason.SUPERSEDED,
+    RunEvent.SUCCEED: Reason.APPLIED,
+    RunEvent.INTERRUPT: Reason.INTERRUPTED,
+}
+"""The reason of a run after an event, where the caller names no other. A failure always needs one of its own."""
+
+_PHASES = {RunEvent.PREPARE: Phase.PREPARE, RunEvent.PROCEED: Phase.APPLY}
+
+_CHANGES_APPLIED = frozenset({RunEvent.FOUND_NOTHING, RunEvent.SUCCEED, RunEvent.FAIL, RunEvent.INTERRUPT})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A run and its stack after an event. The conditions of the stack are still to be assessed."""
+
+    event: RunEvent
+    before: RunStatus | None
+    """The status before the event; None: the run is new."""
+    run: Run
+    stack: StackState
+    was_out_of_sync: bool
+    """Whether the stack was out of sync before the event."""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether somebody may want a notice: the run ended, or began to wait for a person."""
+        return self.before is not self.run.status and (
+            not self.run.is_active or self.run.status is RunStatus.UNCONFIRMED
+        )
+
+    @property
+    def changes_applied(self) -> bool:
+        """Whether the outputs of the stack, or its sync, may be others now."""
+        return self.event in _CHANGES_APPLIED
+
+    @property
+    def wakes_dependents(self) -> bool:
+        """Whether the stacks below have to be looked at. Those below one that is out of sync already wait for it."""
+        if self.event is RunEvent.QUEUE:
+            return not self.was_out_of_sync
+        return self.event is not RunEvent.PREPARE
+
+
+def take_step(state: StackState, run: Run, event: RunEvent, now: datetime, **changes: Any) -> Step:
+    """Return what an event makes of a run and its stack. `changes` are fields of the run that the event brings."""
+    before = None if event is RunEvent.QUEUE else run.status
+    status = advance(before, event)
+    changes.setdefault("reason", str(REASONS.get(event, run.reason)))
+    changes.setdefault("phase", _PHASES.get(event, run.phase))
+    after = run.evolve(status=status, **changes)
+    if not after.is_active:
+        after = after.evolve(finished_at=now, lease_until=None)
+    return Step(event, before, after, _stack_after(state, after, event, before, now), state.sync is Sync.OUT_OF_SYNC)
+
+
+def new_run(state: StackState, desired: Desired, run: RunId, now: datetime, **changes: Any) -> Run:
+    """Return a run for the desired digest of a stack; `RunEvent.QUEUE` queues it."""
+    values: dict[str, Any] = {"kind": RunKind.TRACKED, "person": desired.person}
+    return Run(
+        id=run,
+        stack=state.id,
+        status=RunStatus.QUEUED,
+        revision=desired.revision,
+        digest=desired.digest,
+        fingerprint=desired.fingerprint,
+        created_at=now,
+        why=state.why,
+        **(values | changes),
+    )
+
+
+def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus | None, now: datetime) -> StackState:
+    failures = _failures(state, run)
+    retry_at = None
+    match event:
+        case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING:
+            applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now)
+            state = state.evolve(applied=applied, interrupted=False, failed=None, why=())
+            failures = 0
+        case RunEvent.INTERRUPT:
+            state = state.evolve(interrupted=True)
+        case RunEvent.FAIL if is_retryable(run.reason):
+            failures += 1
+            retry_at = now + retry_delay(failures)
+        case _:
+            pass
+    last = Outcome(run.id, run.kind, run.status, run.reason, run.message, run.digest, now, failures)
+    if event is RunEvent.FAIL:
+        state = state.evolve(failed=_failure(state, last, applying=before is RunStatus.APPLYING))
+    if state.last is not None and state.last.run > run.id:
+        # The next decision is read from the newest run, and this one is older.
+        return state
+    return state.evolve(last=last, retry_at=retry_at)
+
+
+def _failures(state: StackState, run: Run) -> int:
+    """Return how many retryable failures of this digest came in a row so far."""
+    last = state.last
+    return last.failures if last is not None and last.digest == run.digest else 0
+
+
+def _failure(state: StackState, last: Outcome, *, applying: bool) -> Outcome:
+    """Return the failure that counts now: a plan that fails after a failed apply does not undo that one."""
+    before, applied = state.failed, state.applied
+    if before is None or not before.applying:
+        return replace(last, applying=applying)
+    puts_right = applied is not None and applied.digest == last.digest
+    if before.digest != last.digest and (puts_right or not applying):
+        # The half-finished changes of the other apply are still there.
+        return before
+    return replace(last, applying=True)

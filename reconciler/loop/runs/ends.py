@@ -1,0 +1,88 @@
+"""Takes in the ends of legs: each is judged by policies where they have a say, recorded, and followed by what it means.
+
+The loop calls `collect` to hear of ends, and `step` to move them on. An end is held here until it is recorded: none is
+lost because the database is away. What an end means is decided in `turn`, and recorded by `record`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.core.phases import Leg
+from reconciler.core.runs import Run, RunStatus
+from reconciler.engine.base import Engine, LegReport
+from reconciler.loop.policies.inquiries import Inquiries
+from reconciler.loop.policies.plan import PolicyAnswer, Question
+from reconciler.loop.runs.dispatch import Dispatcher
+from reconciler.loop.runs.record import Recorder
+
+
+@dataclass(slots=True)
+class Ends:
+    """The ends of legs that this service has still to deal with."""
+
+    engine: Engine
+    dispatcher: Dispatcher
+    recorder: Recorder
+    inquiries: Inquiries
+    watching: Callable[[Run], None]
+    _pending: deque[LegReport] = field(default_factory=deque)
+    """Ends that no inquiry was opened for yet."""
+
+    @property
+    def about(self) -> set[str]:
+        """The runs whose end is still to be taken up here."""
+        return {report.run for report in (*self._pending, *self.dispatcher.reports)}
+
+    def add(self, reports: Iterable[LegReport]) -> None:
+        """Take in ends that somebody else found."""
+        self._pending.extend(reports)
+
+    def collect(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for legs to end, and take in those that did."""
+        found = []
+        while self.dispatcher.reports:
+            found.append(self.dispatcher.reports.popleft())
+        found += self.engine.reports(0.0 if found else timeout)
+        for report in found:
+            if report.ends_run:
+                # At once: to record an end may take the room that this makes.
+                self.engine.free(report.run)
+        self._pending.extend(found)
+
+    def step(self, now: datetime, *, known: bool) -> bool:
+        """Open an inquiry about each end, and move on those under way. Returns whether one was dealt with.
+
+        Where this process does not know yet what is desired (`known`), plans wait: nothing of them can be applied.
+        """
+        waiting: deque[LegReport] = deque()
+        while self._pending:
+            report = self._pending.popleft()
+            if report.leg is Leg.PLAN and not known:
+                waiting.append(report)
+            else:
+                self._open(report)
+        self._pending = waiting
+        return bool(self.inquiries.step(now))
+
+    def _open(self, report: LegReport) -> None:
+        def gather(now: datetime) -> Question | None:
+            return self.recorder.question(report, now)
+
+        def conclude(_question: Question | None, answer: PolicyAnswer | None, now: datetime) -> None:
+            self._record(report, answer, now)
+
+        self.inquiries.open(report.run, gather, conclude)
+
+    def _record(self, report: LegReport, answer: PolicyAnswer | None, now: datetime) -> None:
+        run = self.recorder.record(report, answer, now)
+        if run is None:
+            return
+        self.watching(run)
+        if run.status is RunStatus.APPLYING and report.leg is Leg.PLAN:
+            self.dispatcher.apply(run)
+        elif report.waiting:
+            self.engine.dismiss(run.id)

@@ -1,0 +1,126 @@
+"""The turn that a run takes when a leg ends, or when its policies were asked again: pure.
+
+`runs.record` calls these with a report and the judgement of the policies. They return an event, with the fields of the
+run that it brings; `reconciler.runs.transition` then lets the run take that step.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from reconciler.core.phases import Leg
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import Run, RunEvent, RunKind
+from reconciler.core.state import Waits
+from reconciler.core.verdicts import Judgement, Ruling
+from reconciler.engine.base import Ending, LegReport
+
+Turn = tuple[RunEvent, dict[str, Any]]
+"""An event, and the fields of the run that come with it."""
+
+CHANGED_POLICIES = "the policies over it are others now"
+
+AGAINST = {Ruling.DENIED: Reason.POLICY_DENIED, Ruling.REJECTED: Reason.REJECTED_BY_POLICY}
+"""The rulings that end a run, each with its reason."""
+
+
+def after_leg(  # noqa: PLR0911
+    run: Run,
+    report: LegReport,
+    judgement: Judgement | None = None,
+    waits: Waits | None = None,
+    *,
+    current: bool,
+    suspended: bool,
+) -> Turn:
+    """Return what the end of a leg means for its run.
+
+    `current`: the run is still for what is desired. `waits`: a stack that it depends on is not settled any more.
+    """
+    if report.leg is Leg.APPLY:
+        return _after_apply(report)
+    match report.ending:
+        case Ending.SUCCEEDED:
+            finds_nothing = report.planned is not None and not report.planned.has_changes
+            if finds_nothing and run.kind is not RunKind.PROPOSED:
+                return RunEvent.FOUND_NOTHING, {"message": report.message}
+            if run.cancel_requested:
+                return RunEvent.CANCEL, {"message": report.message}
+            if not current or waits is not None:
+                return _superseded(waits, current=current)
+            return _after_plan(run, report, judgement, finds_nothing=finds_nothing, suspended=suspended)
+        case Ending.CANCELED if run.cancel_requested or (current and waits is None):
+            return RunEvent.CANCEL, {"message": report.message}
+        case Ending.CANCELED:
+            return _superseded(waits, current=current)
+        case Ending.FAILED if report.reason == Reason.PLAN_OUTDATED:
+            return _superseded(waits, current=current)
+        case Ending.FAILED | Ending.INTERRUPTED | Ending.LOST:
+            return RunEvent.FAIL, {"reason": report.reason, "message": report.message}
+        case _:
+            assert_never(report.ending)
+
+
+def _after_apply(report: LegReport) -> Turn:
+    match report.ending:
+        case Ending.SUCCEEDED:
+            return RunEvent.SUCCEED, {"message": report.message}
+        case Ending.INTERRUPTED:
+            return RunEvent.INTERRUPT, {"message": report.message}
+        case Ending.FAILED | Ending.CANCELED | Ending.LOST:
+            return RunEvent.FAIL, {"reason": report.reason, "message": report.message}
+        case _:
+            assert_never(report.ending)
+
+
+def _superseded(waits: Waits | None, *, current: bool) -> Turn:
+    depends = current and waits is not None
+    return RunEvent.SUPERSEDE, {
+        "message": "a stack that it depends on is out of sync" if depends else "something newer is desired"
+    }
+
+
+def _after_plan(
+    run: Run, report: LegReport, judgement: Judgement | None, *, finds_nothing: bool, suspended: bool
+) -> Turn:
+    """Return what comes after a plan that still counts. A guarded run never goes on without its policies' answer.
+
+    A proposal ends with it, whatever it is.
+    """
+    proposed = run.kind is RunKind.PROPOSED
+    if not finds_nothing and run.is_guarded and judgement is None:
+        return RunEvent.FAIL, {"reason": Reason.PLAN_OUTDATED, "message": CHANGED_POLICIES}
+    if proposed:
+        message = "nothing would change" if finds_nothing else "planned, and not applied"
+        if judgement is not None and judgement.message:
+            message = f"{message}; {judgement.message}"
+        return RunEvent.PROPOSE, {"message": message}
+    if judgement is not None and judgement.ruling in AGAINST:
+        return RunEvent.FAIL, {"reason": AGAINST[judgement.ruling], "message": judgement.message}
+    if judgement is not None and judgement.ruling is Ruling.WAITS:
+        return RunEvent.AWAIT, _for_approval(judgement)
+    if run.needs_confirmation or suspended:
+        return RunEvent.AWAIT, {"message": report.message}
+    return RunEvent.PROCEED, {"message": "applies what was planned"}
+
+
+def while_it_waits(run: Run, judgement: Judgement, *, suspended: bool) -> Turn:
+    """Return what becomes of a run that waits, once its policies were asked again."""
+    match judgement.ruling:
+        case Ruling.DENIED | Ruling.REJECTED:
+            return RunEvent.DISCARD, {"reason": AGAINST[judgement.ruling], "message": judgement.message}
+        case Ruling.WAITS:
+            return RunEvent.AWAIT, {**_for_approval(judgement), "confirmed_by": None}
+        case Ruling.PASSES:
+            approved = run.awaits_approval and not run.needs_confirmation
+            if suspended or not (approved or run.confirmed_by is not None):
+                message = "approved" if run.awaits_approval else run.message
+                return RunEvent.AWAIT, {"message": message, "awaits_approval": False}
+            message = f"confirmed by {run.confirmed_by}" if run.confirmed_by is not None else "approved"
+            return RunEvent.PROCEED, {"message": message, "awaits_approval": False}
+        case _:
+            assert_never(judgement.ruling)
+
+
+def _for_approval(judgement: Judgement) -> dict[str, Any]:
+    return {"reason": Reason.WAITS_FOR_APPROVAL, "message": judgement.message, "awaits_approval": True}

@@ -1,0 +1,127 @@
+"""Looks at the repositories beside the runs, and takes in what is new.
+
+The loop calls `step` in each pass. A fetch runs in a thread; all that it brings is taken in by the loop's own thread,
+which alone changes the world. `look` does the same at once, for a single pass.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.git.errors import GitError
+from reconciler.git.mirrors import Remote
+from reconciler.loop.concern import Progress
+from reconciler.loop.desired.fetch import Fetched, Fetcher
+from reconciler.loop.desired.follower import Follower
+from reconciler.loop.desired.repositories import CannotFollow
+from reconciler.store.protocol import StoreError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Keeps the world of this process in step with the repositories."""
+
+    follower: Follower
+    fetcher: Fetcher
+    wake: Callable[[], None]
+    """Is called, from a thread, when a fetch has ended."""
+    now: Callable[[], datetime]
+    passed: bool = False
+    """Whether a first look at the repositories went through."""
+    known: bool = False
+    """Whether this process knows what is desired."""
+    _asked: threading.Event = field(default_factory=threading.Event)
+    _fetching: threading.Thread | None = None
+    _fetched: Fetched | None = None
+    _untaken: bool = False
+    """Whether the last attempt to take in what was fetched failed."""
+
+    def ask(self) -> None:
+        """Ask for a fetch of everything soon; any thread may call this."""
+        self._asked.set()
+
+    def look(self) -> None:
+        """Fetch everything and take it in, also repositories that only become known by that."""
+        now = self.now()
+        everything = True
+        while True:
+            fetched = self.fetcher.fetch(self.follower.wanted(), now, everything=everything)
+            if not fetched:
+                break
+            self._take_in(fetched, now)
+            everything = False
+        self.passed = True
+
+    def learn(self, now: datetime) -> bool:
+        """Return whether this process knows what is desired. At its start it restores that."""
+        if not self.known:
+            try:
+                self.follower.catch_up(now)
+            except (CannotFollow, GitError) as error:
+                # Before the first fetch that is no wonder.
+                _log.log(logging.WARNING if self.passed else logging.DEBUG, "%s", error)
+                return False
+            self.known = True
+        return True
+
+    def step(self, now: datetime) -> Progress:
+        """Start a fetch in a thread when one is due, and take in what the last one brought."""
+        if self._fetching is None:
+            return self._begin()
+        if self._fetching.is_alive():
+            return Progress.UNDER_WAY
+        self._fetching = None
+        fetched, self._fetched = self._fetched, None
+        if fetched:
+            self._untaken = True
+            try:
+                self._take_in(fetched, now)
+            except StoreError:
+                # Fetched anew at once: by now it may be older than what another service took in.
+                self.ask()
+                raise
+            self._untaken = False
+        self.passed = True
+        return Progress.MADE if fetched else Progress.NONE
+
+    def pause(self, longest: float) -> float:
+        """Return for how many seconds there is nothing to look at, up to `longest`."""
+        if self._fetching is not None:
+            return 0.05 if not self._fetching.is_alive() else longest
+        return min(longest, self.fetcher.next_due(self.follower.wanted()))
+
+    def close(self) -> None:
+        """Wait a little for a fetch that is under way."""
+        if self._fetching is not None:
+            self._fetching.join(timeout=10)
+
+    def _begin(self) -> Progress:
+        asked = self._asked.is_set()
+        self._asked.clear()
+        wanted = self.follower.wanted()
+        if not asked and self.fetcher.next_due(wanted) > 0:
+            return Progress.UNDER_WAY if self._untaken else Progress.NONE
+        self._fetching = threading.Thread(
+            target=self._fetch, args=(wanted,), kwargs={"everything": asked}, name="fetch", daemon=True
+        )
+        self._fetching.start()
+        return Progress.UNDER_WAY
+
+    def _fetch(self, wanted: list[Remote], *, everything: bool) -> None:
+        try:
+            self._fetched = self.fetcher.fetch(wanted, self.now(), everything=everything)
+        except Exception:  # noqa: BLE001 - it is logged
+            _log.exception("a fetch failed")
+        finally:
+            self.wake()
+
+    def _take_in(self, fetched: Fetched, now: datetime) -> None:
+        """Bring the world to the store's generation, then take in what is new."""
+        self.follower.catch_up(now)
+        self.follower.advance(fetched, now)

@@ -1,0 +1,176 @@
+"""The rows of the audit about runs and stacks, and the log lines about runs.
+
+Each step of a run leaves at most one row: the person's, where somebody asked for it, else the service's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.core.runs import Run, RunEvent, RunStatus
+from reconciler.core.state import StackState
+from reconciler.core.transition import Step
+from reconciler.core.verdicts import Judgement, Notice, Verdict
+from reconciler.store.protocol import AuditEvent
+
+
+class Audited(StrEnum):
+    """The events that the audit keeps, beside those of admission."""
+
+    RUN_QUEUED = "run-queued"
+    APPLY_STARTED = "apply-started"
+    APPLY_ENDED = "apply-ended"
+    POLICY_DECIDED = "policy-decided"
+    NOTIFIED = "notified"
+
+    RUN_REQUESTED = "run-requested"
+    RUN_CONFIRMED = "run-confirmed"
+    RUN_DISCARDED = "run-discarded"
+    RUN_CANCELED = "run-canceled"
+    RUN_REVIEWED = "run-reviewed"
+    STACK_SUSPENDED = "stack-suspended"
+    STACK_RESUMED = "stack-resumed"
+    HELD_APPROVED = "approval-given"
+    TOKEN_CREATED = "token-created"  # noqa: S105 - an event, no secret
+    TOKEN_REVOKED = "token-revoked"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The person who asked for something, and the access decision that it rests on."""
+
+    person: str
+    because: str = ""
+    details: Mapping[str, object] = field(default_factory=dict)
+    """What else the audit keeps of the request."""
+
+
+_BY_A_PERSON = {
+    RunEvent.QUEUE: Audited.RUN_REQUESTED,
+    RunEvent.REVIEW: Audited.RUN_REVIEWED,
+    RunEvent.CONFIRM: Audited.RUN_CONFIRMED,
+    RunEvent.DISCARD: Audited.RUN_DISCARDED,
+    RunEvent.STOP: Audited.RUN_CANCELED,
+    RunEvent.CANCEL: Audited.RUN_CANCELED,
+}
+
+
+def about_step(step: Step, asked: Asked | None, now: datetime) -> AuditEvent | None:
+    """Return the row about a step of a run; None: the audit keeps no row of such a step."""
+    if asked is not None:
+        event = _BY_A_PERSON.get(step.event)
+        return None if event is None else _about_request(event, step.run, asked, now)
+    if step.event is RunEvent.QUEUE:
+        return _about_run(Audited.RUN_QUEUED, step.run, now)
+    if step.event is RunEvent.PROCEED:
+        return _about_run(Audited.APPLY_STARTED, step.run, now)
+    if step.before is RunStatus.APPLYING and not step.run.is_active:
+        return _about_run(Audited.APPLY_ENDED, step.run, now)
+    return None
+
+
+def _about_request(event: Audited, run: Run, asked: Asked, now: datetime) -> AuditEvent:
+    details = {
+        "run": run.id,
+        "stack": str(run.stack),
+        "revision": run.revision,
+        "digest": run.digest,
+        "because": asked.because,
+        **asked.details,
+    }
+    return AuditEvent(event, now, asked.person, details)
+
+
+def _about_run(event: Audited, run: Run, now: datetime) -> AuditEvent:
+    details = {
+        "run": run.id,
+        "stack": str(run.stack),
+        "kind": run.kind.value,
+        "status": run.status.value,
+        "reason": run.reason,
+        "revision": run.revision,
+        "digest": run.digest,
+        "planDigest": run.plan_digest,
+        "confirmedBy": run.confirmed_by,
+    }
+    return AuditEvent(event, now, run.person, {key: value for key, value in details.items() if value is not None})
+
+
+def about_request(event: Audited, asked: Asked, now: datetime, **details: object) -> AuditEvent:
+    """Return the row about a request that is not about a run."""
+    return AuditEvent(event, now, asked.person, {**details, "because": asked.because})
+
+
+def about_push(state: StackState, verdicts: Iterable[Verdict], now: datetime) -> list[AuditEvent]:
+    """Return a row for each push policy, with its answer about a change."""
+    assert state.desired is not None  # noqa: S101 - a stack that left Git has nothing to push
+    about = {"stack": str(state.id), "revision": state.desired.revision, "digest": state.desired.digest}
+    return [
+        AuditEvent(Audited.POLICY_DECIDED, now, state.desired.person, {**about, **_said(verdict)})
+        for verdict in verdicts
+    ]
+
+
+def about_notice(run: Run, policy: str, notice: Notice, now: datetime) -> AuditEvent:
+    """Return the row about a notification that a policy asked for."""
+    details = {
+        "run": run.id,
+        "stack": str(run.stack),
+        "status": run.status.value,
+        "policy": policy,
+        "severity": notice.severity.value,
+        "message": notice.message,
+    }
+    return AuditEvent(Audited.NOTIFIED, now, run.person, details)
+
+
+def about_silence(run: Run, policy: str, error: str, now: datetime) -> AuditEvent:
+    """Return the row about a notification policy that could not be evaluated."""
+    details = {"run": run.id, "stack": str(run.stack), "status": run.status.value, "policy": policy, "error": error}
+    return AuditEvent(Audited.NOTIFIED, now, run.person, details)
+
+
+def about_judgement(run: Run, judgement: Judgement, now: datetime) -> list[AuditEvent]:
+    """Return a row for each policy over a run, with its answer."""
+    about = {"run": run.id, "stack": str(run.stack), "digest": judgement.digest, "planDigest": judgement.plan_digest}
+    return [
+        AuditEvent(
+            Audited.POLICY_DECIDED,
+            now,
+            run.person,
+            {**about, **_said(verdict)},
+        )
+        for verdict in judgement.verdicts
+    ]
+
+
+def _said(verdict: Verdict) -> dict[str, object]:
+    return {
+        "policy": verdict.policy,
+        "type": verdict.type,
+        "enforcement": "mandatory" if verdict.mandatory else "advisory",
+        "result": verdict.result.value,
+        "messages": list(verdict.messages),
+        "warnings": list(verdict.warnings),
+    }
+
+
+_log = logging.getLogger(__name__)
+
+_BEGINS = frozenset({RunStatus.PLANNING, RunStatus.APPLYING})
+
+
+def log_run(run: Run) -> None:
+    """Log the status of a run; where a phase begins, also why it runs."""
+    if run.status in _BEGINS:
+        said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or "asked for"
+    else:
+        said = run.message
+    words = str(run.status) if run.status in _BEGINS else f"{run.status}, {run.reason}"
+    # Where the message is the reason in small letters it says nothing more.
+    more = f": {said}" if said and said.lower() != str(run.reason).lower() else ""
+    _log.info("run %s of %s: %s%s", run.id, run.stack, words, more)

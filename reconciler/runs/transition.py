@@ -1,0 +1,96 @@
+"""The one place where a run takes a step: run, stack, conditions, dependents, audit and notices, in one transaction.
+
+The loop, the operations that persons ask for, and the recording of a new generation call `advance` for one run, or
+`record` for the steps of many. They choose the event and say what only they know: a message, who asked, what policies
+said. What follows from the event is decided here and in `core.transition`, and never by the callers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from reconciler.core.conditions import assess
+from reconciler.core.runs import Run, RunEvent
+from reconciler.core.state import StackState
+from reconciler.core.transition import Step, take_step
+from reconciler.core.verdicts import Judgement
+from reconciler.runs.audit import Asked, about_judgement, about_step
+from reconciler.runs.outputs import pass_on_outputs, relink
+from reconciler.store.protocol import AuditEvent, Transaction
+from spaces.names import StackId
+
+
+class TakenByAnother(Exception):
+    """The stack was given another run just now, so that this one is not queued."""
+
+
+def find_stack(transaction: Transaction, stack: StackId) -> StackState:
+    """Return a stack before a step of its run, with the present outputs of its parents; dependents are locked as well.
+
+    They are locked here, all in one order, so that two transactions that write them wait for each other.
+    """
+    children = transaction.children([stack]).get(stack, ())
+    found = transaction.stacks([stack, *children])
+    return relink(transaction, {stack: found.get(stack) or StackState(stack, None)})[stack]
+
+
+def advance(  # noqa: PLR0917
+    transaction: Transaction,
+    state: StackState,
+    run: Run,
+    event: RunEvent,
+    now: datetime,
+    asked: Asked | None = None,
+    judgement: Judgement | None = None,
+    **changes: Any,
+) -> Run:
+    """Let a run take one step, and return the run after it.
+
+    `state` is its stack, read in this transaction. `asked` names the person who asked for the step, `judgement` the
+    answers of policies that led to it. `changes` are fields of the run that the event brings. TransitionRefused where
+    the run cannot take the step, LostLease where another attempt holds it, TakenByAnother where it cannot be queued.
+    """
+    step = take_step(state, run, event, now, **changes)
+    stack = assess(step.stack, step.run if step.run.is_active else None, step.stack.why, now)
+    told: Sequence[AuditEvent] = ()
+    if judgement is not None:
+        transaction.record_judgement(run.id, judgement)
+        told = about_judgement(step.run, judgement, now)
+    if record(transaction, [step], [stack], now, asked, told):
+        raise TakenByAnother(f"{run.stack} was given another run just now")
+    return step.run
+
+
+def record(  # noqa: PLR0917
+    transaction: Transaction,
+    steps: Sequence[Step],
+    stacks: Iterable[StackState],
+    now: datetime,
+    asked: Asked | None = None,
+    told: Sequence[AuditEvent] = (),
+) -> set[StackId]:
+    """Write steps with all that follows from them, as the last writes of a transaction.
+
+    `stacks` are assessed already, and may be more than the steps are about. `told` are rows of the audit that belong
+    before those of the steps. Returns the stacks that another transaction has just given a run: neither their step nor
+    their state is written.
+    """
+    new = [step.run for step in steps if step.event is RunEvent.QUEUE]
+    for step in steps:
+        if step.event is not RunEvent.QUEUE:
+            transaction.put_run(step.run)
+    # After those that end: a stack has one active run that writes.
+    added = set(transaction.add_runs(new))
+    left_out = {run.stack for run in new if run.id not in added}
+    if left_out:
+        steps = [step for step in steps if step.run.stack not in left_out or step.event is not RunEvent.QUEUE]
+    transaction.put_stacks(state for state in stacks if state.id not in left_out)
+    pass_on_outputs(transaction, {step.run.stack for step in steps if step.changes_applied}, now)
+    transaction.wake_dependents({step.run.stack for step in steps if step.wakes_dependents}, now)
+    transaction.add_to_outbox([step.run for step in steps if step.is_news], now)
+    rows = [*told, *(row for step in steps if (row := about_step(step, asked, now)) is not None)]
+    if rows:
+        transaction.append_audit(rows)
+    return left_out

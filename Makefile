@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check tools bench format clean
 demo: $(VENV)/.run
 	$(BIN)/station demo
 
@@ -15,6 +15,10 @@ check: $(VENV)/.check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The real tools that stacks use, for the tests; nothing to do where they are there. On a new machine this takes a while.
+tools:
+	nice -n 19 tests/tools/build.sh
 
 bench: $(VENV)/.check
 	$(BIN)/python -m bench $(ARGS)

@@ -1,8 +1,9 @@
-"""What tests of every kind share: a real PostgreSQL, started once and stopped at the end."""
+"""What tests of every kind share: the real tools on PATH, and a real PostgreSQL and Kubernetes API, started once."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -13,6 +14,11 @@ from typing import Any
 
 import psycopg
 import pytest
+
+from tests.tools.cluster import Cluster, running_cluster
+
+# Here, since test modules look for their tools while they are imported: those of `make tools` come first.
+os.environ["PATH"] = os.pathsep.join([str(Path(__file__).parents[1] / ".tools" / "bin"), os.environ["PATH"]])
 
 _numbers = itertools.count(1)
 
@@ -51,6 +57,13 @@ def postgres_server() -> Iterator[Any]:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Kubernetes API. Tests that use it are skipped where programs are missing, and share one xdist group."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as it:
+        yield it
 
 
 @pytest.fixture

@@ -182,18 +182,20 @@ def test_a_suspended_stack_waits_and_catches_up_later(repo: Repo, machine: Machi
 
 
 def test_a_tool_that_is_missing_or_of_another_version_is_that_stack_s_own_trouble(
-    repo: Repo, new_machine: Callable[..., Machine], tmp_path: Path, ran: Path
+    repo: Repo, new_machine: Callable[..., Machine], tmp_path: Path, ran: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     fake = tools / "terraform"
     fake.write_text("#!/bin/sh\necho Terraform v1.2.3\n")
     fake.chmod(0o755)
-    for needed in ("sh", "echo", "true", "bwrap"):
+    for needed in ("sh", "echo", "true", "bwrap", "git"):
         (tools / needed).symlink_to(
             next(p for it in os.environ["PATH"].split(":") if (p := Path(it) / needed).exists())
         )
-    machine = new_machine(repo.url, tool_path=str(tools))
+    # Whether or not this machine has OpenTofu, the service finds none.
+    monkeypatch.setenv("PATH", str(tools))
+    machine = new_machine(repo.url)
     empty = 'resource "terraform_data" "a" {}\n'
     repo.commit(
         {

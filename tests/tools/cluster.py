@@ -51,84 +51,80 @@ def missing() -> list[str]:
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
     """Yield a cluster that answers; all that it writes lies in the folder. Stop its processes at the end."""
+    key = folder / "service-accounts.pem"
+    _make_key(key)
+    tokens = folder / "tokens.csv"
+    tokens.write_text(f"{TOKEN},administrator,administrator,system:masters\n")
+    # Each server makes its own certificate, which is also the authority that its clients trust.
+    authority = folder / "apiserver.crt"
+    kubeconfig = folder / "kubeconfig"
+    client_port, peer_port, port, manager_port = _free_ports(4)
+    store, peer, url = f"http://127.0.0.1:{client_port}", f"http://127.0.0.1:{peer_port}", f"https://127.0.0.1:{port}"
+    kubeconfig.write_text(_kubeconfig(url, authority))
     with ExitStack() as stack:
-        etcd_port, peer_port, port, manager_port = _free_ports(4)
-        _make_key(folder / "service-accounts.pem")
-        (folder / "tokens.csv").write_text(f"{TOKEN},administrator,administrator,system:masters\n")
-        etcd_url, peer_url, url = (
-            f"http://127.0.0.1:{etcd_port}",
-            f"http://127.0.0.1:{peer_port}",
-            f"https://127.0.0.1:{port}",
+        etcd = [
+            f"--data-dir={folder / 'etcd'}",
+            f"--listen-client-urls={store}",
+            f"--advertise-client-urls={store}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
+        ]
+        api_server = [
+            f"--etcd-servers={store}",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--cert-dir={folder}",
+            f"--token-auth-file={tokens}",
+            "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            # A Service cannot have an endpoint on loopback, and no Pod runs that would ask for it.
+            "--endpoint-reconciler-type=none",
+        ]
+        manager = [
+            f"--kubeconfig={kubeconfig}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={manager_port}",
+            f"--cert-dir={folder / 'manager'}",
+            f"--service-account-private-key-file={key}",
+            f"--root-ca-file={authority}",
+            "--leader-elect=false",
+        ]
+        manager_url = f"https://127.0.0.1:{manager_port}/healthz"
+        manager_authority = folder / "manager" / "kube-controller-manager.crt"
+        processes = (
+            stack.enter_context(_running(folder, "etcd", etcd, f"{store}/health")),
+            stack.enter_context(_running(folder, "kube-apiserver", api_server, f"{url}/readyz", authority)),
+            stack.enter_context(_running(folder, "kube-controller-manager", manager, manager_url, manager_authority)),
         )
-
-        etcd = stack.enter_context(
-            _running(
-                folder,
-                "etcd",
-                f"--data-dir={folder / 'etcd'}",
-                f"--listen-client-urls={etcd_url}",
-                f"--advertise-client-urls={etcd_url}",
-                f"--listen-peer-urls={peer_url}",
-                f"--initial-advertise-peer-urls={peer_url}",
-                f"--initial-cluster=default={peer_url}",
-                "--unsafe-no-fsync",
-            )
-        )
-        _wait(etcd, folder, f"{etcd_url}/health")
-
-        server = stack.enter_context(
-            _running(
-                folder,
-                "kube-apiserver",
-                f"--etcd-servers={etcd_url}",
-                "--bind-address=127.0.0.1",
-                "--advertise-address=127.0.0.1",
-                f"--secure-port={port}",
-                # It makes its own certificate there, which is also the authority that clients trust.
-                f"--cert-dir={folder}",
-                f"--token-auth-file={folder / 'tokens.csv'}",
-                "--authorization-mode=RBAC",
-                "--service-cluster-ip-range=10.0.0.0/24",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                f"--service-account-key-file={folder / 'service-accounts.pem'}",
-                f"--service-account-signing-key-file={folder / 'service-accounts.pem'}",
-                # The tests' own address is no endpoint that Kubernetes would allow for its Service.
-                "--endpoint-reconciler-type=none",
-            )
-        )
-        authority = folder / "apiserver.crt"
-        _wait(server, folder, f"{url}/readyz", authority)
-
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(_kubeconfig(url, authority))
-        manager = stack.enter_context(
-            _running(
-                folder,
-                "kube-controller-manager",
-                f"--kubeconfig={kubeconfig}",
-                "--bind-address=127.0.0.1",
-                f"--secure-port={manager_port}",
-                f"--cert-dir={folder / 'manager'}",
-                f"--service-account-private-key-file={folder / 'service-accounts.pem'}",
-                f"--root-ca-file={authority}",
-                "--leader-elect=false",
-            )
-        )
-        _wait(
-            manager,
-            folder,
-            f"https://127.0.0.1:{manager_port}/healthz",
-            folder / "manager" / "kube-controller-manager.crt",
-        )
-        yield Cluster(url, kubeconfig, authority, (etcd.pid, server.pid, manager.pid))
+        yield Cluster(url, kubeconfig, authority, processes)
 
 
 @contextmanager
-def _running(folder: Path, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([name, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+def _running(
+    folder: Path, name: str, arguments: Sequence[str], ready: str, authority: Path | None = None
+) -> Iterator[int]:
+    """Yield the process id of a server that is ready: it answers at that URL."""
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [name, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
     try:
-        yield process
+        deadline = time.monotonic() + READY_WITHIN
+        while not _answers(ready, authority):
+            late = time.monotonic() > deadline
+            if late or process.poll() is not None:
+                trouble = "is not ready" if late else f"ended with {process.returncode}"
+                end = log.read_text(errors="replace").splitlines()[-20:]
+                raise RuntimeError("\n".join([f"{name} {trouble}", *end]))
+            time.sleep(0.1)
+        yield process.pid
     finally:
         process.terminate()
         try:
@@ -136,18 +132,6 @@ def _running(folder: Path, name: str, *arguments: str) -> Iterator[subprocess.Po
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], folder: Path, url: str, authority: Path | None = None) -> None:
-    deadline = time.monotonic() + READY_WITHIN
-    while not _answers(url, authority):
-        late = time.monotonic() > deadline
-        if late or process.poll() is not None:
-            name = Path(str(process.args[0])).name if isinstance(process.args, Sequence) else "the process"
-            log = (folder / f"{name}.log").read_text(errors="replace").splitlines()
-            state = "is not ready" if late else f"ended with {process.returncode}"
-            raise RuntimeError("\n".join([f"{name} {state}", *log[-20:]]))
-        time.sleep(0.1)
 
 
 def _answers(url: str, authority: Path | None) -> bool:

@@ -59,11 +59,10 @@ pulumi() {
   release=$(version $sdk) && host=$(version $yaml) || return
   program pulumi github.com/pulumi/pulumi/pkg/v3/cmd/pulumi "$sdk/go/common/version.Version=${release#v}" &&
     program pulumi-language-yaml $yaml/cmd/pulumi-language-yaml "$yaml/pkg/version.Version=$host" &&
-    install -m 755 "$(folder $sdk)/python/cmd/pulumi-language-python-exec" \
-      "$(folder $sdk)/python/dist/pulumi-resource-pulumi-python" pulumi-language-python "$tools/bin" &&
     python3 -m venv "$tools/pulumi-python" &&
     "$tools/pulumi-python/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt &&
-    install -m 644 language_python.py "$tools/pulumi-python"
+    install -m 644 language_python.py "$(folder $sdk)/python/cmd/pulumi-language-python-exec" "$tools/pulumi-python" &&
+    install -m 755 pulumi-language-python "$(folder $sdk)/python/dist/pulumi-resource-pulumi-python" "$tools/bin"
 }
 
 mkdir -p "$tools/bin" "$tools/built"

@@ -7,7 +7,6 @@ how that ended. It installs no packages, and asks for no provider plugins.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +19,8 @@ import grpc
 from pulumi.runtime.proto import LanguageRuntimeServicer, language_pb2, plugin_pb2
 from pulumi.runtime.proto.language_pb2_grpc import add_LanguageRuntimeServicer_to_server
 
-# Pulumi's program exits with it when it has shown the user what is wrong.
+EXECUTOR = Path(__file__).with_name("pulumi-language-python-exec")
+# It exits with this code when it has shown the user what is wrong.
 SHOWN = 32
 
 
@@ -40,10 +40,7 @@ class Host(LanguageRuntimeServicer):
         return language_pb2.AboutResponse(executable=sys.executable, version=sys.version.split()[0])
 
     def Run(self, request: Any, context: grpc.ServicerContext) -> language_pb2.RunResponse:  # noqa: N802
-        executor = shutil.which("pulumi-language-python-exec")
-        if executor is None:
-            return language_pb2.RunResponse(error="pulumi-language-python-exec is not on PATH")
-        command = [_python(request.info), "-u", executor]
+        command = [_python(request.info), "-u", str(EXECUTOR)]
         for option, value in {
             "monitor": request.monitor_address,
             "engine": self._engine,

@@ -55,19 +55,23 @@ kubernetes() {
 # Pulumi's own language host for Python is no Go module that can be had: language_python.py stands in for it. All else
 # that Python programs need is Pulumi's own.
 pulumi() {
-  local sdk=github.com/pulumi/pulumi/sdk/v3 yaml=github.com/pulumi/pulumi-yaml release host
-  release=$(version $sdk) && host=$(version $yaml) || return
+  local sdk=github.com/pulumi/pulumi/sdk/v3 release
+  release=$(version $sdk) || return
   program pulumi github.com/pulumi/pulumi/pkg/v3/cmd/pulumi "$sdk/go/common/version.Version=${release#v}" &&
-    program pulumi-language-yaml $yaml/cmd/pulumi-language-yaml "$yaml/pkg/version.Version=$host" &&
     python3 -m venv "$tools/pulumi-python" &&
     "$tools/pulumi-python/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt &&
     install -m 644 language_python.py "$(folder $sdk)/python/cmd/pulumi-language-python-exec" "$tools/pulumi-python" &&
     install -m 755 pulumi-language-python "$(folder $sdk)/python/dist/pulumi-resource-pulumi-python" "$tools/bin"
 }
 
+pulumi-yaml() {
+  local module=github.com/pulumi/pulumi-yaml
+  program pulumi-language-yaml $module/cmd/pulumi-language-yaml "$module/pkg/version.Version=$(version $module)"
+}
+
 mkdir -p "$tools/bin" "$tools/built"
 failed=()
-for tool in opentofu terragrunt helm kubernetes pulumi; do
+for tool in opentofu terragrunt helm kubernetes pulumi pulumi-yaml; do
   wanted=$(cat build.sh $tool/* | cksum)
   if [ "$(cat "$tools/built/$tool" 2>/dev/null)" = "$wanted" ]; then continue; fi
   if (cd $tool && $tool); then

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ SHOWN = 32
 class Host(LanguageRuntimeServicer):
     def __init__(self, engine: str) -> None:
         self._engine = engine
+        self._programs: list[subprocess.Popen[bytes]] = []
+
+    def stop(self) -> None:
+        for program in self._programs:
+            program.terminate()
 
     def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:  # noqa: N802
         return plugin_pb2.PluginInfo(version=version("pulumi"))
@@ -58,7 +64,9 @@ class Host(LanguageRuntimeServicer):
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
-        code = subprocess.run([*command, request.program, *request.args], env=environment, check=False).returncode
+        program = subprocess.Popen([*command, request.program, *request.args], env=environment)
+        self._programs.append(program)
+        code = program.wait()
         if code == SHOWN:
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse(error=f"the program exited with {code}" if code else "")
@@ -73,14 +81,17 @@ def _python(info: Any) -> str:
 
 def main() -> None:
     engine = os.getppid()
+    host = Host(sys.argv[-1])
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
-    add_LanguageRuntimeServicer_to_server(Host(sys.argv[-1]), server)
+    add_LanguageRuntimeServicer_to_server(host, server)
     sys.stdout.write(f"{server.add_insecure_port('127.0.0.1:0')}\n")
     sys.stdout.flush()
     server.start()
-    # An engine that is killed leaves its hosts behind.
-    while os.getppid() == engine:
-        time.sleep(0.5)
+    # The engine interrupts its hosts when it is done with them; one that was killed leaves them behind.
+    with suppress(KeyboardInterrupt):
+        while os.getppid() == engine:
+            time.sleep(0.5)
+    host.stop()
 
 
 if __name__ == "__main__":

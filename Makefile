@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 
 MINUTES ?= 5
 
-.PHONY: demo test explore check bench format clean
+.PHONY: demo test explore check tools bench format clean
 demo: $(VENV)/.run
 	$(BIN)/station demo
 
@@ -22,6 +22,10 @@ check: $(VENV)/.check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(BIN)/python -m tests.needs
+
+# The real tools that stacks use, for the tests; nothing to do where they are there. On a new machine this takes a while.
+tools:
+	nice -n 19 tests/tools/build.sh
 
 bench: $(VENV)/.check
 	$(BIN)/python -m bench $(ARGS)

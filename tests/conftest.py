@@ -1,4 +1,6 @@
-"""Parts of the run that all tests share: random cases, a real PostgreSQL, and the list of what was not tested."""
+"""Parts of the run that all tests share: random cases, the real tools on PATH, servers that are started once, and the
+list of what was not tested.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,15 @@ import pytest
 
 from tests.leftovers import end_what_tests_leave
 from tests.properties import load_profiles
+from tests.tools.cluster import Cluster, running_cluster
+
+# Test modules look for their tools while they are imported. Those of `make tools` come first.
+os.environ["PATH"] = os.pathsep.join([str(Path(__file__).parents[1] / ".tools" / "bin"), os.environ["PATH"]])
 
 load_profiles()
 if "PYTEST_XDIST_WORKER" not in os.environ:
     end_what_tests_leave()
+
 _numbers = itertools.count(1)
 
 
@@ -67,6 +74,13 @@ def postgres_server() -> Iterator[Any]:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Kubernetes API. Tests that use it are skipped where programs are missing, and share one xdist group."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as it:
+        yield it
 
 
 @pytest.fixture

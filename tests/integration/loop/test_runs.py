@@ -178,7 +178,7 @@ def test_a_suspended_stack_waits_and_catches_up_later(repo: Repo, machine: Machi
 
 
 def test_a_tool_that_is_missing_or_of_another_version_is_that_stack_s_own_trouble(
-    repo: Repo, new_machine: Callable[..., Machine], tmp_path: Path, ran: Path
+    repo: Repo, new_machine: Callable[..., Machine], tmp_path: Path, ran: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()

@@ -1,0 +1,172 @@
+"""A Kubernetes API of the tests' own: etcd, kube-apiserver and kube-controller-manager, on free ports of loopback.
+
+Tests get it as the fixture `cluster`. There are no nodes: every object can be made, read, changed and deleted, and
+controllers act on them (a Deployment gets its ReplicaSet and its Pods), but no Pod ever runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
+READY_WITHIN = 90.0
+STOPPED_WITHIN = 20.0
+TOKEN = "the-tests-administrator"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    url: str
+    kubeconfig: Path
+    authority: Path
+    processes: tuple[int, ...]
+
+    def client(self) -> httpx.Client:
+        trusted = ssl.create_default_context(cafile=self.authority)
+        return httpx.Client(base_url=self.url, verify=trusted, headers={"Authorization": f"Bearer {TOKEN}"})
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        """Return what `kubectl` prints on its standard output; raise where it fails."""
+        command = ["kubectl", "--kubeconfig", str(self.kubeconfig), *arguments]
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def missing() -> list[str]:
+    """Return the programs that a cluster needs and this machine does not have."""
+    return [name for name in PROGRAMS if shutil.which(name) is None]
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """Yield a cluster that answers; all that it writes lies in the folder. Stop its processes at the end."""
+    key = folder / "service-accounts.pem"
+    _make_key(key)
+    tokens = folder / "tokens.csv"
+    tokens.write_text(f"{TOKEN},administrator,administrator,system:masters\n")
+    # Each server makes its own certificate, which is also the authority that its clients trust.
+    authority = folder / "apiserver.crt"
+    kubeconfig = folder / "kubeconfig"
+    client_port, peer_port, port, manager_port = _free_ports(4)
+    store, peer, url = f"http://127.0.0.1:{client_port}", f"http://127.0.0.1:{peer_port}", f"https://127.0.0.1:{port}"
+    kubeconfig.write_text(_kubeconfig(url, authority))
+    with ExitStack() as stack:
+        etcd = [
+            f"--data-dir={folder / 'etcd'}",
+            f"--listen-client-urls={store}",
+            f"--advertise-client-urls={store}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
+        ]
+        api_server = [
+            f"--etcd-servers={store}",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--cert-dir={folder}",
+            f"--token-auth-file={tokens}",
+            "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            # A Service cannot have an endpoint on loopback, and no Pod runs that would ask for it.
+            "--endpoint-reconciler-type=none",
+        ]
+        manager = [
+            f"--kubeconfig={kubeconfig}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={manager_port}",
+            f"--cert-dir={folder / 'manager'}",
+            f"--service-account-private-key-file={key}",
+            f"--root-ca-file={authority}",
+            "--leader-elect=false",
+        ]
+        manager_url = f"https://127.0.0.1:{manager_port}/healthz"
+        manager_authority = folder / "manager" / "kube-controller-manager.crt"
+        processes = (
+            stack.enter_context(_running(folder, "etcd", etcd, f"{store}/health")),
+            stack.enter_context(_running(folder, "kube-apiserver", api_server, f"{url}/readyz", authority)),
+            stack.enter_context(_running(folder, "kube-controller-manager", manager, manager_url, manager_authority)),
+        )
+        yield Cluster(url, kubeconfig, authority, processes)
+
+
+@contextmanager
+def _running(
+    folder: Path, name: str, arguments: Sequence[str], ready: str, authority: Path | None = None
+) -> Iterator[int]:
+    """Yield the process id of a server that is ready: it answers at that URL."""
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [name, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        deadline = time.monotonic() + READY_WITHIN
+        while not _answers(ready, authority):
+            late = time.monotonic() > deadline
+            if late or process.poll() is not None:
+                trouble = "is not ready" if late else f"ended with {process.returncode}"
+                end = log.read_text(errors="replace").splitlines()[-20:]
+                raise RuntimeError("\n".join([f"{name} {trouble}", *end]))
+            time.sleep(0.1)
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOPPED_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _answers(url: str, authority: Path | None) -> bool:
+    if authority is not None and not authority.exists():
+        return False
+    try:
+        trusted = ssl.create_default_context(cafile=authority)
+        return httpx.get(url, verify=trusted, headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    except (httpx.HTTPError, ssl.SSLError):
+        return False
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for it in sockets:
+            it.bind(("127.0.0.1", 0))
+        return [it.getsockname()[1] for it in sockets]
+
+
+def _make_key(path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+    )
+
+
+def _kubeconfig(url: str, authority: Path) -> str:
+    return f"""\
+apiVersion: v1
+kind: Config
+current-context: tests
+contexts: [{{name: tests, context: {{cluster: tests, user: administrator}}}}]
+clusters: [{{name: tests, cluster: {{server: "{url}", certificate-authority: "{authority}"}}}}]
+users: [{{name: administrator, user: {{token: {TOKEN}}}}}]
+"""

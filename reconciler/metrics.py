@@ -63,33 +63,33 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        build = Gauge(_PREFIX + "build_info", "The version that runs.", ["version"], registry=registry)
+        build = Gauge(_PREFIX + "build_info", "The running version.", ["version"], registry=registry)
         build.labels(__version__).set(1)
         self._fetch_seconds = Histogram(
             _PREFIX + "git_fetch_duration_seconds",
-            "Time to fetch a repository.",
+            "Duration of a fetch.",
             ["repository"],
             buckets=_FETCH_BUCKETS,
             registry=registry,
         )
         self._fetch_failures = Counter(
-            _PREFIX + "git_fetch_failures_total", "Fetches that failed.", ["repository"], registry=registry
+            _PREFIX + "git_fetch_failures_total", "Failed fetches.", ["repository"], registry=registry
         )
         self._fetch_success = Gauge(
             _PREFIX + "git_last_fetch_success_timestamp_seconds",
-            "When a repository was last fetched.",
+            "Time of the last successful fetch.",
             ["repository"],
             registry=registry,
         )
         self._runs = Counter(
             _PREFIX + "runs_total",
-            "Runs that ended, by how.",
+            "Ended runs, by status.",
             ["space", "stack", "kind", "status"],
             registry=registry,
         )
         self._run_seconds = Histogram(
             _PREFIX + "run_duration_seconds",
-            "Time that a phase of a run took.",
+            "Duration of a phase of a run.",
             ["kind", "phase"],
             buckets=_RUN_BUCKETS,
             registry=registry,
@@ -103,34 +103,34 @@ class Metrics:
         )
         self._merge_to_applied = Histogram(
             _PREFIX + "merge_to_applied_seconds",
-            "Time from the commit to its successful apply, by stack.",
+            "Time from a commit to its successful apply, per stack.",
             buckets=_MERGE_BUCKETS,
             registry=registry,
         )
         self._decisions = Counter(
             _PREFIX + "access_decisions_total",
-            "Answers about what somebody may do.",
+            "Decisions about access.",
             ["action", "allowed"],
             registry=registry,
         )
         self._policies = Counter(
             _PREFIX + "policy_decisions_total",
-            "What policies said, and how often one could not be evaluated.",
+            "Results of policies, and policies that could not be evaluated.",
             ["type", "result"],
             registry=registry,
         )
         self._passes = Counter(
-            _PREFIX + "reconcile_total", "Passes of the loop, by result.", ["result"], registry=registry
+            _PREFIX + "reconcile_total", "Reconciliations, by result.", ["result"], registry=registry
         )
         self._pass_seconds = Histogram(
             _PREFIX + "reconcile_duration_seconds",
-            "Time that a pass of the loop took.",
+            "Duration of a reconciliation.",
             buckets=_PASS_BUCKETS,
             registry=registry,
         )
         self._pass_success = Gauge(
             _PREFIX + "reconcile_last_success_timestamp_seconds",
-            "When a pass of the loop last went through.",
+            "Time of the last successful reconciliation.",
             registry=registry,
         )
 
@@ -206,16 +206,16 @@ def _families(gauges: Gauges) -> list[GaugeMetricFamily]:
     documents = _family("config_documents", "Documents in force.", ["kind"])
     for kind, count in sorted(gauges.documents.items()):
         documents.add_metric([kind], count)
-    diagnostics = _family("config_diagnostics", "Findings in the newest revision.", ["severity"])
+    diagnostics = _family("config_diagnostics", "Errors and warnings in the newest revision.", ["severity"])
     for severity in ("error", "warning"):
         diagnostics.add_metric([severity], gauges.diagnostics.get(severity, 0))
-    active = _family("runs_active", "Runs on their way.", ["kind", "status"])
+    active = _family("runs_active", "Active runs.", ["kind", "status"])
     for (kind, status), count in sorted(gauges.runs_active.items()):
         active.add_metric([kind, status], count)
     depth = _family("run_queue_depth", "Queued runs.", ["pool"])
     for pool, count in sorted(gauges.queue_depth.items()):
         depth.add_metric([pool], count)
-    held = _family("held_changes", "Changes that wait for somebody who has the right.", ["space", "kind"])
+    held = _family("held_changes", "Held changes.", ["space", "kind"])
     for (space, kind), count in sorted(gauges.held.items()):
         held.add_metric([space, kind], count)
     return [config, documents, diagnostics, active, depth, held, *_stack_families(gauges)]
@@ -224,8 +224,8 @@ def _families(gauges: Gauges) -> list[GaugeMetricFamily]:
 def _stack_families(gauges: Gauges) -> list[GaugeMetricFamily]:
     info = _family("stack_info", "Every stack in force.", ["space", "stack", "tool", "sync", "ready"])
     counts = _family("stacks", "Stacks in force.", ["space", "tool", "sync"])
-    resources = _family("stack_resources", "Resources that a stack left behind.", ["space", "stack"])
-    applied = _family("stack_last_applied_timestamp_seconds", "When a stack was last applied.", ["space", "stack"])
+    resources = _family("stack_resources", "Resources of a stack.", ["space", "stack"])
+    applied = _family("stack_last_applied_timestamp_seconds", "Time of a stack's last apply.", ["space", "stack"])
     by_sync: dict[tuple[str, str, str], int] = {}
     for stack in gauges.stacks:
         info.add_metric([stack.space, stack.stack, stack.tool, stack.sync, stack.ready], 1)

@@ -77,13 +77,15 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
     with store.writing() as transaction:
         found = _run(transaction, run)
         if found.status is not RunStatus.UNCONFIRMED:
-            raise OperationRefused(Refusal.NOT_WAITING, f"run {run} is {found.status}: it waits for no confirmation")
+            raise OperationRefused(
+                Refusal.NOT_WAITING, f"run {run} is {found.status}: it does not wait for confirmation"
+            )
         stack, desired = _in_force(transaction, found.stack)
         _not_suspended(stack, desired)
         if desired.digest != found.digest:
             raise OperationRefused(
                 Refusal.OUTDATED,
-                f"run {run} was planned for something else than what {found.stack} is now meant to be: "
+                f"run {run} is outdated: the configuration of {found.stack} has changed since it was planned, and "
                 "a newer run takes its place",
             )
         if found.confirmed_by is not None:
@@ -108,7 +110,9 @@ def review(store: Store, run: RunId, review: Review, because: str = "") -> Run:
     with store.writing() as transaction:
         found = _run(transaction, run)
         if found.status is not RunStatus.UNCONFIRMED:
-            raise OperationRefused(Refusal.NOT_WAITING, f"run {run} is {found.status}: there is nothing to review")
+            raise OperationRefused(
+                Refusal.NOT_WAITING, f"run {run} is {found.status}: only a waiting run can be reviewed"
+            )
         transaction.put_review(run, review)
         word = {"review": "approve" if review.approves else "reject", "note": review.note}
         asked = Asked(review.person, because, word)
@@ -122,7 +126,9 @@ def discard(store: Store, run: RunId, person: str, now: datetime, because: str =
     with store.writing() as transaction:
         found = _run(transaction, run)
         if found.status is not RunStatus.UNCONFIRMED:
-            raise OperationRefused(Refusal.NOT_WAITING, f"run {run} is {found.status}: there is nothing to discard")
+            raise OperationRefused(
+                Refusal.NOT_WAITING, f"run {run} is {found.status}: only a waiting run can be discarded"
+            )
         stack, message = find_stack(transaction, found.stack), f"discarded by {person}"
         return advance(transaction, stack, found, RunEvent.DISCARD, now, Asked(person, because), message=message)
 
@@ -139,7 +145,7 @@ def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = 
             case RunStatus.PLANNING | RunStatus.APPLYING:
                 if found.cancel_requested:
                     return found
-                message = f"{person} asked to cancel it"
+                message = f"{person} requested its cancellation"
                 return advance(
                     transaction, stack, found, RunEvent.STOP, now, asked, cancel_requested=True, message=message
                 )
@@ -156,10 +162,13 @@ def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "
     with store.writing() as transaction:
         found = _run(transaction, run)
         if found.is_active:
-            raise OperationRefused(Refusal.STILL_ACTIVE, f"run {run} is {found.status}: it has not ended yet")
+            raise OperationRefused(
+                Refusal.STILL_ACTIVE, f"run {run} is {found.status}: cancel it, or wait until it ends"
+            )
         if found.status not in REPEATABLE or found.kind is not RunKind.TRACKED:
             raise OperationRefused(
-                Refusal.NOT_REPEATABLE, f"run {run} is a {found.kind} run that is {found.status}: ask for a new run"
+                Refusal.NOT_REPEATABLE,
+                f"run {run} is a {found.kind} run that is {found.status}: start a new run with station stack run",
             )
         return _queue(transaction, found.stack, Asked(person, because), now, f"retry of run {run}")
 
@@ -223,7 +232,7 @@ def _queue(transaction: Transaction, stack: StackId, asked: Asked, now: datetime
         raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}")
     for active in transaction.active_runs([stack]):
         if active.kind is RunKind.PROPOSED and active.status is RunStatus.QUEUED:
-            message = f"{asked.person} asked for a run"
+            message = f"{asked.person} requested a run"
             advance(transaction, state, active, RunEvent.SUPERSEDE, now, message=message)
         elif active.leads:
             raise OperationRefused(Refusal.ALREADY_RUNNING, f"{stack} already has run {active.id}: {active.status}")
@@ -262,7 +271,9 @@ def _in_force(reading: Reading, stack: StackId) -> tuple[StackState, Desired]:
     if found is None:
         raise OperationRefused(Refusal.NOT_FOUND, f"there is no stack {stack}")
     if found.desired is None:
-        raise OperationRefused(Refusal.NOT_IN_FORCE, f"{stack} has left Git; what it applied is only retained")
+        raise OperationRefused(
+            Refusal.NOT_IN_FORCE, f"{stack} is no longer in Git: what it applied is retained, and nothing runs"
+        )
     return found, found.desired
 
 

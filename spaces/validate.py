@@ -66,9 +66,9 @@ def _unreadable(files: Mapping[str, bytes]) -> Iterator[Diagnostic]:
         told = parse_documents(file, data).unreadable
         if told is None or told.code == "file-too-large":
             continue
-        summary = f"{file} cannot be read as YAML ({told.summary}): no document in it is seen"
+        summary = f"{file} cannot be read as YAML ({told.summary}): its documents are ignored"
         yield Diagnostic(
-            Severity.WARNING, "unreadable-file", summary, "repair it if it is to hold documents", told.position
+            Severity.WARNING, "unreadable-file", summary, "repair it if it contains documents", told.position
         )
 
 
@@ -90,8 +90,8 @@ def _hijacking(documents: Iterable[Placed]) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 Severity.WARNING,
                 "env-takes-over",
-                f"spec.env.{name} takes over what runs",
-                f"whoever merges it needs env:takeover in {placed.ref.space}, and the operator has to name it in the "
+                f"spec.env.{name} takes over a process",
+                f"its author needs env:takeover in {placed.ref.space}, and the operator must list it in the "
                 "setting env_takeover_allowed",
                 placed.resource.position(("spec", "env", name)),
             )

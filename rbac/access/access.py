@@ -283,7 +283,7 @@ def basis(grant: Grant, subject: Subject, seen: SpaceName | None = None) -> str:
 
 def refusal(subject: Subject, action: Action, space: SpaceName) -> str:
     """Return the sentence that names the missing right. It is the same for a space that does not exist."""
-    return f"{shown(str(subject))} has no role that gives {action} in {shown(space)}"
+    return f"{shown(str(subject))} has no role that allows {action} in {shown(space)}"
 
 
 def advice(action: Action, space: SpaceName, givers: Sequence[Subject]) -> str:

@@ -176,18 +176,18 @@ def _sync(state: StackState) -> tuple[Sync, str, str]:
         return Sync.UNKNOWN, desired.problem.reason, desired.problem.message
     if state.interrupted:
         message = state.last.message if state.last else ""
-        return Sync.OUT_OF_SYNC, Reason.INTERRUPTED, message or "its last apply died half-way"
+        return Sync.OUT_OF_SYNC, Reason.INTERRUPTED, message or "its last apply was interrupted"
     if applied is None:
-        return Sync.OUT_OF_SYNC, Reason.NEW, "nothing was applied yet"
+        return Sync.OUT_OF_SYNC, Reason.NEW, "nothing has been applied yet"
     return _against(applied, desired, state.failed)
 
 
 def _against(applied: AppliedState, desired: Desired, failed: Outcome | None) -> tuple[Sync, str, str]:
     if applied.digest != desired.digest:
-        return Sync.OUT_OF_SYNC, Reason.CHANGED, "what is desired differs from what was applied"
+        return Sync.OUT_OF_SYNC, Reason.CHANGED, "the desired configuration differs from what was applied"
     if failed is not None and failed.applying and failed.digest != desired.digest:
         # What was applied is not all there any more, though it is desired again.
-        return Sync.OUT_OF_SYNC, Reason.HALF_APPLIED, f"run {failed.run} failed while it applied something else"
+        return Sync.OUT_OF_SYNC, Reason.HALF_APPLIED, f"run {failed.run} failed while it applied another configuration"
     return Sync.SYNCED, Reason.UP_TO_DATE, f"applied at revision {applied.revision[:12]}"
 
 
@@ -231,7 +231,7 @@ def _ready(state: StackState, active: Run | None, message: str) -> tuple[Conditi
     status = ConditionStatus.TRUE if synced and broken is None else ConditionStatus.FALSE
     word = _word(active, state) if active is not None else None
     if active is not None and word is not None:
-        waits = " waits for a yes or no" if _waits(active) else ""
+        waits = " waits for confirmation" if _waits(active) else ""
         return status, word, f"{message}; run {active.id}{waits}"
     if broken is not None:
         return status, broken.reason, broken.message
@@ -295,12 +295,12 @@ _WAITING = frozenset({Reason.WAITS_FOR_DEPENDENCY, *HELD.values()})
 def _stalled(state: StackState, active: Run | None, due: datetime | None) -> tuple[ConditionStatus, str, str]:
     stuck = _stuck(state)
     if state.interrupted:
-        message = "its last apply died half-way; the next run waits for confirmation"
+        message = "its last apply was interrupted; the next run waits for confirmation"
         return ConditionStatus.TRUE, Reason.INTERRUPTED, message
     if active is None and due is None and stuck is not None:
-        return ConditionStatus.TRUE, stuck.reason, f"{stuck.message}; retry it, or change what is desired"
+        return ConditionStatus.TRUE, stuck.reason, f"{stuck.message}; retry the run, or change the configuration"
     if state.reason == Reason.POLICY_FAILED:
-        message = "a push policy could not be evaluated; ask for a run, or change what is desired"
+        message = "a push policy could not be evaluated; repair it, or run station stack run"
         return ConditionStatus.TRUE, Reason.POLICY_FAILED, message
     if state.desired is not None and state.desired.problem is not None:
         return ConditionStatus.TRUE, state.desired.problem.reason, state.desired.problem.message

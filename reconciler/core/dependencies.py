@@ -54,7 +54,7 @@ def linked(desired: Desired, stack: StackId, given: Mapping[StackId, Given]) -> 
 
 def missing_output(stack: StackId, parent: StackId, output: str, variable: str) -> str:
     """Word that a stack has no such output, naming both ends."""
-    return f"{parent} has no output {output}, which {stack} takes as {variable}"
+    return f"{parent} has no output {output}, which {stack} uses as {variable}"
 
 
 def uses(desired: Desired, parent: StackId) -> Need | None:

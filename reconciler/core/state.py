@@ -121,7 +121,7 @@ class Heading(StrEnum):
     TRACK = "track"
     """Its run may come."""
     PROPOSE = "propose"
-    """It is planned, and not applied."""
+    """It is planned only; a push policy keeps it from applying."""
     IGNORE = "ignore"
     """No run comes of it."""
     FAILED = "failed"

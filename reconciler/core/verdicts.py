@@ -128,7 +128,7 @@ def plan_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> 
     for name in ("deny", "warn"):
         sentences = _sentences(rules.get(name))
         if sentences is None:
-            shape = {"error": f"{name} is not a set of sentences, or of objects with a msg"}
+            shape = {"error": f"{name} must be a set of sentences, or of objects with a msg"}
             return _failed(policy, "plan", shape, mandatory=mandatory)
         said[name] = sentences
     result = Result.DENY if said["deny"] else Result.WARN if said["warn"] else Result.ALLOW
@@ -142,7 +142,7 @@ def approval_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any])
         return _failed(policy, "approval", answer, mandatory=mandatory)
     for name in ("approve", "reject"):
         if not isinstance(rules.get(name), bool | None):
-            return _failed(policy, "approval", {"error": f"{name} is neither true nor false"}, mandatory=mandatory)
+            return _failed(policy, "approval", {"error": f"{name} must be true or false"}, mandatory=mandatory)
     if rules.get("reject"):
         return Verdict(policy, "approval", mandatory, Result.REJECT)
     return Verdict(policy, "approval", mandatory, Result.APPROVE if rules.get("approve") else Result.WAIT)
@@ -161,7 +161,7 @@ def push_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> 
         value = rules.get(result.value)
         sentences = [] if isinstance(value, bool) else _sentences(value)
         if sentences is None:
-            shape = {"error": f"{result} is neither true nor false, nor a set of sentences"}
+            shape = {"error": f"{result} must be true, false, or a set of sentences"}
             return _failed(policy, "push", shape, mandatory=mandatory)
         if value is True or sentences:
             said[result] = sentences
@@ -174,7 +174,7 @@ def heading(verdicts: Iterable[Verdict]) -> tuple[Heading, str]:
     binding = [verdict for verdict in verdicts if verdict.mandatory]
     for verb, head, against in (
         ("ignores it", Heading.IGNORE, [it for it in binding if it.result is Result.IGNORE and not it.error]),
-        ("lets nothing run", Heading.FAILED, [it for it in binding if it.error]),
+        ("could not be evaluated", Heading.FAILED, [it for it in binding if it.error]),
         ("only proposes it", Heading.PROPOSE, [it for it in binding if it.result is Result.PROPOSE]),
     ):
         if against:
@@ -205,12 +205,12 @@ def notices(answer: Mapping[str, Any]) -> tuple[Notice, ...] | str:
         return str(answer.get("error") or "there is no answer")
     found = rules.get("notify") or []
     if _sentences(found) is None:
-        return "notify is not a set of sentences, or of objects with a msg"
+        return "notify must be a set of sentences, or of objects with a msg"
     told = []
     for each in found:
         severity = each.get("severity", Severity.INFO) if isinstance(each, dict) else Severity.INFO
         if not isinstance(severity, str) or severity not in set(Severity):
-            return "the severity of a notification is one of info, warning and error"
+            return "the severity of a notification must be info, warning or error"
         told.append(((each["msg"] if isinstance(each, dict) else each), Severity(severity)))
     kept = [Notice(_short([message])[0], severity) for message, severity in sorted(told)[:_MESSAGES]]
     if len(told) > _MESSAGES:

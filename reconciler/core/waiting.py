@@ -33,7 +33,7 @@ def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  #
     if run is not None:
         if run.status is RunStatus.UNCONFIRMED:
             return Hindrance("waits for confirmation", lasting=True)
-        return Hindrance(f"has a run that is {run.status}", lasting=False)
+        return Hindrance(f"has an active run ({run.status})", lasting=False)
     if state.desired.problem is not None:
         return Hindrance(f"has a problem: {state.desired.problem.reason}", lasting=True)
     last = state.last
@@ -49,7 +49,7 @@ def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  #
     if held is not None:
         return Hindrance(f"is out of sync: {HELD[held.heading]}", lasting=True)
     if is_suspended(state):
-        return Hindrance("is suspended, and out of sync", lasting=True)
+        return Hindrance("is suspended while out of sync", lasting=True)
     return Hindrance("is out of sync", lasting=False)
 
 

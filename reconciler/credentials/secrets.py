@@ -91,5 +91,5 @@ def _usable(value: str) -> str:
     if len(value.strip()) < SHORTEST:
         raise SecretUnreadable(f"it is shorter than {SHORTEST} characters, too short to be masked: use a longer one")
     if "\0" in value:
-        raise SecretUnreadable("it holds a NUL character")
+        raise SecretUnreadable("it contains a NUL character")
     return value

@@ -119,7 +119,7 @@ def _write_all(trees: Trees, entries: dict[str, Entry], into: Path) -> None:
             *directories, name = path.split("/")
             _write(_descend(opened, directories), name, entry.kind, trees.read_blob(entry.id))
     except FileExistsError:
-        raise CheckoutRefused(path, "is already there in the work directory, which must be a fresh one") from None
+        raise CheckoutRefused(path, "already exists in the work directory, which must be new") from None
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
             raise CheckoutRefused(path, "would be written through a link or a file of the work directory") from None

@@ -58,7 +58,7 @@ def resolve(trees: Trees, revision: Revision, path: str) -> Resolved:
         if entry is not None and entry.kind is EntryKind.SYMLINK:
             links.append((here, entry))
             if len(links) > MOST_HOPS:
-                raise CheckoutRefused(links[0][0], "is a symbolic link that goes round in circles")
+                raise CheckoutRefused(links[0][0], "is a symbolic link that leads back to itself")
             at.pop()
             pending.extend(_target(trees, here, entry)[::-1])
     found = "/".join(at)

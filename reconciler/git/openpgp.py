@@ -25,7 +25,7 @@ _ABOUT_KEY = {
     "EXPKEYSIG": (NoSigner.EXPIRED_KEY, "the OpenPGP key that signed it has expired"),
     "REVKEYSIG": (NoSigner.REVOKED_KEY, "the OpenPGP key that signed it was revoked"),
     "EXPSIG": (NoSigner.BAD_SIGNATURE, "its OpenPGP signature has expired"),
-    "BADSIG": (NoSigner.BAD_SIGNATURE, "its OpenPGP signature does not fit its content"),
+    "BADSIG": (NoSigner.BAD_SIGNATURE, "its OpenPGP signature does not match its content"),
 }
 
 
@@ -143,7 +143,7 @@ def read_status(output: str) -> Checked:
 
 def _read_valid(fields: list[str]) -> Checked:
     if len(fields) < 10 or fields[8] != _PLAIN_DOCUMENT:
-        return Unverified(NoSigner.UNSUPPORTED, "its OpenPGP signature is not one of a document")
+        return Unverified(NoSigner.UNSUPPORTED, "its OpenPGP signature is not a signature of a document")
     if fields[7] not in _GOOD_HASHES:
         return Unverified(NoSigner.UNSUPPORTED, "its OpenPGP signature uses a hash that the service does not accept")
     return GoodSignature(fields[9].upper(), fields[0].upper())

@@ -48,7 +48,7 @@ def check_url(url: str, *, local: bool = True) -> None:
     if len(url) > _LONGEST_URL:
         raise ValueError(f"the repository URL is longer than {_LONGEST_URL} characters")
     if not url.isprintable():
-        raise ValueError("the repository URL holds a control character")
+        raise ValueError("the repository URL contains a control character")
     if url.startswith("-"):
         raise ValueError("the repository URL starts with '-', which would read as an option")
     if "://" not in url:
@@ -72,7 +72,7 @@ def _check_file(parts: SplitResult, *, local: bool) -> None:
 
 def _check_server(url: str, parts: SplitResult) -> None:
     if parts.password is not None:
-        raise ValueError("the repository URL holds a password: give it as credentials instead")
+        raise ValueError("the repository URL contains a password: put it into the credentials")
     if not _HOST.fullmatch(parts.hostname or ""):
         raise ValueError("the repository URL has no valid host name")
     if (parts.username or "").startswith("-") or parts.path.startswith("/-"):

@@ -58,7 +58,7 @@ class Signatures:
     def verify(self, commit: CommitInfo, ring: KeyRing, now: datetime) -> Verdict:
         """Return the key of the ring that signed the commit and is valid at `now`, or why there is none."""
         if commit.signature is None:
-            return Unverified(NoSigner.UNSIGNED, "it carries no signature, or more than one")
+            return Unverified(NoSigner.UNSIGNED, "it has no signature, or more than one")
         armored, payload = commit.signature
         with self._lock:
             if armored.startswith(sshsig.BEGIN):

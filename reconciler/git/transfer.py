@@ -90,7 +90,7 @@ class _Callbacks(RemoteCallbacks):
                 self._fail(f"asks for an SSH key, and {why}")
             return pygit2.KeypairFromMemory(user, "", self._given.ssh_key, self._given.ssh_passphrase)
         if self._given is None:
-            self._fail("asks for credentials, and none are given")
+            self._fail("requires credentials, but there are none")
         if not self._given.password:
             self._fail("asks for a user name and password, and the credentials hold an SSH key")
         return pygit2.UserPass(user, self._given.password)

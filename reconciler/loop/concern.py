@@ -54,7 +54,7 @@ class Backoff:
         else:
             words, details = f"{self.name} failed", error
         if self._log_lines.is_due(words):
-            _log.error("%s; it is tried again", words, exc_info=details)
+            _log.error("%s; it will be retried", words, exc_info=details)
         # Only a store that fails is given more and more time: anything else concerns nobody else.
         seconds = pause(_FIRST, 0 if self.brief is None else self._failures, _LONGEST)
         self._failures += 1

@@ -191,7 +191,7 @@ def _about_base(base: Revision, in_force: InForce) -> tuple[Diagnostic, ...]:
         f"{base[:12]}, which is merged into, has errors itself ({named}): which versions of these documents "
         "are in force is not known here, so what the merge means for them and what needs them cannot be told"
     )
-    hint = "repair that branch first, or ask the service's status"
+    hint = "repair that branch first, or look at station status"
     return (Diagnostic(Severity.WARNING, "base-has-errors", summary, hint),)
 
 

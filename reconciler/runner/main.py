@@ -70,7 +70,7 @@ def _leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Can
         traceback.print_exception(type(error), None, error.__traceback__)
         ending = Ending.FAILED if job.leg is Leg.PLAN else Ending.INTERRUPTED
         phase = Phase.INIT if job.leg is Leg.PLAN else Phase.APPLY
-        text = f"a fault in the run's own process: {type(error).__name__}"
+        text = f"a bug in the run's own process: {type(error).__name__}"
         report = LegReport(job.run, job.attempt, job.leg, ending, Reason.RUNNER_ERROR, text, phase)
     _record(report, directory)
     return report

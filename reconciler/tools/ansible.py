@@ -90,7 +90,7 @@ def _run(job: ToolJob, do: Do, file: Path, *flags: str) -> Events:
         raise StepFailed(f"in check mode, {blamed}" if flags else blamed, failed.code) from None
     events = _events(file)
     if not events.hosts:
-        raise StepFailed("the playbook ran on no host: its plays match nothing in the inventory")
+        raise StepFailed("the playbook ran on no host: none in the inventory matches its plays")
     return events
 
 

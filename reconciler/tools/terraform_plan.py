@@ -177,7 +177,7 @@ def _address(entry: Mapping[str, Any]) -> str:
 def _actions(address: str, actions: Iterable[str]) -> tuple[Action, ...]:
     key = tuple(actions)
     if key not in _ACTIONS:
-        raise StepFailed(f"the plan does something unknown to {address}: {' and '.join(key)}")
+        raise StepFailed(f"the plan has an unknown action for {address}: {' and '.join(key)}")
     return _ACTIONS[key]
 
 

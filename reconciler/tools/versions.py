@@ -68,16 +68,16 @@ def check(tool: str, constraint: str | None, found: Found) -> str | None:
     try:
         wanted = version_range(constraint)
     except ValueError:
-        return f"toolVersion {constraint!r} is no range of versions; write for example '>=1.8,<2' or '~> 1.9'"
+        return f"toolVersion {constraint!r} is not a range of versions: write, for example, '>=1.8,<2' or '~> 1.9'"
     if found.version is None:
-        return f"{tool} has no version, and the stack asks for {constraint}"
+        return f"{tool} has no version, but the stack requires {constraint}"
     try:
         version = Version(found.version)
     except InvalidVersion:
         return f"{tool} calls its version {found.version!r}, which cannot be compared with {constraint}"
     if wanted.contains(version, prereleases=True):
         return None
-    return f"{tool} {found.version} is installed, and the stack asks for {constraint}"
+    return f"{tool} {found.version} is installed, but the stack requires {constraint}"
 
 
 def _ask(tool: Tool, binary: str, search_path: str) -> str | Missing:
@@ -103,12 +103,12 @@ def _ask(tool: Tool, binary: str, search_path: str) -> str | Missing:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Missing(f"{tool.name} cannot be used: it did not name its version within {_SECONDS:.0f} s")
+            return Missing(f"{tool.name} cannot be used: it did not report its version within {_SECONDS:.0f} s")
         except OSError as error:
             return Missing(f"{tool.name} cannot be used: {error.strerror}")
     if done.returncode != 0:
-        return Missing(f"{tool.name} cannot be used: asked for its version it ended with exit code {done.returncode}")
+        return Missing(f"{tool.name} cannot be used: asking for its version ended with exit code {done.returncode}")
     try:
         return tool.read_version(done.stdout.decode("utf-8", "replace"))
     except ValueError as error:
-        return Missing(f"{tool.name} cannot be used: it did not name its version ({error})")
+        return Missing(f"{tool.name} cannot be used: it did not report its version ({error})")

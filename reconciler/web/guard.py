@@ -62,11 +62,11 @@ class RequestGuard:
 
     def _refusal(self, scope: Scope) -> ApiError | None:
         if not self._knows(Headers(scope=scope).get("host", "")):
-            detail = "the service does not answer to this name"
+            detail = "unknown Host header: use localhost or the service's address"
             return ApiError(HTTPStatus.MISDIRECTED_REQUEST, "UnknownHost", detail)
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             # Databases treat NUL differently, and no name contains it.
-            return ApiError(HTTPStatus.BAD_REQUEST, "BadRequest", "there is no NUL in an address")
+            return ApiError(HTTPStatus.BAD_REQUEST, "BadRequest", "a URL cannot contain NUL")
         return None
 
     def _knows(self, host: str) -> bool:
@@ -92,7 +92,7 @@ def _short(receive: Receive) -> Receive:
         message = await receive()
         length += len(message.get("body", b""))
         if length > _LONGEST_BODY:
-            detail = f"more than {_LONGEST_BODY} bytes are refused"
+            detail = f"the request is larger than {_LONGEST_BODY} bytes"
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
         return message
 

@@ -46,7 +46,7 @@ def readyz(ports: PortsIn) -> PlainTextResponse:
     except StoreError as error:
         return PlainTextResponse(f"{error.brief}\n", HTTPStatus.SERVICE_UNAVAILABLE)
     if not ports.ready():
-        return PlainTextResponse("the first pass is not through yet\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        return PlainTextResponse("the service has not reconciled yet\n", HTTPStatus.SERVICE_UNAVAILABLE)
     return PlainTextResponse("ok\n")
 
 
@@ -75,7 +75,7 @@ def read_gauges(store: Store) -> Gauges | None:
             return _gauges(reading)
     except StoreError as error:
         if _failures.is_due(str(error)):
-            _log.warning("the gauges cannot be read: %s", error)
+            _log.warning("cannot read the gauges: %s", error)
         return None
 
 

@@ -65,7 +65,9 @@ class _Expander:
             )
             return
         if len(above) == MAX_DEPTH:
-            self._report("blueprint-depth", f"instances make instances more than {MAX_DEPTH} deep", instance, ("spec",))
+            self._report(
+                "blueprint-depth", f"instances make instances more than {MAX_DEPTH} levels deep", instance, ("spec",)
+            )
             return
         blueprint = placed.resource.spec
         assert isinstance(blueprint, BlueprintSpec)  # noqa: S101 - its kind says so

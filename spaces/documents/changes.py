@@ -98,9 +98,12 @@ class Unfounded:
         """Warn that it is made from nothing."""
         origin = _title(self.origin)
         summary = (
-            f"movedFrom names {origin}, which is no stack that anybody knows: {_title(self.stack.ref)} is made anew"
+            f"movedFrom names {origin}, which is not a known stack: {_title(self.stack.ref)} is created as a new stack"
         )
-        hint = did_you_mean(origin, [_title(ref) for ref in self.leaving]) or "leave it out, or name what it was before"
+        hint = (
+            did_you_mean(origin, [_title(ref) for ref in self.leaving])
+            or "remove movedFrom, or name the stack's old name"
+        )
         at = self.stack.resource.position(("metadata", "movedFrom"))
         return Diagnostic(Severity.WARNING, "moved-from-unknown", summary, hint, at)
 

@@ -154,7 +154,7 @@ class Metadata(Model):
     name: Name = Field(description="Unique per kind within its space; a space's name is unique in the installation.")
     space: Name | None = Field(None, description="The space it belongs to; left out: the directory's space.")
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Free key/value pairs to select by.")
-    description: Annotated[str, matching(TEXT, 4096)] | None = Field(None, description="For people.")
+    description: Annotated[str, matching(TEXT, 4096)] | None = Field(None, description="A description for people.")
     moved_from: Annotated[str, matching(MOVED_FROM)] | None = Field(
         None, description="A stack's old place, as old-space/old-name: its applied state and history go along."
     )

@@ -36,10 +36,10 @@ TemplateDocument = Annotated[
 class BlueprintSpec(SpecModel):
     """Documents for many places, written once: each BlueprintInstance fills in the inputs."""
 
-    version: Version = Field(description="One name may have several, side by side; instances say which they follow.")
-    inputs: tuple[BlueprintInput, ...] = Field((), description="What an instance fills in.")
+    version: Version = Field(description="The version. A name can have several; instances say which one they follow.")
+    inputs: tuple[BlueprintInput, ...] = Field((), description="The inputs that an instance fills in.")
     template: tuple[TemplateDocument, ...] = Field(
-        description="Documents without apiVersion, with `${{ … }}` in their values; they land in the instance's space."
+        description="Documents without apiVersion, with `${{ … }}` in values; they belong to the instance's space."
     )
 
     @classmethod
@@ -63,8 +63,8 @@ class BlueprintInstanceSpec(SpecModel):
     """The documents that a Blueprint makes in this space with these inputs. They stay linked to the Blueprint."""
 
     blueprint: QualifiedName = Field(description="A Blueprint by name or as space/name.")
-    version: Version = Field(description="The version that is followed.")
-    inputs: dict[str, InputValue] = Field(default_factory=dict, description="The values, by the names of the inputs.")
+    version: Version = Field(description="The blueprint's version to follow.")
+    inputs: dict[str, InputValue] = Field(default_factory=dict, description="The values of the inputs, by name.")
 
 
 def versioned(name: str, version: str) -> str:

@@ -41,8 +41,10 @@ BeforePhase = Annotated[
 class Hooks(Model):
     """Shell commands around the phases of a run, in order."""
 
-    before: dict[BeforePhase, tuple[Command, ...]] = Field(default_factory=dict, description="Run before the phase.")
-    after: dict[HookPhase, tuple[Command, ...]] = Field(default_factory=dict, description="Run after the phase.")
+    before: dict[BeforePhase, tuple[Command, ...]] = Field(
+        default_factory=dict, description="Commands before the phase."
+    )
+    after: dict[HookPhase, tuple[Command, ...]] = Field(default_factory=dict, description="Commands after the phase.")
 
 
 NO_HOOKS = Hooks.model_construct(before={}, after={})
@@ -56,7 +58,7 @@ class Configuration(SpecModel):
     )
     files: dict[FilePath, FileValue] = Field(
         default_factory=dict,
-        description="Files by their path relative to where the tool runs: their content, a secret, or `{source: …}`.",
+        description="Files by path, relative to where the tool runs: their content, a secret, or `{source: …}`.",
     )
     hooks: Hooks = Field(default_factory=lambda: NO_HOOKS, description="Shell commands around the phases of a run.")
 
@@ -67,7 +69,7 @@ class Configuration(SpecModel):
         for name, value in env.items():
             if classify_variable(name) is Variable.OWN:
                 hint = "use terraform.workspace" if name == "TF_WORKSPACE" else "choose another name"
-                yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} may not be set", hint, at_key=True)
+                yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} must not be set", hint, at_key=True)
             elif type(value) is not dict:
                 continue
             elif is_loader(name):
@@ -116,7 +118,7 @@ def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
         above = path.rpartition("/")[0]
         while above:
             if above in plain:
-                summary = f"spec.files: {name[:80]} cannot lie below {plain[above][:80]}, which is a file"
+                summary = f"spec.files: {name[:80]} cannot be inside {plain[above][:80]}, which is a file"
                 yield Problem(("files", name), "invalid-path", summary, "give one of them another path", True)
                 break
             above = above.rpartition("/")[0]
@@ -133,7 +135,7 @@ class AttachTo(Model):
     """Selects the stacks that get a context without naming it, in its space and in the spaces that inherit from it."""
 
     match_labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, description="Labels that a stack must have, all of them; left out: every stack."
+        default_factory=dict, description="Labels that a stack must have, all of them. Default: every stack."
     )
 
     def fits(self, labels: Mapping[str, str]) -> bool:
@@ -144,14 +146,12 @@ class AttachTo(Model):
 class ContextSpec(Configuration):
     """Environment, files and hooks for every stack that names this context or has its labels."""
 
-    attach: AttachTo | None = Field(
-        None, description="Stacks that get it without naming it; left out: only those that name it."
-    )
+    attach: AttachTo | None = Field(None, description="The stacks that use it without naming it. Default: none.")
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield the problems of the configuration, and an empty `attach:`, which a reader could take for all stacks."""
         yield from super().problems(raw)
         if "attach" in raw and raw["attach"] is None:
-            hint = "{} means every stack; leave it out for only those that name the context"
+            hint = "write {} for every stack, or remove it for only those that name the context"
             yield Problem(("attach",), "wrong-type", "spec.attach must be a mapping, is null", hint, at_key=True)

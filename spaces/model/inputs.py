@@ -90,17 +90,22 @@ InputValue: TypeAlias = Annotated[
 class BlueprintInput(Model):
     """One blank of a Blueprint."""
 
-    name: Annotated[str, matching(INPUT_NAME)] = Field(description="As `inputs.NAME` in the template.")
-    type: InputType = Field(InputType.STRING, description="What it takes.")
-    default: Scalar | None = Field(None, description="Its value where an instance gives none.")
-    required: Flag = Field(False, description="true: every instance must give it. Left out and without default: null.")
-    pattern: Annotated[str, matching(TEXT, 500)] | None = Field(
-        None, description="What the whole of a string or text must match, in RE2's syntax."
+    name: Annotated[str, matching(INPUT_NAME)] = Field(
+        description="The input's name; the template uses it as `inputs.NAME`."
     )
-    min: float | None = Field(None, description="The least number; for a string or text the least characters.")
-    max: float | None = Field(None, description="The greatest number; for a string or text the most characters.")
-    options: tuple[Line, ...] = Field((), description="What a select offers.")
-    description: Text | None = Field(None, description="For people.")
+    type: InputType = Field(InputType.STRING, description="The type of its values.")
+    default: Scalar | None = Field(None, description="The value if an instance gives none.")
+    required: Flag = Field(
+        False,
+        description="true: every instance must give a value. Otherwise an input without value and default is null.",
+    )
+    pattern: Annotated[str, matching(TEXT, 500)] | None = Field(
+        None, description="A pattern in RE2's syntax that a whole string or text must match."
+    )
+    min: float | None = Field(None, description="The smallest number, or the fewest characters of a string or text.")
+    max: float | None = Field(None, description="The largest number, or the most characters of a string or text.")
+    options: tuple[Line, ...] = Field((), description="The values that a select offers.")
+    description: Text | None = Field(None, description="A description for people.")
 
     @property
     def sort(self) -> Sort:
@@ -165,9 +170,9 @@ class BlueprintInput(Model):
 
     def _beyond(self, number: float, unit: str) -> tuple[str, str | None] | None:
         if self.min is not None and number < self.min:
-            return f"is below the least, {self.min:g}{unit}", None
+            return f"is less than the minimum, {self.min:g}{unit}", None
         if self.max is not None and number > self.max:
-            return f"is above the most, {self.max:g}{unit}", None
+            return f"is more than the maximum, {self.max:g}{unit}", None
         return None
 
 
@@ -199,15 +204,17 @@ def _problems_of_one(raw: dict[str, Any], path: tuple[str | int, ...]) -> Iterat
         ("default", sort != InputType.SECRET),
     ):
         if key in raw and not fits and sort in _SORTS:
-            yield Problem((*path, key), "invalid-value", f"{where}.{key} is not for a {sort}", "leave it out", True)
+            yield Problem(
+                (*path, key), "invalid-value", f"{where}.{key} does not apply to a {sort}", "leave it out", True
+            )
     if sort == InputType.SELECT and not raw.get("options"):
         yield Problem(path, "missing-key", f"{where}.options is missing", "a select needs at least one", True)
     low, high = raw.get("min"), raw.get("max")
     if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-        yield Problem((*path, "max"), "invalid-value", f"{where}.max is below its min", "exchange the two")
+        yield Problem((*path, "max"), "invalid-value", f"{where}.max is below its min", "swap the two")
     pattern = text_at(raw, "pattern")
     if pattern is not None and (wrong := pattern_fault(pattern)):
-        yield Problem((*path, "pattern"), "invalid-pattern", f"{where}.pattern {wrong}", "it is RE2's syntax")
+        yield Problem((*path, "pattern"), "invalid-pattern", f"{where}.pattern {wrong}", "use RE2's syntax")
         return
     yield from _default_problems(raw, path, where)
 

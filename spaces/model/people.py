@@ -48,7 +48,7 @@ KeyText = Annotated[str, matching(r"^[^\x00]+$", MAX_KEY_CHARACTERS), AfterValid
 class UserSpec(SpecModel):
     """A person, whom bindings and groups can name and to whom commits are attributed."""
 
-    emails: tuple[Email, ...] = Field((), description="The addresses of this person's commits, of nobody else's.")
+    emails: tuple[Email, ...] = Field((), description="The e-mail addresses of this person, and of nobody else.")
     signing_keys: tuple[KeyText, ...] = Field(
         (), description="SSH public keys (one line) or armored OpenPGP public keys that sign this person's commits."
     )
@@ -95,9 +95,9 @@ IdpGroup = Annotated[str, matching(_IDP_GROUP, 255)]
 class GroupSpec(SpecModel):
     """The members of a group: users by name, and everyone whom an identity provider puts into one of its own groups."""
 
-    members: tuple[Name, ...] = Field((), description="Users by name.")
+    members: tuple[Name, ...] = Field((), description="Names of users.")
     idp_groups: tuple[IdpGroup, ...] = Field(
-        (), description="Groups of the identity provider, exactly as it names them; whoever is in one belongs here."
+        (), description="Groups of the identity provider, named exactly as there; their members belong to this group."
     )
 
     @classmethod

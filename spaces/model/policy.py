@@ -49,9 +49,11 @@ class Attachment(Model):
 
     match_labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
-        description="Labels of the stack's space; the nearest space above (or itself) that has the key decides.",
+        description="Labels of the stack's space. The nearest space that has the key decides, the stack's own first.",
     )
-    tools: tuple[OfferedTool, ...] | None = Field(None, description="Only stacks of these tools; left out: of any.")
+    tools: tuple[OfferedTool, ...] | None = Field(
+        None, description="Only stacks that use one of these tools. Default: any tool."
+    )
 
 
 class PolicySpec(SpecModel):
@@ -59,11 +61,11 @@ class PolicySpec(SpecModel):
 
     later: ClassVar[Mapping[str, str]] = {}
 
-    type: PolicyType = Field(description="What it is asked about.")
+    type: PolicyType = Field(description="What the policy decides about.")
     enforcement: Enforcement = Field(
-        Enforcement.MANDATORY, description="mandatory: its no stops the run; advisory: it is only shown."
+        Enforcement.MANDATORY, description="mandatory: a denial stops the run. advisory: it is only shown."
     )
-    attach: Attachment | None = Field(None, description="Which stacks; left out: every stack of the subtree.")
+    attach: Attachment | None = Field(None, description="Which stacks it covers. Default: every stack below its space.")
     rego: Annotated[str, matching(REGO_TEXT, 256 * 1024)] | None = Field(
         None, description="The rule in Rego (version 1), in `package stationkeeper`."
     )

@@ -44,7 +44,9 @@ def _branch(text: str) -> str:
 def _url(text: str) -> str:
     if re.match(_EMBEDDED, text):
         # The message does not repeat the URL: it holds a secret.
-        raise PydanticCustomError("url-with-credentials", "must not hold a user or password", {"hint": "credentials"})
+        raise PydanticCustomError(
+            "url-with-credentials", "must not contain a user name or password", {"hint": "credentials"}
+        )
     if any(re.fullmatch(shape, text) for shape in (_HTTP, _SSH, _SCP, _FILE)):
         return text
     scheme = re.match(_SCHEME, text)
@@ -60,7 +62,7 @@ RepositoryUrl = Annotated[Line, AfterValidator(_url)]
 class RepositoryCredentials(Model):
     """How to sign in: with a password (or token) for http and https, with a key for ssh."""
 
-    username: Line | None = Field(None, description="Whom to sign in as; left out: the url's user, else git.")
+    username: Line | None = Field(None, description="The user name. Default: the URL's user, else git.")
     password: SecretRef | None = Field(None, description="A password or token.")
     ssh_key: SecretRef | None = Field(None, description="A private key without a passphrase.")
 
@@ -68,11 +70,11 @@ class RepositoryCredentials(Model):
 class RepositorySpec(SpecModel):
     """Where the repository is, which branch counts, and how to sign in."""
 
-    url: RepositoryUrl = Field(description="https, http, ssh or file, or user@host:path.")
-    branch: Branch = Field("main", description="The branch to follow where a stack names none.")
-    credentials: RepositoryCredentials | None = Field(None, description="How to sign in; left out: without.")
+    url: RepositoryUrl = Field(description="The URL: https, http, ssh or file, or user@host:path.")
+    branch: Branch = Field("main", description="The branch for stacks that name none.")
+    credentials: RepositoryCredentials | None = Field(None, description="How to sign in. Default: without credentials.")
     accept_rewrite: CommitId | None = Field(
-        None, description="A commit of a branch whose history was rewritten, from which on it is followed again."
+        None, description="Accept a rewritten history: a commit of the new history."
     )
 
     @classmethod

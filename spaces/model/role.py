@@ -84,7 +84,7 @@ class RoleSpec(SpecModel):
     """The actions that holders of the role may do in the binding's space and below. Every role includes space:read."""
 
     actions: Annotated[tuple[ActionPattern, ...], AfterValidator(not_empty)] = Field(
-        description="Each as kind:verb, with * on either side for all of them.", json_schema_extra={"minItems": 1}
+        description="Actions as kind:verb; * on either side stands for all.", json_schema_extra={"minItems": 1}
     )
 
     @classmethod
@@ -162,7 +162,7 @@ class RoleBindingSpec(SpecModel):
     subjects: Annotated[tuple[SubjectRef, ...], AfterValidator(not_empty)] = Field(
         description="Who has the role.", json_schema_extra={"minItems": 1}
     )
-    expires: Expiry | None = Field(None, description="When it ends, as 2030-12-31T18:00:00Z; left out: never.")
+    expires: Expiry | None = Field(None, description="When it ends, as 2030-12-31T18:00:00Z. Default: never.")
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:

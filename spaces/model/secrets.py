@@ -18,9 +18,9 @@ class SecretRef(Model):
     """Where a secret comes from."""
 
     file: SecretFile | None = Field(None, description="The name of a file in the service's secrets directory.")
-    env: EnvName | None = Field(None, description="A variable of the service's environment, on its allow-list.")
+    env: EnvName | None = Field(None, description="A variable of the service that the setting env_allowed lists.")
     sealed: Annotated[str, matching(SEALED, MAX_SEALED)] | None = Field(
-        None, description="What `station seal` printed for this very place."
+        None, description="The output of `station seal` for this place."
     )
 
     def __str__(self) -> str:
@@ -61,5 +61,5 @@ def secret_problems(path: tuple[str | int, ...], value: Mapping[str, Any], words
         yield Problem(path, "invalid-value", f"{words} must name one of {', '.join(SOURCES)}")
     sealed = value.get("sealed")
     if isinstance(sealed, str) and (wrong := flaw(sealed)) is not None:
-        hint = "seal the value anew: station seal --space S --kind K --name N --key KEY"
+        hint = "seal the value again: station seal --space S --kind K --name N --key KEY"
         yield Problem((*path, "sealed"), "invalid-sealed", f"{words}.sealed {wrong}", hint)

@@ -42,7 +42,7 @@ class Dependency(Model):
 
     stack: QualifiedName = Field(description="A Stack by name or as space/name.")
     outputs: dict[OutputName, EnvName] = Field(
-        default_factory=dict, description="Outputs of that stack, each with the variable that it is given in."
+        default_factory=dict, description="Outputs of that stack, each with the variable that receives it."
     )
 
     @model_validator(mode="before")
@@ -154,11 +154,13 @@ VersionRange = Annotated[Line, AfterValidator(_version)]
 class Source(Model):
     """Where a stack's tool runs."""
 
-    path: DirectoryPath = Field(description="Relative to this file; with a repository, to the top of that repository.")
-    repository: QualifiedName | None = Field(None, description="A Repository by name; left out: this repository.")
-    branch: Branch | None = Field(None, description="Of that repository; left out: the Repository's own.")
+    path: DirectoryPath = Field(
+        description="The directory, relative to this file; with a repository, relative to its top."
+    )
+    repository: QualifiedName | None = Field(None, description="A Repository by name. Default: this repository.")
+    branch: Branch | None = Field(None, description="The branch of that repository. Default: the Repository's own.")
     include: tuple[DirectoryPath, ...] = Field(
-        (), description="Globs for what the tool reads outside its path and that cannot be found out."
+        (), description="Globs of files outside the path that the tool reads and that are not found automatically."
     )
 
 
@@ -166,7 +168,7 @@ class ContextUse(Model):
     """A context that a stack names. A bare name means priority 0."""
 
     name: QualifiedName = Field(description="A Context by name or as space/name.")
-    priority: Number = Field(0, description="The higher wins.", ge=-1_000_000, le=1_000_000)
+    priority: Number = Field(0, description="The higher priority wins.", ge=-1_000_000, le=1_000_000)
 
     @model_validator(mode="before")
     @classmethod
@@ -195,7 +197,7 @@ class AnsibleSettings(Model):
     later: ClassVar[Mapping[str, str]] = {"extraVars": "extra variables"}
 
     playbook: DirectoryPath = Field(description="The playbook to run.")
-    inventory: DirectoryPath | None = Field(None, description="The inventory; left out: ansible's own choice.")
+    inventory: DirectoryPath | None = Field(None, description="The inventory. Default: ansible's own.")
 
 
 class ScriptSettings(Model):
@@ -231,23 +233,24 @@ class StackSpec(Configuration):
         **{tool: f"the tool {tool}" for tool in sorted(_LATER_SETTINGS)},
     }
 
-    tool: OfferedTool = Field(description="What makes the infrastructure.")
+    tool: OfferedTool = Field(description="The tool that makes the infrastructure.")
     tool_version: VersionRange | None = Field(
-        None, description='Checked against the binary found, as in ">=1.8,<2", "~> 1.9" or "1.9.8".'
+        None,
+        description='The range of versions that the installed tool must match, as in ">=1.8,<2", "~> 1.9" or "1.9.8".',
     )
-    source: Source | None = Field(None, description="Where the tool runs; only a script can do without.")
+    source: Source | None = Field(None, description="Where the tool runs. Only a script can do without a source.")
     autodeploy: Flag = Field(True, description="false: a run with changes waits for confirmation.")
     protected: Flag = Field(False, description="true: never destroyed, whatever Git says.")
-    on_delete: OfferedOnDelete = Field(OnDelete.RETAIN, description="What happens when this document leaves Git.")
+    on_delete: OfferedOnDelete = Field(
+        OnDelete.RETAIN, description="What happens if this document is removed from Git."
+    )
     suspended: Flag = Field(False, description="true: no runs.")
     contexts: tuple[ContextUse, ...] = Field((), description="Shared configuration, by name.")
-    depends_on: tuple[Dependency, ...] = Field(
-        (), description="The stacks that have to be in sync before this one runs."
-    )
+    depends_on: tuple[Dependency, ...] = Field((), description="The stacks that must be in sync before this one runs.")
     share_outputs: tuple[Name, ...] = Field(
         (), description="Spaces whose stacks, and those of the spaces below them, may depend on this one."
     )
-    timeout: Duration | None = Field(None, description="The longest a run may take, as 90s, 30m or 1h.")
+    timeout: Duration | None = Field(None, description="How long a phase may take, as 90s, 30m or 1h.")
     terraform: WorkspaceSettings | None = Field(None, description="Settings of terraform.")
     opentofu: WorkspaceSettings | None = Field(None, description="Settings of opentofu.")
     ansible: AnsibleSettings | None = Field(None, description="Settings of ansible.")

@@ -230,7 +230,7 @@ class Builder:
         if self._aliases <= MAX_ALIASES and self._aliased_nodes <= MAX_ALIASED_NODES:
             return value
         if not any(diagnostic.code == "yaml-alias-limit" for diagnostic in self._diagnostics):
-            summary = f"more than {MAX_ALIASES} aliases, or aliases that unfold to more than {MAX_ALIASED_NODES} values"
+            summary = f"more than {MAX_ALIASES} aliases, or aliases that expand to more than {MAX_ALIASED_NODES} values"
             self._refuse("yaml-alias-limit", summary, event, "move the shared values into a Context")
         return None
 

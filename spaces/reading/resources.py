@@ -349,7 +349,7 @@ def _kind(raw: dict[str, Any]) -> tuple[Kind | None, list[Problem]]:
 def _metadata_problems(kind: Kind, raw: dict[str, Any]) -> Iterator[Problem]:
     if kind is Kind.SPACE:
         if "space" in raw:
-            summary, hint = "a Space has no metadata.space", "write its parent as spec.parent"
+            summary, hint = "a Space has no metadata.space", "name its parent in spec.parent"
             yield Problem(("metadata", "space"), "invalid-value", summary, hint, at_key=True)
         if raw.get("name") == ROOT:
             yield Problem(("metadata", "name"), "reserved-name", "the space root always exists", "remove this document")

@@ -122,13 +122,13 @@ class Words:
             return told
         at = self._place(kind, violation.name, placed.ref.space, among)
         if at is not None:
-            summary = f"{placed.ref} needs {kind} {violation.name}, which is declared but broken"
+            summary = f"{placed.ref} needs {kind} {violation.name}, which has an error"
             return error("needs-broken", summary, told.position, f"repair it at {at.file}:{at.line}:{at.column}")
         if self.unread:
             more = len(self.unread) - 1
             others = f", or in {more} other file{'s' * (more > 1)} that cannot be read either" if more else ""
             summary = (
-                f"{placed.ref} needs {kind} {violation.name}, which is not found; "
+                f"{placed.ref} needs {kind} {violation.name}, which does not exist; "
                 f"it may be in {self.unread[0]}, which cannot be read{others}"
             )
             return error(told.code, summary, told.position, told.hint)

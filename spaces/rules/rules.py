@@ -341,7 +341,7 @@ def _words(  # noqa: C901, PLR0912 - a case for each rule
             hint = did_you_mean(name, list(documents.tree.spaces())) if suggest else None
             told = f"{placed.ref}: there is no space {name} in force", hint
         case Rule.SPACE_CYCLE:
-            told = f"{placed.ref} lies below itself: {name}", "give one of them another parent"
+            told = f"{placed.ref} is its own ancestor: {name}", "give one of them another parent"
         case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY | Rule.UNKNOWN_STACK as rule:
             known = names_in_reach(KINDS[rule], space, documents, qualified="/" in name) if suggest else []
             told = (
@@ -351,27 +351,33 @@ def _words(  # noqa: C901, PLR0912 - a case for each rule
         case Rule.UNKNOWN_BLUEPRINT:
             told = _blueprint_words(name, placed, documents, suggest=suggest)
         case Rule.MADE_ALREADY:
-            told = f"{placed.ref} is made by {others}", "change its inputs, or give one of them another name"
+            told = f"{placed.ref} is already made by {others}", "rename it, or change the inputs of the instance"
         case Rule.MAKES:
-            told = f"{placed.ref} makes what does not work", None
+            told = f"{placed.ref} makes documents with errors", None
         case Rule.UNKNOWN_ROLE:
             known = [*BUILT_IN_ROLES, *(each.ref.name for each in documents.of_kind(Kind.ROLE))]
             hint = did_you_mean(name, known) if suggest else None
-            told = f"there is no Role {name} for {placed.ref}", hint or f"built in are {', '.join(BUILT_IN_ROLES)}"
+            told = (
+                f"there is no Role {name} for {placed.ref}",
+                hint or f"the built-in roles are {', '.join(BUILT_IN_ROLES)}",
+            )
         case Rule.NOT_IN_ROOT:
-            hint = "say metadata.space: root, or move the file to a directory that belongs to no other space"
-            told = f"{placed.ref} must lie in the space root", hint
+            hint = "write metadata.space: root, or move the file to a directory of the root space"
+            told = f"{placed.ref} must be in the space root", hint
         case Rule.CONTEXT_TWICE | Rule.CONTEXT_TIE | Rule.FILE_BELOW_FILE:
             told = _clash_words(violation, placed)
         case Rule.DEPENDS_ON_ITSELF | Rule.DEPENDENCY_TWICE | Rule.DEPENDENCY_CYCLE as rule:
             told = _dependency_words(rule, placed, name, others)
         case Rule.MOVED_FROM_EXISTS:
-            told = f"{placed.ref} cannot have moved from {name}: that stack still exists", "take one of them out"
+            told = (
+                f"{placed.ref} cannot move from {name}: that stack still exists",
+                "remove the old document in the same commit",
+            )
         case Rule.MOVED_FROM_TWICE:
-            told = f"{placed.ref} and {others} all say that they moved from {name}", "only one of them can"
+            told = f"{placed.ref} and {others} all have movedFrom {name}", "keep movedFrom in one of them"
         case Rule.SEALED_ELSEWHERE:
             where = f"--space {space} --kind {placed.ref.kind} --name {placed.ref.name} --key {name}"
-            told = f"a value sealed for another place is used as {name} of {placed.ref}", f"station seal {where}"
+            told = f"{name} of {placed.ref} was sealed for another place", f"seal it again: station seal {where}"
         case _:
             assert_never(violation.rule)
     return told
@@ -386,12 +392,12 @@ def _clash_words(violation: Violation, placed: Placed) -> tuple[str, str]:
         return f"{others} both set {name} for {placed.ref}", "give one of them a higher priority"
     below, _, above = name.partition(" below ")
     of, by = violation.others
-    summary = f"{placed.ref} cannot have the file {below} of {of} below {above}, which is a file of {by}"
-    return summary, "give one of them another path, or do not use both"
+    summary = f"{placed.ref} gets {below} from {of} inside {above}, which is a file from {by}"
+    return summary, "change one of the paths, or use only one of the two"
 
 
 def _reach(rule: Rule, space: SpaceName) -> str:
-    reach = f"it must lie in {space}, or in a space that {space} inherits from"
+    reach = f"it must be in {space}, or in a space that {space} inherits from"
     return f"{reach}, or name {space} in its spec.shareOutputs" if rule is Rule.UNKNOWN_STACK else reach
 
 
@@ -399,8 +405,8 @@ def _dependency_words(rule: Rule, placed: Placed, name: str, others: str) -> tup
     if rule is Rule.DEPENDENCY_TWICE:
         return f"{placed.ref} names {others} twice", "name it once"
     if rule is Rule.DEPENDS_ON_ITSELF:
-        return f"{placed.ref} depends on itself", "leave it out"
-    return f"{placed.ref} depends on itself: {name}", "take one of these dependencies out"
+        return f"{placed.ref} depends on itself", "remove this dependency"
+    return f"{placed.ref} depends on itself: {name}", "remove one of these dependencies"
 
 
 def _blueprint_words(name: str, placed: Placed, documents: PlacedDocuments, *, suggest: bool) -> tuple[str, str | None]:

@@ -114,7 +114,7 @@ class Advancing:
                 if before != result:
                     tips[key] = result
             else:
-                message = f"its history was rewritten: {result[:12]} does not follow {before[:12]}"
+                message = f"its history was rewritten: {result[:12]} does not build on {before[:12]}"
                 hint = (
                     f"{before[:12]} stays in use; put it back, or accept the new history with "
                     f"spec.acceptRewrite: {result} in the Repository document"
@@ -141,8 +141,8 @@ class Advancing:
         if chain is None:
             assert before is not None  # noqa: S101 - only then can there be no chain
             message = (
-                f"branch {self.places.settings.config_branch} is at {tip[:12]}, which does not follow "
-                f"{before.in_force.revision[:12]}, the revision in force: it was rewound or rewritten, "
+                f"branch {self.places.settings.config_branch} is at {tip[:12]}, which does not build on "
+                f"{before.in_force.revision[:12]}, the revision in force: the branch was rewound or rewritten, "
                 "and nothing changes"
             )
             return None, halt(state, Reason.HISTORY_REWRITTEN, message, tip, now)

@@ -174,7 +174,7 @@ def _unjudged(revision: Revision, error: Exception) -> Halted:
 
 def _nobody_knows(unread: Revision) -> Stranger:
     why = f"its changes cannot be told from those of revision {unread[:12]} before it, which cannot be read"
-    return Stranger("Unreadable", why, "put back what should not be, and make the rest anew")
+    return Stranger("Unreadable", why, "revert what should not be there, and commit the rest again")
 
 
 def _told(before: Admission | None, after: Admission, person: Person | Stranger, now: datetime) -> Iterable[AuditEvent]:

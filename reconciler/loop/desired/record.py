@@ -59,7 +59,7 @@ def put_desired(  # noqa: PLR0917
         state = state.evolve(desired=desired)
         if desired is None and run is not None and run.status in _WITHOUT_PROCESS:
             # One at work is stopped by the service that holds it.
-            steps.append(take_step(state, run, RunEvent.SUPERSEDE, now, message="its stack left Git"))
+            steps.append(take_step(state, run, RunEvent.SUPERSEDE, now, message="its stack was removed from Git"))
             state, run = steps[-1].stack, None
         changed[stack] = assess(state, run, why(state, count_files), now)
         if stack in given:

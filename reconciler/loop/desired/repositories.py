@@ -62,7 +62,7 @@ class Remotes:
                 key = self.secrets.value(spec.credentials.ssh_key, SealedPlace(placed.ref, "sshKey"))
                 return Remote(spec.url, branch, Credentials(username=spec.credentials.username or _USER, ssh_key=key))
             if spec.credentials.password is None:
-                return Problem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: the credentials name no secret")
+                return Problem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: its credentials contain no secret")
             password = self.secrets.value(spec.credentials.password, SealedPlace(placed.ref, "password")).strip()
             return Remote(spec.url, branch, Credentials(username=spec.credentials.username or _USER, password=password))
         except SecretUnreadable as error:

@@ -57,7 +57,7 @@ def differs(settings: Settings, state: ConfigurationState) -> str | None:
     for (name, now), before in zip(settled, was, strict=True):
         if before is not None and before != now:
             return (
-                f"{name} is {now}, but what is remembered here came from {before}: set {name} back, or start "
+                f"{name} is {now}, but this data directory and database belong to {before}: set {name} back, or start "
                 "with a data directory and database of its own (data_dir, database_url)"
             )
     return None

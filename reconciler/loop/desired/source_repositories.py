@@ -37,11 +37,11 @@ class AboutAccess:
             return []
         if not self.rules.judges(in_force.catalog):
             summary = "access is not set up: every change on the branch is admitted, whoever made it"
-            hint = "name the first admins in the setting admins, or write User and RoleBinding documents"
+            hint = "name the first admins in the setting admins, or add User and RoleBinding documents"
             return [self._warning("access-not-configured", summary, hint)]
         if self.identity is IdentityMode.COMMITTER:
-            summary = "commits count as their committer's by the address in them, which proves nothing by itself"
-            hint = "only a server that checks the address makes identity = committer safe"
+            summary = "the committer's address says whose commit it is, which proves nothing by itself"
+            hint = "use identity = committer only with a Git server that checks the address"
             return [self._warning("identity-not-proven", summary, hint)]
         return []
 

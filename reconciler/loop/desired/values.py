@@ -84,7 +84,5 @@ def not_allowed(stack: EffectiveStack, allowed: Iterable[str]) -> Problem | None
     ]
     if not wrong:
         return None
-    message = (
-        f"{', '.join(wrong)} takes over what runs: the operator has to name it in the setting env_takeover_allowed"
-    )
+    message = f"{', '.join(wrong)} takes over a process: the operator must list it in the setting env_takeover_allowed"
     return Problem(Reason.ENV_NOT_ALLOWED, message)

@@ -149,7 +149,7 @@ def _desired(
     person: str | None,
 ) -> Desired:
     if configured.source is None and configured.spec.tool != "script":
-        problem = Problem(Reason.SOURCE_NOT_FOUND, "it names no source")
+        problem = Problem(Reason.SOURCE_NOT_FOUND, "the stack has no source")
     marks = fingerprint(configured, None if isinstance(source, Problem) else source)
     return Desired(
         digest=marks.digest,

@@ -151,7 +151,7 @@ def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: 
 
 def _superseded_by(state: StackState, run: Run) -> str:
     if state.desired is None or state.desired.digest != run.digest:
-        return "something newer is desired"
+        return "the desired configuration has changed"
     return "a stack that it depends on is out of sync"
 
 

@@ -162,11 +162,11 @@ class Dispatcher:
         return TfstateAccess(self.tfstate_url(run), token)
 
     def _inputs(self, run: Run) -> Inputs:
-        """Return the inputs of a run; CannotRun where something newer is desired."""
+        """Return the inputs of a run; CannotRun where the desired configuration has changed."""
         world = self.follower.world
         desired, stack = world.desired.get(run.stack), world.effective(run.stack)
         if world.in_force is None or desired is None or stack is None:
-            raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+            raise CannotRun(Reason.PLAN_OUTDATED, "the desired configuration has changed")
         outputs = self._outputs(run, desired)
         place = self.follower.locate(world.in_force, stack) if stack.source is not None else None
         if isinstance(place, Problem):
@@ -177,15 +177,15 @@ class Dispatcher:
         return Inputs(stack, source, place.trees if place else None, outputs)
 
     def _outputs(self, run: Run, desired: Desired) -> tuple[TakenOutput, ...]:
-        """Return the outputs that a run uses; CannotRun where they have changed, or something newer is desired."""
+        """Return the outputs that a run uses; CannotRun if they or the desired configuration have changed."""
         if not desired.needs:
             if desired.digest != run.digest:
-                raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+                raise CannotRun(Reason.PLAN_OUTDATED, "the desired configuration has changed")
             return ()
         with self.store.reading() as reading:
             fresh = linked(desired, run.stack, given_by(reading, parents_in([desired])))
             if fresh.digest != run.digest:
-                raise CannotRun(Reason.PLAN_OUTDATED, "something newer is desired")
+                raise CannotRun(Reason.PLAN_OUTDATED, "the desired configuration has changed")
             return take_outputs(reading, run.stack, desired.needs)
 
     def _open(self, inputs: Inputs) -> Opened:

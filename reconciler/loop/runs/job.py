@@ -97,7 +97,7 @@ def taken(output: Output, variable: str, parent: StackId) -> TakenOutput:
 
 def _unusable(text: str) -> str | None:
     if "\0" in text:
-        return "holds a NUL character, which no variable can"
+        return "contains a NUL character, which no variable may contain"
     try:
         size = len(text.encode())
     except UnicodeEncodeError:

@@ -40,7 +40,7 @@ class Leases:
         if mine:
             adopted = self.engine.adopt(mine)
             _log.info(
-                "of %d runs that were left at work, %d go on and %d have ended meanwhile or never began",
+                "of %d runs that were active, %d continue and %d have ended or never started",
                 len(mine),
                 len(adopted),
                 len(mine) - len(adopted),
@@ -82,7 +82,7 @@ class Leases:
         lost = {run: (it.attempt, _leg(it)) for run, it in astray.items() if run in self._astray}
         self._astray = frozenset(astray)
         if lost:
-            _log.warning("took up %d runs again that nobody watched", len(lost))
+            _log.warning("resumed watching %d runs", len(lost))
             self.engine.adopt({str(run): leg for run, leg in lost.items()})
 
 
@@ -92,7 +92,7 @@ def _leg(run: Run) -> Leg:
 
 def _lost(run: Run) -> LegReport:
     ending = Ending.INTERRUPTED if _leg(run) is Leg.APPLY else Ending.LOST
-    message = f"the service {run.holder} that held it has not been heard of since {run.lease_until}"
+    message = f"the service {run.holder} that held this run has not responded since {run.lease_until}"
     phase = run.phase or Phase.PREPARE
     return LegReport(run.id, run.attempt, _leg(run), ending, str(Reason.LEASE_LOST), message, phase)
 

@@ -18,7 +18,7 @@ from reconciler.engine.base import Ending, LegReport
 Turn = tuple[RunEvent, dict[str, Any]]
 """An event, and the fields of the run that come with it."""
 
-CHANGED_POLICIES = "the policies over it are others now"
+CHANGED_POLICIES = "the policies over the stack have changed"
 
 AGAINST = {Ruling.DENIED: Reason.POLICY_DENIED, Ruling.REJECTED: Reason.REJECTED_BY_POLICY}
 """The rulings that end a run, each with its reason."""
@@ -76,7 +76,7 @@ def _after_apply(report: LegReport) -> Turn:
 def _superseded(waits: Waits | None, *, current: bool) -> Turn:
     depends = current and waits is not None
     return RunEvent.SUPERSEDE, {
-        "message": "a stack that it depends on is out of sync" if depends else "something newer is desired"
+        "message": "a stack that it depends on is out of sync" if depends else "the desired configuration has changed"
     }
 
 
@@ -91,7 +91,7 @@ def _after_plan(
     if not finds_nothing and run.is_guarded and judgement is None:
         return RunEvent.FAIL, {"reason": Reason.PLAN_OUTDATED, "message": CHANGED_POLICIES}
     if proposed:
-        message = "nothing would change" if finds_nothing else "planned, and not applied"
+        message = "nothing would change" if finds_nothing else "planned only; a push policy keeps it from applying"
         if judgement is not None and judgement.message:
             message = f"{message}; {judgement.message}"
         return RunEvent.PROPOSE, {"message": message}
@@ -101,7 +101,7 @@ def _after_plan(
         return RunEvent.AWAIT, _for_approval(judgement)
     if run.needs_confirmation or suspended:
         return RunEvent.AWAIT, {"message": report.message}
-    return RunEvent.PROCEED, {"message": "applies what was planned"}
+    return RunEvent.PROCEED, {"message": "applies the saved plan"}
 
 
 def while_it_waits(run: Run, judgement: Judgement, *, suspended: bool) -> Turn:

@@ -161,14 +161,14 @@ class Commands:
         if outcome.stop is not None:
             reason, why = {
                 Stop.CANCEL: (Reason.CANCELED, "canceled"),
-                Stop.DEADLINE: (Reason.PHASE_TIMEOUT, f"out of time for {self.phase}"),
+                Stop.DEADLINE: (Reason.PHASE_TIMEOUT, f"{self.phase} took too long"),
                 Stop.SILENCE: (Reason.SILENCE_TIMEOUT, "without output for too long"),
             }[outcome.stop]
             if applying and fine:
                 self.late = outcome.stop
                 self._log.say(self.phase, f"{why}, but {what} came to its end before it stopped")
                 return
-            how = "killed after the grace" if outcome.killed else "it stopped when asked to"
+            how = "killed after the grace period" if outcome.killed else "it stopped when asked to"
             if applying and outcome.killed:
                 ending = Ending.INTERRUPTED
             else:

@@ -107,7 +107,7 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
             report = _bare_report(job, replace(work, message=masker.text(work.message)))
         if relay is not None and relay.close():
             report = replace(report, pending_tfstate=directory.pending_tfstate)
-            log.say(report.phase, "the service was away: it takes over the tfstate that waits for it when it is back")
+            log.say(report.phase, "the service was away; it will store the waiting tfstate when it is back")
         told = report.message.startswith(f"{report.ending}: ")
         log.say(report.phase, report.message if told else f"{report.ending}: {report.message}")
     finally:
@@ -181,7 +181,7 @@ def _guarded(work: Work) -> End:
                 work.log.say(work.commands.phase, work.masker.text(each))
         # Whether an apply had already written something when this happened nobody knows.
         ending = Ending.INTERRUPTED if work.commands.writing else Ending.FAILED
-        return End(ending, Reason.RUNNER_ERROR, f"a fault in the {work.job.tool} adapter: {type(error).__name__}")
+        return End(ending, Reason.RUNNER_ERROR, f"a bug in the {work.job.tool} adapter: {type(error).__name__}")
 
 
 def _report(work: Work, end: End) -> LegReport:

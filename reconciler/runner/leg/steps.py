@@ -161,7 +161,7 @@ def _check_plan(work: Work) -> None:
         missing = f"the saved plan cannot be read: {Path(str(error.filename or '')).name}"
         raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, missing) from None
     if found != work.job.plan_digest:
-        raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, "the saved plan is not the one that was recorded")
+        raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, "the saved plan differs from the recorded one")
     work.plan_digest = found
 
 

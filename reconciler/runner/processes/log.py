@@ -99,7 +99,7 @@ class RunLog:
             skip = excess if self._left_out or excess else 0
             left_out = self._left_out + skip
             if left_out:
-                self._put(b"\nstation: %d bytes are left out here\n" % left_out)
+                self._put(b"\nstation: %d bytes omitted here\n" % left_out)
             self._put(self._masker.mask(kept, skip))
         os.close(self._descriptor)
 

@@ -185,7 +185,9 @@ def probe(bwrap: str) -> str | None:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    return None if done.returncode == 0 else done.stderr.decode(errors="replace").strip() or "it fails without a word"
+    return (
+        None if done.returncode == 0 else done.stderr.decode(errors="replace").strip() or "it fails without a message"
+    )
 
 
 def _below(path: str, cover: str) -> bool:

@@ -25,7 +25,7 @@ SubjectIn = Annotated[
     str, Query(max_length=200, description="`user:alice`, `group:…`, `apiKey:…`, `stack:space/name`.")
 ]
 ActionIn = Annotated[str, Query(max_length=64, description="`stack:update`, `run:confirm`, ….")]
-WhereIn = Annotated[str, Query(max_length=63, description="The space it is about.")]
+WhereIn = Annotated[str, Query(max_length=63, description="The space.")]
 
 _ABOVE = "by a role in a space above"
 

@@ -66,7 +66,7 @@ def list_audit(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: C
     """List the audit, oldest first. It tells of everything, and is for whoever may read everything."""
     _see_audit(caller)
     if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
-        raise invalid("cursor", "it is not one that a page ended with")
+        raise invalid("cursor", "this is not the `next` of a page")
     with ports.store.reading() as reading:
         found = reading.audit(int(cursor or 0), limit + 1)
     return page(found, limit, lambda row: str(row.number), _row)
@@ -123,7 +123,7 @@ def _find(found: list[HeldChange], wanted: str) -> HeldChange:
 
 
 def _no_right(held: str, action: Action, space: SpaceName) -> ApiError:
-    return not_found(f"held change {held} that you could approve: that takes {action} in {space}")
+    return not_found(f"held change {held} that you may approve: you need {action} in {space}")
 
 
 def _place(held: HeldChange) -> str:

@@ -90,7 +90,7 @@ class Caller:
         """Return the error for a thing that does not exist, or that the caller may not know of or may not change."""
         if self.access is None or right.action.verb == "read":
             return not_found(what)
-        return not_found(f"{what} that gives you {right}")
+        return not_found(f"{what} for which you have {right}")
 
     def spaces(self, right: Right) -> frozenset[SpaceName] | None:
         """Return the spaces in which the caller has the right, for a whole list at once; None: all."""
@@ -153,7 +153,7 @@ def authenticate(request: Request) -> Caller:
     return Caller(str(subject), subject, ports.access(), ports.metrics)
 
 
-DOCUMENTED = Depends(HTTPBearer(auto_error=False, description="The operator's token, or one that was made for you."))
+DOCUMENTED = Depends(HTTPBearer(auto_error=False, description="The operator's token, or a token created for you."))
 """Makes OpenAPI say that a token is needed. `authenticate` checks it."""
 
 CallerIn = Annotated[Caller, Depends(authenticate)]

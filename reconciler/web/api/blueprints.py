@@ -26,7 +26,7 @@ from spaces.names import Kind, ResourceRef, SpaceName, is_name
 router = APIRouter(prefix="/blueprints", tags=["blueprints"])
 instances = APIRouter(prefix="/blueprint-instances", tags=["blueprints"])
 
-VersionIn = Annotated[str | None, Query(max_length=64, description="Left out: the newest, by number.")]
+VersionIn = Annotated[str | None, Query(max_length=64, description="Default: the newest, by number.")]
 
 
 @router.get("")

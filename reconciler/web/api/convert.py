@@ -185,7 +185,7 @@ def halt_json(state: ConfigurationState, *, everything: bool) -> HaltJson | None
     halted = state.halted
     if halted is None:
         return None
-    message = halted.message if everything else "nothing new comes into force: whoever may read all spaces sees why"
+    message = halted.message if everything else "admission is halted; only people who may read all spaces see why"
     return HaltJson(reason=halted.reason, message=message, revision=halted.revision, since=halted.since)
 
 

@@ -106,7 +106,7 @@ def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     status = HTTPStatus(error.status_code)
     reason = status.phrase.replace(" ", "")
-    detail = "there is nothing at this address" if status is HTTPStatus.NOT_FOUND else str(error.detail)
+    detail = "there is nothing at this URL" if status is HTTPStatus.NOT_FOUND else str(error.detail)
     return ApiError(status, reason, detail, headers=error.headers).response()
 
 
@@ -124,5 +124,5 @@ def _store(_: Request, error: Exception) -> Response:
 
 def _bug(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    detail = "this is a bug in the service; its log says more"
+    detail = "this is a bug in the service; its log has the details"
     return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", detail).response()

@@ -18,12 +18,12 @@ _Item = TypeVar("_Item")
 _Json = TypeVar("_Json")
 
 _RUN = re.compile(r"[0-9a-z]{26}")
-_NO_CURSOR = "it is not one that a page ended with"
+_NO_CURSOR = "this is not the `next` of a page"
 
-LimitIn = Annotated[int, Query(ge=1, le=1000, description="How many items at most.")]
-CursorIn = Annotated[str | None, Query(max_length=600, description="`next` of the page before.")]
+LimitIn = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items.")]
+CursorIn = Annotated[str | None, Query(max_length=600, description="`next` of the previous page.")]
 SpaceIn = Annotated[str | None, Query(max_length=63, description="Only this space.")]
-SubtreeIn = Annotated[bool, Query(description="With `space`: all spaces below it, too.")]
+SubtreeIn = Annotated[bool, Query(description="With `space`: also all spaces below.")]
 
 
 def page(

@@ -45,7 +45,7 @@ def list_stacks(
     subtree: SubtreeIn = False,
     label: Annotated[list[str] | None, Query(description="`key=value`; a stack must have all of them.")] = None,
     sync: Annotated[Sync | None, Query(description="Only stacks with this state.")] = None,
-    tool: Annotated[ToolName | None, Query(description="Only stacks of this tool.")] = None,
+    tool: Annotated[ToolName | None, Query(description="Only stacks that use this tool.")] = None,
     q: Annotated[str | None, Query(max_length=130, description="Part of `space/name`.")] = None,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
@@ -190,7 +190,7 @@ def _labels(written: list[str]) -> dict[str, str]:
     for text in written:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise invalid("label", f"write it as key=value, not {text!r}")
+            raise invalid("label", f"write key=value, not {text!r}")
         labels[key] = value
     return labels
 

@@ -64,7 +64,11 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
         stack, run = _open(transaction, request, ports, space, name)
         held = transaction.tfstate_lock(stack)
         if held is None and lock_id:
-            raise ApiError(HTTPStatus.CONFLICT, "LockLost", f"the lock {lock_id[:80]} is not held any more")
+            raise ApiError(
+                HTTPStatus.CONFLICT,
+                "LockLost",
+                f"the lock {lock_id[:80]} was released or taken over: run the command again",
+            )
         if held is not None and held.lock_id != lock_id:
             return _locked(held)
         transaction.add_tfstate(stack, body, run, ports.now())
@@ -131,7 +135,7 @@ def delete(request: Request, ports: PortsIn, space: str, name: str) -> Response:
     """Refuse: every version is kept."""
     with ports.store.reading() as reading:
         _open(reading, request, ports, space, name)
-    detail = "a tfstate is not deleted: every version is kept"
+    detail = "a tfstate cannot be deleted: every version is kept"
     raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "NotDeleted", detail, headers={"Allow": "GET, POST, LOCK, UNLOCK"})
 
 
@@ -145,7 +149,7 @@ def _open(reading: Reading, request: Request, ports: Ports, space: str, name: st
     if opened is None:
         raise unauthorized("the token of an active run is needed", "Basic")
     if str(opened[0]) != f"{space}/{name}":
-        raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", "this token opens another tfstate")
+        raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", "this token belongs to a run of another stack")
     return opened
 
 
@@ -189,7 +193,7 @@ async def _body(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", f"more than {limit} bytes are refused")
+            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", f"the tfstate is larger than {limit} bytes")
     return bytes(body)
 
 

@@ -42,11 +42,11 @@ def create_token(ports: PortsIn, caller: CallerIn, wanted: TokenRequest) -> NewT
         raise invalid("subject", "a token belongs to a user or an API key")
     access = ports.access()
     if not _controls(caller, subject) or not access.knows(subject):
-        raise not_found(f"{subject} for whom you could make a token")
+        raise not_found(f"{subject} for whom you may create a token")
     beyond = () if caller.access is None or caller.subject == subject else access.beyond(caller.subject, subject)
     if beyond:
         space, action = next(iter(beyond))
-        detail = f"{subject} may do more than you: {action} in {space}, for one"
+        detail = f"{subject} has rights that you lack, such as {action} in {space}"
         raise ApiError(HTTPStatus.FORBIDDEN, "Beyond", detail)
     now = ports.now()
     with ports.store.writing() as transaction:

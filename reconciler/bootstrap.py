@@ -21,6 +21,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from rbac.admission.admit import Admission
+from rbac.admission.held_diff import held_diff
 from rbac.admission.settings import Rules
 from reconciler.core.runs import Run, RunId
 from reconciler.credentials.sealing import KeyFileError, SealingKeys
@@ -170,6 +171,7 @@ def _assemble(  # noqa: PLR0917
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=follower.world.effective,
         documents=lambda: _documents(follower.world),
+        held_diff=lambda held: _held_diff(follower.world, held),
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
         policy_input=lambda run: policy_input(store, follower.world, run, utc_now()),
         metrics=metrics,
@@ -237,12 +239,17 @@ def local_app(settings: Settings) -> FastAPI:
             access=CurrentAccess(admission, _rules(settings), utc_now),
             effective=lambda stack: known().effective(stack),
             documents=lambda: _documents(known()),
+            held_diff=lambda held: _held_diff(known(), held),
             live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
             policy_input=lambda run: policy_input(store, known(), run, utc_now()),
             now=utc_now,
             recipient=_recipient(own_secrets),
         )
     )
+
+
+def _held_diff(world: World, held: str) -> str | None:
+    return held_diff(world.admission.held, held) if world.admission is not None else None
 
 
 def _recipient(own: SecretSources) -> str:

@@ -39,13 +39,16 @@ def list_all(form: str, space: str | None) -> None:
 @options.output
 @options.common
 def show(held: str, form: str) -> None:
-    """Show a held change and why it is held."""
+    """Show a held change, why it is held, and its diff."""
     from reconciler.cli.client import connect
-    from reconciler.cli.output import print_record
+    from reconciler.cli.output import print_record, print_text
 
     with connect() as api:
         found = api.get(_path(held))
     print_record(found, _columns(wide=False), form)
+    if found["diff"] and form not in {"json", "yaml"}:
+        click.echo()
+        print_text(found["diff"])
 
 
 @command.command()

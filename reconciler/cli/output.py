@@ -115,6 +115,12 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         click.echo("  ".join(padded).rstrip())
 
 
+def print_text(text: str) -> None:
+    """Print text of several lines without control characters."""
+    for line in text.splitlines():
+        click.echo(cell(line))
+
+
 def cell(value: object) -> str:
     """Return a value as one line of text without control characters."""
     match value:

@@ -29,6 +29,10 @@ def _no_input(_run: RunId) -> dict[str, Any] | None:
     return None
 
 
+def _no_diff(_held: str) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The service as the API sees it. Several threads may call everything here at once."""
@@ -48,6 +52,8 @@ class Ports:
     """Returns the documents in force."""
     recipient: str = ""
     """The public half of this installation's key, to which values are sealed."""
+    held_diff: Callable[[str], str | None] = _no_diff
+    """Returns the diff of a held change by its id; None if it is about a source, or not held any more."""
     policy_input: Callable[[RunId], dict[str, Any] | None] = _no_input
     """Returns the input of the policies over a run; None if it has no plan, or its stack is not in force."""
     metrics: Metrics = field(default_factory=Metrics)

@@ -13,9 +13,10 @@ from reconciler.store.protocol import AuditRow
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import ApiError, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
-from reconciler.web.api.schemas.admission import AuditCheckJson, AuditJson, HeldJson
+from reconciler.web.api.schemas.admission import AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.ports import Ports
+from spaces.documents.changes import Verb
 from spaces.documents.tree import SpaceTree
 from spaces.names import ROOT, Kind, SpaceName
 
@@ -42,10 +43,14 @@ def list_held(
 
 
 @router.get("/held/{held}")
-def get_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldJson:
+def get_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldDiffJson:
     """Show a held change."""
     found, approved = _visible(ports, caller)
-    return _shown(_find(found, held), approved)
+    wanted = _find(found, held)
+    # A move shows the document of another space, too.
+    seen = wanted.verb is not Verb.MOVE or caller.sees_everything
+    diff = ports.held_diff(wanted.id) if seen else None
+    return HeldDiffJson(diff=diff, **dict(_shown(wanted, approved)))
 
 
 @router.post("/held/{held}/approve")

@@ -102,6 +102,7 @@ def test_a_held_change_has_the_shape_that_programs_rely_on(as_user: AsUser) -> N
         "files": False,
         "file": None,
         "approvedBy": None,
+        "diff": None,
     }
 
 

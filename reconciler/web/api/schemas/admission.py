@@ -38,6 +38,15 @@ class HeldJson(Shape):
     approved_by: str | None
 
 
+class HeldDiffJson(HeldJson):
+    """A held change with its `diff`: the document in force against the branch's, in the format of `diff -u`.
+
+    null for files that a stack refers to, and for a move between spaces that the caller cannot read both of.
+    """
+
+    diff: str | None
+
+
 class AuditJson(Shape):
     """One row of the audit. `hash` is over `previous`, the hash of the row before, and the rest."""
 

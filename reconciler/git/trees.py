@@ -260,7 +260,8 @@ class Trees:
     def first_parent_chain(self, after: Revision, to: Revision) -> list[Revision] | None:
         """Return the commits that follow `after` on the first-parent chain of `to`, oldest first, `to` last.
 
-        None if `after` is not on that chain: the branch was rewound or rewritten.
+        Only `to` if `after` is an ancestor of it beside that chain, as after a plain pull and push. None if `after` is
+        no ancestor: the branch was rewound or rewritten.
         """
         if after != to and not self.is_ancestor(after, to):
             return None
@@ -270,7 +271,7 @@ class Trees:
             chain.append(current)
             parents = self._store.commit(current).parents
             if not parents:
-                return None
+                return [to]
             current = parents[0]
         return chain[::-1]
 

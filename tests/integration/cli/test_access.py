@@ -85,8 +85,8 @@ def diff(station: Station, clone: Clone, *arguments: str) -> dict:
     [
         ("bob", "stack:update", "team", 0, "allowed: writer in team by binding team/devs"),
         ("user:ada", "stack:update", "team", 0, "allowed: admin in root by binding root/admins"),
-        ("bob", "stack:update", "other", 2, "not allowed: user:bob has no role that gives stack:update in other"),
-        ("bob", "stack:update", "absent", 2, "not allowed: user:bob has no role that gives stack:update in absent"),
+        ("bob", "stack:update", "other", 2, "not allowed: user:bob has no role that allows stack:update in other"),
+        ("bob", "stack:update", "absent", 2, "not allowed: user:bob has no role that allows stack:update in absent"),
     ],
 )
 def test_can(station: Station, clone: Clone, subject: str, action: str, space: str, *, code: int, says: str) -> None:

@@ -162,4 +162,4 @@ def test_a_run_that_does_not_wait_is_not_reviewed(remote: Station, store: SqlSto
         transaction.put_stacks([a_stack(run.stack)])
         transaction.add_runs([run])
     result = remote("run", "review", run.id, "--approve")
-    assert (result.code, result.err) == (1, f"error: run {run.id} is finished: there is nothing to review\n")
+    assert (result.code, result.err) == (1, f"error: run {run.id} is finished: only a waiting run can be reviewed\n")

@@ -44,7 +44,7 @@ def test_a_lot_of_output_costs_neither_memory_nor_disk(driver, a_job, make_limit
     assert peak(driver.runner_pid()) < 64 * MIB
     log = driver.log()
     assert len(log) < MIB * 1.3
-    assert "bytes are left out here" in log
+    assert "bytes omitted here" in log
     assert "\nat the end\n" in log[-200:] or "xat the end\n" in log[-200:]
 
 

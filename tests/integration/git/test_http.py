@@ -55,7 +55,7 @@ def test_fetching_with_the_right_credentials(repo, serve, tmp_path):
 @pytest.mark.parametrize(
     ("credentials", "words"),
     [
-        (None, "none are given"),
+        (None, "but there are none"),
         (Credentials("bob", "wrong"), "does not accept"),
         (Credentials("eve", "hunter2"), "does not accept"),
         (Credentials(ssh_key="hunter2"), "hold an SSH key"),

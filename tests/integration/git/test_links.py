@@ -80,7 +80,7 @@ def test_what_a_link_leads_to_changes_with_the_repository(repo):
         pytest.param({"net/out": "/etc/passwd"}, "'net/out' is a symbolic link to an absolute path", id="absolute"),
         pytest.param({"net/a": "../b", "b": "../x"}, "'net/a' is a symbolic link that leads outside", id="at a distance"),
         pytest.param({"net/a": "../common/b", "common/b": "/etc"}, "'common/b' is a symbolic link to an absolute", id="absolute, far"),
-        pytest.param({"net/a": "b", "net/b": "a"}, "goes round in circles", id="circle"),
+        pytest.param({"net/a": "b", "net/b": "a"}, "leads back to itself", id="circle"),
         pytest.param({"net/d": "../common/deep", "common/deep/out": "../../../x"}, "'common/deep/out'", id="below a linked directory"),
         pytest.param({"net/git": "../.git/config"}, "'net/git' is a symbolic link to a Git directory", id="git"),
     ],

@@ -181,7 +181,7 @@ def test_nothing_runs_on_the_values_of_one_that_failed_at_any_distance(
     ("spec", "words"),
     [
         pytest.param({"autodeploy": False}, "waits for confirmation", id="unconfirmed"),
-        pytest.param({"suspended": True}, "is suspended, and out of sync", id="suspended"),
+        pytest.param({"suspended": True}, "is suspended while out of sync", id="suspended"),
         pytest.param(
             {"source": {"path": "./nowhere"}}, "has a problem: SourceNotFound", id="a problem"
         ),

@@ -101,7 +101,9 @@ def test_another_repository_in_the_place_of_the_old_one_is_refused_in_words(
     machine.reconcile()
     other = Repo(tmp_path / "other", {"b.yaml": a_script("b", "true")})
     machine.restart(config_url=other.url)
-    with pytest.raises(SettingsError, match=r"config_url is .*other, but what is remembered here came from .*repo"):
+    with pytest.raises(
+        SettingsError, match=r"config_url is .*other, but this data directory and database belong to .*repo"
+    ):
         machine.reconcile()
     machine.restart(config_url=repo.url)
     assert machine.reconcile().sync == {"root/a": "Synced"}

@@ -331,7 +331,7 @@ def test_a_run_that_applies_says_so_and_the_time_of_each_phase_is_kept(
 
     monkeypatch.setattr(Dispatcher, "apply", applying)
     machine.reconcile()
-    assert seen == [(Phase.APPLY, "Applying", "applies what was planned")]
+    assert seen == [(Phase.APPLY, "Applying", "applies the saved plan")]
     read = machine.service.ports.metrics.registry.get_sample_value
     name = "stationkeeper_run_duration_seconds_count"
     assert [read(name, {"kind": "tracked", "phase": phase}) for phase in Phase] == [1, 1, 1, 1]

@@ -63,7 +63,7 @@ def test_a_tool_ends_within_its_limits(
     log = machine.log(rough)
     assert len(log) < 2 * LIMIT
     if "00000000" in apply:
-        assert "bytes are left out here" in log
+        assert "bytes omitted here" in log
     if "trap" in apply:
         assert "1.5 s" in rough.message or "time" in rough.message
     # Each case sleeps for a time of its own: others may run beside it.

@@ -239,7 +239,7 @@ def test_a_change_needs_its_right(
         assert run is not None
         if status == 404:
             assert (run.status, run.confirmed_by) == (RunStatus.UNCONFIRMED, None)
-            assert "that gives you run:" in answer.json()["detail"]
+            assert "for which you have run:" in answer.json()["detail"]
         elif path.endswith("/confirm"):
             assert run.confirmed_by == f"user:{name}"
 
@@ -389,9 +389,9 @@ def test_tokens_are_listed_and_revoked_by_whose_they_are(
             "stack:update",
             "production",
             False,
-            "user:rita has no role that gives stack:update in production",
+            "user:rita has no role that allows stack:update in production",
         ),
-        ("rita", "rita", "stack:read", "secret", False, "user:rita has no role that gives stack:read in secret"),
+        ("rita", "rita", "stack:read", "secret", False, "user:rita has no role that allows stack:read in secret"),
         (
             "rita",
             "user:rita",

@@ -120,7 +120,7 @@ def test_the_tfstate_comes_with_the_lock_for_those_who_prefer_that(opened: Opene
         pytest.param("one", "one", 200, id="the lock that is held"),
         pytest.param("one", "two", 423, id="another lock than the one held"),
         pytest.param("one", None, 423, id="no lock, while one is held"),
-        pytest.param(None, "one", 409, id="a lock that is not held any more"),
+        pytest.param(None, "one", 409, id="a lock that was released or taken over: run the command again"),
         pytest.param(None, None, 200, id="no lock, and none is held"),
     ],
 )

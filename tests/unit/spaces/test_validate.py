@@ -44,12 +44,12 @@ ROOT_CONTEXTS = (
                 "t/space.yaml": text("Space", "{name: team}"),
                 "t/a.yaml": text("Stack", "{name: s}", STACK % "common"),
             },
-            ["t/a.yaml:4:55 unknown-context it must lie in team, or in a space that team inherits from"],
+            ["t/a.yaml:4:55 unknown-context it must be in team, or in a space that team inherits from"],
             id="what does not flow is not even suggested",
         ),
         pytest.param(
             {"a.yaml": text("Stack", "{name: s}", "{tool: terraform, source: {path: ., repository: infra}}")},
-            ["a.yaml:4:55 unknown-repository it must lie in root, or in a space that root inherits from"],
+            ["a.yaml:4:55 unknown-repository it must be in root, or in a space that root inherits from"],
             id="unknown repository",
         ),
         pytest.param(
@@ -140,7 +140,7 @@ ROOT_CONTEXTS = (
                 "c.yaml:3:18 duplicate-name",
                 "c.yaml:8:18 duplicate-name",
             ],
-            id="nor one that is there twice",
+            id="nor one that is listed twice",
         ),
         pytest.param(
             {
@@ -187,7 +187,7 @@ def test_validate(files, expected):
 def test_what_may_be_in_a_file_that_cannot_be_read_is_not_told_as_missing():
     files = {"c.yaml": BROKEN, "a.yaml": text("Stack", "{name: s}", STACK % "common")}
     assert validate_files(files)[0].summary == (
-        "Stack root/s needs Context common, which is not found; it may be in c.yaml, which cannot be read"
+        "Stack root/s needs Context common, which does not exist; it may be in c.yaml, which cannot be read"
     )
 
 
@@ -212,7 +212,7 @@ def test_a_thousand_findings_stay_quick():
 
 def test_the_words_of_a_cycle_name_the_path():
     files = {"a.yaml": text("Space", "{name: a}", "{parent: b}"), "b.yaml": text("Space", "{name: b}", "{parent: a}")}
-    assert validate_files(files)[0].summary == "Space a lies below itself: a -> b -> a"
+    assert validate_files(files)[0].summary == "Space a is its own ancestor: a -> b -> a"
 
 
 def test_variables_that_take_over_are_warned_of():
@@ -220,7 +220,7 @@ def test_variables_that_take_over_are_warned_of():
     files = {"a.yaml": context("a", {"PATH": "/x", "A": "b"})}
     (warning,) = validate_files(files)
     assert (warning.severity, warning.code, warning.position.line) == ("warning", "env-takes-over", 1)
-    assert warning.summary == "spec.env.PATH takes over what runs"
+    assert warning.summary == "spec.env.PATH takes over a process"
     assert "env:takeover in root" in warning.hint
     assert "env_takeover_allowed" in warning.hint
 

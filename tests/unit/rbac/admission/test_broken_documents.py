@@ -557,8 +557,8 @@ def test_a_context_that_attaches_itself_goes_back_when_it_breaks_a_stack():
         (
             "file-below-file",
             (
-                "Context root/flat does not come into force, for Stack root/s: with it, Stack root/s cannot have the "
-                "file a/b of Context root/deep below a, which is a file of Context root/flat"
+                "Context root/flat does not come into force, for Stack root/s: with it, Stack root/s gets a/b from "
+                "Context root/deep inside a, which is a file from Context root/flat"
             ),
             "flat.yaml",
         )

@@ -81,7 +81,7 @@ def test_the_hold_names_the_document_and_the_right():
     after = go(begin(BASE), "carol", NEW)
     assert after.waiting[0].message == (
         "user:carol may not create BlueprintInstance team/j: it would create Stack team/two, "
-        "and user:carol has no role that gives stack:create in team"
+        "and user:carol has no role that allows stack:create in team"
     )
 
 

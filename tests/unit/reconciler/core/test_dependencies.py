@@ -41,7 +41,7 @@ def test_a_dependency_without_outputs_is_no_part_of_the_digest() -> None:
     assert linked(a_desired(), APP, {}) == a_desired()
 
 
-MISSING = "platform/base has no output vpc, which team/app takes as TF_VAR_vpc"
+MISSING = "platform/base has no output vpc, which team/app uses as TF_VAR_vpc"
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def _push(result: Result, *, error: bool = False, mandatory: bool = True) -> Ver
         pytest.param(
             [_push(Result.PROPOSE), _push(Result.IGNORE, error=True)],
             Heading.FAILED,
-            "policy a/p lets nothing run: because",
+            "policy a/p could not be evaluated: because",
             id="an error next",
         ),
         pytest.param(
@@ -184,16 +184,16 @@ def test_where_push_policies_send_a_change(verdicts: list[Verdict], head: Headin
         ),
         pytest.param(
             {"answers": {"notify": [{"msg": "a", "severity": "loud"}]}},
-            "the severity of a notification is one of info, warning and error",
+            "the severity of a notification must be info, warning or error",
             id="unknown severity",
         ),
         pytest.param(
             {"answers": {"notify": [{"msg": "a", "severity": ["error"]}]}},
-            "the severity of a notification is one of info, warning and error",
+            "the severity of a notification must be info, warning or error",
             id="no text",
         ),
         pytest.param(
-            {"answers": {"notify": True}}, "notify is not a set of sentences, or of objects with a msg", id="shape"
+            {"answers": {"notify": True}}, "notify must be a set of sentences, or of objects with a msg", id="shape"
         ),
         pytest.param({"error": "it died"}, "it died", id="error"),
     ],

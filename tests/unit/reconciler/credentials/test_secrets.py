@@ -75,7 +75,7 @@ def test_links_are_followed_inside_of_the_directory(directory: Path, where: str)
         pytest.param(lambda path: put(path, b"x" * 70_000), "is larger than 64 KiB", id="huge"),
         pytest.param(lambda path: put(path, "short12\n"), "shorter than 8 characters", id="too short"),
         pytest.param(lambda path: put(path, ""), "shorter than 8 characters", id="empty"),
-        pytest.param(lambda path: put(path, "with\0nul-inside"), "holds a NUL", id="nul"),
+        pytest.param(lambda path: put(path, "with\0nul-inside"), "contains a NUL", id="nul"),
     ],
 )
 def test_a_bad_file_is_told_by_its_name(directory: Path, prepare, words: str) -> None:

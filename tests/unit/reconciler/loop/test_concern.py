@@ -61,13 +61,13 @@ def test_it_is_said_when_it_begins_once_a_minute_and_when_it_is_over(
     for _ in range(125):
         trouble.meet(FULL)
         clock.now += 1
-    assert [record.getMessage() for record in caplog.records] == [f"{FULL}; it is tried again"] * 3
+    assert [record.getMessage() for record in caplog.records] == [f"{FULL}; it will be retried"] * 3
     trouble.end()
     trouble.end()
     trouble.meet(FULL)
     assert [record.getMessage() for record in caplog.records[3:]] == [
         "deciding works again, after 125 failures",
-        f"{FULL}; it is tried again",
+        f"{FULL}; it will be retried",
     ]
 
 

@@ -34,8 +34,8 @@ WHY = (Why(Component.SPEC, "env TITLE"), Why(Component.SOURCE, "main.tf"))
         ({"status": RunStatus.FINISHED, "reason": "Applied", "message": "applied"}, "finished, Applied"),
         ({"status": RunStatus.CANCELED, "reason": "Canceled", "message": ""}, "canceled, Canceled"),
         (
-            {"status": RunStatus.FAILED, "reason": "ToolFailed", "message": "it ended with exit code 7"},
-            "failed, ToolFailed: it ended with exit code 7",
+            {"status": RunStatus.FAILED, "reason": "ToolFailed", "message": "ended with exit code 7"},
+            "failed, ToolFailed: ended with exit code 7",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

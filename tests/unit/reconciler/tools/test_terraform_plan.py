@@ -108,7 +108,7 @@ def test_what_is_only_moved_is_no_drift() -> None:
 
 
 def test_an_unknown_action_is_refused() -> None:
-    with pytest.raises(StepFailed, match=r"something unknown to x\.y: explode"):
+    with pytest.raises(StepFailed, match=r"an unknown action for x\.y: explode"):
         planned(document(change(["explode"])), has_changes=True)
 
 

@@ -44,9 +44,9 @@ def test_the_environment_of_the_service_is_not_passed_on(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("exit 3", "asked for its version it ended with exit code 3", id="fails"),
-        pytest.param("echo hello", "it did not name its version (no line that says", id="says something else"),
-        pytest.param("kill -9 $$", "it ended with exit code -9", id="dies"),
+        pytest.param("exit 3", "asking for its version ended with exit code 3", id="fails"),
+        pytest.param("echo hello", "it did not report its version (no line that says", id="says something else"),
+        pytest.param("kill -9 $$", "ended with exit code -9", id="dies"),
     ],
 )
 def test_a_binary_that_does_not_name_its_version_is_missing(tmp_path: Path, text: str, message: str) -> None:
@@ -72,16 +72,16 @@ def test_a_script_needs_nothing() -> None:
         pytest.param("1.11.4", None, None, id="none asked"),
         pytest.param("1.11.4", ">=1.8,<2", None, id="within"),
         pytest.param("1.12.0-beta1", ">=1.8,<2", None, id="beta within"),
-        pytest.param("2.0.0", ">=1.8,<2", "terraform 2.0.0 is installed, and the stack asks for >=1.8,<2", id="above"),
-        pytest.param("1.7.9", ">=1.8,<2", "terraform 1.7.9 is installed, and the stack asks for >=1.8,<2", id="below"),
-        pytest.param(None, ">=1", "terraform has no version, and the stack asks for >=1", id="without a version"),
+        pytest.param("2.0.0", ">=1.8,<2", "terraform 2.0.0 is installed, but the stack requires >=1.8,<2", id="above"),
+        pytest.param("1.7.9", ">=1.8,<2", "terraform 1.7.9 is installed, but the stack requires >=1.8,<2", id="below"),
+        pytest.param(None, ">=1", "terraform has no version, but the stack requires >=1", id="without a version"),
         pytest.param(
             "x", ">=1", "terraform calls its version 'x', which cannot be compared with >=1", id="odd version"
         ),
         pytest.param(
             "1",
             "latest",
-            "toolVersion 'latest' is no range of versions; write for example '>=1.8,<2' or '~> 1.9'",
+            "toolVersion 'latest' is not a range of versions: write, for example, '>=1.8,<2' or '~> 1.9'",
             id="no range",
         ),
     ],

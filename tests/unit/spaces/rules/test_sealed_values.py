@@ -52,8 +52,8 @@ def test_at_its_place_a_sealed_value_is_fine(text):
 def test_a_copy_is_told_with_its_place_and_how_to_seal_it_anew(place):
     (problem,) = found(stack(f"env: {{A: {{sealed: {sealed(*place)}}}}}"))
     assert (problem.code, problem.position.line, problem.position.column) == ("sealed-elsewhere", 4, 60)
-    assert problem.summary == "a value sealed for another place is used as A of Stack shop/web"
-    assert problem.hint == "station seal --space shop --kind Stack --name web --key A"
+    assert problem.summary == "A of Stack shop/web was sealed for another place"
+    assert problem.hint == "seal it again: station seal --space shop --kind Stack --name web --key A"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_long_log_keeps_head_and_end_and_says_what_is_missing(tmp_path, size):
 
     result = written(tmp_path / "log", feed)
     head, _, rest = result.partition(b"\nstation: ")
-    count, _, tail = rest.partition(b" bytes are left out here\n")
+    count, _, tail = rest.partition(b" bytes omitted here\n")
     assert data.startswith(head)
     assert data.endswith(tail)
     assert len(head) + int(count) + len(tail) == len(data)

@@ -352,6 +352,9 @@ class Transaction(Reading, Protocol):
     def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
         """Extend the leases of all runs at work that `holder` holds."""
 
+    def try_writing(self) -> None:
+        """Write something that leaves nothing behind: it fails where the database takes no writes."""
+
     def record_plan(self, run: RunId, planned: Planned) -> None:
         """Store the result of a plan."""
 

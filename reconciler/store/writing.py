@@ -39,6 +39,9 @@ from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, cleaned, dump, pack
 from spaces.names import SpaceName, StackId
 
+_PROBE = "-"
+"""No key's id: those are in hex."""
+
 _CLAIM_LOCK = 0x73746174696F6E02
 _LARGEST_SERIAL = 2**63 - 1
 _LONGEST_LINEAGE = 200
@@ -115,6 +118,12 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, SqlRead
     def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
         held = and_(runs.c.holder == holder, runs.c.status.in_(AT_WORK_STATUSES))
         self._connection.execute(update(runs).where(held).values(lease_until=rows.micros(now + lease)))
+
+    def try_writing(self) -> None:
+        """Write something that leaves nothing behind: it fails where the database takes no writes."""
+        # SQLite writes nothing for a row that stays as it was; for one that comes and goes it does.
+        self._connection.execute(self._insert(tables.sealing_keys).on_conflict_do_nothing(), {"id": _PROBE})
+        self._connection.execute(delete(tables.sealing_keys).where(tables.sealing_keys.c.id == _PROBE))
 
     def record_plan(self, run: RunId, planned: Planned) -> None:
         self._replace(tables.plans, run, pack(dump(records.planned_to_json(planned)).encode()))

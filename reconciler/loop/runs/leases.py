@@ -56,8 +56,8 @@ class Leases:
         at_work = self._at_work()
         with self.store.writing() as transaction:
             transaction.renew(self.holder, now, LEASE)
-            # Something is written also with nothing to renew: a service that only looks would not notice a full disk.
-            transaction.put_configuration(transaction.configuration())
+            # Also with nothing to renew: a service that only looks would not notice that it could not write.
+            transaction.try_writing()
         self._renewed = time.monotonic()
         self._find_strays([run for run in at_work if run.holder == self.holder], awaited)
         others = [run for run in at_work if run.holder != self.holder]

@@ -240,3 +240,19 @@ def test_another_key_opens_nothing_and_says_which_is_missing(
     with pytest.raises(StoreError, match=rf"{repr(keys)[5:-1]}.*encryption_key_file"):
         open_everything(other)
     other.close()
+
+
+def test_trying_to_write_leaves_nothing_and_yet_writes(store: SqlStore, url: str, tmp_path: Path) -> None:
+    def keys() -> list[str]:
+        with store.reading() as reading:
+            return list(reading._connection.execute(text("SELECT id FROM sealing_keys")).scalars())
+
+    wal = tmp_path / "station.db-wal"
+    before, size = keys(), wal.stat().st_size if wal.exists() else 0
+    for _ in range(2):
+        with store.writing() as transaction:
+            transaction.try_writing()
+        assert keys() == before
+        if url.startswith("sqlite"):
+            assert wal.stat().st_size > size
+            size = wal.stat().st_size

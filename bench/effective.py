@@ -7,6 +7,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -15,9 +16,10 @@ from typing import Any
 from bench.harness import Figure, Limit
 from bench.installations import installation
 from bench.repositories import Repository
-from spaces.catalog import Catalog
+from rbac.admission.admit import Admission, Commit, admit
+from rbac.admission.settings import Rules
 from spaces.effective.stack import Layers, effective
-from spaces.in_force import InForce, affected, settle
+from spaces.in_force import InForce, affected
 from spaces.names import Revision, StackId
 
 SPACES, STACKS, DEPTH = 1_000, 10, 5
@@ -32,8 +34,8 @@ ROUNDS = 7
 def measure(scratch: Path) -> Iterator[Figure]:
     """Measure all stacks at once, those of one context, and the way from the commit to the decision."""
     files = make_files()
-    catalog = Catalog.empty().advance(files)
-    now = settle(None, catalog, files, Revision("0" * 40))
+    first = _admitted(None, "0", files)
+    now = first.in_force
     _expect(len(now.catalog.stacks()) == SPACES * STACKS and not now.diagnostics, "the repository is not sound")
     every = now.catalog.stacks()
     _expect(_all(now, every) == {NAMED + EVERYBODYS + BY_LABEL}, "not 20 contexts each")
@@ -45,7 +47,7 @@ def measure(scratch: Path) -> Iterator[Figure]:
         ("  of 10 that it attaches itself to by a label", "groups/7.yaml", 10),
         ("  of 10,000 that it attaches itself to", "top/everybody.yaml", 10_000),
     ):
-        after = _changed(now, path, files[path])
+        after = _admitted(first, "1", {path: files[path].replace(b"value", b"other", 1)}).in_force
         users = affected(now, after)
         _expect(len(users) == count, f"{len(users)} stacks are affected by {path}")
         taken = _median(partial(_affected, now, after))
@@ -134,9 +136,11 @@ def _document(kind: str, name: str, spec: Mapping[str, Any], **metadata: Any) ->
     return json.dumps(document).encode() + b"\n"
 
 
-def _changed(before: InForce, path: str, data: bytes) -> InForce:
-    changed = {path: data.replace(b"value", b"other", 1)}
-    return settle(before, before.proposed.advance(changed), changed, Revision("1" * 40))
+def _admitted(before: Admission | None, digit: str, changed: Mapping[str, bytes]) -> Admission:
+    found = admit(before, Commit(Revision(digit * 40), changed), Rules(), datetime.now(UTC))
+    _expect(isinstance(found, Admission), "a commit was not admitted")
+    assert isinstance(found, Admission)
+    return found
 
 
 def _affected(before: InForce, after: InForce) -> None:

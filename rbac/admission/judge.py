@@ -225,6 +225,10 @@ def _needed_for_space(change: DocumentChange) -> Iterator[tuple[Action | None, S
     action = on_document(Kind.SPACE, change.verb)
     before, after = change.before, change.after
     parents = {placed.parent or ROOT for placed in (before, after) if placed is not None}
+    if change.ref.space == ROOT:
+        # Nobody above can decide about its labels, which policies of all spaces see.
+        yield None, ROOT
+        return
     if before is not None and after is not None:
         if _place(before) == _place(after):
             yield action, change.ref.space

@@ -85,7 +85,7 @@ class PlacedDocuments:
         tree = self.tree
         if any(ref.kind is Kind.SPACE for ref in delta):
             spaces = kinds[Kind.SPACE].values()
-            nodes = {name: _node(placed) for here in spaces for name, placed in here.items()}
+            nodes = {name: _node(placed) for here in spaces for name, placed in here.items() if name != ROOT}
             tree = tree if nodes == tree.nodes else SpaceTree.build({SpaceName(n): node for n, node in nodes.items()})
         return type(self)(
             tree,

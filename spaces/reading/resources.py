@@ -300,6 +300,8 @@ def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | No
             problems += explain(failure, Metadata, ("metadata",))
     if isinstance(raw_spec, dict):
         own = [problem._replace(path=("spec", *problem.path)) for problem in model.problems(raw_spec)]
+        if kind is Kind.SPACE and isinstance(raw_metadata, dict) and raw_metadata.get("name") == ROOT:
+            own += _problems_of_the_root(raw_spec)
         problems += own
         try:
             spec = model.model_validate(raw_spec)
@@ -314,6 +316,14 @@ def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | No
     space = SpaceName(metadata.space) if metadata.space is not None else None
     name = versioned(metadata.name, spec.version) if isinstance(spec, BlueprintSpec) else metadata.name
     return Resource(kind, name, space, metadata, spec, file, document.index, data), problems
+
+
+def _problems_of_the_root(spec: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what the space above all others cannot have."""
+    for key in ("parent", "inherit"):
+        if key in spec:
+            summary = f"the space root is above all others and has no spec.{key}"
+            yield Problem(("spec", key), "invalid-value", summary, "remove it", at_key=True)
 
 
 def _outer_problems(raw: dict[str, Any]) -> Iterator[Problem]:
@@ -347,12 +357,9 @@ def _kind(raw: dict[str, Any]) -> tuple[Kind | None, list[Problem]]:
 
 
 def _metadata_problems(kind: Kind, raw: dict[str, Any]) -> Iterator[Problem]:
-    if kind is Kind.SPACE:
-        if "space" in raw:
-            summary, hint = "a Space has no metadata.space", "name its parent in spec.parent"
-            yield Problem(("metadata", "space"), "invalid-value", summary, hint, at_key=True)
-        if raw.get("name") == ROOT:
-            yield Problem(("metadata", "name"), "reserved-name", "the space root always exists", "remove this document")
+    if kind is Kind.SPACE and "space" in raw:
+        summary, hint = "a Space has no metadata.space", "name its parent in spec.parent"
+        yield Problem(("metadata", "space"), "invalid-value", summary, hint, at_key=True)
     if isinstance(raw.get("name"), str) and raw["name"] in RESERVED_NAMES.get(kind, ()):
         summary = f"the {kind} {raw['name']} is built in"
         yield Problem(("metadata", "name"), "reserved-name", summary, "give it another name")

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spaces.names import SpaceName
 from tests.unit.rbac.admission.test_duplicates import BASE, History, env_of, everything, held
 from tests.unit.rbac.admission.test_rights import binding
-from tests.unit.spaces.builders import BROKEN, context, many, ref, space, stack
+from tests.unit.spaces.builders import BROKEN, context, doc, many, ref, space, stack
 
 GRANT = binding("mine-now", "admin", "user:alice")
 EVIL = space("evil", "root", inherit=False)
@@ -128,3 +129,15 @@ def test_nothing_of_a_stranger_comes_in_by_what_others_do_with_spaces(history):
             it.commit("root-admin", {what[0]: what[1]})
         assert rightful(it)
         assert everything(it.found_again()) == everything(it.here)
+
+
+def test_the_root_may_have_labels_by_whoever_may_do_everything_there():
+    root = {"root.yaml": doc("Space", "root", {}, labels={"env": "prod"})}
+    it = History(BASE).commit("olga", root)
+    assert held(it.here) == [("Space root", "user:olga", "root.yaml")]
+    it.commit("olga", {"root.yaml": None})
+    it.commit("root-admin", {"root.yaml": doc("Space", "root", {}, labels={"env": "dev"})})
+    assert (held(it.here), it.here.in_force.tree.documents.tree.parent(SpaceName("root"))) == ([], None)
+    assert everything(it.found_again()) == everything(it.here)
+    it.commit("root-admin", {"root.yaml": None})
+    assert (held(it.here), it.here.waiting) == ([], ())

@@ -88,7 +88,11 @@ def test_kinds_with_the_same_words_differ():
             }.items()
         ),
         pytest.param(SPACE.replace("a}", "a, nmae: b}"), [("unknown-key", 3, 21)], id="metadata-key"),
-        pytest.param(SPACE.replace("a}", "root}"), [("reserved-name", 3, 18)], id="root"),
+        pytest.param(
+            SPACE.replace("a}", "root}") + "spec: {parent: b, inherit: true}\n",
+            [("invalid-value", 4, 8), ("invalid-value", 4, 19)],
+            id="root with a place",
+        ),
         pytest.param(SPACE.replace("a}", "a, space: b}"), [("invalid-value", 3, 21)], id="space-of-a-space"),
         pytest.param(SPACE.replace("a}", "a, movedFrom: b/c}"), [("invalid-value", 3, 21)], id="moved-space"),
         pytest.param(STACK.replace("space: a", "movedFrom: b"), [("invalid-name", 3, 34)], id="moved-from-a-bare-name"),

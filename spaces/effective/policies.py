@@ -1,7 +1,8 @@
 """The policies over a stack. They always extend downwards: nothing below their space can escape them.
 
 A policy selects stacks by their tool and by the labels of their space, which only an admin above can change. A stack's
-own labels never matter, and neither does `inherit`.
+own labels never matter, and neither does `inherit`. The labels of spaces add up on the way down: a space that sets a key
+to another value does not escape what the spaces above are selected by.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def guardrails(documents: PlacedDocuments, stack: Placed) -> tuple[Guardrail, ..
     if not by_space or not isinstance(spec, StackSpec):
         return ()
     policies: list[Guardrail] = []
-    labels: Mapping[str, str] | None = None
+    labels: frozenset[tuple[str, str]] | None = None
     for space in documents.tree.lineage(stack.ref.space)[::-1]:
         for placed in by_space.get(space, ()):
             policy, rego = placed.resource.spec, rego_of(placed.resource)
@@ -67,11 +68,17 @@ def guardrails(documents: PlacedDocuments, stack: Placed) -> tuple[Guardrail, ..
             if attach is not None and attach.tools is not None and spec.tool not in attach.tools:
                 continue
             if attach is not None and attach.match_labels:
-                labels = surroundings(documents, stack.ref.space).labels if labels is None else labels
-                if any(labels.get(key) != value for key, value in attach.match_labels.items()):
+                labels = _added_up(documents, stack.ref.space) if labels is None else labels
+                if not attach.match_labels.items() <= labels:
                     continue
             policies.append(Guardrail(placed.ref, policy, rego))
     return tuple(policies)
+
+
+def _added_up(documents: PlacedDocuments, space: SpaceName) -> frozenset[tuple[str, str]]:
+    """Return all labels of a space and of those above it, with every value that a key has."""
+    spaces = (documents.placed(ResourceRef(Kind.SPACE, name, name)) for name in documents.tree.lineage(space))
+    return frozenset(label for each in spaces if each for label in each.resource.metadata.labels.items())
 
 
 def guarded(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDocuments) -> set[StackId]:

@@ -18,6 +18,7 @@ from spaces.model.base import mapping_at
 from spaces.model.blueprint import versioned
 from spaces.names import Kind
 from spaces.reading.documents import OURS, chunks, read_text
+from spaces.reading.lfs import is_pointer
 
 _KINDS = frozenset(kind.value for kind in Kind)
 
@@ -77,6 +78,8 @@ def split(data: bytes | None) -> tuple[DocumentText, ...]:
     try:
         text = data.decode()
     except UnicodeDecodeError:
+        text = None
+    if text is None or is_pointer(data):
         return (DocumentText(None, data, hides=True),)
     found: list[DocumentText] = []
     copies: dict[DocumentKey, int] = {}

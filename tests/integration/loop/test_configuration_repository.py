@@ -72,7 +72,7 @@ def test_a_config_path_that_goes_away_halts_behind_what_came_before(
         pytest.param(
             {"config_path": "b"}, "config_path is b, but this data directory and database belong to a: ", id="path"
         ),
-        pytest.param({"config_branch": "next"}, "config_branch is next, but .* came from main: ", id="branch"),
+        pytest.param({"config_branch": "next"}, "config_branch is next, but .* belong to main: ", id="branch"),
         pytest.param({"config_url": "file:///srv/other"}, "config_url is file:///srv/other, but .*/repo: ", id="url"),
     ],
 )

@@ -285,7 +285,7 @@ def test_a_missing_output_names_both_ends_and_comes_right(repo: Repo, machine: M
     assert look.ran == {"root/base": "finished"}
     assert (look.sync["root/app"], look.stacks["root/app"].reason) == ("Unknown", "OutputMissing")
     message = look.stacks["root/app"].conditions[ConditionType.READY].message
-    assert message == "root/base has no output vpc_id, which root/app takes as VPC"
+    assert message == "root/base has no output vpc_id, which root/app uses as VPC"
     machine.restart()
     assert machine.reconcile().runs == []
     repo.commit({"base.yaml": gives("base", outputs(vpc="v1", vpc_id="v2"))})

@@ -121,7 +121,7 @@ def test_a_policy_that_cannot_be_evaluated_denies_and_hides_no_other(repo: Repo,
         "root/c-warns": Result.WARN,
     }
     assert "policy root/a-crash denies it: it could not be evaluated: the engine crashed on it" in look.runs[0].message
-    assert "deny is not a set of sentences" in look.runs[0].message
+    assert "deny must be a set of sentences" in look.runs[0].message
 
 
 def test_nothing_below_sheds_a_policy(repo: Repo, machine: Machine, ran: Path) -> None:

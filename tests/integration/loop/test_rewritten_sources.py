@@ -41,7 +41,7 @@ def test_a_rewrite_is_followed_once_it_is_accepted(repo: Repo, machine: Machine,
         tip = infra.commit({"README.md": "more"})
     look = machine.reconcile()
     (told,) = [it for it in look.configuration.diagnostics if it["code"] == "source-history-rewritten"]
-    assert f"{tip[:12]} does not follow {old[:12]}" in told["summary"]
+    assert f"{tip[:12]} does not build on {old[:12]}" in told["summary"]
     assert f"spec.acceptRewrite: {tip} in the Repository document" in told["hint"]
     assert look.runs == []
 

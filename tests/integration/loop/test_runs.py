@@ -185,10 +185,12 @@ def test_a_tool_that_is_missing_or_of_another_version_is_that_stack_s_own_troubl
     fake = tools / "terraform"
     fake.write_text("#!/bin/sh\necho Terraform v1.2.3\n")
     fake.chmod(0o755)
-    for needed in ("sh", "echo", "true", "bwrap"):
+    for needed in ("sh", "echo", "true", "bwrap", "git"):
         if found := shutil.which(needed):
             (tools / needed).symlink_to(found)
-    machine = new_machine(repo.url, tool_path=str(tools))
+    # Whether or not this machine has OpenTofu, the service finds none.
+    monkeypatch.setenv("PATH", str(tools))
+    machine = new_machine(repo.url)
     empty = 'resource "terraform_data" "a" {}\n'
     repo.commit(
         {

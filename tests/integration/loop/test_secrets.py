@@ -167,7 +167,7 @@ def test_what_takes_over_a_process_needs_the_operators_yes(repo: Repo, machine: 
     assert desired.problem.reason == "EnvNotAllowed"
     assert desired.problem.message == (
         "PYTHONPATH of Stack root/a, TF_CLI_ARGS_plan of Stack root/a takes over a process: "
-        "the operator has to name it in the setting env_takeover_allowed"
+        "the operator must list it in the setting env_takeover_allowed"
     )
     machine.restart(env_takeover_allowed=("PYTHONPATH", "TF_CLI_ARGS*"))
     assert machine.reconcile().ran == {"root/a": "finished"}

@@ -65,7 +65,7 @@ def test_a_tool_ends_within_its_limits(
     if "00000000" in apply:
         assert "bytes omitted here" in log
     if "trap" in apply:
-        assert "1.5 s" in rough.message or "time" in rough.message
+        assert "took too long" in rough.message
     # Each case sleeps for a time of its own: others may run beside it.
     for seconds in re.findall(r"sleep (6\d\d)", apply):
         words = f"sleep\0{seconds}".encode()

@@ -1,8 +1,8 @@
 """The policies over a stack. They always extend downwards: nothing below their space can escape them.
 
 A policy selects stacks by their tool and by the labels of their space, which only an admin above can change. A stack's
-own labels never matter, and neither does `inherit`. The labels of spaces add up on the way down: a space that sets a key
-to another value does not escape what the spaces above are selected by.
+own labels never matter, and neither does `inherit`. The labels of spaces add up on the way down: a space that sets a
+key to another value does not escape what the spaces above are selected by.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def test_an_apply_outlives_the_service_and_happens_once(
         assert lines(record) == ["start", "end"], "the apply did not go on without the service"
     with station.serving() as server:
         if back == "before it ends":
-            eventually(lambda: "1 go on" in server.log.read_text())
+            eventually(lambda: "1 continue" in server.log.read_text())
             assert (lines(record), server.runs()[0]["status"]) == (["start"], "applying")
             gate.touch()
         eventually(lambda: server.all_synced(1), 40)

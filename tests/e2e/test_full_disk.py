@@ -80,7 +80,7 @@ def test_a_run_that_died_on_the_disk_that_it_filled_is_recorded_by_the_next_serv
     with crowded.serving() as server:
         eventually(lambda: {run["stack"]: run["status"] for run in server.runs()}.get("root/fill") == "interrupted", 60)
         eventually(lambda: {it["id"]: it["sync"] for it in server.stacks()}.get("root/good") == "Synced", 60)
-        assert "of 1 runs that were left at work, 0 go on and 1 have ended meanwhile" in server.log.read_text()
+        assert "of 1 runs that were active, 0 continue and 1 have ended" in server.log.read_text()
     assert _room(small_disk) > 16 * MIB
 
 

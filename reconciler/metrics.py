@@ -56,6 +56,8 @@ class Gauges:
     """Queued runs by pool."""
     held: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Held changes by (space, kind)."""
+    halted: bool = False
+    """Whether admission is halted."""
 
 
 class Metrics:
@@ -174,7 +176,7 @@ class Metrics:
         self._merge_to_applied.observe(max(0.0, since_merge))
 
     def pass_ended(self, result: str, seconds: float, now: datetime) -> None:
-        """Count a pass of the loop; `result` is `success`, `failure` or `halted`."""
+        """Count a pass of the loop; `result` is `success` or `failure`."""
         self._passes.labels(result).inc()
         self._pass_seconds.observe(seconds)
         if result == "success":
@@ -209,6 +211,8 @@ def _families(gauges: Gauges) -> list[GaugeMetricFamily]:
     diagnostics = _family("config_diagnostics", "Errors and warnings in the newest revision.", ["severity"])
     for severity in ("error", "warning"):
         diagnostics.add_metric([severity], gauges.diagnostics.get(severity, 0))
+    halted = _family("config_halted", "1 while admission is halted, else 0.", [])
+    halted.add_metric([], gauges.halted)
     active = _family("runs_active", "Active runs.", ["kind", "status"])
     for (kind, status), count in sorted(gauges.runs_active.items()):
         active.add_metric([kind, status], count)
@@ -218,7 +222,7 @@ def _families(gauges: Gauges) -> list[GaugeMetricFamily]:
     held = _family("held_changes", "Held changes.", ["space", "kind"])
     for (space, kind), count in sorted(gauges.held.items()):
         held.add_metric([space, kind], count)
-    return [config, documents, diagnostics, active, depth, held, *_stack_families(gauges)]
+    return [config, documents, diagnostics, halted, active, depth, held, *_stack_families(gauges)]
 
 
 def _stack_families(gauges: Gauges) -> list[GaugeMetricFamily]:

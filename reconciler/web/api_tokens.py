@@ -28,8 +28,8 @@ def make_token(
     return text, token
 
 
-def find_holder(store: Store, text: str, now: datetime) -> Subject | None:
-    """Return the holder of a token; None if the token is unknown or has expired."""
+def find_token(store: Store, text: str, now: datetime) -> ApiToken | None:
+    """Return a token by its text; None if the token is unknown or has expired."""
     parts = _WRITTEN.fullmatch(text)
     if parts is None:
         return None
@@ -39,4 +39,4 @@ def find_holder(store: Store, text: str, now: datetime) -> Subject | None:
     same = secrets.compare_digest(token_hash(text), token.hash if token else _NO_HASH)
     if token is None or not same or (token.expires_at is not None and token.expires_at <= now):
         return None
-    return Subject.parse(token.subject)
+    return token

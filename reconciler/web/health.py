@@ -95,6 +95,7 @@ def _gauges(reading: Reading) -> Gauges:
         revision=configuration.admitted_revision,
         documents=configuration.documents,
         diagnostics=Counter(str(diagnostic.get("severity")) for diagnostic in configuration.diagnostics),
+        halted=configuration.halted is not None,
         held=Counter((str(held.ref.space), str(held.ref.kind)) for held in reading.held_changes()),
         stacks=tuple(stacks),
         runs_active=Counter((str(run.kind), str(run.status)) for run in active),

@@ -48,12 +48,15 @@ def loading() -> Iterator[None]:
 
 
 def differs(settings: Settings, state: ConfigurationState) -> str | None:
-    """Say in a sentence what the settings name that is not what the store has followed until now; None: nothing."""
+    """Return in a sentence what the settings name that is not what the store has followed until now; None: nothing.
+
+    A branch may have another name: admission halts if the revision in force is not on it.
+    """
     if state.admitted_revision is None:
         return None
     url = redact(settings.config_url or "")
-    was = (redact(state.url) if state.url else url, state.branch, state.config_path)
-    settled = (("config_url", url), ("config_branch", settings.config_branch), ("config_path", settings.config_path))
+    was = (redact(state.url) if state.url else url, state.config_path)
+    settled = (("config_url", url), ("config_path", settings.config_path))
     for (name, now), before in zip(settled, was, strict=True):
         if before is not None and before != now:
             return (

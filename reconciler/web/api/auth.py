@@ -11,6 +11,7 @@ import binascii
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
@@ -24,7 +25,7 @@ from rbac.access.subjects import Subject
 from rbac.identity import LOCAL_OPERATOR
 from reconciler.metrics import Metrics
 from reconciler.web.api.errors import ApiError, not_found
-from reconciler.web.api_tokens import find_holder
+from reconciler.web.api_tokens import find_token
 from reconciler.web.ports import Ports
 from spaces.names import ROOT, SpaceName
 
@@ -64,6 +65,8 @@ class Caller:
     subject: Subject
     access: Access | None
     metrics: Metrics
+    until: datetime | None = None
+    """When the caller's token ends; None: never."""
 
     def may(self, action: Action, space: SpaceName) -> bool:
         """Whether the caller may do the action in the space."""
@@ -147,10 +150,11 @@ def authenticate(request: Request) -> Caller:
     ports = ports_of(request)
     if secrets.compare_digest(token.encode(), ports.operator_token.encode()):
         return Caller("operator", LOCAL_OPERATOR, None, ports.metrics)
-    subject = _holder(ports, token)
-    if subject is None:
+    found = find_token(ports.store, token, ports.now())
+    access = ports.access()
+    if found is None or not access.knows(subject := Subject.parse(found.subject)):
         raise unauthorized("this token is not valid")
-    return Caller(str(subject), subject, ports.access(), ports.metrics)
+    return Caller(str(subject), subject, access, ports.metrics, found.expires_at)
 
 
 DOCUMENTED = Depends(HTTPBearer(auto_error=False, description="The operator's token, or a token created for you."))
@@ -158,9 +162,3 @@ DOCUMENTED = Depends(HTTPBearer(auto_error=False, description="The operator's to
 
 CallerIn = Annotated[Caller, Depends(authenticate)]
 PortsIn = Annotated[Ports, Depends(ports_of)]
-
-
-def _holder(ports: Ports, token: str) -> Subject | None:
-    """Return the holder of a token; None if it is unknown or expired, or if its holder is not in force."""
-    subject = find_holder(ports.store, token, ports.now())
-    return subject if subject is not None and ports.access().knows(subject) else None

@@ -33,7 +33,10 @@ def list_tokens(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: 
 
 @router.post("", status_code=HTTPStatus.CREATED)
 def create_token(ports: PortsIn, caller: CallerIn, wanted: TokenRequest) -> NewTokenJson:
-    """Create a token for a user or an API key. Nobody can create one with more rights than their own."""
+    """Create a token for a user or an API key.
+
+    Nobody can create one with more rights than their own, nor one that lasts longer than the token they use for it.
+    """
     try:
         subject = Subject.parse(wanted.subject)
     except ValueError as wrong:
@@ -50,7 +53,9 @@ def create_token(ports: PortsIn, caller: CallerIn, wanted: TokenRequest) -> NewT
         raise ApiError(HTTPStatus.FORBIDDEN, "Beyond", detail)
     now = ports.now()
     with ports.store.writing() as transaction:
-        text, token = make_token(transaction, subject, caller.person, now, now + timedelta(seconds=wanted.seconds))
+        until = now + timedelta(seconds=wanted.seconds)
+        until = until if caller.until is None else min(until, caller.until)
+        text, token = make_token(transaction, subject, caller.person, now, until)
         transaction.append_audit([_about(Audited.TOKEN_CREATED, token, caller, now)])
     return NewTokenJson(token=text, **_shown(ports, token).model_dump())
 

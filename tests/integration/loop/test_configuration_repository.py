@@ -72,7 +72,6 @@ def test_a_config_path_that_goes_away_halts_behind_what_came_before(
         pytest.param(
             {"config_path": "b"}, "config_path is b, but this data directory and database belong to a: ", id="path"
         ),
-        pytest.param({"config_branch": "next"}, "config_branch is next, but .* belong to main: ", id="branch"),
         pytest.param({"config_url": "file:///srv/other"}, "config_url is file:///srv/other, but .*/repo: ", id="url"),
     ],
 )
@@ -91,6 +90,21 @@ def test_following_something_else_is_refused(
     machine.restart(**settings.model_dump())
     look = machine.reconcile()
     assert (look.runs, look.sync) == ([], before.sync)
+
+
+def test_a_branch_may_be_renamed_but_not_exchanged(repo: Repo, new_machine: Callable[..., Machine]) -> None:
+    repo.commit({"x.yaml": a_script("x", "echo 1")})
+    repo.git("branch", "behind")
+    repo.commit({"y.yaml": a_script("y", "echo 2")})
+    machine = new_machine(repo.url)
+    before = machine.reconcile()
+    repo.git("branch", "-m", "main", "trunk")
+    machine.restart(config_branch="trunk")
+    look = machine.reconcile()
+    assert (look.halted, look.runs, look.sync, look.configuration.branch) == (None, [], before.sync, "trunk")
+    machine.restart(config_branch="behind")
+    look = machine.reconcile()
+    assert (look.halted, look.sync) == ("HistoryRewritten", before.sync)
 
 
 def test_what_was_never_admitted_may_be_set_otherwise(repo: Repo, new_machine: Callable[..., Machine]) -> None:

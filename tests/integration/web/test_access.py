@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -508,3 +509,14 @@ def _role(*actions: str) -> Any:
     from spaces.model.role import RoleSpec
 
     return RoleSpec(actions=actions)
+
+
+def test_a_token_does_not_outlive_the_one_that_made_it(ports: Ports, store: SqlStore) -> None:
+    with store.writing() as transaction:
+        text, _ = make_token(transaction, Subject.parse("rita"), "operator", NOW, later(60))
+    with Client(WarmApp(replace(ports, metrics=Metrics(), now=lambda: NOW)), text) as client:
+        ends = [
+            client.post(f"{V1}/tokens", json={"subject": "user:rita", "seconds": seconds}).json()["expiresAt"]
+            for seconds in (30, 10_000_000)
+        ]
+    assert [datetime.fromisoformat(each) for each in ends] == [later(30), later(60)]

@@ -47,8 +47,8 @@ class Diagnostic:
 
     def __post_init__(self) -> None:
         """Escape control characters: the text contains keys and values of documents, which could steer a terminal."""
-        object.__setattr__(self, "summary", _printable(self.summary))
-        object.__setattr__(self, "hint", self.hint and _printable(self.hint))
+        object.__setattr__(self, "summary", printable(self.summary))
+        object.__setattr__(self, "hint", self.hint and printable(self.hint))
 
     @property
     def sort_key(self) -> tuple[str, int, int, str]:
@@ -64,7 +64,7 @@ class Diagnostic:
             "code": self.code,
             "summary": self.summary,
             "hint": self.hint,
-            "file": position.file if position else None,
+            "file": printable(position.file) if position else None,
             "line": position.line if position else None,
             "column": position.column if position else None,
         }
@@ -72,7 +72,7 @@ class Diagnostic:
     def __str__(self) -> str:
         """Return one line in a compiler's style: file:line:column: severity: summary (hint) [code]."""
         where = (
-            f"{_printable(self.position.file)}:{self.position.line}:{self.position.column}: " if self.position else ""
+            f"{printable(self.position.file)}:{self.position.line}:{self.position.column}: " if self.position else ""
         )
         hint = f" ({self.hint})" if self.hint else ""
         return f"{where}{self.severity.value}: {self.summary}{hint} [{self.code}]"
@@ -83,7 +83,8 @@ def error(code: str, summary: str, position: Position | None = None, hint: str |
     return Diagnostic(Severity.ERROR, code, summary, hint, position)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text with escapes for what cannot be printed, such as what is not UTF-8 in the name of a file."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

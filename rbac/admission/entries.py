@@ -174,7 +174,7 @@ class Held:
         for unit in sorted(self.together([entry.unit])):
             other = self.get(unit) or entry
             words += [unit.path, *map(str, unit.key), other.mark, other.latest, other.renewed]
-        return hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]
+        return hashlib.sha256("\n".join(words).encode(errors="surrogateescape")).hexdigest()[:12]
 
     def change(self, entry: Entry) -> HeldChange:
         """Return a held document as it is listed."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from rbac.access.actions import Action
 from spaces.composition.holds import Because
+from spaces.diagnostics import printable
 from spaces.documents.changes import Verb
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
 
@@ -101,15 +102,21 @@ class HeldChange:
             "missing": {"action": str(self.missing[0]), "space": self.missing[1]} if self.missing else None,
             "because": self.because.value,
             "revision": self.revision,
-            "message": self.message,
+            "message": printable(self.message),
             "files": self.pin is not None,
-            "file": self.file,
+            "file": printable(self.file) if self.file is not None else None,
         }
 
     def to_record(self) -> dict[str, Any]:
         """Return all of it, to be stored."""
         rightful = None if self.files.rightful is None else dict(self.files.rightful)
-        return self.to_json() | {"pin": self.pin, "rightful": rightful, "at": self.at}
+        return self.to_json() | {
+            "message": self.message,
+            "file": self.file,
+            "pin": self.pin,
+            "rightful": rightful,
+            "at": self.at,
+        }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> HeldChange:

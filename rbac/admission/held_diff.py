@@ -8,6 +8,7 @@ from __future__ import annotations
 from difflib import unified_diff
 
 from rbac.admission.entries import Entry, Held
+from spaces.diagnostics import printable
 from spaces.reading.texts import DocumentKey, split
 
 
@@ -24,8 +25,8 @@ def held_diff(held: Held, change: str) -> str | None:
 
 
 def _diff(held: Held, entry: Entry) -> str:
-    path, key = entry.unit.path, entry.unit.key
-    file = held.files[path]
+    path, key = printable(entry.unit.path), entry.unit.key
+    file = held.files[entry.unit.path]
     before, after = _lines(file.force, key), _lines(file.tip, key)
     lines = unified_diff(before, after, f"in force/{path}", f"branch/{path}")
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)

@@ -20,10 +20,13 @@ _NAME, _MAIL = "stationkeeper", "stationkeeper@localhost"
 def record(repository: pygit2.Repository, tip: Revision, files: Mapping[str, bytes | None], message: str) -> Revision:
     """Write the tree of `tip` with these files (None: not there) as the next commit of the ref; return the commit.
 
-    Its parents are the commit before it and `tip`, its time is that of `tip`: the same history makes the same commits.
+    A file whose name is not UTF-8 stays as it is in `tip`. The parents are the commit before it and `tip`, the time is
+    that of `tip`: the same history makes the same commits.
     """
     commit = repository[pygit2.Oid(hex=tip)].peel(pygit2.Commit)
-    tree = _overlaid(repository, commit.tree, {tuple(path.split("/")): data for path, data in files.items()})
+    tree = _overlaid(
+        repository, commit.tree, {tuple(path.split("/")): data for path, data in files.items() if _is_utf8(path)}
+    )
     before = refs.target(repository, refs.IN_FORCE)
     if before is not None:
         last = repository[pygit2.Oid(hex=before)].peel(pygit2.Commit)
@@ -34,6 +37,14 @@ def record(repository: pygit2.Repository, tip: Revision, files: Mapping[str, byt
     made = repository.create_commit(None, who, who, message, tree, parents)
     refs.point(repository, refs.IN_FORCE, str(made))
     return Revision(str(made))
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _overlaid(

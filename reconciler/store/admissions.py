@@ -35,12 +35,12 @@ class AdmissionReading:
     def held_files(self) -> dict[str, tuple[bytes | None, list[dict[str, Any]]]]:
         """Return what is held of the configuration's files, by path: the file as it is in force, and the entries."""
         found = self._connection.execute(select(tables.held_files))
-        return {row.path: (row.force, load(row.body)) for row in found}
+        return {load(row.path): (row.force, load(row.body)) for row in found}
 
     def unearned_writes(self) -> dict[str, Write]:
         """Return the files that somebody without the right has written, by path."""
         found = self._connection.execute(select(tables.unearned_writes))
-        return {row.path: Write(row.content, row.rightful, row.person, Revision(row.revision)) for row in found}
+        return {load(row.path): Write(row.content, row.rightful, row.person, Revision(row.revision)) for row in found}
 
     def approvals(self) -> list[StoredApproval]:
         """Give the approvals that admission has not looked at yet, oldest first."""
@@ -101,9 +101,9 @@ class AdmissionWriting(AdmissionReading):
 
     def put_held_files(self, changed: Mapping[str, tuple[bytes | None, list[dict[str, Any]]] | None]) -> None:
         """Write what is held of some files; None for a file of which nothing is held any more."""
-        _delete(self._connection, tables.held_files.c.path, changed)
+        _delete(self._connection, tables.held_files.c.path, map(dump, changed))
         values = [
-            {"path": path, "force": each[0], "body": dump(each[1])}
+            {"path": dump(path), "force": each[0], "body": dump(each[1])}
             for path, each in changed.items()
             if each is not None
         ]
@@ -112,8 +112,8 @@ class AdmissionWriting(AdmissionReading):
 
     def put_unearned_writes(self, changed: Mapping[str, Write | None]) -> None:
         """Write who has written some files without the right; None for a file that is in order."""
-        _delete(self._connection, tables.unearned_writes.c.path, changed)
-        values = [{"path": path, **each._asdict()} for path, each in changed.items() if each is not None]
+        _delete(self._connection, tables.unearned_writes.c.path, map(dump, changed))
+        values = [{"path": dump(path), **each._asdict()} for path, each in changed.items() if each is not None]
         if values:
             self._connection.execute(tables.unearned_writes.insert(), values)
 

@@ -102,6 +102,10 @@ class Settling:
         return unit.key in file.differing or unit in step.carried or step.was(unit) != file.text(unit.key)
 
     def _entry(self, step: Step, trial: Trial, unit: Unit, whole: Wrong | None) -> Entry:
+        """Describe one held document: whose its values are, which right is missing, and why in words.
+
+        What is broken is judged here as well. Otherwise a repair by somebody else would admit it without a right.
+        """
         origin = self.authors.carried.get(unit, unit)
         old = self.proposal.held.get(origin)
         hold = step.held.get(unit) or Hold(Because.NO_RIGHT)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def carriers(step: Step, trial: Trial, change: DocumentChange) -> frozenset[Unit]:
-    """Return what of the changed files makes a change: the document itself, else what decides about it."""
+    """Return what of the changed files makes a change: the document itself, else what decides about it.
+
+    Where neither is found, everything that is still open is held, rather than admit what nobody answers for.
+    """
     for found in (_own(step, trial, change), _around(step, trial, change)):
         if here := frozenset(found).difference(step.held):
             return here

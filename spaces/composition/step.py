@@ -65,6 +65,8 @@ class Step:
         self.hiding = faults.broken(self)
         while True:
             trial = Trial.of(self.before, self._files())
+            # Each of these holds something and returns True, or finds nothing. The first that holds ends the round,
+            # because what the later ones would find may depend on it.
             if not (
                 faults.lost(self, trial)
                 or self._objected(trial)

@@ -179,6 +179,7 @@ class Advancing:
             changed_at=now,
         )
         self.places.keep(step.in_force.revision)
+        # Before the transaction: after a crash in between, the next pass writes the same commit again.
         self.places.record(
             step.in_force.revision, {path: file.force for path, file in step.admission.held.files.items()}
         )

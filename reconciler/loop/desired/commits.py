@@ -66,6 +66,7 @@ class Admitting:
         walk = Walk(before)
         watch = SourceChanges(self.trees(), index, self.held_sources)
         here, at = before, before.in_force.revision if before is not None else None
+        # Gathered since the last commit that did not halt, and moved into `walk` once one does not halt.
         steps: list[tuple[InForce | None, InForce]] = []
         events: list[AuditEvent] = []
         authors: list[tuple[str, frozenset[StackId]]] = []

@@ -36,7 +36,10 @@ def put_desired(  # noqa: PLR0917
     count_files: CountFiles,
     now: datetime,
 ) -> None:
-    """Store the desired state of `wanted`, and that the documents of `gone` left Git."""
+    """Store the desired state of `wanted`, and that the documents of `gone` left Git.
+
+    The conditions of each stack are assessed anew, which sets its `due_at`. By that alone `runs/decide.py` finds it.
+    """
     stacks = [*wanted, *gone]
     states = transaction.stacks(stacks)
     active = {run.stack: run for run in transaction.active_runs(stacks) if run.leads}

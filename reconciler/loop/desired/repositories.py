@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +25,8 @@ from spaces.in_force import InForce
 from spaces.model.repository import RepositorySpec
 from spaces.model.sealed import SealedPlace
 from spaces.names import Revision, StackId
+
+_log = logging.getLogger(__name__)
 
 _USER = "git"
 """Whom forges expect where nobody is named."""
@@ -152,9 +155,15 @@ class Places:
         self.mirrors.mirror(self.settings.config_url or "").keep(revision)
 
     def record(self, revision: Revision, files: Mapping[str, bytes | None]) -> None:
-        """Write what is to be in force into the mirror as a commit: the branch's files, with these as they are here."""
+        """Write what is to be in force into the mirror as a commit: the branch's files, with these as they are here.
+
+        It is for people who look. The store decides what is in force, so a tree that Git will not write is only logged.
+        """
         message = f"In force at {revision[:12]}\n"
-        self.mirrors.mirror(self.settings.config_url or "").record(revision, files, message)
+        try:
+            self.mirrors.mirror(self.settings.config_url or "").record(revision, files, message)
+        except (GitError, ValueError, KeyError) as error:
+            _log.warning("the tree in force at %s is not written to the mirror: %s", revision[:12], error)
 
     def release(self, revision: Revision | None) -> None:
         """Let go of a revision that is no longer in force."""

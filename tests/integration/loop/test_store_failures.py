@@ -219,4 +219,5 @@ def test_ends_that_wait_for_the_store_do_not_keep_the_loop_busy(
             passes.clear()
             patched.setattr(Dispatcher, "claim", claiming)
             time.sleep(1.5)
-    assert len(passes) < 30
+    # Polls every 0.1 s and their fetches wake it; a busy loop makes thousands of passes.
+    assert len(passes) < 150

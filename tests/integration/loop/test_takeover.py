@@ -26,6 +26,7 @@ def machine(tmp_path: Path, new_machine: Callable[..., Machine]) -> Machine:
     data.mkdir()
     (data / "station.db").write_bytes(gzip.decompress((DATA / "station.db.gz").read_bytes()))
     shutil.copy(DATA / "encryption.key", data)
+    (data / "encryption.key").chmod(0o600)
     url = f"file://{repository}"
     with sqlite3.connect(data / "station.db") as database:
         (body,) = database.execute("SELECT body FROM configuration").fetchone()

@@ -14,7 +14,8 @@ from spaces.diagnostics import Diagnostic
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.names import API_VERSION, Kind, ResourceRef, SpaceName
 from spaces.reading.resources import parse_file
-from spaces.rules.rules import tell, violations
+from spaces.rules.rules import violations
+from spaces.rules.words import tell
 
 _NOWHERE = "instance"
 _DIGITS = re.compile(r"(\d+)")

@@ -20,18 +20,8 @@ from spaces.reading.resources import Flawed
 from spaces.rules.dependencies import Cycles
 from spaces.rules.impact import impact
 from spaces.rules.messages import name_position
-from spaces.rules.rules import (
-    KINDS,
-    RULES,
-    Rule,
-    Violation,
-    contexts_in_use,
-    in_template,
-    names_in_reach,
-    tell,
-    tell_made,
-    violations,
-)
+from spaces.rules.rules import KINDS, RULES, Rule, Violation, contexts_in_use, violations
+from spaces.rules.words import in_template, names_in_reach, tell, tell_made
 
 SUGGESTIONS = 200
 """How many findings get a likely name to suggest: each search costs as much as there are names."""

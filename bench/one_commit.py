@@ -82,10 +82,7 @@ class Contest:
         return seconds
 
     def git(self) -> float:
-        """Let git fetch the last change and name the changed file.
-
-        The clone is first brought to the commit before it.
-        """
+        """Fetch the last change with git and list the changed file, from the commit before it."""
         env = environment()
         before = f"{self._repository.head()}^"
         head = self._repository.head()

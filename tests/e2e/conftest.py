@@ -9,11 +9,18 @@ import pytest
 from tests.e2e.forked import Nursery
 from tests.e2e.station import Repo, Station
 from tests.needs import need
+from tests.small_disk import small_disk
 
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Repo:
     return Repo(tmp_path / "repo")
+
+
+@pytest.fixture(name="small_disk")
+def _small_disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "small", "24m") as disk:
+        yield disk
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,13 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.e2e.station import STATION, Repo, Result, Station, a_script, document, eventually
-from tests.small_disk import small_disk
 
 
 def _one_line(result: Result, *words: str) -> None:
@@ -136,12 +135,6 @@ def _quietly(what: Callable[[], bool]) -> bool:
         return what()
     except OSError:
         return False
-
-
-@pytest.fixture(name="small_disk")
-def _small_disk(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "small", "24m") as disk:
-        yield disk
 
 
 def test_a_full_disk_loses_nothing_and_is_left_by_itself(

@@ -9,23 +9,16 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.station import Repo, Server, Station, a_script, eventually
-from tests.small_disk import small_disk
 
 pytestmark = pytest.mark.timeout(180)
 
 MIB = 1 << 20
-
-
-@pytest.fixture(name="small_disk")
-def _small_disk(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "small", "24m") as disk:
-        yield disk
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import textwrap
 from collections.abc import Callable, Mapping
@@ -21,8 +20,9 @@ from reconciler.loop.service import utc_now
 from reconciler.store.protocol import AuditRow, StoredApproval
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine
+from tests.needs import needs
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="SSH-KEYGEN IS NOT INSTALLED")
+pytestmark = needs("ssh-keygen")
 
 Files = Mapping[str, str | None]
 

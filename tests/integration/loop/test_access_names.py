@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -22,10 +21,11 @@ from tests.integration.loop.test_access import (
     signed,
     waiting,
 )
+from tests.needs import needs
 
 __all__ = ["keys", "service", "signed"]
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="SSH-KEYGEN IS NOT INSTALLED")
+pytestmark = needs("ssh-keygen")
 
 BASE = "Stack platform/base"
 

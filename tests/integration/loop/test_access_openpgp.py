@@ -14,8 +14,9 @@ import pytest
 
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine
+from tests.needs import needs
 
-pytestmark = pytest.mark.skipif(shutil.which("gpg") is None, reason="GPG IS NOT INSTALLED")
+pytestmark = needs("gpg")
 
 
 @dataclass(frozen=True)

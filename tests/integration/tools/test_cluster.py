@@ -13,9 +13,7 @@ from tests.tools.cluster import Cluster, missing, running_cluster
 
 pytestmark = [
     pytest.mark.xdist_group("kubernetes"),
-    pytest.mark.skipif(
-        bool(missing()), reason=f"NOT TESTED: {', '.join(missing())} not on PATH; `make tools` builds them"
-    ),
+    pytest.mark.skipif(bool(missing()), reason=f"{', '.join(missing())} not on PATH; `make tools` builds them"),
 ]
 
 

@@ -24,6 +24,7 @@ from reconciler.tools.files import parse_json
 from reconciler.tools.outputs import object_outputs
 from reconciler.tools.registry import tool
 from spaces.names import StackId
+from tests.needs import needs
 
 TERRAFORM = shutil.which("terraform")
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
@@ -106,7 +107,7 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.skipif(TERRAFORM is None, reason="terraform is not on PATH")
+@needs("terraform")
 @pytest.mark.parametrize("types", ["type = any", "", "type = any\ndefault = null"], ids=["any", "no type", "a default"])
 def test_into_terraform_and_out_of_it(tmp_path: Path, tfstate_server: Any, types: str, support: Any) -> None:
     @settings(max_examples=6, deadline=None)
@@ -121,7 +122,7 @@ def test_into_terraform_and_out_of_it(tmp_path: Path, tfstate_server: Any, types
     holds()
 
 
-@pytest.mark.skipif(TERRAFORM is None, reason="terraform is not on PATH")
+@needs("terraform")
 @pytest.mark.parametrize(
     ("types", "value", "arrives"),
     [
@@ -163,7 +164,7 @@ def test_into_a_script_and_out_of_it(values: list[Any], tmp_path_factory: Any, s
     assert tool("script").apply(job, place.do).outputs == outputs
 
 
-@pytest.mark.skipif(not ANSIBLE.exists(), reason="ansible-playbook is not in the virtual environment")
+@needs("ansible-playbook")
 def test_into_ansible_and_out_of_it(tmp_path: Path, support: Any) -> None:
     values = ["{{ 1 + 1 }}", "${x}", {"url": "https://x/${1 + 1}", "t": ["{{ 1 }}", None, True, 1.5]}, [], None, "5"]
     outputs = _through_file(values)

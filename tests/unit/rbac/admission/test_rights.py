@@ -376,10 +376,11 @@ def test_a_pin_ends(end):
 )
 def test_what_is_held_does_not_come_in_by_a_rightful_change_beside_it(change):
     pinned = go(begin(), "carol", {}, stacks=FILES)
-    after = go(pinned, "bob", change.pop("changed"), "r2", **change)
+    stacks = {name: value for name, value in change.items() if name != "changed"}
+    after = go(pinned, "bob", change["changed"], "r2", **stacks)
     assert (after.pins, [each.id for each in after.waiting]) == ({NET: "r0"}, [pinned.waiting[0].id])
     assert after.waiting[0].person == "user:carol"
-    assert not change or "user:bob changed other files of it since" in after.waiting[0].message
+    assert ("user:bob changed other files of it since" in after.waiting[0].message) == bool(stacks)
     stored = [HeldChange.from_record(json.loads(json.dumps(each.to_record()))) for each in after.waiting]
     assert stored == [*after.waiting]
     approved = approve(after, Approval(after.waiting[0].id, person("bob")), ROOT_ADMINS, NOW)

@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from rbac.admission.admit import Admission
 from rbac.admission.held_diff import held_diff
 from rbac.admission.settings import Rules
-from reconciler.core.runs import Run, RunId
+from reconciler.core.runs import Run
 from reconciler.credentials.sealing import KeyFileError, SealingKeys
 from reconciler.credentials.secrets import SecretSources
 from reconciler.engine.local import LocalEngine, SandboxUnavailable
@@ -41,7 +41,7 @@ from reconciler.loop.runs.record import Recorder
 from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.metrics import Metrics
 from reconciler.policies.checking import check_rego, engine_key
-from reconciler.runner.contract.directory import free_ended
+from reconciler.runner.contract.directory import RunDirectory, free_ended
 from reconciler.settings import MetricsAccess, Settings, SettingsError
 from reconciler.store.encryption import Keys
 from reconciler.store.readings import Readings
@@ -240,7 +240,7 @@ def local_app(settings: Settings) -> FastAPI:
             effective=lambda stack: known().effective(stack),
             documents=lambda: _documents(known()),
             held_diff=lambda held: _held_diff(known(), held),
-            live_log=lambda run, offset, limit: _live_log(log_path(settings.data_dir, run), offset, limit),
+            live_log=lambda run, offset, limit: _live_log(RunDirectory.of(settings.data_dir, run).log, offset, limit),
             policy_input=lambda run: policy_input(store, known(), run, utc_now()),
             now=utc_now,
             recipient=_recipient(own_secrets),
@@ -262,11 +262,6 @@ def _rules(settings: Settings) -> Rules:
 
 def _documents(world: World) -> PlacedDocuments:
     return world.in_force.catalog if world.in_force else PlacedDocuments.empty()
-
-
-def log_path(data_dir: Path, run: RunId) -> Path:
-    """Return the file of a run's log while the log is not stored."""
-    return data_dir / "runs" / run / "log"
 
 
 def make_data_dir(settings: Settings) -> Path:

@@ -137,7 +137,7 @@ class Metrics:
         )
 
     def policy_decided(self, kind: str, result: str) -> None:
-        """Count the result of a policy: allow, warn, deny, approve, wait, reject or error."""
+        """Count the result of a policy: a `Result` of `core.verdicts`, or `error`."""
         self._policies.labels(kind, result).inc()
 
     def access_decided(self, action: str, *, allowed: bool) -> None:

@@ -41,7 +41,7 @@ def examine_files(
 
 def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
     """Return everything wrong with these files, taken alone; sorted by place."""
-    return list(findings(examine_files(files, out_of(files)), files))
+    return findings(examine_files(files, out_of(files)), files)
 
 
 def findings(examined: InForce, files: Mapping[str, bytes]) -> list[Diagnostic]:
@@ -61,7 +61,7 @@ def _unreadable(files: Mapping[str, bytes]) -> Iterator[Diagnostic]:
     What is plainly made for somebody else is left alone: templates, such as Helm's, and what machines write.
     """
     for file, data in files.items():
-        if not file.endswith((".yaml", ".yml")) or any(mark in data for mark in _TEMPLATE_MARKS):
+        if not file.endswith(YAML) or any(mark in data for mark in _TEMPLATE_MARKS):
             continue
         told = parse_documents(file, data).unreadable
         if told is None or told.code == "file-too-large":

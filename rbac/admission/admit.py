@@ -261,9 +261,9 @@ class _Work:
         state = self._wake(state._replace(woken=state.woken | commit.writes.keys()))
         whole: Missing | None = None
         in_force = self._in_force(state)
-        leaving = _leaving(before.in_force, in_force)
+        leaving = [] if self.first else _leaving(before.in_force, in_force)
         stacks = before.in_force.catalog.counts().get(Kind.STACK, 0)
-        if not self.first and len(leaving) > self.rules.may_leave(stacks):
+        if len(leaving) > self.rules.may_leave(stacks):
             whole = _too_many(len(leaving), stacks)
             state = settling.hold_whole(whole)
             in_force = self._in_force(state)
@@ -346,13 +346,13 @@ class _Work:
 
     def _admission(self, in_force: InForce, held: Held, whole: Missing | None) -> Admission:
         before, commit = self.before, self.commit
-        access = before.access.at(self.now)
         sources = Sources(before.in_force, commit.revision, self.judge(), self.who.name, self.judging, whole)
         touched = commit.stacks if not self.first else NO_FILES
         kept = sources.hold(before.sources, touched, commit.restored, in_force, commit.uses)
-        followed = self.rules.follow(access, before.in_force, in_force, self.now)
         if self.first:
             followed = self.rules.compile(in_force.catalog, self.now)
+        else:
+            followed = self.rules.follow(before.access.at(self.now), before.in_force, in_force, self.now)
         return Admission(in_force, followed, held, kept, self.writes)
 
 

@@ -207,9 +207,7 @@ def _needed(change: DocumentChange) -> Iterator[tuple[Action | None, SpaceName]]
     yield action, change.ref.space
     if _takes_over(change):
         yield ENV_TAKEOVER, change.ref.space
-    origins = {change.origin, _says_it_was(change.after)} - {_says_it_was(change.before)}
-    if change.verb is Verb.MOVE:
-        origins.add(change.origin)
+    origins = {_says_it_was(change.after)} - {_says_it_was(change.before)} | {change.origin}
     for origin in sorted(each for each in origins if each is not None):
         yield on_document(Kind.STACK, Verb.MOVE), origin.space
 

@@ -62,9 +62,9 @@ class Who(NamedTuple):
             return cls(str(person.subject), person, person.because, revision)
         return cls(f"unverified ({person.reason})", person, person.message, revision)
 
-    def author(self, *, rightful: bool = True) -> Author:
+    def author(self) -> Author:
         """Return them as the author of a change."""
-        return Author(self.name, self.because, self.revision, rightful)
+        return Author(self.name, self.because, self.revision, rightful=True)
 
 
 @dataclass(slots=True)

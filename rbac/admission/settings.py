@@ -23,18 +23,18 @@ ALWAYS = 3
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`judged` False admits everything that access says about documents, whoever asks: for looks ahead."""
+    """`judged` False judges nobody's rights, whoever commits: `takeover` needs that."""
 
     admins: Admins = field(default_factory=Admins)
     destroy_budget: float = DESTROY_BUDGET
     judged: bool = True
 
     def judges(self, documents: PlacedDocuments) -> bool:
-        """Say whether access counts: from the first admin of the settings or access document on."""
+        """Whether access counts: from the first admin of the settings or access document on."""
         return self.judged and (bool(self.admins.subjects) or has_access_documents(documents))
 
     def may_leave(self, stacks: int) -> int:
-        """Say how many of this many stacks may leave Git by one commit."""
+        """Return how many of this many stacks may leave Git by one commit."""
         return max(ALWAYS, int(stacks * self.destroy_budget / 100))
 
     def compile(self, documents: PlacedDocuments, now: datetime) -> Access:
@@ -43,7 +43,7 @@ class Rules:
         return Access.compile(AccessDocuments.of(documents), documents.tree, admins, now)
 
     def follow(self, access: Access, before: InForce, after: InForce, now: datetime) -> Access:
-        """Give the access rules of `after`: those of `before`, where nothing that they rest on changed."""
+        """Return the access rules of `after`: those of `before`, where nothing that they rest on changed."""
         if _concerns_access(before, after):
             return self.compile(after.catalog, now)
         return access.at(now)

@@ -18,7 +18,7 @@ from rbac.admission.proposal import Proposal, State
 from spaces.catalog import YAML, is_space_file
 from spaces.composition.changed_file import ChangedFile, Unit
 from spaces.composition.faults import left
-from spaces.composition.holds import Because, Hold
+from spaces.composition.holds import Because, Hold, name_of
 from spaces.composition.step import Step
 from spaces.composition.trial import Trial
 from spaces.documents.changes import DocumentChange, Verb
@@ -54,7 +54,7 @@ class Settling:
             self.rights,
             self.authors.owner,
             standing,
-            dict(held),
+            held,
             carried=self.authors.carried,
         )
         trial = step.run()
@@ -63,7 +63,7 @@ class Settling:
     def hold_whole(self, missing: Missing) -> State:
         """Hold everything that is proposed."""
         units = {Unit(path, key) for path, file in self.proposal.files.items() for key in file.differing}
-        held = {unit: Hold(Because.NO_RIGHT, linked=frozenset()) for unit in units}
+        held = {unit: Hold(Because.NO_RIGHT) for unit in units}
         step = Step(
             self.proposal.before,
             self.proposal.files,
@@ -90,7 +90,7 @@ class Settling:
             files[path] = HeldFile(step.content(path), file.tip, {each.unit.key: each for each in entries})
         held = Held(files)
         touched = trial.refs | {change.ref for change in trial.renamed}
-        woken = {f"{ref.kind} {ref.name}" for ref in trial.refs}
+        woken = {name_of(ref) for ref in trial.refs}
         if self.proposal.tried is None:
             woken.update(self.proposal.files)
         if any(ref.kind is Kind.SPACE for ref in trial.refs):
@@ -159,12 +159,8 @@ class Settling:
 
     def _would_be(self, step: Step, trial: Trial, unit: Unit) -> DocumentChange:
         """Return what a held document would change."""
-        before = _find(self.proposal.before.placed.get(unit.path, ()), unit.key, self.proposal.files[unit.path])
-        if unit in self.authors.carried:
-            origin = self.authors.carried[unit]
-            before = _find(
-                self.proposal.before.placed.get(origin.path, ()), origin.key, self.proposal.files[origin.path]
-            )
+        origin = self.authors.carried.get(unit, unit)
+        before = _find(self.proposal.before.placed.get(origin.path, ()), origin.key, self.proposal.files[origin.path])
         resource = self._resource(unit)
         after = trial.after.place(resource) if resource is not None else None
         if not unit.path.endswith(YAML):

@@ -47,7 +47,7 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
         seen.add(run.id)
         progress.show(run)
 
-    with _said_once(), progress, open_service(settings, port=0, watching=watch) as service:
+    with _said_once(), open_service(settings, port=0, watching=watch) as service:
         service.loop.recover()
         try:
             with _interrupts():

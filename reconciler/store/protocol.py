@@ -278,7 +278,7 @@ class Reading(Protocol):
     def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
         """Return the holder of the tfstate; None if it is not locked."""
 
-    def token_stack(self, token_hash: str, now: datetime) -> tuple[StackId, str] | None:
+    def token_stack(self, token_hash: str) -> tuple[StackId, str] | None:
         """Return the (stack, run) whose tfstate a run's token may access, while that run is active.
 
         A lapsed lease does not matter: an apply whose service died must still be able to write its tfstate.

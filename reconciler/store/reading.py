@@ -200,7 +200,7 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading):
             return None
         return TfstateLock(stack, row.lock_id, load(row.info), row.run, rows.instant(row.since))
 
-    def token_stack(self, token_hash: str, now: datetime) -> tuple[StackId, str] | None:  # noqa: ARG002
+    def token_stack(self, token_hash: str) -> tuple[StackId, str] | None:
         table = tables.tokens
         query = (
             select(stacks.c.space, stacks.c.name, table.c.run_id)

@@ -70,9 +70,9 @@ def lost(step: Step, trial: Trial) -> bool:
             continue
         parsed = trial.after.files.get(path)
         errors = [d for d in parsed.diagnostics if d.severity is Severity.ERROR] if parsed is not None else []
-        if not errors:
+        if parsed is None or not errors:
             continue
-        needed = [each for each in parsed.attached if each in step.files] if parsed is not None else []
+        needed = [each for each in parsed.attached if each in step.files]
         files = frozenset(unit for each in needed for unit in step.open_units(each))
         waits = frozenset(unit for each in needed for unit in step.held_in(each))
         own = step.open_units(path)
@@ -155,10 +155,10 @@ def left(step: Step, trial: Trial) -> Iterator[Diagnostic]:
         file = step.files[path]
         if not path.endswith(YAML) or file.tip is None or any(text.key for text in file.texts):
             continue
-        left = sorted(placed.ref for placed in step.before.placed.get(path, ()) if placed.ref in gone)
-        if left:
-            more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
-            named = ", ".join(str(ref) for ref in left[:_NAMED])
+        leaving = sorted(placed.ref for placed in step.before.placed.get(path, ()) if placed.ref in gone)
+        if leaving:
+            more = f" and {len(leaving) - _NAMED} more" if len(leaving) > _NAMED else ""
+            named = ", ".join(str(ref) for ref in leaving[:_NAMED])
             summary = f"{path} holds no document any more, so these leave: {named}{more}"
             hint = "delete the file if that is meant; else see that each document begins with its apiVersion"
             yield Diagnostic(Severity.WARNING, "documents-left", summary, hint, Position(path))

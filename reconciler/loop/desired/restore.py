@@ -74,9 +74,6 @@ def with_remembered(settings: Settings, state: ConfigurationState) -> Settings:
     return settings.model_copy(update={"config_url": state.url, "config_branch": branch, "config_path": path})
 
 
-__all__ = ["differs", "with_remembered"]
-
-
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What the store remembers of admission beside the revision."""

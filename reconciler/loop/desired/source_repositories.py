@@ -65,7 +65,7 @@ def unavailable(  # noqa: PLR0917
     if hint is None and before is not None:
         hint = f"its last good revision {before[:12]} stays in use"
     about_branch = reason is GitReason.BRANCH_NOT_FOUND
-    at = named_at(remote, in_force, branch=about_branch) if in_force is not None else None
+    at = _named_at(remote, in_force, branch=about_branch) if in_force is not None else None
     return Diagnostic(Severity.WARNING, f"source-{_kebab(str(reason))}", summary, hint, at)
 
 
@@ -78,7 +78,7 @@ def outside_sources(in_force: InForce) -> Iterable[ResolvedSource]:
     return (source for _, source in _users(in_force))
 
 
-def named_at(remote: Remote, in_force: InForce, *, branch: bool) -> Position | None:
+def _named_at(remote: Remote, in_force: InForce, *, branch: bool) -> Position | None:
     """Give where a source repository is named, or its `branch`: in its document, or in a stack that names its own."""
     for stack, source in _users(in_force):
         placed = in_force.catalog.placed(source.repository) if source.repository else None
@@ -142,6 +142,3 @@ def _accepts(trees: Trees, named: Revision, before: Revision, tip: Revision) -> 
         return True
     # What the old history holds too says nothing of the new one: an acceptance is for one rewrite, not for all to come.
     return trees.is_ancestor(named, tip) and trees.has(before) and not trees.is_ancestor(named, before)
-
-
-__all__ = ["follows", "named_at", "outside_sources"]

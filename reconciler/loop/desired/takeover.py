@@ -20,7 +20,7 @@ from rbac.admission.settings import Rules
 from rbac.identity import Person, Stranger
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.files import read_file
-from spaces.catalog import YAML, inside, is_space_file
+from spaces.catalog import SPACE_FILES, YAML, inside
 from spaces.composition.reading import Reading
 from spaces.names import ROOT, Revision, StackId
 from spaces.reading.texts import DocumentKey, DocumentText, compose, split
@@ -115,9 +115,9 @@ def _space(files: Mapping[str, bytes], path: str, text: DocumentText) -> str:
     while True:
         spaces = [
             each.key.name
-            for name in ("space.yaml", "space.yml")
+            for name in SPACE_FILES
             for each in split(files.get(inside(directory, name)))
-            if each.key is not None and each.key.kind == "Space" and is_space_file(inside(directory, name))
+            if each.key is not None and each.key.kind == "Space"
         ]
         if spaces or not directory:
             return spaces[0] if spaces else ROOT

@@ -43,7 +43,7 @@ def tfstate_url(base: str, stack: StackId) -> str:
 def read(request: Request, ports: PortsIn, space: str, name: str) -> Response:
     """Return the newest tfstate; 204 if there is none yet."""
     with ports.store.reading() as reading:
-        stack, _ = _open(reading, request, ports, space, name)
+        stack, _ = _open(reading, request, space, name)
         return _tfstate(reading.tfstate(stack))
 
 
@@ -52,7 +52,7 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
     """Store the next version. The lock that is held must be the one in `?ID=`."""
 
     def check(reading: Reading) -> None:
-        _open(reading, request, ports, space, name)
+        _open(reading, request, space, name)
 
     await _reading(ports, check)
     body = await _body(request, _LARGEST_TFSTATE)
@@ -61,7 +61,7 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
     lock_id = request.query_params.get("ID")
 
     def store(transaction: Transaction) -> Response:
-        stack, run = _open(transaction, request, ports, space, name)
+        stack, run = _open(transaction, request, space, name)
         held = transaction.tfstate_lock(stack)
         if held is None and lock_id:
             raise ApiError(
@@ -86,7 +86,7 @@ async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Respo
     body = await _body(request, _LARGEST_LOCK)
 
     def take(transaction: Transaction) -> Response:
-        stack, run = _open(transaction, request, ports, space, name)
+        stack, run = _open(transaction, request, space, name)
         info = _object(body, "lock")
         lock_id = info.get("ID")
         if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 200:
@@ -104,7 +104,7 @@ async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Respo
         if answer.status_code != HTTPStatus.OK or request.headers.get("prefer") != WITH_TFSTATE:
             return answer
         with ports.store.reading() as reading:
-            stack, _ = _open(reading, request, ports, space, name)
+            stack, _ = _open(reading, request, space, name)
             answer = _tfstate(reading.tfstate(stack))
         answer.headers["Preference-Applied"] = WITH_TFSTATE
         return answer
@@ -118,7 +118,7 @@ async def unlock(request: Request, ports: PortsIn, space: str, name: str) -> Res
     body = await _body(request, _LARGEST_LOCK)
 
     def release(transaction: Transaction) -> Response:
-        stack, _ = _open(transaction, request, ports, space, name)
+        stack, _ = _open(transaction, request, space, name)
         lock_id = _object(body, "lock").get("ID")
         if not isinstance(lock_id, str) or not lock_id:
             raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
@@ -134,18 +134,18 @@ async def unlock(request: Request, ports: PortsIn, space: str, name: str) -> Res
 def delete(request: Request, ports: PortsIn, space: str, name: str) -> Response:
     """Refuse: every version is kept."""
     with ports.store.reading() as reading:
-        _open(reading, request, ports, space, name)
+        _open(reading, request, space, name)
     detail = "a tfstate cannot be deleted: every version is kept"
     raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "NotDeleted", detail, headers={"Allow": "GET, POST, LOCK, UNLOCK"})
 
 
-def _open(reading: Reading, request: Request, ports: Ports, space: str, name: str) -> tuple[StackId, str]:
+def _open(reading: Reading, request: Request, space: str, name: str) -> tuple[StackId, str]:
     """Return the (stack, run) that the caller's token gives access to.
 
     401 without one, 403 for another stack's token.
     """
     token = shown_token(request)
-    opened = None if token is None else reading.token_stack(token_hash(token), ports.now())
+    opened = None if token is None else reading.token_stack(token_hash(token))
     if opened is None:
         raise unauthorized("the token of an active run is needed", "Basic")
     if str(opened[0]) != f"{space}/{name}":

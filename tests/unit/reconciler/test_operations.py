@@ -15,7 +15,6 @@ from reconciler.store.protocol import RunFilter, Store
 from reconciler.store.sql import open_store
 from spaces.names import Digest
 from tests.factories import (
-    NOW,
     OTHER_REVISION,
     a_desired,
     a_run,
@@ -304,9 +303,9 @@ def test_a_token_is_found_by_its_hash_only_while_its_run_is_active(store: Store)
     with store.writing() as transaction:
         token = operations.mint_token(transaction, NETWORK, run.id)
     with store.reading() as reading:
-        assert reading.token_stack(operations.token_hash(token), NOW) == (NETWORK, run.id)
-        assert reading.token_stack(token, NOW) is None
+        assert reading.token_stack(operations.token_hash(token)) == (NETWORK, run.id)
+        assert reading.token_stack(token) is None
     with store.writing() as transaction:
         transaction.put_run(run.evolve(status=RunStatus.FAILED))
     with store.reading() as reading:
-        assert reading.token_stack(operations.token_hash(token), NOW) is None
+        assert reading.token_stack(operations.token_hash(token)) is None

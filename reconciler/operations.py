@@ -73,7 +73,7 @@ def mint_token(transaction: Transaction, stack: StackId, run: RunId) -> str:
 
 
 def confirm(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
-    """Say yes to a run that waits. The loop of the service that planned it starts the apply, if nothing changed."""
+    """Confirm a run that waits. The loop of the service that planned it starts the apply, if nothing changed."""
     with store.writing() as transaction:
         found = _run(transaction, run)
         if found.status is not RunStatus.UNCONFIRMED:
@@ -122,7 +122,7 @@ def review(store: Store, run: RunId, review: Review, because: str = "") -> Run:
 
 
 def discard(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
-    """Say no to a run that waits for confirmation."""
+    """Discard a run that waits for confirmation."""
     with store.writing() as transaction:
         found = _run(transaction, run)
         if found.status is not RunStatus.UNCONFIRMED:

@@ -129,7 +129,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class HeldFile:
-    """A file as it is in force and as the branch has it (None where there is none), and what is held of it."""
+    """A file as it is in force and as the branch has it (None if there is none), and what is held of it."""
 
     force: bytes | None = field(repr=False)
     tip: bytes | None = field(repr=False)

@@ -43,7 +43,7 @@ class Judge:
     after: PlacedDocuments
 
     def change(self, change: DocumentChange) -> Missing | None:
-        """Say which right the person lacks for a document's change; None when it may be made."""
+        """Return which right the person lacks for a document's change; None when it may be made."""
         for action, space in _needed(change):
             missing = self._lacks(action, space)
             if missing is not None:
@@ -57,7 +57,7 @@ class Judge:
         return self._guarded(change) or self._beyond(change, self.person.subject) or self._robs(change)
 
     def files(self, identity: StackId) -> Missing | None:
-        """Say which right the person lacks for changing the files that a stack refers to."""
+        """Return which right the person lacks for changing the files that a stack refers to."""
         return self._lacks(on_document(Kind.STACK, Verb.UPDATE), identity.space)
 
     def claim(self, space: SpaceName) -> Missing | None:
@@ -73,7 +73,7 @@ class Judge:
         return Missing(missing.action, missing.space, told)
 
     def standing(self, space: SpaceName) -> SpaceName | None:
-        """Give the space by which rights in a space are judged: itself, or for a new one the nearest that was there."""
+        """Return the space by whose rights a space is judged: itself, or for a new one the nearest that was there."""
         seen = set()
         while not self.access.tree.exists(space):
             placed = self.after.placed(ResourceRef(Kind.SPACE, space, space))
@@ -213,7 +213,7 @@ def _needed(change: DocumentChange) -> Iterator[tuple[Action | None, SpaceName]]
 
 
 def _takes_over(change: DocumentChange) -> bool:
-    """Say whether a change sets a variable that takes over what runs, or sets it elsewhere."""
+    """Whether a change sets a variable that takes over what runs, or sets it elsewhere."""
     before, after = (hijacking_variables(each.resource) if each else {} for each in (change.before, change.after))
     here = change.before is not None and change.after is not None and change.before.ref.space == change.after.ref.space
     return any(not here or before.get(name) != value for name, value in after.items())

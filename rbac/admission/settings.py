@@ -50,7 +50,7 @@ class Rules:
 
 
 def has_access_documents(documents: PlacedDocuments) -> bool:
-    """Say whether any document says who may do what."""
+    """Whether any document says who may do what."""
     return any(documents.of_kind(kind) for kind in ACCESS_SPECS)
 
 

@@ -26,7 +26,7 @@ NOTHING_YET = Given({}, in_sync=False)
 
 
 def linked(desired: Desired, stack: StackId, given: Mapping[StackId, Given]) -> Desired:
-    """Give what is desired with the outputs that it uses in its digest; a missing one is a problem, and clears as one.
+    """Return what is desired with the outputs it uses in its digest; a missing one is a problem, and clears as one.
 
     What `desired` says of outputs already counts for nothing.
     """
@@ -58,5 +58,5 @@ def missing_output(stack: StackId, parent: StackId, output: str, variable: str) 
 
 
 def uses(desired: Desired, parent: StackId) -> Need | None:
-    """Give what a stack takes of another."""
+    """Return what a stack takes of another."""
     return next((need for need in desired.needs if need.parent == parent), None)

@@ -15,7 +15,7 @@ _SHOWN = 3
 
 
 def explain(desired: Fingerprint, applied: Fingerprint | None, count_files: CountFiles) -> tuple[Why, ...]:
-    """Say why a stack is out of sync; empty where the fingerprints are equal. `applied` None: it is new."""
+    """Return why a stack is out of sync; empty where the fingerprints are equal. `applied` None: it is new."""
     if applied is None:
         return (Why(Component.SPEC, "new stack"),)
     reasons: list[Why] = []

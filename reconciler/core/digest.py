@@ -50,7 +50,7 @@ _remembered_hash = lru_cache(maxsize=2048)(_hash)
 
 
 def options(spec: StackSpec) -> dict[str, Any]:
-    """Give the settings under the tool's own key, in the keys of the document; empty where there are none."""
+    """Return the settings under the tool's own key, in the keys of the document; empty where there are none."""
     settings = getattr(spec, spec.tool.value, None)
     return {} if settings is None else dict(settings.model_dump(by_alias=True, exclude_none=True, mode="json"))
 
@@ -87,7 +87,7 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
 
 
 def judging(stack: EffectiveStack) -> dict[str, str]:
-    """Give the policies that a run of the stack has to pass, each with the hash of all that it says."""
+    """Return the policies that a run of the stack has to pass, each with the hash of all that it says."""
     return {
         policy.name: short_hash(
             [policy.spec.type, policy.spec.enforcement, policy.spec.author_counts, policy.rego.text]
@@ -98,7 +98,7 @@ def judging(stack: EffectiveStack) -> dict[str, str]:
 
 
 def push_policies(stack: EffectiveStack) -> str | None:
-    """Give one hash of the push policies over a stack; None: there are none. What they say is no part of its digest."""
+    """Return one hash of the push policies over a stack, which is no part of its digest; None if there are none."""
     marks = {
         policy.name: short_hash([policy.spec.enforcement, policy.rego.text])
         for policy in stack.policies
@@ -124,7 +124,7 @@ def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:
 
 
 def _said(content: Content) -> object:
-    """Give what of a value counts: a secret by where it comes from, a file by what is in it."""
+    """Return what of a value counts: a secret by where it comes from, a file by what is in it."""
     match content:
         case str():
             return content

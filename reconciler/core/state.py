@@ -37,7 +37,7 @@ VERSION = "version"
 
 
 def is_noted(item: str) -> bool:
-    """Say whether an item of the blueprint component is only noted, `space/name version`."""
+    """Whether an item of the blueprint component is only noted, `space/name version`."""
     return item.partition(" ")[2] == VERSION
 
 
@@ -73,7 +73,7 @@ class Fingerprint:
 
     @property
     def own(self) -> Mapping[Component, Mapping[str, str]]:
-        """Give all components but the outputs of other stacks: what the configuration and its sources say."""
+        """Return all components but the outputs of other stacks: what the configuration and its sources say."""
         if Component.DEPENDENCIES not in self.components:
             return self.components
         return {name: items for name, items in self.components.items() if name is not Component.DEPENDENCIES}
@@ -244,5 +244,5 @@ class StackState:
     """When the loop has to look at it next; None: nothing to do until something changes."""
 
     def evolve(self, **changes: Any) -> Self:
-        """Give the same stack with some fields changed."""
+        """Return the same stack with some fields changed."""
         return dataclasses.replace(self, **changes)

@@ -69,12 +69,12 @@ class Judgement:
 
     @property
     def ruling(self) -> Ruling:
-        """Say what follows."""
+        """Return what follows."""
         return rule(self.verdicts)[0]
 
     @property
     def message(self) -> str:
-        """Say why, in one line; empty where nothing stands against it."""
+        """Return why, in one line; empty where nothing stands against it."""
         return rule(self.verdicts)[1]
 
 

@@ -38,7 +38,7 @@ from spaces.validate import examine_files
 
 
 def in_force_at(trees: Trees, revision: Revision, config_path: str) -> InForce:
-    """Give what would be in force if the revision were trusted whole, as the first one is."""
+    """Return what would be in force if the revision were trusted whole, as the first one is."""
     files = dict(trees.files(revision, config_path))
     return examine_files(files, attach_at(trees, revision), check_rego, revision)
 
@@ -149,7 +149,7 @@ class Preview:
 
     @property
     def is_empty(self) -> bool:
-        """Say whether the merge would change nothing."""
+        """Whether the merge would change nothing."""
         return not self.documents and not self.stacks and not self.held and not self.access
 
 
@@ -181,7 +181,7 @@ def preview(trees: Trees, base: Revision, revision: Revision, config_path: str, 
 
 
 def _about_base(base: Revision, in_force: InForce) -> tuple[Diagnostic, ...]:
-    """Say what cannot be told because `base` has errors: which versions a service keeps, its history alone says."""
+    """Return what cannot be told because `base` has errors: which versions a service keeps, its history alone says."""
     errors = [told for told in in_force.diagnostics if told.severity is Severity.ERROR]
     if not errors:
         return ()
@@ -244,7 +244,7 @@ def _stack_preview(
 
 
 def _linked(desired: Desired, stack: StackId) -> Desired:
-    """Give what is desired with the outputs that it uses, whose values nobody knows here: they count as they are."""
+    """Return what is desired with the outputs that it uses, whose values nobody knows here: they count as they are."""
     unknown = {need.parent: Given(dict.fromkeys(need.outputs, "?"), in_sync=False) for need in desired.needs}
     return linked(desired, stack, unknown)
 

@@ -28,7 +28,7 @@ class AdmissionReading:
     _connection: Connection
 
     def held_changes(self) -> list[HeldChange]:
-        """Give every change that waits for somebody with the right, by kind, space and name."""
+        """Return every change that waits for somebody with the right, by kind, space and name."""
         bodies = self._connection.execute(statements.HELD_CHANGES).scalars()
         return sorted((HeldChange.from_record(load(body)) for body in bodies), key=lambda each: (each.ref, each.id))
 
@@ -43,12 +43,12 @@ class AdmissionReading:
         return {load(row.path): Write(row.content, row.rightful, row.person, Revision(row.revision)) for row in found}
 
     def approvals(self) -> list[StoredApproval]:
-        """Give the approvals that admission has not looked at yet, oldest first."""
+        """Return the approvals that admission has not looked at yet, oldest first."""
         found = self._connection.execute(statements.APPROVALS)
         return [StoredApproval(row.held, row.subject, row.because, rows.instant(row.at)) for row in found]
 
     def audit(self, after: int, limit: int) -> list[AuditRow]:
-        """Give one page of the audit, oldest first, behind the row of number `after`."""
+        """Return one page of the audit, oldest first, behind the row of number `after`."""
         query = select(tables.audit).where(tables.audit.c.number > after).order_by(tables.audit.c.number).limit(limit)
         return [_audit_row(row.number, row.body, row.previous, row.hash) for row in self._connection.execute(query)]
 
@@ -156,7 +156,7 @@ def _delete(connection: Connection, column: Column[str], keys: Iterable[str]) ->
 
 
 def chained(previous: str, body: str) -> str:
-    """Give the hash of a row."""
+    """Return the hash of a row."""
     return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
 
 

@@ -201,7 +201,7 @@ class Reading(Protocol):
     """Queries, all answered from one consistent snapshot."""
 
     def configuration(self) -> ConfigurationState:
-        """Give how far the configuration was followed; a fresh store gives generation 0."""
+        """Return how far the configuration was followed; generation 0 for a fresh store."""
 
     def stack(self, stack: StackId) -> StackState | None:
         """Return one stack; None if it does not exist."""
@@ -291,7 +291,7 @@ class Reading(Protocol):
         """Return all tokens of the API by id."""
 
     def held_changes(self) -> list[HeldChange]:
-        """Give every change that waits for somebody with the right, by kind, space and name."""
+        """Return every change that waits for somebody with the right, by kind, space and name."""
 
     def held_files(self) -> dict[str, tuple[bytes | None, list[dict[str, Any]]]]:
         """Return what is held of the configuration's files, by path: the file as it is in force, and the entries."""
@@ -300,7 +300,7 @@ class Reading(Protocol):
         """Return the files that somebody without the right has written, by path."""
 
     def approvals(self) -> list[StoredApproval]:
-        """Give the approvals that admission has not looked at yet, oldest first."""
+        """Return the approvals that admission has not looked at yet, oldest first."""
 
     def outbox(self, now: datetime, limit: int) -> list[OutboxEntry]:
         """Return notices that are due, oldest run first."""

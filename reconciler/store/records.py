@@ -14,7 +14,7 @@ from spaces.names import Digest
 
 
 def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
-    """Give the configuration's state as JSON."""
+    """Return the configuration's state as JSON."""
     halted = state.halted
     return {
         "generation": state.generation,

@@ -26,7 +26,7 @@ LIMIT = 512 * 1024 * 1024
 
 
 def read_result(path: Path, limit: int = LIMIT) -> bytes | None:
-    """Return a file's content; None where there is none; StepFailed for anything but a regular file, or too large."""
+    """Return a file's content; None if there is none; StepFailed for anything but a regular file, or too large."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

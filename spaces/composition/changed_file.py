@@ -38,7 +38,7 @@ class Unit(NamedTuple):
 
 @dataclass(slots=False)
 class ChangedFile:
-    """`force` is the file as it is in force, `tip` as it is proposed; None where there is none.
+    """`force` is the file as it is in force, `tip` as it is proposed; None if there is none.
 
     `number` gives the documents of `tip` the numbers that they had before.
     """

@@ -56,7 +56,7 @@ class Trial:
 
     @classmethod
     def of(cls, before: Catalog, changed: Mapping[str, ParsedFile | None]) -> Trial:
-        """Try files in the place of others; None where there is none."""
+        """Try files in the place of others; None if there is none."""
         files, claims, placed = dict(before.files), dict(before.claims), dict(before.placed)
         for path, parsed in changed.items():
             if parsed is None or not (parsed.resources or parsed.diagnostics or parsed.attached):

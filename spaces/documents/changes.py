@@ -91,7 +91,7 @@ class Unfounded:
     leaving: tuple[ResourceRef, ...]
 
     def holds(self, documents: PlacedDocuments) -> bool:
-        """Say whether the very document is still there."""
+        """Whether the very document is still there."""
         return documents.placed(self.stack.ref) is self.stack
 
     def tell(self) -> Diagnostic:

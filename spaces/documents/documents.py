@@ -37,7 +37,7 @@ class Placed:
     parent: SpaceName | None = None
 
     def same(self, other: Placed | None) -> bool:
-        """Say whether both mean the same: content, place, and the directory that relative paths start from."""
+        """Whether both mean the same: content, place, and the directory that relative paths start from."""
         return self is other or (
             other is not None
             and self.ref == other.ref
@@ -115,7 +115,7 @@ class PlacedDocuments:
         return [placed for here in self._kinds.get(kind, {}).values() for placed in here.values()]
 
     def by_space(self, kind: Kind) -> Mapping[SpaceName, tuple[Placed, ...]]:
-        """Give all documents of a kind by the space they lie in, each space's by name."""
+        """Return all documents of a kind by the space they lie in, each space's by name."""
         known = self._by_space.get(kind)
         if known is None:
             spaces = sorted(self._kinds.get(kind, {}).items())
@@ -209,7 +209,7 @@ class PlacedDocuments:
         return tuple(sorted(placed.ref for placed in self.of_kind(kind) if self._reaches(placed, space)))
 
     def _reaches(self, placed: Placed, space: SpaceName) -> bool:
-        """Say whether a document can be used in a space: it flows there, or it is shared with it or one above it."""
+        """Whether a document can be used in a space: it flows there, or it is shared with it or one above it."""
         if self.tree.flows(placed.ref.space, space):
             return True
         shared = shared_with(placed.resource)
@@ -289,7 +289,7 @@ def _by_asked(contexts: Iterable[Placed]) -> _Offered:
 
 
 def attach_of(resource: Resource) -> AttachTo | None:
-    """Give which stacks a context attaches itself to; None for one that waits to be named, and for other documents."""
+    """Return which stacks a context attaches itself to; None for one that must be named, and for other documents."""
     return resource.spec.attach if isinstance(resource.spec, ContextSpec) else None
 
 

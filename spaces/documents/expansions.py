@@ -21,7 +21,7 @@ class Spot(NamedTuple):
     within: tuple[int, int] | None = None
 
     def position(self) -> Position:
-        """Give where it stands; costs as much as reading the file."""
+        """Return where it stands; costs as much as reading the file."""
         return self.resource.position(self.path, self.within)
 
 
@@ -52,7 +52,7 @@ class Expansion:
     """The space's own document, whose labels a template may ask for."""
 
     def holds(self, documents: PlacedDocuments) -> bool:
-        """Say whether the instance makes the same among these documents."""
+        """Whether the instance makes the same among these documents."""
         ref = self.instance.ref
         return (
             documents.placed(ref) is self.instance
@@ -62,7 +62,7 @@ class Expansion:
 
 
 def roots(documents: PlacedDocuments, refs: Iterable[ResourceRef]) -> Iterator[ResourceRef]:
-    """Give the written documents behind some: an instance for what it makes, every other one for itself."""
+    """Return the written documents behind some: an instance for what it makes, every other one for itself."""
     for ref in refs:
         yield from documents.makers.get(ref, ())
         if documents.written(ref) is not None:

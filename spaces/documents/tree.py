@@ -50,7 +50,7 @@ class SpaceTree:
         return cls(dict(nodes), _find_faults(nodes, children), children)
 
     def exists(self, space: SpaceName) -> bool:
-        """Say whether the space has a place in the tree."""
+        """Whether the space has a place in the tree."""
         return space == ROOT or (space in self.nodes and space not in self.faults)
 
     def spaces(self) -> Iterator[SpaceName]:
@@ -66,7 +66,7 @@ class SpaceTree:
         return self._children.get(space, ())
 
     def inherits(self, space: SpaceName) -> bool:
-        """Say whether goods of the parent flow into this space; the root has nobody to inherit from."""
+        """Whether goods of the parent flow into this space; the root has nobody to inherit from."""
         node = self.nodes.get(space)
         return node is not None and node.inherit and space not in self.faults
 
@@ -94,7 +94,7 @@ class SpaceTree:
         return self._inherited[space]
 
     def flows(self, from_ancestor: SpaceName, to_space: SpaceName) -> bool:
-        """Say whether goods of the one can be used in the other; a space's own goods always can."""
+        """Whether goods of the one can be used in the other; a space's own goods always can."""
         return from_ancestor in self.inherited(to_space)
 
     def inheriting(self, space: SpaceName) -> tuple[SpaceName, ...]:
@@ -124,7 +124,7 @@ class SpaceTree:
         return tuple(seen)
 
     def cycle(self, space: SpaceName) -> tuple[SpaceName, ...]:
-        """Give the cycle that the space is part of, itself first and last; nothing when it is in none."""
+        """Return the cycle that the space is part of, itself first and last; nothing when it is in none."""
         if self.faults.get(space) is not TreeFault.CYCLE:
             return ()
         path = [space]

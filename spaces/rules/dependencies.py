@@ -22,7 +22,7 @@ class ResolvedDependency:
 
 
 def dependencies_of(documents: PlacedDocuments, stack: Placed) -> Iterator[ResolvedDependency]:
-    """Give what a stack depends on, in the order written; names that mean nothing are left out."""
+    """Return what a stack depends on, in the order written; names that mean nothing are left out."""
     spec = stack.resource.spec
     for index, dependency in enumerate(spec.depends_on if isinstance(spec, StackSpec) else ()):
         found = documents.find(Kind.STACK, dependency.stack, stack.ref.space)
@@ -47,7 +47,7 @@ def dependents_of(documents: PlacedDocuments, stack: StackId) -> list[StackId]:
 
 
 def descendants_of(documents: PlacedDocuments, stacks: Iterable[StackId]) -> set[StackId]:
-    """Give every stack that depends on one of these, at any distance."""
+    """Return every stack that depends on one of these, at any distance."""
     found: set[StackId] = set()
     todo = list(stacks)
     while todo:
@@ -58,7 +58,7 @@ def descendants_of(documents: PlacedDocuments, stacks: Iterable[StackId]) -> set
 
 
 def may_mean(documents: PlacedDocuments, user: ResourceRef, stack: ResourceRef) -> bool:
-    """Say whether a document that mentions the stack's bare name may mean this very stack."""
+    """Whether a document that mentions the stack's bare name may mean this very stack."""
     placed = documents.placed(user)
     if placed is None:
         return False
@@ -122,7 +122,7 @@ class Cycles:
     """The stacks that each one looked at can be reached from and reaches: itself alone, where all is well."""
 
     def through(self, stack: StackId) -> Cycle | None:
-        """Give a circle that the stack is part of; None where there is none, or only the stack itself."""
+        """Return a circle that the stack is part of; None if there is none, or only the stack itself."""
         if stack not in self._group:
             self._explore(stack)
         group = self._group[stack]

@@ -13,7 +13,7 @@ _FLOWING = frozenset({Kind.CONTEXT, Kind.REPOSITORY})
 
 
 def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDocuments) -> set[ResourceRef]:
-    """Give the changed documents and all that may mean them by name, lie below them, or are attached to them.
+    """Return the changed documents and all that may mean them by name, lie below them, or are attached to them.
 
     Never too few, sometimes too many: whoever mentions a bare name is in, if the document flows there, whatever else
     the name means there.

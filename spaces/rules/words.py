@@ -45,7 +45,7 @@ def _tell_finding(finding: Finding, instance: Placed) -> Diagnostic:
 
 
 def in_template(violation: Violation) -> Position | None:
-    """Give the place in the template that an instance breaks a rule by; None where there is none."""
+    """Return the place in the template that an instance breaks a rule by; None if there is none."""
     if violation.inner is not None:
         made, broken = violation.inner
         return made.resource.position(broken.path)

@@ -18,7 +18,7 @@ _JITTER = 0.1
 
 
 def pause(first: float, failures: int, longest: float) -> float:
-    """Say for how many seconds to wait after so many failures in a row: doubled by each, up to `longest`."""
+    """Return for how many seconds to wait after so many failures in a row: doubled by each, up to `longest`."""
     seconds: float = min(first * 2 ** min(failures, 16), max(first, longest))
     # Services that were started together spread out over time.
     jitter: float = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
@@ -66,7 +66,7 @@ class Fetcher:
         return results
 
     def next_due(self, remotes: Collection[Remote]) -> float:
-        """Say in how many seconds the next of these remotes is due."""
+        """Return in how many seconds the next of these remotes is due."""
         now = time.monotonic()
         return max(0.0, min((self._pace(remote).due for remote in remotes), default=now + self.interval) - now)
 

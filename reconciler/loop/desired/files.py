@@ -29,7 +29,7 @@ def read_attached(trees: Trees, revision: Revision, path: str) -> bytes | Unusab
 
 
 def read_file(trees: Trees, revision: Revision, path: str) -> bytes | None:
-    """Return a regular file's content; None where there is none."""
+    """Return a regular file's content; None if there is none."""
     entry = trees.entry(revision, path)
     return trees.read_blob(entry.id) if entry is not None and entry.kind.is_file else None
 

@@ -40,7 +40,7 @@ class CurrentAccess:
         self._latest = self._nothing, self._nothing
 
     def __call__(self) -> Access:
-        """Give the access rules as they are now; a grant that has ended is not served for one answer more."""
+        """Return the access rules as they are now; a grant that has ended is not served for one answer more."""
         admission = self._admission()
         source = admission.access if admission is not None else self._nothing
         latest = self._latest
@@ -87,7 +87,7 @@ class Follower:
         self._signatures.close()
 
     def wanted(self) -> list[Remote]:
-        """Give every remote that the configuration in force needs, the configuration repository first."""
+        """Return every remote that the configuration in force needs, the configuration repository first."""
         found = {self._places.configuration(): None}
         if self.world.in_force is not None:
             if self._outside is None or self._outside[0] is not self.world.in_force:

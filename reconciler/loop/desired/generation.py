@@ -69,7 +69,7 @@ class Step:
 
 
 def repinned(before: Admission, after: Admission) -> set[StackId]:
-    """Give the stacks whose files are read at another revision than before."""
+    """Return the stacks whose files are read at another revision than before."""
     pins = (before.pins, after.pins)
     return {stack for stack in {*pins[0], *pins[1]} if pins[0].get(stack) != pins[1].get(stack)}
 

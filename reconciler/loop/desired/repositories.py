@@ -40,7 +40,7 @@ class Remotes:
     secrets: SecretSources = field(default_factory=SecretSources)
 
     def configuration(self) -> Remote:
-        """Give the configuration repository; SecretUnreadable where its credentials cannot be read."""
+        """Return the configuration repository; SecretUnreadable where its credentials cannot be read."""
         settings = self.settings
         credentials = None
         if settings.config_ssh_key_file is not None:
@@ -52,7 +52,7 @@ class Remotes:
         return Remote(settings.config_url or "", settings.config_branch, credentials)
 
     def of_source(self, documents: PlacedDocuments, source: ResolvedSource) -> Remote | Problem:
-        """Give the remote of a source in another repository; a Problem where its credentials cannot be read."""
+        """Return the remote of a source in another repository; a Problem where its credentials cannot be read."""
         placed = documents.placed(source.repository) if source.repository else None
         if placed is None or not isinstance(placed.resource.spec, RepositorySpec):
             return Problem(Reason.SOURCE_UNAVAILABLE, f"{source.repository} is not in force")
@@ -97,11 +97,11 @@ class Places:
             raise CannotFollow(f"the configuration repository cannot be fetched: {error}") from None
 
     def config_trees(self) -> Trees:
-        """Give the objects of the configuration repository."""
+        """Return the objects of the configuration repository."""
         return self.mirrors.mirror(self.settings.config_url or "").trees
 
     def source_trees(self, key: str) -> Trees:
-        """Give the objects of a source repository."""
+        """Return the objects of a source repository."""
         return self.mirrors.mirror(key.rpartition("#")[0]).trees
 
     def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | Problem:
@@ -110,12 +110,12 @@ class Places:
         return self._locate(in_force, stack, self.world.tips, pins)
 
     def reading(self, tips: Mapping[str, Revision], pins: Mapping[StackId, Revision]) -> ReadSource:
-        """Give what reads sources at these revisions."""
+        """Return what reads sources at these revisions."""
         locate = partial(self._locate, tips=tips, pins=pins)
         return lambda in_force, stack: read_source(in_force, stack, locate)
 
     def check(self, stack: EffectiveStack) -> Problem | None:
-        """Say what of the surroundings keeps a stack from being run."""
+        """Return what of the surroundings keeps a stack from being run."""
         return not_allowed(stack, self.settings.env_takeover_allowed) or unreadable(stack, self.remotes.secrets)
 
     def other_checks(self) -> set[StackId]:

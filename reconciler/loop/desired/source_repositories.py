@@ -74,12 +74,12 @@ def _kebab(word: str) -> str:
 
 
 def outside_sources(in_force: InForce) -> Iterable[ResolvedSource]:
-    """Give the sources outside the configuration repository, one for each repository and branch."""
+    """Return the sources outside the configuration repository, one for each repository and branch."""
     return (source for _, source in _users(in_force))
 
 
 def _named_at(remote: Remote, in_force: InForce, *, branch: bool) -> Position | None:
-    """Give where a source repository is named, or its `branch`: in its document, or in a stack that names its own."""
+    """Return where a source repository is named, or its `branch`: in its document, or in a stack that names its own."""
     for stack, source in _users(in_force):
         placed = in_force.catalog.placed(source.repository) if source.repository else None
         spec = placed.resource.spec if placed is not None else None
@@ -115,7 +115,7 @@ def _users(in_force: InForce) -> Iterator[tuple[Placed, ResolvedSource]]:
 
 
 def follows(trees: Trees, remote: Remote, before: Revision, tip: Revision, in_force: InForce | None) -> bool:
-    """Say whether a branch may go on from one revision to another.
+    """Whether a branch may go on from one revision to another.
 
     It may where the new one builds on the old one, and where every Repository document by which stacks use the branch
     accepts the new history: it names the tip itself, or a commit that the tip builds on and the old one does not.
@@ -129,7 +129,7 @@ def follows(trees: Trees, remote: Remote, before: Revision, tip: Revision, in_fo
 
 
 def _accepted(remote: Remote, in_force: InForce) -> Iterable[Revision | None]:
-    """Give what each Repository document accepts by which some stack uses the branch."""
+    """Return what each Repository document accepts by which some stack uses the branch."""
     for source in outside_sources(in_force):
         placed = in_force.catalog.placed(source.repository) if source.repository else None
         spec = placed.resource.spec if placed is not None else None

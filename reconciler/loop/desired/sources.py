@@ -34,7 +34,7 @@ def changed_of(source: ResolvedSource, trees: Trees, paths: Sequence[str], befor
 
 
 def uses_at(trees: Trees, revision: Revision) -> Uses:
-    """Give what says whether files may belong to a stack, at this revision or where they are pinned."""
+    """Return a function that says whether files may belong to a stack, at this revision or where they are pinned."""
 
     def uses(stack: EffectiveStack, pin: Revision | None, paths: Collection[str]) -> bool:
         source = stack.source
@@ -273,7 +273,7 @@ class SourceIndex:
                 del self._stacks[repository][path]
 
     def users(self, repository: str, changed: Iterable[str]) -> set[StackId]:
-        """Give the stacks that use a changed path, or a directory that it lies in."""
+        """Return the stacks that use a changed path, or a directory that it lies in."""
         here = self._stacks.get(repository, {})
         found: set[StackId] = set()
         seen: set[str] = set()
@@ -286,7 +286,7 @@ class SourceIndex:
         return found
 
     def of_repository(self, repository: str) -> set[StackId]:
-        """Give all stacks whose source is there."""
+        """Return all stacks whose source is there."""
         return set().union(*self._stacks.get(repository, {}).values())
 
 

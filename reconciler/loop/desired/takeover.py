@@ -125,7 +125,7 @@ def _space(files: Mapping[str, bytes], path: str, text: DocumentText) -> str:
 
 
 def _with_persons(held: Held, changes: Iterable[HeldChange]) -> Held:
-    """Give held documents back to the persons that were recorded with them."""
+    """Return held documents with the persons that were recorded with them."""
     known = {(each.ref.kind.value, each.ref.name): each for each in changes}
     files = {}
     for path, file in held.files.items():

@@ -27,7 +27,7 @@ class Opened:
 
 
 def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
-    """Give the environment and the mounted files of a stack's run; SecretUnreadable names the one that fails.
+    """Return the environment and the mounted files of a stack's run; SecretUnreadable names the one that fails.
 
     Outputs of other stacks are not among them: those are read from the store.
     """
@@ -62,7 +62,7 @@ def _variable(value: Value, data: bytes) -> str:
 
 
 def unreadable(stack: EffectiveStack, secrets: SecretSources) -> Problem | None:
-    """Say which secrets a run of a stack could not get."""
+    """Return which secrets a run of a stack could not get."""
     wrong = [
         problem
         for values in (stack.env, stack.files)
@@ -74,7 +74,7 @@ def unreadable(stack: EffectiveStack, secrets: SecretSources) -> Problem | None:
 
 
 def not_allowed(stack: EffectiveStack, allowed: Iterable[str]) -> Problem | None:
-    """Say which variables of a stack take over what runs without the operator's yes."""
+    """Return which variables of a stack take over what runs without the operator's yes."""
     patterns = tuple(allowed)
     wrong = [
         f"{name} of {value.origin.ref}"

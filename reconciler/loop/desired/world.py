@@ -93,7 +93,7 @@ class World:
         return self._unreadable
 
     def effective(self, stack: StackId) -> EffectiveStack | None:
-        """Give a stack's effective configuration; None where it is not in force."""
+        """Return a stack's effective configuration; None where it is not in force."""
         try:
             return effective(self.in_force.catalog, stack) if self.in_force else None
         except KeyError:

@@ -53,7 +53,7 @@ def foreground_children(pid: int) -> list[int]:
 
 
 def inner(bwrap: int) -> tuple[int | None, int | None]:
-    """Find (first process, tool) of the sandbox that a bwrap process watches over; None where there is none."""
+    """Find (first process, tool) of the sandbox that a bwrap process watches over; None if there is none."""
     for first in children(bwrap):
         for each in children(first):
             # In its own numbering the sandbox's first process is 1, and the command that it starts is 2.

@@ -33,7 +33,7 @@ def list_held(
     limit: LimitIn = 100,
     cursor: CursorIn = None,
 ) -> Page[HeldJson]:
-    """List the changes that wait for somebody who has the right, by kind, space and name."""
+    """List the held changes by kind, space and name."""
     tree = ports.tree()
     wanted = named_spaces(tree, caller, space, subtree=subtree)
     found, approved = _visible(ports, caller)
@@ -55,7 +55,7 @@ def get_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldDiffJson:
 
 @router.post("/held/{held}/approve")
 def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldJson:
-    """Give one's word that a held change may come into force. Admission judges it by the rules as they are then."""
+    """Approve a held change. Admission judges the approval by the rules that are in force then."""
     found, _ = _visible(ports, caller)
     wanted = _find(found, held)
     action, space = _needed(ports.tree(), wanted)
@@ -79,7 +79,7 @@ def list_audit(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: C
 
 @router.get("/audit/check")
 def check_audit(ports: PortsIn, caller: CallerIn) -> AuditCheckJson:
-    """Say whether any row of the audit was changed, removed or put in."""
+    """Check whether any row of the audit was changed, removed or inserted."""
     _see_audit(caller)
     with ports.store.reading() as reading:
         fault = reading.audit_fault()
@@ -92,7 +92,7 @@ def _see_audit(caller: Caller) -> None:
 
 
 def _visible(ports: Ports, caller: Caller) -> tuple[list[HeldChange], dict[str, str]]:
-    """Give the held changes that the caller may know of, and who has approved which."""
+    """Return the held changes that the caller may know of, and who has approved which."""
     with ports.store.reading() as reading:
         held, approvals = reading.held_changes(), reading.approvals()
     tree = ports.tree()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import sqlite3
 import tempfile
 import warnings
@@ -25,6 +26,8 @@ from tests.tools.cluster import Cluster, running_cluster
 # Test modules look for their tools while they are imported. Those of `make tools` come first.
 os.environ["PATH"] = os.pathsep.join([str(Path(__file__).parents[1] / ".tools" / "bin"), os.environ["PATH"]])
 
+# A shell without job control starts its background jobs with SIGINT ignored, and everything below would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 load_profiles()
 if "PYTEST_XDIST_WORKER" not in os.environ:
     end_what_tests_leave()

@@ -10,6 +10,7 @@ from reconciler.core.runs import RunKind
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_terraform, document
 from tests.integration.loop.machine import Machine
+from tests.needs import needs
 
 BACKEND = 'terraform {\n  backend "local" {\n    path = "own.tfstate"\n  }\n}\n'
 MODULE = 'module "m" {\n  source = "../lib/m"\n}\n'
@@ -66,8 +67,15 @@ def test_a_hook_cannot_begin_a_second_tfstate(repo: Repo, machine: Machine) -> N
     assert "already keeps a tfstate" in (look.runs[0].message or "")
 
 
-def test_a_path_in_a_plan_is_the_same_in_every_run(repo: Repo, machine: Machine) -> None:
-    code = 'resource "terraform_data" "a" {\n  input = [path.cwd, abspath(path.module), pathexpand("~/x")]\n}\n'
+@pytest.mark.parametrize(
+    "paths",
+    [
+        pytest.param("path.cwd, abspath(path.module)", id="work directory"),
+        pytest.param('pathexpand("~/x")', id="home, in the sandbox", marks=needs("bwrap")),
+    ],
+)
+def test_a_path_in_a_plan_is_the_same_in_every_run(repo: Repo, machine: Machine, paths: str) -> None:
+    code = f'resource "terraform_data" "a" {{\n  input = [{paths}]\n}}\n'
     repo.commit({"net/main.tf": code, "net.yaml": a_terraform("net", "./net")})
     assert machine.reconcile().ran == {"root/net": "finished"}
     repo.commit({"net/more.tf": "# nothing\n"})

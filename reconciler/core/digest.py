@@ -51,7 +51,7 @@ _remembered_hash = lru_cache(maxsize=2048)(_hash)
 
 def options(spec: StackSpec) -> dict[str, Any]:
     """Return the settings under the tool's own key, in the keys of the document; empty where there are none."""
-    settings = getattr(spec, spec.tool.value, None)
+    settings = spec.settings()
     return {} if settings is None else dict(settings.model_dump(by_alias=True, exclude_none=True, mode="json"))
 
 

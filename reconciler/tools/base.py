@@ -1,4 +1,4 @@
-"""The protocol behind which every tool stands: a new tool is one new file.
+"""The protocol behind which every tool stands: a new tool is a package here and a module in `spaces.model.tools`.
 
 The run's own process imports this module and one adapter, so both stay on the standard library.
 """
@@ -45,6 +45,8 @@ class ToolJob:
     """What the documents set: every command has it, and an adapter leaves it as it is."""
     inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The outputs of other stacks by the variable that each is given in, as they were before they became text."""
+    destroy: bool = False
+    """Whether the run is to remove what the stack made, rather than to make it."""
 
 
 class Do(Protocol):
@@ -104,13 +106,27 @@ class References:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a tool can do, for those who decide and for the table of the tools."""
+
+    saved_plan: bool
+    """Whether an apply carries out a plan that was saved; otherwise it runs the source that was planned once more."""
+    destroys: bool
+    """Whether it can remove all that it made."""
+    sees_drift: bool
+    """Whether a plan compares with the real world."""
+    managed_tfstate: bool
+    """Whether the service can keep its tfstate."""
+
+
 class Tool(Protocol):
     """One tool. The three phases are called in order; hooks and deadlines around them are the runner's business."""
 
     name: str
     binaries: tuple[str, ...]
     """Names looked for on PATH, best first; empty: the tool needs none."""
-    uses_tfstate: bool
+    abilities: Abilities
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return the command that prints the version; None: there is none to check."""

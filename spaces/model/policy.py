@@ -21,7 +21,7 @@ from spaces.model.base import (
     matching,
     text_at,
 )
-from spaces.model.stack import OfferedTool
+from spaces.model.stack import ToolName
 
 REGO_TEXT = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
@@ -51,7 +51,7 @@ class Attachment(Model):
         default_factory=dict,
         description="Labels of the stack's space. The nearest space that has the key decides, the stack's own first.",
     )
-    tools: tuple[OfferedTool, ...] | None = Field(
+    tools: tuple[ToolName, ...] | None = Field(
         None, description="Only stacks that use one of these tools. Default: any tool."
     )
 

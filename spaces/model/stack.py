@@ -6,15 +6,21 @@ import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from spaces.model.base import (
     DIRECTORY,
-    WORKSPACE,
-    Command,
     DirectoryPath,
     EnvName,
     Flag,
@@ -27,12 +33,13 @@ from spaces.model.base import (
     QualifiedName,
     list_at,
     mapping_at,
-    matching,
     text_at,
 )
 from spaces.model.configuration import Configuration
 from spaces.model.globs import check_glob
 from spaces.model.repository import Branch
+from spaces.model.tool import ToolDescription, ToolSettings
+from spaces.model.tools import TOOLS
 from spaces.model.variables import Variable, classify_variable
 from spaces.model.versions import version_range
 
@@ -83,24 +90,12 @@ def dependency_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
             setters.setdefault(variable, f"output {output} of {name}")
 
 
-class ToolName(StrEnum):
-    """Every tool that a stack may name."""
+if TYPE_CHECKING:
 
-    OPENTOFU = "opentofu"
-    TERRAFORM = "terraform"
-    TERRAGRUNT = "terragrunt"
-    PULUMI = "pulumi"
-    CLOUDFORMATION = "cloudformation"
-    KUBERNETES = "kubernetes"
-    ANSIBLE = "ansible"
-    SCRIPT = "script"
-
-
-SUPPORTED_TOOLS = frozenset({ToolName.OPENTOFU, ToolName.TERRAFORM, ToolName.ANSIBLE, ToolName.SCRIPT})
-
-
-# The schema offers only the supported tools; the type knows the others too, so that the refusal can tell the two apart.
-OfferedTool = Annotated[ToolName, WithJsonSchema({"type": "string", "enum": sorted(SUPPORTED_TOOLS)})]
+    class ToolName(StrEnum):
+        """The name of a tool that a stack may use."""
+else:
+    ToolName = StrEnum("ToolName", {name.upper(): name for name in TOOLS})
 
 
 class OnDelete(StrEnum):
@@ -182,46 +177,7 @@ class ContextUse(Model):
         return {"anyOf": [schema["properties"]["name"], schema]}
 
 
-Workspace = Annotated[str, matching(WORKSPACE)]
-
-
-class WorkspaceSettings(Model):
-    """Settings of terraform and opentofu."""
-
-    workspace: Workspace | None = Field(None, description="The workspace to run in.")
-
-
-class AnsibleSettings(Model):
-    """Settings of ansible. Paths are relative to the source's path."""
-
-    later: ClassVar[Mapping[str, str]] = {"extraVars": "extra variables"}
-
-    playbook: DirectoryPath = Field(description="The playbook to run.")
-    inventory: DirectoryPath | None = Field(None, description="The inventory. Default: ansible's own.")
-
-
-class ScriptSettings(Model):
-    """Shell commands that make up a stack of the tool script. They run in the source's directory."""
-
-    later: ClassVar[Mapping[str, str]] = {"destroy": "destroying"}
-
-    plan: Command | None = Field(None, description="Exits 0 for no changes, 2 for changes; anything else is a failure.")
-    apply: Command = Field(description="Makes the changes.")
-    outputs: Command | None = Field(
-        None, description="Prints the outputs as one JSON object, or writes it to $STATION_OUTPUTS."
-    )
-
-
-_SETTINGS_OF = {
-    "terraform": "terraform",
-    "opentofu": "opentofu",
-    "ansible": "ansible",
-    "script": "script",
-}
-_LATER_SETTINGS = frozenset({"cloudformation", "kubernetes", "pulumi", "terragrunt"})
-
-
-class StackSpec(Configuration):
+class _StackSpec(Configuration):
     """The tool, its source, and how its runs go."""
 
     later: ClassVar[Mapping[str, str]] = {
@@ -230,10 +186,9 @@ class StackSpec(Configuration):
         "drift": "drift detection",
         "schedules": "schedules",
         "ttl": "a time to live",
-        **{tool: f"the tool {tool}" for tool in sorted(_LATER_SETTINGS)},
     }
 
-    tool: OfferedTool = Field(description="The tool that makes the infrastructure.")
+    tool: ToolName = Field(description="The tool that makes the infrastructure.")
     tool_version: VersionRange | None = Field(
         None,
         description='The range of versions that the installed tool must match, as in ">=1.8,<2", "~> 1.9" or "1.9.8".',
@@ -251,21 +206,19 @@ class StackSpec(Configuration):
         (), description="Spaces whose stacks, and those of the spaces below them, may depend on this one."
     )
     timeout: Duration | None = Field(None, description="How long a phase may take, as 90s, 30m or 1h.")
-    terraform: WorkspaceSettings | None = Field(None, description="Settings of terraform.")
-    opentofu: WorkspaceSettings | None = Field(None, description="Settings of opentofu.")
-    ansible: AnsibleSettings | None = Field(None, description="Settings of ansible.")
-    script: ScriptSettings | None = Field(None, description="The commands of a script.")
+
+    def settings(self) -> ToolSettings | None:
+        """Return the settings under the tool's own key."""
+        found = getattr(self, self.tool.value)
+        return found if isinstance(found, ToolSettings) else None
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield settings that do not fit together, such as those of another tool, and duplicates."""
         yield from super().problems(raw)
         tool = text_at(raw, "tool")
-        if tool in _LATER_SETTINGS:
-            known = ", ".join(sorted(SUPPORTED_TOOLS))
-            yield Problem(("tool",), "not-supported", f"the tool {tool} is not supported by this version", known)
-        elif tool in _SETTINGS_OF:
-            yield from _tool_problems(tool, raw)
+        if description := TOOLS.get(tool or ""):
+            yield from _tool_problems(description, raw)
         if text_at(raw, "onDelete") == OnDelete.DESTROY:
             summary = "spec.onDelete: destroy is not supported by this version"
             yield Problem(("onDelete",), "not-supported", summary, "write retain")
@@ -286,19 +239,35 @@ class StackSpec(Configuration):
             yield from dependency_problems(raw)
 
 
-def _tool_problems(tool: str, raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for other in _SETTINGS_OF:
-        if other != tool and other in raw:
-            summary = f"spec.{other} is for stacks of the tool {other}; this stack's tool is {tool}"
+def _tool_problems(tool: ToolDescription, raw: Mapping[str, Any]) -> Iterator[Problem]:
+    for other in TOOLS:
+        if other != tool.name and other in raw:
+            summary = f"spec.{other} is for stacks of the tool {other}; this stack's tool is {tool.name}"
             yield Problem((other,), "invalid-value", summary, f"leave it out, or write tool: {other}", True)
-    if tool == ToolName.SCRIPT and "toolVersion" in raw:
+    if not tool.has_version and "toolVersion" in raw:
         hint = "leave it out; check versions in the commands"
-        yield Problem(("toolVersion",), "invalid-value", "spec.toolVersion is not for a script", hint, True)
-    if raw.get("source") is None and tool != ToolName.SCRIPT:
+        yield Problem(("toolVersion",), "invalid-value", f"spec.toolVersion is not for a {tool.name}", hint, True)
+    if tool.needs_source and raw.get("source") is None:
         yield Problem((), "missing-key", "spec.source is missing", "only a script needs no source", True)
-    if raw.get(tool) is None and tool in {ToolName.ANSIBLE, ToolName.SCRIPT}:
-        needed = "playbook" if tool == ToolName.ANSIBLE else "apply"
-        yield Problem((), "missing-key", f"spec.{tool} is missing", f"it needs at least {tool}.{needed}", True)
+    if raw.get(tool.name) is None:
+        needed = " and ".join(f"{tool.name}.{key}" for key in tool.settings.required())
+        if needed:
+            yield Problem((), "missing-key", f"spec.{tool.name} is missing", f"it needs at least {needed}", True)
+    for problem in tool.settings.problems(mapping_at(raw, tool.name)):
+        yield problem._replace(path=(tool.name, *problem.path))
+
+
+if TYPE_CHECKING:
+    StackSpec = _StackSpec
+else:
+    # One field for each tool that there is, so that a new one changes no list.
+    StackSpec = create_model(
+        "StackSpec",
+        __base__=_StackSpec,
+        __doc__=_StackSpec.__doc__,
+        __module__=__name__,
+        **{name: (tool.settings | None, Field(None, description=tool.about)) for name, tool in TOOLS.items()},
+    )
 
 
 def _context_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:

@@ -194,7 +194,9 @@ def build_job(  # noqa: PLR0917
 
 def needs_tfstate(inputs: Inputs) -> bool:
     """Whether the service keeps this stack's tfstate."""
-    return tool(inputs.stack.spec.tool.value).uses_tfstate and inputs.source.facts.get("backend") == "managed"
+    return (
+        tool(inputs.stack.spec.tool.value).abilities.managed_tfstate and inputs.source.facts.get("backend") == "managed"
+    )
 
 
 def materialise(inputs: Inputs, opened: Opened) -> Materialise:

@@ -137,7 +137,9 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     if context.sandbox is None:
         env["PWD"] = str(_lasting_path(job, directory) / source.relative_to(top))
     commands = Commands(context, env, source)
-    tool_job = ToolJob(job.binary, source, directory.scratch, job.options, job.facts, backend, job.env, job.inputs)
+    tool_job = ToolJob(
+        job.binary, source, directory.scratch, job.options, job.facts, backend, job.env, job.inputs, job.destroy
+    )
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
 
 

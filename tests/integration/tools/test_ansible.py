@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.results import Action, Applied, Planned
-from reconciler.tools.ansible_events import UNFORESEEN
+from reconciler.tools.ansible.events import UNFORESEEN
 from reconciler.tools.base import StepFailed, ToolJob
 from reconciler.tools.registry import tool
 from tests.needs import needs

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from spaces.model.tools import TOOLS
 from spaces.validate import validate_files
 from tests.unit.spaces.builders import BROKEN, context
 
@@ -244,7 +245,7 @@ def test_a_file_that_cannot_be_read_at_all_is_a_warning(data, place):
 
 def test_a_tool_that_nobody_knows_is_answered_with_those_that_run():
     (told,) = validate_files({"a.yaml": text("Stack", "{name: s}", "{tool: chef, source: {path: .}}")})
-    assert told.hint == "one of opentofu, terraform, ansible, script"
+    assert told.hint == f"one of {', '.join(sorted(TOOLS))}"
 
 
 @pytest.mark.parametrize("key", ["ttl: 1h", "schedules: []", "drift: {}"])

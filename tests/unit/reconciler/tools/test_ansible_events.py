@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.results import Action, Planned, ResourceChange
-from reconciler.tools.ansible_events import UNFORESEEN, failure, parse, planned
+from reconciler.tools.ansible.events import UNFORESEEN, failure, parse, planned
 from reconciler.tools.base import StepFailed
 
 

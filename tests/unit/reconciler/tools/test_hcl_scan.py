@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.tools.hcl_scan import Block, Expression, Text, scan
+from reconciler.tools.terraform.hcl_scan import Block, Expression, Text, scan
 
 
 def found(text: str) -> list[object]:

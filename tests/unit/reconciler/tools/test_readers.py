@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.results import Applied, Output
-from reconciler.tools import ansible_events
+from reconciler.tools.ansible import events as ansible
 from reconciler.tools.base import StepFailed
 from reconciler.tools.files import parse_json
 from reconciler.tools.outputs import object_outputs
-from reconciler.tools.terraform_plan import Expected, Marks, expected, planned
-from reconciler.tools.terraform_tfstate import applied
+from reconciler.tools.terraform.plan import Expected, Marks, expected, planned
+from reconciler.tools.terraform.tfstate import applied
 
 _TEXT = st.text(st.characters(exclude_categories=())) | st.sampled_from(
     ["value", "sensitive", "version", "outputs", "resources", "instances", "attributes", "mode", "managed", "change"]
@@ -119,9 +119,9 @@ def _keepable(found: Applied) -> None:
 def test_any_events_are_read_or_refused(events: list[Any]) -> None:
     data = b"".join(_written(event) + b"\n" for event in events)
     with contextlib.suppress(StepFailed):
-        found = ansible_events.parse(data)
-        ansible_events.failure(found)
-        for change in ansible_events.planned(found).changes:
+        found = ansible.parse(data)
+        ansible.failure(found)
+        for change in ansible.planned(found).changes:
             json.dumps([change.address, change.before, change.after], ensure_ascii=False).encode()
 
 

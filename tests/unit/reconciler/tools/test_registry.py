@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from reconciler.tools.registry import TOOLS, tool
+from spaces.model.tools import TOOLS as DESCRIBED
 
 
 @pytest.mark.parametrize("name", sorted(TOOLS))
@@ -15,7 +16,7 @@ def test_every_tool_answers_to_its_name(name: str) -> None:
 
 def test_an_unknown_tool_is_a_key_error() -> None:
     with pytest.raises(KeyError):
-        tool("pulumi")
+        tool("chef")
 
 
 @pytest.mark.parametrize("name", sorted(TOOLS))
@@ -27,8 +28,12 @@ def test_an_adapter_brings_only_itself_and_the_standard_library(name: str) -> No
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     tops = {module.partition(".")[0] for module in loaded} - {"reconciler"} - set(sys.stdlib_module_names)
-    others = {"ansible", "script", "terraform"} - {"terraform" if name == "opentofu" else name}
+    others = TOOLS - {name, "terraform" if name == "opentofu" else name}
     assert (tops, [module for module in loaded if module in {f"reconciler.tools.{other}" for other in others}]) == (
         set(),
         [],
     )
+
+
+def test_every_tool_has_settings_and_an_adapter() -> None:
+    assert set(DESCRIBED) == TOOLS

@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.core.results import Action, ChangeCounts, Output, OutputChange
 from reconciler.tools.base import StepFailed
-from reconciler.tools.terraform_plan import Expected, Marks, expected, planned
+from reconciler.tools.terraform.plan import Expected, Marks, expected, planned
 
 
 def document(*changes: dict[str, Any], drift: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:

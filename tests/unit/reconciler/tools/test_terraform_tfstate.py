@@ -6,8 +6,8 @@ import pytest
 
 from reconciler.core.results import Applied, Output, Resource
 from reconciler.tools.base import StepFailed
-from reconciler.tools.terraform_plan import Expected, Marks
-from reconciler.tools.terraform_tfstate import applied, unwrapped
+from reconciler.tools.terraform.plan import Expected, Marks
+from reconciler.tools.terraform.tfstate import applied, unwrapped
 
 
 def tfstate(*resources: dict[str, Any], outputs: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from reconciler.tools.base import StepFailed
-from reconciler.tools.terraform_code import Variable, variables
-from reconciler.tools.terraform_variables import Given, expression, given
+from reconciler.tools.terraform.code import Variable, variables
+from reconciler.tools.terraform.variables import Given, expression, given
 
 
 @pytest.mark.parametrize(

@@ -176,15 +176,10 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + "  env: {A: a}\n  dependsOn: [{stack: b, outputs: {x: A, y: B, z: PATH}}, {stack: c, outputs: {x: B}}]\n",
                      [("duplicate-env", 4, 39), ("env-not-allowed", 4, 51), ("duplicate-env", 4, 83)], id="variables-of-outputs"),
         pytest.param("Stack", STACK + "  shareOutputs: [A, 5]\n", [("invalid-name", 3, 18), ("wrong-type", 3, 21)], id="share-outputs"),
-        *(
-            pytest.param("Stack", f"  tool: {tool}\n  source: {{path: .}}\n", [("not-supported", 1, 9)], id=f"tool-{tool}")
-            for tool in ("terragrunt", "pulumi", "cloudformation", "kubernetes")
-        ),
-        pytest.param("Stack", "  tool: pulumi\n  source: {path: .}\n  pulumi: {stack: x}\n", [("not-supported", 1, 9), ("not-supported", 3, 3)], id="pulumi"),
+        pytest.param("Stack", "  tool: chef\n  source: {path: .}\n  chef: {x: y}\n", [("invalid-value", 1, 9), ("unknown-key", 3, 3)], id="a-tool-that-nobody-knows"),
         pytest.param("Stack", STACK + "  opentofu: {workspace: a}\n", [("invalid-value", 3, 3)], id="settings-of-another-tool"),
         pytest.param("Stack", STACK + "  terraform: {workspace: -a}\n", [("invalid-name", 3, 26)], id="workspace"),
         pytest.param("Stack", STACK + "  terraform: {workspaces: a}\n", [("unknown-key", 3, 15)], id="workspace-key"),
-        pytest.param("Stack", "  tool: script\n  script: {apply: x, destroy: y}\n", [("not-supported", 2, 22)], id="script-destroy"),
         pytest.param("Stack", '  tool: script\n  script: {apply: "x\\0y", plan: ""}\n', [("invalid-value", 2, 19), ("invalid-value", 2, 33)], id="script-commands"),
         pytest.param("Stack", "  tool: ansible\n  source: {path: .}\n  ansible: {playbook: ../x, extraVars: {}}\n",
                      [("invalid-path", 3, 23), ("not-supported", 3, 29)], id="ansible"),

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from spaces.model.kinds import SPECS
+from spaces.model.tools import TOOLS
 from spaces.names import API_VERSION, Kind
 from spaces.reading.json_schema import COMBINED, file_name, json_schemas
 
@@ -99,7 +100,7 @@ def test_the_combined_schema_tells_kinds_apart():
 def test_only_what_is_built_is_offered():
     definitions = SCHEMAS[file_name(Kind.STACK)]["$defs"]
     properties = definitions["StackSpec"]["properties"]
-    assert properties["tool"]["enum"] == ["ansible", "opentofu", "script", "terraform"]
+    assert set(definitions["ToolName"]["enum"]) == set(TOOLS) <= set(properties)
     assert properties["onDelete"]["enum"] == ["retain"]
     assert definitions["Hooks"]["properties"]["before"]["propertyNames"]["enum"] == ["init", "plan", "apply"]
     assert {each["type"] for each in definitions["ContextUse"]["anyOf"]} == {"string", "object"}

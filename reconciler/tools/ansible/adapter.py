@@ -18,11 +18,11 @@ from pathlib import Path
 from posixpath import dirname, join
 
 from reconciler.core.results import Applied, Planned
-from reconciler.tools.ansible_events import Events, failure, parse, planned
-from reconciler.tools.base import Do, References, SourceReader, StepFailed, ToolJob
+from reconciler.tools.ansible.events import Events, failure, parse, planned
+from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import read_result, remove, write_scratch
 
-_PLUGIN = Path(__file__).parent / "ansible_callback" / "station_json.py"
+_PLUGIN = Path(__file__).parent / "callback" / "station_json.py"
 _VERSION = re.compile(r"^ansible-playbook \[core ([^\]\s]+)\]", re.MULTILINE)
 
 
@@ -31,7 +31,7 @@ class Ansible:
 
     name = "ansible"
     binaries: tuple[str, ...] = ("ansible-playbook",)
-    uses_tfstate = False
+    abilities = Abilities(saved_plan=False, destroys=False, sees_drift=True, managed_tfstate=False)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return the command whose first line names the version of ansible-core."""
@@ -53,6 +53,8 @@ class Ansible:
 
     def plan(self, job: ToolJob, do: Do) -> Planned:
         """Run the playbook in check mode and return what it would change."""
+        if job.destroy:
+            raise StepFailed("ansible cannot destroy: write a playbook that removes what this one made")
         events = _run(job, do, _checked(job), "--check", "--diff")
         return planned(events)
 
@@ -64,11 +66,6 @@ class Ansible:
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the events of the check run."""
         return (_checked(job),)
-
-
-def tool(name: str) -> Ansible:  # noqa: ARG001 - every adapter module has this function
-    """Return the adapter."""
-    return Ansible()
 
 
 def _checked(job: ToolJob) -> Path:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from threading import Lock
 
 from reconciler.tools.base import References, SourceReader
-from reconciler.tools.terraform_code import CodeFile, FileFacts, code_files, facts
+from reconciler.tools.terraform.code import CodeFile, FileFacts, code_files, facts
 
 
 @dataclass(frozen=True, slots=True)

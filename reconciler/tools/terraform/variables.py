@@ -17,7 +17,7 @@ from typing import Any
 
 from reconciler.tools.base import StepFailed
 from reconciler.tools.files import strict_json
-from reconciler.tools.terraform_code import Variable
+from reconciler.tools.terraform.code import Variable
 
 PREFIX = "TF_VAR_"
 _LITERAL = frozenset({"string", "number", "bool"})

@@ -13,7 +13,7 @@ from typing import Any
 from reconciler.core.results import Applied, Output, Resource
 from reconciler.tools.base import StepFailed
 from reconciler.tools.files import shape_of
-from reconciler.tools.terraform_plan import Expected, Marks
+from reconciler.tools.terraform.plan import Expected, Marks
 from reconciler.tools.veil import Secrets, secrets_in, veiled, without_unseen
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.results import Applied, Planned
-from reconciler.tools.base import Do, References, SourceReader, StepFailed, ToolJob
+from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import (
     parse_json,
     read_json,
@@ -24,12 +24,11 @@ from reconciler.tools.files import (
     remove_beside_source,
     write_scratch,
 )
-from reconciler.tools.terraform_directory import RootModule, look, write_override
-from reconciler.tools.terraform_plan import Expected, expected, planned
-from reconciler.tools.terraform_tfstate import applied
-from reconciler.tools.terraform_variables import given
+from reconciler.tools.terraform.directory import RootModule, look, write_override
+from reconciler.tools.terraform.plan import Expected, expected, planned
+from reconciler.tools.terraform.tfstate import applied
+from reconciler.tools.terraform.variables import given
 
-_BINARIES = {"terraform": "terraform", "opentofu": "tofu"}
 _VERSION = re.compile(r"^(?:Terraform|OpenTofu) v(\S+)", re.MULTILINE)
 _MANAGED, _OWN = b"managed", b"own"
 
@@ -37,11 +36,11 @@ _MANAGED, _OWN = b"managed", b"own"
 class Terraform:
     """Runs `terraform` or `tofu`."""
 
-    uses_tfstate = True
+    abilities = Abilities(saved_plan=True, destroys=True, sees_drift=True, managed_tfstate=True)
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, binary: str) -> None:
         self.name = name
-        self.binaries: tuple[str, ...] = (_BINARIES[name],)
+        self.binaries: tuple[str, ...] = (binary,)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return the command whose first line names product and version."""
@@ -56,7 +55,7 @@ class Terraform:
 
     def references(self, reader: SourceReader, path: str) -> References:
         """Follow local modules through the repository, and find out whether the code brings its own backend."""
-        from reconciler.tools.terraform_modules import follow  # noqa: PLC0415 - only the service needs it, runs do not
+        from reconciler.tools.terraform.modules import follow  # noqa: PLC0415 - only the service needs it, runs do not
 
         return follow(reader, path, tofu=self._is_tofu)
 
@@ -82,7 +81,8 @@ class Terraform:
         """Save a plan in the scratch directory and return what it would do."""
         environment = self._environment(job)
         plan, shown = _plan_path(job), job.scratch / "plan.json"
-        command = (job.binary, "plan", "-input=false", "-no-color", "-detailed-exitcode", f"-out={plan}")
+        destroy = ("-destroy",) if job.destroy else ()
+        command = (job.binary, "plan", "-input=false", "-no-color", "-detailed-exitcode", *destroy, f"-out={plan}")
         code = do(command, ok=(0, 2), env=environment)
         do((job.binary, "show", "-json", "-no-color", str(plan)), env=environment, stdout=shown, shown=False)
         try:
@@ -145,11 +145,6 @@ class Terraform:
                 "TF_HTTP_RETRY_WAIT_MAX": "10",
             }
         return environment
-
-
-def tool(name: str) -> Terraform:
-    """Return the adapter for `terraform` or `opentofu`."""
-    return Terraform(name)
 
 
 def _choose_backend(job: ToolJob, module: RootModule) -> bool:

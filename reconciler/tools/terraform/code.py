@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.tools.hcl_scan import Block, Expression, Text, scan
+from reconciler.tools.terraform.hcl_scan import Block, Expression, Text, scan
 
 FILE_LIMIT = 4 * 1024 * 1024
 """Bytes of a file that are looked at; a larger one is left to the tool."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reconciler.tools.base import StepFailed, ToolJob
 from reconciler.tools.files import read_result, remove_beside_source, write_beside_source
-from reconciler.tools.terraform_code import FILE_LIMIT, Variable, code_files, facts, variables
+from reconciler.tools.terraform.code import FILE_LIMIT, Variable, code_files, facts, variables
 
 _HEAD = b"# Written for this run by the service.\n"
 _BACKEND = b"""# The code names no backend: its tfstate is kept by the service.

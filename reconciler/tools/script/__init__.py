@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reconciler.core.results import Applied, Output, Planned
-from reconciler.tools.base import Do, References, SourceReader, StepFailed, ToolJob
+from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import parse_json, read_result, remove
 from reconciler.tools.outputs import object_outputs
 
@@ -24,7 +24,7 @@ class Script:
 
     name = "script"
     binaries: tuple[str, ...] = ()
-    uses_tfstate = False
+    abilities = Abilities(saved_plan=False, destroys=True, sees_drift=True, managed_tfstate=False)
 
     def version_command(self, binary: str) -> Sequence[str] | None:  # noqa: ARG002 - the protocol's signature
         """Return None: a shell has no version that a stack could ask for."""
@@ -42,26 +42,31 @@ class Script:
         """Do nothing: there is nothing to make ready."""
 
     def plan(self, job: ToolJob, do: Do) -> Planned:
-        """Ask the `plan` command whether there is something to do."""
+        """Ask the `plan` command whether there is something to do; a destroy always has."""
+        if job.destroy:
+            if _command(job, "destroy") is None:
+                raise StepFailed("the stack has no script.destroy")
+            return Planned(has_changes=True)
         command = _command(job, "plan")
         if command is None:
             return Planned(has_changes=True)
         return Planned(has_changes=do(_shell(command), ok=(0, 2)) == 2)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
-        """Run the `apply` command, then the `outputs` command."""
-        command = _command(job, "apply")
+        """Run the `apply` command, then the `outputs` command; or the `destroy` command."""
+        name = "destroy" if job.destroy else "apply"
+        command = _command(job, name)
         if command is None:
-            raise StepFailed("the stack has no script.apply")
+            raise StepFailed(f"the stack has no script.{name}")
         do(_shell(command))
-        return Applied(outputs=_outputs(job, do))
+        return Applied() if job.destroy else Applied(outputs=_outputs(job, do))
 
     def plan_files(self, job: ToolJob) -> Sequence[Path]:  # noqa: ARG002 - the protocol's signature
         """Name nothing: a script saves no plan; the source it runs from is the same directory."""
         return ()
 
 
-def tool(name: str) -> Script:  # noqa: ARG001 - every adapter module has this function
+def tool() -> Script:
     """Return the adapter."""
     return Script()
 

@@ -1,0 +1,37 @@
+"""How a tool describes itself to the configuration: its name, and the settings under its own key in a Stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spaces.model.base import Model, Problem
+
+
+class ToolSettings(Model):
+    """The settings of one tool, under its own key in a Stack's `spec`."""
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield the problems of `raw`, the settings as written, that their types cannot find; paths begin below it."""
+        _ = raw
+        return iter(())
+
+    @classmethod
+    def required(cls) -> tuple[str, ...]:
+        """Return the keys without which a stack of this tool cannot run."""
+        return tuple(field.alias or name for name, field in cls.model_fields.items() if field.is_required())
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDescription:
+    """One tool, as a document sees it. Its adapter is the package of the same name in `reconciler.tools`."""
+
+    name: str
+    settings: type[ToolSettings]
+    about: str
+    """What its settings are, for the schema: one sentence."""
+    needs_source: bool = True
+    has_version: bool = True
+    """Whether a stack may ask for a range of versions."""

@@ -43,6 +43,8 @@ class Refusal(StrEnum):
     NOT_REPEATABLE = "NotRepeatable"
     OUTDATED = "Outdated"
     PROBLEM = "Problem"
+    PROTECTED = "Protected"
+    HAS_DEPENDENTS = "HasDependents"
     WAITS_FOR_DEPENDENCY = "WaitsForDependency"
     NOT_APPROVED = "NotApproved"
 
@@ -81,7 +83,8 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
                 Refusal.NOT_WAITING, f"run {run} is {found.status}: it does not wait for confirmation"
             )
         stack, desired = _in_force(transaction, found.stack)
-        _not_suspended(stack, desired)
+        if not found.destroys:
+            _not_suspended(stack, desired)
         if desired.digest != found.digest:
             raise OperationRefused(
                 Refusal.OUTDATED,
@@ -179,6 +182,26 @@ def request_run(store: Store, stack: StackId, person: str, now: datetime, becaus
         return _queue(transaction, stack, Asked(person, because), now, "requested")
 
 
+def request_destroy(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
+    """Queue a run that removes what a stack made, and waits for a person; the stack is suspended once it is done.
+
+    Refused for a stack that is protected, and while stacks that depend on it still have something applied.
+    """
+    with store.writing() as transaction:
+        _, desired = _in_force(transaction, stack)
+        if desired.protected:
+            raise OperationRefused(
+                Refusal.PROTECTED, f"{stack} is protected by its document: change spec.protected in Git first"
+            )
+        children = transaction.stacks(transaction.children([stack]).get(stack, ()))
+        standing = sum(child.applied is not None for child in children.values())
+        if standing:
+            whom = "a stack that depends on it is" if standing == 1 else f"{standing} stacks that depend on it are"
+            raise OperationRefused(Refusal.HAS_DEPENDENTS, f"{stack} cannot be destroyed: {whom} still applied")
+        asked = Asked(person, because)
+        return _queue(transaction, stack, asked, now, "destruction requested", RunKind.DESTROY)
+
+
 def suspend(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
     """Start no more runs of a stack; a queued one is taken back, one at work goes on to its end."""
     with store.writing() as transaction:
@@ -219,9 +242,17 @@ def approve(store: Store, held: HeldChange, subject: str, now: datetime, because
         transaction.append_audit([about_request(Audited.HELD_APPROVED, Asked(subject, because), now, **about)])
 
 
-def _queue(transaction: Transaction, stack: StackId, asked: Asked, now: datetime, words: str) -> Run:
+def _queue(  # noqa: PLR0917
+    transaction: Transaction,
+    stack: StackId,
+    asked: Asked,
+    now: datetime,
+    words: str,
+    kind: RunKind = RunKind.TRACKED,
+) -> Run:
     state, desired = _in_force(transaction, stack)
-    _not_suspended(state, desired)
+    if kind is not RunKind.DESTROY:
+        _not_suspended(state, desired)
     if desired.problem is not None:
         raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {desired.problem.message}")
     waits = waiting(transaction, [stack]).get(stack)
@@ -249,8 +280,9 @@ def _queue(transaction: Transaction, stack: StackId, asked: Asked, now: datetime
         desired,
         run_id(now, secrets.token_bytes(10)),
         now,
+        kind=kind,
         person=asked.person,
-        needs_confirmation=state.interrupted or not desired.autodeploy,
+        needs_confirmation=kind is RunKind.DESTROY or state.interrupted or not desired.autodeploy,
         message=message,
     )
     try:

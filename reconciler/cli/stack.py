@@ -1,4 +1,4 @@
-"""`station stack …`: show one stack, run it, suspend or resume it."""
+"""`station stack …`: show one stack, run it, suspend or resume it, destroy what it made."""
 
 from __future__ import annotations
 
@@ -69,6 +69,13 @@ def resume(stack: str, form: str) -> None:
 def run(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
     """Start a run of a stack, even if it is Synced."""
     ctx.exit(request_run(lambda api: f"{api.stack(stack)}/runs", form, wait=wait))
+
+
+@_command(options.wait)
+@click.pass_context
+def destroy(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
+    """Plan the destruction of what a stack made. The run waits for confirmation; the stack is suspended afterwards."""
+    ctx.exit(request_run(lambda api: f"{api.stack(stack)}/destroy", form, wait=wait))
 
 
 def _list(stack: str, part: str, columns: Sequence[Column], form: str, limit: int | None = None) -> None:

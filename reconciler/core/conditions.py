@@ -254,7 +254,8 @@ def _word(active: Run, state: StackState) -> Reason | None:
     """Return the reason that an active run gives its stack; None: the run will not go on as things are."""
     if active.status in AT_WORK:
         return _PROGRESS[active.status]
-    if is_suspended(state) or state.desired is None or active.digest != state.desired.digest:
+    suspended = is_suspended(state) and not active.destroys
+    if suspended or state.desired is None or active.digest != state.desired.digest:
         return None
     if active.status is RunStatus.UNCONFIRMED:
         return _waits_for(active) if _waits(active) else None

@@ -185,6 +185,11 @@ class Run:
         return self.kind in WRITING
 
     @property
+    def destroys(self) -> bool:
+        """Whether the run removes what its stack made. A suspended stack does not hold it up: it ends suspended."""
+        return self.kind is RunKind.DESTROY
+
+    @property
     def leads(self) -> bool:
         """Whether the loop carries the stack forward by this run; other runs only look."""
         return self.kind in LEADING

@@ -159,6 +159,8 @@ class Desired:
     """A hash of the push policies over the stack; None: there are none. It is no part of the digest."""
     authors: tuple[str, ...] = ()
     """Everyone whose changes made it differ from what was applied: `person` is only the last of them."""
+    protected: bool = False
+    """Whether it is never destroyed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,10 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
     failures = _failures(state, run)
     retry_at = None
     match event:
+        case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING if run.destroys:
+            # Otherwise the loop would make everything anew at once.
+            state = state.evolve(applied=None, interrupted=False, failed=None, paused=True)
+            failures = 0
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING:
             applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now)
             state = state.evolve(applied=applied, interrupted=False, failed=None, why=())

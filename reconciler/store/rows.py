@@ -230,6 +230,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "problem": [problem.reason, problem.message] if problem else None,
         "needs": [[str(need.parent), dict(need.outputs)] for need in desired.needs],
         "pushPolicies": desired.push_policies,
+        "protected": desired.protected,
     }
 
 
@@ -247,6 +248,7 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         tuple(Need(StackId.parse(parent), outputs) for parent, outputs in body.get("needs", ())),
         push_policies=body.get("pushPolicies"),
         authors=tuple(body.get("authors", ())),
+        protected=body.get("protected", False),
     )
 
 

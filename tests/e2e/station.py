@@ -36,8 +36,8 @@ def document(kind: str, name: str, spec: Mapping[str, Any], **metadata: Any) -> 
 
 def a_script(name: str, apply: str, **spec: Any) -> str:
     """Write a script stack that needs no source."""
-    plan = spec.pop("plan", None)
-    commands = {"apply": apply} if plan is None else {"plan": plan, "apply": apply}
+    commands = {key: spec.pop(key) for key in ("plan", "destroy") if spec.get(key) is not None} | {"apply": apply}
+    spec.pop("plan", None)
     metadata = {key: spec.pop(key) for key in ("movedFrom", "labels", "space") if key in spec}
     return document("Stack", name, {"tool": "script", "script": commands, **spec}, **metadata)
 

@@ -132,6 +132,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.tool == other.tool
         and one.autodeploy == other.autodeploy
         and one.suspended == other.suspended
+        and one.protected == other.protected
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels
         and one.push_policies == other.push_policies

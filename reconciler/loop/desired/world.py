@@ -163,6 +163,7 @@ def _desired(
         problem=problem,
         needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
         push_policies=push_policies(configured),
+        protected=configured.spec.protected,
     )
 
 

@@ -189,6 +189,7 @@ def build_job(  # noqa: PLR0917
         tfstate=tfstate,
         masked=(*opened.masked, *(secret for output in inputs.outputs for secret in output.masked)),
         secret_files=opened.secret_files,
+        destroy=run.destroys,
     )
 
 

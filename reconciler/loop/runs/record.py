@@ -86,7 +86,7 @@ class Recorder:
 
     def tidy(self, run: Run, now: datetime) -> None:
         """Keep the log of a run that is over, and let its directory go."""
-        if run.status is RunStatus.FINISHED and run.phase is Phase.APPLY:
+        if run.status is RunStatus.FINISHED and run.phase is Phase.APPLY and not run.destroys:
             committed = self.commit_time(run.revision)
             if committed is not None:
                 self.metrics.applied(now.timestamp() - committed)
@@ -165,7 +165,7 @@ class Recorder:
             state = find_stack(transaction, found.stack)
             judgement = judged.judgement if judged is not None else None
             if judgement is not None and _is_current(found, state):
-                event, changes = while_it_waits(found, judgement, suspended=is_suspended(state))
+                event, changes = while_it_waits(found, judgement, suspended=_is_suspended(state, found))
             else:
                 event = RunEvent.SUPERSEDE
                 changes = {"reason": Reason.PLAN_OUTDATED, "message": CHANGED_POLICIES}
@@ -184,7 +184,7 @@ class Recorder:
         self._take_tfstate(transaction, run, report, now)
         waits = waiting(transaction, [run.stack]).get(run.stack) if report.leg is Leg.PLAN else None
         event, changes = after_leg(
-            run, report, judgement, waits, current=_is_current(run, state), suspended=is_suspended(state)
+            run, report, judgement, waits, current=_is_current(run, state), suspended=_is_suspended(state, run)
         )
         if event is not RunEvent.PROCEED:
             changes["phase"] = report.phase
@@ -193,7 +193,9 @@ class Recorder:
             changes["changes"] = ChangeCounts.of(report.planned)
         # Where a stack was made by somebody else before, its first plan finds nothing to do, and yet there are outputs.
         first = event is RunEvent.FOUND_NOTHING and state.applied is None
-        if report.applied is not None and (report.leg is Leg.APPLY or first):
+        if run.destroys and event in {RunEvent.SUCCEED, RunEvent.FOUND_NOTHING}:
+            transaction.record_results(run.stack, (), ())
+        elif report.applied is not None and (report.leg is Leg.APPLY or first):
             transaction.record_results(run.stack, report.applied.resources, report.applied.outputs)
         changes["plan_digest"] = report.plan_digest or run.plan_digest
         return advance(transaction, state, run, event, now, judgement=judgement, **changes)
@@ -215,6 +217,10 @@ class Recorder:
 def _was_given_up(run: Run) -> bool:
     """Whether a run may have gone on after its recorded end: the tfstate that it wrote since is only kept."""
     return run.reason == Reason.LEASE_LOST
+
+
+def _is_suspended(state: StackState, run: Run) -> bool:
+    return is_suspended(state) and not run.destroys
 
 
 def _is_about(judged: PolicyAnswer, run: Run, report: LegReport) -> bool:

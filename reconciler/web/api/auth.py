@@ -35,6 +35,7 @@ class Right(StrEnum):
 
     SPACE_READ = "space:read"
     STACK_READ = "stack:read"
+    STACK_DELETE = "stack:delete"
     CONTEXT_READ = "context:read"
     BLUEPRINT_READ = "blueprint:read"
     INSTANCE_READ = "blueprintInstance:read"

@@ -133,6 +133,17 @@ def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJ
     return convert.run_json(run)
 
 
+@router.post("/{space}/{name}/destroy", status_code=HTTPStatus.CREATED)
+def destroy_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
+    """Queue a run that removes what a stack made. It waits for confirmation, and leaves the stack suspended."""
+    stack = _named(caller, Right.STACK_DELETE, space, name)
+    run = operations.request_destroy(
+        ports.store, stack, caller.person, ports.now(), caller.basis(Right.STACK_DELETE.action, stack.space)
+    )
+    ports.wake()
+    return convert.run_json(run)
+
+
 @router.post("/{space}/{name}/suspend")
 def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Suspend a stack: it gets no new runs."""

@@ -186,6 +186,7 @@ def test_a_space_above_that_one_does_not_see_is_not_named_as_parent(as_user: Cal
         ("GET", "/blueprints/{space}/network"),
         ("GET", "/blueprint-instances/{space}/network/render"),
         ("POST", "/stacks/{space}/network/runs"),
+        ("POST", "/stacks/{space}/network/destroy"),
         ("POST", "/stacks/{space}/network/suspend"),
         ("POST", "/stacks/{space}/network/resume"),
         ("GET", "/stacks?space={space}"),
@@ -227,6 +228,7 @@ def test_what_one_may_not_see_answers_as_what_does_not_exist(
         ("otto", "/runs/{run}/confirm", 200),
         ("otto", "/runs/{run}/discard", 200),
         ("otto", "/stacks/production/network/suspend", 200),
+        ("otto", "/stacks/production/network/destroy", 404),
         ("wanda", "/runs/{run}/confirm", 200),
     ],
 )
@@ -240,7 +242,7 @@ def test_a_change_needs_its_right(
         assert run is not None
         if status == 404:
             assert (run.status, run.confirmed_by) == (RunStatus.UNCONFIRMED, None)
-            assert "for which you have run:" in answer.json()["detail"]
+            assert "for which you have " in answer.json()["detail"]
         elif path.endswith("/confirm"):
             assert run.confirmed_by == f"user:{name}"
 

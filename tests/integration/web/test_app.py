@@ -31,6 +31,7 @@ ROUTES = [
     ("GET", "/stacks/production/network/outputs"),
     ("GET", "/stacks/production/network/effective"),
     ("POST", "/stacks/production/network/runs"),
+    ("POST", "/stacks/production/network/destroy"),
     ("POST", "/stacks/production/network/suspend"),
     ("POST", "/stacks/production/network/resume"),
     ("GET", "/runs"),

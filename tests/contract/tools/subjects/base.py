@@ -1,0 +1,55 @@
+"""What a tool brings to the contract: how its stacks are written, and how to look at what they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+SECRET = "hunter2-of-the-contract"
+"""The value of the sensitive output of every stack."""
+
+
+class Subject:
+    """A tool's stack, which makes one thing that holds a text, in a world of its own.
+
+    The stack has the outputs `greeting` ("hello TEXT") and `secret` (SECRET, sensitive). A module in this folder
+    with a class `TheSubject` is found; the kit drives it through a whole service, and through nothing else.
+    """
+
+    tool: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Programs without which it is skipped."""
+    cannot: ClassVar[Mapping[str, str]] = {}
+    """Scenarios that make no sense for this tool, each with the reason."""
+
+    def __init__(self, world: Path) -> None:
+        self.world = world
+
+    def spec(self) -> dict[str, Any]:
+        """Return the stack's `spec` without tool and source."""
+        return {}
+
+    def files(self, text: str) -> dict[str, str]:
+        """Return the source that makes the thing with this text."""
+        raise NotImplementedError
+
+    def failing(self) -> dict[str, str]:
+        """Return a source that makes the thing with the text "half", and fails then."""
+        raise NotImplementedError
+
+    def hanging(self) -> dict[str, str]:
+        """Return a source whose apply makes the file `world/hanging`, and does not end within a minute."""
+        raise NotImplementedError
+
+    def made(self) -> str | None:
+        """Return the text of the thing that is there; None: there is none."""
+        file = self.world / "thing"
+        return file.read_text().strip() if file.exists() else None
+
+    def meddle(self) -> None:
+        """Change the thing behind the tool's back."""
+        (self.world / "thing").write_text("meddled")
+
+    def close(self) -> None:
+        """Stop what `__init__` started."""

@@ -23,6 +23,8 @@ HOW = {
     "ssh": "apt install openssh-client",
     "ssh-keygen": "apt install openssh-client",
     "terraform": "download it from https://developer.hashicorp.com/terraform/install",
+    "terragrunt": "make tools",
+    "tofu": "make tools",
 }
 """How to get each tool."""
 

@@ -88,6 +88,9 @@ class SourceReader(Protocol):
     def listing(self, path: str) -> Sequence[tuple[str, str]] | None:
         """Return (name, id of its content) of the files directly in a directory; None where there is no directory."""
 
+    def directories(self, path: str) -> Sequence[str]:
+        """Return the names of the directories directly in a directory; none where there is no directory."""
+
     def real(self, path: str) -> str:
         """Return the path without links, "." for the top; the path itself where it leads nowhere."""
 

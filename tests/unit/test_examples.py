@@ -28,6 +28,12 @@ def test_nothing_is_wrong_with_it():
     assert validate_files(FILES) == []
 
 
+def test_nothing_is_wrong_with_those_of_the_tools():
+    top = EXAMPLE.parent / "tools"
+    files = {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+    assert validate_files(files) == []
+
+
 def test_it_holds_what_its_readme_lists(catalog):
     readme = (EXAMPLE / "README.md").read_text()
     for stack in catalog.stacks():

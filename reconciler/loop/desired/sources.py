@@ -113,6 +113,18 @@ class TreeReader:
                 files[name] = found.id
         return list({**files, **{name: _mark(data) for name, data in mounted.items()}}.items())
 
+    def directories(self, path: str) -> Sequence[str]:
+        """Return the names of the directories directly in a directory, links to some included."""
+        here, entry = normpath(path or "."), self._entry(path)
+        if entry is None or entry.kind is not EntryKind.TREE:
+            return ()
+        names = []
+        for name, child in self._trees.children_of(entry.id).items():
+            found = self._entry(join(here, name)) if child.kind is EntryKind.SYMLINK else child
+            if found is not None and found.kind is EntryKind.TREE:
+                names.append(name)
+        return names
+
     def real(self, path: str) -> str:
         """Return the path without links; the path itself where it leads nowhere that may be followed."""
         try:

@@ -24,6 +24,7 @@ from reconciler.tools.files import (
     remove_beside_source,
     write_scratch,
 )
+from reconciler.tools.terraform.backend import http_backend, stored
 from reconciler.tools.terraform.directory import RootModule, look, write_override
 from reconciler.tools.terraform.plan import Expected, expected, planned
 from reconciler.tools.terraform.tfstate import applied
@@ -98,7 +99,7 @@ class Terraform:
         environment = self._environment(job)
         known = Expected.from_data(read_json(_expected_path(job)))
         do((job.binary, "apply", "-input=false", "-no-color", str(_plan_path(job))), env=environment)
-        document = _managed(job) if _is_managed(job) else _pulled(job, do, environment)
+        document = stored(job) if _is_managed(job) else _pulled(job, do, environment)
         if isinstance(document, dict) and "encrypted_data" in document:
             # OpenTofu's own encryption: only tofu has the key.
             document = _pulled(job, do, environment)
@@ -130,20 +131,7 @@ class Terraform:
         if any(name.startswith("TF_VAR_") for name in (*job.env, *job.inputs)):
             environment |= given(job.env, job.inputs, self._look(job).variables).env
         if job.tfstate is not None and _is_managed(job):
-            address = job.tfstate.address
-            environment |= {
-                "TF_HTTP_ADDRESS": address,
-                "TF_HTTP_UPDATE_METHOD": "POST",
-                "TF_HTTP_LOCK_ADDRESS": address,
-                "TF_HTTP_LOCK_METHOD": "LOCK",
-                "TF_HTTP_UNLOCK_ADDRESS": address,
-                "TF_HTTP_UNLOCK_METHOD": "UNLOCK",
-                "TF_HTTP_USERNAME": job.tfstate.username,
-                "TF_HTTP_PASSWORD": job.tfstate.password,
-                "TF_HTTP_RETRY_MAX": "4",
-                "TF_HTTP_RETRY_WAIT_MIN": "1",
-                "TF_HTTP_RETRY_WAIT_MAX": "10",
-            }
+            environment |= http_backend(job.tfstate)
         return environment
 
 
@@ -158,7 +146,7 @@ def _choose_backend(job: ToolJob, module: RootModule) -> bool:
         raise StepFailed("there is no place for the managed tfstate of this run")
     if module.backend is None:
         return True
-    if _managed(job) is not None:
+    if stored(job) is not None:
         raise StepFailed(
             f"{module.backend} names a backend and is not in the source, and the service already keeps a tfstate of "
             "this stack: move that one there and put the backend into the source, or do without the file"
@@ -180,15 +168,6 @@ def _backend_path(job: ToolJob) -> Path:
 
 def _is_managed(job: ToolJob) -> bool:
     return read_result(_backend_path(job)) == _MANAGED
-
-
-def _managed(job: ToolJob) -> Any:
-    from reconciler.tools.tfstate_client import fetch  # noqa: PLC0415 - http.client is slow to import
-
-    if job.tfstate is None:
-        raise StepFailed("there is no place for the managed tfstate of this run")
-    data = fetch(job.tfstate)
-    return None if data is None else parse_json(data, "the tfstate")
 
 
 def _pulled(job: ToolJob, do: Do, environment: Mapping[str, str]) -> Any:

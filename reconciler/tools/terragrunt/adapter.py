@@ -1,0 +1,197 @@
+"""Terragrunt over OpenTofu or Terraform: one unit, or with `runAll` every unit below the source's path.
+
+The plan of one unit is a saved plan like any other. With `runAll` there is a saved plan for each unit; `units` says
+what becomes of those that were made with mock outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reconciler.core.results import Applied, Planned
+from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
+from reconciler.tools.files import parse_json, read_json, read_result, remove, write_scratch
+from reconciler.tools.terraform.backend import http_backend, stored
+from reconciler.tools.terraform.directory import RootModule, look, write_override
+from reconciler.tools.terraform.plan import Expected, expected, planned
+from reconciler.tools.terraform.tfstate import applied
+from reconciler.tools.terraform.variables import PREFIX, given
+from reconciler.tools.terragrunt import units
+from reconciler.tools.terragrunt.command import environment, printed, run, terragrunt
+
+_VERSION = re.compile(r"^terragrunt version v?(\S+)", re.MULTILINE)
+_OLDEST = (1, 0)
+_STACK = "terragrunt.stack.hcl"
+_CACHE = ".terragrunt-cache"
+
+
+class Terragrunt:
+    """Runs `terragrunt`."""
+
+    name = "terragrunt"
+    binaries: tuple[str, ...] = ("terragrunt",)
+    abilities = Abilities(saved_plan=True, destroys=True, sees_drift=True, managed_tfstate=True)
+
+    def version_command(self, binary: str) -> Sequence[str] | None:
+        """Return the command whose first line names the version."""
+        return (binary, "--version")
+
+    def read_version(self, printed: str) -> str:
+        """Return the version; ValueError if there is none, or if it is older than the commands used here."""
+        found = _VERSION.search(printed)
+        if found is None:
+            raise ValueError("no line that says 'terragrunt version …'")
+        numbers = tuple(int(part) for part in re.findall(r"\d+", found.group(1))[:2])
+        if numbers < _OLDEST:
+            raise ValueError(f"version {found.group(1)} is too old: 1.0 or newer is needed")
+        return found.group(1)
+
+    def references(self, reader: SourceReader, path: str) -> References:
+        """Find the files, modules and other units that the units at and below `path` name."""
+        from reconciler.tools.terragrunt.references import follow  # noqa: PLC0415 - only the service needs it
+
+        return follow(reader, path)
+
+    def init(self, job: ToolJob, do: Do) -> None:
+        """Download the sources, and give a unit without a backend the managed tfstate."""
+        if (job.directory / _STACK).is_file():
+            do(terragrunt(job, "stack", "generate"), env=environment(job))
+        if _runs_all(job):
+            _refuse_unkept(job)
+            return
+        managed, module = _is_managed(job), _downloaded(job, do)
+        if managed:
+            _refuse_other_backend(module)
+        if module is not None:
+            declare = given(job.env, job.inputs, module.variables).declare
+            write_override(job, backend=managed, variables=declare)
+        do(run(job, "init", "-input=false", "-no-color"), env=_environment(job))
+
+    def plan(self, job: ToolJob, do: Do) -> Planned:
+        """Save a plan for each unit and return what they would do."""
+        if _runs_all(job):
+            return units.plan(job, do, environment(job))
+        env, shown = _environment(job), job.scratch / "plan.json"
+        destroy = ("-destroy",) if job.destroy else ()
+        words = ("plan", "-input=false", "-no-color", "-detailed-exitcode", *destroy, f"-out={_plan_path(job)}")
+        code = do(run(job, *words), ok=(0, 2), env=env)
+        show = run(job, "show", "-json", "-no-color", str(_plan_path(job)))
+        try:
+            document = read_json(printed(job, do, show, env, shown.name))
+        finally:
+            remove(shown)  # it holds sensitive values in clear
+        result = planned(document, has_changes=code == 2)
+        write_scratch(_expected_path(job), json.dumps(expected(document).to_data()).encode())
+        return result
+
+    def apply(self, job: ToolJob, do: Do) -> Applied:
+        """Apply the saved plans and read the tfstates that they leave."""
+        if _runs_all(job):
+            return units.apply(job, do, environment(job))
+        env = _environment(job)
+        known = Expected.from_data(read_json(_expected_path(job)))
+        do(run(job, "apply", "-input=false", "-no-color", str(_plan_path(job))), env=env)
+        document = stored(job) if _is_managed(job) else _pulled(job, do, env)
+        return Applied(resources=()) if document is None else applied(document, known)
+
+    def plan_files(self, job: ToolJob) -> Sequence[Path]:
+        """Name the saved plans, and the files that say what of their result may be shown."""
+        if _runs_all(job):
+            return units.plan_files(job)
+        return (_plan_path(job), _expected_path(job))
+
+
+def _runs_all(job: ToolJob) -> bool:
+    return bool(job.options.get("runAll"))
+
+
+def _is_managed(job: ToolJob) -> bool:
+    return job.facts.get("backend") == "managed"
+
+
+def _environment(job: ToolJob) -> Mapping[str, str]:
+    env = environment(job)
+    if _is_managed(job):
+        if job.tfstate is None:
+            raise StepFailed("there is no place for the managed tfstate of this run")
+        env |= http_backend(job.tfstate)
+    module = _module(job)
+    if module is not None:
+        env |= given(job.env, job.inputs, module.variables).env
+    return env
+
+
+def _refuse_unkept(job: ToolJob) -> None:
+    """Refuse units that name no backend: their tfstate would go with the work directory."""
+    unkept = list(job.facts.get("unkept") or ())
+    if (job.directory / "terragrunt.hcl").is_file() and _is_managed(job):
+        unkept.insert(0, ".")
+    if unkept:
+        raise StepFailed(
+            f"with runAll every unit needs a backend of its own, by remote_state for example: {', '.join(unkept)} "
+            "names none"
+        )
+
+
+def _downloaded(job: ToolJob, do: Do) -> RootModule | None:
+    """Have Terragrunt download the code, and look at it; None where nothing has to be known of it."""
+    remove(_module_path(job))
+    if not _is_managed(job) and not any(name.startswith(PREFIX) for name in (*job.env, *job.inputs)):
+        return None
+    env = _environment(job)
+    do(run(job, "init", "-backend=false", "-input=false", "-no-color"), env=env, shown=False)
+    file = printed(job, do, terragrunt(job, "info", "print"), env, "info.json")
+    try:
+        found = read_json(file)
+    finally:
+        remove(file)
+    if not isinstance(found, dict) or not isinstance(found.get("working_dir"), str):
+        raise StepFailed("terragrunt does not say where the code lies that it downloaded")
+    write_scratch(_module_path(job), found["working_dir"].encode())
+    return _module(job)
+
+
+def _module(job: ToolJob) -> RootModule | None:
+    """Read the code that the tool below sees; None where it was not looked for."""
+    place = read_result(_module_path(job))
+    if place is None:
+        return None
+    # Terragrunt names it as it is called inside of the sandbox.
+    parts = Path(place.decode()).parts
+    below = parts[parts.index(_CACHE) :] if _CACHE in parts else ()
+    return look(replace(job, directory=job.directory.joinpath(*below)), tofu=True)
+
+
+def _refuse_other_backend(module: RootModule | None) -> None:
+    """Refuse a backend that the service could not see in the repository: it must not be overridden."""
+    if module is not None and module.backend is not None:
+        raise StepFailed(
+            f"{module.backend} of the downloaded module names a backend: name it in the unit as well, by remote_state, "
+            "so that it can be seen before the run"
+        )
+
+
+def _module_path(job: ToolJob) -> Path:
+    return job.scratch / "module"
+
+
+def _plan_path(job: ToolJob) -> Path:
+    return job.scratch / "tfplan"
+
+
+def _expected_path(job: ToolJob) -> Path:
+    return job.scratch / "expected.json"
+
+
+def _pulled(job: ToolJob, do: Do, env: Mapping[str, str]) -> Any:
+    file = printed(job, do, run(job, "state", "pull"), env, "pulled.tfstate")
+    try:
+        data = read_result(file)
+    finally:
+        remove(file)
+    return parse_json(data, "the tfstate") if data and data.strip() else None

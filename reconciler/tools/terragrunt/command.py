@@ -1,0 +1,48 @@
+"""Terragrunt's command lines and environment, the same for one unit and for many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reconciler.tools.base import Do, ToolJob
+from reconciler.tools.files import write_scratch
+
+_BELOW = {"opentofu": "tofu", "terraform": "terraform"}
+
+
+def terragrunt(job: ToolJob, *words: str) -> Sequence[str]:
+    """Return a command of Terragrunt's own: `terragrunt stack generate`."""
+    return (job.binary, *words)
+
+
+def run(job: ToolJob, *words: str, flags: Sequence[str] = ()) -> Sequence[str]:
+    """Return a command of the tool below, run by Terragrunt: `terragrunt run -- plan`."""
+    return (job.binary, "run", *flags, "--", *words)
+
+
+def environment(job: ToolJob) -> dict[str, str]:
+    """Return what Terragrunt and the tool below are told; what a document sets itself holds."""
+    settings = job.scratch / "terraform.rc"
+    if not settings.exists():
+        write_scratch(settings, b"")
+    chosen = {
+        "TF_IN_AUTOMATION": "1",
+        "TF_INPUT": "0",
+        "CHECKPOINT_DISABLE": "1",
+        "TG_NON_INTERACTIVE": "true",
+        "TG_NO_COLOR": "true",
+        "TG_NO_TIPS": "true",
+        # Its own lines beside those of the tool, without a colour or a time: the log has one of its own.
+        "TG_LOG_FORMAT": "key-value",
+        "TG_TF_PATH": _BELOW[job.options.get("tool") or "opentofu"],
+        "TF_CLI_CONFIG_FILE": str(settings),
+    }
+    return {name: value for name, value in chosen.items() if name not in job.env}
+
+
+def printed(job: ToolJob, do: Do, command: Sequence[str], env: Mapping[str, str], name: str) -> Path:
+    """Run a command whose standard output is its result, and return the file that holds it."""
+    file = job.scratch / name
+    do(command, env={**env, "TG_TF_FORWARD_STDOUT": "true"}, stdout=file, shown=False)
+    return file

@@ -81,6 +81,11 @@ class Settings(BaseModel):
         description="Who may read /metrics: loopback (this machine needs no token), or token (everyone needs a token "
         "that may read everything).",
     )
+    terraform_cli_config: Path | None = Field(
+        None,
+        description="A CLI configuration file for terraform, opentofu and terragrunt: mirrors of providers, "
+        "credentials of registries. Runs see a copy.",
+    )
     secrets_dir: Path | None = Field(
         None, description="The directory of secret files, with one directory per space; `{file: NAME}` reads from it."
     )

@@ -45,6 +45,8 @@ class ToolJob:
     """What the documents set: every command has it, and an adapter leaves it as it is."""
     inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The outputs of other stacks by the variable that each is given in, as they were before they became text."""
+    cli_config: str = field(default="", repr=False)
+    """The operator's own settings for the tool's command line, in the tool's format: mirrors, credentials."""
     destroy: bool = False
     """Whether the run is to remove what the stack made, rather than to make it."""
 
@@ -121,6 +123,8 @@ class Abilities:
     """Whether a plan compares with the real world."""
     managed_tfstate: bool
     """Whether the service can keep its tfstate."""
+    cli_config: bool = False
+    """Whether it reads the file of the setting `terraform_cli_config`."""
 
 
 class Tool(Protocol):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     GetJsonSchemaHandler,
     WithJsonSchema,
@@ -36,6 +34,7 @@ from spaces.model.base import (
     text_at,
 )
 from spaces.model.configuration import Configuration
+from spaces.model.durations import Duration
 from spaces.model.globs import check_glob
 from spaces.model.repository import Branch
 from spaces.model.tool import ToolDescription, ToolSettings
@@ -107,30 +106,6 @@ class OnDelete(StrEnum):
 
 OfferedOnDelete = Annotated[OnDelete, WithJsonSchema({"type": "string", "enum": [OnDelete.RETAIN]})]
 
-_DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
-_DURATION_PARTS = re.compile(_DURATION)
-_LONGEST = 7 * 24 * 3600
-
-
-@lru_cache(maxsize=256)
-def parse_duration(text: str) -> int:
-    """Parse `90s`, `30m`, `1h` or `1h30m` and return seconds; raise ValueError with the reason for any other text."""
-    parts = _DURATION_PARTS.fullmatch(text)
-    if not parts or not text:
-        raise ValueError("must be a duration such as 90s, 30m or 1h30m")
-    hours, minutes, seconds = (int(part[:-1]) if part else 0 for part in parts.groups())
-    total = 3600 * hours + 60 * minutes + seconds
-    if not 1 <= total <= _LONGEST:
-        raise ValueError("must be a duration from 1s to 168h")
-    return total
-
-
-def _duration(value: object) -> int:
-    try:
-        return parse_duration(value if isinstance(value, str) else "")
-    except ValueError as wrong:
-        raise PydanticCustomError("invalid-duration", "{why}", {"why": str(wrong)}) from None
-
 
 def _version(text: str) -> str:
     try:
@@ -140,9 +115,6 @@ def _version(text: str) -> str:
     return text
 
 
-Duration = Annotated[
-    int, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": _DURATION, "minLength": 2})
-]
 VersionRange = Annotated[Line, AfterValidator(_version)]
 
 

@@ -69,9 +69,20 @@ pulumi-yaml() {
   program pulumi-language-yaml $module/cmd/pulumi-language-yaml "$module/pkg/version.Version=$(version $module)"
 }
 
-mkdir -p "$tools/bin" "$tools/built"
+# A provider for Terraform and OpenTofu, laid out as a mirror of both registries.
+terraform-provider-local() {
+  local module=github.com/terraform-providers/terraform-provider-local release=1.4.0 registry place
+  place=hashicorp/local/$release/$(go env GOOS)_$(go env GOARCH)
+  program "../providers/terraform-provider-local_v$release" $module || return
+  for registry in registry.terraform.io registry.opentofu.org; do
+    mkdir -p "$tools/providers/$registry/$place" &&
+      ln -f "$tools/providers/terraform-provider-local_v$release" "$tools/providers/$registry/$place/" || return
+  done
+}
+
+mkdir -p "$tools/bin" "$tools/built" "$tools/providers"
 failed=()
-for tool in opentofu terragrunt helm kubernetes pulumi pulumi-yaml; do
+for tool in opentofu terragrunt terraform-provider-local helm kubernetes pulumi pulumi-yaml; do
   wanted=$(cat build.sh $tool/* | cksum)
   if [ "$(cat "$tools/built/$tool" 2>/dev/null)" = "$wanted" ]; then continue; fi
   if (cd $tool && $tool); then

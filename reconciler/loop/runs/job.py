@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from reconciler.core.reasons import Reason
 from reconciler.core.results import JsonValue, Output
 from reconciler.core.runs import Run
 from reconciler.core.state import Need, Problem
+from reconciler.credentials.errors import SecretUnreadable
+from reconciler.credentials.files import read_secret_file
 from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
 from reconciler.git.checkout import checkout
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason
@@ -161,6 +164,7 @@ def build_job(  # noqa: PLR0917
     mismatch = check(name, spec.tool_version, found)
     if mismatch is not None:
         raise CannotRun(Reason.TOOL_VERSION_MISMATCH, mismatch)
+    cli_config = _cli_config(settings) if adapter.abilities.cli_config else ""
     seconds = float(spec.timeout) if spec.timeout is not None else settings.run_timeout
     return Job(
         run=run.id,
@@ -187,10 +191,27 @@ def build_job(  # noqa: PLR0917
         waits_for_verdict=leg is Leg.PLAN and run.is_writing and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
         tfstate=tfstate,
-        masked=(*opened.masked, *(secret for output in inputs.outputs for secret in output.masked)),
+        masked=(
+            *opened.masked,
+            *(secret for output in inputs.outputs for secret in output.masked),
+            *_CREDENTIAL.findall(cli_config),
+        ),
         secret_files=opened.secret_files,
+        cli_config=cli_config,
         destroy=run.destroys,
     )
+
+
+_CREDENTIAL = re.compile(r'^\s*"?(?:token|password|secret)"?\s*=\s*"([^"]+)"', re.MULTILINE)
+
+
+def _cli_config(settings: Settings) -> str:
+    if settings.terraform_cli_config is None:
+        return ""
+    try:
+        return read_secret_file(settings.terraform_cli_config, "terraform_cli_config")
+    except SecretUnreadable as error:
+        raise CannotRun(Reason.PREPARE_FAILED, str(error)) from None
 
 
 def needs_tfstate(inputs: Inputs) -> bool:

@@ -138,7 +138,16 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
         env["PWD"] = str(_lasting_path(job, directory) / source.relative_to(top))
     commands = Commands(context, env, source)
     tool_job = ToolJob(
-        job.binary, source, directory.scratch, job.options, job.facts, backend, job.env, job.inputs, job.destroy
+        job.binary,
+        source,
+        directory.scratch,
+        job.options,
+        job.facts,
+        backend,
+        job.env,
+        job.inputs,
+        job.cli_config,
+        job.destroy,
     )
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
 

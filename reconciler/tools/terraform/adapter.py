@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ _MANAGED, _OWN = b"managed", b"own"
 class Terraform:
     """Runs `terraform` or `tofu`."""
 
-    abilities = Abilities(saved_plan=True, destroys=True, sees_drift=True, managed_tfstate=True)
+    abilities = Abilities(saved_plan=True, destroys=True, sees_drift=True, managed_tfstate=True, cli_config=True)
 
     def __init__(self, name: str, binary: str) -> None:
         self.name = name
@@ -74,7 +74,7 @@ class Terraform:
         # A committed .terraform could choose another backend or workspace than the code does.
         remove_beside_source(job, ".terraform")
         environment = self._environment(job)
-        do((job.binary, "init", "-input=false", "-no-color"), env=environment)
+        do((job.binary, "init", "-input=false", "-no-color", *_added(job, "init")), env=environment)
         if workspace:
             do((job.binary, "workspace", "select", "-no-color", "-or-create", workspace), env=environment)
 
@@ -82,9 +82,8 @@ class Terraform:
         """Save a plan in the scratch directory and return what it would do."""
         environment = self._environment(job)
         plan, shown = _plan_path(job), job.scratch / "plan.json"
-        destroy = ("-destroy",) if job.destroy else ()
-        command = (job.binary, "plan", "-input=false", "-no-color", "-detailed-exitcode", *destroy, f"-out={plan}")
-        code = do(command, ok=(0, 2), env=environment)
+        command = (job.binary, "plan", "-input=false", "-no-color", "-detailed-exitcode", *_planning(job))
+        code = do((*command, f"-out={plan}"), ok=(0, 2), env=environment)
         do((job.binary, "show", "-json", "-no-color", str(plan)), env=environment, stdout=shown, shown=False)
         try:
             document = read_json(shown)
@@ -98,7 +97,8 @@ class Terraform:
         """Apply the saved plan and read the tfstate that it leaves."""
         environment = self._environment(job)
         known = Expected.from_data(read_json(_expected_path(job)))
-        do((job.binary, "apply", "-input=false", "-no-color", str(_plan_path(job))), env=environment)
+        command = (job.binary, "apply", "-input=false", "-no-color", *_writing(job), *_added(job, "apply"))
+        do((*command, str(_plan_path(job))), env=environment)
         document = stored(job) if _is_managed(job) else _pulled(job, do, environment)
         if isinstance(document, dict) and "encrypted_data" in document:
             # OpenTofu's own encryption: only tofu has the key.
@@ -119,7 +119,7 @@ class Terraform:
     def _environment(self, job: ToolJob) -> Mapping[str, str]:
         settings = job.scratch / "terraform.rc"
         if not settings.exists():
-            write_scratch(settings, b"")
+            write_scratch(settings, job.cli_config.encode())
         # What a document sets itself holds.
         chosen = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
         environment = {
@@ -152,6 +152,28 @@ def _choose_backend(job: ToolJob, module: RootModule) -> bool:
             "this stack: move that one there and put the backend into the source, or do without the file"
         )
     return False
+
+
+def _planning(job: ToolJob) -> Iterator[str]:
+    """Yield what the document and the kind of run add to a plan."""
+    if job.destroy:
+        yield "-destroy"
+    for file in job.options.get("varFiles") or ():
+        yield f"-var-file={file}"
+    yield from _writing(job)
+    yield from _added(job, "plan")
+
+
+def _writing(job: ToolJob) -> Iterator[str]:
+    """Yield what the document adds to plan and apply alike."""
+    if parallelism := job.options.get("parallelism"):
+        yield f"-parallelism={parallelism}"
+    if seconds := job.options.get("lockTimeout"):
+        yield f"-lock-timeout={seconds}s"
+
+
+def _added(job: ToolJob, phase: str) -> Sequence[str]:
+    return tuple((job.options.get("args") or {}).get(phase) or ())
 
 
 def _plan_path(job: ToolJob) -> Path:

@@ -25,7 +25,7 @@ def environment(job: ToolJob) -> dict[str, str]:
     """Return what Terragrunt and the tool below are told; what a document sets itself holds."""
     settings = job.scratch / "terraform.rc"
     if not settings.exists():
-        write_scratch(settings, b"")
+        write_scratch(settings, job.cli_config.encode())
     chosen = {
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",

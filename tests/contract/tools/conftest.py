@@ -12,7 +12,9 @@ import pytest
 
 from tests.contract.tools import subjects
 from tests.contract.tools.subjects.base import Subject
+from tests.e2e.station import Repo
 from tests.integration.loop import conftest as loop
+from tests.integration.loop.machine import Machine
 from tests.needs import need
 
 SUBJECTS: dict[str, type[Subject]] = {
@@ -26,7 +28,6 @@ _spawners = loop._spawners
 _one_nursery = loop._one_nursery
 repo = loop.repo
 new_machine = loop.new_machine
-machine = loop.machine
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -44,6 +45,11 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
     it = made(world)
     yield it
     it.close()
+
+
+@pytest.fixture
+def machine(repo: Repo, new_machine: Callable[..., Machine], subject: Subject) -> Machine:
+    return new_machine(repo.url, **subject.settings)
 
 
 @pytest.fixture

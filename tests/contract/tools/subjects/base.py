@@ -25,6 +25,8 @@ class Subject:
 
     def __init__(self, world: Path) -> None:
         self.world = world
+        self.settings: Mapping[str, Any] = {}
+        """Settings of the service that its runs need."""
 
     def spec(self) -> dict[str, Any]:
         """Return the stack's `spec` without tool and source."""

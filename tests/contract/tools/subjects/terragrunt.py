@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
 from tests.contract.tools.subjects import terraform
 
 
 class TheSubject(terraform.TheSubject):
     tool = "terragrunt"
     needs = ("terragrunt", "tofu")
+    registry = "registry.opentofu.org"
+
+    def spec(self) -> dict[str, Any]:
+        return {}
 
     def files(self, text: str) -> dict[str, str]:
         return self._unit(super().files(text))

@@ -3,12 +3,13 @@
 import pytest
 
 from spaces.model.configuration import ContextSpec, HookPhase
+from spaces.model.durations import parse_duration
 from spaces.model.explain import did_you_mean, dotted, shown
 from spaces.model.kinds import SPECS
 from spaces.model.repository import RepositorySpec, SecretRef, is_branch
 from spaces.model.role import ACCESS_SPECS
 from spaces.model.space import SpaceSpec
-from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName, parse_duration
+from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName
 from spaces.model.variables import Variable, classify_variable
 from spaces.names import Kind
 from spaces.reading.resources import parse_file

@@ -50,9 +50,9 @@ _remembered_hash = lru_cache(maxsize=2048)(_hash)
 
 
 def options(spec: StackSpec) -> dict[str, Any]:
-    """Return the settings under the tool's own key, in the keys of the document; empty where there are none."""
+    """Return the settings under the tool's own key that differ from their defaults, in the keys of the document."""
     settings = spec.settings()
-    return {} if settings is None else dict(settings.model_dump(by_alias=True, exclude_none=True, mode="json"))
+    return {} if settings is None else dict(settings.model_dump(by_alias=True, exclude_defaults=True, mode="json"))
 
 
 def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerprint:

@@ -78,6 +78,17 @@ class StepFailed(Exception):
         self.code = code
 
 
+class TfstateNotSaved(StepFailed):
+    """An apply changed the world, and its tfstate reached no backend: a person has to put it there.
+
+    `rescued` is the file in which the tool left it; it is kept with the run.
+    """
+
+    def __init__(self, message: str, rescued: Path) -> None:
+        super().__init__(message)
+        self.rescued = rescued
+
+
 class SourceReader(Protocol):
     """Reads what a run will find: one revision of the source's repository, with the files that the stack mounts.
 

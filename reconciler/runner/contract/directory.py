@@ -99,6 +99,11 @@ class RunDirectory:
         return self.scratch / "outputs.json"
 
     @property
+    def rescued_tfstate(self) -> Path:
+        """A tfstate that reached no backend. It stays with the log until somebody removes it."""
+        return self.root / "errored.tfstate"
+
+    @property
     def pending_tfstate(self) -> Path:
         """Where versions of the tfstate wait while the service is away."""
         return self.root / "tfstate-pending"
@@ -187,13 +192,13 @@ class RunDirectory:
                 _remove(path)
 
     def discard(self) -> None:
-        """Remove everything but the log."""
+        """Remove everything but the log, and a tfstate that nobody else has."""
         try:
             names = os.listdir(self.root)  # noqa: PTH208 - names only
         except FileNotFoundError:
             return
         for name in names:
-            if name != "log":
+            if name not in {"log", self.rescued_tfstate.name}:
                 _remove(self.root / name)
         with contextlib.suppress(OSError):
             self.root.rmdir()

@@ -104,6 +104,8 @@ class Reason(StrEnum):
     APPLIED = "Applied"
     CANCELED = "Canceled"
     TOOL_FAILED = "ToolFailed"
+    TFSTATE_NOT_SAVED = "TfstateNotSaved"
+    """The apply changed the world, and its tfstate reached no backend."""
     TOOL_KILLED = "ToolKilled"
     """The tool died by a signal that it did not survive."""
     HOOK_FAILED = "HookFailed"

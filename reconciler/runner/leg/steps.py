@@ -17,7 +17,8 @@ from reconciler.runner.contract.records import planned_to_data, to_line
 from reconciler.runner.leg.commands import Commands, Halted
 from reconciler.runner.leg.results import digest, masked_plan, secret_texts, with_file_outputs
 from reconciler.runner.processes.log import RunLog
-from reconciler.tools.base import StepFailed, Tool, ToolJob
+from reconciler.tools.base import StepFailed, TfstateNotSaved, Tool, ToolJob
+from reconciler.tools.files import read_result
 
 
 @dataclass(slots=True)
@@ -71,8 +72,18 @@ def _perform(work: Work, steps: tuple[Step, ...]) -> End:
             work.seconds[at] = time.monotonic() - began
     except (Halted, StepFailed, OSError) as error:
         work.seconds[commands.phase] = time.monotonic() - began
+        if isinstance(error, TfstateNotSaved):
+            return _rescue(work, error)
         return _end_of(error, work.masker)
     return _proper_end(work)
+
+
+def _rescue(work: Work, error: TfstateNotSaved) -> End:
+    """Keep the tfstate that only the work directory has. As after an interruption, the stack waits for a person."""
+    kept = work.directory.rescued_tfstate
+    _write_private(kept, read_result(error.rescued) or b"")
+    message = f"{error}; it is kept as {kept}: put it into the backend (state push), then retry the run"
+    return End(Ending.INTERRUPTED, Reason.TFSTATE_NOT_SAVED, work.masker.text(message))
 
 
 def _end_of(error: Halted | StepFailed | OSError, masker: Masker) -> End:

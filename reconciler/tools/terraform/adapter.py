@@ -24,7 +24,7 @@ from reconciler.tools.files import (
     remove_beside_source,
     write_scratch,
 )
-from reconciler.tools.terraform.backend import http_backend, stored
+from reconciler.tools.terraform.backend import ERRORED, http_backend, rescue, stored
 from reconciler.tools.terraform.directory import RootModule, look, write_override
 from reconciler.tools.terraform.plan import Expected, expected, planned
 from reconciler.tools.terraform.tfstate import applied
@@ -98,7 +98,11 @@ class Terraform:
         environment = self._environment(job)
         known = Expected.from_data(read_json(_expected_path(job)))
         command = (job.binary, "apply", "-input=false", "-no-color", *_writing(job), *_added(job, "apply"))
-        do((*command, str(_plan_path(job))), env=environment)
+        remove_beside_source(job, ERRORED)
+        try:
+            do((*command, str(_plan_path(job))), env=environment)
+        except StepFailed as failed:
+            raise rescue(job, failed) from None
         document = stored(job) if _is_managed(job) else _pulled(job, do, environment)
         if isinstance(document, dict) and "encrypted_data" in document:
             # OpenTofu's own encryption: only tofu has the key.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.tools.base import StepFailed, TfstateBackend, ToolJob
+from reconciler.tools.base import StepFailed, TfstateBackend, TfstateNotSaved, ToolJob
 from reconciler.tools.files import parse_json
 
 
@@ -34,3 +34,15 @@ def stored(job: ToolJob) -> Any:
         raise StepFailed("there is no place for the managed tfstate of this run")
     data = fetch(job.tfstate)
     return None if data is None else parse_json(data, "the tfstate")
+
+
+ERRORED = "errored.tfstate"
+"""Where the tool leaves a tfstate, beside the source, that it could not write to its backend."""
+
+
+def rescue(job: ToolJob, failed: StepFailed) -> StepFailed:
+    """Return the failure of an apply, as one that says so where the tool left a tfstate that nobody else has."""
+    file = job.directory / ERRORED
+    if not file.is_file() or file.is_symlink():
+        return failed
+    return TfstateNotSaved(f"the tfstate could not be written to its backend ({failed})", file)

@@ -216,9 +216,14 @@ def _needs_attention(state: StackState, active: Run, waits: Waits | None) -> boo
     """Whether the loop has something to do about an active run, by the rules of `planning`."""
     outdated = state.desired is None or active.digest != state.desired.digest
     goes_on = active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
-    asked = active.cancel_requested or (goes_on and waits is None)
+    asked = active.cancel_requested or (goes_on and waits is None and can_proceed(state))
     stoppable = active.status is not RunStatus.APPLYING
     return (outdated and stoppable) or asked
+
+
+def can_proceed(state: StackState) -> bool:
+    """Whether a run that waits may go on. While the stack has a problem it would only fail, and its plan be lost."""
+    return state.desired is not None and state.desired.problem is None
 
 
 def _ready(state: StackState, active: Run | None, message: str) -> tuple[ConditionStatus, str, str]:

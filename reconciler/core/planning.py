@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from reconciler.core.conditions import Standing, pushed, standing
+from reconciler.core.conditions import Standing, can_proceed, pushed, standing
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import Heading, StackState, Waits
 
@@ -109,7 +109,7 @@ def _about(state: StackState, active: Run, waits: Waits | None) -> Action:
             return Stop(active)
         case RunStatus.APPLYING if active.cancel_requested:
             return Stop(active)
-        case RunStatus.UNCONFIRMED if waits is None:
+        case RunStatus.UNCONFIRMED if waits is None and can_proceed(state):
             return _about_waiting(active)
         case _:
             return Wait()

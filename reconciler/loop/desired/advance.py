@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,7 +27,11 @@ from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded
 from spaces.in_force import InForce
-from spaces.names import Revision
+from spaces.names import Revision, StackId
+
+_log = logging.getLogger(__name__)
+
+_SHOWN = 5
 
 
 @dataclass(slots=True)
@@ -64,7 +70,7 @@ class Advancing:
             step, halted = self._follow(tip, state, now)
         # Behind the configuration, which may have accepted just now that a history was rewritten.
         tips = self._sources(fetched, configuration, step.in_force if step is not None else self.world.in_force)
-        others = self.places.other_checks()
+        others = self._recovered_or_untold(fetched, configuration)
         if step is None and self.world.admission is not None and (tips or approvals or others):
             step = Step(self.world.admission, set())
         if step is not None:
@@ -95,6 +101,19 @@ class Advancing:
         if fresh != state:
             self._note(fresh)
         return False
+
+    def _recovered_or_untold(self, fetched: Fetched, configuration: Remote) -> set[StackId]:
+        """Find the stacks whose surroundings are others now, and those whose source a fetch did not bring back."""
+        found = self.places.other_checks()
+        if any(remote != configuration for remote in fetched):
+            lost = self.world.untold - found
+            if lost:
+                _log.warning(
+                    "the sources of %d stacks cannot be read, and they wait: %s", len(lost), ", ".join(_first(lost))
+                )
+            found |= self.world.untold
+            self.world.untold = set()
+        return found
 
     def _sources(self, fetched: Fetched, configuration: Remote, in_force: InForce | None) -> dict[str, Revision]:
         """Sort out what came of the source repositories: tips that are new are given, problems noted."""
@@ -220,6 +239,11 @@ class Advancing:
         with self.store.writing() as transaction:
             if transaction.configuration().generation == fresh.generation:
                 transaction.put_configuration(fresh)
+
+
+def _first(stacks: Iterable[StackId]) -> list[str]:
+    names = sorted(map(str, stacks))
+    return names if len(names) <= _SHOWN else [*names[:_SHOWN], "…"]
 
 
 def _kept(admission: Admission) -> tuple[KeptDocument, ...]:

@@ -16,7 +16,7 @@ from reconciler.core.dependencies import linked
 from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus
-from reconciler.core.state import Desired, Problem, StackState, Sync, Why
+from reconciler.core.state import Component, Desired, Problem, StackState, Sync, Why
 from reconciler.core.transition import Step, take_step
 from reconciler.runs.outputs import given_by, parents_in
 from reconciler.runs.transition import record
@@ -124,6 +124,11 @@ def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
     return explain(state.desired.fingerprint, applied, count_files)
 
 
+def lacks_source(desired: Desired) -> bool:
+    """Whether the source cannot be read for now, through no fault of anything that is desired."""
+    return desired.problem is not None and desired.problem.reason == Reason.SOURCE_UNAVAILABLE
+
+
 def same_desired(one: Desired, other: Desired) -> bool:
     """Whether both ask for the same, apart from the outputs of other stacks and from their authors."""
     return (
@@ -137,6 +142,11 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.labels == other.labels
         and one.push_policies == other.push_policies
     )
+
+
+def _apart_from_source(desired: Desired) -> Mapping[Component, Mapping[str, str]]:
+    components = desired.fingerprint.components.items()
+    return {component: items for component, items in components if component is not Component.SOURCE and items}
 
 
 def _own_problem(desired: Desired) -> Problem | None:
@@ -177,6 +187,9 @@ def _carry_on(before: Desired, now: Desired, *, moves: bool, applied: bool) -> D
         and before.problem.reason == Reason.MOVE_BLOCKED
     ):
         now = replace(now, problem=before.problem)
+    if lacks_source(now) and _apart_from_source(before) == _apart_from_source(now):
+        # What was planned from it is as good as before: its digest stays, and nothing that waits is thrown away.
+        now = replace(now, digest=before.digest, fingerprint=before.fingerprint)
     if not applied:
         earlier = (*before.authors, *([before.person] if before.person else ()))
         now = replace(now, authors=tuple(dict.fromkeys((*earlier, *now.authors))))

@@ -119,13 +119,21 @@ class Places:
         return not_allowed(stack, self.settings.env_takeover_allowed) or unreadable(stack, self.remotes.secrets)
 
     def other_checks(self) -> set[StackId]:
-        """Find the stacks whose secrets could not be had, and can now, or fail for another reason."""
+        """Find the stacks whose secrets or sources could not be had, and can now, or fail for another reason."""
         return {
             stack
-            for stack in self.world.unreadable()
+            for stack in self.world.troubled()
             if (found := self.world.effective(stack)) is not None
-            and self.check(found) != self.world.desired[stack].problem
+            and self._problem(found) != self.world.desired[stack].problem
         }
+
+    def _problem(self, stack: EffectiveStack) -> Problem | None:
+        in_force = self.world.in_force
+        if stack.source is not None and in_force is not None:
+            _, source = read_source(in_force, stack, self.locate)
+            if isinstance(source, Problem):
+                return source
+        return self.check(stack)
 
     def users(self, key: str, revision: Revision) -> set[StackId]:
         """Find the stacks that a new tip of a source repository concerns."""

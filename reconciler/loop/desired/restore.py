@@ -18,7 +18,7 @@ from reconciler.git.trees import Trees
 from reconciler.loop.desired.commits import Walking
 from reconciler.loop.desired.files import attach_at, changed_files, read_file
 from reconciler.loop.desired.generation import Generations, Step, repinned
-from reconciler.loop.desired.record import put_desired, same_desired
+from reconciler.loop.desired.record import lacks_source, put_desired, same_desired
 from reconciler.loop.desired.repositories import CannotFollow, Places
 from reconciler.loop.desired.takeover import take_over
 from reconciler.loop.desired.world import World, desire
@@ -225,6 +225,13 @@ class CatchingUp:
             for stack, wanted in self.world.desired.items()
             if (found := stored.get(stack)) is None or not same_desired(found, wanted)
         }
+        # Only this machine misses these, and a fetch may bring them in a moment.
+        self.world.untold = {
+            stack
+            for stack in differing_stacks & stored.keys()
+            if lacks_source(self.world.desired[stack]) and not lacks_source(stored[stack])
+        }
+        differing_stacks -= self.world.untold
         if differing_stacks:
             with self.store.writing() as transaction:
                 if transaction.configuration().generation == self.world.generation:

@@ -20,6 +20,9 @@ from spaces.names import Revision, StackId
 CONFIGURATION = "configuration"
 """The key of the configuration repository among the sources."""
 
+OUTSIDE = frozenset({Reason.SECRET_UNREADABLE, Reason.SOURCE_UNAVAILABLE})
+"""Problems that no commit makes or mends: a secret cannot be read, or a source's revision is not in the mirror."""
+
 _BATCH = 50
 
 
@@ -58,8 +61,10 @@ class World:
     """The revision at which each source repository's branch is followed."""
     desired: dict[StackId, Desired] = field(default_factory=dict)
     index: SourceIndex = field(default_factory=SourceIndex)
-    _unreadable: set[StackId] | None = field(init=False, default=None)
-    """The stacks whose secrets could not be had; None until somebody asks."""
+    untold: set[StackId] = field(default_factory=set)
+    """The stacks whose source this process could not read yet, and whose stored state says nothing of it."""
+    _troubled: set[StackId] | None = field(init=False, default=None)
+    """The stacks with a problem of `OUTSIDE`; None until somebody asks."""
 
     @property
     def in_force(self) -> InForce | None:
@@ -75,7 +80,7 @@ class World:
         """Take over everything that another one knows."""
         self.generation, self.admission, self.tips = other.generation, other.admission, other.tips
         self.desired, self.index = other.desired, other.index
-        self._unreadable = None
+        self.untold, self._troubled = other.untold, None
 
     def put(self, wanted: Mapping[StackId, Desired], gone: Collection[StackId]) -> None:
         """Note what is desired of some stacks now, and that others are no more."""
@@ -83,14 +88,15 @@ class World:
             self.index.remove(stack)
             self.desired.pop(stack, None)
         self.desired.update(wanted)
-        if self._unreadable is not None:
-            self._unreadable = self._unreadable.difference(gone, wanted) | _unreadable(wanted)
+        self.untold.difference_update(gone, wanted)
+        if self._troubled is not None:
+            self._troubled = self._troubled.difference(gone, wanted) | _troubled(wanted)
 
-    def unreadable(self) -> Collection[StackId]:
-        """List the stacks whose secrets could not be had. Every pass asks, so that nobody goes through all of them."""
-        if self._unreadable is None:
-            self._unreadable = _unreadable(self.desired)
-        return self._unreadable
+    def troubled(self) -> Collection[StackId]:
+        """List the stacks with a problem that may go by itself. Every pass asks, so that nobody goes through all."""
+        if self._troubled is None:
+            self._troubled = _troubled(self.desired)
+        return self._troubled
 
     def effective(self, stack: StackId) -> EffectiveStack | None:
         """Return a stack's effective configuration; None where it is not in force."""
@@ -100,12 +106,8 @@ class World:
             return None
 
 
-def _unreadable(desired: Mapping[StackId, Desired]) -> set[StackId]:
-    return {
-        stack
-        for stack, each in desired.items()
-        if each.problem is not None and each.problem.reason == Reason.SECRET_UNREADABLE
-    }
+def _troubled(desired: Mapping[StackId, Desired]) -> set[StackId]:
+    return {stack for stack, each in desired.items() if each.problem is not None and each.problem.reason in OUTSIDE}
 
 
 def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tuple[str, SourceSnapshot | Problem]:

@@ -29,7 +29,7 @@ from reconciler.credentials.secrets import SecretSources
 from reconciler.engine.local import LocalEngine, SandboxUnavailable
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
-from reconciler.git.remote import check_branch, check_url
+from reconciler.git.remote import check_branch, check_url, redact
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import CurrentAccess, Follower
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
@@ -43,6 +43,7 @@ from reconciler.metrics import Metrics
 from reconciler.policies.checking import check_rego, engine_key
 from reconciler.runner.contract.directory import RunDirectory, free_ended
 from reconciler.settings import MetricsAccess, Settings, SettingsError
+from reconciler.store.belonging import check_belonging
 from reconciler.store.encryption import Keys
 from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
@@ -116,6 +117,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         free_ended(directory)
         store = open_store(settings.database, open_keys(settings))
         closing.callback(store.close)
+        check_belonging(store, directory, redact(settings.database))
         with store.reading() as reading:
             changed = differs(settings, reading.configuration())
         if changed is not None:

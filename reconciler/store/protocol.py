@@ -90,6 +90,8 @@ class ConfigurationState:
     documents: Mapping[str, int] = field(default_factory=dict)
     """How many documents of each kind are in force."""
     changed_at: datetime | None = None
+    database: str | None = None
+    """The id of this database, by which a data directory knows it again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
         "halted": [halted.reason, halted.message, halted.revision, moment_text(halted.since)] if halted else None,
         "documents": dict(state.documents),
         "changedAt": moment_text(state.changed_at),
+        "database": state.database,
     }
 
 
@@ -52,6 +53,7 @@ def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
         halted=Halt(halted[0], halted[1], halted[2], datetime.fromisoformat(halted[3])) if halted else None,
         documents=body["documents"],
         changed_at=moment(body["changedAt"]),
+        database=body.get("database"),
     )
 
 

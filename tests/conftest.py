@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -22,6 +22,9 @@ import pytest
 from tests.leftovers import end_what_tests_leave
 from tests.properties import load_profiles
 from tests.tools.cluster import Cluster, running_cluster
+
+if TYPE_CHECKING:
+    from tests.tools.aws import Aws
 
 # Test modules look for their tools while they are imported. Those of `make tools` come first.
 os.environ["PATH"] = os.pathsep.join([str(Path(__file__).parents[1] / ".tools" / "bin"), os.environ["PATH"]])
@@ -84,6 +87,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A Kubernetes API. Tests that use it are skipped where programs are missing, and share one xdist group."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as it:
         yield it
+
+
+@pytest.fixture(scope="session")
+def _aws_server() -> Iterator[Aws]:
+    from tests.tools.aws import running_aws
+
+    with running_aws() as it:
+        yield it
+
+
+@pytest.fixture
+def aws(_aws_server: Aws) -> Iterator[Aws]:
+    """A server that answers as AWS does, with nothing in it."""
+    yield _aws_server
+    _aws_server.reset()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from reconciler.__main__ import main as station
 
 LONGEST = 1 << 17
 # What `station` itself never imports; Ansible's part would also look for a home directory.
-LEFT_OUT = {"__main__", "callback", "migrations"}
+LEFT_OUT = {"__main__", "callback", "migrations", "program"}
 # What the command imports by name, and only when it needs it.
 BY_NAME = (
     "alembic.command",

@@ -21,7 +21,9 @@ def test_an_empty_database_beside_a_used_data_directory_is_refused(
     if not remembered:
         (machine.settings.data_dir / "database.id").unlink()
     machine.restart(database_url=empty_postgres_url)
-    with pytest.raises(StoreError, match=r"was used with another database than postgresql.*: set database_url back, .*data_dir"):
+    with pytest.raises(
+        StoreError, match=r"was used with another database than postgresql.*: set database_url back, .*data_dir"
+    ):
         machine.reconcile()
     machine.restart(database_url=None)
     assert machine.reconcile().runs == []

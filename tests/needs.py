@@ -23,6 +23,7 @@ HOW = {
     "ssh": "apt install openssh-client",
     "ssh-keygen": "apt install openssh-client",
     "terraform": "download it from https://developer.hashicorp.com/terraform/install",
+    "pulumi": "make tools",
     "terragrunt": "make tools",
     "tofu": "make tools",
 }

@@ -49,7 +49,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
 
 @pytest.fixture
 def machine(repo: Repo, new_machine: Callable[..., Machine], subject: Subject) -> Machine:
-    return new_machine(repo.url, **subject.settings)
+    return new_machine(repo.url, grace_period=5, **subject.settings)
 
 
 @pytest.fixture

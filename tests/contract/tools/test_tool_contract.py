@@ -122,14 +122,14 @@ def test_a_cancel_stops_the_tool(stand: Stand, subject: Subject, scenario: Scena
         stand.machine.service.loop.wake()
         (run,) = passing.result(60).runs
     assert time.monotonic() - began < 40, "it was not waited for"
-    assert run.status is RunStatus.FAILED, stand.log(run)
-    assert run.reason in {"Canceled", "ToolFailed"}
+    expected = RunStatus.FAILED if subject.stops else RunStatus.INTERRUPTED
+    assert run.status is expected, stand.log(run)
 
 
 def test_a_tool_that_hangs_is_stopped_at_its_deadline(stand: Stand, subject: Subject, scenario: Scenario) -> None:
     if not scenario("hangs"):
         return
-    stand.commit(subject.hanging(), timeout="8s")
+    stand.commit(subject.hanging(), timeout="6s")
     (run,) = stand.reconcile().runs
     assert run.status in {RunStatus.FAILED, RunStatus.INTERRUPTED}, stand.log(run)
     assert run.reason == "PhaseTimeout"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reconciler.tools.base import StepFailed, TfstateBackend
-from reconciler.tools.tfstate_client import fetch
+from reconciler.tools.tfstate_client import fetch, locked
 
 
 def test_what_was_last_written_is_read(tfstate_server: Any) -> None:
@@ -39,3 +39,12 @@ def test_another_password_opens_nothing_and_is_not_told(tfstate_server: Any) -> 
 def test_no_address_of_a_tfstate(address: str) -> None:
     with pytest.raises(StepFailed):
         fetch(TfstateBackend(address, "u", "p"))
+
+
+def test_it_is_written_under_a_lock_that_nobody_else_gets(tfstate_server: Any) -> None:
+    with locked(tfstate_server.backend, {"Who": "station"}) as store:
+        store(b'{"a": 1}')
+        assert tfstate_server.tfstate == b'{"a": 1}'
+        with pytest.raises(StepFailed, match="locked by somebody else"), locked(tfstate_server.backend, {}):
+            pass
+    assert (tfstate_server.lock, tfstate_server.methods) == (None, ["LOCK", "POST", "LOCK", "UNLOCK"])

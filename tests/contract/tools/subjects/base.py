@@ -23,6 +23,9 @@ class Subject:
     cannot: ClassVar[Mapping[str, str]] = {}
     """Scenarios that make no sense for this tool, each with the reason."""
 
+    stops: ClassVar[bool] = True
+    """Whether it ends the step that it is in when it is asked to stop. Otherwise it is killed after the grace period."""
+
     def __init__(self, world: Path) -> None:
         self.world = world
         self.settings: Mapping[str, Any] = {}

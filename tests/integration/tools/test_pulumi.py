@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+
+from reconciler.core.results import Action
+from reconciler.tools.base import StepFailed, ToolJob
+from reconciler.tools.registry import tool
+from tests.needs import needs
+
+pytestmark = needs("pulumi")
+
+PROGRAM = "name: proj\nruntime: yaml\nvariables:\n  text: {text}\noutputs:\n  greeting: hello ${{text}}\n  secret:\n    fn::secret: hunter2-{text}\n"
+
+
+def job(place: Any, text: str = "one", **changes: Any) -> ToolJob:
+    options = {"stack": "it", **changes.pop("options", {})}
+    (place.work / "Pulumi.yaml").write_text(PROGRAM.format(text=text))
+    return ToolJob(shutil.which("pulumi") or "", place.work, place.scratch, options, **changes)
+
+
+def rounds(place: Any, work: ToolJob) -> Any:
+    """Plan and apply as a run does: nothing of an earlier run's directories is left."""
+    shutil.rmtree(place.scratch)
+    place.scratch.mkdir()
+    it = tool("pulumi")
+    it.init(work, place.do)
+    planned = it.plan(work, place.do)
+    return planned, (it.apply(work, place.do) if planned.has_changes else None)
+
+
+def test_a_yaml_program_with_the_state_kept_by_the_service(place: Any, tfstate_server: Any) -> None:
+    planned, applied = rounds(place, job(place, tfstate=tfstate_server.backend))
+    assert planned.has_changes
+    assert {it.name: (it.action, it.sensitive) for it in planned.outputs} == {
+        "greeting": (Action.CREATE, False),
+        "secret": (Action.CREATE, True),
+    }
+    assert {it.name: (it.value, it.sensitive) for it in applied.outputs} == {
+        "greeting": ("hello one", False),
+        "secret": ("hunter2-one", True),
+    }
+    stored = json.loads(tfstate_server.tfstate)
+    assert (stored["path"], stored["checkpoint"]["checkpoint"]["stack"]) == (
+        "stacks/proj/it.json",
+        "organization/proj/it",
+    )
+    assert b"hunter2" not in tfstate_server.tfstate
+    planned, _ = rounds(place, job(place, tfstate=tfstate_server.backend))
+    assert (planned.has_changes, {it.name: it.value for it in planned.present}["greeting"]) == (False, "hello one")
+    planned, applied = rounds(place, job(place, "two", tfstate=tfstate_server.backend))
+    assert {it.name: it.action for it in planned.outputs}["greeting"] is Action.UPDATE
+    assert applied.outputs[0].value == "hello two"
+    assert json.loads(tfstate_server.tfstate)["serial"] > stored["serial"]
+    assert tfstate_server.lock is None
+    assert "hunter2" not in place.do.printed
+
+
+def test_a_backend_of_the_documents_own(place: Any) -> None:
+    kept = place.top / "kept"
+    kept.mkdir()
+    work = job(place, options={"backend": f"file://{kept}"}, env={"PULUMI_CONFIG_PASSPHRASE": "hush"})
+    place.do.environment["PULUMI_CONFIG_PASSPHRASE"] = "hush"
+    _, applied = rounds(place, work)
+    assert {it.name: it.sensitive for it in applied.outputs} == {"greeting": False, "secret": True}
+    planned, _ = rounds(place, work)
+    assert not planned.has_changes
+    place.do.environment["PULUMI_CONFIG_PASSPHRASE"] = "wrong"
+    with pytest.raises(StepFailed):
+        rounds(place, work)
+    assert "incorrect passphrase" in place.do.printed.lower()
+
+
+def test_a_project_that_was_renamed_never_begins_anew(place: Any, tfstate_server: Any) -> None:
+    rounds(place, job(place, tfstate=tfstate_server.backend))
+    work = job(place, tfstate=tfstate_server.backend)
+    (place.work / "Pulumi.yaml").write_text(PROGRAM.format(text="one").replace("name: proj", "name: other"))
+    with pytest.raises(StepFailed):
+        rounds(place, work)
+    assert "no stack named 'it' found" in place.do.printed
+
+
+def test_an_update_is_held_to_its_plan(place: Any, tfstate_server: Any) -> None:
+    it, work = tool("pulumi"), job(place, tfstate=tfstate_server.backend)
+    it.init(work, place.do)
+    it.plan(work, place.do)
+    job(place, "two")
+    with pytest.raises(StepFailed):
+        it.apply(work, place.do)
+    stored = json.loads(tfstate_server.tfstate)["checkpoint"]["checkpoint"]["latest"]["resources"]
+    assert not stored[0].get("outputs")
+
+
+def test_a_state_of_another_tool_is_refused(place: Any, tfstate_server: Any) -> None:
+    tfstate_server.tfstate = b'{"version": 4}'
+    with pytest.raises(StepFailed, match="no state of Pulumi"):
+        rounds(place, job(place, tfstate=tfstate_server.backend))
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        pytest.param("name: proj\nruntime: cobol\n", "cobol", id="no such language"),
+        pytest.param("name: proj\nruntime: yaml\noutputs:\n  a: ${none}\n", "none", id="a program that is wrong"),
+        pytest.param(
+            "name: proj\nruntime: yaml\nresources:\n  b:\n    type: aws:s3:Bucket\n",
+            "aws",
+            id="a plugin that is missing",
+        ),
+    ],
+)
+def test_what_pulumi_refuses_is_the_reason(place: Any, tfstate_server: Any, program: str, words: str) -> None:
+    work = job(place, tfstate=tfstate_server.backend)
+    place.do.environment["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+    (place.work / "Pulumi.yaml").write_text(program)
+    with pytest.raises(StepFailed) as failed:
+        rounds(place, work)
+    assert words in f"{failed.value} {place.do.printed}"

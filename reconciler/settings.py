@@ -128,6 +128,11 @@ class Settings(BaseModel):
         description="Directories that every run may write to; everything else is read-only. "
         "/ allows whatever file permissions allow, except homes and the service's own files.",
     )
+    file_repositories: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="Directories on this machine below which Repository documents may name repositories by file://. "
+        "config_url may name any.",
+    )
     tool_path: str | None = Field(
         None, description="Directories, as in PATH, that are searched for tools before the service's PATH."
     )
@@ -156,7 +161,7 @@ class Settings(BaseModel):
             raise ValueError("use a loopback address; for other addresses, put a reverse proxy in front of the service")
         return value
 
-    @field_validator("writable_paths")
+    @field_validator("writable_paths", "file_repositories")
     @classmethod
     def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         for path in value:

@@ -29,25 +29,32 @@ class Remote:
     url: str
     branch: str
     credentials: Credentials | None = None
+    reader: str = ""
+    """Who reads it: the Repository document, as space/name; empty for the configuration repository."""
 
 
 class Mirrors:
-    """The mirrors below one directory, named by the hash of their URL. Threads may share it."""
+    """The mirrors below one directory, named by the hash of their URL and reader. Threads may share it.
+
+    Each reader has one of its own: what somebody's credentials brought is not there for others.
+    """
 
     def __init__(self, directory: Path, parallel: int = PARALLEL_FETCHES) -> None:
         """Use the mirrors below `directory`, and fetch from at most `parallel` remotes at a time."""
         self.directory = directory
         self._parallel = parallel
         self._lock = threading.Lock()
-        self._open: dict[str, Mirror] = {}
+        self._open: dict[tuple[str, str], Mirror] = {}
 
-    def mirror(self, url: str) -> Mirror:
-        """Return the mirror of a URL, always the same object; raise ValueError for a URL that is not allowed."""
+    def mirror(self, url: str, reader: str = "") -> Mirror:
+        """Return a reader's mirror of a URL, always the same object; raise ValueError for a URL that is not allowed."""
         with self._lock:
-            mirror = self._open.get(url)
+            mirror = self._open.get((url, reader))
             if mirror is None:
-                name = hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-                mirror = self._open[url] = Mirror.open(self.directory / f"{name}.git", url)
+                # No URL holds a line break.
+                whose = f"{url}\n{reader}" if reader else url
+                name = hashlib.sha256(whose.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+                mirror = self._open[url, reader] = Mirror.open(self.directory / f"{name}.git", url)
             return mirror
 
     def fetch_all(
@@ -58,7 +65,7 @@ class Mirrors:
         The result maps each remote to its tip or to the error. A remote that fails does not affect the others.
         """
         results: dict[Remote, Revision | GitError] = {}
-        wanted: defaultdict[tuple[str, Credentials | None], list[Remote]] = defaultdict(list)
+        wanted: defaultdict[tuple[str, str, Credentials | None], list[Remote]] = defaultdict(list)
         for remote in dict.fromkeys(remotes):
             try:
                 check_url(remote.url)
@@ -66,7 +73,7 @@ class Mirrors:
             except ValueError as error:
                 results[remote] = GitError(GitReason.FETCH_FAILED, str(error))
             else:
-                wanted[(remote.url, remote.credentials)].append(remote)
+                wanted[(remote.url, remote.reader, remote.credentials)].append(remote)
         if len(wanted) == 1:
             # The most common installation has one repository and needs no threads.
             results.update(self._fetch(next(iter(wanted.values())), deadline))
@@ -78,6 +85,6 @@ class Mirrors:
 
     def _fetch(self, remotes: list[Remote], deadline: float) -> dict[Remote, Revision | GitError]:
         first = remotes[0]
-        mirror = self.mirror(first.url)
+        mirror = self.mirror(first.url, first.reader)
         fetched = mirror.fetch_branches([remote.branch for remote in remotes], first.credentials, deadline)
         return {remote: fetched[remote.branch] for remote in remotes}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
@@ -68,6 +69,18 @@ def _check_file(parts: SplitResult, *, local: bool) -> None:
         raise ValueError("a file:// repository URL is not allowed here")
     if parts.netloc not in ("", "localhost") or len(parts.path) < 2:
         raise ValueError("a file:// repository URL needs an absolute path: file:///path/to/repository")
+
+
+def check_local(url: str, allowed: Collection[Path]) -> None:
+    """Raise ValueError for a repository of this machine outside of the `allowed` directories, links followed."""
+    if not url.lower().startswith("file:"):
+        return
+    path = os.path.realpath(os.fsdecode(unquote_to_bytes(_split(url).path)))
+    if not any(Path(path).is_relative_to(os.path.realpath(each)) for each in allowed):
+        raise ValueError(
+            "repositories of the service's own machine (file://) may only lie below the directories of the setting "
+            "file_repositories"
+        )
 
 
 def _check_server(url: str, parts: SplitResult) -> None:

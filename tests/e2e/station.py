@@ -191,6 +191,7 @@ class Station:
             "config_url": config_url,
             "data_dir": self.data_dir,
             "listen": "127.0.0.1:0",
+            "file_repositories": "/",
             "poll_interval": 0.3,
             **settings,
         }

@@ -43,7 +43,7 @@ class Fetcher:
     mirrors: Mirrors
     metrics: Metrics
     interval: float
-    _paces: dict[tuple[str, str], _Pace] = field(default_factory=dict)
+    _paces: dict[tuple[str, str, str], _Pace] = field(default_factory=dict)
 
     def fetch(self, remotes: Collection[Remote], now: datetime, *, everything: bool) -> Fetched:
         """Fetch the remotes that are due (or all of them); the others are not in the answer."""
@@ -71,4 +71,4 @@ class Fetcher:
         return max(0.0, min((self._pace(remote).due for remote in remotes), default=now + self.interval) - now)
 
     def _pace(self, remote: Remote) -> _Pace:
-        return self._paces.setdefault((remote.url, remote.branch), _Pace())
+        return self._paces.setdefault((remote.url, remote.branch, remote.reader), _Pace())

@@ -14,12 +14,20 @@ from reconciler.credentials.files import read_secret_file
 from reconciler.credentials.secrets import SecretSources
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Mirrors, Remote
-from reconciler.git.remote import Credentials, redact
+from reconciler.git.remote import Credentials, check_local, redact
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.values import not_allowed, unreadable
-from reconciler.loop.desired.world import CONFIGURATION, ReadSource, SourceLocation, World, read_source, source_key
+from reconciler.loop.desired.world import (
+    CONFIGURATION,
+    ReadSource,
+    SourceLocation,
+    World,
+    read_source,
+    reader_and_url,
+    source_key,
+)
 from reconciler.settings import Settings
-from spaces.documents.documents import PlacedDocuments
+from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.stack import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce
 from spaces.model.repository import RepositorySpec
@@ -57,19 +65,28 @@ class Remotes:
         if placed is None or not isinstance(placed.resource.spec, RepositorySpec):
             return Problem(Reason.SOURCE_UNAVAILABLE, f"{source.repository} is not in force")
         spec = placed.resource.spec
-        branch = source.branch or spec.branch
-        if spec.credentials is None:
-            return Remote(spec.url, branch)
         try:
-            if spec.credentials.ssh_key is not None:
-                key = self.secrets.value(spec.credentials.ssh_key, SealedPlace(placed.ref, "sshKey"))
-                return Remote(spec.url, branch, Credentials(username=spec.credentials.username or _USER, ssh_key=key))
-            if spec.credentials.password is None:
-                return Problem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: its credentials contain no secret")
-            password = self.secrets.value(spec.credentials.password, SealedPlace(placed.ref, "password")).strip()
-            return Remote(spec.url, branch, Credentials(username=spec.credentials.username or _USER, password=password))
+            check_local(spec.url, self.settings.file_repositories)
+            credentials = self._credentials(placed, spec)
+        except ValueError as refused:
+            return Problem(Reason.SOURCE_REFUSED, f"{placed.ref}: {refused}")
         except SecretUnreadable as error:
             return Problem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: {error}")
+        return Remote(spec.url, source.branch or spec.branch, credentials, f"{placed.ref.space}/{placed.ref.name}")
+
+    def _credentials(self, placed: Placed, spec: RepositorySpec) -> Credentials | None:
+        given = spec.credentials
+        if given is None:
+            return None
+        user = given.username or _USER
+        if given.ssh_key is not None:
+            return Credentials(
+                username=user, ssh_key=self.secrets.value(given.ssh_key, SealedPlace(placed.ref, "sshKey"))
+            )
+        if given.password is None:
+            raise SecretUnreadable("its credentials contain no secret")
+        password = self.secrets.value(given.password, SealedPlace(placed.ref, "password")).strip()
+        return Credentials(username=user, password=password)
 
 
 class CannotFollow(Exception):
@@ -102,7 +119,8 @@ class Places:
 
     def source_trees(self, key: str) -> Trees:
         """Return the objects of a source repository."""
-        return self.mirrors.mirror(key.rpartition("#")[0]).trees
+        reader, url = reader_and_url(key)
+        return self.mirrors.mirror(url, reader).trees
 
     def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | Problem:
         """Find where a stack's source is read now."""
@@ -195,4 +213,4 @@ class Places:
         if revision is None:
             message = f"{redact(remote.url)} (branch {remote.branch}) has not been fetched yet"
             return Problem(Reason.SOURCE_UNAVAILABLE, message)
-        return SourceLocation(key, self.mirrors.mirror(remote.url).trees, revision)
+        return SourceLocation(key, self.mirrors.mirror(remote.url, remote.reader).trees, revision)

@@ -85,13 +85,17 @@ def _named_at(remote: Remote, in_force: InForce, *, branch: bool) -> Position | 
         spec = placed.resource.spec if placed is not None else None
         if placed is None or not isinstance(spec, RepositorySpec):
             continue
-        if (spec.url, source.branch or spec.branch) == (remote.url, remote.branch):
+        if (_reader(placed), source.branch or spec.branch) == (remote.reader, remote.branch):
             if branch and _names_branch(stack):
                 return stack.resource.position(("spec", "source", "branch"))
             return placed.resource.position(
                 ("spec", "branch" if branch and "branch" in spec.model_fields_set else "url")
             )
     return None
+
+
+def _reader(repository: Placed) -> str:
+    return f"{repository.ref.space}/{repository.ref.name}"
 
 
 def _names_branch(stack: Placed) -> bool:
@@ -117,7 +121,7 @@ def _users(in_force: InForce) -> Iterator[tuple[Placed, ResolvedSource]]:
 def follows(trees: Trees, remote: Remote, before: Revision, tip: Revision, in_force: InForce | None) -> bool:
     """Whether a branch may go on from one revision to another.
 
-    It may where the new one builds on the old one, and where every Repository document by which stacks use the branch
+    It may where the new one builds on the old one, and where the Repository document by which stacks use the branch
     accepts the new history: it names the tip itself, or a commit that the tip builds on and the old one does not.
     """
     if trees.is_ancestor(before, tip):
@@ -133,7 +137,9 @@ def _accepted(remote: Remote, in_force: InForce) -> Iterable[Revision | None]:
     for source in outside_sources(in_force):
         placed = in_force.catalog.placed(source.repository) if source.repository else None
         spec = placed.resource.spec if placed is not None else None
-        if isinstance(spec, RepositorySpec) and (spec.url, source.branch or spec.branch) == (remote.url, remote.branch):
+        if placed is None or not isinstance(spec, RepositorySpec):
+            continue
+        if (_reader(placed), source.branch or spec.branch) == (remote.reader, remote.branch):
             yield Revision(spec.accept_rewrite) if spec.accept_rewrite else None
 
 

@@ -27,8 +27,14 @@ _BATCH = 50
 
 
 def source_key(remote: Remote) -> str:
-    """Name a source repository's branch, as it is remembered."""
-    return f"{remote.url}#{remote.branch}"
+    """Name a source repository's branch for its reader, as it is remembered."""
+    return f"{remote.reader} {remote.url}#{remote.branch}"
+
+
+def reader_and_url(key: str) -> tuple[str, str]:
+    """Return whose a remembered branch is, and of which repository."""
+    reader, _, rest = key.partition(" ")
+    return reader, rest.rpartition("#")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,11 @@ class Machine:
     def __init__(self, folder: Path, url: str, blank_database: Path, **settings: Any) -> None:
         """Give it a copy of the blank database: it is there sooner than a new one."""
         self.settings = Settings(
-            config_url=url, data_dir=folder / "data", listen="127.0.0.1:0", poll_interval=0.1, **settings
+            config_url=url,
+            data_dir=folder / "data",
+            listen="127.0.0.1:0",
+            poll_interval=0.1,
+            **{"file_repositories": (Path("/"),), **settings},
         )
         if self.settings.database_url is None and not self.settings.data_dir.exists():
             self.settings.data_dir.mkdir(mode=0o700, parents=True)

@@ -39,7 +39,7 @@ def test_a_lost_mirror_costs_nothing(
     setup(repo, infra, autodeploy=False)
     (planned,) = machine.reconcile().runs
     machine.close()
-    name = hashlib.sha256(infra.url.encode()).hexdigest()[:32]
+    name = hashlib.sha256(f"{infra.url}\nroot/infra".encode()).hexdigest()[:32]
     mirrors = machine.settings.data_dir / "mirrors"
     shutil.rmtree(mirrors if all_of_them else mirrors / f"{name}.git")
     look = machine.reconcile()

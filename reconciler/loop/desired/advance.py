@@ -20,6 +20,7 @@ from reconciler.loop.desired.generation import Generations, Step
 from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.restore import loading
+from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, follows, unavailable
 from reconciler.loop.desired.world import World, source_key
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store, Transaction
@@ -45,6 +46,7 @@ class Advancing:
     walking: Walking
     generations: Generations
     about_access: AboutAccess
+    source_authors: SourceAuthors
     _unavailable: dict[str, Diagnostic] = field(default_factory=dict)
     """The source repositories that could not be followed when they were last looked at."""
     _unfounded: list[Unfounded] = field(default_factory=list)
@@ -186,7 +188,7 @@ class Advancing:
 
     def _commit(self, step: Step, state: ConfigurationState, now: datetime) -> bool:
         """Record a step as the next generation, all of it in one transaction, and only then take it over."""
-        wanted = self.generations.desire(step)
+        wanted = self.source_authors.credit(step.in_force, self.generations.desire(step), step.moves, now)
         fresh = replace(
             state,
             generation=self.world.generation + 1,

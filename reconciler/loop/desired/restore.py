@@ -223,7 +223,9 @@ class CatchingUp:
         differing_stacks = {
             stack
             for stack, wanted in self.world.desired.items()
-            if (found := stored.get(stack)) is None or not same_desired(found, wanted)
+            if (found := stored.get(stack)) is None
+            or not same_desired(found, wanted)
+            or (found.source is None and wanted.source is not None)
         }
         # Only this machine misses these, and a fetch may bring them in a moment.
         self.world.untold = {

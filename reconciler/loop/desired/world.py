@@ -9,7 +9,7 @@ from itertools import islice
 from rbac.admission.admit import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint, push_policies
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Desired, Need, Problem
+from reconciler.core.state import Desired, Need, Problem, SourceCommit
 from reconciler.git.mirrors import Remote
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
@@ -166,7 +166,15 @@ def _desired(
         needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
         push_policies=push_policies(configured),
         protected=configured.spec.protected,
+        source=_source(configured, source),
     )
+
+
+def _source(configured: EffectiveStack, source: SourceSnapshot | Problem) -> SourceCommit | None:
+    if configured.source is None or isinstance(source, Problem):
+        return None
+    repository = configured.source.repository
+    return SourceCommit(f"{repository.space}/{repository.name}" if repository is not None else None, source.revision)
 
 
 def source_paths(snapped: SourceSnapshot, source: ResolvedSource | None) -> list[str]:

@@ -13,7 +13,7 @@ from reconciler.core.conditions import is_suspended
 from reconciler.core.reasons import Reason
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run
-from reconciler.core.state import Condition, StackState
+from reconciler.core.state import Condition, SourceCommit, StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api.schemas.effective import (
@@ -36,7 +36,15 @@ from reconciler.web.api.schemas.runs import (
     VerdictJson,
     WholeRunJson,
 )
-from reconciler.web.api.schemas.stacks import ConditionJson, LastRunJson, OutputJson, ResourceJson, StackJson, WhyJson
+from reconciler.web.api.schemas.stacks import (
+    ConditionJson,
+    LastRunJson,
+    OutputJson,
+    ResourceJson,
+    SourceCommitJson,
+    StackJson,
+    WhyJson,
+)
 from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
 from spaces.model.secrets import SecretRef
 from spaces.names import SpaceName
@@ -67,11 +75,17 @@ def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceNa
         attempted_revision=last.revision if last else None,
         applied_revision=applied.revision if applied else None,
         applied_at=applied.at if applied else None,
+        source=_source(desired.source if desired else None),
+        applied_source=_source(applied.source if applied else None),
         last_run=LastRunJson.model_validate(last) if last else None,
         autodeploy=desired.autodeploy if desired else False,
         suspended=is_suspended(stack),
         retained=desired is None,
     )
+
+
+def _source(source: SourceCommit | None) -> SourceCommitJson | None:
+    return None if source is None else SourceCommitJson.model_validate(source)
 
 
 def _message(condition: Condition, readable: Collection[SpaceName] | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from reconciler.web.api.schemas.shapes import Shape, Written
-from reconciler.web.api.schemas.stacks import WhyJson
+from reconciler.web.api.schemas.stacks import SourceCommitJson, WhyJson
 
 
 class ChangeCountsJson(Shape):
@@ -75,6 +75,7 @@ class RunJson(Shape):
     message: str
     revision: str
     person: str | None
+    source: SourceCommitJson | None
     why: list[WhyJson]
     changes: ChangeCountsJson
     needs_confirmation: bool

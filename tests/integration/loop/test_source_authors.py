@@ -1,0 +1,176 @@
+"""Who changed a source in another repository counts as an author: real commits, signed with real keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.core.runs import Run, RunStatus
+from reconciler.core.state import SourceCommit
+from reconciler.loop.desired import source_authors
+from tests.e2e.station import Repo, a_script, document
+from tests.integration.loop.machine import Machine
+from tests.integration.loop.test_access import (
+    ADA,
+    BOB,
+    CAROL,
+    FOUR_EYES,
+    Key,
+    Signed,
+    a_user,
+    approved_by,
+    audit,
+    keys,
+)
+from tests.needs import needs
+
+pytestmark = needs("ssh-keygen")
+
+_ = keys
+APP, RUN = "root/app", "live/run.sh"
+NOBODY = "nobody"
+
+
+@pytest.fixture
+def signed(repo: Repo, keys: Mapping[str, Key]) -> Signed:
+    return Signed(repo, keys)
+
+
+@pytest.fixture
+def infra(tmp_path: Path, keys: Mapping[str, Key]) -> Signed:
+    """The repository that the stack's source lies in, with the stack's files and others."""
+    there = Signed(Repo(tmp_path / "remotes" / "infra"), keys)
+    there.commit("ada", {RUN: "echo 1\n", "other/run.sh": "echo 1\n"})
+    return there
+
+
+def a_repository(infra: Signed, **spec: Any) -> dict[str, str]:
+    return {"infra.yaml": document("Repository", "infra", {"url": infra.repo.url, **spec})}
+
+
+def an_app(**spec: Any) -> dict[str, str]:
+    return {"app.yaml": a_script("app", "sh ./run.sh", source={"repository": "infra", "path": "live"}, **spec)}
+
+
+@pytest.fixture
+def follows(signed: Signed, infra: Signed, new_machine: Callable[..., Machine]) -> Callable[..., Machine]:
+    """Begin a service whose stack was applied, and whose runs wait for one approval from now on."""
+
+    def begin(**spec: Any) -> Machine:
+        people = {f"users/{name}.yaml": a_user(name, signed.keys[name]) for name in ("ada", "bob", "carol")}
+        signed.commit(None, {**people, **a_repository(infra, **spec), **an_app()})
+        machine = new_machine(signed.repo.url, admins=("ada",))
+        assert machine.reconcile().ran == {APP: "finished"}
+        signed.commit("ada", FOUR_EYES)
+        machine.reconcile()
+        assert approved_by(machine, APP, CAROL) == [True]
+        return machine
+
+    return begin
+
+
+def waiting(machine: Machine) -> Run:
+    return machine.run_of(APP, RunStatus.UNCONFIRMED)
+
+
+def test_nobody_approves_what_they_changed_in_another_repository(
+    follows: Callable[..., Machine], infra: Signed
+) -> None:
+    machine = follows()
+    changed = infra.commit("bob", {RUN: "echo 2\n"}, claims=NOBODY)
+    infra.commit("carol", {"README.md": "no part of it"})
+    machine.reconcile()
+    run = waiting(machine)
+    assert (run.person, run.source) == (BOB, SourceCommit("root/infra", changed, BOB))
+    assert approved_by(machine, APP, BOB, CAROL) == [False, True]
+    assert machine.look().stacks[APP].applied is not None
+    assert machine.look().stacks[APP].applied.source == run.source  # type: ignore[union-attr]
+    (row,) = [row.event for row in audit(machine, runs=True) if row.event.details["run"] == run.id][-1:]
+    assert row.details["source"] == {"repository": "root/infra", "revision": changed, "author": BOB}
+
+    # What was applied is nobody's any more: the next change is its own author's alone.
+    infra.commit("carol", {RUN: "echo 3\n"})
+    machine.restart()
+    machine.reconcile()
+    assert approved_by(machine, APP, CAROL, BOB) == [False, True]
+
+
+@pytest.mark.parametrize("apart", [pytest.param(False, id="one look"), pytest.param(True, id="two looks")])
+def test_everybody_since_the_last_apply_counts(follows: Callable[..., Machine], infra: Signed, *, apart: bool) -> None:
+    machine = follows()
+    infra.commit("bob", {RUN: "echo 2\n"})
+    if apart:
+        machine.reconcile()
+    infra.commit("carol", {RUN: "echo 3\n"})
+    machine.reconcile()
+    assert waiting(machine).person == CAROL
+    assert approved_by(machine, APP, BOB, CAROL, ADA) == [False, False, True]
+
+
+def test_the_writers_of_a_merged_branch_count_and_its_merger(follows: Callable[..., Machine], infra: Signed) -> None:
+    machine = follows()
+    infra.repo.git("checkout", "-q", "-b", "side")
+    infra.commit("bob", {RUN: "echo 2\n"})
+    infra.repo.git("checkout", "-q", "main")
+    infra.commit("ada", {"other/run.sh": "echo 2\n"})
+    infra.run("carol", "merge", "-q", "--no-ff", "-m", "Merge it", "side")
+    machine.reconcile()
+    source = waiting(machine).source
+    assert source is not None
+    assert (source.revision, source.author) == (infra.repo.head(), CAROL)
+    assert approved_by(machine, APP, BOB, CAROL, ADA) == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("identity", "signer", "claims", "author"),
+    [
+        pytest.param("named", None, "bob", BOB, id="named by an address"),
+        pytest.param("named", "bob", "carol", BOB, id="a signature says more than a name"),
+        pytest.param("signed", None, "bob", None, id="a name proves nothing"),
+        pytest.param("signed", "bob", "carol", BOB, id="proven by a signature"),
+        pytest.param("committer", "bob", "carol", CAROL, id="the committer's line"),
+        pytest.param("named", "eve", NOBODY, None, id="nobody that is known"),
+    ],
+)
+def test_how_authors_are_known(  # noqa: PLR0917
+    follows: Callable[..., Machine],
+    infra: Signed,
+    identity: str,
+    signer: str | None,
+    claims: str,
+    author: str | None,
+) -> None:
+    machine = follows(identity=identity)
+    revision = infra.commit(signer, {RUN: "echo 2\n"}, claims=claims)
+    machine.reconcile()
+    assert (waiting(machine).person, waiting(machine).source) == (author, SourceCommit("root/infra", revision, author))
+    assert approved_by(machine, APP, BOB) == [author != BOB]
+
+
+def test_what_a_new_stack_takes_from_a_repository_is_its_writers(
+    signed: Signed, follows: Callable[..., Machine], infra: Signed
+) -> None:
+    machine = follows()
+    infra.commit("bob", {"other/run.sh": "echo evil\n"})
+    machine.reconcile()
+    new = a_script("new", "sh ./run.sh", source={"repository": "infra", "path": "other"})
+    signed.commit("ada", {"new.yaml": new})
+    machine.reconcile()
+    run = machine.run_of("root/new", RunStatus.UNCONFIRMED)
+    assert (run.person, run.source and run.source.author) == (ADA, BOB)
+    assert approved_by(machine, "root/new", ADA, BOB, CAROL) == [False, False, True]
+
+
+def test_the_walk_ends(follows: Callable[..., Machine], infra: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = follows()
+    monkeypatch.setattr(source_authors, "MOST_COMMITS", 2)
+    infra.commit("bob", {RUN: "echo 2\n"})
+    for number in range(2):
+        infra.commit("carol", {"README.md": f"{number}\n"})
+    tip = infra.commit(None, {"README.md": "last\n"}, claims=NOBODY)
+    machine.reconcile()
+    assert waiting(machine).source == SourceCommit("root/infra", tip, None)
+    assert approved_by(machine, APP, BOB) == [True]

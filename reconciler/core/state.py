@@ -174,6 +174,8 @@ class Desired:
     """Whether it is never destroyed."""
     source: SourceCommit | None = None
     """None: the stack has no source, or one that cannot be read."""
+    refused: str | None = None
+    """Why a newer revision of its source is not followed: the signature that it needs is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,8 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     DRIFTED = "Drifted"
+    SOURCE_VERIFIED = "SourceVerified"
+    """Only there, and false, while a newer revision of the source is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,6 +235,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "pushPolicies": desired.push_policies,
         "protected": desired.protected,
         "source": _source_to_json(desired.source),
+        "refused": desired.refused,
     }
 
 
@@ -254,6 +255,7 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         authors=tuple(body.get("authors", ())),
         protected=body.get("protected", False),
         source=_source_from_json(body.get("source")),
+        refused=body.get("refused"),
     )
 
 

@@ -124,9 +124,12 @@ def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
     return explain(state.desired.fingerprint, applied, count_files)
 
 
+_NO_SOURCE = frozenset({Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_UNVERIFIED})
+
+
 def lacks_source(desired: Desired) -> bool:
     """Whether the source cannot be read for now, through no fault of anything that is desired."""
-    return desired.problem is not None and desired.problem.reason == Reason.SOURCE_UNAVAILABLE
+    return desired.problem is not None and desired.problem.reason in _NO_SOURCE
 
 
 def same_desired(one: Desired, other: Desired) -> bool:

@@ -220,6 +220,8 @@ class CatchingUp:
         assert in_force is not None  # noqa: S101 - called where something was found again
         with self.store.reading() as reading:
             stored = reading.desired()
+        keys = ((self.world.index.repository_of(stack), found.refused) for stack, found in stored.items())
+        self.world.refused = {key: refused for key, refused in keys if key and refused is not None}
         differing_stacks = {
             stack
             for stack, wanted in self.world.desired.items()

@@ -15,20 +15,29 @@ from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
 from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce
-from spaces.names import Revision, StackId
+from spaces.names import ResourceRef, Revision, StackId
 
 CONFIGURATION = "configuration"
 """The key of the configuration repository among the sources."""
 
-OUTSIDE = frozenset({Reason.SECRET_UNREADABLE, Reason.SOURCE_UNAVAILABLE})
+OUTSIDE = frozenset({Reason.SECRET_UNREADABLE, Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_UNVERIFIED})
 """Problems that no commit makes or mends: a secret cannot be read, or a source's revision is not in the mirror."""
 
 _BATCH = 50
 
 
-def source_key(remote: Remote) -> str:
-    """Name a source repository's branch, as it is remembered."""
-    return f"{remote.url}#{remote.branch}"
+VERIFIED = " verified for "
+
+
+def source_key(remote: Remote, verifying: ResourceRef | None = None) -> str:
+    """Name a source repository's branch, as it is remembered; for `verifying`, as far as that Repository accepts it."""
+    key = f"{remote.url}#{remote.branch}"
+    return key if verifying is None else f"{key}{VERIFIED}{verifying.space}/{verifying.name}"
+
+
+def url_of(key: str) -> str:
+    """Return the URL in a key of `source_key`."""
+    return key.partition(VERIFIED)[0].rpartition("#")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,8 @@ class World:
     """The revision at which each source repository's branch is followed."""
     desired: dict[StackId, Desired] = field(default_factory=dict)
     index: SourceIndex = field(default_factory=SourceIndex)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Why a newer revision of a source repository's branch is not followed."""
     untold: set[StackId] = field(default_factory=set)
     """The stacks whose source this process could not read yet, and whose stored state says nothing of it."""
     _troubled: set[StackId] | None = field(init=False, default=None)
@@ -80,7 +91,7 @@ class World:
         """Take over everything that another one knows."""
         self.generation, self.admission, self.tips = other.generation, other.admission, other.tips
         self.desired, self.index = other.desired, other.index
-        self.untold, self._troubled = other.untold, None
+        self.refused, self.untold, self._troubled = other.refused, other.untold, None
 
     def put(self, wanted: Mapping[StackId, Desired], gone: Collection[StackId]) -> None:
         """Note what is desired of some stacks now, and that others are no more."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.runs import Run, RunStatus
-from reconciler.core.state import SourceCommit
+from reconciler.core.state import ConditionType, SourceCommit
 from reconciler.loop.desired import source_authors
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine
@@ -174,3 +174,102 @@ def test_the_walk_ends(follows: Callable[..., Machine], infra: Signed, monkeypat
     machine.reconcile()
     assert waiting(machine).source == SourceCommit("root/infra", tip, None)
     assert approved_by(machine, APP, BOB) == [True]
+
+
+def refusal(machine: Machine) -> str | None:
+    found = machine.look().stacks[APP].conditions.get(ConditionType.SOURCE_VERIFIED)
+    return found and f"{found.status} {found.reason}: {found.message}"
+
+
+def told(machine: Machine) -> list[str]:
+    diagnostics = machine.look().configuration.diagnostics
+    return [f"{it['file']}: {it['code']}" for it in diagnostics if it["code"] == "source-unverified"]
+
+
+SIGNERS = {"verify": {"signers": [{"user": "ada"}, {"group": "platform"}]}}
+PLATFORM = {"platform.yaml": document("Group", "platform", {"members": ["bob"]})}
+
+
+@pytest.fixture
+def verified(signed: Signed, infra: Signed, new_machine: Callable[..., Machine]) -> Machine:
+    """A service that follows the source only as far as Ada, or Bob by his group, signed it."""
+    people = {f"users/{name}.yaml": a_user(name, signed.keys[name]) for name in ("ada", "bob", "carol")}
+    theirs = {
+        "theirs.yaml": document("Repository", "theirs", {"url": infra.repo.url}),
+        "b.yaml": a_script("b", "sh ./run.sh", source={"repository": "theirs", "path": "live"}),
+    }
+    signed.commit(None, {**people, **PLATFORM, **a_repository(infra, **SIGNERS), **an_app(), **theirs})
+    machine = new_machine(signed.repo.url, admins=("ada",))
+    assert machine.reconcile().ran == {APP: "finished", "root/b": "finished"}
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("signer", "because"),
+    [
+        pytest.param(None, "is not signed by user:ada or group:platform: it has no signature", id="unsigned"),
+        pytest.param("eve", "is not signed by user:ada or group:platform: ", id="nobody's key"),
+        pytest.param("carol", "is signed by user:carol, not by user:ada or group:platform", id="somebody else"),
+    ],
+)
+def test_a_revision_that_none_of_the_signers_signed_is_not_followed(
+    verified: Machine, infra: Signed, signer: str | None, because: str
+) -> None:
+    infra.commit(signer, {RUN: "echo evil\n"})
+    look = verified.reconcile()
+    assert look.ran == {"root/b": "finished"}, "who does not ask for signatures goes on"
+    assert look.sync == {APP: "Synced", "root/b": "Synced"}
+    assert because in (refusal(verified) or "")
+    assert told(verified) == ["infra.yaml: source-unverified"]
+    verified.restart()
+    assert verified.reconcile().runs == []
+    assert because in (refusal(verified) or "")
+
+    infra.commit("bob", {"README.md": "I have seen it"})
+    assert verified.reconcile().ran == {APP: "finished"}
+    assert (refusal(verified), told(verified)) == (None, [])
+
+
+def test_a_refused_commit_that_is_taken_back_leaves_no_trace(verified: Machine, infra: Signed) -> None:
+    infra.commit(None, {RUN: "echo evil\n"})
+    verified.reconcile()
+    verified.restart()
+    infra.repo.git("reset", "-q", "--hard", "HEAD~1")
+    verified.reconcile()
+    assert (refusal(verified), told(verified)) == (None, [])
+
+
+def test_a_source_that_was_never_signed_is_not_run(
+    signed: Signed, infra: Signed, new_machine: Callable[..., Machine]
+) -> None:
+    infra.commit(None, {RUN: "echo evil\n"})
+    users = {"users/ada.yaml": a_user("ada", signed.keys["ada"])}
+    signed.commit(None, {**users, **PLATFORM, **a_repository(infra, **SIGNERS), **an_app()})
+    machine = new_machine(signed.repo.url, admins=("ada",))
+    look = machine.reconcile()
+    ready = look.stacks[APP].conditions[ConditionType.READY]
+    assert (look.ran, ready.reason) == ({}, "SourceUnverified")
+    assert "is not signed by user:ada or group:platform" in ready.message
+    infra.commit("ada", {RUN: "echo good\n"})
+    assert machine.reconcile().ran == {APP: "finished"}
+
+
+def test_signatures_that_are_asked_for_later_stop_what_comes_not_what_is(
+    follows: Callable[..., Machine], signed: Signed, infra: Signed
+) -> None:
+    infra.commit(None, {RUN: "echo unsigned\n"})
+    machine = follows()
+    signed.commit("ada", {**PLATFORM, **a_repository(infra, **SIGNERS)})
+    look = machine.reconcile()
+    assert (look.ran, look.sync) == ({}, {APP: "Synced"})
+    assert told(machine) == ["infra.yaml: source-unverified"]
+    infra.commit("bob", {RUN: "echo signed\n"})
+    machine.reconcile()
+    assert waiting(machine).person == BOB
+    assert told(machine) == []
+    signed.commit("ada", a_repository(infra))
+    infra.commit(None, {RUN: "echo unsigned again\n"}, claims="carol")
+    machine.reconcile()
+    run = waiting(machine)
+    assert (run.person, run.source and run.source.author, refusal(machine)) == (ADA, CAROL, None)
+    assert approved_by(machine, APP, ADA, BOB, CAROL) == [False, False, False], "Ada let it in, Carol wrote it"

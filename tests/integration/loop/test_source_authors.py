@@ -20,6 +20,7 @@ from tests.integration.loop.test_access import (
     FOUR_EYES,
     Key,
     Signed,
+    a_binding,
     a_user,
     approved_by,
     audit,
@@ -273,3 +274,38 @@ def test_signatures_that_are_asked_for_later_stop_what_comes_not_what_is(
     run = waiting(machine)
     assert (run.person, run.source and run.source.author, refusal(machine)) == (ADA, CAROL, None)
     assert approved_by(machine, APP, ADA, BOB, CAROL) == [False, False, False], "Ada let it in, Carol wrote it"
+
+
+def gives(name: str, value: str, **spec: Any) -> dict[str, str]:
+    return {f"{name}.yaml": a_script(name, f"""printf '{{"x": "{value}"}}' > $STATION_OUTPUTS""", **spec)}
+
+
+def passes(name: str, parent: str) -> dict[str, str]:
+    """Write a stack that gives on what it gets."""
+    needs = [{"stack": parent, "outputs": {"x": "X"}}]
+    return {f"{name}.yaml": a_script(name, """printf '{"x": "%s"}' $X > $STATION_OUTPUTS""", dependsOn=needs)}
+
+
+def test_a_run_for_a_changed_output_is_whose_change_it_comes_from(
+    signed: Signed, new_machine: Callable[..., Machine]
+) -> None:
+    people = {f"users/{name}.yaml": a_user(name, signed.keys[name]) for name in ("ada", "bob", "carol")}
+    writers = {"writers.yaml": a_binding("writers", "writer", "bob", "carol")}
+    signed.commit(None, {**people, **writers, **gives("net", "1")})
+    machine = new_machine(signed.repo.url, admins=("ada",))
+    machine.reconcile()
+    signed.commit("carol", {**passes("mid", "net"), **passes("app", "mid")})
+    look = machine.reconcile()
+    assert {str(run.stack): run.person for run in look.runs} == {"root/mid": CAROL, APP: CAROL}
+
+    signed.commit("ada", FOUR_EYES)
+    machine.reconcile()
+    for stack in ("root/net", "root/mid", APP):
+        assert approved_by(machine, stack, CAROL) == [True]
+    signed.commit("bob", gives("net", "2"))
+    persons = []
+    for stack in ("root/net", "root/mid", APP):
+        machine.reconcile()
+        persons.append(machine.run_of(stack, RunStatus.UNCONFIRMED).person)
+        assert approved_by(machine, stack, BOB, CAROL) == [False, True]
+    assert persons == [BOB, BOB, BOB]

@@ -125,7 +125,8 @@ def _reviews(row: Row) -> object:
     said = []
     for review in row.get("reviews", ()):
         note = f": {review['note']}" if review["note"] else ""
-        said.append(f"{review['person']} {'approves' if review['approve'] else 'rejects'}{note}")
+        author = " (one of its authors)" if review.get("author") else ""
+        said.append(f"{review['person']}{author} {'approves' if review['approve'] else 'rejects'}{note}")
     return ", ".join(said)
 
 

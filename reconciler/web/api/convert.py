@@ -102,9 +102,13 @@ def run_json(run: Run) -> RunJson:
 
 
 def whole_run_json(
-    run: Run, judgement: Judgement | None, reviews: Sequence[Review], follows: list[FollowJson]
+    run: Run,
+    judgement: Judgement | None,
+    reviews: Sequence[Review],
+    authors: Collection[str],
+    follows: list[FollowJson],
 ) -> WholeRunJson:
-    """Return a run with the verdicts and reviews of it, and the stacks that follow it."""
+    """Return a run with the verdicts and reviews of it, and the stacks that follow it; `authors` caused it."""
     return WholeRunJson(
         **run_json(run).model_dump(by_alias=False),
         awaits_approval=run.awaits_approval,
@@ -122,7 +126,13 @@ def whole_run_json(
             for verdict in (judgement.verdicts if judgement is not None else ())
         ],
         reviews=[
-            ReviewJson(person=review.person, approve=review.approves, note=review.note, at=review.at)
+            ReviewJson(
+                person=review.person,
+                approve=review.approves,
+                author=review.person in authors,
+                note=review.note,
+                at=review.at,
+            )
             for review in reviews
         ],
     )

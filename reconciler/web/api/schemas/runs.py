@@ -40,10 +40,11 @@ class VerdictJson(Shape):
 
 
 class ReviewJson(Shape):
-    """A person's review of a waiting run."""
+    """A person's review of a waiting run. `author`: the person is one of those who caused the run."""
 
     person: str
     approve: bool
+    author: bool
     note: str
     at: datetime
 
@@ -85,6 +86,19 @@ class RunJson(Shape):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class ReviewEffectJson(Shape):
+    """Whether an approval policy takes a review into account, and what comes of it."""
+
+    counts: bool
+    because: str
+
+
+class ReviewedRunJson(RunJson):
+    """A run that was reviewed just now; `review` is null where it cannot be told what the review does."""
+
+    review: ReviewEffectJson | None
 
 
 class FollowJson(Shape):

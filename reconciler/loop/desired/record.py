@@ -152,12 +152,10 @@ def _apart_from_source(desired: Desired) -> Mapping[Component, Mapping[str, str]
     return {component: items for component, items in components if component is not Component.SOURCE and items}
 
 
-def _is_same_source(before: Desired, now: Desired) -> bool:
-    """Whether the commit that brought the source still is the one: others since then changed nothing of it."""
-    if before.source is None or (now.source is not None and now.source.repository != before.source.repository):
-        return False
+def same_files(before: Desired, now: Desired) -> bool:
+    """Whether a source has the same content: no commit since then changed anything of it, wherever it lies now."""
     old, new = (each.fingerprint.components.get(Component.SOURCE) for each in (before, now))
-    return old == new
+    return old is not None and old == new
 
 
 def _own_problem(desired: Desired) -> Problem | None:
@@ -204,6 +202,7 @@ def _carry_on(before: Desired, now: Desired, *, moves: bool, applied: bool) -> D
     if not applied:
         earlier = (*before.authors, *([before.person] if before.person else ()))
         now = replace(now, authors=tuple(dict.fromkeys((*earlier, *now.authors))))
-    if _is_same_source(before, now):
-        now = replace(now, source=before.source)
+    if before.source is not None and same_files(before, now):
+        name = now.source.repository if now.source is not None else before.source.repository
+        now = replace(now, source=replace(before.source, repository=name))
     return replace(now, revision=before.revision, person=before.person) if now.digest == before.digest else now

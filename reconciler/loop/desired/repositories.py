@@ -15,6 +15,7 @@ from reconciler.credentials.secrets import SecretSources
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import Credentials, redact
+from reconciler.git.source_keys import read_key, source_key
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.values import not_allowed, unreadable
 from reconciler.loop.desired.world import (
@@ -23,8 +24,6 @@ from reconciler.loop.desired.world import (
     SourceLocation,
     World,
     read_source,
-    source_key,
-    url_of,
 )
 from reconciler.settings import Settings
 from spaces.documents.documents import PlacedDocuments
@@ -117,7 +116,7 @@ class Places:
 
     def source_trees(self, key: str) -> Trees:
         """Return the objects of a source repository."""
-        return self.mirrors.mirror(url_of(key)).trees
+        return self.mirrors.mirror(read_key(key).url).trees
 
     def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | Problem:
         """Find where a stack's source is read now."""

@@ -22,6 +22,7 @@ from reconciler.git.errors import GitError, GitReason
 from reconciler.git.objects import CommitInfo
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.persons import Persons
+from reconciler.loop.desired.record import same_files
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.sources import belongs
 from reconciler.store.protocol import Store
@@ -40,7 +41,7 @@ _WIDE = 2000
 """The most paths of a commit that are remembered."""
 
 Walked = list[tuple[CommitInfo, frozenset[str] | None]]
-"""Commits, newest first, each with the paths that it changed; None: too many to be read."""
+"""Commits, newest first, each with the paths that it changed; None: they cannot be read, and it may be any."""
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class SourceAuthors:
                 credited[stack] = replace(desired, source=replace(desired.source, author=desired.person))
                 continue
             old = before.get(stack)
-            if old is not None and _has_same_source(old, desired):
+            if old is not None and old.source is not None and same_files(old, desired):
                 continue
             configured = effective(in_force.catalog, stack, layers)
             try:
@@ -104,7 +105,7 @@ class SourceAuthors:
         key = self.places.world.index.repository_of(configured.id)
         assert source is not None and source.repository is not None and at is not None and key is not None  # noqa: S101, PT018
         trees = self.places.source_trees(key)
-        base = old.source.revision if old is not None and _follows(old, at) and old.source is not None else None
+        base = old.source.revision if old is not None and old.source is not None else None
         about = (key, base, at.revision)
         if about not in walks:
             walks[about] = self._walk(trees, base, at.revision)
@@ -156,7 +157,8 @@ class SourceAuthors:
         try:
             sides = [frozenset(trees.changed_paths(parent, commit.revision)) for parent in parents or (None,)]
         except GitError as error:
-            if error.reason is not GitReason.TOO_MANY_FILES:
+            # Such a commit counts as one that changes everything. A mirror that is damaged is fetched again.
+            if error.reason not in {GitReason.TOO_MANY_FILES, GitReason.REVISION_NOT_FOUND}:
                 raise
             return None
         paths = frozenset.intersection(*sides)
@@ -173,17 +175,6 @@ def _is_outside(desired: Desired) -> bool:
 
 def _entries(desired: Desired) -> frozenset[str]:
     return frozenset(desired.fingerprint.components.get(Component.SOURCE, ()))
-
-
-def _follows(old: Desired, at: SourceCommit) -> bool:
-    return old.source is not None and old.source.repository == at.repository
-
-
-def _has_same_source(old: Desired, desired: Desired) -> bool:
-    if desired.source is None or not _follows(old, desired.source):
-        return False
-    before, after = (each.fingerprint.components.get(Component.SOURCE) for each in (old, desired))
-    return before == after
 
 
 def _rest(desired: Desired) -> Mapping[Component, Mapping[str, str]]:

@@ -15,8 +15,8 @@ from rbac.identity import Stranger
 from reconciler.git.mirrors import Remote
 from reconciler.git.objects import CommitInfo
 from reconciler.git.remote import redact
+from reconciler.git.source_keys import read_key, source_key
 from reconciler.loop.desired.persons import Persons
-from reconciler.loop.desired.world import VERIFIED, source_key
 from spaces.diagnostics import Diagnostic, Severity
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.in_force import InForce
@@ -53,8 +53,9 @@ def _repositories(in_force: InForce | None) -> Iterator[tuple[Placed, Repository
 
 def still_asks(key: str, in_force: InForce | None) -> bool:
     """Whether a key is of nobody who asks for signatures, or of a Repository that still does."""
-    return VERIFIED not in key or any(
-        spec.verify is not None and key.endswith(f"{VERIFIED}{placed.ref.space}/{placed.ref.name}")
+    wanted = read_key(key).verified_for
+    return wanted is None or any(
+        spec.verify is not None and wanted == f"{placed.ref.space}/{placed.ref.name}"
         for placed, spec in _repositories(in_force)
     )
 
@@ -68,9 +69,9 @@ def newly_verified(before: InForce | None, after: InForce | None, tips: Mapping[
         if not isinstance(was, RepositorySpec) or was.verify is not None or was.url != spec.url:
             continue
         for key, revision in tips.items():
-            remote = Remote(spec.url, key.rpartition("#")[2])
-            if key == source_key(remote):
-                found[source_key(remote, placed.ref)] = revision
+            followed = read_key(key)
+            if followed.url == spec.url and followed.verified_for is None:
+                found[source_key(Remote(spec.url, followed.branch), placed.ref)] = revision
     return found
 
 

@@ -10,12 +10,11 @@ from rbac.admission.admit import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint, push_policies
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Desired, Need, Problem, SourceCommit
-from reconciler.git.mirrors import Remote
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
 from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce
-from spaces.names import ResourceRef, Revision, StackId
+from spaces.names import Revision, StackId
 
 CONFIGURATION = "configuration"
 """The key of the configuration repository among the sources."""
@@ -24,20 +23,6 @@ OUTSIDE = frozenset({Reason.SECRET_UNREADABLE, Reason.SOURCE_UNAVAILABLE, Reason
 """Problems that no commit makes or mends: a secret cannot be read, or a source's revision is not in the mirror."""
 
 _BATCH = 50
-
-
-VERIFIED = " verified for "
-
-
-def source_key(remote: Remote, verifying: ResourceRef | None = None) -> str:
-    """Name a source repository's branch, as it is remembered; for `verifying`, as far as that Repository accepts it."""
-    key = f"{remote.url}#{remote.branch}"
-    return key if verifying is None else f"{key}{VERIFIED}{verifying.space}/{verifying.name}"
-
-
-def url_of(key: str) -> str:
-    """Return the URL in a key of `source_key`."""
-    return key.partition(VERIFIED)[0].rpartition("#")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run
 from reconciler.core.state import Condition, SourceCommit, StackState
 from reconciler.core.verdicts import Judgement, Review
+from reconciler.git.remote import redact
+from reconciler.git.source_keys import read_key
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api.schemas.effective import (
     EffectiveJson,
@@ -25,7 +27,7 @@ from reconciler.web.api.schemas.effective import (
     UsedContextJson,
     ValueJson,
 )
-from reconciler.web.api.schemas.overview import HaltJson, KeptJson
+from reconciler.web.api.schemas.overview import FollowedJson, HaltJson, KeptJson
 from reconciler.web.api.schemas.runs import (
     FollowJson,
     OutputChangeJson,
@@ -45,9 +47,11 @@ from reconciler.web.api.schemas.stacks import (
     StackJson,
     WhyJson,
 )
+from spaces.documents.documents import PlacedDocuments
 from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
+from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import SecretRef
-from spaces.names import SpaceName
+from spaces.names import Kind, SpaceName
 
 
 def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceName] | None = None) -> StackJson:
@@ -225,6 +229,21 @@ def kept_json(state: ConfigurationState) -> list[KeptJson]:
             because=kept.because,
         )
         for kept in state.kept
+    ]
+
+
+def followed_json(state: ConfigurationState, documents: PlacedDocuments) -> list[FollowedJson]:
+    """Return the branches of source repositories that documents in force follow."""
+    wanted = set()
+    for placed in documents.of_kind(Kind.REPOSITORY):
+        spec = placed.resource.spec
+        if isinstance(spec, RepositorySpec):
+            wanted.add((spec.url, f"{placed.ref.space}/{placed.ref.name}" if spec.verify is not None else None))
+    found = ((read_key(key), revision) for key, revision in sorted(state.sources.items()))
+    return [
+        FollowedJson(url=redact(key.url), branch=key.branch, verified_for=key.verified_for, revision=revision)
+        for key, revision in found
+        if (key.url, key.verified_for) in wanted
     ]
 
 

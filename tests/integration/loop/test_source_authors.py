@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import ConditionType, SourceCommit
 from reconciler.loop.desired import source_authors
+from reconciler.web.app import create_app
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine
 from tests.integration.loop.test_access import (
@@ -26,6 +28,7 @@ from tests.integration.loop.test_access import (
     audit,
     keys,
 )
+from tests.integration.web.client import Client
 from tests.needs import needs
 
 pytestmark = needs("ssh-keygen")
@@ -309,3 +312,37 @@ def test_a_run_for_a_changed_output_is_whose_change_it_comes_from(
         persons.append(machine.run_of(stack, RunStatus.UNCONFIRMED).person)
         assert approved_by(machine, stack, BOB, CAROL) == [False, True]
     assert persons == [BOB, BOB, BOB]
+
+
+def test_the_commit_of_the_source_is_shown_everywhere(verified: Machine, signed: Signed, infra: Signed) -> None:
+    signed.commit("ada", FOUR_EYES)
+    verified.reconcile()
+    revision = infra.commit("bob", {RUN: "echo 2\n"})
+    verified.reconcile()
+    source = {"repository": "root/infra", "revision": revision, "author": BOB}
+    run, ports = waiting(verified), verified.service.ports
+    with Client(create_app(ports), ports.operator_token) as client:
+        assert client.get(f"/api/v1/runs/{run.id}").json()["source"] == source
+        assert client.get(f"/api/v1/runs/{run.id}/policy-input").json()["input"]["run"]["source"] == source
+        assert client.get("/api/v1/stacks/root/app").json()["source"] == source
+        followed = client.get("/api/v1/status").json()["sources"]
+    assert followed == [
+        {"url": infra.repo.url, "branch": "main", "verifiedFor": asking, "revision": revision}
+        for asking in (None, "root/infra")
+    ]
+
+
+def test_a_repository_of_another_name_changes_nobodys_part(
+    follows: Callable[..., Machine], signed: Signed, infra: Signed
+) -> None:
+    machine = follows()
+    infra.commit("carol", {RUN: "echo 2\n"})
+    machine.reconcile()
+    before = waiting(machine).source
+    assert approved_by(machine, APP, BOB) == [True]
+    files = {**a_repository(infra), **an_app()}
+    signed.commit("ada", {name: text.replace('"infra"', '"other"') for name, text in files.items()})
+    machine.reconcile()
+    assert before is not None
+    assert waiting(machine).source == replace(before, repository="root/other")
+    assert approved_by(machine, APP, ADA, CAROL) == [False, True]

@@ -3,7 +3,8 @@
 `advance` asks for the stacks of each new generation. The commits between the source as it was desired before and as it
 is now are walked, those of merged branches too, and of each its people count if it changed a file that the stack uses.
 A person who is wrongly named is only kept from approving; so names count where nothing proves them. The walk ends after
-`MOST_COMMITS`, and what a commit changes is remembered.
+`MOST_COMMITS`, and what a commit changes is remembered. Of more commits than that in one push, those behind count as if
+they changed everything: nobody hides a change behind many others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from rbac.admission.settings import Rules
 from rbac.identity import Person
@@ -35,13 +37,24 @@ from spaces.names import Revision, StackId
 _log = logging.getLogger(__name__)
 
 MOST_COMMITS = 500
-"""How far back the authors of a source are looked for."""
+"""Of how many commits it is found out what they change."""
+MOST_NAMED = 2000
+"""Of how many more commits in one push everybody counts."""
 _REMEMBERED = 4096
 _WIDE = 2000
 """The most paths of a commit that are remembered."""
 
 Walked = list[tuple[CommitInfo, frozenset[str] | None]]
 """Commits, newest first, each with the paths that it changed; None: they cannot be read, and it may be any."""
+
+
+class _About(NamedTuple):
+    """A walk: from `tip` back to `base`, which brought the source as it was; `followed` was the tip until now."""
+
+    key: str
+    base: Revision | None
+    followed: Revision | None
+    tip: Revision
 
 
 @dataclass(slots=True)
@@ -65,7 +78,7 @@ class SourceAuthors:
         credited = dict(wanted)
         outside = [stack for stack, desired in wanted.items() if _is_outside(desired)]
         before = self._before(outside, {new: old for old, new in moves})
-        walks: dict[tuple[str, Revision | None, Revision], Walked] = {}
+        walks: dict[_About, Walked] = {}
         layers: Layers = {}
         for stack, desired in wanted.items():
             if desired.source is None:
@@ -98,7 +111,7 @@ class SourceAuthors:
         configured: EffectiveStack,
         old: Desired | None,
         desired: Desired,
-        walks: dict[tuple[str, Revision | None, Revision], Walked],
+        walks: dict[_About, Walked],
         now: datetime,
     ) -> Desired:
         source, at = configured.source, desired.source
@@ -106,9 +119,10 @@ class SourceAuthors:
         assert source is not None and source.repository is not None and at is not None and key is not None  # noqa: S101, PT018
         trees = self.places.source_trees(key)
         base = old.source.revision if old is not None and old.source is not None else None
-        about = (key, base, at.revision)
+        followed = self.places.world.tips.get(key) if base is not None else None
+        about = _About(key, base, followed if followed is not None and trees.has(followed) else None, at.revision)
         if about not in walks:
-            walks[about] = self._walk(trees, base, at.revision)
+            walks[about] = self._walk(trees, about)
         entries = _entries(desired) | (_entries(old) if old is not None else frozenset())
         touching = [commit for commit, paths in walks[about] if _touches(paths, entries, source)]
         placed = in_force.catalog.placed(source.repository)
@@ -135,17 +149,32 @@ class SourceAuthors:
         found = self.persons.authors(commit, documents, evidence, now)
         return list(dict.fromkeys(str(each.subject) for each in found if isinstance(each, Person)))
 
-    def _walk(self, trees: Trees, base: Revision | None, tip: Revision) -> Walked:
-        commits = trees.commits_since(base, tip, MOST_COMMITS)
-        if len(commits) == MOST_COMMITS:
-            _log.info("of the commits before %s, the newest %d say who changed a source", tip[:12], MOST_COMMITS)
-        by_revision = {commit.revision: commit for commit in commits}
+    def _walk(self, trees: Trees, about: _About) -> Walked:
+        base, tip, behind = about.base, about.tip, 0
+        if about.followed is None:
+            commits = trees.commits_since(base, tip, MOST_COMMITS)
+        else:
+            # What was followed before changed nothing of the source, unless that uses now what it did not use then.
+            commits = trees.commits_since(about.followed, tip, MOST_COMMITS + MOST_NAMED)
+            behind = max(0, len(commits) - MOST_COMMITS)
+            if not behind:
+                commits += trees.commits_since(base, about.followed, MOST_COMMITS - len(commits))
+        if behind:
+            _log.warning(
+                "the authors of %d commits behind the newest %d of %s count for every stack",
+                behind,
+                MOST_COMMITS,
+                tip[:12],
+            )
+        near = commits[: len(commits) - behind]
+        by_revision = {commit.revision: commit for commit in near}
         chain = set()
         here = by_revision.get(tip)
         while here is not None:
             chain.add(here.revision)
             here = by_revision.get(here.parents[0]) if here.parents else None
-        return [(commit, self._changed(trees, commit, on_chain=commit.revision in chain)) for commit in commits]
+        walked: Walked = [(each, self._changed(trees, each, on_chain=each.revision in chain)) for each in near]
+        return [*walked, *((each, None) for each in commits[len(near) :])]
 
     def _changed(self, trees: Trees, commit: CommitInfo, *, on_chain: bool) -> frozenset[str] | None:
         """Return what a commit changed: a merge on the branch all that it brings, another one what no parent has so."""

@@ -168,16 +168,32 @@ def test_what_a_new_stack_takes_from_a_repository_is_its_writers(
     assert approved_by(machine, "root/new", ADA, BOB, CAROL) == [False, False, True]
 
 
-def test_the_walk_ends(follows: Callable[..., Machine], infra: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_hides_a_change_behind_many_commits(
+    follows: Callable[..., Machine], infra: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = follows()
     monkeypatch.setattr(source_authors, "MOST_COMMITS", 2)
     infra.commit("bob", {RUN: "echo 2\n"})
     for number in range(2):
         infra.commit("carol", {"README.md": f"{number}\n"})
-    tip = infra.commit(None, {"README.md": "last\n"}, claims=NOBODY)
+    infra.commit(None, {"README.md": "last\n"}, claims=NOBODY)
     machine.reconcile()
-    assert waiting(machine).source == SourceCommit("root/infra", tip, None)
-    assert approved_by(machine, APP, BOB) == [True]
+    # Carol, whose commit nobody looked into, counts too: that is the price.
+    assert approved_by(machine, APP, BOB, CAROL, ADA) == [False, False, True]
+
+
+def test_what_a_source_comes_to_use_is_its_writers(
+    follows: Callable[..., Machine], signed: Signed, infra: Signed
+) -> None:
+    machine = follows()
+    infra.commit("bob", {"other/evil.sh": "echo evil\n"})
+    machine.reconcile()
+    infra.commit("carol", {"README.md": "later"})
+    machine.reconcile()
+    app = an_app()["app.yaml"].replace('"path": "live"', '"path": "live", "include": ["other/**"]')
+    signed.commit("ada", {"app.yaml": app})
+    machine.reconcile()
+    assert approved_by(machine, APP, ADA, BOB, CAROL) == [False, False, True]
 
 
 def refusal(machine: Machine) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,14 +63,12 @@ def an_app(**spec: Any) -> dict[str, str]:
 
 @pytest.fixture
 def follows(signed: Signed, infra: Signed, new_machine: Callable[..., Machine]) -> Callable[..., Machine]:
-    """Begin a service whose stack was applied, and whose runs wait for one approval from now on."""
+    """Begin a service whose stack was applied, and whose runs wait for one approval."""
 
     def begin(**spec: Any) -> Machine:
         people = {f"users/{name}.yaml": a_user(name, signed.keys[name]) for name in ("ada", "bob", "carol")}
-        signed.commit(None, {**people, **a_repository(infra, **spec), **an_app()})
+        signed.commit(None, {**people, **FOUR_EYES, **a_repository(infra, **spec), **an_app()})
         machine = new_machine(signed.repo.url, admins=("ada",))
-        assert machine.reconcile().ran == {APP: "finished"}
-        signed.commit("ada", FOUR_EYES)
         machine.reconcile()
         assert approved_by(machine, APP, CAROL) == [True]
         return machine
@@ -362,3 +362,15 @@ def test_a_repository_of_another_name_changes_nobodys_part(
     assert before is not None
     assert waiting(machine).source == replace(before, repository="root/other")
     assert approved_by(machine, APP, ADA, CAROL) == [False, True]
+
+
+def test_a_store_that_named_no_sources_blames_nobody_for_what_was_there(
+    follows: Callable[..., Machine], infra: Signed
+) -> None:
+    machine = follows()
+    machine.restart()
+    with closing(sqlite3.connect(machine.settings.data_dir / "station.db")) as database, database:
+        database.execute("UPDATE stacks SET body = json_remove(body, '$.desired.source')")
+    infra.commit("bob", {RUN: "echo 2\n"})
+    machine.reconcile()
+    assert approved_by(machine, APP, BOB, ADA) == [False, True]

@@ -14,6 +14,7 @@ from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Remote
 from reconciler.git.objects import EntryKind
 from reconciler.git.remote import redact
+from reconciler.git.source_keys import read_key
 from reconciler.loop.desired.commits import Walking, halt
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Generations, Step
@@ -111,6 +112,12 @@ class Advancing:
         """Find the stacks of which a newer revision is refused that was not, or for another reason, or no more."""
         said = self.source_signers.take()
         changed = {key: why for key, why in said.items() if self.world.refused.get(key) != why}
+        for key, why in changed.items():
+            branch = f"source repository {redact(read_key(key).url)} (branch {read_key(key).branch})"
+            if why is not None:
+                _log.warning("%s: %s", branch, why)
+            else:
+                _log.info("%s is followed again", branch)
         now = {**self.world.refused, **changed}
         self.world.refused = {key: why for key, why in now.items() if why is not None}
         return {stack for key in changed for stack in self.world.index.of_repository(key)}

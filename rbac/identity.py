@@ -17,6 +17,7 @@ from typing import TypeAlias, assert_never
 from rbac.access.subjects import Subject, SubjectKind, user
 from spaces.model.explain import shown
 from spaces.model.people import UserSpec, email_key
+from spaces.model.repository import SourceIdentity
 from spaces.model.signing_keys import SigningKey, parse_signing_key
 from spaces.names import Digest, is_name
 
@@ -219,6 +220,23 @@ class Identities:
                 return self._by_signature(verdict, addresses)
             case _:
                 assert_never(self.mode)
+
+    def authors(
+        self, evidence: SourceIdentity, verdict: Verdict | None, addresses: Addresses
+    ) -> tuple[Person | Stranger, ...]:
+        """Return whose a commit of a source repository is; whoever is named counts, since it gives nobody a right."""
+        committer = self._by_address(addresses.committer, "by the committer's address")
+        signer = self._by_signature(verdict, addresses)
+        match evidence:
+            case SourceIdentity.COMMITTER:
+                return (committer,)
+            case SourceIdentity.SIGNED:
+                return (signer,)
+            case SourceIdentity.NAMED:
+                author = self._by_address(addresses.author, "by the author's address")
+                return (signer,) if isinstance(signer, Person) else (committer, author)
+            case _:
+                assert_never(evidence)
 
     def _by_signature(self, verdict: Verdict | None, addresses: Addresses) -> Person | Stranger:
         match verdict:

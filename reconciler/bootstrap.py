@@ -36,6 +36,7 @@ from reconciler.loop.desired.repositories import CannotFollow, Remotes
 from reconciler.loop.desired.restore import differs, with_remembered
 from reconciler.loop.desired.world import World
 from reconciler.loop.policies.plan import PlanPolicies, policy_input
+from reconciler.loop.policies.reviews import review_effect
 from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.service import Loop, Watching, utc_now
@@ -176,6 +177,7 @@ def _assemble(  # noqa: PLR0917
         held_diff=lambda held: _held_diff(follower.world, held),
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
         policy_input=lambda run: policy_input(store, follower.world, run, utc_now()),
+        review_effect=lambda run, person: review_effect(store, follower.world, run, person, utc_now()),
         metrics=metrics,
         wake=loop.wake,
         ready=lambda: loop.passed,
@@ -244,6 +246,7 @@ def local_app(settings: Settings) -> FastAPI:
             held_diff=lambda held: _held_diff(known(), held),
             live_log=lambda run, offset, limit: _live_log(RunDirectory.of(settings.data_dir, run).log, offset, limit),
             policy_input=lambda run: policy_input(store, known(), run, utc_now()),
+            review_effect=lambda run, person: review_effect(store, known(), run, person, utc_now()),
             now=utc_now,
             recipient=_recipient(own_secrets),
         )

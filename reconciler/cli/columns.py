@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reconciler.cli.output import Column, Row, key, moment, short
 
 
@@ -43,6 +45,19 @@ def _reason(row: Row) -> object:
     return f"{reason} (suspended)" if row["suspended"] and reason != "Suspended" else reason
 
 
+def _source(name: str) -> Callable[[Row], object]:
+    """Return a function that words a source's commit; the configuration's own revision is shown elsewhere."""
+
+    def said(row: Row) -> object:
+        source = row.get(name)
+        if not source or source["repository"] is None:
+            return None
+        author = f" by {source['author']}" if source["author"] else ""
+        return f"{source['repository']} at {source['revision']}{author}"
+
+    return said
+
+
 STACKS = (
     Column("STACK", key("id")),
     Column("TOOL", key("tool")),
@@ -66,12 +81,15 @@ STACK = (
     Column("ready", lambda row: _condition(row, "Ready")),
     Column("reconciling", lambda row: _condition(row, "Reconciling")),
     Column("stalled", lambda row: _condition(row, "Stalled")),
+    Column("source verified", lambda row: _condition(row, "SourceVerified")),
     Column("suspended", lambda row: row["suspended"] or None),
     Column("retained", lambda row: row["retained"] or None),
     Column("desired", key("desiredRevision")),
     Column("attempted", key("attemptedRevision")),
     Column("applied", key("appliedRevision")),
     Column("applied at", moment("appliedAt")),
+    Column("source", _source("source")),
+    Column("applied source", _source("appliedSource")),
     Column("last run", lambda row: row["lastRun"] and f"{row['lastRun']['id']} {row['lastRun']['status']}"),
     Column("depends on", lambda row: _links(row, "dependencies")),
     Column("dependents", lambda row: _links(row, "dependents")),
@@ -107,7 +125,8 @@ def _reviews(row: Row) -> object:
     said = []
     for review in row.get("reviews", ()):
         note = f": {review['note']}" if review["note"] else ""
-        said.append(f"{review['person']} {'approves' if review['approve'] else 'rejects'}{note}")
+        author = " (one of its authors)" if review.get("author") else ""
+        said.append(f"{review['person']}{author} {'approves' if review['approve'] else 'rejects'}{note}")
     return ", ".join(said)
 
 
@@ -123,6 +142,7 @@ RUN = (
     Column("changes", _changes),
     Column("follows", _follows),
     Column("revision", key("revision")),
+    Column("source", _source("source")),
     Column("person", key("person")),
     Column("confirmed by", key("confirmedBy")),
     Column("policies", _policies),

@@ -105,6 +105,9 @@ def review(ctx: click.Context, *, run: str, approves: bool | None, note: str, fo
         sentence = (
             f"your {'approval' if approves else 'rejection'} of run {found['id']} of {found['stack']} is recorded"
         )
+        effect = found.get("review")
+        if effect is not None:
+            sentence += f"{'' if effect['counts'] else ', but does not count'}: {effect['because']}"
         ctx.exit(show_run(api, found, form, sentence, wait=False))
 
 

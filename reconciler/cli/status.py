@@ -36,6 +36,11 @@ def command(form: str) -> None:
         Column("version", key("version"), wide=True),
     )
     print_record(status, columns, form)
+    if status["sources"]:
+        click.echo("\nsources")
+        for source in status["sources"]:
+            asked = f", signed for {source['verifiedFor']}" if source["verifiedFor"] else ""
+            click.echo(f"  {source['url']} (branch {source['branch']}{asked}) at {source['revision'][:12]}")
     if status["diagnostics"]:
         click.echo("\ndiagnostics")
         for diagnostic in status["diagnostics"]:

@@ -106,6 +106,9 @@ def assess(
         ConditionType.RECONCILING: _reconciling(active, due, reason, message),
         ConditionType.STALLED: _stalled(state, active, due),
     }
+    if state.desired is not None and state.desired.refused is not None:
+        unverified = ConditionStatus.FALSE, Reason.SOURCE_UNVERIFIED, state.desired.refused
+        fresh[ConditionType.SOURCE_VERIFIED] = unverified
     # The stack and its condition Ready give the same reason.
     state = state.evolve(reason=str(ready[1]))
     return state.evolve(conditions=_since(state.conditions, fresh, now))

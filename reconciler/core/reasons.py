@@ -43,6 +43,7 @@ class Reason(StrEnum):
     SOURCE_NOT_FOUND = "SourceNotFound"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     SOURCE_REFUSED = "SourceRefused"
+    SOURCE_UNVERIFIED = "SourceUnverified"
     ENV_NOT_ALLOWED = "EnvNotAllowed"
     SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a word, no secret
     TFSTATE_UNREADABLE = "TfstateUnreadable"

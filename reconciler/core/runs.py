@@ -14,7 +14,7 @@ from typing import Any, NewType, Self
 
 from reconciler.core.phases import Phase
 from reconciler.core.results import ChangeCounts
-from reconciler.core.state import Component, Fingerprint, Why
+from reconciler.core.state import Component, Fingerprint, SourceCommit, Why
 from spaces.names import Digest, Revision, StackId
 
 RunId = NewType("RunId", str)
@@ -160,6 +160,8 @@ class Run:
     """An approval policy has not approved it yet, so nobody can confirm it."""
     to_judge: bool = False
     """It waits, and its policies have to be asked again: somebody reviewed or confirmed it."""
+    source: SourceCommit | None = None
+    """The commit of the source that it plans and applies."""
 
     def evolve(self, **changes: Any) -> Self:
         """Return the same run with some fields changed."""

@@ -141,6 +141,17 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceCommit:
+    """The commit that made a stack's source what it is."""
+
+    repository: str | None
+    """The Repository document, as `space/name`; None: the source lies in the configuration repository."""
+    revision: Revision
+    author: str | None = None
+    """Whose commit it is, as far as it names or proves that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """What the admitted configuration says of a stack, as far as decisions need it."""
 
@@ -161,6 +172,10 @@ class Desired:
     """Everyone whose changes made it differ from what was applied: `person` is only the last of them."""
     protected: bool = False
     """Whether it is never destroyed."""
+    source: SourceCommit | None = None
+    """None: the stack has no source, or one that cannot be read."""
+    refused: str | None = None
+    """Why a newer revision of its source is not followed: the signature that it needs is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +187,7 @@ class AppliedState:
     revision: Revision
     run: str
     at: datetime
+    source: SourceCommit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +222,8 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     DRIFTED = "Drifted"
+    SOURCE_VERIFIED = "SourceVerified"
+    """Only there, and false, while a newer revision of the source is refused."""
 
 
 @dataclass(frozen=True, slots=True)

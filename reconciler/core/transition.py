@@ -93,6 +93,7 @@ def new_run(state: StackState, desired: Desired, run: RunId, now: datetime, **ch
         fingerprint=desired.fingerprint,
         created_at=now,
         why=state.why,
+        source=desired.source,
         **(values | changes),
     )
 
@@ -106,7 +107,7 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
             state = state.evolve(applied=None, interrupted=False, failed=None, paused=True)
             failures = 0
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING:
-            applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now)
+            applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now, run.source)
             state = state.evolve(applied=applied, interrupted=False, failed=None, why=())
             failures = 0
         case RunEvent.INTERRUPT:

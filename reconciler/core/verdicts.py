@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from reconciler.core.state import Heading
+from reconciler.core.runs import Run
+from reconciler.core.state import Desired, Heading
 from spaces.names import Digest
 
 _MESSAGES = 20
@@ -86,6 +87,45 @@ class Review:
     approves: bool
     note: str
     at: datetime
+
+
+def authors_of(run: Run, desired: Desired | None) -> frozenset[str]:
+    """Return who caused a run: their reviews of it count only for a policy that says so."""
+    behind = (desired.person, *desired.authors) if desired is not None else ()
+    return frozenset(person for person in (run.person, *behind) if person is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewEffect:
+    """Whether any approval policy takes a review into account, and what comes of it, in a sentence."""
+
+    counts: bool
+    because: str
+
+
+def effect_of(person: str, deaf: Sequence[str], with_it: Sequence[Verdict], without: Sequence[Verdict]) -> ReviewEffect:
+    """Return what a review does. `deaf` policies do not see it, as it is an author's; the others were asked twice."""
+    if not deaf and not with_it:
+        return ReviewEffect(
+            counts=False, because="no approval policy covers the stack: the run waits only for its confirmation"
+        )
+    said = [f"policy {name} does not count it: {person} caused the run, or changed what it applies" for name in deaf]
+    for now, before in zip(with_it, without, strict=True):
+        match now.result:
+            case Result.APPROVE:
+                said.append(f"policy {now.policy} approves the run")
+            case Result.REJECT:
+                said.append(f"policy {now.policy} rejects the run")
+            case _ if now.error:
+                said.append(f"policy {now.policy} does not approve the run{_because(now)}")
+            case _ if now.result is before.result:
+                said.append(
+                    f"policy {now.policy} does not approve the run yet, neither with nor without it: it needs more "
+                    "reviews, or those of others"
+                )
+            case _:
+                said.append(f"policy {now.policy} does not approve the run with it")
+    return ReviewEffect(counts=bool(with_it), because="; ".join(said))
 
 
 class Ruling(StrEnum):

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import RepositoryOpenFlag
+from pygit2.enums import RepositoryOpenFlag, SortMode
 
 from reconciler.git import compare
 from reconciler.git.errors import GitError, GitReason, one_line
@@ -274,6 +275,20 @@ class Trees:
                 return [to]
             current = parents[0]
         return chain[::-1]
+
+    def commits_since(self, base: Revision | None, tip: Revision, most: int) -> list[CommitInfo]:
+        """Return the commits that `tip` builds on and `base` does not, newest first: at most `most` of them.
+
+        Without a base, or with one that is not there, they are all that `tip` builds on, in the order of their times.
+        """
+        known = base is not None and self.has(base)
+        order = SortMode.TOPOLOGICAL | SortMode.TIME if known else SortMode.TIME
+        with self._store.guard(tip):
+            walker = self._store.repository.walk(pygit2.Oid(hex=tip), order)
+            if known and base is not None:
+                walker.hide(pygit2.Oid(hex=base))
+            found = [Revision(str(each.id)) for each in islice(walker, most)]
+        return [self.commit(each) for each in found]
 
     def is_ancestor(self, ancestor: Revision, of: Revision) -> bool:
         """Whether `ancestor` is `of` itself or one of the commits before it."""

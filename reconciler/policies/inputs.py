@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.core.results import OutputChange, Planned, ResourceChange
 from reconciler.core.runs import Run, RunStatus
-from reconciler.core.state import Component, StackState
+from reconciler.core.state import Component, SourceCommit, StackState
 from reconciler.core.verdicts import Review
 from spaces.effective.policies import Surroundings
 from spaces.model.policy import PolicySpec
@@ -120,6 +120,7 @@ def input_of(case: Case) -> dict[str, Any]:
             "why": [{"component": why.component.value, "summary": why.summary} for why in run.why],
             "confirmedBy": run.confirmed_by,
             "changes": run.changes.named(),
+            "source": _source(run.source),
         },
         "stack": _stack(run.stack, case.tool, case.labels),
         "space": _space(case.space),
@@ -127,6 +128,12 @@ def input_of(case: Case) -> dict[str, Any]:
         "previousRun": _previous(case.previous),
         "reviews": reviews,
     }
+
+
+def _source(source: SourceCommit | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    return {"repository": source.repository, "revision": source.revision, "author": source.author}
 
 
 def _stack(stack: StackId, tool: str, labels: dict[str, str]) -> dict[str, Any]:

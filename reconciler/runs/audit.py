@@ -79,6 +79,7 @@ def _about_request(event: Audited, run: Run, asked: Asked, now: datetime) -> Aud
         "stack": str(run.stack),
         "revision": run.revision,
         "digest": run.digest,
+        **_source_of(run),
         "because": asked.because,
         **asked.details,
     }
@@ -96,8 +97,16 @@ def _about_run(event: Audited, run: Run, now: datetime) -> AuditEvent:
         "digest": run.digest,
         "planDigest": run.plan_digest,
         "confirmedBy": run.confirmed_by,
+        **_source_of(run),
     }
     return AuditEvent(event, now, run.person, {key: value for key, value in details.items() if value is not None})
+
+
+def _source_of(run: Run) -> dict[str, object]:
+    source = run.source
+    if source is None:
+        return {}
+    return {"source": {"repository": source.repository, "revision": source.revision, "author": source.author}}
 
 
 def about_request(event: Audited, asked: Asked, now: datetime, **details: object) -> AuditEvent:
@@ -168,6 +177,9 @@ def log_run(run: Run) -> None:
     """Log the status of a run; where a phase begins, also why it runs."""
     if run.status in _BEGINS:
         said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or "asked for"
+        if run.source is not None and run.source.repository is not None:
+            author = f" by {run.source.author}" if run.source.author is not None else ""
+            said += f"; from {run.source.repository} at {run.source.revision[:12]}{author}"
     else:
         said = run.message
     words = str(run.status) if run.status in _BEGINS else f"{run.status}, {run.reason}"

@@ -7,11 +7,13 @@ digest, and they change without any commit.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.conditions import assess
 from reconciler.core.dependencies import Given, linked
 from reconciler.core.diff import explain
+from reconciler.core.runs import Run
 from reconciler.core.state import Component, Desired, Fingerprint, StackState, Sync, Why
 from reconciler.store.protocol import Reading, Transaction
 from spaces.names import StackId
@@ -42,16 +44,49 @@ def relink(reading: Reading, states: Mapping[StackId, StackState]) -> dict[Stack
     return {stack: _relinked(state, given) for stack, state in states.items()}
 
 
-def pass_on_outputs(transaction: Transaction, parents: Collection[StackId], now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who is behind the outputs of a stack: they are behind what those change in other stacks as well."""
+
+    person: str | None
+    authors: tuple[str, ...]
+
+    @classmethod
+    def of(cls, run: Run, stack: StackState) -> Cause:
+        """Return who caused a run: its person, and the authors of what it applied."""
+        desired = stack.desired if stack.desired is not None and stack.desired.digest == run.digest else None
+        authors = (*desired.authors, desired.person) if desired is not None else ()
+        return cls(run.person, tuple(dict.fromkeys(each for each in (*authors, run.person) if each is not None)))
+
+
+def pass_on_outputs(transaction: Transaction, causes: Mapping[StackId, Cause], now: datetime) -> None:
     """Put the present outputs of these stacks into the desired state of the stacks that depend on them directly."""
-    children = {child for below in transaction.children(parents).values() for child in below}
+    children = {child for below in transaction.children(list(causes)).values() for child in below}
     if not children:
         return
     before = transaction.stacks(children)
     after = relink(transaction, before)
     active = {run.stack: run for run in transaction.active_runs(children) if run.leads}
-    changed = [state for child, state in after.items() if state is not before[child]]
+    changed = [_caused(before[child], state, causes) for child, state in after.items() if state is not before[child]]
     transaction.put_stacks([assess(state, active.get(state.id), state.why, now) for state in changed])
+
+
+def _caused(before: StackState, after: StackState, causes: Mapping[StackId, Cause]) -> StackState:
+    """Return a stack whose outputs of others have changed, as the change of those who caused that."""
+    old, new = before.desired, after.desired
+    if old is None or new is None or old.digest == new.digest:
+        return after
+    found = [causes[need.parent] for need in new.needs if need.parent in causes]
+    if not found:
+        return after
+    applied = before.applied
+    in_sync = applied is not None and applied.digest == old.digest
+    earlier = () if in_sync else (*old.authors, *([old.person] if old.person is not None else []))
+    authors = dict.fromkeys((*earlier, *(author for cause in found for author in cause.authors)))
+    # Whoever changed the stack itself stays its person, and the others are authors beside them.
+    outputs_alone = applied is not None and applied.fingerprint.own == new.fingerprint.own
+    person = found[-1].person if outputs_alone else new.person
+    return after.evolve(desired=replace(new, person=person, authors=tuple(authors)))
 
 
 def _relinked(state: StackState, given: Mapping[StackId, Given]) -> StackState:

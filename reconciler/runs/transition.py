@@ -17,7 +17,7 @@ from reconciler.core.state import StackState
 from reconciler.core.transition import Step, take_step
 from reconciler.core.verdicts import Judgement
 from reconciler.runs.audit import Asked, about_judgement, about_step
-from reconciler.runs.outputs import pass_on_outputs, relink
+from reconciler.runs.outputs import Cause, pass_on_outputs, relink
 from reconciler.store.protocol import AuditEvent, Transaction
 from spaces.names import StackId
 
@@ -87,7 +87,8 @@ def record(  # noqa: PLR0917
     if left_out:
         steps = [step for step in steps if step.run.stack not in left_out or step.event is not RunEvent.QUEUE]
     transaction.put_stacks(state for state in stacks if state.id not in left_out)
-    pass_on_outputs(transaction, {step.run.stack for step in steps if step.changes_applied}, now)
+    causes = {step.run.stack: Cause.of(step.run, step.stack) for step in steps if step.changes_applied}
+    pass_on_outputs(transaction, causes, now)
     transaction.wake_dependents({step.run.stack for step in steps if step.wakes_dependents}, now)
     transaction.add_to_outbox([step.run for step in steps if step.is_news], now)
     rows = [*told, *(row for step in steps if (row := about_step(step, asked, now)) is not None)]

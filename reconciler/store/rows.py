@@ -24,6 +24,7 @@ from reconciler.core.state import (
     Outcome,
     Problem,
     Push,
+    SourceCommit,
     StackState,
     Sync,
     Why,
@@ -168,6 +169,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "confirmedBy": run.confirmed_by,
                 "awaitsApproval": run.awaits_approval,
                 "toJudge": run.to_judge,
+                "source": _source_to_json(run.source),
             }
         ),
     }
@@ -202,6 +204,7 @@ def run_from_row(row: Row[Any]) -> Run:
         confirmed_by=body["confirmedBy"],
         awaits_approval=body.get("awaitsApproval", False),
         to_judge=body.get("toJudge", False),
+        source=_source_from_json(body.get("source")),
     )
 
 
@@ -231,6 +234,8 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "needs": [[str(need.parent), dict(need.outputs)] for need in desired.needs],
         "pushPolicies": desired.push_policies,
         "protected": desired.protected,
+        "source": _source_to_json(desired.source),
+        "refused": desired.refused,
     }
 
 
@@ -249,7 +254,20 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         push_policies=body.get("pushPolicies"),
         authors=tuple(body.get("authors", ())),
         protected=body.get("protected", False),
+        source=_source_from_json(body.get("source")),
+        refused=body.get("refused"),
     )
+
+
+def _source_to_json(source: SourceCommit | None) -> list[str | None] | None:
+    return None if source is None else [source.repository, source.revision, source.author]
+
+
+def _source_from_json(body: list[str | None] | None) -> SourceCommit | None:
+    if body is None:
+        return None
+    repository, revision, author = body
+    return SourceCommit(repository, Revision(revision or ""), author)
 
 
 def _push_from_json(body: list[str] | None) -> Push | None:
@@ -267,6 +285,7 @@ def _applied_to_json(applied: AppliedState, desired: Desired | None) -> dict[str
         "revision": applied.revision,
         "run": applied.run,
         "at": moment_text(applied.at),
+        "source": _source_to_json(applied.source),
     }
 
 
@@ -281,6 +300,7 @@ def _applied_from_json(body: dict[str, Any], desired: Desired | None, row: Row[A
         Revision(body["revision"]),
         body["run"],
         datetime.fromisoformat(body["at"]),
+        _source_from_json(body.get("source")),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rbac.access.access import Access
 from reconciler.core.runs import RunId
+from reconciler.core.verdicts import ReviewEffect
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import Store
 from spaces.documents.documents import PlacedDocuments
@@ -26,6 +27,10 @@ def _nothing() -> None:
 
 
 def _no_input(_run: RunId) -> dict[str, Any] | None:
+    return None
+
+
+def _no_effect(_run: RunId, _person: str) -> ReviewEffect | None:
     return None
 
 
@@ -56,6 +61,8 @@ class Ports:
     """Returns the diff of a held change by its id; None if it is about a source, or not held any more."""
     policy_input: Callable[[RunId], dict[str, Any] | None] = _no_input
     """Returns the input of the policies over a run; None if it has no plan, or its stack is not in force."""
+    review_effect: Callable[[RunId, str], ReviewEffect | None] = _no_effect
+    """Returns what a person's review of a run does; None if that cannot be told."""
     metrics: Metrics = field(default_factory=Metrics)
     wake: Callable[[], None] = _nothing
     """Makes the loop start a pass at once."""

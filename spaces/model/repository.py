@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import CommitId, Line, Model, Problem, SpecModel, mapping_at
+from spaces.model.base import CommitId, Line, Model, Name, Problem, SpecModel, list_at, mapping_at
+from spaces.model.role import not_empty
 from spaces.model.secrets import SecretRef, secret_problems
 
 _HOST = (
@@ -67,8 +69,42 @@ class RepositoryCredentials(Model):
     ssh_key: SecretRef | None = Field(None, description="A private key without a passphrase.")
 
 
+class SourceIdentity(StrEnum):
+    """The evidence that tells who changed a source: a person who is counted too much only may not approve."""
+
+    NAMED = "named"
+    """The user whose key signed a commit; where none did, the users whose addresses it names."""
+    SIGNED = "signed"
+    COMMITTER = "committer"
+
+
+class SignerRef(Model):
+    """Somebody whose signature a source needs: exactly one of the keys."""
+
+    user: Name | None = Field(None, description="A User by name.")
+    group: Name | None = Field(None, description="A Group by name: every member of it.")
+
+    @model_validator(mode="after")
+    def _one(self) -> SignerRef:
+        if len(self.model_fields_set) != 1 or None in (getattr(self, key) for key in self.model_fields_set):
+            raise PydanticCustomError("invalid-subject", "must name one of user and group")
+        return self
+
+    def __str__(self) -> str:
+        """Return `user:name` or `group:name`."""
+        return f"user:{self.user}" if self.user is not None else f"group:{self.group}"
+
+
+class Verify(Model):
+    """Whose signature a revision needs before stacks follow it."""
+
+    signers: Annotated[tuple[SignerRef, ...], AfterValidator(not_empty)] = Field(
+        description="The newest commit of the branch must be signed by one of these.", json_schema_extra={"minItems": 1}
+    )
+
+
 class RepositorySpec(SpecModel):
-    """Where the repository is, which branch counts, and how to sign in."""
+    """Where the repository is, which branch counts, how to sign in, and whose changes are followed."""
 
     url: RepositoryUrl = Field(description="The URL: https, http, ssh or file, or user@host:path.")
     branch: Branch = Field("main", description="The branch for stacks that name none.")
@@ -76,10 +112,19 @@ class RepositorySpec(SpecModel):
     accept_rewrite: CommitId | None = Field(
         None, description="Accept a rewritten history: a commit of the new history."
     )
+    identity: SourceIdentity = Field(
+        SourceIdentity.NAMED,
+        description="How the authors of its commits are known: signed (who signed them), committer (whose address the "
+        "committer's line has), or named (who signed them, else whose addresses author and committer have).",
+    )
+    verify: Verify | None = Field(None, description="Follow only revisions that one of these people signed.")
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield credentials that do not hold exactly one secret, or not one that the URL can use."""
+        if list_at(mapping_at(raw, "verify"), "signers") == [] and "signers" in mapping_at(raw, "verify"):
+            summary = "spec.verify.signers is empty"
+            yield Problem(("verify", "signers"), "invalid-value", summary, "name at least one user or group")
         credentials = mapping_at(raw, "credentials")
         for key in ("password", "sshKey"):
             reference = credentials.get(key)

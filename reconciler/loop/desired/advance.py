@@ -14,14 +14,17 @@ from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Remote
 from reconciler.git.objects import EntryKind
 from reconciler.git.remote import redact
+from reconciler.git.source_keys import read_key
 from reconciler.loop.desired.commits import Walking, halt
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Generations, Step
 from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.restore import loading
+from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, follows, unavailable
-from reconciler.loop.desired.world import World, source_key
+from reconciler.loop.desired.source_signers import SourceSigners, Way, newly_verified, still_asks, ways
+from reconciler.loop.desired.world import World
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store, Transaction
 from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
@@ -45,6 +48,8 @@ class Advancing:
     walking: Walking
     generations: Generations
     about_access: AboutAccess
+    source_authors: SourceAuthors
+    source_signers: SourceSigners
     _unavailable: dict[str, Diagnostic] = field(default_factory=dict)
     """The source repositories that could not be followed when they were last looked at."""
     _unfounded: list[Unfounded] = field(default_factory=list)
@@ -69,8 +74,9 @@ class Advancing:
         if tip is not None:
             step, halted = self._follow(tip, state, now)
         # Behind the configuration, which may have accepted just now that a history was rewritten.
-        tips = self._sources(fetched, configuration, step.in_force if step is not None else self.world.in_force)
-        others = self._recovered_or_untold(fetched, configuration)
+        here = step.in_force if step is not None else self.world.in_force
+        tips = self._sources(fetched, configuration, here, now)
+        others = self._refused_or_not() | self._recovered_or_untold(fetched, configuration)
         if step is None and self.world.admission is not None and (tips or approvals or others):
             step = Step(self.world.admission, set())
         if step is not None:
@@ -102,6 +108,20 @@ class Advancing:
             self._note(fresh)
         return False
 
+    def _refused_or_not(self) -> set[StackId]:
+        """Find the stacks of which a newer revision is refused that was not, or for another reason, or no more."""
+        said = self.source_signers.take()
+        changed = {key: why for key, why in said.items() if self.world.refused.get(key) != why}
+        for key, why in changed.items():
+            branch = f"source repository {redact(read_key(key).url)} (branch {read_key(key).branch})"
+            if why is not None:
+                _log.warning("%s: %s", branch, why)
+            else:
+                _log.info("%s is followed again", branch)
+        now = {**self.world.refused, **changed}
+        self.world.refused = {key: why for key, why in now.items() if why is not None}
+        return {stack for key in changed for stack in self.world.index.of_repository(key)}
+
     def _recovered_or_untold(self, fetched: Fetched, configuration: Remote) -> set[StackId]:
         """Find the stacks whose surroundings are others now, and those whose source a fetch did not bring back."""
         found = self.places.other_checks()
@@ -115,33 +135,48 @@ class Advancing:
             self.world.untold = set()
         return found
 
-    def _sources(self, fetched: Fetched, configuration: Remote, in_force: InForce | None) -> dict[str, Revision]:
+    def _sources(
+        self, fetched: Fetched, configuration: Remote, in_force: InForce | None, now: datetime
+    ) -> dict[str, Revision]:
         """Sort out what came of the source repositories: tips that are new are given, problems noted."""
-        tips: dict[str, Revision] = {}
+        tips = newly_verified(self.world.in_force, in_force, self.world.tips)
+        self._unavailable = {key: told for key, told in self._unavailable.items() if still_asks(key, in_force)}
         for remote, result in fetched.items():
-            if remote == configuration:
-                continue
-            key = source_key(remote)
-            before = self.world.tips.get(key)
-            if isinstance(result, GitError):
-                self._unavailable[key] = unavailable(result.reason, remote, result.message, before, in_force)
-            elif before is not None and self._is_empty(key, result):
-                message = f"its branch was emptied: {result[:12]} holds no files at all"
-                self._unavailable[key] = unavailable(GitReason.BRANCH_EMPTIED, remote, message, before, in_force)
-            elif before is None or follows(self.places.source_trees(key), remote, before, result, in_force):
-                self._unavailable.pop(key, None)
-                if before != result:
-                    tips[key] = result
-            else:
-                message = f"its history was rewritten: {result[:12]} does not build on {before[:12]}"
-                hint = (
-                    f"{before[:12]} stays in use; put it back, or accept the new history with "
-                    f"spec.acceptRewrite: {result} in the Repository document"
-                )
-                self._unavailable[key] = unavailable(
-                    GitReason.HISTORY_REWRITTEN, remote, message, before, in_force, hint
-                )
+            for way in ways(remote, in_force) if remote != configuration else ():
+                before = tips.get(way.key, self.world.tips.get(way.key))
+                told = self._wrong(way, remote, before, result, in_force, now)
+                if told is not None:
+                    self._unavailable[way.key] = told
+                elif isinstance(result, str):
+                    self._unavailable.pop(way.key, None)
+                    if before != result:
+                        tips[way.key] = result
         return tips
+
+    def _wrong(  # noqa: PLR0917
+        self,
+        way: Way,
+        remote: Remote,
+        before: Revision | None,
+        result: Revision | GitError,
+        in_force: InForce | None,
+        now: datetime,
+    ) -> Diagnostic | None:
+        """Return why a branch is not followed to where it is; None: it is."""
+        if isinstance(result, GitError):
+            return unavailable(result.reason, remote, result.message, before, in_force)
+        if before is not None and self._is_empty(way.key, result):
+            message = f"its branch was emptied: {result[:12]} holds no files at all"
+            return unavailable(GitReason.BRANCH_EMPTIED, remote, message, before, in_force)
+        trees = self.places.source_trees(way.key)
+        if before is not None and not follows(trees, remote, before, result, in_force):
+            message = f"its history was rewritten: {result[:12]} does not build on {before[:12]}"
+            hint = (
+                f"{before[:12]} stays in use; put it back, or accept the new history with "
+                f"spec.acceptRewrite: {result} in the Repository document"
+            )
+            return unavailable(GitReason.HISTORY_REWRITTEN, remote, message, before, in_force, hint)
+        return self.source_signers.refuse(way, remote, trees.commit(result), before, in_force, now)
 
     def _is_empty(self, key: str, revision: Revision) -> bool:
         return not self.places.source_trees(key).children(revision, "")
@@ -186,7 +221,8 @@ class Advancing:
 
     def _commit(self, step: Step, state: ConfigurationState, now: datetime) -> bool:
         """Record a step as the next generation, all of it in one transaction, and only then take it over."""
-        wanted = self.generations.desire(step)
+        wanted = self.source_authors.credit(step.in_force, self.generations.desire(step), step.moves, now)
+        wanted = self.places.with_refusals(wanted)
         fresh = replace(
             state,
             generation=self.world.generation + 1,

@@ -19,7 +19,9 @@ from reconciler.loop.desired.generation import Generations
 from reconciler.loop.desired.persons import Persons
 from reconciler.loop.desired.repositories import Places, Remotes
 from reconciler.loop.desired.restore import CatchingUp
+from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, outside_sources
+from reconciler.loop.desired.source_signers import SourceSigners
 from reconciler.loop.desired.world import SourceLocation, World
 from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import Store
@@ -80,7 +82,9 @@ class Follower:
         generations = Generations(world, places, rules)
         about_access = AboutAccess(rules, settings.identity)
         self._catching_up = CatchingUp(store, path, world, places, walking, generations)
-        self._advancing = Advancing(store, path, world, places, walking, generations, about_access)
+        authors = SourceAuthors(store, places, persons, rules)
+        signers = SourceSigners(persons)
+        self._advancing = Advancing(store, path, world, places, walking, generations, about_access, authors, signers)
 
     def close(self) -> None:
         """Remove what was only needed while the service runs."""

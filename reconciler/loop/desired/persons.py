@@ -12,6 +12,7 @@ from reconciler.git.objects import CommitInfo
 from reconciler.git.signatures import Signatures
 from spaces.documents.documents import PlacedDocuments
 from spaces.model.people import UserSpec
+from spaces.model.repository import SourceIdentity
 from spaces.names import ROOT, Kind
 
 
@@ -39,6 +40,17 @@ class Persons:
         if self.mode is IdentityMode.SIGNED:
             verdict = self.signatures.verify(commit, identities.ring, now)
         return identities.person(verdict, Addresses(commit.author_email, commit.committer_email))
+
+    def authors(
+        self, commit: CommitInfo, documents: PlacedDocuments, evidence: SourceIdentity, now: datetime
+    ) -> tuple[Person | Stranger, ...]:
+        """Return whose a commit of a source repository is, by what is in force."""
+        identities = self._identities(documents)
+        return identities.authors(
+            evidence,
+            self.signatures.verify(commit, identities.ring, now),
+            Addresses(commit.author_email, commit.committer_email),
+        )
 
     def _identities(self, documents: PlacedDocuments) -> Identities:
         users = users_of(documents)

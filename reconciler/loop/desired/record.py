@@ -124,9 +124,12 @@ def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
     return explain(state.desired.fingerprint, applied, count_files)
 
 
+_NO_SOURCE = frozenset({Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_UNVERIFIED})
+
+
 def lacks_source(desired: Desired) -> bool:
     """Whether the source cannot be read for now, through no fault of anything that is desired."""
-    return desired.problem is not None and desired.problem.reason == Reason.SOURCE_UNAVAILABLE
+    return desired.problem is not None and desired.problem.reason in _NO_SOURCE
 
 
 def same_desired(one: Desired, other: Desired) -> bool:
@@ -147,6 +150,12 @@ def same_desired(one: Desired, other: Desired) -> bool:
 def _apart_from_source(desired: Desired) -> Mapping[Component, Mapping[str, str]]:
     components = desired.fingerprint.components.items()
     return {component: items for component, items in components if component is not Component.SOURCE and items}
+
+
+def same_files(before: Desired, now: Desired) -> bool:
+    """Whether a source has the same content: no commit since then changed anything of it, wherever it lies now."""
+    old, new = (each.fingerprint.components.get(Component.SOURCE) for each in (before, now))
+    return old is not None and old == new
 
 
 def _own_problem(desired: Desired) -> Problem | None:
@@ -193,4 +202,7 @@ def _carry_on(before: Desired, now: Desired, *, moves: bool, applied: bool) -> D
     if not applied:
         earlier = (*before.authors, *([before.person] if before.person else ()))
         now = replace(now, authors=tuple(dict.fromkeys((*earlier, *now.authors))))
+    if before.source is not None and same_files(before, now):
+        name = now.source.repository if now.source is not None else before.source.repository
+        now = replace(now, source=replace(before.source, repository=name))
     return replace(now, revision=before.revision, person=before.person) if now.digest == before.digest else now

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Problem
+from reconciler.core.state import Desired, Problem
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_secret_file
 from reconciler.credentials.secrets import SecretSources
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import Credentials, check_local, redact
+from reconciler.git.source_keys import read_key, source_key
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.values import not_allowed, unreadable
 from reconciler.loop.desired.world import (
@@ -23,8 +24,6 @@ from reconciler.loop.desired.world import (
     SourceLocation,
     World,
     read_source,
-    reader_and_url,
-    source_key,
 )
 from reconciler.settings import Settings
 from spaces.documents.documents import Placed, PlacedDocuments
@@ -32,7 +31,7 @@ from spaces.effective.stack import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce
 from spaces.model.repository import RepositorySpec
 from spaces.model.sealed import SealedPlace
-from spaces.names import Revision, StackId
+from spaces.names import ResourceRef, Revision, StackId
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +88,13 @@ class Remotes:
         return Credentials(username=user, password=password)
 
 
+def verifying(documents: PlacedDocuments, repository: ResourceRef) -> ResourceRef | None:
+    """Return the Repository itself where it asks for signatures."""
+    placed = documents.placed(repository)
+    spec = placed.resource.spec if placed is not None else None
+    return repository if isinstance(spec, RepositorySpec) and spec.verify is not None else None
+
+
 class CannotFollow(Exception):
     """What was in force cannot be found again; nothing is changed. The message says why and what would help."""
 
@@ -119,8 +125,8 @@ class Places:
 
     def source_trees(self, key: str) -> Trees:
         """Return the objects of a source repository."""
-        reader, url = reader_and_url(key)
-        return self.mirrors.mirror(url, reader).trees
+        named = read_key(key)
+        return self.mirrors.mirror(named.url, named.reader).trees
 
     def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | Problem:
         """Find where a stack's source is read now."""
@@ -176,6 +182,16 @@ class Places:
         trees = [self.config_trees(), *(self.source_trees(key) for key in self.world.tips)]
         return next((count for each in trees if (count := each.count_changes(old, new)) is not None), None)
 
+    def with_refusals(self, wanted: Mapping[StackId, Desired]) -> dict[StackId, Desired]:
+        """Return the desired states with why a newer revision of a source is not followed."""
+        refused, index = self.world.refused, self.world.index
+        if not refused:
+            return dict(wanted)
+        return {
+            stack: replace(desired, refused=refused.get(index.repository_of(stack) or ""))
+            for stack, desired in wanted.items()
+        }
+
     def keep(self, revision: Revision) -> None:
         """Have the mirror keep a revision that is to be in force, whatever becomes of its branch."""
         self.mirrors.mirror(self.settings.config_url or "").keep(revision)
@@ -208,8 +224,10 @@ class Places:
         remote = self.remotes.of_source(in_force.catalog, stack.source)
         if isinstance(remote, Problem):
             return remote
-        key = source_key(remote)
+        key = source_key(remote, verifying(in_force.catalog, stack.source.repository))
         revision = tips.get(key)
+        if revision is None and key in self.world.refused:
+            return Problem(Reason.SOURCE_UNVERIFIED, self.world.refused[key])
         if revision is None:
             message = f"{redact(remote.url)} (branch {remote.branch}) has not been fetched yet"
             return Problem(Reason.SOURCE_UNAVAILABLE, message)

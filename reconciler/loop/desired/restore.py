@@ -14,6 +14,7 @@ from rbac.admission.entries import Held, HeldFile
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.git.remote import redact
+from reconciler.git.source_keys import known_keys
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.commits import Walking
 from reconciler.loop.desired.files import attach_at, changed_files, read_file
@@ -119,6 +120,7 @@ class CatchingUp:
             state = reading.configuration()
             if state.generation == self.world.generation:
                 return False
+            state = replace(state, sources=known_keys(state.sources))
             recorded = Recorded(
                 reading.held_changes(), reading.held_files(), reading.unearned_writes(), state.remembered
             )
@@ -220,10 +222,14 @@ class CatchingUp:
         assert in_force is not None  # noqa: S101 - called where something was found again
         with self.store.reading() as reading:
             stored = reading.desired()
+        keys = ((self.world.index.repository_of(stack), found.refused) for stack, found in stored.items())
+        self.world.refused = {key: refused for key, refused in keys if key and refused is not None}
         differing_stacks = {
             stack
             for stack, wanted in self.world.desired.items()
-            if (found := stored.get(stack)) is None or not same_desired(found, wanted)
+            if (found := stored.get(stack)) is None
+            or not same_desired(found, wanted)
+            or (found.source is None and wanted.source is not None)
         }
         # Only this machine misses these, and a fetch may bring them in a moment.
         self.world.untold = {

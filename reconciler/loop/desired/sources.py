@@ -29,7 +29,7 @@ def changed_of(source: ResolvedSource, trees: Trees, paths: Sequence[str], befor
     """Pick out of the paths by which two revisions differ those that belong to a source that differs."""
     entries = {path for _, found in (before, after) if found is not None for path in found.entries}
     # What makes a source another one without being seen to is held as the whole directory.
-    mine = [path for path in paths if _belongs(path, entries, source)] or [source.path]
+    mine = [path for path in paths if belongs(path, entries, source)] or [source.path]
     return {path: (_what(trees, before[0], path), _what(trees, after[0], path)) for path in mine}
 
 
@@ -44,12 +44,13 @@ def uses_at(trees: Trees, revision: Revision) -> Uses:
         revisions = (revision,) if pin is None else (revision, pin)
         found = [traces(code, trees, each) for each in revisions]
         entries = {path for each in found if each is not None for path in each.entries}
-        return None in found or any(_belongs(path, entries, source) for path in paths)
+        return None in found or any(belongs(path, entries, source) for path in paths)
 
     return uses
 
 
-def _belongs(path: str, entries: Collection[str], source: ResolvedSource) -> bool:
+def belongs(path: str, entries: Collection[str], source: ResolvedSource) -> bool:
+    """Whether a file is part of a source that uses these entries, or would be if it were there."""
     if "." in entries:
         return True
     parts = path.split("/")
@@ -283,6 +284,10 @@ class SourceIndex:
             users.discard(stack)
             if not users:
                 del self._stacks[repository][path]
+
+    def repository_of(self, stack: StackId) -> str | None:
+        """Return where a stack's source lies; None where it has none."""
+        return self._places[stack][0] if stack in self._places else None
 
     def users(self, repository: str, changed: Iterable[str]) -> set[StackId]:
         """Return the stacks that use a changed path, or a directory that it lies in."""

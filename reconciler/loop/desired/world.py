@@ -9,8 +9,7 @@ from itertools import islice
 from rbac.admission.admit import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint, push_policies
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Desired, Need, Problem
-from reconciler.git.mirrors import Remote
+from reconciler.core.state import Desired, Need, Problem, SourceCommit
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
 from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
@@ -20,21 +19,10 @@ from spaces.names import Revision, StackId
 CONFIGURATION = "configuration"
 """The key of the configuration repository among the sources."""
 
-OUTSIDE = frozenset({Reason.SECRET_UNREADABLE, Reason.SOURCE_UNAVAILABLE})
+OUTSIDE = frozenset({Reason.SECRET_UNREADABLE, Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_UNVERIFIED})
 """Problems that no commit makes or mends: a secret cannot be read, or a source's revision is not in the mirror."""
 
 _BATCH = 50
-
-
-def source_key(remote: Remote) -> str:
-    """Name a source repository's branch for its reader, as it is remembered."""
-    return f"{remote.reader} {remote.url}#{remote.branch}"
-
-
-def reader_and_url(key: str) -> tuple[str, str]:
-    """Return whose a remembered branch is, and of which repository."""
-    reader, _, rest = key.partition(" ")
-    return reader, rest.rpartition("#")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +55,8 @@ class World:
     """The revision at which each source repository's branch is followed."""
     desired: dict[StackId, Desired] = field(default_factory=dict)
     index: SourceIndex = field(default_factory=SourceIndex)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Why a newer revision of a source repository's branch is not followed."""
     untold: set[StackId] = field(default_factory=set)
     """The stacks whose source this process could not read yet, and whose stored state says nothing of it."""
     _troubled: set[StackId] | None = field(init=False, default=None)
@@ -86,7 +76,7 @@ class World:
         """Take over everything that another one knows."""
         self.generation, self.admission, self.tips = other.generation, other.admission, other.tips
         self.desired, self.index = other.desired, other.index
-        self.untold, self._troubled = other.untold, None
+        self.refused, self.untold, self._troubled = other.refused, other.untold, None
 
     def put(self, wanted: Mapping[StackId, Desired], gone: Collection[StackId]) -> None:
         """Note what is desired of some stacks now, and that others are no more."""
@@ -172,7 +162,15 @@ def _desired(
         needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
         push_policies=push_policies(configured),
         protected=configured.spec.protected,
+        source=_source(configured, source),
     )
+
+
+def _source(configured: EffectiveStack, source: SourceSnapshot | Problem) -> SourceCommit | None:
+    if configured.source is None or isinstance(source, Problem):
+        return None
+    repository = configured.source.repository
+    return SourceCommit(f"{repository.space}/{repository.name}" if repository is not None else None, source.revision)
 
 
 def source_paths(snapped: SourceSnapshot, source: ResolvedSource | None) -> list[str]:

@@ -16,7 +16,7 @@ from reconciler.core.digest import judging
 from reconciler.core.results import ChangeCounts, Planned
 from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import Component
-from reconciler.core.verdicts import Judgement, Review
+from reconciler.core.verdicts import Judgement, Review, authors_of
 from reconciler.git.errors import GitError
 from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.loop.desired.world import World
@@ -98,7 +98,6 @@ def a_case(  # noqa: PLR0917
     assert world.in_force is not None  # noqa: S101 - the stack was found in it
     state = reading.stack(run.stack)
     desired = state.desired if state is not None else None
-    authors = (desired.person, *desired.authors) if desired is not None else ()
     finished = reading.list_runs(RunFilter(run.stack, statuses={RunStatus.FINISHED}), run.id, 1)
     return Case(
         run=run,
@@ -108,7 +107,7 @@ def a_case(  # noqa: PLR0917
         planned=planned,
         previous=finished[0] if finished else None,
         reviews=reading.reviews(run.id),
-        authors=frozenset(person for person in (run.person, *authors) if person is not None),
+        authors=authors_of(run, desired),
         now=now,
     )
 

@@ -13,8 +13,10 @@ from reconciler.core.conditions import is_suspended
 from reconciler.core.reasons import Reason
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run
-from reconciler.core.state import Condition, StackState
+from reconciler.core.state import Condition, SourceCommit, StackState
 from reconciler.core.verdicts import Judgement, Review
+from reconciler.git.remote import redact
+from reconciler.git.source_keys import known_keys, read_key
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api.schemas.effective import (
     EffectiveJson,
@@ -25,7 +27,7 @@ from reconciler.web.api.schemas.effective import (
     UsedContextJson,
     ValueJson,
 )
-from reconciler.web.api.schemas.overview import HaltJson, KeptJson
+from reconciler.web.api.schemas.overview import FollowedJson, HaltJson, KeptJson
 from reconciler.web.api.schemas.runs import (
     FollowJson,
     OutputChangeJson,
@@ -36,10 +38,20 @@ from reconciler.web.api.schemas.runs import (
     VerdictJson,
     WholeRunJson,
 )
-from reconciler.web.api.schemas.stacks import ConditionJson, LastRunJson, OutputJson, ResourceJson, StackJson, WhyJson
+from reconciler.web.api.schemas.stacks import (
+    ConditionJson,
+    LastRunJson,
+    OutputJson,
+    ResourceJson,
+    SourceCommitJson,
+    StackJson,
+    WhyJson,
+)
+from spaces.documents.documents import PlacedDocuments
 from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
+from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import SecretRef
-from spaces.names import SpaceName
+from spaces.names import Kind, SpaceName
 
 
 def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceName] | None = None) -> StackJson:
@@ -67,11 +79,17 @@ def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceNa
         attempted_revision=last.revision if last else None,
         applied_revision=applied.revision if applied else None,
         applied_at=applied.at if applied else None,
+        source=_source(desired.source if desired else None),
+        applied_source=_source(applied.source if applied else None),
         last_run=LastRunJson.model_validate(last) if last else None,
         autodeploy=desired.autodeploy if desired else False,
         suspended=is_suspended(stack),
         retained=desired is None,
     )
+
+
+def _source(source: SourceCommit | None) -> SourceCommitJson | None:
+    return None if source is None else SourceCommitJson.model_validate(source)
 
 
 def _message(condition: Condition, readable: Collection[SpaceName] | None) -> str:
@@ -88,9 +106,13 @@ def run_json(run: Run) -> RunJson:
 
 
 def whole_run_json(
-    run: Run, judgement: Judgement | None, reviews: Sequence[Review], follows: list[FollowJson]
+    run: Run,
+    judgement: Judgement | None,
+    reviews: Sequence[Review],
+    authors: Collection[str],
+    follows: list[FollowJson],
 ) -> WholeRunJson:
-    """Return a run with the verdicts and reviews of it, and the stacks that follow it."""
+    """Return a run with the verdicts and reviews of it, and the stacks that follow it; `authors` caused it."""
     return WholeRunJson(
         **run_json(run).model_dump(by_alias=False),
         awaits_approval=run.awaits_approval,
@@ -108,7 +130,13 @@ def whole_run_json(
             for verdict in (judgement.verdicts if judgement is not None else ())
         ],
         reviews=[
-            ReviewJson(person=review.person, approve=review.approves, note=review.note, at=review.at)
+            ReviewJson(
+                person=review.person,
+                approve=review.approves,
+                author=review.person in authors,
+                note=review.note,
+                at=review.at,
+            )
             for review in reviews
         ],
     )
@@ -201,6 +229,22 @@ def kept_json(state: ConfigurationState) -> list[KeptJson]:
             because=kept.because,
         )
         for kept in state.kept
+    ]
+
+
+def followed_json(state: ConfigurationState, documents: PlacedDocuments) -> list[FollowedJson]:
+    """Return the branches of source repositories that documents in force follow."""
+    wanted = set()
+    for placed in documents.of_kind(Kind.REPOSITORY):
+        spec = placed.resource.spec
+        if isinstance(spec, RepositorySpec):
+            reader = f"{placed.ref.space}/{placed.ref.name}"
+            wanted.add((spec.url, reader, reader if spec.verify is not None else None))
+    found = ((read_key(key), revision) for key, revision in sorted(known_keys(state.sources).items()))
+    return [
+        FollowedJson(url=redact(key.url), branch=key.branch, verified_for=key.verified_for, revision=revision)
+        for key, revision in found
+        if (key.url, key.reader, key.verified_for) in wanted
     ]
 
 

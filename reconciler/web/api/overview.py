@@ -44,6 +44,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         changed_at=state.changed_at,
         halted=convert.halt_json(state, everything=everything),
         kept=[kept for kept in convert.kept_json(state) if caller.may(_reads(kept.kind), SpaceName(kept.space))],
+        sources=convert.followed_json(state, ports.documents()) if everything else [],
         # A diagnostic may name any file, space or document.
         diagnostics=[dict(diagnostic) for diagnostic in state.diagnostics] if everything else [],
         counts=CountsJson(

@@ -10,14 +10,23 @@ from fastapi import APIRouter, Query
 
 from reconciler import operations
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
-from reconciler.core.verdicts import Review
+from reconciler.core.verdicts import Review, authors_of
 from reconciler.store.protocol import Reading, RunFilter, Store
 from reconciler.web.api import convert, logs
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.dependencies import follows_json
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
-from reconciler.web.api.schemas.runs import LogJson, PlanJson, PolicySampleJson, ReviewRequest, RunJson, WholeRunJson
+from reconciler.web.api.schemas.runs import (
+    LogJson,
+    PlanJson,
+    PolicySampleJson,
+    ReviewedRunJson,
+    ReviewEffectJson,
+    ReviewRequest,
+    RunJson,
+    WholeRunJson,
+)
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.ports import Ports
 
@@ -66,7 +75,10 @@ def get_run(ports: PortsIn, caller: CallerIn, run: str) -> WholeRunJson:
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
         follows = follows_json(reading, caller, found)
-        return convert.whole_run_json(found, reading.judgement(found.id), reading.reviews(found.id), follows)
+        stack = reading.stack(found.stack)
+        authors = authors_of(found, stack.desired if stack is not None else None)
+        reviews = reading.reviews(found.id)
+        return convert.whole_run_json(found, reading.judgement(found.id), reviews, authors, follows)
 
 
 @router.get("/{run}/plan")
@@ -92,13 +104,16 @@ def get_policy_input(ports: PortsIn, caller: CallerIn, run: str) -> PolicySample
 
 
 @router.post("/{run}/reviews", status_code=201)
-def review_run(ports: PortsIn, caller: CallerIn, run: str, review: ReviewRequest) -> RunJson:
-    """Approve or reject a waiting run. A later review by the same person replaces the earlier one."""
+def review_run(ports: PortsIn, caller: CallerIn, run: str, review: ReviewRequest) -> ReviewedRunJson:
+    """Approve or reject a waiting run, and learn whether that counts. A person's later review replaces the earlier."""
 
     def note(store: Store, found: RunId, person: str, now: datetime, because: str) -> Run:
         return operations.review(store, found, Review(person, review.approve, review.note, now), because)
 
-    return _act(ports, caller, Right.RUN_REVIEW, run, note)
+    done = _act(ports, caller, Right.RUN_REVIEW, run, note)
+    effect = ports.review_effect(RunId(done.id), caller.person)
+    said = ReviewEffectJson.model_validate(effect) if effect is not None else None
+    return ReviewedRunJson(**done.model_dump(by_alias=False), review=said)
 
 
 @router.get("/{run}/log")

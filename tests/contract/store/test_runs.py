@@ -10,11 +10,11 @@ import pytest
 from reconciler.core.phases import Phase
 from reconciler.core.results import Action, ChangeCounts, Planned, ResourceChange
 from reconciler.core.runs import ACTIVE, WRITING, Run, RunEvent, RunId, RunKind, RunStatus
-from reconciler.core.state import Component, Why
+from reconciler.core.state import Component, SourceCommit, Why
 from reconciler.store.protocol import LostLease, RunFilter
 from reconciler.store.sql import SqlStore
 from spaces.names import SpaceName
-from tests.factories import NOW, a_run, a_stack, a_stack_id, later
+from tests.factories import NOW, REVISION, a_run, a_stack, a_stack_id, later
 
 LEASE = timedelta(seconds=30)
 
@@ -43,6 +43,7 @@ def get(store: SqlStore, run: Run) -> Run | None:
 FULL = a_run(
     why=(Why(Component.CONTEXTS, "env ü"),),
     person="älice\0",
+    source=SourceCommit("root/infra", REVISION, "älice"),
     needs_confirmation=True,
     phase=Phase.PLAN,
     reason="Planning",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.core.runs import RunStatus
-from reconciler.core.verdicts import Judgement, Result, Verdict
+from reconciler.core.verdicts import Judgement, Result, ReviewEffect, Verdict
+from reconciler.metrics import Metrics
 from reconciler.store.sql import SqlStore
+from reconciler.web.ports import Ports
+from reconciler.web.server import HttpServer
 from tests.factories import NOW, a_run, a_stack
-from tests.integration.cli.conftest import Station
+from tests.integration.cli.conftest import Stage, Station
+from tests.integration.web.warm import WarmApp
 
 REGO = 'package stationkeeper\n\ndeny contains sprintf("%s goes", [c.address]) if {\n  some c in input.plan.changes\n  c.action == "delete"\n}\n'
 DENIED = {"plan": {"changes": [{"address": "a.b", "action": "delete"}]}}
@@ -136,7 +141,7 @@ def test_a_review_is_noted_and_shown(remote: Station) -> None:
     assert "policies    root/tags deny (advisory): no owner; w" in shown.replace("policies      ", "policies    ")
     found = json.loads(remote("run", "get", WAITING.id, "-o", "json").out)
     (review,) = found["reviews"]
-    assert (review["person"], review["approve"], review["note"]) == ("operator", True, "")
+    assert (review["person"], review["approve"], review["author"], review["note"]) == ("operator", True, False, "")
     assert found["policies"][0] == {
         "policy": "root/tags",
         "type": "plan",
@@ -147,6 +152,17 @@ def test_a_review_is_noted_and_shown(remote: Station) -> None:
         "error": False,
     }
     assert found["awaitsApproval"] is False
+
+
+@pytest.mark.usefixtures("waiting")
+def test_a_review_that_does_not_count_says_why(remote: Station, stage: tuple[Stage, HttpServer], ports: Ports) -> None:
+    effect = ReviewEffect(counts=False, because="policy root/yes does not count it: operator caused the run")
+    stage[0].app = WarmApp(replace(ports, metrics=Metrics(), review_effect=lambda run, person: effect))
+    result = remote("run", "review", WAITING.id, "--approve")
+    assert result.out == (
+        f"your approval of run {WAITING.id} of production/network is recorded, but does not count: "
+        "policy root/yes does not count it: operator caused the run\n"
+    )
 
 
 @pytest.mark.usefixtures("waiting")

@@ -158,6 +158,24 @@ def test_first_parent_chain(repo):
     assert (info.author_name, info.committer_email, info.summary) == ("Ada", "ada@example.org", "merge")
 
 
+def test_commits_since(repo):
+    one = repo.commit({"a": "1"})
+    repo.git("checkout", "-q", "-b", "side")
+    side = repo.commit({"b": "1"})
+    repo.git("checkout", "-q", "main")
+    two = repo.commit({"c": "1"})
+    repo.git("merge", "-q", "--no-ff", "-m", "merge", "side")
+    merge = repo.git("rev-parse", "HEAD")
+
+    def since(base, tip, most=10):
+        return [commit.revision for commit in repo.trees.commits_since(base, tip, most)]
+
+    assert (since(two, merge), since(two, merge, 1), since(merge, two)) == ([merge, side], [merge], [])
+    assert set(since(None, merge)) == set(since("0" * 40, merge)) == {merge, side, two, one}
+    with pytest.raises(GitError):
+        since(one, "0" * 40)
+
+
 def test_resolving(repo):
     one = repo.commit({"a": "1"})
     repo.git("tag", "-a", "-m", "t", "v1")

@@ -56,6 +56,11 @@ def test_what_was_held_kept_and_pinned_stays_so(machine: Machine) -> None:
         ("Stack team/net", "user:eve", None),
     }
     assert {each[0] for each in found if each[3] == "broken"} == {"Stack team/two", "Stack team/late"}
+    net = look.stacks["team/net"].desired
+    assert net is not None
+    assert net.source is not None
+    assert net.source.repository is None
+    assert net.source.revision != look.configuration.admitted_revision, "it is pinned"
     machine.restart()
     assert (machine.reconcile().ran, waiting(machine)) == ({}, found)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.runs import RunStatus
-from reconciler.core.verdicts import Review
+from reconciler.core.runs import RunId, RunStatus
+from reconciler.core.verdicts import Review, ReviewEffect
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
 from tests.factories import NOW, a_run, a_stack, a_stack_id
@@ -60,6 +60,21 @@ def test_a_review_that_is_none(client: Client, store: SqlStore, body: dict[str, 
 def test_a_run_that_has_ended_is_not_reviewed(client: Client, store: SqlStore) -> None:
     answer = client.post(f"{RUNS}/{put(store, RunStatus.FINISHED)}/reviews", json={"approve": True})
     assert (answer.status_code, answer.json()["reason"]) == (409, "NotWaiting")
+
+
+@pytest.mark.parametrize("effect", [None, ReviewEffect(counts=False, because="it is your own change")])
+def test_the_answer_says_what_a_review_does(ports: Ports, store: SqlStore, effect: ReviewEffect | None) -> None:
+    run = put(store)
+    asked = []
+
+    def tell(found: RunId, person: str) -> ReviewEffect | None:
+        asked.append((found, person))
+        return effect
+
+    with Client(WarmApp(replace(ports, review_effect=tell))) as client:
+        answer = client.post(f"{RUNS}/{run}/reviews", json={"approve": True}).json()
+    assert (answer["id"], asked) == (run, [(run, "operator")])
+    assert answer["review"] == (effect and {"counts": False, "because": "it is your own change"})
 
 
 def test_what_policies_are_asked_is_shown(ports: Ports, store: SqlStore) -> None:

@@ -8,10 +8,10 @@ import pytest
 from reconciler.core.phases import Phase
 from reconciler.core.results import Action, ChangeCounts, Planned, ResourceChange
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
-from reconciler.core.state import Component, Why
+from reconciler.core.state import Component, SourceCommit, Why
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
-from tests.factories import REVISION, a_run, a_run_id, a_stack, a_stack_id
+from tests.factories import OTHER_REVISION, REVISION, a_run, a_run_id, a_stack, a_stack_id
 from tests.integration.web.client import Client
 from tests.integration.web.warm import WarmApp
 
@@ -38,6 +38,7 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         message="2 changes",
         why=(Why(Component.SPEC, "env LOG_LEVEL"),),
         person="alice",
+        source=SourceCommit("production/infra", OTHER_REVISION, "user:bob"),
         changes=ChangeCounts(1, 0, 0, 1),
         needs_confirmation=True,
         attempt=1,
@@ -53,6 +54,7 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         "message": "2 changes",
         "revision": REVISION,
         "person": "alice",
+        "source": {"repository": "production/infra", "revision": OTHER_REVISION, "author": "user:bob"},
         "why": [{"component": "spec", "summary": "env LOG_LEVEL"}],
         "changes": {
             "create": 1,

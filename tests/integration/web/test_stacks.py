@@ -7,7 +7,16 @@ import pytest
 
 from reconciler.core.results import Output, Resource
 from reconciler.core.runs import RunStatus
-from reconciler.core.state import Component, Condition, ConditionStatus, ConditionType, StackState, Sync, Why
+from reconciler.core.state import (
+    Component,
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    SourceCommit,
+    StackState,
+    Sync,
+    Why,
+)
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
 from spaces.effective.stack import EffectiveStack, effective
@@ -36,7 +45,7 @@ def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlS
     stack = a_stack(
         NETWORK,
         desired=a_desired(tool="terraform", labels={"tier": "base"}, revision=OTHER_REVISION),
-        applied=an_applied(revision=REVISION),
+        applied=an_applied(revision=REVISION, source=SourceCommit("production/infra", REVISION, "user:bob")),
         sync=Sync.OUT_OF_SYNC,
         reason="Changed",
         why=(Why(Component.SOURCE, "2 files under modules/vpc"),),
@@ -67,6 +76,8 @@ def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlS
         "attemptedRevision": OTHER_REVISION,
         "appliedRevision": REVISION,
         "appliedAt": "2026-03-01T12:00:00Z",
+        "source": None,
+        "appliedSource": {"repository": "production/infra", "revision": REVISION, "author": "user:bob"},
         "lastRun": {"id": run.id, "kind": "tracked", "status": "failed"},
         "autodeploy": True,
         "suspended": False,

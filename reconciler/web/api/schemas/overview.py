@@ -42,8 +42,20 @@ class CountsJson(Shape):
     documents: dict[str, int]
 
 
+class FollowedJson(Shape):
+    """A branch of a source repository, and the revision of it in use.
+
+    `verifiedFor`: the Repository that asks for signatures, where it is followed only as far as that accepts it.
+    """
+
+    url: str
+    branch: str
+    verified_for: str | None
+    revision: str
+
+
 class StatusJson(Shape):
-    """The state of the service."""
+    """The state of the service. Only readers of everything see its sources, diagnostics and documents."""
 
     version: str
     ready: bool
@@ -55,6 +67,7 @@ class StatusJson(Shape):
     changed_at: datetime | None
     halted: HaltJson | None
     kept: list[KeptJson]
+    sources: list[FollowedJson]
     diagnostics: list[dict[str, Any]]
     counts: CountsJson
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from reconciler.web.api.schemas.shapes import Shape, Written
-from reconciler.web.api.schemas.stacks import WhyJson
+from reconciler.web.api.schemas.stacks import SourceCommitJson, WhyJson
 
 
 class ChangeCountsJson(Shape):
@@ -40,10 +40,11 @@ class VerdictJson(Shape):
 
 
 class ReviewJson(Shape):
-    """A person's review of a waiting run."""
+    """A person's review of a waiting run. `author`: the person is one of those who caused the run."""
 
     person: str
     approve: bool
+    author: bool
     note: str
     at: datetime
 
@@ -75,6 +76,7 @@ class RunJson(Shape):
     message: str
     revision: str
     person: str | None
+    source: SourceCommitJson | None
     why: list[WhyJson]
     changes: ChangeCountsJson
     needs_confirmation: bool
@@ -84,6 +86,19 @@ class RunJson(Shape):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class ReviewEffectJson(Shape):
+    """Whether an approval policy takes a review into account, and what comes of it."""
+
+    counts: bool
+    because: str
+
+
+class ReviewedRunJson(RunJson):
+    """A run that was reviewed just now; `review` is null where it cannot be told what the review does."""
+
+    review: ReviewEffectJson | None
 
 
 class FollowJson(Shape):

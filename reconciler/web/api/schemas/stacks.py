@@ -24,6 +24,14 @@ class ConditionJson(Shape):
     since: datetime
 
 
+class SourceCommitJson(Shape):
+    """The commit that made a source what it is; `repository` is null for the configuration repository."""
+
+    repository: str | None
+    revision: str
+    author: str | None
+
+
 class LastRunJson(Shape):
     """A stack's newest run, in short."""
 
@@ -48,6 +56,8 @@ class StackJson(Shape):
     attempted_revision: str | None
     applied_revision: str | None
     applied_at: datetime | None
+    source: SourceCommitJson | None
+    applied_source: SourceCommitJson | None
     last_run: LastRunJson | None
     autodeploy: bool
     suspended: bool

@@ -1,0 +1,493 @@
+"""Stacks of manifests, kustomizations and charts, applied to a real API server by the real kubectl and helm."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.core.results import Action, Applied, Planned
+from reconciler.tools.base import StepFailed, ToolJob
+from reconciler.tools.registry import tool
+from tests.needs import needs
+from tests.tools.cluster import PROGRAMS, Cluster
+
+pytestmark = [pytest.mark.xdist_group("kubernetes"), needs(*PROGRAMS, "helm")]
+
+_numbers = itertools.count(1)
+
+
+class Stand:
+    """A stack with a namespace of its own in the cluster, and a source to write."""
+
+    def __init__(self, place: Any, cluster: Cluster, binary: str) -> None:
+        self.place, self.cluster = place, cluster
+        self.namespace = f"stand-{next(_numbers)}"
+        self.job = ToolJob(
+            binary,
+            place.work,
+            place.scratch,
+            {"namespace": self.namespace, "wait": 0},
+            env={"KUBECONFIG": str(cluster.kubeconfig)},
+            stack=f"root/{self.namespace}",
+        )
+        place.do.environment["KUBECONFIG"] = str(cluster.kubeconfig)
+        self.tool = tool("kubernetes")
+
+    def write(self, **files: str) -> None:
+        for path in self.place.work.rglob("*.yaml"):
+            path.unlink()
+        for name, text in files.items():
+            file = self.place.work / f"{name.replace('__', '/')}.yaml"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+
+    def plan(self, **options: Any) -> Planned:
+        self.job = replace(self.job, options={**self.job.options, **options})
+        self.tool.init(self.job, self.place.do)
+        return self.tool.plan(self.job, self.place.do)
+
+    def apply(self, **options: Any) -> Applied:
+        self.plan(**options)
+        return self.tool.apply(self.job, self.place.do)
+
+    def apply_planned(self, **options: Any) -> Planned:
+        planned = self.plan(**options)
+        self.tool.apply(self.job, self.place.do)
+        return planned
+
+    def destroy(self) -> Planned:
+        self.job = replace(self.job, destroy=True)
+        planned = self.plan()
+        self.tool.apply(self.job, self.place.do)
+        return planned
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        return self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin)
+
+    def names(self, kinds: str = "configmaps,secrets,deployments") -> list[str]:
+        found = self.kubectl("get", kinds, "--output=name").split()
+        return sorted(name for name in found if "kube-root-ca" not in name and "stationkeeper." not in name)
+
+    def inventory(self) -> list[str]:
+        data = json.loads(self.kubectl("get", "configmap", f"stationkeeper.root.{self.namespace}", "--output=json"))
+        return sorted(f"{entry['kind']}/{entry['name']}" for entry in json.loads(data["data"]["objects.json"]))
+
+
+@pytest.fixture
+def stand(place: Any, cluster: Cluster) -> Stand:
+    import shutil
+
+    it = Stand(place, cluster, shutil.which("kubectl") or "")
+    cluster.kubectl("create", "namespace", it.namespace)
+    return it
+
+
+def actions(planned: Planned) -> dict[str, Action]:
+    return {change.address.split("/", 1)[1].split("/", 1)[-1]: change.action for change in planned.changes}
+
+
+def config(name: str, text: str = "hello", **metadata: Any) -> str:
+    return json.dumps(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}, "data": {"text": text}}
+    )
+
+
+def deployment(name: str, replicas: int | None = 0, image: str = "example.invalid/web:1") -> str:
+    labels = {"app": name}
+    spec: dict[str, Any] = {
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": image}]}},
+    }
+    if replicas is not None:
+        spec["replicas"] = replicas
+    return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+
+
+def test_from_nothing_to_nothing(stand: Stand) -> None:
+    stand.write(one=config("one"), below__two=config("two"))
+    planned = stand.plan()
+    assert actions(planned) == {"one": Action.CREATE, "two": Action.CREATE}
+    assert planned.changes[0].address == f"ConfigMap/{stand.namespace}/one"
+    assert (planned.changes[0].type, planned.changes[0].provider) == ("ConfigMap", "kubernetes")
+    assert stand.names() == []
+    applied = stand.tool.apply(stand.job, stand.place.do)
+    assert [resource.address for resource in applied.resources or ()] == [
+        f"ConfigMap/{stand.namespace}/one",
+        f"ConfigMap/{stand.namespace}/two",
+    ]
+    assert not stand.plan().has_changes
+    stand.write(one=config("one", "other"))
+    changed = stand.plan()
+    assert actions(changed) == {"one": Action.UPDATE, "two": Action.DELETE}
+    assert (changed.changes[0].before["data"], changed.changes[0].after["data"]) == (
+        {"text": "hello"},
+        {"text": "other"},
+    )
+    stand.tool.apply(stand.job, stand.place.do)
+    assert (stand.names(), stand.inventory()) == (["configmap/one"], ["ConfigMap/one"])
+    assert actions(stand.destroy()) == {"one": Action.DELETE}
+    assert "stationkeeper." not in stand.kubectl("get", "configmaps", "--output=name")
+    assert not stand.plan().has_changes
+
+
+def test_what_somebody_changed_with_kubectl_is_drift_and_is_put_back(stand: Stand) -> None:
+    stand.write(one=config("one"), two=config("two"))
+    stand.apply()
+    stand.kubectl("patch", "configmap", "one", "--type=merge", '--patch={"data":{"text":"meddled"}}')
+    stand.kubectl("delete", "configmap", "two")
+    planned = stand.plan()
+    assert actions(planned) == {"one": Action.UPDATE, "two": Action.CREATE}
+    assert {(it.address.rsplit("/", 1)[1], it.action) for it in planned.drifted} == {
+        ("one", Action.UPDATE),
+        ("two", Action.DELETE),
+    }
+    assert planned.drifted[0].after["data"] == {"text": "meddled"}
+    stand.tool.apply(stand.job, stand.place.do)
+    assert stand.kubectl("get", "configmap", "one", "--output=jsonpath={.data.text}") == "hello"
+    assert not stand.plan().has_changes
+
+
+def test_fields_that_nobody_put_into_the_source_are_left_alone(stand: Stand) -> None:
+    stand.write(web=deployment("web", None))
+    stand.apply()
+    stand.kubectl("scale", "deployment/web", "--replicas=0")
+    stand.kubectl("annotate", "deployment/web", "by=hand")
+    assert not stand.plan().has_changes
+
+
+def test_a_conflict_names_the_object_the_manager_and_the_field(stand: Stand) -> None:
+    stand.write(web=deployment("web", 0))
+    stand.apply()
+    autoscaler = deployment("web", 3)
+    stand.kubectl(
+        "apply", "--server-side", "--field-manager=autoscaler", "--force-conflicts", "--filename=-", stdin=autoscaler
+    )
+    with pytest.raises(StepFailed) as failed:
+        stand.plan()
+    assert str(failed.value) == (
+        f'Deployment {stand.namespace}/web: "autoscaler" manages .spec.replicas: '
+        "leave these fields out of the source, or set kubernetes.forceConflicts"
+    )
+    planned = stand.plan(forceConflicts=True)
+    assert (planned.changes[0].before["spec"]["replicas"], planned.changes[0].after["spec"]["replicas"]) == (3, 0)
+    stand.tool.apply(stand.job, stand.place.do)
+    assert stand.kubectl("get", "deployment", "web", "--output=jsonpath={.spec.replicas}") == "0"
+
+
+def test_an_object_that_was_there_is_taken_over_and_shown_as_that(stand: Stand) -> None:
+    stand.kubectl("apply", "--filename=-", stdin=config("one"))
+    stand.write(one=config("one"))
+    planned = stand.plan()
+    assert actions(planned) == {"one": Action.IMPORT}
+    assert planned.changes[0].imported_id
+    stand.tool.apply(stand.job, stand.place.do)
+    assert not stand.plan().has_changes
+
+
+CRD = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: KINDs.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: KIND, plural: KINDs, singular: KIND}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            x-kubernetes-validations: [{rule: "self.size < 10", message: out of luck}]
+            properties: {size: {type: integer} MORE}
+"""
+
+
+def crd(kind: str, more: str = "") -> str:
+    return (
+        CRD.replace("KINDs", f"{kind.lower()}s")
+        .replace("KIND", kind)
+        .replace(" MORE", more)
+        .replace(f"singular: {kind}", f"singular: {kind.lower()}")
+    )
+
+
+def custom(kind: str, size: int, **metadata: Any) -> str:
+    manifest = {"apiVersion": "example.com/v1", "kind": kind, "metadata": {"name": "a", **metadata}}
+    return json.dumps({**manifest, "spec": {"size": size}})
+
+
+def test_kinds_and_namespaces_that_are_new_come_first(stand: Stand) -> None:
+    new = f"{stand.namespace}-new"
+    namespace = f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {new}}}\n"
+    stand.write(a=custom("Widget", 1), b=config("in-new", namespace=new), crd=crd("Widget"), ns=namespace)
+    planned = stand.plan()
+    by_kind = {change.type.split(".")[0]: change for change in planned.changes}
+    assert [change.type.split(".")[0] for change in planned.changes] == [
+        "CustomResourceDefinition",
+        "Namespace",
+        "ConfigMap",
+        "Widget",
+    ]
+    assert {change.action for change in planned.changes} == {Action.CREATE}
+    assert by_kind["Widget"].after["not checked"] == "its kind is new"
+    assert by_kind["ConfigMap"].after["not checked"] == "its namespace is new"
+    assert "not checked" not in by_kind["CustomResourceDefinition"].after
+    applied = stand.tool.apply(stand.job, stand.place.do)
+    assert len(applied.resources or ()) == 4
+    assert not stand.plan().has_changes
+    # What the changed definition allows cannot be tried before it is there.
+    stand.write(
+        a=custom("Widget", 2),
+        b=config("in-new", namespace=new),
+        crd=crd("Widget", ", color: {type: string}"),
+        ns=namespace,
+    )
+    assert stand.plan().changes[1].after["not checked"] == "the definition of its kind changes"
+    stand.tool.apply(stand.job, stand.place.do)
+    assert stand.kubectl("get", "widgets", "--output=jsonpath={.items[*].spec.size}") == "2"
+    assert [change.type.split(".")[0] for change in stand.destroy().changes] == [
+        "Widget",
+        "ConfigMap",
+        "Namespace",
+        "CustomResourceDefinition",
+    ]
+
+
+def test_a_failure_in_the_middle_leaves_what_was_made_in_the_inventory(stand: Stand) -> None:
+    stand.write(a=custom("Gadget", 99), b=config("one"), crd=crd("Gadget"))
+    stand.plan()
+    with pytest.raises(StepFailed):
+        stand.tool.apply(stand.job, stand.place.do)
+    assert "out of luck" in stand.place.do.printed
+    assert stand.names() == ["configmap/one"]
+    assert "ConfigMap/one" in stand.inventory()
+    stand.write(b=config("two"))
+    assert actions(stand.plan()) == {
+        "two": Action.CREATE,
+        "one": Action.DELETE,
+        "gadgets.example.com": Action.DELETE,
+    }
+    stand.tool.apply(stand.job, stand.place.do)
+    assert (stand.names(), stand.inventory()) == (["configmap/two"], ["ConfigMap/two"])
+
+
+def test_a_protected_object_that_was_there_before_is_let_go(stand: Stand) -> None:
+    own = f"{stand.namespace}-own"
+    both = [f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n" for name in (stand.namespace, own)]
+    stand.write(one=config("one"), ns="---\n".join(both))
+    stand.apply()
+    stand.write(one=config("one"))
+    assert actions(stand.plan()) == {own: Action.DELETE, stand.namespace: Action.FORGET}
+    stand.tool.apply(stand.job, stand.place.do)
+    assert stand.inventory() == ["ConfigMap/one"]
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        pytest.param({"stationkeeper/prune": "false"}, id="ours"),
+        pytest.param({"helm.sh/resource-policy": "keep"}, id="helm's"),
+    ],
+)
+def test_an_object_that_is_to_be_kept_is_let_go(stand: Stand, annotation: dict[str, str]) -> None:
+    stand.write(one=config("one"), two=config("two", annotations=annotation))
+    stand.apply()
+    stand.write(one=config("one"))
+    assert actions(stand.apply_planned()) == {"two": Action.FORGET}
+    assert stand.names() == ["configmap/one", "configmap/two"]
+    assert stand.inventory() == ["ConfigMap/one"]
+
+
+def test_what_two_stacks_share_is_not_deleted_by_one(stand: Stand) -> None:
+    other = replace(stand.job, stack="root/other")
+    stand.write(one=config("one"), two=config("shared"))
+    stand.apply()
+    stand.tool.plan(other, stand.place.do)
+    stand.tool.apply(other, stand.place.do)
+    stand.write(one=config("one"))
+    assert actions(stand.apply_planned()) == {"shared": Action.FORGET}
+    assert stand.names() == ["configmap/one", "configmap/shared"]
+
+
+def test_without_pruning_objects_stay_until_the_stack_is_destroyed(stand: Stand) -> None:
+    stand.write(one=config("one"), two=config("two"))
+    stand.apply(prune=False)
+    stand.write(one=config("one", "other"))
+    assert actions(stand.apply_planned()) == {"one": Action.UPDATE}
+    assert stand.names() == ["configmap/one", "configmap/two"]
+    assert actions(stand.destroy()) == {"one": Action.DELETE, "two": Action.DELETE}
+    assert stand.names() == []
+
+
+def test_values_of_secrets_are_shown_nowhere(stand: Stand) -> None:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "key"},
+        "stringData": {"password": "hunter2-first"},
+    }
+    stand.write(a=json.dumps(secret), b=config("copy", "it is hunter2-first"))
+    planned = stand.plan()
+    applied = stand.tool.apply(stand.job, stand.place.do)
+    secret["stringData"] = {"password": "hunter2-second"}
+    stand.write(a=json.dumps(secret), b=config("copy", "it is hunter2-first"))
+    changed = stand.plan()
+    assert {change.address.rsplit("/", 1)[1]: change.action for change in changed.changes} == {"key": Action.UPDATE}
+    seen = repr((planned, applied, changed))
+    assert "hunter2" not in seen
+    assert "aHVudGVyMi" not in seen
+    assert planned.changes[0].after["data"] == {"password": "(sensitive)"}
+    assert stand.place.do.printed.count("hunter2") == 0
+    stand.tool.apply(stand.job, stand.place.do)
+    assert stand.kubectl("get", "secret", "key", "--output=jsonpath={.data.password}") == "aHVudGVyMi1zZWNvbmQ="
+
+
+def test_a_plan_that_is_not_true_any_more_is_not_applied(stand: Stand) -> None:
+    stand.write(one=config("one"), web=deployment("web", 0))
+    stand.apply()
+    stand.write(one=config("one", "other"), web=deployment("web", 0), new=config("new"))
+    stand.plan()
+    stand.kubectl("label", "configmap", "one", "unrelated=yes")
+    stand.kubectl("patch", "configmap", "one", "--type=merge", '--patch={"data":{"text":"meddled"}}')
+    stand.kubectl("create", "configmap", "new")
+    with pytest.raises(StepFailed) as failed:
+        stand.tool.apply(stand.job, stand.place.do)
+    assert f"ConfigMap {stand.namespace}/new is there by now; ConfigMap {stand.namespace}/one has changed" in str(
+        failed.value
+    )
+    stand.plan()
+    stand.kubectl("label", "--overwrite", "configmap", "one", "unrelated=no")
+    stand.tool.apply(stand.job, stand.place.do)
+
+
+def test_a_rollout_is_waited_for_until_the_deadline(stand: Stand) -> None:
+    stand.write(web=deployment("web", 0))
+    stand.apply(wait=20)
+    stand.write(web=deployment("web", 1))
+    stand.plan(wait=2)
+    began = time.monotonic()
+    with pytest.raises(StepFailed) as failed:
+        stand.tool.apply(stand.job, stand.place.do)
+    assert 2 <= time.monotonic() - began < 15
+    assert f"not ready within 2s: Deployment {stand.namespace}/web: " in str(failed.value)
+    assert "0 of 1 replicas are available" in str(failed.value)
+    assert f"waiting for Deployment {stand.namespace}/web: " in stand.place.do.printed
+
+
+def test_a_kustomization(stand: Stand) -> None:
+    base = stand.place.work / "base"
+    stand.write(
+        kustomization="resources: [base]\nnamePrefix: my-\nconfigMapGenerator: [{name: made, literals: [text=one]}]\n",
+        base__kustomization="resources: [one.yaml]\n",
+        base__one=config("one"),
+    )
+    assert base.is_dir()
+    names = [name.split("-h")[0].split("-6")[0] for name in actions(stand.apply_planned())]
+    assert sorted(name[:7] for name in names) == ["my-made", "my-one"]
+
+
+CHART = {
+    "chart__Chart": "apiVersion: v2\nname: web\nversion: 0.1.0\n",
+    "chart__values": "text: from the chart\nother: kept\n",
+    "chart__templates__all": """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: "{{ .Release.Name }}-web", namespace: "{{ .Release.Namespace }}"}
+data: {text: "{{ .Values.text }}", other: "{{ .Values.other }}", kinds: '{{ .Capabilities.APIVersions.Has "apps/v1" }}'}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: hook, annotations: {helm.sh/hook: pre-install}}
+""",
+}
+
+
+def test_a_chart(stand: Stand) -> None:
+    stand.write(**CHART, values="text: from the file\nother: file\n")
+    helm = {"chart": "chart", "release": "shop", "valueFiles": ["values.yaml"], "values": {"text": "from the document"}}
+    planned = stand.apply_planned(helm=helm)
+    assert actions(planned) == {"shop-web": Action.CREATE}
+    data = json.loads(stand.kubectl("get", "configmap", "shop-web", "--output=json"))["data"]
+    assert data == {"text": "from the document", "other": "file", "kinds": "true"}
+    assert not stand.plan().has_changes
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        pytest.param({}, {}, "the source holds no object", id="nothing"),
+        pytest.param({"a": "# nothing\n"}, {}, "the source holds no object", id="comments"),
+        pytest.param({"a": "apiVersion: v1\nkind: Config\nclusters: []\n"}, {}, "holds no object", id="a kubeconfig"),
+        pytest.param(
+            {"a": '{"apiVersion": "example.org/v1", "kind": "Unknown", "metadata": {"name": "x"}}'},
+            {},
+            r'the cluster knows no kind Unknown in example\.org/v1, which "x" is of',
+            id="unknown kind",
+        ),
+        pytest.param({"a": config("one"), "b": config("one")}, {}, "one is in the source twice", id="twice"),
+        pytest.param(
+            {"a": '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "x"}}'},
+            {},
+            r"kind ConfigMap has no metadata\.name",
+            id="no name",
+        ),
+        pytest.param(
+            {"a": config("one")}, {"helm": {"chart": "chart"}}, "the source has no chart chart", id="no chart"
+        ),
+    ],
+)
+def test_sources_that_cannot_be_applied(
+    stand: Stand, files: dict[str, str], options: dict[str, Any], message: str
+) -> None:
+    stand.write(**files)
+    with pytest.raises(StepFailed, match=message):
+        stand.plan(**options)
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "printed"),
+    [
+        pytest.param({"a": "kind: [\n"}, {}, "error: error parsing a.yaml", id="broken YAML"),
+        pytest.param({"a": "text: hello\n"}, {}, "Object 'Kind' is missing", id="no manifest"),
+        pytest.param(
+            {"a": config("one", namespace="nowhere")}, {}, 'namespaces "nowhere" not found', id="no namespace"
+        ),
+        pytest.param({"a": deployment("web", -1)}, {}, "must be greater than or equal to 0", id="invalid"),
+        pytest.param(
+            {"a": deployment("web").replace("v1", "v9")}, {}, 'no matches for kind "Deployment"', id="version"
+        ),
+        pytest.param({"a": config("one").replace('"data"', '"date"')}, {}, 'unknown field "date"', id="unknown field"),
+        pytest.param({"kustomization": "resources: [missing]\n"}, {}, "error: accumulating resources", id="kustomize"),
+        pytest.param(
+            {"chart__Chart": "apiVersion: v2\nname: web\nversion: 0.1.0\n", "chart__templates__a": "{{ .Values.x.y }}"},
+            {"helm": {"chart": "chart"}},
+            "nil pointer evaluating",
+            id="a chart that does not render",
+        ),
+    ],
+)
+def test_sources_that_the_tools_refuse(
+    stand: Stand, files: dict[str, str], options: dict[str, Any], printed: str
+) -> None:
+    stand.write(**files)
+    with pytest.raises(StepFailed):
+        stand.plan(**options)
+    assert printed in stand.place.do.printed
+
+
+def test_an_api_that_is_not_there(stand: Stand) -> None:
+    stand.write(one=config("one"))
+    stand.job = replace(stand.job, env={})
+    stand.place.do.environment.pop("KUBECONFIG")
+    with pytest.raises(StepFailed, match="no document sets KUBECONFIG"):
+        stand.plan()

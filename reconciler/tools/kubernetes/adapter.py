@@ -24,6 +24,8 @@ from reconciler.tools.kubernetes.objects import key_of
 from reconciler.tools.kubernetes.plan import Question, decide
 from reconciler.tools.kubernetes.shown import resource, secrets_of
 
+_WAIT = 300
+"""Seconds that objects may take to become ready, unless a document says otherwise."""
 _VERSION = re.compile(r"^Client Version: v(\S+)", re.MULTILINE)
 
 
@@ -86,7 +88,7 @@ class Kubernetes:
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Apply the saved objects, wait for all of them, and then delete what left the source."""
         plan = saved.load(job)
-        work = CarryOut(Kubectl(job, do, plan.name), plan, _stack(job), int(job.options.get("wait", 300)))
+        work = CarryOut(Kubectl(job, do, plan.name), plan, _stack(job), int(job.options.get("wait", _WAIT)))
         work.check()
         live = {} if job.destroy else work.make()
         work.remove()

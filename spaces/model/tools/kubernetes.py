@@ -66,7 +66,9 @@ class KubernetesSettings(ToolSettings):
         PROTECTED,
         description="Kinds, as Kind or Kind.group, of which only objects that the stack itself made are ever deleted.",
     )
-    wait: Wait = Field(300, description="How long objects may take to become ready, as 90s or 5m; false: no wait.")
+    wait: Wait | None = Field(
+        None, description="How long objects may take to become ready, as 90s; false: not waited for. Default: 5m."
+    )
     force_conflicts: Flag = Field(False, description="true: take fields over that somebody else manages.")
     inventory: Annotated[str, matching(MOVED_FROM)] | None = Field(
         None,

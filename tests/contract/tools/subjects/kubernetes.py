@@ -55,7 +55,7 @@ class TheSubject(Subject):
             },
         }
         wish = {"apiVersion": f"{group}/v1", "kind": "Wish", "metadata": {"name": "wish"}}
-        return {"thing.yaml": self._thing("half"), "kind.json": json.dumps(kind), "wish.json": json.dumps(wish)}
+        return {"thing.yaml": "---\n".join([self._thing("half"), f"{json.dumps(kind)}\n", json.dumps(wish)])}
 
     def hanging(self) -> dict[str, str]:
         labels = {"app": "never"}

@@ -23,6 +23,7 @@ from reconciler.tools.kubernetes.manifests import prepared, rendered
 from reconciler.tools.kubernetes.objects import key_of
 from reconciler.tools.kubernetes.plan import Question, decide
 from reconciler.tools.kubernetes.shown import resource, secrets_of
+from reconciler.tools.kubernetes.waiting import wait_until_ready
 
 _WAIT = 300
 """Seconds that objects may take to become ready, unless a document says otherwise."""
@@ -83,12 +84,15 @@ class Kubernetes:
             way = "leave these fields out of the source, or set kubernetes.forceConflicts"
             raise StepFailed(f"{'; '.join(answer.conflicts)}: {way}")
         saved.save(job, answer, inventory, name, namespace)
+        if not answer.changes and _wait(job) and not all(health(manifest).is_ready for manifest in look.live.values()):
+            # Otherwise a rollout that failed once would pass for one that is complete, as nothing is left to apply.
+            wait_until_ready(kubectl, answer.wanted, _wait(job))
         return Planned(bool(answer.changes) or (job.destroy and bool(inventory)), answer.changes, answer.drifted)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Apply the saved objects, wait for all of them, and then delete what left the source."""
         plan = saved.load(job)
-        work = CarryOut(Kubectl(job, do, plan.name), plan, _stack(job), int(job.options.get("wait", _WAIT)))
+        work = CarryOut(Kubectl(job, do, plan.name), plan, _stack(job), _wait(job))
         work.check()
         live = {} if job.destroy else work.make()
         work.remove()
@@ -106,6 +110,10 @@ class Kubernetes:
 
 def _stack(job: ToolJob) -> str:
     return str(job.options.get("inventory") or job.stack)
+
+
+def _wait(job: ToolJob) -> int:
+    return int(job.options.get("wait", _WAIT))
 
 
 def _wanted(job: ToolJob, do: Do, kubectl: Kubectl, kinds: Kinds, namespace: str) -> list[dict[str, object]]:

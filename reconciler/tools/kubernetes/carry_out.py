@@ -11,7 +11,7 @@ from reconciler.tools.kubernetes import inventory as inventories
 from reconciler.tools.kubernetes.inventory import Entry
 from reconciler.tools.kubernetes.kubectl import Kubectl
 from reconciler.tools.kubernetes.objects import CRD, NAMESPACE, Key, Manifest, key_of
-from reconciler.tools.kubernetes.saved import Planned, SavedPlan, outdated
+from reconciler.tools.kubernetes.saved import SavedPlan, SavedStep, outdated
 from reconciler.tools.kubernetes.waiting import wait_until_ready
 
 _ESTABLISHED_WITHIN = 60
@@ -65,10 +65,10 @@ class CarryOut:
         """Remove the inventory: the stack has nothing any more."""
         self._kubectl.delete([inventories.reference(self._plan.name, self._plan.namespace)], 0)
 
-    def _is_home(self, step: Planned) -> bool:
+    def _is_home(self, step: SavedStep) -> bool:
         return key_of(step.manifest) == Key("", NAMESPACE, "", self._plan.namespace)
 
-    def _apply(self, steps: Iterable[Planned]) -> None:
+    def _apply(self, steps: Iterable[SavedStep]) -> None:
         for force, same in groupby(steps, key=lambda step: step.force):
             self._kubectl.apply([step.manifest for step in same], force=force)
 

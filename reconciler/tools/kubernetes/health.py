@@ -67,7 +67,8 @@ def _count(status: Mapping[str, Any], name: str, without: int = 0) -> int:
 
 def _condition(status: Mapping[str, Any], kind: str) -> tuple[str, str]:
     """Return a condition's status and what it says; empty where there is none."""
-    for condition in status.get("conditions") or ():
+    conditions = status.get("conditions")
+    for condition in conditions if isinstance(conditions, list) else ():
         if isinstance(condition, dict) and condition.get("type") == kind:
             said = condition.get("message") or condition.get("reason") or kind
             return str(condition.get("status", "")), " ".join(str(said).split())

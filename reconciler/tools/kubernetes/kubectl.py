@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.tools.base import Do, StepFailed, ToolJob
-from reconciler.tools.files import read_json, read_result, remove, write_scratch
+from reconciler.tools.files import read_json, read_result, remove, shape_of, write_scratch
 from reconciler.tools.kubernetes.objects import Key, Manifest, items_of, key_of, type_of
 
 
@@ -83,7 +83,7 @@ class Kubectl:
         with self._file([_identity(manifest) for manifest in manifests]) as file:
             command = (*self._base, "get", f"--filename={file}", "--ignore-not-found", "--show-managed-fields")
             found = self._json((*command, "--output=json"), ok=ok)
-        return {key_of(item): item for item in items_of(found)} if self._code == 0 else None
+        return _by_key(found) if self._code == 0 else None
 
     def try_apply(self, manifests: Sequence[Manifest]) -> dict[Key, dict[str, Any]]:
         """Return what the objects would be after a forced apply, without applying anything."""
@@ -91,8 +91,7 @@ class Kubectl:
             return {}
         with self._file(manifests) as file:
             command = (*self._apply(file), "--force-conflicts", "--dry-run=server", "--show-managed-fields")
-            found = self._json((*command, "--output=json"))
-        return {key_of(item): item for item in items_of(found)}
+            return _by_key(self._json((*command, "--output=json")))
 
     def apply(self, manifests: Sequence[Manifest], *, force: bool = False) -> None:
         """Apply the objects, one after the other."""
@@ -108,6 +107,11 @@ class Kubectl:
         with self._file([_identity(manifest) for manifest in manifests]) as file:
             wait = ("--wait=true", f"--timeout={seconds}s") if seconds else ("--wait=false",)
             self._do((*self._base, "delete", f"--filename={file}", "--ignore-not-found", *wait))
+
+    def show_warnings(self, namespace: str) -> None:
+        """Write the latest warnings of a namespace into the run's log: why its objects do not become ready."""
+        command = (*self._base, "get", "events", f"--namespace={namespace}", "--field-selector=type=Warning")
+        self._do((*command, "--sort-by=.metadata.creationTimestamp"), ok=(0, 1))
 
     def say(self, text: str) -> None:
         """Write a line into the run's log."""
@@ -150,6 +154,11 @@ class Kubectl:
             return read_json(path) if printed and printed.strip() else None
         finally:
             remove(path)
+
+
+@shape_of("what kubectl printed")
+def _by_key(found: Any) -> dict[Key, dict[str, Any]]:
+    return {key_of(item): item for item in items_of(found)}
 
 
 def _identity(manifest: Manifest) -> dict[str, Any]:

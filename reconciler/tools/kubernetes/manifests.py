@@ -19,6 +19,33 @@ from reconciler.tools.kubernetes.shown import is_secret
 
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 """The names that a kustomization's file may have."""
+_EVERYWHERE = frozenset(
+    (
+        "v1",
+        "admissionregistration",
+        "apiextensions",
+        "apiregistration",
+        "apps",
+        "authentication",
+        "authorization",
+        "autoscaling",
+        "batch",
+        "certificates",
+        "coordination",
+        "discovery",
+        "events",
+        "flowcontrol.apiserver",
+        "networking",
+        "node",
+        "policy",
+        "rbac.authorization",
+        "resource",
+        "scheduling",
+        "storage",
+        "storagemigration",
+    )
+)
+"""The API groups that every cluster has: helm knows them by itself."""
 _READ = {".yaml", ".yml", ".json"}
 
 
@@ -87,7 +114,8 @@ def _helm(job: ToolJob, helm: Mapping[str, Any], kubectl: Kubectl, kinds: Kinds,
     if helm.get("values"):
         write_scratch(_values(job), json.dumps(helm["values"]).encode())
         values.append(f"--values={_values(job)}")
-    versions = sorted({*kinds.groups, *(f"{version}/{_bare(kind)}" for kind, (version, _) in kinds.known.items())})
+    named = (f"{version}/{kind.partition('.')[0]}" for kind, (version, _) in kinds.known.items())
+    versions = sorted(version for version in {*kubectl.versions(), *named} if _group(version) not in _EVERYWHERE)
     return (
         binary,
         "template",
@@ -98,8 +126,7 @@ def _helm(job: ToolJob, helm: Mapping[str, Any], kubectl: Kubectl, kinds: Kinds,
         "--skip-tests",
         "--no-hooks",
         f"--kube-version={kubectl.server_version()}",
-        # Only what no cluster has by itself: the others helm knows.
-        *(f"--api-versions={version}" for version in versions if not _is_built_in(version)),
+        *(f"--api-versions={version}" for version in versions),
         *values,
     )
 
@@ -111,13 +138,8 @@ def _local(job: ToolJob, chart: str) -> str:
     return f"./{chart.removeprefix('./')}"
 
 
-def _bare(kind: str) -> str:
-    return kind.partition(".")[0]
-
-
-def _is_built_in(version: str) -> bool:
-    group = version.partition("/")[0]
-    return "." not in group or group.endswith(".k8s.io")
+def _group(version: str) -> str:
+    return version.partition("/")[0].removesuffix(".k8s.io")
 
 
 _NOT_FOR_A_CLUSTER = {("v1", "Config"), ("kustomize.config.k8s.io/v1beta1", "Kustomization")}
@@ -134,7 +156,7 @@ def prepared(found: Iterable[dict[str, Any]], kinds: Kinds, namespace: str, stac
     problems: list[str] = []
     result: dict[Key, dict[str, Any]] = {}
     for manifest in objects:
-        problem = _problem(manifest, scopes)
+        problem = _problem(manifest, scopes, is_complete=kinds.is_complete)
         if problem is not None:
             problems.append(problem)
             continue
@@ -176,7 +198,7 @@ def _is_no_object(manifest: Mapping[str, Any]) -> bool:
     return version.startswith("stationkeeper/") or (version, kind) in _NOT_FOR_A_CLUSTER
 
 
-def _problem(manifest: Mapping[str, Any], scopes: Mapping[str, bool]) -> str | None:
+def _problem(manifest: Mapping[str, Any], scopes: Mapping[str, bool], *, is_complete: bool) -> str | None:
     metadata = manifest.get("metadata")
     kind, version = manifest.get("kind"), manifest.get("apiVersion")
     if not isinstance(kind, str) or not isinstance(version, str) or not version:
@@ -184,7 +206,8 @@ def _problem(manifest: Mapping[str, Any], scopes: Mapping[str, bool]) -> str | N
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
         return f"an object of the kind {kind} has no metadata.name, which a server-side apply needs"
     if type_of(group_of(manifest), kind) not in scopes:
-        return f'the cluster knows no kind {kind} in {version}, which "{metadata["name"]}" is of'
+        knows = "knows no" if is_complete else "names no (an API of it does not answer)"
+        return f'the cluster {knows} kind {kind} in {version}, which "{metadata["name"]}" is of'
     return None
 
 

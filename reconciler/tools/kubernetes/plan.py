@@ -105,7 +105,7 @@ def _lost(question: Question, key: Key) -> tuple[Loss, ...]:
 
 
 def _is_drift(question: Question, key: Key, loss: Loss) -> bool:
-    return loss.by_hand and key in question.inventory
+    return loss.by_hand and _is_ours(question, key)
 
 
 def _change(question: Question, key: Key, step: Step, secrets: Secrets) -> ResourceChange | None:
@@ -119,14 +119,15 @@ def _change(question: Question, key: Key, step: Step, secrets: Secrets) -> Resou
     if step.before is None:
         return _resource_change(key, Action.CREATE, None, after)
     before = shown(step.before, secrets)
-    taken = None if _is_ours(question, key, step.before) else str(step.before["metadata"].get("uid", ""))
+    taken = None if key in question.inventory else str(step.before["metadata"].get("uid", ""))
     if content(step.before) != content(step.after):
         return _resource_change(key, Action.UPDATE, before, after, taken)
     return None if taken is None else _resource_change(key, Action.IMPORT, before, after, taken)
 
 
-def _is_ours(question: Question, key: Key, live: Manifest) -> bool:
-    return key in question.inventory or question.own in applied_by(live)
+def _is_ours(question: Question, key: Key) -> bool:
+    """Whether the stack has applied the object, be it that the inventory was lost since."""
+    return key in question.inventory or question.own in applied_by(question.live[key])
 
 
 def _drift(question: Question, key: Key, step: Step, change: ResourceChange) -> Iterator[ResourceChange]:

@@ -17,7 +17,7 @@ from reconciler.tools.kubernetes.plan import Answer, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class SavedStep:
     """One object to apply, and what the plan saw of it."""
 
     manifest: Manifest
@@ -36,7 +36,7 @@ class SavedPlan:
 
     name: str
     namespace: str
-    steps: tuple[Planned, ...]
+    steps: tuple[SavedStep, ...]
     deletes: tuple[Manifest, ...]
     """What names each object to delete, with the uid that it had."""
     wanted: tuple[Manifest, ...]
@@ -110,9 +110,9 @@ def _step_to_data(step: Step) -> dict[str, Any]:
     }
 
 
-def _step_from_data(data: Mapping[str, Any]) -> Planned:
+def _step_from_data(data: Mapping[str, Any]) -> SavedStep:
     paths = tuple(map(tuple, data["paths"]))
-    return Planned(data["manifest"], bool(data["force"]), data["lookup"], data["seen"], paths)
+    return SavedStep(data["manifest"], bool(data["force"]), data["lookup"], data["seen"], paths)
 
 
 def _named(manifest: Manifest) -> dict[str, Any]:

@@ -11,54 +11,50 @@ from reconciler.tools.kubernetes.health import MISSING, Health, HealthStatus, he
 from reconciler.tools.kubernetes.kubectl import Kubectl
 from reconciler.tools.kubernetes.objects import Key, Manifest, key_of
 
-_FIRST, _LONGEST_PAUSE = 0.25, 5.0
-_SHOWN = 5
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
+_NAMED = 5
+"""How many objects a message names."""
 
 
-def wait_until_ready(kubectl: Kubectl, manifests: Sequence[Manifest], seconds: float) -> dict[Key, dict[str, Any]]:
+def wait_until_ready(kubectl: Kubectl, manifests: Sequence[Manifest], seconds: int) -> dict[Key, dict[str, Any]]:
     """Return the live objects once all are ready; StepFailed when one has failed, or when time is up.
 
     An API that does not answer is asked again until then: a cluster that is being changed goes away at times.
     """
-    end, pause = time.monotonic() + seconds, _FIRST
+    end, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    waiting: dict[Key, Manifest] = {key_of(manifest): manifest for manifest in manifests}
+    states: dict[Key, Health] = {}
+    ready: dict[Key, dict[str, Any]] = {}
     said = ""
     while True:
-        live = kubectl.get(manifests, ok=(0, 1))
+        live = kubectl.get(list(waiting.values()), ok=(0, 1))
         late = time.monotonic() >= end
         if live is not None:
-            states = {key_of(manifest): _state(live.get(key_of(manifest))) for manifest in manifests}
-            failed = [f"{key.words}: {it.message}" for key, it in states.items() if it.status is HealthStatus.FAILED]
-            if failed:
-                raise StepFailed(f"not ready: {_several(failed)}")
-            unready = [f"{key.words}: {it.message}" for key, it in states.items() if not it.is_ready]
-            if not unready:
-                return live
-            waiting = _several(unready)
-        else:
-            waiting = "the API does not answer"
-        if late:
-            raise StepFailed(f"not ready within {_duration(seconds)}: {waiting}")
-        if waiting != said:
-            kubectl.say(f"waiting for {waiting}")
-            said = waiting
+            states = {key: health(live[key]) if key in live else MISSING for key in waiting}
+            ready |= {key: live[key] for key, state in states.items() if state.is_ready}
+            waiting = {key: manifest for key, manifest in waiting.items() if key not in ready}
+        if not waiting:
+            return ready
+        failed = {key: state for key, state in states.items() if state.status is HealthStatus.FAILED}
+        for_what = _named(failed or {key: state for key, state in states.items() if key in waiting})
+        if live is None:
+            for_what = "the API, which does not answer"
+        if failed or late:
+            _show_warnings(kubectl, failed or waiting)
+            raise StepFailed(f"not ready: {for_what}" if failed else f"not ready within {seconds} s: {for_what}")
+        if for_what != said:
+            kubectl.say(f"waiting for {for_what}")
+            said = for_what
         time.sleep(max(0.0, min(pause, end - time.monotonic())))
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def health_of(live: Mapping[Key, Manifest]) -> dict[Key, Health]:
-    """Return the health of each live object."""
-    return {key: health(manifest) for key, manifest in live.items()}
+def _named(states: Mapping[Key, Health]) -> str:
+    sentences = [f"{key.words}: {state.message}" for key, state in states.items()]
+    more = len(sentences) - _NAMED
+    return "; ".join([*sentences[:_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _state(manifest: Manifest | None) -> Health:
-    return MISSING if manifest is None else health(manifest)
-
-
-def _several(sentences: Sequence[str]) -> str:
-    more = len(sentences) - _SHOWN
-    return "; ".join([*sentences[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}m" if minutes and not rest else f"{int(seconds)}s"
+def _show_warnings(kubectl: Kubectl, about: Mapping[Key, Any]) -> None:
+    for namespace in sorted({key.namespace for key in about if key.namespace}):
+        kubectl.show_warnings(namespace)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import shutil
+import socket
+import threading
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -80,8 +85,6 @@ class Stand:
 
 @pytest.fixture
 def stand(place: Any, cluster: Cluster) -> Stand:
-    import shutil
-
     it = Stand(place, cluster, shutil.which("kubectl") or "")
     cluster.kubectl("create", "namespace", it.namespace)
     return it
@@ -379,9 +382,12 @@ def test_a_rollout_is_waited_for_until_the_deadline(stand: Stand) -> None:
     with pytest.raises(StepFailed) as failed:
         stand.tool.apply(stand.job, stand.place.do)
     assert 2 <= time.monotonic() - began < 15
-    assert f"not ready within 2s: Deployment {stand.namespace}/web: " in str(failed.value)
+    assert f"not ready within 2 s: Deployment {stand.namespace}/web: " in str(failed.value)
     assert "0 of 1 replicas are available" in str(failed.value)
     assert f"waiting for Deployment {stand.namespace}/web: " in stand.place.do.printed
+    # It does not pass for complete only because nothing is left to apply.
+    with pytest.raises(StepFailed, match="not ready within 1 s"):
+        stand.plan(wait=1)
 
 
 def test_a_kustomization(stand: Stand) -> None:
@@ -483,6 +489,114 @@ def test_sources_that_the_tools_refuse(
     with pytest.raises(StepFailed):
         stand.plan(**options)
     assert printed in stand.place.do.printed
+
+
+class Road:
+    """Leads to the API server, except while it is closed."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._target = int(cluster.url.rpartition(":")[2])
+        self._server: socket.socket | None = None
+        self._port = 0
+        self.open()
+        self.url = f"https://127.0.0.1:{self._port}"
+
+    def open(self) -> None:
+        if self._server is None:
+            self._server = socket.create_server(("127.0.0.1", self._port))
+            self._port = self._server.getsockname()[1]
+            threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.shutdown(socket.SHUT_RDWR)
+            self._server.close()
+            self._server = None
+
+    def _accept(self, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = server.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError), one, other:
+            while data := one.recv(65536):
+                other.sendall(data)
+
+
+@pytest.fixture
+def road(stand: Stand) -> Iterator[Road]:
+    it = Road(stand.cluster)
+    text = stand.cluster.kubeconfig.read_text().replace(stand.cluster.url, it.url)
+    (stand.place.home / "kubeconfig").write_text(text)
+    stand.place.do.environment["KUBECONFIG"] = str(stand.place.home / "kubeconfig")
+    yield it
+    it.close()
+
+
+def test_an_api_that_goes_away_while_something_is_applied(stand: Stand, road: Road) -> None:
+    stand.write(one=config("one"), two=config("two"))
+    stand.plan()
+
+    def cut(command: Sequence[str]) -> None:
+        if "apply" in command:
+            road.close()
+
+    stand.place.do.before = cut
+    with pytest.raises(StepFailed):
+        stand.tool.apply(stand.job, stand.place.do)
+    assert "connection refused" in stand.place.do.printed
+    assert stand.names() == []
+    stand.place.do.before = None
+    road.open()
+    stand.apply()
+    assert stand.names() == ["configmap/one", "configmap/two"]
+
+
+def test_an_api_that_is_away_for_a_while_is_waited_for(stand: Stand, road: Road) -> None:
+    stand.write(web=deployment("web", 0))
+    stand.plan(wait=20)
+    looks = itertools.count()
+
+    def cut(command: Sequence[str]) -> None:
+        # After the first look, which checks the plan, two fail.
+        if "get" in command and next(looks) in {1, 2}:
+            road.close()
+        else:
+            road.open()
+
+    stand.place.do.before = cut
+    assert len(stand.tool.apply(stand.job, stand.place.do).resources or ()) == 1
+    assert "waiting for the API, which does not answer" in stand.place.do.printed
+
+
+def test_without_a_namespace_the_kubeconfig_says_which(stand: Stand) -> None:
+    text = stand.cluster.kubeconfig.read_text().replace("context: {", f"context: {{namespace: {stand.namespace}, ")
+    (stand.place.home / "kubeconfig").write_text(text)
+    stand.place.do.environment["KUBECONFIG"] = str(stand.place.home / "kubeconfig")
+    stand.job = replace(stand.job, options={"wait": 0, "context": "tests"})
+    stand.write(one=config("one"))
+    stand.apply()
+    assert (stand.names(), stand.inventory()) == (["configmap/one"], ["ConfigMap/one"])
+
+
+def test_an_inventory_that_was_lost_is_made_again(stand: Stand) -> None:
+    stand.write(one=config("one"), two=config("two"))
+    stand.apply()
+    stand.kubectl("delete", "configmap", f"stationkeeper.root.{stand.namespace}")
+    assert actions(stand.apply_planned()) == {"one": Action.IMPORT, "two": Action.IMPORT}
+    assert stand.inventory() == ["ConfigMap/one", "ConfigMap/two"]
+
+
+def test_a_stack_that_was_moved_keeps_its_inventory(stand: Stand) -> None:
+    stand.write(one=config("one"), two=config("two"))
+    stand.apply()
+    stand.job = replace(stand.job, stack="shop/web")
+    stand.write(one=config("one"))
+    assert actions(stand.apply_planned(inventory=f"root/{stand.namespace}")) == {"two": Action.DELETE}
 
 
 def test_an_api_that_is_not_there(stand: Stand) -> None:

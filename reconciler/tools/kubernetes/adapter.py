@@ -20,7 +20,6 @@ from reconciler.tools.kubernetes.health import health
 from reconciler.tools.kubernetes.kubectl import Kinds, Kubectl
 from reconciler.tools.kubernetes.look import Look
 from reconciler.tools.kubernetes.manifests import prepared, rendered
-from reconciler.tools.kubernetes.objects import key_of
 from reconciler.tools.kubernetes.plan import Question, decide
 from reconciler.tools.kubernetes.shown import resource, secrets_of
 from reconciler.tools.kubernetes.waiting import wait_until_ready
@@ -64,9 +63,7 @@ class Kubernetes:
         kinds = kubectl.kinds()
         namespace = str(job.options.get("namespace") or kubectl.current_namespace())
         wanted = [] if job.destroy else _wanted(job, do, kubectl, kinds, namespace)
-        place = inventories.reference(name, namespace)
-        inventory = inventories.read((kubectl.get([place]) or {}).get(key_of(place)))
-        look = Look(kubectl, kinds, wanted, inventory)
+        look = Look(kubectl, kinds, wanted, inventories.reference(name, namespace))
         question = Question(
             name,
             wanted,
@@ -74,7 +71,7 @@ class Kubernetes:
             look.lookups,
             look.live,
             look.tried,
-            inventory,
+            look.inventory,
             prune=job.destroy or bool(job.options.get("prune", True)),
             force=bool(job.options.get("forceConflicts", False)),
             protected=tuple(job.options.get("protected", inventories.PROTECTED)),
@@ -83,11 +80,11 @@ class Kubernetes:
         if answer.conflicts:
             way = "leave these fields out of the source, or set kubernetes.forceConflicts"
             raise StepFailed(f"{'; '.join(answer.conflicts)}: {way}")
-        saved.save(job, answer, inventory, name, namespace)
+        saved.save(job, answer, look.inventory, name, namespace)
         if not answer.changes and _wait(job) and not all(health(manifest).is_ready for manifest in look.live.values()):
             # Otherwise a rollout that failed once would pass for one that is complete, as nothing is left to apply.
             wait_until_ready(kubectl, answer.wanted, _wait(job))
-        return Planned(bool(answer.changes) or (job.destroy and bool(inventory)), answer.changes, answer.drifted)
+        return Planned(bool(answer.changes) or (job.destroy and bool(look.inventory)), answer.changes, answer.drifted)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Apply the saved objects, wait for all of them, and then delete what left the source."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from reconciler.tools.base import StepFailed
-from reconciler.tools.kubernetes.inventory import Inventory
+from reconciler.tools.kubernetes.inventory import read
 from reconciler.tools.kubernetes.kubectl import Kinds, Kubectl
 from reconciler.tools.kubernetes.manifests import is_crd, served_by
 from reconciler.tools.kubernetes.objects import NAMESPACE, Key, Manifest, content, key_of
@@ -18,15 +18,20 @@ CHANGED_KIND = "the definition of its kind changes"
 
 
 class Look:
-    """One look at the cluster: `lookups`, `live`, `unchecked` and `tried`, each by object."""
+    """One look: the `inventory` at `place`, and `lookups`, `live`, `unchecked` and `tried`, each by object."""
 
-    def __init__(self, kubectl: Kubectl, kinds: Kinds, wanted: Sequence[Manifest], inventory: Inventory) -> None:
+    def __init__(self, kubectl: Kubectl, kinds: Kinds, wanted: Sequence[Manifest], place: Manifest) -> None:
         self._kubectl, self._kinds = kubectl, kinds
         self._made = {served: key_of(crd) for crd in wanted if is_crd(crd) for served in served_by(crd)}
         self._wanted = {key_of(manifest): manifest for manifest in wanted}
         self._new_versions = self._find_new_versions()
-        self.lookups = dict(self._references(inventory))
-        self.live: Mapping[Key, dict[str, Any]] = kubectl.get(list(self.lookups.values())) or {}
+        self.lookups = dict(self._references())
+        # The inventory comes along: a second look is for what left the source, which is seldom.
+        found = kubectl.get([place, *self.lookups.values()]) or {}
+        self.inventory = read(found.pop(key_of(place), None))
+        left = dict(self._left())
+        self.lookups |= left
+        self.live: Mapping[Key, dict[str, Any]] = {**found, **(kubectl.get(list(left.values())) or {})}
         self.unchecked = dict(self._not_ready())
         self.tried = self._try(key for key in self._wanted if key not in self.unchecked and not self._crd_of(key))
         changed = {key for key in self._made.values() if self._changes(key)}
@@ -45,13 +50,15 @@ class Look:
         asked -= self._kinds.groups
         return frozenset(asked) - self._kubectl.versions() if asked else frozenset()
 
-    def _references(self, inventory: Inventory) -> Iterator[tuple[Key, dict[str, Any]]]:
+    def _references(self) -> Iterator[tuple[Key, dict[str, Any]]]:
         for key, manifest in self._wanted.items():
             known = self._kinds.known.get(key.type)
             if known is not None:
                 version = manifest["apiVersion"]
                 yield key, _reference(key, known[0] if version in self._new_versions else version)
-        for key in inventory:
+
+    def _left(self) -> Iterator[tuple[Key, dict[str, Any]]]:
+        for key in self.inventory:
             if key in self._wanted:
                 continue
             known = self._kinds.known.get(key.type)

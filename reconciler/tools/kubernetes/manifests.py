@@ -175,7 +175,7 @@ def served_by(crd: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     spec = crd.get("spec") or {}
     try:
         for version in spec["versions"]:
-            if version.get("served", True):
+            if version.get("served", True) and isinstance(spec["names"]["kind"], str):
                 yield f"{spec['group']}/{version['name']}", spec["names"]["kind"]
     except (AttributeError, KeyError, TypeError):
         return  # the API explains a broken one best
@@ -205,6 +205,8 @@ def _problem(manifest: Mapping[str, Any], scopes: Mapping[str, bool], *, is_comp
         return f"an object of the kind {kind} has no apiVersion"
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
         return f"an object of the kind {kind} has no metadata.name, which a server-side apply needs"
+    if not isinstance(metadata.get("namespace", ""), str | None):
+        return f"{kind} {metadata['name']} has a metadata.namespace that is no text"
     if type_of(group_of(manifest), kind) not in scopes:
         knows = "knows no" if is_complete else "names no (an API of it does not answer)"
         return f'the cluster {knows} kind {kind} in {version}, which "{metadata["name"]}" is of'
@@ -234,9 +236,11 @@ def _with_mark(manifest: dict[str, Any], stack: str) -> dict[str, Any]:
 
 def _without_plain_values(secret: dict[str, Any]) -> dict[str, Any]:
     """Return a Secret without `stringData`: the API would never remove a value that was once given that way."""
-    plain = secret.get("stringData")
-    if not isinstance(plain, dict) or not all(isinstance(value, str) for value in plain.values()):
+    plain, data = secret.get("stringData"), secret.get("data") or {}
+    if not isinstance(plain, dict) or not isinstance(data, dict):
         return secret  # the API explains a broken one best
+    if not all(isinstance(value, str) for value in plain.values()):
+        return secret
     encoded = {name: base64.b64encode(value.encode()).decode() for name, value in plain.items()}
     rest = {name: value for name, value in secret.items() if name != "stringData"}
-    return {**rest, "data": {**(secret.get("data") or {}), **encoded}}
+    return {**rest, "data": {**data, **encoded}}

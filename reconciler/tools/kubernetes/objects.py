@@ -129,12 +129,15 @@ def in_order(manifest: Manifest) -> tuple[int, int, str]:
 def content(manifest: Manifest) -> dict[str, Any]:
     """Return what a person or a controller wrote into an object, without what the server adds by itself."""
     metadata = {name: value for name, value in manifest["metadata"].items() if name not in _SERVERS_OWN}
-    annotations = {
-        name: value for name, value in (metadata.pop("annotations", None) or {}).items() if name != LAST_APPLIED
-    }
-    if annotations:
-        metadata["annotations"] = annotations
-    return {**{name: value for name, value in manifest.items() if name != "status"}, "metadata": metadata}
+    annotations = metadata.get("annotations")
+    if isinstance(annotations, dict):
+        kept = {name: value for name, value in annotations.items() if name != LAST_APPLIED}
+        metadata = {**metadata, "annotations": kept} if kept else _without(metadata, "annotations")
+    return {**_without(manifest, "status"), "metadata": metadata}
+
+
+def _without(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key != name}
 
 
 def fingerprint(manifest: Manifest) -> str:

@@ -62,7 +62,8 @@ def _brief(key: Key, seen: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _values(manifest: Manifest) -> Iterator[str]:
     for part in _HOLD_VALUES:
-        for value in (manifest.get(part) or {}).values():
+        values = manifest.get(part)
+        for value in values.values() if isinstance(values, dict) else ():
             if not isinstance(value, str):
                 continue
             yield value

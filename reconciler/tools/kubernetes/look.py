@@ -64,7 +64,7 @@ class Look:
             known = self._kinds.known.get(key.type)
             if known is not None:
                 yield key, _reference(key, known[0])
-            elif not self._kinds.is_complete:
+            elif not self._kinds.is_complete and not self._wanted:
                 raise StepFailed(f"an API of the cluster does not answer, so nobody knows whether {key.words} is there")
 
     def _not_ready(self) -> Iterator[tuple[Key, str]]:

@@ -170,9 +170,14 @@ def _entry(question: Question, manifest: Manifest) -> Entry:
 
 
 def _kept(question: Question) -> Iterable[Entry]:
-    """Return the entries of objects that left the source and are not pruned."""
+    """Return the entries of objects that left the source and stay listed.
+
+    Those are all where nothing is pruned, and those of kinds that the cluster does not know: an API that does not
+    answer looks the same as one that is gone, and an entry too many harms nobody.
+    """
     wanted = {key_of(manifest) for manifest in question.wanted}
-    return () if question.prune else [entry for key, entry in question.inventory.items() if key not in wanted]
+    left = ((key, entry) for key, entry in question.inventory.items() if key not in wanted)
+    return [entry for key, entry in left if not question.prune or key not in question.lookups]
 
 
 def _digest(manifest: Manifest) -> str:

@@ -349,6 +349,13 @@ def test_any_status_has_a_health(status: Any, spec: Any) -> None:
         assert health(live(version, kind, status, spec)).status in HealthStatus
 
 
+def test_an_object_of_a_kind_that_the_cluster_does_not_know_stays_listed() -> None:
+    entry, gone = (inventory.Entry(key_of(live(version, "It")), version) for version in ("x.io/v1", "v1"))
+    question = Question("us", [], {}, {gone.key: gone.reference}, {}, {}, {it.key: it for it in (entry, gone)})
+    answer = decide(question)
+    assert (answer.changes, answer.entries) == ((), (entry,))
+
+
 def test_a_saved_plan_says_what_has_changed_since(tmp_path: Path) -> None:
     before = {**live("v1", "ConfigMap"), "data": {"a": "1", "b": "1"}}
     after = {**before, "data": {"a": "2", "b": "1"}}

@@ -20,6 +20,7 @@ from reconciler.tools.kubernetes.health import health
 from reconciler.tools.kubernetes.kubectl import Kinds, Kubectl
 from reconciler.tools.kubernetes.look import Look
 from reconciler.tools.kubernetes.manifests import prepared, rendered
+from reconciler.tools.kubernetes.objects import NAMESPACE, Manifest, key_of
 from reconciler.tools.kubernetes.plan import Question, decide
 from reconciler.tools.kubernetes.shown import resource, secrets_of
 from reconciler.tools.kubernetes.waiting import wait_until_ready
@@ -80,6 +81,7 @@ class Kubernetes:
         if answer.conflicts:
             way = "leave these fields out of the source, or set kubernetes.forceConflicts"
             raise StepFailed(f"{'; '.join(answer.conflicts)}: {way}")
+        _check_namespaces(kubectl, answer.deletes, name)
         saved.save(job, answer, look.inventory, name, namespace)
         if not answer.changes and _wait(job) and not all(health(manifest).is_ready for manifest in look.live.values()):
             # Otherwise a rollout that failed once would pass for one that is complete, as nothing is left to apply.
@@ -103,6 +105,16 @@ class Kubernetes:
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the saved plan."""
         return (saved.path_of(job),)
+
+
+def _check_namespaces(kubectl: Kubectl, deletes: Sequence[Manifest], own: str) -> None:
+    """Refuse to delete a namespace in which another stack keeps its inventory: its objects would go along unseen."""
+    for manifest in deletes:
+        key = key_of(manifest)
+        others = kubectl.inventories_in(key.name) if key.type == NAMESPACE else ()
+        stacks = [name.removeprefix(inventories.PREFIX).replace(".", "/", 1) for name in others if name != own]
+        if stacks:
+            raise StepFailed(f"{key.words} would be deleted, and {' and '.join(stacks)} would lose what is in it")
 
 
 def _stack(job: ToolJob) -> str:

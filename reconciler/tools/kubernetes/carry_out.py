@@ -28,7 +28,7 @@ class CarryOut:
     def check(self) -> None:
         """Raise StepFailed where the cluster is not as the plan saw it, in what the plan changes."""
         lookups = [step.lookup for step in self._plan.steps if step.lookup is not None]
-        live = self._kubectl.get([*lookups, *self._plan.deletes]) or {}
+        live = self._kubectl.get([*lookups, *self._plan.deletes])
         wrong = list(outdated(self._plan, live))
         if wrong:
             raise StepFailed(f"{'; '.join(wrong)}, so the plan is not true any more: it has to be made again")
@@ -50,7 +50,7 @@ class CarryOut:
         self._apply([step for step in rest if key_of(step.manifest).type not in {CRD, NAMESPACE}])
         if self._wait:
             return wait_until_ready(self._kubectl, self._plan.wanted, self._wait)
-        return self._kubectl.get(self._plan.wanted) or {}
+        return self._kubectl.get(self._plan.wanted)
 
     def remove(self) -> None:
         """Delete what left the source, what uses others before these."""

@@ -18,6 +18,8 @@ from reconciler.tools.kubernetes.objects import Key, Manifest, type_of
 PREFIX = "stationkeeper."
 PROTECTED = ("Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim")
 """Kinds whose objects take others along when they go, unless a document says otherwise."""
+LABELS = {"app.kubernetes.io/managed-by": "stationkeeper", "app.kubernetes.io/component": "inventory"}
+"""Labels of every inventory."""
 _LONGEST = 128
 _OBJECTS = "objects.json"
 
@@ -59,13 +61,12 @@ def reference(name: str, namespace: str) -> dict[str, Any]:
 
 def written(entries: Iterable[Entry], name: str, namespace: str, stack: str) -> dict[str, Any]:
     """Return the inventory as an object."""
-    labels = {"app.kubernetes.io/managed-by": "stationkeeper", "app.kubernetes.io/component": "inventory"}
     about = {"stationkeeper/about": f"What the stack {stack} has applied. Without it nothing of that is ever removed."}
     manifest = reference(name, namespace)
     lines = ",\n".join(json.dumps(_to_data(entry), sort_keys=True) for entry in sorted(entries, key=lambda it: it.key))
     return {
         **manifest,
-        "metadata": {**manifest["metadata"], "labels": labels, "annotations": about},
+        "metadata": {**manifest["metadata"], "labels": LABELS, "annotations": about},
         "data": {_OBJECTS: f"[\n{lines}\n]"},
     }
 

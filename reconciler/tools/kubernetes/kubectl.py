@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.tools.base import Do, StepFailed, ToolJob
-from reconciler.tools.files import read_json, read_result, remove, shape_of, write_scratch
+from reconciler.tools.files import parse_json, read_result, remove, shape_of, write_scratch
+from reconciler.tools.kubernetes.inventory import LABELS
 from reconciler.tools.kubernetes.objects import Key, Manifest, items_of, key_of, type_of
 
 
@@ -41,11 +42,8 @@ class Kubectl:
 
     def kinds(self) -> Kinds:
         """Ask the cluster for its kinds."""
-        # Its exit code is 1 as well where only some of the APIs answer.
-        try:
-            table = self._printed((*self._base, "api-resources", "--no-headers"), ok=(0, 1))
-        except StepFailed as failed:
-            raise self._unreachable(failed) from None
+        # kubectl fails as well where only some of the APIs answer, and prints what it has.
+        table, is_complete = self._printed_at_all((*self._base, "api-resources", "--no-headers"))
         known: dict[str, tuple[str, bool]] = {}
         for line in table.decode(errors="replace").splitlines():
             match line.split()[-3:]:
@@ -55,8 +53,8 @@ class Kubectl:
                 case _:
                     continue
         if not known:
-            raise self._unreachable(StepFailed("the cluster does not say which kinds it knows"))
-        return Kinds(known, frozenset(version for version, _ in known.values()), is_complete=self._code == 0)
+            raise StepFailed("the cluster does not say which kinds it knows")
+        return Kinds(known, frozenset(version for version, _ in known.values()), is_complete=is_complete)
 
     def versions(self) -> frozenset[str]:
         """Ask the cluster for all versions of its APIs, as `apps/v1`."""
@@ -76,14 +74,19 @@ class Kubectl:
         printed = self._printed((*self._base, "config", "view", "--minify", path), ok=(0, 1))
         return printed.decode(errors="replace").strip() or "default"
 
-    def get(self, manifests: Sequence[Manifest], *, ok: Sequence[int] = (0,)) -> dict[Key, dict[str, Any]] | None:
-        """Return those of the objects that are there; None for an exit code other than 0."""
+    def get(self, manifests: Sequence[Manifest]) -> dict[Key, dict[str, Any]]:
+        """Return those of the objects that are there."""
         if not manifests:
             return {}
         with self._file([_identity(manifest) for manifest in manifests]) as file:
             command = (*self._base, "get", f"--filename={file}", "--ignore-not-found", "--show-managed-fields")
-            found = self._json((*command, "--output=json"), ok=ok)
-        return _by_key(found) if self._code == 0 else None
+            return _by_key(self._json((*command, "--output=json")))
+
+    def inventories_in(self, namespace: str) -> list[str]:
+        """Return the names of the inventories that lie in a namespace."""
+        selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
+        command = (*self._base, "get", "configmaps", f"--namespace={namespace}", f"--selector={selector}")
+        return sorted(key.name for key in _by_key(self._json((*command, "--output=json"))))
 
     def try_apply(self, manifests: Sequence[Manifest]) -> dict[Key, dict[str, Any]]:
         """Return what the objects would be after a forced apply, without applying anything."""
@@ -136,24 +139,31 @@ class Kubectl:
         finally:
             remove(path)
 
-    _code = 0
-
     def _printed(self, command: Sequence[str], *, ok: Sequence[int] = (0,), shown: bool = False) -> bytes:
         path = self._job.scratch / "printed"
         try:
-            self._code = self._do(command, ok=ok, stdout=path, shown=shown)
+            self._do(command, ok=ok, stdout=path, shown=shown)
             return read_result(path) or b""
         finally:
             remove(path)
 
-    def _json(self, command: Sequence[str], *, ok: Sequence[int] = (0,)) -> Any:
-        path = self._job.scratch / "printed.json"
+    def _printed_at_all(self, command: Sequence[str]) -> tuple[bytes, bool]:
+        """Return what a command printed, and whether it came to a good end; StepFailed where it printed nothing."""
+        path = self._job.scratch / "printed"
         try:
-            self._code = self._do(command, ok=ok, stdout=path, shown=False)
-            printed = read_result(path)
-            return read_json(path) if printed and printed.strip() else None
+            self._do(command, stdout=path, shown=False)
+            return read_result(path) or b"", True
+        except StepFailed as failed:
+            printed = read_result(path) or b""
+            if not printed.strip():
+                raise self._unreachable(failed) from None
+            return printed, False
         finally:
             remove(path)
+
+    def _json(self, command: Sequence[str]) -> Any:
+        printed = self._printed(command)
+        return parse_json(printed, "what kubectl printed") if printed.strip() else None
 
 
 @shape_of("what kubectl printed")

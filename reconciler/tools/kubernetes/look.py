@@ -27,11 +27,11 @@ class Look:
         self._new_versions = self._find_new_versions()
         self.lookups = dict(self._references())
         # The inventory comes along: a second look is for what left the source, which is seldom.
-        found = kubectl.get([place, *self.lookups.values()]) or {}
+        found = kubectl.get([place, *self.lookups.values()])
         self.inventory = read(found.pop(key_of(place), None))
         left = dict(self._left())
         self.lookups |= left
-        self.live: Mapping[Key, dict[str, Any]] = {**found, **(kubectl.get(list(left.values())) or {})}
+        self.live: Mapping[Key, dict[str, Any]] = {**found, **kubectl.get(list(left.values()))}
         self.unchecked = dict(self._not_ready())
         self.tried = self._try(key for key in self._wanted if key not in self.unchecked and not self._crd_of(key))
         changed = {key for key in self._made.values() if self._changes(key)}

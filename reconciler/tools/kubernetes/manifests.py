@@ -101,15 +101,14 @@ def _helm(job: ToolJob, helm: Mapping[str, Any], kubectl: Kubectl, kinds: Kinds,
     if binary is None:
         raise StepFailed("helm is not installed: there is no helm on the search path")
     chart, repository = str(helm["chart"]), helm.get("repository")
-    place: tuple[str, ...] = (_local(job, chart),)
-    if repository:
-        place = (
-            (f"{repository.rstrip('/')}/{chart}",)
-            if repository.startswith("oci://")
-            else (chart, f"--repo={repository}")
-        )
-    if repository and helm.get("version"):
-        place = (*place, f"--version={helm['version']}")
+    flags = [f"--version={helm['version']}"] if helm.get("version") else []
+    if not repository:
+        place = _local(job, chart)
+    elif repository.startswith("oci://"):
+        place = f"{repository.rstrip('/')}/{chart}"
+    else:
+        place = chart
+        flags.append(f"--repo={repository}")
     values = [f"--values={file}" for file in helm.get("valueFiles") or ()]
     if helm.get("values"):
         write_scratch(_values(job), json.dumps(helm["values"]).encode())
@@ -119,8 +118,6 @@ def _helm(job: ToolJob, helm: Mapping[str, Any], kubectl: Kubectl, kinds: Kinds,
     return (
         binary,
         "template",
-        str(helm.get("release") or job.stack.rpartition("/")[2] or "release"),
-        *place,
         f"--namespace={namespace}",
         "--include-crds",
         "--skip-tests",
@@ -128,6 +125,10 @@ def _helm(job: ToolJob, helm: Mapping[str, Any], kubectl: Kubectl, kinds: Kinds,
         f"--kube-version={kubectl.server_version()}",
         *(f"--api-versions={version}" for version in versions),
         *values,
+        *flags,
+        "--",
+        str(helm.get("release") or job.stack.rpartition("/")[2] or "release"),
+        place,
     )
 
 

@@ -27,9 +27,12 @@ def wait_until_ready(kubectl: Kubectl, manifests: Sequence[Manifest], seconds: i
     ready: dict[Key, dict[str, Any]] = {}
     said = ""
     while True:
-        live = kubectl.get(list(waiting.values()), ok=(0, 1))
-        late = time.monotonic() >= end
-        if live is not None:
+        unanswered = ""
+        try:
+            live = kubectl.get(list(waiting.values()))
+        except StepFailed as failure:
+            unanswered = str(failure)
+        else:
             states = {key: health(live[key]) if key in live else MISSING for key in waiting}
             ready |= {key: live[key] for key, state in states.items() if state.is_ready}
             waiting = {key: manifest for key, manifest in waiting.items() if key not in ready}
@@ -37,8 +40,9 @@ def wait_until_ready(kubectl: Kubectl, manifests: Sequence[Manifest], seconds: i
             return ready
         failed = {key: state for key, state in states.items() if state.status is HealthStatus.FAILED}
         for_what = _named(failed or {key: state for key, state in states.items() if key in waiting})
-        if live is None:
-            for_what = "the API, which does not answer"
+        if unanswered:
+            for_what = f"an answer of the API: {unanswered}"
+        late = time.monotonic() >= end
         if failed or late:
             _show_warnings(kubectl, failed or waiting)
             raise StepFailed(f"not ready: {for_what}" if failed else f"not ready within {seconds} s: {for_what}")

@@ -332,6 +332,18 @@ def test_what_two_stacks_share_is_not_deleted_by_one(stand: Stand) -> None:
     assert stand.names() == ["one", "shared"]
 
 
+def test_a_namespace_that_holds_another_stacks_inventory_is_not_deleted(stand: Stand) -> None:
+    own = f"{stand.namespace}-own"
+    stand.write(one=config("one"), ns=f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {own}}}\n")
+    stand.apply()
+    stand.write(two=config("two"))
+    other = replace(stand.job, stack="shop/web", options={"namespace": own, "wait": 0})
+    stand.tool.plan(other, stand.place.do)
+    stand.tool.apply(other, stand.place.do)
+    with pytest.raises(StepFailed, match=f"Namespace {own} would be deleted, and shop/web would lose what is in it"):
+        stand.plan()
+
+
 def test_without_pruning_objects_stay_until_the_stack_is_destroyed(stand: Stand) -> None:
     stand.write(one=config("one"), two=config("two"))
     stand.apply(prune=False)
@@ -545,7 +557,7 @@ def test_an_api_that_is_away_for_a_while_is_waited_for(stand: Stand, road: Road)
 
     stand.place.do.before = cut
     assert len(stand.tool.apply(stand.job, stand.place.do).resources or ()) == 1
-    assert "waiting for the API, which does not answer" in stand.place.do.printed
+    assert "waiting for an answer of the API" in stand.place.do.printed
 
 
 def test_without_a_namespace_the_kubeconfig_says_which(stand: Stand) -> None:

@@ -134,9 +134,10 @@ def _helm(job: ToolJob, helm: Mapping[str, Any], kubectl: Kubectl, kinds: Kinds,
 
 def _local(job: ToolJob, chart: str) -> str:
     if not (job.directory / chart).exists():
-        raise StepFailed(f"the source has no chart {chart}")
+        hint = ": the stack's include has to name it" if chart.startswith("../") else ""
+        raise StepFailed(f"the source has no chart {chart}{hint}")
     # A path without a dot could be taken for the name of a repository and a chart in it.
-    return f"./{chart.removeprefix('./')}"
+    return chart if chart.startswith("../") else f"./{chart.removeprefix('./')}"
 
 
 def _group(version: str) -> str:

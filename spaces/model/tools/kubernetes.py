@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import MOVED_FROM, DirectoryPath, Flag, Line, Model, Name, Problem, mapping_at, matching, text_at
+from spaces.model.base import MOVED_FROM, Flag, Line, Model, Name, PathBeside, Problem, mapping_at, matching, text_at
 from spaces.model.durations import DURATION, parse_duration
 from spaces.model.tool import ToolDescription, ToolSettings
 
@@ -38,14 +38,14 @@ Wait = Annotated[
 class HelmChart(Model):
     """A chart that `helm template` renders. Its hooks are not run."""
 
-    chart: DirectoryPath = Field(
+    chart: PathBeside = Field(
         description="The chart's directory or archive, relative to the source's path; in a repository, its name."
     )
     repository: Line | None = Field(None, description="Where the chart comes from, as https:// or oci:// address.")
     version: Line | None = Field(None, description="The version, or a range of versions, of a repository's chart.")
     release: Name | None = Field(None, description="The name of the release. Default: the stack's name.")
     values: dict[str, Any] = Field(default_factory=dict, description="Values, over those of the files.")
-    value_files: tuple[DirectoryPath, ...] = Field(
+    value_files: tuple[PathBeside, ...] = Field(
         (), description="Files of values, relative to the source's path; of two, the later one holds."
     )
 

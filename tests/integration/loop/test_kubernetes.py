@@ -46,19 +46,20 @@ def test_a_chart_with_a_kubeconfig_and_a_password_from_the_secrets(
     spec = {
         "tool": "kubernetes",
         "toolVersion": ">=1.30",
-        "source": {"path": "./web"},
+        "source": {"path": "./web", "include": ["charts/web/**"]},
         "env": {"KUBECONFIG": "kubeconfig"},
         "files": {"kubeconfig": {"file": "cluster"}, "secret.yaml": {"file": "values"}},
         "kubernetes": {
             "namespace": "whole",
-            "helm": {"chart": "chart", "values": {"title": "The shop"}, "valueFiles": ["secret.yaml"]},
+            "helm": {"chart": "../charts/web", "values": {"title": "The shop"}, "valueFiles": ["secret.yaml"]},
         },
     }
     repo.commit(
         {
             "web.yaml": document("Stack", "web", spec),
-            "web/chart/Chart.yaml": "apiVersion: v2\nname: web\nversion: 0.1.0\n",
-            "web/chart/templates/all.yaml": CHART,
+            "web/README": "The values are elsewhere.\n",
+            "charts/web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 0.1.0\n",
+            "charts/web/templates/all.yaml": CHART,
         }
     )
     machine = new_machine(repo.url, secrets_dir=tmp_path / "secrets", writable_paths=())

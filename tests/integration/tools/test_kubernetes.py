@@ -305,19 +305,13 @@ def test_a_protected_object_that_was_there_before_is_let_go(stand: Stand) -> Non
     assert stand.inventory() == ["ConfigMap/one"]
 
 
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        pytest.param({"stationkeeper/prune": "false"}, id="ours"),
-        pytest.param({"helm.sh/resource-policy": "keep"}, id="helm's"),
-    ],
-)
-def test_an_object_that_is_to_be_kept_is_let_go(stand: Stand, annotation: dict[str, str]) -> None:
-    stand.write(one=config("one"), two=config("two", annotations=annotation))
+def test_an_object_that_is_to_be_kept_is_let_go(stand: Stand) -> None:
+    ours, helms = {"stationkeeper/prune": "false"}, {"helm.sh/resource-policy": "keep"}
+    stand.write(one=config("one"), two=config("two", annotations=ours), three=config("three", annotations=helms))
     stand.apply()
     stand.write(one=config("one"))
-    assert actions(stand.apply_planned()) == {"two": Action.FORGET}
-    assert stand.names() == ["one", "two"]
+    assert actions(stand.apply_planned()) == {"two": Action.FORGET, "three": Action.FORGET}
+    assert stand.names() == ["one", "three", "two"]
     assert stand.inventory() == ["ConfigMap/one"]
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,7 +90,8 @@ class Stand:
         return sorted(name for name in self.config_maps() if not name.startswith("stationkeeper."))
 
     def inventory(self) -> list[str]:
-        entries = json.loads(self.config_maps()[f"stationkeeper.root.{self.namespace}"]["objects.json"])
+        name = f"stationkeeper.{self.job.stack.replace('/', '.')}"
+        entries = json.loads(self.config_maps()[name]["objects.json"])
         return sorted(f"{entry['kind']}/{entry['name']}" for entry in entries)
 
 
@@ -274,6 +276,20 @@ def test_kinds_and_namespaces_that_are_new_come_first(stand: Stand) -> None:
         "Namespace",
         "CustomResourceDefinition",
     ]
+
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "tools" / "kubernetes" / "manifests"
+
+
+def test_the_example_makes_the_namespace_of_its_own_inventory(stand: Stand) -> None:
+    stand.namespace = "shop"
+    stand.write(**{file.stem: file.read_text() for file in EXAMPLE.iterdir()})
+    made = {"Namespace/shop", "ConfigMap/shop/pages", "Service/shop/web", "Deployment.apps/shop/web"}
+    planned = stand.apply_planned(namespace="shop")
+    assert {change.address for change in planned.changes} == made
+    assert "Namespace/shop" in stand.inventory()
+    assert not stand.plan().has_changes
+    assert {change.address for change in stand.destroy().changes} == made
 
 
 def test_a_failure_in_the_middle_leaves_what_was_made_in_the_inventory(stand: Stand) -> None:

@@ -172,7 +172,7 @@ def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:  # 
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:
-        return f"`{schema['const']}`"
+        return f"`{_plain(schema['const'])}`"
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_type(_resolve(one, definitions), definitions) for one in schema["anyOf"]))
     match schema.get("type"):

@@ -18,8 +18,13 @@ from reconciler.runner.processes.sandbox import probe
 HOW = {
     "ansible-playbook": "pip install ansible-core, in the environment that runs the tests",
     "bwrap": "apt install bubblewrap",
+    "etcd": "make tools",
     "git": "apt install git",
     "gpg": "apt install gnupg",
+    "helm": "make tools",
+    "kube-apiserver": "make tools",
+    "kube-controller-manager": "make tools",
+    "kubectl": "make tools",
     "ssh": "apt install openssh-client",
     "ssh-keygen": "apt install openssh-client",
     "terraform": "download it from https://developer.hashicorp.com/terraform/install",

@@ -49,6 +49,8 @@ class ToolJob:
     """The operator's own settings for the tool's command line, in the tool's format: mirrors, credentials."""
     destroy: bool = False
     """Whether the run is to remove what the stack made, rather than to make it."""
+    stack: str = ""
+    """The stack that the run is of, as space/name."""
 
 
 class Do(Protocol):

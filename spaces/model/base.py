@@ -76,6 +76,7 @@ LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 ENV_NAME = r"^([A-Za-z_][A-Za-z0-9_]*|TF_VAR_[A-Za-z_][-A-Za-z0-9_]*)$"
 OUTPUT_NAME = r"^[A-Za-z_][-A-Za-z0-9_.]*$"
 DIRECTORY = rf"^{_PART}(/{_PART})*/?$"
+BESIDE = rf"^(\.\./)*{_PART}(/{_PART})*/?$"
 FILE = rf"^({_PART}/)*{_FILE_PART}$"
 TEXT = r"^[^\x00]*$"
 COMMAND = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -114,6 +115,7 @@ WORDS: Mapping[str, Words] = {
         "invalid-output-name", "is not the name of an output", "letters, digits and -_., not beginning with a digit"
     ),
     DIRECTORY: Words("invalid-path", "is not a relative path", _PATH_HINT),
+    BESIDE: Words("invalid-path", "is not a relative path", "write it with /, and with .. only at its beginning"),
     FILE: Words("invalid-path", "is not a relative path of a file", _PATH_HINT),
     TEXT: Words("invalid-value", "must not hold a NUL character"),
     COMMAND: Words("invalid-value", "must be a shell command: not blank, without a NUL character"),
@@ -138,6 +140,8 @@ LabelValue = Annotated[str, matching(LABEL_VALUE)]
 EnvName = Annotated[str, matching(ENV_NAME, 255)]
 OutputName = Annotated[str, matching(OUTPUT_NAME, 255)]
 DirectoryPath = Annotated[str, matching(DIRECTORY, 1024)]
+PathBeside = Annotated[str, matching(BESIDE, 1024)]
+"""A path that may also lead to a directory beside, which the stack's `include` has to name."""
 FilePath = Annotated[str, matching(FILE, 1024)]
 Text = Annotated[str, matching(TEXT)]
 Command = Annotated[str, matching(COMMAND)]

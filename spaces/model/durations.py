@@ -9,15 +9,15 @@ from typing import Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-_DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
-_DURATION_PARTS = re.compile(_DURATION)
+DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+_PARTS = re.compile(DURATION)
 _LONGEST = 7 * 24 * 3600
 
 
 @lru_cache(maxsize=256)
 def parse_duration(text: str) -> int:
     """Parse `90s`, `30m`, `1h` or `1h30m` and return seconds; raise ValueError with the reason for any other text."""
-    parts = _DURATION_PARTS.fullmatch(text)
+    parts = _PARTS.fullmatch(text)
     if not parts or not text:
         raise ValueError("must be a duration such as 90s, 30m or 1h30m")
     hours, minutes, seconds = (int(part[:-1]) if part else 0 for part in parts.groups())
@@ -35,6 +35,6 @@ def _duration(value: object) -> int:
 
 
 Duration = Annotated[
-    int, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": _DURATION, "minLength": 2})
+    int, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": DURATION, "minLength": 2})
 ]
 """Seconds."""

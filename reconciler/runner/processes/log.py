@@ -10,7 +10,14 @@ from pathlib import Path
 from reconciler.core.phases import Phase
 from reconciler.masking.masker import Masker
 
-_ERROR = re.compile(r"^[ \t│]*((?:Error: |ERROR! |\[ERROR\]: ).+)$".encode(), re.MULTILINE)
+_ERROR = re.compile(
+    r"^[ \t│]*("
+    r"(?:[Ee]rror: |ERROR! |\[ERROR\]: |"
+    # kubectl's own, which also hands on what the API server says
+    r"Error from server|Unable to connect to the server: |The connection to the server |The \S+ \".+\" is invalid: |"
+    r"Apply failed with ).+)$".encode(),
+    re.MULTILINE,
+)
 _LONGEST_REST = 1024
 _LONGEST = 200
 

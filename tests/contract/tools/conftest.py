@@ -43,6 +43,8 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
     world = tmp_path / "world"
     world.mkdir()
     it = made(world)
+    for name in made.uses:
+        setattr(it, name, request.getfixturevalue(name))
     yield it
     it.close()
 

@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -22,6 +22,8 @@ class RecordingDo:
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), "LC_ALL": "C.UTF-8"}
         self.environment |= extra or {}
         self.commands: list[tuple[str, ...]] = []
+        self.before: Callable[[Sequence[str]], None] | None = None
+        """Called with each command before it runs."""
         self.printed = ""
 
     def __call__(
@@ -34,6 +36,8 @@ class RecordingDo:
         shown: bool = True,
     ) -> int:
         self.commands.append(tuple(argv))
+        if self.before is not None:
+            self.before(argv)
         done = subprocess.run(
             list(argv),
             cwd=self.directory,

@@ -20,6 +20,8 @@ class Subject:
     tool: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     """Programs without which it is skipped."""
+    uses: ClassVar[tuple[str, ...]] = ()
+    """Fixtures that it gets as attributes of the same name."""
     cannot: ClassVar[Mapping[str, str]] = {}
     """Scenarios that make no sense for this tool, each with the reason."""
 

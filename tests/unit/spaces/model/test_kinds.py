@@ -36,6 +36,7 @@ def refused(kind: str, spec: str) -> list[tuple[str, int, int]]:
 
 
 STACK = "  tool: terraform\n  source: {path: .}\n"
+KUBERNETES = "  tool: kubernetes\n  source: {path: .}\n"
 SCRIPT = "  tool: script\n  script: {apply: make}\n"
 REPO = "  url: https://git.example/a.git\n"
 
@@ -165,6 +166,11 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + "  hooks: {before: {paln: [x], run: [y]}}\n", [("invalid-value", 3, 20), ("invalid-value", 3, 31)], id="hook-phases"),
         pytest.param("Stack", STACK + "  hooks: {after: {plan: x, apply: [1, ' ']}}\n",
                      [("wrong-type", 3, 25), ("wrong-type", 3, 36), ("invalid-value", 3, 39)], id="hook-commands"),
+        pytest.param("Stack", KUBERNETES + "  kubernetes: {wait: never, kustomize: true, helm: {chart: x/../y}, inventory: web}\n",
+                     [("invalid-duration", 3, 22), ("invalid-value", 3, 29), ("invalid-path", 3, 60), ("invalid-name", 3, 80)], id="kubernetes"),
+        pytest.param("Stack", KUBERNETES + "  kubernetes: {wait: true, helm: {chart: x, version: '1'}, namespace: A}\n",
+                     [("invalid-duration", 3, 22), ("invalid-value", 3, 45), ("invalid-name", 3, 71)], id="kubernetes-chart-version"),
+        pytest.param("Stack", KUBERNETES + "  kubernetes: {helm: {chart: x, repository: shop}}\n", [("invalid-value", 3, 45)], id="kubernetes-repository"),
         pytest.param("Stack", STACK + "  timeout: 60\n", [("invalid-duration", 3, 12)], id="timeout-number"),
         pytest.param("Stack", STACK + "  timeout: 0s\n", [("invalid-duration", 3, 12)], id="timeout-zero"),
         pytest.param("Stack", STACK + "  onDelete: destroy\n", [("not-supported", 3, 13)], id="destroy"),

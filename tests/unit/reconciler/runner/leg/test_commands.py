@@ -17,6 +17,16 @@ from reconciler.runner.processes.log import Hearing
         pytest.param(["│ Error: boxed\n".encode()], "Error: boxed", id="in a box"),
         pytest.param([b"ERROR! no playbook\n"], "ERROR! no playbook", id="ansible's"),
         pytest.param([b"[ERROR]: no host\n"], "[ERROR]: no host", id="ansible's of today"),
+        pytest.param([b"error: no manifest\n"], "error: no manifest", id="kubectl's"),
+        pytest.param(
+            [b"Error from server (NotFound): no namespace\n"],
+            "Error from server (NotFound): no namespace",
+            id="an API's",
+        ),
+        pytest.param([b'The Job "it" is invalid: no\n'], 'The Job "it" is invalid: no', id="an object's"),
+        pytest.param(
+            [b"The connection to the server x was refused\n"], "The connection to the server x was refused", id="away"
+        ),
         pytest.param([b"no Error: here\n"], None, id="not at the start"),
         pytest.param([b"Error: \x1b[31mred\n"], "Error: [31mred", id="what cannot be printed"),
         pytest.param([b"Error: " + b"a" * 9999 + b"\n"], "Error: " + "a" * 192 + "…", id="long"),

@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,7 @@ from reconciler.credentials.secrets import SecretSources
 from reconciler.engine.local import LocalEngine, SandboxUnavailable
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
-from reconciler.git.remote import check_branch, check_url, redact
+from reconciler.git.remote import check_branch, check_url, local_path, redact
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import CurrentAccess, Follower
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
@@ -42,8 +42,9 @@ from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.metrics import Metrics
 from reconciler.policies.checking import check_rego, engine_key
 from reconciler.runner.contract.directory import RunDirectory, free_ended
-from reconciler.settings import MetricsAccess, Settings, SettingsError
+from reconciler.settings import MetricsAccess, Settings, SettingsError, settings_file
 from reconciler.store.belonging import check_belonging
+from reconciler.store.connections import parse_url
 from reconciler.store.encryption import Keys
 from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
@@ -111,6 +112,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
     each with one line for the operator.
     """
     _check_configuration(settings)
+    hidden = _hidden(settings)
     directory = make_data_dir(settings)
     with _alone(directory), ExitStack() as closing:
         # Before the database is opened: the disk may be full, and this frees room for it.
@@ -124,7 +126,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
             raise SettingsError(changed)
         engine = LocalEngine(
             directory,
-            hidden=_hidden(settings),
+            hidden=hidden,
             tool_path=[Path(part) for part in (settings.tool_path or "").split(os.pathsep) if part],
             writable=settings.writable_paths,
             require_sandbox=settings.require_sandbox,
@@ -315,14 +317,35 @@ def _check_key_file(setting: str, path: Path | None) -> None:
 
 
 def _hidden(settings: Settings) -> list[Path]:
+    """Return what no run may see besides the data directory; raise SettingsError for a database among other files."""
     files = (
         settings.secrets_dir,
         settings.encryption_key_file,
         settings.sealing_key_file,
         settings.config_password_file,
         settings.config_ssh_key_file,
+        settings_file(os.environ, Path.cwd()),
+        local_path(settings.config_url or ""),
     )
-    return [path.absolute() for path in files if path is not None]
+    hidden = [path.absolute() for path in files if path is not None]
+    database = parse_url(settings.database)
+    if database.drivername == "sqlite":
+        own = (settings.data_dir.absolute(), *hidden)
+        hidden.append(_directory_of_its_own(Path(database.database or "").absolute(), own))
+    return hidden
+
+
+def _directory_of_its_own(database: Path, hidden: Collection[Path]) -> Path:
+    """Return the directory to hide for a SQLite file: SQLite puts more files beside it, and takes them away again."""
+    directory = database.parent
+    if directory.is_dir() and directory not in hidden:
+        for other in directory.iterdir():
+            if not other.name.startswith(database.name) and other not in hidden:
+                raise SettingsError(
+                    f"database_url: the directory of a SQLite file is hidden from runs, and {directory} also contains "
+                    f"{other.name}: move the database into a directory of its own"
+                )
+    return directory
 
 
 def _holder(data_dir: Path) -> str:

@@ -225,7 +225,7 @@ class Settings(BaseModel):
             values.update(new)
             places.update(dict.fromkeys(new, place))
 
-        file = Path(environ.get(PREFIX + "CONFIG", directory / FILE_NAME))
+        file = settings_file(environ, directory)
         if file.is_file():
             try:
                 take(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
@@ -244,6 +244,11 @@ class Settings(BaseModel):
                 near = did_you_mean(name, cls.model_fields)
                 message = "unknown setting" + (f": {near}" if near else "")
             raise SettingsError(f"{name} (from {places.get(name, 'defaults')}): {message}") from None
+
+
+def settings_file(environ: Mapping[str, str], directory: Path) -> Path:
+    """Return where the settings' file is, or would be, for a command that is started in the directory."""
+    return directory / environ.get(PREFIX + "CONFIG", FILE_NAME)
 
 
 def _forge(text: str) -> Forge:

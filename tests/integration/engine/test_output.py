@@ -160,6 +160,17 @@ def test_what_is_hidden_on_purpose_and_what_is_put_back(tmp_path):
     assert "No such file" in "".join(said)
 
 
+@pytest.mark.parametrize("sandboxed", [True], indirect=True)
+@pytest.mark.parametrize("writable", [[], [Path("/")]], ids=["nothing writable", "all writable"])
+def test_the_kernels_settings_cannot_be_changed(driver, writable):
+    driver.engine.close()
+    driver.engine = LocalEngine(driver.data_dir, writable=writable)
+    driver.plan(
+        plan="for at in /proc/sys/kernel/core_pattern /sys/kernel; do test -w $at && echo OPEN $at; done; exit 0"
+    )
+    assert not [line for line in driver.log().splitlines() if line.startswith("OPEN")]
+
+
 def test_limits_hold(driver, make_limits):
     command = "ulimit -c; ulimit -n; head -c 3000000 /dev/zero > big || true; wc -c < big; exit 0"
     driver.plan(plan=command, limits=make_limits(file_bytes=MIB * 2, open_files=100))

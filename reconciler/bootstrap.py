@@ -42,6 +42,8 @@ from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.metrics import Metrics
 from reconciler.policies.checking import check_rego, engine_key
 from reconciler.runner.contract.directory import RunDirectory, free_ended
+from reconciler.runner.contract.job import TfstateAccess
+from reconciler.runner.tfstate.door import listen
 from reconciler.settings import MetricsAccess, Settings, SettingsError, settings_file
 from reconciler.store.belonging import check_belonging
 from reconciler.store.connections import parse_url
@@ -49,7 +51,7 @@ from reconciler.store.encryption import Keys
 from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.api.errors import ApiError
-from reconciler.web.api.tfstate import tfstate_url
+from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import HttpServer
@@ -83,17 +85,18 @@ class Service:
 class LazyServer:
     """The HTTP server, started when first needed: `station reconcile` needs it only for a managed tfstate."""
 
-    def __init__(self, app: Callable[[], FastAPI], host: str, port: int) -> None:
+    def __init__(self, app: Callable[[], FastAPI], host: str, port: int, directory: Path) -> None:
         self._app = app
+        self._directory = directory
         self._address = host, port
         self._server: HttpServer | None = None
         self._lock = threading.Lock()
 
     def url(self) -> str:
-        """Return the server's URL; the server listens from now on."""
+        """Return the server's URL; it listens from now on, there and in the data directory."""
         with self._lock:
             if self._server is None:
-                server = HttpServer(self._app(), *self._address)
+                server = HttpServer(self._app(), *self._address, doors=[listen(self._directory)])
                 server.start()
                 self._server = server
             return self._server.url
@@ -157,10 +160,13 @@ def _assemble(  # noqa: PLR0917
     holder, metrics = _holder(settings.data_dir), Metrics()
     host, own_port = settings.host_and_port
 
-    def find_tfstate(run: Run) -> str:
-        return tfstate_url(server.url(), run.stack)
+    directory = settings.data_dir.absolute()
 
-    dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, find_tfstate)
+    def tfstate_door(run: Run, token: str) -> TfstateAccess:
+        server.url()
+        return TfstateAccess(str(directory), tfstate_path(run.stack), token)
+
+    dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, tfstate_door)
     policies = PlanPolicies(store, follower.world, metrics, follower.catch_up)
     recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
@@ -185,7 +191,7 @@ def _assemble(  # noqa: PLR0917
         now=utc_now,
         recipient=_recipient(follower.remotes.secrets),
     )
-    server = LazyServer(partial(create_app, ports), host, own_port if port is None else port)
+    server = LazyServer(partial(create_app, ports), host, own_port if port is None else port, directory)
     return Service(settings, store, engine, loop, ports, server)
 
 

@@ -49,8 +49,8 @@ _log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
 
-TfstateUrl = Callable[[Run], str]
-"""Returns the address of the tfstate of a run's stack; it may start the server first."""
+TfstateDoor = Callable[[Run, str], TfstateAccess]
+"""Returns how a run with a token reaches its stack's tfstate; it may start the server first."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Dispatcher:
     settings: Settings
     metrics: Metrics
     holder: str
-    tfstate_url: TfstateUrl
+    tfstate_door: TfstateDoor
     reports: deque[LegReport] = field(default_factory=deque)
     """Legs that ended before they began."""
     busy: set[str] = field(default_factory=set)
@@ -159,7 +159,7 @@ class Dispatcher:
         if token is None:
             with self.store.writing() as transaction:
                 token = mint_token(transaction, run.stack, run.id)
-        return TfstateAccess(self.tfstate_url(run), token)
+        return self.tfstate_door(run, token)
 
     def _inputs(self, run: Run) -> Inputs:
         """Return the inputs of a run; CannotRun where the desired configuration has changed."""

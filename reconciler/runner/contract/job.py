@@ -43,9 +43,10 @@ WITH_TFSTATE = "return=representation"
 
 @dataclass(frozen=True, slots=True)
 class TfstateAccess:
-    """The service's own tfstate address for one run and the token that opens that stack's tfstate only."""
+    """Where the service of a data directory answers for a stack's tfstate, and the token that opens no other one's."""
 
-    url: str
+    directory: str
+    path: str
     token: str = field(repr=False)
 
 

@@ -139,6 +139,9 @@ class Settings(BaseModel):
     run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take, if its stack has no timeout.")
     silence_timeout: float = Field(1800.0, gt=0, description="Seconds without output before a run is stopped.")
     grace_period: float = Field(120.0, gt=0, description="Seconds that a stopped run has to end before it is killed.")
+    run_memory: int = Field(
+        4 * 1024**3, ge=256 * 1024**2, description="Bytes of memory that each process of a run may use."
+    )
     log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of a run's log that are kept.")
 
     @field_validator("config_path")

@@ -35,6 +35,8 @@ class Limits:
     file_bytes: int = 4 * 1024**3
     open_files: int = 4096
     processes: int = 4096
+    memory_bytes: int = 4 * 1024**3
+    """Of each process: what it has written to or may write to, so that what a program merely reserves does not count."""
 
 
 WITH_TFSTATE = "return=representation"

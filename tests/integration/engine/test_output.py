@@ -178,6 +178,14 @@ def test_limits_hold(driver, make_limits):
     assert said == ["0", "100", str(2 * MIB)]
 
 
+@pytest.mark.parametrize("size", [100, 400])
+def test_a_process_that_takes_too_much_memory_ends(driver, make_limits, size):
+    eat = f"head -c {size}M /dev/zero | tail > /dev/null"  # the end of a text without lines is all of it
+    report = driver.plan(plan=f"cat /proc/self/oom_score_adj; {eat}", limits=make_limits(memory_bytes=256 * MIB))
+    assert ("memory exhausted" in driver.log(), report.ending == Ending.FAILED) == (size == 400, size == 400)
+    assert "500" in driver.log().splitlines()
+
+
 @pytest.fixture(name="small_disk")
 def _small_disk(tmp_path):
     with small_disk(tmp_path / "small", "1m") as disk:

@@ -26,7 +26,7 @@ from rbac.admission.settings import Rules
 from reconciler.core.runs import Run
 from reconciler.credentials.sealing import KeyFileError, SealingKeys
 from reconciler.credentials.secrets import SecretSources
-from reconciler.engine.local import LocalEngine, SandboxUnavailable
+from reconciler.engine.local import WITHOUT_SANDBOX, LocalEngine, SandboxUnavailable
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
 from reconciler.git.remote import check_branch, check_url, local_path, redact
@@ -34,6 +34,7 @@ from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import CurrentAccess, Follower
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
 from reconciler.loop.desired.restore import differs, with_remembered
+from reconciler.loop.desired.source_repositories import NOT_SET_UP
 from reconciler.loop.desired.world import World
 from reconciler.loop.policies.plan import PlanPolicies, policy_input
 from reconciler.loop.runs.dispatch import Dispatcher
@@ -48,6 +49,7 @@ from reconciler.settings import MetricsAccess, Settings, SettingsError, settings
 from reconciler.store.belonging import check_belonging
 from reconciler.store.connections import parse_url
 from reconciler.store.encryption import Keys
+from reconciler.store.protocol import ConfigurationState
 from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.api.errors import ApiError
@@ -124,7 +126,8 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         closing.callback(store.close)
         check_belonging(store, directory, redact(settings.database))
         with store.reading() as reading:
-            changed = differs(settings, reading.configuration())
+            state = reading.configuration()
+        changed = differs(settings, state)
         if changed is not None:
             raise SettingsError(changed)
         engine = LocalEngine(
@@ -132,7 +135,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
             hidden=hidden,
             tool_path=[Path(part) for part in (settings.tool_path or "").split(os.pathsep) if part],
             writable=settings.writable_paths,
-            require_sandbox=settings.require_sandbox,
+            require_sandbox=_needs_sandbox(settings, state),
         )
         closing.callback(engine.close)
         readings = Readings.at(directory)
@@ -160,13 +163,19 @@ def _assemble(  # noqa: PLR0917
     holder, metrics = _holder(settings.data_dir), Metrics()
     host, own_port = settings.host_and_port
 
-    directory = settings.data_dir.absolute()
+    directory, rules = settings.data_dir.absolute(), _rules(settings)
+
+    def unsafe() -> str | None:
+        in_force = follower.world.in_force
+        if settings.require_sandbox is not None or in_force is None or not rules.judges(in_force.catalog):
+            return None
+        return None if engine.sandboxed else f"access is set up, but {engine.sandbox_problem}; {WITHOUT_SANDBOX}"
 
     def tfstate_door(run: Run, token: str) -> TfstateAccess:
         server.url()
         return TfstateAccess(str(directory), tfstate_path(run.stack), token)
 
-    dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, tfstate_door)
+    dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, tfstate_door, unsafe)
     policies = PlanPolicies(store, follower.world, metrics, follower.catch_up)
     recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
@@ -320,6 +329,14 @@ def _check_key_file(setting: str, path: Path | None) -> None:
     _log.warning(
         "%s: %s does not exist; a new key is created there, unless the database already uses one", setting, path
     )
+
+
+def _needs_sandbox(settings: Settings, state: ConfigurationState) -> bool:
+    """Whether nothing starts without a sandbox: people's rights would be worth nothing where runs read everything."""
+    if settings.require_sandbox is not None:
+        return settings.require_sandbox
+    not_set_up = any(diagnostic["code"] == NOT_SET_UP for diagnostic in state.diagnostics)
+    return bool(settings.admins) or (state.admitted_revision is not None and not not_set_up)
 
 
 def _hidden(settings: Settings) -> list[Path]:

@@ -122,7 +122,11 @@ class Settings(BaseModel):
         description="Variables that take over a process (PATH, LD_PRELOAD, PYTHONPATH, …) and that people with "
         "env:takeover may set; * stands for any characters.",
     )
-    require_sandbox: bool = Field(False, description="Refuse to start without bubblewrap.")
+    require_sandbox: bool | None = Field(
+        None,
+        description="Refuse to run anything without bubblewrap: true, false, or, if it is not set, as soon as access "
+        "is set up.",
+    )
     writable_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
         (Path("/"),),
         description="Directories that every run may write to; everything else is read-only. "

@@ -64,6 +64,8 @@ class Dispatcher:
     metrics: Metrics
     holder: str
     tfstate_door: TfstateDoor
+    unsafe: Callable[[], str | None] = lambda: None
+    """Returns why nothing may run here now; None: everything may."""
     reports: deque[LegReport] = field(default_factory=deque)
     """Legs that ended before they began."""
     busy: set[str] = field(default_factory=set)
@@ -162,7 +164,9 @@ class Dispatcher:
         return self.tfstate_door(run, token)
 
     def _inputs(self, run: Run) -> Inputs:
-        """Return the inputs of a run; CannotRun where the desired configuration has changed."""
+        """Return the inputs of a run; CannotRun where nothing may run, or the desired configuration has changed."""
+        if (why := self.unsafe()) is not None:
+            raise CannotRun(Reason.SANDBOX_MISSING, why)
         world = self.follower.world
         desired, stack = world.desired.get(run.stack), world.effective(run.stack)
         if world.in_force is None or desired is None or stack is None:

@@ -36,7 +36,7 @@ class Limits:
     open_files: int = 4096
     processes: int = 4096
     memory_bytes: int = 4 * 1024**3
-    """Of each process: what it has written to or may write to, so that what a program merely reserves does not count."""
+    """Of each process: what it may write to. What a program merely reserves does not count."""
 
 
 WITH_TFSTATE = "return=representation"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +24,7 @@ from reconciler.core.transition import new_run
 from reconciler.core.verdicts import Review
 from reconciler.runs.audit import Asked, Audited, about_request
 from reconciler.runs.transition import TakenByAnother, advance, find_stack
-from reconciler.store.protocol import Reading, Store, StoredApproval, Transaction
+from reconciler.store.protocol import ApiToken, Reading, Store, StoredApproval, Transaction
 from reconciler.store.waiting import waiting
 from spaces.names import StackId
 
@@ -72,6 +73,18 @@ def mint_token(transaction: Transaction, stack: StackId, run: RunId) -> str:
     token = secrets.token_urlsafe(32)
     transaction.put_token(token_hash(token), stack, run)
     return token
+
+
+def revoke_tokens(transaction: Transaction, tokens: Iterable[ApiToken]) -> list[ApiToken]:
+    """Revoke tokens of the API, and all that were made with them; return them all."""
+    every, ended, wanted = transaction.api_tokens(), dict[str, ApiToken](), list(tokens)
+    while wanted:
+        token = wanted.pop()
+        if token.id not in ended:
+            ended[token.id] = token
+            transaction.remove_api_token(token.id)
+            wanted += [each for each in every if each.made_with == token.id]
+    return list(ended.values())
 
 
 def confirm(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:

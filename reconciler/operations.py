@@ -51,11 +51,12 @@ class Refusal(StrEnum):
 
 
 class OperationRefused(Exception):
-    """Nothing was changed; the message is one clear sentence for a person."""
+    """Nothing was changed; the message is one clear sentence for a person. `cause` is the reason that it repeats."""
 
-    def __init__(self, reason: Refusal, message: str) -> None:
+    def __init__(self, reason: Refusal, message: str, cause: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.cause = cause
         self.message = message
 
 
@@ -267,13 +268,14 @@ def _queue(  # noqa: PLR0917
     if kind is not RunKind.DESTROY:
         _not_suspended(state, desired)
     if desired.problem is not None:
-        raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {desired.problem.message}")
+        problem = desired.problem
+        raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {problem.message}", problem.reason)
     waits = waiting(transaction, [stack]).get(stack)
     if waits is not None:
         # Only what its own document names may be known to whoever reads it.
         named = any(need.parent == waits.on for need in desired.needs)
         whom = f"{waits.on}, which {waits.words}" if named else "a stack that it depends on"
-        raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}")
+        raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}", Reason.WAITS_FOR_DEPENDENCY)
     for active in transaction.active_runs([stack]):
         if active.kind is RunKind.PROPOSED and active.status is RunStatus.QUEUED:
             message = f"{asked.person} requested a run"

@@ -19,7 +19,9 @@ from reconciler.web.api.errors import not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
 from reconciler.web.api.schemas.runs import LogJson, PlanJson, PolicySampleJson, ReviewRequest, RunJson, WholeRunJson
 from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.api.told import Told, refusals
 from reconciler.web.ports import Ports
+from spaces.names import SpaceName
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -57,7 +59,8 @@ def list_runs(
             found = reading.list_runs(wanted, of_runs(cursor), limit + 1)
     if prefix is not None:
         found = [run for run in found if run.id.startswith(prefix)]
-    return page(found, limit, lambda run: run.id, convert.run_json)
+    told = Told.of(caller)
+    return page(found, limit, lambda run: run.id, lambda run: convert.run_json(run, told))
 
 
 @router.get("/{run}")
@@ -66,7 +69,8 @@ def get_run(ports: PortsIn, caller: CallerIn, run: str) -> WholeRunJson:
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
         follows = follows_json(reading, caller, found)
-        return convert.whole_run_json(found, reading.judgement(found.id), reading.reviews(found.id), follows)
+        judgement, reviews = reading.judgement(found.id), reading.reviews(found.id)
+    return convert.whole_run_json(found, judgement, reviews, follows, Told.of(caller))
 
 
 @router.get("/{run}/plan")
@@ -88,7 +92,9 @@ def get_policy_input(ports: PortsIn, caller: CallerIn, run: str) -> PolicySample
     policy_input = ports.policy_input(found.id)
     if policy_input is None:
         raise not_found(f"plan of run {run}")
-    return PolicySampleJson(input=policy_input)
+    told, space = Told.of(caller), policy_input["space"]
+    above = space | {"path": [told.space(SpaceName(name)) for name in space["path"]]}
+    return PolicySampleJson(input={**policy_input, "space": above})
 
 
 @router.post("/{run}/reviews", status_code=201)
@@ -154,9 +160,10 @@ def _act(
     with ports.store.reading() as reading:
         found = _find(reading, caller, right, run)
     because = caller.basis(right.action, found.stack.space)
-    done = operation(ports.store, found.id, caller.person, ports.now(), because)
+    with refusals(caller, found.stack):
+        done = operation(ports.store, found.id, caller.person, ports.now(), because)
     ports.wake()
-    return convert.run_json(done)
+    return convert.run_json(done, Told.of(caller))
 
 
 def _find(reading: Reading, caller: Caller, right: Right, run: str) -> Run:

@@ -31,6 +31,7 @@ from reconciler.web.api.schemas.runs import RunJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.schemas.stacks import OutputJson, ResourceJson, StackDetailJson, StackJson
 from reconciler.web.api.told import Told, refusals
+from spaces.model.base import MOST_LABELS
 from spaces.model.stack import ToolName
 from spaces.names import StackId
 
@@ -44,7 +45,9 @@ def list_stacks(
     *,
     space: SpaceIn = None,
     subtree: SubtreeIn = False,
-    label: Annotated[list[str] | None, Query(description="`key=value`; a stack must have all of them.")] = None,
+    label: Annotated[
+        list[str] | None, Query(max_length=MOST_LABELS, description="`key=value`; a stack must have all of them.")
+    ] = None,
     sync: Annotated[Sync | None, Query(description="Only stacks with this state.")] = None,
     tool: Annotated[ToolName | None, Query(description="Only stacks that use this tool.")] = None,
     q: Annotated[str | None, Query(max_length=130, description="Part of `space/name`.")] = None,

@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,14 +26,15 @@ from rbac.admission.settings import Rules
 from reconciler.core.runs import Run
 from reconciler.credentials.sealing import KeyFileError, SealingKeys
 from reconciler.credentials.secrets import SecretSources
-from reconciler.engine.local import LocalEngine, SandboxUnavailable
+from reconciler.engine.local import WITHOUT_SANDBOX, LocalEngine, SandboxUnavailable
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
-from reconciler.git.remote import check_branch, check_url, redact
+from reconciler.git.remote import check_branch, check_url, local_path, redact
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import CurrentAccess, Follower
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
 from reconciler.loop.desired.restore import differs, with_remembered
+from reconciler.loop.desired.source_repositories import NOT_SET_UP
 from reconciler.loop.desired.world import World
 from reconciler.loop.policies.plan import PlanPolicies, policy_input
 from reconciler.loop.policies.reviews import review_effect
@@ -43,13 +44,17 @@ from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.metrics import Metrics
 from reconciler.policies.checking import check_rego, engine_key
 from reconciler.runner.contract.directory import RunDirectory, free_ended
-from reconciler.settings import MetricsAccess, Settings, SettingsError
+from reconciler.runner.contract.job import TfstateAccess
+from reconciler.runner.tfstate.door import listen
+from reconciler.settings import MetricsAccess, Settings, SettingsError, settings_file
 from reconciler.store.belonging import check_belonging
+from reconciler.store.connections import parse_url
 from reconciler.store.encryption import Keys
+from reconciler.store.protocol import ConfigurationState
 from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.api.errors import ApiError
-from reconciler.web.api.tfstate import tfstate_url
+from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import HttpServer
@@ -83,17 +88,18 @@ class Service:
 class LazyServer:
     """The HTTP server, started when first needed: `station reconcile` needs it only for a managed tfstate."""
 
-    def __init__(self, app: Callable[[], FastAPI], host: str, port: int) -> None:
+    def __init__(self, app: Callable[[], FastAPI], host: str, port: int, directory: Path) -> None:
         self._app = app
+        self._directory = directory
         self._address = host, port
         self._server: HttpServer | None = None
         self._lock = threading.Lock()
 
     def url(self) -> str:
-        """Return the server's URL; the server listens from now on."""
+        """Return the server's URL; it listens from now on, there and in the data directory."""
         with self._lock:
             if self._server is None:
-                server = HttpServer(self._app(), *self._address)
+                server = HttpServer(self._app(), *self._address, doors=[listen(self._directory)])
                 server.start()
                 self._server = server
             return self._server.url
@@ -112,6 +118,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
     each with one line for the operator.
     """
     _check_configuration(settings)
+    hidden = _hidden(settings)
     directory = make_data_dir(settings)
     with _alone(directory), ExitStack() as closing:
         # Before the database is opened: the disk may be full, and this frees room for it.
@@ -120,15 +127,16 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         closing.callback(store.close)
         check_belonging(store, directory, redact(settings.database))
         with store.reading() as reading:
-            changed = differs(settings, reading.configuration())
+            state = reading.configuration()
+        changed = differs(settings, state)
         if changed is not None:
             raise SettingsError(changed)
         engine = LocalEngine(
             directory,
-            hidden=_hidden(settings),
+            hidden=hidden,
             tool_path=[Path(part) for part in (settings.tool_path or "").split(os.pathsep) if part],
             writable=settings.writable_paths,
-            require_sandbox=settings.require_sandbox,
+            require_sandbox=_needs_sandbox(settings, state),
         )
         closing.callback(engine.close)
         readings = Readings.at(directory)
@@ -156,10 +164,19 @@ def _assemble(  # noqa: PLR0917
     holder, metrics = _holder(settings.data_dir), Metrics()
     host, own_port = settings.host_and_port
 
-    def find_tfstate(run: Run) -> str:
-        return tfstate_url(server.url(), run.stack)
+    directory, rules = settings.data_dir.absolute(), _rules(settings)
 
-    dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, find_tfstate)
+    def unsafe() -> str | None:
+        in_force = follower.world.in_force
+        if settings.require_sandbox is not None or in_force is None or not rules.judges(in_force.catalog):
+            return None
+        return None if engine.sandboxed else f"access is set up, but {engine.sandbox_problem}; {WITHOUT_SANDBOX}"
+
+    def tfstate_door(run: Run, token: str) -> TfstateAccess:
+        server.url()
+        return TfstateAccess(str(directory), tfstate_path(run.stack), token)
+
+    dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, tfstate_door, unsafe)
     policies = PlanPolicies(store, follower.world, metrics, follower.catch_up)
     recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
@@ -185,7 +202,7 @@ def _assemble(  # noqa: PLR0917
         now=utc_now,
         recipient=_recipient(follower.remotes.secrets),
     )
-    server = LazyServer(partial(create_app, ports), host, own_port if port is None else port)
+    server = LazyServer(partial(create_app, ports), host, own_port if port is None else port, directory)
     return Service(settings, store, engine, loop, ports, server)
 
 
@@ -317,15 +334,44 @@ def _check_key_file(setting: str, path: Path | None) -> None:
     )
 
 
+def _needs_sandbox(settings: Settings, state: ConfigurationState) -> bool:
+    """Whether nothing starts without a sandbox: people's rights would be worth nothing where runs read everything."""
+    if settings.require_sandbox is not None:
+        return settings.require_sandbox
+    not_set_up = any(diagnostic["code"] == NOT_SET_UP for diagnostic in state.diagnostics)
+    return bool(settings.admins) or (state.admitted_revision is not None and not not_set_up)
+
+
 def _hidden(settings: Settings) -> list[Path]:
+    """Return what no run may see besides the data directory; raise SettingsError for a database among other files."""
     files = (
         settings.secrets_dir,
         settings.encryption_key_file,
         settings.sealing_key_file,
         settings.config_password_file,
         settings.config_ssh_key_file,
+        settings_file(os.environ, Path.cwd()),
+        local_path(settings.config_url or ""),
     )
-    return [path.absolute() for path in files if path is not None]
+    hidden = [path.absolute() for path in files if path is not None]
+    database = parse_url(settings.database)
+    if database.drivername == "sqlite":
+        own = (settings.data_dir.absolute(), *hidden)
+        hidden.append(_directory_of_its_own(Path(database.database or "").absolute(), own))
+    return hidden
+
+
+def _directory_of_its_own(database: Path, hidden: Collection[Path]) -> Path:
+    """Return the directory to hide for a SQLite file: SQLite puts more files beside it, and takes them away again."""
+    directory = database.parent
+    if directory.is_dir() and directory not in hidden:
+        for other in directory.iterdir():
+            if not other.name.startswith(database.name) and other not in hidden:
+                raise SettingsError(
+                    f"database_url: the directory of a SQLite file is hidden from runs, and {directory} also contains "
+                    f"{other.name}: move the database into a directory of its own"
+                )
+    return directory
 
 
 def _holder(data_dir: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +24,7 @@ from reconciler.core.transition import new_run
 from reconciler.core.verdicts import Review
 from reconciler.runs.audit import Asked, Audited, about_request
 from reconciler.runs.transition import TakenByAnother, advance, find_stack
-from reconciler.store.protocol import Reading, Store, StoredApproval, Transaction
+from reconciler.store.protocol import ApiToken, Reading, Store, StoredApproval, Transaction
 from reconciler.store.waiting import waiting
 from spaces.names import StackId
 
@@ -50,11 +51,12 @@ class Refusal(StrEnum):
 
 
 class OperationRefused(Exception):
-    """Nothing was changed; the message is one clear sentence for a person."""
+    """Nothing was changed; the message is one clear sentence for a person. `cause` is the reason that it repeats."""
 
-    def __init__(self, reason: Refusal, message: str) -> None:
+    def __init__(self, reason: Refusal, message: str, cause: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.cause = cause
         self.message = message
 
 
@@ -72,6 +74,18 @@ def mint_token(transaction: Transaction, stack: StackId, run: RunId) -> str:
     token = secrets.token_urlsafe(32)
     transaction.put_token(token_hash(token), stack, run)
     return token
+
+
+def revoke_tokens(transaction: Transaction, tokens: Iterable[ApiToken]) -> list[ApiToken]:
+    """Revoke tokens of the API, and all that were made with them; return them all."""
+    every, ended, wanted = transaction.api_tokens(), dict[str, ApiToken](), list(tokens)
+    while wanted:
+        token = wanted.pop()
+        if token.id not in ended:
+            ended[token.id] = token
+            transaction.remove_api_token(token.id)
+            wanted += [each for each in every if each.made_with == token.id]
+    return list(ended.values())
 
 
 def confirm(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
@@ -254,13 +268,14 @@ def _queue(  # noqa: PLR0917
     if kind is not RunKind.DESTROY:
         _not_suspended(state, desired)
     if desired.problem is not None:
-        raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {desired.problem.message}")
+        problem = desired.problem
+        raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {problem.message}", problem.reason)
     waits = waiting(transaction, [stack]).get(stack)
     if waits is not None:
         # Only what its own document names may be known to whoever reads it.
         named = any(need.parent == waits.on for need in desired.needs)
         whom = f"{waits.on}, which {waits.words}" if named else "a stack that it depends on"
-        raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}")
+        raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}", Reason.WAITS_FOR_DEPENDENCY)
     for active in transaction.active_runs([stack]):
         if active.kind is RunKind.PROPOSED and active.status is RunStatus.QUEUED:
             message = f"{asked.person} requested a run"

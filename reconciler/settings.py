@@ -122,7 +122,11 @@ class Settings(BaseModel):
         description="Variables that take over a process (PATH, LD_PRELOAD, PYTHONPATH, …) and that people with "
         "env:takeover may set; * stands for any characters.",
     )
-    require_sandbox: bool = Field(False, description="Refuse to start without bubblewrap.")
+    require_sandbox: bool | None = Field(
+        None,
+        description="Refuse to run anything without bubblewrap: true, false, or, if it is not set, as soon as access "
+        "is set up.",
+    )
     writable_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
         (Path("/"),),
         description="Directories that every run may write to; everything else is read-only. "
@@ -139,6 +143,9 @@ class Settings(BaseModel):
     run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take, if its stack has no timeout.")
     silence_timeout: float = Field(1800.0, gt=0, description="Seconds without output before a run is stopped.")
     grace_period: float = Field(120.0, gt=0, description="Seconds that a stopped run has to end before it is killed.")
+    run_memory: int = Field(
+        4 * 1024**3, ge=256 * 1024**2, description="Bytes of memory that each process of a run may use."
+    )
     log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of a run's log that are kept.")
 
     @field_validator("config_path")
@@ -225,7 +232,7 @@ class Settings(BaseModel):
             values.update(new)
             places.update(dict.fromkeys(new, place))
 
-        file = Path(environ.get(PREFIX + "CONFIG", directory / FILE_NAME))
+        file = settings_file(environ, directory)
         if file.is_file():
             try:
                 take(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
@@ -244,6 +251,11 @@ class Settings(BaseModel):
                 near = did_you_mean(name, cls.model_fields)
                 message = "unknown setting" + (f": {near}" if near else "")
             raise SettingsError(f"{name} (from {places.get(name, 'defaults')}): {message}") from None
+
+
+def settings_file(environ: Mapping[str, str], directory: Path) -> Path:
+    """Return where the settings' file is, or would be, for a command that is started in the directory."""
+    return directory / environ.get(PREFIX + "CONFIG", FILE_NAME)
 
 
 def _forge(text: str) -> Forge:

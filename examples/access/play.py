@@ -59,6 +59,7 @@ class Play:
             "STATION_CONFIG_URL": self.repository.as_uri(),
             "STATION_DATA_DIR": str(self.scratch / "data"),
             "STATION_ADMINS": "ada",
+            "STATION_REQUIRE_SANDBOX": "false",
         }
         directory = self.repository if self.repository.is_dir() else self.scratch
         return subprocess.run(

@@ -57,6 +57,8 @@ def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> No
         config_url=(scratch / "repository").as_uri(),
         data_dir=scratch / "data",
         parallelism=4,
+        # Nothing here is secret, and everybody should see it.
+        require_sandbox=False,
         grace_period=10,
         admins=(_ADMIN,),
     )
@@ -64,7 +66,7 @@ def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> No
     if serve:
         from reconciler.cli.serve import command as serve_command
 
-        flags = {"config_url": settings.config_url, "poll_interval": 2.0, "admins": _ADMIN}
+        flags = {"config_url": settings.config_url, "poll_interval": 2.0, "admins": _ADMIN, "require_sandbox": False}
         ctx.ensure_object(options.Common).data_dir = settings.data_dir
         ctx.invoke(serve_command, **flags)
 

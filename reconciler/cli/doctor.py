@@ -113,7 +113,8 @@ def _sandbox(settings: Settings) -> Finding:
     _, problem = find_sandbox((), (), wanted=True)
     if problem is None:
         return Finding("ok", "sandbox", "bubblewrap works")
-    level = "error" if settings.require_sandbox else "warning"
+    needed = settings.require_sandbox or (settings.require_sandbox is None and settings.admins)
+    level = "error" if needed else "warning"
     return Finding(level, "sandbox", problem, "install bubblewrap: without it, runs can read the service's files")
 
 

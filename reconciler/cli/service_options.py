@@ -22,7 +22,7 @@ def service_options(function: _Function) -> _Function:
             continue
         flag = "--" + name.replace("_", "-")
         text = f"{field.description} [{PREFIX}{name.upper()}]"
-        if field.annotation is bool:
+        if field.annotation in {bool, bool | None}:
             option = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
         else:
             option = click.option(flag, name, default=None, metavar="VALUE", help=text)

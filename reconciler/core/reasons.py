@@ -38,6 +38,7 @@ class Reason(StrEnum):
 
     PREPARE_FAILED = "PrepareFailed"
     PLAN_OUTDATED = "PlanOutdated"
+    SANDBOX_MISSING = "SandboxMissing"
     TOOL_MISSING = "ToolMissing"
     TOOL_VERSION_MISMATCH = "ToolVersionMismatch"
     SOURCE_NOT_FOUND = "SourceNotFound"

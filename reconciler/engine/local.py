@@ -30,6 +30,11 @@ from reconciler.runner.contract.job import Ending, Reason
 from reconciler.runner.contract.records import job_to_data, to_line
 from reconciler.runner.processes.sandbox import Sandbox, inherited
 
+WITHOUT_SANDBOX = (
+    "without a sandbox, every run can read what the service can read, whatever the access rules say: install "
+    "bubblewrap, or allow that with require_sandbox = false"
+)
+
 
 class SandboxUnavailable(Exception):
     """A sandbox is required, but this machine has none. The message says why."""
@@ -64,7 +69,7 @@ class LocalEngine:
         written = make_writable(writable, covers)
         self._find_sandbox = partial(find_sandbox, covers, tools, written, wanted=sandbox)
         if require_sandbox and not self.sandboxed:
-            raise SandboxUnavailable(self.sandbox_problem)
+            raise SandboxUnavailable(f"{self.sandbox_problem}; {WITHOUT_SANDBOX}")
         env = inherited(os.environ)
         env["PATH"] = os.pathsep.join([*tools, env.get("PATH", os.defpath)])
         self._spawner = Spawner(env)

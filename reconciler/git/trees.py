@@ -7,6 +7,7 @@ objects alone, never from the files of a working copy, and a path never leads th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,9 +23,15 @@ from reconciler.git.libgit2 import LIBRARY_ERRORS
 from reconciler.git.objects import CommitInfo, Entry, EntryKind
 from reconciler.git.store import MemoryBackend, ObjectStore, object_directories
 from spaces.names import Revision
+from spaces.reading.documents import TOO_LARGE_OURS, abridged
 
 YAML = (".yaml", ".yml")
 LARGEST_FILE = 16 * 2**20
+_LONG_PATH = 400
+_LONGEST_PATH = 2600
+"""Characters of a path as JSON: what a key of the database can hold."""
+MOST_BYTES = 512 * 2**20
+"""Of all files that one commit changes, those that hold documents."""
 """The most bytes of a file that `read` returns, unless its caller sets another limit."""
 _REMEMBERED = 4096
 """The most directories whose links are remembered."""
@@ -144,7 +151,11 @@ class Trees:
 
     def files(self, revision: Revision, under: str = "", suffixes: Collection[str] = YAML) -> dict[str, bytes]:
         """Return the regular files below a directory by path from the top, without symlinks and submodules."""
-        return {path: self._store.blob(entry.id) for path, entry in self._files(revision, under, tuple(suffixes))}
+        return {path: self._content(entry.id) for path, entry in self._files(revision, under, tuple(suffixes))}
+
+    def _content(self, blob: str) -> bytes:
+        """Return what documents are read from, without reading what is far too large for that."""
+        return TOO_LARGE_OURS if self._store.blob_size(blob) > LARGEST_FILE else abridged(self._store.blob(blob))
 
     def _files(self, revision: Revision, under: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
         entry = self.entry(revision, under)
@@ -181,15 +192,19 @@ class Trees:
     ) -> dict[str, bytes | None]:
         """Return the files that differ, by path: their content in `new`, or None if they are gone.
 
-        A path that is no longer a regular file counts as gone.
+        A path that is no longer a regular file counts as gone. Raise TooManyFiles if they are too large all in all.
         """
-        wanted = tuple(suffixes)
+        wanted, left = tuple(suffixes), MOST_BYTES
         changed: dict[str, bytes | None] = {}
         # All are listed before the first is read, so too many files are refused early.
         differing = [change for change in self._differences(old, new, under) if change[0].endswith(wanted)]
         for path, before, after in differing:
             if after is not None and after.kind.is_file:
-                changed[path] = self._store.blob(after.id)
+                left -= min(self._store.blob_size(after.id), LARGEST_FILE)
+                if left < 0:
+                    message = f"files of more than {MOST_BYTES // 2**20} MiB are not read at once"
+                    raise GitError(GitReason.TOO_MANY_FILES, message)
+                changed[path] = self._content(after.id)
             elif before is not None and before.kind.is_file:
                 changed[path] = None
         return changed
@@ -207,7 +222,11 @@ class Trees:
         self, old: Revision | None, new: Revision, under: str
     ) -> Iterator[tuple[str, Entry | None, Entry | None]]:
         before = self.entry(old, under) if old is not None else None
-        return compare.differences(self._store.tree, before, self.entry(new, under), _plain(under))
+        for path, was, is_now in compare.differences(self._store.tree, before, self.entry(new, under), _plain(under)):
+            if len(path) > _LONG_PATH and len(json.dumps(path)) > _LONGEST_PATH:
+                message = f"the path {one_line(path[:80])}… is longer than paths can be stored"
+                raise GitError(GitReason.TOO_MANY_FILES, message)
+            yield path, was, is_now
 
     def count_changes(self, old: str, new: str) -> int | None:
         """Return how many files differ between two trees or blobs; None if one is gone, or if there are too many."""

@@ -15,7 +15,7 @@ from reconciler.core.runs import Run, RunEvent, RunStatus
 from reconciler.core.state import StackState
 from reconciler.core.transition import Step
 from reconciler.core.verdicts import Judgement, Notice, Verdict
-from reconciler.store.protocol import AuditEvent
+from reconciler.store.protocol import ApiToken, AuditEvent
 
 
 class Audited(StrEnum):
@@ -186,3 +186,9 @@ def log_run(run: Run) -> None:
     # Where the message is the reason in small letters it says nothing more.
     more = f": {said}" if said and said.lower() != str(run.reason).lower() else ""
     _log.info("run %s of %s: %s%s", run.id, run.stack, words, more)
+
+
+def about_token(event: Audited, token: ApiToken, person: str | None, now: datetime) -> AuditEvent:
+    """Return the audit's event about a token of the API."""
+    until = token.expires_at.isoformat() if token.expires_at is not None else None
+    return AuditEvent(event, now, person, {"token": token.id, "subject": token.subject, "expires": until})

@@ -128,6 +128,8 @@ class ApiToken:
     created_at: datetime
     expires_at: datetime | None = None
     hash: str = field(default="", repr=False)
+    made_with: str | None = None
+    """The id of the token that it was created with, and that it ends with; None: the operator's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,12 +67,14 @@ def api_token_to_row(token: ApiToken) -> dict[str, Any]:
         "created_by": token.created_by,
         "created_at": micros(token.created_at),
         "expires_at": micros(token.expires_at),
+        "made_with": token.made_with,
     }
 
 
 def api_token_from_row(row: Row[Any]) -> ApiToken:
     """Return the token of the API in a row."""
-    return ApiToken(row.id, row.subject, row.created_by, instant(row.created_at), from_micros(row.expires_at), row.hash)
+    made, ends = instant(row.created_at), from_micros(row.expires_at)
+    return ApiToken(row.id, row.subject, row.created_by, made, ends, row.hash, row.made_with)
 
 
 def stack_to_row(state: StackState) -> dict[str, Any]:

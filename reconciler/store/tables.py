@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0010"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -223,6 +223,7 @@ api_tokens = Table(
     Column("created_by", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
+    Column("made_with", _NAME),
 )
 
 held_changes = Table(

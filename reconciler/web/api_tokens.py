@@ -17,13 +17,21 @@ HOLDERS = frozenset({SubjectKind.USER, SubjectKind.API_KEY})
 """The kinds of subjects that a token can belong to."""
 
 
-def make_token(
-    transaction: Transaction, subject: Subject, created_by: str, now: datetime, expires_at: datetime
+def make_token(  # noqa: PLR0917
+    transaction: Transaction,
+    subject: Subject,
+    created_by: str,
+    now: datetime,
+    expires_at: datetime,
+    made_with: str | None = None,
 ) -> tuple[str, ApiToken]:
-    """Create a token for a user or an API key; return its text, which is stored nowhere, and the stored record."""
+    """Create a token for a user or an API key; return its text, which is stored nowhere, and the stored record.
+
+    `made_with` is the token that it was asked for with, and ends with.
+    """
     token_id = secrets.token_hex(6)
     text = f"station_{token_id}_{secrets.token_urlsafe(32)}"
-    token = ApiToken(token_id, str(subject), created_by, now, expires_at, token_hash(text))
+    token = ApiToken(token_id, str(subject), created_by, now, expires_at, token_hash(text), made_with)
     transaction.add_api_token(token)
     return text, token
 

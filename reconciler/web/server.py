@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -23,9 +24,13 @@ class ListenError(Exception):
 class HttpServer:
     """An HTTP server in a thread: `with HttpServer(app) as server: … server.url …`."""
 
-    def __init__(self, app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, app: FastAPI, host: str = "127.0.0.1", port: int = 0, doors: Sequence[socket.socket] = ()
+    ) -> None:
+        """Serve the app; also on `doors`, which listen already and are closed with the server."""
         self._host = host
         self._port = port
+        self._doors = doors
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._server = uvicorn.Server(
@@ -54,7 +59,7 @@ class HttpServer:
         """Start to answer and return the URL; raise ListenError if the address is taken or not on loopback."""
         self._socket = _listen(self._host, self._port)
         self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True
+            target=self._server.run, kwargs={"sockets": [self._socket, *self._doors]}, name="http", daemon=True
         )
         self._thread.start()
         deadline = time.monotonic() + _START_SECONDS
@@ -74,6 +79,8 @@ class HttpServer:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        for door in self._doors:
+            door.close()
 
     def __enter__(self) -> Self:
         self.start()

@@ -148,6 +148,9 @@ Command = Annotated[str, matching(COMMAND)]
 Line = Annotated[str, matching(LINE, 1024)]
 CommitId = Annotated[str, matching(REVISION)]
 SecretFile = Annotated[str, matching(PLAIN_FILE)]
+MOST_LABELS = 100
+MOST_ITEMS = 1000
+"""Entries of a list or mapping that goes into a stack's run: what is admitted must also fit into every answer."""
 Flag = StrictBool
 Number = StrictInt
 
@@ -157,7 +160,9 @@ class Metadata(Model):
 
     name: Name = Field(description="Unique per kind within its space; a space's name is unique in the installation.")
     space: Name | None = Field(None, description="The space it belongs to; left out: the directory's space.")
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Free key/value pairs to select by.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, max_length=MOST_LABELS, description="Free key/value pairs to select by."
+    )
     description: Annotated[str, matching(TEXT, 4096)] | None = Field(None, description="A description for people.")
     moved_from: Annotated[str, matching(MOVED_FROM)] | None = Field(
         None, description="A stack's old place, as old-space/old-name: its applied state and history go along."

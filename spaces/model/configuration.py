@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from spaces.model.base import (
+    MOST_ITEMS,
+    MOST_LABELS,
     Command,
     EnvName,
     FilePath,
@@ -38,13 +40,14 @@ BeforePhase = Annotated[
 ]
 
 
+Commands = Annotated[tuple[Command, ...], Field(max_length=MOST_ITEMS)]
+
+
 class Hooks(Model):
     """Shell commands around the phases of a run, in order."""
 
-    before: dict[BeforePhase, tuple[Command, ...]] = Field(
-        default_factory=dict, description="Commands before the phase."
-    )
-    after: dict[HookPhase, tuple[Command, ...]] = Field(default_factory=dict, description="Commands after the phase.")
+    before: dict[BeforePhase, Commands] = Field(default_factory=dict, description="Commands before the phase.")
+    after: dict[HookPhase, Commands] = Field(default_factory=dict, description="Commands after the phase.")
 
 
 NO_HOOKS = Hooks.model_construct(before={}, after={})
@@ -54,10 +57,11 @@ class Configuration(SpecModel):
     """Environment, files and hooks that go into a stack's run."""
 
     env: dict[EnvName, EnvValue] = Field(
-        default_factory=dict, description="Environment variables; values are text, or secrets."
+        default_factory=dict, max_length=MOST_ITEMS, description="Environment variables; values are text, or secrets."
     )
     files: dict[FilePath, FileValue] = Field(
         default_factory=dict,
+        max_length=MOST_ITEMS,
         description="Files by path, relative to where the tool runs: their content, a secret, or `{source: …}`.",
     )
     hooks: Hooks = Field(default_factory=lambda: NO_HOOKS, description="Shell commands around the phases of a run.")
@@ -135,7 +139,9 @@ class AttachTo(Model):
     """Selects the stacks that get a context without naming it, in its space and in the spaces that inherit from it."""
 
     match_labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, description="Labels that a stack must have, all of them. Default: every stack."
+        default_factory=dict,
+        max_length=MOST_LABELS,
+        description="Labels that a stack must have, all of them. Default: every stack.",
     )
 
     def fits(self, labels: Mapping[str, str]) -> bool:

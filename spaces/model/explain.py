@@ -111,6 +111,8 @@ def _explain(detail: ErrorDetails, model: type[Model], prefix: Path) -> Problem:
             rule = "holds half of a surrogate pair"
         case "string_too_long":
             rule = f"is longer than {context['max_length']} characters"
+        case "too_long":
+            rule = f"has more than {context['max_length']} entries"
         case custom if custom in CUSTOM_HINTS:
             code, hint = custom, CUSTOM_HINTS[custom]
     return Problem(path, code, f"{where} {rule}", hint, at_key)

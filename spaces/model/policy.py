@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from spaces.model.base import (
+    MOST_LABELS,
     FilePath,
     Flag,
     LabelKey,
@@ -49,6 +50,7 @@ class Attachment(Model):
 
     match_labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
+        max_length=MOST_LABELS,
         description="Labels of the stack's space. The nearest space that has the key decides, the stack's own first.",
     )
     tools: tuple[ToolName, ...] | None = Field(

@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from spaces.model.base import (
     DIRECTORY,
+    MOST_ITEMS,
     DirectoryPath,
     EnvName,
     Flag,
@@ -48,7 +49,9 @@ class Dependency(Model):
 
     stack: QualifiedName = Field(description="A Stack by name or as space/name.")
     outputs: dict[OutputName, EnvName] = Field(
-        default_factory=dict, description="Outputs of that stack, each with the variable that receives it."
+        default_factory=dict,
+        max_length=MOST_ITEMS,
+        description="Outputs of that stack, each with the variable that receives it.",
     )
 
     @model_validator(mode="before")
@@ -127,7 +130,9 @@ class Source(Model):
     repository: QualifiedName | None = Field(None, description="A Repository by name. Default: this repository.")
     branch: Branch | None = Field(None, description="The branch of that repository. Default: the Repository's own.")
     include: tuple[DirectoryPath, ...] = Field(
-        (), description="Globs of files outside the path that the tool reads and that are not found automatically."
+        (),
+        max_length=MOST_ITEMS,
+        description="Globs of files outside the path that the tool reads and that are not found automatically.",
     )
 
 
@@ -172,10 +177,14 @@ class _StackSpec(Configuration):
         OnDelete.RETAIN, description="What happens if this document is removed from Git."
     )
     suspended: Flag = Field(False, description="true: no runs.")
-    contexts: tuple[ContextUse, ...] = Field((), description="Shared configuration, by name.")
-    depends_on: tuple[Dependency, ...] = Field((), description="The stacks that must be in sync before this one runs.")
+    contexts: tuple[ContextUse, ...] = Field((), max_length=MOST_ITEMS, description="Shared configuration, by name.")
+    depends_on: tuple[Dependency, ...] = Field(
+        (), max_length=MOST_ITEMS, description="The stacks that must be in sync before this one runs."
+    )
     share_outputs: tuple[Name, ...] = Field(
-        (), description="Spaces whose stacks, and those of the spaces below them, may depend on this one."
+        (),
+        max_length=MOST_ITEMS,
+        description="Spaces whose stacks, and those of the spaces below them, may depend on this one.",
     )
     timeout: Duration | None = Field(None, description="How long a phase may take, as 90s, 30m or 1h.")
 

@@ -30,11 +30,15 @@ from spaces.reading.parser import MAX_DEPTH, Builder, Path, StreamDocument, TooD
 OURS = "stationkeeper/"
 _OURS = OURS.encode()
 MAX_FILE_BYTES = 2 * 1024 * 1024
+# Stand for larger files, whose content is not kept: for one that may mention our apiVersion, and one that does not.
+TOO_LARGE_OURS = _OURS + b"\0" * MAX_FILE_BYTES
+TOO_LARGE_OTHER = b"\0" * (MAX_FILE_BYTES + 1)
 # Per file. The pure parser is thirty times slower than the C one; beyond this limit the C parser's verdict stands.
 MAX_PURE_CHARACTERS = 128 * 1024
 # Per file without a document of ours: enough for any file that a person writes, a bound for generated files.
 MAX_SCANNED_EVENTS = 20_000
 
+_SPLIT = "split it, or name it otherwise if it holds no documents"
 _DOCUMENT_START = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _ONLY_PREAMBLE = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*\Z")
 _KINDS = frozenset(Kind)
@@ -124,6 +128,13 @@ def parse_documents(file: str, data: bytes) -> ReadFile:
             hint = f"write apiVersion: {API_VERSION}"
             diagnostics.append(error("api-version", f"apiVersion {version[:80]!r} is not known", position, hint))
     return ReadFile(documents, diagnostics, unreadable)
+
+
+def abridged(data: bytes) -> bytes:
+    """Return what is needed of a file to read its documents: of one that is too large, nothing but that it is."""
+    if len(data) <= MAX_FILE_BYTES:
+        return data
+    return TOO_LARGE_OURS if _OURS in data else TOO_LARGE_OTHER
 
 
 def read_documents(files: Sequence[tuple[str, bytes]]) -> list[ReadFile]:
@@ -221,7 +232,7 @@ def _unfit(file: str, data: bytes) -> Diagnostic | None:
     """Return why a file is not read at all: too large, or not UTF-8."""
     if len(data) > MAX_FILE_BYTES:
         summary = f"the file is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB"
-        return error("file-too-large", summary, Position(file), "split it")
+        return error("file-too-large", summary, Position(file), _SPLIT)
     try:
         data.decode()
     except UnicodeDecodeError as wrong:

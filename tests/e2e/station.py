@@ -193,6 +193,7 @@ class Station:
             "listen": "127.0.0.1:0",
             "file_repositories": "/",
             "poll_interval": 0.3,
+            "require_sandbox": False,
             **settings,
         }
         self.path = f"{self.tools}:{os.environ['PATH']}"

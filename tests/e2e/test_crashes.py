@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -52,15 +53,20 @@ def test_an_apply_outlives_the_service_and_happens_once(
 ) -> None:
     """Back in time, the relay delivers the tfstate; else it lies in the spool, and the service takes it in from there."""
     record, gate = tmp_path / "applied", tmp_path / "gate"
-    station.settings["listen"] = f"127.0.0.1:{a_free_port()}"
+    port = a_free_port()
+    station.settings["listen"] = f"127.0.0.1:{port}"
     repo.commit({"slow.yaml": a_terraform("slow", "./slow"), "slow/main.tf": _local_exec(record, gate)})
     with station.serving() as server:
         eventually(lambda: lines(record) == ["start"])
         run = eventually(lambda: (it := server.runs()[0])["status"] == "applying" and it)
         server.kill()
     if back == "after it ended":
-        gate.touch()
-        eventually(lambda: not station.mine(), 30)
+        with socket.create_server(("127.0.0.1", port)) as impostor:
+            gate.touch()
+            eventually(lambda: not station.mine(), 30)
+            impostor.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                impostor.accept()
         assert lines(record) == ["start", "end"], "the apply did not go on without the service"
     with station.serving() as server:
         if back == "before it ends":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,7 +25,9 @@ from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, follows, unavailable
 from reconciler.loop.desired.source_signers import SourceSigners, Way, newly_verified, still_asks, ways
 from reconciler.loop.desired.world import World
-from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, Store, Transaction
+from reconciler.operations import revoke_tokens
+from reconciler.runs.audit import Audited, about_token
+from reconciler.store.protocol import AuditEvent, ConfigurationState, Halt, KeptDocument, Store, Transaction
 from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded
@@ -253,7 +255,7 @@ class Advancing:
             transaction.put_configuration(fresh)
             self._put_held(transaction, step.admission)
             transaction.remove_approvals(step.approvals)
-            transaction.append_audit(step.events)
+            transaction.append_audit([*step.events, *_end_tokens(transaction, step.left, now)])
         self._unfounded += lost
         self.generations.take_over(step, fresh.generation, wanted)
         return True
@@ -280,6 +282,12 @@ class Advancing:
 def _first(stacks: Iterable[StackId]) -> list[str]:
     names = sorted(map(str, stacks))
     return names if len(names) <= _SHOWN else [*names[:_SHOWN], "…"]
+
+
+def _end_tokens(transaction: Transaction, left: Collection[str], now: datetime) -> list[AuditEvent]:
+    """Revoke the tokens of those who left: nobody else of the name may find them open."""
+    tokens = [token for token in transaction.api_tokens() if token.subject in left] if left else []
+    return [about_token(Audited.TOKEN_REVOKED, each, None, now) for each in revoke_tokens(transaction, tokens)]
 
 
 def _kept(admission: Admission) -> tuple[KeptDocument, ...]:

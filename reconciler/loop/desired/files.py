@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.git.objects import EntryKind
-from reconciler.git.trees import Trees
+from reconciler.git.trees import LARGEST_FILE, Trees
 from spaces.catalog import Catalog
 from spaces.names import Revision
 from spaces.reading.attachments import MAX_BYTES, NO_FILE, NOT_THERE, THROUGH_LINK, TOO_LARGE, Attach, Unusable
+from spaces.reading.documents import TOO_LARGE_OURS
 
 
 def attach_at(trees: Trees, revision: Revision) -> Attach:
@@ -31,7 +32,9 @@ def read_attached(trees: Trees, revision: Revision, path: str) -> bytes | Unusab
 def read_file(trees: Trees, revision: Revision, path: str) -> bytes | None:
     """Return a regular file's content; None if there is none."""
     entry = trees.entry(revision, path)
-    return trees.read_blob(entry.id) if entry is not None and entry.kind.is_file else None
+    if entry is None or not entry.kind.is_file:
+        return None
+    return trees.read_blob(entry.id) if trees.blob_size(entry.id) <= LARGEST_FILE else TOO_LARGE_OURS
 
 
 def changed_files(

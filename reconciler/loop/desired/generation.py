@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from rbac.access.subjects import Subject, SubjectKind
 from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
 from reconciler.core.state import Desired
@@ -12,7 +13,7 @@ from reconciler.git.errors import GitError
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.world import World, desire
 from reconciler.store.protocol import AuditEvent
-from spaces.documents.changes import Unfounded, Verb, changes, unfounded
+from spaces.documents.changes import DocumentChange, Unfounded, Verb, changes, unfounded
 from spaces.in_force import InForce, affected, differing
 from spaces.names import Kind, Revision, StackId
 
@@ -32,6 +33,8 @@ class Step:
     tips: dict[str, Revision] = field(default_factory=dict)
     authors: dict[StackId, tuple[str, ...]] = field(default_factory=dict)
     """Whose commits and approvals changed a stack, the last one at the end; only where that is known."""
+    left: set[str] = field(default_factory=set)
+    """Users and API keys that left Git, even where another of the name has come."""
     events: list[AuditEvent] = field(default_factory=list)
     approvals: tuple[str, ...] = ()
     """The held changes whose approvals were looked at."""
@@ -55,6 +58,7 @@ class Step:
         found = changes(before.catalog, after.catalog, differing(before, after))
         self.unfounded += unfounded(before.catalog, found)
         for change in found:
+            self._note_left(change)
             if change.ref.kind is not Kind.STACK:
                 continue
             stack = StackId(change.ref.space, change.ref.name)
@@ -66,6 +70,15 @@ class Step:
                 origin = StackId(change.origin.space, change.origin.name)
                 self.moves.append((origin, stack))
                 self.gone.add(origin)
+
+    def _note_left(self, change: DocumentChange) -> None:
+        gone = change.ref if change.verb is Verb.DELETE else change.origin
+        if gone is not None and gone.kind in _HOLDERS:
+            self.left.add(str(Subject(_HOLDERS[gone.kind], gone.name)))
+
+
+_HOLDERS = {Kind.USER: SubjectKind.USER, Kind.API_KEY: SubjectKind.API_KEY}
+"""The kinds of documents that tokens belong to."""
 
 
 def repinned(before: Admission, after: Admission) -> set[StackId]:

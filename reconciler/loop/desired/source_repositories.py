@@ -23,6 +23,10 @@ from spaces.names import Kind, Revision, StackId
 _log = logging.getLogger(__name__)
 
 
+NOT_SET_UP = "access-not-configured"
+"""The code of the warning that everything is admitted."""
+
+
 @dataclass(slots=True)
 class AboutAccess:
     """Says what an operator must know about who may change what; in the log once."""
@@ -38,7 +42,7 @@ class AboutAccess:
         if not self.rules.judges(in_force.catalog):
             summary = "access is not set up: every change on the branch is admitted, whoever made it"
             hint = "name the first admins in the setting admins, or add User and RoleBinding documents"
-            return [self._warning("access-not-configured", summary, hint)]
+            return [self._warning(NOT_SET_UP, summary, hint)]
         if self.identity is IdentityMode.COMMITTER:
             summary = "the committer's address says whose commit it is, which proves nothing by itself"
             hint = "use identity = committer only with a Git server that checks the address"

@@ -15,7 +15,7 @@ from reconciler.git.errors import CheckoutRefused, GitError
 from reconciler.git.globs import Glob
 from reconciler.git.links import SUBMODULE, follow, resolve
 from reconciler.git.objects import Entry, EntryKind
-from reconciler.git.trees import Trees
+from reconciler.git.trees import LARGEST_FILE, Trees
 from reconciler.tools.base import References
 from reconciler.tools.registry import tool
 from spaces.effective.stack import Content, EffectiveStack, RepositoryFile, ResolvedSource
@@ -94,11 +94,15 @@ class TreeReader:
         self._mounted = mounted
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's content; None where there is no file, or none that can be reached."""
+        """Return a file's content; None where no file can be reached; ValueError for one that is too large."""
         if (mounted := self._mounted.get(normpath(path))) is not None:
             return mounted
         entry = self._entry(path)
-        return self._trees.read_blob(entry.id) if entry is not None and entry.kind.is_file else None
+        if entry is None or not entry.kind.is_file:
+            return None
+        if self._trees.blob_size(entry.id) > LARGEST_FILE:
+            raise ValueError(f"{path} is larger than {LARGEST_FILE // 2**20} MiB, which is not read as code")
+        return self._trees.read_blob(entry.id)
 
     def listing(self, path: str) -> Sequence[tuple[str, str]] | None:
         """Return (name, id of its content) of the files directly in a directory; None where there is no directory."""

@@ -49,8 +49,8 @@ _log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
 
-TfstateUrl = Callable[[Run], str]
-"""Returns the address of the tfstate of a run's stack; it may start the server first."""
+TfstateDoor = Callable[[Run, str], TfstateAccess]
+"""Returns how a run with a token reaches its stack's tfstate; it may start the server first."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,9 @@ class Dispatcher:
     settings: Settings
     metrics: Metrics
     holder: str
-    tfstate_url: TfstateUrl
+    tfstate_door: TfstateDoor
+    unsafe: Callable[[], str | None] = lambda: None
+    """Returns why nothing may run here now; None: everything may."""
     reports: deque[LegReport] = field(default_factory=deque)
     """Legs that ended before they began."""
     busy: set[str] = field(default_factory=set)
@@ -159,10 +161,12 @@ class Dispatcher:
         if token is None:
             with self.store.writing() as transaction:
                 token = mint_token(transaction, run.stack, run.id)
-        return TfstateAccess(self.tfstate_url(run), token)
+        return self.tfstate_door(run, token)
 
     def _inputs(self, run: Run) -> Inputs:
-        """Return the inputs of a run; CannotRun where the desired configuration has changed."""
+        """Return the inputs of a run; CannotRun where nothing may run, or the desired configuration has changed."""
+        if (why := self.unsafe()) is not None:
+            raise CannotRun(Reason.SANDBOX_MISSING, why)
         world = self.follower.world
         desired, stack = world.desired.get(run.stack), world.effective(run.stack)
         if world.in_force is None or desired is None or stack is None:

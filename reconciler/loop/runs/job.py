@@ -187,6 +187,7 @@ def build_job(  # noqa: PLR0917
             silence_seconds=settings.silence_timeout,
             grace_seconds=settings.grace_period,
             log_bytes=settings.log_limit,
+            memory_bytes=settings.run_memory,
         ),
         waits_for_verdict=leg is Leg.PLAN and run.is_writing and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,

@@ -35,6 +35,8 @@ class Limits:
     file_bytes: int = 4 * 1024**3
     open_files: int = 4096
     processes: int = 4096
+    memory_bytes: int = 4 * 1024**3
+    """Of each process: what it may write to. What a program merely reserves does not count."""
 
 
 WITH_TFSTATE = "return=representation"
@@ -43,9 +45,10 @@ WITH_TFSTATE = "return=representation"
 
 @dataclass(frozen=True, slots=True)
 class TfstateAccess:
-    """The service's own tfstate address for one run and the token that opens that stack's tfstate only."""
+    """Where the service of a data directory answers for a stack's tfstate, and the token that opens no other one's."""
 
-    url: str
+    directory: str
+    path: str
     token: str = field(repr=False)
 
 

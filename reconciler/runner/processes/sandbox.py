@@ -55,6 +55,9 @@ WHOLE = "/"
 _OWN_CODE = tuple(dict.fromkeys((str(Path(__file__).resolve().parents[2]), os.path.realpath(sys.prefix))))
 """Where this program and its libraries are installed."""
 
+_KERNEL = [word for path in ("/proc/sys", "/sys") for word in ("--ro-bind", path, path)]
+"""Settings of the kernel, which root may change without any capability, and with them what runs outside the sandbox."""
+
 _KEPT_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID")
 """What unpacking an archive as root needs. Without CAP_SYS_ADMIN nothing can take the covers off again."""
 
@@ -104,10 +107,10 @@ class Sandbox:
 
     def _machine(self, directory: RunDirectory) -> list[str]:
         if self.whole:
-            arguments = ["--bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+            arguments = ["--bind", "/", "/", "--dev", "/dev", "--proc", "/proc", *_KERNEL]
             # Whoever could change the service's own code would be out of the sandbox at its next start.
             return arguments + [word for path in _OWN_CODE for word in ("--ro-bind", path, path)]
-        arguments = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+        arguments = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", *_KERNEL]
         return [*arguments, "--bind", str(directory.temporary), "/tmp"]  # noqa: S108 - the sandbox's own
 
     def _covers(self, binaries: Iterable[str]) -> list[str]:
@@ -180,7 +183,7 @@ def probe(bwrap: str) -> str | None:
     import subprocess  # noqa: PLC0415 - the engine's side only
 
     command = [bwrap, "--unshare-pid", "--die-with-parent", "--cap-drop", "ALL", "--ro-bind", "/", "/"]
-    command += ["--dev", "/dev", "--proc", "/proc", "--", "/bin/sh", "-c", "exit 0"]
+    command += ["--dev", "/dev", "--proc", "/proc", *_KERNEL, "--", "/bin/sh", "-c", "exit 0"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

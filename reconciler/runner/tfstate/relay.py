@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from reconciler.runner.contract.job import WITH_TFSTATE, TfstateAccess
 from reconciler.runner.tfstate.backlog import Spool, anything_pending, pending_requests
+from reconciler.runner.tfstate.door import DoorConnection, open_directory
 from reconciler.tools.base import TfstateBackend
 
 _SECONDS = 30.0
@@ -52,24 +52,20 @@ class Upstream:
 
     def __init__(self, access: TfstateAccess) -> None:
         self._token = access.token
-        self._url = urlsplit(access.url)
-        if self._url.scheme not in {"http", "https"} or not self._url.hostname:
-            raise ValueError("the tfstate's address is neither http nor https")
+        self._path = access.path
+        # Open until the run's process ends: a late request must not meet another file under this number.
+        self._directory = open_directory(Path(access.directory))
 
     def ask(self, method: str, query: str, body: bytes | None, seconds: float = _SECONDS) -> Answer:
         """Send a request on; raises Away when nobody answers in `seconds`, or with an error of the server's side."""
-        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._url.hostname or "", self._url.port, timeout=seconds)
-        target = "?".join(
-            part for part in (self._url.path or "/", "&".join(filter(None, (self._url.query, query)))) if part
-        )
+        connection = DoorConnection(self._directory, seconds)
         headers = {"Authorization": f"Bearer {self._token}"}
         if method == "LOCK":
             headers["Prefer"] = WITH_TFSTATE
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, target, body=body, headers=headers)
+            connection.request(method, f"{self._path}?{query}" if query else self._path, body=body, headers=headers)
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:

@@ -15,6 +15,7 @@ from reconciler.web.api.errors import ApiError, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
 from reconciler.web.api.schemas.admission import AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
 from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.api.told import Told
 from reconciler.web.ports import Ports
 from spaces.documents.changes import Verb
 from spaces.documents.tree import SpaceTree
@@ -39,7 +40,8 @@ def list_held(
     found, approved = _visible(ports, caller)
     found = [each for each in found if wanted is None or _home(tree, each) in wanted]
     cut = behind(sorted(found, key=_place), cursor, limit, _place)
-    return page(cut, limit, _place, lambda held: _shown(held, approved))
+    told = Told.of(caller)
+    return page(cut, limit, _place, lambda held: _shown(held, approved, told))
 
 
 @router.get("/held/{held}")
@@ -50,7 +52,7 @@ def get_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldDiffJson:
     # A move shows the document of another space, too.
     seen = wanted.verb is not Verb.MOVE or caller.sees_everything
     diff = ports.held_diff(wanted.id) if seen else None
-    return HeldDiffJson(diff=diff, **dict(_shown(wanted, approved)))
+    return HeldDiffJson(diff=diff, **dict(_shown(wanted, approved, Told.of(caller))))
 
 
 @router.post("/held/{held}/approve")
@@ -58,12 +60,13 @@ def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldJson:
     """Approve a held change. Admission judges the approval by the rules that are in force then."""
     found, _ = _visible(ports, caller)
     wanted = _find(found, held)
-    action, space = _needed(ports.tree(), wanted)
+    told = Told.of(caller)
+    action, space = _needed(ports.tree(), wanted, told)
     if not caller.may(action, space):
-        raise _no_right(held, action, space)
+        raise _no_right(held, action, told.space(space))
     operations.approve(ports.store, wanted, str(caller.subject), ports.now(), caller.basis(action, space))
     ports.wake()
-    return _shown(wanted, {wanted.id: str(caller.subject)})
+    return _shown(wanted, {wanted.id: str(caller.subject)}, told)
 
 
 @router.get("/audit")
@@ -108,9 +111,9 @@ def _home(tree: SpaceTree, held: HeldChange) -> SpaceName:
     return held.missing[1] if held.missing is not None else ROOT
 
 
-def _needed(tree: SpaceTree, held: HeldChange) -> tuple[Action, SpaceName]:
+def _needed(tree: SpaceTree, held: HeldChange, told: Told) -> tuple[Action, SpaceName]:
     if held.missing is None:
-        detail = f"{held.id} is held because it does not work, and no approval mends that: {held.message}"
+        detail = f"{held.id} is held because it does not work, and no approval mends that: {told.held(held)['message']}"
         raise ApiError(HTTPStatus.CONFLICT, "DoesNotWork", detail)
     action, space = held.missing
     return action, space if tree.exists(space) else ROOT
@@ -127,7 +130,7 @@ def _find(found: list[HeldChange], wanted: str) -> HeldChange:
     return held
 
 
-def _no_right(held: str, action: Action, space: SpaceName) -> ApiError:
+def _no_right(held: str, action: Action, space: str) -> ApiError:
     return not_found(f"held change {held} that you may approve: you need {action} in {space}")
 
 
@@ -135,8 +138,8 @@ def _place(held: HeldChange) -> str:
     return f"{held.ref.kind} {held.ref.space}/{held.ref.name} {held.id}"
 
 
-def _shown(held: HeldChange, approved: dict[str, str]) -> HeldJson:
-    return HeldJson(approved_by=approved.get(held.id), **held.to_json())
+def _shown(held: HeldChange, approved: dict[str, str], told: Told) -> HeldJson:
+    return HeldJson(approved_by=approved.get(held.id), **told.held(held))
 
 
 def _row(row: AuditRow) -> AuditJson:

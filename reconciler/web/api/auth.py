@@ -68,6 +68,8 @@ class Caller:
     metrics: Metrics
     until: datetime | None = None
     """When the caller's token ends; None: never."""
+    token: str | None = None
+    """The id of the caller's token; None: the operator's."""
 
     def may(self, action: Action, space: SpaceName) -> bool:
         """Whether the caller may do the action in the space."""
@@ -155,7 +157,7 @@ def authenticate(request: Request) -> Caller:
     access = ports.access()
     if found is None or not access.knows(subject := Subject.parse(found.subject)):
         raise unauthorized("this token is not valid")
-    return Caller(str(subject), subject, access, ports.metrics, found.expires_at)
+    return Caller(str(subject), subject, access, ports.metrics, found.expires_at, found.id)
 
 
 DOCUMENTED = Depends(HTTPBearer(auto_error=False, description="The operator's token, or a token created for you."))

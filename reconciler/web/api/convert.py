@@ -47,15 +47,18 @@ from reconciler.web.api.schemas.stacks import (
     StackJson,
     WhyJson,
 )
+from reconciler.web.api.told import Told
 from spaces.documents.documents import PlacedDocuments
 from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import SecretRef
-from spaces.names import Kind, SpaceName
+from spaces.names import Kind
+
+_EVERYTHING = Told()
 
 
-def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceName] | None = None) -> StackJson:
-    """Return a stack; `last` is its newest run. Stacks outside the `readable` spaces (None: all) stay unnamed."""
+def stack_json(stack: StackState, last: Run | None, told: Told = _EVERYTHING) -> StackJson:
+    """Return a stack; `last` is its newest run."""
     desired, applied = stack.desired, stack.applied
     return StackJson(
         id=str(stack.id),
@@ -65,12 +68,12 @@ def stack_json(stack: StackState, last: Run | None, readable: Collection[SpaceNa
         labels=dict(desired.labels) if desired else {},
         sync=stack.sync,
         reason=stack.reason,
-        why=[WhyJson.model_validate(why) for why in stack.why],
+        why=[WhyJson.model_validate(told.why(why)) for why in stack.why],
         conditions={
             kind: ConditionJson(
                 status=condition.status,
                 reason=condition.reason,
-                message=_message(condition, readable),
+                message=_message(condition, told),
                 since=condition.since,
             )
             for kind, condition in stack.conditions.items()
@@ -92,34 +95,40 @@ def _source(source: SourceCommit | None) -> SourceCommitJson | None:
     return None if source is None else SourceCommitJson.model_validate(source)
 
 
-def _message(condition: Condition, readable: Collection[SpaceName] | None) -> str:
+def _message(condition: Condition, told: Told) -> str:
     """Return a condition's message, without the stack that it waits for if the reader may not see that stack."""
-    if condition.reason != Reason.WAITS_FOR_DEPENDENCY or readable is None:
-        return condition.message
+    if condition.reason != Reason.WAITS_FOR_DEPENDENCY:
+        return told.message(condition.message, condition.reason)
     space = condition.message.partition("/")[0]
-    return condition.message if space in readable else "a stack that it depends on is not in sync"
+    seen = told.stacks is None or space in told.stacks
+    return condition.message if seen else "a stack that it depends on is not in sync"
 
 
-def run_json(run: Run) -> RunJson:
+def run_json(run: Run, told: Told = _EVERYTHING) -> RunJson:
     """Return a run."""
-    return RunJson.model_validate(run)
+    shown = RunJson.model_validate(run)
+    if told == _EVERYTHING:
+        return shown
+    why = [WhyJson.model_validate(told.why(each)) for each in run.why]
+    return shown.model_copy(update={"message": told.message(run.message, run.reason), "why": why})
 
 
-def whole_run_json(
+def whole_run_json(  # noqa: PLR0917
     run: Run,
     judgement: Judgement | None,
     reviews: Sequence[Review],
     authors: Collection[str],
     follows: list[FollowJson],
+    told: Told,
 ) -> WholeRunJson:
     """Return a run with the verdicts and reviews of it, and the stacks that follow it; `authors` caused it."""
     return WholeRunJson(
-        **run_json(run).model_dump(by_alias=False),
+        **run_json(run, told).model_dump(by_alias=False),
         awaits_approval=run.awaits_approval,
         follows=follows,
         policies=[
             VerdictJson(
-                policy=verdict.policy,
+                policy=told.policy(verdict.policy),
                 type=verdict.type,
                 enforcement="mandatory" if verdict.mandatory else "advisory",
                 result=verdict.result,
@@ -164,8 +173,8 @@ def output_json(output: Output) -> OutputJson:
     return OutputJson(name=output.name, value=value, sensitive=output.sensitive)
 
 
-def effective_json(stack: EffectiveStack) -> EffectiveJson:
-    """Return an effective configuration with the origin of each value."""
+def effective_json(stack: EffectiveStack, told: Told = _EVERYTHING) -> EffectiveJson:
+    """Return an effective configuration with the origin of each value; policies that are not told of are left out."""
     source = stack.source
     return EffectiveJson(
         stack=str(stack.id),
@@ -189,8 +198,8 @@ def effective_json(stack: EffectiveStack) -> EffectiveJson:
             )
             for used in stack.contexts
         ],
-        env=[_value(name, value) for name, value in sorted(stack.env.items())],
-        files=[_value(name, value) for name, value in sorted(stack.files.items())],
+        env=[_value(name, value, told) for name, value in sorted(stack.env.items())],
+        files=[_value(name, value, told) for name, value in sorted(stack.files.items())],
         hooks=[
             HookJson(when=when, phase=phase, command=hook.command, origin=_origin(hook.origin))
             for (when, phase), hooks in stack.hooks.items()
@@ -201,6 +210,7 @@ def effective_json(stack: EffectiveStack) -> EffectiveJson:
                 type=policy.spec.type, enforcement=policy.spec.enforcement, origin=_origin(Origin(policy.ref))
             )
             for policy in stack.policies
+            if told.spaces is None or policy.ref.space in told.spaces
         ],
     )
 
@@ -261,9 +271,11 @@ def _origin(origin: Origin) -> OriginJson:
     )
 
 
-def _value(name: str, value: Value) -> ValueJson:
+def _value(name: str, value: Value, told: Told) -> ValueJson:
     overrides = [_origin(origin) for origin in value.overrides]
     text, source, size = _shown(value.value)
+    if source is not None and isinstance(value.value, OutputOf):
+        source = told.others(source)
     return ValueJson(name=name, value=text, source=source, size=size, origin=_origin(value.origin), overrides=overrides)
 
 

@@ -28,7 +28,9 @@ from reconciler.web.api.schemas.runs import (
     WholeRunJson,
 )
 from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.api.told import Told, refusals
 from reconciler.web.ports import Ports
+from spaces.names import SpaceName
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -66,7 +68,8 @@ def list_runs(
             found = reading.list_runs(wanted, of_runs(cursor), limit + 1)
     if prefix is not None:
         found = [run for run in found if run.id.startswith(prefix)]
-    return page(found, limit, lambda run: run.id, convert.run_json)
+    told = Told.of(caller)
+    return page(found, limit, lambda run: run.id, lambda run: convert.run_json(run, told))
 
 
 @router.get("/{run}")
@@ -78,7 +81,7 @@ def get_run(ports: PortsIn, caller: CallerIn, run: str) -> WholeRunJson:
         stack = reading.stack(found.stack)
         authors = authors_of(found, stack.desired if stack is not None else None)
         reviews = reading.reviews(found.id)
-        return convert.whole_run_json(found, reading.judgement(found.id), reviews, authors, follows)
+        return convert.whole_run_json(found, reading.judgement(found.id), reviews, authors, follows, Told.of(caller))
 
 
 @router.get("/{run}/plan")
@@ -100,7 +103,9 @@ def get_policy_input(ports: PortsIn, caller: CallerIn, run: str) -> PolicySample
     policy_input = ports.policy_input(found.id)
     if policy_input is None:
         raise not_found(f"plan of run {run}")
-    return PolicySampleJson(input=policy_input)
+    told, space = Told.of(caller), policy_input["space"]
+    above = space | {"path": [told.space(SpaceName(name)) for name in space["path"]]}
+    return PolicySampleJson(input={**policy_input, "space": above})
 
 
 @router.post("/{run}/reviews", status_code=201)
@@ -169,9 +174,10 @@ def _act(
     with ports.store.reading() as reading:
         found = _find(reading, caller, right, run)
     because = caller.basis(right.action, found.stack.space)
-    done = operation(ports.store, found.id, caller.person, ports.now(), because)
+    with refusals(caller, found.stack):
+        done = operation(ports.store, found.id, caller.person, ports.now(), because)
     ports.wake()
-    return convert.run_json(done)
+    return convert.run_json(done, Told.of(caller))
 
 
 def _find(reading: Reading, caller: Caller, right: Right, run: str) -> Run:

@@ -30,6 +30,8 @@ from reconciler.web.api.schemas.effective import EffectiveJson
 from reconciler.web.api.schemas.runs import RunJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.schemas.stacks import OutputJson, ResourceJson, StackDetailJson, StackJson
+from reconciler.web.api.told import Told, refusals
+from spaces.model.base import MOST_LABELS
 from spaces.model.stack import ToolName
 from spaces.names import StackId
 
@@ -43,7 +45,9 @@ def list_stacks(
     *,
     space: SpaceIn = None,
     subtree: SubtreeIn = False,
-    label: Annotated[list[str] | None, Query(description="`key=value`; a stack must have all of them.")] = None,
+    label: Annotated[
+        list[str] | None, Query(max_length=MOST_LABELS, description="`key=value`; a stack must have all of them.")
+    ] = None,
     sync: Annotated[Sync | None, Query(description="Only stacks with this state.")] = None,
     tool: Annotated[ToolName | None, Query(description="Only stacks that use this tool.")] = None,
     q: Annotated[str | None, Query(max_length=130, description="Part of `space/name`.")] = None,
@@ -63,9 +67,9 @@ def list_stacks(
         found = reading.list_stacks(wanted, of_stacks(cursor), limit + 1)
         shown = [stack.id for stack in found[:limit] if readable is None or stack.id.space in readable]
         last = reading.last_runs(shown)
-    seen = caller.spaces(Right.STACK_READ)
+    told = Told.of(caller)
     return page(
-        found, limit, lambda stack: str(stack.id), lambda stack: convert.stack_json(stack, last.get(stack.id), seen)
+        found, limit, lambda stack: str(stack.id), lambda stack: convert.stack_json(stack, last.get(stack.id), told)
     )
 
 
@@ -85,7 +89,8 @@ def list_runs_of_stack(
         stack = _find(reading, caller, space, name)
         caller.require(Right.RUN_READ, stack.id.space, f"stack {stack.id}")
         found = reading.list_runs(RunFilter(stack=stack.id), of_runs(cursor), limit + 1)
-    return page(found, limit, _run_id, convert.run_json)
+    told = Told.of(caller)
+    return page(found, limit, _run_id, lambda run: convert.run_json(run, told))
 
 
 @router.get("/{space}/{name}/resources")
@@ -119,29 +124,29 @@ def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Ef
     found = ports.effective(stack)
     if found is None:
         raise not_found(f"stack {stack} in force")
-    return convert.effective_json(found)
+    return convert.effective_json(found, Told.of(caller))
 
 
 @router.post("/{space}/{name}/runs", status_code=HTTPStatus.CREATED)
 def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a tracked run, even of a stack that is Synced."""
     stack = _named(caller, Right.RUN_TRIGGER, space, name)
-    run = operations.request_run(
-        ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_TRIGGER.action, stack.space)
-    )
+    because = caller.basis(Right.RUN_TRIGGER.action, stack.space)
+    with refusals(caller, stack):
+        run = operations.request_run(ports.store, stack, caller.person, ports.now(), because)
     ports.wake()
-    return convert.run_json(run)
+    return convert.run_json(run, Told.of(caller))
 
 
 @router.post("/{space}/{name}/destroy", status_code=HTTPStatus.CREATED)
 def destroy_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a run that removes what a stack made. It waits for confirmation, and leaves the stack suspended."""
     stack = _named(caller, Right.STACK_DELETE, space, name)
-    run = operations.request_destroy(
-        ports.store, stack, caller.person, ports.now(), caller.basis(Right.STACK_DELETE.action, stack.space)
-    )
+    because = caller.basis(Right.STACK_DELETE.action, stack.space)
+    with refusals(caller, stack):
+        run = operations.request_destroy(ports.store, stack, caller.person, ports.now(), because)
     ports.wake()
-    return convert.run_json(run)
+    return convert.run_json(run, Told.of(caller))
 
 
 @router.post("/{space}/{name}/suspend")
@@ -188,7 +193,7 @@ def _find(reading: Reading, caller: Caller, space: str, name: str) -> StackState
 def _shown(reading: Reading, caller: Caller, stack: StackState) -> StackDetailJson:
     """Return a stack, with its newest run if the caller may read runs."""
     last = reading.last_runs([stack.id]) if caller.allows(Right.RUN_READ, stack.id.space) else {}
-    shown = convert.stack_json(stack, last.get(stack.id), caller.spaces(Right.STACK_READ))
+    shown = convert.stack_json(stack, last.get(stack.id), Told.of(caller))
     return StackDetailJson(
         **dict(shown),
         dependencies=dependencies_json(caller, stack),

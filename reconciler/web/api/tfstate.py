@@ -34,9 +34,9 @@ _LARGEST_LOCK = 64 * 1024
 _Answer = TypeVar("_Answer")
 
 
-def tfstate_url(base: str, stack: StackId) -> str:
-    """Return the URL of a stack's tfstate on the service at `base` (`http://127.0.0.1:8420`)."""
-    return f"{base.rstrip('/')}/api/v1/tfstate/{stack.space}/{stack.name}"
+def tfstate_path(stack: StackId) -> str:
+    """Return the path of a stack's tfstate on the service."""
+    return f"/api/v1/tfstate/{stack.space}/{stack.name}"
 
 
 @router.get("", include_in_schema=False)

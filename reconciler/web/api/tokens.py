@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 
 from fastapi import APIRouter
 
 from rbac.access.subjects import Subject, SubjectKind
-from reconciler.runs.audit import Audited
-from reconciler.store.protocol import ApiToken, AuditEvent
+from reconciler.operations import revoke_tokens
+from reconciler.runs.audit import Audited, about_token
+from reconciler.store.protocol import ApiToken
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import ApiError, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
@@ -55,20 +56,21 @@ def create_token(ports: PortsIn, caller: CallerIn, wanted: TokenRequest) -> NewT
     with ports.store.writing() as transaction:
         until = now + timedelta(seconds=wanted.seconds)
         until = until if caller.until is None else min(until, caller.until)
-        text, token = make_token(transaction, subject, caller.person, now, until)
-        transaction.append_audit([_about(Audited.TOKEN_CREATED, token, caller, now)])
+        text, token = make_token(transaction, subject, caller.person, now, until, caller.token)
+        transaction.append_audit([about_token(Audited.TOKEN_CREATED, token, caller.person, now)])
     return NewTokenJson(token=text, **_shown(ports, token).model_dump())
 
 
 @router.delete("/{token}")
 def revoke_token(ports: PortsIn, caller: CallerIn, token: str) -> TokenJson:
-    """Revoke a token at once."""
+    """Revoke a token at once, with all that were created with it."""
     with ports.store.writing() as transaction:
         found = transaction.api_token(token)
         if found is None or not _controls(caller, Subject.parse(found.subject)):
             raise not_found(f"token {token}")
-        transaction.remove_api_token(token)
-        transaction.append_audit([_about(Audited.TOKEN_REVOKED, found, caller, ports.now())])
+        ended = revoke_tokens(transaction, [found])
+        now = ports.now()
+        transaction.append_audit([about_token(Audited.TOKEN_REVOKED, each, caller.person, now) for each in ended])
     return _shown(ports, found)
 
 
@@ -76,11 +78,6 @@ def _controls(caller: Caller, subject: Subject) -> bool:
     """Whether the caller may handle the subject's tokens: their own, or those of a subject that they may change."""
     right = Right.USER_UPDATE if subject.kind is SubjectKind.USER else Right.API_KEY_UPDATE
     return caller.subject == subject or caller.allows(right, ROOT)
-
-
-def _about(event: Audited, token: ApiToken, caller: Caller, now: datetime) -> AuditEvent:
-    until = token.expires_at.isoformat() if token.expires_at is not None else None
-    return AuditEvent(event, now, caller.person, {"token": token.id, "subject": token.subject, "expires": until})
 
 
 def _shown(ports: Ports, token: ApiToken) -> TokenJson:

@@ -41,6 +41,7 @@ def _forget_what_is_newer(store: SqlStore) -> None:
         ):  # fmt: skip
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("ALTER TABLE outputs DROP COLUMN mark"))
+        connection.execute(text("ALTER TABLE api_tokens DROP COLUMN made_with"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
 
 

@@ -160,11 +160,30 @@ def test_what_is_hidden_on_purpose_and_what_is_put_back(tmp_path):
     assert "No such file" in "".join(said)
 
 
+@pytest.mark.parametrize("sandboxed", [True], indirect=True)
+@pytest.mark.parametrize("writable", [[], [Path("/")]], ids=["nothing writable", "all writable"])
+def test_the_kernels_settings_cannot_be_changed(driver, writable):
+    driver.engine.close()
+    driver.engine = LocalEngine(driver.data_dir, writable=writable)
+    driver.plan(
+        plan="for at in /proc/sys/kernel/core_pattern /sys/kernel; do test -w $at && echo OPEN $at; done; exit 0"
+    )
+    assert not [line for line in driver.log().splitlines() if line.startswith("OPEN")]
+
+
 def test_limits_hold(driver, make_limits):
     command = "ulimit -c; ulimit -n; head -c 3000000 /dev/zero > big || true; wc -c < big; exit 0"
     driver.plan(plan=command, limits=make_limits(file_bytes=MIB * 2, open_files=100))
     said = [line for line in driver.log().splitlines() if line.strip().isdigit()]
     assert said == ["0", "100", str(2 * MIB)]
+
+
+@pytest.mark.parametrize("size", [100, 400])
+def test_a_process_that_takes_too_much_memory_ends(driver, make_limits, size):
+    eat = f"head -c {size}M /dev/zero | tail > /dev/null"  # the end of a text without lines is all of it
+    report = driver.plan(plan=f"cat /proc/self/oom_score_adj; {eat}", limits=make_limits(memory_bytes=256 * MIB))
+    assert ("memory exhausted" in driver.log(), report.ending == Ending.FAILED) == (size == 400, size == 400)
+    assert "500" in driver.log().splitlines()
 
 
 @pytest.fixture(name="small_disk")

@@ -7,17 +7,20 @@ import subprocess
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rbac.access.subjects import Subject
 from rbac.admission.held import HeldChange
 from reconciler import operations
 from reconciler.core.runs import RunStatus
 from reconciler.core.verdicts import Review
 from reconciler.loop.service import utc_now
 from reconciler.store.protocol import AuditRow, StoredApproval
+from reconciler.web.api_tokens import find_token, make_token
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
@@ -688,3 +691,23 @@ def test_files_are_judged_while_nothing_can_run_from_them(service: Machine, sign
     signed.commit("bob", {"platform/tf/more.tf": None})
     service.reconcile()
     assert held(service) == {}
+
+
+@pytest.mark.parametrize("looks", [1, 2], ids=["between two looks", "one look each"])
+def test_the_tokens_of_somebody_who_left_open_nothing_for_the_next_of_the_name(
+    service: Machine, signed: Signed, keys: Mapping[str, Key], looks: int
+) -> None:
+    store, now = service.service.store, utc_now()
+    with store.writing() as transaction:
+        until = now + timedelta(hours=1)
+        text, token = make_token(transaction, Subject.parse("bob"), "operator", now, until)
+        made, _ = make_token(transaction, Subject.parse("carol"), "user:bob", now, until, token.id)
+        other, _ = make_token(transaction, Subject.parse("carol"), "operator", now, until)
+    for content in (None, a_user("bob", keys["new"])):
+        signed.commit("ada", {"users/bob.yaml": content})
+        if looks == 2:
+            service.reconcile()
+    service.reconcile()
+    assert service.service.ports.access().knows(Subject.parse("bob"))
+    assert [find_token(store, each, now) is not None for each in (text, made, other)] == [False, False, True]
+    assert [row.event.event for row in audit(service)].count("token-revoked") == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,6 @@ from reconciler.store.protocol import StoredApproval
 from tests.e2e.station import a_script, document
 from tests.integration.loop.machine import Machine
 from tests.integration.loop.test_access import (
-    Key,
     Signed,
     audit,
     held,
@@ -113,10 +113,14 @@ def test_the_owners_space_goes_on_beside_a_second_one(service: Machine, signed: 
 
 
 def test_two_services_agree(
-    service: Machine, signed: Signed, new_machine: Callable[..., Machine], keys: Mapping[str, Key]
+    service: Machine, signed: Signed, new_machine: Callable[..., Machine], tmp_path: Path
 ) -> None:
     """One walks commit by commit, the other follows it, and a third starts from what is stored."""
-    url = f"sqlite:///{service.settings.data_dir}/station.db"
+    service.close()
+    (tmp_path / "shared").mkdir()
+    (service.settings.data_dir / "station.db").rename(tmp_path / "shared" / "station.db")
+    url = f"sqlite:///{tmp_path}/shared/station.db"
+    service.restart(database_url=url)
     other = new_machine(signed.repo.url, "two", admins=("ada",), database_url=url)
     other.reconcile()
     for who, files in (

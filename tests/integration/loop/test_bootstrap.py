@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from reconciler.bootstrap import DataDirectoryBusy, open_service
+from reconciler.bootstrap import DataDirectoryBusy, SandboxUnavailable, open_service
+from reconciler.core.runs import RunStatus
 from reconciler.settings import Settings, SettingsError
 from reconciler.store.protocol import StoreError
-from tests.e2e.station import Repo, a_script
+from tests.e2e.station import Repo, a_script, document
+from tests.integration.loop.machine import Machine
 
 
 @pytest.mark.parametrize(
@@ -97,3 +100,37 @@ def test_a_database_that_is_down_is_named_without_its_password(repo: Repo, tmp_p
     with pytest.raises(StoreError) as caught, open_service(settings):
         pass
     assert "hunter2" not in str(caught.value)
+
+
+def without_bubblewrap(machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Open the machine's service where bubblewrap is not installed."""
+    with monkeypatch.context() as context:
+        context.setenv("PATH", str(tmp_path))
+        assert not machine.service.engine.sandboxed
+
+
+def test_nothing_starts_without_a_sandbox_once_access_is_set_up(
+    repo: Repo, new_machine: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ran: Path
+) -> None:
+    people = document("User", "ada", {"emails": ["ada@example.org"]})
+    repo.commit({"a.yaml": a_script("a", f"echo one >> {ran}"), "people.yaml": people})
+    machine = new_machine(repo.url, require_sandbox=None)
+    without_bubblewrap(machine, monkeypatch, tmp_path)
+    look = machine.reconcile()
+    assert [(run.status, run.reason) for run in look.runs] == [("failed", "SandboxMissing")]
+    assert "require_sandbox = false" in look.runs[0].message
+    machine.restart()
+    with pytest.raises(SandboxUnavailable, match=r"not installed.*require_sandbox = false"):
+        without_bubblewrap(machine, monkeypatch, tmp_path)
+    machine.restart(require_sandbox=False)
+    without_bubblewrap(machine, monkeypatch, tmp_path)
+    machine.retry("root/a", RunStatus.FAILED)
+    assert machine.reconcile().ran == {"root/a": "finished"}
+
+
+def test_an_admin_of_the_settings_needs_a_sandbox_at_once(
+    new_machine: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine = new_machine("https://example.org/x", require_sandbox=None, admins=("ada",))
+    with pytest.raises(SandboxUnavailable):
+        without_bubblewrap(machine, monkeypatch, tmp_path)

@@ -105,7 +105,8 @@ def test_a_document_accepts_for_its_own_users_only(repo: Repo, machine: Machine,
 def test_a_tfstate_of_a_key_that_is_not_there_fails_the_run_and_says_so(
     repo: Repo, new_machine: Callable[..., Machine], tmp_path: Path
 ) -> None:
-    database = f"sqlite:///{tmp_path / 'shared.db'}"
+    (tmp_path / "shared").mkdir()
+    database = f"sqlite:///{tmp_path / 'shared' / 'station.db'}"
     one = new_machine(repo.url, "one", database_url=database)
     two = new_machine(repo.url, "two", database_url=database)
     assert two.service.store is not None, "it starts while nothing is sealed"

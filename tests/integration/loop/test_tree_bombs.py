@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import subprocess
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.git import compare
+from reconciler.git import compare, trees
+from reconciler.git.store import ObjectStore
+from reconciler.git.trees import LARGEST_FILE
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine
 
@@ -134,3 +137,53 @@ def test_one_in_a_source_repository_concerns_its_stacks_alone(repo: Repo, machin
     repair(source)
     look = machine.reconcile()
     assert set(look.sync.values()) == {"Synced"}
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new", "in the place of documents"])
+def test_a_file_of_zeros_costs_nothing_and_changes_nothing_else(
+    repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
+    """Git stores them as a few bytes; read whole, they would cost their size in memory at each start."""
+    repo.commit({"a.yaml": a_script("a", "true"), "b.yaml": a_script("b", "true")})
+    machine.reconcile()
+    zeros = repo.path / ("b.yaml" if known else "zeros.yaml")
+    with zeros.open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    repo.commit({"a.yaml": a_script("a", "echo 2")})
+
+    def read(store: ObjectStore, blob: str) -> bytes:
+        assert store.blob_size(blob) <= LARGEST_FILE, "it was read"
+        return blob_of(store, blob)
+
+    blob_of = ObjectStore.blob
+    monkeypatch.setattr(ObjectStore, "blob", read)
+    look = machine.reconcile()
+    assert (look.ran, look.sync) == ({"root/a": "finished"}, {"root/a": "Synced", "root/b": "Synced"})
+    assert look.problems == [f"{zeros.name}: error: file-too-large"]
+    machine.restart()
+    assert machine.reconcile().sync == look.sync
+
+
+def test_too_much_at_once_halts_and_heals(repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "MOST_BYTES", 5_000)
+    repo.commit({"a.yaml": a_script("a", "true")})
+    machine.reconcile()
+    repo.commit({f"{number}.yaml": "x: " + "y" * 1_000 for number in range(6)})
+    assert machine.reconcile().halted == "TooManyFiles"
+    repo.commit({f"{number}.yaml": None for number in range(6)})
+    assert machine.reconcile().halted is None
+
+
+def test_a_path_that_no_database_can_hold_halts_and_heals(repo: Repo, machine: Machine) -> None:
+    repo.commit({"a.yaml": a_script("a", "true")})
+    machine.reconcile()
+    (repo.path / ".git" / "content").write_text("x")
+    inner = repo.git("hash-object", "-w", ".git/content")
+    for number in range(20):
+        kind, mode = ("040000", "tree") if number else ("100644", "blob")
+        inner = _write(repo, f"{kind} {mode} {inner}\t{hashlib.sha512(bytes([number])).hexdigest()}.yaml\n")
+    _commit_top(repo, f"{repo.git('ls-tree', 'HEAD')}\n040000 tree {inner}\tbomb\n")
+    look = machine.reconcile()
+    assert look.halted == "TooManyFiles"
+    repair(repo)
+    assert machine.reconcile().halted is None

@@ -16,6 +16,7 @@ from reconciler.engine.base import Ending, Job, Limits, TfstateAccess
 from reconciler.engine.local import LocalEngine
 from reconciler.runner.tfstate import relay as relays
 from reconciler.runner.tfstate.backlog import pending_requests
+from reconciler.runner.tfstate.door import listen
 from reconciler.runner.tfstate.relay import Relay
 from tests.e2e.station import eventually
 from tests.needs import needs
@@ -24,9 +25,10 @@ TERRAFORM = shutil.which("terraform")
 
 
 class FakeService:
-    """Keeps one stack's tfstate, on a port of its own that stays the same while it goes away and comes back."""
+    """Keeps one stack's tfstate, in a data directory that stays while it goes away and comes back."""
 
-    def __init__(self):
+    def __init__(self, directory):
+        self.directory = directory
         self.tfstate = None
         self.holder = None
         self.requests = []
@@ -37,7 +39,6 @@ class FakeService:
         self.slow = None
         """What unlocks wait for."""
         self._server = None
-        self.port = 0
 
     def up(self):
         service = self
@@ -59,8 +60,9 @@ class FakeService:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = listen(self.directory)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -72,7 +74,7 @@ class FakeService:
 
     @property
     def access(self):
-        return TfstateAccess(f"http://127.0.0.1:{self.port}/api/v1/tfstate/root/a", "t0ken")
+        return TfstateAccess(str(self.directory), "/api/v1/tfstate/root/a", "t0ken")
 
     def answer(self, method, path, headers, body):  # noqa: PLR0911
         if headers.get("Authorization") != "Bearer t0ken":
@@ -106,8 +108,8 @@ class FakeService:
 
 
 @pytest.fixture
-def service():
-    made = FakeService().up()
+def service(tmp_path):
+    made = FakeService(tmp_path).up()
     yield made
     made.down()
 

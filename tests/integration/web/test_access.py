@@ -522,3 +522,20 @@ def test_a_token_does_not_outlive_the_one_that_made_it(ports: Ports, store: SqlS
             for seconds in (30, 10_000_000)
         ]
     assert [datetime.fromisoformat(each) for each in ends] == [later(30), later(60)]
+
+
+def test_a_token_ends_with_the_one_that_made_it(ports: Ports, store: SqlStore) -> None:
+    app = WarmApp(replace(ports, metrics=Metrics(), now=lambda: NOW))
+    with store.writing() as transaction:
+        first, top = make_token(transaction, Subject.parse("rita"), "operator", NOW, later(60))
+        beside, _ = make_token(transaction, Subject.parse("rita"), "operator", NOW, later(60))
+    made = [first]
+    for _ in range(2):
+        with Client(app, made[-1]) as client:
+            made.append(client.post(f"{V1}/tokens", json={"subject": "user:rita", "seconds": 50}).json()["token"])
+    with Client(app, beside) as client:
+        assert client.request("DELETE", f"{V1}/tokens/{top.id}").status_code == 200
+        assert len(client.get(f"{V1}/tokens").json()["items"]) == 1
+    for text in made:
+        with Client(app, text) as client:
+            assert client.get(f"{V1}/stacks").status_code == 401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -229,3 +230,31 @@ def test_tampering_is_found(client: Client, store: SqlStore, tampering: str) -> 
     found = client.get(f"{V1}/audit/check").json()
     assert not found["whole"]
     assert "row" in found["fault"]
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("the directory x belongs to secret, and user:m has no role that allows space:create in secret",
+         "the directory x belongs to another space, and user:m has no role that allows space:create in another space"),
+        ("Stack production/network depends on itself: production/network -> secret/db -> production/network",
+         "Stack production/network depends on itself: production/network -> another stack -> production/network"),
+        ("there is no Stack secret/guess for Stack production/network",
+         "there is no Stack secret/guess for Stack production/network"),
+        ("Stack production/network and Stack nowhere/db all have movedFrom production/old",
+         "Stack production/network and a Stack of another space all have movedFrom production/old"),
+    ],
+    ids=["directory", "cycle", "what the author wrote", "others, whether they exist or not"],
+)  # fmt: skip
+def test_a_held_change_names_nothing_from_spaces_that_one_does_not_see(
+    as_user: AsUser, store: SqlStore, message: str, told: str
+) -> None:
+    held = replace(STACK, message=message, missing=(Action.parse("space:create"), SpaceName("secret")))
+    with store.writing() as transaction:
+        transaction.put_held_changes([held])
+    shown = as_user("rita").get(f"{V1}/held/{held.id}").json()
+    assert shown["message"] == told
+    assert shown["missing"] == {"action": "space:create", "space": "another space"}
+    assert "in another space" in as_user("rita").post(f"{V1}/held/{held.id}/approve").text
+    everything = as_user("all").get(f"{V1}/held/{held.id}").json()
+    assert (everything["message"], everything["missing"]["space"]) == (message, "secret")

@@ -79,6 +79,8 @@ def test_the_answer_says_what_a_review_does(ports: Ports, store: SqlStore, effec
 
 def test_what_policies_are_asked_is_shown(ports: Ports, store: SqlStore) -> None:
     run = put(store)
-    with Client(WarmApp(replace(ports, policy_input=lambda found: {"run": {"id": found}}))) as client:
-        assert client.get(f"{RUNS}/{run}/policy-input").json() == {"input": {"run": {"id": run}}}
+    space = {"name": "production", "labels": {}, "path": ["root", "production"]}
+    asked = replace(ports, policy_input=lambda found: {"run": {"id": found}, "space": space})
+    with Client(WarmApp(asked)) as client:
+        assert client.get(f"{RUNS}/{run}/policy-input").json() == {"input": {"run": {"id": run}, "space": space}}
         assert client.get(f"{RUNS}/{'0' * 26}/policy-input").status_code == 404

@@ -286,3 +286,8 @@ def test_suspend_and_resume(client: Client, store: SqlStore, woken: list[bool]) 
 def test_nothing_can_be_asked_of_a_stack_that_is_not_there(client: Client, verb: str, woken: list[bool]) -> None:
     assert client.post(f"{STACKS}/production/none/{verb}").status_code == 404
     assert woken == []
+
+
+@pytest.mark.parametrize(("count", "status"), [(100, 200), (3000, 422)])
+def test_a_filter_has_not_any_number_of_labels(client: Client, count: int, status: int) -> None:
+    assert client.get(STACKS, label=[f"l{n}=x" for n in range(count)]).status_code == status

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from reconciler.core.runs import Run, RunStatus
 from reconciler.operations import mint_token
 from reconciler.store.sql import SqlStore
-from reconciler.web.api.tfstate import tfstate_url
+from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.server import HttpServer
 from tests.factories import NOW, a_run, a_stack, a_stack_id
 from tests.integration.web.client import OPERATOR_TOKEN, Client
@@ -233,7 +233,7 @@ def test_terraform_itself_as_the_client(opened: Opened, server: HttpServer, stor
     directory.mkdir()
     (directory / "main.tf").write_text(MAIN)
     (tmp_path / "rc").write_text("")
-    address = tfstate_url(server.url, NETWORK)
+    address = server.url + tfstate_path(NETWORK)
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),

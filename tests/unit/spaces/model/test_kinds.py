@@ -250,6 +250,8 @@ def test_bad_specs_are_refused_with_their_place(kind, spec, expected):
         pytest.param(STACK + "  contexts: [{name: a, priority: 1.5}]\n", "spec.contexts[0].priority must be a whole number, is a number", None, id="fraction"),
         pytest.param(STACK + "  drift: {}\n", "spec.drift is not supported by this version: drift detection", "leave it out", id="later"),
         pytest.param(STACK + '  "a\\nb": 1\n', "spec.a\\nb is not known", None, id="newline-in-a-key"),
+        pytest.param(STACK + f"  env: {{{', '.join(f'A{n}: x' for n in range(1001))}}}\n", "spec.env has more than 1000 entries", None, id="variables"),
+        pytest.param(STACK + f"  contexts: [{', '.join(f'a{n}' for n in range(1001))}]\n", "spec.contexts has more than 1000 entries", None, id="contexts"),
     ],
 )  # fmt: skip
 def test_findings_speak_plainly(spec, summary, hint):
@@ -392,3 +394,11 @@ def test_paths_are_written_as_people_do():
 
 def test_a_bare_context_name_is_short_for_priority_zero():
     assert ContextUse.model_validate("a") == ContextUse(name="a", priority=0)
+
+
+def test_a_document_has_not_any_number_of_labels():
+    labels = ", ".join(f"l{n}: x" for n in range(101))
+    text = HEAD.format(kind="Stack").replace("metadata: {", f"metadata: {{labels: {{{labels}}}, ") + STACK
+    assert [each.summary for each in parse_file("a.yaml", text.encode()).diagnostics] == [
+        "metadata.labels has more than 100 entries"
+    ]

@@ -24,7 +24,7 @@ JOB = Job(
     limits=Limits({Phase.PLAN: 1.5}, silence_seconds=3),
     waits_for_verdict=True,
     plan_digest="ab",
-    tfstate=TfstateAccess("http://127.0.0.1/x", "token"),
+    tfstate=TfstateAccess("/data", "/x", "token"),
     masked=("one", "two"),
 )
 

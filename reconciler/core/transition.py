@@ -38,7 +38,7 @@ _CHANGES_APPLIED = frozenset({RunEvent.FOUND_NOTHING, RunEvent.SUCCEED, RunEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """A run and its stack after an event. The conditions of the stack are still to be assessed."""
 
     event: RunEvent
@@ -69,7 +69,7 @@ class Step:
         return self.event is not RunEvent.PREPARE
 
 
-def take_step(state: StackState, run: Run, event: RunEvent, now: datetime, **changes: Any) -> Step:
+def take_step(state: StackState, run: Run, event: RunEvent, now: datetime, **changes: Any) -> Transition:
     """Return what an event makes of a run and its stack. `changes` are fields of the run that the event brings."""
     before = None if event is RunEvent.QUEUE else run.status
     status = advance(before, event)
@@ -78,7 +78,9 @@ def take_step(state: StackState, run: Run, event: RunEvent, now: datetime, **cha
     after = run.evolve(status=status, **changes)
     if not after.is_active:
         after = after.evolve(finished_at=now, lease_until=None)
-    return Step(event, before, after, _stack_after(state, after, event, before, now), state.sync is Sync.OUT_OF_SYNC)
+    return Transition(
+        event, before, after, _stack_after(state, after, event, before, now), state.sync is Sync.OUT_OF_SYNC
+    )
 
 
 def new_run(state: StackState, desired: Desired, run: RunId, now: datetime, **changes: Any) -> Run:

@@ -17,7 +17,7 @@ from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus
 from reconciler.core.state import Component, Desired, Problem, StackState, Sync, Why
-from reconciler.core.transition import Step, take_step
+from reconciler.core.transition import Transition, take_step
 from reconciler.runs.outputs import given_by, parents_in
 from reconciler.runs.transition import record
 from reconciler.store.protocol import Transaction
@@ -45,7 +45,7 @@ def put_desired(  # noqa: PLR0917
     active = {run.stack: run for run in transaction.active_runs(stacks) if run.leads}
     given = given_by(transaction, parents_in(wanted.values()))
     changed: dict[StackId, StackState] = {}
-    steps: list[Step] = []
+    steps: list[Transition] = []
     for stack in [*_parents_first(wanted), *gone]:
         state = states.get(stack)
         desired = wanted.get(stack)

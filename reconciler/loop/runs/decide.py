@@ -16,7 +16,7 @@ from reconciler.core.identifiers import run_id
 from reconciler.core.planning import AskPush, Judge, Proceed, QueueRun, Stop, Supersede, Wait, decide
 from reconciler.core.runs import Run, RunEvent
 from reconciler.core.state import StackState, Waits
-from reconciler.core.transition import Step, new_run, take_step
+from reconciler.core.transition import Transition, new_run, take_step
 from reconciler.runs.outputs import relink
 from reconciler.runs.transition import record
 from reconciler.store.protocol import Store
@@ -97,7 +97,7 @@ class _Decision:
     state: StackState
     active: Run | None
     now: datetime
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Transition] = field(default_factory=list)
     followups: list[Followup] = field(default_factory=list)
 
     def step(self, run: Run, event: RunEvent, **changes: Any) -> Run:

@@ -14,7 +14,7 @@ from rbac.identity import Person, Stranger
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.files import attach_at, changed_files
-from reconciler.loop.desired.generation import Step, repinned
+from reconciler.loop.desired.generation import Changeset, repinned
 from reconciler.loop.desired.persons import FindsPersons
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.source_changes import HeldSources, SourceChanges
@@ -215,8 +215,8 @@ class Walking:
 
     def walk(
         self, before: Admission | None, chain: list[Revision], state: ConfigurationState, now: datetime
-    ) -> tuple[Step | None, Halt | None]:
-        """Follow a chain of commits, oldest first: the step that it brings, and the halt that it ended with."""
+    ) -> tuple[Changeset | None, Halt | None]:
+        """Follow a chain of commits, oldest first: what it changes, and the halt that it ended with."""
         walk = self.admitting.walk(before, chain, self.world.index, now)
         halted = walk.halted
         told = halt(state, halted.reason, halted.message, halted.revision, now) if halted else None
@@ -225,36 +225,41 @@ class Walking:
             return None, told
         return self._step(before, here, walk), told
 
-    def approve(self, step: Step, approvals: list[StoredApproval], now: datetime) -> None:
-        """Let approved changes come into force, on top of what else the step brings."""
-        before = step.admission
+    def approve(self, changeset: Changeset, approvals: list[StoredApproval], now: datetime) -> None:
+        """Let approved changes come into force, on top of what else changes."""
+        before = changeset.admission
         for each in approvals:
-            here, held = step.admission, next((it for it in step.admission.waiting if it.id == each.held), None)
-            step.admission, events = self.admitting.approve(here, [each], now)
-            step.events = [*step.events, *events]
+            here, held = (
+                changeset.admission,
+                next((it for it in changeset.admission.waiting if it.id == each.held), None),
+            )
+            changeset.admission, events = self.admitting.approve(here, [each], now)
+            changeset.events = [*changeset.events, *events]
             if held is not None:
-                changed = affected(here.in_force, step.in_force) | repinned(here, step.admission)
-                step.by(changed, each.subject, held.person)
-        step.approvals = tuple(each.held for each in approvals)
-        step.add(before.in_force, step.in_force)
-        step.stacks |= repinned(before, step.admission)
-        step.stacks = {stack for stack in step.stacks if step.in_force.catalog.placed(stack.ref)}
-        step.gone = {stack for stack in step.gone if step.in_force.catalog.placed(stack.ref) is None}
+                changed = affected(here.in_force, changeset.in_force) | repinned(here, changeset.admission)
+                changeset.by(changed, each.subject, held.person)
+        changeset.approvals = tuple(each.held for each in approvals)
+        changeset.add(before.in_force, changeset.in_force)
+        changeset.stacks |= repinned(before, changeset.admission)
+        changeset.stacks = {stack for stack in changeset.stacks if changeset.in_force.catalog.placed(stack.ref)}
+        changeset.gone = {stack for stack in changeset.gone if changeset.in_force.catalog.placed(stack.ref) is None}
 
-    def _step(self, before: Admission | None, here: Admission, walk: Walk) -> Step:
-        step = Step(here, set(), events=walk.events)
+    def _step(self, before: Admission | None, here: Admission, walk: Walk) -> Changeset:
+        changeset = Changeset(here, set(), events=walk.events)
         for old, new in walk.steps:
-            step.add(old, new)
+            changeset.add(old, new)
         for person, stacks_changed in walk.authors:
-            step.by(stacks_changed, person)
+            changeset.by(stacks_changed, person)
         if before is not None:
-            step.stacks |= self.users(before.in_force.revision, here)
-            step.stacks |= repinned(before, here)
+            changeset.stacks |= self.users(before.in_force.revision, here)
+            changeset.stacks |= repinned(before, here)
         stacks = set(here.in_force.catalog.stacks()) if before is None else None
         placed = here.in_force.catalog.placed
-        step.stacks = {each for each in step.stacks if (each in stacks if stacks is not None else placed(each.ref))}
-        step.gone = {stack for stack in step.gone if placed(stack.ref) is None}
-        return step
+        changeset.stacks = {
+            each for each in changeset.stacks if (each in stacks if stacks is not None else placed(each.ref))
+        }
+        changeset.gone = {stack for stack in changeset.gone if placed(stack.ref) is None}
+        return changeset
 
     def users(self, at: Revision, here: Admission) -> set[StackId]:
         """Return the stacks whose files may be others now: all of them where that is too much to be read."""

@@ -18,7 +18,7 @@ from spaces.names import Kind, Revision, StackId
 
 
 @dataclass(slots=True)
-class Step:
+class Changeset:
     """What a look at the repositories would change."""
 
     admission: Admission
@@ -76,24 +76,24 @@ def repinned(before: Admission, after: Admission) -> set[StackId]:
 
 @dataclass(frozen=True, slots=True)
 class Generations:
-    """Works out the desired state of a step, and brings the `World` to it."""
+    """Works out the desired state of a changeset, and brings the `World` to it."""
 
     world: World
     places: Places
     rules: Rules
 
-    def desire(self, step: Step) -> dict[StackId, Desired]:
-        """Work out what is desired of the step's stacks."""
-        tips = {**self.world.tips, **step.tips}
+    def desire(self, changeset: Changeset) -> dict[StackId, Desired]:
+        """Work out what is desired of its stacks."""
+        tips = {**self.world.tips, **changeset.tips}
         wanted = desire(
-            step.in_force,
-            sorted(step.stacks),
-            self.places.reading(tips, step.admission.pins),
+            changeset.in_force,
+            sorted(changeset.stacks),
+            self.places.reading(tips, changeset.admission.pins),
             self.world.index,
-            self.person(step.in_force),
+            self.person(changeset.in_force),
             check=self.places.check,
         )
-        for stack, authors in step.authors.items():
+        for stack, authors in changeset.authors.items():
             if stack in wanted:
                 wanted[stack] = replace(wanted[stack], person=authors[-1], authors=authors)
         return wanted
@@ -107,16 +107,16 @@ class Generations:
         except GitError:
             return None
 
-    def take_over(self, step: Step, generation: int, wanted: Mapping[StackId, Desired]) -> None:
+    def take_over(self, changeset: Changeset, generation: int, wanted: Mapping[StackId, Desired]) -> None:
         """Let what was recorded be what this process knows."""
         previous = self.world.revision
-        self.world.put(wanted, step.gone)
-        self.world.generation, self.world.admission = generation, step.admission
-        self.world.tips = {**self.world.tips, **step.tips}
+        self.world.put(wanted, changeset.gone)
+        self.world.generation, self.world.admission = generation, changeset.admission
+        self.world.tips = {**self.world.tips, **changeset.tips}
         self.places.release(previous)
 
     def forget(self, stacks: Collection[StackId]) -> None:
-        """Undo what a step that came too late noted: the next catch-up reads everything anew."""
+        """Undo what a changeset that came too late noted: the next catch-up reads everything anew."""
         for stack in stacks:
             self.world.index.remove(stack)
         self.world.generation = -1

@@ -17,7 +17,7 @@ from reconciler.git.remote import redact
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.commits import Walking
 from reconciler.loop.desired.files import attach_at, changed_files, read_file
-from reconciler.loop.desired.generation import Generations, Step, repinned
+from reconciler.loop.desired.generation import Changeset, Generations, repinned
 from reconciler.loop.desired.record import lacks_source, put_desired, same_desired
 from reconciler.loop.desired.repositories import CannotFollow, Places
 from reconciler.loop.desired.takeover import take_over
@@ -172,15 +172,15 @@ class CatchingUp:
         trial = read_tree(tree, changed, held, self._reading(trees, revision))
         in_force = InForce.after(before.in_force, revision, trial.after, (), trial.refs)
         admission = self._admission(in_force, held, recorded, now)
-        step = Step(admission, set())
-        step.add(before.in_force, admission.in_force)
-        step.stacks |= self.walking.users(at, admission) | repinned(before, admission)
-        step.stacks = {stack for stack in step.stacks if in_force.catalog.placed(stack.ref)}
-        step.gone = {stack for stack in step.gone if in_force.catalog.placed(stack.ref) is None}
-        step.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
-        for key, tip in step.tips.items():
-            step.stacks |= self.places.users(key, tip)
-        self.generations.take_over(step, state.generation, self.generations.desire(step))
+        changeset = Changeset(admission, set())
+        changeset.add(before.in_force, admission.in_force)
+        changeset.stacks |= self.walking.users(at, admission) | repinned(before, admission)
+        changeset.stacks = {stack for stack in changeset.stacks if in_force.catalog.placed(stack.ref)}
+        changeset.gone = {stack for stack in changeset.gone if in_force.catalog.placed(stack.ref) is None}
+        changeset.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
+        for key, tip in changeset.tips.items():
+            changeset.stacks |= self.places.users(key, tip)
+        self.generations.take_over(changeset, state.generation, self.generations.desire(changeset))
         return True
 
     def _find_again(self, revision: Revision, recorded: Recorded, now: datetime) -> Admission:

@@ -7,7 +7,7 @@ from itertools import chain
 
 from spaces.catalog import YAML, Catalog
 from spaces.composition.changed_file import ChangedFile
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.composition.step import Step
 from spaces.diagnostics import Diagnostic, Severity
 from spaces.documents.documents import Placed
@@ -28,7 +28,7 @@ def examine_files(
     revision: Revision = Revision(""),  # noqa: B008
 ) -> InForce:
     """Return what would be in force of these files (path in the repository to bytes), taken alone and trusted."""
-    reading = Reading(attach, check=check)
+    reading = FileReading(attach, check=check)
     yaml = {path: data for path, data in files.items() if path.endswith(YAML)}
     changed = {path: ChangedFile(path, None, data) for path, data in yaml.items()}
     tips = reading.parse(yaml, attach)

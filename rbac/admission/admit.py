@@ -19,7 +19,7 @@ from rbac.access.actions import Action
 from rbac.admission.authors import Authors
 from rbac.admission.entries import Entry, Held
 from rbac.admission.held import HeldChange
-from rbac.admission.judge import Judge, Missing
+from rbac.admission.judge import Judge, MissingRight
 from rbac.admission.objections import Rights
 from rbac.admission.proposal import Proposal, State, Who
 from rbac.admission.settings import Rules
@@ -28,7 +28,7 @@ from rbac.admission.sources import NO_FILES, FileChanges, Sources, Uses, Writes,
 from rbac.identity import LOCAL_OPERATOR, Person, Stranger
 from spaces.catalog import YAML, Catalog
 from spaces.composition.holds import Because
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.composition.trial import Trial
 from spaces.documents.changes import Verb, changes
 from spaces.documents.documents import PlacedDocuments
@@ -188,7 +188,7 @@ def restore(
     return Admission(replace(in_force, diagnostics=found), rules.compile(in_force.catalog, now), held, sources, writes)
 
 
-def read_tree(before: Catalog, files: Mapping[str, bytes | None], held: Held, reading: Reading) -> Trial:
+def read_tree(before: Catalog, files: Mapping[str, bytes | None], held: Held, reading: FileReading) -> Trial:
     """Return the tree in force at another revision. `files` differ from those of `before`, as the branch has them."""
 
     def attach(path: str) -> bytes | Unusable:
@@ -259,7 +259,7 @@ class _Work:
         settling = self._settling(proposal)
         state = settling.settle()
         state = self._wake(state._replace(woken=state.woken | commit.writes.keys()))
-        whole: Missing | None = None
+        whole: MissingRight | None = None
         in_force = self._in_force(state)
         leaving = [] if self.first else _leaving(before.in_force, in_force)
         stacks = before.in_force.catalog.counts().get(Kind.STACK, 0)
@@ -310,7 +310,7 @@ class _Work:
         told = chain(state.tree.diagnostics, *(entry.hold.told for entry in state.held), state.warnings)
         return InForce.after(self.before.in_force, self.commit.revision, state.tree, told, state.touched)
 
-    def _reading(self, held: Held, trying: Collection[str] = ()) -> Reading:
+    def _reading(self, held: Held, trying: Collection[str] = ()) -> FileReading:
         """Return how files are read: those that are held as they are in force, but for what is being tried."""
         commit = self.commit
 
@@ -320,7 +320,7 @@ class _Work:
                 return commit.attach(path)
             return NOT_THERE if found.force is None else found.force
 
-        return Reading(attach, commit.read, commit.check)
+        return FileReading(attach, commit.read, commit.check)
 
     def _settling(self, proposal: Proposal, *, approved: bool = False) -> Settling:
         access, authors = self.before.access.at(self.now), Authors(proposal)
@@ -344,7 +344,7 @@ class _Work:
 
         return planted
 
-    def _admission(self, in_force: InForce, held: Held, whole: Missing | None) -> Admission:
+    def _admission(self, in_force: InForce, held: Held, whole: MissingRight | None) -> Admission:
         before, commit = self.before, self.commit
         sources = Sources(before.in_force, commit.revision, self.judge(), self.who.name, self.judging, whole)
         touched = commit.stacks if not self.first else NO_FILES
@@ -361,12 +361,12 @@ def _leaving(before: InForce, after: InForce) -> list[ResourceRef]:
     return [change.ref for change in found if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
 
 
-def _too_many(leaving: int, stacks: int) -> Missing:
+def _too_many(leaving: int, stacks: int) -> MissingRight:
     why = (
         f"by this commit {leaving} of {stacks} stacks would leave Git, more than the destruction budget allows: "
         "nothing of it is in force until it is approved"
     )
-    return Missing(Action("stack", "delete"), ROOT, why)
+    return MissingRight(Action("stack", "delete"), ROOT, why)
 
 
 def _refusal(entry: Entry) -> str:

@@ -15,7 +15,7 @@ from rbac.admission.entries import Author, Held
 from rbac.identity import Person, Stranger
 from spaces.catalog import YAML, Catalog
 from spaces.composition.changed_file import ChangedFile, Unit
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Verb
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
@@ -76,7 +76,7 @@ class Proposal:
     """The commit as of which that is in force."""
     held: Held
     files: dict[str, ChangedFile]
-    reading: Reading
+    reading: FileReading
     who: Who
     judging: bool
     tried: frozenset[Unit] | None = None
@@ -92,7 +92,7 @@ class Proposal:
         state: State,
         revision: Revision,
         changed: Mapping[str, bytes | None],
-        reading: Reading,
+        reading: FileReading,
         who: Who,
         *,
         judging: bool,
@@ -108,7 +108,14 @@ class Proposal:
 
     @classmethod
     def of_entries(
-        cls, state: State, revision: Revision, units: frozenset[Unit], reading: Reading, who: Who, *, own: bool = False
+        cls,
+        state: State,
+        revision: Revision,
+        units: frozenset[Unit],
+        reading: FileReading,
+        who: Who,
+        *,
+        own: bool = False,
     ) -> Self:
         """Return some held documents, to be tried again."""
         made = cls(state.tree, revision, state.held, {}, reading, who, judging=True, tried=units, own=own)

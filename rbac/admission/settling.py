@@ -12,7 +12,7 @@ from posixpath import dirname
 
 from rbac.admission.authors import Authors
 from rbac.admission.entries import Author, Entry, Held, HeldFile
-from rbac.admission.judge import Missing
+from rbac.admission.judge import MissingRight
 from rbac.admission.objections import Rights, Wrong
 from rbac.admission.proposal import Proposal, State
 from spaces.catalog import YAML, is_space_file
@@ -60,7 +60,7 @@ class Settling:
         trial = step.run()
         return self._state(step, trial)
 
-    def hold_whole(self, missing: Missing) -> State:
+    def hold_whole(self, missing: MissingRight) -> State:
         """Hold everything that is proposed."""
         units = {Unit(path, key) for path, file in self.proposal.files.items() for key in file.differing}
         held = {unit: Hold(Because.NO_RIGHT) for unit in units}
@@ -147,7 +147,7 @@ class Settling:
         space = self.proposal.files[unit.path].space(unit.key)
         return Entry(unit, change.ref, change.verb, bare, values, mark(text), space, at, missing, message, renewed)
 
-    def _judge_own(self, trial: Trial, change: DocumentChange, values: dict[str, Author]) -> Missing | None:
+    def _judge_own(self, trial: Trial, change: DocumentChange, values: dict[str, Author]) -> MissingRight | None:
         """Note whether the commit's person had the right to what they changed in a document that is held anyway."""
         mine = [where for where, each in values.items() if each == self.proposal.who.author()]
         missing = (

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from rbac.admission.held import HeldChange, HeldFiles
-from rbac.admission.judge import Judge, Missing
+from rbac.admission.judge import Judge, MissingRight
 from spaces.documents.changes import Verb, changes
 from spaces.effective.stack import EffectiveStack, effective
 from spaces.in_force import InForce, differing
@@ -88,7 +88,7 @@ class Sources:
     judge: Judge
     name: str
     judging: bool
-    whole: Missing | None = None
+    whole: MissingRight | None = None
 
     def hold(
         self,
@@ -120,7 +120,7 @@ class Sources:
                 found[here] = kept
         return found
 
-    def _hold(self, here: StackId, old: HeldChange | None, missing: Missing, files: FileChanges) -> HeldChange:
+    def _hold(self, here: StackId, old: HeldChange | None, missing: MissingRight, files: FileChanges) -> HeldChange:
         pin = old.pin if old is not None and old.pin is not None else self.before.revision
         held = (old.files if old is not None else HeldFiles()).with_held(files)
         message = f"{self.name} changed files of {here}: {missing.message}"

@@ -15,7 +15,7 @@ from reconciler.core.conditions import is_retryable, retry_delay
 from reconciler.core.phases import Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, advance
-from reconciler.core.state import AppliedState, Desired, Outcome, StackState, Sync
+from reconciler.core.state import AppliedState, Desired, NewestRun, StackState, Sync
 
 REASONS = {
     RunEvent.QUEUE: Reason.QUEUED,
@@ -118,7 +118,7 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
             retry_at = now + retry_delay(failures)
         case _:
             pass
-    last = Outcome(run.id, run.kind, run.status, run.reason, run.message, run.digest, now, failures)
+    last = NewestRun(run.id, run.kind, run.status, run.reason, run.message, run.digest, now, failures)
     if event is RunEvent.FAIL:
         state = state.evolve(failed=_failure(state, last, applying=before is RunStatus.APPLYING))
     if state.last is not None and state.last.run > run.id:
@@ -133,7 +133,7 @@ def _failures(state: StackState, run: Run) -> int:
     return last.failures if last is not None and last.digest == run.digest else 0
 
 
-def _failure(state: StackState, last: Outcome, *, applying: bool) -> Outcome:
+def _failure(state: StackState, last: NewestRun, *, applying: bool) -> NewestRun:
     """Return the failure that counts now: a plan that fails after a failed apply does not undo that one."""
     before, applied = state.failed, state.applied
     if before is None or not before.applying:

@@ -15,10 +15,10 @@ from rbac.admission.admit import Admission, Commit, Halted, admit
 from rbac.admission.held import HeldChange
 from rbac.admission.settings import Rules
 from rbac.identity import Person, Stranger
-from reconciler.core.dependencies import Given, linked
+from reconciler.core.dependencies import ParentOutputs, linked
 from reconciler.core.diff import explain
 from reconciler.core.digest import SourceSnapshot, short_hash
-from reconciler.core.state import Component, Desired, Problem, Why
+from reconciler.core.state import Component, Desired, StackProblem, Why
 from reconciler.git.objects import CommitInfo
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.commits import Admitting
@@ -245,7 +245,7 @@ def _stack_preview(
 
 def _linked(desired: Desired, stack: StackId) -> Desired:
     """Return what is desired with the outputs that it uses, whose values nobody knows here: they count as they are."""
-    unknown = {need.parent: Given(dict.fromkeys(need.outputs, "?"), in_sync=False) for need in desired.needs}
+    unknown = {need.parent: ParentOutputs(dict.fromkeys(need.outputs, "?"), in_sync=False) for need in desired.needs}
     return linked(desired, stack, unknown)
 
 
@@ -272,7 +272,7 @@ def _after(dependency: ResolvedDependency, *, surely: bool) -> Why:
 
 def _read(
     trees: Trees, in_force: InForce, stack: EffectiveStack, admission: Admission
-) -> tuple[str, SourceSnapshot | Problem]:
+) -> tuple[str, SourceSnapshot | StackProblem]:
     source = stack.source
     if source is None or source.repository is None:
         return CONFIGURATION, snapshot(stack, trees, admission.pins.get(stack.id, in_force.revision))

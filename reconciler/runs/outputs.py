@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from reconciler.core.conditions import assess
-from reconciler.core.dependencies import Given, linked
+from reconciler.core.dependencies import ParentOutputs, linked
 from reconciler.core.diff import explain
 from reconciler.core.state import Component, Desired, Fingerprint, StackState, Sync, Why
 from reconciler.store.protocol import Reading, Transaction
@@ -22,13 +22,13 @@ def parents_in(desired: Iterable[Desired | None]) -> set[StackId]:
     return {need.parent for each in desired if each is not None for need in each.needs}
 
 
-def given_by(reading: Reading, parents: Collection[StackId]) -> dict[StackId, Given]:
+def given_by(reading: Reading, parents: Collection[StackId]) -> dict[StackId, ParentOutputs]:
     """Return the outputs that stacks offer to those that depend on them."""
     if not parents:
         return {}
     states, marks = reading.peek(parents), reading.output_marks(parents)
     return {
-        parent: Given(marks.get(parent, {}), in_sync=parent in states and states[parent].sync is Sync.SYNCED)
+        parent: ParentOutputs(marks.get(parent, {}), in_sync=parent in states and states[parent].sync is Sync.SYNCED)
         for parent in parents
     }
 
@@ -54,7 +54,7 @@ def pass_on_outputs(transaction: Transaction, parents: Collection[StackId], now:
     transaction.put_stacks([assess(state, active.get(state.id), state.why, now) for state in changed])
 
 
-def _relinked(state: StackState, given: Mapping[StackId, Given]) -> StackState:
+def _relinked(state: StackState, given: Mapping[StackId, ParentOutputs]) -> StackState:
     if state.desired is None or not state.desired.needs:
         return state
     desired = linked(state.desired, state.id, given)

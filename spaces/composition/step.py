@@ -16,7 +16,7 @@ from spaces.catalog import YAML, Catalog, is_space_file
 from spaces.composition import faults, whereabouts
 from spaces.composition.changed_file import ChangedFile, Unit
 from spaces.composition.holds import Because, Hold, Objection, name_of
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.composition.trial import Trial
 from spaces.documents.changes import Verb
 from spaces.documents.documents import Placed
@@ -38,7 +38,7 @@ class Step:
     files: Mapping[str, ChangedFile]
     tips: Mapping[str, ParsedFile]
     """What the proposed files hold, each read for itself."""
-    reading: Reading
+    reading: FileReading
     objections: Objections
     owner: Callable[[Unit], str]
     """Names whose a change is."""

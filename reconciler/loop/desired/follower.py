@@ -9,7 +9,7 @@ from datetime import datetime
 from rbac.access.access import Access
 from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
-from reconciler.core.state import Problem
+from reconciler.core.state import StackProblem
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.signatures import Signatures
 from reconciler.loop.desired.advance import Advancing
@@ -98,7 +98,7 @@ class Follower:
                     found[remote] = None
         return list(found)
 
-    def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | Problem:
+    def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | StackProblem:
         """Find where a stack's source is read."""
         return self._places.locate(in_force, stack)
 

@@ -16,7 +16,7 @@ from reconciler.core.dependencies import linked
 from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus
-from reconciler.core.state import Component, Desired, Problem, StackState, Sync, Why
+from reconciler.core.state import Component, Desired, StackProblem, StackState, Sync, Why
 from reconciler.core.transition import Transition, take_step
 from reconciler.runs.outputs import given_by, parents_in
 from reconciler.runs.transition import record
@@ -90,12 +90,12 @@ def move_stacks(
     in_force: InForce,
     moves: Iterable[tuple[StackId, StackId]],
     present: Iterable[StackId],
-) -> dict[StackId, Problem]:
+) -> dict[StackId, StackProblem]:
     """Rename the stored stacks that moved. Returns those that could not be renamed, with the reason.
 
     `present` are the stacks that may have moved from places that were left in an earlier step.
     """
-    blocked: dict[StackId, Problem] = {}
+    blocked: dict[StackId, StackProblem] = {}
     # In the order of their commits: a stack may be renamed twice between two looks.
     for old, new in [*moves, *_late_moves(transaction, in_force, present)]:
         states = transaction.stacks([old, new])
@@ -103,7 +103,7 @@ def move_stacks(
             continue
         if new in states:
             message = f"{old} cannot move here: what an earlier stack {new} applied is still retained under this name"
-            blocked[new] = Problem(Reason.MOVE_BLOCKED, message)
+            blocked[new] = StackProblem(Reason.MOVE_BLOCKED, message)
             continue
         transaction.move_stack(old, new)
     return blocked
@@ -149,7 +149,7 @@ def _apart_from_source(desired: Desired) -> Mapping[Component, Mapping[str, str]
     return {component: items for component, items in components if component is not Component.SOURCE and items}
 
 
-def _own_problem(desired: Desired) -> Problem | None:
+def _own_problem(desired: Desired) -> StackProblem | None:
     problem = desired.problem
     return None if problem is not None and problem.reason == Reason.OUTPUT_MISSING else problem
 

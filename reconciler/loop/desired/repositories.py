@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Problem
+from reconciler.core.state import StackProblem
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_secret_file
 from reconciler.credentials.secrets import SecretSources
@@ -51,11 +51,11 @@ class Remotes:
             credentials = Credentials(username=settings.config_username or _USER, password=password)
         return Remote(settings.config_url or "", settings.config_branch, credentials)
 
-    def of_source(self, documents: PlacedDocuments, source: ResolvedSource) -> Remote | Problem:
-        """Return the remote of a source in another repository; a Problem where its credentials cannot be read."""
+    def of_source(self, documents: PlacedDocuments, source: ResolvedSource) -> Remote | StackProblem:
+        """Return the remote of a source in another repository; a StackProblem where its credentials cannot be read."""
         placed = documents.placed(source.repository) if source.repository else None
         if placed is None or not isinstance(placed.resource.spec, RepositorySpec):
-            return Problem(Reason.SOURCE_UNAVAILABLE, f"{source.repository} is not in force")
+            return StackProblem(Reason.SOURCE_UNAVAILABLE, f"{source.repository} is not in force")
         spec = placed.resource.spec
         branch = source.branch or spec.branch
         if spec.credentials is None:
@@ -65,11 +65,11 @@ class Remotes:
                 key = self.secrets.value(spec.credentials.ssh_key, SealedPlace(placed.ref, "sshKey"))
                 return Remote(spec.url, branch, Credentials(username=spec.credentials.username or _USER, ssh_key=key))
             if spec.credentials.password is None:
-                return Problem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: its credentials contain no secret")
+                return StackProblem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: its credentials contain no secret")
             password = self.secrets.value(spec.credentials.password, SealedPlace(placed.ref, "password")).strip()
             return Remote(spec.url, branch, Credentials(username=spec.credentials.username or _USER, password=password))
         except SecretUnreadable as error:
-            return Problem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: {error}")
+            return StackProblem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: {error}")
 
 
 class CannotFollow(Exception):
@@ -104,7 +104,7 @@ class Places:
         """Return the objects of a source repository."""
         return self.mirrors.mirror(key.rpartition("#")[0]).trees
 
-    def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | Problem:
+    def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | StackProblem:
         """Find where a stack's source is read now."""
         pins = self.world.admission.pins if self.world.admission else {}
         return self._locate(in_force, stack, self.world.tips, pins)
@@ -114,7 +114,7 @@ class Places:
         locate = partial(self._locate, tips=tips, pins=pins)
         return lambda in_force, stack: read_source(in_force, stack, locate)
 
-    def check(self, stack: EffectiveStack) -> Problem | None:
+    def check(self, stack: EffectiveStack) -> StackProblem | None:
         """Return what of the surroundings keeps a stack from being run."""
         return not_allowed(stack, self.settings.env_takeover_allowed) or unreadable(stack, self.remotes.secrets)
 
@@ -127,11 +127,11 @@ class Places:
             and self._problem(found) != self.world.desired[stack].problem
         }
 
-    def _problem(self, stack: EffectiveStack) -> Problem | None:
+    def _problem(self, stack: EffectiveStack) -> StackProblem | None:
         in_force = self.world.in_force
         if stack.source is not None and in_force is not None:
             _, source = read_source(in_force, stack, self.locate)
-            if isinstance(source, Problem):
+            if isinstance(source, StackProblem):
                 return source
         return self.check(stack)
 
@@ -184,15 +184,15 @@ class Places:
         stack: EffectiveStack,
         tips: Mapping[str, Revision],
         pins: Mapping[StackId, Revision],
-    ) -> SourceLocation | Problem:
+    ) -> SourceLocation | StackProblem:
         if stack.source is None or stack.source.repository is None:
             return SourceLocation(CONFIGURATION, self.config_trees(), pins.get(stack.id, in_force.revision))
         remote = self.remotes.of_source(in_force.catalog, stack.source)
-        if isinstance(remote, Problem):
+        if isinstance(remote, StackProblem):
             return remote
         key = source_key(remote)
         revision = tips.get(key)
         if revision is None:
             message = f"{redact(remote.url)} (branch {remote.branch}) has not been fetched yet"
-            return Problem(Reason.SOURCE_UNAVAILABLE, message)
+            return StackProblem(Reason.SOURCE_UNAVAILABLE, message)
         return SourceLocation(key, self.mirrors.mirror(remote.url).trees, revision)

@@ -25,7 +25,7 @@ from reconciler.loop.desired.world import World, desire
 from reconciler.settings import Settings
 from reconciler.store.protocol import ConfigurationState, Store
 from spaces.catalog import Catalog
-from spaces.composition.reading import Reading as FileReading
+from spaces.composition.reading import FileReading
 from spaces.in_force import InForce
 from spaces.names import Revision, StackId
 

@@ -9,7 +9,7 @@ from itertools import islice
 from rbac.admission.admit import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint, push_policies
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Desired, Need, Problem
+from reconciler.core.state import Desired, Need, StackProblem
 from reconciler.git.mirrors import Remote
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
@@ -40,14 +40,14 @@ class SourceLocation:
     revision: Revision
 
 
-Locate = Callable[[InForce, EffectiveStack], SourceLocation | Problem]
+Locate = Callable[[InForce, EffectiveStack], SourceLocation | StackProblem]
 """Finds where a stack's source is read with the configuration in force."""
 
-ReadSource = Callable[[InForce, EffectiveStack], tuple[str, SourceSnapshot | Problem]]
+ReadSource = Callable[[InForce, EffectiveStack], tuple[str, SourceSnapshot | StackProblem]]
 """Gives the key of the repository that a stack's source lies in, and what the source is now."""
 
 
-Check = Callable[[EffectiveStack], Problem | None]
+Check = Callable[[EffectiveStack], StackProblem | None]
 """Says what else keeps a stack from being run."""
 
 
@@ -110,10 +110,10 @@ def _troubled(desired: Mapping[StackId, Desired]) -> set[StackId]:
     return {stack for stack, each in desired.items() if each.problem is not None and each.problem.reason in OUTSIDE}
 
 
-def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tuple[str, SourceSnapshot | Problem]:
+def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tuple[str, SourceSnapshot | StackProblem]:
     """Find what a stack's source is now, and the key of the repository that it lies in."""
     place = locate(in_force, stack)
-    if isinstance(place, Problem):
+    if isinstance(place, StackProblem):
         return "", place
     return place.key, snapshot(stack, place.trees, place.revision)
 
@@ -138,21 +138,21 @@ def desire(
         for configured, (key, source) in zip(every, sources, strict=True):
             if configured.source is not None:
                 index.put(configured.id, key, configured.source, watched(source))
-            problem = source if isinstance(source, Problem) else check(configured)
+            problem = source if isinstance(source, StackProblem) else check(configured)
             result[configured.id] = _desired(configured, source, problem, in_force.revision, person)
     return result
 
 
 def _desired(
     configured: EffectiveStack,
-    source: SourceSnapshot | Problem,
-    problem: Problem | None,
+    source: SourceSnapshot | StackProblem,
+    problem: StackProblem | None,
     revision: Revision,
     person: str | None,
 ) -> Desired:
     if configured.source is None and configured.spec.tool != "script":
-        problem = Problem(Reason.SOURCE_NOT_FOUND, "the stack has no source")
-    marks = fingerprint(configured, None if isinstance(source, Problem) else source)
+        problem = StackProblem(Reason.SOURCE_NOT_FOUND, "the stack has no source")
+    marks = fingerprint(configured, None if isinstance(source, StackProblem) else source)
     return Desired(
         digest=marks.digest,
         fingerprint=marks,

@@ -13,7 +13,7 @@ from typing import Any, Self, assert_never
 
 from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
-from reconciler.core.planning import AskPush, Judge, Proceed, QueueRun, Stop, Supersede, Wait, decide
+from reconciler.core.planning import AskPolicies, AskPush, Proceed, QueueRun, StopRun, Supersede, Wait, decide
 from reconciler.core.runs import Run, RunEvent
 from reconciler.core.state import StackState, Waits
 from reconciler.core.transition import Transition, new_run, take_step
@@ -135,9 +135,9 @@ def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: 
             case Supersede(run):
                 ended = decision.step(run, RunEvent.SUPERSEDE, message=_superseded_by(state, run))
                 decision.followups.append(Ended(ended))
-            case Stop(run) | Judge(run):
+            case StopRun(run) | AskPolicies(run):
                 if run.holder == holder:
-                    decision.followups.append(ToStop(run) if isinstance(action, Stop) else ToJudge(run))
+                    decision.followups.append(ToStop(run) if isinstance(action, StopRun) else ToJudge(run))
                 return decision.look_again()
             case Proceed(run):
                 if run.holder != holder:

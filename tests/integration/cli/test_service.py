@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from reconciler.cli.output import clean_log
 from reconciler.core.results import Action, Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.core.runs import Run, RunId, RunStatus
-from reconciler.core.state import Problem, Sync
+from reconciler.core.state import StackProblem, Sync
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.store.sql import SqlStore
 from reconciler.web.api.convert import effective_json
@@ -170,7 +170,7 @@ class TestStacks:
         assert json.loads(result.out)["id"] in again.err
 
     def test_what_a_terminal_would_obey_is_not_printed(self, remote: Station, store: SqlStore) -> None:
-        problem = Problem("SourceNotFound", "no \x1b]0;title\x07 source\nhere")
+        problem = StackProblem("SourceNotFound", "no \x1b]0;title\x07 source\nhere")
         stack = a_stack("platform/base", desired=a_desired(labels={"x": "\x1b[2J"}, problem=problem))
         with store.writing() as transaction:
             transaction.put_stacks([stack])

@@ -10,7 +10,7 @@ from spaces.model.repository import RepositorySpec, SecretRef, is_branch
 from spaces.model.role import ACCESS_SPECS
 from spaces.model.space import SpaceSpec
 from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName
-from spaces.model.variables import Variable, classify_variable
+from spaces.model.variables import VariableClass, classify_variable
 from spaces.names import Kind
 from spaces.reading.resources import parse_file
 
@@ -352,7 +352,7 @@ def test_durations_that_are_refused(text):
     ],
 )  # fmt: skip
 def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
-    assert (classify_variable(name) is Variable.PLAIN) is allowed
+    assert (classify_variable(name) is VariableClass.PLAIN) is allowed
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
     ["STATION_OUTPUTS", "HOME", "TMPDIR", "TF_HTTP_PASSWORD", "TF_DATA_DIR", "TF_WORKSPACE", "TF_CLI_CONFIG_FILE"],
 )
 def test_what_the_service_steers_by_is_its_own(name):
-    assert classify_variable(name) is Variable.OWN
+    assert classify_variable(name) is VariableClass.OWN
 
 
 def test_only_built_kinds_have_a_model():

@@ -168,7 +168,7 @@ def _assemble(  # noqa: PLR0917
     ports = Ports(
         store=store,
         operator_token=operator_token(settings.data_dir),
-        tree=lambda: follower.world.in_force.catalog.tree if follower.world.in_force else SpaceTree.build({}),
+        tree=lambda: follower.world.in_force.documents.tree if follower.world.in_force else SpaceTree.build({}),
         access=CurrentAccess(lambda: follower.world.admission, _rules(settings), utc_now),
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=follower.world.effective,
@@ -214,7 +214,7 @@ def local_app(settings: Settings) -> FastAPI:
 
     def tree() -> SpaceTree:
         in_force = catch_up().world.in_force
-        return in_force.catalog.tree if in_force else SpaceTree.build({})
+        return in_force.documents.tree if in_force else SpaceTree.build({})
 
     def known() -> World:
         world = catch_up().world
@@ -263,7 +263,7 @@ def _rules(settings: Settings) -> Rules:
 
 
 def _documents(world: World) -> PlacedDocuments:
-    return world.in_force.catalog if world.in_force else PlacedDocuments.empty()
+    return world.in_force.documents if world.in_force else PlacedDocuments.empty()
 
 
 def make_data_dir(settings: Settings) -> Path:

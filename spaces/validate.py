@@ -46,7 +46,7 @@ def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
 
 def findings(examined: InForce, files: Mapping[str, bytes]) -> list[Diagnostic]:
     """Return the diagnostics, and what is fine here and takes more than the repository to work."""
-    catalog = examined.catalog
+    catalog = examined.documents
     more = chain(
         _hijacking(each for kind in (Kind.CONTEXT, Kind.STACK) for each in catalog.of_kind(kind)),
         _still_there(examined),
@@ -74,9 +74,9 @@ def _unreadable(files: Mapping[str, bytes]) -> Iterator[Diagnostic]:
 
 def _still_there(examined: InForce) -> Iterator[Diagnostic]:
     """Warn of stacks that moved from a name that is in use: right only where the name went to a new stack."""
-    for placed in examined.catalog.of_kind(Kind.STACK):
+    for placed in examined.documents.of_kind(Kind.STACK):
         origin = moved_from(placed.resource)
-        if origin is not None and examined.catalog.placed(origin) is not None:
+        if origin is not None and examined.documents.placed(origin) is not None:
             summary = f"{placed.ref} moved from {origin.space}/{origin.name}, and there is a stack of that name"
             hint = "leave movedFrom out, unless one commit renames the stack and gives its name to a new one"
             at = placed.resource.position(("metadata", "movedFrom"))

@@ -138,7 +138,7 @@ def admit(
     """
     if before is None:
         nothing = InForce(commit.revision, Catalog())
-        start = Admission(nothing, rules.compile(nothing.catalog, now))
+        start = Admission(nothing, rules.compile(nothing.documents, now))
         return _Work(start, commit, rules, now, judging=False, first=True).run()
     if not (commit.changed or commit.stacks or commit.restored or commit.proposed or commit.writes):
         # Most commits of a busy repository change nothing that counts here.
@@ -147,7 +147,7 @@ def admit(
     if halting and _emptied(before, commit):
         message = f"revision {commit.revision[:12]} holds no documents at all; what was in force stays"
         return Halted(HaltReason.BRANCH_EMPTIED, message, commit.revision)
-    return _Work(before, commit, rules, now, judging=rules.judges(before.in_force.catalog)).run()
+    return _Work(before, commit, rules, now, judging=rules.judges(before.in_force.documents)).run()
 
 
 def approve(
@@ -185,7 +185,9 @@ def restore(
     """Return what was recorded: the tree is read again, and nothing is searched or judged."""
     told = chain(in_force.tree.diagnostics, *(entry.hold.told for entry in held))
     found = tuple(sorted({*told}, key=lambda each: (each.sort_key, each.summary)))
-    return Admission(replace(in_force, diagnostics=found), rules.compile(in_force.catalog, now), held, sources, writes)
+    return Admission(
+        replace(in_force, diagnostics=found), rules.compile(in_force.documents, now), held, sources, writes
+    )
 
 
 def read_tree(before: Catalog, files: Mapping[str, bytes | None], held: Held, reading: FileReading) -> Trial:
@@ -205,7 +207,7 @@ def read_tree(before: Catalog, files: Mapping[str, bytes | None], held: Held, re
 
 def _emptied(before: Admission, commit: Commit) -> bool:
     """Whether nothing is left of the configuration on the branch, while something is in force."""
-    if not any(True for _ in before.in_force.catalog.refs()):
+    if not any(True for _ in before.in_force.documents.refs()):
         return False
     if any(_has_documents(data) for path, data in commit.changed.items() if path.endswith(YAML)):
         return False
@@ -240,7 +242,7 @@ class _Work:
 
     def judge(self) -> Judge:
         """Return the judge of the commit's person, by the rules before it."""
-        documents = self.before.in_force.catalog
+        documents = self.before.in_force.documents
         return Judge(self.before.access.at(self.now), self.who.person, documents, documents)
 
     def run(self) -> Admission:
@@ -262,7 +264,7 @@ class _Work:
         whole: MissingRight | None = None
         in_force = self._in_force(state)
         leaving = [] if self.first else _leaving(before.in_force, in_force)
-        stacks = before.in_force.catalog.counts().get(Kind.STACK, 0)
+        stacks = before.in_force.documents.counts().get(Kind.STACK, 0)
         if len(leaving) > self.rules.may_leave(stacks):
             whole = _too_many(len(leaving), stacks)
             state = settling.hold_whole(whole)
@@ -332,10 +334,10 @@ class _Work:
             if not self.writes or approved or stack in self.before.sources:
                 return {}
             configured = effective(documents, stack)
-            old = self.before.in_force.catalog.placed(stack.ref)
+            old = self.before.in_force.documents.placed(stack.ref)
             if configured.source is None or configured.source.repository is not None:
                 return {}
-            if old is not None and effective(self.before.in_force.catalog, stack).source == configured.source:
+            if old is not None and effective(self.before.in_force.documents, stack).source == configured.source:
                 return {}
             if judge.files(stack) is not None:
                 return {}
@@ -350,14 +352,14 @@ class _Work:
         touched = commit.stacks if not self.first else NO_FILES
         kept = sources.hold(before.sources, touched, commit.restored, in_force, commit.uses)
         if self.first:
-            followed = self.rules.compile(in_force.catalog, self.now)
+            followed = self.rules.compile(in_force.documents, self.now)
         else:
             followed = self.rules.follow(before.access.at(self.now), before.in_force, in_force, self.now)
         return Admission(in_force, followed, held, kept, self.writes)
 
 
 def _leaving(before: InForce, after: InForce) -> list[ResourceRef]:
-    found = changes(before.catalog, after.catalog, differing(before, after))
+    found = changes(before.documents, after.documents, differing(before, after))
     return [change.ref for change in found if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
 
 

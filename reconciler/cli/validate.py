@@ -47,7 +47,7 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
         directory = "" if base == Path() else f"{base}/"
         for diagnostic in diagnostics:
             click.echo(line(diagnostic, directory))
-        if not any(True for _ in examined.catalog.refs()) and not errors:
+        if not any(True for _ in examined.documents.refs()) and not errors:
             click.echo(
                 f"there are no Stationkeeper documents in {path} ({len(files)} YAML files read): name the directory "
                 "that holds the configuration, or create one with station init DIR",

@@ -45,7 +45,7 @@ def in_force_at(trees: Trees, revision: Revision, config_path: str) -> InForce:
 
 def access_of(in_force: InForce, admins: Iterable[Subject], now: datetime) -> Access:
     """Compile the access rules of what is in force."""
-    return Access.compile(AccessDocuments.of(in_force.catalog), in_force.catalog.tree, admins, now)
+    return Access.compile(AccessDocuments.of(in_force.documents), in_force.documents.tree, admins, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def preview(trees: Trees, base: Revision, revision: Revision, config_path: str, 
     )
     assert isinstance(first, Admission)  # noqa: S101 - the first revision is never refused
     index = SourceIndex()
-    every = list(first.in_force.catalog.stacks())
+    every = list(first.in_force.documents.stacks())
     old = desire(first.in_force, every, lambda state, stack: _read(reading, state, stack, first), index)
     last = admit_merge(reading, first, Merge(base, revision, tip), config_path, index, judging)
     if isinstance(last, Halted):
@@ -199,11 +199,11 @@ def _compare(  # noqa: PLR0917
     trees: Trees, first: Admission, last: Admission, old: Mapping[StackId, Desired], index: SourceIndex, empty: Preview
 ) -> Preview:
     before, after = first.in_force, last.in_force
-    documents = changes(before.catalog, after.catalog, differing(before, after))
+    documents = changes(before.documents, after.documents, differing(before, after))
     moves = {_stack(change): change.origin for change in documents if change.verb is Verb.MOVE and change.origin}
     changed = trees.changed_paths(before.revision, after.revision)
     touched = affected(before, after) | index.users(CONFIGURATION, changed)
-    present = sorted(stack for stack in touched if after.catalog.placed(stack.ref) is not None)
+    present = sorted(stack for stack in touched if after.documents.placed(stack.ref) is not None)
     new = desire(after, present, lambda state, stack: _read(trees, state, stack, last), SourceIndex())
     stacks = []
     for stack, desired in new.items():
@@ -212,7 +212,7 @@ def _compare(  # noqa: PLR0917
         found = _stack_preview(trees, stack, was, desired, moved=origin is not None)
         if found is not None:
             stacks.append(found)
-    stacks += _following(after.catalog, stacks)
+    stacks += _following(after.documents, stacks)
     gone = [_stack(change) for change in documents if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
     stacks += [StackPreview(stack, StackAction.RETAIN, ()) for stack in gone]
     return replace(
@@ -225,7 +225,7 @@ def _compare(  # noqa: PLR0917
             *empty.diagnostics,
             *after.diagnostics,
             *_problems(new),
-            *(each.tell() for each in unfounded(before.catalog, documents)),
+            *(each.tell() for each in unfounded(before.documents, documents)),
         ),
     )
 

@@ -76,7 +76,7 @@ class Advancing:
         if changeset is None and self.world.admission is not None and (tips or approvals or others):
             changeset = Changeset(self.world.admission, set())
         if changeset is not None:
-            changeset.stacks |= {stack for stack in others if changeset.in_force.catalog.placed(stack.ref)}
+            changeset.stacks |= {stack for stack in others if changeset.in_force.documents.placed(stack.ref)}
         if changeset is not None and approvals:
             self.walking.approve(changeset, approvals, now)
         if changeset is not None and tips:
@@ -86,7 +86,7 @@ class Advancing:
         attempted = tip if isinstance(tip, str) else state.attempted_revision
         in_force = changeset.in_force if changeset else self.world.in_force
         about_access = self.about_access.diagnostics(in_force)
-        self._unfounded = [each for each in self._unfounded if in_force and each.holds(in_force.catalog)]
+        self._unfounded = [each for each in self._unfounded if in_force and each.holds(in_force.documents)]
         told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values(), *about_access]
         told += [each.tell() for each in self._unfounded]
         fresh = replace(
@@ -196,7 +196,7 @@ class Advancing:
             sources={**self.world.tips, **changeset.tips},
             kept=_kept(changeset.admission),
             remembered={},
-            documents={str(kind): count for kind, count in changeset.in_force.catalog.counts().items()},
+            documents={str(kind): count for kind, count in changeset.in_force.documents.counts().items()},
             changed_at=now,
         )
         self.places.keep(changeset.in_force.revision)

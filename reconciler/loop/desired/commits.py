@@ -152,8 +152,8 @@ class Admitting:
         changed = changed_files(trees, here.in_force.tree, held, (at, revision), self.config_path)
         looked = watch.look(here, at, revision)
         person: Person | Stranger = NOBODY
-        if (changed or looked.writes) and self.rules.judges(here.in_force.catalog):
-            person = self.persons.of(trees.commit(revision), here.in_force.catalog, now)
+        if (changed or looked.writes) and self.rules.judges(here.in_force.documents):
+            person = self.persons.of(trees.commit(revision), here.in_force.documents, now)
             person = person if beside is None else _nobody_knows(beside)
         uses = uses_at(trees, revision)
         commit = Commit(revision, changed, person, *looked, attach, self.check, uses, self.read)
@@ -182,12 +182,12 @@ def _told(before: Admission | None, after: Admission, person: Person | Stranger,
     """Put one commit's admission into rows of the audit; none where it changed nothing that counts."""
     revision = after.in_force.revision
     if before is None:
-        counts = {str(kind): count for kind, count in after.in_force.catalog.counts().items()}
+        counts = {str(kind): count for kind, count in after.in_force.documents.counts().items()}
         yield AuditEvent("trusted", now, None, {"revision": revision, "documents": counts})
         return
     who = str(person.subject) if isinstance(person, Person) else None
     how = person.because if isinstance(person, Person) else person.message
-    found = changes(before.in_force.catalog, after.in_force.catalog, differing(before.in_force, after.in_force))
+    found = changes(before.in_force.documents, after.in_force.documents, differing(before.in_force, after.in_force))
     if found:
         words = [f"{change.verb} {change.ref}" for change in found]
         details = {"revision": revision, "because": how, "changes": words[:_LISTED], "count": len(words)}
@@ -241,8 +241,8 @@ class Walking:
         changeset.approvals = tuple(each.held for each in approvals)
         changeset.add(before.in_force, changeset.in_force)
         changeset.stacks |= repinned(before, changeset.admission)
-        changeset.stacks = {stack for stack in changeset.stacks if changeset.in_force.catalog.placed(stack.ref)}
-        changeset.gone = {stack for stack in changeset.gone if changeset.in_force.catalog.placed(stack.ref) is None}
+        changeset.stacks = {stack for stack in changeset.stacks if changeset.in_force.documents.placed(stack.ref)}
+        changeset.gone = {stack for stack in changeset.gone if changeset.in_force.documents.placed(stack.ref) is None}
 
     def _step(self, before: Admission | None, here: Admission, walk: Walk) -> Changeset:
         changeset = Changeset(here, set(), events=walk.events)
@@ -253,8 +253,8 @@ class Walking:
         if before is not None:
             changeset.stacks |= self.users(before.in_force.revision, here)
             changeset.stacks |= repinned(before, here)
-        stacks = set(here.in_force.catalog.stacks()) if before is None else None
-        placed = here.in_force.catalog.placed
+        stacks = set(here.in_force.documents.stacks()) if before is None else None
+        placed = here.in_force.documents.placed
         changeset.stacks = {
             each for each in changeset.stacks if (each in stacks if stacks is not None else placed(each.ref))
         }
@@ -268,7 +268,7 @@ class Walking:
         except GitError as error:
             if error.reason is not GitReason.TOO_MANY_FILES:
                 raise
-            return set(here.in_force.catalog.stacks())
+            return set(here.in_force.documents.stacks())
         return self.world.index.users(CONFIGURATION, changed)
 
 

@@ -93,7 +93,7 @@ class Follower:
             if self._outside is None or self._outside[0] is not self.world.in_force:
                 self._outside = self.world.in_force, list(outside_sources(self.world.in_force))
             for source in self._outside[1]:
-                remote = self.remotes.of_source(self.world.in_force.catalog, source)
+                remote = self.remotes.of_source(self.world.in_force.documents, source)
                 if isinstance(remote, Remote):
                     found[remote] = None
         return list(found)

@@ -52,8 +52,8 @@ class Changeset:
         self.stacks |= affected(before, after)
         if before is None:
             return
-        found = changes(before.catalog, after.catalog, differing(before, after))
-        self.unfounded += unfounded(before.catalog, found)
+        found = changes(before.documents, after.documents, differing(before, after))
+        self.unfounded += unfounded(before.documents, found)
         for change in found:
             if change.ref.kind is not Kind.STACK:
                 continue
@@ -100,7 +100,7 @@ class Generations:
 
     def person(self, in_force: InForce) -> str | None:
         """Name whoever a commit says that it is by; where access counts, that is not said."""
-        if self.rules.judges(in_force.catalog):
+        if self.rules.judges(in_force.documents):
             return None
         try:
             return self.places.config_trees().commit(in_force.revision).author_email or None

@@ -160,9 +160,9 @@ def _late_moves(
     """Return the moves from stacks that left Git in an earlier step and are retained."""
     found = {}
     for stack in stacks:
-        placed = in_force.catalog.placed(stack.ref)
+        placed = in_force.documents.placed(stack.ref)
         origin = moved_from(placed.resource) if placed is not None else None
-        if origin is not None and in_force.catalog.placed(origin) is None:
+        if origin is not None and in_force.documents.placed(origin) is None:
             found[stack] = StackId(origin.space, origin.name)
     states = transaction.stacks(list(found)) if found else {}
     # One that was there before has moved already, or never will.
@@ -171,7 +171,7 @@ def _late_moves(
 
 def _moves(in_force: InForce, stack: StackId) -> bool:
     """Whether a stack's document still says that it moved from another."""
-    placed = in_force.catalog.placed(stack.ref)
+    placed = in_force.documents.placed(stack.ref)
     return placed is not None and placed.resource.metadata.moved_from is not None
 
 

@@ -187,7 +187,7 @@ class Places:
     ) -> SourceLocation | StackProblem:
         if stack.source is None or stack.source.repository is None:
             return SourceLocation(CONFIGURATION, self.config_trees(), pins.get(stack.id, in_force.revision))
-        remote = self.remotes.of_source(in_force.catalog, stack.source)
+        remote = self.remotes.of_source(in_force.documents, stack.source)
         if isinstance(remote, StackProblem):
             return remote
         key = source_key(remote)

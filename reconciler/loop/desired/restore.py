@@ -135,7 +135,7 @@ class CatchingUp:
             admission = self._find_again(state.admitted_revision, recorded, now)
             world = World(state.generation, admission, dict(state.sources))
             in_force = admission.in_force
-            stacks = list(in_force.catalog.stacks())
+            stacks = list(in_force.documents.stacks())
             person = self.generations.person(in_force)
             read = self.places.reading(world.tips, admission.pins)
             world.desired = dict(desire(in_force, stacks, read, world.index, person, check=self.places.check))
@@ -175,8 +175,8 @@ class CatchingUp:
         changeset = Changeset(admission, set())
         changeset.add(before.in_force, admission.in_force)
         changeset.stacks |= self.walking.users(at, admission) | repinned(before, admission)
-        changeset.stacks = {stack for stack in changeset.stacks if in_force.catalog.placed(stack.ref)}
-        changeset.gone = {stack for stack in changeset.gone if in_force.catalog.placed(stack.ref) is None}
+        changeset.stacks = {stack for stack in changeset.stacks if in_force.documents.placed(stack.ref)}
+        changeset.gone = {stack for stack in changeset.gone if in_force.documents.placed(stack.ref) is None}
         changeset.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
         for key, tip in changeset.tips.items():
             changeset.stacks |= self.places.users(key, tip)

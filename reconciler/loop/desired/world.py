@@ -101,7 +101,7 @@ class World:
     def effective(self, stack: StackId) -> EffectiveStack | None:
         """Return a stack's effective configuration; None where it is not in force."""
         try:
-            return effective(self.in_force.catalog, stack) if self.in_force else None
+            return effective(self.in_force.documents, stack) if self.in_force else None
         except KeyError:
             return None
 
@@ -133,7 +133,7 @@ def desire(
     left = iter(stacks)
     # Step by step for several stacks, not one stack after the other: a processor likes to do the same thing again.
     while batch := list(islice(left, _BATCH)):
-        every = [effective(in_force.catalog, stack, layers) for stack in batch]
+        every = [effective(in_force.documents, stack, layers) for stack in batch]
         sources = [read(in_force, configured) for configured in every]
         for configured, (key, source) in zip(every, sources, strict=True):
             if configured.source is not None:

@@ -104,7 +104,7 @@ def a_case(  # noqa: PLR0917
         run=run,
         tool=stack.spec.tool.value,
         labels=dict(stack.labels),
-        space=surroundings(world.in_force.catalog, run.stack.space),
+        space=surroundings(world.in_force.documents, run.stack.space),
         planned=planned,
         previous=finished[0] if finished else None,
         reviews=reading.reviews(run.id),

@@ -156,7 +156,7 @@ class PushPolicies:
             state=state,
             tool=configured.spec.tool.value,
             labels=dict(configured.labels),
-            space=surroundings(in_force.catalog, state.id.space),
+            space=surroundings(in_force.documents, state.id.space),
             repository=redact(url),
             branch=branch,
             revision=place.revision,

@@ -366,7 +366,7 @@ class TestOverview:
 
     def test_render(self, station: Station, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
         files = {"a.yaml": CONFIGURATION}
-        documents = examine_files(files).catalog
+        documents = examine_files(files).documents
         app = WarmApp(replace(ports, effective=lambda stack: effective(documents, stack)))
         monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)
         with HttpServer(app) as server:
@@ -382,7 +382,7 @@ class TestOverview:
         self, station: Station, monkeypatch: pytest.MonkeyPatch, form: str
     ) -> None:
         files = {"a.yaml": CONFIGURATION}
-        documents = examine_files(files).catalog
+        documents = examine_files(files).documents
         answer = effective_json(effective(documents, a_stack_id("root/web"))).model_dump(mode="json")
         del answer["attached"], answer["policies"]
         app = FastAPI()

@@ -219,7 +219,7 @@ spec:
 
 def test_every_effective_value_says_where_it_comes_from(ports: Ports) -> None:
     files = {"a.yaml": CONFIGURATION}
-    documents = examine_files(files).catalog
+    documents = examine_files(files).documents
 
     def find(stack: StackId) -> EffectiveStack | None:
         return effective(documents, stack) if stack in documents.stacks() else None

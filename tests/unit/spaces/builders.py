@@ -127,7 +127,7 @@ def everything(admission):
 
 def names(state):
     """Everything in force, as text."""
-    return {str(each) for each in getattr(state, "in_force", state).catalog.refs()}
+    return {str(each) for each in getattr(state, "in_force", state).documents.refs()}
 
 
 def codes(state):

@@ -78,11 +78,11 @@ commits = st.lists(st.dictionaries(paths, contents, min_size=1, max_size=4), min
 
 def works_together(in_force):
     for kind in Kind:
-        for placed in in_force.catalog.of_kind(kind):
+        for placed in in_force.documents.of_kind(kind):
             # A stack may say for ever where it came from, and its old name be used again.
-            found = [each for each in violations(in_force.catalog, placed) if each.rule is not Rule.MOVED_FROM_EXISTS]
+            found = [each for each in violations(in_force.documents, placed) if each.rule is not Rule.MOVED_FROM_EXISTS]
             assert found == []
-    return {each: effective(in_force.catalog, each) for each in in_force.catalog.stacks()}
+    return {each: effective(in_force.documents, each) for each in in_force.documents.stacks()}
 
 
 @settings(max_examples=60)
@@ -136,6 +136,6 @@ def test_taking_everything_back_leaves_what_was_in_force(history):
     back = {path: file.force for path, file in now.held.files.items()}
     after = go_on(now, back)
     assert list(after.held) == []
-    assert {str(r): after.catalog.placed(r).resource.content for r in after.catalog.refs()} == {
-        str(r): now.catalog.placed(r).resource.content for r in now.catalog.refs()
+    assert {str(r): after.documents.placed(r).resource.content for r in after.documents.refs()} == {
+        str(r): now.documents.placed(r).resource.content for r in now.documents.refs()
     }

@@ -438,7 +438,7 @@ def test_a_new_broken_document_has_not_left():
 
 def test_the_kept_version_is_the_old_one():
     after = go_on(go_on(begin(BASE), {"p/net.yaml": stack("net", env={"X": "good"})}), {"p/net.yaml": BROKEN}, "r2")
-    placed = after.in_force.catalog.placed(ref("Stack prod/net"))
+    placed = after.in_force.documents.placed(ref("Stack prod/net"))
     (entry,) = [each for each in after.held if each.at is not None]
     assert (placed.resource.spec.env, entry.at) == ({"X": "good"}, "r1")
 
@@ -482,7 +482,7 @@ def test_affected(changed, stacks):
     assert affected(before.in_force, far.in_force) == {stack_id(text) for text in stacks}, (
         "over more than one revision too"
     )
-    assert affected(None, after.in_force) == set(after.in_force.catalog.stacks())
+    assert affected(None, after.in_force) == set(after.in_force.documents.stacks())
 
 
 ATTACHING = {
@@ -539,8 +539,8 @@ def test_affected_by_what_attaches_itself(changed, stacks):
     assert before.in_force.diagnostics == ()
     after = go_on(before, changed)
     assert affected(before.in_force, after.in_force) == {stack_id(text) for text in stacks}
-    was = {each: effective(before.in_force.catalog, each) for each in before.in_force.catalog.stacks()}
-    now = {each: effective(after.in_force.catalog, each) for each in after.in_force.catalog.stacks()}
+    was = {each: effective(before.in_force.documents, each) for each in before.in_force.documents.stacks()}
+    now = {each: effective(after.in_force.documents, each) for each in after.in_force.documents.stacks()}
     assert {each for each, found in now.items() if found != was.get(each)} == {stack_id(text) for text in stacks}
 
 
@@ -573,7 +573,7 @@ def test_a_stack_that_takes_on_the_labels_goes_back_itself():
     assert before.in_force.diagnostics == ()
     assert set(kept(after)) == {"Stack root/s"}
     assert [(d.code, d.position.file) for d in after.in_force.diagnostics] == [("file-below-file", "s.yaml")]
-    assert effective(after.in_force.catalog, stack_id("root/s")).files.keys() == {"a/b"}
+    assert effective(after.in_force.documents, stack_id("root/s")).files.keys() == {"a/b"}
 
 
 def test_a_space_that_would_inherit_trouble_stays_as_it_was():
@@ -582,7 +582,7 @@ def test_a_space_that_would_inherit_trouble_stays_as_it_was():
     before = begin(files)
     after = go_on(before, {"p/space.yaml": space("p")})
     assert set(kept(after)) == {"Space p"}
-    assert not after.in_force.catalog.tree.inherits("p")
+    assert not after.in_force.documents.tree.inherits("p")
     assert [(d.code, d.position.file) for d in after.in_force.diagnostics] == [("still-in-use", "p/s.yaml")]
 
 

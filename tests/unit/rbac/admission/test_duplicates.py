@@ -59,7 +59,7 @@ class History:
 
 
 def env_of(admission: Admission, of: str = "Stack team/web") -> dict[str, str] | None:
-    placed = admission.in_force.catalog.placed(ref(of))
+    placed = admission.in_force.documents.placed(ref(of))
     return dict(placed.resource.spec.env) if placed else None
 
 
@@ -215,7 +215,7 @@ def test_the_owners_space_goes_on(evil):
     assert env_of(it.here, "Context root/top") == {"A": "2"}
     labelled = doc("Space", "team", {"inherit": False}, labels={"env": "prod"})
     it.commit("root-admin", {"t/space.yaml": labelled})
-    placed = it.here.in_force.catalog.placed(ref("Space team"))
+    placed = it.here.in_force.documents.placed(ref("Space team"))
     assert (dict(placed.resource.metadata.labels), placed.parent) == ({"env": "prod"}, "root")
     assert everything(it.found_again()) == everything(it.here)
 
@@ -277,7 +277,7 @@ def test_the_owners_document_is_always_the_owners_last(history):
             last = web(len(versions))
             versions.append(last)
             it.commit("olga", {HOME: many(last, *there)})
-        placed = it.here.in_force.catalog.placed(WEB)
+        placed = it.here.in_force.documents.placed(WEB)
         assert (placed.resource.spec.env["V"] if placed else None) == (_version(last) if last else None)
         assert everything(it.found_again()) == everything(it.here)
 
@@ -356,7 +356,7 @@ def test_no_stranger_keeps_the_owners_out(history):
             it.commit(who, {path: doc("Space", "team", {"inherit": False}, labels={"v": str(number)})})
             expected["Space team"] = str(number)
         for each, version in expected.items():
-            placed = it.here.in_force.catalog.placed(ref(each))
+            placed = it.here.in_force.documents.placed(ref(each))
             found = placed and (placed.resource.metadata.labels if each == "Space team" else placed.resource.spec.env)
             assert found is not None, each
             assert [*found.values()] == [version]

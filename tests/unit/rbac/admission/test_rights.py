@@ -200,7 +200,7 @@ def test_what_is_held(who, changed, expected):
     after = go(before, who, changed)
     assert held(after) == expected
     for each in after.waiting:
-        one, other = before.in_force.catalog.placed(each.ref), after.in_force.catalog.placed(each.ref)
+        one, other = before.in_force.documents.placed(each.ref), after.in_force.documents.placed(each.ref)
         assert one is other or other.same(one), "what is held must stay as it was"
     if "move" in str(expected):
         assert names(after.in_force) == names(before.in_force)
@@ -247,7 +247,7 @@ def test_a_held_change_and_a_good_one_in_one_commit():
         begin(), "bob", {"p/net.yaml": stack("net", autodeploy=True), "b.yaml": binding("b", "admin", "user:bob")}
     )
     assert held(after) == {"RoleBinding root/b": "create roleBinding:create in root"}
-    assert after.in_force.catalog.placed(StackId.parse("platform/net").ref).resource.spec.autodeploy
+    assert after.in_force.documents.placed(StackId.parse("platform/net").ref).resource.spec.autodeploy
 
 
 def test_a_grant_by_an_admin_counts_from_the_next_commit_on():
@@ -490,7 +490,7 @@ def test_a_directory_that_stays_with_a_space_takes_nothing_along():
         [{"k.yaml": None}, {"space.yaml": space("one", inherit=False)}, {"space.yaml": None}], start=1
     ):
         here = go(here, "stranger", changed, f"r{number}")
-        assert here.in_force.catalog.tree.parent(SpaceName("two")) == "root"
+        assert here.in_force.documents.tree.parent(SpaceName("two")) == "root"
 
 
 # Variables that take over what runs
@@ -537,7 +537,7 @@ def test_a_writer_below_cannot_touch_a_policy_above() -> None:
     }
     first = admit(None, Commit(Revision("r0"), base, attach=out_of(rego)), ROOT_ADMINS, NOW)
     assert isinstance(first, Admission)
-    ours = first.in_force.catalog.placed(ref("Policy platform/p"))
+    ours = first.in_force.documents.placed(ref("Policy platform/p"))
     changes = {
         "changed": ({"p.yaml": doc("Policy", "p", {"type": "plan", "rego": "x"}, space="platform")}, rego),
         "its file": ({"p.yaml": base["p.yaml"]}, {"rules/p.rego": b"package stationkeeper\nwarn contains 1\n"}),
@@ -551,8 +551,8 @@ def test_a_writer_below_cannot_touch_a_policy_above() -> None:
             assert isinstance(judged, Admission)
             waiting = {each.ref for each in judged.waiting}
             assert waiting & {ref("Policy platform/p"), ref("Policy team/p")}, (name, who)
-            kept = judged.in_force.catalog.placed(ref("Policy platform/p"))
+            kept = judged.in_force.documents.placed(ref("Policy platform/p"))
             assert kept is not None
             assert kept.same(ours), (name, who)
             # Where it goes is no use without the right where it comes from.
-            assert judged.in_force.catalog.placed(ref("Policy team/p")) is None
+            assert judged.in_force.documents.placed(ref("Policy team/p")) is None

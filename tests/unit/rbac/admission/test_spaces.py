@@ -18,7 +18,7 @@ TEAM, CREW = space("team", inherit=False), space("crew", inherit=False)
 
 def rightful(it: History) -> bool:
     assert it.here is not None
-    placed = (it.here.in_force.catalog.placed(each) for each in it.here.in_force.catalog.refs())
+    placed = (it.here.in_force.documents.placed(each) for each in it.here.in_force.documents.refs())
     return all(each.ref.name not in {"mine-now", "evil"} for each in placed)
 
 
@@ -64,7 +64,7 @@ def test_nothing_of_the_old_space_stays_for_what_was_held_there():
     grant = binding("owners", "writer", "user:alice")
     it = History().commit("alice", {"t/more.yaml": many(grant, stack("web"))})
     it.commit("root-admin", {"t/space.yaml": CREW})
-    spaces = {str(each.space) for each in it.here.in_force.catalog.refs()}
+    spaces = {str(each.space) for each in it.here.in_force.documents.refs()}
     assert spaces == {"crew", "mine", "root"}
     assert everything(it.found_again()) == everything(it.here)
 
@@ -73,7 +73,7 @@ def test_what_an_author_put_there_is_judged_again_by_the_right_of_that_author():
     it = History().commit("olga", {"t/space.yaml": EVIL, "t/a.yaml": context("a")})
     assert ("Context evil/a", "user:olga", "t/a.yaml") in held(it.here)
     it.commit("olga", {"t/space.yaml": TEAM})
-    assert (it.here.waiting, it.here.in_force.catalog.placed(ref("Context team/a")) is not None) == ((), True)
+    assert (it.here.waiting, it.here.in_force.documents.placed(ref("Context team/a")) is not None) == ((), True)
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -99,7 +99,7 @@ def test_a_second_space_that_comes_to_have_a_directory_is_judged_and_found_again
     it = History().commit("root-admin", {"t/s/a.yaml": TEAM, "t/space.yml": EVIL})
     it.commit("olga", {"t/space.yaml": space("mine", inherit=False)})
     assert everything(it.found_again()) == everything(it.here)
-    assert it.here.in_force.catalog.placed(ref("Space evil")) is None
+    assert it.here.in_force.documents.placed(ref("Space evil")) is None
 
 
 PATHS = ["t/space.yaml", "t/space.yml", "t/a.yaml", "t/s/space.yaml", "t/s/a.yaml", "m/a.yaml", "space.yaml"]

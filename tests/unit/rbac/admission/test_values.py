@@ -21,8 +21,8 @@ def start(files=None) -> History:
 
 def spec_of(it: History, ref_text: str = "Stack team/web"):
     kind, _, name = ref_text.partition(" ")
-    found = [r for r in it.here.in_force.catalog.refs() if str(r) == f"{kind} {name}"]
-    return it.here.in_force.catalog.placed(found[0]).resource.spec if found else None
+    found = [r for r in it.here.in_force.documents.refs() if str(r) == f"{kind} {name}"]
+    return it.here.in_force.documents.placed(found[0]).resource.spec if found else None
 
 
 def test_a_document_that_a_stranger_appends_keeps_no_edit_of_the_others_out():
@@ -121,13 +121,13 @@ def test_an_item_of_a_list_is_found_by_its_content(theirs, owners, in_force):
 def test_a_held_value_that_an_owner_carries_along_stays_held(moved):
     it = start().commit("mallory", {HOME: web({"A": "evil", "B": "1"})})
     it.commit("olga", moved)
-    assert "evil" not in str([spec_of(it, str(r)) for r in it.here.in_force.catalog.refs() if r.kind == "Stack"])
+    assert "evil" not in str([spec_of(it, str(r)) for r in it.here.in_force.documents.refs() if r.kind == "Stack"])
     assert [each.person for each in it.here.waiting] == ["user:mallory"]
     assert everything(it.found_again()) == everything(it.here)
     (left,) = it.here.waiting
     assert it.approve("mallory", left) is not None
     assert it.approve("olga", left) is None
-    assert "evil" in str([spec_of(it, str(r)) for r in it.here.in_force.catalog.refs() if r.kind == "Stack"])
+    assert "evil" in str([spec_of(it, str(r)) for r in it.here.in_force.documents.refs() if r.kind == "Stack"])
 
 
 def test_a_held_new_document_that_an_owner_carries_along_stays_held():
@@ -179,7 +179,7 @@ def test_a_name_that_is_squatted_gives_the_squatter_nothing():
     it.commit("root-admin", {"m/x.yaml": None, "m/y.yaml": None})
     assert {"Space shop", "Stack shop/a"} <= names(it.here.in_force)
     assert it.here.waiting == ()
-    assert it.here.in_force.catalog.tree.parent("shop") == "root"
+    assert it.here.in_force.documents.tree.parent("shop") == "root"
 
 
 # One commit that renames, and gives the name away
@@ -187,8 +187,8 @@ def test_a_name_that_is_squatted_gives_the_squatter_nothing():
 
 def move_of(it: History) -> dict[str, str]:
     return {
-        str(r): str(it.here.in_force.catalog.placed(r).resource.metadata.moved_from)
-        for r in it.here.in_force.catalog.refs()
+        str(r): str(it.here.in_force.documents.placed(r).resource.metadata.moved_from)
+        for r in it.here.in_force.documents.refs()
         if r.kind == "Stack"
     }
 

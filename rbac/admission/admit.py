@@ -102,7 +102,7 @@ class Admission:
     """Files that somebody without the right has written."""
 
     @property
-    def waiting(self) -> tuple[HeldChange, ...]:
+    def held_changes(self) -> tuple[HeldChange, ...]:
         """Every held change, by kind, space and name."""
         every = (*self.held.changes(), *self.sources.values())
         return tuple(sorted(every, key=lambda each: (each.ref, each.id)))

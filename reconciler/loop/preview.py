@@ -220,7 +220,7 @@ def _compare(  # noqa: PLR0917
         documents=documents,
         stacks=tuple(sorted(stacks, key=lambda each: each.id)),
         access=differences(first.access, last.access),
-        held=last.waiting,
+        held=last.held_changes,
         diagnostics=(
             *empty.diagnostics,
             *after.diagnostics,

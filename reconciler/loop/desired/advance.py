@@ -231,7 +231,7 @@ class Advancing:
         old = before.held.files if before is not None else {}
         new = admission.held.to_records([path for path, file in files.items() if old.get(path) is not file])
         gone = (old.keys() if before is not None else transaction.held_files().keys()) - files.keys()
-        transaction.put_held_changes(admission.waiting)
+        transaction.put_held_changes(admission.held_changes)
         transaction.put_held_files({**new, **dict.fromkeys(gone)})
         writes = before.writes if before is not None else transaction.unearned_writes()
         differ = {path for path in {*writes, *admission.writes} if writes.get(path) != admission.writes.get(path)}

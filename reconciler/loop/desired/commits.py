@@ -95,7 +95,7 @@ class Admitting:
             steps.append((here.in_force if here is not None else None, judged.in_force))
             events += _told(here, judged, person, now)
             if isinstance(person, Person) and here is not None:
-                kept_out = {each.ref for each in judged.waiting if each.pin is None and each.revision == revision}
+                kept_out = {each.ref for each in judged.held_changes if each.pin is None and each.revision == revision}
                 files = {stack for stack in watch.touched if stack.ref not in kept_out}
                 authors.append((str(person.subject), affected(here.in_force, judged.in_force) | files))
             if revision != chain[-1]:
@@ -115,7 +115,7 @@ class Admitting:
         """Let those held changes come into force that somebody with the right approved."""
         here, events, trees = before, [], self.trees()
         for each in stored:
-            held = next((change for change in here.waiting if change.id == each.held), None)
+            held = next((change for change in here.held_changes if change.id == each.held), None)
             details = {"held": each.held, "because": each.because} | ({"change": held.to_json()} if held else {})
             approval = Approval(each.held, Person(_subject(each.subject), each.because))
             at = here.in_force.revision
@@ -192,7 +192,7 @@ def _told(before: Admission | None, after: Admission, person: Person | Stranger,
         words = [f"{change.verb} {change.ref}" for change in found]
         details = {"revision": revision, "because": how, "changes": words[:_LISTED], "count": len(words)}
         yield AuditEvent("admitted", now, who, details)
-    old, new = ({each.id: each for each in it.waiting} for it in (before, after))
+    old, new = ({each.id: each for each in it.held_changes} for it in (before, after))
     for name in sorted(new.keys() - old.keys()):
         yield AuditEvent("held", now, who, {"revision": revision, "because": how, "change": new[name].to_json()})
     for name in sorted(old.keys() - new.keys()):
@@ -231,7 +231,7 @@ class Walking:
         for each in approvals:
             here, held = (
                 changeset.admission,
-                next((it for it in changeset.admission.waiting if it.id == each.held), None),
+                next((it for it in changeset.admission.held_changes if it.id == each.held), None),
             )
             changeset.admission, events = self.admitting.approve(here, [each], now)
             changeset.events = [*changeset.events, *events]

@@ -150,7 +150,7 @@ class CatchingUp:
         """Write in this version's way what was taken over from an earlier one."""
         with self.store.writing() as transaction:
             if transaction.configuration().generation == state.generation:
-                transaction.put_held_changes(admission.waiting)
+                transaction.put_held_changes(admission.held_changes)
                 transaction.put_held_files(dict(admission.held.to_records()))
                 transaction.put_configuration(replace(state, remembered={}))
 

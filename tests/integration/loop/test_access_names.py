@@ -141,4 +141,4 @@ def state(machine: Machine) -> tuple[object, ...]:
     assert admission is not None
     placed = admission.in_force.documents.placed
     contents = {str(ref): it.resource.content for ref in admission.in_force.documents.refs() if (it := placed(ref))}
-    return contents, admission.waiting, admission.held.to_records(), admission.writes
+    return contents, admission.held_changes, admission.held.to_records(), admission.writes

@@ -122,7 +122,7 @@ def everything(admission):
         for ref in tree.documents.refs()
         if (it := tree.documents.placed(ref))
     }
-    return contents, tree.claims, admission.held.to_records(), admission.waiting, told
+    return contents, tree.claims, admission.held.to_records(), admission.held_changes, told
 
 
 def names(state):

@@ -121,7 +121,7 @@ def test_good_histories_end_where_a_fresh_start_does(history):
         now = go_on(now, changed)
     alone = begin(files)
     if not alone.diagnostics:
-        assert (names(now), now.diagnostics, now.waiting) == (names(alone), (), ())
+        assert (names(now), now.diagnostics, now.held_changes) == (names(alone), (), ())
 
 
 @settings(max_examples=60)

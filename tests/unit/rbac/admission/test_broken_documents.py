@@ -39,7 +39,7 @@ ALL = {
 def test_everything_good_is_in_force():
     state = begin(BASE)
     assert names(state) == ALL
-    assert (state.waiting, state.in_force.diagnostics) == ((), ())
+    assert (state.held_changes, state.in_force.diagnostics) == ((), ())
 
 
 GARBAGE = {
@@ -430,10 +430,10 @@ def test_what_leaves_with_an_emptied_file_is_told(left, told):
 
 def test_a_new_broken_document_has_not_left():
     pending = go_on(begin(BASE), {"p/new.yaml": stack("new", "gone")})
-    assert [(str(each.ref), each.missing) for each in pending.waiting] == [("Stack prod/new", None)]
+    assert [(str(each.ref), each.missing) for each in pending.held_changes] == [("Stack prod/new", None)]
     good = go_on(pending, {"p/g.yaml": context("gone")}, "r2")
     assert "Stack prod/new" in names(good)
-    assert good.waiting == ()
+    assert good.held_changes == ()
 
 
 def test_the_kept_version_is_the_old_one():
@@ -454,7 +454,7 @@ def test_a_new_context_that_would_break_a_stack_stays_out():
     before = begin(files)
     after = go_on(before, {"p/c.yaml": context("more", {"A": "2"})})
     assert names(after) == names(before)
-    assert [str(each.ref) for each in after.waiting] == ["Context prod/more"]
+    assert [str(each.ref) for each in after.held_changes] == ["Context prod/more"]
     assert [(d.code, d.position.file) for d in after.in_force.diagnostics] == [("context-tie", "p/c.yaml")]
 
 
@@ -552,7 +552,7 @@ def test_a_context_that_attaches_itself_goes_back_when_it_breaks_a_stack():
     before = begin(A_FILE)
     after = go_on(before, {"flat.yaml": IN_THE_WAY})
     assert names(after) == names(before)
-    assert [str(each.ref) for each in after.waiting] == ["Context root/flat"]
+    assert [str(each.ref) for each in after.held_changes] == ["Context root/flat"]
     assert [(d.code, d.summary, d.position.file) for d in after.in_force.diagnostics] == [
         (
             "file-below-file",

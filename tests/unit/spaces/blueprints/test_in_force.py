@@ -135,7 +135,7 @@ def placed_content(in_force, each):
 @pytest.mark.parametrize(("changed", "gone", "new", "stays", "told"), CASES)
 def test_taking_it_back_leaves_no_trace(changed, gone, new, stays, told):
     after = go_on(go_on(begin(BASE), changed), {path: BASE.get(path) for path in changed}, "r2")
-    assert (names(after), after.waiting, after.diagnostics) == (ALL, (), ())
+    assert (names(after), after.held_changes, after.diagnostics) == (ALL, (), ())
 
 
 def told(changed, base=BASE):

@@ -106,7 +106,7 @@ def test_what_works_stays_in_force(changed, stays, code):
 )  # fmt: skip
 def test_what_works_together_comes_into_force(changed):
     after = go_on(begin(TWO), changed)
-    assert (after.waiting, codes(after)) == ((), [])
+    assert (after.held_changes, codes(after)) == ((), [])
 
 
 def test_a_new_circle_is_broken_by_keeping_the_last_valid_version():

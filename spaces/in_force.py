@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from spaces.catalog import Catalog
-from spaces.diagnostics import Diagnostic
+from spaces.diagnostics import Diagnostic, in_order
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.policies import guarded
 from spaces.names import Kind, ResourceRef, Revision, StackId
@@ -41,8 +41,7 @@ class InForce:
         touched: Iterable[ResourceRef],
     ) -> InForce:
         """Return the state that follows another one."""
-        told = tuple(sorted({*diagnostics}, key=lambda each: (each.sort_key, each.summary)))
-        return cls(revision, tree, told, frozenset(touched), before.documents)
+        return cls(revision, tree, in_order(diagnostics), frozenset(touched), before.documents)
 
 
 def differing(before: InForce | None, after: InForce) -> frozenset[ResourceRef]:

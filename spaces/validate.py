@@ -9,7 +9,7 @@ from spaces.catalog import YAML, Catalog
 from spaces.composition.changed_file import ChangedFile
 from spaces.composition.reading import FileReading
 from spaces.composition.step import Step
-from spaces.diagnostics import Diagnostic, Severity
+from spaces.diagnostics import Diagnostic, Severity, in_order
 from spaces.documents.documents import Placed
 from spaces.documents.references import hijacking_variables, moved_from
 from spaces.in_force import InForce
@@ -35,8 +35,7 @@ def examine_files(
     step = Step(Catalog(), changed, tips, reading, lambda _step, _trial: [], lambda _unit: "")
     trial = step.run()
     told = chain(trial.after.diagnostics, *(hold.told for hold in step.held.values()))
-    found = tuple(sorted({*told}, key=lambda each: (each.sort_key, each.summary)))
-    return InForce(revision, trial.after, found, frozenset(trial.after.documents.refs()))
+    return InForce(revision, trial.after, in_order(told), frozenset(trial.after.documents.refs()))
 
 
 def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
@@ -52,7 +51,7 @@ def findings(examined: InForce, files: Mapping[str, bytes]) -> list[Diagnostic]:
         _still_there(examined),
         _unreadable(files),
     )
-    return sorted((*examined.diagnostics, *more), key=lambda told: (told.sort_key, told.summary))
+    return [*in_order((*examined.diagnostics, *more))]
 
 
 def _unreadable(files: Mapping[str, bytes]) -> Iterator[Diagnostic]:

@@ -30,6 +30,7 @@ from spaces.catalog import YAML, Catalog
 from spaces.composition.holds import Because
 from spaces.composition.reading import FileReading
 from spaces.composition.trial import Trial
+from spaces.diagnostics import in_order
 from spaces.documents.changes import Verb, changes
 from spaces.documents.documents import PlacedDocuments
 from spaces.effective.stack import effective
@@ -184,10 +185,8 @@ def restore(
 ) -> Admission:
     """Return what was recorded: the tree is read again, and nothing is searched or judged."""
     told = chain(in_force.tree.diagnostics, *(entry.hold.told for entry in held))
-    found = tuple(sorted({*told}, key=lambda each: (each.sort_key, each.summary)))
-    return Admission(
-        replace(in_force, diagnostics=found), rules.compile(in_force.documents, now), held, sources, writes
-    )
+    in_force = replace(in_force, diagnostics=in_order(told))
+    return Admission(in_force, rules.compile(in_force.documents, now), held, sources, writes)
 
 
 def read_tree(before: Catalog, files: Mapping[str, bytes | None], held: Held, reading: FileReading) -> Trial:

@@ -18,7 +18,7 @@ from spaces.composition.changed_file import ChangedFile, Unit
 from spaces.composition.reading import FileReading
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Verb
-from spaces.names import Kind, ResourceRef, Revision, SpaceName
+from spaces.names import KINDS, Kind, ResourceRef, Revision, SpaceName
 from spaces.reading.resources import ParsedFile
 from spaces.reading.texts import (
     WHOLE,
@@ -42,9 +42,6 @@ class State(NamedTuple):
     touched: frozenset[ResourceRef] = frozenset()
     woken: frozenset[str] = frozenset()
     warnings: tuple[Diagnostic, ...] = ()
-
-
-KINDS = frozenset(kind.value for kind in Kind)
 
 
 class Who(NamedTuple):

@@ -12,6 +12,7 @@ from datetime import datetime
 from reconciler.core.conditions import assess
 from reconciler.core.dependencies import ParentOutputs, linked
 from reconciler.core.diff import explain
+from reconciler.core.runs import leading
 from reconciler.core.state import Component, Desired, Fingerprint, StackState, Sync, Why
 from reconciler.store.protocol import Reading, Transaction
 from spaces.names import StackId
@@ -49,7 +50,7 @@ def pass_on_outputs(transaction: Transaction, parents: Collection[StackId], now:
         return
     before = transaction.stacks(children)
     after = relink(transaction, before)
-    active = {run.stack: run for run in transaction.active_runs(children) if run.leads}
+    active = leading(transaction.active_runs(children))
     changed = [state for child, state in after.items() if state is not before[child]]
     transaction.put_stacks([assess(state, active.get(state.id), state.why, now) for state in changed])
 

@@ -15,7 +15,7 @@ from reconciler.core.conditions import assess
 from reconciler.core.dependencies import linked
 from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import RunEvent, RunStatus
+from reconciler.core.runs import RunEvent, RunStatus, leading
 from reconciler.core.state import Component, Desired, StackProblem, StackState, Sync, Why
 from reconciler.core.transition import Transition, take_step
 from reconciler.runs.outputs import given_by, parents_in
@@ -42,7 +42,7 @@ def put_desired(  # noqa: PLR0917
     """
     stacks = [*wanted, *gone]
     states = transaction.stacks(stacks)
-    active = {run.stack: run for run in transaction.active_runs(stacks) if run.leads}
+    active = leading(transaction.active_runs(stacks))
     given = given_by(transaction, parents_in(wanted.values()))
     changed: dict[StackId, StackState] = {}
     steps: list[Transition] = []

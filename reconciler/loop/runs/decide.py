@@ -14,7 +14,7 @@ from typing import Any, Self, assert_never
 from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
 from reconciler.core.planning import AskPolicies, AskPush, Proceed, QueueRun, StopRun, Supersede, Wait, decide
-from reconciler.core.runs import Run, RunEvent
+from reconciler.core.runs import Run, RunEvent, leading
 from reconciler.core.state import StackState, Waits
 from reconciler.core.transition import Transition, new_run, take_step
 from reconciler.runs.outputs import relink
@@ -78,7 +78,7 @@ def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Foll
     with store.writing() as transaction:
         states = relink(transaction, transaction.stacks(wanted))
         waits = waiting(transaction, states)
-        active = {run.stack: run for run in transaction.active_runs(wanted) if run.leads}
+        active = leading(transaction.active_runs(wanted))
         decisions = [
             _decide(state, active.get(stack), waits.get(stack), holder, now)
             for stack, state in states.items()

@@ -141,7 +141,7 @@ def _follower(settings: Settings, store: SqlStore, own_secrets: SecretSources, r
     mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
     remotes = Remotes(settings, own_secrets)
     check = readings.checking(check_rego, engine_key())
-    return Follower(store, mirrors, remotes, settings.config_path, readings.read, check)
+    return Follower(store, mirrors, remotes, readings.read, check)
 
 
 def _assemble(  # noqa: PLR0917
@@ -159,7 +159,7 @@ def _assemble(  # noqa: PLR0917
         return tfstate_url(server.url(), run.stack)
 
     dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, find_tfstate)
-    policies = PlanPolicies(store, follower.world, metrics, follower.catch_up)
+    policies = PlanPolicies(store, follower, metrics)
     recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
     loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)

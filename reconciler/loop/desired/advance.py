@@ -39,7 +39,6 @@ class Advancing:
     """Goes on from the generation that a `World` is at."""
 
     store: Store
-    config_path: str
     world: World
     places: Places
     walking: Walking
@@ -76,7 +75,7 @@ class Advancing:
         if changeset is None and self.world.admission is not None and (tips or approvals or others):
             changeset = Changeset(self.world.admission, set())
         if changeset is not None:
-            changeset.stacks |= {stack for stack in others if changeset.in_force.documents.placed(stack.ref)}
+            changeset.stacks |= set(others)
         if changeset is not None and approvals:
             self.walking.approve(changeset, approvals, now)
         if changeset is not None and tips:
@@ -93,7 +92,7 @@ class Advancing:
             state,
             url=redact(configuration.url, keep_ssh_user=True),
             branch=configuration.branch,
-            config_path=self.config_path,
+            config_path=self.places.settings.config_path,
             attempted_revision=Revision(attempted) if attempted else None,
             halted=halted,
             diagnostics=tuple(dict(diagnostic.to_json()) for diagnostic in told) if fetched else state.diagnostics,
@@ -178,12 +177,12 @@ class Advancing:
         if changeset is None and halted is not None and halted.reason == GitReason.TOO_MANY_FILES:
             self._too_much = ends, halted
         if halted is None and there != chain:
-            message = f"config_path is {self.config_path}, which is not a directory at {tip[:12]}: nothing changes"
+            message = f"config_path is {self.places.settings.config_path}, which is not a directory at {tip[:12]}: nothing changes"
             halted = halt(state, Reason.CONFIG_PATH_NOT_FOUND, message, tip, now)
         return changeset, halted
 
     def _has_config_path(self, revision: Revision) -> bool:
-        entry = self.places.config_trees().entry(revision, self.config_path)
+        entry = self.places.config_trees().entry(revision, self.places.settings.config_path)
         return entry is not None and entry.kind is EntryKind.TREE
 
     def _commit(self, changeset: Changeset, state: ConfigurationState, now: datetime) -> bool:

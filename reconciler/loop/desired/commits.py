@@ -9,6 +9,7 @@ from datetime import datetime
 
 from rbac.access.subjects import Subject, SubjectKind
 from rbac.admission.admit import NOBODY, Admission, Approval, Commit, Halted, HaltReason, Refused, admit, approve
+from rbac.admission.held import HeldChange
 from rbac.admission.settings import Rules
 from rbac.identity import Person, Stranger
 from reconciler.git.errors import GitError, GitReason
@@ -110,26 +111,18 @@ class Admitting:
         return walk
 
     def approve(
-        self, before: Admission, stored: Iterable[StoredApproval], now: datetime
-    ) -> tuple[Admission, list[AuditEvent]]:
-        """Let those held changes come into force that somebody with the right approved."""
-        here, events, trees = before, [], self.trees()
-        for each in stored:
-            held = next((change for change in here.held_changes if change.id == each.held), None)
-            details = {"held": each.held, "because": each.because} | ({"change": held.to_json()} if held else {})
-            approval = Approval(each.held, Person(_subject(each.subject), each.because))
-            at = here.in_force.revision
-            commit = Commit(
-                at, {}, attach=attach_at(trees, at), check=self.check, uses=uses_at(trees, at), read=self.read
-            )
-            result = approve(here, approval, self.rules, now, commit)
-            if isinstance(result, Refused):
-                details["refused"] = result.message
-                events.append(AuditEvent("approval-refused", now, each.subject, details))
-            else:
-                here = result
-                events.append(AuditEvent("approved", now, each.subject, details))
-        return here, events
+        self, before: Admission, stored: StoredApproval, held: HeldChange | None, now: datetime
+    ) -> tuple[Admission, AuditEvent]:
+        """Let a held change come into force, if who approved it has the right to that."""
+        trees, at = self.trees(), before.in_force.revision
+        details = {"held": stored.held, "because": stored.because} | ({"change": held.to_json()} if held else {})
+        approval = Approval(stored.held, Person(_subject(stored.subject), stored.because))
+        commit = Commit(at, {}, attach=attach_at(trees, at), check=self.check, uses=uses_at(trees, at), read=self.read)
+        result = approve(before, approval, self.rules, now, commit)
+        if isinstance(result, Refused):
+            details["refused"] = result.message
+            return before, AuditEvent("approval-refused", now, stored.subject, details)
+        return result, AuditEvent("approved", now, stored.subject, details)
 
     def _admit(
         self,
@@ -229,20 +222,16 @@ class Walking:
         """Let approved changes come into force, on top of what else changes."""
         before = changeset.admission
         for each in approvals:
-            here, held = (
-                changeset.admission,
-                next((it for it in changeset.admission.held_changes if it.id == each.held), None),
-            )
-            changeset.admission, events = self.admitting.approve(here, [each], now)
-            changeset.events = [*changeset.events, *events]
+            here = changeset.admission
+            held = next((it for it in here.held_changes if it.id == each.held), None)
+            changeset.admission, event = self.admitting.approve(here, each, held, now)
+            changeset.events = [*changeset.events, event]
             if held is not None:
                 changed = affected(here.in_force, changeset.in_force) | repinned(here, changeset.admission)
                 changeset.by(changed, each.subject, held.person)
         changeset.approvals = tuple(each.held for each in approvals)
         changeset.add(before.in_force, changeset.in_force)
         changeset.stacks |= repinned(before, changeset.admission)
-        changeset.stacks = {stack for stack in changeset.stacks if changeset.in_force.documents.placed(stack.ref)}
-        changeset.gone = {stack for stack in changeset.gone if changeset.in_force.documents.placed(stack.ref) is None}
 
     def _step(self, before: Admission | None, here: Admission, walk: Walk) -> Changeset:
         changeset = Changeset(here, set(), events=walk.events)
@@ -253,12 +242,6 @@ class Walking:
         if before is not None:
             changeset.stacks |= self.users(before.in_force.revision, here)
             changeset.stacks |= repinned(before, here)
-        stacks = set(here.in_force.documents.stacks()) if before is None else None
-        placed = here.in_force.documents.placed
-        changeset.stacks = {
-            each for each in changeset.stacks if (each in stacks if stacks is not None else placed(each.ref))
-        }
-        changeset.gone = {stack for stack in changeset.gone if placed(stack.ref) is None}
         return changeset
 
     def users(self, at: Revision, here: Admission) -> set[StackId]:

@@ -47,6 +47,12 @@ class Changeset:
             earlier = (each for each in self.authors.get(stack, ()) if each not in persons)
             self.authors[stack] = (*earlier, *persons)
 
+    def settle(self) -> None:
+        """Leave out what a later change has overtaken: stacks that are in force no more, and those that are again."""
+        placed = self.in_force.documents.placed
+        self.stacks = {stack for stack in self.stacks if placed(stack.ref) is not None}
+        self.gone = {stack for stack in self.gone if placed(stack.ref) is None}
+
     def add(self, before: InForce | None, after: InForce) -> None:
         """Note what one admitted commit changes."""
         self.stacks |= affected(before, after)
@@ -84,6 +90,7 @@ class Generations:
 
     def desire(self, changeset: Changeset) -> dict[StackId, Desired]:
         """Work out what is desired of its stacks."""
+        changeset.settle()
         tips = {**self.world.tips, **changeset.tips}
         wanted = desire(
             changeset.in_force,

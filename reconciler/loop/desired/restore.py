@@ -103,7 +103,6 @@ class CatchingUp:
     """Finds again what the store says is in force."""
 
     store: Store
-    config_path: str
     world: World
     places: Places
     walking: Walking
@@ -166,7 +165,7 @@ class CatchingUp:
         old, new = before.held.files, held.files
         other = {path for path in {*old, *new} if _record(old.get(path)) != _record(new.get(path))}
         tree = before.in_force.tree
-        changed = changed_files(trees, tree, {*old, *new}, (at, revision), self.config_path)
+        changed = changed_files(trees, tree, {*old, *new}, (at, revision), self.places.settings.config_path)
         for path in other | tree.attaching(other):
             changed[path] = read_file(trees, revision, path)
         trial = read_tree(tree, changed, held, self._reading(trees, revision))
@@ -175,8 +174,6 @@ class CatchingUp:
         changeset = Changeset(admission, set())
         changeset.add(before.in_force, admission.in_force)
         changeset.stacks |= self.walking.users(at, admission) | repinned(before, admission)
-        changeset.stacks = {stack for stack in changeset.stacks if in_force.documents.placed(stack.ref)}
-        changeset.gone = {stack for stack in changeset.gone if in_force.documents.placed(stack.ref) is None}
         changeset.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
         for key, tip in changeset.tips.items():
             changeset.stacks |= self.places.users(key, tip)
@@ -187,13 +184,16 @@ class CatchingUp:
         """Read the tree that is in force: the branch's files at the revision, and those that are otherwise."""
         trees = self.places.config_trees()
         if recorded.earlier:
-            files_there, reading = trees.files(revision, self.config_path), self._reading(trees, revision)
+            files_there, reading = (
+                trees.files(revision, self.places.settings.config_path),
+                self._reading(trees, revision),
+            )
             rules = self.walking.admitting.rules
             changes = recorded.changes
             return take_over(trees, files_there, revision, recorded.earlier, changes, reading, rules, now)
         held = recorded.held(trees, revision)
         files: dict[str, bytes | None] = dict.fromkeys(held.files)
-        files.update(trees.files(revision, self.config_path))
+        files.update(trees.files(revision, self.places.settings.config_path))
         tree = read_tree(Catalog(), files, held, self._reading(trees, revision)).after
         in_force = InForce(revision, tree, touched=frozenset(tree.documents.refs()))
         return self._admission(in_force, held, recorded, now)

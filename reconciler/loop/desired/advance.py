@@ -177,7 +177,8 @@ class Advancing:
         if changeset is None and halted is not None and halted.reason == GitReason.TOO_MANY_FILES:
             self._too_much = ends, halted
         if halted is None and there != chain:
-            message = f"config_path is {self.places.settings.config_path}, which is not a directory at {tip[:12]}: nothing changes"
+            path = self.places.settings.config_path
+            message = f"config_path is {path}, which is not a directory at {tip[:12]}: nothing changes"
             halted = halt(state, Reason.CONFIG_PATH_NOT_FOUND, message, tip, now)
         return changeset, halted
 

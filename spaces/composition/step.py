@@ -138,6 +138,11 @@ class Step:
             return frozenset()
         return frozenset(Unit(path, key) for key in file.differing) - self.held.keys()
 
+    def is_open(self, unit: Unit) -> bool:
+        """Whether a document would be another one and is not held."""
+        file = self.files.get(unit.path)
+        return file is not None and unit.key in file.differing and unit not in self.held
+
     def everything(self) -> frozenset[Unit]:
         """Return all that would be otherwise."""
         return frozenset(unit for path in self.files for unit in self.open_units(path))
@@ -214,4 +219,4 @@ class Step:
 
     def _open_placed(self, placed: Placed) -> frozenset[Unit]:
         unit = self.unit_of(placed, before=False)
-        return frozenset({unit} & self.open_units(unit.path)) if unit is not None else frozenset()
+        return frozenset({unit}) if unit is not None and self.is_open(unit) else frozenset()

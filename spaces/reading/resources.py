@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from spaces.diagnostics import Diagnostic, Position, Severity, error, in_order
+from spaces.diagnostics import Diagnostic, Position, error, in_order
 from spaces.expressions.spans import OPENS
 from spaces.model.base import QUALIFIED_NAME, Metadata, Path, Problem, list_at, mapping_at
 from spaces.model.blueprint import BlueprintSpec, versioned
@@ -146,12 +146,6 @@ class ParsedFile(NamedTuple):
     unreadable: Diagnostic | None = None
     flawed: tuple[Flawed, ...] = ()
     attached: frozenset[str] = frozenset()
-
-    @property
-    def holds_nothing(self) -> bool:
-        """Whether the file can be read and holds no document of ours."""
-        broken = any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
-        return not (self.resources or self.flawed or broken) and self.unreadable is None
 
 
 def parse_file(file: str, data: bytes, attach: Attach = no_files) -> ParsedFile:

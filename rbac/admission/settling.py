@@ -66,9 +66,19 @@ class Settling:
 
     def _step(self, objections: Objections, standing: Mapping[Unit, Hold], held: dict[Unit, Hold]) -> Step:
         it = self.proposal
-        carried = self.authors.carried
+        declared, unread = it.held.declared(it.files)
         return Step(
-            it.before, it.files, it.tips, it.reading, objections, self.authors.owner, standing, held, carried=carried
+            it.before,
+            it.files,
+            it.tips,
+            it.reading,
+            objections,
+            self.authors.owner,
+            standing,
+            held,
+            declared=declared,
+            unread=unread,
+            carried=self.authors.carried,
         )
 
     def _state(self, step: Step, whole: Wrong | None = None) -> State:

@@ -105,8 +105,8 @@ def invalid(step: Step, trial: Trial) -> bool:
 
 def _declared(step: Step, trial: Trial) -> tuple[Declared, list[str]]:
     """Return the documents that are held and no secret, each with its space and place; and unreadable files."""
-    found: dict[tuple[Kind, str], list[tuple[SpaceName | None, Position]]] = {}
-    unread = []
+    found = {named: [*places] for named, places in step.declared.items()}
+    unread = [*step.unread]
     for unit, hold in step.held.items():
         if hold.because is Because.NO_RIGHT:
             continue

@@ -25,6 +25,7 @@ from spaces.names import Kind
 from spaces.reading.attachments import NOT_THERE, Unusable
 from spaces.reading.resources import ParsedFile
 from spaces.reading.texts import DocumentKey
+from spaces.rules.blame import Declared
 
 Objections: TypeAlias = Callable[["Step", Trial], list[Objection]]
 """Returns the changes of a trial that may not be made."""
@@ -47,6 +48,10 @@ class Step:
     held: dict[Unit, Hold] = field(default_factory=dict)
     released: dict[Unit, Unit] = field(default_factory=dict)
     """Documents that only a held change had taken out of the newest files, each with the one that takes its place."""
+    declared: Declared = field(default_factory=dict)
+    """Documents that are held in other files, and no secret."""
+    unread: Collection[str] = ()
+    """Other files that cannot be read."""
     carried: Mapping[Unit, Unit] = field(default_factory=dict)
     """Held documents that lie elsewhere now, each with where it lay: what is in force of it goes along."""
     _parsed: dict[tuple[str, bytes, bool], ParsedFile] = field(default_factory=dict)

@@ -625,3 +625,30 @@ def test_a_space_that_cannot_leave_names_what_still_lies_in_its_directory(count,
     after = go_on(begin(files), {"a/space.yaml": None})
     (told,) = after.in_force.diagnostics
     assert f"{named} it from its directory" in told.summary
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        pytest.param(
+            context("late").replace(b'"env"', b'"envv"'),
+            ("needs-broken", "Stack root/s needs Context late, which has an error", "repair it at late.yaml:1:94"),
+            id="a document",
+        ),
+        pytest.param(
+            BROKEN,
+            (
+                "unknown-context",
+                "Stack root/s needs Context late, which does not exist; it may be in late.yaml, which cannot be read",
+                "it must be in root, or in a space that root inherits from",
+            ),
+            id="a file",
+        ),
+    ],
+)
+def test_who_needs_what_an_earlier_commit_broke_is_told_where(broken, told):
+    before = go_on(begin(BASE), {"late.yaml": broken})
+    after = go_on(before, {"s.yaml": stack("s", "late")}, "r2")
+    (found,) = (each for each in after.in_force.diagnostics if each.position.file == "s.yaml")
+    assert (found.code, found.summary, found.hint) == told
+    assert "Stack root/s" in names(go_on(after, {"late.yaml": context("late")}, "r3"))

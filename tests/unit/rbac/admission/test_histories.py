@@ -65,10 +65,7 @@ def changed_refs(before: Admission, here: Admission) -> set[str]:
 
 
 def assert_only_what_waited_comes(before: Admission, here: Admission) -> None:
-    changed = changed_refs(before, here)
-    # What an instance makes comes with the instance.
-    kinds = {each.partition(" ")[0] for each in rightful_in(before)}
-    assert "BlueprintInstance" in kinds or {bare(ref) for ref in changed} <= rightful_in(before)
+    assert {bare(ref) for ref in changed_refs(before, here)} <= rightful_in(before)
 
 
 @settings(max_examples=150)

@@ -12,28 +12,7 @@ from spaces.model.space import SpaceSpec
 from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName
 from spaces.model.variables import VariableClass, classify_variable
 from spaces.names import Kind
-from spaces.reading.resources import parse_file
-
-HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n"
-
-
-def parse(kind: str, spec: str):
-    return parse_file("a.yaml", (HEAD.format(kind=kind) + spec).encode())
-
-
-def accepted(kind: str, spec: str):
-    parsed = parse(kind, spec)
-    assert [str(each) for each in parsed.diagnostics] == []
-    return parsed.resources[0].spec
-
-
-def refused(kind: str, spec: str) -> list[tuple[str, int, int]]:
-    """Code, line (from 1 at the first line of the spec's content) and column of each finding."""
-    parsed = parse(kind, spec)
-    assert parsed.resources == ()
-    assert all("\n" not in str(each) for each in parsed.diagnostics)
-    return [(each.code, each.position.line - 4, each.position.column) for each in parsed.diagnostics if each.position]
-
+from tests.unit.spaces.model.specs import accepted, parse, refused
 
 STACK = "  tool: terraform\n  source: {path: .}\n"
 SCRIPT = "  tool: script\n  script: {apply: make}\n"

@@ -85,7 +85,7 @@ def works_together(in_force):
     return {each: effective(in_force.documents, each) for each in in_force.documents.stacks()}
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(commits)
 def test_any_history(history):
     files: dict[str, bytes] = {}
@@ -111,7 +111,7 @@ def test_any_history(history):
         assert names(again) == names(now)
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(st.lists(st.dictionaries(paths, st.one_of(st.none(), stacks, contexts), min_size=1, max_size=4), max_size=6))
 def test_good_histories_end_where_a_fresh_start_does(history):
     files: dict[str, bytes] = {}
@@ -124,7 +124,7 @@ def test_good_histories_end_where_a_fresh_start_does(history):
         assert (names(now), now.diagnostics, now.held_changes) == (names(alone), (), ())
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(commits)
 def test_taking_everything_back_leaves_what_was_in_force(history):
     """A branch that goes back to what is in force leaves nothing held and changes nothing."""

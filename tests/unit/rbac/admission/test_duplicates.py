@@ -248,7 +248,7 @@ _theirs = st.dictionaries(st.sampled_from(FILES), _contents, min_size=1, max_siz
 _owner = st.sampled_from(["write", "write beside", "delete"])
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(_theirs, _owner), max_size=8))
 def test_the_owners_document_is_always_the_owners_last(history):
     """The owner writes what was never there before; the other one anything, also what the owner wrote once."""
@@ -316,7 +316,7 @@ ANY = [
 _any = st.dictionaries(st.sampled_from(PATHS), st.lists(st.sampled_from(ANY), max_size=3), min_size=1, max_size=3)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["olga", "mallory", "alice", "root-admin"]), _any), max_size=6))
 def test_a_fresh_process_finds_all_of_it_again(history):
     it = History()
@@ -329,7 +329,7 @@ def test_a_fresh_process_finds_all_of_it_again(history):
 OWN = ["t/a.yaml", "t/s/b.yaml", "t/s/c.yaml"]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.one_of(

@@ -68,7 +68,7 @@ def assert_only_what_waited_comes(before: Admission, here: Admission) -> None:
     assert {bare(ref) for ref in changed_refs(before, here)} <= rightful_in(before)
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(BASES, commits)
 def test_a_stranger_changes_nothing(base, history):
     here = step(None, "root-admin", 0, base)
@@ -77,7 +77,7 @@ def test_a_stranger_changes_nothing(base, history):
         assert_only_what_waited_comes(before, here)
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(BASES, commits)
 def test_a_right_in_one_space_changes_nothing_outside_it(base, history):
     here = step(None, "root-admin", 0, base | {"eve.yaml": ROLES + EVE, "two.yaml": doc("Space", "two", {})})
@@ -95,7 +95,7 @@ def test_a_right_in_one_space_changes_nothing_outside_it(base, history):
         assert here.in_force.documents.tree.exists(SpaceName("two")) or "Space two" not in was
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(BASES, st.lists(st.tuples(st.sampled_from(["root-admin", "mallory"]), st.dictionaries(paths, contents, max_size=3)), max_size=6))  # fmt: skip
 @example(
     {"space.yaml": space("two"), "b/space.yaml": space("one"), "b/k.yaml": stack("x", moved_from="one/x")},
@@ -153,7 +153,7 @@ RICH_COMMITS = st.lists(
 TWO = {"eve.yaml": ROLES + EVE, "two.yaml": doc("Space", "two", {}), "users.yaml": doc("User", "mallory", {})}
 
 
-@settings(max_examples=120)
+@settings(max_examples=70)
 @given(BASES, RICH_COMMITS)
 def test_every_change_is_one_that_somebody_who_made_it_may_make(base, history):
     """By the rules before it, and by nothing of the way that admission took."""
@@ -172,7 +172,7 @@ def test_every_change_is_one_that_somebody_who_made_it_may_make(base, history):
             assert any(judge.change(change) is None for judge in judges), (who, str(change.ref), change.verb)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(BASES, RICH_COMMITS, st.sets(st.integers(1, 6)))
 def test_a_restart_in_between_makes_no_difference(base, history, restarts):
     files = {**base, **TWO}
@@ -185,7 +185,7 @@ def test_a_restart_in_between_makes_no_difference(base, history, restarts):
         assert everything(other) == everything(one)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(BASES, RICH_COMMITS)
 def test_going_back_to_what_is_in_force_ends_every_hold(base, history):
     here = step(None, "root-admin", 0, base | TWO)

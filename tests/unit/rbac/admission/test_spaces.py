@@ -118,7 +118,7 @@ _admins = st.tuples(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(_theirs, _admins), max_size=6))
 def test_nothing_of_a_stranger_comes_in_by_what_others_do_with_spaces(history):
     it = History()

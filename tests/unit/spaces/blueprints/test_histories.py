@@ -97,7 +97,7 @@ def contents_of(in_force):
     return {str(ref): in_force.documents.placed(ref).resource.content for ref in in_force.documents.refs()}
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(commits)
 def test_any_history(history):
     files: dict[str, bytes] = {}

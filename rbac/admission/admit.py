@@ -36,7 +36,7 @@ from spaces.documents.documents import PlacedDocuments
 from spaces.effective.stack import effective
 from spaces.in_force import InForce, differing
 from spaces.names import ROOT, Kind, ResourceRef, Revision, StackId
-from spaces.reading.attachments import NOT_THERE, Attach, Unusable, no_files
+from spaces.reading.attachments import Attach, no_files
 from spaces.reading.documents import ReadDocuments, read_documents
 from spaces.reading.rego import CheckRego, unchecked
 from spaces.reading.texts import split
@@ -191,16 +191,11 @@ def restore(
 
 def read_tree(before: Catalog, files: Mapping[str, bytes | None], held: Held, reading: FileReading) -> Trial:
     """Return the tree in force at another revision. `files` differ from those of `before`, as the branch has them."""
-
-    def attach(path: str) -> bytes | Unusable:
-        found = held.files.get(path)
-        if found is None:
-            return reading.attach(path)
-        return NOT_THERE if found.force is None else found.force
-
     wanted = {path: held.files[path].force if path in held.files else data for path, data in files.items()}
     wanted = {path: data for path, data in wanted.items() if path.endswith(YAML)}
-    parsed = reading.parse({path: data for path, data in wanted.items() if data is not None}, attach)
+    parsed = reading.parse(
+        {path: data for path, data in wanted.items() if data is not None}, held.attach(reading.attach)
+    )
     return Trial.of(before, {path: parsed.get(path) for path in wanted})
 
 
@@ -314,14 +309,7 @@ class _Work:
     def _reading(self, held: Held, trying: Collection[str] = ()) -> FileReading:
         """Return how files are read: those that are held as they are in force, but for what is being tried."""
         commit = self.commit
-
-        def attach(path: str) -> bytes | Unusable:
-            found = held.files.get(path)
-            if found is None or path in commit.changed or path in trying:
-                return commit.attach(path)
-            return NOT_THERE if found.force is None else found.force
-
-        return FileReading(attach, commit.read, commit.check)
+        return FileReading(held.attach(commit.attach, {*commit.changed, *trying}), commit.read, commit.check)
 
     def _settling(self, proposal: Proposal, *, approved: bool = False) -> Settling:
         access, authors = self.before.access.at(self.now), Authors(proposal)

@@ -21,6 +21,7 @@ from spaces.composition.holds import Because, Hold
 from spaces.diagnostics import Diagnostic, Position, Severity
 from spaces.documents.changes import Verb
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
+from spaces.reading.attachments import NOT_THERE, Attach, Unusable
 from spaces.reading.texts import UNKNOWN, DocumentKey
 from spaces.rules.blame import Declared
 
@@ -157,6 +158,17 @@ class Held:
         """Return what is held of a file."""
         file = self.files.get(path)
         return file.entries if file is not None else {}
+
+    def attach(self, attach: Attach, trying: Collection[str] = ()) -> Attach:
+        """Return what reads files as they are in force: those that are held, but for some, as they were."""
+
+        def read(path: str) -> bytes | Unusable:
+            file = self.files.get(path) if path not in trying else None
+            if file is None:
+                return attach(path)
+            return NOT_THERE if file.force is None else file.force
+
+        return read
 
     def declared(self, beside: Collection[str]) -> tuple[Declared, list[str]]:
         """Return documents held in other files that are no secret, each with space and place; and unreadable files."""

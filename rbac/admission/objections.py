@@ -25,7 +25,7 @@ from spaces.composition.step import Step
 from spaces.composition.trial import Trial
 from spaces.documents.changes import DocumentChange, Verb
 from spaces.documents.documents import PlacedDocuments
-from spaces.names import Kind, ResourceRef, SpaceName, StackId
+from spaces.names import Kind, ResourceRef, StackId
 from spaces.rules.dependencies import dependencies_of
 
 Persons: TypeAlias = Callable[[Unit], Iterable[tuple[str, Person | Stranger]]]
@@ -60,7 +60,7 @@ class Rights:
         found: list[Objection] = []
         for change in (*trial.changes, *trial.renamed):
             units = carriers(step, trial, change)
-            wrong = self._first(trial, units, partial(_changes, change))
+            wrong = self._first(trial, units, partial(Judge.change, change=change))
             if wrong is not None:
                 told = self._written(step, trial, change, units)
                 found.append(Objection(told, units, _named(change, wrong)))
@@ -105,7 +105,7 @@ class Rights:
         """Object to a space file in a directory of a space in which its author may not make spaces."""
         for claim in trial.claimed:
             units = frozenset(unit for name in SPACE_FILES for unit in step.open_units(inside(claim.directory, name)))
-            wrong = self._first(trial, units, partial(_claims, claim.before))
+            wrong = self._first(trial, units, partial(Judge.claim, space=claim.before))
             if wrong is None:
                 continue
             ref = ResourceRef(Kind.SPACE, claim.after, claim.after)
@@ -127,7 +127,7 @@ class Rights:
                 for user in sorted(trial.after.documents.mentioning(Kind.STACK, name) - own):
                     for parent in _new_parents(trial, user):
                         units = carriers(step, trial, change)
-                        wrong = self._first(trial, units, partial(_reads, parent, user))
+                        wrong = self._first(trial, units, partial(Judge.reads, stack=parent, user=user))
                         if wrong is not None:
                             yield Objection(change, units, wrong)
 
@@ -152,18 +152,6 @@ def _named(change: DocumentChange, wrong: Wrong) -> Wrong:
         return wrong
     why = f"it would {change.verb} {change.ref}, and {wrong.missing.message}"
     return wrong._replace(missing=MissingRight(wrong.missing.action, wrong.missing.space, why))
-
-
-def _changes(change: DocumentChange, judge: Judge) -> MissingRight | None:
-    return judge.change(change)
-
-
-def _claims(space: SpaceName, judge: Judge) -> MissingRight | None:
-    return judge.claim(space)
-
-
-def _reads(parent: ResourceRef, user: ResourceRef, judge: Judge) -> MissingRight | None:
-    return judge.reads(parent, user)
 
 
 def _new_parents(trial: Trial, user: ResourceRef) -> list[ResourceRef]:

@@ -36,7 +36,7 @@ SPACES = "Space"
 """Among what has changed: something about spaces, by which much can mean something else."""
 
 
-class Why(NamedTuple):
+class HeldBecause(NamedTuple):
     """Why a document is held. `values` say whose they are, and who of them had the right."""
 
     hold: Hold
@@ -128,26 +128,26 @@ class Settling:
 
     def _why(  # noqa: PLR0917
         self, step: Step, trial: Trial, unit: Unit, change: DocumentChange, old: Entry | None, whole: Wrong | None
-    ) -> Why:
+    ) -> HeldBecause:
         """Return why a document is held: what was objected to, or what does not work, or as before."""
         hold, values = step.held.get(unit) or Hold(Because.NO_RIGHT), self.authors.of(unit)
         wrong: Wrong | None = hold.objection.why if hold.objection is not None else whole
         if wrong is not None and old is not None and all(each.name != wrong.name for each in values.values()):
             # Somebody else's change needs it to come into force as well: it goes on waiting for what it waited for.
-            return Why(old.hold, values, old.missing, old.message)
+            return HeldBecause(old.hold, values, old.missing, old.message)
         if wrong is not None:
             told = hold.objection.change if hold.objection is not None else change
             if hold.because is Because.NO_RIGHT:
                 values = _without_right(values, {each for each in values.values() if each.name == wrong.name})
-            return Why(hold, values, (wrong.missing.action, wrong.missing.space), _may_not(*wrong, told))
+            return HeldBecause(hold, values, (wrong.missing.action, wrong.missing.space), _may_not(*wrong, told))
         if hold.because is not Because.NO_RIGHT:
-            why = Why(hold, values, None, "; ".join(each.summary for each in hold.told))
+            why = HeldBecause(hold, values, None, "; ".join(each.summary for each in hold.told))
         else:
-            why = Why(hold, values, *((old.missing, old.message) if old is not None else (None, "")))
+            why = HeldBecause(hold, values, *((old.missing, old.message) if old is not None else (None, "")))
         judged = hold.because is not Because.WAITS and self.proposal.tried is None and self.proposal.judging
         return self._judge_own(trial, change, why) if judged else why
 
-    def _judge_own(self, trial: Trial, change: DocumentChange, why: Why) -> Why:
+    def _judge_own(self, trial: Trial, change: DocumentChange, why: HeldBecause) -> HeldBecause:
         """Judge the commit's person for a document that is held anyway.
 
         Otherwise a repair of what is broken, by somebody else, would admit it without a right.

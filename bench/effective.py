@@ -36,8 +36,8 @@ def measure(scratch: Path) -> Iterator[Figure]:
     files = make_files()
     first = _admitted(None, "0", files)
     now = first.in_force
-    _expect(len(now.catalog.stacks()) == SPACES * STACKS and not now.diagnostics, "the repository is not sound")
-    every = now.catalog.stacks()
+    _expect(len(now.documents.stacks()) == SPACES * STACKS and not now.diagnostics, "the repository is not sound")
+    every = now.documents.stacks()
     _expect(_all(now, every) == {NAMED + EVERYBODYS + BY_LABEL}, "not 20 contexts each")
     seconds = _median(lambda: _all(now, every))
     yield Figure("effective configuration of 10,000 stacks", seconds, "s", limit=2, kind=Limit.AT_MOST)
@@ -150,7 +150,7 @@ def _affected(before: InForce, after: InForce) -> None:
 def _all(in_force: InForce, stacks: Iterable[StackId]) -> set[int]:
     """Compute every stack, and return the number of contexts that they use."""
     known: Layers = {}
-    return {len(effective(in_force.catalog, stack, known).contexts) for stack in stacks}
+    return {len(effective(in_force.documents, stack, known).contexts) for stack in stacks}
 
 
 def _median(work: Callable[[], object]) -> float:

@@ -28,8 +28,8 @@ def measure(scratch: Path) -> Iterator[Figure]:
     _ = scratch
     free = _admit(None, _files(), "ada")
     held = _admit(free, {_path(n): _file(n, "evil") for n in range(HELD // STACKS)}, "mallory")
-    if len(held.waiting) != HELD:
-        raise SystemExit(f"{len(held.waiting)} documents are held")
+    if len(held.held_changes) != HELD:
+        raise SystemExit(f"{len(held.held_changes)} documents are held")
     first = _step(free)
     yield Figure("one stack of 10,000 admitted", first, "ms", limit=50, kind=Limit.AT_MOST)
     yield Figure("  while 500 documents are held", _step(held), "ms", limit=50, kind=Limit.AT_MOST)
@@ -38,7 +38,7 @@ def measure(scratch: Path) -> Iterator[Figure]:
 
 def _step(before: Admission, number: int = 700) -> float:
     """Return the milliseconds of a step that changes one stack; the median of several."""
-    word = "evil" if number < HELD // STACKS and before.waiting else "1"
+    word = "evil" if number < HELD // STACKS and before.held_changes else "1"
     data = _file(number, word).replace(b'"3"', b'"4"', 1)
     return statistics.median(timed(partial(_admit, before, {_path(number): data}, "olga")) for _ in range(ROUNDS)) * 1e3
 

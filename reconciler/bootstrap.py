@@ -150,7 +150,7 @@ def _follower(settings: Settings, store: SqlStore, own_secrets: SecretSources, r
     mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
     remotes = Remotes(settings, own_secrets)
     check = readings.checking(check_rego, engine_key())
-    return Follower(store, mirrors, remotes, settings.config_path, readings.read, check)
+    return Follower(store, mirrors, remotes, readings.read, check)
 
 
 def _assemble(  # noqa: PLR0917
@@ -168,7 +168,7 @@ def _assemble(  # noqa: PLR0917
 
     def unsafe() -> str | None:
         in_force = follower.world.in_force
-        if settings.require_sandbox is not None or in_force is None or not rules.judges(in_force.catalog):
+        if settings.require_sandbox is not None or in_force is None or not rules.judges(in_force.documents):
             return None
         return None if engine.sandboxed else f"access is set up, but {engine.sandbox_problem}; {WITHOUT_SANDBOX}"
 
@@ -177,7 +177,7 @@ def _assemble(  # noqa: PLR0917
         return TfstateAccess(str(directory), tfstate_path(run.stack), token)
 
     dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, tfstate_door, unsafe)
-    policies = PlanPolicies(store, follower.world, metrics, follower.catch_up)
+    policies = PlanPolicies(store, follower, metrics)
     recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
     loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)
@@ -186,7 +186,7 @@ def _assemble(  # noqa: PLR0917
     ports = Ports(
         store=store,
         operator_token=operator_token(settings.data_dir),
-        tree=lambda: follower.world.in_force.catalog.tree if follower.world.in_force else SpaceTree.build({}),
+        tree=lambda: follower.world.in_force.documents.tree if follower.world.in_force else SpaceTree.build({}),
         access=CurrentAccess(lambda: follower.world.admission, _rules(settings), utc_now),
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=follower.world.effective,
@@ -233,7 +233,7 @@ def local_app(settings: Settings) -> FastAPI:
 
     def tree() -> SpaceTree:
         in_force = catch_up().world.in_force
-        return in_force.catalog.tree if in_force else SpaceTree.build({})
+        return in_force.documents.tree if in_force else SpaceTree.build({})
 
     def known() -> World:
         world = catch_up().world
@@ -283,7 +283,7 @@ def _rules(settings: Settings) -> Rules:
 
 
 def _documents(world: World) -> PlacedDocuments:
-    return world.in_force.catalog if world.in_force else PlacedDocuments.empty()
+    return world.in_force.documents if world.in_force else PlacedDocuments.empty()
 
 
 def make_data_dir(settings: Settings) -> Path:

@@ -18,7 +18,7 @@ from rbac.admission.held import HeldChange
 from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
+from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, leading
 from reconciler.core.state import Desired, Heading, Push, StackState
 from reconciler.core.transition import new_run
 from reconciler.core.verdicts import Review
@@ -335,7 +335,7 @@ def _not_suspended(stack: StackState, desired: Desired) -> None:
 
 def _put(transaction: Transaction, stack: StackState, event: Audited, asked: Asked, now: datetime) -> StackState:
     """Write a stack that a person changed, and have the loop look at it at once."""
-    active = next((run for run in transaction.active_runs([stack.id]) if run.leads), None)
+    active = leading(transaction.active_runs([stack.id])).get(stack.id)
     stack = assess(stack, active, stack.why, now).evolve(due_at=now)
     transaction.put_stacks([stack])
     transaction.wake_dependents([stack.id], now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypedDict
@@ -50,12 +51,6 @@ class Diagnostic:
         object.__setattr__(self, "summary", printable(self.summary))
         object.__setattr__(self, "hint", self.hint and printable(self.hint))
 
-    @property
-    def sort_key(self) -> tuple[str, int, int, str]:
-        """The order by file, then line, then column."""
-        position = self.position
-        return (position.file, position.line, position.column, self.code) if position else ("", 0, 0, self.code)
-
     def to_json(self) -> DiagnosticJson:
         """Return the JSON shape."""
         position = self.position
@@ -81,6 +76,11 @@ class Diagnostic:
 def error(code: str, summary: str, position: Position | None = None, hint: str | None = None) -> Diagnostic:
     """Return a diagnostic that keeps its document out of force."""
     return Diagnostic(Severity.ERROR, code, summary, hint, position)
+
+
+def in_order(told: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return diagnostics by file, line and column, each once."""
+    return tuple(sorted({*told}, key=lambda each: (each.position or Position("", 0, 0), each.code, each.summary)))
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from spaces.catalog import Catalog
-from spaces.diagnostics import Diagnostic
+from spaces.diagnostics import Diagnostic, in_order
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.policies import guarded
 from spaces.names import Kind, ResourceRef, Revision, StackId
@@ -27,7 +27,7 @@ class InForce:
     _follows: PlacedDocuments | None = field(repr=False, default=None)
 
     @property
-    def catalog(self) -> PlacedDocuments:
+    def documents(self) -> PlacedDocuments:
         """The documents."""
         return self.tree.documents
 
@@ -41,32 +41,33 @@ class InForce:
         touched: Iterable[ResourceRef],
     ) -> InForce:
         """Return the state that follows another one."""
-        told = tuple(sorted({*diagnostics}, key=lambda each: (each.sort_key, each.summary)))
-        return cls(revision, tree, told, frozenset(touched), before.catalog)
+        return cls(revision, tree, in_order(diagnostics), frozenset(touched), before.documents)
 
 
 def differing(before: InForce | None, after: InForce) -> frozenset[ResourceRef]:
     """Return the documents that came, left, or mean something else; quickly when `after` follows `before`."""
     if before is None:
-        return frozenset(after.catalog.refs())
-    if before.catalog is after.catalog:
+        return frozenset(after.documents.refs())
+    if before.documents is after.documents:
         return frozenset()
-    if after._follows is before.catalog:  # noqa: SLF001
+    if after._follows is before.documents:  # noqa: SLF001
         candidates: Iterable[ResourceRef] = after.touched
     else:
-        candidates = {*before.catalog.refs(), *after.catalog.refs()}
-    return frozenset(ref for ref in candidates if _differs(before.catalog.placed(ref), after.catalog.placed(ref)))
+        candidates = {*before.documents.refs(), *after.documents.refs()}
+    return frozenset(ref for ref in candidates if _differs(before.documents.placed(ref), after.documents.placed(ref)))
 
 
 def affected(before: InForce | None, after: InForce) -> frozenset[StackId]:
     """Return the stacks in force whose effective configuration may be another one now; never too few."""
     if before is None:
-        return frozenset(after.catalog.stacks())
+        return frozenset(after.documents.stacks())
     changed = differing(before, after)
     reached = {
-        StackId(ref.space, ref.name) for ref in impact(changed, before.catalog, after.catalog) if ref.kind is Kind.STACK
-    } | guarded(changed, before.catalog, after.catalog)
-    return frozenset(stack for stack in reached if after.catalog.placed(stack.ref))
+        StackId(ref.space, ref.name)
+        for ref in impact(changed, before.documents, after.documents)
+        if ref.kind is Kind.STACK
+    } | guarded(changed, before.documents, after.documents)
+    return frozenset(stack for stack in reached if after.documents.placed(stack.ref))
 
 
 def _differs(before: Placed | None, after: Placed | None) -> bool:

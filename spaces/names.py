@@ -44,6 +44,9 @@ class Kind(StrEnum):
     NOTIFIER = "Notifier"
 
 
+KINDS: frozenset[str] = frozenset(Kind)
+
+
 def is_name(text: str) -> bool:
     """Whether `text` may name a document. A trailing newline is refused too."""
     return _NAME.fullmatch(text) is not None

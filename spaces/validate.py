@@ -7,9 +7,9 @@ from itertools import chain
 
 from spaces.catalog import YAML, Catalog
 from spaces.composition.changed_file import ChangedFile
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.composition.step import Step
-from spaces.diagnostics import Diagnostic, Severity
+from spaces.diagnostics import Diagnostic, Severity, in_order
 from spaces.documents.documents import Placed
 from spaces.documents.references import hijacking_variables, moved_from
 from spaces.in_force import InForce
@@ -28,15 +28,14 @@ def examine_files(
     revision: Revision = Revision(""),  # noqa: B008
 ) -> InForce:
     """Return what would be in force of these files (path in the repository to bytes), taken alone and trusted."""
-    reading = Reading(attach, check=check)
+    reading = FileReading(attach, check=check)
     yaml = {path: data for path, data in files.items() if path.endswith(YAML)}
     changed = {path: ChangedFile(path, None, data) for path, data in yaml.items()}
     tips = reading.parse(yaml, attach)
     step = Step(Catalog(), changed, tips, reading, lambda _step, _trial: [], lambda _unit: "")
     trial = step.run()
     told = chain(trial.after.diagnostics, *(hold.told for hold in step.held.values()))
-    found = tuple(sorted({*told}, key=lambda each: (each.sort_key, each.summary)))
-    return InForce(revision, trial.after, found, frozenset(trial.after.documents.refs()))
+    return InForce(revision, trial.after, in_order(told), frozenset(trial.after.documents.refs()))
 
 
 def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
@@ -46,13 +45,13 @@ def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
 
 def findings(examined: InForce, files: Mapping[str, bytes]) -> list[Diagnostic]:
     """Return the diagnostics, and what is fine here and takes more than the repository to work."""
-    catalog = examined.catalog
+    catalog = examined.documents
     more = chain(
         _hijacking(each for kind in (Kind.CONTEXT, Kind.STACK) for each in catalog.of_kind(kind)),
         _still_there(examined),
         _unreadable(files),
     )
-    return sorted((*examined.diagnostics, *more), key=lambda told: (told.sort_key, told.summary))
+    return [*in_order((*examined.diagnostics, *more))]
 
 
 def _unreadable(files: Mapping[str, bytes]) -> Iterator[Diagnostic]:
@@ -74,9 +73,9 @@ def _unreadable(files: Mapping[str, bytes]) -> Iterator[Diagnostic]:
 
 def _still_there(examined: InForce) -> Iterator[Diagnostic]:
     """Warn of stacks that moved from a name that is in use: right only where the name went to a new stack."""
-    for placed in examined.catalog.of_kind(Kind.STACK):
+    for placed in examined.documents.of_kind(Kind.STACK):
         origin = moved_from(placed.resource)
-        if origin is not None and examined.catalog.placed(origin) is not None:
+        if origin is not None and examined.documents.placed(origin) is not None:
             summary = f"{placed.ref} moved from {origin.space}/{origin.name}, and there is a stack of that name"
             hint = "leave movedFrom out, unless one commit renames the stack and gives its name to a new one"
             at = placed.resource.position(("metadata", "movedFrom"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.core.identifiers import run_id
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
-from reconciler.core.state import AppliedState, Component, Desired, Fingerprint, Outcome, StackState
+from reconciler.core.state import AppliedState, Component, Desired, Fingerprint, NewestRun, StackState
 from spaces.names import Revision, StackId
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -48,7 +48,7 @@ def an_applied(fingerprint: Fingerprint | None = None, **changes: Any) -> Applie
     return AppliedState(fingerprint=fingerprint, **(values | changes))
 
 
-def an_outcome(**changes: Any) -> Outcome:
+def an_outcome(**changes: Any) -> NewestRun:
     """Give how a tracked run ended: well, unless `changes` say otherwise."""
     values: dict[str, Any] = {
         "run": a_run_id(),
@@ -59,7 +59,7 @@ def an_outcome(**changes: Any) -> Outcome:
         "digest": a_fingerprint().digest,
         "at": NOW,
     }
-    return Outcome(**(values | changes))
+    return NewestRun(**(values | changes))
 
 
 def a_stack(stack: str | StackId = "root/network", **changes: Any) -> StackState:

@@ -19,7 +19,7 @@ from rbac.access.actions import Action
 from rbac.admission.authors import Authors
 from rbac.admission.entries import Entry, Held
 from rbac.admission.held import HeldChange
-from rbac.admission.judge import Judge, Missing
+from rbac.admission.judge import Judge, MissingRight
 from rbac.admission.objections import Rights
 from rbac.admission.proposal import Proposal, State, Who
 from rbac.admission.settings import Rules
@@ -28,14 +28,15 @@ from rbac.admission.sources import NO_FILES, FileChanges, Sources, Uses, Writes,
 from rbac.identity import LOCAL_OPERATOR, Person, Stranger
 from spaces.catalog import YAML, Catalog
 from spaces.composition.holds import Because
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.composition.trial import Trial
+from spaces.diagnostics import in_order
 from spaces.documents.changes import Verb, changes
 from spaces.documents.documents import PlacedDocuments
 from spaces.effective.stack import effective
 from spaces.in_force import InForce, differing
 from spaces.names import ROOT, Kind, ResourceRef, Revision, StackId
-from spaces.reading.attachments import NOT_THERE, Attach, Unusable, no_files
+from spaces.reading.attachments import Attach, no_files
 from spaces.reading.documents import ReadDocuments, read_documents
 from spaces.reading.rego import CheckRego, unchecked
 from spaces.reading.texts import split
@@ -102,7 +103,7 @@ class Admission:
     """Files that somebody without the right has written."""
 
     @property
-    def waiting(self) -> tuple[HeldChange, ...]:
+    def held_changes(self) -> tuple[HeldChange, ...]:
         """Every held change, by kind, space and name."""
         every = (*self.held.changes(), *self.sources.values())
         return tuple(sorted(every, key=lambda each: (each.ref, each.id)))
@@ -138,7 +139,7 @@ def admit(
     """
     if before is None:
         nothing = InForce(commit.revision, Catalog())
-        start = Admission(nothing, rules.compile(nothing.catalog, now))
+        start = Admission(nothing, rules.compile(nothing.documents, now))
         return _Work(start, commit, rules, now, judging=False, first=True).run()
     if not (commit.changed or commit.stacks or commit.restored or commit.proposed or commit.writes):
         # Most commits of a busy repository change nothing that counts here.
@@ -147,7 +148,7 @@ def admit(
     if halting and _emptied(before, commit):
         message = f"revision {commit.revision[:12]} holds no documents at all; what was in force stays"
         return Halted(HaltReason.BRANCH_EMPTIED, message, commit.revision)
-    return _Work(before, commit, rules, now, judging=rules.judges(before.in_force.catalog)).run()
+    return _Work(before, commit, rules, now, judging=rules.judges(before.in_force.documents)).run()
 
 
 def approve(
@@ -184,28 +185,23 @@ def restore(
 ) -> Admission:
     """Return what was recorded: the tree is read again, and nothing is searched or judged."""
     told = chain(in_force.tree.diagnostics, *(entry.hold.told for entry in held))
-    found = tuple(sorted({*told}, key=lambda each: (each.sort_key, each.summary)))
-    return Admission(replace(in_force, diagnostics=found), rules.compile(in_force.catalog, now), held, sources, writes)
+    in_force = replace(in_force, diagnostics=in_order(told))
+    return Admission(in_force, rules.compile(in_force.documents, now), held, sources, writes)
 
 
-def read_tree(before: Catalog, files: Mapping[str, bytes | None], held: Held, reading: Reading) -> Trial:
+def read_tree(before: Catalog, files: Mapping[str, bytes | None], held: Held, reading: FileReading) -> Trial:
     """Return the tree in force at another revision. `files` differ from those of `before`, as the branch has them."""
-
-    def attach(path: str) -> bytes | Unusable:
-        found = held.files.get(path)
-        if found is None:
-            return reading.attach(path)
-        return NOT_THERE if found.force is None else found.force
-
     wanted = {path: held.files[path].force if path in held.files else data for path, data in files.items()}
     wanted = {path: data for path, data in wanted.items() if path.endswith(YAML)}
-    parsed = reading.parse({path: data for path, data in wanted.items() if data is not None}, attach)
+    parsed = reading.parse(
+        {path: data for path, data in wanted.items() if data is not None}, held.attach(reading.attach)
+    )
     return Trial.of(before, {path: parsed.get(path) for path in wanted})
 
 
 def _emptied(before: Admission, commit: Commit) -> bool:
     """Whether nothing is left of the configuration on the branch, while something is in force."""
-    if not any(True for _ in before.in_force.catalog.refs()):
+    if not any(True for _ in before.in_force.documents.refs()):
         return False
     if any(_has_documents(data) for path, data in commit.changed.items() if path.endswith(YAML)):
         return False
@@ -240,7 +236,7 @@ class _Work:
 
     def judge(self) -> Judge:
         """Return the judge of the commit's person, by the rules before it."""
-        documents = self.before.in_force.catalog
+        documents = self.before.in_force.documents
         return Judge(self.before.access.at(self.now), self.who.person, documents, documents)
 
     def run(self) -> Admission:
@@ -259,10 +255,10 @@ class _Work:
         settling = self._settling(proposal)
         state = settling.settle()
         state = self._wake(state._replace(woken=state.woken | commit.writes.keys()))
-        whole: Missing | None = None
+        whole: MissingRight | None = None
         in_force = self._in_force(state)
         leaving = [] if self.first else _leaving(before.in_force, in_force)
-        stacks = before.in_force.catalog.counts().get(Kind.STACK, 0)
+        stacks = before.in_force.documents.counts().get(Kind.STACK, 0)
         if len(leaving) > self.rules.may_leave(stacks):
             whole = _too_many(len(leaving), stacks)
             state = settling.hold_whole(whole)
@@ -310,17 +306,10 @@ class _Work:
         told = chain(state.tree.diagnostics, *(entry.hold.told for entry in state.held), state.warnings)
         return InForce.after(self.before.in_force, self.commit.revision, state.tree, told, state.touched)
 
-    def _reading(self, held: Held, trying: Collection[str] = ()) -> Reading:
+    def _reading(self, held: Held, trying: Collection[str] = ()) -> FileReading:
         """Return how files are read: those that are held as they are in force, but for what is being tried."""
         commit = self.commit
-
-        def attach(path: str) -> bytes | Unusable:
-            found = held.files.get(path)
-            if found is None or path in commit.changed or path in trying:
-                return commit.attach(path)
-            return NOT_THERE if found.force is None else found.force
-
-        return Reading(attach, commit.read, commit.check)
+        return FileReading(held.attach(commit.attach, {*commit.changed, *trying}), commit.read, commit.check)
 
     def _settling(self, proposal: Proposal, *, approved: bool = False) -> Settling:
         access, authors = self.before.access.at(self.now), Authors(proposal)
@@ -332,10 +321,10 @@ class _Work:
             if not self.writes or approved or stack in self.before.sources:
                 return {}
             configured = effective(documents, stack)
-            old = self.before.in_force.catalog.placed(stack.ref)
+            old = self.before.in_force.documents.placed(stack.ref)
             if configured.source is None or configured.source.repository is not None:
                 return {}
-            if old is not None and effective(self.before.in_force.catalog, stack).source == configured.source:
+            if old is not None and effective(self.before.in_force.documents, stack).source == configured.source:
                 return {}
             if judge.files(stack) is not None:
                 return {}
@@ -344,29 +333,29 @@ class _Work:
 
         return planted
 
-    def _admission(self, in_force: InForce, held: Held, whole: Missing | None) -> Admission:
+    def _admission(self, in_force: InForce, held: Held, whole: MissingRight | None) -> Admission:
         before, commit = self.before, self.commit
         sources = Sources(before.in_force, commit.revision, self.judge(), self.who.name, self.judging, whole)
         touched = commit.stacks if not self.first else NO_FILES
         kept = sources.hold(before.sources, touched, commit.restored, in_force, commit.uses)
         if self.first:
-            followed = self.rules.compile(in_force.catalog, self.now)
+            followed = self.rules.compile(in_force.documents, self.now)
         else:
             followed = self.rules.follow(before.access.at(self.now), before.in_force, in_force, self.now)
         return Admission(in_force, followed, held, kept, self.writes)
 
 
 def _leaving(before: InForce, after: InForce) -> list[ResourceRef]:
-    found = changes(before.catalog, after.catalog, differing(before, after))
+    found = changes(before.documents, after.documents, differing(before, after))
     return [change.ref for change in found if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
 
 
-def _too_many(leaving: int, stacks: int) -> Missing:
+def _too_many(leaving: int, stacks: int) -> MissingRight:
     why = (
         f"by this commit {leaving} of {stacks} stacks would leave Git, more than the destruction budget allows: "
         "nothing of it is in force until it is approved"
     )
-    return Missing(Action("stack", "delete"), ROOT, why)
+    return MissingRight(Action("stack", "delete"), ROOT, why)
 
 
 def _refusal(entry: Entry) -> str:

@@ -12,12 +12,12 @@ from posixpath import dirname
 from typing import Any
 
 from rbac.admission.entries import Author, Entry
-from rbac.admission.proposal import KINDS, Proposal
+from rbac.admission.proposal import Proposal
 from rbac.identity import Person, Stranger
 from spaces.catalog import YAML
 from spaces.composition.changed_file import Unit
 from spaces.composition.holds import Because, Hold
-from spaces.names import Kind
+from spaces.names import KINDS, Kind
 from spaces.reading.resources import Resource
 from spaces.reading.texts import (
     UNKNOWN,

@@ -15,12 +15,15 @@ from rbac.access.actions import Action
 from rbac.access.subjects import Subject, SubjectKind
 from rbac.admission.held import HeldChange
 from rbac.identity import Person
+from spaces.catalog import YAML
 from spaces.composition.changed_file import Unit
 from spaces.composition.holds import Because, Hold
 from spaces.diagnostics import Diagnostic, Position, Severity
 from spaces.documents.changes import Verb
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
+from spaces.reading.attachments import NOT_THERE, Attach, Unusable
 from spaces.reading.texts import UNKNOWN, DocumentKey
+from spaces.rules.blame import Declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,33 @@ class Held:
         """Return what is held of a file."""
         file = self.files.get(path)
         return file.entries if file is not None else {}
+
+    def attach(self, attach: Attach, trying: Collection[str] = ()) -> Attach:
+        """Return what reads files as they are in force: those that are held, but for some, as they were."""
+
+        def read(path: str) -> bytes | Unusable:
+            file = self.files.get(path) if path not in trying else None
+            if file is None:
+                return attach(path)
+            return NOT_THERE if file.force is None else file.force
+
+        return read
+
+    def declared(self, beside: Collection[str]) -> tuple[Declared, list[str]]:
+        """Return documents held in other files that are no secret, each with space and place; and unreadable files."""
+        found: dict[tuple[Kind, str], list[tuple[SpaceName | None, Position]]] = {}
+        unread = []
+        for entry in self:
+            path, key = entry.unit
+            if path in beside or not path.endswith(YAML) or entry.hold.because is Because.NO_RIGHT:
+                continue
+            if key.kind in ("", UNKNOWN):
+                unread.append(path)
+            elif entry.verb is Verb.CREATE:
+                places = (told.position for told in entry.hold.told if told.position and told.position.file == path)
+                at = next(places, Position(path))
+                found.setdefault((entry.ref.kind, key.name), []).append((entry.ref.space, at))
+        return found, unread
 
     def together(self, units: Iterable[Unit]) -> frozenset[Unit]:
         """Return some held documents and all that come into force with them or not at all."""

@@ -22,7 +22,7 @@ _READ_STACK = Action("stack", "read")
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingRight:
     """The right that somebody lacks, where, and what is to be said about it."""
 
     action: Action
@@ -42,7 +42,7 @@ class Judge:
     before: PlacedDocuments
     after: PlacedDocuments
 
-    def change(self, change: DocumentChange) -> Missing | None:
+    def change(self, change: DocumentChange) -> MissingRight | None:
         """Return which right the person lacks for a document's change; None when it may be made."""
         for action, space in _needed(change):
             missing = self._lacks(action, space)
@@ -56,21 +56,21 @@ class Judge:
             return None
         return self._guarded(change) or self._beyond(change, self.person.subject) or self._robs(change)
 
-    def files(self, identity: StackId) -> Missing | None:
+    def files(self, identity: StackId) -> MissingRight | None:
         """Return which right the person lacks for changing the files that a stack refers to."""
         return self._lacks(on_document(Kind.STACK, Verb.UPDATE), identity.space)
 
-    def claim(self, space: SpaceName) -> Missing | None:
+    def claim(self, space: SpaceName) -> MissingRight | None:
         """Return which right the person lacks for giving a directory of a space to another one."""
         return self._lacks(Action("space", "create"), space)
 
-    def reads(self, stack: ResourceRef, user: ResourceRef) -> Missing | None:
+    def reads(self, stack: ResourceRef, user: ResourceRef) -> MissingRight | None:
         """Return which right the person lacks for letting a stack use another one's outputs."""
         missing = self._lacks(_READ_STACK, stack.space)
         if missing is None:
             return None
         told = f"{user} would depend on {stack.space}/{stack.name}: {missing.message}"
-        return Missing(missing.action, missing.space, told)
+        return MissingRight(missing.action, missing.space, told)
 
     def standing(self, space: SpaceName) -> SpaceName | None:
         """Return the space by whose rights a space is judged: itself, or for a new one the nearest that was there."""
@@ -83,11 +83,11 @@ class Judge:
             space = placed.parent
         return space
 
-    def _lacks(self, action: Action | None, space: SpaceName) -> Missing | None:
+    def _lacks(self, action: Action | None, space: SpaceName) -> MissingRight | None:
         """Ask for one right; for all of them where `action` is None."""
         told = action or Action("space", "update")
         if isinstance(self.person, Stranger):
-            return Missing(told, space, f"{self.person.message}; {self.person.hint}")
+            return MissingRight(told, space, f"{self.person.message}; {self.person.hint}")
         here = self.standing(space)
         if here is None:
             # Nothing can lie there: it is held as what does not work, and judged when the space is there.
@@ -95,9 +95,9 @@ class Judge:
         subject = self.person.subject
         if action is not None:
             decision = self.access.decide(subject, action, here)
-            return None if decision.allowed else Missing(action, space, decision.because)
+            return None if decision.allowed else MissingRight(action, space, decision.because)
         if self.access.missing(subject, ACTIONS, here):
-            return Missing(
+            return MissingRight(
                 told, here, f"labels, parent and inherit of a space are for who is admin in {here}, above it"
             )
         return None
@@ -121,7 +121,7 @@ class Judge:
 
     # What nobody may do from inside the repository
 
-    def _guarded(self, change: DocumentChange) -> Missing | None:
+    def _guarded(self, change: DocumentChange) -> MissingRight | None:
         """Keep the settings' admins able to sign: their documents may change, but not go or lose their last key."""
         if change.ref.kind is not Kind.USER or user(change.ref.name) not in self.access.admins:
             return None
@@ -132,12 +132,14 @@ class Judge:
         lost_address = bool(before.emails) and not (isinstance(after, UserSpec) and after.emails)
         if after is None or lost_key or lost_address:
             why = f"{change.ref.name} is an admin by the service's own settings, and would be locked out"
-            return Missing(on_document(Kind.USER, change.verb), ROOT, f"{why}; take the name out of the settings first")
+            return MissingRight(
+                on_document(Kind.USER, change.verb), ROOT, f"{why}; take the name out of the settings first"
+            )
         return None
 
     # Bounds: nobody gives more than they hold
 
-    def _beyond(self, change: DocumentChange, giver: Subject) -> Missing | None:
+    def _beyond(self, change: DocumentChange, giver: Subject) -> MissingRight | None:
         spec = change.after.resource.spec if change.after is not None else None
         ref, action = change.ref, on_document(change.ref.kind, change.verb)
         if isinstance(spec, RoleBindingSpec):
@@ -155,7 +157,7 @@ class Judge:
                 return _too_much(action, ref.space, what, {each for at, each in beyond if at == where}, where)
         return None
 
-    def _robs(self, change: DocumentChange) -> Missing | None:
+    def _robs(self, change: DocumentChange) -> MissingRight | None:
         """Keep a key or an address from becoming two users': it would prove neither, and lock the first one out."""
         before, after = (placed.resource.spec if placed else None for placed in (change.before, change.after))
         if not isinstance(after, UserSpec) or not isinstance(self.person, Person):
@@ -167,7 +169,7 @@ class Judge:
             if other in self.access.admins or self.access.beyond(self.person.subject, other):
                 why = f"a key or address in it is {other}'s, and would prove neither of them"
                 hint = f"take it out of the User document of {other.name} first"
-                return Missing(on_document(Kind.USER, change.verb), ROOT, f"{why}; {hint}")
+                return MissingRight(on_document(Kind.USER, change.verb), ROOT, f"{why}; {hint}")
         return None
 
 
@@ -190,12 +192,12 @@ def _becomes(change: DocumentChange) -> Subject | None:
 
 def _too_much(
     action: Action, space: SpaceName, what: str, lacking: Collection[Action], where: SpaceName
-) -> Missing | None:
+) -> MissingRight | None:
     if not lacking:
         return None
     words = summarize(lacking).split(", ")
     named = ", ".join(words[:_NAMED]) + (f" and {len(words) - _NAMED} more" if len(words) > _NAMED else "")
-    return Missing(action, space, f"{what} {named} in {where}, which its author does not hold for as long")
+    return MissingRight(action, space, f"{what} {named} in {where}, which its author does not hold for as long")
 
 
 def _needed(change: DocumentChange) -> Iterator[tuple[Action | None, SpaceName]]:

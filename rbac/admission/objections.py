@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from rbac.access.access import Access
 from rbac.access.actions import Action
-from rbac.admission.judge import Judge, Missing
+from rbac.admission.judge import Judge, MissingRight
 from rbac.admission.sources import Writes, named
 from rbac.identity import Person, Stranger
 from spaces.catalog import SPACE_FILES, inside
@@ -25,7 +25,7 @@ from spaces.composition.step import Step
 from spaces.composition.trial import Trial
 from spaces.documents.changes import DocumentChange, Verb
 from spaces.documents.documents import PlacedDocuments
-from spaces.names import Kind, ResourceRef, SpaceName, StackId
+from spaces.names import Kind, ResourceRef, StackId
 from spaces.rules.dependencies import dependencies_of
 
 Persons: TypeAlias = Callable[[Unit], Iterable[tuple[str, Person | Stranger]]]
@@ -39,7 +39,7 @@ class Wrong(NamedTuple):
     """Who lacks which right."""
 
     name: str
-    missing: Missing
+    missing: MissingRight
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Rights:
         found: list[Objection] = []
         for change in (*trial.changes, *trial.renamed):
             units = carriers(step, trial, change)
-            wrong = self._first(trial, units, partial(_changes, change))
+            wrong = self._first(trial, units, partial(Judge.change, change=change))
             if wrong is not None:
                 told = self._written(step, trial, change, units)
                 found.append(Objection(told, units, _named(change, wrong)))
@@ -73,7 +73,7 @@ class Rights:
         found += self._other_parents(step, trial)
         return found
 
-    def _first(self, trial: Trial, units: Iterable[Unit], ask: Callable[[Judge], Missing | None]) -> Wrong | None:
+    def _first(self, trial: Trial, units: Iterable[Unit], ask: Callable[[Judge], MissingRight | None]) -> Wrong | None:
         persons = dict(each for unit in units for each in self.persons(unit))
         for name, person in persons.items():
             missing = ask(self.judge(trial, name, person))
@@ -98,14 +98,14 @@ class Rights:
             writes = self.planted(trial.after.documents, stack, self.judge(trial, name, person))
             if writes:
                 told = f"it would run {named(writes)}, who had no right to that: look at these files, and approve"
-                return Wrong(name, Missing(Action("stack", "update"), stack.space, told)), frozenset(writes)
+                return Wrong(name, MissingRight(Action("stack", "update"), stack.space, told)), frozenset(writes)
         return None
 
     def _claims(self, step: Step, trial: Trial) -> Iterator[Objection]:
         """Object to a space file in a directory of a space in which its author may not make spaces."""
         for claim in trial.claimed:
             units = frozenset(unit for name in SPACE_FILES for unit in step.open_units(inside(claim.directory, name)))
-            wrong = self._first(trial, units, partial(_claims, claim.before))
+            wrong = self._first(trial, units, partial(Judge.claim, space=claim.before))
             if wrong is None:
                 continue
             ref = ResourceRef(Kind.SPACE, claim.after, claim.after)
@@ -113,7 +113,9 @@ class Rights:
             change = DocumentChange(ref, Verb.CREATE if old is None else Verb.UPDATE, old, new)
             where = claim.directory or "at the top"
             why = f"the directory {where} belongs to {claim.before}, and {wrong.missing.message}"
-            yield Objection(change, units, wrong._replace(missing=Missing(wrong.missing.action, claim.before, why)))
+            yield Objection(
+                change, units, wrong._replace(missing=MissingRight(wrong.missing.action, claim.before, why))
+            )
 
     def _other_parents(self, step: Step, trial: Trial) -> Iterator[Objection]:
         """Object where a bare name of a stack would mean another space's stack, though its document is the same."""
@@ -125,7 +127,7 @@ class Rights:
                 for user in sorted(trial.after.documents.mentioning(Kind.STACK, name) - own):
                     for parent in _new_parents(trial, user):
                         units = carriers(step, trial, change)
-                        wrong = self._first(trial, units, partial(_reads, parent, user))
+                        wrong = self._first(trial, units, partial(Judge.reads, stack=parent, user=user))
                         if wrong is not None:
                             yield Objection(change, units, wrong)
 
@@ -149,19 +151,7 @@ def _named(change: DocumentChange, wrong: Wrong) -> Wrong:
     if not any(each is not None and each.resource.made for each in (change.before, change.after)):
         return wrong
     why = f"it would {change.verb} {change.ref}, and {wrong.missing.message}"
-    return wrong._replace(missing=Missing(wrong.missing.action, wrong.missing.space, why))
-
-
-def _changes(change: DocumentChange, judge: Judge) -> Missing | None:
-    return judge.change(change)
-
-
-def _claims(space: SpaceName, judge: Judge) -> Missing | None:
-    return judge.claim(space)
-
-
-def _reads(parent: ResourceRef, user: ResourceRef, judge: Judge) -> Missing | None:
-    return judge.reads(parent, user)
+    return wrong._replace(missing=MissingRight(wrong.missing.action, wrong.missing.space, why))
 
 
 def _new_parents(trial: Trial, user: ResourceRef) -> list[ResourceRef]:

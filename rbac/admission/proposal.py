@@ -15,10 +15,10 @@ from rbac.admission.entries import Author, Held
 from rbac.identity import Person, Stranger
 from spaces.catalog import YAML, Catalog
 from spaces.composition.changed_file import ChangedFile, Unit
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Verb
-from spaces.names import Kind, ResourceRef, Revision, SpaceName
+from spaces.names import KINDS, Kind, ResourceRef, Revision, SpaceName
 from spaces.reading.resources import ParsedFile
 from spaces.reading.texts import (
     WHOLE,
@@ -42,9 +42,6 @@ class State(NamedTuple):
     touched: frozenset[ResourceRef] = frozenset()
     woken: frozenset[str] = frozenset()
     warnings: tuple[Diagnostic, ...] = ()
-
-
-KINDS = frozenset(kind.value for kind in Kind)
 
 
 class Who(NamedTuple):
@@ -76,7 +73,7 @@ class Proposal:
     """The commit as of which that is in force."""
     held: Held
     files: dict[str, ChangedFile]
-    reading: Reading
+    reading: FileReading
     who: Who
     judging: bool
     tried: frozenset[Unit] | None = None
@@ -92,7 +89,7 @@ class Proposal:
         state: State,
         revision: Revision,
         changed: Mapping[str, bytes | None],
-        reading: Reading,
+        reading: FileReading,
         who: Who,
         *,
         judging: bool,
@@ -108,7 +105,14 @@ class Proposal:
 
     @classmethod
     def of_entries(
-        cls, state: State, revision: Revision, units: frozenset[Unit], reading: Reading, who: Who, *, own: bool = False
+        cls,
+        state: State,
+        revision: Revision,
+        units: frozenset[Unit],
+        reading: FileReading,
+        who: Who,
+        *,
+        own: bool = False,
     ) -> Self:
         """Return some held documents, to be tried again."""
         made = cls(state.tree, revision, state.held, {}, reading, who, judging=True, tried=units, own=own)

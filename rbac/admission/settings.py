@@ -45,7 +45,7 @@ class Rules:
     def follow(self, access: Access, before: InForce, after: InForce, now: datetime) -> Access:
         """Return the access rules of `after`: those of `before`, where nothing that they rest on changed."""
         if _concerns_access(before, after):
-            return self.compile(after.catalog, now)
+            return self.compile(after.documents, now)
         return access.at(now)
 
 
@@ -61,4 +61,4 @@ def _concerns_access(before: InForce, after: InForce) -> bool:
         return True
     # Stacks hold roles too, so it matters which there are.
     stacks = [ref for ref in differ if ref.kind is Kind.STACK]
-    return any(change.verb is not Verb.UPDATE for change in changes(before.catalog, after.catalog, stacks))
+    return any(change.verb is not Verb.UPDATE for change in changes(before.documents, after.documents, stacks))

@@ -6,20 +6,22 @@ is put into words here; nothing is decided that the step has not decided.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from posixpath import dirname
+from typing import NamedTuple
 
+from rbac.access.actions import Action
 from rbac.admission.authors import Authors
 from rbac.admission.entries import Author, Entry, Held, HeldFile
-from rbac.admission.judge import Missing
+from rbac.admission.judge import MissingRight
 from rbac.admission.objections import Rights, Wrong
 from rbac.admission.proposal import Proposal, State
 from spaces.catalog import YAML, is_space_file
 from spaces.composition.changed_file import ChangedFile, Unit
 from spaces.composition.faults import left
 from spaces.composition.holds import Because, Hold, name_of
-from spaces.composition.step import Step
+from spaces.composition.step import Objections, Step
 from spaces.composition.trial import Trial
 from spaces.documents.changes import DocumentChange, Verb
 from spaces.documents.documents import Placed
@@ -34,6 +36,15 @@ SPACES = "Space"
 """Among what has changed: something about spaces, by which much can mean something else."""
 
 
+class HeldBecause(NamedTuple):
+    """Why a document is held. `values` say whose they are, and who of them had the right."""
+
+    hold: Hold
+    values: Mapping[str, Author]
+    missing: tuple[Action, SpaceName] | None
+    message: str
+
+
 @dataclass(slots=True)
 class Settling:
     """Settles one proposal."""
@@ -44,40 +55,34 @@ class Settling:
 
     def settle(self) -> State:
         """Find what comes into force, and make entries of what does not."""
-        held = self.authors.kept_out()
         standing = {entry.unit: entry.hold for entry in self.proposal.held}
-        step = Step(
-            self.proposal.before,
-            self.proposal.files,
-            self.proposal.tips,
-            self.proposal.reading,
-            self.rights,
+        return self._state(self._step(self.rights, standing, self.authors.kept_out()))
+
+    def hold_whole(self, missing: MissingRight) -> State:
+        """Hold everything that is proposed."""
+        units = (Unit(path, key) for path, file in self.proposal.files.items() for key in file.differing)
+        step = self._step(lambda _step, _trial: [], {}, dict.fromkeys(units, Hold(Because.NO_RIGHT)))
+        return self._state(step, Wrong(self.proposal.who.name, missing))
+
+    def _step(self, objections: Objections, standing: Mapping[Unit, Hold], held: dict[Unit, Hold]) -> Step:
+        it = self.proposal
+        declared, unread = it.held.declared(it.files)
+        return Step(
+            it.before,
+            it.files,
+            it.tips,
+            it.reading,
+            objections,
             self.authors.owner,
             standing,
             held,
+            declared=declared,
+            unread=unread,
             carried=self.authors.carried,
         )
-        trial = step.run()
-        return self._state(step, trial)
 
-    def hold_whole(self, missing: Missing) -> State:
-        """Hold everything that is proposed."""
-        units = {Unit(path, key) for path, file in self.proposal.files.items() for key in file.differing}
-        held = {unit: Hold(Because.NO_RIGHT) for unit in units}
-        step = Step(
-            self.proposal.before,
-            self.proposal.files,
-            self.proposal.tips,
-            self.proposal.reading,
-            lambda _s, _t: [],
-            self.authors.owner,
-            {},
-            held,
-        )
+    def _state(self, step: Step, whole: Wrong | None = None) -> State:
         trial = step.run()
-        return self._state(step, trial, Wrong(self.proposal.who.name, missing))
-
-    def _state(self, step: Step, trial: Trial, whole: Wrong | None = None) -> State:
         files = {path: file for path, file in self.proposal.held.files.items() if path not in self.proposal.files}
         for path, file in self.proposal.files.items():
             units = [unit for unit in step.held_in(path) if self._differs(step, unit)]
@@ -102,76 +107,76 @@ class Settling:
         return unit.key in file.differing or unit in step.carried or step.was(unit) != file.text(unit.key)
 
     def _entry(self, step: Step, trial: Trial, unit: Unit, whole: Wrong | None) -> Entry:
-        """Describe one held document: whose its values are, which right is missing, and why in words.
-
-        What is broken is judged here as well. Otherwise a repair by somebody else would admit it without a right.
-        """
-        origin = self.authors.carried.get(unit, unit)
-        old = self.proposal.held.get(origin)
-        hold = step.held.get(unit) or Hold(Because.NO_RIGHT)
-        values = dict(self.authors.of(unit))
+        """Describe one held document: what it would be, whose its values are, and why it is held."""
+        file, old = self.proposal.files[unit.path], self.proposal.held.get(self.authors.carried.get(unit, unit))
         change = self._would_be(step, trial, unit)
-        wrong = hold.objection.why if hold.objection is not None else whole
-        missing, message = (old.missing, old.message) if old is not None else (None, "")
-        if isinstance(wrong, Wrong) and old is not None and all(each.name != wrong.name for each in values.values()):
-            # Somebody else's change needs it to come into force as well: it goes on waiting for what it waited for.
-            hold = old.hold
-        elif isinstance(wrong, Wrong):
-            missing = wrong.missing.action, wrong.missing.space
-            told = hold.objection.change if hold.objection is not None else change
-            message = f"{wrong.name} may not {told.verb} {told.ref}: {wrong.missing.message}"
-            if hold.because is Because.NO_RIGHT:
-                values = {
-                    where: replace(each, rightful=each.rightful and each.name != wrong.name)
-                    for where, each in values.items()
-                }
-        elif hold.because is not Because.NO_RIGHT:
-            missing, message = None, "; ".join(each.summary for each in hold.told)
-        judged = hold.because is not Because.WAITS and self.proposal.tried is None and self.proposal.judging
-        if wrong is None and judged:
-            lacking = self._judge_own(trial, change, values)
-            if lacking is not None and hold.because is Because.BROKEN:
-                # It would not come into force either if it worked.
-                hold = replace(hold, because=Because.NO_RIGHT)
-                missing = lacking.action, lacking.space
-                besides = f"; and it does not work: {message}" if message else ""
-                message = f"{self.proposal.who.name} may not {change.verb} {change.ref}: {lacking.message}{besides}"
-        at = old.at if old is not None else self.proposal.revision if step.was(unit) is not None else None
-        bare = replace(hold, objection=None)
-        if hold.because is Because.NO_RIGHT:
-            bare = replace(bare, told=())
-        renewed = old.renewed if old is not None else Revision("")
-        if len({*values.values()}) == 1:
-            values = {"": next(iter(values.values()))}
-        text = self.proposal.files[unit.path].text(unit.key)
-        space = self.proposal.files[unit.path].space(unit.key)
-        return Entry(unit, change.ref, change.verb, bare, values, mark(text), space, at, missing, message, renewed)
-
-    def _judge_own(self, trial: Trial, change: DocumentChange, values: dict[str, Author]) -> Missing | None:
-        """Note whether the commit's person had the right to what they changed in a document that is held anyway."""
-        mine = [where for where, each in values.items() if each == self.proposal.who.author()]
-        missing = (
-            self.rights.judge(trial, self.proposal.who.name, self.proposal.who.person).change(change) if mine else None
+        hold, values, missing, message = self._why(step, trial, unit, change, old, whole)
+        authors = {*values.values()}
+        return Entry(
+            unit,
+            change.ref,
+            change.verb,
+            replace(hold, objection=None, told=() if hold.because is Because.NO_RIGHT else hold.told),
+            {"": authors.pop()} if len(authors) == 1 else values,
+            mark(file.text(unit.key)),
+            file.space(unit.key),
+            old.at if old is not None else self.proposal.revision if step.was(unit) is not None else None,
+            missing,
+            message,
+            old.renewed if old is not None else Revision(""),
         )
-        if missing is not None:
-            values |= {where: replace(values[where], rightful=False) for where in mine}
-        return missing
+
+    def _why(  # noqa: PLR0917
+        self, step: Step, trial: Trial, unit: Unit, change: DocumentChange, old: Entry | None, whole: Wrong | None
+    ) -> HeldBecause:
+        """Return why a document is held: what was objected to, or what does not work, or as before."""
+        hold, values = step.held.get(unit) or Hold(Because.NO_RIGHT), self.authors.of(unit)
+        wrong: Wrong | None = hold.objection.why if hold.objection is not None else whole
+        if wrong is not None and old is not None and all(each.name != wrong.name for each in values.values()):
+            # Somebody else's change needs it to come into force as well: it goes on waiting for what it waited for.
+            return HeldBecause(old.hold, values, old.missing, old.message)
+        if wrong is not None:
+            told = hold.objection.change if hold.objection is not None else change
+            if hold.because is Because.NO_RIGHT:
+                values = _without_right(values, {each for each in values.values() if each.name == wrong.name})
+            return HeldBecause(hold, values, (wrong.missing.action, wrong.missing.space), _may_not(*wrong, told))
+        if hold.because is not Because.NO_RIGHT:
+            why = HeldBecause(hold, values, None, "; ".join(each.summary for each in hold.told))
+        else:
+            why = HeldBecause(hold, values, *((old.missing, old.message) if old is not None else (None, "")))
+        judged = hold.because is not Because.WAITS and self.proposal.tried is None and self.proposal.judging
+        return self._judge_own(trial, change, why) if judged else why
+
+    def _judge_own(self, trial: Trial, change: DocumentChange, why: HeldBecause) -> HeldBecause:
+        """Judge the commit's person for a document that is held anyway.
+
+        Otherwise a repair of what is broken, by somebody else, would admit it without a right.
+        """
+        who = self.proposal.who
+        if who.author() not in why.values.values():
+            return why
+        lacking = self.rights.judge(trial, who.name, who.person).change(change)
+        if lacking is None:
+            return why
+        why = why._replace(values=_without_right(why.values, {who.author()}))
+        if why.hold.because is not Because.BROKEN:
+            return why
+        # It would not come into force either if it worked.
+        besides = f"; and it does not work: {why.message}" if why.message else ""
+        return why._replace(
+            hold=replace(why.hold, because=Because.NO_RIGHT),
+            missing=(lacking.action, lacking.space),
+            message=_may_not(who.name, lacking, change) + besides,
+        )
 
     def _would_be(self, step: Step, trial: Trial, unit: Unit) -> DocumentChange:
         """Return what a held document would change."""
+        if not unit.path.endswith(YAML):
+            return DocumentChange(self._user_of(trial, unit.path), Verb.UPDATE, None, None)
         origin = self.authors.carried.get(unit, unit)
         before = _find(self.proposal.before.placed.get(origin.path, ()), origin.key, self.proposal.files[origin.path])
         resource = self._resource(unit)
         after = trial.after.place(resource) if resource is not None else None
-        if not unit.path.endswith(YAML):
-            users = sorted(
-                p.ref
-                for f in {*trial.after.attaching([unit.path]), *self._users(unit.path)}
-                for p in self._placed(trial, f)
-                if unit.path in p.resource.attachments
-            )
-            ref = users[0] if users else ResourceRef(Kind.POLICY, trial.after.space_of(dirname(unit.path)), unit.path)
-            return DocumentChange(ref, Verb.UPDATE, None, None)
         if self.proposal.files[unit.path].text(unit.key) is None and before is not None:
             return DocumentChange(before.ref, Verb.DELETE, before, None)
         ref = after.ref if after is not None else self.proposal.ref_of(unit, trial.after)
@@ -198,8 +203,12 @@ class Settling:
         above = [each for each in spaces if directory.startswith(f"{dirname(each.path)}/")]
         return SpaceName(above[0].key.name) if above else None
 
-    def _users(self, path: str) -> Iterable[str]:
-        return (file for file, parsed in self.proposal.tips.items() if path in parsed.attached)
+    def _user_of(self, trial: Trial, path: str) -> ResourceRef:
+        """Return the first document that refers to a file, in force or proposed."""
+        files = {*trial.after.attaching([path]), *(f for f, tip in self.proposal.tips.items() if path in tip.attached)}
+        placed = [each for file in files for each in self._placed(trial, file) if path in each.resource.attachments]
+        there = ResourceRef(Kind.POLICY, trial.after.space_of(dirname(path)), path)
+        return min((each.ref for each in placed), default=there)
 
     def _placed(self, trial: Trial, path: str) -> Iterator[Placed]:
         parsed = self.proposal.tips.get(path)
@@ -212,6 +221,15 @@ class Settling:
         if parsed is None or file.text(unit.key) is None:
             return None
         return next((each for each in parsed.resources if _is(each, unit.key, file)), None)
+
+
+def _without_right(values: Mapping[str, Author], whose: Collection[Author]) -> dict[str, Author]:
+    """Note that some authors had not the right to their values."""
+    return {where: replace(each, rightful=False) if each in whose else each for where, each in values.items()}
+
+
+def _may_not(name: str, missing: MissingRight, change: DocumentChange) -> str:
+    return f"{name} may not {change.verb} {change.ref}: {missing.message}"
 
 
 def _is(resource: Resource, key: DocumentKey, file: ChangedFile) -> bool:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from rbac.admission.held import HeldChange, HeldFiles
-from rbac.admission.judge import Judge, Missing
+from rbac.admission.judge import Judge, MissingRight
 from spaces.documents.changes import Verb, changes
 from spaces.effective.stack import EffectiveStack, effective
 from spaces.in_force import InForce, differing
@@ -88,7 +88,7 @@ class Sources:
     judge: Judge
     name: str
     judging: bool
-    whole: Missing | None = None
+    whole: MissingRight | None = None
 
     def hold(
         self,
@@ -107,7 +107,7 @@ class Sources:
         for stack in {*held, *touched}:
             here = places.get(stack, stack)
             old, files = held.get(stack), touched.get(stack)
-            if after.catalog.placed(here.ref) is None or (old is not None and stack in restored):
+            if after.documents.placed(here.ref) is None or (old is not None and stack in restored):
                 continue
             missing = self.whole or (self.judge.files(stack) if self.judging else None)
             if files is not None and missing is not None:
@@ -120,7 +120,7 @@ class Sources:
                 found[here] = kept
         return found
 
-    def _hold(self, here: StackId, old: HeldChange | None, missing: Missing, files: FileChanges) -> HeldChange:
+    def _hold(self, here: StackId, old: HeldChange | None, missing: MissingRight, files: FileChanges) -> HeldChange:
         pin = old.pin if old is not None and old.pin is not None else self.before.revision
         held = (old.files if old is not None else HeldFiles()).with_held(files)
         message = f"{self.name} changed files of {here}: {missing.message}"
@@ -136,14 +136,14 @@ class Sources:
         if files is None and not differs:
             return kept
         rest, pin = kept.files.rightful, kept.pin or self.before.revision
-        if rest is not None and not uses(effective(after.catalog, here), pin, rest.keys()):
+        if rest is not None and not uses(effective(after.documents, here), pin, rest.keys()):
             return replace(kept, files=HeldFiles())
         added = f"; {self.name} changed other files of it since, and all stay as they were at {pin[:12]}"
         message = kept.message if added in kept.message else kept.message + added
         return replace(kept, message=message) if files is not None else kept
 
     def _places(self, after: InForce) -> dict[StackId, StackId]:
-        found = changes(self.before.catalog, after.catalog, differing(self.before, after))
+        found = changes(self.before.documents, after.documents, differing(self.before, after))
         return {
             StackId(change.origin.space, change.origin.name): StackId(change.ref.space, change.ref.name)
             for change in found
@@ -152,7 +152,7 @@ class Sources:
 
     @staticmethod
     def _source(in_force: InForce, stack: StackId) -> object:
-        configured = effective(in_force.catalog, stack)
+        configured = effective(in_force.documents, stack)
         return configured.source, configured.spec.tool
 
 

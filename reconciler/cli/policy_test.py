@@ -15,7 +15,7 @@ from reconciler.cli.validate import attach_in
 from reconciler.core.verdicts import Result, Verdict
 from reconciler.policies.checking import check_rego
 from reconciler.policies.evaluation import evaluate
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.diagnostics import Position, Severity
 from spaces.effective.policies import Guardrail
 from spaces.model.policy import PolicySpec, PolicyType
@@ -42,7 +42,7 @@ def load_policies(path: Path, name: str | None, kind: str) -> list[Guardrail]:
         spec = PolicySpec.model_validate({"type": kind, "rego": text.text})
         return [Guardrail(ResourceRef(Kind.POLICY, ROOT, path.stem), spec, text)]
     attach = attach_in(path.parent)
-    parsed = Reading(attach, check=check_rego).parse({path.name: data}, attach)[path.name]
+    parsed = FileReading(attach, check=check_rego).parse({path.name: data}, attach)[path.name]
     told = [each for each in parsed.diagnostics if each.severity is Severity.ERROR]
     if told:
         first = told[0]

@@ -82,7 +82,7 @@ def _in_clone(in_force: InForce, stack: str, ref: str) -> Mapping[str, Any]:
     from spaces.effective.stack import effective
 
     try:
-        found = effective(in_force.catalog, _stack(in_force, stack))
+        found = effective(in_force.documents, _stack(in_force, stack))
     except KeyError:
         raise CliError(f"there is no stack {stack} at {ref}") from None
     return effective_json(found).model_dump(mode="json")
@@ -90,7 +90,7 @@ def _in_clone(in_force: InForce, stack: str, ref: str) -> Mapping[str, Any]:
 
 def _stack(in_force: InForce, text: str) -> StackId:
     """Return the stack named by `space/name`, or by a name that only one stack has; raise KeyError for none."""
-    found = [each for each in in_force.catalog.stacks() if text in {str(each), each.name}]
+    found = [each for each in in_force.documents.stacks() if text in {str(each), each.name}]
     if not found:
         raise KeyError(text)
     if len(found) > 1:

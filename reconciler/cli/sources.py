@@ -35,9 +35,9 @@ class SourceCheck:
 
     def check(self, in_force: InForce) -> Iterator[Diagnostic]:
         """Yield what is wrong with the sources of all stacks, as far as they lie in this repository."""
-        for stack in in_force.catalog.stacks():
-            placed = in_force.catalog.placed(stack.ref)
-            source = effective(in_force.catalog, stack).source
+        for stack in in_force.documents.stacks():
+            placed = in_force.documents.placed(stack.ref)
+            source = effective(in_force.documents, stack).source
             if placed is not None and source is not None and source.repository is None:
                 yield from self._source(placed.resource, source)
 

@@ -30,13 +30,14 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     from reconciler.cli.diagnostics import line
     from reconciler.cli.sources import SourceCheck
     from reconciler.policies.checking import check_rego
+    from spaces.diagnostics import in_order
     from spaces.validate import examine_files, findings
 
     files = _read(path)
     base = path if path.is_dir() else path.parent
     examined = examine_files(files, attach_in(base), check_rego)
     about_sources = SourceCheck.of(path).check(examined) if path.is_dir() else ()
-    found = sorted((*findings(examined, files), *about_sources), key=lambda told: (told.sort_key, told.summary))
+    found = in_order((*findings(examined, files), *about_sources))
     diagnostics = [diagnostic.to_json() for diagnostic in found]
     errors = Counter(diagnostic["severity"] for diagnostic in diagnostics)["error"]
     if form in {"json", "yaml"}:
@@ -47,7 +48,7 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
         directory = "" if base == Path() else f"{base}/"
         for diagnostic in diagnostics:
             click.echo(line(diagnostic, directory))
-        if not any(True for _ in examined.catalog.refs()) and not errors:
+        if not any(True for _ in examined.documents.refs()) and not errors:
             click.echo(
                 f"there are no Stationkeeper documents in {path} ({len(files)} YAML files read): name the directory "
                 "that holds the configuration, or create one with station init DIR",

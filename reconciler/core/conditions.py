@@ -21,7 +21,7 @@ from reconciler.core.state import (
     ConditionType,
     Desired,
     Heading,
-    Outcome,
+    NewestRun,
     Push,
     StackState,
     Sync,
@@ -124,7 +124,7 @@ def is_suspended(state: StackState) -> bool:
     return state.paused or (state.desired is not None and state.desired.suspended)
 
 
-def stands_still(state: StackState) -> Outcome | None:
+def stands_still(state: StackState) -> NewestRun | None:
     """Return the outcome of the last run, where it was for the digest that is desired now and did not succeed."""
     last, desired = state.last, state.desired
     if last is None or desired is None or last.digest != desired.digest or last.status not in _UNSUCCESSFUL:
@@ -132,7 +132,7 @@ def stands_still(state: StackState) -> Outcome | None:
     return last
 
 
-def unmended(state: StackState) -> Outcome | None:
+def unmended(state: StackState) -> NewestRun | None:
     """Return the failure since which no run has succeeded, where it leaves in doubt what is applied.
 
     A failed apply counts whatever its digest was; a failed plan counts only for the digest that is desired now.
@@ -185,7 +185,7 @@ def _sync(state: StackState) -> tuple[Sync, str, str]:
     return _against(applied, desired, state.failed)
 
 
-def _against(applied: AppliedState, desired: Desired, failed: Outcome | None) -> tuple[Sync, str, str]:
+def _against(applied: AppliedState, desired: Desired, failed: NewestRun | None) -> tuple[Sync, str, str]:
     if applied.digest != desired.digest:
         return Sync.OUT_OF_SYNC, Reason.CHANGED, "the desired configuration differs from what was applied"
     if failed is not None and failed.applying and failed.digest != desired.digest:
@@ -248,7 +248,7 @@ def _ready(state: StackState, active: Run | None, message: str) -> tuple[Conditi
     return status, state.reason, message
 
 
-def _stuck(state: StackState) -> Outcome | None:
+def _stuck(state: StackState) -> NewestRun | None:
     match state.sync:
         case Sync.SYNCED:
             return unmended(state)

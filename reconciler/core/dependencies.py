@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.core.reasons import Reason
-from reconciler.core.state import OUTPUT_TO, Component, Desired, Fingerprint, Need, Problem
+from reconciler.core.state import OUTPUT_TO, Component, Desired, Fingerprint, Need, StackProblem
 from spaces.names import StackId
 
 _NONE = "none"
@@ -14,7 +14,7 @@ _NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ParentOutputs:
     """What a stack has to give: `marks` by output, each another one when the value is another."""
 
     marks: Mapping[str, str]
@@ -22,10 +22,10 @@ class Given:
     """Whether that is what its configuration asks for, so that an output that is missing will not come."""
 
 
-NOTHING_YET = Given({}, in_sync=False)
+NOTHING_YET = ParentOutputs({}, in_sync=False)
 
 
-def linked(desired: Desired, stack: StackId, given: Mapping[StackId, Given]) -> Desired:
+def linked(desired: Desired, stack: StackId, given: Mapping[StackId, ParentOutputs]) -> Desired:
     """Return what is desired with the outputs it uses in its digest; a missing one is a problem, and clears as one.
 
     What `desired` says of outputs already counts for nothing.
@@ -48,7 +48,7 @@ def linked(desired: Desired, stack: StackId, given: Mapping[StackId, Given]) -> 
     if problem is not None and problem.reason == Reason.OUTPUT_MISSING:
         problem = None
     if problem is None and missing:
-        problem = Problem(Reason.OUTPUT_MISSING, "; ".join(missing))
+        problem = StackProblem(Reason.OUTPUT_MISSING, "; ".join(missing))
     return replace(desired, digest=marks.digest, fingerprint=marks, problem=problem)
 
 

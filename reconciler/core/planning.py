@@ -36,7 +36,7 @@ class Supersede:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopRun:
     """Ask the run's process to stop. Its end is recorded when it comes."""
 
     run: Run
@@ -50,7 +50,7 @@ class Proceed:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class AskPolicies:
     """Ask the policies over a run that waits, and do what they say."""
 
     run: Run
@@ -61,7 +61,7 @@ class Wait:
     """Nothing to do until something changes."""
 
 
-Action = QueueRun | AskPush | Supersede | Stop | Proceed | Judge | Wait
+Action = QueueRun | AskPush | Supersede | StopRun | Proceed | AskPolicies | Wait
 
 
 def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | None = None) -> Action:
@@ -106,9 +106,9 @@ def _about(state: StackState, active: Run, waits: Waits | None) -> Action:
         case RunStatus.QUEUED if waits is not None:
             return Supersede(active)
         case RunStatus.PLANNING if outdated or active.cancel_requested:
-            return Stop(active)
+            return StopRun(active)
         case RunStatus.APPLYING if active.cancel_requested:
-            return Stop(active)
+            return StopRun(active)
         case RunStatus.UNCONFIRMED if waits is None and can_proceed(state):
             return _about_waiting(active)
         case _:
@@ -118,5 +118,5 @@ def _about(state: StackState, active: Run, waits: Waits | None) -> Action:
 def _about_waiting(run: Run) -> Action:
     confirmed = run.confirmed_by is not None
     if run.to_judge or (run.is_guarded and confirmed):
-        return Judge(run)
+        return AskPolicies(run)
     return Proceed(run) if confirmed else Wait()

@@ -7,6 +7,7 @@ same step (`RunEvent.CLAIM`).
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -195,3 +196,8 @@ class Run:
     def leads(self) -> bool:
         """Whether the loop carries the stack forward by this run; other runs only look."""
         return self.kind in LEADING
+
+
+def leading(active: Iterable[Run]) -> dict[StackId, Run]:
+    """Return the run by which the loop carries each stack forward, for those that have one."""
+    return {run.stack: run for run in active if run.leads}

@@ -88,7 +88,7 @@ class Sync(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class StackProblem:
     """Why a stack cannot be run at all as it is written: its source is not there, its tool is missing."""
 
     reason: str
@@ -164,7 +164,7 @@ class Desired:
     autodeploy: bool = True
     suspended: bool = False
     person: str | None = None
-    problem: Problem | None = None
+    problem: StackProblem | None = None
     needs: tuple[Need, ...] = ()
     push_policies: str | None = None
     """A hash of the push policies over the stack; None: there are none. It is no part of the digest."""
@@ -191,7 +191,7 @@ class AppliedState:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class NewestRun:
     """How the stack's newest run stands: what conditions and the next decision are read from."""
 
     run: str
@@ -244,7 +244,7 @@ class StackState:
     desired: Desired | None
     """None: the document left Git, and what was applied is retained."""
     applied: AppliedState | None = None
-    last: Outcome | None = None
+    last: NewestRun | None = None
     paused: bool = False
     """An operator suspended it; the document's own `suspended` comes on top."""
     interrupted: bool = False
@@ -253,7 +253,7 @@ class StackState:
     """After a retryable failure: not before this time."""
     push: Push | None = None
     """The last word of push policies; `conditions.pushed` says whether it is about what is desired now."""
-    failed: Outcome | None = None
+    failed: NewestRun | None = None
     """The last run that failed, until one succeeds; `conditions.unmended` says whether it still counts."""
 
     sync: Sync = Sync.UNKNOWN

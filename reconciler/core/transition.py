@@ -15,7 +15,7 @@ from reconciler.core.conditions import is_retryable, retry_delay
 from reconciler.core.phases import Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, advance
-from reconciler.core.state import AppliedState, Desired, Outcome, StackState, Sync
+from reconciler.core.state import AppliedState, Desired, NewestRun, StackState, Sync
 
 REASONS = {
     RunEvent.QUEUE: Reason.QUEUED,
@@ -38,7 +38,7 @@ _CHANGES_APPLIED = frozenset({RunEvent.FOUND_NOTHING, RunEvent.SUCCEED, RunEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """A run and its stack after an event. The conditions of the stack are still to be assessed."""
 
     event: RunEvent
@@ -69,7 +69,7 @@ class Step:
         return self.event is not RunEvent.PREPARE
 
 
-def take_step(state: StackState, run: Run, event: RunEvent, now: datetime, **changes: Any) -> Step:
+def take_step(state: StackState, run: Run, event: RunEvent, now: datetime, **changes: Any) -> Transition:
     """Return what an event makes of a run and its stack. `changes` are fields of the run that the event brings."""
     before = None if event is RunEvent.QUEUE else run.status
     status = advance(before, event)
@@ -78,7 +78,9 @@ def take_step(state: StackState, run: Run, event: RunEvent, now: datetime, **cha
     after = run.evolve(status=status, **changes)
     if not after.is_active:
         after = after.evolve(finished_at=now, lease_until=None)
-    return Step(event, before, after, _stack_after(state, after, event, before, now), state.sync is Sync.OUT_OF_SYNC)
+    return Transition(
+        event, before, after, _stack_after(state, after, event, before, now), state.sync is Sync.OUT_OF_SYNC
+    )
 
 
 def new_run(state: StackState, desired: Desired, run: RunId, now: datetime, **changes: Any) -> Run:
@@ -117,7 +119,7 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
             retry_at = now + retry_delay(failures)
         case _:
             pass
-    last = Outcome(run.id, run.kind, run.status, run.reason, run.message, run.digest, now, failures)
+    last = NewestRun(run.id, run.kind, run.status, run.reason, run.message, run.digest, now, failures)
     if event is RunEvent.FAIL:
         state = state.evolve(failed=_failure(state, last, applying=before is RunStatus.APPLYING))
     if state.last is not None and state.last.run > run.id:
@@ -132,7 +134,7 @@ def _failures(state: StackState, run: Run) -> int:
     return last.failures if last is not None and last.digest == run.digest else 0
 
 
-def _failure(state: StackState, last: Outcome, *, applying: bool) -> Outcome:
+def _failure(state: StackState, last: NewestRun, *, applying: bool) -> NewestRun:
     """Return the failure that counts now: a plan that fails after a failed apply does not undo that one."""
     before, applied = state.failed, state.applied
     if before is None or not before.applying:

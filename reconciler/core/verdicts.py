@@ -222,7 +222,7 @@ def heading(verdicts: Iterable[Verdict]) -> tuple[Heading, str]:
     return Heading.TRACK, ""
 
 
-class Severity(StrEnum):
+class NoticeSeverity(StrEnum):
     """How much a notification matters."""
 
     INFO = "info"
@@ -235,7 +235,7 @@ class Notice:
     """Something that a policy has to tell."""
 
     message: str
-    severity: Severity = Severity.INFO
+    severity: NoticeSeverity = NoticeSeverity.INFO
 
 
 def notices(answer: Mapping[str, Any]) -> tuple[Notice, ...] | str:
@@ -248,10 +248,10 @@ def notices(answer: Mapping[str, Any]) -> tuple[Notice, ...] | str:
         return "notify must be a set of sentences, or of objects with a msg"
     told = []
     for each in found:
-        severity = each.get("severity", Severity.INFO) if isinstance(each, dict) else Severity.INFO
-        if not isinstance(severity, str) or severity not in set(Severity):
+        severity = each.get("severity", NoticeSeverity.INFO) if isinstance(each, dict) else NoticeSeverity.INFO
+        if not isinstance(severity, str) or severity not in set(NoticeSeverity):
             return "the severity of a notification must be info, warning or error"
-        told.append(((each["msg"] if isinstance(each, dict) else each), Severity(severity)))
+        told.append(((each["msg"] if isinstance(each, dict) else each), NoticeSeverity(severity)))
     kept = [Notice(_short([message])[0], severity) for message, severity in sorted(told)[:_MESSAGES]]
     if len(told) > _MESSAGES:
         kept.append(Notice(f"and {len(told) - _MESSAGES} more"))

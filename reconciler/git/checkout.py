@@ -6,7 +6,6 @@ import errno
 import os
 import unicodedata
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason, is_disk_full, one_line
@@ -22,14 +21,6 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class CheckoutReport:
-    """What was written: numbers of files (symlinks included) and bytes."""
-
-    files: int
-    size: int
-
-
 def checkout(
     trees: Trees,
     revision: Revision,
@@ -38,7 +29,7 @@ def checkout(
     *,
     most_files: int = MOST_FILES,
     most_bytes: int = MOST_BYTES,
-) -> CheckoutReport:
+) -> None:
     """Write the files, and directories with everything below, at `paths` under `into`, in the same layout.
 
     Only the owner can read them. `into` is created if missing, and nothing in it is overwritten. Everything is checked
@@ -57,7 +48,6 @@ def checkout(
         if size > most_bytes:
             raise GitError(GitReason.FILE_TOO_LARGE, f"the work directory would be larger than {most_bytes} bytes")
     _write_all(trees, entries, into)
-    return CheckoutReport(len(entries), size)
 
 
 def _gather(trees: Trees, revision: Revision, paths: Collection[str]) -> dict[str, Entry]:

@@ -26,7 +26,7 @@ _LONGEST = 27.0
 """With its jitter this stays below half a minute, and so below a lease."""
 
 
-class Progress(Enum):
+class WorkDone(Enum):
     """What a step has done."""
 
     NONE = auto()
@@ -79,7 +79,7 @@ class Concern:
 
     name: str
     """What it does, as the beginning of "… failed"."""
-    step: Callable[[datetime], Progress]
+    step: Callable[[datetime], WorkDone]
     backoff: Backoff = field(init=False)
     _next: float = 0.0
     """Not before this time, by the clock of `time.monotonic`."""
@@ -98,16 +98,16 @@ class Concern:
         if self.backoff.brief is not None:
             self._next = 0.0
 
-    def attempt(self, now: datetime) -> tuple[Progress, Exception | None]:
+    def attempt(self, now: datetime) -> tuple[WorkDone, Exception | None]:
         """Take the step, unless it failed just now. A failure is logged, and returned."""
         if self.paused:
-            return Progress.NONE, None
+            return WorkDone.NONE, None
         try:
             progress = self.step(now)
         except Exception as error:  # noqa: BLE001 - it is logged
             # The loop is the one place that catches bugs: whatever is wrong here, the other concerns go on.
             self._next = time.monotonic() + self.backoff.meet(error)
-            return Progress.NONE, error
-        if progress is not Progress.UNDER_WAY:
+            return WorkDone.NONE, error
+        if progress is not WorkDone.UNDER_WAY:
             self.backoff.end()
         return progress, None

@@ -15,10 +15,10 @@ from rbac.admission.admit import Admission, Commit, Halted, admit
 from rbac.admission.held import HeldChange
 from rbac.admission.settings import Rules
 from rbac.identity import Person, Stranger
-from reconciler.core.dependencies import Given, linked
+from reconciler.core.dependencies import ParentOutputs, linked
 from reconciler.core.diff import explain
 from reconciler.core.digest import SourceSnapshot, short_hash
-from reconciler.core.state import Component, Desired, Problem, Why
+from reconciler.core.state import Component, Desired, StackProblem, Why
 from reconciler.git.objects import CommitInfo
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.commits import Admitting
@@ -45,7 +45,7 @@ def in_force_at(trees: Trees, revision: Revision, config_path: str) -> InForce:
 
 def access_of(in_force: InForce, admins: Iterable[Subject], now: datetime) -> Access:
     """Compile the access rules of what is in force."""
-    return Access.compile(AccessDocuments.of(in_force.catalog), in_force.catalog.tree, admins, now)
+    return Access.compile(AccessDocuments.of(in_force.documents), in_force.documents.tree, admins, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def preview(trees: Trees, base: Revision, revision: Revision, config_path: str, 
     )
     assert isinstance(first, Admission)  # noqa: S101 - the first revision is never refused
     index = SourceIndex()
-    every = list(first.in_force.catalog.stacks())
+    every = list(first.in_force.documents.stacks())
     old = desire(first.in_force, every, lambda state, stack: _read(reading, state, stack, first), index)
     last = admit_merge(reading, first, Merge(base, revision, tip), config_path, index, judging)
     if isinstance(last, Halted):
@@ -199,11 +199,11 @@ def _compare(  # noqa: PLR0917
     trees: Trees, first: Admission, last: Admission, old: Mapping[StackId, Desired], index: SourceIndex, empty: Preview
 ) -> Preview:
     before, after = first.in_force, last.in_force
-    documents = changes(before.catalog, after.catalog, differing(before, after))
+    documents = changes(before.documents, after.documents, differing(before, after))
     moves = {_stack(change): change.origin for change in documents if change.verb is Verb.MOVE and change.origin}
     changed = trees.changed_paths(before.revision, after.revision)
     touched = affected(before, after) | index.users(CONFIGURATION, changed)
-    present = sorted(stack for stack in touched if after.catalog.placed(stack.ref) is not None)
+    present = sorted(stack for stack in touched if after.documents.placed(stack.ref) is not None)
     new = desire(after, present, lambda state, stack: _read(trees, state, stack, last), SourceIndex())
     stacks = []
     for stack, desired in new.items():
@@ -212,7 +212,7 @@ def _compare(  # noqa: PLR0917
         found = _stack_preview(trees, stack, was, desired, moved=origin is not None)
         if found is not None:
             stacks.append(found)
-    stacks += _following(after.catalog, stacks)
+    stacks += _following(after.documents, stacks)
     gone = [_stack(change) for change in documents if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
     stacks += [StackPreview(stack, StackAction.RETAIN, ()) for stack in gone]
     return replace(
@@ -220,12 +220,12 @@ def _compare(  # noqa: PLR0917
         documents=documents,
         stacks=tuple(sorted(stacks, key=lambda each: each.id)),
         access=differences(first.access, last.access),
-        held=last.waiting,
+        held=last.held_changes,
         diagnostics=(
             *empty.diagnostics,
             *after.diagnostics,
             *_problems(new),
-            *(each.tell() for each in unfounded(before.catalog, documents)),
+            *(each.tell() for each in unfounded(before.documents, documents)),
         ),
     )
 
@@ -245,7 +245,7 @@ def _stack_preview(
 
 def _linked(desired: Desired, stack: StackId) -> Desired:
     """Return what is desired with the outputs that it uses, whose values nobody knows here: they count as they are."""
-    unknown = {need.parent: Given(dict.fromkeys(need.outputs, "?"), in_sync=False) for need in desired.needs}
+    unknown = {need.parent: ParentOutputs(dict.fromkeys(need.outputs, "?"), in_sync=False) for need in desired.needs}
     return linked(desired, stack, unknown)
 
 
@@ -272,7 +272,7 @@ def _after(dependency: ResolvedDependency, *, surely: bool) -> Why:
 
 def _read(
     trees: Trees, in_force: InForce, stack: EffectiveStack, admission: Admission
-) -> tuple[str, SourceSnapshot | Problem]:
+) -> tuple[str, SourceSnapshot | StackProblem]:
     source = stack.source
     if source is None or source.repository is None:
         return CONFIGURATION, snapshot(stack, trees, admission.pins.get(stack.id, in_force.revision))

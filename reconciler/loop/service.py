@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from reconciler.core.runs import AT_WORK, Run, RunStatus
 from reconciler.engine.base import Engine
-from reconciler.loop.concern import Concern, Progress
+from reconciler.loop.concern import Concern, WorkDone
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.policies.inquiries import Inquiries
@@ -202,7 +202,7 @@ class Loop:
         self._patience, self._waited = timeout, False
         for concern in concerns:
             progress, failed = attempt(concern, utc_now())
-            if progress is Progress.MADE:
+            if progress is WorkDone.MADE:
                 made.add(concern.name)
                 self._patience = 0.0
             failure = failure or failed
@@ -210,55 +210,55 @@ class Loop:
 
     # The concerns
 
-    def _make_room(self, _now: datetime) -> Progress:
+    def _make_room(self, _now: datetime) -> WorkDone:
         """Remove what ended runs left, before anything is written: the store may need the room."""
         self.ends.collect(0.0)
-        return Progress.NONE
+        return WorkDone.NONE
 
-    def _keep_leases(self, now: datetime) -> Progress:
+    def _keep_leases(self, now: datetime) -> WorkDone:
         awaited = self.ends.about | self.scheduler.about | self.inquiries.about
         self.ends.add(self.leases.renew(now, awaited))
-        return Progress.NONE
+        return WorkDone.NONE
 
-    def _decide(self, now: datetime) -> Progress:
+    def _decide(self, now: datetime) -> WorkDone:
         return _made(self.watcher.learn(now) and self.scheduler.step(now))
 
-    def _start(self, now: datetime) -> Progress:
+    def _start(self, now: datetime) -> WorkDone:
         return _made(self.watcher.known and self.dispatcher.claim(now))
 
-    def _wait(self, _now: datetime) -> Progress:
+    def _wait(self, _now: datetime) -> WorkDone:
         patience = self.watcher.pause(_TICK) if self._patience is None else self._patience
         there = self.watcher.known and bool(self.ends.about) and not self._recording.paused
         self.ends.collect(0.0 if there else patience)
         self._waited = True
-        return Progress.NONE
+        return WorkDone.NONE
 
-    def _record(self, now: datetime) -> Progress:
+    def _record(self, now: datetime) -> WorkDone:
         return _made(self.ends.step(now, known=self.watcher.known))
 
-    def _notify(self, now: datetime) -> Progress:
+    def _notify(self, now: datetime) -> WorkDone:
         return _made(self.notifier.step(now))
 
-    def _put_away(self, _now: datetime) -> Progress:
+    def _put_away(self, _now: datetime) -> WorkDone:
         if self._untidy:
             self.recorder.put_away_left()
             self._untidy = False
-        return Progress.NONE
+        return WorkDone.NONE
 
     def _changed(self, run: Run) -> None:
         self.watching(run)
 
 
-Attempt = Callable[[Concern, datetime], tuple[Progress, Exception | None]]
+Attempt = Callable[[Concern, datetime], tuple[WorkDone, Exception | None]]
 
 
-def _plainly(concern: Concern, now: datetime) -> tuple[Progress, Exception | None]:
+def _plainly(concern: Concern, now: datetime) -> tuple[WorkDone, Exception | None]:
     """Take a step without a pause, and leave a failure to the caller."""
     try:
         return concern.step(now), None
     except Exception as error:  # noqa: BLE001 - it is raised when all were tried
-        return Progress.NONE, error
+        return WorkDone.NONE, error
 
 
-def _made(worked: object) -> Progress:
-    return Progress.MADE if worked else Progress.NONE
+def _made(worked: object) -> WorkDone:
+    return WorkDone.MADE if worked else WorkDone.NONE

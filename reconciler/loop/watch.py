@@ -14,7 +14,7 @@ from datetime import datetime
 
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Remote
-from reconciler.loop.concern import Progress
+from reconciler.loop.concern import WorkDone
 from reconciler.loop.desired.fetch import Fetched, Fetcher
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.repositories import CannotFollow
@@ -70,12 +70,12 @@ class Watcher:
             self.known = True
         return True
 
-    def step(self, now: datetime) -> Progress:
+    def step(self, now: datetime) -> WorkDone:
         """Start a fetch in a thread when one is due, and take in what the last one brought."""
         if self._fetching is None:
             return self._begin()
         if self._fetching.is_alive():
-            return Progress.UNDER_WAY
+            return WorkDone.UNDER_WAY
         self._fetching = None
         fetched, self._fetched = self._fetched, None
         if fetched:
@@ -88,7 +88,7 @@ class Watcher:
                 raise
             self._untaken = False
         self.passed = True
-        return Progress.MADE if fetched else Progress.NONE
+        return WorkDone.MADE if fetched else WorkDone.NONE
 
     def pause(self, longest: float) -> float:
         """Return for how many seconds there is nothing to look at, up to `longest`."""
@@ -101,17 +101,17 @@ class Watcher:
         if self._fetching is not None:
             self._fetching.join(timeout=10)
 
-    def _begin(self) -> Progress:
+    def _begin(self) -> WorkDone:
         asked = self._asked.is_set()
         self._asked.clear()
         wanted = self.follower.wanted()
         if not asked and self.fetcher.next_due(wanted) > 0:
-            return Progress.UNDER_WAY if self._untaken else Progress.NONE
+            return WorkDone.UNDER_WAY if self._untaken else WorkDone.NONE
         self._fetching = threading.Thread(
             target=self._fetch, args=(wanted,), kwargs={"everything": asked}, name="fetch", daemon=True
         )
         self._fetching.start()
-        return Progress.UNDER_WAY
+        return WorkDone.UNDER_WAY
 
     def _fetch(self, wanted: list[Remote], *, everything: bool) -> None:
         try:

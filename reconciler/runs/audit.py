@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from reconciler.core.runs import Run, RunEvent, RunStatus
 from reconciler.core.state import StackState
-from reconciler.core.transition import Step
+from reconciler.core.transition import Transition
 from reconciler.core.verdicts import Judgement, Notice, Verdict
 from reconciler.store.protocol import ApiToken, AuditEvent
 
@@ -59,7 +59,7 @@ _BY_A_PERSON = {
 }
 
 
-def about_step(step: Step, asked: Asked | None, now: datetime) -> AuditEvent | None:
+def about_step(step: Transition, asked: Asked | None, now: datetime) -> AuditEvent | None:
     """Return the row about a step of a run; None: the audit keeps no row of such a step."""
     if asked is not None:
         event = _BY_A_PERSON.get(step.event)

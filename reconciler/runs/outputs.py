@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.conditions import assess
-from reconciler.core.dependencies import Given, linked
+from reconciler.core.dependencies import ParentOutputs, linked
 from reconciler.core.diff import explain
-from reconciler.core.runs import Run
+from reconciler.core.runs import Run, leading
 from reconciler.core.state import Component, Desired, Fingerprint, StackState, Sync, Why
 from reconciler.store.protocol import Reading, Transaction
 from spaces.names import StackId
@@ -24,13 +24,13 @@ def parents_in(desired: Iterable[Desired | None]) -> set[StackId]:
     return {need.parent for each in desired if each is not None for need in each.needs}
 
 
-def given_by(reading: Reading, parents: Collection[StackId]) -> dict[StackId, Given]:
+def given_by(reading: Reading, parents: Collection[StackId]) -> dict[StackId, ParentOutputs]:
     """Return the outputs that stacks offer to those that depend on them."""
     if not parents:
         return {}
     states, marks = reading.peek(parents), reading.output_marks(parents)
     return {
-        parent: Given(marks.get(parent, {}), in_sync=parent in states and states[parent].sync is Sync.SYNCED)
+        parent: ParentOutputs(marks.get(parent, {}), in_sync=parent in states and states[parent].sync is Sync.SYNCED)
         for parent in parents
     }
 
@@ -66,7 +66,7 @@ def pass_on_outputs(transaction: Transaction, causes: Mapping[StackId, Cause], n
         return
     before = transaction.stacks(children)
     after = relink(transaction, before)
-    active = {run.stack: run for run in transaction.active_runs(children) if run.leads}
+    active = leading(transaction.active_runs(children))
     changed = [_caused(before[child], state, causes) for child, state in after.items() if state is not before[child]]
     transaction.put_stacks([assess(state, active.get(state.id), state.why, now) for state in changed])
 
@@ -89,7 +89,7 @@ def _caused(before: StackState, after: StackState, causes: Mapping[StackId, Caus
     return after.evolve(desired=replace(new, person=person, authors=tuple(authors)))
 
 
-def _relinked(state: StackState, given: Mapping[StackId, Given]) -> StackState:
+def _relinked(state: StackState, given: Mapping[StackId, ParentOutputs]) -> StackState:
     if state.desired is None or not state.desired.needs:
         return state
     desired = linked(state.desired, state.id, given)

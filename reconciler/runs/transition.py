@@ -14,7 +14,7 @@ from typing import Any
 from reconciler.core.conditions import assess
 from reconciler.core.runs import Run, RunEvent
 from reconciler.core.state import StackState
-from reconciler.core.transition import Step, take_step
+from reconciler.core.transition import Transition, take_step
 from reconciler.core.verdicts import Judgement
 from reconciler.runs.audit import Asked, about_judgement, about_step
 from reconciler.runs.outputs import Cause, pass_on_outputs, relink
@@ -65,7 +65,7 @@ def advance(  # noqa: PLR0917
 
 def record(  # noqa: PLR0917
     transaction: Transaction,
-    steps: Sequence[Step],
+    steps: Sequence[Transition],
     stacks: Iterable[StackState],
     now: datetime,
     asked: Asked | None = None,

@@ -276,9 +276,6 @@ class Reading(Protocol):
     def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
         """Return one version of the tfstate (None: the newest); None if there is none."""
 
-    def tfstate_versions(self, stack: StackId) -> list[tuple[int, int | None, str | None, datetime]]:
-        """Return (version, serial, run, created at) of each version, newest first, without bodies."""
-
     def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
         """Return the holder of the tfstate; None if it is not locked."""
 

@@ -188,12 +188,6 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading):
         created_at = rows.instant(row.created_at)
         return TfstateVersion(stack, row.version, row.serial, row.lineage, row.run, created_at, body)
 
-    def tfstate_versions(self, stack: StackId) -> list[tuple[int, int | None, str | None, datetime]]:
-        table = tables.tfstates
-        query = self._of(table.c.version, table.c.serial, table.c.run, table.c.created_at, stack=stack)
-        found = self._connection.execute(query.order_by(table.c.version.desc()))
-        return [(version, serial, run, rows.instant(created_at)) for version, serial, run, created_at in found]
-
     def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
         row = self._connection.execute(self._of(tables.tfstate_locks, stack=stack)).one_or_none()
         if row is None:

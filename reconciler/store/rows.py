@@ -21,10 +21,10 @@ from reconciler.core.state import (
     Fingerprint,
     Heading,
     Need,
-    Outcome,
-    Problem,
+    NewestRun,
     Push,
     SourceCommit,
+    StackProblem,
     StackState,
     Sync,
     Why,
@@ -251,7 +251,7 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         body["autodeploy"],
         body["suspended"],
         body["person"],
-        Problem(*body["problem"]) if body["problem"] else None,
+        StackProblem(*body["problem"]) if body["problem"] else None,
         tuple(Need(StackId.parse(parent), outputs) for parent, outputs in body.get("needs", ())),
         push_policies=body.get("pushPolicies"),
         authors=tuple(body.get("authors", ())),
@@ -306,7 +306,7 @@ def _applied_from_json(body: dict[str, Any], desired: Desired | None, row: Row[A
     )
 
 
-def _outcome_to_json(last: Outcome) -> list[Any]:
+def _outcome_to_json(last: NewestRun) -> list[Any]:
     return [
         last.run,
         last.kind,
@@ -320,6 +320,6 @@ def _outcome_to_json(last: Outcome) -> list[Any]:
     ]
 
 
-def _outcome_from_json(body: list[Any]) -> Outcome:
+def _outcome_from_json(body: list[Any]) -> NewestRun:
     run, kind, status, reason, message, digest, at, failures, *rest = body
-    return Outcome(run, kind, status, reason, message, Digest(digest), datetime.fromisoformat(at), failures, *rest)
+    return NewestRun(run, kind, status, reason, message, Digest(digest), datetime.fromisoformat(at), failures, *rest)

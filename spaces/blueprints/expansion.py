@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spaces.documents.documents import Placed, PlacedDocuments
-from spaces.documents.expansions import Expansion, Finding, Spot, space_ref
+from spaces.documents.expansions import Expansion, ExpansionProblem, Spot, space_ref
 from spaces.expressions.language import Budget, Failed, compile_expression
 from spaces.expressions.spans import Path, is_whole, spans
 from spaces.model.base import Problem
@@ -44,7 +44,7 @@ class _Expander:
     documents: PlacedDocuments
     root: Placed
     made: dict[ResourceRef, Placed] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ExpansionProblem] = field(default_factory=list)
     uses: dict[str, Placed | None] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     written: list[Mapping[str, Any]] = field(default_factory=list)
@@ -141,7 +141,7 @@ class _Expander:
         for path, within, failed in filling.failures:
             place = Spot(blueprint.resource, ("spec", "template", index, *path), within)
             for mistake in failed.mistakes:
-                self._add(Finding(mistake.code, as_clause(mistake), hint=hint_of(mistake), place=place))
+                self._add(ExpansionProblem(mistake.code, as_clause(mistake), hint=hint_of(mistake), place=place))
         if filling.failures:
             return
         root = self.root.ref
@@ -153,7 +153,7 @@ class _Expander:
             place = Spot(blueprint.resource, ("spec", "template", index, *problem.path))
             where = dotted(("template", index))
             hint = _string_hint(template, problem) or problem.hint
-            self._add(Finding(problem.code, f"{where}: {problem.summary}", hint=hint, place=place))
+            self._add(ExpansionProblem(problem.code, f"{where}: {problem.summary}", hint=hint, place=place))
         if resource is None or problems:
             return
         self.written.append({**raw, "metadata": {**raw["metadata"], "space": str(root.space)}})
@@ -167,12 +167,14 @@ class _Expander:
         if metadata.space is not None and metadata.space != root.space:
             summary = f"{resource.kind} {resource.name} would belong to {metadata.space}, not to {root.space}"
             place = Spot(blueprint.resource, (*path, "space"))
-            self._add(Finding("wrong-space", summary, hint="leave metadata.space out of the template", place=place))
+            self._add(
+                ExpansionProblem("wrong-space", summary, hint="leave metadata.space out of the template", place=place)
+            )
             return
         if ref in self.made or ref == root:
             summary = f"{ref} is made twice"
             place = Spot(blueprint.resource, (*path, "name"))
-            self._add(Finding("duplicate-name", summary, hint="give one of them another name", place=place))
+            self._add(ExpansionProblem("duplicate-name", summary, hint="give one of them another name", place=place))
             return
         placed = self.made[ref] = Placed(ref, resource)
         if resource.kind is Kind.BLUEPRINT_INSTANCE:
@@ -182,11 +184,11 @@ class _Expander:
 
     def _report(self, code: str, summary: str, instance: Placed, path: Path, hint: str | None = None) -> None:
         if instance is self.root:
-            self._add(Finding(code, summary, path, hint))
+            self._add(ExpansionProblem(code, summary, path, hint))
         else:
-            self._add(Finding(code, summary, hint=hint, place=Spot(instance.resource, path)))
+            self._add(ExpansionProblem(code, summary, hint=hint, place=Spot(instance.resource, path)))
 
-    def _add(self, finding: Finding) -> None:
+    def _add(self, finding: ExpansionProblem) -> None:
         if len(self.findings) < _MOST_FINDINGS:
             self.findings.append(finding)
 

@@ -64,6 +64,7 @@ def _around(step: Step, trial: Trial, change: DocumentChange) -> Iterator[Unit]:
 def _open_document(step: Step, placed: Placed | None, *, before: bool) -> Iterator[Unit]:
     unit = step.unit_of(placed, before=before) if placed is not None else None
     if unit is not None and placed is not None:
-        yield from {unit} & step.open_units(unit.path)
+        if step.is_open(unit):
+            yield unit
         for path in placed.resource.attachments:
             yield from step.open_units(path)

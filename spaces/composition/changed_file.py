@@ -80,6 +80,16 @@ class ChangedFile:
         force, tip = self.force_texts, self.tip_texts
         return frozenset(key for key in force.keys() | tip.keys() if not same(force.get(key), tip.get(key)))
 
+    @cached_property
+    def _copies(self) -> bool:
+        """Whether documents call themselves the same."""
+        return any(key.copy for key in (*self.force_texts, *self.tip_texts))
+
+    @cached_property
+    def _clear(self) -> Mapping[DocumentKey, bytes | None]:
+        """The proposed documents that can be made out."""
+        return {each.key: each.text for each in self.texts if each.key is not None and not each.hides}
+
     @property
     def lost(self) -> frozenset[DocumentKey]:
         """The documents that would leave."""
@@ -125,6 +135,9 @@ class ChangedFile:
     def key_of(self, resource: Resource, instead: Mapping[DocumentKey, bytes | None] | None) -> DocumentKey:
         """Return which text a document of the composed file is; of the one in force where `instead` is None."""
         identity = DocumentKey(resource.kind.value, resource.name)
+        if not self._copies and not any(key.copy for key in instead or ()):
+            there = self.force_texts if instead is None else instead if identity in instead else self._clear
+            return identity if there.get(identity) is not None else WHOLE
         keys = list(self.force_texts) if instead is None else self.composed_keys(instead)
         alike = [key for key in keys if key.identity == identity]
         if len(alike) <= 1:

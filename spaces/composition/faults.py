@@ -21,7 +21,7 @@ from spaces.documents.references import mentions
 from spaces.names import Kind, SpaceName
 from spaces.reading.resources import ParsedFile
 from spaces.reading.texts import UNKNOWN
-from spaces.rules.blame import Declared, Words, blames
+from spaces.rules.blame import Declared, Wording, blames
 from spaces.rules.messages import name_position
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def invalid(step: Step, trial: Trial) -> bool:
     found |= {
         change.origin: change for change in trial.changes if change.origin is not None and change.origin not in found
     }
-    words = Words(trial.after.documents, *_declared(step, trial))
+    words = Wording(trial.after.documents, *_declared(step, trial))
     for blame in blames(trial.before.documents, trial.after.documents, found, words=words):
         units: set[Unit] = set()
         for ref in blame.culprits:
@@ -105,8 +105,8 @@ def invalid(step: Step, trial: Trial) -> bool:
 
 def _declared(step: Step, trial: Trial) -> tuple[Declared, list[str]]:
     """Return the documents that are held and no secret, each with its space and place; and unreadable files."""
-    found: dict[tuple[Kind, str], list[tuple[SpaceName | None, Position]]] = {}
-    unread = []
+    found = {named: [*places] for named, places in step.declared.items()}
+    unread = [*step.unread]
     for unit, hold in step.held.items():
         if hold.because is Because.NO_RIGHT:
             continue
@@ -123,7 +123,7 @@ def _declared(step: Step, trial: Trial) -> tuple[Declared, list[str]]:
 
 def tell_flawed(step: Step, trial: Trial) -> None:
     """Add what broken documents name besides, and is declared nowhere: everything wrong is told at once."""
-    words = Words(trial.after.documents, *_declared(step, trial))
+    words = Wording(trial.after.documents, *_declared(step, trial))
     for path in step.files:
         parsed = step.tips.get(path)
         for flawed in parsed.flawed if parsed is not None else ():

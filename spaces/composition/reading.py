@@ -12,7 +12,7 @@ from spaces.reading.resources import ParsedFile, parse_files
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class FileReading:
     """How files are read: the YAML, the files that documents refer to, and the rules of policies."""
 
     attach: Attach

@@ -16,7 +16,7 @@ from spaces.catalog import YAML, Catalog, is_space_file
 from spaces.composition import faults, whereabouts
 from spaces.composition.changed_file import ChangedFile, Unit
 from spaces.composition.holds import Because, Hold, Objection, name_of
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.composition.trial import Trial
 from spaces.documents.changes import Verb
 from spaces.documents.documents import Placed
@@ -25,6 +25,7 @@ from spaces.names import Kind
 from spaces.reading.attachments import NOT_THERE, Unusable
 from spaces.reading.resources import ParsedFile
 from spaces.reading.texts import DocumentKey
+from spaces.rules.blame import Declared
 
 Objections: TypeAlias = Callable[["Step", Trial], list[Objection]]
 """Returns the changes of a trial that may not be made."""
@@ -38,7 +39,7 @@ class Step:
     files: Mapping[str, ChangedFile]
     tips: Mapping[str, ParsedFile]
     """What the proposed files hold, each read for itself."""
-    reading: Reading
+    reading: FileReading
     objections: Objections
     owner: Callable[[Unit], str]
     """Names whose a change is."""
@@ -47,6 +48,10 @@ class Step:
     held: dict[Unit, Hold] = field(default_factory=dict)
     released: dict[Unit, Unit] = field(default_factory=dict)
     """Documents that only a held change had taken out of the newest files, each with the one that takes its place."""
+    declared: Declared = field(default_factory=dict)
+    """Documents that are held in other files, and no secret."""
+    unread: Collection[str] = ()
+    """Other files that cannot be read."""
     carried: Mapping[Unit, Unit] = field(default_factory=dict)
     """Held documents that lie elsewhere now, each with where it lay: what is in force of it goes along."""
     _parsed: dict[tuple[str, bytes, bool], ParsedFile] = field(default_factory=dict)
@@ -138,6 +143,11 @@ class Step:
             return frozenset()
         return frozenset(Unit(path, key) for key in file.differing) - self.held.keys()
 
+    def is_open(self, unit: Unit) -> bool:
+        """Whether a document would be another one and is not held."""
+        file = self.files.get(unit.path)
+        return file is not None and unit.key in file.differing and unit not in self.held
+
     def everything(self) -> frozenset[Unit]:
         """Return all that would be otherwise."""
         return frozenset(unit for path in self.files for unit in self.open_units(path))
@@ -214,4 +224,4 @@ class Step:
 
     def _open_placed(self, placed: Placed) -> frozenset[Unit]:
         unit = self.unit_of(placed, before=False)
-        return frozenset({unit} & self.open_units(unit.path)) if unit is not None else frozenset()
+        return frozenset({unit}) if unit is not None and self.is_open(unit) else frozenset()

@@ -44,7 +44,7 @@ def astray(step: Step, trial: Trial) -> bool:
         known = {placed.ref for placed in step.before.placed.get(path, ())}
         for placed in trial.after.placed.get(path, ()):
             unit = step.unit_of(placed, before=False)
-            if placed.ref in known or unit is None or unit not in step.open_units(path):
+            if placed.ref in known or unit is None or not step.is_open(unit):
                 continue
             directory = _directory(placed)
             waits = _governed(step, directory, trial, step.owner(unit)) if directory is not None else None

@@ -25,7 +25,7 @@ class Spot(NamedTuple):
         return self.resource.position(self.path, self.within)
 
 
-class Finding(NamedTuple):
+class ExpansionProblem(NamedTuple):
     """What is wrong with what an instance makes: `path` leads to its cause in the instance that somebody wrote.
 
     `place` is where else to look: in the template, mostly. `others` are documents that it clashes with.
@@ -45,7 +45,7 @@ class Expansion:
 
     instance: Placed
     documents: tuple[Placed, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[ExpansionProblem, ...]
     uses: Mapping[str, Placed | None]
     """By the name as looked up from the instance's space."""
     space: Placed | None

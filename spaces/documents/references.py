@@ -11,7 +11,7 @@ from spaces.model.repository import RepositorySpec
 from spaces.model.role import BUILT_IN_ROLES, RoleBindingSpec
 from spaces.model.secrets import SecretRef
 from spaces.model.stack import StackSpec
-from spaces.model.variables import Variable, classify_variable
+from spaces.model.variables import VariableClass, classify_variable
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.reading.resources import Resource
 
@@ -124,4 +124,4 @@ def hijacking_variables(resource: Resource) -> dict[str, object]:
     spec = resource.spec
     if not isinstance(spec, Configuration):
         return {}
-    return {name: value for name, value in spec.env.items() if classify_variable(name) is Variable.TAKES_OVER}
+    return {name: value for name, value in spec.env.items() if classify_variable(name) is VariableClass.TAKES_OVER}

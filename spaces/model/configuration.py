@@ -23,7 +23,7 @@ from spaces.model.base import (
     mapping_at,
 )
 from spaces.model.secrets import EnvValue, FileValue, FromSource, secret_problems
-from spaces.model.variables import Variable, classify_variable, is_loader
+from spaces.model.variables import VariableClass, classify_variable, is_loader
 
 
 class HookPhase(StrEnum):
@@ -71,7 +71,7 @@ class Configuration(SpecModel):
         """Yield variables that may not be set, secrets without exactly one source, misplaced files and hooks."""
         env = mapping_at(raw, "env")
         for name, value in env.items():
-            if classify_variable(name) is Variable.OWN:
+            if classify_variable(name) is VariableClass.OWN:
                 hint = "use terraform.workspace" if name == "TF_WORKSPACE" else "choose another name"
                 yield Problem(("env", name), "env-not-allowed", f"spec.env.{name} must not be set", hint, at_key=True)
             elif type(value) is not dict:

@@ -40,7 +40,7 @@ from spaces.model.globs import check_glob
 from spaces.model.repository import Branch
 from spaces.model.tool import ToolDescription, ToolSettings
 from spaces.model.tools import TOOLS
-from spaces.model.variables import Variable, classify_variable
+from spaces.model.variables import VariableClass, classify_variable
 from spaces.model.versions import version_range
 
 
@@ -83,7 +83,7 @@ def dependency_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
             if not isinstance(variable, str):
                 continue
             path = ("dependsOn", index, "outputs", output)
-            if classify_variable(variable) is not Variable.PLAIN:
+            if classify_variable(variable) is not VariableClass.PLAIN:
                 summary = f"{variable[:80]} may not be set from an output"
                 yield Problem(path, "env-not-allowed", summary, "choose another variable")
             elif variable in setters:

@@ -16,7 +16,7 @@ _TAKES_OVER = re.compile(
 )
 
 
-class Variable(Enum):
+class VariableClass(Enum):
     """The classes of environment variables."""
 
     PLAIN = "plain"
@@ -30,11 +30,11 @@ class Variable(Enum):
 
 
 @lru_cache(maxsize=4096)
-def classify_variable(name: str) -> Variable:
+def classify_variable(name: str) -> VariableClass:
     """Return the class of a variable."""
     if _OWN.fullmatch(name):
-        return Variable.OWN
-    return Variable.TAKES_OVER if is_loader(name) or _TAKES_OVER.fullmatch(name) else Variable.PLAIN
+        return VariableClass.OWN
+    return VariableClass.TAKES_OVER if is_loader(name) or _TAKES_OVER.fullmatch(name) else VariableClass.PLAIN
 
 
 @lru_cache(maxsize=4096)

@@ -22,7 +22,7 @@ from ruamel.yaml.reader import ReaderError
 
 from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.model.explain import did_you_mean
-from spaces.names import API_VERSION, Kind
+from spaces.names import API_VERSION, KINDS
 from spaces.reading.fast_parser import Unusual, read_plain
 from spaces.reading.lfs import POINTER, is_pointer
 from spaces.reading.parser import MAX_DEPTH, Builder, Path, StreamDocument, TooDeep
@@ -41,7 +41,6 @@ MAX_SCANNED_EVENTS = 20_000
 _SPLIT = "split it, or name it otherwise if it holds no documents"
 _DOCUMENT_START = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _ONLY_PREAMBLE = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*\Z")
-_KINDS = frozenset(Kind)
 _VERSION = re.compile(rb"""apiVersion["']?[ \t]*:[ \t]*["']?([\w./-]{1,40})""", re.ASCII)
 _NEAR = 0.8
 _UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
@@ -147,7 +146,7 @@ def _looks_ours(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     kind = value.get("kind")
-    return isinstance(kind, str) and kind in _KINDS and isinstance(value.get("metadata"), dict)
+    return isinstance(kind, str) and kind in KINDS and isinstance(value.get("metadata"), dict)
 
 
 def _no_version(value: Mapping[str, Any], places: Positions) -> Diagnostic:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from spaces.diagnostics import Diagnostic, Position, error
+from spaces.diagnostics import Diagnostic, Position, error, in_order
 from spaces.model.policy import PolicySpec, PolicyType
 from spaces.names import Kind
 from spaces.reading.attachments import place_of
@@ -80,7 +80,7 @@ def _without(file: ParsedFile, broken: Sequence[tuple[Resource, tuple[RegoFindin
     diagnostics = [_diagnostic(resource, finding) for resource, findings in broken for finding in findings]
     return ParsedFile(
         tuple(resource for resource in file.resources if resource.index not in gone),
-        tuple(sorted((*file.diagnostics, *diagnostics), key=lambda diagnostic: diagnostic.sort_key)),
+        in_order((*file.diagnostics, *diagnostics)),
         file.unreadable,
         (*file.flawed, *(_flawed(resource) for resource, _ in broken)),
         file.attached,

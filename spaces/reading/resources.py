@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from spaces.diagnostics import Diagnostic, Position, Severity, error
+from spaces.diagnostics import Diagnostic, Position, error, in_order
 from spaces.expressions.spans import OPENS
 from spaces.model.base import QUALIFIED_NAME, Metadata, Path, Problem, list_at, mapping_at
 from spaces.model.blueprint import BlueprintSpec, versioned
@@ -147,12 +147,6 @@ class ParsedFile(NamedTuple):
     flawed: tuple[Flawed, ...] = ()
     attached: frozenset[str] = frozenset()
 
-    @property
-    def holds_nothing(self) -> bool:
-        """Whether the file can be read and holds no document of ours."""
-        broken = any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
-        return not (self.resources or self.flawed or broken) and self.unreadable is None
-
 
 def parse_file(file: str, data: bytes, attach: Attach = no_files) -> ParsedFile:
     """Parse the file at the repository-relative posix path `file`. A broken document does not hide the others."""
@@ -197,8 +191,7 @@ def _understand(file: str, data: bytes, read: ReadFile, attach: Attach) -> Parse
         if problems:
             positions = locate(file, data, document.index)
             diagnostics += [_diagnostic(problem, positions, data) for problem in problems]
-    in_order = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.sort_key))
-    return ParsedFile(tuple(resources), in_order, read.unreadable, tuple(flawed), frozenset(attached))
+    return ParsedFile(tuple(resources), in_order(diagnostics), read.unreadable, tuple(flawed), frozenset(attached))
 
 
 def _attach(resource: Resource, attach: Attach, attached: set[str]) -> tuple[Resource | None, list[Problem]]:

@@ -16,11 +16,9 @@ from typing import Any, NamedTuple
 
 from spaces.model.base import mapping_at
 from spaces.model.blueprint import versioned
-from spaces.names import Kind
+from spaces.names import KINDS, Kind
 from spaces.reading.documents import OURS, chunks, read_text
 from spaces.reading.lfs import is_pointer
-
-_KINDS = frozenset(kind.value for kind in Kind)
 
 
 class DocumentKey(NamedTuple):
@@ -107,7 +105,7 @@ def _identify(chunk: str, value: Any, *, readable: bool, ours: bool) -> tuple[Do
         return None, False
     kind, version, name = value.get("kind"), value.get("apiVersion"), mapping_at(value, "metadata").get("name")
     said = isinstance(version, str) and version.startswith(OURS)
-    if not (isinstance(kind, str) and kind in _KINDS and isinstance(name, str)):
+    if not (isinstance(kind, str) and kind in KINDS and isinstance(name, str)):
         return (unknown, True) if said else (None, False)
     if not said and (isinstance(version, str) or not ours):
         return None, False

@@ -42,7 +42,7 @@ class Blame:
     """The documents by kind and bare name whose change may mend it."""
 
 
-def blames(before: PlacedDocuments, after: PlacedDocuments, found: Changes, *, words: Words) -> list[Blame]:
+def blames(before: PlacedDocuments, after: PlacedDocuments, found: Changes, *, words: Wording) -> list[Blame]:
     """Return who is to blame for every rule that is broken after the changes `found`; nothing where all works."""
     dirty = {ref for change in found.values() for ref in (change.ref, change.origin) if ref is not None}
     cold = not any(True for _ in before.refs())
@@ -89,7 +89,7 @@ def _counts(violation: Violation, change: DocumentChange | None, cold: bool) -> 
 
 
 @dataclass(slots=True)
-class Words:
+class Wording:
     """Puts violations into words; with a bound on the costly search for names to suggest.
 
     `declared` are documents that are not in force, and no secret; `unread` the files that may hold more of them.
@@ -147,7 +147,7 @@ class Words:
         return None
 
 
-def _on_itself(placed: Placed, broken: Iterable[Violation], after: PlacedDocuments, words: Words) -> Blame:
+def _on_itself(placed: Placed, broken: Iterable[Violation], after: PlacedDocuments, words: Wording) -> Blame:
     blame = Blame(frozenset({placed.ref}))
     for violation in broken:
         blame.told.append(words.tell(violation, placed, after))
@@ -160,7 +160,7 @@ def _for_others(
     after: PlacedDocuments,
     broken: Iterable[tuple[Placed, list[Violation]]],
     dirty: Collection[ResourceRef],
-    words: Words,
+    words: Wording,
 ) -> list[Blame]:
     found: dict[frozenset[ResourceRef], Blame] = {}
     first: dict[frozenset[ResourceRef], tuple[Placed, Violation]] = {}
@@ -187,7 +187,7 @@ def _tell(  # noqa: PLR0917
     violation: Violation,
     before: PlacedDocuments,
     after: PlacedDocuments,
-    words: Words,
+    words: Wording,
 ) -> Iterator[Diagnostic]:
     others = len(blame.users) - 1
     named = f"{user.ref}" + (f" and {others} more" if others else "")

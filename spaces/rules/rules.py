@@ -10,7 +10,7 @@ from posixpath import dirname
 from typing import NamedTuple
 
 from spaces.documents.documents import Placed, PlacedDocuments
-from spaces.documents.expansions import Finding, Spot
+from spaces.documents.expansions import ExpansionProblem, Spot
 from spaces.documents.references import Path, moved_from, names, references, role_of, secrets_in, shared_with
 from spaces.documents.tree import TreeFault
 from spaces.model.configuration import ContextSpec, plain_path
@@ -71,7 +71,7 @@ class Violation:
     path: Path
     name: str
     others: tuple[ResourceRef, ...] = ()
-    finding: Finding | None = None
+    finding: ExpansionProblem | None = None
     inner: tuple[Placed, Violation] | None = None
 
 
@@ -171,7 +171,7 @@ def _making(documents: PlacedDocuments, ref: ResourceRef, cycles: Cycles | None)
             clash = f"makes {made.ref}, which " + (f"{others[0]} makes too" if others else "is there already")
             summary = f"{instance.ref} {clash}"
             place = Spot(made.resource, ("metadata", "name"))
-            found = Finding("duplicate-name", summary, hint="give one of them another name", place=place)
+            found = ExpansionProblem("duplicate-name", summary, hint="give one of them another name", place=place)
             yield Violation(Rule.MAKES, found.path, found.code, (made.ref, *others), found)
         yield from (
             Violation(Rule.MAKES, ("spec", "blueprint"), broken.name, broken.others, inner=(made, broken))

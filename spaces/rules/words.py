@@ -6,7 +6,7 @@ from typing import assert_never
 
 from spaces.diagnostics import Diagnostic, Position, error
 from spaces.documents.documents import Placed, PlacedDocuments
-from spaces.documents.expansions import Finding
+from spaces.documents.expansions import ExpansionProblem
 from spaces.model.explain import did_you_mean
 from spaces.model.role import BUILT_IN_ROLES
 from spaces.names import Kind, SpaceName
@@ -36,7 +36,7 @@ def tell_made(instance: Placed, told: Diagnostic) -> Diagnostic:
     return error(told.code, f"{instance.ref}: {told.summary}", instance.resource.position(("spec", "blueprint")), hint)
 
 
-def _tell_finding(finding: Finding, instance: Placed) -> Diagnostic:
+def _tell_finding(finding: ExpansionProblem, instance: Placed) -> Diagnostic:
     summary = finding.summary if str(instance.ref) in finding.summary else f"{instance.ref}: {finding.summary}"
     at = finding.place.position() if finding.place is not None else None
     where = f"in the template at {at.file}:{at.line}:{at.column}" if at is not None else None

@@ -6,13 +6,15 @@ controllers act on them (a Deployment gets its ReplicaSet and its Pods), but no 
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,27 +113,44 @@ def _running(
 ) -> Iterator[int]:
     """Yield the process id of a server that is ready: it answers at that URL."""
     log = folder / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [name, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
+    pid = _orphan([name, *arguments], folder, log)
     try:
         deadline = time.monotonic() + READY_WITHIN
         while not _answers(ready, authority):
             late = time.monotonic() > deadline
-            if late or process.poll() is not None:
-                trouble = "is not ready" if late else f"ended with {process.returncode}"
+            if late or not lives(pid):
+                trouble = "is not ready" if late else "has ended"
                 end = log.read_text(errors="replace").splitlines()[-20:]
                 raise RuntimeError("\n".join([f"{name} {trouble}", *end]))
             time.sleep(0.1)
-        yield process.pid
+        yield pid
     finally:
-        process.terminate()
-        try:
-            process.wait(STOPPED_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _stop(pid)
+
+
+def _orphan(command: Sequence[str], folder: Path, log: Path) -> int:
+    """Start a process that is nobody's child, since some tests end all children of theirs; return its id."""
+    script = 'log=$1; shift; exec "$@" </dev/null >"$log" 2>&1 & echo $!'
+    started = ["sh", "-c", script, "sh", str(log), *command]
+    return int(subprocess.run(started, cwd=folder, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process is there that has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def _stop(pid: int) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + STOPPED_WITHIN
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        while lives(pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def _answers(url: str, authority: Path | None) -> bool:

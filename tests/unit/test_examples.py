@@ -21,7 +21,7 @@ MODELINE = "# yaml-language-server: $schema="
 
 @pytest.fixture(scope="module")
 def catalog():
-    return examine_files(FILES, out_of(FILES)).catalog
+    return examine_files(FILES, out_of(FILES)).documents
 
 
 def test_nothing_is_wrong_with_it():

@@ -41,7 +41,7 @@ def test_they_come_into_force_together():
     files = {path.name: path.read_bytes() for path in POLICIES}
     in_force = examine_files(files, check=check_rego)
     assert in_force.diagnostics == ()
-    assert {ref.name for ref in in_force.catalog.refs()} == {path.stem for path in POLICIES}
+    assert {ref.name for ref in in_force.documents.refs()} == {path.stem for path in POLICIES}
 
 
 def test_the_readme_lists_them():

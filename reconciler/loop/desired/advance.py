@@ -17,7 +17,7 @@ from reconciler.git.remote import redact
 from reconciler.git.source_keys import read_key
 from reconciler.loop.desired.commits import Walking, halt
 from reconciler.loop.desired.fetch import Fetched
-from reconciler.loop.desired.generation import Generations, Step
+from reconciler.loop.desired.generation import Changeset, Generations
 from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.restore import loading
@@ -44,7 +44,6 @@ class Advancing:
     """Goes on from the generation that a `World` is at."""
 
     store: Store
-    config_path: str
     world: World
     places: Places
     walking: Walking
@@ -72,40 +71,40 @@ class Advancing:
         configuration = self.places.configuration()
         tip = fetched.get(configuration)
         halted = state.halted
-        step: Step | None = None
+        changeset: Changeset | None = None
         if tip is not None:
-            step, halted = self._follow(tip, state, now)
+            changeset, halted = self._follow(tip, state, now)
         # Behind the configuration, which may have accepted just now that a history was rewritten.
-        here = step.in_force if step is not None else self.world.in_force
+        here = changeset.in_force if changeset is not None else self.world.in_force
         tips = self._sources(fetched, configuration, here, now)
         others = self._refused_or_not() | self._recovered_or_untold(fetched, configuration)
-        if step is None and self.world.admission is not None and (tips or approvals or others):
-            step = Step(self.world.admission, set())
-        if step is not None:
-            step.stacks |= {stack for stack in others if step.in_force.catalog.placed(stack.ref)}
-        if step is not None and approvals:
-            self.walking.approve(step, approvals, now)
-        if step is not None and tips:
-            step.tips = tips
+        if changeset is None and self.world.admission is not None and (tips or approvals or others):
+            changeset = Changeset(self.world.admission, set())
+        if changeset is not None:
+            changeset.stacks |= {stack for stack in others if changeset.in_force.documents.placed(stack.ref)}
+        if changeset is not None and approvals:
+            self.walking.approve(changeset, approvals, now)
+        if changeset is not None and tips:
+            changeset.tips = tips
             for key, revision in tips.items():
-                step.stacks |= self.places.users(key, revision)
+                changeset.stacks |= self.places.users(key, revision)
         attempted = tip if isinstance(tip, str) else state.attempted_revision
-        in_force = step.in_force if step else self.world.in_force
+        in_force = changeset.in_force if changeset else self.world.in_force
         about_access = self.about_access.diagnostics(in_force)
-        self._unfounded = [each for each in self._unfounded if in_force and each.holds(in_force.catalog)]
+        self._unfounded = [each for each in self._unfounded if in_force and each.holds(in_force.documents)]
         told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values(), *about_access]
         told += [each.tell() for each in self._unfounded]
         fresh = replace(
             state,
             url=redact(configuration.url, keep_ssh_user=True),
             branch=configuration.branch,
-            config_path=self.config_path,
+            config_path=self.places.settings.config_path,
             attempted_revision=Revision(attempted) if attempted else None,
             halted=halted,
             diagnostics=tuple(dict(diagnostic.to_json()) for diagnostic in told) if fetched else state.diagnostics,
         )
-        if step is not None:
-            return self._commit(step, fresh, now)
+        if changeset is not None:
+            return self._commit(changeset, fresh, now)
         if fresh != state:
             self._note(fresh)
         return False
@@ -185,7 +184,7 @@ class Advancing:
 
     def _follow(
         self, tip: Revision | GitError, state: ConfigurationState, now: datetime
-    ) -> tuple[Step | None, Halt | None]:
+    ) -> tuple[Changeset | None, Halt | None]:
         """Walk from the admitted revision to the branch's tip."""
         if isinstance(tip, GitError):
             return None, halt(state, str(tip.reason), tip.message, None, now)
@@ -209,55 +208,57 @@ class Advancing:
         there = [*chain]
         while there and not self._has_config_path(there[-1]):
             there.pop()
-        step, halted = self.walking.walk(before, there, state, now) if there else (None, None)
-        if step is None and halted is not None and halted.reason == GitReason.TOO_MANY_FILES:
+        changeset, halted = self.walking.walk(before, there, state, now) if there else (None, None)
+        if changeset is None and halted is not None and halted.reason == GitReason.TOO_MANY_FILES:
             self._too_much = ends, halted
         if halted is None and there != chain:
-            message = f"config_path is {self.config_path}, which is not a directory at {tip[:12]}: nothing changes"
+            path = self.places.settings.config_path
+            message = f"config_path is {path}, which is not a directory at {tip[:12]}: nothing changes"
             halted = halt(state, Reason.CONFIG_PATH_NOT_FOUND, message, tip, now)
-        return step, halted
+        return changeset, halted
 
     def _has_config_path(self, revision: Revision) -> bool:
-        entry = self.places.config_trees().entry(revision, self.config_path)
+        entry = self.places.config_trees().entry(revision, self.places.settings.config_path)
         return entry is not None and entry.kind is EntryKind.TREE
 
-    def _commit(self, step: Step, state: ConfigurationState, now: datetime) -> bool:
-        """Record a step as the next generation, all of it in one transaction, and only then take it over."""
-        wanted = self.source_authors.credit(step.in_force, self.generations.desire(step), step.moves, now)
+    def _commit(self, changeset: Changeset, state: ConfigurationState, now: datetime) -> bool:
+        """Record a changeset as the next generation, all of it in one transaction, and only then take it over."""
+        wanted = self.generations.desire(changeset)
+        wanted = self.source_authors.credit(changeset.in_force, wanted, changeset.moves, now)
         wanted = self.places.with_refusals(wanted)
         fresh = replace(
             state,
             generation=self.world.generation + 1,
-            admitted_revision=step.in_force.revision,
-            sources={**self.world.tips, **step.tips},
-            kept=_kept(step.admission),
+            admitted_revision=changeset.in_force.revision,
+            sources={**self.world.tips, **changeset.tips},
+            kept=_kept(changeset.admission),
             remembered={},
-            documents={str(kind): count for kind, count in step.in_force.catalog.counts().items()},
+            documents={str(kind): count for kind, count in changeset.in_force.documents.counts().items()},
             changed_at=now,
         )
-        self.places.keep(step.in_force.revision)
+        self.places.keep(changeset.in_force.revision)
         # Before the transaction: after a crash in between, the next pass writes the same commit again.
         self.places.record(
-            step.in_force.revision, {path: file.force for path, file in step.admission.held.files.items()}
+            changeset.in_force.revision, {path: file.force for path, file in changeset.admission.held.files.items()}
         )
         with self.store.writing() as transaction:
             if transaction.configuration().generation != self.world.generation:
-                self.generations.forget(step.stacks)
+                self.generations.forget(changeset.stacks)
                 return False
-            lost = from_nowhere(transaction, step.unfounded)
+            lost = from_nowhere(transaction, changeset.unfounded)
             fresh = replace(fresh, diagnostics=(*fresh.diagnostics, *(dict(each.tell().to_json()) for each in lost)))
-            blocked = move_stacks(transaction, step.in_force, step.moves, wanted)
+            blocked = move_stacks(transaction, changeset.in_force, changeset.moves, wanted)
             wanted = {
                 stack: replace(desired, problem=blocked[stack]) if stack in blocked else desired
                 for stack, desired in wanted.items()
             }
-            put_desired(transaction, step.in_force, wanted, step.gone, self.places.count_changes, now)
+            put_desired(transaction, changeset.in_force, wanted, changeset.gone, self.places.count_changes, now)
             transaction.put_configuration(fresh)
-            self._put_held(transaction, step.admission)
-            transaction.remove_approvals(step.approvals)
-            transaction.append_audit([*step.events, *_end_tokens(transaction, step.left, now)])
+            self._put_held(transaction, changeset.admission)
+            transaction.remove_approvals(changeset.approvals)
+            transaction.append_audit([*changeset.events, *_end_tokens(transaction, changeset.left, now)])
         self._unfounded += lost
-        self.generations.take_over(step, fresh.generation, wanted)
+        self.generations.take_over(changeset, fresh.generation, wanted)
         return True
 
     def _put_held(self, transaction: Transaction, admission: Admission) -> None:
@@ -267,7 +268,7 @@ class Advancing:
         old = before.held.files if before is not None else {}
         new = admission.held.to_records([path for path, file in files.items() if old.get(path) is not file])
         gone = (old.keys() if before is not None else transaction.held_files().keys()) - files.keys()
-        transaction.put_held_changes(admission.waiting)
+        transaction.put_held_changes(admission.held_changes)
         transaction.put_held_files({**new, **dict.fromkeys(gone)})
         writes = before.writes if before is not None else transaction.unearned_writes()
         differ = {path for path in {*writes, *admission.writes} if writes.get(path) != admission.writes.get(path)}

@@ -9,12 +9,13 @@ from datetime import datetime
 
 from rbac.access.subjects import Subject, SubjectKind
 from rbac.admission.admit import NOBODY, Admission, Approval, Commit, Halted, HaltReason, Refused, admit, approve
+from rbac.admission.held import HeldChange
 from rbac.admission.settings import Rules
 from rbac.identity import Person, Stranger
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.files import attach_at, changed_files
-from reconciler.loop.desired.generation import Step, repinned
+from reconciler.loop.desired.generation import Changeset, repinned
 from reconciler.loop.desired.persons import FindsPersons
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.source_changes import HeldSources, SourceChanges
@@ -95,7 +96,7 @@ class Admitting:
             steps.append((here.in_force if here is not None else None, judged.in_force))
             events += _told(here, judged, person, now)
             if isinstance(person, Person) and here is not None:
-                kept_out = {each.ref for each in judged.waiting if each.pin is None and each.revision == revision}
+                kept_out = {each.ref for each in judged.held_changes if each.pin is None and each.revision == revision}
                 files = {stack for stack in watch.touched if stack.ref not in kept_out}
                 authors.append((str(person.subject), affected(here.in_force, judged.in_force) | files))
             if revision != chain[-1]:
@@ -110,26 +111,18 @@ class Admitting:
         return walk
 
     def approve(
-        self, before: Admission, stored: Iterable[StoredApproval], now: datetime
-    ) -> tuple[Admission, list[AuditEvent]]:
-        """Let those held changes come into force that somebody with the right approved."""
-        here, events, trees = before, [], self.trees()
-        for each in stored:
-            held = next((change for change in here.waiting if change.id == each.held), None)
-            details = {"held": each.held, "because": each.because} | ({"change": held.to_json()} if held else {})
-            approval = Approval(each.held, Person(_subject(each.subject), each.because))
-            at = here.in_force.revision
-            commit = Commit(
-                at, {}, attach=attach_at(trees, at), check=self.check, uses=uses_at(trees, at), read=self.read
-            )
-            result = approve(here, approval, self.rules, now, commit)
-            if isinstance(result, Refused):
-                details["refused"] = result.message
-                events.append(AuditEvent("approval-refused", now, each.subject, details))
-            else:
-                here = result
-                events.append(AuditEvent("approved", now, each.subject, details))
-        return here, events
+        self, before: Admission, stored: StoredApproval, held: HeldChange | None, now: datetime
+    ) -> tuple[Admission, AuditEvent]:
+        """Let a held change come into force, if who approved it has the right to that."""
+        trees, at = self.trees(), before.in_force.revision
+        details = {"held": stored.held, "because": stored.because} | ({"change": held.to_json()} if held else {})
+        approval = Approval(stored.held, Person(_subject(stored.subject), stored.because))
+        commit = Commit(at, {}, attach=attach_at(trees, at), check=self.check, uses=uses_at(trees, at), read=self.read)
+        result = approve(before, approval, self.rules, now, commit)
+        if isinstance(result, Refused):
+            details["refused"] = result.message
+            return before, AuditEvent("approval-refused", now, stored.subject, details)
+        return result, AuditEvent("approved", now, stored.subject, details)
 
     def _admit(
         self,
@@ -152,8 +145,8 @@ class Admitting:
         changed = changed_files(trees, here.in_force.tree, held, (at, revision), self.config_path)
         looked = watch.look(here, at, revision)
         person: Person | Stranger = NOBODY
-        if (changed or looked.writes) and self.rules.judges(here.in_force.catalog):
-            person = self.persons.of(trees.commit(revision), here.in_force.catalog, now)
+        if (changed or looked.writes) and self.rules.judges(here.in_force.documents):
+            person = self.persons.of(trees.commit(revision), here.in_force.documents, now)
             person = person if beside is None else _nobody_knows(beside)
         uses = uses_at(trees, revision)
         commit = Commit(revision, changed, person, *looked, attach, self.check, uses, self.read)
@@ -182,17 +175,17 @@ def _told(before: Admission | None, after: Admission, person: Person | Stranger,
     """Put one commit's admission into rows of the audit; none where it changed nothing that counts."""
     revision = after.in_force.revision
     if before is None:
-        counts = {str(kind): count for kind, count in after.in_force.catalog.counts().items()}
+        counts = {str(kind): count for kind, count in after.in_force.documents.counts().items()}
         yield AuditEvent("trusted", now, None, {"revision": revision, "documents": counts})
         return
     who = str(person.subject) if isinstance(person, Person) else None
     how = person.because if isinstance(person, Person) else person.message
-    found = changes(before.in_force.catalog, after.in_force.catalog, differing(before.in_force, after.in_force))
+    found = changes(before.in_force.documents, after.in_force.documents, differing(before.in_force, after.in_force))
     if found:
         words = [f"{change.verb} {change.ref}" for change in found]
         details = {"revision": revision, "because": how, "changes": words[:_LISTED], "count": len(words)}
         yield AuditEvent("admitted", now, who, details)
-    old, new = ({each.id: each for each in it.waiting} for it in (before, after))
+    old, new = ({each.id: each for each in it.held_changes} for it in (before, after))
     for name in sorted(new.keys() - old.keys()):
         yield AuditEvent("held", now, who, {"revision": revision, "because": how, "change": new[name].to_json()})
     for name in sorted(old.keys() - new.keys()):
@@ -215,8 +208,8 @@ class Walking:
 
     def walk(
         self, before: Admission | None, chain: list[Revision], state: ConfigurationState, now: datetime
-    ) -> tuple[Step | None, Halt | None]:
-        """Follow a chain of commits, oldest first: the step that it brings, and the halt that it ended with."""
+    ) -> tuple[Changeset | None, Halt | None]:
+        """Follow a chain of commits, oldest first: what it changes, and the halt that it ended with."""
         walk = self.admitting.walk(before, chain, self.world.index, now)
         halted = walk.halted
         told = halt(state, halted.reason, halted.message, halted.revision, now) if halted else None
@@ -225,36 +218,31 @@ class Walking:
             return None, told
         return self._step(before, here, walk), told
 
-    def approve(self, step: Step, approvals: list[StoredApproval], now: datetime) -> None:
-        """Let approved changes come into force, on top of what else the step brings."""
-        before = step.admission
+    def approve(self, changeset: Changeset, approvals: list[StoredApproval], now: datetime) -> None:
+        """Let approved changes come into force, on top of what else changes."""
+        before = changeset.admission
         for each in approvals:
-            here, held = step.admission, next((it for it in step.admission.waiting if it.id == each.held), None)
-            step.admission, events = self.admitting.approve(here, [each], now)
-            step.events = [*step.events, *events]
+            here = changeset.admission
+            held = next((it for it in here.held_changes if it.id == each.held), None)
+            changeset.admission, event = self.admitting.approve(here, each, held, now)
+            changeset.events = [*changeset.events, event]
             if held is not None:
-                changed = affected(here.in_force, step.in_force) | repinned(here, step.admission)
-                step.by(changed, each.subject, held.person)
-        step.approvals = tuple(each.held for each in approvals)
-        step.add(before.in_force, step.in_force)
-        step.stacks |= repinned(before, step.admission)
-        step.stacks = {stack for stack in step.stacks if step.in_force.catalog.placed(stack.ref)}
-        step.gone = {stack for stack in step.gone if step.in_force.catalog.placed(stack.ref) is None}
+                changed = affected(here.in_force, changeset.in_force) | repinned(here, changeset.admission)
+                changeset.by(changed, each.subject, held.person)
+        changeset.approvals = tuple(each.held for each in approvals)
+        changeset.add(before.in_force, changeset.in_force)
+        changeset.stacks |= repinned(before, changeset.admission)
 
-    def _step(self, before: Admission | None, here: Admission, walk: Walk) -> Step:
-        step = Step(here, set(), events=walk.events)
+    def _step(self, before: Admission | None, here: Admission, walk: Walk) -> Changeset:
+        changeset = Changeset(here, set(), events=walk.events)
         for old, new in walk.steps:
-            step.add(old, new)
+            changeset.add(old, new)
         for person, stacks_changed in walk.authors:
-            step.by(stacks_changed, person)
+            changeset.by(stacks_changed, person)
         if before is not None:
-            step.stacks |= self.users(before.in_force.revision, here)
-            step.stacks |= repinned(before, here)
-        stacks = set(here.in_force.catalog.stacks()) if before is None else None
-        placed = here.in_force.catalog.placed
-        step.stacks = {each for each in step.stacks if (each in stacks if stacks is not None else placed(each.ref))}
-        step.gone = {stack for stack in step.gone if placed(stack.ref) is None}
-        return step
+            changeset.stacks |= self.users(before.in_force.revision, here)
+            changeset.stacks |= repinned(before, here)
+        return changeset
 
     def users(self, at: Revision, here: Admission) -> set[StackId]:
         """Return the stacks whose files may be others now: all of them where that is too much to be read."""
@@ -263,7 +251,7 @@ class Walking:
         except GitError as error:
             if error.reason is not GitReason.TOO_MANY_FILES:
                 raise
-            return set(here.in_force.catalog.stacks())
+            return set(here.in_force.documents.stacks())
         return self.world.index.users(CONFIGURATION, changed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +10,8 @@ from datetime import datetime
 from rbac.access.access import Access
 from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
-from reconciler.core.state import Problem
+from reconciler.core.state import StackProblem
+from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.signatures import Signatures
 from reconciler.loop.desired.advance import Advancing
@@ -17,7 +19,7 @@ from reconciler.loop.desired.commits import Admitting, Walking
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Generations
 from reconciler.loop.desired.persons import Persons
-from reconciler.loop.desired.repositories import Places, Remotes
+from reconciler.loop.desired.repositories import CannotFollow, Places, Remotes
 from reconciler.loop.desired.restore import CatchingUp
 from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, outside_sources
@@ -28,8 +30,11 @@ from reconciler.store.protocol import Store
 from spaces.documents.documents import PlacedDocuments
 from spaces.effective.stack import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce
+from spaces.names import StackId
 from spaces.reading.documents import ReadDocuments, read_documents
 from spaces.reading.rego import CheckRego
+
+_log = logging.getLogger(__name__)
 
 
 class CurrentAccess:
@@ -59,7 +64,6 @@ class Follower:
     store: Store
     mirrors: Mirrors
     remotes: Remotes
-    config_path: str
     read: ReadDocuments = read_documents
     check: CheckRego = check_rego
     world: World = field(default_factory=World)
@@ -76,15 +80,17 @@ class Follower:
         self._signatures = Signatures(settings.data_dir.absolute() / "keyrings", settings.search_path)
         persons = Persons(self._signatures, settings.identity, settings.first_admins, settings.forges)
         rules = Rules(settings.first_admins, settings.destroy_budget)
-        store, path, world = self.store, self.config_path, self.world
+        store, world = self.store, self.world
         places = self._places = Places(self.mirrors, self.remotes, world)
-        walking = Walking(world, places, Admitting(places.config_trees, path, rules, persons, self.read, self.check))
+        walking = Walking(
+            world, places, Admitting(places.config_trees, settings.config_path, rules, persons, self.read, self.check)
+        )
         generations = Generations(world, places, rules)
         about_access = AboutAccess(rules, settings.identity)
-        self._catching_up = CatchingUp(store, path, world, places, walking, generations)
+        self._catching_up = CatchingUp(store, world, places, walking, generations)
         authors = SourceAuthors(store, places, persons, rules)
         signers = SourceSigners(persons)
-        self._advancing = Advancing(store, path, world, places, walking, generations, about_access, authors, signers)
+        self._advancing = Advancing(store, world, places, walking, generations, about_access, authors, signers)
 
     def close(self) -> None:
         """Remove what was only needed while the service runs."""
@@ -97,14 +103,25 @@ class Follower:
             if self._outside is None or self._outside[0] is not self.world.in_force:
                 self._outside = self.world.in_force, list(outside_sources(self.world.in_force))
             for source in self._outside[1]:
-                remote = self.remotes.of_source(self.world.in_force.catalog, source)
+                remote = self.remotes.of_source(self.world.in_force.documents, source)
                 if isinstance(remote, Remote):
                     found[remote] = None
         return list(found)
 
-    def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | Problem:
+    def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | StackProblem:
         """Find where a stack's source is read."""
         return self._places.locate(in_force, stack)
+
+    def stack_as(self, stack: StackId, suits: Callable[[EffectiveStack], bool], now: datetime) -> EffectiveStack | None:
+        """Return a stack's effective configuration where it suits, also if another service has gone ahead."""
+        found = self.world.effective(stack)
+        if found is None or not suits(found):
+            try:
+                self.catch_up(now)
+            except (CannotFollow, GitError) as error:
+                _log.warning("%s", error)
+            found = self.world.effective(stack)
+        return found if found is not None and suits(found) else None
 
     def catch_up(self, now: datetime, *, writing: bool = True) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.

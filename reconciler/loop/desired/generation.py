@@ -19,7 +19,7 @@ from spaces.names import Kind, Revision, StackId
 
 
 @dataclass(slots=True)
-class Step:
+class Changeset:
     """What a look at the repositories would change."""
 
     admission: Admission
@@ -50,13 +50,19 @@ class Step:
             earlier = (each for each in self.authors.get(stack, ()) if each not in persons)
             self.authors[stack] = (*earlier, *persons)
 
+    def settle(self) -> None:
+        """Leave out what a later change has overtaken: stacks that are in force no more, and those that are again."""
+        placed = self.in_force.documents.placed
+        self.stacks = {stack for stack in self.stacks if placed(stack.ref) is not None}
+        self.gone = {stack for stack in self.gone if placed(stack.ref) is None}
+
     def add(self, before: InForce | None, after: InForce) -> None:
         """Note what one admitted commit changes."""
         self.stacks |= affected(before, after)
         if before is None:
             return
-        found = changes(before.catalog, after.catalog, differing(before, after))
-        self.unfounded += unfounded(before.catalog, found)
+        found = changes(before.documents, after.documents, differing(before, after))
+        self.unfounded += unfounded(before.documents, found)
         for change in found:
             self._note_left(change)
             if change.ref.kind is not Kind.STACK:
@@ -89,47 +95,48 @@ def repinned(before: Admission, after: Admission) -> set[StackId]:
 
 @dataclass(frozen=True, slots=True)
 class Generations:
-    """Works out the desired state of a step, and brings the `World` to it."""
+    """Works out the desired state of a changeset, and brings the `World` to it."""
 
     world: World
     places: Places
     rules: Rules
 
-    def desire(self, step: Step) -> dict[StackId, Desired]:
-        """Work out what is desired of the step's stacks."""
-        tips = {**self.world.tips, **step.tips}
+    def desire(self, changeset: Changeset) -> dict[StackId, Desired]:
+        """Work out what is desired of its stacks."""
+        changeset.settle()
+        tips = {**self.world.tips, **changeset.tips}
         wanted = desire(
-            step.in_force,
-            sorted(step.stacks),
-            self.places.reading(tips, step.admission.pins),
+            changeset.in_force,
+            sorted(changeset.stacks),
+            self.places.reading(tips, changeset.admission.pins),
             self.world.index,
-            self.person(step.in_force),
+            self.person(changeset.in_force),
             check=self.places.check,
         )
-        for stack, authors in step.authors.items():
+        for stack, authors in changeset.authors.items():
             if stack in wanted:
                 wanted[stack] = replace(wanted[stack], person=authors[-1], authors=authors)
         return wanted
 
     def person(self, in_force: InForce) -> str | None:
         """Name whoever a commit says that it is by; where access counts, that is not said."""
-        if self.rules.judges(in_force.catalog):
+        if self.rules.judges(in_force.documents):
             return None
         try:
             return self.places.config_trees().commit(in_force.revision).author_email or None
         except GitError:
             return None
 
-    def take_over(self, step: Step, generation: int, wanted: Mapping[StackId, Desired]) -> None:
+    def take_over(self, changeset: Changeset, generation: int, wanted: Mapping[StackId, Desired]) -> None:
         """Let what was recorded be what this process knows."""
         previous = self.world.revision
-        self.world.put(wanted, step.gone)
-        self.world.generation, self.world.admission = generation, step.admission
-        self.world.tips = {**self.world.tips, **step.tips}
+        self.world.put(wanted, changeset.gone)
+        self.world.generation, self.world.admission = generation, changeset.admission
+        self.world.tips = {**self.world.tips, **changeset.tips}
         self.places.release(previous)
 
     def forget(self, stacks: Collection[StackId]) -> None:
-        """Undo what a step that came too late noted: the next catch-up reads everything anew."""
+        """Undo what a changeset that came too late noted: the next catch-up reads everything anew."""
         for stack in stacks:
             self.world.index.remove(stack)
         self.world.generation = -1

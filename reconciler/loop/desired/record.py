@@ -15,9 +15,9 @@ from reconciler.core.conditions import assess
 from reconciler.core.dependencies import linked
 from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import RunEvent, RunStatus
-from reconciler.core.state import Component, Desired, Problem, StackState, Sync, Why
-from reconciler.core.transition import Step, take_step
+from reconciler.core.runs import RunEvent, RunStatus, leading
+from reconciler.core.state import Component, Desired, StackProblem, StackState, Sync, Why
+from reconciler.core.transition import Transition, take_step
 from reconciler.runs.outputs import given_by, parents_in
 from reconciler.runs.transition import record
 from reconciler.store.protocol import Transaction
@@ -42,10 +42,10 @@ def put_desired(  # noqa: PLR0917
     """
     stacks = [*wanted, *gone]
     states = transaction.stacks(stacks)
-    active = {run.stack: run for run in transaction.active_runs(stacks) if run.leads}
+    active = leading(transaction.active_runs(stacks))
     given = given_by(transaction, parents_in(wanted.values()))
     changed: dict[StackId, StackState] = {}
-    steps: list[Step] = []
+    steps: list[Transition] = []
     for stack in [*_parents_first(wanted), *gone]:
         state = states.get(stack)
         desired = wanted.get(stack)
@@ -90,12 +90,12 @@ def move_stacks(
     in_force: InForce,
     moves: Iterable[tuple[StackId, StackId]],
     present: Iterable[StackId],
-) -> dict[StackId, Problem]:
+) -> dict[StackId, StackProblem]:
     """Rename the stored stacks that moved. Returns those that could not be renamed, with the reason.
 
     `present` are the stacks that may have moved from places that were left in an earlier step.
     """
-    blocked: dict[StackId, Problem] = {}
+    blocked: dict[StackId, StackProblem] = {}
     # In the order of their commits: a stack may be renamed twice between two looks.
     for old, new in [*moves, *_late_moves(transaction, in_force, present)]:
         states = transaction.stacks([old, new])
@@ -103,7 +103,7 @@ def move_stacks(
             continue
         if new in states:
             message = f"{old} cannot move here: what an earlier stack {new} applied is still retained under this name"
-            blocked[new] = Problem(Reason.MOVE_BLOCKED, message)
+            blocked[new] = StackProblem(Reason.MOVE_BLOCKED, message)
             continue
         transaction.move_stack(old, new)
     return blocked
@@ -158,7 +158,7 @@ def same_files(before: Desired, now: Desired) -> bool:
     return old is not None and old == new
 
 
-def _own_problem(desired: Desired) -> Problem | None:
+def _own_problem(desired: Desired) -> StackProblem | None:
     problem = desired.problem
     return None if problem is not None and problem.reason == Reason.OUTPUT_MISSING else problem
 
@@ -169,9 +169,9 @@ def _late_moves(
     """Return the moves from stacks that left Git in an earlier step and are retained."""
     found = {}
     for stack in stacks:
-        placed = in_force.catalog.placed(stack.ref)
+        placed = in_force.documents.placed(stack.ref)
         origin = moved_from(placed.resource) if placed is not None else None
-        if origin is not None and in_force.catalog.placed(origin) is None:
+        if origin is not None and in_force.documents.placed(origin) is None:
             found[stack] = StackId(origin.space, origin.name)
     states = transaction.stacks(list(found)) if found else {}
     # One that was there before has moved already, or never will.
@@ -180,7 +180,7 @@ def _late_moves(
 
 def _moves(in_force: InForce, stack: StackId) -> bool:
     """Whether a stack's document still says that it moved from another."""
-    placed = in_force.catalog.placed(stack.ref)
+    placed = in_force.documents.placed(stack.ref)
     return placed is not None and placed.resource.metadata.moved_from is not None
 
 

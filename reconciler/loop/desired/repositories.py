@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Desired, Problem
+from reconciler.core.state import Desired, StackProblem
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_secret_file
 from reconciler.credentials.secrets import SecretSources
@@ -58,19 +58,19 @@ class Remotes:
             credentials = Credentials(username=settings.config_username or _USER, password=password)
         return Remote(settings.config_url or "", settings.config_branch, credentials)
 
-    def of_source(self, documents: PlacedDocuments, source: ResolvedSource) -> Remote | Problem:
-        """Return the remote of a source in another repository; a Problem where its credentials cannot be read."""
+    def of_source(self, documents: PlacedDocuments, source: ResolvedSource) -> Remote | StackProblem:
+        """Return the remote of a source in another repository; a StackProblem where its credentials cannot be read."""
         placed = documents.placed(source.repository) if source.repository else None
         if placed is None or not isinstance(placed.resource.spec, RepositorySpec):
-            return Problem(Reason.SOURCE_UNAVAILABLE, f"{source.repository} is not in force")
+            return StackProblem(Reason.SOURCE_UNAVAILABLE, f"{source.repository} is not in force")
         spec = placed.resource.spec
         try:
             check_local(spec.url, self.settings.file_repositories)
             credentials = self._credentials(placed, spec)
         except ValueError as refused:
-            return Problem(Reason.SOURCE_REFUSED, f"{placed.ref}: {refused}")
+            return StackProblem(Reason.SOURCE_REFUSED, f"{placed.ref}: {refused}")
         except SecretUnreadable as error:
-            return Problem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: {error}")
+            return StackProblem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: {error}")
         return Remote(spec.url, source.branch or spec.branch, credentials, f"{placed.ref.space}/{placed.ref.name}")
 
     def _credentials(self, placed: Placed, spec: RepositorySpec) -> Credentials | None:
@@ -128,7 +128,7 @@ class Places:
         named = read_key(key)
         return self.mirrors.mirror(named.url, named.reader).trees
 
-    def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | Problem:
+    def locate(self, in_force: InForce, stack: EffectiveStack) -> SourceLocation | StackProblem:
         """Find where a stack's source is read now."""
         pins = self.world.admission.pins if self.world.admission else {}
         return self._locate(in_force, stack, self.world.tips, pins)
@@ -138,7 +138,7 @@ class Places:
         locate = partial(self._locate, tips=tips, pins=pins)
         return lambda in_force, stack: read_source(in_force, stack, locate)
 
-    def check(self, stack: EffectiveStack) -> Problem | None:
+    def check(self, stack: EffectiveStack) -> StackProblem | None:
         """Return what of the surroundings keeps a stack from being run."""
         return not_allowed(stack, self.settings.env_takeover_allowed) or unreadable(stack, self.remotes.secrets)
 
@@ -151,11 +151,11 @@ class Places:
             and self._problem(found) != self.world.desired[stack].problem
         }
 
-    def _problem(self, stack: EffectiveStack) -> Problem | None:
+    def _problem(self, stack: EffectiveStack) -> StackProblem | None:
         in_force = self.world.in_force
         if stack.source is not None and in_force is not None:
             _, source = read_source(in_force, stack, self.locate)
-            if isinstance(source, Problem):
+            if isinstance(source, StackProblem):
                 return source
         return self.check(stack)
 
@@ -218,17 +218,17 @@ class Places:
         stack: EffectiveStack,
         tips: Mapping[str, Revision],
         pins: Mapping[StackId, Revision],
-    ) -> SourceLocation | Problem:
+    ) -> SourceLocation | StackProblem:
         if stack.source is None or stack.source.repository is None:
             return SourceLocation(CONFIGURATION, self.config_trees(), pins.get(stack.id, in_force.revision))
-        remote = self.remotes.of_source(in_force.catalog, stack.source)
-        if isinstance(remote, Problem):
+        remote = self.remotes.of_source(in_force.documents, stack.source)
+        if isinstance(remote, StackProblem):
             return remote
-        key = source_key(remote, verifying(in_force.catalog, stack.source.repository))
+        key = source_key(remote, verifying(in_force.documents, stack.source.repository))
         revision = tips.get(key)
         if revision is None and key in self.world.refused:
-            return Problem(Reason.SOURCE_UNVERIFIED, self.world.refused[key])
+            return StackProblem(Reason.SOURCE_UNVERIFIED, self.world.refused[key])
         if revision is None:
             message = f"{redact(remote.url)} (branch {remote.branch}) has not been fetched yet"
-            return Problem(Reason.SOURCE_UNAVAILABLE, message)
+            return StackProblem(Reason.SOURCE_UNAVAILABLE, message)
         return SourceLocation(key, self.mirrors.mirror(remote.url, remote.reader).trees, revision)

@@ -18,7 +18,7 @@ from reconciler.git.source_keys import known_keys
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.commits import Walking
 from reconciler.loop.desired.files import attach_at, changed_files, read_file
-from reconciler.loop.desired.generation import Generations, Step, repinned
+from reconciler.loop.desired.generation import Changeset, Generations, repinned
 from reconciler.loop.desired.record import lacks_source, put_desired, same_desired
 from reconciler.loop.desired.repositories import CannotFollow, Places
 from reconciler.loop.desired.takeover import take_over
@@ -26,7 +26,7 @@ from reconciler.loop.desired.world import World, desire
 from reconciler.settings import Settings
 from reconciler.store.protocol import ConfigurationState, Store
 from spaces.catalog import Catalog
-from spaces.composition.reading import Reading as FileReading
+from spaces.composition.reading import FileReading
 from spaces.in_force import InForce
 from spaces.names import Revision, StackId
 
@@ -104,7 +104,6 @@ class CatchingUp:
     """Finds again what the store says is in force."""
 
     store: Store
-    config_path: str
     world: World
     places: Places
     walking: Walking
@@ -137,7 +136,7 @@ class CatchingUp:
             admission = self._find_again(state.admitted_revision, recorded, now)
             world = World(state.generation, admission, dict(state.sources))
             in_force = admission.in_force
-            stacks = list(in_force.catalog.stacks())
+            stacks = list(in_force.documents.stacks())
             person = self.generations.person(in_force)
             read = self.places.reading(world.tips, admission.pins)
             world.desired = dict(desire(in_force, stacks, read, world.index, person, check=self.places.check))
@@ -152,7 +151,7 @@ class CatchingUp:
         """Write in this version's way what was taken over from an earlier one."""
         with self.store.writing() as transaction:
             if transaction.configuration().generation == state.generation:
-                transaction.put_held_changes(admission.waiting)
+                transaction.put_held_changes(admission.held_changes)
                 transaction.put_held_files(dict(admission.held.to_records()))
                 transaction.put_configuration(replace(state, remembered={}))
 
@@ -168,34 +167,35 @@ class CatchingUp:
         old, new = before.held.files, held.files
         other = {path for path in {*old, *new} if _record(old.get(path)) != _record(new.get(path))}
         tree = before.in_force.tree
-        changed = changed_files(trees, tree, {*old, *new}, (at, revision), self.config_path)
+        changed = changed_files(trees, tree, {*old, *new}, (at, revision), self.places.settings.config_path)
         for path in other | tree.attaching(other):
             changed[path] = read_file(trees, revision, path)
         trial = read_tree(tree, changed, held, self._reading(trees, revision))
         in_force = InForce.after(before.in_force, revision, trial.after, (), trial.refs)
         admission = self._admission(in_force, held, recorded, now)
-        step = Step(admission, set())
-        step.add(before.in_force, admission.in_force)
-        step.stacks |= self.walking.users(at, admission) | repinned(before, admission)
-        step.stacks = {stack for stack in step.stacks if in_force.catalog.placed(stack.ref)}
-        step.gone = {stack for stack in step.gone if in_force.catalog.placed(stack.ref) is None}
-        step.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
-        for key, tip in step.tips.items():
-            step.stacks |= self.places.users(key, tip)
-        self.generations.take_over(step, state.generation, self.generations.desire(step))
+        changeset = Changeset(admission, set())
+        changeset.add(before.in_force, admission.in_force)
+        changeset.stacks |= self.walking.users(at, admission) | repinned(before, admission)
+        changeset.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
+        for key, tip in changeset.tips.items():
+            changeset.stacks |= self.places.users(key, tip)
+        self.generations.take_over(changeset, state.generation, self.generations.desire(changeset))
         return True
 
     def _find_again(self, revision: Revision, recorded: Recorded, now: datetime) -> Admission:
         """Read the tree that is in force: the branch's files at the revision, and those that are otherwise."""
         trees = self.places.config_trees()
         if recorded.earlier:
-            files_there, reading = trees.files(revision, self.config_path), self._reading(trees, revision)
+            files_there, reading = (
+                trees.files(revision, self.places.settings.config_path),
+                self._reading(trees, revision),
+            )
             rules = self.walking.admitting.rules
             changes = recorded.changes
             return take_over(trees, files_there, revision, recorded.earlier, changes, reading, rules, now)
         held = recorded.held(trees, revision)
         files: dict[str, bytes | None] = dict.fromkeys(held.files)
-        files.update(trees.files(revision, self.config_path))
+        files.update(trees.files(revision, self.places.settings.config_path))
         tree = read_tree(Catalog(), files, held, self._reading(trees, revision)).after
         in_force = InForce(revision, tree, touched=frozenset(tree.documents.refs()))
         return self._admission(in_force, held, recorded, now)

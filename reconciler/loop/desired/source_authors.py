@@ -19,7 +19,7 @@ from typing import NamedTuple
 from rbac.admission.settings import Rules
 from rbac.identity import Person
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Component, Desired, Problem, SourceCommit
+from reconciler.core.state import Component, Desired, SourceCommit, StackProblem
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.objects import CommitInfo
 from reconciler.git.trees import Trees
@@ -89,12 +89,14 @@ class SourceAuthors:
             old = before.get(stack)
             if old is not None and old.source is not None and same_files(old, desired):
                 continue
-            configured = effective(in_force.catalog, stack, layers)
+            configured = effective(in_force.documents, stack, layers)
             try:
                 credited[stack] = self._credit(in_force, configured, old, desired, walks, now)
             except GitError as error:
                 message = f"who changed the source of {stack} cannot be read: {error.message}"
-                credited[stack] = replace(desired, problem=Problem(Reason.SOURCE_UNAVAILABLE, message), source=None)
+                credited[stack] = replace(
+                    desired, problem=StackProblem(Reason.SOURCE_UNAVAILABLE, message), source=None
+                )
         return credited
 
     def _before(self, stacks: Iterable[StackId], origins: Mapping[StackId, StackId]) -> dict[StackId, Desired]:
@@ -125,10 +127,10 @@ class SourceAuthors:
             walks[about] = self._walk(trees, about)
         entries = _entries(desired) | (_entries(old) if old is not None else frozenset())
         touching = [commit for commit, paths in walks[about] if _touches(paths, entries, source)]
-        placed = in_force.catalog.placed(source.repository)
+        placed = in_force.documents.placed(source.repository)
         spec = placed.resource.spec if placed is not None else None
         evidence = spec.identity if isinstance(spec, RepositorySpec) else SourceIdentity.NAMED
-        people = [self._people(commit, in_force.catalog, evidence, now) for commit in touching]
+        people = [self._people(commit, in_force.documents, evidence, now) for commit in touching]
         newest = touching[0].revision if touching else at.revision
         author = next(iter(people[0]), None) if people else None
         oldest_first = [person for each in reversed(people) for person in reversed(each)]

@@ -121,7 +121,7 @@ class SourceChanges:
     def follow(self, before: Admission | None, after: Admission) -> None:
         """Note what the sources of changed stacks use now: the next commit is compared with it."""
         if before is None:
-            self._renew(after.in_force, after.in_force.catalog.stacks(), after.in_force.revision)
+            self._renew(after.in_force, after.in_force.documents.stacks(), after.in_force.revision)
             return
         differ = differing(before.in_force, after.in_force)
         stacks = {StackId(ref.space, ref.name) for ref in differ if ref.kind is Kind.STACK}
@@ -145,9 +145,9 @@ class SourceChanges:
 
 def _configured(in_force: InForce, stack: StackId, layers: Layers | None = None) -> EffectiveStack | None:
     """Return a stack whose source is in this repository."""
-    if in_force.catalog.placed(stack.ref) is None:
+    if in_force.documents.placed(stack.ref) is None:
         return None
-    found = effective(in_force.catalog, stack, layers)
+    found = effective(in_force.documents, stack, layers)
     return found if found.source is not None and found.source.repository is None else None
 
 

@@ -39,7 +39,7 @@ class AboutAccess:
         """Warn where everything is admitted, or where persons are not proven."""
         if in_force is None:
             return []
-        if not self.rules.judges(in_force.catalog):
+        if not self.rules.judges(in_force.documents):
             summary = "access is not set up: every change on the branch is admitted, whoever made it"
             hint = "name the first admins in the setting admins, or add User and RoleBinding documents"
             return [self._warning(NOT_SET_UP, summary, hint)]
@@ -85,7 +85,7 @@ def outside_sources(in_force: InForce) -> Iterable[ResolvedSource]:
 def _named_at(remote: Remote, in_force: InForce, *, branch: bool) -> Position | None:
     """Return where a source repository is named, or its `branch`: in its document, or in a stack that names its own."""
     for stack, source in _users(in_force):
-        placed = in_force.catalog.placed(source.repository) if source.repository else None
+        placed = in_force.documents.placed(source.repository) if source.repository else None
         spec = placed.resource.spec if placed is not None else None
         if placed is None or not isinstance(spec, RepositorySpec):
             continue
@@ -109,12 +109,12 @@ def _names_branch(stack: Placed) -> bool:
 
 def _users(in_force: InForce) -> Iterator[tuple[Placed, ResolvedSource]]:
     seen = set()
-    for repository in in_force.catalog.of_kind(Kind.REPOSITORY):
-        for user in in_force.catalog.mentioning(Kind.REPOSITORY, repository.ref.name):
-            stack = in_force.catalog.placed(user)
+    for repository in in_force.documents.of_kind(Kind.REPOSITORY):
+        for user in in_force.documents.mentioning(Kind.REPOSITORY, repository.ref.name):
+            stack = in_force.documents.placed(user)
             if user.kind is not Kind.STACK or stack is None:
                 continue
-            source = effective(in_force.catalog, StackId(user.space, user.name)).source
+            source = effective(in_force.documents, StackId(user.space, user.name)).source
             if source is None or source.repository is None:
                 continue
             if (source.repository, source.branch) not in seen:
@@ -139,7 +139,7 @@ def follows(trees: Trees, remote: Remote, before: Revision, tip: Revision, in_fo
 def _accepted(remote: Remote, in_force: InForce) -> Iterable[Revision | None]:
     """Return what each Repository document accepts by which some stack uses the branch."""
     for source in outside_sources(in_force):
-        placed = in_force.catalog.placed(source.repository) if source.repository else None
+        placed = in_force.documents.placed(source.repository) if source.repository else None
         spec = placed.resource.spec if placed is not None else None
         if placed is None or not isinstance(spec, RepositorySpec):
             continue

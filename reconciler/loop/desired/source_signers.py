@@ -46,7 +46,7 @@ def ways(remote: Remote, in_force: InForce | None) -> list[Way]:
 
 
 def _repositories(in_force: InForce | None) -> Iterator[tuple[Placed, RepositorySpec]]:
-    for placed in in_force.catalog.of_kind(Kind.REPOSITORY) if in_force is not None else ():
+    for placed in in_force.documents.of_kind(Kind.REPOSITORY) if in_force is not None else ():
         if isinstance(placed.resource.spec, RepositorySpec):
             yield placed, placed.resource.spec
 
@@ -68,7 +68,7 @@ def newly_verified(before: InForce | None, after: InForce | None, tips: Mapping[
     """Return the revisions that stay in use where a Repository asks for signatures only now, by its new keys."""
     found = {}
     for placed, spec in _repositories(after):
-        old = before.catalog.placed(placed.ref) if before is not None and spec.verify is not None else None
+        old = before.documents.placed(placed.ref) if before is not None and spec.verify is not None else None
         was = old.resource.spec if old is not None else None
         if not isinstance(was, RepositorySpec) or was.verify is not None or was.url != spec.url:
             continue
@@ -105,7 +105,7 @@ class SourceSigners:
         """Note and return why nobody who has to has signed the newest commit; None: it is followed."""
         if way.placed is None or way.verify is None or in_force is None:
             return None
-        refusal = self._refusal(commit, way.verify, in_force.catalog, now)
+        refusal = self._refusal(commit, way.verify, in_force.documents, now)
         self._said[way.key] = refusal
         if refusal is None:
             return None

@@ -10,7 +10,7 @@ from posixpath import basename, dirname, join, normpath
 from rbac.admission.sources import FileChanges, Uses
 from reconciler.core.digest import SourceSnapshot
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Problem
+from reconciler.core.state import StackProblem
 from reconciler.git.errors import CheckoutRefused, GitError
 from reconciler.git.globs import Glob
 from reconciler.git.links import SUBMODULE, follow, resolve
@@ -175,23 +175,23 @@ def _content(content: Content) -> bytes:
             return b""
 
 
-def snapshot(stack: EffectiveStack, trees: Trees, revision: Revision) -> SourceSnapshot | Problem:
+def snapshot(stack: EffectiveStack, trees: Trees, revision: Revision) -> SourceSnapshot | StackProblem:
     """Find out what the stack uses at this revision; a Problem says why it cannot be run from it."""
     if stack.source is None:
         return SourceSnapshot(revision, {})
     try:
         found, problems = _look(Code.of(stack, stack.source), trees, revision)
     except GitError as error:
-        return Problem(Reason.SOURCE_UNAVAILABLE, error.message)
+        return StackProblem(Reason.SOURCE_UNAVAILABLE, error.message)
     except ValueError as error:
-        return Problem(Reason.SOURCE_REFUSED, str(error))
+        return StackProblem(Reason.SOURCE_REFUSED, str(error))
     missing = _missing(stack.source, trees, revision)
     if missing is not None:
         return missing
-    return Problem(Reason.SOURCE_REFUSED, "; ".join(problems)) if problems else found
+    return StackProblem(Reason.SOURCE_REFUSED, "; ".join(problems)) if problems else found
 
 
-def watched(found: SourceSnapshot | Problem) -> Iterable[str]:
+def watched(found: SourceSnapshot | StackProblem) -> Iterable[str]:
     """List the paths whose change may make the source another one; "." for the whole repository.
 
     What a source lacks may lie anywhere in it.
@@ -245,7 +245,7 @@ def _is_linked(trees: Trees, revision: Revision, path: str) -> bool:
         return True  # told by name when it is followed
 
 
-def _missing(source: ResolvedSource, trees: Trees, revision: Revision) -> Problem | None:
+def _missing(source: ResolvedSource, trees: Trees, revision: Revision) -> StackProblem | None:
     try:
         entry = resolve(trees, revision, source.path).entry
     except CheckoutRefused:
@@ -256,10 +256,10 @@ def _missing(source: ResolvedSource, trees: Trees, revision: Revision) -> Proble
         case None:
             what = "does not exist"
         case Entry(kind=EntryKind.SUBMODULE):
-            return Problem(Reason.SOURCE_REFUSED, f"source path {source.path} {SUBMODULE}")
+            return StackProblem(Reason.SOURCE_REFUSED, f"source path {source.path} {SUBMODULE}")
         case _:
             what = "is not a directory"
-    return Problem(Reason.SOURCE_NOT_FOUND, f"source path {source.path} {what} at revision {revision[:12]}")
+    return StackProblem(Reason.SOURCE_NOT_FOUND, f"source path {source.path} {what} at revision {revision[:12]}")
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from rbac.identity import Person, Stranger
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.files import read_file
 from spaces.catalog import SPACE_FILES, YAML, inside
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.names import ROOT, Revision, StackId
 from spaces.reading.texts import DocumentKey, DocumentText, compose, split
 
@@ -36,7 +36,7 @@ def take_over(  # noqa: PLR0917
     revision: Revision,
     remembered: Mapping[str, Any],
     changes: Iterable[HeldChange],
-    reading: Reading,
+    reading: FileReading,
     rules: Rules,
     now: datetime,
 ) -> Admission:

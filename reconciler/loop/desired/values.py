@@ -8,12 +8,12 @@ from fnmatch import fnmatchcase
 from typing import assert_never
 
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Problem
+from reconciler.core.state import StackProblem
 from reconciler.credentials.secrets import SecretSources
 from spaces.effective.stack import Content, EffectiveStack, OutputOf, RepositoryFile, Value
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
-from spaces.model.variables import Variable, classify_variable
+from spaces.model.variables import VariableClass, classify_variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def _variable(value: Value, data: bytes) -> str:
     return text.removesuffix("\n").removesuffix("\r") if isinstance(value.value, SecretRef) else text
 
 
-def unreadable(stack: EffectiveStack, secrets: SecretSources) -> Problem | None:
+def unreadable(stack: EffectiveStack, secrets: SecretSources) -> StackProblem | None:
     """Return which secrets a run of a stack could not get."""
     wrong = [
         problem
@@ -70,19 +70,19 @@ def unreadable(stack: EffectiveStack, secrets: SecretSources) -> Problem | None:
         if isinstance(value.value, SecretRef)
         and (problem := secrets.problem(value.value, SealedPlace(value.origin.ref, key))) is not None
     ]
-    return Problem(Reason.SECRET_UNREADABLE, "; ".join(dict.fromkeys(wrong))) if wrong else None
+    return StackProblem(Reason.SECRET_UNREADABLE, "; ".join(dict.fromkeys(wrong))) if wrong else None
 
 
-def not_allowed(stack: EffectiveStack, allowed: Iterable[str]) -> Problem | None:
+def not_allowed(stack: EffectiveStack, allowed: Iterable[str]) -> StackProblem | None:
     """Return which variables of a stack take over what runs without the operator's yes."""
     patterns = tuple(allowed)
     wrong = [
         f"{name} of {value.origin.ref}"
         for name, value in stack.env.items()
-        if classify_variable(name) is Variable.TAKES_OVER
+        if classify_variable(name) is VariableClass.TAKES_OVER
         and not any(fnmatchcase(name, pattern) for pattern in patterns)
     ]
     if not wrong:
         return None
     message = f"{', '.join(wrong)} takes over a process: the operator must list it in the setting env_takeover_allowed"
-    return Problem(Reason.ENV_NOT_ALLOWED, message)
+    return StackProblem(Reason.ENV_NOT_ALLOWED, message)

@@ -9,7 +9,7 @@ from itertools import islice
 from rbac.admission.admit import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint, push_policies
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Desired, Need, Problem, SourceCommit
+from reconciler.core.state import Desired, Need, SourceCommit, StackProblem
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
 from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
@@ -34,14 +34,14 @@ class SourceLocation:
     revision: Revision
 
 
-Locate = Callable[[InForce, EffectiveStack], SourceLocation | Problem]
+Locate = Callable[[InForce, EffectiveStack], SourceLocation | StackProblem]
 """Finds where a stack's source is read with the configuration in force."""
 
-ReadSource = Callable[[InForce, EffectiveStack], tuple[str, SourceSnapshot | Problem]]
+ReadSource = Callable[[InForce, EffectiveStack], tuple[str, SourceSnapshot | StackProblem]]
 """Gives the key of the repository that a stack's source lies in, and what the source is now."""
 
 
-Check = Callable[[EffectiveStack], Problem | None]
+Check = Callable[[EffectiveStack], StackProblem | None]
 """Says what else keeps a stack from being run."""
 
 
@@ -97,7 +97,7 @@ class World:
     def effective(self, stack: StackId) -> EffectiveStack | None:
         """Return a stack's effective configuration; None where it is not in force."""
         try:
-            return effective(self.in_force.catalog, stack) if self.in_force else None
+            return effective(self.in_force.documents, stack) if self.in_force else None
         except KeyError:
             return None
 
@@ -106,10 +106,10 @@ def _troubled(desired: Mapping[StackId, Desired]) -> set[StackId]:
     return {stack for stack, each in desired.items() if each.problem is not None and each.problem.reason in OUTSIDE}
 
 
-def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tuple[str, SourceSnapshot | Problem]:
+def read_source(in_force: InForce, stack: EffectiveStack, locate: Locate) -> tuple[str, SourceSnapshot | StackProblem]:
     """Find what a stack's source is now, and the key of the repository that it lies in."""
     place = locate(in_force, stack)
-    if isinstance(place, Problem):
+    if isinstance(place, StackProblem):
         return "", place
     return place.key, snapshot(stack, place.trees, place.revision)
 
@@ -129,26 +129,26 @@ def desire(
     left = iter(stacks)
     # Step by step for several stacks, not one stack after the other: a processor likes to do the same thing again.
     while batch := list(islice(left, _BATCH)):
-        every = [effective(in_force.catalog, stack, layers) for stack in batch]
+        every = [effective(in_force.documents, stack, layers) for stack in batch]
         sources = [read(in_force, configured) for configured in every]
         for configured, (key, source) in zip(every, sources, strict=True):
             if configured.source is not None:
                 index.put(configured.id, key, configured.source, watched(source))
-            problem = source if isinstance(source, Problem) else check(configured)
+            problem = source if isinstance(source, StackProblem) else check(configured)
             result[configured.id] = _desired(configured, source, problem, in_force.revision, person)
     return result
 
 
 def _desired(
     configured: EffectiveStack,
-    source: SourceSnapshot | Problem,
-    problem: Problem | None,
+    source: SourceSnapshot | StackProblem,
+    problem: StackProblem | None,
     revision: Revision,
     person: str | None,
 ) -> Desired:
     if configured.source is None and configured.spec.tool != "script":
-        problem = Problem(Reason.SOURCE_NOT_FOUND, "the stack has no source")
-    marks = fingerprint(configured, None if isinstance(source, Problem) else source)
+        problem = StackProblem(Reason.SOURCE_NOT_FOUND, "the stack has no source")
+    marks = fingerprint(configured, None if isinstance(source, StackProblem) else source)
     return Desired(
         digest=marks.digest,
         fingerprint=marks,
@@ -166,8 +166,8 @@ def _desired(
     )
 
 
-def _source(configured: EffectiveStack, source: SourceSnapshot | Problem) -> SourceCommit | None:
-    if configured.source is None or isinstance(source, Problem):
+def _source(configured: EffectiveStack, source: SourceSnapshot | StackProblem) -> SourceCommit | None:
+    if configured.source is None or isinstance(source, StackProblem):
         return None
     repository = configured.source.repository
     return SourceCommit(f"{repository.space}/{repository.name}" if repository is not None else None, source.revision)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from reconciler.core.conditions import retry_delay
 from reconciler.core.results import Planned
-from reconciler.core.verdicts import Notice, Severity
+from reconciler.core.verdicts import Notice, NoticeSeverity
 from reconciler.loop.desired.world import World
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.plan import a_case
@@ -29,7 +29,11 @@ from spaces.model.policy import PolicyType
 
 _log = logging.getLogger(__name__)
 
-_LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
+_LEVELS = {
+    NoticeSeverity.INFO: logging.INFO,
+    NoticeSeverity.WARNING: logging.WARNING,
+    NoticeSeverity.ERROR: logging.ERROR,
+}
 
 BATCH = 100
 """How many notices are looked at in one step."""

@@ -7,7 +7,6 @@ policies see is read from the store and the world before they are asked, outside
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,8 +16,7 @@ from reconciler.core.results import ChangeCounts, Planned
 from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import Component
 from reconciler.core.verdicts import Judgement, Review, authors_of
-from reconciler.git.errors import GitError
-from reconciler.loop.desired.repositories import CannotFollow
+from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.world import World
 from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import judge
@@ -55,20 +53,22 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class PlanPolicies:
-    """The plan and approval policies over runs. `catch_up` brings `world` to the store's generation."""
+    """The plan and approval policies over runs."""
 
     store: Store
-    world: World
+    follower: Follower
     metrics: Metrics
-    catch_up: Callable[[datetime], object]
 
     def question(self, run: Run, planned: Planned, plan_digest: str | None, now: datetime) -> Question | None:
         """Return the question about a plan; None where other policies are in force than when the run was queued."""
-        stack = self._guarded(run, now)
-        if stack is None or self.world.in_force is None:
+        wanted = dict(run.fingerprint.components.get(Component.POLICIES, {}))
+        stack = self.follower.stack_as(run.stack, lambda found: judging(found) == wanted, now)
+        if stack is None:
             return None
         with self.store.reading() as reading:
-            case = a_case(reading, self.world, run.evolve(changes=ChangeCounts.of(planned)), stack, planned, now)
+            case = a_case(
+                reading, self.follower.world, run.evolve(changes=ChangeCounts.of(planned)), stack, planned, now
+            )
         return Question(stack.policies, case, plan_digest)
 
     def log(self, run: Run, judgement: Judgement) -> None:
@@ -77,18 +77,6 @@ class PlanPolicies:
             self.metrics.policy_decided(verdict.type, "error" if verdict.error else verdict.result.value)
             said = "; ".join((*verdict.messages, *verdict.warnings))
             _log.info("policy %s on run %s of %s: %s %s", verdict.policy, run.id, run.stack, verdict.result, said)
-
-    def _guarded(self, run: Run, now: datetime) -> EffectiveStack | None:
-        wanted = dict(run.fingerprint.components.get(Component.POLICIES, {}))
-        stack = self.world.effective(run.stack)
-        if stack is None or judging(stack) != wanted:
-            # Another service may have gone ahead.
-            try:
-                self.catch_up(now)
-            except (CannotFollow, GitError) as error:
-                _log.warning("%s", error)
-            stack = self.world.effective(run.stack)
-        return stack if stack is not None and judging(stack) == wanted else None
 
 
 def a_case(  # noqa: PLR0917
@@ -103,7 +91,7 @@ def a_case(  # noqa: PLR0917
         run=run,
         tool=stack.spec.tool.value,
         labels=dict(stack.labels),
-        space=surroundings(world.in_force.catalog, run.stack.space),
+        space=surroundings(world.in_force.documents, run.stack.space),
         planned=planned,
         previous=finished[0] if finished else None,
         reviews=reading.reviews(run.id),

@@ -12,13 +12,13 @@ from datetime import datetime
 
 from reconciler.core.conditions import assess, to_be_pushed
 from reconciler.core.digest import push_policies
+from reconciler.core.runs import leading
 from reconciler.core.state import Component, Heading, Push, StackState
 from reconciler.core.verdicts import Verdict, heading
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.remote import redact
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.follower import Follower
-from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.loop.desired.sources import MISSING
 from reconciler.loop.desired.world import CONFIGURATION, SourceLocation
 from reconciler.metrics import Metrics
@@ -98,7 +98,7 @@ class PushPolicies:
         if state is None or state.desired is None or state.desired.push_policies is None or not to_be_pushed(state):
             return None
         marks = state.desired.push_policies
-        configured = self._configured(stack, marks, now)
+        configured = self.follower.stack_as(stack, lambda found: push_policies(found) == marks, now)
         if configured is None:
             return None
         policies = tuple(policy for policy in configured.policies if policy.spec.type is PolicyType.PUSH)
@@ -115,7 +115,7 @@ class PushPolicies:
             if (state.desired.digest, state.desired.push_policies) != (question.digest, question.marks):
                 return
             state = state.evolve(push=Push(question.digest, question.marks, said, message))
-            active = next((run for run in transaction.active_runs([state.id]) if run.leads), None)
+            active = leading(transaction.active_runs([state.id])).get(state.id)
             transaction.put_stacks([assess(state, active, state.why, now)])
             transaction.wake_dependents([state.id], now)
             transaction.append_audit(about_push(state, verdicts or [], now))
@@ -125,18 +125,6 @@ class PushPolicies:
             level = logging.WARNING if verdict.error else logging.INFO
             told = "; ".join(verdict.messages)
             _log.log(level, "policy %s on the push of %s: %s %s", verdict.policy, question.stack, verdict.result, told)
-
-    def _configured(self, stack: StackId, marks: str, now: datetime) -> EffectiveStack | None:
-        world = self.follower.world
-        configured = world.effective(stack)
-        if configured is None or push_policies(configured) != marks:
-            # Another service may have gone ahead.
-            try:
-                self.follower.catch_up(now)
-            except (CannotFollow, GitError) as error:
-                _log.warning("%s", error)
-            configured = world.effective(stack)
-        return configured if configured is not None and push_policies(configured) == marks else None
 
     def _case(self, state: StackState, configured: EffectiveStack, now: datetime) -> PushCase | None:
         in_force, desired = self.follower.world.in_force, state.desired
@@ -156,7 +144,7 @@ class PushPolicies:
             state=state,
             tool=configured.spec.tool.value,
             labels=dict(configured.labels),
-            space=surroundings(in_force.catalog, state.id.space),
+            space=surroundings(in_force.documents, state.id.space),
             repository=redact(url),
             branch=branch,
             revision=place.revision,

@@ -13,10 +13,10 @@ from typing import Any, Self, assert_never
 
 from reconciler.core.conditions import assess
 from reconciler.core.identifiers import run_id
-from reconciler.core.planning import AskPush, Judge, Proceed, QueueRun, Stop, Supersede, Wait, decide
-from reconciler.core.runs import Run, RunEvent
+from reconciler.core.planning import AskPolicies, AskPush, Proceed, QueueRun, StopRun, Supersede, Wait, decide
+from reconciler.core.runs import Run, RunEvent, leading
 from reconciler.core.state import StackState, Waits
-from reconciler.core.transition import Step, new_run, take_step
+from reconciler.core.transition import Transition, new_run, take_step
 from reconciler.runs.outputs import relink
 from reconciler.runs.transition import record
 from reconciler.store.protocol import Store
@@ -78,7 +78,7 @@ def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Foll
     with store.writing() as transaction:
         states = relink(transaction, transaction.stacks(wanted))
         waits = waiting(transaction, states)
-        active = {run.stack: run for run in transaction.active_runs(wanted) if run.leads}
+        active = leading(transaction.active_runs(wanted))
         decisions = [
             _decide(state, active.get(stack), waits.get(stack), holder, now)
             for stack, state in states.items()
@@ -97,7 +97,7 @@ class _Decision:
     state: StackState
     active: Run | None
     now: datetime
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Transition] = field(default_factory=list)
     followups: list[Followup] = field(default_factory=list)
 
     def step(self, run: Run, event: RunEvent, **changes: Any) -> Run:
@@ -135,9 +135,9 @@ def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: 
             case Supersede(run):
                 ended = decision.step(run, RunEvent.SUPERSEDE, message=_superseded_by(state, run))
                 decision.followups.append(Ended(ended))
-            case Stop(run) | Judge(run):
+            case StopRun(run) | AskPolicies(run):
                 if run.holder == holder:
-                    decision.followups.append(ToStop(run) if isinstance(action, Stop) else ToJudge(run))
+                    decision.followups.append(ToStop(run) if isinstance(action, StopRun) else ToJudge(run))
                 return decision.look_again()
             case Proceed(run):
                 if run.holder != holder:

@@ -19,7 +19,7 @@ from reconciler.core.dependencies import linked
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunStatus
-from reconciler.core.state import Desired, Problem, StackState
+from reconciler.core.state import Desired, StackProblem, StackState
 from reconciler.core.transition import take_step
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
@@ -173,10 +173,10 @@ class Dispatcher:
             raise CannotRun(Reason.PLAN_OUTDATED, "the desired configuration has changed")
         outputs = self._outputs(run, desired)
         place = self.follower.locate(world.in_force, stack) if stack.source is not None else None
-        if isinstance(place, Problem):
+        if isinstance(place, StackProblem):
             raise refuse(place)
         _, source = read_source(world.in_force, stack, self.follower.locate)
-        if isinstance(source, Problem):
+        if isinstance(source, StackProblem):
             raise refuse(source)
         return Inputs(stack, source, place.trees if place else None, outputs)
 

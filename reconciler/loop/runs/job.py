@@ -17,7 +17,7 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.results import JsonValue, Output
 from reconciler.core.runs import Run
-from reconciler.core.state import Need, Problem
+from reconciler.core.state import Need, StackProblem
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_secret_file
 from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
@@ -46,7 +46,7 @@ class CannotRun(Exception):
         self.message = message
 
 
-def refuse(problem: Problem) -> CannotRun:
+def refuse(problem: StackProblem) -> CannotRun:
     """Return the refusal of a run because of a problem of its stack."""
     return CannotRun(problem.reason, problem.message)
 

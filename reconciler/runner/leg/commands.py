@@ -21,7 +21,7 @@ from reconciler.tools.base import StepFailed
 from spaces.model.variables import is_loader
 
 
-class Halted(Exception):
+class LegEnded(Exception):
     """The leg ends here, in this way. The message is one line."""
 
     def __init__(self, ending: Ending, reason: Reason, message: str) -> None:
@@ -80,7 +80,7 @@ class Commands:
         """Stop here if a stop was asked for."""
         if self._cancel.requested and not self.late and not self._concluding:
             self._cancel.handled = True
-            raise Halted(Ending.CANCELED, Reason.CANCELED, f"canceled during {self.phase}")
+            raise LegEnded(Ending.CANCELED, Reason.CANCELED, f"canceled during {self.phase}")
 
     def do(
         self,
@@ -117,7 +117,7 @@ class Commands:
         what = f"the {at} hook {shorten(first_line(command))} of {hook.source}"
         self._judge(what, outcome, (0,))
         if outcome.code != 0:
-            raise Halted(Ending.FAILED, Reason.HOOK_FAILED, self._failed(what, outcome.code))
+            raise LegEnded(Ending.FAILED, Reason.HOOK_FAILED, self._failed(what, outcome.code))
 
     def _failed(self, what: str, code: int) -> str:
         """Return why a command failed: its own error first, since a message may be cut at its end."""
@@ -173,10 +173,10 @@ class Commands:
                 ending = Ending.INTERRUPTED
             else:
                 ending = Ending.CANCELED if outcome.stop is Stop.CANCEL else Ending.FAILED
-            raise Halted(ending, reason, f"{why}: {what}, {how}")
+            raise LegEnded(ending, reason, f"{why}: {what}, {how}")
         if outcome.signal is not None and not fine:
             ending = Ending.INTERRUPTED if applying else Ending.FAILED
-            raise Halted(ending, Reason.TOOL_KILLED, f"{what} was killed by {outcome.signal.name}")
+            raise LegEnded(ending, Reason.TOOL_KILLED, f"{what} was killed by {outcome.signal.name}")
 
 
 def first_line(text: str) -> str:

@@ -14,7 +14,7 @@ from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, Job, Reason
 from reconciler.runner.contract.records import planned_to_data, to_line
-from reconciler.runner.leg.commands import Commands, Halted
+from reconciler.runner.leg.commands import Commands, LegEnded
 from reconciler.runner.leg.results import digest, masked_plan, secret_texts, with_file_outputs
 from reconciler.runner.processes.log import RunLog
 from reconciler.tools.base import StepFailed, TfstateNotSaved, Tool, ToolJob
@@ -70,7 +70,7 @@ def _perform(work: Work, steps: tuple[Step, ...]) -> End:
                 commands.begin(at)
             step(work)
             work.seconds[at] = time.monotonic() - began
-    except (Halted, StepFailed, OSError) as error:
+    except (LegEnded, StepFailed, OSError) as error:
         work.seconds[commands.phase] = time.monotonic() - began
         if isinstance(error, TfstateNotSaved):
             return _rescue(work, error)
@@ -86,9 +86,9 @@ def _rescue(work: Work, error: TfstateNotSaved) -> End:
     return End(Ending.INTERRUPTED, Reason.TFSTATE_NOT_SAVED, work.masker.text(message))
 
 
-def _end_of(error: Halted | StepFailed | OSError, masker: Masker) -> End:
+def _end_of(error: LegEnded | StepFailed | OSError, masker: Masker) -> End:
     match error:
-        case Halted():
+        case LegEnded():
             return End(error.ending, error.reason, masker.text(str(error)))
         case StepFailed():
             return End(Ending.FAILED, Reason.TOOL_FAILED, masker.text(str(error)))
@@ -124,7 +124,7 @@ def _after_run(work: Work, end: End) -> End:
     for hook in hooks:
         try:
             work.commands.hook(hook, "after.run", result)
-        except (Halted, StepFailed, OSError) as error:
+        except (LegEnded, StepFailed, OSError) as error:
             problem = _end_of(error, work.masker)
             work.log.say(work.commands.phase, problem.message)
             messages.append(problem.message)
@@ -165,14 +165,14 @@ def _record_plan(work: Work) -> None:
 def _check_plan(work: Work) -> None:
     """Right before the apply: after the hooks, which could have touched it."""
     if work.job.plan_digest is None:
-        raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, "no plan was recorded for this run")
+        raise LegEnded(Ending.FAILED, Reason.PLAN_CHANGED, "no plan was recorded for this run")
     try:
         found = digest(work.directory.planned, work.tool.plan_files(work.tool_job))
     except OSError as error:
         missing = f"the saved plan cannot be read: {Path(str(error.filename or '')).name}"
-        raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, missing) from None
+        raise LegEnded(Ending.FAILED, Reason.PLAN_CHANGED, missing) from None
     if found != work.job.plan_digest:
-        raise Halted(Ending.FAILED, Reason.PLAN_CHANGED, "the saved plan differs from the recorded one")
+        raise LegEnded(Ending.FAILED, Reason.PLAN_CHANGED, "the saved plan differs from the recorded one")
     work.plan_digest = found
 
 

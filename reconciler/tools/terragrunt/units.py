@@ -27,7 +27,7 @@ _BETWEEN = "::"
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class TerragruntUnit:
     """One unit: its path below the directory, and those that it depends on."""
 
     path: str
@@ -55,7 +55,7 @@ def plan(job: ToolJob, do: Do, env: Mapping[str, str]) -> Planned:
 
 def apply(job: ToolJob, do: Do, env: Mapping[str, str]) -> Applied:
     """Apply the saved plans in the order of the graph, and read what all units leave."""
-    graph = [Unit(path, frozenset(needs)) for path, needs in read_json(_graph_path(job))]
+    graph = [TerragruntUnit(path, frozenset(needs)) for path, needs in read_json(_graph_path(job))]
     said = {path: [tuple(each) for each in does] for path, does in read_json(_said_path(job)).items()}
     known = {path: Expected.from_data(it) for path, it in read_json(_expected_path(job)).items()}
     planned_units = [unit for unit in graph if unit.path in said]
@@ -80,12 +80,12 @@ def plan_files(job: ToolJob) -> Sequence[Path]:
 
 
 @shape_of("terragrunt find --json")
-def units_in(found: Any) -> list[Unit]:
+def units_in(found: Any) -> list[TerragruntUnit]:
     """Read the graph; parents come before those that depend on them."""
-    return [Unit(it["path"], frozenset(it.get("dependencies") or ())) for it in found if it["type"] == "unit"]
+    return [TerragruntUnit(it["path"], frozenset(it.get("dependencies") or ())) for it in found if it["type"] == "unit"]
 
 
-def _graph(job: ToolJob, do: Do, env: Mapping[str, str]) -> list[Unit]:
+def _graph(job: ToolJob, do: Do, env: Mapping[str, str]) -> list[TerragruntUnit]:
     command = terragrunt(job, "find", "--json", "--dag", "--dependencies", *_chosen(job, ()))
     file = printed(job, do, command, env, "units.json")
     try:
@@ -152,7 +152,7 @@ def _does(it: Planned) -> Iterator[tuple[str, str]]:
         yield f"output {output.name}", "change"
 
 
-def _rests_on_changes(unit: Unit, graph: Sequence[Unit], said: Mapping[str, Sequence[Any]]) -> bool:
+def _rests_on_changes(unit: TerragruntUnit, graph: Sequence[TerragruntUnit], said: Mapping[str, Sequence[Any]]) -> bool:
     """Whether a unit that this one depends on, at any distance, has changes."""
     by_path = {it.path: it for it in graph}
     waiting, seen = list(unit.needs), set[str]()
@@ -167,10 +167,10 @@ def _rests_on_changes(unit: Unit, graph: Sequence[Unit], said: Mapping[str, Sequ
     return False
 
 
-def _waves(units: Sequence[Unit], *, backwards: bool) -> Iterator[list[Unit]]:
+def _waves(units: Sequence[TerragruntUnit], *, backwards: bool) -> Iterator[list[TerragruntUnit]]:
     """Yield the units in waves, each after those that it depends on; backwards, each before them."""
     left = list(units)
-    waves: list[list[Unit]] = []
+    waves: list[list[TerragruntUnit]] = []
     while left:
         names = {unit.path for unit in left}
         wave = [unit for unit in left if not unit.needs & names]

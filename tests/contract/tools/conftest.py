@@ -51,7 +51,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
 
 @pytest.fixture
 def machine(repo: Repo, new_machine: Callable[..., Machine], subject: Subject) -> Machine:
-    return new_machine(repo.url, grace_period=5, **subject.settings)
+    return new_machine(repo.url, grace_period=40 if subject.stops else 5, **subject.settings)
 
 
 @pytest.fixture

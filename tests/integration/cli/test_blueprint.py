@@ -62,7 +62,7 @@ FILES = {
 def app(ports: Ports) -> WarmApp:
     found = examine_files({path: text.encode() for path, text in FILES.items()})
     assert found.diagnostics == ()
-    return WarmApp(replace(ports, documents=lambda: found.catalog))
+    return WarmApp(replace(ports, documents=lambda: found.documents))
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_secrets_are_references(ports: Ports) -> None:
         {"version": "1", "inputs": [{"name": "token", "type": "secret", "required": True}], "template": [{"kind": "Context", "metadata": {"name": "x"}, "spec": {"env": {"T": "${{ inputs.token }}"}}}]},
     )  # fmt: skip
     found = examine_files({"a.yaml": secret.encode()})
-    with Client(WarmApp(replace(ports, documents=lambda: found.catalog))) as client:
+    with Client(WarmApp(replace(ports, documents=lambda: found.documents))) as client:
         body = {"version": "1", "inputs": {"token": {"file": "db"}}}
         answer = client.post("/api/v1/blueprints/root/safe/render", json=body).json()
     assert ([each["spec"]["env"] for each in answer["documents"]], answer["diagnostics"]) == (

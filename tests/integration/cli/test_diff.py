@@ -39,7 +39,7 @@ def test_a_base_with_errors_is_told_beside_what_is_broken(station: Station, clon
     assert code == 1
     assert sorted((told["severity"], told["code"], told["file"]) for told in found["diagnostics"]) == [
         ("error", "needs-broken", "a.yaml"),
-        ("error", "unknown-context", "b.yaml"),
+        ("error", "needs-broken", "b.yaml"),
         ("error", "unknown-key", "c.yaml"),
         ("warning", "base-has-errors", None),
     ]

@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from reconciler.cli.output import clean_log
 from reconciler.core.results import Action, Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.core.runs import Run, RunId, RunStatus
-from reconciler.core.state import Problem, Sync
+from reconciler.core.state import StackProblem, Sync
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.store.sql import SqlStore
 from reconciler.web.api.convert import effective_json
@@ -170,7 +170,7 @@ class TestStacks:
         assert json.loads(result.out)["id"] in again.err
 
     def test_what_a_terminal_would_obey_is_not_printed(self, remote: Station, store: SqlStore) -> None:
-        problem = Problem("SourceNotFound", "no \x1b]0;title\x07 source\nhere")
+        problem = StackProblem("SourceNotFound", "no \x1b]0;title\x07 source\nhere")
         stack = a_stack("platform/base", desired=a_desired(labels={"x": "\x1b[2J"}, problem=problem))
         with store.writing() as transaction:
             transaction.put_stacks([stack])
@@ -366,7 +366,7 @@ class TestOverview:
 
     def test_render(self, station: Station, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
         files = {"a.yaml": CONFIGURATION}
-        documents = examine_files(files).catalog
+        documents = examine_files(files).documents
         app = WarmApp(replace(ports, effective=lambda stack: effective(documents, stack)))
         monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)
         with HttpServer(app) as server:
@@ -382,7 +382,7 @@ class TestOverview:
         self, station: Station, monkeypatch: pytest.MonkeyPatch, form: str
     ) -> None:
         files = {"a.yaml": CONFIGURATION}
-        documents = examine_files(files).catalog
+        documents = examine_files(files).documents
         answer = effective_json(effective(documents, a_stack_id("root/web"))).model_dump(mode="json")
         del answer["attached"], answer["policies"]
         app = FastAPI()

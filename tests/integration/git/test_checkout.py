@@ -30,9 +30,8 @@ def layout(directory):
 def test_exactly_the_chosen_paths_for_us_alone(filled, tmp_path):
     repo, revision = filled
     into = tmp_path / "deep/work"
-    report = checkout(repo.trees, revision, ["net", "./modules/vpc/", "net/sub", "top.txt"], into)
+    checkout(repo.trees, revision, ["net", "./modules/vpc/", "net/sub", "top.txt"], into)
     assert layout(into) == ["modules/vpc/v.tf", "net/apply.sh", "net/main.tf", "net/modules", "net/sub/x.tf", "top.txt"]
-    assert report.files == 6
     assert (into / "net/modules/vpc/v.tf").read_text() == "v"
     modes = {name: (into / name).stat().st_mode & 0o777 for name in ("", "net", "net/main.tf", "net/apply.sh")}
     assert modes == {"": 0o700, "net": 0o700, "net/main.tf": 0o600, "net/apply.sh": 0o700}

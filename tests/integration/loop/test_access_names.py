@@ -143,6 +143,6 @@ def test_two_services_agree(
 def state(machine: Machine) -> tuple[object, ...]:
     admission = machine.service.loop.follower.world.admission
     assert admission is not None
-    placed = admission.in_force.catalog.placed
-    contents = {str(ref): it.resource.content for ref in admission.in_force.catalog.refs() if (it := placed(ref))}
-    return contents, admission.waiting, admission.held.to_records(), admission.writes
+    placed = admission.in_force.documents.placed
+    contents = {str(ref): it.resource.content for ref in admission.in_force.documents.refs() if (it := placed(ref))}
+    return contents, admission.held_changes, admission.held.to_records(), admission.writes

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.tools.cluster import Cluster, missing, running_cluster
+from tests.tools.cluster import Cluster, lives, missing, running_cluster
 
 pytestmark = [
     pytest.mark.xdist_group("kubernetes"),
@@ -49,13 +48,5 @@ def test_two_run_beside_each_other_and_stop(cluster: Cluster, tmp_path: Path) ->
     with running_cluster(tmp_path) as other:
         other.kubectl("create", "namespace", "only-here")
         assert "only-here" not in cluster.kubectl("get", "namespaces", "--output=name")
-        assert all(_alive(pid) for pid in other.processes)
-    assert not any(_alive(pid) for pid in other.processes)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        assert all(lives(pid) for pid in other.processes)
+    assert not any(lives(pid) for pid in other.processes)

@@ -156,7 +156,7 @@ metadata: {name: network, space: production, labels: {tier: web}}
 spec: {tool: script, script: {apply: x}}
 """
     }
-    documents = examine_files(files).catalog
+    documents = examine_files(files).documents
     app = WarmApp(replace(ports, metrics=Metrics(), effective=lambda stack: effective(documents, stack)))
     with store.writing() as transaction:
         tokens = {

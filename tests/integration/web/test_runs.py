@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from reconciler.core.state import Component, SourceCommit, Why
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
 from tests.factories import OTHER_REVISION, REVISION, a_run, a_run_id, a_stack, a_stack_id
-from tests.integration.web.client import Client
+from tests.integration.web.client import Client, ids
 from tests.integration.web.warm import WarmApp
 
 NETWORK = a_stack_id("production/network")
@@ -23,10 +22,6 @@ def put(store: SqlStore, *runs: Run) -> None:
     with store.writing() as transaction:
         transaction.put_stacks([a_stack(stack) for stack in {run.stack for run in runs}])
         assert transaction.add_runs(runs) == [run.id for run in runs]
-
-
-def ids(page: dict[str, Any]) -> list[str]:
-    return [item["id"] for item in page["items"]]
 
 
 def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlStore) -> None:

@@ -23,7 +23,7 @@ from spaces.effective.stack import EffectiveStack, effective
 from spaces.names import StackId
 from spaces.validate import examine_files
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id, an_applied
-from tests.integration.web.client import Client
+from tests.integration.web.client import Client, ids
 from tests.integration.web.warm import WarmApp
 
 NETWORK = a_stack_id("production/network")
@@ -34,10 +34,6 @@ PATH = f"{STACKS}/production/network"
 def put(store: SqlStore, *stacks: StackState) -> None:
     with store.writing() as transaction:
         transaction.put_stacks(stacks)
-
-
-def ids(page: dict[str, Any]) -> list[str]:
-    return [item["id"] for item in page["items"]]
 
 
 def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlStore) -> None:
@@ -230,7 +226,7 @@ spec:
 
 def test_every_effective_value_says_where_it_comes_from(ports: Ports) -> None:
     files = {"a.yaml": CONFIGURATION}
-    documents = examine_files(files).catalog
+    documents = examine_files(files).documents
 
     def find(stack: StackId) -> EffectiveStack | None:
         return effective(documents, stack) if stack in documents.stacks() else None

@@ -80,10 +80,8 @@ def test_what_is_written_is_read_back_and_every_version_is_kept(opened: Opened, 
     read = opened.client.get(PATH)
     assert (read.status_code, read.json()) == (200, TFSTATE | {"serial": 2})
     with store.reading() as reading:
-        assert [(serial, run) for _, serial, run, _ in reading.tfstate_versions(NETWORK)] == [
-            (2, opened.run.id),
-            (1, opened.run.id),
-        ]
+        versions = [reading.tfstate(NETWORK, version) for version in (1, 2)]
+    assert [(each.serial, each.run) for each in versions if each] == [(1, opened.run.id), (2, opened.run.id)]
 
 
 def test_a_token_works_as_the_password_of_basic(opened: Opened, app: FastAPI) -> None:

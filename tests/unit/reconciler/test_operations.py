@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from reconciler import operations
-from reconciler.core.planning import Proceed, QueueRun, Stop, Wait, decide
+from reconciler.core.planning import Proceed, QueueRun, StopRun, Wait, decide
 from reconciler.core.runs import Run, RunKind, RunStatus
-from reconciler.core.state import Problem, StackState, Sync
+from reconciler.core.state import StackProblem, StackState, Sync
 from reconciler.operations import OperationRefused, Refusal
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import RunFilter, Store
@@ -147,7 +147,7 @@ def test_a_run_at_work_is_asked_to_stop(store: Store, status: RunStatus) -> None
     cancel(store, run)
     after = run_of(store, run)
     assert (after.status, after.cancel_requested) == (status, True)
-    assert isinstance(decide(stack_of(store), after, LATER), Stop)
+    assert isinstance(decide(stack_of(store), after, LATER), StopRun)
     assert cancel(store, run) == after
 
 
@@ -215,7 +215,7 @@ IN_FORCE = a_stack(NETWORK)
 RETAINED = a_stack(NETWORK, desired=None)
 PAUSED = a_stack(NETWORK, paused=True)
 SUSPENDED_IN_GIT = a_stack(NETWORK, desired=a_desired(suspended=True))
-BROKEN = a_stack(NETWORK, desired=a_desired(problem=Problem("ToolMissing", "terraform is not installed")))
+BROKEN = a_stack(NETWORK, desired=a_desired(problem=StackProblem("ToolMissing", "terraform is not installed")))
 OTHER = a_stack(NETWORK, desired=a_desired(digest=Digest("other")))
 
 

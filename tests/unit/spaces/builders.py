@@ -7,7 +7,7 @@ from rbac.admission.admit import Admission, Commit, admit, read_tree, restore
 from rbac.admission.entries import Held
 from rbac.admission.settings import Rules
 from spaces.catalog import Catalog
-from spaces.composition.reading import Reading
+from spaces.composition.reading import FileReading
 from spaces.in_force import InForce
 from spaces.names import Kind, ResourceRef, Revision, SpaceName, StackId
 from spaces.reading.attachments import no_files
@@ -108,7 +108,7 @@ def found_again(admission, files, rules=FREE):
     }
     held = Held.from_records(records, files.get)
     every = {path: files.get(path) for path in {*files, *records}}
-    tree = read_tree(Catalog(), every, held, Reading(no_files)).after
+    tree = read_tree(Catalog(), every, held, FileReading(no_files)).after
     in_force = InForce(admission.in_force.revision, tree)
     return restore(in_force, held, admission.sources, admission.writes, rules=rules, now=NOW)
 
@@ -122,12 +122,12 @@ def everything(admission):
         for ref in tree.documents.refs()
         if (it := tree.documents.placed(ref))
     }
-    return contents, tree.claims, admission.held.to_records(), admission.waiting, told
+    return contents, tree.claims, admission.held.to_records(), admission.held_changes, told
 
 
 def names(state):
     """Everything in force, as text."""
-    return {str(each) for each in getattr(state, "in_force", state).catalog.refs()}
+    return {str(each) for each in getattr(state, "in_force", state).documents.refs()}
 
 
 def codes(state):

@@ -57,7 +57,7 @@ def test_a_document_lies_in_its_directorys_space(files, expected):
     ],
 )
 def test_a_space_without_parent_hangs_below_the_directory_above(files, parents):
-    catalog = begin(files).catalog
+    catalog = begin(files).documents
     assert {name: catalog.placed(ref(f"Space {name}")).parent for name in parents} == parents
 
 
@@ -101,8 +101,8 @@ def test_two_new_ones_of_a_name_name_each_other_and_count_for_none():
     first, second = before.diagnostics
     assert "b.yaml:1:" in first.hint
     assert "a.yaml:1:" in second.hint
-    assert before.catalog.placed(ref("Stack root/s")) is None
-    assert go_on(before, {"b.yaml": None}).catalog.placed(ref("Stack root/s")) is not None
+    assert before.documents.placed(ref("Stack root/s")) is None
+    assert go_on(before, {"b.yaml": None}).documents.placed(ref("Stack root/s")) is not None
 
 
 def test_only_changed_files_are_read():
@@ -146,13 +146,13 @@ GOODS = {
     ],
 )
 def test_lookup(name, where, found):
-    documents = begin(GOODS).catalog
+    documents = begin(GOODS).documents
     assert documents.lookup(Kind.CONTEXT, name, where) == (ref(found) if found else None)
 
 
 def test_counts_and_listing():
     in_force = begin(GOODS | {"p/b.yaml": stack("b"), "p/a.yaml": stack("a")})
-    assert in_force.catalog.counts() == {Kind.SPACE: 3, Kind.CONTEXT: 4, Kind.STACK: 2}
-    assert [str(s) for s in in_force.catalog.stacks()] == ["platform/a", "platform/b"]
-    assert {p.ref.name for p in in_force.catalog.of_kind(Kind.SPACE)} == {"platform", "prod", "team"}
-    assert [str(r) for r in in_force.catalog.visible(Kind.CONTEXT, "team")] == []
+    assert in_force.documents.counts() == {Kind.SPACE: 3, Kind.CONTEXT: 4, Kind.STACK: 2}
+    assert [str(s) for s in in_force.documents.stacks()] == ["platform/a", "platform/b"]
+    assert {p.ref.name for p in in_force.documents.of_kind(Kind.SPACE)} == {"platform", "prod", "team"}
+    assert [str(r) for r in in_force.documents.visible(Kind.CONTEXT, "team")] == []

@@ -204,7 +204,7 @@ def test_how_many_more_files_cannot_be_read_is_told(others, told):
 
 def test_a_thousand_findings_stay_quick():
     """Looking for names to suggest and for places must not multiply with the number of findings."""
-    contexts = b"---\n".join(text("Context", f"{{name: context-{i}}}") for i in range(500))
+    contexts = b"---\n".join(text("Context", f"{{name: context-{i}}}") for i in range(100))
     stacks = b"---\n".join(text("Stack", f"{{name: s{i}}}", STACK % f"kontext-{i}") for i in range(1000))
     found = validate_files({"c.yaml": contexts, "s.yaml": stacks})
     assert len(found) == 1000

@@ -139,7 +139,7 @@ ASKED = st.one_of(st.just(Action.parse("space:read")), st.sampled_from(sorted(AC
 QUESTIONS = st.tuples(st.sampled_from(SUBJECTS), ASKED, st.sampled_from([ROOT, *SPACES, SpaceName("gone")]))
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(worlds(), st.lists(QUESTIONS, min_size=20, max_size=40), st.sampled_from([0, 60, 90]))
 def test_every_answer_is_the_oracles(world, questions, seconds):
     documents, nodes, admins = world

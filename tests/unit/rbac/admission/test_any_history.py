@@ -78,14 +78,14 @@ commits = st.lists(st.dictionaries(paths, contents, min_size=1, max_size=4), min
 
 def works_together(in_force):
     for kind in Kind:
-        for placed in in_force.catalog.of_kind(kind):
+        for placed in in_force.documents.of_kind(kind):
             # A stack may say for ever where it came from, and its old name be used again.
-            found = [each for each in violations(in_force.catalog, placed) if each.rule is not Rule.MOVED_FROM_EXISTS]
+            found = [each for each in violations(in_force.documents, placed) if each.rule is not Rule.MOVED_FROM_EXISTS]
             assert found == []
-    return {each: effective(in_force.catalog, each) for each in in_force.catalog.stacks()}
+    return {each: effective(in_force.documents, each) for each in in_force.documents.stacks()}
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(commits)
 def test_any_history(history):
     files: dict[str, bytes] = {}
@@ -111,7 +111,7 @@ def test_any_history(history):
         assert names(again) == names(now)
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(st.lists(st.dictionaries(paths, st.one_of(st.none(), stacks, contexts), min_size=1, max_size=4), max_size=6))
 def test_good_histories_end_where_a_fresh_start_does(history):
     files: dict[str, bytes] = {}
@@ -121,10 +121,10 @@ def test_good_histories_end_where_a_fresh_start_does(history):
         now = go_on(now, changed)
     alone = begin(files)
     if not alone.diagnostics:
-        assert (names(now), now.diagnostics, now.waiting) == (names(alone), (), ())
+        assert (names(now), now.diagnostics, now.held_changes) == (names(alone), (), ())
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(commits)
 def test_taking_everything_back_leaves_what_was_in_force(history):
     """A branch that goes back to what is in force leaves nothing held and changes nothing."""
@@ -136,6 +136,6 @@ def test_taking_everything_back_leaves_what_was_in_force(history):
     back = {path: file.force for path, file in now.held.files.items()}
     after = go_on(now, back)
     assert list(after.held) == []
-    assert {str(r): after.catalog.placed(r).resource.content for r in after.catalog.refs()} == {
-        str(r): now.catalog.placed(r).resource.content for r in now.catalog.refs()
+    assert {str(r): after.documents.placed(r).resource.content for r in after.documents.refs()} == {
+        str(r): now.documents.placed(r).resource.content for r in now.documents.refs()
     }

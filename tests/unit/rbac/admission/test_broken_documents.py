@@ -39,7 +39,7 @@ ALL = {
 def test_everything_good_is_in_force():
     state = begin(BASE)
     assert names(state) == ALL
-    assert (state.waiting, state.in_force.diagnostics) == ((), ())
+    assert (state.held_changes, state.in_force.diagnostics) == ((), ())
 
 
 GARBAGE = {
@@ -430,15 +430,15 @@ def test_what_leaves_with_an_emptied_file_is_told(left, told):
 
 def test_a_new_broken_document_has_not_left():
     pending = go_on(begin(BASE), {"p/new.yaml": stack("new", "gone")})
-    assert [(str(each.ref), each.missing) for each in pending.waiting] == [("Stack prod/new", None)]
+    assert [(str(each.ref), each.missing) for each in pending.held_changes] == [("Stack prod/new", None)]
     good = go_on(pending, {"p/g.yaml": context("gone")}, "r2")
     assert "Stack prod/new" in names(good)
-    assert good.waiting == ()
+    assert good.held_changes == ()
 
 
 def test_the_kept_version_is_the_old_one():
     after = go_on(go_on(begin(BASE), {"p/net.yaml": stack("net", env={"X": "good"})}), {"p/net.yaml": BROKEN}, "r2")
-    placed = after.in_force.catalog.placed(ref("Stack prod/net"))
+    placed = after.in_force.documents.placed(ref("Stack prod/net"))
     (entry,) = [each for each in after.held if each.at is not None]
     assert (placed.resource.spec.env, entry.at) == ({"X": "good"}, "r1")
 
@@ -454,7 +454,7 @@ def test_a_new_context_that_would_break_a_stack_stays_out():
     before = begin(files)
     after = go_on(before, {"p/c.yaml": context("more", {"A": "2"})})
     assert names(after) == names(before)
-    assert [str(each.ref) for each in after.waiting] == ["Context prod/more"]
+    assert [str(each.ref) for each in after.held_changes] == ["Context prod/more"]
     assert [(d.code, d.position.file) for d in after.in_force.diagnostics] == [("context-tie", "p/c.yaml")]
 
 
@@ -482,7 +482,7 @@ def test_affected(changed, stacks):
     assert affected(before.in_force, far.in_force) == {stack_id(text) for text in stacks}, (
         "over more than one revision too"
     )
-    assert affected(None, after.in_force) == set(after.in_force.catalog.stacks())
+    assert affected(None, after.in_force) == set(after.in_force.documents.stacks())
 
 
 ATTACHING = {
@@ -539,8 +539,8 @@ def test_affected_by_what_attaches_itself(changed, stacks):
     assert before.in_force.diagnostics == ()
     after = go_on(before, changed)
     assert affected(before.in_force, after.in_force) == {stack_id(text) for text in stacks}
-    was = {each: effective(before.in_force.catalog, each) for each in before.in_force.catalog.stacks()}
-    now = {each: effective(after.in_force.catalog, each) for each in after.in_force.catalog.stacks()}
+    was = {each: effective(before.in_force.documents, each) for each in before.in_force.documents.stacks()}
+    now = {each: effective(after.in_force.documents, each) for each in after.in_force.documents.stacks()}
     assert {each for each, found in now.items() if found != was.get(each)} == {stack_id(text) for text in stacks}
 
 
@@ -552,7 +552,7 @@ def test_a_context_that_attaches_itself_goes_back_when_it_breaks_a_stack():
     before = begin(A_FILE)
     after = go_on(before, {"flat.yaml": IN_THE_WAY})
     assert names(after) == names(before)
-    assert [str(each.ref) for each in after.waiting] == ["Context root/flat"]
+    assert [str(each.ref) for each in after.held_changes] == ["Context root/flat"]
     assert [(d.code, d.summary, d.position.file) for d in after.in_force.diagnostics] == [
         (
             "file-below-file",
@@ -573,7 +573,7 @@ def test_a_stack_that_takes_on_the_labels_goes_back_itself():
     assert before.in_force.diagnostics == ()
     assert set(kept(after)) == {"Stack root/s"}
     assert [(d.code, d.position.file) for d in after.in_force.diagnostics] == [("file-below-file", "s.yaml")]
-    assert effective(after.in_force.catalog, stack_id("root/s")).files.keys() == {"a/b"}
+    assert effective(after.in_force.documents, stack_id("root/s")).files.keys() == {"a/b"}
 
 
 def test_a_space_that_would_inherit_trouble_stays_as_it_was():
@@ -582,7 +582,7 @@ def test_a_space_that_would_inherit_trouble_stays_as_it_was():
     before = begin(files)
     after = go_on(before, {"p/space.yaml": space("p")})
     assert set(kept(after)) == {"Space p"}
-    assert not after.in_force.catalog.tree.inherits("p")
+    assert not after.in_force.documents.tree.inherits("p")
     assert [(d.code, d.position.file) for d in after.in_force.diagnostics] == [("still-in-use", "p/s.yaml")]
 
 
@@ -625,3 +625,30 @@ def test_a_space_that_cannot_leave_names_what_still_lies_in_its_directory(count,
     after = go_on(begin(files), {"a/space.yaml": None})
     (told,) = after.in_force.diagnostics
     assert f"{named} it from its directory" in told.summary
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        pytest.param(
+            context("late").replace(b'"env"', b'"envv"'),
+            ("needs-broken", "Stack root/s needs Context late, which has an error", "repair it at late.yaml:1:94"),
+            id="a document",
+        ),
+        pytest.param(
+            BROKEN,
+            (
+                "unknown-context",
+                "Stack root/s needs Context late, which does not exist; it may be in late.yaml, which cannot be read",
+                "it must be in root, or in a space that root inherits from",
+            ),
+            id="a file",
+        ),
+    ],
+)
+def test_who_needs_what_an_earlier_commit_broke_is_told_where(broken, told):
+    before = go_on(begin(BASE), {"late.yaml": broken})
+    after = go_on(before, {"s.yaml": stack("s", "late")}, "r2")
+    (found,) = (each for each in after.in_force.diagnostics if each.position.file == "s.yaml")
+    assert (found.code, found.summary, found.hint) == told
+    assert "Stack root/s" in names(go_on(after, {"late.yaml": context("late")}, "r3"))

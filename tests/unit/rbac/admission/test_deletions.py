@@ -52,7 +52,7 @@ def test_a_deletion_counts_for_the_last_of_several_in_the_file():
         ("mallory", {HOME: WORSE}),
         ("olga", {HOME: None}),
     )
-    assert (env_of(it.here), it.here.waiting) == (None, ())
+    assert (env_of(it.here), it.here.held_changes) == (None, ())
 
 
 MOVE = {"m/web.yaml": stack("z", moved_from="team/web")}

@@ -59,12 +59,12 @@ class History:
 
 
 def env_of(admission: Admission, of: str = "Stack team/web") -> dict[str, str] | None:
-    placed = admission.in_force.catalog.placed(ref(of))
+    placed = admission.in_force.documents.placed(ref(of))
     return dict(placed.resource.spec.env) if placed else None
 
 
 def held(admission: Admission) -> list[tuple[str, str, str | None]]:
-    return [(str(each.ref), each.person, each.file) for each in admission.waiting]
+    return [(str(each.ref), each.person, each.file) for each in admission.held_changes]
 
 
 def web(version: object, **metadata: str) -> bytes:
@@ -77,19 +77,19 @@ def web(version: object, **metadata: str) -> bytes:
 def test_the_owner_goes_on_beside_a_second_document():
     it = History().commit("mallory", {"m/x.yaml": web("evil")})
     assert held(it.here) == [("Stack team/web", "user:mallory", "m/x.yaml")]
-    assert "stack:update" in it.here.waiting[0].message
-    assert it.here.waiting[0].missing[1] == "team"
+    assert "stack:update" in it.here.held_changes[0].message
+    assert it.here.held_changes[0].missing[1] == "team"
     it.commit("olga", {"t/web.yaml": web(2)})
     assert env_of(it.here) == {"V": "2"}
-    assert [each.person for each in it.here.waiting] == ["user:mallory"]
+    assert [each.person for each in it.here.held_changes] == ["user:mallory"]
     assert "duplicate-name" not in [told.code for told in it.here.in_force.diagnostics]
     it.commit("olga", {"t/web.yaml": None})
     assert env_of(it.here) is None
     assert held(it.here) == [("Stack team/web", "user:mallory", "m/x.yaml")]
     it.commit("alice", {"README.md": b""})
     assert env_of(it.here) is None
-    assert it.approve("olga", it.here.waiting[0]) is None
-    assert (env_of(it.here), it.here.waiting) == ({"V": "evil"}, ())
+    assert it.approve("olga", it.here.held_changes[0]) is None
+    assert (env_of(it.here), it.here.held_changes) == ({"V": "evil"}, ())
 
 
 def test_the_owners_document_moves_beside_a_second_one():
@@ -116,7 +116,7 @@ def test_the_owners_document_moves_beside_a_second_one():
 def test_wherever_the_owner_writes_it_comes_into_force(start, path):
     it = History().commit("mallory", start)
     assert env_of(it.here) == {}
-    assert it.here.waiting
+    assert it.here.held_changes
     own = {path: web(2)} if path == "t/web.yaml" else {path: web(2), "t/web.yaml": None}
     it.commit("olga", own)
     assert env_of(it.here) == {"V": "2"}
@@ -136,23 +136,23 @@ def test_of_two_with_the_right_the_one_in_force_goes_on():
     assert env_of(it.here) == {"V": "3"}
     assert everything(it.found_again()) == everything(it.here)
     it.commit("olga", {"t/web.yaml": None})
-    assert (env_of(it.here), it.here.waiting) == ({"V": "2"}, ())
+    assert (env_of(it.here), it.here.held_changes) == ({"V": "2"}, ())
 
 
 def test_an_approval_of_the_second_is_refused_while_the_first_is_there():
     it = History().commit("mallory", {"m/x.yaml": web("evil")})
-    assert "t/web.yaml" in it.approve("olga", it.here.waiting[0])
-    assert "t/web.yaml" in it.approve("root-admin", it.here.waiting[0])
+    assert "t/web.yaml" in it.approve("olga", it.here.held_changes[0])
+    assert "t/web.yaml" in it.approve("root-admin", it.here.held_changes[0])
     assert env_of(it.here) == {}
     moved = History().commit("mallory", {"t/web.yaml": None, "m/x.yaml": web("evil")})
-    assert moved.approve("olga", moved.here.waiting[0]) is None
-    assert (env_of(moved.here), moved.here.waiting) == ({"V": "evil"}, ())
+    assert moved.approve("olga", moved.here.held_changes[0]) is None
+    assert (env_of(moved.here), moved.here.held_changes) == ({"V": "evil"}, ())
 
 
 def test_of_several_held_ones_the_approved_one_comes():
     it = History().commit("mallory", {"m/x.yaml": stack("new", in_space="team")})
     it.commit("alice", {"m/y.yaml": stack("new", in_space="team", env={"A": "1"})})
-    second = next(each for each in it.here.waiting if each.person == "user:alice")
+    second = next(each for each in it.here.held_changes if each.person == "user:alice")
     assert it.approve("olga", second) is None
     assert env_of(it.here, "Stack team/new") == {"A": "1"}
     assert held(it.here) == [("Stack team/new", "user:mallory", "m/x.yaml")]
@@ -170,7 +170,7 @@ def test_taking_the_second_one_out_ends_its_hold_and_nothing_else():
 
 def test_what_is_held_keeps_nothing_of_the_same_bare_name_from_leaving():
     it = History().commit("alice", {"m/web.yaml": stack("web"), "m/z.yaml": stack("z", moved_from="team/web")})
-    assert len(it.here.waiting) == 2
+    assert len(it.here.held_changes) == 2
     it.commit("olga", {"t/web.yaml": None})
     assert "Stack team/web" not in names(it.here.in_force)
 
@@ -204,7 +204,7 @@ def test_a_held_move_still_keeps_its_origin():
 def test_the_owners_space_goes_on(evil):
     base = BASE | {"t/s/deep.yaml": context("deep"), "top.yaml": context("top")}
     it = History(base).commit("mallory", evil)
-    assert {each.person for each in it.here.waiting} == {"user:mallory"}
+    assert {each.person for each in it.here.held_changes} == {"user:mallory"}
     assert names(it.here.in_force) == names(History(base).here.in_force)
     assert everything(it.found_again()) == everything(it.here)
     it.commit("olga", {"t/web.yaml": stack("web", env={"V": "2"}), "t/s/deep.yaml": context("deep", {"A": "2"})})
@@ -215,7 +215,7 @@ def test_the_owners_space_goes_on(evil):
     assert env_of(it.here, "Context root/top") == {"A": "2"}
     labelled = doc("Space", "team", {"inherit": False}, labels={"env": "prod"})
     it.commit("root-admin", {"t/space.yaml": labelled})
-    placed = it.here.in_force.catalog.placed(ref("Space team"))
+    placed = it.here.in_force.documents.placed(ref("Space team"))
     assert (dict(placed.resource.metadata.labels), placed.parent) == ({"env": "prod"}, "root")
     assert everything(it.found_again()) == everything(it.here)
 
@@ -225,11 +225,11 @@ def test_what_its_author_means_for_a_held_space_ends_up_nowhere_else():
     it.commit("olga", {"t/u/s2.yaml": stack("s2")})
     assert {each[0] for each in held(it.here)} == {"Space under", "Stack under/s", "Stack under/s2"}
     assert "Stack team/s" not in names(it.here.in_force)
-    stack_first = next(each for each in it.here.waiting if each.ref.name == "s")
+    stack_first = next(each for each in it.here.held_changes if each.ref.name == "s")
     assert "comes first" in it.approve("root-admin", stack_first)
-    space_itself = next(each for each in it.here.waiting if each.ref.kind == "Space")
+    space_itself = next(each for each in it.here.held_changes if each.ref.kind == "Space")
     assert it.approve("root-admin", space_itself) is None
-    assert it.here.waiting == ()
+    assert it.here.held_changes == ()
     assert {"Space under", "Stack under/s", "Stack under/s2"} <= names(it.here.in_force)
     assert everything(it.found_again()) == everything(it.here)
 
@@ -248,7 +248,7 @@ _theirs = st.dictionaries(st.sampled_from(FILES), _contents, min_size=1, max_siz
 _owner = st.sampled_from(["write", "write beside", "delete"])
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(_theirs, _owner), max_size=8))
 def test_the_owners_document_is_always_the_owners_last(history):
     """The owner writes what was never there before; the other one anything, also what the owner wrote once."""
@@ -277,7 +277,7 @@ def test_the_owners_document_is_always_the_owners_last(history):
             last = web(len(versions))
             versions.append(last)
             it.commit("olga", {HOME: many(last, *there)})
-        placed = it.here.in_force.catalog.placed(WEB)
+        placed = it.here.in_force.documents.placed(WEB)
         assert (placed.resource.spec.env["V"] if placed else None) == (_version(last) if last else None)
         assert everything(it.found_again()) == everything(it.here)
 
@@ -290,7 +290,7 @@ def test_an_old_version_comes_back_beside_a_copy_of_it():
         assert everything(it.found_again()) == everything(it.here)
     taken_out = History(BASE | {HOME: web(0)}).commit("mallory", {HOME: many(web(0), web(0))})
     taken_out.commit("olga", {HOME: web(0)})
-    assert (env_of(taken_out.here), taken_out.here.waiting) == ({"V": "0"}, ())
+    assert (env_of(taken_out.here), taken_out.here.held_changes) == ({"V": "0"}, ())
 
 
 def _version(document: bytes) -> str:
@@ -316,20 +316,20 @@ ANY = [
 _any = st.dictionaries(st.sampled_from(PATHS), st.lists(st.sampled_from(ANY), max_size=3), min_size=1, max_size=3)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["olga", "mallory", "alice", "root-admin"]), _any), max_size=6))
 def test_a_fresh_process_finds_all_of_it_again(history):
     it = History()
     for who, files in history:
         it.commit(who, {path: many(*content) if content else None for path, content in files.items()})
         assert everything(it.found_again()) == everything(it.here)
-        assert len(it.here.waiting) == len({each.id for each in it.here.waiting})
+        assert len(it.here.held_changes) == len({each.id for each in it.here.held_changes})
 
 
 OWN = ["t/a.yaml", "t/s/b.yaml", "t/s/c.yaml"]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.one_of(
@@ -356,7 +356,7 @@ def test_no_stranger_keeps_the_owners_out(history):
             it.commit(who, {path: doc("Space", "team", {"inherit": False}, labels={"v": str(number)})})
             expected["Space team"] = str(number)
         for each, version in expected.items():
-            placed = it.here.in_force.catalog.placed(ref(each))
+            placed = it.here.in_force.documents.placed(ref(each))
             found = placed and (placed.resource.metadata.labels if each == "Space team" else placed.resource.spec.env)
             assert found is not None, each
             assert [*found.values()] == [version]

@@ -10,7 +10,7 @@ from tests.unit.spaces.builders import many, stack
 def test_it_shows_the_held_document_and_no_other_of_its_file():
     it = History(BASE | {HOME: many(stack("web", env={"A": "1"}), stack("db"))})
     it.commit("mallory", {HOME: many(stack("web", env={"A": "evil"}), stack("db"), stack("more"))})
-    found = {str(each.ref): held_diff(it.here.held, each.id) for each in it.here.waiting}
+    found = {str(each.ref): held_diff(it.here.held, each.id) for each in it.here.held_changes}
     changed = [line for line in found["Stack team/web"].splitlines() if line[0] in "+-"]
     assert changed[:2] == [f"--- in force/{HOME}", f"+++ branch/{HOME}"]
     assert ("evil" in changed[3], len(changed)) == (True, 4)

@@ -70,7 +70,7 @@ def test_what_is_held(who, changed, expected, new):
 @pytest.mark.parametrize(("who", "changed", "expected", "new"), [case for case in CASES if case.values[2]])
 def test_a_hold_ends_by_an_approval_of_who_may_do_all_of_it(who, changed, expected, new):
     after = go(begin(BASE), who, changed)
-    (waits,) = after.waiting
+    (waits,) = after.held_changes
     assert isinstance(approve(after, Approval(waits.id, person("carol")), ROOT_ADMINS, NOW), Refused)
     approved = approve(after, Approval(waits.id, Person(LOCAL_OPERATOR, "")), ROOT_ADMINS, NOW)
     assert isinstance(approved, Admission)
@@ -79,7 +79,7 @@ def test_a_hold_ends_by_an_approval_of_who_may_do_all_of_it(who, changed, expect
 
 def test_the_hold_names_the_document_and_the_right():
     after = go(begin(BASE), "carol", NEW)
-    assert after.waiting[0].message == (
+    assert after.held_changes[0].message == (
         "user:carol may not create BlueprintInstance team/j: it would create Stack team/two, "
         "and user:carol has no role that allows stack:create in team"
     )
@@ -102,7 +102,7 @@ def test_what_comes_late_is_held_where_it_needs_more_than_its_author_was_asked_f
     nine = {"p/nine.yaml": blueprint("web", STACK, version="9", inputs=INPUTS)}
     after = go(waits, "alice", nine, "r2")
     assert held(after) == {"BlueprintInstance team/j": "create stack:create in team"}
-    (each,) = after.waiting
+    (each,) = after.held_changes
     approved = approve(after, Approval(each.id, person("alice")), ROOT_ADMINS, NOW)
     assert isinstance(approved, Admission)
     assert "Stack team/two" in names(approved.in_force)
@@ -128,8 +128,8 @@ def test_what_instances_make_counts_for_the_destruction_budget():
     gone = dict.fromkeys(list(fleet)[:4])
     after = go(before, "bob", gone, rules=rules)
     assert names(after.in_force) == names(before.in_force)
-    assert {str(each.ref.kind) for each in after.waiting} == {"BlueprintInstance"}
-    assert len(after.waiting) == 4
+    assert {str(each.ref.kind) for each in after.held_changes} == {"BlueprintInstance"}
+    assert len(after.held_changes) == 4
     once = go(before, "bob", dict.fromkeys(list(fleet)[:3]), rules=rules)
     assert len(names(before.in_force) - names(once.in_force)) == 6
     emptied = go(
@@ -145,4 +145,4 @@ def test_a_stack_that_holds_rights_is_not_made_by_who_lacks_them():
     files = BASE | {"p/c.yaml": binding("robot", "admin", "stack:team/two")}
     after = go(begin(files), "bob", NEW)
     assert set(held(after)) == {"BlueprintInstance team/j"}
-    assert "decides what stack:team/two does, who holds" in after.waiting[0].message
+    assert "decides what stack:team/two does, who holds" in after.held_changes[0].message

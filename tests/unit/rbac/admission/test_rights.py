@@ -136,7 +136,7 @@ def held(admission):
     """What waits for somebody with the right; not what does not work, and not what waits for that."""
     return {
         str(each.ref): f"{each.verb} {each.missing[0]} in {each.missing[1]}"
-        for each in admission.waiting
+        for each in admission.held_changes
         if each.pin is None and each.missing is not None
     }
 
@@ -199,8 +199,8 @@ def test_what_is_held(who, changed, expected):
     before = begin()
     after = go(before, who, changed)
     assert held(after) == expected
-    for each in after.waiting:
-        one, other = before.in_force.catalog.placed(each.ref), after.in_force.catalog.placed(each.ref)
+    for each in after.held_changes:
+        one, other = before.in_force.documents.placed(each.ref), after.in_force.documents.placed(each.ref)
         assert one is other or other.same(one), "what is held must stay as it was"
     if "move" in str(expected):
         assert names(after.in_force) == names(before.in_force)
@@ -218,7 +218,9 @@ def test_nothing_else_comes_of_it_later(who, changed, expected):
 def test_whoever_may_do_everything_ends_the_hold_by_a_revert(who, changed, expected):
     held_up = go(begin(), who, changed)
     back = {path: BASE.get(path) for path in changed}
-    after = go(held_up, "stranger" if len(held_up.waiting) == len(changed) and expected else "root-admin", back, "r2")
+    after = go(
+        held_up, "stranger" if len(held_up.held_changes) == len(changed) and expected else "root-admin", back, "r2"
+    )
     assert held(after) == {}
     assert names(after.in_force) == names(begin().in_force)
 
@@ -226,8 +228,8 @@ def test_whoever_may_do_everything_ends_the_hold_by_a_revert(who, changed, expec
 @pytest.mark.parametrize(("who", "changed", "expected"), [case for case in CASES if case.values[2]])
 def test_a_hold_ends_by_an_approval(who, changed, expected):
     after = go(begin(), who, changed)
-    while after.waiting:
-        each = min(after.waiting, key=lambda it: (it.missing is None, it.ref.kind != "Space"))
+    while after.held_changes:
+        each = min(after.held_changes, key=lambda it: (it.missing is None, it.ref.kind != "Space"))
         for unable in (person("dora"), Person(Subject(user("x").kind, "x"), "")):
             assert isinstance(approve(after, Approval(each.id, unable), ROOT_ADMINS, NOW), Refused)
         approved = approve(after, Approval(each.id, Person(LOCAL_OPERATOR, "")), ROOT_ADMINS, NOW)
@@ -247,7 +249,7 @@ def test_a_held_change_and_a_good_one_in_one_commit():
         begin(), "bob", {"p/net.yaml": stack("net", autodeploy=True), "b.yaml": binding("b", "admin", "user:bob")}
     )
     assert held(after) == {"RoleBinding root/b": "create roleBinding:create in root"}
-    assert after.in_force.catalog.placed(StackId.parse("platform/net").ref).resource.spec.autodeploy
+    assert after.in_force.documents.placed(StackId.parse("platform/net").ref).resource.spec.autodeploy
 
 
 def test_a_grant_by_an_admin_counts_from_the_next_commit_on():
@@ -284,7 +286,7 @@ def test_a_user_cannot_become_somebody_with_more_rights():
 def test_a_rightful_change_on_top_ends_the_hold_and_another_wrong_one_renews_it():
     first = go(begin(), "carol", {"p/net.yaml": stack("net", autodeploy=True)})
     again = go(first, "dora", {"p/net.yaml": stack("net", suspended=True)}, "r2")
-    (old,), (new,) = first.waiting, again.waiting
+    (old,), (new,) = first.held_changes, again.held_changes
     assert (old.person, old.revision, new.person, new.revision) == ("user:carol", "r1", "user:dora", "r2")
     assert isinstance(approve(again, Approval(old.id, person("alice")), ROOT_ADMINS, NOW), Refused)
     assert held(go(again, "bob", {"p/net.yaml": stack("net", protected=True)}, "r3")) == {}
@@ -342,10 +344,10 @@ def nothing_of(*_):
 
 def test_files_changed_without_the_right_stay_as_they_were():
     pinned = go(begin(), "carol", {}, stacks=FILES)
-    (waits,) = pinned.waiting
+    (waits,) = pinned.held_changes
     assert (pinned.pins, waits.missing[1], waits.pin) == ({NET: "r0"}, SpaceName("platform"), "r0")
     again = go(pinned, "dora", {}, "r2", stacks=FILES)
-    assert (again.pins, again.waiting[0].revision) == ({NET: "r0"}, "r2")
+    assert (again.pins, again.held_changes[0].revision) == ({NET: "r0"}, "r2")
     assert go(again, "dora", {"README.md": b""}, "r3").pins == {NET: "r0"}
 
 
@@ -355,14 +357,14 @@ def test_files_changed_without_the_right_stay_as_they_were():
         pytest.param(lambda it: go(it, "bob", {}, "r2", stacks=FILES), id="a rightful change"),
         pytest.param(lambda it: go(it, "dora", {}, "r2", stacks=FILES, restored=frozenset({NET})), id="a revert"),
         pytest.param(lambda it: go(it, "dora", {}, "r2", stacks=BACK), id="a revert of the one file"),
-        pytest.param(lambda it: approve(it, Approval(it.waiting[0].id, person("bob")), ROOT_ADMINS, NOW), id="approval"),
+        pytest.param(lambda it: approve(it, Approval(it.held_changes[0].id, person("bob")), ROOT_ADMINS, NOW), id="approval"),
         pytest.param(lambda it: go(it, "bob", {"p/net.yaml": SOURCE_X}, "r2", uses=nothing_of), id="a source without those files"),
         pytest.param(lambda it: go(it, "bob", {"p/net.yaml": None}, "r2"), id="the stack leaves"),
     ],
 )  # fmt: skip
 def test_a_pin_ends(end):
     after = end(go(begin(), "carol", {}, stacks=FILES))
-    assert (after.pins, after.waiting) == ({}, ())
+    assert (after.pins, after.held_changes) == ({}, ())
 
 
 @pytest.mark.parametrize(
@@ -378,13 +380,13 @@ def test_what_is_held_does_not_come_in_by_a_rightful_change_beside_it(change):
     pinned = go(begin(), "carol", {}, stacks=FILES)
     stacks = {name: value for name, value in change.items() if name != "changed"}
     after = go(pinned, "bob", change["changed"], "r2", **stacks)
-    assert (after.pins, [each.id for each in after.waiting]) == ({NET: "r0"}, [pinned.waiting[0].id])
-    assert after.waiting[0].person == "user:carol"
-    assert ("user:bob changed other files of it since" in after.waiting[0].message) == bool(stacks)
-    stored = [HeldChange.from_record(json.loads(json.dumps(each.to_record()))) for each in after.waiting]
-    assert stored == [*after.waiting]
-    approved = approve(after, Approval(after.waiting[0].id, person("bob")), ROOT_ADMINS, NOW)
-    assert (approved.pins, approved.waiting) == ({}, ())
+    assert (after.pins, [each.id for each in after.held_changes]) == ({NET: "r0"}, [pinned.held_changes[0].id])
+    assert after.held_changes[0].person == "user:carol"
+    assert ("user:bob changed other files of it since" in after.held_changes[0].message) == bool(stacks)
+    stored = [HeldChange.from_record(json.loads(json.dumps(each.to_record()))) for each in after.held_changes]
+    assert stored == [*after.held_changes]
+    approved = approve(after, Approval(after.held_changes[0].id, person("bob")), ROOT_ADMINS, NOW)
+    assert (approved.pins, approved.held_changes) == ({}, ())
 
 
 def test_files_held_by_several_are_let_go_one_after_the_other():
@@ -405,7 +407,7 @@ def test_more_files_than_are_remembered_are_let_go_by_an_approval_alone():
     many_files = {NET: {f"net/{n}": ("1", "2") for n in range(MOST + 1)}}
     here = go(go(begin(), "carol", {}, stacks=many_files), "bob", {}, "r2", stacks=many_files)
     assert here.pins == {NET: "r0"}
-    assert approve(here, Approval(here.waiting[0].id, person("bob")), ROOT_ADMINS, NOW).pins == {}
+    assert approve(here, Approval(here.held_changes[0].id, person("bob")), ROOT_ADMINS, NOW).pins == {}
 
 
 def test_files_changed_with_the_right_are_just_changed():
@@ -454,11 +456,11 @@ def test_the_destruction_budget(count, leave, fits, configured):
     changed = dict.fromkeys([f"q/s{n}.yaml" for n in range(leave)]) | {"q/new.yaml": stack("new")}
     after = go(before, "root-admin", changed, rules=rules)
     if fits:
-        assert (len(after.waiting), len(names(before.in_force) - names(after.in_force))) == (0, leave)
+        assert (len(after.held_changes), len(names(before.in_force) - names(after.in_force))) == (0, leave)
         return
-    assert len(after.waiting) == leave + 1
+    assert len(after.held_changes) == leave + 1
     assert names(after.in_force) == names(before.in_force)
-    for each in after.waiting:
+    for each in after.held_changes:
         after = approve(after, Approval(each.id, Person(LOCAL_OPERATOR, "")), rules, NOW)
     assert len(names(before.in_force) - names(after.in_force)) == leave
 
@@ -490,7 +492,7 @@ def test_a_directory_that_stays_with_a_space_takes_nothing_along():
         [{"k.yaml": None}, {"space.yaml": space("one", inherit=False)}, {"space.yaml": None}], start=1
     ):
         here = go(here, "stranger", changed, f"r{number}")
-        assert here.in_force.catalog.tree.parent(SpaceName("two")) == "root"
+        assert here.in_force.documents.tree.parent(SpaceName("two")) == "root"
 
 
 # Variables that take over what runs
@@ -516,7 +518,7 @@ def test_variables_that_take_over_need_a_right_of_their_own(who, before, after, 
         start["a.yaml"] = context("a", before)
     first = admit(None, Commit(Revision("r0"), start), ROOT_ADMINS, NOW)
     second = admit(first, Commit(Revision("r1"), {"a.yaml": context("a", after)}, person(who)), ROOT_ADMINS, NOW)
-    held = [(str(each.missing[0]), each.missing[1]) for each in second.waiting]
+    held = [(str(each.missing[0]), each.missing[1]) for each in second.held_changes]
     assert held == ([missing] if missing else [])
 
 
@@ -537,7 +539,7 @@ def test_a_writer_below_cannot_touch_a_policy_above() -> None:
     }
     first = admit(None, Commit(Revision("r0"), base, attach=out_of(rego)), ROOT_ADMINS, NOW)
     assert isinstance(first, Admission)
-    ours = first.in_force.catalog.placed(ref("Policy platform/p"))
+    ours = first.in_force.documents.placed(ref("Policy platform/p"))
     changes = {
         "changed": ({"p.yaml": doc("Policy", "p", {"type": "plan", "rego": "x"}, space="platform")}, rego),
         "its file": ({"p.yaml": base["p.yaml"]}, {"rules/p.rego": b"package stationkeeper\nwarn contains 1\n"}),
@@ -549,10 +551,10 @@ def test_a_writer_below_cannot_touch_a_policy_above() -> None:
             commit = Commit(Revision("r1"), changed, person(who), attach=out_of(files))
             judged = admit(first, commit, ROOT_ADMINS, NOW)
             assert isinstance(judged, Admission)
-            waiting = {each.ref for each in judged.waiting}
+            waiting = {each.ref for each in judged.held_changes}
             assert waiting & {ref("Policy platform/p"), ref("Policy team/p")}, (name, who)
-            kept = judged.in_force.catalog.placed(ref("Policy platform/p"))
+            kept = judged.in_force.documents.placed(ref("Policy platform/p"))
             assert kept is not None
             assert kept.same(ours), (name, who)
             # Where it goes is no use without the right where it comes from.
-            assert judged.in_force.catalog.placed(ref("Policy team/p")) is None
+            assert judged.in_force.documents.placed(ref("Policy team/p")) is None

@@ -18,7 +18,7 @@ TEAM, CREW = space("team", inherit=False), space("crew", inherit=False)
 
 def rightful(it: History) -> bool:
     assert it.here is not None
-    placed = (it.here.in_force.catalog.placed(each) for each in it.here.in_force.catalog.refs())
+    placed = (it.here.in_force.documents.placed(each) for each in it.here.in_force.documents.refs())
     return all(each.ref.name not in {"mine-now", "evil"} for each in placed)
 
 
@@ -50,7 +50,7 @@ def rightful(it: History) -> bool:
 def test_whoever_repairs_a_directory_lets_nothing_in(theirs, repair, file):
     it = History().commit("alice", theirs).commit("root-admin", repair)
     assert rightful(it)
-    (left,) = it.here.waiting
+    (left,) = it.here.held_changes
     assert (left.ref.name, left.person, left.file) == ("mine-now", "user:alice", file)
     assert everything(it.found_again()) == everything(it.here)
     it.commit("root-admin", {"t/web.yaml": stack("web", env={"V": "2"})})
@@ -64,7 +64,7 @@ def test_nothing_of_the_old_space_stays_for_what_was_held_there():
     grant = binding("owners", "writer", "user:alice")
     it = History().commit("alice", {"t/more.yaml": many(grant, stack("web"))})
     it.commit("root-admin", {"t/space.yaml": CREW})
-    spaces = {str(each.space) for each in it.here.in_force.catalog.refs()}
+    spaces = {str(each.space) for each in it.here.in_force.documents.refs()}
     assert spaces == {"crew", "mine", "root"}
     assert everything(it.found_again()) == everything(it.here)
 
@@ -73,7 +73,7 @@ def test_what_an_author_put_there_is_judged_again_by_the_right_of_that_author():
     it = History().commit("olga", {"t/space.yaml": EVIL, "t/a.yaml": context("a")})
     assert ("Context evil/a", "user:olga", "t/a.yaml") in held(it.here)
     it.commit("olga", {"t/space.yaml": TEAM})
-    assert (it.here.waiting, it.here.in_force.catalog.placed(ref("Context team/a")) is not None) == ((), True)
+    assert (it.here.held_changes, it.here.in_force.documents.placed(ref("Context team/a")) is not None) == ((), True)
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -89,7 +89,7 @@ def test_what_is_held_outlasts_a_space_file_that_is_broken_for_a_while(*, togeth
 
 def test_an_author_who_repairs_a_space_gets_all_that_belongs_to_it():
     it = History().commit("root-admin", {"t/s/space.yaml": BROKEN, "t/s/w.yaml": context("w", {"V": "1"})})
-    assert [each.missing for each in it.here.waiting] == [None]
+    assert [each.missing for each in it.here.held_changes] == [None]
     assert env_of(it.here, "Context team/w") is None
     it.commit("root-admin", {"t/s/space.yaml": space("s")})
     assert env_of(it.here, "Context s/w") == {"V": "1"}
@@ -99,7 +99,7 @@ def test_a_second_space_that_comes_to_have_a_directory_is_judged_and_found_again
     it = History().commit("root-admin", {"t/s/a.yaml": TEAM, "t/space.yml": EVIL})
     it.commit("olga", {"t/space.yaml": space("mine", inherit=False)})
     assert everything(it.found_again()) == everything(it.here)
-    assert it.here.in_force.catalog.placed(ref("Space evil")) is None
+    assert it.here.in_force.documents.placed(ref("Space evil")) is None
 
 
 PATHS = ["t/space.yaml", "t/space.yml", "t/a.yaml", "t/s/space.yaml", "t/s/a.yaml", "m/a.yaml", "space.yaml"]
@@ -118,7 +118,7 @@ _admins = st.tuples(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(_theirs, _admins), max_size=6))
 def test_nothing_of_a_stranger_comes_in_by_what_others_do_with_spaces(history):
     it = History()
@@ -140,4 +140,4 @@ def test_the_root_may_have_labels_by_whoever_may_do_everything_there():
     assert (held(it.here), it.here.in_force.tree.documents.tree.parent(SpaceName("root"))) == ([], None)
     assert everything(it.found_again()) == everything(it.here)
     it.commit("root-admin", {"root.yaml": None})
-    assert (held(it.here), it.here.waiting) == ([], ())
+    assert (held(it.here), it.here.held_changes) == ([], ())

@@ -21,8 +21,8 @@ def start(files=None) -> History:
 
 def spec_of(it: History, ref_text: str = "Stack team/web"):
     kind, _, name = ref_text.partition(" ")
-    found = [r for r in it.here.in_force.catalog.refs() if str(r) == f"{kind} {name}"]
-    return it.here.in_force.catalog.placed(found[0]).resource.spec if found else None
+    found = [r for r in it.here.in_force.documents.refs() if str(r) == f"{kind} {name}"]
+    return it.here.in_force.documents.placed(found[0]).resource.spec if found else None
 
 
 def test_a_document_that_a_stranger_appends_keeps_no_edit_of_the_others_out():
@@ -34,7 +34,7 @@ def test_a_document_that_a_stranger_appends_keeps_no_edit_of_the_others_out():
         assert held(it.here) == [("Stack team/more", "user:mallory", HOME)]
         assert everything(it.found_again()) == everything(it.here)
     it.commit("olga", {HOME: web({"A": "4", "B": "1"})})
-    assert (env_of(it.here), it.here.waiting) == ({"A": "4", "B": "1"}, ())
+    assert (env_of(it.here), it.here.held_changes) == ({"A": "4", "B": "1"}, ())
 
 
 def test_a_strangers_value_does_not_come_in_beside_an_owners():
@@ -56,7 +56,7 @@ def test_once_it_is_the_owners_or_gone_all_of_it_is_in(who, env):
     it = start().commit("mallory", {HOME: web({"A": "evil", "B": "1"})})
     it.commit("olga", {HOME: web({"A": "evil", "B": "2"})})
     it.commit(who, {HOME: web(env)})
-    assert (env_of(it.here), it.here.waiting) == (env, ())
+    assert (env_of(it.here), it.here.held_changes) == (env, ())
 
 
 def test_what_somebody_without_the_right_writes_beside_it_waits_too():
@@ -86,7 +86,7 @@ def test_a_longer_text_is_its_lines(theirs, owners, in_force):
     it = History(BASE | {HOME: lines("one", "two")})
     it.commit("mallory", {HOME: lines(*theirs)})
     it.commit("olga", {HOME: lines(*owners)})
-    assert (it.here.waiting == ()) is in_force
+    assert (it.here.held_changes == ()) is in_force
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_an_item_of_a_list_is_found_by_its_content(theirs, owners, in_force):
     it = History(BASE | {HOME: hooks([["one"]])})
     it.commit("mallory", {HOME: hooks(theirs)})
     it.commit("olga", {HOME: hooks(owners)})
-    assert (it.here.waiting == ()) is in_force
+    assert (it.here.held_changes == ()) is in_force
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_an_item_of_a_list_is_found_by_its_content(theirs, owners, in_force):
 def test_a_held_value_that_an_owner_carries_along_stays_held(moved):
     it = start().commit("mallory", {HOME: web({"A": "evil", "B": "1"})})
     it.commit("olga", moved)
-    assert "evil" not in str([spec_of(it, str(r)) for r in it.here.in_force.catalog.refs() if r.kind == "Stack"])
-    assert [each.person for each in it.here.waiting] == ["user:mallory"]
+    assert "evil" not in str([spec_of(it, str(r)) for r in it.here.in_force.documents.refs() if r.kind == "Stack"])
+    assert [each.person for each in it.here.held_changes] == ["user:mallory"]
     assert everything(it.found_again()) == everything(it.here)
-    (left,) = it.here.waiting
+    (left,) = it.here.held_changes
     assert it.approve("mallory", left) is not None
     assert it.approve("olga", left) is None
-    assert "evil" in str([spec_of(it, str(r)) for r in it.here.in_force.catalog.refs() if r.kind == "Stack"])
+    assert "evil" in str([spec_of(it, str(r)) for r in it.here.in_force.documents.refs() if r.kind == "Stack"])
 
 
 def test_a_held_new_document_that_an_owner_carries_along_stays_held():
@@ -157,12 +157,12 @@ def test_a_strangers_space_file_in_a_directory_changes_nothing_below_it(path, ev
     assert everything(it.found_again()) == everything(it.here)
     it.commit("root-admin", {path: None})
     assert names(it.here.in_force) == before | {"Context team/new"}
-    assert it.here.waiting == ()
+    assert it.here.held_changes == ()
 
 
 def test_a_space_file_needs_the_right_in_the_space_that_its_directory_belongs_to():
     it = History().commit("mallory", {"t/deep/space.yaml": CLAIM})
-    (waits,) = it.here.waiting
+    (waits,) = it.here.held_changes
     assert (str(waits.missing[0]), waits.missing[1]) == ("space:create", "team")
     assert it.approve("olga", waits) is not None
     assert it.approve("root-admin", waits) is None
@@ -175,11 +175,11 @@ def test_a_name_that_is_squatted_gives_the_squatter_nothing():
     assert {"Space shop", "Context shop/theirs"} <= names(it.here.in_force)
     it.commit("root-admin", {"s/space.yaml": space("shop", inherit=False), "s/a.yaml": stack("a")})
     assert "Stack shop/a" not in names(it.here.in_force)
-    assert {each.person for each in it.here.waiting} == {"user:root-admin"}
+    assert {each.person for each in it.here.held_changes} == {"user:root-admin"}
     it.commit("root-admin", {"m/x.yaml": None, "m/y.yaml": None})
     assert {"Space shop", "Stack shop/a"} <= names(it.here.in_force)
-    assert it.here.waiting == ()
-    assert it.here.in_force.catalog.tree.parent("shop") == "root"
+    assert it.here.held_changes == ()
+    assert it.here.in_force.documents.tree.parent("shop") == "root"
 
 
 # One commit that renames, and gives the name away
@@ -187,8 +187,8 @@ def test_a_name_that_is_squatted_gives_the_squatter_nothing():
 
 def move_of(it: History) -> dict[str, str]:
     return {
-        str(r): str(it.here.in_force.catalog.placed(r).resource.metadata.moved_from)
-        for r in it.here.in_force.catalog.refs()
+        str(r): str(it.here.in_force.documents.placed(r).resource.metadata.moved_from)
+        for r in it.here.in_force.documents.refs()
         if r.kind == "Stack"
     }
 
@@ -199,7 +199,7 @@ REUSE = {HOME: stack("web", env={"V": "new"}), "t/old.yaml": stack("old", moved_
 def test_a_rename_and_a_new_stack_of_the_old_name_are_one_change():
     it = start().commit("olga", REUSE)
     assert (env_of(it.here), env_of(it.here, "Stack team/old")) == ({"V": "new"}, {"A": "1"})
-    assert it.here.waiting == ()
+    assert it.here.held_changes == ()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_stranger_can_do_neither():
 def test_two_names_are_swapped_in_one_commit():
     it = start({"t/b.yaml": stack("b", env={"N": "b"})})
     it.commit("olga", {HOME: stack("web", moved_from="team/b"), "t/b.yaml": stack("b", moved_from="team/web")})
-    assert it.here.waiting == ()
+    assert it.here.held_changes == ()
     assert move_of(it)["Stack team/web"] == "team/b"
 
 
@@ -255,8 +255,8 @@ def test_a_bare_name_that_comes_to_mean_another_spaces_stack_is_judged_too():
     }
     it = History(base).commit("mallory", {"m/db.yaml": None})
     assert "Stack mine/db" in names(it.here.in_force)
-    assert [str(each.ref) for each in it.here.waiting] == ["Stack mine/db"]
-    assert "stack:read" in it.here.waiting[0].message
+    assert [str(each.ref) for each in it.here.held_changes] == ["Stack mine/db"]
+    assert "stack:read" in it.here.held_changes[0].message
 
 
 def test_differences_of_values():

@@ -10,12 +10,12 @@ from reconciler.core.conditions import assess, is_retryable, is_suspended, retry
 from reconciler.core.planning import Wait, decide
 from reconciler.core.reasons import RETRYABLE, Reason
 from reconciler.core.runs import ACTIVE, Run, RunStatus
-from reconciler.core.state import Component, ConditionType, Problem, StackState, Why
+from reconciler.core.state import Component, ConditionType, StackProblem, StackState, Why
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, an_applied, an_outcome, later
 
 OTHER = a_fingerprint(spec={"env A": "other"})
 WHY = (Why(Component.SPEC, "env A"),)
-PROBLEM = Problem("ToolMissing", "there is no terraform")
+PROBLEM = StackProblem("ToolMissing", "there is no terraform")
 
 
 def failed(**changes: Any) -> Any:

@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.dependencies import Given, linked
+from reconciler.core.dependencies import ParentOutputs, linked
 from reconciler.core.diff import explain
-from reconciler.core.state import Component, Need, Problem
+from reconciler.core.state import Component, Need, StackProblem
 from tests.factories import a_desired, a_stack_id
 
 APP, BASE, OTHER = a_stack_id("team/app"), a_stack_id("platform/base"), a_stack_id("platform/core")
 VPC = Need(BASE, {"vpc": "TF_VAR_vpc"})
 
 
-def given(in_sync: bool = True, **marks: str) -> Given:  # noqa: FBT001, FBT002
-    return Given(marks, in_sync=in_sync)
+def given(in_sync: bool = True, **marks: str) -> ParentOutputs:  # noqa: FBT001, FBT002
+    return ParentOutputs(marks, in_sync=in_sync)
 
 
 def test_the_same_outputs_make_the_same_digest_and_others_another() -> None:
@@ -50,11 +50,11 @@ MISSING = "platform/base has no output vpc, which team/app uses as TF_VAR_vpc"
         pytest.param(None, None, None, id="never applied"),
         pytest.param(given(in_sync=False, a="1"), None, None, id="out of sync: it may come yet"),
         pytest.param(given(a="1", b="2"), None, MISSING, id="in sync: it will not come"),
-        pytest.param(given(vpc="1"), Problem("OutputMissing", MISSING), None, id="it came"),
-        pytest.param(given(a="1", b="2"), Problem("SourceNotFound", "m"), "m", id="another problem goes first"),
-        pytest.param(given(vpc="1"), Problem("SourceNotFound", "m"), "m", id="another problem stays"),
+        pytest.param(given(vpc="1"), StackProblem("OutputMissing", MISSING), None, id="it came"),
+        pytest.param(given(a="1", b="2"), StackProblem("SourceNotFound", "m"), "m", id="another problem goes first"),
+        pytest.param(given(vpc="1"), StackProblem("SourceNotFound", "m"), "m", id="another problem stays"),
     ],
 )
-def test_a_missing_output(parent: Given | None, before: Problem | None, expected: str | None) -> None:
+def test_a_missing_output(parent: ParentOutputs | None, before: StackProblem | None, expected: str | None) -> None:
     found = linked(a_desired(needs=(VPC,), problem=before), APP, {BASE: parent} if parent else {})
     assert (found.problem.message if found.problem else None) == expected

@@ -25,7 +25,7 @@ def marks(
     }
     in_force = begin(found)
     assert in_force.diagnostics == ()
-    return fingerprint(effective(in_force.catalog, stack_id("root/s")), snapshot)
+    return fingerprint(effective(in_force.documents, stack_id("root/s")), snapshot)
 
 
 def differing(one: Fingerprint, other: Fingerprint) -> dict[str, set[str]]:
@@ -99,7 +99,7 @@ def test_the_order_of_hooks_counts() -> None:
 def test_a_name_or_a_space_is_not_what_is_done() -> None:
     """A stack that only moves keeps its digest, so that moving starts nothing."""
     in_force = begin({"team/space.yaml": space("team"), "s.yaml": stack("s"), "o.yaml": stack("o", in_space="team")})
-    one, other = (fingerprint(effective(in_force.catalog, stack_id(name)), SNAPSHOT) for name in ("root/s", "team/o"))
+    one, other = (fingerprint(effective(in_force.documents, stack_id(name)), SNAPSHOT) for name in ("root/s", "team/o"))
     assert one.digest == other.digest
 
 
@@ -120,6 +120,6 @@ def test_hashes_of_values(*, one: object, other: object, same: bool) -> None:
 
 def test_the_tools_own_settings_are_read_as_written() -> None:
     in_force = begin({"s.yaml": stack("s", tool="terraform", terraform={"workspace": "w"}), "t.yaml": stack("t")})
-    by_name = {name: effective(in_force.catalog, stack_id(name)).spec for name in ("root/s", "root/t")}
+    by_name = {name: effective(in_force.documents, stack_id(name)).spec for name in ("root/s", "root/t")}
     assert options(by_name["root/s"]) == {"workspace": "w"}
     assert options(by_name["root/t"]) == {}

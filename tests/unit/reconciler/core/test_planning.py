@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.planning import Proceed, QueueRun, Stop, Supersede, Wait, decide
+from reconciler.core.planning import Proceed, QueueRun, StopRun, Supersede, Wait, decide
 from reconciler.core.runs import ACTIVE, Run, RunStatus
-from reconciler.core.state import Problem, StackState, Sync
+from reconciler.core.state import StackProblem, StackState, Sync
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, an_outcome, later
 
 OTHER = a_fingerprint(spec={"env A": "other"})
@@ -17,7 +17,7 @@ def out_of_sync(**changes: Any) -> StackState:
     return a_stack(sync=Sync.OUT_OF_SYNC, **changes)
 
 
-PROBLEM = Problem("SourceNotFound", "it is not there")
+PROBLEM = StackProblem("SourceNotFound", "it is not there")
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def _expected(run: Run, kind: str) -> object:
         case RunStatus.QUEUED:
             return Supersede(run) if outdated else Wait()
         case RunStatus.PLANNING:
-            return Stop(run) if outdated or run.cancel_requested else Wait()
+            return StopRun(run) if outdated or run.cancel_requested else Wait()
         case RunStatus.UNCONFIRMED if outdated:
             return Supersede(run)
         case RunStatus.UNCONFIRMED:
             return Proceed(run) if run.confirmed_by else Wait()
         case _:
-            return Stop(run) if run.cancel_requested else Wait()
+            return StopRun(run) if run.cancel_requested else Wait()
 
 
 @pytest.mark.parametrize("status", sorted(ACTIVE))

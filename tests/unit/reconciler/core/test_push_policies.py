@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.conditions import assess
-from reconciler.core.planning import AskPush, QueueRun, Stop, Supersede, Wait, decide
+from reconciler.core.planning import AskPush, QueueRun, StopRun, Supersede, Wait, decide
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import ConditionType, Heading, Push, StackState, Sync, Waits
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, a_stack_id, an_applied, an_outcome, later
@@ -81,7 +81,7 @@ def test_what_is_done_next(state: StackState, expected: object) -> None:
         pytest.param(
             a_run(kind=RunKind.PROPOSED, status=RunStatus.PLANNING),
             out_of_sync(desired=a_desired(OTHER)),
-            Stop,
+            StopRun,
             id="plans what is outdated",
         ),
     ],

@@ -7,9 +7,9 @@ import pytest
 from reconciler.core.state import Heading
 from reconciler.core.verdicts import (
     Notice,
+    NoticeSeverity,
     Result,
     Ruling,
-    Severity,
     Verdict,
     approval_verdict,
     heading,
@@ -179,7 +179,7 @@ def test_where_push_policies_send_a_change(verdicts: list[Verdict], head: Headin
         pytest.param({"answers": {}}, (), id="nothing"),
         pytest.param(
             {"answers": {"notify": ["b", {"msg": "a", "severity": "error"}]}},
-            (Notice("a", Severity.ERROR), Notice("b")),
+            (Notice("a", NoticeSeverity.ERROR), Notice("b")),
             id="both shapes",
         ),
         pytest.param(

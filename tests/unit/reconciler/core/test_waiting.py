@@ -7,7 +7,7 @@ import pytest
 from reconciler.core.conditions import assess
 from reconciler.core.planning import Proceed, QueueRun, Supersede, Wait, decide
 from reconciler.core.runs import RunStatus
-from reconciler.core.state import ConditionType, Heading, Problem, Push, Sync, Waits
+from reconciler.core.state import ConditionType, Heading, Push, StackProblem, Sync, Waits
 from reconciler.core.waiting import Hindrance, hindrance, waits_for
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, a_stack_id, an_applied, an_outcome
 
@@ -31,7 +31,7 @@ BASE = a_stack_id("platform/base")
         pytest.param({"sync": Sync.OUT_OF_SYNC, "last": an_outcome(status="discarded")}, None, "is out of sync, and its run was discarded", id="discarded"),
         pytest.param({"sync": Sync.OUT_OF_SYNC}, a_run(status=RunStatus.UNCONFIRMED), "waits for confirmation", id="unconfirmed"),
         pytest.param({"sync": Sync.OUT_OF_SYNC, "interrupted": True, "last": an_outcome(status="interrupted", reason="Interrupted")}, None, "failed: Interrupted", id="interrupted"),
-        pytest.param({"desired": a_desired(problem=Problem("SourceNotFound", "m")), "sync": Sync.UNKNOWN}, None, "has a problem: SourceNotFound", id="a problem"),
+        pytest.param({"desired": a_desired(problem=StackProblem("SourceNotFound", "m")), "sync": Sync.UNKNOWN}, None, "has a problem: SourceNotFound", id="a problem"),
         pytest.param({"desired": a_desired(push_policies="p"), "push": Push(a_fingerprint().digest, "p", Heading.IGNORE), "sync": Sync.OUT_OF_SYNC}, None, "is out of sync: IgnoredByPolicy", id="held back"),
         pytest.param({"desired": None, "sync": Sync.UNKNOWN}, None, "was not applied yet", id="not in Git"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler import repeating
 from reconciler.loop import concern
-from reconciler.loop.concern import Backoff, Concern, Progress
+from reconciler.loop.concern import Backoff, Concern, WorkDone
 from reconciler.loop.desired import fetch as pace
 from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.store.protocol import StoreBusy, StoreError
@@ -97,10 +97,10 @@ def test_only_a_store_that_fails_makes_the_service_not_ready(clock: Clock) -> No
 
 def test_a_concern_that_fails_pauses_and_works_again(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(concern, "time", clock)
-    steps: list[Exception | Progress] = [FULL, Progress.UNDER_WAY, FULL, Progress.NONE, Progress.MADE]
+    steps: list[Exception | WorkDone] = [FULL, WorkDone.UNDER_WAY, FULL, WorkDone.NONE, WorkDone.MADE]
     taken: list[object] = []
 
-    def step(now: datetime) -> Progress:
+    def step(now: datetime) -> WorkDone:
         taken.append(now)
         found = steps.pop(0)
         if isinstance(found, Exception):
@@ -108,18 +108,18 @@ def test_a_concern_that_fails_pauses_and_works_again(clock: Clock, monkeypatch: 
         return found
 
     made = Concern("deciding", step)
-    assert made.attempt(NOW) == (Progress.NONE, FULL)
-    assert (made.attempt(NOW), len(taken)) == ((Progress.NONE, None), 1), "it pauses"
+    assert made.attempt(NOW) == (WorkDone.NONE, FULL)
+    assert (made.attempt(NOW), len(taken)) == ((WorkDone.NONE, None), 1), "it pauses"
     clock.now += 1
-    assert made.attempt(NOW) == (Progress.UNDER_WAY, None)
+    assert made.attempt(NOW) == (WorkDone.UNDER_WAY, None)
     assert made.backoff.brief == FULL.brief, "nobody knows yet"
-    assert made.attempt(NOW) == (Progress.NONE, FULL)
+    assert made.attempt(NOW) == (WorkDone.NONE, FULL)
     clock.now += 1
-    assert (made.attempt(NOW), len(taken)) == ((Progress.NONE, None), 3), "it pauses for longer"
+    assert (made.attempt(NOW), len(taken)) == ((WorkDone.NONE, None), 3), "it pauses for longer"
     clock.now += 1
-    assert made.attempt(NOW) == (Progress.NONE, None)
+    assert made.attempt(NOW) == (WorkDone.NONE, None)
     assert (made.backoff.failing, made.backoff.brief) == (False, None)
-    assert made.attempt(NOW) == (Progress.MADE, None)
+    assert made.attempt(NOW) == (WorkDone.MADE, None)
 
 
 @pytest.mark.parametrize(("error", "tried"), [(FULL, 2), (ValueError("a bug"), 1)], ids=["the store", "a bug"])
@@ -129,7 +129,7 @@ def test_only_what_the_store_failed_is_tried_again_when_the_store_works(
     monkeypatch.setattr(concern, "time", clock)
     taken: list[object] = []
 
-    def step(now: datetime) -> Progress:
+    def step(now: datetime) -> WorkDone:
         taken.append(now)
         raise error
 

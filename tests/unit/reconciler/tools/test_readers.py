@@ -86,7 +86,7 @@ READERS: dict[str, tuple[Callable[[bytes], Applied], Any]] = {
 def test_any_json_is_read_or_refused_and_what_is_read_can_be_written(name: str) -> None:
     read, documents = READERS[name]
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(documents)
     def holds(document: Any) -> None:
         with contextlib.suppress(StepFailed):
@@ -99,7 +99,7 @@ def test_any_json_is_read_or_refused_and_what_is_read_can_be_written(name: str) 
 def test_any_bytes_are_read_or_refused(name: str) -> None:
     read, _ = READERS[name]
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(st.binary(max_size=60))
     def holds(data: bytes) -> None:
         with contextlib.suppress(StepFailed):
@@ -114,7 +114,7 @@ def _keepable(found: Applied) -> None:
         json.dumps([output.name, output.value], ensure_ascii=False, allow_nan=False).encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(ANYTHING | st.fixed_dictionaries({"event": st.just("task"), "host": ANYTHING, "task": ANYTHING})))
 def test_any_events_are_read_or_refused(events: list[Any]) -> None:
     data = b"".join(_written(event) + b"\n" for event in events)

@@ -79,25 +79,25 @@ commits = st.lists(st.dictionaries(paths, contents, min_size=1, max_size=4), min
 
 def works_together(in_force):
     for kind in Kind:
-        for placed in in_force.catalog.of_kind(kind):
-            assert list(violations(in_force.catalog, placed)) == []
-    expansions = in_force.catalog.expansions
+        for placed in in_force.documents.of_kind(kind):
+            assert list(violations(in_force.documents, placed)) == []
+    expansions = in_force.documents.expansions
     assert expansions.keys() == {
-        each.ref for each in in_force.catalog.of_kind(Kind.BLUEPRINT_INSTANCE) if each.resource.made is None
+        each.ref for each in in_force.documents.of_kind(Kind.BLUEPRINT_INSTANCE) if each.resource.made is None
     }
     made = {each.ref for expansion in expansions.values() for each in expansion.documents}
-    assert made == {ref for ref in in_force.catalog.refs() if in_force.catalog.written(ref) is None}
+    assert made == {ref for ref in in_force.documents.refs() if in_force.documents.written(ref) is None}
     assert all(
-        in_force.catalog.placed(each.ref) is each for expansion in expansions.values() for each in expansion.documents
+        in_force.documents.placed(each.ref) is each for expansion in expansions.values() for each in expansion.documents
     )
-    return {each: effective(in_force.catalog, each) for each in in_force.catalog.stacks()}
+    return {each: effective(in_force.documents, each) for each in in_force.documents.stacks()}
 
 
 def contents_of(in_force):
-    return {str(ref): in_force.catalog.placed(ref).resource.content for ref in in_force.catalog.refs()}
+    return {str(ref): in_force.documents.placed(ref).resource.content for ref in in_force.documents.refs()}
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(commits)
 def test_any_history(history):
     files: dict[str, bytes] = {}

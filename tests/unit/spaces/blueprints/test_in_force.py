@@ -123,19 +123,19 @@ def test_a_restart_and_a_second_look_change_nothing(changed, gone, new, stays, t
     assert names(go_on(after, {}, "again")) == names(after)
     assert everything(found_again(after.admission, files)) == everything(after.admission)
     if not after.diagnostics:
-        assert {each: placed_content(after, each) for each in after.catalog.refs()} == {
-            each: placed_content(begin(files), each) for each in begin(files).catalog.refs()
+        assert {each: placed_content(after, each) for each in after.documents.refs()} == {
+            each: placed_content(begin(files), each) for each in begin(files).documents.refs()
         }
 
 
 def placed_content(in_force, each):
-    return in_force.catalog.placed(each).resource.content
+    return in_force.documents.placed(each).resource.content
 
 
 @pytest.mark.parametrize(("changed", "gone", "new", "stays", "told"), CASES)
 def test_taking_it_back_leaves_no_trace(changed, gone, new, stays, told):
     after = go_on(go_on(begin(BASE), changed), {path: BASE.get(path) for path in changed}, "r2")
-    assert (names(after), after.waiting, after.diagnostics) == (ALL, (), ())
+    assert (names(after), after.held_changes, after.diagnostics) == (ALL, (), ())
 
 
 def told(changed, base=BASE):
@@ -199,7 +199,7 @@ def test_a_blueprint_that_breaks_an_instance_is_told_at_its_own_place():
 
 
 def test_what_a_made_stack_gets_and_from_where():
-    found = effective(begin(BASE).catalog, stack_id("team/shop-web"))
+    found = effective(begin(BASE).documents, stack_id("team/shop-web"))
     assert {
         name: (value.value, str(value.origin.made.blueprint if value.origin.made else value.origin.ref))
         for name, value in found.env.items()
@@ -230,7 +230,7 @@ def test_values_keep_their_types_where_an_expression_is_all():
         ),
         inputs=INPUTS,
     )
-    found = effective(begin(BASE | {"p/web.yaml": typed}).catalog, stack_id("team/x"))
+    found = effective(begin(BASE | {"p/web.yaml": typed}).documents, stack_id("team/x"))
     assert (found.spec.suspended, found.source.include) == (True, ("shop/**",))
     assert {name: value.value for name, value in found.env.items()} == {"A": "shop", "B": "b"}
 
@@ -247,7 +247,7 @@ def test_templates_know_their_instance_and_its_space():
         ),
     )
     files = BASE | {"p/web.yaml": known, "p/t/shop.yaml": instance("shop", "web", labels={"tier": "web"})}
-    found = begin(files).catalog.placed(ref("Context team/x"))
+    found = begin(files).documents.placed(ref("Context team/x"))
     assert found.resource.spec.env == {"A": "team/shop web n"}
 
 
@@ -267,7 +267,7 @@ def test_secrets_pass_as_references_only():
 def test_changes_and_affected_name_what_instances_make():
     before = begin(BASE | {"p/t/b.yaml": instance("b", "web", app="b"), "p/two.yaml": TWO})
     after = go_on(before, {"p/t/shop.yaml": instance("shop", "web", app="shop", size="m")})
-    found = changes(before.catalog, after.catalog, differing(before, after))
+    found = changes(before.documents, after.documents, differing(before, after))
     assert [f"{change.verb} {change.ref}" for change in found] == [
         "update BlueprintInstance team/shop",
         "update Stack team/shop-web",
@@ -286,8 +286,8 @@ def test_only_what_changed_is_made_anew():
         {"p/t/shop.yaml": instance("shop", "web", app="mart"), "p/c.yaml": context("common", {"LEVEL": "debug"})},
     )
     same_as = {
-        str(each): after.catalog.expansions[each] is before.catalog.expansions[each]
-        for each in after.catalog.expansions
+        str(each): after.documents.expansions[each] is before.documents.expansions[each]
+        for each in after.documents.expansions
     }
     assert same_as == {"BlueprintInstance team/b": True, "BlueprintInstance team/shop": False}
     assert {str(each) for each in affected(before, after)} == {"team/mart-web", "team/b-web"}

@@ -14,7 +14,7 @@ def made(expression: str, value: float, *, optional: bool = False) -> tuple[str 
     declared = {"name": "n", "type": "number", **({} if optional else {"default": 1})}
     written = blueprint("web", template("made", kind="Context", env={"N": expression}), inputs=[declared])
     after = begin({"b.yaml": written, "i.yaml": instance("shop", "web", n=value)})
-    found = [each for each in after.catalog.of_kind(Kind.CONTEXT) if each.ref.name == "made"]
+    found = [each for each in after.documents.of_kind(Kind.CONTEXT) if each.ref.name == "made"]
     problems = [f"{each.summary} ({each.hint})" for each in after.diagnostics]
     return (found[0].resource.spec.env["N"] if found else None), problems
 

@@ -42,23 +42,23 @@ BASE = {"p/space.yaml": space("prod"), "p/a.yaml": stack("a"), "c.yaml": context
 def test_changes(changed, expected):
     before = begin(BASE)
     after = go_on(before, changed)
-    quick = changes(before.catalog, after.catalog, differing(before, after))
+    quick = changes(before.documents, after.documents, differing(before, after))
     told = [f"{c.verb} {c.ref}" + (f" from {c.origin}" if c.origin else "") for c in quick]
     assert told == expected
-    assert changes(before.catalog, after.catalog) == quick
+    assert changes(before.documents, after.documents) == quick
 
 
 def test_a_change_carries_both_versions():
     before = begin(BASE)
     after = go_on(before, {"p/a.yaml": stack("b", moved_from="prod/a")})
-    (move,) = changes(before.catalog, after.catalog)
+    (move,) = changes(before.documents, after.documents)
     assert (move.before.ref.name, move.after.ref.name) == ("a", "b")
 
 
 def test_a_parent_from_the_directory_counts_as_part_of_a_space():
     before = begin({"p/q/space.yaml": space("eu")})
     after = go_on(before, {"p/space.yaml": space("prod")})
-    assert [f"{c.verb} {c.ref}" for c in changes(before.catalog, after.catalog)] == [
+    assert [f"{c.verb} {c.ref}" for c in changes(before.documents, after.documents)] == [
         "update Space eu",
         "create Space prod",
     ]

@@ -21,7 +21,7 @@ def labelled(name, labels, parent=None, *, inherit=False):
 
 
 def over(in_force, stack):
-    return [guardrail.name for guardrail in effective(in_force.catalog, stack_id(stack)).policies]
+    return [guardrail.name for guardrail in effective(in_force.documents, stack_id(stack)).policies]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_it_is_attached_by_labels_of_spaces_and_by_tool(attach, covered):
 
 def test_a_space_is_seen_with_the_labels_above_it():
     in_force = begin({"a.yaml": many(labelled("prod", {"env": "prod", "a": "1"}), labelled("web", {"a": "2"}, "prod"))})
-    seen = surroundings(in_force.catalog, SpaceName("web"))
+    seen = surroundings(in_force.documents, SpaceName("web"))
     assert (dict(seen.labels), seen.path) == ({"env": "prod", "a": "2"}, ("root", "prod", "web"))
 
 

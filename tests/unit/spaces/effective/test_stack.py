@@ -18,7 +18,7 @@ CONTEXTS = many(
 def only(files, name="root/s"):
     in_force = begin(files)
     assert in_force.diagnostics == ()
-    return effective(in_force.catalog, stack_id(name))
+    return effective(in_force.documents, stack_id(name))
 
 
 def test_layers_override_by_priority_and_the_stack_wins():
@@ -85,7 +85,7 @@ def test_a_script_needs_no_source():
 
 def test_an_unknown_stack():
     with pytest.raises(KeyError, match="root/gone"):
-        effective(begin({}).catalog, stack_id("root/gone"))
+        effective(begin({}).documents, stack_id("root/gone"))
 
 
 def test_the_nearest_context_of_a_name_counts():
@@ -156,12 +156,12 @@ def test_what_attaches_itself_after_a_change_is_the_same_as_from_the_start(chang
         "s.yaml": stack("s", in_space="q", labels={"tier": "web", "env": "prod"}),
     }
     before = begin(files)
-    assert len(effective(before.catalog, stack_id("q/s")).contexts) == 3
+    assert len(effective(before.documents, stack_id("q/s")).contexts) == 3
     after = go_on(before, changed)
     last = go_on(after, {path: files.get(path) for path in changed}, "r2")
     anew = begin({path: data for path, data in (files | changed).items() if data is not None})
     for known, fresh in ((after, anew), (last, begin(files)), (before, begin(files))):
-        found, expected = (effective(each.catalog, stack_id("q/s")) for each in (known, fresh))
+        found, expected = (effective(each.documents, stack_id("q/s")) for each in (known, fresh))
         assert found.contexts == expected.contexts
         assert found.env == expected.env
 
@@ -199,8 +199,8 @@ def test_a_file_has_one_path_however_it_is_written():
 def test_many_stacks_share_what_was_worked_out_once():
     in_force = begin(ATTACHED)
     known = {}
-    for each in in_force.catalog.stacks():
-        assert effective(in_force.catalog, each, known) == effective(in_force.catalog, each)
+    for each in in_force.documents.stacks():
+        assert effective(in_force.documents, each, known) == effective(in_force.documents, each)
     assert {str(each.ref) for each in known} == {
         "Context root/y",
         "Context root/z",

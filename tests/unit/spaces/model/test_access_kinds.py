@@ -4,38 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-import spaces.reading.resources
-from spaces.model.kinds import SPECS
 from spaces.model.people import UserSpec, email_key
 from spaces.model.role import ACCESS_SPECS, RESERVED_NAMES, ROOT_ONLY, VERBS, RoleBindingSpec, parse_time
 from spaces.model.signing_keys import KeyKind, parse_signing_key
 from spaces.names import Kind
 from spaces.reading.resources import parse_file
+from tests.unit.spaces.model.specs import accepted, parse, refused
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKhmC7mzSyuyAvSlqY6D7vxVZrpAnuGrXXW61fCTeZQu"
-HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n"
-
-
-@pytest.fixture(autouse=True)
-def _with_access_kinds(monkeypatch):
-    monkeypatch.setattr(spaces.reading.resources, "SPECS", {**SPECS, **ACCESS_SPECS})
-
-
-def parse(kind, spec):
-    return parse_file("a.yaml", (HEAD.format(kind=kind) + spec).encode())
-
-
-def accepted(kind, spec):
-    parsed = parse(kind, spec)
-    assert [str(each) for each in parsed.diagnostics] == []
-    return parsed.resources[0].spec
-
-
-def refused(kind, spec):
-    parsed = parse(kind, spec)
-    assert parsed.resources == ()
-    assert all("\n" not in str(each) for each in parsed.diagnostics)
-    return [(each.code, each.position.line - 4, each.position.column) for each in parsed.diagnostics]
 
 
 def test_a_binding_says_all_it_can():

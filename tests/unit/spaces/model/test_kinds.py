@@ -10,30 +10,10 @@ from spaces.model.repository import RepositorySpec, SecretRef, is_branch
 from spaces.model.role import ACCESS_SPECS
 from spaces.model.space import SpaceSpec
 from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName
-from spaces.model.variables import Variable, classify_variable
+from spaces.model.variables import VariableClass, classify_variable
 from spaces.names import Kind
 from spaces.reading.resources import parse_file
-
-HEAD = "apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n"
-
-
-def parse(kind: str, spec: str):
-    return parse_file("a.yaml", (HEAD.format(kind=kind) + spec).encode())
-
-
-def accepted(kind: str, spec: str):
-    parsed = parse(kind, spec)
-    assert [str(each) for each in parsed.diagnostics] == []
-    return parsed.resources[0].spec
-
-
-def refused(kind: str, spec: str) -> list[tuple[str, int, int]]:
-    """Code, line (from 1 at the first line of the spec's content) and column of each finding."""
-    parsed = parse(kind, spec)
-    assert parsed.resources == ()
-    assert all("\n" not in str(each) for each in parsed.diagnostics)
-    return [(each.code, each.position.line - 4, each.position.column) for each in parsed.diagnostics if each.position]
-
+from tests.unit.spaces.model.specs import HEAD, accepted, parse, refused
 
 STACK = "  tool: terraform\n  source: {path: .}\n"
 KUBERNETES = "  tool: kubernetes\n  source: {path: .}\n"
@@ -360,7 +340,7 @@ def test_durations_that_are_refused(text):
     ],
 )  # fmt: skip
 def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
-    assert (classify_variable(name) is Variable.PLAIN) is allowed
+    assert (classify_variable(name) is VariableClass.PLAIN) is allowed
 
 
 @pytest.mark.parametrize(
@@ -368,7 +348,7 @@ def test_variables_that_take_over_a_process_are_kept_out(name, allowed):
     ["STATION_OUTPUTS", "HOME", "TMPDIR", "TF_HTTP_PASSWORD", "TF_DATA_DIR", "TF_WORKSPACE", "TF_CLI_CONFIG_FILE"],
 )
 def test_what_the_service_steers_by_is_its_own(name):
-    assert classify_variable(name) is Variable.OWN
+    assert classify_variable(name) is VariableClass.OWN
 
 
 def test_only_built_kinds_have_a_model():

@@ -22,7 +22,7 @@ def at(files, before=None, changed=None, revision="r0"):
 
 
 def mounted(in_force):
-    return effective(in_force.catalog, stack_id("root/s")).files["ca.pem"].value
+    return effective(in_force.documents, stack_id("root/s")).files["ca.pem"].value
 
 
 def test_a_file_of_the_repository_is_part_of_the_document_that_mounts_it():
@@ -32,7 +32,7 @@ def test_a_file_of_the_repository_is_part_of_the_document_that_mounts_it():
     files = FILES | {"team/certs/ca.pem": b"second\n"}
     after = at(files, before, ["team/certs/ca.pem"], "r1")
     assert mounted(after).data == b"second\n"
-    placed = [in_force.catalog.placed(ref("Context root/trust")) for in_force in (before, after)]
+    placed = [in_force.documents.placed(ref("Context root/trust")) for in_force in (before, after)]
     assert not placed[0].same(placed[1])
 
 

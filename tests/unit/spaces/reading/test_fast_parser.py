@@ -42,7 +42,7 @@ def quickly(text, depth=MAX_DEPTH):
         return None
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(texts)
 @example("")
 @example("---\n---\n")

@@ -168,7 +168,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(kind=st.sampled_from(["Space", "Stack", "Context", "Repository", "Role"]), metadata=VALUES, spec=VALUES)
 def test_any_shape_of_values_is_either_good_or_told(kind, metadata, spec):
     import json
@@ -181,7 +181,7 @@ def test_any_shape_of_values_is_either_good_or_told(kind, metadata, spec):
         assert str(each).isprintable()
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(tail=st.text(alphabet="ab:-?[]{},'\"|>&*!%#@\\ \n\t0.<~", max_size=60))
 def test_any_text_is_either_good_or_told(tail):
     parsed = read(SPACE + tail)

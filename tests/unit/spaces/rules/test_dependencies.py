@@ -106,7 +106,7 @@ def test_what_works_stays_in_force(changed, stays, code):
 )  # fmt: skip
 def test_what_works_together_comes_into_force(changed):
     after = go_on(begin(TWO), changed)
-    assert (after.waiting, codes(after)) == ((), [])
+    assert (after.held_changes, codes(after)) == ((), [])
 
 
 def test_a_new_circle_is_broken_by_keeping_the_last_valid_version():
@@ -114,7 +114,7 @@ def test_a_new_circle_is_broken_by_keeping_the_last_valid_version():
     after = go_on(start, {"a.yaml": script("a", "b")})
     assert set(kept(after)) == {"Stack root/a"}
     assert [d.summary for d in after.diagnostics] == ["Stack root/a depends on itself: root/a -> root/b -> root/a"]
-    assert parents_of(after.catalog, stack_id("root/a")) == []
+    assert parents_of(after.documents, stack_id("root/a")) == []
 
 
 def test_a_space_that_is_shared_with_cannot_leave():
@@ -136,7 +136,7 @@ def test_a_change_reaches_the_stacks_that_may_mean_it_and_no_others():
 
 def test_the_graph_is_asked_edge_by_edge():
     graph = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"], "e": []}
-    catalog = begin({f"{name}.yaml": script(name, *parents) for name, parents in graph.items()}).catalog
+    catalog = begin({f"{name}.yaml": script(name, *parents) for name, parents in graph.items()}).documents
     ids = {name: stack_id(f"root/{name}") for name in graph}
     assert dependents_of(catalog, ids["a"]) == [ids["b"], ids["c"]]
     assert descendants_of(catalog, [ids["b"]]) == {ids["d"]}
@@ -153,7 +153,7 @@ def test_a_very_long_chain_is_no_trouble_and_a_very_long_circle_is_told_in_short
     files = {f"{below}.yaml": script(below, above) for above, below in pairwise(many_names)}
     good = begin(files | {"s0.yaml": stack("s0")})
     assert (codes(good), len(names(good))) == ([], 3000)
-    cycles = Cycles(good.catalog)
+    cycles = Cycles(good.documents)
     assert cycles.through(stack_id("root/s2999")) is None
     after = go_on(good, {"s0.yaml": script("s0", "s2999")})
     assert [d.summary for d in after.diagnostics] == [

@@ -11,12 +11,12 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reconciler.tools.base import StepFailed, TfstateBackend, ToolJob
+from reconciler.tools.base import StepFailed, TfstateBackend, TfstateNotSaved, ToolJob
 from reconciler.tools.files import parse_json, read_result, write_scratch
 
 _PAUSE = 0.2
@@ -67,29 +67,25 @@ class Kept:
     @contextmanager
     def saving(self) -> Iterator[None]:
         """Hold the lock, and store every checkpoint that is written meanwhile, the last one in any case."""
-        from reconciler.tools.tfstate_client import locked  # noqa: PLC0415 - http.client is slow to import
+        from reconciler.tools.tfstate_client import fetch, locked  # noqa: PLC0415 - http.client is slow to import
 
         with locked(self.backend, {"Operation": "pulumi", "Who": "station"}) as store:
-            stop, last = threading.Event(), [self._mark()]
-            failures: list[StepFailed] = []
+            if _serial(fetch(self.backend)) != self._serial():
+                raise StepFailed("the state has changed since the plan was made: plan it anew")
+            saved, stop = self._mark(), threading.Event()
 
             def save() -> None:
+                nonlocal saved
                 mark = self._mark()
-                if mark is None or mark == last[0]:
-                    return
-                try:
-                    document = self._document()
-                except StepFailed:
-                    return  # it is being written just now
-                store(document)
-                last[0] = mark
+                if mark is not None and mark != saved:
+                    store(self._document())
+                    saved = mark
 
             def watch() -> None:
                 while not stop.wait(_PAUSE):
-                    try:
+                    # It may be half written, or the service be away: the next look, or the last one, comes to it.
+                    with suppress(StepFailed):
                         save()
-                    except StepFailed as failed:
-                        failures.append(failed)
 
             thread = threading.Thread(target=watch, name="pulumi-state", daemon=True)
             thread.start()
@@ -98,7 +94,11 @@ class Kept:
             finally:
                 stop.set()
                 thread.join()
-                save()
+                try:
+                    save()
+                except StepFailed as failed:
+                    message = f"the state that the update left could not be stored ({failed})"
+                    raise TfstateNotSaved(message, self._file() or self.directory) from None
 
     @property
     def _pulumi(self) -> Path:
@@ -107,6 +107,9 @@ class Kept:
     @property
     def _serial_file(self) -> Path:
         return self.directory / "serial"
+
+    def _serial(self) -> int:
+        return int(read_result(self._serial_file) or b"0")
 
     def _file(self) -> Path | None:
         return next(iter(sorted((self._pulumi / "stacks").rglob(f"{self.stack.rpartition('/')[2]}.json"))), None)
@@ -126,7 +129,7 @@ class Kept:
         data = None if file is None else read_result(file)
         if file is None or not data:
             raise StepFailed("there is no checkpoint")
-        serial = int(read_result(self._serial_file) or b"0") + 1
+        serial = self._serial() + 1
         write_scratch(self._serial_file, str(serial).encode())
         document: Mapping[str, Any] = {
             "serial": serial,
@@ -136,6 +139,11 @@ class Kept:
             "checkpoint": parse_json(data, "the checkpoint"),
         }
         return json.dumps(document).encode()
+
+
+def _serial(stored: bytes | None) -> int:
+    document = parse_json(stored, "the state that is stored") if stored else {}
+    return int(document.get("serial", 0)) if isinstance(document, dict) else 0
 
 
 def _below(path: str) -> Path:

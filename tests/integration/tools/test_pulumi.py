@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from reconciler.core.results import Action
-from reconciler.tools.base import StepFailed, ToolJob
+from reconciler.tools.base import StepFailed, TfstateNotSaved, ToolJob
+from reconciler.tools.pulumi.state import Kept
 from reconciler.tools.registry import tool
 from tests.needs import needs
 
@@ -26,6 +27,7 @@ def rounds(place: Any, work: ToolJob) -> Any:
     """Plan and apply as a run does: nothing of an earlier run's directories is left."""
     shutil.rmtree(place.scratch)
     place.scratch.mkdir()
+    (place.work / "Pulumi.it.yaml").unlink(missing_ok=True)
     it = tool("pulumi")
     it.init(work, place.do)
     planned = it.plan(work, place.do)
@@ -92,6 +94,32 @@ def test_an_update_is_held_to_its_plan(place: Any, tfstate_server: Any) -> None:
         it.apply(work, place.do)
     stored = json.loads(tfstate_server.tfstate)["checkpoint"]["checkpoint"]["latest"]["resources"]
     assert not stored[0].get("outputs")
+
+
+def test_a_state_that_somebody_else_has_changed_is_not_overwritten(place: Any, tfstate_server: Any) -> None:
+    rounds(place, job(place, tfstate=tfstate_server.backend))
+    it, work = tool("pulumi"), job(place, "two", tfstate=tfstate_server.backend)
+    it.init(work, place.do)
+    it.plan(work, place.do)
+    changed = json.dumps({**json.loads(tfstate_server.tfstate), "serial": 99}).encode()
+    tfstate_server.tfstate = changed
+    with pytest.raises(StepFailed, match="changed since the plan"):
+        it.apply(work, place.do)
+    assert (tfstate_server.tfstate, tfstate_server.lock) == (changed, None)
+
+
+def test_a_last_state_that_cannot_be_stored_is_rescued(place: Any, tfstate_server: Any) -> None:
+    work = job(place, tfstate=tfstate_server.backend)
+    rounds(place, work)
+    kept = Kept.of(work)
+    assert kept is not None
+    (file,) = (place.scratch / "pulumi-state").rglob("it.json")
+    saving = kept.saving()
+    saving.__enter__()
+    file.write_text('{"checkpoint": ')
+    with pytest.raises(TfstateNotSaved) as failed:
+        saving.__exit__(None, None, None)
+    assert (failed.value.rescued, tfstate_server.lock) == (file, None)
 
 
 def test_a_state_of_another_tool_is_refused(place: Any, tfstate_server: Any) -> None:

@@ -9,6 +9,7 @@ from reconciler.version import __version__
 from reconciler.web import health
 from reconciler.web.api import access, admission, blueprints, errors, overview, runs, stacks, tfstate, tokens
 from reconciler.web.api.auth import DOCUMENTED
+from reconciler.web.api.parameters import KNOWN_PARAMETERS
 from reconciler.web.guard import RequestGuard
 from reconciler.web.ports import Ports
 
@@ -38,7 +39,7 @@ def create_app(ports: Ports) -> FastAPI:
         blueprints.router,
         blueprints.instances,
     ):
-        app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED])
+        app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS])
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     errors.install(app)

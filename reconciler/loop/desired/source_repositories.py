@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rbac.admission.settings import Rules
 from rbac.identity import IdentityMode
@@ -33,7 +33,8 @@ class AboutAccess:
 
     rules: Rules
     identity: IdentityMode
-    _told: bool = False
+    _told: set[str] = field(default_factory=set)
+    """The codes of the warnings that the log has."""
 
     def diagnostics(self, in_force: InForce | None) -> list[Diagnostic]:
         """Warn where everything is admitted, or where persons are not proven."""
@@ -50,9 +51,9 @@ class AboutAccess:
         return []
 
     def _warning(self, code: str, summary: str, hint: str) -> Diagnostic:
-        if not self._told:
+        if code not in self._told:
             _log.warning("%s (%s)", summary, hint)
-            self._told = True
+            self._told.add(code)
         return Diagnostic(Severity.WARNING, code, summary, hint)
 
 

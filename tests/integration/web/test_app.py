@@ -114,6 +114,21 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
             assert path.startswith("/api/") == ("security" in description)
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "message"),
+    [
+        ("/runs", "stack", "stack: is not a parameter of this request; "),
+        ("/runs", "statuss", "statuss: is not a parameter of this request; did you mean status?"),
+        ("/spaces", "limitt", "limitt: is not a parameter of this request; did you mean limit?"),
+    ],
+)
+def test_a_parameter_that_nobody_knows_is_refused(client: Client, path: str, name: str, message: str) -> None:
+    answer = client.get(f"/api/v1{path}", **{name: "x"})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"] == name
+    assert answer.json()["detail"].startswith(message)
+
+
 @pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/api/v1", "/api/v1/nothing", "/api/v2/stacks"])
 def test_elsewhere_is_nothing(client: Client, path: str) -> None:
     answer = client.get(path)

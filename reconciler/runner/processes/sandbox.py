@@ -121,7 +121,9 @@ class Sandbox:
         for file in self.hidden:
             if Path(file).is_file():
                 arguments += ["--ro-bind", "/dev/null", file]
-        for path in sorted(self._put_back(covered, binaries)):
+        # A tool below /tmp would be gone as well: the run has a /tmp of its own.
+        gone = covered if self.whole else [*covered, "/tmp"]  # noqa: S108 - the sandbox's own
+        for path in sorted(self._put_back(gone, binaries)):
             arguments += ["--ro-bind", path, path]
         return arguments
 

@@ -92,10 +92,12 @@ def test_two_services_share_the_work_and_never_a_stack(
     assert {name: [version for version, _, _ in it] for name, it in spans.items()} == {
         name: ["v1", "v2"] for name in NAMES
     }
-    assert len(runs) == 2 * COUNT
-    assert {run["status"] for run in runs} == {"finished"}
+    finished = [run for run in runs if run["status"] == "finished"]
+    assert len(finished) == 2 * COUNT
+    # The kill may come between the claim of a run and the start of its process; then another run takes its place.
+    assert {run["reason"] for run in runs if run not in finished} <= {"NeverStarted"}
     recorded: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for run in runs:
+    for run in finished:
         recorded[run["stack"]].append((run["startedAt"], run["finishedAt"]))
     for stack, times in recorded.items():
         (_, ended), (began, _) = sorted(times)

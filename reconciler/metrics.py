@@ -37,6 +37,7 @@ class StackGauge(NamedTuple):
     ready: str
     resources: int | None
     applied_at: datetime | None
+    drifted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +230,9 @@ def _stack_families(gauges: Gauges) -> list[GaugeMetricFamily]:
     info = _family("stack_info", "Every stack in force.", ["space", "stack", "tool", "sync", "ready"])
     counts = _family("stacks", "Stacks in force.", ["space", "tool", "sync"])
     resources = _family("stack_resources", "Resources of a stack.", ["space", "stack"])
+    drifted = _family(
+        "stack_drifted_resources", "Resources of a stack that differ from what was applied.", ["space", "stack"]
+    )
     applied = _family("stack_last_applied_timestamp_seconds", "Time of a stack's last apply.", ["space", "stack"])
     by_sync: dict[tuple[str, str, str], int] = {}
     for stack in gauges.stacks:
@@ -237,11 +241,13 @@ def _stack_families(gauges: Gauges) -> list[GaugeMetricFamily]:
         by_sync[key] = by_sync.get(key, 0) + 1
         if stack.resources is not None:
             resources.add_metric([stack.space, stack.stack], stack.resources)
+        if stack.drifted is not None:
+            drifted.add_metric([stack.space, stack.stack], stack.drifted)
         if stack.applied_at is not None:
             applied.add_metric([stack.space, stack.stack], stack.applied_at.timestamp())
     for labels, count in sorted(by_sync.items()):
         counts.add_metric(list(labels), count)
-    return [info, counts, resources, applied]
+    return [info, counts, resources, drifted, applied]
 
 
 def _family(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:

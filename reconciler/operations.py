@@ -23,6 +23,7 @@ from reconciler.core.state import Desired, Heading, Push, StackState
 from reconciler.core.transition import new_run
 from reconciler.core.verdicts import Review
 from reconciler.runs.audit import Asked, Audited, about_request
+from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import TakenByAnother, advance, find_stack
 from reconciler.store.protocol import ApiToken, Reading, Store, StoredApproval, Transaction
 from reconciler.store.waiting import waiting
@@ -48,6 +49,7 @@ class Refusal(StrEnum):
     HAS_DEPENDENTS = "HasDependents"
     WAITS_FOR_DEPENDENCY = "WaitsForDependency"
     NOT_APPROVED = "NotApproved"
+    NOT_CHECKABLE = "NotCheckable"
 
 
 class OperationRefused(Exception):
@@ -214,6 +216,17 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
             raise OperationRefused(Refusal.HAS_DEPENDENTS, f"{stack} cannot be destroyed: {whom} still applied")
         asked = Asked(person, because)
         return _queue(transaction, stack, asked, now, "destruction requested", RunKind.DESTROY)
+
+
+def request_check(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
+    """Queue a drift check of a stack; refused where it is not Synced, is suspended, or has an active run."""
+    with store.writing() as transaction:
+        _in_force(transaction, stack)
+        state = find_stack(transaction, stack)
+        reason = cannot_be_checked(transaction, state)
+        if reason is not None:
+            raise OperationRefused(Refusal.NOT_CHECKABLE, f"{stack} {reason}")
+        return queue_check(transaction, state, now, Asked(person, because))
 
 
 def suspend(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:

@@ -74,6 +74,12 @@ class Settings(BaseModel):
     )
     poll_interval: float = Field(30.0, gt=0, le=86400, description="Seconds between fetches of the repositories.")
     parallelism: int = Field(4, ge=1, le=1000, description="How many runs may be active at the same time.")
+    drift_parallelism: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="How many drift checks may be active at the same time. Default: half of parallelism, at least 1.",
+    )
     engine: EngineName = Field(EngineName.LOCAL, description="Where runners run.")
     listen: str = Field("127.0.0.1:8420", description="The address and port of the API and metrics.")
     metrics_access: MetricsAccess = Field(
@@ -205,6 +211,11 @@ class Settings(BaseModel):
     def database(self) -> str:
         """The URL of the database."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'station.db'}"
+
+    @property
+    def most_checks(self) -> int:
+        """How many drift checks may be active at once."""
+        return self.drift_parallelism or max(1, self.parallelism // 2)
 
     @property
     def search_path(self) -> str:

@@ -81,6 +81,7 @@ STACK = (
     Column("ready", lambda row: _condition(row, "Ready")),
     Column("reconciling", lambda row: _condition(row, "Reconciling")),
     Column("stalled", lambda row: _condition(row, "Stalled")),
+    Column("drifted", lambda row: _condition(row, "Drifted")),
     Column("source verified", lambda row: _condition(row, "SourceVerified")),
     Column("suspended", lambda row: row["suspended"] or None),
     Column("retained", lambda row: row["retained"] or None),

@@ -36,6 +36,7 @@ COMMANDS = {
     "stack": Entry("reconciler.cli.stack", "Show, run, suspend or resume a stack."),
     "runs": Entry("reconciler.cli.runs", "List runs."),
     "run": Entry("reconciler.cli.run", "Show, confirm, discard, cancel, retry or review a run."),
+    "drift": Entry("reconciler.cli.drift", "List what differs from what was applied; check a stack."),
     "policy": Entry("reconciler.cli.policy", "Test policies on recorded inputs; record the input of a run."),
     "held": Entry("reconciler.cli.held", "List, show and approve held changes."),
     "audit": Entry("reconciler.cli.audit", "List the audit log; verify that nobody altered it."),
@@ -50,10 +51,10 @@ COMMANDS = {
 _PLANNED = frozenset(
     {
         ("backup",),
-        ("drift",),
+        ("drift", "accept"),
+        ("drift", "adopt"),
         ("resources",),
         ("restore",),
-        ("stack", "destroy"),
         ("stack", "unlock"),
         ("task",),
         ("worker",),

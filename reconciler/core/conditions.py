@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import assert_never
 
+from reconciler.core.drift import awaits_repair
 from reconciler.core.reasons import RETRYABLE, Reason
 from reconciler.core.runs import AT_WORK, Run, RunKind, RunStatus
 from reconciler.core.state import (
@@ -22,6 +23,7 @@ from reconciler.core.state import (
     Desired,
     Heading,
     NewestRun,
+    Observed,
     Push,
     StackState,
     Sync,
@@ -50,6 +52,7 @@ class Standing(Enum):
     LEFT_GIT = auto()
     HAS_PROBLEM = auto()
     IN_SYNC = auto()
+    """Nothing differs, or what drifted stays as it is."""
     SUSPENDED = auto()
     WAITS = auto()
     """A stack that it depends on is not settled."""
@@ -70,12 +73,16 @@ def standing(state: StackState, sync: Sync, waits: Waits | None) -> Standing:  #
         return Standing.LEFT_GIT
     if desired.problem is not None:
         return Standing.HAS_PROBLEM
-    if sync is not Sync.OUT_OF_SYNC:
+    repair = sync is Sync.SYNCED and awaits_repair(state)
+    if sync is not Sync.OUT_OF_SYNC and not repair:
         return Standing.IN_SYNC
     if is_suspended(state):
         return Standing.SUSPENDED
     if waits is not None:
         return Standing.WAITS
+    if repair:
+        # What is desired stands since it was applied: no push policy has a say, and no earlier run.
+        return Standing.FREE
     if to_be_pushed(state):
         return Standing.TO_BE_PUSHED
     if held_back(state) is not None:
@@ -109,6 +116,8 @@ def assess(
     if state.desired is not None and state.desired.refused is not None:
         unverified = ConditionStatus.FALSE, Reason.SOURCE_UNVERIFIED, state.desired.refused
         fresh[ConditionType.SOURCE_VERIFIED] = unverified
+    if state.observed is not None and state.desired is not None and state.applied is not None:
+        fresh[ConditionType.DRIFTED] = _drifted(state.observed)
     # The stack and its condition Ready give the same reason.
     state = state.evolve(reason=str(ready[1]))
     return state.evolve(conditions=_since(state.conditions, fresh, now))
@@ -296,6 +305,15 @@ def _reconciling(
         return ConditionStatus.TRUE, Reason.DUE, f"a run is due at {due.isoformat(timespec='seconds')}"
     word = _waits_for(active) if active.status is RunStatus.UNCONFIRMED else _PROGRESS[active.status]
     return ConditionStatus.TRUE, word, f"run {active.id}"
+
+
+def _drifted(observed: Observed) -> tuple[ConditionStatus, str, str]:
+    if observed.drifted:
+        many = "1 resource differs" if observed.drifted == 1 else f"{observed.drifted} resources differ"
+        return ConditionStatus.TRUE, Reason.DRIFTED, f"{many} from what was applied, as run {observed.run} found"
+    if observed.failed is not None:
+        return ConditionStatus.UNKNOWN, Reason.CHECK_FAILED, observed.failed
+    return ConditionStatus.FALSE, Reason.NO_DRIFT, f"as of run {observed.run}"
 
 
 _WAITING = frozenset({Reason.WAITS_FOR_DEPENDENCY, *HELD.values()})

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import assert_never
 
 from reconciler.core.conditions import Standing, can_proceed, pushed, standing
+from reconciler.core.drift import awaits_repair, repairs_gently
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import Heading, StackState, Waits
 
@@ -21,6 +22,10 @@ class QueueRun:
 
     needs_confirmation: bool
     kind: RunKind = RunKind.TRACKED
+    repairs: str | None = None
+    """The drift check whose findings it puts right."""
+    gentle: bool = False
+    """It waits for a person where its plan deletes or replaces something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,9 @@ def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | 
 
 
 def _queue(state: StackState) -> QueueRun:
+    if state.observed is not None and awaits_repair(state):
+        confirmed = state.desired is not None and state.desired.autodeploy
+        return QueueRun(not confirmed, repairs=state.observed.run, gentle=repairs_gently(state))
     push, desired = pushed(state), state.desired
     if push is not None and push.heading is Heading.PROPOSE:
         return QueueRun(needs_confirmation=False, kind=RunKind.PROPOSED)

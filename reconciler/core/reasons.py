@@ -36,6 +36,10 @@ class Reason(StrEnum):
     POLICY_FAILED = "PolicyFailed"
     PROPOSED = "Proposed"
 
+    DRIFTED = "Drifted"
+    NO_DRIFT = "NoDrift"
+    CHECK_FAILED = "CheckFailed"
+
     PREPARE_FAILED = "PrepareFailed"
     PLAN_OUTDATED = "PlanOutdated"
     SANDBOX_MISSING = "SandboxMissing"

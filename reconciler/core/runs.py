@@ -35,6 +35,14 @@ class RunKind(StrEnum):
 WRITING = frozenset({RunKind.TRACKED, RunKind.DESTROY, RunKind.TASK})
 """The kinds that may change the world. A stack has one active run of these at a time."""
 
+PRIORITIES = (
+    frozenset({RunKind.DESTROY, RunKind.TRACKED}),
+    frozenset({RunKind.TASK}),
+    frozenset({RunKind.PROPOSED}),
+    frozenset({RunKind.DRIFT}),
+)
+"""Which kinds of queued runs start first; among equals the oldest."""
+
 LEADING = frozenset({*WRITING, RunKind.PROPOSED})
 """The kinds by which the loop carries a stack forward. A proposal takes the place of the run that it previews."""
 
@@ -67,6 +75,7 @@ class RunEvent(StrEnum):
     PREPARE = "be prepared"
     FOUND_NOTHING = "find nothing to do"
     PROPOSE = "end as a proposal"
+    OBSERVE = "end as a drift check"
     AWAIT = "wait for a person"
     PROCEED = "go on to apply"
     REVIEW = "be reviewed"
@@ -88,6 +97,7 @@ TRANSITIONS: dict[tuple[RunStatus | None, RunEvent], RunStatus] = {
     (RunStatus.PLANNING, RunEvent.PREPARE): RunStatus.PLANNING,
     (RunStatus.PLANNING, RunEvent.FOUND_NOTHING): RunStatus.FINISHED,
     (RunStatus.PLANNING, RunEvent.PROPOSE): RunStatus.FINISHED,
+    (RunStatus.PLANNING, RunEvent.OBSERVE): RunStatus.FINISHED,
     (RunStatus.PLANNING, RunEvent.AWAIT): RunStatus.UNCONFIRMED,
     (RunStatus.PLANNING, RunEvent.PROCEED): RunStatus.APPLYING,
     (RunStatus.PLANNING, RunEvent.STOP): RunStatus.PLANNING,
@@ -163,6 +173,10 @@ class Run:
     """It waits, and its policies have to be asked again: somebody reviewed or confirmed it."""
     source: SourceCommit | None = None
     """The commit of the source that it plans and applies."""
+    repairs: str | None = None
+    """The drift check whose findings it puts right."""
+    gentle: bool = False
+    """It waits for a person where its plan deletes or replaces something."""
 
     def evolve(self, **changes: Any) -> Self:
         """Return the same run with some fields changed."""
@@ -191,6 +205,11 @@ class Run:
     def destroys(self) -> bool:
         """Whether the run removes what its stack made. A suspended stack does not hold it up: it ends suspended."""
         return self.kind is RunKind.DESTROY
+
+    @property
+    def checks(self) -> bool:
+        """Whether the run only compares the real world with what was applied."""
+        return self.kind is RunKind.DRIFT
 
     @property
     def leads(self) -> bool:

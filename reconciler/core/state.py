@@ -1,4 +1,4 @@
-"""Desired and applied, as types, so that no function can take one for the other."""
+"""Desired, applied and observed, as types, so that no function can take one for another."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from spaces.model.drift import Drift
 from spaces.names import Digest, Revision, StackId
 
 OUTPUT_TO = " -> "
@@ -174,6 +175,8 @@ class Desired:
     """Whether it is never destroyed."""
     source: SourceCommit | None = None
     """None: the stack has no source, or one that cannot be read."""
+    drift: Drift | None = None
+    """When it is checked for drift, and what follows. It is no part of the digest."""
     refused: str | None = None
     """Why a newer revision of its source is not followed: the signature that it needs is missing."""
 
@@ -188,6 +191,22 @@ class AppliedState:
     run: str
     at: datetime
     source: SourceCommit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the last look at the real world found: by a drift check, or by a run that applied or found nothing to do."""
+
+    run: str
+    at: datetime
+    digest: Digest
+    """What was applied when it was compared."""
+    drifted: int = 0
+    """How many resources differ."""
+    mendable: bool = True
+    """Whether a run would put them right; otherwise the tool only tells of them."""
+    failed: str | None = None
+    """Why the newest check could not find out; the rest is then what the one before it found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +274,8 @@ class StackState:
     """The last word of push policies; `conditions.pushed` says whether it is about what is desired now."""
     failed: NewestRun | None = None
     """The last run that failed, until one succeeds; `conditions.unmended` says whether it still counts."""
+    observed: Observed | None = None
+    """None: nothing was applied yet, or nobody has looked since."""
 
     sync: Sync = Sync.UNKNOWN
     reason: str = "New"

@@ -15,13 +15,14 @@ from reconciler.core.conditions import is_retryable, retry_delay
 from reconciler.core.phases import Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, advance
-from reconciler.core.state import AppliedState, Desired, NewestRun, StackState, Sync
+from reconciler.core.state import AppliedState, Desired, NewestRun, Observed, StackState, Sync
 
 REASONS = {
     RunEvent.QUEUE: Reason.QUEUED,
     RunEvent.PREPARE: Reason.PLANNING,
     RunEvent.FOUND_NOTHING: Reason.NOTHING_TO_DO,
     RunEvent.PROPOSE: Reason.PROPOSED,
+    RunEvent.OBSERVE: Reason.NO_DRIFT,
     RunEvent.AWAIT: Reason.WAITS_FOR_CONFIRMATION,
     RunEvent.PROCEED: Reason.APPLYING,
     RunEvent.DISCARD: Reason.DISCARDED,
@@ -52,6 +53,8 @@ class Transition:
     @property
     def is_news(self) -> bool:
         """Whether somebody may want a notice: the run ended, or began to wait for a person."""
+        if self.run.checks and self.run.status is not RunStatus.FAILED and self.run.reason != Reason.DRIFTED:
+            return False
         return self.before is not self.run.status and (
             not self.run.is_active or self.run.status is RunStatus.UNCONFIRMED
         )
@@ -59,11 +62,13 @@ class Transition:
     @property
     def changes_applied(self) -> bool:
         """Whether the outputs of the stack, or its sync, may be others now."""
-        return self.event in _CHANGES_APPLIED
+        return self.run.leads and self.event in _CHANGES_APPLIED
 
     @property
     def wakes_dependents(self) -> bool:
         """Whether the stacks below have to be looked at. Those below one that is out of sync already wait for it."""
+        if not self.run.leads:
+            return False
         if self.event is RunEvent.QUEUE:
             return not self.was_out_of_sync
         return self.event is not RunEvent.PREPARE
@@ -101,16 +106,19 @@ def new_run(state: StackState, desired: Desired, run: RunId, now: datetime, **ch
 
 
 def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus | None, now: datetime) -> StackState:
+    if run.checks:
+        return _after_check(state, run, event, now)
     failures = _failures(state, run)
     retry_at = None
     match event:
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING if run.destroys:
             # Otherwise the loop would make everything anew at once.
-            state = state.evolve(applied=None, interrupted=False, failed=None, paused=True)
+            state = state.evolve(applied=None, observed=None, interrupted=False, failed=None, paused=True)
             failures = 0
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING:
             applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now, run.source)
-            state = state.evolve(applied=applied, interrupted=False, failed=None, why=())
+            observed = Observed(run.id, now, run.digest)
+            state = state.evolve(applied=applied, observed=observed, interrupted=False, failed=None, why=())
             failures = 0
         case RunEvent.INTERRUPT:
             state = state.evolve(interrupted=True)
@@ -126,6 +134,14 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
         # The next decision is read from the newest run, and this one is older.
         return state
     return state.evolve(last=last, retry_at=retry_at)
+
+
+def _after_check(state: StackState, run: Run, event: RunEvent, now: datetime) -> StackState:
+    """Return the stack after an event of a drift check, which is never its newest run; what it found comes with it."""
+    if event is not RunEvent.FAIL:
+        return state
+    before = state.observed or Observed(run.id, now, run.digest)
+    return state.evolve(observed=replace(before, failed=f"run {run.id}: {run.message}"))
 
 
 def _failures(state: StackState, run: Run) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from reconciler.core.runs import AT_WORK, Run, RunStatus
+from reconciler.core.timers import Purpose
 from reconciler.engine.base import Engine
 from reconciler.loop.concern import Concern, WorkDone
 from reconciler.loop.desired.fetch import Fetcher
@@ -22,6 +23,7 @@ from reconciler.loop.desired.follower import Follower
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.notification import Notifier
 from reconciler.loop.policies.push import PushPolicies
+from reconciler.loop.runs.checks import Checks
 from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.ends import Ends
 from reconciler.loop.runs.leases import Leases
@@ -64,6 +66,7 @@ class Loop:
     scheduler: Scheduler = field(init=False)
     ends: Ends = field(init=False)
     leases: Leases = field(init=False)
+    checks: Checks = field(init=False)
     notifier: Notifier = field(init=False)
     inquiries: Inquiries = field(init=False)
     _watch: Concern = field(init=False)
@@ -89,12 +92,14 @@ class Loop:
         )
         self.ends = Ends(engine, dispatcher, recorder, self.inquiries, self._changed)
         self.leases = Leases(store, engine, dispatcher, self.follower, self.holder)
+        self.checks = Checks(store, engine, self.holder, dispatcher.settings.most_checks)
         self.notifier = Notifier(store, self.follower.world, self.metrics, engine.wake)
         self._recording = Concern("recording runs", self._record)
         self.concerns = (
             Concern("making room", self._make_room),
             Concern("keeping the leases", self._keep_leases),
             Concern("deciding", self._decide),
+            Concern("checking for drift", self._check),
             Concern("starting runs", self._start),
             Concern("waiting for runs", self._wait),
             self._recording,
@@ -149,7 +154,9 @@ class Loop:
         if self.dispatcher.at_work() or self.ends.about or self.inquiries:
             return False
         with self.store.reading() as reading:
-            if reading.due_stacks(now, 1) or not self.notifier.is_idle(reading, now):
+            if reading.due_stacks(now, 1) or reading.due_timers(Purpose.DRIFT, now, 1):
+                return False
+            if not self.notifier.is_idle(reading, now):
                 return False
             at_work = reading.list_runs(RunFilter(statuses={RunStatus.QUEUED, *AT_WORK}), None, 1000)
         return not any(run.status is RunStatus.QUEUED or run.holder == self.holder for run in at_work)
@@ -222,6 +229,9 @@ class Loop:
 
     def _decide(self, now: datetime) -> WorkDone:
         return _made(self.watcher.learn(now) and self.scheduler.step(now))
+
+    def _check(self, now: datetime) -> WorkDone:
+        return _made(self.watcher.known and self.checks.step(now))
 
     def _start(self, now: datetime) -> WorkDone:
         return _made(self.watcher.known and self.dispatcher.claim(now))

@@ -64,6 +64,9 @@ def about_step(step: Transition, asked: Asked | None, now: datetime) -> AuditEve
     if asked is not None:
         event = _BY_A_PERSON.get(step.event)
         return None if event is None else _about_request(event, step.run, asked, now)
+    if step.run.checks:
+        # They change nothing, and come all the time.
+        return None
     if step.event is RunEvent.QUEUE:
         return _about_run(Audited.RUN_QUEUED, step.run, now)
     if step.event is RunEvent.PROCEED:
@@ -176,7 +179,7 @@ _BEGINS = frozenset({RunStatus.PLANNING, RunStatus.APPLYING})
 def log_run(run: Run) -> None:
     """Log the status of a run; where a phase begins, also why it runs."""
     if run.status in _BEGINS:
-        said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or "asked for"
+        said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or _occasion(run)
         if run.source is not None and run.source.repository is not None:
             author = f" by {run.source.author}" if run.source.author is not None else ""
             said += f"; from {run.source.repository} at {run.source.revision[:12]}{author}"
@@ -186,6 +189,12 @@ def log_run(run: Run) -> None:
     # Where the message is the reason in small letters it says nothing more.
     more = f": {said}" if said and said.lower() != str(run.reason).lower() else ""
     _log.info("run %s of %s: %s%s", run.id, run.stack, words, more)
+
+
+def _occasion(run: Run) -> str:
+    if run.repairs is not None:
+        return f"puts right the drift that run {run.repairs} found"
+    return "compares the real world with what was applied" if run.checks else "asked for"
 
 
 def about_token(event: Audited, token: ApiToken, person: str | None, now: datetime) -> AuditEvent:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.core.conditions import assess
-from reconciler.core.runs import Run, RunEvent
+from reconciler.core.runs import Run, RunEvent, leading
 from reconciler.core.state import StackState
 from reconciler.core.transition import Transition, take_step
 from reconciler.core.verdicts import Judgement
@@ -53,7 +53,10 @@ def advance(  # noqa: PLR0917
     the run cannot take the step, LostLease where another attempt holds it, TakenByAnother where it cannot be queued.
     """
     step = take_step(state, run, event, now, **changes)
-    stack = assess(step.stack, step.run if step.run.is_active else None, step.stack.why, now)
+    active = step.run if step.run.is_active else None
+    if not step.run.leads:
+        active = leading(transaction.active_runs([run.stack])).get(run.stack)
+    stack = assess(step.stack, active, step.stack.why, now)
     told: Sequence[AuditEvent] = ()
     if judgement is not None:
         transaction.record_judgement(run.id, judgement)

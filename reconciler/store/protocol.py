@@ -19,6 +19,7 @@ from rbac.admission.sources import Write
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import Desired, StackState, Sync
+from reconciler.core.timers import Timer
 from reconciler.core.verdicts import Judgement, Review
 from spaces.names import Revision, SpaceName, StackId
 
@@ -197,6 +198,8 @@ class StackFilter:
     tool: str | None = None
     text: str | None = None
     """A part of `space/name`."""
+    drifted: bool | None = None
+    """True: only stacks whose last check found drift."""
     in_git: bool | None = None
     """True: only stacks whose document is in force. False: only retained ones."""
 
@@ -224,6 +227,9 @@ class Reading(Protocol):
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         """Return the stacks with `due_at` <= now, the longest due first."""
+
+    def due_timers(self, purpose: str, now: datetime, limit: int) -> list[Timer]:
+        """Return the timers of a purpose that are due, the longest due first."""
 
     def next_due(self) -> datetime | None:
         """Return when the next stack becomes due; None if none does."""
@@ -403,6 +409,15 @@ class Transaction(Reading, Protocol):
 
     def remove_approvals(self, held: Collection[str]) -> None:
         """Forget approvals, by the held changes' ids: admission has looked at them."""
+
+    def put_timers(self, wanted: Iterable[Timer]) -> None:
+        """Set timers, in place of those that the stacks have for the same purpose. One with the same schedule stays."""
+
+    def remove_timers(self, wanted: Collection[StackId], purpose: str) -> None:
+        """Remove the timers of these stacks for a purpose."""
+
+    def take_timer(self, timer: Timer, again: datetime) -> bool:
+        """Set a due timer to its next time; False where another service has taken it, or it is another one now."""
 
     def add_to_outbox(self, changed: Sequence[Run], now: datetime) -> None:
         """Add a notice about each run as it is now. A run brings one notice for a status, and no second one."""

@@ -25,6 +25,7 @@ from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, S
 from reconciler.store.selecting import AT_WORK_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump, load, unpack
+from reconciler.store.timers import TimerReading
 from spaces.names import SpaceName, StackId
 
 _REMEMBERED = statements.REMEMBERED
@@ -32,7 +33,7 @@ _ROWS = 200
 """The rows that are processed at once where there may be very many."""
 
 
-class SqlReading(AdmissionReading, DependencyReading, OutboxReading):
+class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReading):
     """A `Reading` on one connection, inside a transaction that its maker ends."""
 
     _locks = False
@@ -236,6 +237,9 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading):
             yield stacks.c.sync == wanted.sync.value
         if wanted.tool is not None:
             yield stacks.c.tool == wanted.tool
+        if wanted.drifted is not None:
+            found = stacks.c.drifted > 0
+            yield found if wanted.drifted else func.coalesce(stacks.c.drifted, 0) == 0
         if wanted.in_git is not None:
             yield stacks.c.in_git if wanted.in_git else ~stacks.c.in_git
         if wanted.text:

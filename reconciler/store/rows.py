@@ -22,6 +22,7 @@ from reconciler.core.state import (
     Heading,
     Need,
     NewestRun,
+    Observed,
     Push,
     SourceCommit,
     StackProblem,
@@ -31,6 +32,7 @@ from reconciler.core.state import (
 )
 from reconciler.store.protocol import ApiToken
 from reconciler.store.texts import dump, load, moment, moment_text
+from spaces.model.drift import Drift, IgnoredDrift, Repair
 from spaces.names import Digest, Revision, SpaceName, StackId
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,6 +91,7 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
         "desired_digest": desired.digest if desired else None,
         "applied_digest": applied.digest if applied else None,
         "due_at": micros(state.due_at),
+        "drifted": state.observed.drifted if state.observed else None,
         "body": dump(
             {
                 "desired": _desired_to_json(desired) if desired else None,
@@ -101,6 +104,7 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
                 if state.push
                 else None,
                 "failed": _outcome_to_json(state.failed) if state.failed else None,
+                "observed": _observed_to_json(state.observed) if state.observed else None,
                 "reason": state.reason,
                 "why": _why_to_json(state.why),
                 "conditions": {
@@ -126,6 +130,7 @@ def stack_from_row(row: Row[Any]) -> StackState:
         moment(body["retryAt"]),
         _push_from_json(body.get("push")),
         _outcome_from_json(body["failed"]) if body.get("failed") else None,
+        _observed_from_json(body["observed"], row.drifted) if body.get("observed") else None,
         _SYNCS[row.sync],
         body["reason"],
         _why_from_json(body["why"]),
@@ -172,6 +177,8 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "awaitsApproval": run.awaits_approval,
                 "toJudge": run.to_judge,
                 "source": _source_to_json(run.source),
+                "repairs": run.repairs,
+                "gentle": run.gentle,
             }
         ),
     }
@@ -207,6 +214,8 @@ def run_from_row(row: Row[Any]) -> Run:
         awaits_approval=body.get("awaitsApproval", False),
         to_judge=body.get("toJudge", False),
         source=_source_from_json(body.get("source")),
+        repairs=body.get("repairs"),
+        gentle=body.get("gentle", False),
     )
 
 
@@ -238,6 +247,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "protected": desired.protected,
         "source": _source_to_json(desired.source),
         "refused": desired.refused,
+        "drift": desired.drift.model_dump(mode="json") if desired.drift else None,
     }
 
 
@@ -258,6 +268,7 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         protected=body.get("protected", False),
         source=_source_from_json(body.get("source")),
         refused=body.get("refused"),
+        drift=_drift_from_json(body.get("drift")),
     )
 
 
@@ -270,6 +281,30 @@ def _source_from_json(body: list[str | None] | None) -> SourceCommit | None:
         return None
     repository, revision, author = body
     return SourceCommit(repository, Revision(revision or ""), author)
+
+
+def _drift_from_json(body: dict[str, Any] | None) -> Drift | None:
+    if body is None:
+        return None
+    # As it was checked when its document was read.
+    return Drift.model_construct(
+        schedules=tuple(body["schedules"]),
+        timezone=body["timezone"],
+        reconcile=Repair(body["reconcile"]),
+        ignore=tuple(
+            IgnoredDrift.model_construct(address=it["address"], attributes=tuple(it["attributes"]))
+            for it in body["ignore"]
+        ),
+    )
+
+
+def _observed_to_json(observed: Observed) -> list[Any]:
+    return [observed.run, moment_text(observed.at), observed.digest, observed.failed, observed.mendable]
+
+
+def _observed_from_json(body: list[Any], drifted: int) -> Observed:
+    run, at, digest, failed, mendable = body
+    return Observed(run, datetime.fromisoformat(at), Digest(digest), drifted, mendable, failed)
 
 
 def _push_from_json(body: list[str] | None) -> Push | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, and_, any_, bindparam, func, literal, select
 
-from reconciler.core.runs import ACTIVE, AT_WORK, WRITING
+from reconciler.core.runs import ACTIVE, AT_WORK, WRITING, RunKind
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump
 from spaces.names import StackId
@@ -15,6 +15,7 @@ from spaces.names import StackId
 ACTIVE_STATUSES = sorted(status.value for status in ACTIVE)
 AT_WORK_STATUSES = sorted(status.value for status in AT_WORK)
 WRITING_KINDS = sorted(kind.value for kind in WRITING)
+CHECK_KIND = RunKind.DRIFT.value
 POSTGRES = "postgresql"
 _WANTED = stacks.alias("wanted")
 """Made once: copying all columns of a table takes longer than most queries."""

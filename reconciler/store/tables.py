@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0010"
+SCHEMA_VERSION = "0011"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -66,6 +66,7 @@ stacks = Table(
     Column("desired_digest", Text),
     Column("applied_digest", Text),
     Column("due_at", BigInteger),
+    Column("drifted", Integer),
     Column("body", Text),
     UniqueConstraint("space", "name"),
     Index("ix_stacks_due_at", "due_at"),
@@ -98,6 +99,17 @@ runs = Table(
         postgresql_where=text(ACTIVE_WRITING),
     ),
 )
+
+timers = Table(
+    "timers",
+    metadata,
+    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("purpose", _NAME, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("schedule", Text, nullable=False),
+    Index("ix_timers_purpose_at", "purpose", "at"),
+)
+"""When something is to happen with a stack next. `schedule` is what the time was worked out from."""
 
 plans = Table(
     "plans",

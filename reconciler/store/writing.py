@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, or_, select, update
 
 from reconciler.core.results import Output, Planned, Resource
-from reconciler.core.runs import Run, RunId
+from reconciler.core.runs import PRIORITIES, Run, RunId
 from reconciler.core.state import StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, statements, tables
@@ -27,6 +27,7 @@ from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
     AT_WORK_STATUSES,
+    CHECK_KIND,
     POSTGRES,
     WRITING_KINDS,
     among,
@@ -37,6 +38,7 @@ from reconciler.store.selecting import (
 )
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, cleaned, dump, pack
+from reconciler.store.timers import TimerWriting
 from spaces.names import SpaceName, StackId
 
 _PROBE = "-"
@@ -47,7 +49,7 @@ _LARGEST_SERIAL = 2**63 - 1
 _LONGEST_LINEAGE = 200
 
 
-class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, SqlReading):
+class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, TimerWriting, SqlReading):
     """A `Transaction` on one connection. Its maker commits it or rolls it back."""
 
     _locks = True
@@ -91,7 +93,7 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, SqlRead
             raise LostLease(f"attempt {run.attempt} no longer holds run {run.id}")
 
     def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
-        picked = select(runs.c.id).where(_claimable()).order_by(runs.c.id).limit(limit)
+        picked = select(runs.c.id).where(_claimable()).order_by(_PRIORITY, runs.c.id).limit(limit)
         if self._is_postgres:
             # Without the lock, two claims could each take a run of the same stack without seeing the other's.
             self._connection.execute(select(func.pg_advisory_xact_lock(_CLAIM_LOCK)))
@@ -300,16 +302,20 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, SqlRead
         }
 
 
+_PRIORITY = case(
+    {kind.value: rank for rank, kinds in enumerate(PRIORITIES) for kind in kinds}, value=runs.c.kind, else_=0
+)
+"""Which of the queued runs come first."""
+
+
 def _claimable() -> ColumnElement[bool]:
     """Return the condition that a run is queued, wanted, and not blocked by another writing run of its stack."""
     other = runs.alias("other")
     first = and_(other.c.status == "queued", other.c.id < runs.c.id, ~other.c.cancel_requested)
-    in_the_way = exists().where(
-        other.c.stack_id == runs.c.stack_id,
-        other.c.id != runs.c.id,
-        other.c.kind.in_(WRITING_KINDS),
-        or_(other.c.status.in_(AT_WORK_STATUSES), first),
-    )
+    writes = and_(other.c.kind.in_(WRITING_KINDS), or_(other.c.status.in_(AT_WORK_STATUSES), first))
+    # A check reads what a writing run would change under its eyes.
+    checks = and_(other.c.kind == CHECK_KIND, other.c.status.in_(AT_WORK_STATUSES))
+    in_the_way = exists().where(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, or_(writes, checks))
     return and_(runs.c.status == "queued", ~runs.c.cancel_requested, ~in_the_way)
 
 

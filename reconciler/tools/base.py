@@ -49,6 +49,8 @@ class ToolJob:
     """The operator's own settings for the tool's command line, in the tool's format: mirrors, credentials."""
     destroy: bool = False
     """Whether the run is to remove what the stack made, rather than to make it."""
+    check: bool = False
+    """Whether the run only compares the real world with what was applied, which is what is planned."""
     stack: str = ""
     """The stack that the run is of, as space/name."""
 
@@ -132,8 +134,8 @@ class Abilities:
     """Whether an apply carries out a plan that was saved; otherwise it runs the source that was planned once more."""
     destroys: bool
     """Whether it can remove all that it made."""
-    sees_drift: bool
-    """Whether a plan compares with the real world."""
+    plans_drift: bool
+    """Whether a plan's changes put drift right. Otherwise `Planned.drifted` is all that is known of it."""
     managed_tfstate: bool
     """Whether the service can keep its tfstate."""
     cli_config: bool = False

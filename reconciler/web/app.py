@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 
 from reconciler.version import __version__
 from reconciler.web import health
-from reconciler.web.api import access, admission, blueprints, errors, overview, runs, stacks, tfstate, tokens
+from reconciler.web.api import access, admission, blueprints, drift, errors, overview, runs, stacks, tfstate, tokens
 from reconciler.web.api.auth import DOCUMENTED
 from reconciler.web.api.parameters import KNOWN_PARAMETERS
 from reconciler.web.guard import RequestGuard
@@ -31,6 +31,7 @@ def create_app(ports: Ports) -> FastAPI:
     ports.metrics.show(lambda: health.read_gauges(ports.store))
     for routes in (
         stacks.router,
+        drift.router,
         runs.router,
         overview.router,
         access.router,

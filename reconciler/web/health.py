@@ -112,5 +112,6 @@ def _stack_gauge(stack: StackState, resources: int | None) -> StackGauge:
         sync=stack.sync,
         ready=ready.status if ready else ConditionStatus.UNKNOWN,
         resources=resources if resources is not None or stack.applied is None else 0,
+        drifted=stack.observed.drifted if stack.observed is not None else None,
         applied_at=stack.applied.at if stack.applied else None,
     )

@@ -27,6 +27,9 @@ _WANTED = {
 CUSTOM_HINTS: Mapping[str, str | None] = {
     "invalid-duration": None,
     "invalid-version": 'write it as in ">=1.8,<2", "~> 1.9" or "1.9.8"',
+    "invalid-cron": 'five fields, as in "*/30 * * * *" or "0 3 * * MON"',
+    "invalid-timezone": "a name such as UTC or Europe/Berlin",
+    "invalid-reconcile": "write true, false or safe, without quotes around true and false",
     "invalid-branch": "no spaces, no .. and none of ~^:?*[\\, not beginning with - or ending with .lock",
     "invalid-url": "https://…, http://…, ssh://…, file:///… or user@host:path",
     "not-a-value": None,

@@ -35,6 +35,7 @@ from spaces.model.base import (
     text_at,
 )
 from spaces.model.configuration import Configuration
+from spaces.model.drift import Drift
 from spaces.model.durations import Duration
 from spaces.model.globs import check_glob
 from spaces.model.repository import Branch
@@ -160,7 +161,6 @@ class _StackSpec(Configuration):
     later: ClassVar[Mapping[str, str]] = {
         "integrations": "cloud integrations",
         "workerPool": "worker pools",
-        "drift": "drift detection",
         "schedules": "schedules",
         "ttl": "a time to live",
     }
@@ -185,6 +185,9 @@ class _StackSpec(Configuration):
         (),
         max_length=MOST_ITEMS,
         description="Spaces whose stacks, and those of the spaces below them, may depend on this one.",
+    )
+    drift: Drift | None = Field(
+        None, description="When to compare the real world with what was applied. Left out: only when somebody asks."
     )
     timeout: Duration | None = Field(None, description="How long a phase may take, as 90s, 30m or 1h.")
 

@@ -17,6 +17,7 @@ from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus, leading
 from reconciler.core.state import Component, Desired, StackProblem, StackState, Sync, Why
+from reconciler.core.timers import Purpose, check_timer
 from reconciler.core.transition import Transition, take_step
 from reconciler.runs.outputs import given_by, parents_in
 from reconciler.runs.transition import record
@@ -68,10 +69,24 @@ def put_desired(  # noqa: PLR0917
         if stack in given:
             given[stack] = replace(given[stack], in_sync=changed[stack].sync is Sync.SYNCED)
     record(transaction, steps, changed.values(), now)
+    _set_timers(transaction, states, changed, now)
     transaction.put_dependencies(
         {stack: parents_in([wanted.get(stack)]) if stack in wanted else () for stack in changed}
     )
     transaction.wake_dependents(stacks, now)
+
+
+def _set_timers(
+    transaction: Transaction,
+    before: Mapping[StackId, StackState],
+    changed: Mapping[StackId, StackState],
+    now: datetime,
+) -> None:
+    """Set the time of the next drift check of each stack that has some, and forget that of one that has none now."""
+    wanted = {stack: state.desired.drift for stack, state in changed.items() if state.desired is not None}
+    transaction.put_timers(check_timer(stack, drift, now) for stack, drift in wanted.items() if drift is not None)
+    had = [stack for stack, state in before.items() if state.desired is not None and state.desired.drift is not None]
+    transaction.remove_timers([stack for stack in had if wanted.get(stack) is None], Purpose.DRIFT)
 
 
 _WITHOUT_PROCESS = frozenset({RunStatus.QUEUED, RunStatus.UNCONFIRMED})
@@ -141,6 +156,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.autodeploy == other.autodeploy
         and one.suspended == other.suspended
         and one.protected == other.protected
+        and one.drift == other.drift
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels
         and one.push_policies == other.push_policies

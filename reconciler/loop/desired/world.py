@@ -162,6 +162,7 @@ def _desired(
         needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
         push_policies=push_policies(configured),
         protected=configured.spec.protected,
+        drift=configured.spec.drift,
         source=_source(configured, source),
     )
 

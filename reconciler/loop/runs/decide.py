@@ -159,4 +159,13 @@ def _new_run(state: StackState, queue: QueueRun, now: datetime) -> Run:
     desired = state.desired
     assert desired is not None  # noqa: S101 - nothing is queued for a stack that left Git
     run = run_id(now, secrets.token_bytes(10))
-    return new_run(state, desired, run, now, kind=queue.kind, needs_confirmation=queue.needs_confirmation)
+    return new_run(
+        state,
+        desired,
+        run,
+        now,
+        kind=queue.kind,
+        needs_confirmation=queue.needs_confirmation,
+        repairs=queue.repairs,
+        gentle=queue.gentle,
+    )

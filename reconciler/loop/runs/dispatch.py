@@ -99,7 +99,8 @@ class Dispatcher:
                 take_step(found.get(run.stack) or StackState(run.stack, None), run, RunEvent.PREPARE, now, message="")
                 for run in taken
             ]
-            states = [assess(step.stack, step.run, step.stack.why, now) for step in steps if step.run.stack in found]
+            leading = [step for step in steps if step.run.stack in found and step.run.leads]
+            states = [assess(step.stack, step.run, step.stack.why, now) for step in leading]
             claimed = [(step.run, mint_token(transaction, step.run.stack, step.run.id)) for step in steps]
             record(transaction, steps, states, now)
             waits = waiting(transaction, [run.stack for run, _ in claimed])

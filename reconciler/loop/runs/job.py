@@ -200,6 +200,7 @@ def build_job(  # noqa: PLR0917
         secret_files=opened.secret_files,
         cli_config=cli_config,
         destroy=run.destroys,
+        check=run.checks,
     )
 
 

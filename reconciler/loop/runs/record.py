@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 from reconciler.core.conditions import is_suspended
+from reconciler.core.drift import observe
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.results import ChangeCounts
+from reconciler.core.results import ChangeCounts, Planned
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
 from reconciler.core.state import StackState
 from reconciler.core.verdicts import Judgement
@@ -30,6 +32,7 @@ from reconciler.runs.audit import log_run
 from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import Store, StoreError, Transaction
 from reconciler.store.waiting import waiting
+from reconciler.tools.registry import tool
 from spaces.names import Revision
 
 _log = logging.getLogger(__name__)
@@ -135,7 +138,7 @@ class Recorder:
             run = reading.run(RunId(report.run))
         if run is None or run.status is not RunStatus.PLANNING or run.attempt != report.attempt:
             return None
-        if not planned.has_changes or not run.is_guarded:
+        if not planned.has_changes or not run.is_guarded or run.checks:
             return None
         return self.policies.question(run, planned, report.plan_digest or run.plan_digest, now)
 
@@ -191,6 +194,9 @@ class Recorder:
         if report.planned is not None:
             transaction.record_plan(run.id, report.planned)
             changes["changes"] = ChangeCounts.of(report.planned)
+        if event is RunEvent.OBSERVE and report.planned is not None:
+            state = _with_observation(state, run, report.planned, now)
+            changes |= _found(state)
         # Where a stack was made by somebody else before, its first plan finds nothing to do, and yet there are outputs.
         first = event is RunEvent.FOUND_NOTHING and state.applied is None
         if run.destroys and event in {RunEvent.SUCCEED, RunEvent.FOUND_NOTHING}:
@@ -212,6 +218,23 @@ class Recorder:
             elif pending.method == "UNLOCK":
                 lock = parse_qs(pending.query).get("ID", [None])[0]
                 transaction.unlock_tfstate(run.stack, lock)
+
+
+def _with_observation(state: StackState, run: Run, planned: Planned, now: datetime) -> StackState:
+    desired = state.desired
+    assert desired is not None  # noqa: S101 - the run is for what is desired
+    ignore = desired.drift.ignore if desired.drift is not None else ()
+    mendable = tool(desired.tool).abilities.plans_drift
+    return state.evolve(observed=observe(run, planned, ignore, now, mendable=mendable))
+
+
+def _found(state: StackState) -> dict[str, Any]:
+    """Return how a drift check ended, in the words of the stack's condition."""
+    drifted = state.observed.drifted if state.observed is not None else 0
+    if not drifted:
+        return {"reason": Reason.NO_DRIFT, "message": "nothing differs from what was applied"}
+    many = "1 resource differs" if drifted == 1 else f"{drifted} resources differ"
+    return {"reason": Reason.DRIFTED, "message": f"{many} from what was applied"}
 
 
 def _was_given_up(run: Run) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from reconciler.core.drift import takes_away
 from reconciler.core.phases import Leg
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunKind
@@ -40,15 +41,10 @@ def after_leg(  # noqa: PLR0911
     if report.leg is Leg.APPLY:
         return _after_apply(report)
     match report.ending:
+        case Ending.SUCCEEDED if run.checks:
+            return _after_check(run, report, current=current)
         case Ending.SUCCEEDED:
-            finds_nothing = report.planned is not None and not report.planned.has_changes
-            if finds_nothing and run.kind is not RunKind.PROPOSED:
-                return RunEvent.FOUND_NOTHING, {"message": report.message}
-            if run.cancel_requested:
-                return RunEvent.CANCEL, {"message": report.message}
-            if not current or waits is not None:
-                return _superseded(waits, current=current)
-            return _after_plan(run, report, judgement, finds_nothing=finds_nothing, suspended=suspended)
+            return _after_plan(run, report, judgement, waits, current=current, suspended=suspended)
         case Ending.CANCELED if run.cancel_requested or (current and waits is None):
             return RunEvent.CANCEL, {"message": report.message}
         case Ending.CANCELED:
@@ -59,6 +55,12 @@ def after_leg(  # noqa: PLR0911
             return RunEvent.FAIL, {"reason": report.reason, "message": report.message}
         case _:
             assert_never(report.ending)
+
+
+def _after_check(run: Run, report: LegReport, *, current: bool) -> Turn:
+    if run.cancel_requested:
+        return RunEvent.CANCEL, {"message": report.message}
+    return (RunEvent.OBSERVE, {}) if current else _superseded(None, current=False)
 
 
 def _after_apply(report: LegReport) -> Turn:
@@ -81,6 +83,19 @@ def _superseded(waits: Waits | None, *, current: bool) -> Turn:
 
 
 def _after_plan(
+    run: Run, report: LegReport, judgement: Judgement | None, waits: Waits | None, *, current: bool, suspended: bool
+) -> Turn:
+    finds_nothing = report.planned is not None and not report.planned.has_changes
+    if finds_nothing and run.kind is not RunKind.PROPOSED:
+        return RunEvent.FOUND_NOTHING, {"message": report.message}
+    if run.cancel_requested:
+        return RunEvent.CANCEL, {"message": report.message}
+    if not current or waits is not None:
+        return _superseded(waits, current=current)
+    return _by_its_policies(run, report, judgement, finds_nothing=finds_nothing, suspended=suspended)
+
+
+def _by_its_policies(
     run: Run, report: LegReport, judgement: Judgement | None, *, finds_nothing: bool, suspended: bool
 ) -> Turn:
     """Return what comes after a plan that still counts. A guarded run never goes on without its policies' answer.
@@ -97,10 +112,13 @@ def _after_plan(
         return RunEvent.PROPOSE, {"message": message}
     if judgement is not None and judgement.ruling in AGAINST:
         return RunEvent.FAIL, {"reason": AGAINST[judgement.ruling], "message": judgement.message}
+    message, asks = report.message, run.needs_confirmation
+    if run.gentle and report.planned is not None and takes_away(report.planned):
+        message, asks = "to put the drift right it would delete or replace something", True
     if judgement is not None and judgement.ruling is Ruling.WAITS:
-        return RunEvent.AWAIT, _for_approval(judgement)
-    if run.needs_confirmation or suspended:
-        return RunEvent.AWAIT, {"message": report.message}
+        return RunEvent.AWAIT, {**_for_approval(judgement), "needs_confirmation": asks}
+    if asks or suspended:
+        return RunEvent.AWAIT, {"message": message, "needs_confirmation": asks}
     return RunEvent.PROCEED, {"message": "applies the saved plan"}
 
 

@@ -85,6 +85,8 @@ class Job:
     """The operator's own settings for the tool's command line, in the tool's format."""
     destroy: bool = False
     """Whether the run is to remove what the stack made, rather than to make it."""
+    check: bool = False
+    """Whether the run only compares the real world with what was applied."""
 
 
 class Ending(StrEnum):

@@ -148,6 +148,7 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
         job.inputs,
         job.cli_config,
         job.destroy,
+        job.check,
         job.stack,
     )
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)

@@ -37,7 +37,7 @@ class CloudFormation:
 
     name = "cloudformation"
     binaries: tuple[str, ...] = (sys.executable,)
-    abilities = Abilities(saved_plan=True, destroys=True, sees_drift=True, managed_tfstate=False)
+    abilities = Abilities(saved_plan=True, destroys=True, plans_drift=False, managed_tfstate=False)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return a command that prints the version of botocore."""

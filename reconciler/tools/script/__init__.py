@@ -24,7 +24,7 @@ class Script:
 
     name = "script"
     binaries: tuple[str, ...] = ()
-    abilities = Abilities(saved_plan=False, destroys=True, sees_drift=True, managed_tfstate=False)
+    abilities = Abilities(saved_plan=False, destroys=True, plans_drift=True, managed_tfstate=False)
 
     def version_command(self, binary: str) -> Sequence[str] | None:  # noqa: ARG002 - the protocol's signature
         """Return None: a shell has no version that a stack could ask for."""
@@ -49,7 +49,8 @@ class Script:
             return Planned(has_changes=True)
         command = _command(job, "plan")
         if command is None:
-            return Planned(has_changes=True)
+            # Without a way to look, what was applied is as it was.
+            return Planned(has_changes=not job.check)
         return Planned(has_changes=do(_shell(command), ok=(0, 2)) == 2)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:

@@ -37,7 +37,7 @@ _MANAGED, _OWN = b"managed", b"own"
 class Terraform:
     """Runs `terraform` or `tofu`."""
 
-    abilities = Abilities(saved_plan=True, destroys=True, sees_drift=True, managed_tfstate=True, cli_config=True)
+    abilities = Abilities(saved_plan=True, destroys=True, plans_drift=True, managed_tfstate=True, cli_config=True)
 
     def __init__(self, name: str, binary: str) -> None:
         self.name = name

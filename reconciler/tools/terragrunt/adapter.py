@@ -35,7 +35,7 @@ class Terragrunt:
 
     name = "terragrunt"
     binaries: tuple[str, ...] = ("terragrunt",)
-    abilities = Abilities(saved_plan=True, destroys=True, sees_drift=True, managed_tfstate=True, cli_config=True)
+    abilities = Abilities(saved_plan=True, destroys=True, plans_drift=True, managed_tfstate=True, cli_config=True)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return the command whose first line names the version."""

@@ -42,6 +42,8 @@ class Right(StrEnum):
     BINDING_READ = "roleBinding:read"
     USER_UPDATE = "user:update"
     API_KEY_UPDATE = "apiKey:update"
+    DRIFT_READ = "drift:read"
+    DRIFT_CHECK = "drift:check"
     AUDIT_READ = "audit:read"
     RUN_READ = "run:read"
     RUN_TRIGGER = "run:trigger"

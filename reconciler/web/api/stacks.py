@@ -37,6 +37,10 @@ from spaces.names import StackId
 
 router = APIRouter(prefix="/stacks", tags=["stacks"])
 
+LabelsIn = Annotated[
+    list[str] | None, Query(max_length=MOST_LABELS, description="`key=value`; a stack must have all of them.")
+]
+
 
 @router.get("")
 def list_stacks(
@@ -45,11 +49,10 @@ def list_stacks(
     *,
     space: SpaceIn = None,
     subtree: SubtreeIn = False,
-    label: Annotated[
-        list[str] | None, Query(max_length=MOST_LABELS, description="`key=value`; a stack must have all of them.")
-    ] = None,
+    label: LabelsIn = None,
     sync: Annotated[Sync | None, Query(description="Only stacks with this state.")] = None,
     tool: Annotated[ToolName | None, Query(description="Only stacks that use this tool.")] = None,
+    drifted: Annotated[bool | None, Query(description="Only stacks whose last check found drift, or did not.")] = None,
     q: Annotated[str | None, Query(max_length=130, description="Part of `space/name`.")] = None,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
@@ -57,10 +60,11 @@ def list_stacks(
     """List stacks in the order of `space/name`."""
     wanted = StackFilter(
         spaces=chosen_spaces(ports.tree(), caller, Right.STACK_READ, space, subtree=subtree),
-        labels=_labels(label or []) or None,
+        labels=labels_of(label or []) or None,
         sync=sync,
         tool=tool,
         text=q,
+        drifted=drifted,
     )
     readable = caller.spaces(Right.RUN_READ)
     with ports.store.reading() as reading:
@@ -120,7 +124,7 @@ def list_outputs(
 @router.get("/{space}/{name}/effective")
 def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> EffectiveJson:
     """Return the configuration that a stack's runs get, with the origin of every value."""
-    stack = _named(caller, Right.STACK_READ, space, name)
+    stack = named(caller, Right.STACK_READ, space, name)
     found = ports.effective(stack)
     if found is None:
         raise not_found(f"stack {stack} in force")
@@ -130,7 +134,7 @@ def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Ef
 @router.post("/{space}/{name}/runs", status_code=HTTPStatus.CREATED)
 def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a tracked run, even of a stack that is Synced."""
-    stack = _named(caller, Right.RUN_TRIGGER, space, name)
+    stack = named(caller, Right.RUN_TRIGGER, space, name)
     because = caller.basis(Right.RUN_TRIGGER.action, stack.space)
     with refusals(caller, stack):
         run = operations.request_run(ports.store, stack, caller.person, ports.now(), because)
@@ -141,7 +145,7 @@ def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJ
 @router.post("/{space}/{name}/destroy", status_code=HTTPStatus.CREATED)
 def destroy_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a run that removes what a stack made. It waits for confirmation, and leaves the stack suspended."""
-    stack = _named(caller, Right.STACK_DELETE, space, name)
+    stack = named(caller, Right.STACK_DELETE, space, name)
     because = caller.basis(Right.STACK_DELETE.action, stack.space)
     with refusals(caller, stack):
         run = operations.request_destroy(ports.store, stack, caller.person, ports.now(), because)
@@ -152,7 +156,7 @@ def destroy_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Ru
 @router.post("/{space}/{name}/suspend")
 def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Suspend a stack: it gets no new runs."""
-    stack = _named(caller, Right.RUN_CANCEL, space, name)
+    stack = named(caller, Right.RUN_CANCEL, space, name)
     state = operations.suspend(
         ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_CANCEL.action, stack.space)
     )
@@ -164,7 +168,7 @@ def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> St
 @router.post("/{space}/{name}/resume")
 def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Resume a suspended stack."""
-    stack = _named(caller, Right.RUN_TRIGGER, space, name)
+    stack = named(caller, Right.RUN_TRIGGER, space, name)
     state = operations.resume(
         ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_TRIGGER.action, stack.space)
     )
@@ -173,7 +177,8 @@ def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Sta
         return _shown(reading, caller, state)
 
 
-def _named(caller: Caller, right: Right, space: str, name: str) -> StackId:
+def named(caller: Caller, right: Right, space: str, name: str) -> StackId:
+    """Return the stack of a path; raise 404 if the caller lacks the right, or it cannot be one."""
     try:
         stack = StackId.parse(f"{space}/{name}")
     except ValueError:
@@ -183,7 +188,7 @@ def _named(caller: Caller, right: Right, space: str, name: str) -> StackId:
 
 
 def _find(reading: Reading, caller: Caller, space: str, name: str) -> StackState:
-    stack = _named(caller, Right.STACK_READ, space, name)
+    stack = named(caller, Right.STACK_READ, space, name)
     found = reading.stack(stack)
     if found is None:
         raise not_found(f"stack {stack}")
@@ -201,7 +206,8 @@ def _shown(reading: Reading, caller: Caller, stack: StackState) -> StackDetailJs
     )
 
 
-def _labels(written: list[str]) -> dict[str, str]:
+def labels_of(written: list[str]) -> dict[str, str]:
+    """Return the labels of a query; raise 422 for one that is not `key=value`."""
     labels = {}
     for text in written:
         key, equals, value = text.partition("=")

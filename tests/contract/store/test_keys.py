@@ -37,11 +37,12 @@ def _forget_what_is_newer(store: SqlStore) -> None:
     """Leave a database as it was before keys were noted."""
     with store._engine.begin() as connection:
         for table in (
-            "sealing_keys", "dependencies", "judgements", "reviews", "held_files", "unearned_writes", "outbox",
+            "sealing_keys", "dependencies", "judgements", "reviews", "held_files", "unearned_writes", "outbox", "timers",
         ):  # fmt: skip
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("ALTER TABLE outputs DROP COLUMN mark"))
         connection.execute(text("ALTER TABLE api_tokens DROP COLUMN made_with"))
+        connection.execute(text("ALTER TABLE stacks DROP COLUMN drifted"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
 
 

@@ -189,6 +189,8 @@ def test_a_space_above_that_one_does_not_see_is_not_named_as_parent(as_user: Cal
         ("POST", "/stacks/{space}/network/destroy"),
         ("POST", "/stacks/{space}/network/suspend"),
         ("POST", "/stacks/{space}/network/resume"),
+        ("POST", "/stacks/{space}/network/drift"),
+        ("GET", "/drift?space={space}"),
         ("GET", "/stacks?space={space}"),
         ("GET", "/runs?space={space}&subtree=true"),
         ("GET", "/runs/{run}"),
@@ -229,6 +231,7 @@ def test_what_one_may_not_see_answers_as_what_does_not_exist(
         ("otto", "/runs/{run}/discard", 200),
         ("otto", "/stacks/production/network/suspend", 200),
         ("otto", "/stacks/production/network/destroy", 404),
+        ("rita", "/stacks/production/network/drift", 404),
         ("wanda", "/runs/{run}/confirm", 200),
     ],
 )

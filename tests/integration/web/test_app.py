@@ -34,6 +34,8 @@ ROUTES = [
     ("POST", "/stacks/production/network/destroy"),
     ("POST", "/stacks/production/network/suspend"),
     ("POST", "/stacks/production/network/resume"),
+    ("POST", "/stacks/production/network/drift"),
+    ("GET", "/drift"),
     ("GET", "/runs"),
     ("GET", "/runs/01"),
     ("GET", "/runs/01/plan"),

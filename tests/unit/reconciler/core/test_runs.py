@@ -23,6 +23,7 @@ ALLOWED = {
         "be prepared": "planning",
         "find nothing to do": "finished",
         "end as a proposal": "finished",
+        "end as a drift check": "finished",
         "wait for a person": "unconfirmed",
         "go on to apply": "applying",
         "be asked to stop": "planning",

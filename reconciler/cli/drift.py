@@ -1,0 +1,81 @@
+"""`station drift …`: how the real world differs from what was applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Column
+
+_DIFFERS = 2
+
+
+@click.group("drift", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
+@options.output
+@options.space
+@options.labels
+@options.common
+@click.pass_context
+def command(ctx: click.Context, form: str, space: str | None, labels: tuple[str, ...]) -> None:
+    """List what differs from what was applied, as the last checks found it. Exit 2 if anything does."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from reconciler.cli.client import connect
+    from reconciler.cli.output import print_rows
+
+    wanted = options.split_labels(labels)
+    with connect() as api:
+        found = api.every("/drift", space=space, subtree=True if space else None, label=wanted or None)
+    print_rows(found, _columns(), form)
+    ctx.exit(_DIFFERS if found else 0)
+
+
+@command.command()
+@click.argument("stack")
+@options.wait
+@options.output
+@options.common
+@click.pass_context
+def check(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
+    """Compare a stack with the real world now. With --wait, exit 2 if anything differs."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.run_commands import show_run
+
+    with connect() as api:
+        run = api.post(f"{api.stack(stack)}/drift")
+        code = show_run(api, run, form, f"drift check {run['id']} of {run['stack']} is queued", wait=wait)
+        if wait and code == 0 and api.get(f"/runs/{run['id']}")["reason"] == "Drifted":
+            code = _DIFFERS
+    ctx.exit(code)
+
+
+def _columns() -> tuple[Column, ...]:
+    from reconciler.cli.output import Column, key, moment
+
+    return (
+        Column("STACK", key("stack")),
+        Column("ADDRESS", lambda row: row["address"] or "(not named by the tool)"),
+        Column("DIFFERENCE", _difference),
+        Column("TYPE", key("type"), wide=True),
+        Column("RUN", key("run"), wide=True),
+        Column("CHECKED", moment("at")),
+    )
+
+
+def _difference(row: Any) -> str:
+    if row["difference"] != "changed" or not row["attributes"]:
+        return str(row["difference"])
+    return "; ".join(
+        f"{each['name']}: was {_short(each['was'])}, is {_short(each['is'])}" for each in row["attributes"]
+    )
+
+
+def _short(value: Any) -> str:
+    import json
+
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."

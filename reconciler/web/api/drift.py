@@ -1,0 +1,97 @@
+"""Drift: list what differs from what was applied, and ask for a check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from reconciler import operations
+from reconciler.core.drift import Difference, differences
+from reconciler.core.runs import RunId
+from reconciler.core.state import Observed, StackState
+from reconciler.store.protocol import Reading, StackFilter
+from reconciler.web.api import convert
+from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_stacks
+from reconciler.web.api.schemas.drift import AttributeJson, DriftJson
+from reconciler.web.api.schemas.runs import RunJson
+from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.api.stacks import LabelsIn, labels_of, named
+from reconciler.web.api.told import Told, refusals
+
+router = APIRouter(tags=["drift"])
+
+
+@router.get("/drift")
+def list_drift(
+    ports: PortsIn,
+    caller: CallerIn,
+    *,
+    space: SpaceIn = None,
+    subtree: SubtreeIn = False,
+    label: LabelsIn = None,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
+) -> Page[DriftJson]:
+    """List what differs from what was applied, as the last check of each stack found it.
+
+    `limit` counts stacks: all differences of a stack are on one page.
+    """
+    wanted = StackFilter(
+        spaces=chosen_spaces(ports.tree(), caller, Right.DRIFT_READ, space, subtree=subtree),
+        labels=labels_of(label or []) or None,
+        in_git=True,
+        drifted=True,
+    )
+    with ports.store.reading() as reading:
+        found = reading.list_stacks(wanted, of_stacks(cursor), limit + 1)
+        items = [each for stack in found[:limit] for each in _of_stack(reading, stack)]
+    return Page(items=items, next=str(found[limit - 1].id) if len(found) > limit else None)
+
+
+@router.post("/stacks/{space}/{name}/drift", status_code=HTTPStatus.CREATED)
+def check_drift(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
+    """Queue a drift check of a stack that is Synced."""
+    stack = named(caller, Right.DRIFT_CHECK, space, name)
+    because = caller.basis(Right.DRIFT_CHECK.action, stack.space)
+    with refusals(caller, stack):
+        run = operations.request_check(ports.store, stack, caller.person, ports.now(), because)
+    ports.wake()
+    return convert.run_json(run, Told.of(caller))
+
+
+def _of_stack(reading: Reading, stack: StackState) -> Iterator[DriftJson]:
+    observed, desired = stack.observed, stack.desired
+    if observed is None or desired is None:
+        return
+    planned = reading.planned(RunId(observed.run))
+    ignore = desired.drift.ignore if desired.drift is not None else ()
+    found = differences(planned, ignore, mendable=observed.mendable) if planned is not None else []
+    for difference in found:
+        yield _shown(stack, observed, difference)
+    if not found:
+        yield DriftJson(
+            stack=str(stack.id),
+            address=None,
+            type=None,
+            provider=None,
+            difference="changed",
+            attributes=[],
+            run=observed.run,
+            at=observed.at,
+        )
+
+
+def _shown(stack: StackState, observed: Observed, difference: Difference) -> DriftJson:
+    return DriftJson(
+        stack=str(stack.id),
+        address=difference.address,
+        type=difference.type,
+        provider=difference.provider,
+        difference=difference.kind,
+        attributes=[AttributeJson(name=each.name, was=each.was, is_=each.now) for each in difference.attributes()],
+        run=observed.run,
+        at=observed.at,
+    )

@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from rbac.admission.held import HeldChange
-from reconciler.core.conditions import assess
+from reconciler.core.conditions import assess, is_current
 from reconciler.core.identifiers import run_id
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, leading
@@ -100,8 +100,8 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
             )
         stack, desired = _in_force(transaction, found.stack)
         if not found.destroys:
-            _not_suspended(stack, desired)
-        if desired.digest != found.digest:
+            _may_run(stack, desired)
+        if not is_current(stack, found):
             raise OperationRefused(
                 Refusal.OUTDATED,
                 f"run {run} is outdated: the configuration of {found.stack} has changed since it was planned, and "
@@ -279,7 +279,7 @@ def _queue(  # noqa: PLR0917
 ) -> Run:
     state, desired = _in_force(transaction, stack)
     if kind is not RunKind.DESTROY:
-        _not_suspended(state, desired)
+        _may_run(state, desired)
     if desired.problem is not None:
         problem = desired.problem
         raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {problem.message}", problem.reason)
@@ -309,6 +309,7 @@ def _queue(  # noqa: PLR0917
         run_id(now, secrets.token_bytes(10)),
         now,
         kind=kind,
+        leaving=desired.leaving,
         person=asked.person,
         needs_confirmation=kind is RunKind.DESTROY or state.interrupted or not desired.autodeploy,
         message=message,
@@ -337,7 +338,9 @@ def _in_force(reading: Reading, stack: StackId) -> tuple[StackState, Desired]:
     return found, found.desired
 
 
-def _not_suspended(stack: StackState, desired: Desired) -> None:
+def _may_run(stack: StackState, desired: Desired) -> None:
+    if desired.leaving:
+        raise OperationRefused(Refusal.NOT_IN_FORCE, f"{stack.id} left Git, and what it made is to be destroyed")
     if stack.paused:
         raise OperationRefused(Refusal.SUSPENDED, f"{stack.id} is suspended: resume it first")
     if desired.suspended:

@@ -70,5 +70,11 @@ def affected(before: InForce | None, after: InForce) -> frozenset[StackId]:
     return frozenset(stack for stack in reached if after.documents.placed(stack.ref))
 
 
+def left(before: InForce, after: InForce) -> frozenset[StackId]:
+    """Return the stacks that are in force no more."""
+    gone = (ref for ref in differing(before, after) if ref.kind is Kind.STACK and after.documents.placed(ref) is None)
+    return frozenset(StackId(ref.space, ref.name) for ref in gone)
+
+
 def _differs(before: Placed | None, after: Placed | None) -> bool:
     return before is not after and not (before is not None and before.same(after))

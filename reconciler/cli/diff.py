@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from reconciler.settings import Settings
     from spaces.names import Revision
 
-_SIGNS = {"create": "+", "update": "~", "move": ">", "follow": "?", "retain": "-", "delete": "-"}
+_SIGNS = {"create": "+", "update": "~", "move": ">", "follow": "?", "retain": "-", "destroy": "-", "delete": "-"}
+_WORDS = {
+    "move": "moves; nothing runs",
+    "retain": "leaves Git; what it applied is retained",
+    "destroy": "leaves Git; what it applied is destroyed",
+}
 
 
 @click.command("diff", context_settings=options.CONTEXT)
@@ -131,8 +136,7 @@ def _to_json(found: Preview) -> dict[str, Any]:
             for action in sorted(each.actions)
         ],
         "held": [held.to_json() for held in found.held],
-        # Nothing is ever destroyed by this version: what leaves Git is retained.
-        "destroys": [],
+        "destroys": [{"id": str(stack.id)} for stack in found.stacks if str(stack.action) == "destroy"],
         "diagnostics": [diagnostic.to_json() for diagnostic in found.diagnostics],
     }
 
@@ -150,9 +154,7 @@ def _print(found: Preview) -> None:
         click.echo("\nstacks")
         for stack in found.stacks:
             reasons = "; ".join(f"{why.component}: {why.summary}" for why in stack.why)
-            words = reasons or {"move": "moves; nothing runs", "retain": "leaves Git; what it applied is retained"}.get(
-                str(stack.action), ""
-            )
+            words = reasons or _WORDS.get(str(stack.action), "")
             click.echo(f"  {_SIGNS[str(stack.action)]} {stack.id}: {words}")
     _print_access(found)
     if found.diagnostics:

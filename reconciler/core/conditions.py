@@ -32,6 +32,7 @@ from reconciler.core.state import (
 )
 
 _FIRST_RETRY = timedelta(seconds=10)
+_LOOK_AGAIN = timedelta(seconds=2)
 _LONGEST_RETRY = timedelta(minutes=10)
 
 HELD = {
@@ -123,6 +124,12 @@ def assess(
     return state.evolve(conditions=_since(state.conditions, fresh, now))
 
 
+def is_current(state: StackState, run: Run) -> bool:
+    """Whether a run is still for what is desired of its stack."""
+    desired = state.desired
+    return desired is not None and (desired.digest, desired.leaving) == (run.digest, run.leaving)
+
+
 def retry_delay(failures: int) -> timedelta:
     """Return how long to wait after so many retryable failures in a row: doubled by each, with an upper bound."""
     return min(_LONGEST_RETRY, _FIRST_RETRY * (1 << min(failures - 1, 16)))
@@ -138,7 +145,8 @@ def stands_still(state: StackState) -> NewestRun | None:
     last, desired = state.last, state.desired
     if last is None or desired is None or last.digest != desired.digest or last.status not in _UNSUCCESSFUL:
         return None
-    return last
+    # What failed before its document left says nothing about how its destruction goes.
+    return None if desired.leaving and last.kind != RunKind.DESTROY else last
 
 
 def unmended(state: StackState) -> NewestRun | None:
@@ -182,8 +190,8 @@ def _is_proposed(state: StackState) -> bool:
 
 def _sync(state: StackState) -> tuple[Sync, str, str]:
     desired, applied = state.desired, state.applied
-    if desired is None:
-        return Sync.UNKNOWN, Reason.RETAINED, "its document left Git; what was applied is retained"
+    if desired is None or desired.leaving:
+        return _without_document(state)
     if desired.problem is not None:
         return Sync.UNKNOWN, desired.problem.reason, desired.problem.message
     if state.interrupted:
@@ -192,6 +200,14 @@ def _sync(state: StackState) -> tuple[Sync, str, str]:
     if applied is None:
         return Sync.OUT_OF_SYNC, Reason.NEW, "nothing has been applied yet"
     return _against(applied, desired, state.failed)
+
+
+def _without_document(state: StackState) -> tuple[Sync, str, str]:
+    if state.desired is not None:
+        return Sync.OUT_OF_SYNC, Reason.LEAVING, "its document left Git; what was applied is to be destroyed"
+    if state.applied is None:
+        return Sync.UNKNOWN, Reason.DESTROYED, "its document left Git, and nothing is applied"
+    return Sync.UNKNOWN, Reason.RETAINED, "its document left Git; what was applied is retained"
 
 
 def _against(applied: AppliedState, desired: Desired, failed: NewestRun | None) -> tuple[Sync, str, str]:
@@ -211,22 +227,18 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
             return now
         case Standing.ENDED_BADLY:
             return state.retry_at
-        case (
-            Standing.LEFT_GIT
-            | Standing.HAS_PROBLEM
-            | Standing.IN_SYNC
-            | Standing.SUSPENDED
-            | Standing.WAITS
-            | Standing.HELD_BACK
-        ):
+        case Standing.LEFT_GIT | Standing.HAS_PROBLEM | Standing.IN_SYNC | Standing.SUSPENDED | Standing.HELD_BACK:
             return None
+        case Standing.WAITS:
+            # Nothing wakes a stack that waits for the destruction of those below it.
+            return now + _LOOK_AGAIN if state.desired is not None and state.desired.leaving else None
         case unknown:
             assert_never(unknown)
 
 
 def _needs_attention(state: StackState, active: Run, waits: Waits | None) -> bool:
     """Whether the loop has something to do about an active run, by the rules of `planning`."""
-    outdated = state.desired is None or active.digest != state.desired.digest
+    outdated = not is_current(state, active)
     goes_on = active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
     asked = active.cancel_requested or (goes_on and waits is None and can_proceed(state))
     stoppable = active.status is not RunStatus.APPLYING
@@ -272,7 +284,7 @@ def _word(active: Run, state: StackState) -> Reason | None:
     if active.status in AT_WORK:
         return _PROGRESS[active.status]
     suspended = is_suspended(state) and not active.destroys
-    if suspended or state.desired is None or active.digest != state.desired.digest:
+    if suspended or not is_current(state, active):
         return None
     if active.status is RunStatus.UNCONFIRMED:
         return _waits_for(active) if _waits(active) else None

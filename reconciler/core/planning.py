@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from reconciler.core.conditions import Standing, can_proceed, pushed, standing
+from reconciler.core.conditions import Standing, can_proceed, is_current, pushed, standing
 from reconciler.core.drift import awaits_repair, repairs_gently
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import Heading, StackState, Waits
@@ -101,13 +101,15 @@ def _queue(state: StackState) -> QueueRun:
         confirmed = state.desired is not None and state.desired.autodeploy
         return QueueRun(not confirmed, repairs=state.observed.run, gentle=repairs_gently(state))
     push, desired = pushed(state), state.desired
+    if desired is not None and desired.leaving:
+        return QueueRun(needs_confirmation=state.interrupted or not desired.autodeploy, kind=RunKind.DESTROY)
     if push is not None and push.heading is Heading.PROPOSE:
         return QueueRun(needs_confirmation=False, kind=RunKind.PROPOSED)
     return QueueRun(needs_confirmation=state.interrupted or not (desired is not None and desired.autodeploy))
 
 
 def _about(state: StackState, active: Run, waits: Waits | None) -> Action:
-    outdated = state.desired is None or state.desired.digest != active.digest
+    outdated = not is_current(state, active)
     match active.status:
         case RunStatus.QUEUED | RunStatus.UNCONFIRMED if outdated:
             return Supersede(active)

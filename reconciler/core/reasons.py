@@ -12,6 +12,8 @@ class Reason(StrEnum):
     CHANGED = "Changed"
     UP_TO_DATE = "UpToDate"
     RETAINED = "Retained"
+    LEAVING = "Leaving"
+    DESTROYED = "Destroyed"
     SUSPENDED = "Suspended"
     DUE = "Due"
     WAITS_FOR_DEPENDENCY = "WaitsForDependency"

@@ -173,6 +173,8 @@ class Run:
     """It waits, and its policies have to be asked again: somebody reviewed or confirmed it."""
     source: SourceCommit | None = None
     """The commit of the source that it plans and applies."""
+    leaving: bool = False
+    """It destroys what a stack made whose document has left Git."""
     repairs: str | None = None
     """The drift check whose findings it puts right."""
     gentle: bool = False
@@ -194,7 +196,8 @@ class Run:
     @property
     def is_guarded(self) -> bool:
         """Whether policies judge its plan, so that it is applied only after they have answered about that plan."""
-        return bool(self.fingerprint.components.get(Component.POLICIES))
+        # The policies over a stack that left are those of the moment, and not those of its last document.
+        return self.leaving or bool(self.fingerprint.components.get(Component.POLICIES))
 
     @property
     def is_writing(self) -> bool:

@@ -173,6 +173,10 @@ class Desired:
     """Everyone whose changes made it differ from what was applied: `person` is only the last of them."""
     protected: bool = False
     """Whether it is never destroyed."""
+    destroy_after: bool = False
+    """Whether what it made is destroyed once its document has left Git."""
+    leaving: bool = False
+    """Its document has left Git, and what it made is to be destroyed: digest and fingerprint are the applied ones."""
     source: SourceCommit | None = None
     """None: the stack has no source, or one that cannot be read."""
     drift: Drift | None = None

@@ -112,8 +112,11 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
     retry_at = None
     match event:
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING if run.destroys:
-            # Otherwise the loop would make everything anew at once.
-            state = state.evolve(applied=None, observed=None, interrupted=False, failed=None, paused=True)
+            # Where its document is in Git, the loop would make everything anew at once.
+            desired, paused = (None, False) if run.leaving else (state.desired, True)
+            state = state.evolve(
+                desired=desired, applied=None, observed=None, interrupted=False, failed=None, paused=paused
+            )
             failures = 0
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING:
             applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now, run.source)

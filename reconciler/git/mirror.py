@@ -96,6 +96,12 @@ class Mirror:
         with self._refs_lock, _plain_errors():
             return overlays.record(self._repository(), tip, files, message)
 
+    def recorded(self, tip: Revision) -> list[Revision]:
+        """Return the commits that `record` made for a tip, newest first."""
+        with _plain_errors():
+            repository = refs.open_bare(self.directory)
+            return [] if repository is None else overlays.recorded(repository, tip)
+
     def kept(self) -> list[Revision]:
         """Return the revisions that are kept, sorted."""
         kept = refs.names(refs.open_bare(self.directory), refs.KEEP)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pygit2
-from pygit2.enums import FileMode
+from pygit2.enums import FileMode, SortMode
 
 from reconciler.git import refs
 from spaces.names import Revision
@@ -37,6 +37,16 @@ def record(repository: pygit2.Repository, tip: Revision, files: Mapping[str, byt
     made = repository.create_commit(None, who, who, message, tree, parents)
     refs.point(repository, refs.IN_FORCE, str(made))
     return Revision(str(made))
+
+
+def recorded(repository: pygit2.Repository, tip: Revision) -> list[Revision]:
+    """Return the commits of the ref that `record` made for a tip, newest first."""
+    last = refs.target(repository, refs.IN_FORCE)
+    if last is None:
+        return []
+    walk = repository.walk(pygit2.Oid(hex=last), SortMode.TOPOLOGICAL)
+    walk.simplify_first_parent()
+    return [Revision(str(commit.id)) for commit in walk if commit.parent_ids and str(commit.parent_ids[-1]) == tip]
 
 
 def _is_utf8(path: str) -> bool:

@@ -34,13 +34,6 @@ from spaces.effective.stack import EffectiveStack
 from spaces.in_force import InForce, affected, differing
 from spaces.names import Kind, Revision, StackId
 from spaces.rules.dependencies import ResolvedDependency, dependencies_of, descendants_of
-from spaces.validate import examine_files
-
-
-def in_force_at(trees: Trees, revision: Revision, config_path: str) -> InForce:
-    """Return what would be in force if the revision were trusted whole, as the first one is."""
-    files = dict(trees.files(revision, config_path))
-    return examine_files(files, attach_at(trees, revision), check_rego, revision)
 
 
 def access_of(in_force: InForce, admins: Iterable[Subject], now: datetime) -> Access:
@@ -124,6 +117,8 @@ class StackAction(StrEnum):
     """It does not change itself, and depends on one that runs."""
     RETAIN = "retain"
     """Its document leaves Git; what it applied stays as it is."""
+    DESTROY = "destroy"
+    """Its document leaves Git, and what it applied is destroyed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +209,7 @@ def _compare(  # noqa: PLR0917
             stacks.append(found)
     stacks += _following(after.documents, stacks)
     gone = [_stack(change) for change in documents if change.verb is Verb.DELETE and change.ref.kind is Kind.STACK]
-    stacks += [StackPreview(stack, StackAction.RETAIN, ()) for stack in gone]
+    stacks += [StackPreview(stack, _when_gone(old.get(stack)), ()) for stack in gone]
     return replace(
         empty,
         documents=documents,
@@ -228,6 +223,11 @@ def _compare(  # noqa: PLR0917
             *(each.tell() for each in unfounded(before.documents, documents)),
         ),
     )
+
+
+def _when_gone(was: Desired | None) -> StackAction:
+    destroys = was is not None and was.destroy_after and not was.protected
+    return StackAction.DESTROY if destroys else StackAction.RETAIN
 
 
 def _stack_preview(

@@ -90,7 +90,7 @@ def _caused(before: StackState, after: StackState, causes: Mapping[StackId, Caus
 
 
 def _relinked(state: StackState, given: Mapping[StackId, ParentOutputs]) -> StackState:
-    if state.desired is None or not state.desired.needs:
+    if state.desired is None or not state.desired.needs or state.desired.leaving:
         return state
     desired = linked(state.desired, state.id, given)
     if desired == state.desired:

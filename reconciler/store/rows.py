@@ -177,6 +177,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "awaitsApproval": run.awaits_approval,
                 "toJudge": run.to_judge,
                 "source": _source_to_json(run.source),
+                "leaving": run.leaving,
                 "repairs": run.repairs,
                 "gentle": run.gentle,
             }
@@ -214,6 +215,7 @@ def run_from_row(row: Row[Any]) -> Run:
         awaits_approval=body.get("awaitsApproval", False),
         to_judge=body.get("toJudge", False),
         source=_source_from_json(body.get("source")),
+        leaving=body.get("leaving", False),
         repairs=body.get("repairs"),
         gentle=body.get("gentle", False),
     )
@@ -245,6 +247,8 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "needs": [[str(need.parent), dict(need.outputs)] for need in desired.needs],
         "pushPolicies": desired.push_policies,
         "protected": desired.protected,
+        "destroyAfter": desired.destroy_after,
+        "leaving": desired.leaving,
         "source": _source_to_json(desired.source),
         "refused": desired.refused,
         "drift": desired.drift.model_dump(mode="json") if desired.drift else None,
@@ -266,6 +270,8 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         push_policies=body.get("pushPolicies"),
         authors=tuple(body.get("authors", ())),
         protected=body.get("protected", False),
+        destroy_after=body.get("destroyAfter", False),
+        leaving=body.get("leaving", False),
         source=_source_from_json(body.get("source")),
         refused=body.get("refused"),
         drift=_drift_from_json(body.get("drift")),

@@ -11,7 +11,14 @@ from spaces.names import StackId
 
 
 def waiting(reading: Reading, stacks: Collection[StackId]) -> dict[StackId, Waits]:
-    """Return those of the stacks that must wait for an ancestor, each with what it waits for."""
+    """Return those of the stacks that must wait for an ancestor, each with what it waits for.
+
+    One that is to be destroyed waits for those below it instead: they go first.
+    """
+    leaving = _leaving(reading, stacks)
+    if leaving:
+        staying = [stack for stack in stacks if stack not in leaving]
+        return {**_waiting_for_children(reading, leaving), **(waiting(reading, staying) if staying else {})}
     parents = reading.parents(stacks)
     if not parents:
         return {}
@@ -25,3 +32,20 @@ def waiting(reading: Reading, stacks: Collection[StackId]) -> dict[StackId, Wait
         return {}
     answers = ((stack, waits_for(stack, parents, hindrances)) for stack in stacks)
     return {stack: waits for stack, waits in answers if waits is not None}
+
+
+def _leaving(reading: Reading, stacks: Collection[StackId]) -> set[StackId]:
+    below = reading.children(stacks)
+    found = reading.peek({*stacks}) if below or reading.parents(stacks) else {}
+    return {stack for stack, state in found.items() if state.desired is not None and state.desired.leaving}
+
+
+def _waiting_for_children(reading: Reading, leaving: Collection[StackId]) -> dict[StackId, Waits]:
+    children = reading.children(leaving)
+    states = reading.peek({child for below in children.values() for child in below})
+    applied = {child for child, state in states.items() if state.applied is not None}
+    return {
+        stack: Waits(min(applied & {*below}), "depends on it and is to be destroyed first")
+        for stack, below in children.items()
+        if applied & {*below}
+    }

@@ -314,7 +314,7 @@ def _claimable() -> ColumnElement[bool]:
     first = and_(other.c.status == "queued", other.c.id < runs.c.id, ~other.c.cancel_requested)
     writes = and_(other.c.kind.in_(WRITING_KINDS), or_(other.c.status.in_(AT_WORK_STATUSES), first))
     # A check reads what a writing run would change under its eyes.
-    checks = and_(other.c.kind == CHECK_KIND, other.c.status.in_(AT_WORK_STATUSES))
+    checks = and_(other.c.kind == CHECK_KIND, other.c.status.in_(AT_WORK_STATUSES), runs.c.kind.in_(WRITING_KINDS))
     in_the_way = exists().where(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, or_(writes, checks))
     return and_(runs.c.status == "queued", ~runs.c.cancel_requested, ~in_the_way)
 

@@ -11,7 +11,6 @@ from pydantic import (
     AfterValidator,
     Field,
     GetJsonSchemaHandler,
-    WithJsonSchema,
     create_model,
     model_validator,
 )
@@ -108,9 +107,6 @@ class OnDelete(StrEnum):
     DESTROY = "destroy"
 
 
-OfferedOnDelete = Annotated[OnDelete, WithJsonSchema({"type": "string", "enum": [OnDelete.RETAIN]})]
-
-
 def _version(text: str) -> str:
     try:
         version_range(text)
@@ -173,8 +169,10 @@ class _StackSpec(Configuration):
     source: Source | None = Field(None, description="Where the tool runs. Only a script can do without a source.")
     autodeploy: Flag = Field(True, description="false: a run with changes waits for confirmation.")
     protected: Flag = Field(False, description="true: never destroyed, whatever Git says.")
-    on_delete: OfferedOnDelete = Field(
-        OnDelete.RETAIN, description="What happens if this document is removed from Git."
+    on_delete: OnDelete = Field(
+        OnDelete.RETAIN,
+        description="What happens to what it made if this document leaves Git: retain keeps it; destroy plans its "
+        "destruction, unless the stack is protected.",
     )
     suspended: Flag = Field(False, description="true: no runs.")
     contexts: tuple[ContextUse, ...] = Field((), max_length=MOST_ITEMS, description="Shared configuration, by name.")
@@ -203,9 +201,6 @@ class _StackSpec(Configuration):
         tool = text_at(raw, "tool")
         if description := TOOLS.get(tool or ""):
             yield from _tool_problems(description, raw)
-        if text_at(raw, "onDelete") == OnDelete.DESTROY:
-            summary = "spec.onDelete: destroy is not supported by this version"
-            yield Problem(("onDelete",), "not-supported", summary, "write retain")
         source = mapping_at(raw, "source")
         if "branch" in source and "repository" not in source:
             hint = "this repository's branch is the service's own setting; name a repository, or leave branch out"

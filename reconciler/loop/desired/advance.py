@@ -252,7 +252,7 @@ class Advancing:
                 stack: replace(desired, problem=blocked[stack]) if stack in blocked else desired
                 for stack, desired in wanted.items()
             }
-            put_desired(transaction, changeset.in_force, wanted, changeset.gone, self.places.count_changes, now)
+            put_desired(transaction, changeset.in_force, wanted, changeset.departures(), self.places.count_changes, now)
             transaction.put_configuration(fresh)
             self._put_held(transaction, changeset.admission)
             transaction.remove_approvals(changeset.approvals)

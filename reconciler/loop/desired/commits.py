@@ -24,7 +24,7 @@ from reconciler.loop.desired.world import CONFIGURATION, World
 from reconciler.policies.checking import check_rego
 from reconciler.store.protocol import AuditEvent, ConfigurationState, Halt, StoredApproval
 from spaces.documents.changes import changes
-from spaces.in_force import InForce, affected, differing
+from spaces.in_force import InForce, affected, differing, left
 from spaces.names import Revision, StackId
 from spaces.reading.documents import ReadDocuments, read_documents
 from spaces.reading.rego import CheckRego
@@ -98,7 +98,8 @@ class Admitting:
             if isinstance(person, Person) and here is not None:
                 kept_out = {each.ref for each in judged.held_changes if each.pin is None and each.revision == revision}
                 files = {stack for stack in watch.touched if stack.ref not in kept_out}
-                authors.append((str(person.subject), affected(here.in_force, judged.in_force) | files))
+                concerned = affected(here.in_force, judged.in_force) | left(here.in_force, judged.in_force) | files
+                authors.append((str(person.subject), concerned))
             if revision != chain[-1]:
                 watch.follow(here, judged)
             here, at, unread = judged, revision, None
@@ -227,7 +228,9 @@ class Walking:
             changeset.admission, event = self.admitting.approve(here, each, held, now)
             changeset.events = [*changeset.events, event]
             if held is not None:
-                changed = affected(here.in_force, changeset.in_force) | repinned(here, changeset.admission)
+                after = changeset.in_force
+                changed = affected(here.in_force, after) | left(here.in_force, after)
+                changed |= repinned(here, changeset.admission)
                 changeset.by(changed, each.subject, held.person)
         changeset.approvals = tuple(each.held for each in approvals)
         changeset.add(before.in_force, changeset.in_force)

@@ -10,6 +10,7 @@ from datetime import datetime
 from rbac.access.access import Access
 from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
+from reconciler.core.reasons import Reason
 from reconciler.core.state import StackProblem
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors, Remote
@@ -18,6 +19,7 @@ from reconciler.loop.desired.advance import Advancing
 from reconciler.loop.desired.commits import Admitting, Walking
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Generations
+from reconciler.loop.desired.left import LeftStack, LeftStacks
 from reconciler.loop.desired.persons import Persons
 from reconciler.loop.desired.repositories import CannotFollow, Places, Remotes
 from reconciler.loop.desired.restore import CatchingUp
@@ -73,6 +75,7 @@ class Follower:
     _catching_up: CatchingUp = field(init=False)
     _advancing: Advancing = field(init=False)
     _signatures: Signatures = field(init=False)
+    _left: LeftStacks = field(init=False)
 
     def __post_init__(self) -> None:
         """Take what admission needs out of the settings, and put the parts together."""
@@ -82,6 +85,7 @@ class Follower:
         rules = Rules(settings.first_admins, settings.destroy_budget)
         store, world = self.store, self.world
         places = self._places = Places(self.mirrors, self.remotes, world)
+        self._left = LeftStacks(places)
         walking = Walking(
             world, places, Admitting(places.config_trees, settings.config_path, rules, persons, self.read, self.check)
         )
@@ -122,6 +126,14 @@ class Follower:
                 _log.warning("%s", error)
             found = self.world.effective(stack)
         return found if found is not None and suits(found) else None
+
+    def left(self, stack: StackId) -> LeftStack | StackProblem:
+        """Return a stack whose document has left Git, as it was applied, with the policies over it now."""
+        with self.store.reading() as reading:
+            state = reading.stack(stack)
+        if state is None or state.applied is None:
+            return StackProblem(Reason.PLAN_OUTDATED, f"{stack} has nothing applied any more")
+        return self._left.find(stack, state.applied)
 
     def catch_up(self, now: datetime, *, writing: bool = True) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.

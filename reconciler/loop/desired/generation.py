@@ -18,6 +18,16 @@ from spaces.in_force import InForce, affected, differing
 from spaces.names import Kind, Revision, StackId
 
 
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """How a stack's document left Git."""
+
+    person: str | None
+    """Who removed it, as far as that is known."""
+    moved: bool
+    """Another document says that it is the same stack."""
+
+
 @dataclass(slots=True)
 class Changeset:
     """What a look at the repositories would change."""
@@ -49,6 +59,12 @@ class Changeset:
         for stack in stacks:
             earlier = (each for each in self.authors.get(stack, ()) if each not in persons)
             self.authors[stack] = (*earlier, *persons)
+
+    def departures(self) -> dict[StackId, Departure]:
+        """Return the stacks that left Git, and how."""
+        moved = {origin for origin, _ in self.moves}
+        persons = {stack: self.authors[stack][-1] for stack in self.gone if self.authors.get(stack)}
+        return {stack: Departure(persons.get(stack), stack in moved) for stack in self.gone}
 
     def settle(self) -> None:
         """Leave out what a later change has overtaken: stacks that are in force no more, and those that are again."""

@@ -6,7 +6,7 @@ state. A run of a stack that left Git takes its step by `reconciler.runs.transit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
@@ -19,6 +19,7 @@ from reconciler.core.runs import RunEvent, RunStatus, leading
 from reconciler.core.state import Component, Desired, StackProblem, StackState, Sync, Why
 from reconciler.core.timers import Purpose, check_timer
 from reconciler.core.transition import Transition, take_step
+from reconciler.loop.desired.generation import Departure
 from reconciler.runs.outputs import given_by, parents_in
 from reconciler.runs.transition import record
 from reconciler.store.protocol import Transaction
@@ -33,7 +34,7 @@ def put_desired(  # noqa: PLR0917
     transaction: Transaction,
     in_force: InForce,
     wanted: Mapping[StackId, Desired],
-    gone: Collection[StackId],
+    gone: Mapping[StackId, Departure],
     count_files: CountFiles,
     now: datetime,
 ) -> None:
@@ -56,6 +57,8 @@ def put_desired(  # noqa: PLR0917
             if desired is None:
                 continue
             state = StackState(stack, None)
+        elif desired is None:
+            desired = _leaving(state, gone[stack])
         elif state.desired is not None and desired is not None:
             applied = state.applied is not None and state.applied.digest == state.desired.digest
             desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack), applied=applied)
@@ -70,10 +73,36 @@ def put_desired(  # noqa: PLR0917
             given[stack] = replace(given[stack], in_sync=changed[stack].sync is Sync.SYNCED)
     record(transaction, steps, changed.values(), now)
     _set_timers(transaction, states, changed, now)
-    transaction.put_dependencies(
-        {stack: parents_in([wanted.get(stack)]) if stack in wanted else () for stack in changed}
-    )
+    transaction.put_dependencies({stack: parents_in([state.desired]) for stack, state in changed.items()})
     transaction.wake_dependents(stacks, now)
+
+
+def _leaving(state: StackState, departure: Departure) -> Desired | None:
+    """Return what is desired of a stack whose document left Git: that what it made is destroyed, or nothing any more.
+
+    Its configuration is the one that was applied, which the mirror still has.
+    """
+    before, applied = state.desired, state.applied
+    if before is None or before.leaving:
+        return before
+    if not before.destroy_after or before.protected or applied is None or departure.moved:
+        return None
+    person = departure.person
+    return replace(
+        before,
+        leaving=True,
+        digest=applied.digest,
+        fingerprint=applied.fingerprint,
+        revision=applied.revision,
+        source=applied.source,
+        person=person,
+        authors=(person,) if person is not None else (),
+        suspended=False,
+        problem=None,
+        push_policies=None,
+        drift=None,
+        refused=None,
+    )
 
 
 def _set_timers(
@@ -156,6 +185,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.autodeploy == other.autodeploy
         and one.suspended == other.suspended
         and one.protected == other.protected
+        and one.destroy_after == other.destroy_after
         and one.drift == other.drift
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels

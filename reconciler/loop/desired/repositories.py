@@ -133,6 +133,14 @@ class Places:
         pins = self.world.admission.pins if self.world.admission else {}
         return self._locate(in_force, stack, self.world.tips, pins)
 
+    def locate_at(self, in_force: InForce, stack: EffectiveStack, at: Revision) -> SourceLocation | StackProblem:
+        """Find where a stack's source is read at a revision of its repository."""
+        return self._locate(in_force, stack, {}, {}, at)
+
+    def recorded(self, revision: Revision) -> list[Revision]:
+        """Return the commits of what was in force at a revision of the branch, newest first."""
+        return self.mirrors.mirror(self.settings.config_url or "").recorded(revision)
+
     def reading(self, tips: Mapping[str, Revision], pins: Mapping[StackId, Revision]) -> ReadSource:
         """Return what reads sources at these revisions."""
         locate = partial(self._locate, tips=tips, pins=pins)
@@ -218,14 +226,15 @@ class Places:
         stack: EffectiveStack,
         tips: Mapping[str, Revision],
         pins: Mapping[StackId, Revision],
+        at: Revision | None = None,
     ) -> SourceLocation | StackProblem:
         if stack.source is None or stack.source.repository is None:
-            return SourceLocation(CONFIGURATION, self.config_trees(), pins.get(stack.id, in_force.revision))
+            return SourceLocation(CONFIGURATION, self.config_trees(), at or pins.get(stack.id, in_force.revision))
         remote = self.remotes.of_source(in_force.documents, stack.source)
         if isinstance(remote, StackProblem):
             return remote
         key = source_key(remote, verifying(in_force.documents, stack.source.repository))
-        revision = tips.get(key)
+        revision = at or tips.get(key)
         if revision is None and key in self.world.refused:
             return StackProblem(Reason.SOURCE_UNVERIFIED, self.world.refused[key])
         if revision is None:

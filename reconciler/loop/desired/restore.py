@@ -242,4 +242,4 @@ class CatchingUp:
             with self.store.writing() as transaction:
                 if transaction.configuration().generation == self.world.generation:
                     wanted = {stack: self.world.desired[stack] for stack in differing_stacks}
-                    put_desired(transaction, in_force, wanted, set(), self.places.count_changes, now)
+                    put_desired(transaction, in_force, wanted, {}, self.places.count_changes, now)

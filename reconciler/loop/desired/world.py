@@ -14,6 +14,7 @@ from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
 from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce
+from spaces.model.stack import OnDelete
 from spaces.names import Revision, StackId
 
 CONFIGURATION = "configuration"
@@ -162,6 +163,7 @@ def _desired(
         needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
         push_policies=push_policies(configured),
         protected=configured.spec.protected,
+        destroy_after=configured.spec.on_delete is OnDelete.DESTROY,
         drift=configured.spec.drift,
         source=_source(configured, source),
     )

@@ -14,7 +14,7 @@ from typing import Any
 from reconciler.core.digest import judging
 from reconciler.core.results import ChangeCounts, Planned
 from reconciler.core.runs import Run, RunId, RunStatus
-from reconciler.core.state import Component
+from reconciler.core.state import Component, StackProblem
 from reconciler.core.verdicts import Judgement, Review, authors_of
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.world import World
@@ -61,8 +61,7 @@ class PlanPolicies:
 
     def question(self, run: Run, planned: Planned, plan_digest: str | None, now: datetime) -> Question | None:
         """Return the question about a plan; None where other policies are in force than when the run was queued."""
-        wanted = dict(run.fingerprint.components.get(Component.POLICIES, {}))
-        stack = self.follower.stack_as(run.stack, lambda found: judging(found) == wanted, now)
+        stack = self._stack(run, now)
         if stack is None:
             return None
         with self.store.reading() as reading:
@@ -70,6 +69,14 @@ class PlanPolicies:
                 reading, self.follower.world, run.evolve(changes=ChangeCounts.of(planned)), stack, planned, now
             )
         return Question(stack.policies, case, plan_digest)
+
+    def _stack(self, run: Run, now: datetime) -> EffectiveStack | None:
+        """Return the stack of a run with the policies that it was queued under, or those of now if its stack left."""
+        if run.leaving:
+            left = self.follower.left(run.stack)
+            return None if isinstance(left, StackProblem) else left.stack
+        wanted = dict(run.fingerprint.components.get(Component.POLICIES, {}))
+        return self.follower.stack_as(run.stack, lambda found: judging(found) == wanted, now)
 
     def log(self, run: Run, judgement: Judgement) -> None:
         """Count and log a judgement that was recorded."""

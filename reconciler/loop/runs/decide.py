@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self, assert_never
 
-from reconciler.core.conditions import assess
+from reconciler.core.conditions import assess, is_current
 from reconciler.core.identifiers import run_id
 from reconciler.core.planning import AskPolicies, AskPush, Proceed, QueueRun, StopRun, Supersede, Wait, decide
 from reconciler.core.runs import Run, RunEvent, leading
@@ -150,7 +150,7 @@ def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: 
 
 
 def _superseded_by(state: StackState, run: Run) -> str:
-    if state.desired is None or state.desired.digest != run.digest:
+    if not is_current(state, run):
         return "the desired configuration has changed"
     return "a stack that it depends on is out of sync"
 
@@ -168,4 +168,5 @@ def _new_run(state: StackState, queue: QueueRun, now: datetime) -> Run:
         needs_confirmation=queue.needs_confirmation,
         repairs=queue.repairs,
         gentle=queue.gentle,
+        leaving=desired.leaving,
     )

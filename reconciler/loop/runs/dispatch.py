@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.core.conditions import assess
+from reconciler.core.conditions import assess, is_current
 from reconciler.core.dependencies import linked
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
@@ -168,6 +168,8 @@ class Dispatcher:
         """Return the inputs of a run; CannotRun where nothing may run, or the desired configuration has changed."""
         if (why := self.unsafe()) is not None:
             raise CannotRun(Reason.SANDBOX_MISSING, why)
+        if run.leaving:
+            return self._inputs_of_what_left(run)
         world = self.follower.world
         desired, stack = world.desired.get(run.stack), world.effective(run.stack)
         if world.in_force is None or desired is None or stack is None:
@@ -180,6 +182,18 @@ class Dispatcher:
         if isinstance(source, StackProblem):
             raise refuse(source)
         return Inputs(stack, source, place.trees if place else None, outputs)
+
+    def _inputs_of_what_left(self, run: Run) -> Inputs:
+        """Return the inputs of the destruction of a stack whose document is not in Git any more."""
+        with self.store.reading() as reading:
+            state = reading.stack(run.stack)
+            if state is None or state.desired is None or not is_current(state, run):
+                raise CannotRun(Reason.PLAN_OUTDATED, "the desired configuration has changed")
+            outputs = take_outputs(reading, run.stack, state.desired.needs)
+        left = self.follower.left(run.stack)
+        if isinstance(left, StackProblem):
+            raise refuse(left)
+        return Inputs(left.stack, left.source, left.trees, outputs)
 
     def _outputs(self, run: Run, desired: Desired) -> tuple[TakenOutput, ...]:
         """Return the outputs that a run uses; CannotRun if they or the desired configuration have changed."""

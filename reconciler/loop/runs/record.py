@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from reconciler.core.conditions import is_suspended
+from reconciler.core.conditions import is_current, is_suspended
 from reconciler.core.drift import observe
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
@@ -167,7 +167,7 @@ class Recorder:
                 return None
             state = find_stack(transaction, found.stack)
             judgement = judged.judgement if judged is not None else None
-            if judgement is not None and _is_current(found, state):
+            if judgement is not None and is_current(state, found):
                 event, changes = while_it_waits(found, judgement, suspended=_is_suspended(state, found))
             else:
                 event = RunEvent.SUPERSEDE
@@ -187,7 +187,7 @@ class Recorder:
         self._take_tfstate(transaction, run, report, now)
         waits = waiting(transaction, [run.stack]).get(run.stack) if report.leg is Leg.PLAN else None
         event, changes = after_leg(
-            run, report, judgement, waits, current=_is_current(run, state), suspended=_is_suspended(state, run)
+            run, report, judgement, waits, current=is_current(state, run), suspended=_is_suspended(state, run)
         )
         if event is not RunEvent.PROCEED:
             changes["phase"] = report.phase
@@ -251,11 +251,6 @@ def _is_about(judged: PolicyAnswer, run: Run, report: LegReport) -> bool:
     judgement = judged.judgement
     plan_digest = report.plan_digest or run.plan_digest
     return (judgement.attempt, judgement.digest, judgement.plan_digest) == (run.attempt, run.digest, plan_digest)
-
-
-def _is_current(run: Run, state: StackState) -> bool:
-    """Whether the run is still for what is desired of its stack."""
-    return state.desired is not None and state.desired.digest == run.digest
 
 
 def _read_log(path: Path) -> bytes:

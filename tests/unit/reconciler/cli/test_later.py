@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.cli.main import main, station
 
-LATER = ["backup", "drift", "resources", "restore", "stack unlock", "task", "worker"]
+LATER = ["backup", "drift accept", "drift adopt", "resources", "restore", "stack unlock", "task", "worker"]
 
 
 @pytest.mark.parametrize("command", LATER)

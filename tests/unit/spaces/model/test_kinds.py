@@ -153,7 +153,6 @@ def test_models_do_not_change():
         pytest.param("Stack", KUBERNETES + "  kubernetes: {helm: {chart: x, repository: shop}}\n", [("invalid-value", 3, 45)], id="kubernetes-repository"),
         pytest.param("Stack", STACK + "  timeout: 60\n", [("invalid-duration", 3, 12)], id="timeout-number"),
         pytest.param("Stack", STACK + "  timeout: 0s\n", [("invalid-duration", 3, 12)], id="timeout-zero"),
-        pytest.param("Stack", STACK + "  onDelete: destroy\n", [("not-supported", 3, 13)], id="destroy"),
         pytest.param("Stack", STACK + "  onDelete: keep\n", [("invalid-value", 3, 13)], id="on-delete"),
         pytest.param("Stack", STACK + "  integrations: [a]\n  workerPool: a\n  ttl: 1h\n",
                      [("not-supported", n, 3) for n in (3, 4, 5)], id="not-built-yet"),

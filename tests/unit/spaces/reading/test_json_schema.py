@@ -101,7 +101,7 @@ def test_only_what_is_built_is_offered():
     definitions = SCHEMAS[file_name(Kind.STACK)]["$defs"]
     properties = definitions["StackSpec"]["properties"]
     assert set(definitions["ToolName"]["enum"]) == set(TOOLS) <= set(properties)
-    assert properties["onDelete"]["enum"] == ["retain"]
+    assert definitions["OnDelete"]["enum"] == ["retain", "destroy"]
     assert definitions["Hooks"]["properties"]["before"]["propertyNames"]["enum"] == ["init", "plan", "apply"]
     assert {each["type"] for each in definitions["ContextUse"]["anyOf"]} == {"string", "object"}
     assert properties["env"]["additionalProperties"] is False

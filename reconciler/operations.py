@@ -49,6 +49,8 @@ class Refusal(StrEnum):
     HAS_DEPENDENTS = "HasDependents"
     WAITS_FOR_DEPENDENCY = "WaitsForDependency"
     NOT_APPROVED = "NotApproved"
+    TFSTATE_LOCKED = "TfstateLocked"
+    TFSTATE_UNFIT = "TfstateUnfit"
     NOT_CHECKABLE = "NotCheckable"
 
 
@@ -218,6 +220,12 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
         return _queue(transaction, stack, asked, now, "destruction requested", RunKind.DESTROY)
 
 
+def request_plan(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
+    """Queue a run that plans what is desired of a stack and applies nothing; refused where another run is active."""
+    with store.writing() as transaction:
+        return _queue(transaction, stack, Asked(person, because), now, "plan requested", RunKind.PROPOSED)
+
+
 def request_check(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a drift check of a stack; refused where it is not Synced, is suspended, or has an active run."""
     with store.writing() as transaction:
@@ -278,7 +286,7 @@ def _queue(  # noqa: PLR0917
     kind: RunKind = RunKind.TRACKED,
 ) -> Run:
     state, desired = _in_force(transaction, stack)
-    if kind is not RunKind.DESTROY:
+    if kind in {RunKind.TRACKED, RunKind.TASK}:
         _may_run(state, desired)
     if desired.problem is not None:
         problem = desired.problem
@@ -299,7 +307,7 @@ def _queue(  # noqa: PLR0917
     if state.last is not None:
         # Whoever asks has looked at the failures: they count anew.
         state = state.evolve(last=replace(state.last, failures=0))
-    if desired.push_policies is not None:
+    if desired.push_policies is not None and kind is not RunKind.PROPOSED:
         # What a person asks for is not held back again when it is tried anew.
         push = Push(desired.digest, desired.push_policies, Heading.TRACK, message)
         state = state.evolve(push=push)

@@ -48,6 +48,12 @@ ENV_TAKEOVER = Action("env", "takeover")
 """To set a variable that decides which program runs, in a document that one may change."""
 
 
+TFSTATE_READ = Action("tfstate", "read")
+"""To read a tfstate as it is, with the secrets in it. `*:read` does not contain it: readers see no secret in clear."""
+
+EVERY_READ = f"{ANY}:read"
+
+
 def on_document(kind: Kind, verb: Verb) -> Action:
     """Return the action that a change of a document is. A move is an update, and both of its ends must allow it."""
     return Action(kind[:1].lower() + kind[1:], Verb.UPDATE.value if verb is Verb.MOVE else verb.value)
@@ -64,14 +70,17 @@ def expand(patterns: tuple[str, ...]) -> Actions:
         if wrong_action(pattern) is not None:
             raise ValueError(f"{pattern[:80]!r} is not an action")
         kind, _, verb = pattern.partition(":")
-        actions.update(action for action in ACTIONS if kind in (ANY, action.kind) and verb in (ANY, action.verb))
+        meant = {action for action in ACTIONS if kind in (ANY, action.kind) and verb in (ANY, action.verb)}
+        if pattern == EVERY_READ:
+            meant.discard(TFSTATE_READ)
+        actions |= meant
     return frozenset(actions)
 
 
 _STEERING = ("run:*", "task:*", "drift:*")
 _WRITTEN = ("stack", "context", "blueprintInstance", "notifier")
 
-_READER = ("*:read",)
+_READER = (EVERY_READ,)
 _OPERATOR = (*_READER, *_STEERING)
 _WRITER = (*_OPERATOR, *(f"{kind}:{verb}" for kind in _WRITTEN for verb in ("create", "update", "delete")))
 _ADMIN = ("*:*",)

@@ -52,6 +52,17 @@ class Api:
         """Post a request and return the answer; `changes` is False for a request that changes nothing."""
         return self._answer("POST", path, {}, body, changes=changes)
 
+    def push(self, path: str, body: bytes, **params: Any) -> Any:
+        """Post bytes as they are, and return the answer."""
+        return self._answer("POST", path, params, body)
+
+    def pull(self, path: str) -> bytes:
+        """Return what the service has at a path, as bytes."""
+        response = self._transport.send("GET", _PREFIX + path, {})
+        if not response.is_success:
+            raise CliError(_problem(response))
+        return response.content
+
     def delete(self, path: str) -> Any:
         """Delete what is at a path and return it."""
         return self._answer("DELETE", path, {})
@@ -163,7 +174,7 @@ class _Remote:
         import httpx
 
         try:
-            response = self._client.request(method, path, params=params, json=body)
+            response = self._client.request(method, path, params=params, **_as_body(body))
         except httpx.TimeoutException:
             raise CliError(f"{self._name} did not answer within {_SECONDS:.0f} s") from None
         except httpx.HTTPError as error:
@@ -195,7 +206,7 @@ class _InProcess:
 
     def send(self, method: str, path: str, params: Mapping[str, Any], body: Any = None) -> httpx.Response:
         """Return the answer, whatever its status."""
-        return self._runner.run(self._client.request(method, path, params=params, json=body))
+        return self._runner.run(self._client.request(method, path, params=params, **_as_body(body)))
 
     def close(self) -> None:
         """Close the client and its event loop."""
@@ -219,6 +230,10 @@ def _local(common: Common) -> Iterator[Transport]:
     finally:
         transport.close()
         app.state.ports.store.close()
+
+
+def _as_body(body: Any) -> dict[str, Any]:
+    return {"content": body} if isinstance(body, bytes) else {"json": body}
 
 
 def _problem(response: httpx.Response) -> str:

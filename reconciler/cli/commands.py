@@ -37,6 +37,8 @@ COMMANDS = {
     "runs": Entry("reconciler.cli.runs", "List runs."),
     "run": Entry("reconciler.cli.run", "Show, confirm, discard, cancel, retry or review a run."),
     "drift": Entry("reconciler.cli.drift", "List what differs from what was applied; check a stack."),
+    "fetch": Entry("reconciler.cli.fetch", "Let the service look at the repositories now."),
+    "tfstate": Entry("reconciler.cli.tfstate", "List, read, write and roll back the tfstate of a stack."),
     "policy": Entry("reconciler.cli.policy", "Test policies on recorded inputs; record the input of a run."),
     "held": Entry("reconciler.cli.held", "List, show and approve held changes."),
     "audit": Entry("reconciler.cli.audit", "List the audit log; verify that nobody altered it."),

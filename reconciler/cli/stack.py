@@ -73,6 +73,13 @@ def run(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
 
 @_command(options.wait)
 @click.pass_context
+def plan(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
+    """Plan what is desired of a stack, and apply nothing."""
+    ctx.exit(request_run(lambda api: f"{api.stack(stack)}/plan", form, wait=wait))
+
+
+@_command(options.wait)
+@click.pass_context
 def destroy(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
     """Plan the destruction of what a stack made. The run waits for confirmation; the stack is suspended afterwards."""
     ctx.exit(request_run(lambda api: f"{api.stack(stack)}/destroy", form, wait=wait))

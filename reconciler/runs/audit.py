@@ -34,6 +34,9 @@ class Audited(StrEnum):
     RUN_REVIEWED = "run-reviewed"
     STACK_SUSPENDED = "stack-suspended"
     STACK_RESUMED = "stack-resumed"
+    TFSTATE_READ = "tfstate-read"
+    TFSTATE_WRITTEN = "tfstate-written"
+    TFSTATE_UNLOCKED = "tfstate-unlocked"
     HELD_APPROVED = "approval-given"
     TOKEN_CREATED = "token-created"  # noqa: S105 - an event, no secret
     TOKEN_REVOKED = "token-revoked"  # noqa: S105

@@ -106,6 +106,10 @@ class TfstateVersion:
     run: str | None
     created_at: datetime
     body: bytes = field(repr=False)
+    person: str | None = None
+    """Who wrote it, where no run did."""
+    note: str | None = None
+    """Why, in their words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +286,9 @@ class Reading(Protocol):
     def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
         """Return one version of the tfstate (None: the newest); None if there is none."""
 
+    def tfstate_versions(self, stack: StackId, before: int | None, limit: int) -> list[TfstateVersion]:
+        """Return one page of the versions older than `before`, newest first, without their bodies."""
+
     def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
         """Return the holder of the tfstate; None if it is not locked."""
 
@@ -377,7 +384,15 @@ class Transaction(Reading, Protocol):
     def record_log(self, run: RunId, log: bytes) -> None:
         """Store the log of a run that has ended, compressed."""
 
-    def add_tfstate(self, stack: StackId, body: bytes, run: str | None, now: datetime) -> TfstateVersion:
+    def add_tfstate(  # noqa: PLR0917
+        self,
+        stack: StackId,
+        body: bytes,
+        run: str | None,
+        now: datetime,
+        person: str | None = None,
+        note: str | None = None,
+    ) -> TfstateVersion:
         """Store the next version, encrypted. Serial and lineage are read from the body."""
 
     def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:

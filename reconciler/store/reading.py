@@ -187,7 +187,30 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReadin
             return None
         body = unpack(self._keys.open(row.sealed, "tfstates", row.stack_id, str(row.version)))
         created_at = rows.instant(row.created_at)
-        return TfstateVersion(stack, row.version, row.serial, row.lineage, row.run, created_at, body)
+        return TfstateVersion(
+            stack, row.version, row.serial, row.lineage, row.run, created_at, body, row.person, row.note
+        )
+
+    def tfstate_versions(self, stack: StackId, before: int | None, limit: int) -> list[TfstateVersion]:
+        table = tables.tfstates
+        columns = [column for column in table.c if column.name != "sealed"]
+        query = self._of(*columns, stack=stack).order_by(table.c.version.desc()).limit(limit)
+        if before is not None:
+            query = query.where(table.c.version < before)
+        return [
+            TfstateVersion(
+                stack,
+                row.version,
+                row.serial,
+                row.lineage,
+                row.run,
+                rows.instant(row.created_at),
+                b"",
+                row.person,
+                row.note,
+            )
+            for row in self._connection.execute(query)
+        ]
 
     def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
         row = self._connection.execute(self._of(tables.tfstate_locks, stack=stack)).one_or_none()

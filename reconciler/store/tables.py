@@ -197,6 +197,8 @@ tfstates = Table(
     Column("serial", BigInteger),
     Column("lineage", Text),
     Column("run", Text),
+    Column("person", Text),
+    Column("note", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
 )

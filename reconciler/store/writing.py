@@ -177,7 +177,15 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, TimerWr
     def record_log(self, run: RunId, log: bytes) -> None:
         self._replace(tables.logs, run, pack(log))
 
-    def add_tfstate(self, stack: StackId, body: bytes, run: str | None, now: datetime) -> TfstateVersion:
+    def add_tfstate(  # noqa: PLR0917
+        self,
+        stack: StackId,
+        body: bytes,
+        run: str | None,
+        now: datetime,
+        person: str | None = None,
+        note: str | None = None,
+    ) -> TfstateVersion:
         key = self._key_for(stack)
         table = tables.tfstates
         # The stack's row is the lock under which its versions are counted.
@@ -193,11 +201,13 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, TimerWr
                 serial=serial,
                 lineage=lineage,
                 run=run,
+                person=person,
+                note=None if note is None else cleaned(note),
                 created_at=rows.micros(now),
                 sealed=sealed,
             )
         )
-        return TfstateVersion(stack, version, serial, lineage, run, now, body)
+        return TfstateVersion(stack, version, serial, lineage, run, now, body, person, note)
 
     def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:
         values = {

@@ -7,7 +7,19 @@ from fastapi.routing import APIRoute
 
 from reconciler.version import __version__
 from reconciler.web import health
-from reconciler.web.api import access, admission, blueprints, drift, errors, overview, runs, stacks, tfstate, tokens
+from reconciler.web.api import (
+    access,
+    admission,
+    blueprints,
+    drift,
+    errors,
+    overview,
+    runs,
+    stacks,
+    tfstate,
+    tfstates,
+    tokens,
+)
 from reconciler.web.api.auth import DOCUMENTED
 from reconciler.web.api.parameters import KNOWN_PARAMETERS
 from reconciler.web.guard import RequestGuard
@@ -32,6 +44,7 @@ def create_app(ports: Ports) -> FastAPI:
     for routes in (
         stacks.router,
         drift.router,
+        tfstates.router,
         runs.router,
         overview.router,
         access.router,
@@ -44,7 +57,7 @@ def create_app(ports: Ports) -> FastAPI:
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     errors.install(app)
-    app.add_middleware(RequestGuard, hosts=ports.hosts, large=f"{PREFIX}/tfstate/")
+    app.add_middleware(RequestGuard, hosts=ports.hosts, large=(f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/"))
     return app
 
 

@@ -33,8 +33,8 @@ class RequestGuard:
     except for `large` ones, whose routes check the token first.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str], large: str) -> None:
-        """Guard `app`. `large` is the prefix of the paths that accept large bodies."""
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], large: tuple[str, ...]) -> None:
+        """Guard `app`. `large` are the prefixes of the paths that accept large bodies."""
         self._app = app
         self._large = large
         self._hosts = hosts | {"localhost"}

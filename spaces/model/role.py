@@ -31,10 +31,10 @@ _DOCUMENT_VERBS = ("read", "create", "update", "delete")
 VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {_noun(kind): _DOCUMENT_VERBS for kind in Kind}
     | {
-        "run": ("read", "trigger", "confirm", "discard", "cancel", "retry", "review"),
+        "run": ("read", "preview", "trigger", "confirm", "discard", "cancel", "retry", "review"),
         "task": ("read", "create"),
         "drift": ("read", "check"),
-        "tfstate": ("unlock",),
+        "tfstate": ("read", "write", "unlock"),
         "audit": ("read",),
         "env": ("takeover",),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from http import HTTPStatus
 
 from fastapi import APIRouter
 
@@ -12,7 +13,7 @@ from reconciler.version import __version__
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, page
-from reconciler.web.api.schemas.overview import CountsJson, SealingJson, SpaceJson, StatusJson
+from reconciler.web.api.schemas.overview import CountsJson, FetchJson, SealingJson, SpaceJson, StatusJson
 from reconciler.web.api.schemas.shapes import Page
 from spaces.names import SpaceName
 
@@ -53,6 +54,14 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
             documents=dict(state.documents) if everything else {},
         ),
     )
+
+
+@router.post("/fetch", status_code=HTTPStatus.ACCEPTED)
+def fetch(ports: PortsIn, caller: CallerIn) -> FetchJson:
+    """Look at all repositories now rather than at the next poll; any valid token may ask."""
+    _ = caller
+    ports.wake()
+    return FetchJson(asked=ports.now())
 
 
 @router.get("/sealing")

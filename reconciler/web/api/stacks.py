@@ -142,6 +142,17 @@ def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJ
     return convert.run_json(run, Told.of(caller))
 
 
+@router.post("/{space}/{name}/plan", status_code=HTTPStatus.CREATED)
+def plan_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
+    """Queue a run that plans what is desired of a stack, and applies nothing."""
+    stack = named(caller, Right.RUN_PREVIEW, space, name)
+    because = caller.basis(Right.RUN_PREVIEW.action, stack.space)
+    with refusals(caller, stack):
+        run = operations.request_plan(ports.store, stack, caller.person, ports.now(), because)
+    ports.wake()
+    return convert.run_json(run, Told.of(caller))
+
+
 @router.post("/{space}/{name}/destroy", status_code=HTTPStatus.CREATED)
 def destroy_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a run that removes what a stack made. It waits for confirmation, and leaves the stack suspended."""

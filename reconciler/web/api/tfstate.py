@@ -55,7 +55,7 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
         _open(reading, request, space, name)
 
     await _reading(ports, check)
-    body = await _body(request, _LARGEST_TFSTATE)
+    body = await read_body(request)
     _check_md5(request, body)
     _object(body, "tfstate")
     lock_id = request.query_params.get("ID")
@@ -186,6 +186,11 @@ async def _writing(ports: Ports, change: Callable[[Transaction], _Answer]) -> _A
             return change(transaction)
 
     return await run_in_threadpool(change_in_transaction)
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body of a request that writes a tfstate; raise 413 where it is too large."""
+    return await _body(request, _LARGEST_TFSTATE)
 
 
 async def _body(request: Request, limit: int) -> bytes:

@@ -43,6 +43,8 @@ def _forget_what_is_newer(store: SqlStore) -> None:
         connection.execute(text("ALTER TABLE outputs DROP COLUMN mark"))
         connection.execute(text("ALTER TABLE api_tokens DROP COLUMN made_with"))
         connection.execute(text("ALTER TABLE stacks DROP COLUMN drifted"))
+        connection.execute(text("ALTER TABLE tfstates DROP COLUMN person"))
+        connection.execute(text("ALTER TABLE tfstates DROP COLUMN note"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
 
 

@@ -35,6 +35,14 @@ ROUTES = [
     ("POST", "/stacks/production/network/suspend"),
     ("POST", "/stacks/production/network/resume"),
     ("POST", "/stacks/production/network/drift"),
+    ("POST", "/stacks/production/network/plan"),
+    ("GET", "/tfstates/production/network"),
+    ("GET", "/tfstates/production/network/versions"),
+    ("GET", "/tfstates/production/network/versions/04"),
+    ("POST", "/tfstates/production/network/versions"),
+    ("POST", "/tfstates/production/network/versions/04/rollback"),
+    ("DELETE", "/tfstates/production/network/lock"),
+    ("POST", "/fetch"),
     ("GET", "/drift"),
     ("GET", "/runs"),
     ("GET", "/runs/01"),
@@ -106,7 +114,8 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
             + path.replace("/production/network", "/{space}/{name}")
             .replace("/01", "/{run}")
             .replace("/02", "/{token}")
-            .replace("/03", "/{held}"),
+            .replace("/03", "/{held}")
+            .replace("/04", "/{version}"),
         )
         for method, path in ROUTES
     }

@@ -1,4 +1,4 @@
-"""What drift checks found, and when the next ones come."""
+"""What drift checks found, when the next ones come, and who wrote a tfstate without a run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.add_column("stacks", sa.Column("drifted", sa.Integer))
+    op.add_column("tfstates", sa.Column("person", sa.Text))
+    op.add_column("tfstates", sa.Column("note", sa.Text))
     op.create_table(
         "timers",
         sa.Column("stack_id", KEY, sa.ForeignKey("stacks.id", name="fk_timers_stack_id"), autoincrement=False),

@@ -79,3 +79,9 @@ class SpaceJson(Shape):
     parent: str | None
     inherit: bool
     stacks: dict[str, int]
+
+
+class FetchJson(Shape):
+    """When a look at the repositories was asked for."""
+
+    asked: datetime

@@ -1,0 +1,21 @@
+"""`station fetch`: look at the repositories now."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import options
+
+
+@click.command("fetch", context_settings=options.CONTEXT)
+@options.common
+def command() -> None:
+    """Let the service look at all repositories now, rather than at the next poll."""
+    from reconciler.cli.client import connect
+    from reconciler.cli.errors import CliError
+
+    with connect() as api:
+        if not api.attended:
+            raise CliError("no service runs on this data directory: station reconcile looks at the repositories")
+        api.post("/fetch", changes=False)
+    click.echo("the service looks at its repositories")

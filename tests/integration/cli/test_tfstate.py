@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.store.sql import SqlStore
+from tests.factories import NOW, a_stack, a_stack_id
+from tests.integration.cli.conftest import Station
+
+STACK = a_stack_id("production/network")
+OLD = b'{"version": 4, "serial": 1, "lineage": "l", "exact": 1.50}\n'
+
+
+@pytest.fixture
+def kept(store: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(STACK)])
+        transaction.add_tfstate(STACK, OLD, "run-1", NOW)
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_tfstate_goes_out_and_comes_back_byte_by_byte(remote: Station, tmp_path: Path) -> None:
+    assert remote("tfstate", "pull", "network").out.encode() == OLD
+    file = tmp_path / "new.tfstate"
+    file.write_bytes(OLD.replace(b'"serial": 1', b'"serial": 2'))
+    pushed = remote("tfstate", "push", "network", file, "--note", "moved by hand", "-o", "json")
+    assert (pushed.code, json.loads(pushed.out)["version"]) == (0, 2)
+    assert remote("tfstate", "pull", "network").out.encode() == file.read_bytes()
+
+
+@pytest.mark.usefixtures("kept")
+def test_versions_are_listed_and_rolled_back(remote: Station) -> None:
+    assert remote("tfstate", "rollback", "network", 1).out == (
+        "version 2 is the tfstate of network now, as version 1 was\n"
+    )
+    listed = remote("tfstate", "list", "production/network").out.splitlines()
+    assert [line.split()[:3] for line in listed[1:]] == [["2", "2", "operator"], ["1", "1", "run-1"]]
+    refused = remote("tfstate", "rollback", "network", 7)
+    assert (refused.code, refused.err) == (
+        1,
+        "error: there is no version 7 of the tfstate of production/network here\n",
+    )
+    assert (
+        remote("tfstate", "unlock", "network").err == "error: there is no lock on the tfstate of production/network\n"
+    )

@@ -30,6 +30,7 @@ from reconciler.engine.local import WITHOUT_SANDBOX, LocalEngine, SandboxUnavail
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
 from reconciler.git.remote import check_branch, check_url, local_path, redact
+from reconciler.issuer.issuer import Issuer
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import CurrentAccess, Follower
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
@@ -201,6 +202,7 @@ def _assemble(  # noqa: PLR0917
         trouble=lambda: loop.brief,
         now=utc_now,
         recipient=_recipient(follower.remotes.secrets),
+        issuer=_issuer(settings, store),
     )
     server = LazyServer(partial(create_app, ports), host, own_port if port is None else port, directory)
     return Service(settings, store, engine, loop, ports, server)
@@ -266,6 +268,7 @@ def local_app(settings: Settings) -> FastAPI:
             review_effect=lambda run, person: review_effect(store, known(), run, person, utc_now()),
             now=utc_now,
             recipient=_recipient(own_secrets),
+            issuer=_issuer(settings, store),
         )
     )
 
@@ -276,6 +279,10 @@ def _held_diff(world: World, held: str) -> str | None:
 
 def _recipient(own: SecretSources) -> str:
     return own.sealing_keys.recipient if own.sealing_keys is not None else ""
+
+
+def _issuer(settings: Settings, store: SqlStore) -> Issuer | None:
+    return Issuer(store, settings.issuer_url) if settings.issuer_url is not None else None
 
 
 def _rules(settings: Settings) -> Rules:

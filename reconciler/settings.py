@@ -6,6 +6,7 @@ The descriptions are what users read: `docs/settings.md` and the help of the com
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -98,6 +99,11 @@ class Settings(BaseModel):
     sealing_key_file: Path | None = Field(
         None, description="The file with the age keys that open sealed values. Default: created in the data directory."
     )
+    issuer_url: str | None = Field(
+        None,
+        description="The URL under which clouds find the keys of run tokens: https, without a port. "
+        "Default: runs get no tokens, and stacks with cloud integrations are not run.",
+    )
     identity: IdentityMode = Field(
         IdentityMode.SIGNED,
         description="How the author of a commit is known: signed (by its signature), or committer (by the committer's "
@@ -173,6 +179,11 @@ class Settings(BaseModel):
         if host not in ("127.0.0.1", "localhost", "[::1]"):
             raise ValueError("use a loopback address; for other addresses, put a reverse proxy in front of the service")
         return value
+
+    @field_validator("issuer_url")
+    @classmethod
+    def _public(cls, value: str | None) -> str | None:
+        return None if value is None else _issuer_url(value)
 
     @field_validator("writable_paths", "file_repositories")
     @classmethod
@@ -267,6 +278,33 @@ class Settings(BaseModel):
 def settings_file(environ: Mapping[str, str], directory: Path) -> Path:
     """Return where the settings' file is, or would be, for a command that is started in the directory."""
     return directory / environ.get(PREFIX + "CONFIG", FILE_NAME)
+
+
+_ISSUER = re.compile(r"(?P<scheme>[a-z]+)://(?P<host>[^/?#]*)(?P<path>/[A-Za-z0-9._~/-]*)?", re.IGNORECASE)
+_HOST = re.compile(r"(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z][-a-z0-9]{0,61}[a-z0-9]")
+_LOCAL = ("localhost", "local", "internal", "test", "invalid", "example", "lan", "home.arpa")
+
+
+def _issuer_url(text: str) -> str:
+    """Return the URL of the issuer without a slash at its end; ValueError for one that clouds would not take."""
+    found = _ISSUER.fullmatch(text)
+    if found is None:
+        raise ValueError("is not a plain URL: write one such as https://station.example.com")
+    if found["scheme"] != "https":
+        raise ValueError("must begin with https://: clouds fetch the keys over nothing else")
+    host = found["host"]
+    if "@" in host:
+        raise ValueError("must not contain a user name")
+    if ":" in host:
+        raise ValueError("must not have a port: AWS takes none")
+    if not _HOST.fullmatch(host):
+        raise ValueError("needs a public host name in lower case: clouds must reach it")
+    if any(host.endswith(f".{each}") for each in _LOCAL):
+        raise ValueError(f"{host} is not a public name: clouds must reach it")
+    path = (found["path"] or "").rstrip("/")
+    if "//" in path or any(part in {".", ".."} for part in path.split("/")):
+        raise ValueError("has a path with empty or dotted parts")
+    return f"https://{host}{path}"
 
 
 def _forge(text: str) -> Forge:

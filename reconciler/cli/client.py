@@ -48,6 +48,10 @@ class Api:
         """Return what the service has at a path."""
         return self._answer("GET", path, params)
 
+    def published(self, name: str) -> Any:
+        """Return a document that the service publishes for everybody."""
+        return self._answer("GET", f"/.well-known/{name}", {}, prefix="")
+
     def post(self, path: str, body: Any = None, *, changes: bool = True) -> Any:
         """Post a request and return the answer; `changes` is False for a request that changes nothing."""
         return self._answer("POST", path, {}, body, changes=changes)
@@ -106,12 +110,19 @@ class Api:
         return f"/runs/{found[0]['id']}"
 
     def _answer(
-        self, method: str, path: str, params: Mapping[str, Any], body: Any = None, *, changes: bool = True
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any],
+        body: Any = None,
+        *,
+        changes: bool = True,
+        prefix: str = _PREFIX,
     ) -> Any:
         if method != "GET" and changes and not self.remote:
             click.echo("acting as the operator of the data directory", err=True)
         given = {name: value for name, value in params.items() if value is not None}
-        response = self._transport.send(method, _PREFIX + path, given, body)
+        response = self._transport.send(method, prefix + path, given, body)
         if response.is_success:
             try:
                 answer = response.json(object_hook=_Answer) if self.remote else response.json()

@@ -45,6 +45,7 @@ COMMANDS = {
     "access": Entry("reconciler.cli.access", "Ask who may do what, where, and why."),
     "token": Entry("reconciler.cli.token", "Create, list and revoke API tokens."),
     "seal": Entry("reconciler.cli.seal", "Encrypt a secret for one place in the configuration."),
+    "oidc": Entry("reconciler.cli.oidc", "Print the documents of the issuer of run tokens."),
     "doctor": Entry("reconciler.cli.doctor", "Check that everything the service needs is in place."),
     "schema": Entry("reconciler.cli.schema", "Print or write the JSON Schemas for editors."),
 }

@@ -64,6 +64,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield _sandbox(settings)
     yield from _tools(settings)
     yield _repository(settings)
+    yield _issuer(settings)
 
 
 def _data_dir(path: Path) -> Finding:
@@ -158,3 +159,30 @@ def _repository(settings: Settings) -> Finding:
     except (GitError, ValueError, SecretUnreadable) as error:
         return Finding("error", "configuration", f"{shown}: {error}")
     return Finding("ok", "configuration", f"{shown} is at {revision[:12]}")
+
+
+def _issuer(settings: Settings) -> Finding:
+    if settings.issuer_url is None:
+        return Finding("ok", "issuer", "issuer_url is not set: runs get no tokens for clouds")
+    import httpx
+
+    from reconciler.bootstrap import open_keys
+    from reconciler.issuer.examining import examine_issuer
+    from reconciler.issuer.keyring import Keyring
+    from reconciler.loop.service import utc_now
+    from reconciler.store.protocol import StoreError
+    from reconciler.store.sql import open_store
+
+    if settings.database_url is None and not settings.data_dir.exists():
+        return Finding("warning", "issuer", f"{settings.issuer_url} has no keys yet", "start the service once")
+    try:
+        store = open_store(settings.database, open_keys(settings))
+        try:
+            keys = [key.id for key in Keyring(store).keys(utc_now())]
+        finally:
+            store.close()
+    except StoreError as error:
+        return Finding("error", "issuer", f"its keys cannot be read: {error}")
+    with httpx.Client(timeout=10.0) as client:
+        examined = examine_issuer(settings.issuer_url, keys, client, utc_now())
+    return Finding(examined.level, "issuer", examined.found, examined.advice)

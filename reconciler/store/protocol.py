@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
+from reconciler.core.issuer_keys import IssuerKey
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import Desired, StackState, Sync
@@ -319,6 +320,12 @@ class Reading(Protocol):
     def outbox(self, now: datetime, limit: int) -> list[OutboxEntry]:
         """Return notices that are due, oldest run first."""
 
+    def issuer_keys(self) -> list[IssuerKey]:
+        """Return the keys that sign run tokens, the one that signs first at the beginning."""
+
+    def private_issuer_key(self, key: str) -> bytes | None:
+        """Return the private half of such a key (PKCS #8, DER), decrypted; None if there is no such key."""
+
     def audit(self, after: int, limit: int) -> list[AuditRow]:
         """Return one page of the audit log, oldest first, of the rows after number `after`."""
 
@@ -445,6 +452,12 @@ class Transaction(Reading, Protocol):
 
     def postpone_outbox(self, entry: OutboxEntry, until: datetime) -> None:
         """Let a notice be due again later, unless another attempt has taken it since."""
+
+    def add_issuer_key(self, key: IssuerKey, private: bytes) -> None:
+        """Store a key that signs run tokens; its private half (PKCS #8, DER) is encrypted."""
+
+    def remove_issuer_keys(self, keys: Collection[str]) -> None:
+        """Remove such keys by their ids."""
 
     def append_audit(self, events: Iterable[AuditEvent]) -> None:
         """Append rows to the audit log. Call it as the last step of a transaction: it makes others wait."""

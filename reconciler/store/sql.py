@@ -85,7 +85,7 @@ def _check_keys(engine: Engine, keys: Keys) -> None:
         known = connection.execute(select(tables.sealing_keys.c.id)).scalars()
         for missing in sorted(set(known) - keys.ids):
             # An old key may be deleted once no value needs it. The search takes long, and is rarely necessary.
-            for sealed in (tables.outputs.c.sealed, tables.tfstates.c.sealed):
+            for sealed in (tables.outputs.c.sealed, tables.tfstates.c.sealed, tables.issuer_keys.c.sealed):
                 needs_it = func.substr(sealed, 2, 8) == bytes.fromhex(missing)
                 if connection.execute(select(sealed.is_not(None)).where(needs_it).limit(1)).first() is not None:
                     raise StoreError(

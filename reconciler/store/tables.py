@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0011"
+SCHEMA_VERSION = "0012"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -209,6 +209,16 @@ sealing_keys = Table(
     Column("id", _NAME, primary_key=True),
 )
 """The ids, in hex, of the keys that sealed a value here, so that a missing key is noticed."""
+
+issuer_keys = Table(
+    "issuer_keys",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("begins_at", BigInteger, nullable=False),
+    Column("public", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""The keys that sign run tokens, private halves encrypted."""
 
 tfstate_locks = Table(
     "tfstate_locks",

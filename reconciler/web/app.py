@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from reconciler.version import __version__
-from reconciler.web import health
+from reconciler.web import health, well_known
 from reconciler.web.api import (
     access,
     admission,
@@ -56,8 +56,11 @@ def create_app(ports: Ports) -> FastAPI:
         app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS])
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
+    app.include_router(well_known.router)
     errors.install(app)
-    app.add_middleware(RequestGuard, hosts=ports.hosts, large=(f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/"))
+    app.add_middleware(
+        RequestGuard, hosts=ports.hosts, large=(f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/"), public=well_known.PREFIX
+    )
     return app
 
 

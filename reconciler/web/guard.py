@@ -30,13 +30,15 @@ class RequestGuard:
 
     A page in somebody's browser cannot reach the service under a name that the page chose (DNS rebinding). An address
     in `Host` is safe: rebinding needs a name. Bodies are read before the token is checked, so they must be short,
-    except for `large` ones, whose routes check the token first.
+    except for `large` ones, whose routes check the token first. What is `public` is for everybody, by any name: clouds
+    ask for it through whatever stands in front of the service.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str], large: tuple[str, ...]) -> None:
-        """Guard `app`. `large` are the prefixes of the paths that accept large bodies."""
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], large: tuple[str, ...], public: str) -> None:
+        """Guard `app`. `large` are the prefixes of the paths that accept large bodies, `public` is that of public ones."""
         self._app = app
         self._large = large
+        self._public = public
         self._hosts = hosts | {"localhost"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +63,7 @@ class RequestGuard:
             await self._app(scope, _short(receive), send_marked)
 
     def _refusal(self, scope: Scope) -> ApiError | None:
-        if not self._knows(Headers(scope=scope).get("host", "")):
+        if not scope["path"].startswith(self._public) and not self._knows(Headers(scope=scope).get("host", "")):
             detail = "unknown Host header: use localhost or the service's address"
             return ApiError(HTTPStatus.MISDIRECTED_REQUEST, "UnknownHost", detail)
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:

@@ -10,6 +10,7 @@ from typing import Any
 from rbac.access.access import Access
 from reconciler.core.runs import RunId
 from reconciler.core.verdicts import ReviewEffect
+from reconciler.issuer.issuer import Issuer
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import Store
 from spaces.documents.documents import PlacedDocuments
@@ -73,5 +74,7 @@ class Ports:
     now: Callable[[], datetime] = _utc_now
     metrics_need_token: bool = False
     """Whether `/metrics` needs a token from this machine too. From other machines it always does."""
+    issuer: Issuer | None = None
+    """The issuer of run tokens; None if the settings name none."""
     hosts: frozenset[str] = frozenset()
     """The host names, besides `localhost` and plain addresses, under which this service may be called."""

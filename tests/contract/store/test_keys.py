@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from reconciler.core.issuer_keys import IssuerKey
 from reconciler.core.results import Output
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import CannotUnseal, StoreError
@@ -38,6 +39,7 @@ def _forget_what_is_newer(store: SqlStore) -> None:
     with store._engine.begin() as connection:
         for table in (
             "sealing_keys", "dependencies", "judgements", "reviews", "held_files", "unearned_writes", "outbox", "timers",
+            "issuer_keys",
         ):  # fmt: skip
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("ALTER TABLE outputs DROP COLUMN mark"))
@@ -83,6 +85,19 @@ def test_where_nothing_is_sealed_each_service_makes_a_key(url: str, store: SqlSt
         reading.tfstate(STACK)
     with pytest.raises(StoreError, match="holds data sealed with key"):
         open_store(url, Keys.at(tmp_path / "keys"))
+
+
+def test_a_key_that_sealed_only_a_key_of_the_issuer_is_missed(url: str, store: SqlStore, keys: Keys) -> None:
+    with store.writing() as transaction:
+        transaction.add_issuer_key(IssuerKey("k", NOW, {"kid": "k"}), b"private")
+    with pytest.raises(StoreError, match=f"key {keys.current}, which is not in"):
+        open_store(url, Keys([b"k" * 32]))
+    with store.writing() as transaction:
+        assert transaction.issuer_keys() == [IssuerKey("k", NOW, {"kid": "k"})]
+        assert transaction.private_issuer_key("k") == b"private"
+        transaction.remove_issuer_keys(["k"])
+        assert transaction.private_issuer_key("k") is None
+    open_store(url, Keys([b"k" * 32])).close()
 
 
 def test_an_old_key_may_go_when_nothing_needs_it(url: str, store: SqlStore) -> None:

@@ -47,6 +47,25 @@ def test_what_cannot_be_followed_is_refused_by_the_name_of_its_setting(
 
 
 @pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://station.example.com", "must begin with https"),
+        ("https://station.example.com:8443", "must not have a port"),
+        ("https://user@station.example.com", "must not contain a user name"),
+        ("https://station.example.com/?a=b", "is not a plain URL"),
+        ("https://station.example.com/a/../b", "dotted parts"),
+        ("https://localhost", "public host name"),
+        ("https://10.0.0.1", "public host name"),
+        ("https://station.internal", "is not a public name"),
+        ("station.example.com", "is not a plain URL"),
+    ],
+)
+def test_an_issuer_that_no_cloud_would_take_is_refused(url: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"^issuer_url .from the environment.: .*{why}"):
+        Settings.load({}, {"STATION_ISSUER_URL": url}, tmp_path)
+
+
+@pytest.mark.parametrize(
     ("name", "value", "why"),
     [
         pytest.param("admins", "ssh-ed25519 nonsense", "", id="admins"),

@@ -23,6 +23,7 @@ from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_s
 from tests.integration.web.client import OPERATOR_TOKEN, Client
 from tests.integration.web.warm import WarmApp
 
+PUBLIC = ("/healthz", "/readyz", "/metrics", "/.well-known/openid-configuration", "/.well-known/jwks")
 ROUTES = [
     ("GET", "/stacks"),
     ("GET", "/stacks/production/network"),
@@ -119,7 +120,7 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
         )
         for method, path in ROUTES
     }
-    assert found - {("GET", path) for path in ("/healthz", "/readyz", "/metrics")} == wanted
+    assert found - {("GET", path) for path in PUBLIC} == wanted
     for path, methods in described["paths"].items():
         for description in methods.values():
             assert path.startswith("/api/") == ("security" in description)

@@ -10,13 +10,16 @@ from spaces.composition.changed_file import ChangedFile
 from spaces.composition.reading import FileReading
 from spaces.composition.step import Step
 from spaces.diagnostics import Diagnostic, Severity, in_order
-from spaces.documents.documents import Placed
+from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.documents.references import hijacking_variables, moved_from
+from spaces.effective.integrations import STATIC
+from spaces.effective.stack import effective
 from spaces.in_force import InForce
 from spaces.names import Kind, Revision
 from spaces.reading.attachments import Attach, no_files, out_of
 from spaces.reading.documents import parse_documents
 from spaces.reading.rego import CheckRego, unchecked
+from spaces.rules.integrations import integrations_in_use
 
 _TEMPLATE_MARKS = (b"{{", b"{%")
 
@@ -48,6 +51,7 @@ def findings(examined: InForce, files: Mapping[str, bytes]) -> list[Diagnostic]:
     catalog = examined.documents
     more = chain(
         _hijacking(each for kind in (Kind.CONTEXT, Kind.STACK) for each in catalog.of_kind(kind)),
+        _static_credentials(catalog),
         _still_there(examined),
         _unreadable(files),
     )
@@ -80,6 +84,24 @@ def _still_there(examined: InForce) -> Iterator[Diagnostic]:
             hint = "leave movedFrom out, unless one commit renames the stack and gives its name to a new one"
             at = placed.resource.position(("metadata", "movedFrom"))
             yield Diagnostic(Severity.WARNING, "moved-from-exists", summary, hint, at)
+
+
+def _static_credentials(documents: PlacedDocuments) -> Iterator[Diagnostic]:
+    """Warn of credentials beside an integration of the same cloud: its libraries take them, and never the token."""
+    for stack in documents.stacks():
+        found = documents.placed(stack.ref)
+        if found is None or not integrations_in_use(documents, found):
+            continue
+        configuration = effective(documents, stack)
+        for used in configuration.integrations:
+            for name in STATIC.get(used.spec.provider, ()):
+                value = configuration.env.get(name)
+                setter = documents.placed(value.origin.ref) if value is not None else None
+                if value is None or setter is None or value.origin.ref == used.ref:
+                    continue
+                summary = f"{name} of {setter.ref} wins over {used.ref} in the runs of {stack.ref}"
+                at = setter.resource.position(("spec", "env", name))
+                yield Diagnostic(Severity.WARNING, "static-credentials", summary, "remove one of the two", at)
 
 
 def _hijacking(documents: Iterable[Placed]) -> Iterator[Diagnostic]:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from spaces.documents.changes import Verb
-from spaces.model.role import ANY, BUILT_IN_ROLES, VERBS, wrong_action
+from spaces.model.role import ANY, BUILT_IN_ROLES, VERBS, noun, wrong_action
 from spaces.names import Kind
 
 
@@ -48,6 +48,9 @@ ENV_TAKEOVER = Action("env", "takeover")
 """To set a variable that decides which program runs, in a document that one may change."""
 
 
+INTEGRATION_USE = Action("integration", "use")
+"""To let a stack of the space use a cloud integration that flows there."""
+
 TFSTATE_READ = Action("tfstate", "read")
 """To read a tfstate as it is, with the secrets in it. `*:read` does not contain it: readers see no secret in clear."""
 
@@ -56,7 +59,7 @@ EVERY_READ = f"{ANY}:read"
 
 def on_document(kind: Kind, verb: Verb) -> Action:
     """Return the action that a change of a document is. A move is an update, and both of its ends must allow it."""
-    return Action(kind[:1].lower() + kind[1:], Verb.UPDATE.value if verb is Verb.MOVE else verb.value)
+    return Action(noun(kind), Verb.UPDATE.value if verb is Verb.MOVE else verb.value)
 
 
 @lru_cache(maxsize=4096)
@@ -82,7 +85,8 @@ _WRITTEN = ("stack", "context", "blueprintInstance", "notifier")
 
 _READER = (EVERY_READ,)
 _OPERATOR = (*_READER, *_STEERING)
-_WRITER = (*_OPERATOR, *(f"{kind}:{verb}" for kind in _WRITTEN for verb in ("create", "update", "delete")))
+_CHANGES = ("create", "update", "delete")
+_WRITER = (*_OPERATOR, str(INTEGRATION_USE), *(f"{kind}:{verb}" for kind in _WRITTEN for verb in _CHANGES))
 _ADMIN = ("*:*",)
 
 BUILT_IN: Mapping[str, Actions] = MappingProxyType(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from rbac.access.access import Access
-from rbac.access.actions import ACTIONS, ENV_TAKEOVER, Action, expand, on_document, summarize
+from rbac.access.actions import ACTIONS, ENV_TAKEOVER, INTEGRATION_USE, Action, expand, on_document, summarize
 from rbac.access.subjects import Subject, SubjectKind, group, stack, user
 from rbac.identity import Person, Stranger
 from spaces.documents.changes import DocumentChange, Verb
@@ -16,6 +16,7 @@ from spaces.model.people import UserSpec
 from spaces.model.role import RoleBindingSpec, RoleSpec
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
+from spaces.rules.integrations import integrations_in_use
 
 _NAMED = 3
 _READ_STACK = Action("stack", "read")
@@ -50,6 +51,10 @@ class Judge:
                 return missing
         for parent in self._added_parents(change):
             missing = self.reads(parent, change.ref)
+            if missing is not None:
+                return missing
+        if change.after is not None and self._adds_integrations(change, change.after):
+            missing = self._lacks(INTEGRATION_USE, change.after.ref.space)
             if missing is not None:
                 return missing
         if isinstance(self.person, Stranger):
@@ -118,6 +123,16 @@ class Judge:
                 ref = ResourceRef(Kind.STACK, each, bare)
                 if each != here and (self.before.placed(ref) or self.after.placed(ref)):
                     yield ref
+
+    def _adds_integrations(self, change: DocumentChange, after: Placed) -> bool:
+        """Whether a change lets a stack use a cloud integration that it did not use, or did from another space."""
+        if change.ref.kind is not Kind.STACK:
+            return False
+        before = change.before
+        used = {each.ref for each in integrations_in_use(self.after, after)}
+        if used and before is not None and before.ref.space == after.ref.space:
+            used -= {each.ref for each in integrations_in_use(self.before, before)}
+        return bool(used)
 
     # What nobody may do from inside the repository
 

@@ -59,6 +59,17 @@ def _print(found: Mapping[str, Any]) -> None:
             "contexts",
             (Column("NAME", lambda row: f"{row['space']}/{row['name']}"), Column("HOW", key("how"))),
         ),
+        (
+            "integrations",
+            (
+                Column("PROVIDER", key("provider")),
+                Column("HOW", key("how")),
+                Column("AUDIENCE", key("audience")),
+                Column("PLAN", key("plan")),
+                Column("APPLY", key("apply")),
+                origin,
+            ),
+        ),
         ("env", (Column("NAME", key("name")), Column("VALUE", _value), origin, overrides)),
         (
             "files",

@@ -46,7 +46,9 @@ def _summaries(  # noqa: PLR0911 - a case for each component
             return _by_parent(items, old, new)
         case Component.POLICIES:
             return _some([f"policy {item}" + (_verb(old.get(item), new.get(item)) or " changed") for item in items])
-        case Component.SPEC | Component.INTEGRATIONS:
+        case Component.INTEGRATIONS:
+            return _by_document("integration", items, old, new)
+        case Component.SPEC:
             return [", ".join(_some([item + _verb(old.get(item), new.get(item)) for item in items]))]
         case _:
             assert_never(component)

@@ -13,7 +13,9 @@ from functools import lru_cache
 from typing import Any, assert_never
 
 from reconciler.core.state import VERSION, Component, Fingerprint
+from spaces.effective.integrations import ByPhase, IdentityFile, RunName, UsedIntegration
 from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile
+from spaces.model.integration import APPLY, PLAN
 from spaces.model.policy import PolicyType
 from spaces.model.secrets import SecretRef
 from spaces.model.stack import StackSpec
@@ -63,11 +65,13 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
         if stack.source.repository is not None:
             own["source repository"] = short_hash(str(stack.source.repository))
     shared: dict[str, str] = {}
+    clouds = {f"{used.ref.space}/{used.ref.name} token": _token(used) for used in stack.integrations}
     for origin, item, value in _items(stack):
         if origin.ref.kind is Kind.STACK:
             own[item] = short_hash(value)
         else:
-            shared[f"{origin.ref.space}/{origin.ref.name} {item}"] = short_hash(value)
+            others = clouds if origin.ref.kind is Kind.CLOUD_INTEGRATION else shared
+            others[f"{origin.ref.space}/{origin.ref.name} {item}"] = short_hash(value)
     components: dict[Component, Mapping[str, str]] = {
         Component.SPEC: own,
         Component.TOOL: {"name": str(stack.spec.tool), "version": stack.spec.tool_version or ""},
@@ -77,13 +81,22 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
         components[Component.SPEC] = {}
         made = {f"{title} {item}": value for item, value in own.items()}
         components[Component.BLUEPRINT] = {f"{title} {VERSION}": stack.made.version, **made}
-    if shared:
-        components[Component.CONTEXTS] = shared
-    if policies := judging(stack):
-        components[Component.POLICIES] = policies
+    more = {
+        Component.CONTEXTS: shared,
+        Component.INTEGRATIONS: clouds,
+        Component.POLICIES: judging(stack),
+    }
+    components |= {component: items for component, items in more.items() if items}
     if source is not None:
         components[Component.SOURCE] = dict(source.entries)
     return Fingerprint(components)
+
+
+def _token(used: UsedIntegration) -> str:
+    """Hash what the token of an integration says, and whom it opens."""
+    spec = used.spec
+    roles = [spec.role(PLAN), spec.role(APPLY)]
+    return short_hash([spec.provider, spec.aud, spec.subject, spec.session_tags, roles])
 
 
 def judging(stack: EffectiveStack) -> dict[str, str]:
@@ -134,5 +147,7 @@ def _said(content: Content) -> object:
             return [hashlib.blake2b(content.data, digest_size=16).hexdigest()]
         case OutputOf():
             return [str(content.stack), content.output]
+        case ByPhase() | IdentityFile() | RunName():
+            return [str(content)]
         case _:
             assert_never(content)

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     SOURCE_UNVERIFIED = "SourceUnverified"
     ENV_NOT_ALLOWED = "EnvNotAllowed"
     SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a word, no secret
+    ISSUER_UNUSABLE = "IssuerUnusable"
     TFSTATE_UNREADABLE = "TfstateUnreadable"
     RUNNER_DIED = "RunnerDied"
     NEVER_STARTED = "NeverStarted"

@@ -47,6 +47,12 @@ class Engine(Protocol):
     def proceed(self, run: str, job: Job) -> bool:
         """Let a waiting process continue with the apply leg of `job`; return False if no process waits."""
 
+    def tokens(self, run: str) -> Mapping[str, str]:
+        """Return the tokens of a run at work, by the names of their files."""
+
+    def renew(self, run: str, name: str, token: str) -> None:
+        """Put a new token in the place of a run's; do nothing for one that is there no more, or raise OSError."""
+
     def dismiss(self, run: str) -> None:
         """Tell a waiting process to end without an apply."""
 

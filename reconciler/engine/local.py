@@ -138,6 +138,14 @@ class LocalEngine:
             entry.which = LegId(run, job.attempt, job.leg)
             return True
 
+    def tokens(self, run: str) -> Mapping[str, str]:
+        return self._directory(run).tokens()
+
+    def renew(self, run: str, name: str, token: str) -> None:
+        directory = self._directory(run)
+        if name in directory.tokens():
+            directory.put_identity(name, token)
+
     def dismiss(self, run: str) -> None:
         with self._lock:
             entry = self._watched.get(run)

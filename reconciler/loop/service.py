@@ -28,6 +28,7 @@ from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.ends import Ends
 from reconciler.loop.runs.leases import Leases
 from reconciler.loop.runs.record import Recorder
+from reconciler.loop.runs.renewal import Renewal
 from reconciler.loop.runs.schedule import Scheduler
 from reconciler.loop.watch import Watcher
 from reconciler.metrics import Metrics
@@ -67,6 +68,7 @@ class Loop:
     ends: Ends = field(init=False)
     leases: Leases = field(init=False)
     checks: Checks = field(init=False)
+    renewal: Renewal = field(init=False)
     notifier: Notifier = field(init=False)
     inquiries: Inquiries = field(init=False)
     _watch: Concern = field(init=False)
@@ -93,11 +95,13 @@ class Loop:
         self.ends = Ends(engine, dispatcher, recorder, self.inquiries, self._changed)
         self.leases = Leases(store, engine, dispatcher, self.follower, self.holder)
         self.checks = Checks(store, engine, self.holder, dispatcher.settings.most_checks)
+        self.renewal = Renewal(engine, dispatcher.issuer)
         self.notifier = Notifier(store, self.follower.world, self.metrics, engine.wake)
         self._recording = Concern("recording runs", self._record)
         self.concerns = (
             Concern("making room", self._make_room),
             Concern("keeping the leases", self._keep_leases),
+            Concern("renewing tokens", self._renew_tokens),
             Concern("deciding", self._decide),
             Concern("checking for drift", self._check),
             Concern("starting runs", self._start),
@@ -225,6 +229,10 @@ class Loop:
     def _keep_leases(self, now: datetime) -> WorkDone:
         awaited = self.ends.about | self.scheduler.about | self.inquiries.about
         self.ends.add(self.leases.renew(now, awaited))
+        return WorkDone.NONE
+
+    def _renew_tokens(self, now: datetime) -> WorkDone:
+        self.renewal.step(now)
         return WorkDone.NONE
 
     def _decide(self, now: datetime) -> WorkDone:

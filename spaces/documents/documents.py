@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from spaces.documents.references import NameKey, mentions, shared_with
 from spaces.documents.tree import SpaceNode, SpaceTree
 from spaces.model.configuration import AttachTo, ContextSpec
+from spaces.model.integration import CloudIntegrationSpec
 from spaces.model.space import SpaceSpec
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId
 from spaces.reading.resources import Resource
@@ -25,7 +26,7 @@ _InSpaces = Mapping[SpaceName, Mapping[str, "Placed"]]
 """Documents by space and name, so that a change of one is written down in one space, and not among all of them."""
 _Label = tuple[str, str]
 _Offered = Mapping[_Label | None, Sequence[tuple[str, "Placed", AttachTo]]]
-"""The contexts of a space that attach themselves, by one of the labels that each asks for; None: it asks for none."""
+"""What attaches itself of a space's documents, by one of the labels that each asks for; None: it asks for none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +57,7 @@ class PlacedDocuments:
     _spaces: _Index[SpaceName] = field(repr=False)
     _mentions: _Index[NameKey] = field(repr=False)
     _attaching: _Index[SpaceName] = field(repr=False, default_factory=dict)
-    """The contexts that attach themselves, by their space."""
+    """The contexts and integrations that attach themselves, by their space."""
     _labels: _Index[_Label] = field(repr=False, default_factory=dict)
     """The stacks, by each of their labels."""
     _attachable: dict[SpaceName, _Offered] = field(repr=False, default_factory=dict)
@@ -145,7 +146,7 @@ class PlacedDocuments:
         return self._mentions.get((kind, name), frozenset())
 
     def attaching(self, stack: Placed) -> list[Placed]:
-        """List the contexts that attach themselves to a stack: those from far above first, then by name."""
+        """List what attaches itself to a stack, contexts and integrations: from far above first, then by name."""
         if not self._attaching:
             return []
         labels = stack.resource.metadata.labels
@@ -166,7 +167,7 @@ class PlacedDocuments:
         return offered
 
     def attached_to(self, context: ResourceRef) -> Iterator[ResourceRef]:
-        """List the stacks that a context attaches itself to, whether they name it too or not."""
+        """List the stacks that a context or integration attaches itself to, whether they name it too or not."""
         placed = self.placed(context)
         attach = attach_of(placed.resource) if placed else None
         if attach is None:
@@ -289,8 +290,8 @@ def _by_asked(contexts: Iterable[Placed]) -> _Offered:
 
 
 def attach_of(resource: Resource) -> AttachTo | None:
-    """Return which stacks a context attaches itself to; None for one that must be named, and for other documents."""
-    return resource.spec.attach if isinstance(resource.spec, ContextSpec) else None
+    """Return which stacks a document attaches itself to; None for one that must be named, or that nobody uses."""
+    return resource.spec.attach if isinstance(resource.spec, ContextSpec | CloudIntegrationSpec) else None
 
 
 def _by_attaching(documents: Iterable[Placed]) -> Iterator[tuple[SpaceName, ResourceRef]]:

@@ -44,6 +44,7 @@ def references(resource: Resource) -> tuple[Reference, ...]:
     paths: list[Path] = [("spec", "blueprint")]
     if isinstance(spec, StackSpec):
         paths = [("spec", "contexts", index, "name") for index in range(len(spec.contexts))]
+        paths += [("spec", "integrations", index) for index in range(len(spec.integrations))]
         paths += [("spec", "source", "repository")] if len(named) > len(paths) + len(spec.depends_on) else []
         paths += [("spec", "dependsOn", index, "stack") for index in range(len(spec.depends_on))]
     return tuple(Reference(kind, name, path) for (kind, name), path in zip(named, paths, strict=True))
@@ -57,6 +58,8 @@ def names(resource: Resource) -> list[tuple[Kind, str]]:
             return []
         return [(Kind.BLUEPRINT, versioned(spec.blueprint, spec.version))]
     found = [(Kind.CONTEXT, use.name) for use in spec.contexts]
+    if spec.integrations:
+        found += [(Kind.CLOUD_INTEGRATION, name) for name in spec.integrations]
     if spec.source is not None and spec.source.repository is not None:
         found.append((Kind.REPOSITORY, spec.source.repository))
     found += [(Kind.STACK, dependency.stack) for dependency in spec.depends_on]

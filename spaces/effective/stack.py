@@ -2,7 +2,7 @@
 
 The loop calls `effective` for each stack that a change can affect, and the API for the one that a person looks at. The
 result holds references to secrets and to other stacks' outputs, never their values. Contexts are laid over each other
-from the weakest to the strongest, and the stack's own document comes last.
+from the weakest to the strongest, above the integrations, and the stack's own document comes last.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from posixpath import normpath
 from typing import NamedTuple, TypeAlias
 
 from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.effective.integrations import OfRun, UsedIntegration, variables
 from spaces.effective.policies import Guardrail, guardrails
 from spaces.model.configuration import Configuration, HookPhase, plain_path
 from spaces.model.repository import RepositorySpec
@@ -23,6 +24,7 @@ from spaces.names import Kind, ResourceRef, StackId
 from spaces.reading.attachments import place_of
 from spaces.reading.resources import Made, Resource
 from spaces.rules.dependencies import ResolvedDependency, dependencies_of
+from spaces.rules.integrations import IntegrationInUse, integrations_in_use
 from spaces.rules.rules import ContextInUse, contexts_in_use
 
 
@@ -55,9 +57,13 @@ class OutputOf:
     stack: StackId
     output: str
 
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"output {self.output} of {self.stack}"
 
-Content: TypeAlias = str | SecretRef | RepositoryFile | OutputOf
-"""A text from the document, or a reference to the place of the value."""
+
+Content: TypeAlias = str | SecretRef | RepositoryFile | OutputOf | OfRun
+"""A text from the document, a reference to the place of the value, or what only a run knows."""
 
 
 class Value(NamedTuple):
@@ -126,6 +132,8 @@ class EffectiveStack:
     """The instance that made the stack; None if somebody wrote it."""
     policies: tuple[Guardrail, ...] = ()
     """The policies over it, those of the farthest spaces first."""
+    integrations: tuple[UsedIntegration, ...] = ()
+    """The cloud integrations in use, the weakest first."""
 
 
 _HookLines = Mapping[HookPhase, tuple[HookCommand, ...]]
@@ -167,7 +175,9 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         raise KeyError(str(stack))
     spec = placed.resource.spec
     used = contexts_in_use(documents, placed)
-    layers = [_layer(use, {} if known is None else known) for use in used]
+    integrations = tuple(_integration(use) for use in integrations_in_use(documents, placed))
+    layers = [_identity(each) for each in integrations]
+    layers += [_layer(use, {} if known is None else known) for use in used]
     made = placed.resource.made
     own = Origin(placed.ref, made)
     layers.append(Layer.of(own, placed.resource, spec))
@@ -185,6 +195,7 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         dependencies,
         made,
         guardrails(documents, placed),
+        integrations,
     )
 
 
@@ -207,6 +218,17 @@ def _used(use: ContextInUse) -> UsedContext:
     if use.place is not None or use.spec.attach is None:
         return UsedContext(use.ref, use.priority)
     return UsedContext(use.ref, None, use.spec.attach.match_labels)
+
+
+def _integration(use: IntegrationInUse) -> UsedIntegration:
+    attach = use.spec.attach if use.place is None else None
+    return UsedIntegration(use.ref, use.spec, None if attach is None else attach.match_labels)
+
+
+def _identity(used: UsedIntegration) -> Layer:
+    """Return the variables of an integration as the weakest layer: whatever else sets one of them wins."""
+    origin = Origin(used.ref)
+    return Layer(origin, {name: Value(value, origin) for name, value in variables(used).items()}, {}, {}, {})
 
 
 def _content(resource: Resource, value: FileValue) -> Content:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from spaces.model.clouds import CLOUD_PROJECT, CLOUD_REGION, ROLE_ARN, SERVICE_ACCOUNT, SUBJECT, UUID
 from spaces.model.sealed import SEALED
 from spaces.names import NAME_PATTERN
 
@@ -123,6 +124,18 @@ WORDS: Mapping[str, Words] = {
         "invalid-revision", "is not a whole commit id", "all 40 (or 64) digits, as git rev-parse prints them"
     ),
     LINE: Words("invalid-value", "must be one line of text, not empty"),
+    ROLE_ARN: Words("invalid-role", "is not the ARN of an IAM role", "arn:aws:iam::ACCOUNT:role/NAME"),
+    UUID: Words("invalid-id", "is not an id of Azure", "eight, four, four, four and twelve hexadecimal digits"),
+    SERVICE_ACCOUNT: Words(
+        "invalid-role", "is not a service account", "its address, as name@project.iam.gserviceaccount.com"
+    ),
+    CLOUD_REGION: Words("invalid-value", "is not a region", "such as eu-central-1 or europe-west3"),
+    CLOUD_PROJECT: Words("invalid-value", "is not a project's id", "the id, not the name that people see"),
+    SUBJECT: Words(
+        "invalid-subject",
+        "is not the template of a subject",
+        "space:{space}, then any of :stack:{stack}, :kind:{kind} and :phase:{phase}, in this order",
+    ),
     SEALED: Words("invalid-sealed", "is not what station seal prints"),
     PLAIN_FILE: Words("invalid-secret-name", "is not the name of a file in the secrets directory", "no / in it"),
 }

@@ -136,7 +136,7 @@ def plain_path(path: str) -> str:
 
 
 class AttachTo(Model):
-    """Selects the stacks that get a context without naming it, in its space and in the spaces that inherit from it."""
+    """Selects the stacks that get it without naming it, in its space and in the spaces that inherit from it."""
 
     match_labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from spaces.model.blueprint import BlueprintInstanceSpec, BlueprintSpec
 from spaces.model.configuration import ContextSpec
+from spaces.model.integration import CloudIntegrationSpec
 from spaces.model.people import ApiKeySpec, GroupSpec, UserSpec
 from spaces.model.policy import PolicySpec
 from spaces.model.repository import RepositorySpec
@@ -23,6 +24,7 @@ Spec: TypeAlias = (
     | BlueprintInstanceSpec
     | RepositorySpec
     | PolicySpec
+    | CloudIntegrationSpec
     | RoleSpec
     | RoleBindingSpec
     | UserSpec
@@ -38,5 +40,6 @@ SPECS: Mapping[Kind, type[Spec]] = {
     Kind.BLUEPRINT_INSTANCE: BlueprintInstanceSpec,
     Kind.REPOSITORY: RepositorySpec,
     Kind.POLICY: PolicySpec,
+    Kind.CLOUD_INTEGRATION: CloudIntegrationSpec,
     **ACCESS_SPECS,
 }

@@ -22,14 +22,15 @@ ANY = "*"
 BUILT_IN_ROLES = ("reader", "operator", "writer", "admin")
 
 
-def _noun(kind: Kind) -> str:
-    return kind[:1].lower() + kind[1:]
+def noun(kind: Kind) -> str:
+    """Return the word for a kind of document in actions."""
+    return "integration" if kind is Kind.CLOUD_INTEGRATION else kind[:1].lower() + kind[1:]
 
 
 _DOCUMENT_VERBS = ("read", "create", "update", "delete")
 
 VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {_noun(kind): _DOCUMENT_VERBS for kind in Kind}
+    {noun(kind): _DOCUMENT_VERBS for kind in Kind}
     | {
         "run": ("read", "preview", "trigger", "confirm", "discard", "cancel", "retry", "review"),
         "task": ("read", "create"),
@@ -37,6 +38,7 @@ VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tfstate": ("read", "write", "unlock"),
         "audit": ("read",),
         "env": ("takeover",),
+        noun(Kind.CLOUD_INTEGRATION): (*_DOCUMENT_VERBS, "use"),
     }
 )
 """Every kind that an action can be about, documents and things of the service, with its verbs."""

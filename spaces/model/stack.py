@@ -155,7 +155,6 @@ class _StackSpec(Configuration):
     """The tool, its source, and how its runs go."""
 
     later: ClassVar[Mapping[str, str]] = {
-        "integrations": "cloud integrations",
         "workerPool": "worker pools",
         "schedules": "schedules",
         "ttl": "a time to live",
@@ -178,6 +177,9 @@ class _StackSpec(Configuration):
     contexts: tuple[ContextUse, ...] = Field((), max_length=MOST_ITEMS, description="Shared configuration, by name.")
     depends_on: tuple[Dependency, ...] = Field(
         (), max_length=MOST_ITEMS, description="The stacks that must be in sync before this one runs."
+    )
+    integrations: tuple[QualifiedName, ...] = Field(
+        (), max_length=MOST_ITEMS, description="CloudIntegrations by name or as space/name: the clouds that runs reach."
     )
     share_outputs: tuple[Name, ...] = Field(
         (),
@@ -212,8 +214,8 @@ class _StackSpec(Configuration):
                     check_glob(glob)
                 except ValueError as wrong:
                     yield Problem(("source", "include", index), "invalid-glob", str(wrong))
-        if "contexts" in raw:
-            yield from _context_problems(raw)
+        yield from _context_problems(raw)
+        yield from _integration_problems(raw)
         if "dependsOn" in raw:
             yield from dependency_problems(raw)
 
@@ -247,6 +249,14 @@ else:
         __module__=__name__,
         **{name: (tool.settings | None, Field(None, description=tool.about)) for name, tool in TOOLS.items()},
     )
+
+
+def _integration_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    names = list_at(raw, "integrations")
+    for index, name in enumerate(names):
+        if isinstance(name, str) and name in names[:index]:
+            summary = f"the integration {name[:130]!r} is named twice"
+            yield Problem(("integrations", index), "duplicate-integration", summary)
 
 
 def _context_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:

@@ -238,13 +238,19 @@ def _needs(kind: Kind, spec: Any, positions: Positions) -> Iterator[tuple[Kind, 
         name, version = spec.get("blueprint"), spec.get("version")
         if isinstance(name, str) and isinstance(version, str) and _QUALIFIED_NAME.search(name):
             yield Kind.BLUEPRINT, versioned(name, version), positions.value(("spec", "blueprint"))
-    if kind is not Kind.STACK:
-        return
+    if kind is Kind.STACK:
+        yield from _needs_of_stack(spec, positions)
+
+
+def _needs_of_stack(spec: dict[str, Any], positions: Positions) -> Iterator[tuple[Kind, str, Position]]:
     for index, use in enumerate(list_at(spec, "contexts")):
         path: Path = ("spec", "contexts", index)
         name, path = (use.get("name"), (*path, "name")) if isinstance(use, dict) else (use, path)
         if isinstance(name, str) and _QUALIFIED_NAME.search(name):
             yield Kind.CONTEXT, name, positions.value(path)
+    for index, name in enumerate(list_at(spec, "integrations")):
+        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
+            yield Kind.CLOUD_INTEGRATION, name, positions.value(("spec", "integrations", index))
     for index, entry in enumerate(list_at(spec, "dependsOn")):
         path = ("spec", "dependsOn", index)
         name, path = (entry.get("stack"), (*path, "stack")) if isinstance(entry, dict) else (entry, path)

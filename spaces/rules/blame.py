@@ -19,6 +19,7 @@ from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.reading.resources import Flawed
 from spaces.rules.dependencies import Cycles
 from spaces.rules.impact import impact
+from spaces.rules.integrations import integrations_in_use
 from spaces.rules.messages import name_position
 from spaces.rules.rules import KINDS, RULES, Rule, Violation, contexts_in_use, violations
 from spaces.rules.words import in_template, names_in_reach, tell, tell_made
@@ -239,7 +240,8 @@ def _suspects(
         yield [target] if target else []
     else:
         yield violation.others
-        yield [use.ref for use in contexts_in_use(before, user)]
+        contexts, integrations = contexts_in_use(before, user), integrations_in_use(before, user)
+        yield [*(use.ref for use in contexts), *(use.ref for use in integrations)]
     above = {name for tree in (before.tree, after.tree) for name in (*tree.lineage(space), *tree.cycle(space))}
     yield [ResourceRef(Kind.SPACE, name, name) for name in above]
 

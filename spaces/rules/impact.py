@@ -8,8 +8,10 @@ from spaces.documents.documents import PlacedDocuments
 from spaces.names import Kind, ResourceRef, SpaceName
 from spaces.rules.dependencies import may_mean
 
-_FLOWING = frozenset({Kind.CONTEXT, Kind.REPOSITORY})
+_FLOWING = frozenset({Kind.CONTEXT, Kind.CLOUD_INTEGRATION, Kind.REPOSITORY})
 """What means nothing to those it does not flow to. Where a tree changes, those whose place is another are in anyway."""
+
+_ATTACHING = frozenset({Kind.CONTEXT, Kind.CLOUD_INTEGRATION})
 
 
 def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDocuments) -> set[ResourceRef]:
@@ -17,7 +19,7 @@ def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDo
 
     Never too few, sometimes too many: whoever mentions a bare name is in, if the document flows there, whatever else
     the name means there.
-    A context that attaches itself reaches its stacks, by its old version among the old documents and by its new one
+    What attaches itself reaches its stacks, by its old version among the old documents and by its new one
     among the new: a stack that changes its labels is in by itself, and one whose space moves by its space.
     A space matters to what is below it only by its place: where it hangs, and whether it inherits.
     """
@@ -37,7 +39,7 @@ def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDo
                 reached.update(user for user in named if may_mean(documents, user, ref))
         else:
             reached.update(_users(before, ref), _users(after, ref))
-        if ref.kind is Kind.CONTEXT:
+        if ref.kind in _ATTACHING:
             reached.update(before.attached_to(ref), after.attached_to(ref))
     for documents in (before, after):
         for space in documents.tree.subtrees(spaces):

@@ -14,11 +14,13 @@ from spaces.documents.expansions import ExpansionProblem, Spot
 from spaces.documents.references import Path, moved_from, names, references, role_of, secrets_in, shared_with
 from spaces.documents.tree import TreeFault
 from spaces.model.configuration import ContextSpec, plain_path
+from spaces.model.integration import MAX_SUBJECT_BYTES, CloudIntegrationSpec
 from spaces.model.role import ROOT_ONLY
 from spaces.model.sealed import SealedPlace, sealed_for
 from spaces.model.stack import StackSpec
 from spaces.names import ROOT, Kind, ResourceRef, StackId
 from spaces.rules.dependencies import Cycles, dependencies_of
+from spaces.rules.integrations import IntegrationInUse, integrations_in_use
 
 
 class Rule(StrEnum):
@@ -28,6 +30,13 @@ class Rule(StrEnum):
     SPACE_CYCLE = "space-cycle"
     UNKNOWN_CONTEXT = "unknown-context"
     UNKNOWN_REPOSITORY = "unknown-repository"
+    UNKNOWN_INTEGRATION = "unknown-integration"
+    INTEGRATION_TWICE = "duplicate-integration"
+    INTEGRATION_CLASH = "integration-clash"
+    """Two integrations of one cloud."""
+    INTEGRATION_REFUSED = "integration-not-allowed"
+    """It is only for stacks with labels that this one lacks."""
+    SUBJECT_TOO_LONG = "subject-too-long"
     UNKNOWN_ROLE = "unknown-role"
     UNKNOWN_BLUEPRINT = "unknown-blueprint"
     MAKES = "instance"
@@ -50,6 +59,7 @@ KINDS = {
     Rule.UNKNOWN_SPACE: Kind.SPACE,
     Rule.UNKNOWN_CONTEXT: Kind.CONTEXT,
     Rule.UNKNOWN_REPOSITORY: Kind.REPOSITORY,
+    Rule.UNKNOWN_INTEGRATION: Kind.CLOUD_INTEGRATION,
     Rule.UNKNOWN_ROLE: Kind.ROLE,
     Rule.UNKNOWN_STACK: Kind.STACK,
     Rule.UNKNOWN_BLUEPRINT: Kind.BLUEPRINT,
@@ -140,6 +150,7 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
     yield from _sealed_elsewhere(placed)
     if ref.kind is Kind.STACK:
         yield from _context_clashes(documents, placed)
+        yield from _integration_clashes(documents, placed)
         yield from _move_clashes(documents, placed)
         yield from _dependency_clashes(documents, placed, cycles or Cycles(documents))
     if documents.expansions and placed.resource.made is None:
@@ -239,6 +250,39 @@ def _files_below_files(used: Iterable[ContextInUse], stack: Placed) -> Iterator[
                 at = path if ref == stack.ref or other[0] != stack.ref else other[1]
                 yield Violation(Rule.FILE_BELOW_FILE, at, f"{name} below {above}", (ref, other[0]))
             above = dirname(above)
+
+
+def _integration_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
+    used = integrations_in_use(documents, stack)
+    if not used:
+        return
+    yield from _named_twice(documents, stack)
+    clouds: dict[str, IntegrationInUse] = {}
+    space, name = stack.ref.space, stack.ref.name
+    path_of_space = "/".join(documents.tree.lineage(space)[::-1])
+    for use in used:
+        path: Path = ("metadata", "name") if use.place is None else ("spec", "integrations", use.place)
+        if not use.spec.allows(stack.resource.metadata.labels):
+            yield Violation(Rule.INTEGRATION_REFUSED, path, _labels(use.spec), (use.ref,))
+        other = clouds.setdefault(use.spec.place, use)
+        if other is not use:
+            yield Violation(Rule.INTEGRATION_CLASH, path, use.spec.place, (other.ref, use.ref))
+        length = use.spec.longest_subject(space, path_of_space, name)
+        if length > MAX_SUBJECT_BYTES:
+            yield Violation(Rule.SUBJECT_TOO_LONG, path, str(length), (use.ref,))
+
+
+def _named_twice(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
+    spec, seen = stack.resource.spec, set()
+    for index, name in enumerate(spec.integrations if isinstance(spec, StackSpec) else ()):
+        ref = documents.lookup(Kind.CLOUD_INTEGRATION, name, stack.ref.space)
+        if ref is not None and ref in seen:
+            yield Violation(Rule.INTEGRATION_TWICE, ("spec", "integrations", index), name, (ref,))
+        seen.add(ref)
+
+
+def _labels(spec: CloudIntegrationSpec) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(spec.stacks.match_labels.items())) if spec.stacks else ""
 
 
 def _dependency_clashes(documents: PlacedDocuments, stack: Placed, cycles: Cycles) -> Iterator[Violation]:

@@ -72,7 +72,7 @@ def _words(  # noqa: C901, PLR0912 - a case for each rule
             told = f"{placed.ref}: there is no space {name} in force", hint
         case Rule.SPACE_CYCLE:
             told = f"{placed.ref} is its own ancestor: {name}", "give one of them another parent"
-        case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY | Rule.UNKNOWN_STACK as rule:
+        case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY | Rule.UNKNOWN_INTEGRATION | Rule.UNKNOWN_STACK as rule:
             known = names_in_reach(KINDS[rule], space, documents, qualified="/" in name) if suggest else []
             told = (
                 f"there is no {KINDS[rule]} {name} for {placed.ref}",
@@ -96,6 +96,8 @@ def _words(  # noqa: C901, PLR0912 - a case for each rule
             told = f"{placed.ref} must be in the space root", hint
         case Rule.CONTEXT_TWICE | Rule.CONTEXT_TIE | Rule.FILE_BELOW_FILE:
             told = _clash_words(violation, placed)
+        case Rule.INTEGRATION_TWICE | Rule.INTEGRATION_CLASH | Rule.INTEGRATION_REFUSED | Rule.SUBJECT_TOO_LONG as rule:
+            told = _integration_words(rule, placed, name, others)
         case Rule.DEPENDS_ON_ITSELF | Rule.DEPENDENCY_TWICE | Rule.DEPENDENCY_CYCLE as rule:
             told = _dependency_words(rule, placed, name, others)
         case Rule.MOVED_FROM_EXISTS:
@@ -124,6 +126,18 @@ def _clash_words(violation: Violation, placed: Placed) -> tuple[str, str]:
     of, by = violation.others
     summary = f"{placed.ref} gets {below} from {of} inside {above}, which is a file from {by}"
     return summary, "change one of the paths, or use only one of the two"
+
+
+def _integration_words(rule: Rule, placed: Placed, name: str, others: str) -> tuple[str, str]:
+    if rule is Rule.INTEGRATION_TWICE:
+        return f"{others} is named twice by {placed.ref}", "name it once"
+    if rule is Rule.INTEGRATION_REFUSED:
+        return f"{others} is only for stacks with the labels {name}, which {placed.ref} lacks", "give it the labels"
+    if rule is Rule.SUBJECT_TOO_LONG:
+        hint = "shorten the name of the stack or space, or leave :kind:{kind} or :stack:{stack} out of its spec.subject"
+        summary = f"the subject of tokens from {others} would have {name} bytes for {placed.ref}: the most are 127"
+        return summary, hint
+    return f"{placed.ref} uses {others}, both for {name}", "use one of them"
 
 
 def _reach(rule: Rule, space: SpaceName) -> str:

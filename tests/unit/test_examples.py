@@ -28,8 +28,9 @@ def test_nothing_is_wrong_with_it():
     assert validate_files(FILES) == []
 
 
-def test_nothing_is_wrong_with_those_of_the_tools():
-    top = EXAMPLE.parent / "tools"
+@pytest.mark.parametrize("folder", ["tools", "integrations"])
+def test_nothing_is_wrong_with_the_others(folder):
+    top = EXAMPLE.parent / folder
     files = {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()}
     assert validate_files(files) == []
 

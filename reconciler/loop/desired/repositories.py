@@ -17,7 +17,7 @@ from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import Credentials, check_local, redact
 from reconciler.git.source_keys import read_key, source_key
 from reconciler.git.trees import Trees
-from reconciler.loop.desired.values import not_allowed, unreadable
+from reconciler.loop.desired.values import not_allowed, unreadable, without_issuer
 from reconciler.loop.desired.world import (
     CONFIGURATION,
     ReadSource,
@@ -148,7 +148,11 @@ class Places:
 
     def check(self, stack: EffectiveStack) -> StackProblem | None:
         """Return what of the surroundings keeps a stack from being run."""
-        return not_allowed(stack, self.settings.env_takeover_allowed) or unreadable(stack, self.remotes.secrets)
+        return (
+            not_allowed(stack, self.settings.env_takeover_allowed)
+            or without_issuer(stack, self.settings.issuer_url)
+            or unreadable(stack, self.remotes.secrets)
+        )
 
     def other_checks(self) -> set[StackId]:
         """Find the stacks whose secrets or sources could not be had, and can now, or fail for another reason."""

@@ -10,6 +10,7 @@ from typing import assert_never
 from reconciler.core.reasons import Reason
 from reconciler.core.state import StackProblem
 from reconciler.credentials.secrets import SecretSources
+from spaces.effective.integrations import ByPhase, IdentityFile, OfRun, RunName
 from spaces.effective.stack import Content, EffectiveStack, OutputOf, RepositoryFile, Value
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
@@ -29,7 +30,7 @@ class Opened:
 def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
     """Return the environment and the mounted files of a stack's run; SecretUnreadable names the one that fails.
 
-    Outputs of other stacks are not among them: those are read from the store.
+    Outputs of other stacks are not among them: those are read from the store. Nor is what only a run knows.
     """
     masked: list[str] = []
 
@@ -43,12 +44,12 @@ def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
             case SecretRef():
                 masked.append(secrets.for_run(content, SealedPlace(value.origin.ref, key)))
                 return masked[-1].encode()
-            case OutputOf():
+            case OutputOf() | ByPhase() | IdentityFile() | RunName():
                 raise TypeError(f"{content} is not read with the configuration")
             case _:
                 assert_never(content)
 
-    own = {key: value for key, value in stack.env.items() if not isinstance(value.value, OutputOf)}
+    own = {key: value for key, value in stack.env.items() if not isinstance(value.value, OutputOf | OfRun)}
     env = {key: _variable(value, opened(key, value)) for key, value in own.items()}
     files = {key: opened(key, value) for key, value in stack.files.items()}
     secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
@@ -86,3 +87,12 @@ def not_allowed(stack: EffectiveStack, allowed: Iterable[str]) -> StackProblem |
         return None
     message = f"{', '.join(wrong)} takes over a process: the operator must list it in the setting env_takeover_allowed"
     return StackProblem(Reason.ENV_NOT_ALLOWED, message)
+
+
+def without_issuer(stack: EffectiveStack, issuer_url: str | None) -> StackProblem | None:
+    """Return that a stack's runs would reach no cloud: there is nobody to sign their tokens."""
+    if issuer_url is not None or not stack.integrations:
+        return None
+    names = ", ".join(str(used.ref) for used in stack.integrations)
+    message = f"{names}: runs would get no tokens, since the setting issuer_url is not set"
+    return StackProblem(Reason.ISSUER_UNUSABLE, message)

@@ -20,8 +20,10 @@ from spaces.names import Revision, StackId
 CONFIGURATION = "configuration"
 """The key of the configuration repository among the sources."""
 
-OUTSIDE = frozenset({Reason.SECRET_UNREADABLE, Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_UNVERIFIED})
-"""Problems that no commit makes or mends: a secret cannot be read, or a source's revision is not in the mirror."""
+OUTSIDE = frozenset(
+    {Reason.SECRET_UNREADABLE, Reason.ISSUER_UNUSABLE, Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_UNVERIFIED}
+)
+"""Problems that no commit makes or mends: a secret, the issuer, or a source's revision is missing here."""
 
 _BATCH = 50
 

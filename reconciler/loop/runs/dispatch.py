@@ -11,8 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from reconciler.core.conditions import assess, is_current
 from reconciler.core.dependencies import linked
@@ -23,8 +23,10 @@ from reconciler.core.state import Desired, StackProblem, StackState
 from reconciler.core.transition import take_step
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
+from reconciler.issuer.issuer import Issuer
+from reconciler.issuer.run_tokens import Bearer, identify
 from reconciler.loop.desired.follower import Follower
-from reconciler.loop.desired.values import Opened, not_allowed, open_values
+from reconciler.loop.desired.values import Opened, not_allowed, open_values, without_issuer
 from reconciler.loop.desired.world import read_source
 from reconciler.loop.runs.job import (
     CannotRun,
@@ -66,6 +68,8 @@ class Dispatcher:
     tfstate_door: TfstateDoor
     unsafe: Callable[[], str | None] = lambda: None
     """Returns why nothing may run here now; None: everything may."""
+    issuer: Issuer | None = None
+    """Who signs the tokens of runs; None: nobody does."""
     reports: deque[LegReport] = field(default_factory=deque)
     """Legs that ended before they began."""
     busy: set[str] = field(default_factory=set)
@@ -131,7 +135,7 @@ class Dispatcher:
     def _start(self, run: Run, leg: Leg, token: str | None) -> None:
         began = time.monotonic()
         try:
-            inputs = self._inputs(run)
+            inputs = self._identified(run, leg, self._inputs(run))
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
             opened = self._open(inputs)
             job = build_job(run, leg, inputs, opened, self.settings, tfstate)
@@ -181,7 +185,21 @@ class Dispatcher:
         _, source = read_source(world.in_force, stack, self.follower.locate)
         if isinstance(source, StackProblem):
             raise refuse(source)
-        return Inputs(stack, source, place.trees if place else None, outputs)
+        path = "/".join(world.in_force.documents.tree.lineage(run.stack.space)[::-1])
+        return Inputs(stack, source, place.trees if place else None, outputs, path)
+
+    def _identified(self, run: Run, leg: Leg, inputs: Inputs) -> Inputs:
+        """Return the inputs with the tokens for the stack's cloud integrations; CannotRun if nobody can sign them."""
+        if not inputs.stack.integrations:
+            return inputs
+        missing = without_issuer(inputs.stack, None if self.issuer is None else self.issuer.url)
+        if missing is not None or self.issuer is None:
+            raise refuse(missing or StackProblem(Reason.ISSUER_UNUSABLE, "there is no issuer"))
+        bearer = Bearer(run, leg, inputs.stack, inputs.space_path)
+        try:
+            return replace(inputs, identity=identify(self.issuer, bearer, datetime.now(UTC)))
+        except CannotUnseal as error:
+            raise CannotRun(Reason.ISSUER_UNUSABLE, f"the issuer's key cannot be used: {error}") from None
 
     def _inputs_of_what_left(self, run: Run) -> Inputs:
         """Return the inputs of the destruction of a stack whose document is not in Git any more."""

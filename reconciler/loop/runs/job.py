@@ -27,6 +27,7 @@ from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import directory_of
 from reconciler.loop.desired.values import Opened
 from reconciler.loop.desired.world import source_paths
+from reconciler.runner.contract.job import Identity
 from reconciler.runner.leg.leg import CannotMount, mount
 from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, Reading
@@ -138,6 +139,9 @@ class Inputs:
     trees: Trees | None
     outputs: tuple[TakenOutput, ...] = ()
     """The outputs of other stacks that the run uses."""
+    space_path: str = ""
+    """The way to the stack's space from the root, with slashes."""
+    identity: Identity | None = None
 
     @property
     def directory(self) -> str:
@@ -196,9 +200,11 @@ def build_job(  # noqa: PLR0917
             *opened.masked,
             *(secret for output in inputs.outputs for secret in output.masked),
             *_CREDENTIAL.findall(cli_config),
+            *(inputs.identity.tokens if inputs.identity is not None else ()),
         ),
         secret_files=opened.secret_files,
         cli_config=cli_config,
+        identity=inputs.identity,
         destroy=run.destroys,
         check=run.checks,
     )

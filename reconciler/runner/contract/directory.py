@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg
-from reconciler.runner.contract.job import LegReport
+from reconciler.runner.contract.job import TOKEN, LegReport
 from reconciler.runner.contract.process_id import ProcessIdentity
 from reconciler.runner.contract.records import report_from_data, report_to_data, to_line
 
@@ -41,6 +41,7 @@ def sync_directory(path: Path) -> None:
 
 
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,300}")
 _STARTED = re.compile(rf"({'|'.join(Leg)})-([0-9]{{1,9}})\.started")
 _RECORD = re.compile(rf"({'|'.join(Leg)})-([0-9]{{1,9}})\.exit\.json")
 
@@ -92,6 +93,32 @@ class RunDirectory:
     def cancel(self) -> Path:
         """Exists when the run shall stop."""
         return self.root / "cancel"
+
+    @property
+    def identity(self) -> Path:
+        """The files by which the run proves who it is, read-only to its commands."""
+        return self.root / "identity"
+
+    def tokens(self) -> dict[str, str]:
+        """Read the run's tokens, by the names of their files; nothing while no leg is at work."""
+        found = {}
+        with contextlib.suppress(OSError):
+            for path in self.identity.iterdir():
+                if path.name.endswith(TOKEN) and _FILE.fullmatch(path.name):
+                    found[path.name] = path.read_text(encoding="ascii", errors="replace")
+        return found
+
+    def put_identity(self, name: str, text: str) -> None:
+        """Put a file of the run's identity in its place, whole or not at all; ValueError for a path."""
+        if not _FILE.fullmatch(name):
+            raise ValueError(f"not the name of a file: {name!r}")
+        draft = self.identity / f".{name}.{os.getpid()}.draft"
+        try:
+            write_file(draft, text.encode(), durable=False)
+            draft.replace(self.identity / name)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
 
     @property
     def outputs(self) -> Path:
@@ -187,7 +214,7 @@ class RunDirectory:
 
     def free(self) -> None:
         """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
-        for path in (self.temporary, self.work, self.home, self.scratch):
+        for path in (self.identity, self.temporary, self.work, self.home, self.scratch):
             with contextlib.suppress(OSError):
                 _remove(path)
 

@@ -52,6 +52,26 @@ class TfstateAccess:
     token: str = field(repr=False)
 
 
+TOKEN = ".token"  # noqa: S105 - the end of a name
+"""How the names of files with tokens end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How a run proves who it is: files that only it can read, the variables with their paths, and other variables."""
+
+    files: Mapping[str, str] = field(repr=False)
+    """By name. Those named `*.token` are secrets, which the service renews."""
+    paths: Mapping[str, str]
+    """The file's name by variable."""
+    env: Mapping[str, str]
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What of it is secret."""
+        return tuple(text for name, text in self.files.items() if name.endswith(TOKEN))
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Everything that a run's process needs. Handed over on its standard input, never on disk or in argv."""
@@ -83,6 +103,7 @@ class Job:
     """Files that lie below `path` while a leg is at work, and no longer."""
     cli_config: str = field(default="", repr=False)
     """The operator's own settings for the tool's command line, in the tool's format."""
+    identity: Identity | None = None
     destroy: bool = False
     """Whether the run is to remove what the stack made, rather than to make it."""
     check: bool = False

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.runner.contract.job import Ending, Hook, Job, LegReport, Limits, TfstateAccess
+from reconciler.runner.contract.job import Ending, Hook, Identity, Job, LegReport, Limits, TfstateAccess
 
 _Data = Mapping[str, Any]
 
@@ -20,6 +20,8 @@ def job_to_data(job: Job) -> dict[str, Any]:
     data["hooks"] = {at: [[hook.command, hook.source] for hook in hooks] for at, hooks in job.hooks.items()}
     data["limits"] = {name: getattr(job.limits, name) for name in Limits.__slots__}
     data["tfstate"] = None if job.tfstate is None else [job.tfstate.directory, job.tfstate.path, job.tfstate.token]
+    identity = job.identity
+    data["identity"] = None if identity is None else [dict(identity.files), dict(identity.paths), dict(identity.env)]
     for name in ("options", "facts", "env", "inputs", "secret_files"):
         data[name] = dict(data[name])
     data["limits"]["phase_seconds"] = dict(job.limits.phase_seconds)
@@ -38,6 +40,7 @@ def job_from_data(data: _Data) -> Job:
             "limits": Limits(**limits),
             "tfstate": None if data["tfstate"] is None else TfstateAccess(*data["tfstate"]),
             "masked": tuple(data["masked"]),
+            "identity": None if data["identity"] is None else Identity(*data["identity"]),
         }
     )
 

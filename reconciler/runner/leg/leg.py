@@ -15,6 +15,7 @@ from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, Job, LegReport, Reason
 from reconciler.runner.leg.commands import Commands, Context, shorten
+from reconciler.runner.leg.identity import Tokens, bring, take_away, with_paths
 from reconciler.runner.leg.results import masked_applied
 from reconciler.runner.leg.steps import End, Work, perform
 from reconciler.runner.processes.log import RunLog
@@ -85,6 +86,8 @@ UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the s
 def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Cancel) -> LegReport:
     """Do one leg and return what came of it. Raises nothing that a leg can be blamed for."""
     relay = None
+    job = with_paths(job, SEEN if sandbox is not None else directory)
+    bring(job, directory)
     secrets = list(job.masked)
     if job.tfstate is not None:
         from reconciler.runner.tfstate.relay import Relay  # noqa: PLC0415 - HTTP is slow to import, and only some tools need it
@@ -92,13 +95,16 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
         relay = Relay(job.tfstate, directory.pending_tfstate)
         secrets += [job.tfstate.token, relay.backend.password]
     masker = Masker(secrets)
-    log = RunLog(directory.log, job.limits.log_bytes, masker)
+    tokens = None if job.identity is None else Tokens(directory, masker)
+    log = RunLog(directory.log, job.limits.log_bytes, masker, tokens.look if tokens is not None else None)
     try:
         context = Context(job, directory, sandbox, cancel, log, masker)
         work = _work(context, None if relay is None else relay.backend)
         if isinstance(work, Work):
             try:
                 end = _mounted(work) or _guarded(work)
+                if tokens is not None:
+                    tokens.look()
             finally:
                 unmount(job.secret_files, directory.work, job.path)
             report = _report(work, end)
@@ -111,6 +117,7 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
         told = report.message.startswith(f"{report.ending}: ")
         log.say(report.phase, report.message if told else f"{report.ending}: {report.message}")
     finally:
+        take_away(directory)
         log.close()
     if log.broken is not None:
         report = replace(report, message=f"{report.message}; the log is not complete: {log.broken}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from reconciler.core.phases import Phase
@@ -62,9 +63,11 @@ TAIL_BYTES = 64 * 1024
 class RunLog:
     """Appends to the log of one leg. When the disk is full it goes quiet and `broken` says why; the tool goes on."""
 
-    def __init__(self, path: Path, limit: int, masker: Masker) -> None:
+    def __init__(self, path: Path, limit: int, masker: Masker, look: Callable[[], None] | None = None) -> None:
+        """`look` is called before each piece of output is masked: the masker may have to learn something first."""
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         self._masker = masker
+        self._look = look
         self._tail_bytes = min(TAIL_BYTES, limit // 4)
         self._room = limit - self._tail_bytes
         self._tail: deque[bytes] = deque()
@@ -77,6 +80,7 @@ class RunLog:
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the tool's output."""
+        self._learn()
         if self._cut:
             self._keep(data)
             return
@@ -87,8 +91,13 @@ class RunLog:
 
     def settle(self) -> None:
         """Write what was held back: one command has ended."""
+        self._learn()
         if not self._cut:
             self._write(self._masker.flush())
+
+    def _learn(self) -> None:
+        if self._look is not None:
+            self._look()
 
     def say(self, phase: Phase, text: str) -> None:
         """Write one line of the runner's own."""

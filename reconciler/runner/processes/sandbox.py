@@ -133,6 +133,9 @@ class Sandbox:
         shown = [(directory.work, SEEN.work), (directory.scratch, SEEN.scratch), (directory.home, SEEN.home)]
         if self.whole:
             shown.append((directory.temporary, SEEN.temporary))
+        if directory.identity.is_dir():
+            # The directory, so that a file that takes another one's place is seen.
+            arguments += ["--ro-bind", str(directory.identity), str(SEEN.identity)]
         for path, seen in shown:
             # In its own place too: that is how an adapter names its files in a command.
             arguments += ["--bind", str(path), str(path), "--bind", str(path), str(seen)]

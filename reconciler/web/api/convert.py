@@ -22,6 +22,7 @@ from reconciler.web.api.schemas.effective import (
     EffectiveJson,
     GuardrailJson,
     HookJson,
+    IntegrationJson,
     OriginJson,
     SourceJson,
     UsedContextJson,
@@ -49,7 +50,9 @@ from reconciler.web.api.schemas.stacks import (
 )
 from reconciler.web.api.told import Told
 from spaces.documents.documents import PlacedDocuments
+from spaces.effective.integrations import ByPhase, IdentityFile, RunName
 from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
+from spaces.model.integration import APPLY, PLAN
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import SecretRef
 from spaces.names import Kind
@@ -198,6 +201,18 @@ def effective_json(stack: EffectiveStack, told: Told = _EVERYTHING) -> Effective
             )
             for used in stack.contexts
         ],
+        integrations=[
+            IntegrationJson(
+                provider=used.spec.provider,
+                how=str(used),
+                audience=used.spec.aud,
+                subject=used.spec.subject,
+                plan=used.spec.role(PLAN) or None,
+                apply=used.spec.role(APPLY) or None,
+                origin=_origin(Origin(used.ref)),
+            )
+            for used in stack.integrations
+        ],
         env=[_value(name, value, told) for name, value in sorted(stack.env.items())],
         files=[_value(name, value, told) for name, value in sorted(stack.files.items())],
         hooks=[
@@ -291,7 +306,7 @@ def _shown(content: Content) -> tuple[str | None, str | None, int | None]:
             return text, f"file {path} of the repository", len(data)
         case SecretRef():
             return None, str(content), None
-        case OutputOf(stack, output):
-            return None, f"output {output} of {stack}", None
+        case OutputOf() | ByPhase() | IdentityFile() | RunName():
+            return None, str(content), None
         case _:
             assert_never(content)

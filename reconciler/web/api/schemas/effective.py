@@ -58,6 +58,18 @@ class UsedContextJson(Shape):
     labels: dict[str, str] | None
 
 
+class IntegrationJson(Shape):
+    """A cloud integration in use: why, what its tokens say, and whom they open in the plan and in the apply."""
+
+    provider: str
+    how: str
+    audience: str
+    subject: str
+    plan: str | None
+    apply: str | None
+    origin: OriginJson
+
+
 class GuardrailJson(Shape):
     """A policy over a stack."""
 
@@ -74,6 +86,7 @@ class EffectiveJson(Shape):
     source: SourceJson | None
     contexts: list[str]
     attached: list[UsedContextJson]
+    integrations: list[IntegrationJson]
     env: list[ValueJson]
     files: list[ValueJson]
     hooks: list[HookJson]

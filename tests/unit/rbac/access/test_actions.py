@@ -20,7 +20,7 @@ WRITTEN = {
     f"{kind}:{verb}"
     for kind in ("stack", "context", "blueprintInstance", "notifier")
     for verb in ("create", "update", "delete")
-}
+} | {"integration:use"}
 
 
 def test_each_role_holds_the_one_before():

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from spaces.model.people import UserSpec, email_key
-from spaces.model.role import ACCESS_SPECS, RESERVED_NAMES, ROOT_ONLY, VERBS, RoleBindingSpec, parse_time
+from spaces.model.role import ACCESS_SPECS, RESERVED_NAMES, ROOT_ONLY, VERBS, RoleBindingSpec, noun, parse_time
 from spaces.model.signing_keys import KeyKind, parse_signing_key
 from spaces.names import Kind
 from spaces.reading.resources import parse_file
@@ -166,4 +166,5 @@ def test_times(text):
 def test_what_sets_them_apart():
     assert set(ACCESS_SPECS) - ROOT_ONLY == {Kind.ROLE_BINDING}
     assert RESERVED_NAMES[Kind.ROLE] == {"reader", "operator", "writer", "admin"}
-    assert {kind[:1].lower() + kind[1:] for kind in Kind} <= set(VERBS)
+    assert {noun(kind) for kind in Kind} <= set(VERBS)
+    assert noun(Kind.CLOUD_INTEGRATION) == "integration"

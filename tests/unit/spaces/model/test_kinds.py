@@ -154,8 +154,8 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + "  timeout: 60\n", [("invalid-duration", 3, 12)], id="timeout-number"),
         pytest.param("Stack", STACK + "  timeout: 0s\n", [("invalid-duration", 3, 12)], id="timeout-zero"),
         pytest.param("Stack", STACK + "  onDelete: keep\n", [("invalid-value", 3, 13)], id="on-delete"),
-        pytest.param("Stack", STACK + "  integrations: [a]\n  workerPool: a\n  ttl: 1h\n",
-                     [("not-supported", n, 3) for n in (3, 4, 5)], id="not-built-yet"),
+        pytest.param("Stack", STACK + "  workerPool: a\n  ttl: 1h\n",
+                     [("not-supported", n, 3) for n in (3, 4)], id="not-built-yet"),
         pytest.param("Stack", STACK + "  dependsOn: [A, {stack: b, outputs: {x: '1a', '9': Y}}, {outputs: {}}, b, 5]\n",
                      [("invalid-name", 3, 15), ("invalid-env-name", 3, 42), ("invalid-output-name", 3, 48),
                       ("missing-key", 3, 58), ("duplicate-dependency", 3, 73), ("wrong-type", 3, 76)], id="dependencies"),
@@ -357,7 +357,7 @@ def test_what_the_service_steers_by_is_its_own(name):
 
 def test_only_built_kinds_have_a_model():
     blueprints = {Kind.BLUEPRINT, Kind.BLUEPRINT_INSTANCE}
-    others = {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY, Kind.POLICY}
+    others = {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY, Kind.POLICY, Kind.CLOUD_INTEGRATION}
     assert set(SPECS) == {*others, *blueprints, *ACCESS_SPECS}
     assert SPECS[Kind.CONTEXT] is ContextSpec
 

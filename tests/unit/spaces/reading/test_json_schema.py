@@ -39,6 +39,7 @@ def test_there_is_one_per_kind_and_one_for_all():
         "apikey.schema.json",
         "blueprint.schema.json",
         "blueprintinstance.schema.json",
+        "cloudintegration.schema.json",
         COMBINED,
     }
 

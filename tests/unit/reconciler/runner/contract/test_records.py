@@ -5,7 +5,7 @@ import pytest
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.runner.contract.job import Ending, Hook, Job, LegReport, Limits, TfstateAccess
+from reconciler.runner.contract.job import Ending, Hook, Identity, Job, LegReport, Limits, TfstateAccess
 from reconciler.runner.contract.records import job_from_data, job_to_data, report_from_data, report_to_data, to_line
 
 CHANGE = ResourceChange("a.b", "a", "p", Action.REPLACE, {"x": 1}, {"x": [None, True]})
@@ -24,12 +24,15 @@ JOB = Job(
     limits=Limits({Phase.PLAN: 1.5}, silence_seconds=3),
     waits_for_verdict=True,
     plan_digest="ab",
-    tfstate=TfstateAccess("/data", "/x", "token"),
+    tfstate=TfstateAccess("/data", "/x", "s3cret"),
     masked=("one", "two"),
+    identity=Identity({"aws.token": "s3cret"}, {"AWS_WEB_IDENTITY_TOKEN_FILE": "aws.token"}, {"AWS_ROLE_ARN": "arn"}),
 )
 
 
-@pytest.mark.parametrize("job", [JOB, Job(**{**{n: getattr(JOB, n) for n in Job.__slots__}, "tfstate": None})])
+@pytest.mark.parametrize(
+    "job", [JOB, Job(**{**{n: getattr(JOB, n) for n in Job.__slots__}, "tfstate": None, "identity": None})]
+)
 def test_a_job_survives_the_pipe(job):
     assert job_from_data(json.loads(to_line(job_to_data(job)))) == job
 
@@ -81,5 +84,5 @@ def test_a_report_survives_the_disk(report):
 
 
 def test_secrets_are_not_in_what_a_job_prints():
-    assert "token" not in repr(JOB)
+    assert "s3cret" not in repr(JOB)
     assert "one" not in repr(JOB)

@@ -1,0 +1,114 @@
+"""What a leg of a run gets to prove who it is: a token for each cloud integration, and the variables around it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from reconciler.core.issuer_keys import TOKEN_LIFE
+from reconciler.core.phases import Leg
+from reconciler.core.runs import Run, RunKind
+from reconciler.issuer.issuer import Issuer, expiry
+from reconciler.runner.contract.job import Identity
+from reconciler.runner.processes.sandbox import SEEN
+from spaces.effective.integrations import GOOGLE_FILE, ByPhase, IdentityFile, RunName, UsedIntegration
+from spaces.effective.stack import EffectiveStack
+from spaces.model.integration import APPLY, PLAN, CloudIntegrationSpec, Provider
+
+_TAGS = "https://aws.amazon.com/tags"
+_STS = "https://sts.googleapis.com/v1/token"
+_IMPERSONATION = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{}:generateAccessToken"
+_TIMES = ("iss", "iat", "nbf", "exp", "jti")
+_AHEAD = TOKEN_LIFE * 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Who a token is about: a run in one of its legs. `space_path` leads to its space from the root, with slashes."""
+
+    run: Run
+    leg: Leg
+    stack: EffectiveStack
+    space_path: str
+
+    @property
+    def phase(self) -> str:
+        """What the run may do now: `plan` or `apply`. A task is all apply."""
+        return APPLY if self.leg is Leg.APPLY or self.run.kind is RunKind.TASK else PLAN
+
+
+def identify(issuer: Issuer, bearer: Bearer, now: datetime) -> Identity:
+    """Return the files and variables of a leg; StoreError where the issuer's keys cannot be had."""
+    files: dict[str, str] = {}
+    for used in bearer.stack.integrations:
+        files[used.token_file] = issuer.sign(_claims(used, bearer), now)
+        if used.spec.provider is Provider.GCP:
+            files[GOOGLE_FILE] = _google(used, bearer.phase)
+    texts, paths = {}, {}
+    for name, value in bearer.stack.env.items():
+        match value.value:
+            case ByPhase():
+                texts[name] = value.value.in_phase(bearer.phase)
+            case RunName():
+                texts[name] = bearer.run.id
+            case IdentityFile(file):
+                paths[name] = file
+    return Identity(files, paths, texts)
+
+
+def renewed(issuer: Issuer, token: str, run: str, now: datetime) -> str | None:
+    """Return the token that takes the place of a run's; None while it is good for long enough, or is none of ours.
+
+    A token says itself what it is about, so nothing else has to be remembered across a restart of the service.
+    """
+    claims = issuer.read(token, now)
+    if claims is None or claims.get("runId") != run:
+        return None
+    left = expiry(claims) - now
+    # More than its life is left where a clock was ahead and went back: nobody takes a token from the future.
+    if TOKEN_LIFE / 2 < left < _AHEAD:
+        return None
+    return issuer.sign({name: value for name, value in claims.items() if name not in _TIMES}, now)
+
+
+def _claims(used: UsedIntegration, bearer: Bearer) -> dict[str, Any]:
+    spec, run, stack = used.spec, bearer.run, bearer.stack
+    claims = {
+        "aud": spec.aud,
+        "sub": spec.subject_of(stack.id.space, bearer.space_path, stack.id.name, run.kind, bearer.phase),
+        "space": stack.id.space,
+        "spacePath": bearer.space_path,
+        "stack": stack.id.name,
+        "runId": run.id,
+        "kind": run.kind,
+        "phase": bearer.phase,
+        "revision": run.revision,
+        "person": run.person,
+        "tool": stack.spec.tool.value,
+    }
+    return {name: value for name, value in claims.items() if value is not None} | _tags(spec, bearer)
+
+
+def _tags(spec: CloudIntegrationSpec, bearer: Bearer) -> dict[str, Any]:
+    if not spec.session_tags:
+        return {}
+    stack = bearer.stack.id
+    tags = {"space": stack.space, "stack": stack.name, "kind": str(bearer.run.kind), "phase": bearer.phase}
+    return {_TAGS: {"principal_tags": {key: [value] for key, value in tags.items()}}}
+
+
+def _google(used: UsedIntegration, phase: str) -> str:
+    """Return the file that tells Google's libraries how to exchange the token; there is no secret in it."""
+    account = used.spec.role(phase)
+    content: dict[str, Any] = {
+        "type": "external_account",
+        "audience": used.spec.aud,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": _STS,
+        "credential_source": {"file": str(SEEN.identity / used.token_file)},
+    }
+    if account:
+        content["service_account_impersonation_url"] = _IMPERSONATION.format(account)
+    return json.dumps(content, indent=2) + "\n"

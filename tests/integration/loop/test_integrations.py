@@ -1,0 +1,245 @@
+"""Runs reach clouds by tokens alone, which a token service checks for real; a plan cannot do what an apply may."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.issuer_keys import PUBLISHED_BEFORE, SIGNS_FOR, TOKEN_LIFE
+from reconciler.core.runs import RunStatus
+from reconciler.loop.service import utc_now
+from reconciler.runner.contract.directory import RunDirectory
+from tests.e2e.station import Repo, a_script, document, eventually, lines
+from tests.integration.loop.machine import Machine
+from tests.needs import needs
+from tests.tools.sts import Refused, Sts
+
+ISSUER = "https://station.example.com"
+PROGRAM = (Path(__file__).parents[2] / "tools" / "credentials.py").read_text()
+PYTHON = shlex.quote(sys.executable)
+ROLE = "arn:aws:iam::111122223333:role/"
+POOL = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/station"
+TENANT = "11111111-2222-3333-4444-555555555555"
+LOOKS, CHANGES = "22222222-2222-3333-4444-555555555555", "33333333-2222-3333-4444-555555555555"
+PLANNER, APPLIER = "plan@shop.iam.gserviceaccount.com", "apply@shop.iam.gserviceaccount.com"
+AWS = {
+    "provider": "aws",
+    "region": "eu-central-1",
+    "plan": {"roleArn": ROLE + "plan"},
+    "apply": {"roleArn": ROLE + "apply"},
+    "sessionTags": True,
+}
+AZURE = {"provider": "azure", "tenantId": TENANT, "plan": {"clientId": LOOKS}, "apply": {"clientId": CHANGES}}
+GCP = {
+    "provider": "gcp",
+    "audience": POOL,
+    "project": "shop",
+    "plan": {"serviceAccount": PLANNER},
+    "apply": {"serviceAccount": APPLIER},
+}
+OIDC = {"provider": "oidc", "audience": "https://vault.example.com", "variable": "VAULT_JWT_FILE"}
+AZURE_AUDIENCE = "api://AzureADTokenExchange"
+CLOUDS = "".join(
+    document("CloudIntegration", name, spec) + "---\n"
+    for name, spec in {"aws": AWS, "azure": AZURE, "gcp": GCP, "vault": OIDC}.items()
+)
+
+
+@pytest.fixture
+def machine(repo: Repo, new_machine: Callable[..., Machine]) -> Machine:
+    return new_machine(repo.url, issuer_url=ISSUER, tool_path=f"{sys.prefix}/bin:{sys.prefix}:{sys.base_prefix}")
+
+
+@pytest.fixture
+def sts(machine: Machine) -> Iterator[Sts]:
+    mine = "space:root:stack:a"
+    identities = {
+        ROLE + "plan": ("sts.amazonaws.com", f"{mine}:kind:*"),
+        ROLE + "apply": ("sts.amazonaws.com", f"{mine}:kind:*:phase:apply"),
+        LOOKS: (AZURE_AUDIENCE, f"{mine}:kind:tracked:phase:plan"),
+        CHANGES: (AZURE_AUDIENCE, f"{mine}:kind:tracked:phase:apply"),
+        POOL: (POOL, "space:root:*"),
+        PLANNER: ("", f"{mine}:kind:*:phase:plan"),
+        APPLIER: ("", f"{mine}:kind:*:phase:apply"),
+    }
+    with Sts(ISSUER, machine.service.server.url(), identities) as sts:
+        yield sts
+
+
+def by(cloud: str, to: Path, **env: str) -> str:
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in env.items())
+    return f"{settings} {PYTHON} credentials.py {cloud} >> {to}"
+
+
+def stack(name: str, sts: Sts, apply: str, plan: str | None = None, clouds: tuple[str, ...] = ("aws",)) -> str:
+    env = {"AWS_ENDPOINT_URL_STS": sts.url, "STS_URL": sts.url}
+    files = {"credentials.py": PROGRAM}
+    return a_script(name, apply, plan=plan, integrations=list(clouds), env=env, files=files)
+
+
+@needs("bwrap")
+def test_the_clouds_own_libraries_get_in_by_what_a_run_has(
+    repo: Repo, machine: Machine, sts: Sts, tmp_path: Path
+) -> None:
+    looked, changed, secret, other = (tmp_path / name for name in ("looked", "changed", "secret", "other"))
+    clouds = ("aws", "azure", "gcp")
+    plan = "\n".join(
+        [
+            *(by(cloud, looked) for cloud in clouds),
+            by("aws", looked, AWS_ROLE_ARN=ROLE + "apply"),
+            by("azure", looked, AZURE_CLIENT_ID=CHANGES),
+            "exit 2",
+        ]
+    )
+    apply = "\n".join(
+        [
+            *(by(cloud, changed) for cloud in clouds),
+            f'echo "$AWS_WEB_IDENTITY_TOKEN_FILE $(stat -c %a "$AWS_WEB_IDENTITY_TOKEN_FILE")" >> {changed}',
+            f'cp "$VAULT_JWT_FILE" {secret}; cat "$VAULT_JWT_FILE" "$AWS_WEB_IDENTITY_TOKEN_FILE"',
+            'base64 -w0 "$VAULT_JWT_FILE"; ! touch /run/station/identity/x',
+        ]
+    )
+    repo.commit(
+        {
+            "clouds.yaml": CLOUDS,
+            "a.yaml": stack("a", sts, apply, plan, ("aws", "azure", "gcp", "vault")),
+            "b.yaml": stack("b", sts, by("aws", other)),
+        }
+    )
+    look = machine.reconcile()
+    assert look.ran == {"root/a": "finished", "root/b": "finished"}, [run.message for run in look.runs]
+
+    names = lines(looked)
+    assert [sts.opened[name].identity for name in names[:3]] == [ROLE + "plan", LOOKS, PLANNER]
+    plans_subject = "space:root:stack:a:kind:tracked:phase:plan"
+    for name, role in zip(names[3:], (ROLE + "apply", CHANGES), strict=True):
+        assert f"{plans_subject} may not become {role}" in name, "a plan can do what an apply may"
+    names = lines(changed)
+    assert [sts.opened[name].identity for name in names[:3]] == [ROLE + "apply", CHANGES, APPLIER]
+    assert names[3] == "/run/station/identity/aws.token 600"
+    assert "space:root:stack:b:kind:tracked:phase:apply may not become" in lines(other)[0]
+
+    run = next(run for run in look.runs if run.stack.name == "a")
+    session = sts.opened[names[0]]
+    assert session.session == run.id
+    wanted = {"space": "root", "spacePath": "root", "stack": "a", "runId": run.id, "kind": "tracked", "phase": "apply"}
+    assert session.claims.items() >= {**wanted, "revision": run.revision, "tool": "script"}.items()
+    assert session.claims["https://aws.amazon.com/tags"]["principal_tags"]["stack"] == ["a"]
+
+    token = secret.read_text()
+    assert sts.check(token, OIDC["audience"])["sub"] == "space:root:stack:a:kind:tracked:phase:apply"
+    with pytest.raises(Refused, match="audience"):
+        sts.check(token, "sts.amazonaws.com")
+    left = [path for path in machine.settings.data_dir.rglob("*") if path.is_file()]
+    head = token.partition(".")[0].encode()
+    assert [path for path in left if head in path.read_bytes()] == []
+    assert machine.log(run).count("***") == 3
+
+
+def _tokens(machine: Machine) -> dict[str, str]:
+    (run,) = machine.service.engine.active()
+    return RunDirectory.of(machine.settings.data_dir.absolute(), run).tokens()
+
+
+def _verified(sts: Sts, token: str, after: timedelta) -> str:
+    sts.ahead = after.total_seconds()
+    assert sts.check(token, "sts.amazonaws.com")["phase"] == "apply"
+    return token.partition(".")[0]
+
+
+@needs("bwrap")
+def test_a_long_apply_always_has_a_token_that_is_good(repo: Repo, machine: Machine, sts: Sts, tmp_path: Path) -> None:
+    """Through a restart of the service, and a change of the key that signs."""
+    began, go = tmp_path / "began", tmp_path / "go"
+    wait = f"touch {began}; while [ ! -e {go} ]; do sleep 0.02; done"
+    apply = f'{wait}; cat "$AWS_WEB_IDENTITY_TOKEN_FILE"\n{by("aws", tmp_path / "end")}'
+    repo.commit({"clouds.yaml": CLOUDS, "a.yaml": stack("a", sts, apply)})
+    loop = machine.service.loop
+    loop.look()
+    eventually(lambda: loop.step(0.05) is None or began.exists())
+    begin, first = utc_now(), _tokens(machine)["aws.token"]
+    tokens = {first}
+    for minutes in range(0, 181, 10):
+        if minutes == 90:
+            machine.restart()
+            sts.reach = machine.service.server.url()
+        after = timedelta(minutes=minutes)
+        machine.service.loop.renewal.step(begin + after)
+        token = _tokens(machine)["aws.token"]
+        _verified(sts, token, after)
+        tokens.add(token)
+    assert 4 <= len(tokens) <= 8, "it is renewed when half of its life is over, and not all the time"
+
+    listed = SIGNS_FOR - PUBLISHED_BEFORE
+    heads = []
+    for after in (listed, SIGNS_FOR - TOKEN_LIFE, SIGNS_FOR + timedelta(minutes=1), SIGNS_FOR + timedelta(hours=1)):
+        machine.service.loop.renewal.step(begin + after)
+        heads.append(_verified(sts, _tokens(machine)["aws.token"], after))
+    assert heads[0] == heads[1] != heads[2] == heads[3], "another key signs"
+
+    # What the run ends with is masked in its log, though its process began with another.
+    machine.service.loop.renewal.step(begin)
+    sts.ahead = 0.0
+    last = _tokens(machine)["aws.token"]
+    _verified(sts, last, timedelta())
+    go.touch()
+    look = machine.reconcile()
+    assert look.ran == {"root/a": "finished"}
+    assert sts.opened[lines(tmp_path / "end")[0]].identity == ROLE + "apply"
+    log = machine.log(look.runs[0])
+    assert "***" in log
+    assert "eyJ" not in log
+    assert not RunDirectory.of(machine.settings.data_dir.absolute(), look.runs[0].id).tokens()
+
+
+def test_without_an_issuer_nothing_runs_and_with_one_it_does(
+    repo: Repo, new_machine: Callable[..., Machine], ran: Path
+) -> None:
+    machine = new_machine(repo.url)
+    apply = f'test -s "$VAULT_JWT_FILE" && echo ok >> {ran}'
+    repo.commit({"clouds.yaml": CLOUDS, "a.yaml": a_script("a", apply, integrations=["vault"])})
+    look = machine.reconcile()
+    assert look.ran == {}
+    desired = look.stacks["root/a"].desired
+    assert desired is not None
+    assert desired.problem is not None
+    assert desired.problem.reason == "IssuerUnusable"
+    machine.restart(issuer_url=ISSUER)
+    look = machine.reconcile()
+    assert look.ran == {"root/a": "finished"}
+    assert lines(ran) == ["ok"]
+    assert look.why("root/a") == ["spec: new stack"]
+    repo.commit({"clouds.yaml": CLOUDS.replace("vault.example.com", "bao.example.com")})
+    assert machine.reconcile().why("root/a") == ["integrations: integration root/vault: token"]
+
+
+def test_a_token_that_lies_where_it_does_not_belong_is_not_renewed(
+    repo: Repo, machine: Machine, sts: Sts, tmp_path: Path
+) -> None:
+    """A run without a sandbox could put another run's token, or anything else, into its file."""
+    began, go = tmp_path / "began", tmp_path / "go"
+    repo.commit(
+        {
+            "clouds.yaml": CLOUDS,
+            "a.yaml": stack("a", sts, f"touch {began}; while [ ! -e {go} ]; do sleep 0.02; done"),
+        }
+    )
+    loop = machine.service.loop
+    loop.look()
+    eventually(lambda: loop.step(0.05) is None or began.exists())
+    issuer = machine.service.ports.issuer
+    assert issuer is not None
+    (run,) = machine.service.engine.active()
+    foreign = issuer.sign({"aud": "x", "sub": "space:prod:phase:apply", "runId": "another"}, utc_now())
+    for text in (foreign, "no token", foreign[:-20] + "A" * 20):
+        RunDirectory.of(machine.settings.data_dir.absolute(), run).put_identity("aws.token", text)
+        loop.renewal.step(utc_now() + timedelta(hours=time.monotonic() % 100 + 1))
+        assert _tokens(machine)["aws.token"] == text
+    go.touch()
+    assert machine.reconcile().ran == {"root/a": str(RunStatus.FINISHED)}

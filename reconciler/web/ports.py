@@ -13,6 +13,7 @@ from reconciler.core.verdicts import ReviewEffect
 from reconciler.issuer.issuer import Issuer
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import Store
+from reconciler.web.foreign_tokens import Foreigners
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
 from spaces.effective.stack import EffectiveStack
@@ -74,6 +75,8 @@ class Ports:
     now: Callable[[], datetime] = _utc_now
     metrics_need_token: bool = False
     """Whether `/metrics` needs a token from this machine too. From other machines it always does."""
+    foreigners: Foreigners = field(default_factory=Foreigners)
+    """Checks tokens that others signed, for the API keys that trust them."""
     issuer: Issuer | None = None
     """The issuer of run tokens; None if the settings name none."""
     hosts: frozenset[str] = frozenset()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from spaces.model.clouds import CLOUD_PROJECT, CLOUD_REGION, ROLE_ARN, SERVICE_ACCOUNT, SUBJECT, UUID
+from spaces.model.clouds import CLOUD_PROJECT, CLOUD_REGION, ISSUER, ROLE_ARN, SERVICE_ACCOUNT, SUBJECT, UUID
 from spaces.model.sealed import SEALED
 from spaces.names import NAME_PATTERN
 
@@ -136,6 +136,7 @@ WORDS: Mapping[str, Words] = {
         "is not the template of a subject",
         "space:{space}, then any of :stack:{stack}, :kind:{kind} and :phase:{phase}, in this order",
     ),
+    ISSUER: Words("invalid-url", "is not the URL of an issuer", "https://…, exactly as tokens have it in their iss"),
     SEALED: Words("invalid-sealed", "is not what station seal prints"),
     PLAIN_FILE: Words("invalid-secret-name", "is not the name of a file in the secrets directory", "no / in it"),
 }

@@ -9,6 +9,7 @@ UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 SERVICE_ACCOUNT = r"^[a-z0-9][-a-z0-9]*@[a-z0-9][-a-z0-9.]*\.gserviceaccount\.com$"
 CLOUD_REGION = r"^[a-z]{2,}[-a-z0-9]*$"
 CLOUD_PROJECT = r"^[a-z0-9][-a-z0-9.:]{1,98}[a-z0-9]$"
+ISSUER = r"^https://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[-A-Za-z0-9._~/]*)?$"
 SUBJECT = r"^space:\{(space|spacePath)\}(:stack:\{stack\})?(:kind:\{kind\})?(:phase:\{phase\})?$"
 """It always begins with the space, and says nothing that it does not know: one issuer speaks for all spaces."""
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import Name, Problem, SpecModel, list_at, matching
+from spaces.model.base import Line, Model, Name, Problem, SpecModel, list_at, mapping_at, matching, text_at
+from spaces.model.clouds import ISSUER
 from spaces.model.explain import shown
 from spaces.model.signing_keys import MAX_KEY_CHARACTERS, SigningKey, parse_signing_key
 
@@ -120,5 +121,31 @@ class GroupSpec(SpecModel):
                 seen.add(text)
 
 
+class OidcTrust(Model):
+    """Whose tokens open the API as this key."""
+
+    issuer: Annotated[str, matching(ISSUER, 1024)] = Field(description="The issuer, exactly as its tokens name it.")
+    audience: Line = Field(description="The audience that the tokens must have.")
+    subject: Line = Field(description="The subject that the tokens must have; * stands for any characters.")
+
+    def means(self, subject: str) -> bool:
+        """Whether a token with this subject is meant."""
+        pattern = ".*".join(re.escape(part) for part in self.subject.split("*"))
+        return re.fullmatch(pattern, subject, re.DOTALL) is not None
+
+
 class ApiKeySpec(SpecModel):
     """A subject for bindings. The service makes its tokens, and the repository never holds them."""
+
+    oidc: OidcTrust | None = Field(
+        None, description="Tokens of another issuer that open the API too, such as those of a CI system's jobs."
+    )
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield a subject that would let in whoever else the issuer gives tokens to."""
+        subject = text_at(mapping_at(raw, "oidc"), "subject")
+        if subject is not None and subject.startswith("*"):
+            hint = "begin with what is yours, as in repo:acme/infra:*"
+            summary = "spec.oidc.subject begins with *: others who get tokens of this issuer would be let in"
+            yield Problem(("oidc", "subject"), "invalid-value", summary, hint)

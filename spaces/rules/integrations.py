@@ -28,6 +28,8 @@ def integrations_in_use(documents: PlacedDocuments, stack: Placed) -> list[Integ
 
     One that is both counts as named. Unknown ones are left out, and those that it may not use and does not name.
     """
+    if not documents.by_space(Kind.CLOUD_INTEGRATION):
+        return []
     spec = stack.resource.spec
     named: dict[ResourceRef, IntegrationInUse] = {}
     for index, name in enumerate(spec.integrations if isinstance(spec, StackSpec) else ()):

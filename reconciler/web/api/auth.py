@@ -1,7 +1,7 @@
 """The caller of a request, and which spaces they see and what they may do. No other module of the API decides that.
 
 The caller with the operator's token is the operator, who sees and may do everything. Every other token belongs to a
-user or an API key, whose rights come from `rbac`.
+user or an API key, whose rights come from `rbac`; some of those were made by other issuers (`web.foreign_tokens`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fastapi.security import HTTPBearer
 
 from rbac.access.access import Access
 from rbac.access.actions import BUILT_IN, Action
-from rbac.access.subjects import Subject
+from rbac.access.subjects import Subject, SubjectKind
 from rbac.identity import LOCAL_OPERATOR
 from reconciler.metrics import Metrics
 from reconciler.web.api.errors import ApiError, not_found
@@ -159,8 +159,13 @@ def authenticate(request: Request) -> Caller:
     ports = ports_of(request)
     if secrets.compare_digest(token.encode(), ports.operator_token.encode()):
         return Caller("operator", LOCAL_OPERATOR, None, ports.metrics)
-    found = find_token(ports.store, token, ports.now())
+    foreign = ports.foreigners.holder(token, ports.documents(), ports.now()) if "." in token else None
     access = ports.access()
+    if foreign is not None:
+        subject = Subject(SubjectKind.API_KEY, foreign[0])
+        if access.knows(subject):
+            return Caller(str(subject), subject, access, ports.metrics, foreign[1])
+    found = find_token(ports.store, token, ports.now())
     if found is None or not access.knows(subject := Subject.parse(found.subject)):
         raise unauthorized("this token is not valid")
     return Caller(str(subject), subject, access, ports.metrics, found.expires_at, found.id)

@@ -168,3 +168,21 @@ def test_what_sets_them_apart():
     assert RESERVED_NAMES[Kind.ROLE] == {"reader", "operator", "writer", "admin"}
     assert {noun(kind) for kind in Kind} <= set(VERBS)
     assert noun(Kind.CLOUD_INTEGRATION) == "integration"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("  oidc: {issuer: 'http://a.example', audience: a, subject: b}\n", [("invalid-url", 1, 18)]),
+        ("  oidc: {issuer: 'https://a.example', audience: a, subject: '*:x'}\n", [("invalid-value", 1, 61)]),
+        ("  oidc: {issuer: 'https://a.example'}\n", [("missing-key", 1, 3), ("missing-key", 1, 3)]),
+    ],
+)
+def test_whose_tokens_open_an_api_key_is_said_well(spec, expected):
+    assert refused("ApiKey", spec) == expected
+
+
+def test_a_star_in_a_subject_stands_for_anything_and_nothing_else_does():
+    trust = accepted("ApiKey", "  oidc: {issuer: 'https://a.example', audience: a, subject: 'r:a/b:[x]?*'}\n").oidc
+    assert trust.means("r:a/b:[x]?main")
+    assert not trust.means("r:a/b:xymain")

@@ -26,12 +26,11 @@ _AHEAD = TOKEN_LIFE * 1.1
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Who a token is about: a run in one of its legs. `space_path` leads to its space from the root, with slashes."""
+    """Who a token is about: a run in one of its legs."""
 
     run: Run
     leg: Leg
     stack: EffectiveStack
-    space_path: str
 
     @property
     def phase(self) -> str:
@@ -77,9 +76,9 @@ def _claims(used: UsedIntegration, bearer: Bearer) -> dict[str, Any]:
     spec, run, stack = used.spec, bearer.run, bearer.stack
     claims = {
         "aud": spec.aud,
-        "sub": spec.subject_of(stack.id.space, bearer.space_path, stack.id.name, run.kind, bearer.phase),
+        "sub": spec.subject_of(stack.id.space, stack.space_path, stack.id.name, run.kind, bearer.phase),
         "space": stack.id.space,
-        "spacePath": bearer.space_path,
+        "spacePath": stack.space_path,
         "stack": stack.id.name,
         "runId": run.id,
         "kind": run.kind,

@@ -134,6 +134,8 @@ class EffectiveStack:
     """The policies over it, those of the farthest spaces first."""
     integrations: tuple[UsedIntegration, ...] = ()
     """The cloud integrations in use, the weakest first."""
+    space_path: str = ""
+    """The way to its space from the root, with slashes; empty for a stack without integrations."""
 
 
 _HookLines = Mapping[HookPhase, tuple[HookCommand, ...]]
@@ -196,6 +198,7 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         made,
         guardrails(documents, placed),
         integrations,
+        "/".join(documents.tree.lineage(stack.space)[::-1]) if integrations else "",
     )
 
 

@@ -185,8 +185,7 @@ class Dispatcher:
         _, source = read_source(world.in_force, stack, self.follower.locate)
         if isinstance(source, StackProblem):
             raise refuse(source)
-        path = "/".join(world.in_force.documents.tree.lineage(run.stack.space)[::-1])
-        return Inputs(stack, source, place.trees if place else None, outputs, path)
+        return Inputs(stack, source, place.trees if place else None, outputs)
 
     def _identified(self, run: Run, leg: Leg, inputs: Inputs) -> Inputs:
         """Return the inputs with the tokens for the stack's cloud integrations; CannotRun if nobody can sign them."""
@@ -195,7 +194,7 @@ class Dispatcher:
         missing = without_issuer(inputs.stack, None if self.issuer is None else self.issuer.url)
         if missing is not None or self.issuer is None:
             raise refuse(missing or StackProblem(Reason.ISSUER_UNUSABLE, "there is no issuer"))
-        bearer = Bearer(run, leg, inputs.stack, inputs.space_path)
+        bearer = Bearer(run, leg, inputs.stack)
         try:
             return replace(inputs, identity=identify(self.issuer, bearer, datetime.now(UTC)))
         except CannotUnseal as error:

@@ -139,8 +139,6 @@ class Inputs:
     trees: Trees | None
     outputs: tuple[TakenOutput, ...] = ()
     """The outputs of other stacks that the run uses."""
-    space_path: str = ""
-    """The way to the stack's space from the root, with slashes."""
     identity: Identity | None = None
 
     @property

@@ -219,6 +219,22 @@ def test_without_an_issuer_nothing_runs_and_with_one_it_does(
     assert machine.reconcile().why("root/a") == ["integrations: integration root/vault: token"]
 
 
+def test_what_left_git_is_destroyed_with_a_token_of_its_own(
+    repo: Repo, machine: Machine, sts: Sts, tmp_path: Path
+) -> None:
+    spec = OIDC | {"subject": "space:{spacePath}:kind:{kind}:phase:{phase}"}
+    destroy = f'cat "$VAULT_JWT_FILE" > {tmp_path / "token"}'
+    stack = a_script("a", "true", destroy=destroy, onDelete="destroy", space="shop", integrations=["vault"])
+    clouds = document("CloudIntegration", "vault", spec, space="shop")
+    shop = document("Space", "shop", {"parent": "root"})
+    repo.commit({"shop.yaml": shop, "clouds.yaml": clouds, "a.yaml": stack, "b.yaml": a_script("b", "true")})
+    machine.reconcile()
+    repo.commit({"clouds.yaml": None, "a.yaml": None})
+    assert machine.reconcile().ran == {"shop/a": "finished"}
+    claims = sts.check((tmp_path / "token").read_text(), OIDC["audience"])
+    assert claims["sub"] == "space:root/shop:kind:destroy:phase:apply"
+
+
 def test_a_token_that_lies_where_it_does_not_belong_is_not_renewed(
     repo: Repo, machine: Machine, sts: Sts, tmp_path: Path
 ) -> None:

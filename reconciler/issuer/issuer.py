@@ -12,7 +12,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, RSAKey
 
-from reconciler.core.issuer_keys import TOKEN_LIFE
+from reconciler.core.issuer_keys import TOKEN_LIFE, IssuerKey
 from reconciler.issuer.keyring import Keyring
 from reconciler.store.protocol import Store
 
@@ -33,6 +33,7 @@ class Issuer:
     def __init__(self, store: Store, url: str) -> None:
         self.url = url
         self.keyring = Keyring(store)
+        self._written: tuple[tuple[IssuerKey, ...], bytes] | None = None
         self._discovery = json.dumps(discovery(url), indent=2).encode() + b"\n"
 
     def discovery(self) -> bytes:
@@ -41,8 +42,12 @@ class Issuer:
 
     def jwks(self, now: datetime) -> bytes:
         """Return the published keys, as JSON: the one that signs, the next one, and those whose tokens still live."""
-        keys = [dict(key.public) for key in self.keyring.keys(now)]
-        return json.dumps({"keys": keys}, indent=2).encode() + b"\n"
+        keys = self.keyring.keys(now)
+        written = self._written
+        if written is None or written[0] is not keys:
+            body = json.dumps({"keys": [dict(key.public) for key in keys]}, indent=2).encode() + b"\n"
+            self._written = written = keys, body
+        return written[1]
 
     def sign(self, claims: Mapping[str, Any], now: datetime) -> str:
         """Return a token with these claims, which is good from now on for `TOKEN_LIFE`."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import stat
 import threading
 from collections.abc import AsyncIterator
@@ -401,3 +402,10 @@ def test_the_operators_token_is_made_once_and_is_for_its_owner_only(tmp_path: Pa
     assert len(tokens[0]) >= 40
     assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["token"]
+
+
+def test_answers_on_a_kept_connection_are_not_held_back(ports: Ports) -> None:
+    """The event loop switches Nagle's algorithm off only for sockets that say that they are TCP's."""
+    with HttpServer(create_app(ports)) as server:
+        assert server._socket is not None
+        assert server._socket.proto == socket.IPPROTO_TCP

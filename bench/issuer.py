@@ -1,0 +1,67 @@
+"""Signing a run token, and serving the keys that check it to clouds that keep their connection."""
+
+from __future__ import annotations
+
+import http.client
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.harness import Figure, Limit
+from reconciler.issuer.issuer import JWKS_PATH, Issuer
+from reconciler.loop.service import utc_now
+from reconciler.store.encryption import Keys
+from reconciler.store.sql import open_store
+from reconciler.web.app import create_app
+from reconciler.web.ports import Ports
+from reconciler.web.server import HttpServer
+
+TOKENS = 500
+REQUESTS = 2000
+CLAIMS = {
+    "aud": "sts.amazonaws.com",
+    "sub": "space:production:stack:network:kind:tracked:phase:apply",
+    "space": "production",
+    "spacePath": "root/platform/production",
+    "stack": "network",
+    "runId": "r" * 26,
+}
+
+
+def measure(scratch: Path) -> Iterator[Figure]:
+    """Measure tokens one after the other, and requests one after the other on one connection."""
+
+    def nothing(*_: object) -> Any:
+        return None
+
+    store = open_store(f"sqlite:///{scratch / 'station.db'}", Keys([b"k" * 32]))
+    issuer = Issuer(store, "https://station.example.com")
+    now = utc_now()
+    issuer.sign(CLAIMS, now)
+    signing = [_seconds(lambda: issuer.sign(CLAIMS, now)) for _ in range(TOKENS)]
+    yield Figure("a run token", statistics.median(signing) * 1e3, "ms", limit=2, kind=Limit.AT_MOST)
+    ports = Ports(store, "token", nothing, nothing, nothing, nothing, issuer=issuer)
+    with HttpServer(create_app(ports)) as server:
+        connection = http.client.HTTPConnection(server.url.removeprefix("http://"))
+        began = time.perf_counter()
+        asking = [_seconds(lambda: _ask(connection)) for _ in range(REQUESTS)]
+        rate = REQUESTS / (time.perf_counter() - began)
+        connection.close()
+    store.close()
+    yield Figure("the issuer's keys over HTTP", statistics.median(asking) * 1e3, "ms", limit=5, kind=Limit.AT_MOST)
+    yield Figure("  one after the other", rate, "/s", limit=500, kind=Limit.AT_LEAST)
+
+
+def _ask(connection: http.client.HTTPConnection) -> None:
+    connection.request("GET", JWKS_PATH)
+    answer = connection.getresponse()
+    if answer.status != 200 or b'"keys"' not in answer.read():
+        raise RuntimeError(f"no keys: {answer.status}")
+
+
+def _seconds(what: Any) -> float:
+    began = time.perf_counter()
+    what()
+    return time.perf_counter() - began

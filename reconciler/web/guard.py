@@ -35,7 +35,7 @@ class RequestGuard:
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str], large: tuple[str, ...], public: str) -> None:
-        """Guard `app`. `large` are the prefixes of the paths that accept large bodies, `public` is that of public ones."""
+        """Guard `app`. Paths that begin with one of `large` accept large bodies, those with `public` are for all."""
         self._app = app
         self._large = large
         self._public = public

@@ -50,8 +50,8 @@ class Engine(Protocol):
     def tokens(self, run: str) -> Mapping[str, str]:
         """Return the tokens of a run at work, by the names of their files."""
 
-    def renew(self, run: str, name: str, token: str) -> None:
-        """Put a new token in the place of a run's; do nothing for one that is there no more, or raise OSError."""
+    def renew(self, run: str, name: str, old: str, new: str) -> None:
+        """Put a new token in the place of an old one, if that is still there: another leg has its own. Raises OSError."""
 
     def dismiss(self, run: str) -> None:
         """Tell a waiting process to end without an apply."""

@@ -141,10 +141,10 @@ class LocalEngine:
     def tokens(self, run: str) -> Mapping[str, str]:
         return self._directory(run).tokens()
 
-    def renew(self, run: str, name: str, token: str) -> None:
+    def renew(self, run: str, name: str, old: str, new: str) -> None:
         directory = self._directory(run)
-        if name in directory.tokens():
-            directory.put_identity(name, token)
+        if directory.tokens().get(name) == old:
+            directory.put_identity(name, new)
 
     def dismiss(self, run: str) -> None:
         with self._lock:

@@ -37,7 +37,7 @@ class Renewal:
                 try:
                     fresh = renewed(self.issuer, token, run, now)
                     if fresh is not None:
-                        self.engine.renew(run, name, fresh)
+                        self.engine.renew(run, name, token, fresh)
                         _log.info("renewed the token %s of run %s", name, run)
                 except Exception as error:  # noqa: BLE001 - it is raised when every run had its turn
                     failure = failure or error

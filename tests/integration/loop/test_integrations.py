@@ -222,8 +222,13 @@ def test_without_an_issuer_nothing_runs_and_with_one_it_does(
 def test_what_left_git_is_destroyed_with_a_token_of_its_own(
     repo: Repo, machine: Machine, sts: Sts, tmp_path: Path
 ) -> None:
+    """In a sandbox that may write to one directory only."""
+    own = tmp_path / "own"
+    own.mkdir()
+    machine.restart(writable_paths=(own,))
+    sts.reach = machine.service.server.url()
     spec = OIDC | {"subject": "space:{spacePath}:kind:{kind}:phase:{phase}"}
-    destroy = f'cat "$VAULT_JWT_FILE" > {tmp_path / "token"}'
+    destroy = f'cat "$VAULT_JWT_FILE" > {own / "token"}'
     stack = a_script("a", "true", destroy=destroy, onDelete="destroy", space="shop", integrations=["vault"])
     clouds = document("CloudIntegration", "vault", spec, space="shop")
     shop = document("Space", "shop", {"parent": "root"})
@@ -231,7 +236,7 @@ def test_what_left_git_is_destroyed_with_a_token_of_its_own(
     machine.reconcile()
     repo.commit({"clouds.yaml": None, "a.yaml": None})
     assert machine.reconcile().ran == {"shop/a": "finished"}
-    claims = sts.check((tmp_path / "token").read_text(), OIDC["audience"])
+    claims = sts.check((own / "token").read_text(), OIDC["audience"])
     assert claims["sub"] == "space:root/shop:kind:destroy:phase:apply"
 
 

@@ -177,8 +177,8 @@ def _assemble(  # noqa: PLR0917
         server.url()
         return TfstateAccess(str(directory), tfstate_path(run.stack), token)
 
-    issuer = _issuer(settings, store)
-    dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, tfstate_door, unsafe, issuer)
+    issuer = Issuer(store, settings.issuer_url or "")
+    dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, tfstate_door, issuer, unsafe)
     policies = PlanPolicies(store, follower, metrics)
     recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
@@ -203,7 +203,7 @@ def _assemble(  # noqa: PLR0917
         trouble=lambda: loop.brief,
         now=utc_now,
         recipient=_recipient(follower.remotes.secrets),
-        issuer=issuer,
+        issuer=issuer if settings.issuer_url is not None else None,
     )
     server = LazyServer(partial(create_app, ports), host, own_port if port is None else port, directory)
     return Service(settings, store, engine, loop, ports, server)

@@ -96,7 +96,8 @@ def _token(used: UsedIntegration) -> str:
     """Hash what the token of an integration says, and whom it opens."""
     spec = used.spec
     roles = [spec.role(PLAN), spec.role(APPLY)]
-    return short_hash([spec.provider, spec.aud, spec.subject, spec.session_tags, roles])
+    how = [*([spec.assumed_by] if spec.by_service else []), *roles]
+    return short_hash([spec.provider, spec.aud, spec.subject, spec.session_tags, how])
 
 
 def judging(stack: EffectiveStack) -> dict[str, str]:

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     SOURCE_UNVERIFIED = "SourceUnverified"
     ENV_NOT_ALLOWED = "EnvNotAllowed"
     SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a word, no secret
+    ROLE_REFUSED = "RoleRefused"
     ISSUER_UNUSABLE = "IssuerUnusable"
     TFSTATE_UNREADABLE = "TfstateUnreadable"
     RUNNER_DIED = "RunnerDied"
@@ -74,6 +75,7 @@ RETRYABLE = frozenset(
     {
         Reason.PREPARE_FAILED,
         Reason.SECRET_UNREADABLE,
+        Reason.ROLE_REFUSED,
         Reason.SOURCE_UNAVAILABLE,
         Reason.RUNNER_DIED,
         Reason.NEVER_STARTED,

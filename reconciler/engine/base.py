@@ -51,7 +51,7 @@ class Engine(Protocol):
         """Return the tokens of a run at work, by the names of their files."""
 
     def renew(self, run: str, name: str, old: str, new: str) -> None:
-        """Put a new token in the place of an old one, if that is still there: another leg has its own. Raises OSError."""
+        """Put a new token in the place of an old one, if that is still there: another leg has its own."""
 
     def dismiss(self, run: str) -> None:
         """Tell a waiting process to end without an apply."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 from reconciler.core.issuer_keys import TOKEN_LIFE
 from reconciler.core.phases import Leg
 from reconciler.core.runs import Run, RunKind
+from reconciler.issuer.assuming import NOTE, Assumption, as_credentials, config_file, dies
 from reconciler.issuer.issuer import Issuer, expiry
 from reconciler.runner.contract.job import Identity
 from reconciler.runner.processes.sandbox import SEEN
-from spaces.effective.integrations import GOOGLE_FILE, ByPhase, IdentityFile, RunName, UsedIntegration
+from spaces.effective.integrations import AWS_FILE, GOOGLE_FILE, ByPhase, IdentityFile, RunName, UsedIntegration
 from spaces.effective.stack import EffectiveStack
 from spaces.model.integration import APPLY, PLAN, CloudIntegrationSpec, Provider
 
@@ -21,6 +23,7 @@ _TAGS = "https://aws.amazon.com/tags"
 _STS = "https://sts.googleapis.com/v1/token"
 _IMPERSONATION = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{}:generateAccessToken"
 _TIMES = ("iss", "iat", "nbf", "exp", "jti")
+_RENEWAL = "stationkeeper:renewal"
 _AHEAD = TOKEN_LIFE * 1.1
 
 
@@ -39,9 +42,13 @@ class Bearer:
 
 
 def identify(issuer: Issuer, bearer: Bearer, now: datetime) -> Identity:
-    """Return the files and variables of a leg; StoreError where the issuer's keys cannot be had."""
+    """Return the files and variables of a leg; StoreError where the issuer's keys cannot be had, or CannotAssume."""
     files: dict[str, str] = {}
     for used in bearer.stack.integrations:
+        if used.spec.by_service:
+            files[used.token_file] = _assumed(issuer, _note(used, bearer), now)
+            files[AWS_FILE] = config_file(str(SEEN.identity / used.token_file))
+            continue
         files[used.token_file] = issuer.sign(_claims(used, bearer), now)
         if used.spec.provider is Provider.GCP:
             files[GOOGLE_FILE] = _google(used, bearer.phase)
@@ -58,18 +65,40 @@ def identify(issuer: Issuer, bearer: Bearer, now: datetime) -> Identity:
 
 
 def renewed(issuer: Issuer, token: str, run: str, now: datetime) -> str | None:
-    """Return the token that takes the place of a run's; None while it is good for long enough, or is none of ours.
+    """Return what takes the place of a run's token; None while it is good for long enough, or is none of ours.
 
     A token says itself what it is about, so nothing else has to be remembered across a restart of the service.
+    Credentials have a token beside them that says it. CannotAssume where AWS gives no new ones.
     """
-    claims = issuer.read(token, now)
+    credentials = as_credentials(token)
+    claims = issuer.read(token if credentials is None else str(credentials.get(NOTE)), now)
     if claims is None or claims.get("runId") != run:
         return None
-    left = expiry(claims) - now
+    left = (expiry(claims) if credentials is None else dies(credentials)) - now
     # More than its life is left where a clock was ahead and went back: nobody takes a token from the future.
     if TOKEN_LIFE / 2 < left < _AHEAD:
         return None
-    return issuer.sign({name: value for name, value in claims.items() if name not in _TIMES}, now)
+    claims = {name: value for name, value in claims.items() if name not in _TIMES}
+    return issuer.sign(claims, now) if credentials is None else _assumed(issuer, claims, now)
+
+
+def _assumed(issuer: Issuer, note: Mapping[str, Any], now: datetime) -> str:
+    """Return credentials of the role that a note names, with the note."""
+    tags = note.get(_TAGS, {}).get("principal_tags", {})
+    wanted = Assumption(
+        role=note["role"],
+        external_id=note["sub"],
+        session=note["runId"],
+        region=note.get("region"),
+        tags={key: values[0] for key, values in tags.items()},
+    )
+    return json.dumps({**wanted.take_on(), NOTE: issuer.sign(note, now)})
+
+
+def _note(used: UsedIntegration, bearer: Bearer) -> dict[str, Any]:
+    """Return what the service has to know to renew credentials: no cloud takes a token with this audience."""
+    more = {"aud": _RENEWAL, "role": used.spec.role(bearer.phase), "region": used.spec.region}
+    return {name: value for name, value in (_claims(used, bearer) | more).items() if value is not None}
 
 
 def _claims(used: UsedIntegration, bearer: Bearer) -> dict[str, Any]:

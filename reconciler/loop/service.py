@@ -188,6 +188,7 @@ class Loop:
                 self.metrics.pass_ended("success", time.monotonic() - started, utc_now())
         self.inquiries.close()
         self.notifier.close()
+        self.renewal.close()
         self.watcher.close()
 
     def wake(self) -> None:

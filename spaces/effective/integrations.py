@@ -67,10 +67,17 @@ class UsedIntegration:
 
     @property
     def token_file(self) -> str:
-        """The name of the file with the token."""
+        """The name of the file with the token, or with the credentials that the service got."""
         spec = self.spec
+        if spec.by_service:
+            return AWS_KEYS_FILE
         return f"{spec.variable}.token" if spec.provider is Provider.OIDC else f"{spec.provider}.token"
 
+
+AWS_FILE = "aws.config"
+"""The name of the file that tells AWS's libraries where the credentials are, and to read them anew once they die."""
+
+AWS_KEYS_FILE = "aws-keys.token"
 
 GOOGLE_FILE = "gcp.json"
 """The name of the file that tells Google's libraries where the token is, and what to do with it."""
@@ -96,6 +103,13 @@ def variables(used: UsedIntegration) -> dict[str, str | OfRun]:
     role = plan if plan == apply else ByPhase(plan, apply)
     found: dict[str, str | OfRun | None]
     match spec.provider:
+        case Provider.AWS if spec.by_service:
+            found = {
+                "AWS_CONFIG_FILE": IdentityFile(AWS_FILE),
+                "AWS_SDK_LOAD_CONFIG": "1",
+                "AWS_REGION": spec.region,
+                "AWS_DEFAULT_REGION": spec.region,
+            }
         case Provider.AWS:
             found = {
                 "AWS_ROLE_ARN": role,

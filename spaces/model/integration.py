@@ -41,6 +41,16 @@ OfferedProvider = Annotated[
     Provider, WithJsonSchema({"type": "string", "enum": [each for each in Provider if each is not Provider.VAULT]})
 ]
 
+
+class AssumedBy(StrEnum):
+    """Who takes on the role of AWS."""
+
+    RUN = "run"
+    """The run itself, with its token."""
+    SERVICE = "service"
+    """The service, with its own identity in AWS; the run gets what it was given."""
+
+
 AUDIENCES: Mapping[Provider, str] = {
     Provider.AWS: "sts.amazonaws.com",
     Provider.AZURE: "api://AzureADTokenExchange",
@@ -58,7 +68,7 @@ _LONGEST = (("proposed", PLAN), ("tracked", APPLY))
 """The kinds and phases with the longest words."""
 
 _OWN = {
-    Provider.AWS: ("region", "sessionTags"),
+    Provider.AWS: ("region", "sessionTags", "assumedBy"),
     Provider.AZURE: ("tenantId", "subscriptionId"),
     Provider.GCP: ("project", "region"),
     Provider.OIDC: ("variable",),
@@ -126,6 +136,11 @@ class CloudIntegrationSpec(SpecModel):
         description="aws: give sessions the tags space, stack, kind and phase. The trust policy must allow "
         "sts:TagSession.",
     )
+    assumed_by: AssumedBy = Field(
+        AssumedBy.RUN,
+        description="aws: run (with its token) or service (with the service's own identity in AWS, and the subject as "
+        "external id; for an issuer that AWS cannot reach).",
+    )
     variable: EnvName | None = Field(None, description="oidc: the variable that gets the path of the token's file.")
     attach: AttachTo | None = Field(
         None, description="The stacks that use it without naming it, in its space and where that is inherited."
@@ -138,6 +153,11 @@ class CloudIntegrationSpec(SpecModel):
     def aud(self) -> str:
         """The audience of the tokens."""
         return self.audience or AUDIENCES.get(self.provider, "")
+
+    @property
+    def by_service(self) -> bool:
+        """Whether the service takes on the role, so that runs need no token."""
+        return self.assumed_by is AssumedBy.SERVICE
 
     @property
     def place(self) -> str:

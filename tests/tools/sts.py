@@ -46,6 +46,8 @@ class Sts:
     identities: dict[str, tuple[str, str]]
     ahead: float = 0.0
     """Seconds by which its clock is ahead."""
+    service: str = "AKIASERVICE"
+    """The id of the service's own keys."""
     opened: dict[str, Opened] = field(default_factory=dict)
     """By the id of the credentials."""
 
@@ -134,6 +136,8 @@ class Sts:
     def answer(self, path: str, authorization: str, body: bytes) -> tuple[int, str, bytes]:
         form = {key: values[0] for key, values in parse_qs(body.decode()).items()}
         try:
+            if form.get("Action") == "AssumeRole":
+                return 200, "text/xml", self._aws_by_service(form, authorization)
             if form.get("Action") == "AssumeRoleWithWebIdentity":
                 return 200, "text/xml", self._aws(form)
             return _json(self._azure_or_google(path, authorization, form))
@@ -162,19 +166,30 @@ class Sts:
         if not fnmatchcase(claims["sub"], self.identities[identity][1]):
             raise Refused(f"{claims['sub']} may not become {identity}")
 
+    def _aws_by_service(self, form: dict[str, str], authorization: str) -> bytes:
+        """Somebody with keys of their own takes on a role, which asks for an external id."""
+        if f"Credential={self.service}/" not in authorization:
+            raise Refused("not the service")
+        role, external = form["RoleArn"], form.get("ExternalId", "")
+        if not fnmatchcase(external, self.identities.get(role, ("", "nobody"))[1]):
+            raise Refused(f"{external} may not become {role}")
+        name = "ASIA" + secrets.token_hex(8).upper()
+        tags = {form[key]: form[key.replace("Key", "Value")] for key in form if key.endswith(".Key")}
+        self.opened[name] = Opened(role, {"sub": external, "tags": tags}, form["RoleSessionName"])
+        dies = time.gmtime(time.time() + self.ahead + int(form["DurationSeconds"]))
+        return _answered("AssumeRole", role, name, time.strftime("%Y-%m-%dT%H:%M:%SZ", dies))
+
     def _aws(self, form: dict[str, str]) -> bytes:
         name = self.open(form["RoleArn"], form["WebIdentityToken"], form["RoleSessionName"])
-        fields = {
-            "AccessKeyId": name,
-            "SecretAccessKey": "s",
-            "SessionToken": "t",
-            "Expiration": "2099-01-01T00:00:00Z",
-        }
-        inner = "".join(f"<{key}>{value}</{key}>" for key, value in fields.items())
-        call = "AssumeRoleWithWebIdentity"
-        user = f"<AssumedRoleUser><AssumedRoleId>A:b</AssumedRoleId><Arn>{form['RoleArn']}</Arn></AssumedRoleUser>"
-        result = f"<{call}Result><Credentials>{inner}</Credentials>{user}</{call}Result>"
-        return f'<{call}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">{result}</{call}Response>'.encode()
+        return _answered("AssumeRoleWithWebIdentity", form["RoleArn"], name, "2099-01-01T00:00:00Z")
+
+
+def _answered(call: str, role: str, name: str, dies: str) -> bytes:
+    keys = {"AccessKeyId": name, "SecretAccessKey": f"secret-of-{name}", "SessionToken": f"session-of-{name}"}
+    inner = "".join(f"<{key}>{value}</{key}>" for key, value in {**keys, "Expiration": dies}.items())
+    user = f"<AssumedRoleUser><AssumedRoleId>A:b</AssumedRoleId><Arn>{role}</Arn></AssumedRoleUser>"
+    result = f"<{call}Result><Credentials>{inner}</Credentials>{user}</{call}Result>"
+    return f'<{call}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">{result}</{call}Response>'.encode()
 
 
 def _json(answer: dict[str, Any], status: int = 200) -> tuple[int, str, bytes]:

@@ -91,8 +91,8 @@ def not_allowed(stack: EffectiveStack, allowed: Iterable[str]) -> StackProblem |
 
 def without_issuer(stack: EffectiveStack, issuer_url: str | None) -> StackProblem | None:
     """Return that a stack's runs would reach no cloud: there is nobody to sign their tokens."""
-    if issuer_url is not None or not stack.integrations:
+    names = ", ".join(str(used.ref) for used in stack.integrations if not used.spec.by_service)
+    if issuer_url is not None or not names:
         return None
-    names = ", ".join(str(used.ref) for used in stack.integrations)
     message = f"{names}: runs would get no tokens, since the setting issuer_url is not set"
     return StackProblem(Reason.ISSUER_UNUSABLE, message)

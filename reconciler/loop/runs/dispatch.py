@@ -23,6 +23,7 @@ from reconciler.core.state import Desired, StackProblem, StackState
 from reconciler.core.transition import take_step
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
+from reconciler.issuer.assuming import CannotAssume
 from reconciler.issuer.issuer import Issuer
 from reconciler.issuer.run_tokens import Bearer, identify
 from reconciler.loop.desired.follower import Follower
@@ -66,10 +67,10 @@ class Dispatcher:
     metrics: Metrics
     holder: str
     tfstate_door: TfstateDoor
+    issuer: Issuer
+    """Who signs the tokens of runs. Without a URL it signs only what this service itself reads."""
     unsafe: Callable[[], str | None] = lambda: None
     """Returns why nothing may run here now; None: everything may."""
-    issuer: Issuer | None = None
-    """Who signs the tokens of runs; None: nobody does."""
     reports: deque[LegReport] = field(default_factory=deque)
     """Legs that ended before they began."""
     busy: set[str] = field(default_factory=set)
@@ -191,12 +192,13 @@ class Dispatcher:
         """Return the inputs with the tokens for the stack's cloud integrations; CannotRun if nobody can sign them."""
         if not inputs.stack.integrations:
             return inputs
-        missing = without_issuer(inputs.stack, None if self.issuer is None else self.issuer.url)
-        if missing is not None or self.issuer is None:
-            raise refuse(missing or StackProblem(Reason.ISSUER_UNUSABLE, "there is no issuer"))
-        bearer = Bearer(run, leg, inputs.stack)
+        missing = without_issuer(inputs.stack, self.issuer.url or None)
+        if missing is not None:
+            raise refuse(missing)
         try:
-            return replace(inputs, identity=identify(self.issuer, bearer, datetime.now(UTC)))
+            return replace(inputs, identity=identify(self.issuer, Bearer(run, leg, inputs.stack), datetime.now(UTC)))
+        except CannotAssume as error:
+            raise CannotRun(Reason.ROLE_REFUSED, f"the service cannot take on a role: {error}") from None
         except CannotUnseal as error:
             raise CannotRun(Reason.ISSUER_UNUSABLE, f"the issuer's key cannot be used: {error}") from None
 

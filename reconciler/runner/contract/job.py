@@ -5,6 +5,7 @@ The run's own process imports this module, so it stays on the standard library.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -56,6 +57,20 @@ TOKEN = ".token"  # noqa: S105 - the end of a name
 """How the names of files with tokens end."""
 
 
+def secrets_in(text: str) -> tuple[str, ...]:
+    """Return what of a file with a token is secret: all of it, or the values in it that are not plainly public."""
+    try:
+        found = json.loads(text) if text.startswith("{") else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        return (text,)
+    return tuple(value for name, value in found.items() if isinstance(value, str) and name not in _PUBLIC)
+
+
+_PUBLIC = frozenset({"AccessKeyId", "Expiration"})
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """How a run proves who it is: files that only it can read, the variables with their paths, and other variables."""
@@ -69,7 +84,8 @@ class Identity:
     @property
     def tokens(self) -> tuple[str, ...]:
         """What of it is secret."""
-        return tuple(text for name, text in self.files.items() if name.endswith(TOKEN))
+        found = (secrets_in(text) for name, text in self.files.items() if name.endswith(TOKEN))
+        return tuple(secret for each in found for secret in each)
 
 
 @dataclass(frozen=True, slots=True)

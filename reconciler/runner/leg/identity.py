@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.contract.job import TOKEN, Job
+from reconciler.runner.contract.job import TOKEN, Job, secrets_in
 from reconciler.runner.processes.sandbox import SEEN
 
 
@@ -66,5 +66,5 @@ class Tokens:
                 found = os.stat(path)  # noqa: PTH116 - called for each piece of output
                 mark = found.st_ino, found.st_mtime_ns
                 if self._seen.get(path.name) != mark:
-                    self._masker.learn([path.read_text(encoding="ascii")])
+                    self._masker.learn(secrets_in(path.read_text(encoding="ascii", errors="replace")))
                     self._seen[path.name] = mark

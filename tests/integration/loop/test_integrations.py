@@ -170,7 +170,7 @@ def test_a_long_apply_always_has_a_token_that_is_good(repo: Repo, machine: Machi
             machine.restart()
             sts.reach = machine.service.server.url()
         after = timedelta(minutes=minutes)
-        machine.service.loop.renewal.step(begin + after)
+        machine.service.loop.renewal.round(begin + after)
         token = _tokens(machine)["aws.token"]
         _verified(sts, token, after)
         tokens.add(token)
@@ -179,12 +179,12 @@ def test_a_long_apply_always_has_a_token_that_is_good(repo: Repo, machine: Machi
     listed = SIGNS_FOR - PUBLISHED_BEFORE
     heads = []
     for after in (listed, SIGNS_FOR - TOKEN_LIFE, SIGNS_FOR + timedelta(minutes=1), SIGNS_FOR + timedelta(hours=1)):
-        machine.service.loop.renewal.step(begin + after)
+        machine.service.loop.renewal.round(begin + after)
         heads.append(_verified(sts, _tokens(machine)["aws.token"], after))
     assert heads[0] == heads[1] != heads[2] == heads[3], "another key signs"
 
     # What the run ends with is masked in its log, though its process began with another.
-    machine.service.loop.renewal.step(begin)
+    machine.service.loop.renewal.round(begin)
     sts.ahead = 0.0
     last = _tokens(machine)["aws.token"]
     _verified(sts, last, timedelta())
@@ -217,6 +217,56 @@ def test_without_an_issuer_nothing_runs_and_with_one_it_does(
     assert look.why("root/a") == ["spec: new stack"]
     repo.commit({"clouds.yaml": CLOUDS.replace("vault.example.com", "bao.example.com")})
     assert machine.reconcile().why("root/a") == ["integrations: integration root/vault: token"]
+
+
+@needs("bwrap")
+def test_the_service_takes_on_roles_for_those_whose_issuer_aws_cannot_reach(
+    repo: Repo, machine: Machine, sts: Sts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.restart(issuer_url=None)
+    own = {"AWS_ACCESS_KEY_ID": sts.service, "AWS_SECRET_ACCESS_KEY": "x", "AWS_ENDPOINT_URL_STS": sts.url}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    looked, changed, go = tmp_path / "looked", tmp_path / "changed", tmp_path / "go"
+    wait = f"while [ ! -e {go} ]; do sleep 0.02; done"
+    apply = f"{by('aws', changed)}\n{wait}\n{by('aws', changed)}\ncat /run/station/identity/*.token; env | grep AWS"
+    integration = document("CloudIntegration", "aws", AWS | {"assumedBy": "service"})
+    repo.commit(
+        {
+            "clouds.yaml": integration,
+            "a.yaml": stack("a", sts, apply, f"{by('aws', looked)}; exit 2"),
+            "b.yaml": stack("b", sts, "true"),
+        }
+    )
+    loop = machine.service.loop
+    loop.look()
+    eventually(lambda: loop.step(0.05) is None or lines(changed))
+    assert [sts.opened[name].identity for name in lines(looked) + lines(changed)] == [ROLE + "plan", ROLE + "apply"]
+    first = sts.opened[lines(changed)[0]]
+    assert first.claims["sub"] == "space:root:stack:a:kind:tracked:phase:apply"
+    assert first.claims["tags"] == {"space": "root", "stack": "a", "kind": "tracked", "phase": "apply"}
+    machine.restart()
+    machine.service.loop.renewal.round(utc_now())
+    assert len(sts.opened) == 2, "they are good for long enough"
+    sts.ahead = 2400.0
+    machine.service.loop.renewal.round(utc_now() + timedelta(seconds=2400))
+    go.touch()
+    look = machine.reconcile()
+    fates = {str(run.stack): run for run in look.runs}
+    run = fates["root/a"]
+    assert run.status is RunStatus.FINISHED, run.message
+    second = lines(changed)[1]
+    assert second != lines(changed)[0]
+    assert (sts.opened[second].identity, sts.opened[second].session) == (ROLE + "apply", run.id)
+    log = machine.log(run)
+    assert second in log, "ids are no secrets"
+    assert "secret-of" not in log
+    assert "session-of" not in log
+    assert "eyJ" not in log
+    assert "AKIA" not in log, "the service's own identity is none of a run's business"
+    assert fates["root/b"].reason == "RoleRefused"
+    assert "space:root:stack:b:kind:tracked:phase:plan" in fates["root/b"].message
+    assert "secret" not in fates["root/b"].message
 
 
 def test_what_left_git_is_destroyed_with_a_token_of_its_own(
@@ -260,7 +310,7 @@ def test_a_token_that_lies_where_it_does_not_belong_is_not_renewed(
     foreign = issuer.sign({"aud": "x", "sub": "space:prod:phase:apply", "runId": "another"}, utc_now())
     for text in (foreign, "no token", foreign[:-20] + "A" * 20):
         RunDirectory.of(machine.settings.data_dir.absolute(), run).put_identity("aws.token", text)
-        loop.renewal.step(utc_now() + timedelta(hours=time.monotonic() % 100 + 1))
+        loop.renewal.round(utc_now() + timedelta(hours=time.monotonic() % 100 + 1))
         assert _tokens(machine)["aws.token"] == text
     go.touch()
     assert machine.reconcile().ran == {"root/a": str(RunStatus.FINISHED)}

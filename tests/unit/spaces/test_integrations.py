@@ -61,6 +61,7 @@ def shown(name: str, state: State) -> dict[str, str | None]:
             f"  provider: gcp\n  audience: {POOL}\n  plan: {{serviceAccount: bot@example.com}}\n",
             [("invalid-role", 3, 26)],
         ),
+        ("  provider: oidc\n  audience: a\n  variable: T\n  assumedBy: service\n", [("invalid-value", 4, 3)]),
         ("  provider: oidc\n  audience: vault\n  variable: PATH\n", [("env-not-allowed", 3, 13)]),
         ("  provider: oidc\n  audience: vault\n  variable: T\n  plan: {}\n", [("invalid-value", 4, 3)]),
     ],

@@ -62,6 +62,11 @@ def on_document(kind: Kind, verb: Verb) -> Action:
     return Action(noun(kind), Verb.UPDATE.value if verb is Verb.MOVE else verb.value)
 
 
+def to_read(kind: Kind) -> Action:
+    """Return the action that reading a document is."""
+    return Action(noun(kind), "read")
+
+
 @lru_cache(maxsize=4096)
 def expand(patterns: tuple[str, ...]) -> Actions:
     """Return the actions that a role's list stands for, always with space:read.

@@ -12,7 +12,7 @@ from reconciler.cli.client import connect
 
 @click.group("oidc", context_settings=options.CONTEXT)
 def command() -> None:
-    """Print the documents of the issuer of run tokens, to publish them where clouds can reach them."""
+    """Print the documents of the issuer of run tokens, or replace its keys."""
 
 
 @command.command()
@@ -30,6 +30,18 @@ def jwks() -> None:
     The keys change: publish them anew at least once a day. A key is listed three days before it signs.
     """
     _print("jwks")
+
+
+@command.command()
+@options.common
+def rotate() -> None:
+    """Replace the keys at once, because somebody else may have them. Tokens of runs at work are worth nothing then.
+
+    Publish the new key (station oidc jwks) if the clouds do not fetch it from this service. Only the operator may.
+    """
+    with connect() as api:
+        key = api.post("/issuer/rotate")["key"]
+    click.echo(f"the key {key} signs from now on, and no other is published")
 
 
 def _print(name: str) -> None:

@@ -7,6 +7,7 @@ sign costs no query.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from joserfc.jwk import KeyParameters, RSAKey
@@ -57,6 +58,17 @@ class Keyring:
                 self._private = wanted.id, _import(private)
             return self._private[1]
 
+    def replace(self, now: datetime) -> IssuerKey:
+        """Replace all keys by a new one that signs from now on, and return it: nobody trusts the others any more."""
+        fresh, key = _fresh(now)
+        with self._lock:
+            with self._store.writing() as transaction:
+                transaction.configuration()
+                transaction.remove_issuer_keys([each.id for each in transaction.issuer_keys()])
+                transaction.add_issuer_key(key, fresh.as_der(private=True))
+            self._keys, self._looked_at, self._private = (key,), now, None
+        return key
+
     def _look(self, now: datetime) -> None:
         if self.is_fresh(now):
             return
@@ -73,22 +85,26 @@ class Keyring:
 
     def _turn(self, now: datetime) -> list[IssuerKey]:
         """Make and remove what is due, unless another service was first."""
-        fresh = RSAKey.generate_key(_BITS, _PARAMETERS)
-        key_id = fresh.thumbprint()
+        fresh, key = _fresh(now)
         with self._store.writing() as transaction:
             # Its row is the lock: of two services that find a key due, the second finds it made.
             transaction.configuration()
             keys = transaction.issuer_keys()
             begins_at = next_beginning(keys, now)
             if begins_at is not None:
-                public = {**fresh.as_dict(private=False), **_PARAMETERS, "kid": key_id}
-                key = IssuerKey(key_id, begins_at, public)
+                key = replace(key, begins_at=begins_at)
                 transaction.add_issuer_key(key, fresh.as_der(private=True))
                 keys.append(key)
             gone = {key.id for key in dead(keys, now)}
             if gone:
                 transaction.remove_issuer_keys(gone)
         return [key for key in keys if key.id not in gone]
+
+
+def _fresh(now: datetime) -> tuple[RSAKey, IssuerKey]:
+    made = RSAKey.generate_key(_BITS, _PARAMETERS)
+    key_id = made.thumbprint()
+    return made, IssuerKey(key_id, now, {**made.as_dict(private=False), **_PARAMETERS, "kid": key_id})
 
 
 def _import(private: bytes) -> RSAKey:

@@ -40,6 +40,7 @@ class Audited(StrEnum):
     HELD_APPROVED = "approval-given"
     TOKEN_CREATED = "token-created"  # noqa: S105 - an event, no secret
     TOKEN_REVOKED = "token-revoked"  # noqa: S105
+    ISSUER_ROTATED = "issuer-rotated"
 
 
 @dataclass(frozen=True, slots=True)

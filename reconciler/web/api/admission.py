@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from rbac.access.actions import Action
+from rbac.access.actions import Action, to_read
 from rbac.admission.held import HeldChange
 from reconciler import operations
 from reconciler.store.protocol import AuditRow
@@ -19,7 +19,7 @@ from reconciler.web.api.told import Told
 from reconciler.web.ports import Ports
 from spaces.documents.changes import Verb
 from spaces.documents.tree import SpaceTree
-from spaces.names import ROOT, Kind, SpaceName
+from spaces.names import ROOT, SpaceName
 
 router = APIRouter(tags=["admission"])
 
@@ -100,7 +100,7 @@ def _visible(ports: Ports, caller: Caller) -> tuple[list[HeldChange], dict[str, 
         held, approvals = reading.held_changes(), reading.approvals()
     tree = ports.tree()
     everything = caller.sees_everything
-    found = [each for each in held if everything or caller.may(_read(each.ref.kind), _home(tree, each))]
+    found = [each for each in held if everything or caller.may(to_read(each.ref.kind), _home(tree, each))]
     return found, {each.held: each.subject for each in approvals}
 
 
@@ -117,10 +117,6 @@ def _needed(tree: SpaceTree, held: HeldChange, told: Told) -> tuple[Action, Spac
         raise ApiError(HTTPStatus.CONFLICT, "DoesNotWork", detail)
     action, space = held.missing
     return action, space if tree.exists(space) else ROOT
-
-
-def _read(kind: Kind) -> Action:
-    return Action(kind[:1].lower() + kind[1:], "read")
 
 
 def _find(found: list[HeldChange], wanted: str) -> HeldChange:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from rbac.access.actions import Action
+from rbac.access.actions import to_read
 from reconciler.git.remote import redact
 from reconciler.version import __version__
 from reconciler.web.api import convert
@@ -15,7 +15,7 @@ from reconciler.web.api.auth import CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, page
 from reconciler.web.api.schemas.overview import CountsJson, FetchJson, SealingJson, SpaceJson, StatusJson
 from reconciler.web.api.schemas.shapes import Page
-from spaces.names import SpaceName
+from spaces.names import Kind, SpaceName
 
 router = APIRouter(tags=["overview"])
 
@@ -44,7 +44,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         admitted_revision=state.admitted_revision,
         changed_at=state.changed_at,
         halted=convert.halt_json(state, everything=everything),
-        kept=[kept for kept in convert.kept_json(state) if caller.may(_reads(kept.kind), SpaceName(kept.space))],
+        kept=[kept for kept in convert.kept_json(state) if caller.may(to_read(Kind(kept.kind)), SpaceName(kept.space))],
         sources=convert.followed_json(state, ports.documents()) if everything else [],
         # A diagnostic may name any file, space or document.
         diagnostics=[dict(diagnostic) for diagnostic in state.diagnostics] if everything else [],
@@ -94,7 +94,3 @@ def list_spaces(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: 
         )
 
     return page([name for name in names if cursor is None or name > cursor][: limit + 1], limit, str, show)
-
-
-def _reads(kind: str) -> Action:
-    return Action(kind[:1].lower() + kind[1:], "read")

@@ -57,6 +57,7 @@ ROUTES = [
     ("POST", "/runs/01/reviews"),
     ("GET", "/runs/01/policy-input"),
     ("GET", "/sealing"),
+    ("POST", "/issuer/rotate"),
     ("GET", "/blueprints"),
     ("GET", "/blueprints/production/network"),
     ("POST", "/blueprints/production/network/render"),

@@ -36,6 +36,20 @@ def test_anybody_reads_both_documents(cloud: Client) -> None:
     assert cloud.get("/api/v1/stacks").status_code == 421
 
 
+def test_the_operator_replaces_the_keys_at_once(ports: Ports, store: SqlStore) -> None:
+    issuer = Issuer(store, "https://station.example.com")
+    old = issuer.sign({"sub": "a"}, ports.now())
+    with Client(WarmApp(replace(ports, issuer=issuer))) as operator:
+        key = operator.post("/api/v1/issuer/rotate").json()["key"]
+        assert [each["kid"] for each in operator.get("/.well-known/jwks").json()["keys"]] == [key]
+    assert issuer.read(old, ports.now()) is None
+    assert issuer.read(issuer.sign({"sub": "a"}, ports.now()), ports.now()) is not None
+    with store.reading() as reading:
+        (row,) = reading.audit(0, 10)
+    assert (row.event.event, row.event.person, row.event.details) == ("issuer-rotated", "operator", {"key": key})
+
+
 def test_without_an_issuer_there_is_nothing(client: Client) -> None:
     answer = client.get("/.well-known/jwks")
+    assert client.post("/api/v1/issuer/rotate").status_code == 404
     assert (answer.status_code, json.loads(answer.text)["reason"]) == (404, "NotFound")

@@ -14,6 +14,12 @@ class SealingJson(Shape):
     recipient: str
 
 
+class IssuerKeyJson(Shape):
+    """The key that signs run tokens from now on."""
+
+    key: str
+
+
 class KeptJson(Shape):
     """A document of which an earlier version stays in force."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_in_directory
 from reconciler.credentials.sealing import SealingKeys
+from reconciler.credentials.vault import VaultReader
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
 
@@ -39,8 +40,12 @@ class SecretSources:
     Opening takes a while, and the result never changes.
     """
 
-    def value(self, secret: SecretRef, place: SealedPlace) -> str:
-        """Return a secret as it is; raise SecretUnreadable if it cannot be read."""
+    def value(self, secret: SecretRef, place: SealedPlace, vault: VaultReader | None = None) -> str:
+        """Return a secret as it is; raise SecretUnreadable if it cannot be read. Only runs have a `vault`."""
+        if secret.vault is not None:
+            if vault is None:
+                raise SecretUnreadable("there is no vault integration to read it with")
+            return vault.value(secret.vault)
         if secret.file is not None:
             return self._of_file(secret.file, place)
         if secret.env is not None:
@@ -49,15 +54,17 @@ class SecretSources:
             raise SecretUnreadable("this installation has no key for sealed values")
         return self.sealing_keys.open(secret.sealed, place)
 
-    def for_run(self, secret: SecretRef, place: SealedPlace) -> str:
+    def for_run(self, secret: SecretRef, place: SealedPlace, vault: VaultReader | None = None) -> str:
         """Return a secret that a run may get, which must be maskable; raise SecretUnreadable with its place."""
         try:
-            return _usable(self.value(secret, place))
+            return _usable(self.value(secret, place, vault))
         except SecretUnreadable as error:
             raise SecretUnreadable(f"{place}, {secret}: {error}") from None
 
     def problem(self, secret: SecretRef, place: SealedPlace) -> str | None:
-        """Return why a run could not get a secret; None if it can."""
+        """Return why a run could not get a secret; None if it can, or if only the run itself finds out."""
+        if secret.vault is not None:
+            return None
         key = (secret.sealed or "", place)
         if secret.sealed is not None and key in self._verdicts:
             return self._verdicts[key]

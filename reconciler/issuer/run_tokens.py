@@ -11,6 +11,7 @@ from typing import Any
 from reconciler.core.issuer_keys import TOKEN_LIFE
 from reconciler.core.phases import Leg
 from reconciler.core.runs import Run, RunKind
+from reconciler.credentials.vault import VaultReader
 from reconciler.issuer.assuming import NOTE, Assumption, as_credentials, config_file, dies
 from reconciler.issuer.issuer import Issuer, expiry
 from reconciler.runner.contract.job import Identity
@@ -45,6 +46,8 @@ def identify(issuer: Issuer, bearer: Bearer, now: datetime) -> Identity:
     """Return the files and variables of a leg; StoreError where the issuer's keys cannot be had, or CannotAssume."""
     files: dict[str, str] = {}
     for used in bearer.stack.integrations:
+        if used.spec.provider is Provider.VAULT:
+            continue  # the service reads from it for the run
         if used.spec.by_service:
             files[used.token_file] = _assumed(issuer, _note(used, bearer), now)
             files[AWS_FILE] = config_file(str(SEEN.identity / used.token_file))
@@ -62,6 +65,16 @@ def identify(issuer: Issuer, bearer: Bearer, now: datetime) -> Identity:
             case IdentityFile(file):
                 paths[name] = file
     return Identity(files, paths, texts)
+
+
+def vault_reader(issuer: Issuer, bearer: Bearer, now: datetime) -> VaultReader | None:
+    """Return what reads a leg's secrets from Vault, with a token of the leg's own; None for a stack without Vault."""
+    for used in bearer.stack.integrations:
+        spec = used.spec
+        if spec.provider is Provider.VAULT and spec.address is not None:
+            token = issuer.sign(_claims(used, bearer), now)
+            return VaultReader(spec.address, spec.mount, spec.role(bearer.phase), token)
+    return None
 
 
 def renewed(issuer: Issuer, token: str, run: str, now: datetime) -> str | None:

@@ -143,5 +143,5 @@ def variables(used: UsedIntegration) -> dict[str, str | OfRun]:
         case Provider.OIDC:
             found = {spec.variable or "": token}
         case Provider.VAULT:
-            found = {}
+            found = {"VAULT_ADDR": spec.address}
     return {name: value for name, value in found.items() if value is not None}

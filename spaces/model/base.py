@@ -8,7 +8,19 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from spaces.model.clouds import CLOUD_PROJECT, CLOUD_REGION, ISSUER, ROLE_ARN, SERVICE_ACCOUNT, SUBJECT, UUID
+from spaces.model.clouds import (
+    CLOUD_PROJECT,
+    CLOUD_REGION,
+    ISSUER,
+    ROLE_ARN,
+    SERVICE_ACCOUNT,
+    SUBJECT,
+    UUID,
+    VAULT_ADDRESS,
+    VAULT_MOUNT,
+    VAULT_ROLE,
+    VAULT_SECRET,
+)
 from spaces.model.sealed import SEALED
 from spaces.names import NAME_PATTERN
 
@@ -137,6 +149,10 @@ WORDS: Mapping[str, Words] = {
         "space:{space}, then any of :stack:{stack}, :kind:{kind} and :phase:{phase}, in this order",
     ),
     ISSUER: Words("invalid-url", "is not the URL of an issuer", "https://…, exactly as tokens have it in their iss"),
+    VAULT_ADDRESS: Words("invalid-url", "is not the address of a Vault", "https://…, without a slash at its end"),
+    VAULT_MOUNT: Words("invalid-path", "is not where an auth method is mounted", "such as jwt, without auth/"),
+    VAULT_ROLE: Words("invalid-role", "is not the name of a role in Vault", "letters, digits and -_."),
+    VAULT_SECRET: Words("invalid-path", "is not a secret in Vault", "its path and key, as in secret/data/app#password"),
     SEALED: Words("invalid-sealed", "is not what station seal prints"),
     PLAIN_FILE: Words("invalid-secret-name", "is not the name of a file in the secrets directory", "no / in it"),
 }

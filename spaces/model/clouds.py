@@ -16,3 +16,13 @@ SUBJECT = r"^space:\{(space|spacePath)\}(:stack:\{stack\})?(:kind:\{kind\})?(:ph
 WORKLOAD_PROVIDER = re.compile(
     r"//iam\.googleapis\.com/projects/[0-9]+/locations/global/workloadIdentityPools/[-a-z0-9]+/providers/[-a-z0-9]+"
 )
+
+VAULT_ADDRESS = (
+    r"^(https://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?"
+    r"(/[-A-Za-z0-9._~]+)*$"
+)
+VAULT_MOUNT = r"^[A-Za-z0-9_][-A-Za-z0-9_]*(/[A-Za-z0-9_][-A-Za-z0-9_]*)*$"
+VAULT_ROLE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}$"
+_PART = r"[A-Za-z0-9_][-A-Za-z0-9_.]*"
+VAULT_SECRET = rf"^{_PART}(/{_PART})*#{_PART}$"
+"""No part begins with a dot, so that none leads up."""

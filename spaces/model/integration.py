@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from spaces.model.base import (
     MOST_LABELS,
@@ -22,7 +22,18 @@ from spaces.model.base import (
     matching,
     text_at,
 )
-from spaces.model.clouds import CLOUD_PROJECT, CLOUD_REGION, ROLE_ARN, SERVICE_ACCOUNT, SUBJECT, UUID, WORKLOAD_PROVIDER
+from spaces.model.clouds import (
+    CLOUD_PROJECT,
+    CLOUD_REGION,
+    ROLE_ARN,
+    SERVICE_ACCOUNT,
+    SUBJECT,
+    UUID,
+    VAULT_ADDRESS,
+    VAULT_MOUNT,
+    VAULT_ROLE,
+    WORKLOAD_PROVIDER,
+)
 from spaces.model.configuration import AttachTo
 from spaces.model.variables import VariableClass, classify_variable
 
@@ -35,11 +46,6 @@ class Provider(StrEnum):
     GCP = "gcp"
     OIDC = "oidc"
     VAULT = "vault"
-
-
-OfferedProvider = Annotated[
-    Provider, WithJsonSchema({"type": "string", "enum": [each for each in Provider if each is not Provider.VAULT]})
-]
 
 
 class AssumedBy(StrEnum):
@@ -72,10 +78,16 @@ _OWN = {
     Provider.AZURE: ("tenantId", "subscriptionId"),
     Provider.GCP: ("project", "region"),
     Provider.OIDC: ("variable",),
+    Provider.VAULT: ("address", "mount"),
 }
 """The keys of a spec that only some providers have."""
 
-_ROLE = {Provider.AWS: "roleArn", Provider.AZURE: "clientId", Provider.GCP: "serviceAccount"}
+_ROLE = {
+    Provider.AWS: "roleArn",
+    Provider.AZURE: "clientId",
+    Provider.GCP: "serviceAccount",
+    Provider.VAULT: "role",
+}
 """The key of `plan` and `apply` that each provider has."""
 
 
@@ -90,9 +102,11 @@ class CloudRole(Model):
         None, description="gcp: the service account to impersonate, as name@project.iam.gserviceaccount.com."
     )
 
+    role: Annotated[str, matching(VAULT_ROLE)] | None = Field(None, description="vault: a role of the auth method.")
+
     def __str__(self) -> str:
         """Return the one that is set."""
-        return self.role_arn or self.client_id or self.service_account or ""
+        return self.role_arn or self.client_id or self.service_account or self.role or ""
 
 
 class UsableBy(Model):
@@ -110,11 +124,11 @@ class CloudIntegrationSpec(SpecModel):
 
     later: ClassVar[Mapping[str, str]] = {}
 
-    provider: OfferedProvider = Field(description="Who takes the tokens: aws, azure, gcp, or anything else by oidc.")
+    provider: Provider = Field(description="Who takes the tokens: aws, azure, gcp, vault, or anything else by oidc.")
     audience: Line | None = Field(
         None,
         description="The audience of the tokens. Default: sts.amazonaws.com for aws, api://AzureADTokenExchange for "
-        "azure. For gcp the workload identity provider, as //iam.googleapis.com/projects/….",
+        "azure, the address for vault. For gcp the workload identity provider, as //iam.googleapis.com/projects/….",
     )
     subject: Annotated[str, matching(SUBJECT)] = Field(
         DEFAULT_SUBJECT,
@@ -136,6 +150,12 @@ class CloudIntegrationSpec(SpecModel):
         description="aws: give sessions the tags space, stack, kind and phase. The trust policy must allow "
         "sts:TagSession.",
     )
+    address: Annotated[str, matching(VAULT_ADDRESS, 500)] | None = Field(
+        None, description="vault: its address; https, or http on this machine."
+    )
+    mount: Annotated[str, matching(VAULT_MOUNT, 200)] = Field(
+        "jwt", description="vault: where its JWT auth method is mounted."
+    )
     assumed_by: AssumedBy = Field(
         AssumedBy.RUN,
         description="aws: run (with its token) or service (with the service's own identity in AWS, and the subject as "
@@ -152,7 +172,7 @@ class CloudIntegrationSpec(SpecModel):
     @property
     def aud(self) -> str:
         """The audience of the tokens."""
-        return self.audience or AUDIENCES.get(self.provider, "")
+        return self.audience or AUDIENCES.get(self.provider) or self.address or ""
 
     @property
     def by_service(self) -> bool:
@@ -190,9 +210,6 @@ class CloudIntegrationSpec(SpecModel):
                 hint = "write {} for every stack, or remove it"
                 yield Problem((key,), "wrong-type", f"spec.{key} must be a mapping, is null", hint, at_key=True)
         word = text_at(raw, "provider")
-        if word == Provider.VAULT:
-            summary = "spec.provider: vault is not supported by this version"
-            yield Problem(("provider",), "not-supported", summary, "log in with a token by provider: oidc")
         if word not in _OWN:
             return
         provider = Provider(word)
@@ -220,10 +237,11 @@ def _foreign_keys(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Proble
 
 def _missing_keys(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Problem]:
     needed = {Provider.AZURE: ("tenantId",), Provider.GCP: ("audience",), Provider.OIDC: ("audience", "variable")}
+    needed[Provider.VAULT] = ("address",)
     for key in needed.get(provider, ()):
         if raw.get(key) is None:
             yield Problem((), "missing-key", f"spec.{key} is missing: provider {provider} needs it", at_key=True)
-    if provider in {Provider.AWS, Provider.AZURE} and raw.get(PLAN) is None:
+    if provider in {Provider.AWS, Provider.AZURE, Provider.VAULT} and raw.get(PLAN) is None:
         hint = f"it needs {PLAN}.{_ROLE[provider]}"
         yield Problem((), "missing-key", f"spec.{PLAN} is missing: provider {provider} needs it", hint, at_key=True)
     for phase in (PLAN, APPLY):

@@ -130,6 +130,9 @@ class RepositorySpec(SpecModel):
             reference = credentials.get(key)
             if isinstance(reference, dict):
                 yield from secret_problems(("credentials", key), reference, f"spec.credentials.{key}")
+                if "vault" in reference:
+                    summary = f"spec.credentials.{key}.vault: only runs read from Vault"
+                    yield Problem(("credentials", key, "vault"), "invalid-value", summary, at_key=True)
         if "credentials" not in raw or not isinstance(raw["credentials"], dict):
             return
         if ("password" in credentials) == ("sshKey" in credentials):

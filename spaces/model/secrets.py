@@ -8,9 +8,10 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Discriminator, Field, Tag
 
 from spaces.model.base import EnvName, FilePath, Model, Problem, SecretFile, Text, matching
+from spaces.model.clouds import VAULT_SECRET
 from spaces.model.sealed import MAX_SEALED, SEALED, flaw
 
-SOURCES = ("file", "env", "sealed")
+SOURCES = ("file", "env", "sealed", "vault")
 """The keys of a secret reference, which has exactly one of them."""
 
 
@@ -23,8 +24,14 @@ class SecretRef(Model):
         None, description="The output of `station seal` for this place."
     )
 
+    vault: Annotated[str, matching(VAULT_SECRET, 500)] | None = Field(
+        None, description="A secret in Vault, as path#key, which a run of a stack with a vault integration reads."
+    )
+
     def __str__(self) -> str:
         """Return where the value comes from, never the value."""
+        if self.vault is not None:
+            return f"{self.vault} in Vault"
         if self.file is not None:
             return f"secret file {self.file}"
         return f"variable {self.env} of the service" if self.env is not None else "sealed here"

@@ -14,7 +14,7 @@ from spaces.documents.expansions import ExpansionProblem, Spot
 from spaces.documents.references import Path, moved_from, names, references, role_of, secrets_in, shared_with
 from spaces.documents.tree import TreeFault
 from spaces.model.configuration import ContextSpec, plain_path
-from spaces.model.integration import MAX_SUBJECT_BYTES, CloudIntegrationSpec
+from spaces.model.integration import MAX_SUBJECT_BYTES, CloudIntegrationSpec, Provider
 from spaces.model.role import ROOT_ONLY
 from spaces.model.sealed import SealedPlace, sealed_for
 from spaces.model.stack import StackSpec
@@ -37,6 +37,8 @@ class Rule(StrEnum):
     INTEGRATION_REFUSED = "integration-not-allowed"
     """It is only for stacks with labels that this one lacks."""
     SUBJECT_TOO_LONG = "subject-too-long"
+    NO_VAULT = "no-vault"
+    """It has a secret in Vault, and no integration by which its runs could read it."""
     UNKNOWN_ROLE = "unknown-role"
     UNKNOWN_BLUEPRINT = "unknown-blueprint"
     MAKES = "instance"
@@ -149,8 +151,9 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
                 yield Violation(RULES[reference.kind], reference.path, reference.name)
     yield from _sealed_elsewhere(placed)
     if ref.kind is Kind.STACK:
-        yield from _context_clashes(documents, placed)
-        yield from _integration_clashes(documents, placed)
+        used = contexts_in_use(documents, placed)
+        yield from _context_clashes(used, placed)
+        yield from _integration_clashes(documents, placed, used)
         yield from _move_clashes(documents, placed)
         yield from _dependency_clashes(documents, placed, cycles or Cycles(documents))
     if documents.expansions and placed.resource.made is None:
@@ -203,8 +206,7 @@ def _sealed_elsewhere(placed: Placed) -> Iterator[Violation]:
             yield Violation(Rule.SEALED_ELSEWHERE, (*path, "sealed"), key)
 
 
-def _context_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
-    used = contexts_in_use(documents, stack)
+def _context_clashes(used: list[ContextInUse], stack: Placed) -> Iterator[Violation]:
     if len(used) > 1:
         yield from _ties(used)
     if any(use.spec.files for use in used):
@@ -252,8 +254,12 @@ def _files_below_files(used: Iterable[ContextInUse], stack: Placed) -> Iterator[
             above = dirname(above)
 
 
-def _integration_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
+def _integration_clashes(
+    documents: PlacedDocuments, stack: Placed, contexts: Iterable[ContextInUse]
+) -> Iterator[Violation]:
     used = integrations_in_use(documents, stack)
+    if not any(use.spec.provider is Provider.VAULT for use in used):
+        yield from _vaultless(stack, contexts)
     if not used:
         return
     yield from _named_twice(documents, stack)
@@ -270,6 +276,20 @@ def _integration_clashes(documents: PlacedDocuments, stack: Placed) -> Iterator[
         length = use.spec.longest_subject(space, path_of_space, name)
         if length > MAX_SUBJECT_BYTES:
             yield Violation(Rule.SUBJECT_TOO_LONG, path, str(length), (use.ref,))
+
+
+def _vaultless(stack: Placed, contexts: Iterable[ContextInUse]) -> Iterator[Violation]:
+    """Find the secrets in Vault that a stack has, itself or through contexts."""
+    yield from (
+        Violation(Rule.NO_VAULT, (*path, "vault"), secret.vault)
+        for path, _, secret in secrets_in(stack.resource)
+        if secret.vault is not None
+    )
+    for use in contexts:
+        found = [secret.vault for _, _, secret in secrets_in(use.placed.resource) if secret.vault is not None]
+        if found:
+            path: Path = ("metadata", "name") if use.place is None else ("spec", "contexts", use.place, "name")
+            yield Violation(Rule.NO_VAULT, path, found[0], (use.ref,))
 
 
 def _named_twice(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:

@@ -96,7 +96,13 @@ def _words(  # noqa: C901, PLR0912 - a case for each rule
             told = f"{placed.ref} must be in the space root", hint
         case Rule.CONTEXT_TWICE | Rule.CONTEXT_TIE | Rule.FILE_BELOW_FILE:
             told = _clash_words(violation, placed)
-        case Rule.INTEGRATION_TWICE | Rule.INTEGRATION_CLASH | Rule.INTEGRATION_REFUSED | Rule.SUBJECT_TOO_LONG as rule:
+        case (
+            Rule.INTEGRATION_TWICE
+            | Rule.INTEGRATION_CLASH
+            | Rule.INTEGRATION_REFUSED
+            | Rule.SUBJECT_TOO_LONG
+            | Rule.NO_VAULT as rule
+        ):
             told = _integration_words(rule, placed, name, others)
         case Rule.DEPENDS_ON_ITSELF | Rule.DEPENDENCY_TWICE | Rule.DEPENDENCY_CYCLE as rule:
             told = _dependency_words(rule, placed, name, others)
@@ -131,6 +137,10 @@ def _clash_words(violation: Violation, placed: Placed) -> tuple[str, str]:
 def _integration_words(rule: Rule, placed: Placed, name: str, others: str) -> tuple[str, str]:
     if rule is Rule.INTEGRATION_TWICE:
         return f"{others} is named twice by {placed.ref}", "name it once"
+    if rule is Rule.NO_VAULT:
+        where = f" through {others}" if others else ""
+        summary = f"{placed.ref} has the secret {name} in Vault{where}, and no vault integration to read it with"
+        return summary, "name a CloudIntegration with provider vault in spec.integrations"
     if rule is Rule.INTEGRATION_REFUSED:
         return f"{others} is only for stacks with the labels {name}, which {placed.ref} lacks", "give it the labels"
     if rule is Rule.SUBJECT_TOO_LONG:

@@ -10,6 +10,7 @@ from typing import assert_never
 from reconciler.core.reasons import Reason
 from reconciler.core.state import StackProblem
 from reconciler.credentials.secrets import SecretSources
+from reconciler.credentials.vault import VaultReader
 from spaces.effective.integrations import ByPhase, IdentityFile, OfRun, RunName
 from spaces.effective.stack import Content, EffectiveStack, OutputOf, RepositoryFile, Value
 from spaces.model.sealed import SealedPlace
@@ -27,7 +28,7 @@ class Opened:
     masked: tuple[str, ...] = field(repr=False)
 
 
-def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
+def open_values(stack: EffectiveStack, secrets: SecretSources, vault: VaultReader | None = None) -> Opened:
     """Return the environment and the mounted files of a stack's run; SecretUnreadable names the one that fails.
 
     Outputs of other stacks are not among them: those are read from the store. Nor is what only a run knows.
@@ -42,7 +43,7 @@ def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
             case RepositoryFile():
                 return content.data
             case SecretRef():
-                masked.append(secrets.for_run(content, SealedPlace(value.origin.ref, key)))
+                masked.append(secrets.for_run(content, SealedPlace(value.origin.ref, key), vault))
                 return masked[-1].encode()
             case OutputOf() | ByPhase() | IdentityFile() | RunName():
                 raise TypeError(f"{content} is not read with the configuration")

@@ -25,7 +25,7 @@ from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
 from reconciler.issuer.assuming import CannotAssume
 from reconciler.issuer.issuer import Issuer
-from reconciler.issuer.run_tokens import Bearer, identify
+from reconciler.issuer.run_tokens import Bearer, identify, vault_reader
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.values import Opened, not_allowed, open_values, without_issuer
 from reconciler.loop.desired.world import read_source
@@ -138,7 +138,7 @@ class Dispatcher:
         try:
             inputs = self._identified(run, leg, self._inputs(run))
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
-            opened = self._open(inputs)
+            opened = self._open(run, leg, inputs)
             job = build_job(run, leg, inputs, opened, self.settings, tfstate)
             if job.waits_for_verdict and tfstate is not None:
                 self._tokens[run.id] = tfstate.token
@@ -224,14 +224,21 @@ class Dispatcher:
                 raise CannotRun(Reason.PLAN_OUTDATED, "the desired configuration has changed")
             return take_outputs(reading, run.stack, desired.needs)
 
-    def _open(self, inputs: Inputs) -> Opened:
+    def _open(self, run: Run, leg: Leg, inputs: Inputs) -> Opened:
         problem = not_allowed(inputs.stack, self.settings.env_takeover_allowed)
         if problem is not None:
             raise refuse(problem)
+        vault = None
         try:
-            return open_values(inputs.stack, self.follower.remotes.secrets)
+            vault = vault_reader(self.issuer, Bearer(run, leg, inputs.stack), datetime.now(UTC))
+            return open_values(inputs.stack, self.follower.remotes.secrets, vault)
         except SecretUnreadable as error:
             raise CannotRun(Reason.SECRET_UNREADABLE, str(error)) from None
+        except CannotUnseal as error:
+            raise CannotRun(Reason.ISSUER_UNUSABLE, f"the issuer's key cannot be used: {error}") from None
+        finally:
+            if vault is not None:
+                vault.close()
 
     def _fail(self, run: Run, leg: Leg, reason: str, message: str) -> None:
         phase = Phase.PREPARE if leg is Leg.PLAN else Phase.APPLY

@@ -110,6 +110,7 @@ def test_a_good_token_opens_what_its_api_key_may(cloud: Client, issuer: Issuer) 
     assert ask(cloud, token()) == 200
     assert ask(cloud, token(aud=["other", "station"])) == 200
     assert ask(cloud, token(), "POST", "/stacks/root/a/runs") == 404
+    assert ask(cloud, token(), "POST", "/issuer/rotate") == 404
     assert len(issuer.asked) == 2, "the keys are kept"
 
 

@@ -39,7 +39,13 @@ def shown(name: str, state: State) -> dict[str, str | None]:
     [
         ("  provider: aws\n", [("missing-key", 0, 1)]),
         ("  provider: was\n  plan: {}\n", [("invalid-value", 1, 13)]),
-        ("  provider: vault\n", [("not-supported", 1, 13)]),
+        ("  provider: vault\n", [("missing-key", 0, 1), ("missing-key", 0, 1)]),
+        ("  provider: vault\n  address: http://vault.example\n  plan: {role: a}\n", [("invalid-url", 2, 12)]),
+        ("  provider: vault\n  address: https://v.example/\n  plan: {role: a}\n", [("invalid-url", 2, 12)]),
+        (
+            "  provider: vault\n  address: https://v.example\n  mount: ../sys\n  plan: {role: a}\n",
+            [("invalid-path", 3, 10)],
+        ),
         ("  provider: aws\n  plan: {roleArn: admin}\n", [("invalid-role", 2, 19)]),
         ("  provider: aws\n  plan: {roleArn: 'arn:aws:iam::1:user/a'}\n", [("invalid-role", 2, 19)]),
         ("  provider: aws\n  plan: {}\n", [("missing-key", 2, 3)]),
@@ -83,6 +89,8 @@ def test_the_contracts_example_is_accepted() -> None:
     )
 
 
+VAULT = {"provider": "vault", "address": "https://v.example", "plan": {"role": "a"}}
+IN_VAULT = {"P": {"vault": "kv/data/a#b"}}
 LONG = "a" * 63
 
 
@@ -149,6 +157,15 @@ LONG = "a" * 63
             },
             [],
             id="a shorter subject",
+        ),
+        pytest.param(
+            {
+                "i.yaml": integration("v", VAULT),
+                "s.yaml": many(stack("s", integrations=["v"], env=IN_VAULT), stack("t", env=IN_VAULT), stack("u", "c")),
+                "c.yaml": context("c", IN_VAULT),
+            },
+            ["s.yaml:3 no-vault name a CloudIntegration", "s.yaml:5 no-vault name a CloudIntegration"],
+            id="a secret in a Vault that it does not reach",
         ),
         pytest.param(
             {

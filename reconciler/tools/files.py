@@ -110,6 +110,19 @@ def write_scratch(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def fresh_directory(path: Path) -> Path:
+    """Make an empty directory of mode 0700 in place of whatever has that name, and return it.
+
+    Its parent has to be one that no command could have replaced by a link: the scratch directory, or a fresh one.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    path.mkdir(mode=0o700)
+    return path
+
+
 def remove(path: Path) -> None:
     """Remove a file or a link, if it is there."""
     with contextlib.suppress(FileNotFoundError):

@@ -130,14 +130,12 @@ class References:
 class Abilities:
     """What a tool can do, for those who decide and for the table of the tools."""
 
-    saved_plan: bool
-    """Whether an apply carries out a plan that was saved; otherwise it runs the source that was planned once more."""
-    destroys: bool
-    """Whether it can remove all that it made."""
     plans_drift: bool
     """Whether a plan's changes put drift right. Otherwise `Planned.drifted` is all that is known of it."""
     managed_tfstate: bool
     """Whether the service can keep its tfstate."""
+    destroys: bool = True
+    """Whether it can remove all that it made."""
     cli_config: bool = False
     """Whether it reads the file of the setting `terraform_cli_config`."""
 

@@ -39,7 +39,7 @@ class CloudFormation:
 
     name = "cloudformation"
     binaries: tuple[str, ...] = (sys.executable,)
-    abilities = Abilities(saved_plan=True, destroys=True, plans_drift=False, managed_tfstate=False)
+    abilities = Abilities(plans_drift=False, managed_tfstate=False)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return a command that prints the version of botocore."""

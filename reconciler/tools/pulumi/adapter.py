@@ -28,7 +28,7 @@ class Pulumi:
 
     name = "pulumi"
     binaries: tuple[str, ...] = ("pulumi",)
-    abilities = Abilities(saved_plan=True, destroys=True, plans_drift=True, managed_tfstate=True)
+    abilities = Abilities(plans_drift=True, managed_tfstate=True)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return the command that prints the version."""

@@ -53,6 +53,12 @@ class ToolJob:
     """Whether the run only compares the real world with what was applied, which is what is planned."""
     stack: str = ""
     """The stack that the run is of, as space/name."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secrets in `options`, by their path there: `vaultPasswords.prod`."""
+    cache: Path | None = None
+    """Where to keep what is downloaded, for later runs of this stack; see `reconciler.tools.cache`."""
+    fills_cache: bool = False
+    """Whether this run may put something there."""
 
 
 class Do(Protocol):
@@ -75,11 +81,15 @@ class Do(Protocol):
 
 
 class StepFailed(Exception):
-    """A command of the tool ended in a way that its adapter does not accept; the message is one masked line."""
+    """A command of the tool ended in a way that its adapter does not accept; the message is one masked line.
 
-    def __init__(self, message: str, code: int | None = None) -> None:
+    `reason` is a word of `reconciler.runner.contract.job.Reason`, where there is a better one than ToolFailed.
+    """
+
+    def __init__(self, message: str, code: int | None = None, reason: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.reason = reason
 
 
 class TfstateNotSaved(StepFailed):

@@ -60,7 +60,7 @@ class Ansible:
         events = _run(job, do, "--check", "--diff")
         # A digest, because the differences may hold what nobody has masked yet.
         write_scratch(_checked(job), blake2b(events).hexdigest().encode())
-        return planned(parse(events))
+        return planned(parse(events), foreseen_only=job.check)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Run the playbook, and return what each task did. The runner itself reads the outputs file."""

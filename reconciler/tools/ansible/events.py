@@ -62,18 +62,19 @@ def _printable(value: Any) -> Any:
 
 
 @shape_of("a record of the ansible run")
-def planned(events: Events) -> Planned:
+def planned(events: Events, *, foreseen_only: bool = False) -> Planned:
     """Turn a check run into changes: one for each task that would change a host, or that nobody can foresee.
 
     Writing the outputs file is something to do, but changes nothing in the world: each run has a new one.
+    With `foreseen_only` neither counts: it is asked what differs on the hosts, not what there is to do.
     """
     changes = []
     writes_outputs = False
     for address, event in _addressed(events.tasks):
-        if event["status"] != "changed" and not event["unforeseen"]:
+        if event["status"] != "changed" and (foreseen_only or not event["unforeseen"]):
             continue
         if event["outputs"]:
-            writes_outputs = True
+            writes_outputs = not foreseen_only
             continue
         before, after = _difference(event)
         changes.append(ResourceChange(address, event["module"], _PROVIDER, Action.UPDATE, before, after))

@@ -126,7 +126,7 @@ def _sensitive(job: ToolJob) -> frozenset[str]:
 
 def _ask(job: ToolJob, do: Do, command: str, more: Mapping[str, Any]) -> Any:
     request, result = (job.scratch / name for name in ("request.json", "result.json"))
-    write_scratch(request, json.dumps({**job.options, **more, "mine": _mine(job)}).encode())
+    write_scratch(request, json.dumps({**job.options, **more, "mine": _mine(job), "check": job.check}).encode())
     remove(result)
     # A machine's own role is not the run's.
     env = {} if "AWS_EC2_METADATA_DISABLED" in job.env else {"AWS_EC2_METADATA_DISABLED": "true"}

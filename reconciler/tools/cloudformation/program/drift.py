@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError
 
-from .api import UNUSABLE, Json, Stack, pauses, say
+from .api import UNUSABLE, Json, Stack, fail, pauses, say
 from .change_sets import parsed
 
 
 def drift(stack: Stack) -> list[Json]:
-    """Return the resources that differ from what was deployed. What could not be checked is said in the log."""
+    """Return the resources that differ from what was deployed.
+
+    What could not be checked is said in the log. A run that does nothing but check fails instead of finding nothing.
+    """
     if stack.describe() is None:
         return []
     try:
@@ -17,13 +20,20 @@ def drift(stack: Stack) -> list[Json]:
         found = _detected(stack, asked)
         drifted = list(_drifted(stack))
     except (*UNUSABLE, ClientError) as error:
-        say(f"WARNING: drift could not be checked: {str(error).partition(', further debug')[0]}")
+        _unchecked(stack, f"drift could not be checked: {str(error).partition(', further debug')[0]}")
         return []
     if found["DetectionStatus"] != "DETECTION_COMPLETE":
         # There are results all the same, of the resources that could be checked.
         why = found.get("DetectionStatusReason") or "AWS gives no reason"
-        say(f"WARNING: drift could not be checked for every resource ({found['DetectionStatus']}): {why}")
+        message = f"drift could not be checked for every resource ({found['DetectionStatus']}): {why}"
+        _unchecked(stack, message, otherwise_found=bool(drifted))
     return drifted
+
+
+def _unchecked(stack: Stack, message: str, *, otherwise_found: bool = False) -> None:
+    if stack.request.get("check") and not otherwise_found:
+        fail(message)
+    say(f"WARNING: {message}")
 
 
 def _detected(stack: Stack, asked: str) -> Json:

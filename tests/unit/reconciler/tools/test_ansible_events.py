@@ -142,6 +142,13 @@ def test_failure(events: list[dict[str, Any]], expected: str | None) -> None:
     )
 
 
+def test_what_nobody_can_foresee_is_no_drift() -> None:
+    events = [task("skipped", unforeseen=True), task("changed", outputs=True), task("changed", name="Mend")]
+    found = planned(parse(written(*events, end(web1={}))), foreseen_only=True)
+    assert found == Planned(True, (change("web1/Mend"),))
+    assert planned(parse(written(*events[:2], end(web1={}))), foreseen_only=True) == Planned(False)
+
+
 def test_each_task_on_each_host_is_a_resource_with_its_end() -> None:
     facts = task("ok", name="Gathering Facts") | {"module": "ansible.builtin.gather_facts"}
     events = [facts, task("changed"), task("skipped"), task("ok"), task("ignored", "web2"), end(web1={}, web2={})]

@@ -215,6 +215,27 @@ def test_drift_is_read_by_resource_and_what_could_not_be_checked_is_said(stack: 
     assert capsys.readouterr().out == (warned if ended == "DETECTION_FAILED" else "")
 
 
+@pytest.mark.parametrize("answer", ["an error", "DETECTION_FAILED"])
+def test_a_run_that_only_checks_never_takes_a_failed_detection_for_no_drift(
+    stack: Any, capsys: Any, answer: str
+) -> None:
+    stack.request["check"] = True
+    stack.stub.add_response("describe_stacks", described("CREATE_COMPLETE"))
+    if answer == "an error":
+        stack.stub.add_client_error("detect_stack_drift", "AccessDenied", "you may not")
+    else:
+        status = {
+            "StackId": "arn:it",
+            "StackDriftDetectionId": "d",
+            "Timestamp": "2026-01-01",
+            "DetectionStatus": answer,
+        }
+        stack.stub.add_response("detect_stack_drift", {"StackDriftDetectionId": "d"})
+        stack.stub.add_response("describe_stack_drift_detection_status", status)
+        stack.stub.add_response("describe_stack_resource_drifts", {"StackResourceDrifts": []})
+    assert "drift could not be checked" in failure(drift.drift, stack, capsys)
+
+
 def test_nested_change_sets_are_followed_and_actions_are_those_of_every_tool(stack: Any) -> None:
     def change(name: str, action: str, **more: Any) -> dict[str, Any]:
         return {

@@ -27,6 +27,7 @@ from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import TakenByAnother, advance, find_stack
 from reconciler.store.protocol import ApiToken, Reading, Store, StoredApproval, Transaction
 from reconciler.store.waiting import waiting
+from reconciler.tools.registry import tool
 from spaces.names import StackId
 
 
@@ -47,6 +48,7 @@ class Refusal(StrEnum):
     PROBLEM = "Problem"
     PROTECTED = "Protected"
     HAS_DEPENDENTS = "HasDependents"
+    TOOL_CANNOT_DESTROY = "ToolCannotDestroy"
     WAITS_FOR_DEPENDENCY = "WaitsForDependency"
     NOT_APPROVED = "NotApproved"
     TFSTATE_LOCKED = "TfstateLocked"
@@ -203,13 +205,19 @@ def request_run(store: Store, stack: StackId, person: str, now: datetime, becaus
 def request_destroy(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a run that removes what a stack made, and waits for a person; the stack is suspended once it is done.
 
-    Refused for a stack that is protected, and while stacks that depend on it still have something applied.
+    Refused for a stack that is protected, for one whose tool cannot remove anything, and while stacks that depend on it
+    still have something applied.
     """
     with store.writing() as transaction:
         _, desired = _in_force(transaction, stack)
         if desired.protected:
             raise OperationRefused(
                 Refusal.PROTECTED, f"{stack} is protected by its document: change spec.protected in Git first"
+            )
+        if not tool(desired.tool).abilities.destroys:
+            raise OperationRefused(
+                Refusal.TOOL_CANNOT_DESTROY,
+                f"{stack} cannot be destroyed: {desired.tool} keeps no record of what it made",
             )
         children = transaction.stacks(transaction.children([stack]).get(stack, ()))
         standing = sum(child.applied is not None for child in children.values())

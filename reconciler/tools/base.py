@@ -53,6 +53,12 @@ class ToolJob:
     """Whether the run only compares the real world with what was applied, which is what is planned."""
     stack: str = ""
     """The stack that the run is of, as space/name."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secrets in `options`, by their path there: `vaultPasswords.prod`."""
+    cache: Path | None = None
+    """Where to keep what is downloaded, for later runs of this stack; see `reconciler.tools.cache`."""
+    fills_cache: bool = False
+    """Whether this run may put something there."""
 
 
 class Do(Protocol):
@@ -75,11 +81,15 @@ class Do(Protocol):
 
 
 class StepFailed(Exception):
-    """A command of the tool ended in a way that its adapter does not accept; the message is one masked line."""
+    """A command of the tool ended in a way that its adapter does not accept; the message is one masked line.
 
-    def __init__(self, message: str, code: int | None = None) -> None:
+    `reason` is a word of `reconciler.runner.contract.job.Reason`, where there is a better one than ToolFailed.
+    """
+
+    def __init__(self, message: str, code: int | None = None, reason: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.reason = reason
 
 
 class TfstateNotSaved(StepFailed):
@@ -130,14 +140,12 @@ class References:
 class Abilities:
     """What a tool can do, for those who decide and for the table of the tools."""
 
-    saved_plan: bool
-    """Whether an apply carries out a plan that was saved; otherwise it runs the source that was planned once more."""
-    destroys: bool
-    """Whether it can remove all that it made."""
     plans_drift: bool
     """Whether a plan's changes put drift right. Otherwise `Planned.drifted` is all that is known of it."""
     managed_tfstate: bool
     """Whether the service can keep its tfstate."""
+    destroys: bool = True
+    """Whether it can remove all that it made."""
     cli_config: bool = False
     """Whether it reads the file of the setting `terraform_cli_config`."""
 

@@ -107,6 +107,10 @@ def secrets_in(resource: Resource) -> list[tuple[Path, str, SecretRef]]:
     """List every secret of a document: its path, the key that it is sealed for, and where it comes from."""
     spec = resource.spec
     sections: Mapping[str, Mapping[str, object]] = {}
+    of_tool: list[tuple[Path, str, SecretRef]] = []
+    if isinstance(spec, StackSpec) and (settings := spec.settings()) is not None:
+        tool = spec.tool.value
+        of_tool = [(("spec", tool, *path), ".".join((tool, *path)), value) for path, value in settings.secrets()]
     if isinstance(spec, Configuration):
         sections = {"env": spec.env, "files": spec.files}
     elif isinstance(spec, RepositorySpec) and spec.credentials is not None:
@@ -116,7 +120,7 @@ def secrets_in(resource: Resource) -> list[tuple[Path, str, SecretRef]]:
         for section, values in sections.items()
         for key, value in values.items()
         if isinstance(value, SecretRef)
-    ]
+    ] + of_tool
 
 
 def hijacking_variables(resource: Resource) -> dict[str, object]:

@@ -127,6 +127,13 @@ class EffectiveStack:
     policies: tuple[Guardrail, ...] = ()
     """The policies over it, those of the farthest spaces first."""
 
+    @property
+    def secrets(self) -> Mapping[str, Value]:
+        """The secrets in the tool's own settings, by the key that each is sealed for: `ansible.privateKey`."""
+        settings, origin, tool = self.spec.settings(), Origin(self.id.ref, self.made), self.spec.tool.value
+        found = () if settings is None else settings.secrets()
+        return {".".join((tool, *path)): Value(secret, origin) for path, secret in found}
+
 
 _HookLines = Mapping[HookPhase, tuple[HookCommand, ...]]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from spaces.model.sealed import SEALED
 from spaces.names import NAME_PATTERN
@@ -131,6 +133,21 @@ WORDS: Mapping[str, Words] = {
 def matching(pattern: str, most: int | None = None) -> Any:
     """Return the constraint of a str to `pattern` (a key of WORDS) and a greatest length."""
     return StringConstraints(pattern=pattern, max_length=most)
+
+
+def shaped(pattern: str, words: str) -> AfterValidator:
+    """Return the constraint of a str to a pattern that only one setting has; `words` follow the path in the message.
+
+    The pattern is not part of the JSON Schema.
+    """
+    shape = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not shape.fullmatch(value):
+            raise PydanticCustomError("invalid-value", "{words}", {"words": words})
+        return value
+
+    return AfterValidator(check)
 
 
 Name = Annotated[str, matching(NAME)]

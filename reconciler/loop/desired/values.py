@@ -24,6 +24,8 @@ class Opened:
     files: Mapping[str, bytes] = field(repr=False)
     secret_files: Mapping[str, str] = field(repr=False)
     masked: tuple[str, ...] = field(repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those in the tool's own settings, by the key that each is sealed for."""
 
 
 def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
@@ -52,7 +54,8 @@ def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
     env = {key: _variable(value, opened(key, value)) for key, value in own.items()}
     files = {key: opened(key, value) for key, value in stack.files.items()}
     secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
-    return Opened(env, files, secret, tuple(dict.fromkeys(masked)))
+    of_tool = {key: _variable(value, opened(key, value)) for key, value in stack.secrets.items()}
+    return Opened(env, files, secret, tuple(dict.fromkeys(masked)), of_tool)
 
 
 def _variable(value: Value, data: bytes) -> str:
@@ -65,7 +68,7 @@ def unreadable(stack: EffectiveStack, secrets: SecretSources) -> StackProblem | 
     """Return which secrets a run of a stack could not get."""
     wrong = [
         problem
-        for values in (stack.env, stack.files)
+        for values in (stack.env, stack.files, stack.secrets)
         for key, value in values.items()
         if isinstance(value.value, SecretRef)
         and (problem := secrets.problem(value.value, SealedPlace(value.origin.ref, key))) is not None

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -198,10 +200,19 @@ def build_job(  # noqa: PLR0917
             *_CREDENTIAL.findall(cli_config),
         ),
         secret_files=opened.secret_files,
+        secrets={key.partition(".")[2]: secret for key, secret in opened.secrets.items()},
+        cache=str(_cache(settings, run)),
+        fills_cache=run.is_writing,
         cli_config=cli_config,
         destroy=run.destroys,
         check=run.checks,
     )
+
+
+def _cache(settings: Settings, run: Run) -> Path:
+    """Return where the tool may keep what it downloads: of one stack alone, since a run could put anything there."""
+    stack = hashlib.blake2b(str(run.stack).encode(), digest_size=12).hexdigest()
+    return Path(os.path.abspath(settings.data_dir)) / "cache" / stack  # noqa: PTH100 - links stay links
 
 
 _CREDENTIAL = re.compile(r'^\s*"?(?:token|password|secret)"?\s*=\s*"([^"]+)"', re.MULTILINE)

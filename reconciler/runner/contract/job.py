@@ -81,6 +81,12 @@ class Job:
     """Values that must not appear in anything stored or shown."""
     secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Files that lie below `path` while a leg is at work, and no longer."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secrets in the tool's own settings, by their path there: `vaultPasswords.prod`."""
+    cache: str = ""
+    """Where the tool may keep what it downloads for this stack, for later runs; outside of the sandbox."""
+    fills_cache: bool = False
+    """Whether this run may put something there; one of unreviewed code may not."""
     cli_config: str = field(default="", repr=False)
     """The operator's own settings for the tool's command line, in the tool's format."""
     destroy: bool = False
@@ -109,6 +115,8 @@ class Reason(StrEnum):
     APPLIED = "Applied"
     CANCELED = "Canceled"
     TOOL_FAILED = "ToolFailed"
+    HOST_UNREACHABLE = "HostUnreachable"
+    """No task failed, but a host could not be reached."""
     TFSTATE_NOT_SAVED = "TfstateNotSaved"
     """The apply changed the world, and its tfstate reached no backend."""
     TOOL_KILLED = "ToolKilled"

@@ -20,7 +20,7 @@ def job_to_data(job: Job) -> dict[str, Any]:
     data["hooks"] = {at: [[hook.command, hook.source] for hook in hooks] for at, hooks in job.hooks.items()}
     data["limits"] = {name: getattr(job.limits, name) for name in Limits.__slots__}
     data["tfstate"] = None if job.tfstate is None else [job.tfstate.directory, job.tfstate.path, job.tfstate.token]
-    for name in ("options", "facts", "env", "inputs", "secret_files"):
+    for name in ("options", "facts", "env", "inputs", "secret_files", "secrets"):
         data[name] = dict(data[name])
     data["limits"]["phase_seconds"] = dict(job.limits.phase_seconds)
     return data

@@ -150,6 +150,9 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
         job.destroy,
         job.check,
         job.stack,
+        job.secrets,
+        Path(job.cache) if job.cache else None,
+        job.fills_cache,
     )
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
 

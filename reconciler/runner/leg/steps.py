@@ -91,7 +91,7 @@ def _end_of(error: LegEnded | StepFailed | OSError, masker: Masker) -> End:
         case LegEnded():
             return End(error.ending, error.reason, masker.text(str(error)))
         case StepFailed():
-            return End(Ending.FAILED, Reason.TOOL_FAILED, masker.text(str(error)))
+            return End(Ending.FAILED, Reason(error.reason or Reason.TOOL_FAILED), masker.text(str(error)))
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
             text = f"{error.strerror}: {error.filename or 'while writing'}"
             return End(Ending.FAILED, Reason.DISK_FULL, masker.text(text))

@@ -24,7 +24,7 @@ class Script:
 
     name = "script"
     binaries: tuple[str, ...] = ()
-    abilities = Abilities(saved_plan=False, destroys=True, plans_drift=True, managed_tfstate=False)
+    abilities = Abilities(plans_drift=True, managed_tfstate=False)
 
     def version_command(self, binary: str) -> Sequence[str] | None:  # noqa: ARG002 - the protocol's signature
         """Return None: a shell has no version that a stack could ask for."""

@@ -172,8 +172,12 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + "  terraform: {workspace: -a}\n", [("invalid-name", 3, 26)], id="workspace"),
         pytest.param("Stack", STACK + "  terraform: {workspaces: a}\n", [("unknown-key", 3, 15)], id="workspace-key"),
         pytest.param("Stack", '  tool: script\n  script: {apply: "x\\0y", plan: ""}\n', [("invalid-value", 2, 19), ("invalid-value", 2, 33)], id="script-commands"),
-        pytest.param("Stack", "  tool: ansible\n  source: {path: .}\n  ansible: {playbook: ../x, extraVars: {}}\n",
-                     [("invalid-path", 3, 23), ("not-supported", 3, 29)], id="ansible"),
+        pytest.param("Stack", "  tool: ansible\n  source: {path: .}\n  ansible: {playbook: ../x, extraVars: {a-b: 1, c: {file: ../x}}, tags: ['a,b'], forks: 0}\n",
+                     [("invalid-path", 3, 23), ("invalid-value", 3, 41), ("invalid-secret-name", 3, 59), ("invalid-value", 3, 74), ("invalid-value", 3, 89)],
+                     id="ansible"),
+        pytest.param("Stack", "  tool: ansible\n  source: {path: .}\n  ansible: {playbook: x, inventory: [hosts, {txt: x}, [y]], privateKey: {}, vaultPasswords: {a: text, b: {file: x, env: Y}}}\n",
+                     [("missing-key", 3, 45), ("unknown-key", 3, 46), ("wrong-type", 3, 55), ("invalid-value", 3, 73), ("wrong-type", 3, 97), ("invalid-value", 3, 106)],
+                     id="inventories-and-secrets-of-ansible"),
         *(
             pytest.param("Stack", f"  tool: terraform\n  source: {{path: {path}}}\n", [("invalid-path", 2, 18)], id=f"path-{name}")
             for name, path in {

@@ -32,11 +32,14 @@ class HookPhase(StrEnum):
     INIT = "init"
     PLAN = "plan"
     APPLY = "apply"
+    DESTROY = "destroy"
+    """In a run that destroys, in the place of APPLY."""
     RUN = "run"
 
 
 BeforePhase = Annotated[
-    HookPhase, WithJsonSchema({"type": "string", "enum": [HookPhase.INIT, HookPhase.PLAN, HookPhase.APPLY]})
+    HookPhase,
+    WithJsonSchema({"type": "string", "enum": [HookPhase.INIT, HookPhase.PLAN, HookPhase.APPLY, HookPhase.DESTROY]}),
 ]
 
 
@@ -103,11 +106,6 @@ def _misplaced_hooks(hooks: Mapping[str, Any]) -> Iterator[Problem]:
     if "run" in mapping_at(hooks, "before"):
         path = ("hooks", "before", "run")
         yield Problem(path, "invalid-value", "spec.hooks.before.run does not exist", "run has only an after", True)
-    for when in ("before", "after"):
-        if "destroy" in mapping_at(hooks, when):
-            summary = f"spec.hooks.{when}.destroy: hooks around destroy runs are not supported by this version"
-            hint = "this version never destroys anything: leave it out"
-            yield Problem(("hooks", when, "destroy"), "not-supported", summary, hint, at_key=True)
 
 
 def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:

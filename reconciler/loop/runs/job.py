@@ -32,7 +32,8 @@ from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, Reading
 from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
-from spaces.effective.stack import EffectiveStack, RepositoryFile
+from spaces.effective.stack import EffectiveStack, HookCommand, RepositoryFile
+from spaces.model.variables import VariableClass, classify_variable
 from spaces.names import StackId
 from spaces.reading.lfs import POINTER, is_pointer
 
@@ -179,7 +180,7 @@ def build_job(  # noqa: PLR0917
         env={**opened.env, **{each.variable: each.text for each in inputs.outputs if each.text is not None}},
         inputs={each.variable: each.value for each in inputs.outputs},
         hooks={
-            f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
+            f"{when}.{phase}": tuple(_hook(command, inputs.stack) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()
         },
         limits=Limits(
@@ -201,7 +202,35 @@ def build_job(  # noqa: PLR0917
         cli_config=cli_config,
         destroy=run.destroys,
         check=run.checks,
+        about=_about(run, inputs.stack, settings),
     )
+
+
+def _hook(command: HookCommand, stack: EffectiveStack) -> Hook:
+    """Return the hook, with the variables that take over a process and that its own document sets as well.
+
+    Who wrote them there had env:takeover, and the operator's consent was looked at before.
+    """
+    ref = command.origin.ref
+    may_set = tuple(
+        name
+        for name, value in stack.env.items()
+        if classify_variable(name) is VariableClass.TAKES_OVER
+        and any(origin.ref == ref for origin in (value.origin, *value.overrides))
+    )
+    return Hook(command.command, str(ref), may_set)
+
+
+def _about(run: Run, stack: EffectiveStack, settings: Settings) -> dict[str, str]:
+    """Return what hooks and tools learn of a run; none of it is read by a tool, so none can become a change."""
+    return {
+        "STATION_SPACE": run.stack.space,
+        "STATION_REVISION": run.revision,
+        "STATION_BRANCH": settings.config_branch,
+        "STATION_RUN_KIND": run.kind.value,
+        "STATION_PERSON": run.person or "",
+        "STATION_LABELS": json.dumps(dict(stack.labels), sort_keys=True),
+    }
 
 
 _CREDENTIAL = re.compile(r'^\s*"?(?:token|password|secret)"?\s*=\s*"([^"]+)"', re.MULTILINE)

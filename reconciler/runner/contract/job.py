@@ -21,6 +21,8 @@ class Hook:
 
     command: str
     source: str
+    may_set: tuple[str, ...] = ()
+    """The variables that take over a process and that this hook may set all the same: its document sets them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Job:
     """Whether the run is to remove what the stack made, rather than to make it."""
     check: bool = False
     """Whether the run only compares the real world with what was applied."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Variables that tell hooks and tools which run this is: they differ from run to run, and no tool reads them."""
 
 
 class Ending(StrEnum):

@@ -136,7 +136,7 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     env = tool_environment(job, seen, os.environ, temporary)
     if context.sandbox is None:
         env["PWD"] = str(_lasting_path(job, directory) / source.relative_to(top))
-    commands = Commands(context, env, source)
+    commands = Commands(context, env, source, str(seen.variables))
     tool_job = ToolJob(
         job.binary,
         source,
@@ -150,7 +150,7 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
         job.destroy,
         job.check,
         job.stack,
-    )
+    ).with_variables(commands.files.variables)
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
 
 

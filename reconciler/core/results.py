@@ -98,6 +98,8 @@ class Applied:
 
     resources: tuple[Resource, ...] | None = None
     outputs: tuple[Output, ...] = ()
+    by_plan: bool = False
+    """Whether the resources are those that were there before, changed as the plan says; `resources` is None then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,7 @@ def _applied_to_data(applied: Applied) -> dict[str, Any]:
             for each in resources
         ],
         "outputs": [{name: getattr(each, name) for name in Output.__slots__} for each in applied.outputs],
+        "by_plan": applied.by_plan,
     }
 
 
@@ -128,4 +129,5 @@ def _applied_from_data(data: _Data) -> Applied:
     return Applied(
         None if resources is None else tuple(Resource(**each) for each in resources),
         tuple(Output(**each) for each in data["outputs"]),
+        bool(data.get("by_plan")),
     )

@@ -24,6 +24,8 @@ class Opened:
     files: Mapping[str, bytes] = field(repr=False)
     secret_files: Mapping[str, str] = field(repr=False)
     masked: tuple[str, ...] = field(repr=False)
+    executable: frozenset[str] = frozenset()
+    """The files that may be run."""
 
 
 def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
@@ -52,7 +54,8 @@ def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
     env = {key: _variable(value, opened(key, value)) for key, value in own.items()}
     files = {key: opened(key, value) for key, value in stack.files.items()}
     secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
-    return Opened(env, files, secret, tuple(dict.fromkeys(masked)))
+    executable = frozenset(key for key, value in stack.files.items() if value.executable)
+    return Opened(env, files, secret, tuple(dict.fromkeys(masked)), executable)
 
 
 def _variable(value: Value, data: bytes) -> str:

@@ -27,7 +27,8 @@ from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import directory_of
 from reconciler.loop.desired.values import Opened
 from reconciler.loop.desired.world import source_paths
-from reconciler.runner.leg.leg import CannotMount, mount
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.leg.mounting import CannotMount, mount
 from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, Reading
 from reconciler.tools.registry import tool
@@ -262,7 +263,7 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
             if source is not None and inputs.trees is not None:
                 paths = source_paths(inputs.source, source)
                 checkout(inputs.trees, inputs.source.revision, paths, directory)
-            mount(opened.files, directory, inputs.directory)
+            mount(opened.files, RunDirectory(directory.parent), inputs.directory, opened.executable)
         except CannotMount as error:
             raise PrepareFailed(str(error)) from None
         except GitError as error:

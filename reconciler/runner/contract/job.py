@@ -82,7 +82,7 @@ class Job:
     masked: tuple[str, ...] = field(default=(), repr=False)
     """Values that must not appear in anything stored or shown."""
     secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Files that lie below `path` while a leg is at work, and no longer."""
+    """Files that lie below `path`, or `~/` in the run's home, while a leg is at work, and no longer."""
     cli_config: str = field(default="", repr=False)
     """The operator's own settings for the tool's command line, in the tool's format."""
     destroy: bool = False

@@ -276,7 +276,15 @@ def _value(name: str, value: Value, told: Told) -> ValueJson:
     text, source, size = _shown(value.value)
     if source is not None and isinstance(value.value, OutputOf):
         source = told.others(source)
-    return ValueJson(name=name, value=text, source=source, size=size, origin=_origin(value.origin), overrides=overrides)
+    return ValueJson(
+        name=name,
+        value=text,
+        source=source,
+        size=size,
+        origin=_origin(value.origin),
+        overrides=overrides,
+        executable=value.executable,
+    )
 
 
 def _shown(content: Content) -> tuple[str | None, str | None, int | None]:

@@ -19,7 +19,7 @@ class ValueJson(Shape):
     """An effective value, its origin, and the documents that set it too and lost (the strongest first).
 
     `value` is null if it cannot be shown as text. `source` is the place of a value that is not in the document itself,
-    and `size` its length in bytes if that may be shown.
+    and `size` its length in bytes if that may be shown. `executable` is for files.
     """
 
     name: str
@@ -28,6 +28,7 @@ class ValueJson(Shape):
     size: int | None
     origin: OriginJson
     overrides: list[OriginJson]
+    executable: bool = False
 
 
 class HookJson(Shape):

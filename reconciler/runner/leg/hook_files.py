@@ -85,23 +85,23 @@ class HookFiles:
         if mark != self._mark:
             self._mark = mark
             with contextlib.suppress(StepFailed):
-                self._learn(ended=False)
+                self._learn()
 
     def heed_masks(self) -> None:
         """Learn the values that are named, now that a command has ended; StepFailed where the file is unusable."""
-        self._learn(ended=True)
+        self.short = self._learn()
 
-    def _learn(self, *, ended: bool) -> None:
+    def _learn(self) -> int:
+        """Return how many lines are too short."""
+        # A last line that may still go on counts as well: what it becomes is learned once it is there.
         lines = (read_result(self._directory.masks, _FILE_LIMIT) or b"").split(b"\n")
-        if not ended:
-            lines.pop()  # it may still go on
         values = [line.decode(errors="surrogateescape").strip() for line in lines]
         long = [value for value in values if len(value) >= _SHORTEST]
         self.masked |= dict.fromkeys(long)
         if len(self.masked) > _MOST_VALUES:
             raise StepFailed(f"$STATION_MASK names more than {_MOST_VALUES} values")
-        self.short = sum(1 for value in values if value) - len(long)
         self._masker.learn(long)
+        return sum(1 for value in values if value) - len(long)
 
     def take_variables(self, may_set: Collection[str]) -> Mapping[str, str]:
         """Return what a hook that has ended sets; StepFailed for what it may not set, or what is not NAME=value."""

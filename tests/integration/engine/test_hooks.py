@@ -43,7 +43,7 @@ def test_what_takes_over_a_process_no_hook_sets(driver):
 
 
 def test_a_value_is_masked_from_the_moment_it_is_named(driver):
-    hide = 'V=hush-$((41 + 1))-hush; echo "$V" >> "$STATION_MASK"; echo "+hook $V"; echo "V=$V" >> $STATION_ENV'
+    hide = 'V=hush-$((41 + 1))-hush; printf "$V" >> "$STATION_MASK"; echo "+hook $V"; echo "V=$V" >> $STATION_ENV'
     report = driver.both(
         hooks=_hooks(before_init=hide, after_plan='echo "{\\"v\\": \\"$V\\"}" > $STATION_FACTS/seen.json'),
         plan='echo "+plan $V"; exit 2',

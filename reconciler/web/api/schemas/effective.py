@@ -19,7 +19,7 @@ class ValueJson(Shape):
     """An effective value, its origin, and the documents that set it too and lost (the strongest first).
 
     `value` is null if it cannot be shown as text. `source` is the place of a value that is not in the document itself,
-    and `size` its length in bytes if that may be shown. `executable` is for files.
+    and `size` its length in bytes if that may be shown.
     """
 
     name: str
@@ -28,7 +28,12 @@ class ValueJson(Shape):
     size: int | None
     origin: OriginJson
     overrides: list[OriginJson]
-    executable: bool = False
+
+
+class FileJson(ValueJson):
+    """A mounted file. `name` is its path; one that begins with `~/` is in the run's home."""
+
+    executable: bool
 
 
 class HookJson(Shape):
@@ -76,6 +81,6 @@ class EffectiveJson(Shape):
     contexts: list[str]
     attached: list[UsedContextJson]
     env: list[ValueJson]
-    files: list[ValueJson]
+    files: list[FileJson]
     hooks: list[HookJson]
     policies: list[GuardrailJson]

@@ -154,7 +154,13 @@ class Inputs:
 
 
 def build_job(  # noqa: PLR0917
-    run: Run, leg: Leg, inputs: Inputs, opened: Opened, settings: Settings, tfstate: TfstateAccess | None
+    run: Run,
+    leg: Leg,
+    inputs: Inputs,
+    opened: Opened,
+    settings: Settings,
+    tfstate: TfstateAccess | None,
+    carry_key: str,
 ) -> Job:
     """Return the job; CannotRun where the tool is missing, or has another version than the stack asks for."""
     spec = inputs.stack.spec
@@ -191,6 +197,7 @@ def build_job(  # noqa: PLR0917
             log_bytes=settings.log_limit,
             memory_bytes=settings.run_memory,
         ),
+        carry_key=carry_key,
         waits_for_verdict=leg is Leg.PLAN and run.is_writing and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
         tfstate=tfstate,

@@ -72,6 +72,8 @@ class Job:
     hooks: Mapping[str, tuple[Hook, ...]]
     """By `before.init`, `after.apply`, …"""
     limits: Limits
+    carry_key: str = field(repr=False)
+    """The key, in hex (32 bytes), for what the plan leg leaves to the apply leg on the disk."""
     waits_for_verdict: bool = False
     """After a plan with changes the process stays for a short while: `Engine.proceed` then spares a second start."""
     plan_digest: str | None = None

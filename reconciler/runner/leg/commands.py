@@ -52,11 +52,14 @@ class Commands:
     """Everything that runs during one leg goes through `do` or `hook`; the phase decides how long it may take."""
 
     def __init__(self, context: Context, env: Mapping[str, str], cwd: Path, variables_file: str) -> None:
-        """Run in `cwd` with `env`; hooks see `variables_file` as the place for their variables."""
+        """Run in `cwd` with `env`; hooks see `variables_file` as the place for their variables.
+
+        StepFailed where what hooks of the leg before said does not open.
+        """
         self._job, self._directory, self._log = context.job, context.directory, context.log
         self._masker, self._cancel, self._sandbox = context.masker, context.cancel, context.sandbox
         self._cwd = cwd
-        self.files = HookFiles(context.directory, context.masker)
+        self.files = HookFiles(context.directory, context.masker, self._job.carry_key)
         self.files.prepare(carry=self._job.leg is Leg.APPLY)
         self._env = {**env, **self.files.variables}
         self._variables_file = variables_file

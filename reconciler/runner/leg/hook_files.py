@@ -1,7 +1,7 @@
 """The files through which hooks speak to the run: variables, values to mask, and facts for policies.
 
 Commands of the run write them, so nothing in them is trusted, and no message repeats a value. What hooks of the plan
-leg said is carried over to the apply leg in a file that no command of the run can see.
+leg said is carried over to the apply leg, encrypted, in a file that no command of the run can see.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,15 @@ _MOST_VALUES = 1000
 _FACT = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_]{0,62})\.json")
 _FACT_LIMIT = 256 * 1024
 _MOST_FACTS = 16
+_NONCE = 12
+_CARRIED = b"station carried"
 
 
 class HookFiles:
     """What the commands of one leg said so far."""
 
-    def __init__(self, directory: RunDirectory, masker: Masker) -> None:
-        self._directory, self._masker = directory, masker
+    def __init__(self, directory: RunDirectory, masker: Masker, carry_key: str) -> None:
+        self._directory, self._masker, self._carry_key = directory, masker, carry_key
         self._mark: tuple[int, ...] | None = None
         self.variables: dict[str, str] = {}
         """Everything that hooks set, in this leg and in the one before."""
@@ -49,10 +52,13 @@ class HookFiles:
         """How many lines are too short to be masked."""
 
     def prepare(self, *, carry: bool) -> None:
-        """Make the files that every command may write; `carry`: take over what the leg before left."""
+        """Make the files that every command may write; `carry`: take over what the leg before left.
+
+        StepFailed where that does not open.
+        """
         carried = read_result(self._directory.carried) if carry else None
         if carried is not None:
-            said = json.loads(carried)
+            said = json.loads(_opened(carried, self._carry_key))
             self.variables = said["variables"]
             self.masked = dict.fromkeys(said["masked"])
             self._masker.learn(self.masked)
@@ -66,7 +72,15 @@ class HookFiles:
             remove(self._directory.carried)
             return
         said = {"variables": self.variables, "masked": list(self.masked)}
-        write_file(self._directory.carried, to_line(said), durable=True)
+        write_file(self._directory.carried, _sealed(to_line(said), self._carry_key), durable=True)
+
+    def clear(self) -> None:
+        """Remove what commands of this leg wrote: the leg is over, and secrets must not wait there for the next one."""
+        with contextlib.suppress(OSError):
+            remove(self._directory.masks)
+            remove(self._directory.variables)
+        if not self._directory.facts.is_symlink():
+            shutil.rmtree(self._directory.facts, ignore_errors=True)
 
     def begin_hook(self) -> None:
         """Make a new file for variables; StepFailed where that cannot be done."""
@@ -179,3 +193,21 @@ def _check_name(name: str, where: str, may_set: Collection[str]) -> None:
         raise StepFailed(f"{where} sets {name}, which no hook may set")
     if kind is VariableClass.TAKES_OVER and name not in may_set:
         raise StepFailed(f"{where} sets {name}, which takes over a process: the hook's document must set it in env too")
+
+
+def _sealed(plain: bytes, key: str) -> bytes:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - slow to import, seldom needed
+
+    nonce = os.urandom(_NONCE)
+    return nonce + AESGCM(bytes.fromhex(key)).encrypt(nonce, plain, _CARRIED)
+
+
+def _opened(sealed: bytes, key: str) -> bytes:
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    try:
+        return AESGCM(bytes.fromhex(key)).decrypt(sealed[:_NONCE], sealed[_NONCE:], _CARRIED)
+    except (InvalidTag, ValueError):
+        message = "what hooks of the plan said does not open: it was changed, or encryption_key_file was"
+        raise StepFailed(message) from None

@@ -18,7 +18,7 @@ from reconciler.runner.leg.steps import End, Work, perform
 from reconciler.runner.processes.log import RunLog
 from reconciler.runner.processes.sandbox import SEEN, Sandbox, tool_environment
 from reconciler.runner.processes.stop import Cancel
-from reconciler.tools.base import TfstateBackend, ToolJob
+from reconciler.tools.base import StepFailed, TfstateBackend, ToolJob
 
 _LONGEST_MESSAGE = 500
 UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the service's user can read"
@@ -43,6 +43,7 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
                 end = _mounted(work) or _guarded(work)
             finally:
                 unmount(job.secret_files, directory, job.path)
+                work.commands.files.clear()
             report = _report(work, end)
         else:
             log.say(_first_phase(job), work.message)
@@ -78,7 +79,10 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     env = tool_environment(job, seen, os.environ, temporary)
     if context.sandbox is None:
         env["PWD"] = str(_lasting_path(job, directory) / source.relative_to(top))
-    commands = Commands(context, env, source, str(seen.variables))
+    try:
+        commands = Commands(context, env, source, str(seen.variables))
+    except StepFailed as error:
+        return End(Ending.FAILED, Reason.PLAN_CHANGED, str(error))
     tool_job = ToolJob(
         job.binary,
         source,

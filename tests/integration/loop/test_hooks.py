@@ -84,6 +84,8 @@ def test_what_hooks_said_waits_with_the_run(repo: Repo, machine: Machine, ran: P
     hooks = {"before": {"init": [said]}}
     repo.commit({"a.yaml": a_script("a", f"echo $TOKEN | tee {ran}", hooks=hooks, autodeploy=False)})
     machine.reconcile()
+    kept = [path.read_bytes() for path in machine.settings.data_dir.rglob("*") if path.is_file()]
+    assert not any(b"a-42-token" in data for data in kept)
     machine.restart()
     machine.confirm("root/a")
     look = machine.reconcile()

@@ -11,6 +11,8 @@ from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.leg.hook_files import HookFiles, read_variables
 from reconciler.tools.base import StepFailed
 
+KEY = "1b" * 32
+
 
 @pytest.fixture(name="directory")
 def _directory(tmp_path):
@@ -20,7 +22,7 @@ def _directory(tmp_path):
 
 
 def _files(directory, *, carry=False):
-    files = HookFiles(directory, Masker(()))
+    files = HookFiles(directory, Masker(()), KEY)
     files.prepare(carry=carry)
     return files
 
@@ -66,12 +68,17 @@ def test_each_hook_has_a_file_of_its_own_and_the_next_leg_gets_all(directory):
     files.heed_masks()
     assert files.short == 1
     files.save()
+    files.clear()
+    assert not any(b"hush" in path.read_bytes() for path in directory.root.rglob("*") if path.is_file())
     masker = Masker(())
-    later = HookFiles(directory, masker)
+    later = HookFiles(directory, masker, KEY)
     later.prepare(carry=True)
     assert later.variables == {"A": "2", "B": "3"}
     assert masker.text("hush-hush-1 short hush-hush-2") == "*** short ***"
     assert directory.carried.stat().st_mode & 0o777 == 0o600
+    assert b"hush" not in directory.carried.read_bytes()
+    with pytest.raises(StepFailed, match="does not open"):
+        HookFiles(directory, masker, "2c" * 32).prepare(carry=True)
     directory.free()
     assert not directory.carried.exists()
 

@@ -17,7 +17,7 @@ from reconciler.runner.processes.sandbox import (
     why_not_writable,
 )
 
-JOB = Job("r", 1, "root/a", Leg.PLAN, "script", "", ".", {}, {}, {}, {}, Limits({Phase.PLAN: 1}))
+JOB = Job("r", 1, "root/a", Leg.PLAN, "script", "", ".", {}, {}, {}, {}, Limits({Phase.PLAN: 1}), "1b" * 32)
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def _value(row: Mapping[str, Any]) -> str:
 
 
 def _stored(row: Mapping[str, Any]) -> str:
-    return row["source"] or "in the document"
+    return (row["source"] or "in the document") + (", executable" if row.get("executable") else "")
 
 
 def _name(origin: Mapping[str, Any]) -> str:

@@ -114,7 +114,8 @@ def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:
             continue  # a component of its own, which is made where the outputs are known
         yield value.origin, f"env {name}", _said(value.value)
     for path, value in stack.files.items():
-        yield value.origin, f"file {path}", _said(value.value)
+        said = _said(value.value)
+        yield value.origin, f"file {path}", [said, "executable"] if value.executable else said
     for (when, phase), commands in stack.hooks.items():
         by_origin: dict[Origin, list[str]] = {}
         for command in commands:

@@ -88,6 +88,8 @@ class Planned:
     """The outputs that change, where the tool can tell before it applies."""
     present: tuple[Output, ...] = field(default=(), repr=False)
     """The outputs that are there, in clear, where nothing changes and the tool can tell. Never in a stored plan."""
+    facts: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What hooks found out for the policies, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Applied:
 
     resources: tuple[Resource, ...] | None = None
     outputs: tuple[Output, ...] = ()
+    by_plan: bool = False
+    """Whether the resources are those that were there before, changed as the plan says; `resources` is None then."""
 
 
 @dataclass(frozen=True, slots=True)

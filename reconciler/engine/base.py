@@ -32,7 +32,10 @@ class PrepareFailed(Exception):
 
 
 Materialise = Callable[[Path], None]
-"""Fills an empty directory with exactly the desired tree and the mounted files; raises PrepareFailed."""
+"""Fills an empty work directory with exactly the desired tree and the mounted files; raises PrepareFailed.
+
+Files for the run's home go into the home beside it.
+"""
 
 
 class Engine(Protocol):

@@ -459,5 +459,8 @@ class Store(Protocol):
     def writing(self) -> AbstractContextManager[Transaction]:
         """Open a transaction: committed at the end of the block, rolled back by any exception."""
 
+    def carry_key(self, run: RunId) -> str:
+        """Return the key, in hex (32 bytes), for what a run's plan leg leaves to its apply leg on the disk."""
+
     def close(self) -> None:
         """Close all connections."""

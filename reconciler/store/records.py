@@ -89,6 +89,7 @@ def planned_to_json(planned: Planned) -> dict[str, Any]:
         "changes": [_change_to_json(change) for change in planned.changes],
         "drifted": [_change_to_json(change) for change in planned.drifted],
         "outputs": [[it.name, it.action, it.before, it.after, it.sensitive] for it in planned.outputs],
+        "facts": dict(planned.facts),
     }
 
 
@@ -102,6 +103,7 @@ def planned_from_json(body: dict[str, Any]) -> Planned:
             OutputChange(name, Action(action), before, after, sensitive)
             for name, action, before, after, sensitive in body.get("outputs", ())
         ),
+        facts=body.get("facts", {}),
     )
 
 

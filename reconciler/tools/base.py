@@ -6,11 +6,17 @@ The run's own process imports this module and one adapter, so both stay on the s
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from reconciler.core.results import Applied, Planned
+
+SHOWN_PLAN = "station-plan.json"
+"""The file in a run's scratch directory that `$STATION_PLAN` names: the plan as JSON, in the shape of policies' input.
+
+A tool may write it for its own plan; the runner writes it anew from the recorded plan before anything that follows.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,13 @@ class ToolJob:
     """Where to keep what is downloaded, for later runs of this stack; see `reconciler.tools.cache`."""
     fills_cache: bool = False
     """Whether this run may put something there."""
+
+    def with_variables(self, variables: Mapping[str, str]) -> ToolJob:
+        """Return the job as it is once hooks have set variables, which win over those of documents and outputs."""
+        if not variables:
+            return self
+        inputs = {name: value for name, value in self.inputs.items() if name not in variables}
+        return replace(self, env={**self.env, **variables}, inputs=inputs)
 
 
 class Do(Protocol):

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -90,6 +90,23 @@ def parse_json(data: bytes, what: str) -> Any:
     except (ValueError, RecursionError):
         raise StepFailed(f"{what} is not JSON that can be read") from None
     return value
+
+
+_DEEPEST = 100
+
+
+def check_depth(value: Any, what: str) -> None:
+    """Raise StepFailed, which names `what`, for JSON so deeply nested that not everybody after us could read it."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [item for each in level if isinstance(each, dict | list) for item in _items(each)]
+        if not level:
+            return
+    raise StepFailed(f"{what} is nested more than {_DEEPEST} levels deep")
+
+
+def _items(each: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return each.values() if isinstance(each, dict) else each
 
 
 def strict_json(text: str) -> tuple[bool, Any]:

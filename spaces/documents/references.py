@@ -124,8 +124,15 @@ def secrets_in(resource: Resource) -> list[tuple[Path, str, SecretRef]]:
 
 
 def hijacking_variables(resource: Resource) -> dict[str, object]:
-    """Return the variables of a document that take over the process they are set for, with their values."""
+    """Return the variables of a document that take over the process they are set for.
+
+    Each has what decides its value: the value itself, and the document's hooks, which may set it as well.
+    """
     spec = resource.spec
     if not isinstance(spec, Configuration):
         return {}
-    return {name: value for name, value in spec.env.items() if classify_variable(name) is VariableClass.TAKES_OVER}
+    return {
+        name: (value, spec.hooks)
+        for name, value in spec.env.items()
+        if classify_variable(name) is VariableClass.TAKES_OVER
+    }

@@ -17,7 +17,7 @@ from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.policies import Guardrail, guardrails
 from spaces.model.configuration import Configuration, HookPhase, plain_path
 from spaces.model.repository import RepositorySpec
-from spaces.model.secrets import FileValue, FromSource, SecretRef
+from spaces.model.secrets import FileValue, FromSource, FromText, SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, ResourceRef, StackId
 from spaces.reading.attachments import place_of
@@ -66,6 +66,8 @@ class Value(NamedTuple):
     value: Content
     origin: Origin
     overrides: tuple[Origin, ...] = ()
+    executable: bool = False
+    """Of a file: whether it may be run."""
 
 
 class HookCommand(NamedTuple):
@@ -154,7 +156,7 @@ class Layer(NamedTuple):
         return cls(
             origin,
             {name: Value(value, origin) for name, value in spec.env.items()},
-            {plain_path(name): Value(_content(resource, value), origin) for name, value in spec.files.items()},
+            {plain_path(name): _file(resource, value, origin) for name, value in spec.files.items()},
             _lines(hooks.before, origin) if hooks.before else {},
             _lines(hooks.after, origin) if hooks.after else {},
         )
@@ -216,10 +218,15 @@ def _used(use: ContextInUse) -> UsedContext:
     return UsedContext(use.ref, None, use.spec.attach.match_labels)
 
 
-def _content(resource: Resource, value: FileValue) -> Content:
-    if not isinstance(value, FromSource):
-        return value
-    return RepositoryFile(place_of(resource.file, value.source), resource.attached(value.source))
+def _file(resource: Resource, value: FileValue, origin: Origin) -> Value:
+    match value:
+        case FromSource():
+            content = RepositoryFile(place_of(resource.file, value.source), resource.attached(value.source))
+            return Value(content, origin, executable=value.executable)
+        case FromText():
+            return Value(value.text, origin, executable=value.executable)
+        case _:
+            return Value(value, origin)
 
 
 def _lines(hooks: Mapping[HookPhase, tuple[str, ...]], origin: Origin) -> _HookLines:
@@ -250,7 +257,7 @@ def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
         values.update(layer)
     for key, origins in losers.items():
         winner = values[key]
-        values[key] = Value(winner.value, winner.origin, tuple(origins[::-1]))
+        values[key] = winner._replace(overrides=tuple(origins[::-1]))
     return values
 
 

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from spaces.model.sealed import SEALED
+from spaces.model.variables import ENV_NAME
 from spaces.names import NAME_PATTERN
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -75,7 +76,6 @@ QUALIFIED_NAME = rf"^({NAME_PATTERN}/)?{NAME_PATTERN}$"
 MOVED_FROM = rf"^{NAME_PATTERN}/{NAME_PATTERN}$"
 LABEL_KEY = r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
-ENV_NAME = r"^([A-Za-z_][A-Za-z0-9_]*|TF_VAR_[A-Za-z_][-A-Za-z0-9_]*)$"
 OUTPUT_NAME = r"^[A-Za-z_][-A-Za-z0-9_.]*$"
 DIRECTORY = rf"^{_PART}(/{_PART})*/?$"
 BESIDE = rf"^(\.\./)*{_PART}(/{_PART})*/?$"

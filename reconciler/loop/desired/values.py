@@ -26,6 +26,8 @@ class Opened:
     masked: tuple[str, ...] = field(repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Those in the tool's own settings, by the key that each is sealed for."""
+    executable: frozenset[str] = frozenset()
+    """The files that may be run."""
 
 
 def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
@@ -55,7 +57,8 @@ def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
     files = {key: opened(key, value) for key, value in stack.files.items()}
     secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
     of_tool = {key: _variable(value, opened(key, value)) for key, value in stack.secrets.items()}
-    return Opened(env, files, secret, tuple(dict.fromkeys(masked)), of_tool)
+    executable = frozenset(key for key, value in stack.files.items() if value.executable)
+    return Opened(env, files, secret, tuple(dict.fromkeys(masked)), of_tool, executable)
 
 
 def _variable(value: Value, data: bytes) -> str:

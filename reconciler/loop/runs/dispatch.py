@@ -134,7 +134,7 @@ class Dispatcher:
             inputs = self._inputs(run)
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
             opened = self._open(inputs)
-            job = build_job(run, leg, inputs, opened, self.settings, tfstate)
+            job = build_job(run, leg, inputs, opened, self.settings, tfstate, self.store.carry_key(run.id))
             if job.waits_for_verdict and tfstate is not None:
                 self._tokens[run.id] = tfstate.token
             if leg is Leg.PLAN:

@@ -29,12 +29,14 @@ from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import directory_of
 from reconciler.loop.desired.values import Opened
 from reconciler.loop.desired.world import source_paths
-from reconciler.runner.leg.leg import CannotMount, mount
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.leg.mounting import CannotMount, mount
 from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, Reading
 from reconciler.tools.registry import tool
 from reconciler.tools.versions import Missing, check, find
-from spaces.effective.stack import EffectiveStack, RepositoryFile
+from spaces.effective.stack import EffectiveStack, HookCommand, RepositoryFile
+from spaces.model.variables import VariableClass, classify_variable
 from spaces.names import StackId
 from spaces.reading.lfs import POINTER, is_pointer
 
@@ -154,7 +156,13 @@ class Inputs:
 
 
 def build_job(  # noqa: PLR0917
-    run: Run, leg: Leg, inputs: Inputs, opened: Opened, settings: Settings, tfstate: TfstateAccess | None
+    run: Run,
+    leg: Leg,
+    inputs: Inputs,
+    opened: Opened,
+    settings: Settings,
+    tfstate: TfstateAccess | None,
+    carry_key: str,
 ) -> Job:
     """Return the job; CannotRun where the tool is missing, or has another version than the stack asks for."""
     spec = inputs.stack.spec
@@ -181,7 +189,7 @@ def build_job(  # noqa: PLR0917
         env={**opened.env, **{each.variable: each.text for each in inputs.outputs if each.text is not None}},
         inputs={each.variable: each.value for each in inputs.outputs},
         hooks={
-            f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
+            f"{when}.{phase}": tuple(_hook(command, inputs.stack) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()
         },
         limits=Limits(
@@ -191,6 +199,7 @@ def build_job(  # noqa: PLR0917
             log_bytes=settings.log_limit,
             memory_bytes=settings.run_memory,
         ),
+        carry_key=carry_key,
         waits_for_verdict=leg is Leg.PLAN and run.is_writing and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
         tfstate=tfstate,
@@ -206,6 +215,7 @@ def build_job(  # noqa: PLR0917
         cli_config=cli_config,
         destroy=run.destroys,
         check=run.checks,
+        about=_about(run, inputs.stack, settings),
     )
 
 
@@ -213,6 +223,33 @@ def _cache(settings: Settings, run: Run) -> Path:
     """Return where the tool may keep what it downloads: of one stack alone, since a run could put anything there."""
     stack = hashlib.blake2b(str(run.stack).encode(), digest_size=12).hexdigest()
     return Path(os.path.abspath(settings.data_dir)) / "cache" / stack  # noqa: PTH100 - links stay links
+
+
+def _hook(command: HookCommand, stack: EffectiveStack) -> Hook:
+    """Return the hook, with the variables that take over a process and that its own document sets as well.
+
+    Who wrote them there had env:takeover, and the operator's consent was looked at before.
+    """
+    ref = command.origin.ref
+    may_set = tuple(
+        name
+        for name, value in stack.env.items()
+        if classify_variable(name) is VariableClass.TAKES_OVER
+        and any(origin.ref == ref for origin in (value.origin, *value.overrides))
+    )
+    return Hook(command.command, str(ref), may_set)
+
+
+def _about(run: Run, stack: EffectiveStack, settings: Settings) -> dict[str, str]:
+    """Return what hooks and tools learn of a run; none of it is read by a tool, so none can become a change."""
+    return {
+        "STATION_SPACE": run.stack.space,
+        "STATION_REVISION": run.revision,
+        "STATION_BRANCH": settings.config_branch,
+        "STATION_RUN_KIND": run.kind.value,
+        "STATION_PERSON": run.person or "",
+        "STATION_LABELS": json.dumps(dict(stack.labels), sort_keys=True),
+    }
 
 
 _CREDENTIAL = re.compile(r'^\s*"?(?:token|password|secret)"?\s*=\s*"([^"]+)"', re.MULTILINE)
@@ -244,7 +281,7 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
             if source is not None and inputs.trees is not None:
                 paths = source_paths(inputs.source, source)
                 checkout(inputs.trees, inputs.source.revision, paths, directory)
-            mount(opened.files, directory, inputs.directory)
+            mount(opened.files, RunDirectory(directory.parent), inputs.directory, opened.executable)
         except CannotMount as error:
             raise PrepareFailed(str(error)) from None
         except GitError as error:

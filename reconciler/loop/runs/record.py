@@ -19,9 +19,10 @@ from reconciler.core.conditions import is_current, is_suspended
 from reconciler.core.drift import observe
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
+from reconciler.core.resources import resources_after
 from reconciler.core.results import ChangeCounts, Planned
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
-from reconciler.core.state import StackState
+from reconciler.core.state import Component, StackState
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.policies.plan import PlanPolicies, PolicyAnswer, Question
@@ -202,7 +203,12 @@ class Recorder:
         if run.destroys and event in {RunEvent.SUCCEED, RunEvent.FOUND_NOTHING}:
             transaction.record_results(run.stack, (), ())
         elif report.applied is not None and (report.leg is Leg.APPLY or first):
-            transaction.record_results(run.stack, report.applied.resources, report.applied.outputs)
+            resources = report.applied.resources
+            if report.applied.by_plan:
+                planned = report.planned or transaction.planned(run.id)
+                known = transaction.resources(run.stack) if _same_tool(state, run) else ()
+                resources = resources_after(known, planned.changes if planned else ())
+            transaction.record_results(run.stack, resources, report.applied.outputs)
         changes["plan_digest"] = report.plan_digest or run.plan_digest
         return advance(transaction, state, run, event, now, judgement=judgement, **changes)
 
@@ -240,6 +246,14 @@ def _found(state: StackState) -> dict[str, Any]:
 def _was_given_up(run: Run) -> bool:
     """Whether a run may have gone on after its recorded end: the tfstate that it wrote since is only kept."""
     return run.reason == Reason.LEASE_LOST
+
+
+def _same_tool(state: StackState, run: Run) -> bool:
+    """Whether the stack's resources are of the tool that the run used."""
+    if state.applied is None:
+        return True
+    was, now = (it.fingerprint.components.get(Component.TOOL, {}) for it in (state.applied, run))
+    return was.get("name") == now.get("name")
 
 
 def _is_suspended(state: StackState, run: Run) -> bool:

@@ -21,6 +21,8 @@ class Hook:
 
     command: str
     source: str
+    may_set: tuple[str, ...] = ()
+    """The variables that take over a process and that this hook may set all the same: its document sets them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Job:
     hooks: Mapping[str, tuple[Hook, ...]]
     """By `before.init`, `after.apply`, …"""
     limits: Limits
+    carry_key: str = field(repr=False)
+    """The key, in hex (32 bytes), for what the plan leg leaves to the apply leg on the disk."""
     waits_for_verdict: bool = False
     """After a plan with changes the process stays for a short while: `Engine.proceed` then spares a second start."""
     plan_digest: str | None = None
@@ -80,7 +84,7 @@ class Job:
     masked: tuple[str, ...] = field(default=(), repr=False)
     """Values that must not appear in anything stored or shown."""
     secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Files that lie below `path` while a leg is at work, and no longer."""
+    """Files that lie below `path`, or `~/` in the run's home, while a leg is at work, and no longer."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The secrets in the tool's own settings, by their path there: `vaultPasswords.prod`."""
     cache: str = ""
@@ -93,6 +97,8 @@ class Job:
     """Whether the run is to remove what the stack made, rather than to make it."""
     check: bool = False
     """Whether the run only compares the real world with what was applied."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Variables that tell hooks and tools which run this is: they differ from run to run, and no tool reads them."""
 
 
 class Ending(StrEnum):

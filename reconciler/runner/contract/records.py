@@ -17,10 +17,12 @@ _Data = Mapping[str, Any]
 def job_to_data(job: Job) -> dict[str, Any]:
     """Return a job as plain JSON data."""
     data = {name: getattr(job, name) for name in Job.__slots__}
-    data["hooks"] = {at: [[hook.command, hook.source] for hook in hooks] for at, hooks in job.hooks.items()}
+    data["hooks"] = {
+        at: [[hook.command, hook.source, list(hook.may_set)] for hook in hooks] for at, hooks in job.hooks.items()
+    }
     data["limits"] = {name: getattr(job.limits, name) for name in Limits.__slots__}
     data["tfstate"] = None if job.tfstate is None else [job.tfstate.directory, job.tfstate.path, job.tfstate.token]
-    for name in ("options", "facts", "env", "inputs", "secret_files", "secrets"):
+    for name in ("options", "facts", "env", "inputs", "secret_files", "secrets", "about"):
         data[name] = dict(data[name])
     data["limits"]["phase_seconds"] = dict(job.limits.phase_seconds)
     return data
@@ -34,12 +36,17 @@ def job_from_data(data: _Data) -> Job:
         **{
             **data,
             "leg": Leg(data["leg"]),
-            "hooks": {at: tuple(Hook(*hook) for hook in hooks) for at, hooks in data["hooks"].items()},
+            "hooks": {at: tuple(map(_hook_from_data, hooks)) for at, hooks in data["hooks"].items()},
             "limits": Limits(**limits),
             "tfstate": None if data["tfstate"] is None else TfstateAccess(*data["tfstate"]),
             "masked": tuple(data["masked"]),
         }
     )
+
+
+def _hook_from_data(data: list[Any]) -> Hook:
+    command, source, may_set = data
+    return Hook(command, source, tuple(may_set))
 
 
 def planned_to_data(planned: Planned) -> dict[str, Any]:
@@ -49,6 +56,7 @@ def planned_to_data(planned: Planned) -> dict[str, Any]:
         "changes": [_change_to_data(change) for change in planned.changes],
         "drifted": [_change_to_data(change) for change in planned.drifted],
         "outputs": [{name: getattr(each, name) for name in OutputChange.__slots__} for each in planned.outputs],
+        "facts": dict(planned.facts),
     }
 
 
@@ -59,6 +67,7 @@ def planned_from_data(data: _Data) -> Planned:
         tuple(_change_from_data(change) for change in data["changes"]),
         tuple(_change_from_data(change) for change in data["drifted"]),
         tuple(OutputChange(**{**each, "action": Action(each["action"])}) for each in data.get("outputs", ())),
+        facts=data.get("facts", {}),
     )
 
 
@@ -111,6 +120,7 @@ def _applied_to_data(applied: Applied) -> dict[str, Any]:
             for each in resources
         ],
         "outputs": [{name: getattr(each, name) for name in Output.__slots__} for each in applied.outputs],
+        "by_plan": applied.by_plan,
     }
 
 
@@ -119,4 +129,5 @@ def _applied_from_data(data: _Data) -> Applied:
     return Applied(
         None if resources is None else tuple(Resource(**each) for each in resources),
         tuple(Output(**each) for each in data["outputs"]),
+        bool(data.get("by_plan")),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from reconciler.core.phases import Phase
@@ -74,9 +75,12 @@ class RunLog:
         self._in_line = False
         self.broken: str | None = None
         self.hearing = Hearing()
+        self.listen: Callable[[], None] = lambda: None
+        """Called before output is taken: whoever knows of new values to mask tells the masker then."""
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the tool's output."""
+        self.listen()
         if self._cut:
             self._keep(data)
             return

@@ -20,6 +20,7 @@ from reconciler.git.source_keys import known_keys, read_key
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api.schemas.effective import (
     EffectiveJson,
+    FileJson,
     GuardrailJson,
     HookJson,
     OriginJson,
@@ -159,6 +160,7 @@ def plan_json(run: Run, planned: Planned) -> PlanJson:
         changes=[ResourceChangeJson.model_validate(change) for change in planned.changes],
         drifted=[ResourceChangeJson.model_validate(change) for change in planned.drifted],
         outputs=[OutputChangeJson.model_validate(change) for change in planned.outputs],
+        facts=dict(planned.facts),
     )
 
 
@@ -199,7 +201,7 @@ def effective_json(stack: EffectiveStack, told: Told = _EVERYTHING) -> Effective
             for used in stack.contexts
         ],
         env=[_value(name, value, told) for name, value in sorted(stack.env.items())],
-        files=[_value(name, value, told) for name, value in sorted(stack.files.items())],
+        files=[_file(name, value, told) for name, value in sorted(stack.files.items())],
         hooks=[
             HookJson(when=when, phase=phase, command=hook.command, origin=_origin(hook.origin))
             for (when, phase), hooks in stack.hooks.items()
@@ -277,6 +279,10 @@ def _value(name: str, value: Value, told: Told) -> ValueJson:
     if source is not None and isinstance(value.value, OutputOf):
         source = told.others(source)
     return ValueJson(name=name, value=text, source=source, size=size, origin=_origin(value.origin), overrides=overrides)
+
+
+def _file(name: str, value: Value, told: Told) -> FileJson:
+    return FileJson(**_value(name, value, told).model_dump(by_alias=False), executable=value.executable)
 
 
 def _shown(content: Content) -> tuple[str | None, str | None, int | None]:

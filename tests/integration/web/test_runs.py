@@ -126,7 +126,7 @@ def test_the_plan(client: Client, store: SqlStore) -> None:
     assert client.get(f"{RUNS}/{run.id}/plan").status_code == 404
     change = ResourceChange("data.one", "data", "p", Action.UPDATE, {"n": 1}, {"n": 2})
     with store.writing() as transaction:
-        transaction.record_plan(run.id, Planned(has_changes=True, changes=(change,)))
+        transaction.record_plan(run.id, Planned(has_changes=True, changes=(change,), facts={"cost": {"monthly": 3}}))
     assert client.get(f"{RUNS}/{run.id}/plan").json() == {
         "run": run.id,
         "hasChanges": True,
@@ -143,6 +143,7 @@ def test_the_plan(client: Client, store: SqlStore) -> None:
             }
         ],
         "drifted": [],
+        "facts": {"cost": {"monthly": 3}},
         "outputs": [],
     }
 

@@ -30,6 +30,12 @@ class ValueJson(Shape):
     overrides: list[OriginJson]
 
 
+class FileJson(ValueJson):
+    """A mounted file. `name` is its path; one that begins with `~/` is in the run's home."""
+
+    executable: bool
+
+
 class HookJson(Shape):
     """A command around a phase; the commands of one phase run in this order."""
 
@@ -75,6 +81,6 @@ class EffectiveJson(Shape):
     contexts: list[str]
     attached: list[UsedContextJson]
     env: list[ValueJson]
-    files: list[ValueJson]
+    files: list[FileJson]
     hooks: list[HookJson]
     policies: list[GuardrailJson]

@@ -142,13 +142,17 @@ class OutputChangeJson(Shape):
 
 
 class PlanJson(Shape):
-    """The result of a run's plan. `hasChanges` may be true without `changes` if a tool cannot name them."""
+    """The result of a run's plan. `hasChanges` may be true without `changes` if a tool cannot name them.
+
+    `facts` is what hooks found out for the policies, by name.
+    """
 
     run: str
     has_changes: bool
     changes: list[ResourceChangeJson]
     drifted: list[ResourceChangeJson]
     outputs: list[OutputChangeJson]
+    facts: dict[str, Any]
 
 
 class LogJson(Shape):

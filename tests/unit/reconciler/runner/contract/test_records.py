@@ -22,6 +22,7 @@ JOB = Job(
     env={"A": "ü\udc80"},
     hooks={"before.init": (Hook("true", "Context root/x"),)},
     limits=Limits({Phase.PLAN: 1.5}, silence_seconds=3),
+    carry_key="1b" * 32,
     waits_for_verdict=True,
     plan_digest="ab",
     tfstate=TfstateAccess("/data", "/x", "token"),
@@ -83,3 +84,4 @@ def test_a_report_survives_the_disk(report):
 def test_secrets_are_not_in_what_a_job_prints():
     assert "token" not in repr(JOB)
     assert "one" not in repr(JOB)
+    assert "1b1b" not in repr(JOB)

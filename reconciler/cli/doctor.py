@@ -154,7 +154,7 @@ def _repository(settings: Settings) -> Finding:
         remote = Remotes(settings).configuration()
         with tempfile.TemporaryDirectory() as scratch:
             mirror = Mirror.open(Path(scratch, "mirror.git"), remote.url)
-            revision = mirror.fetch(remote.branch, remote.credentials, deadline=60)
+            revision = mirror.fetch(remote.ref, remote.credentials, deadline=60)
     except (GitError, ValueError, SecretUnreadable) as error:
         return Finding("error", "configuration", f"{shown}: {error}")
     return Finding("ok", "configuration", f"{shown} is at {revision[:12]}")

@@ -46,7 +46,11 @@ def _print(found: Mapping[str, Any]) -> None:
             Column("stack", key("stack")),
             Column("tool", key("tool")),
             Column("repository", key("source.repository")),
-            Column("branch", key("source.branch")),
+            *(
+                Column(kind, key(f"source.{kind}"))
+                for kind in ("branch", "tag", "revision", "semver")
+                if found["source"] and (kind == "branch" or found["source"][kind])
+            ),
             Column("path", key("source.path")),
             Column("include", lambda row: ", ".join(row["source"]["include"]) if row["source"] else None),
         ),

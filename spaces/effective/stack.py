@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeAlias
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.policies import Guardrail, guardrails
 from spaces.model.configuration import Configuration, HookPhase, plain_path
+from spaces.model.refs import Ref
 from spaces.model.repository import RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
 from spaces.model.stack import StackSpec
@@ -77,13 +78,13 @@ class HookCommand(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSource:
-    """Where a stack's code lies. `repository` and `branch` are None for the configuration repository and its branch.
+    """Where a stack's code lies. `repository` and `ref` are None for the configuration repository and its branch.
 
     `path` is relative to the top of that repository, normalized, `.` for the top itself; so are the globs of `include`.
     """
 
     repository: ResourceRef | None
-    branch: str | None
+    ref: Ref | None
     path: str
     include: tuple[str, ...]
 
@@ -228,8 +229,8 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
     repository = documents.find(Kind.REPOSITORY, source.repository, placed.ref.space)
     if repository is None or not isinstance(repository.resource.spec, RepositorySpec):
         raise KeyError(f"Repository {source.repository}")
-    branch = source.branch if source.branch is not None else repository.resource.spec.branch
-    return ResolvedSource(repository.ref, branch, normpath(source.path), source.include)
+    followed = source.ref or repository.resource.spec.branch
+    return ResolvedSource(repository.ref, followed, normpath(source.path), source.include)
 
 
 def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:

@@ -43,6 +43,12 @@ def _branch(text: str) -> str:
     return text
 
 
+def _tag(text: str) -> str:
+    if not is_branch(text):
+        raise PydanticCustomError("invalid-tag", "is not the name of a tag")
+    return text
+
+
 def _url(text: str) -> str:
     if re.match(_EMBEDDED, text):
         # The message does not repeat the URL: it holds a secret.
@@ -58,6 +64,7 @@ def _url(text: str) -> str:
 
 
 Branch = Annotated[Line, AfterValidator(_branch)]
+Tag = Annotated[Line, AfterValidator(_tag)]
 RepositoryUrl = Annotated[Line, AfterValidator(_url)]
 
 
@@ -99,7 +106,8 @@ class Verify(Model):
     """Whose signature a revision needs before stacks follow it."""
 
     signers: Annotated[tuple[SignerRef, ...], AfterValidator(not_empty)] = Field(
-        description="The newest commit of the branch must be signed by one of these.", json_schema_extra={"minItems": 1}
+        description="The newest commit of what is followed must be signed by one of these.",
+        json_schema_extra={"minItems": 1},
     )
 
 

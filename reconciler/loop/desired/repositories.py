@@ -29,6 +29,7 @@ from reconciler.settings import Settings
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.stack import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce
+from spaces.model.refs import read_ref
 from spaces.model.repository import RepositorySpec
 from spaces.model.sealed import SealedPlace
 from spaces.names import ResourceRef, Revision, StackId
@@ -71,7 +72,7 @@ class Remotes:
             return StackProblem(Reason.SOURCE_REFUSED, f"{placed.ref}: {refused}")
         except SecretUnreadable as error:
             return StackProblem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: {error}")
-        return Remote(spec.url, source.branch or spec.branch, credentials, f"{placed.ref.space}/{placed.ref.name}")
+        return Remote(spec.url, source.ref or spec.branch, credentials, f"{placed.ref.space}/{placed.ref.name}")
 
     def _credentials(self, placed: Placed, spec: RepositorySpec) -> Credentials | None:
         given = spec.credentials
@@ -229,6 +230,8 @@ class Places:
         if revision is None and key in self.world.refused:
             return StackProblem(Reason.SOURCE_UNVERIFIED, self.world.refused[key])
         if revision is None:
-            message = f"{redact(remote.url)} (branch {remote.branch}) has not been fetched yet"
+            shown = f"{redact(remote.url)} ({read_ref(remote.ref)})"
+            why = self.world.missing.get(key)
+            message = f"{shown} has not been fetched yet" if why is None else f"{shown} cannot be followed: {why}"
             return StackProblem(Reason.SOURCE_UNAVAILABLE, message)
         return SourceLocation(key, self.mirrors.mirror(remote.url, remote.reader).trees, revision)

@@ -40,10 +40,16 @@ class HookJson(Shape):
 
 
 class SourceJson(Shape):
-    """Where the stack's code lies; without a repository, in the configuration's own."""
+    """Where the stack's code lies; without a repository, in the configuration's own.
+
+    With a repository, one of `branch`, `tag`, `revision` and `semver` says what is followed of it.
+    """
 
     repository: str | None
-    branch: str | None
+    branch: str | None = None
+    tag: str | None = None
+    revision: str | None = None
+    semver: str | None = None
     path: str
     include: list[str]
 

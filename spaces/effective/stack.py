@@ -17,7 +17,7 @@ from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.policies import Guardrail, guardrails
 from spaces.model.configuration import Configuration, HookPhase, plain_path
 from spaces.model.refs import Ref
-from spaces.model.repository import RepositorySpec
+from spaces.model.repository import RepositoryCredentials, RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, ResourceRef, StackId
@@ -89,6 +89,16 @@ class ResolvedSource:
     include: tuple[str, ...]
 
 
+class GitCredential(NamedTuple):
+    """A repository to which Git may sign in during a run, and the document that says so."""
+
+    repository: ResourceRef
+    url: str
+    credentials: RepositoryCredentials | None
+    """None: the repository has none, so that nothing is given."""
+    origin: Origin
+
+
 class UsedContext(NamedTuple):
     """A context that a stack uses, and why it does.
 
@@ -127,6 +137,8 @@ class EffectiveStack:
     """The instance that made the stack; None if somebody wrote it."""
     policies: tuple[Guardrail, ...] = ()
     """The policies over it, those of the farthest spaces first."""
+    git_credentials: tuple[GitCredential, ...] = ()
+    """The repositories to which Git may sign in."""
 
 
 _HookLines = Mapping[HookPhase, tuple[HookCommand, ...]]
@@ -186,7 +198,23 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         dependencies,
         made,
         guardrails(documents, placed),
+        tuple(_git_credentials(documents, [*((use.placed, use.spec) for use in used), (placed, spec)])),
     )
+
+
+def _git_credentials(
+    documents: PlacedDocuments, layers: Iterable[tuple[Placed, Configuration]]
+) -> Iterable[GitCredential]:
+    """Find the repositories that each document names, from where it is itself; each once."""
+    found: dict[ResourceRef, GitCredential] = {}
+    for owner, configuration in layers:
+        for name in configuration.git_credentials:
+            placed = documents.find(Kind.REPOSITORY, name, owner.ref.space)
+            if placed is None or not isinstance(placed.resource.spec, RepositorySpec):
+                raise KeyError(f"Repository {name}")
+            spec, origin = placed.resource.spec, Origin(owner.ref, owner.resource.made)
+            found.setdefault(placed.ref, GitCredential(placed.ref, spec.url, spec.credentials, origin))
+    return found.values()
 
 
 def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:

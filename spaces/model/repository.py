@@ -27,6 +27,8 @@ _FILE = rf"file://{_TAIL}"
 _SCHEME = r"([A-Za-z][-A-Za-z0-9+.]*):"
 _EMBEDDED = r"(?i:https?://[^/]*@|[a-z+]+://[^/@]*:[^/@]*@)"
 MAX_BRANCH_BYTES = 200
+DEFAULT_USER = "git"
+"""Whom forges expect where nobody is named."""
 _BAD_BRANCH = r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.(?:lock)?(?:/|\Z)|^[-/]|/\Z|^refs/"
 
 

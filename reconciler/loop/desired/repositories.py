@@ -30,14 +30,11 @@ from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.stack import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce
 from spaces.model.refs import read_ref
-from spaces.model.repository import RepositorySpec
+from spaces.model.repository import DEFAULT_USER, RepositorySpec
 from spaces.model.sealed import SealedPlace
 from spaces.names import ResourceRef, Revision, StackId
 
 _log = logging.getLogger(__name__)
-
-_USER = "git"
-"""Whom forges expect where nobody is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +50,10 @@ class Remotes:
         credentials = None
         if settings.config_ssh_key_file is not None:
             key = read_secret_file(settings.config_ssh_key_file, "config_ssh_key_file")
-            credentials = Credentials(username=settings.config_username or _USER, ssh_key=key)
+            credentials = Credentials(username=settings.config_username or DEFAULT_USER, ssh_key=key)
         elif settings.config_password_file is not None:
             password = read_secret_file(settings.config_password_file, "config_password_file").strip()
-            credentials = Credentials(username=settings.config_username or _USER, password=password)
+            credentials = Credentials(username=settings.config_username or DEFAULT_USER, password=password)
         return Remote(settings.config_url or "", settings.config_branch, credentials)
 
     def of_source(self, documents: PlacedDocuments, source: ResolvedSource) -> Remote | StackProblem:
@@ -78,7 +75,7 @@ class Remotes:
         given = spec.credentials
         if given is None:
             return None
-        user = given.username or _USER
+        user = given.username or DEFAULT_USER
         if given.ssh_key is not None:
             return Credentials(
                 username=user, ssh_key=self.secrets.value(given.ssh_key, SealedPlace(placed.ref, "sshKey"))

@@ -201,6 +201,7 @@ def build_job(  # noqa: PLR0917
         cli_config=cli_config,
         destroy=run.destroys,
         check=run.checks,
+        git=opened.git,
     )
 
 

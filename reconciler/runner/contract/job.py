@@ -53,6 +53,18 @@ class TfstateAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class GitAccess:
+    """How Git signs in to one repository: with a user name and password over http(s), or with a key over ssh."""
+
+    url: str
+    username: str
+    password: str = field(default="", repr=False)
+    ssh_key: str = field(default="", repr=False)
+    known_hosts: str = ""
+    """The keys of the repository's own host, as lines of a known_hosts file."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Everything that a run's process needs. Handed over on its standard input, never on disk or in argv."""
 
@@ -87,6 +99,8 @@ class Job:
     """Whether the run is to remove what the stack made, rather than to make it."""
     check: bool = False
     """Whether the run only compares the real world with what was applied."""
+    git: tuple[GitAccess, ...] = field(default=(), repr=False)
+    """The repositories to which Git can sign in while a leg is at work."""
 
 
 class Ending(StrEnum):

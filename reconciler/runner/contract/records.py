@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.runner.contract.job import Ending, Hook, Job, LegReport, Limits, TfstateAccess
+from reconciler.runner.contract.job import Ending, GitAccess, Hook, Job, LegReport, Limits, TfstateAccess
 
 _Data = Mapping[str, Any]
 
@@ -20,6 +20,7 @@ def job_to_data(job: Job) -> dict[str, Any]:
     data["hooks"] = {at: [[hook.command, hook.source] for hook in hooks] for at, hooks in job.hooks.items()}
     data["limits"] = {name: getattr(job.limits, name) for name in Limits.__slots__}
     data["tfstate"] = None if job.tfstate is None else [job.tfstate.directory, job.tfstate.path, job.tfstate.token]
+    data["git"] = [[getattr(access, name) for name in GitAccess.__slots__] for access in job.git]
     for name in ("options", "facts", "env", "inputs", "secret_files"):
         data[name] = dict(data[name])
     data["limits"]["phase_seconds"] = dict(job.limits.phase_seconds)
@@ -38,6 +39,7 @@ def job_from_data(data: _Data) -> Job:
             "limits": Limits(**limits),
             "tfstate": None if data["tfstate"] is None else TfstateAccess(*data["tfstate"]),
             "masked": tuple(data["masked"]),
+            "git": tuple(GitAccess(*access) for access in data["git"]),
         }
     )
 

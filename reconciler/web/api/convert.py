@@ -18,6 +18,7 @@ from reconciler.core.verdicts import Judgement, Review
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api.schemas.effective import (
     EffectiveJson,
+    GitCredentialJson,
     GuardrailJson,
     HookJson,
     OriginJson,
@@ -200,6 +201,10 @@ def effective_json(stack: EffectiveStack, told: Told = _EVERYTHING) -> Effective
             HookJson(when=when, phase=phase, command=hook.command, origin=_origin(hook.origin))
             for (when, phase), hooks in stack.hooks.items()
             for hook in hooks
+        ],
+        git_credentials=[
+            GitCredentialJson(repository=f"{each.repository.space}/{each.repository.name}", origin=_origin(each.origin))
+            for each in stack.git_credentials
         ],
         policies=[
             GuardrailJson(

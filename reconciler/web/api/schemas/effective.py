@@ -72,6 +72,13 @@ class GuardrailJson(Shape):
     origin: OriginJson
 
 
+class GitCredentialJson(Shape):
+    """A Repository to which Git may sign in during a run, and the document that names it."""
+
+    repository: str
+    origin: OriginJson
+
+
 class EffectiveJson(Shape):
     """A stack's effective configuration, with the weakest of its contexts first."""
 
@@ -83,4 +90,5 @@ class EffectiveJson(Shape):
     env: list[ValueJson]
     files: list[ValueJson]
     hooks: list[HookJson]
+    git_credentials: list[GitCredentialJson]
     policies: list[GuardrailJson]

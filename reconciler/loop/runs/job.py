@@ -15,7 +15,7 @@ from reconciler.core.dependencies import missing_output
 from reconciler.core.digest import SourceSnapshot, options
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.results import JsonValue, Output
+from reconciler.core.results import JsonValue, MadeBy, Output
 from reconciler.core.runs import Run
 from reconciler.core.state import Need, StackProblem
 from reconciler.credentials.errors import SecretUnreadable
@@ -30,8 +30,10 @@ from reconciler.loop.desired.world import source_paths
 from reconciler.runner.leg.leg import CannotMount, mount
 from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, Reading
+from reconciler.tools.base import Tool
 from reconciler.tools.registry import tool
-from reconciler.tools.versions import Missing, check, find
+from reconciler.tools.side_by_side import Unfit, as_planned, pick
+from reconciler.tools.versions import Found, Missing
 from spaces.effective.stack import EffectiveStack, RepositoryFile
 from spaces.names import StackId
 from spaces.reading.lfs import POINTER, is_pointer
@@ -138,6 +140,8 @@ class Inputs:
     trees: Trees | None
     outputs: tuple[TakenOutput, ...] = ()
     """The outputs of other stacks that the run uses."""
+    made_by: MadeBy | None = None
+    """For the apply leg: what made the plan."""
 
     @property
     def directory(self) -> str:
@@ -158,12 +162,7 @@ def build_job(  # noqa: PLR0917
     spec = inputs.stack.spec
     name = spec.tool.value
     adapter = tool(name)
-    found = find(adapter, settings.search_path)
-    if isinstance(found, Missing):
-        raise CannotRun(Reason.TOOL_MISSING, found.message)
-    mismatch = check(name, spec.tool_version, found)
-    if mismatch is not None:
-        raise CannotRun(Reason.TOOL_VERSION_MISMATCH, mismatch)
+    found = _binary(adapter, spec.tool_version, inputs.made_by, settings)
     cli_config = _cli_config(settings) if adapter.abilities.cli_config else ""
     seconds = float(spec.timeout) if spec.timeout is not None else settings.run_timeout
     return Job(
@@ -173,6 +172,7 @@ def build_job(  # noqa: PLR0917
         leg=leg,
         tool=name,
         binary=found.binary,
+        tool_version=found.version,
         path=inputs.directory,
         options=options(spec),
         facts=dict(inputs.source.facts),
@@ -203,6 +203,23 @@ def build_job(  # noqa: PLR0917
         check=run.checks,
         git=opened.git,
     )
+
+
+def _binary(adapter: Tool, constraint: str | None, made_by: MadeBy | None, settings: Settings) -> Found:
+    """Return the binary: for an apply exactly the one that made the plan."""
+    if made_by is not None:
+        planned = as_planned(adapter, made_by.binary, made_by.version, settings.search_path)
+        if isinstance(planned, Unfit):
+            raise CannotRun(Reason.TOOL_VERSION_MISMATCH, planned.message)
+        return planned
+    found = pick(adapter, constraint, settings.search_path, settings.tool_paths)
+    match found:
+        case Missing():
+            raise CannotRun(Reason.TOOL_MISSING, found.message)
+        case Unfit():
+            raise CannotRun(Reason.TOOL_VERSION_MISMATCH, found.message)
+        case Found():
+            return found
 
 
 _CREDENTIAL = re.compile(r'^\s*"?(?:token|password|secret)"?\s*=\s*"([^"]+)"', re.MULTILINE)

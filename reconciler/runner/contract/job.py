@@ -99,6 +99,8 @@ class Job:
     """Whether the run is to remove what the stack made, rather than to make it."""
     check: bool = False
     """Whether the run only compares the real world with what was applied."""
+    tool_version: str | None = None
+    """What the binary says is its version; None where it has none."""
     git: tuple[GitAccess, ...] = field(default=(), repr=False)
     """The repositories to which Git can sign in while a leg is at work."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
+from reconciler.core.results import Action, Applied, MadeBy, Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.runner.contract.job import Ending, GitAccess, Hook, Job, LegReport, Limits, TfstateAccess
 
 _Data = Mapping[str, Any]
@@ -51,6 +51,7 @@ def planned_to_data(planned: Planned) -> dict[str, Any]:
         "changes": [_change_to_data(change) for change in planned.changes],
         "drifted": [_change_to_data(change) for change in planned.drifted],
         "outputs": [{name: getattr(each, name) for name in OutputChange.__slots__} for each in planned.outputs],
+        "made_by": None if planned.made_by is None else [planned.made_by.binary, planned.made_by.version],
     }
 
 
@@ -61,6 +62,7 @@ def planned_from_data(data: _Data) -> Planned:
         tuple(_change_from_data(change) for change in data["changes"]),
         tuple(_change_from_data(change) for change in data["drifted"]),
         tuple(OutputChange(**{**each, "action": Action(each["action"])}) for each in data.get("outputs", ())),
+        made_by=MadeBy(*data["made_by"]) if data.get("made_by") else None,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Applied, Planned
+from reconciler.core.results import Applied, MadeBy, Planned
 from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, Job, Reason
@@ -151,7 +151,9 @@ def _plan(work: Work) -> None:
     if planned.present:
         work.applied = Applied(None, planned.present)
         work.masker.learn(secret_texts(planned.present))
-    work.planned = masked_plan(replace(planned, present=()), work.masker)
+    job = work.job
+    made_by = MadeBy(job.binary, job.tool_version) if job.binary else None
+    work.planned = masked_plan(replace(planned, present=(), made_by=made_by), work.masker)
     work.commands.check()
 
 

@@ -152,6 +152,7 @@ def plan_json(run: Run, planned: Planned) -> PlanJson:
     """Return the result of a plan."""
     return PlanJson(
         run=run.id,
+        tool_version=planned.made_by.version if planned.made_by is not None else None,
         has_changes=planned.has_changes,
         changes=[ResourceChangeJson.model_validate(change) for change in planned.changes],
         drifted=[ResourceChangeJson.model_validate(change) for change in planned.drifted],

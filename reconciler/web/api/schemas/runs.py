@@ -142,9 +142,13 @@ class OutputChangeJson(Shape):
 
 
 class PlanJson(Shape):
-    """The result of a run's plan. `hasChanges` may be true without `changes` if a tool cannot name them."""
+    """The result of a run's plan. `hasChanges` may be true without `changes` if a tool cannot name them.
+
+    `toolVersion` is the version of the tool that made it.
+    """
 
     run: str
+    tool_version: str | None
     has_changes: bool
     changes: list[ResourceChangeJson]
     drifted: list[ResourceChangeJson]

@@ -146,6 +146,11 @@ class Settings(BaseModel):
     tool_path: str | None = Field(
         None, description="Directories, as in PATH, that are searched for tools before the service's PATH."
     )
+    tool_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="Directories with several versions of tools side by side, as terraform_1.9.8 or 1.9.8/terraform; "
+        "toolVersion picks the newest that fits.",
+    )
     run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take, if its stack has no timeout.")
     silence_timeout: float = Field(1800.0, gt=0, description="Seconds without output before a run is stopped.")
     grace_period: float = Field(120.0, gt=0, description="Seconds that a stopped run has to end before it is killed.")
@@ -174,7 +179,7 @@ class Settings(BaseModel):
             raise ValueError("use a loopback address; for other addresses, put a reverse proxy in front of the service")
         return value
 
-    @field_validator("writable_paths", "file_repositories")
+    @field_validator("writable_paths", "file_repositories", "tool_paths")
     @classmethod
     def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         for path in value:

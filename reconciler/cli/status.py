@@ -40,7 +40,8 @@ def command(form: str) -> None:
         click.echo("\nsources")
         for source in status["sources"]:
             asked = f", signed for {source['verifiedFor']}" if source["verifiedFor"] else ""
-            click.echo(f"  {source['url']} (branch {source['branch']}{asked}) at {source['revision'][:12]}")
+            version = f", {source['tag']}" if source["tag"] and source["ref"] != f"tag {source['tag']}" else ""
+            click.echo(f"  {source['url']} ({source['ref']}{version}{asked}) at {source['revision'][:12]}")
     if status["diagnostics"]:
         click.echo("\ndiagnostics")
         for diagnostic in status["diagnostics"]:

@@ -116,6 +116,9 @@ def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:
     for path, value in stack.files.items():
         said = _said(value.value)
         yield value.origin, f"file {path}", [said, "executable"] if value.executable else said
+    for each in stack.git_credentials:
+        # Only that it may sign in: what it signs in with, and where, does not change what a run does.
+        yield each.origin, f"git credentials of {each.repository.space}/{each.repository.name}", True
     for (when, phase), commands in stack.hooks.items():
         by_origin: dict[Origin, list[str]] = {}
         for command in commands:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from reconciler.core.phases import Leg
-from reconciler.runner.contract.job import Ending, Hook, Job, LegReport, Limits, Reason, TfstateAccess
+from reconciler.runner.contract.job import Ending, GitAccess, Hook, Job, LegReport, Limits, Reason, TfstateAccess
 
 __all__ = [
     "Ending",
     "Engine",
+    "GitAccess",
     "Hook",
     "Job",
     "LegReport",

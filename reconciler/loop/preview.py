@@ -278,7 +278,7 @@ def _read(
         return CONFIGURATION, snapshot(stack, trees, admission.pins.get(stack.id, in_force.revision))
     # Nobody fetches for a preview: the other repository counts as it is, and only what is asked of it can change.
     asked = {
-        f"{source.repository} branch": short_hash(source.branch),
+        f"{source.repository} ref": short_hash(source.ref),
         f"{source.repository} include": short_hash(list(source.include)),
     }
     return str(source.repository), SourceSnapshot(in_force.revision, asked)

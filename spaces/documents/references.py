@@ -44,23 +44,32 @@ def references(resource: Resource) -> tuple[Reference, ...]:
     paths: list[Path] = [("spec", "blueprint")]
     if isinstance(spec, StackSpec):
         paths = [("spec", "contexts", index, "name") for index in range(len(spec.contexts))]
-        paths += [("spec", "source", "repository")] if len(named) > len(paths) + len(spec.depends_on) else []
+        paths += [("spec", "source", "repository")] if _source_repository(spec) else []
         paths += [("spec", "dependsOn", index, "stack") for index in range(len(spec.depends_on))]
+    if isinstance(spec, Configuration):
+        paths = paths if isinstance(spec, StackSpec) else []
+        paths += [("spec", "gitCredentials", index) for index in range(len(spec.git_credentials))]
     return tuple(Reference(kind, name, path) for (kind, name), path in zip(named, paths, strict=True))
 
 
 def names(resource: Resource) -> list[tuple[Kind, str]]:
     """List the kind and name of what `references` gives, in its order; where they stand is seldom asked for."""
     spec: Any = resource.spec
-    if not isinstance(spec, StackSpec):
+    if not isinstance(spec, Configuration):
         if not isinstance(spec, BlueprintInstanceSpec):
             return []
         return [(Kind.BLUEPRINT, versioned(spec.blueprint, spec.version))]
-    found = [(Kind.CONTEXT, use.name) for use in spec.contexts]
-    if spec.source is not None and spec.source.repository is not None:
-        found.append((Kind.REPOSITORY, spec.source.repository))
-    found += [(Kind.STACK, dependency.stack) for dependency in spec.depends_on]
-    return found
+    found: list[tuple[Kind, str]] = []
+    if isinstance(spec, StackSpec):
+        found = [(Kind.CONTEXT, use.name) for use in spec.contexts]
+        if repository := _source_repository(spec):
+            found.append((Kind.REPOSITORY, repository))
+        found += [(Kind.STACK, dependency.stack) for dependency in spec.depends_on]
+    return found + [(Kind.REPOSITORY, name) for name in spec.git_credentials]
+
+
+def _source_repository(spec: StackSpec) -> str | None:
+    return spec.source.repository if spec.source is not None else None
 
 
 def parent_names(resource: Resource) -> frozenset[str]:

@@ -16,7 +16,8 @@ from typing import NamedTuple, TypeAlias
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.policies import Guardrail, guardrails
 from spaces.model.configuration import Configuration, HookPhase, plain_path
-from spaces.model.repository import RepositorySpec
+from spaces.model.refs import Ref
+from spaces.model.repository import RepositoryCredentials, RepositorySpec
 from spaces.model.secrets import FileValue, FromSource, FromText, SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, ResourceRef, StackId
@@ -79,15 +80,25 @@ class HookCommand(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSource:
-    """Where a stack's code lies. `repository` and `branch` are None for the configuration repository and its branch.
+    """Where a stack's code lies. `repository` and `ref` are None for the configuration repository and its branch.
 
     `path` is relative to the top of that repository, normalized, `.` for the top itself; so are the globs of `include`.
     """
 
     repository: ResourceRef | None
-    branch: str | None
+    ref: Ref | None
     path: str
     include: tuple[str, ...]
+
+
+class GitCredential(NamedTuple):
+    """A repository to which Git may sign in during a run, and the document that says so."""
+
+    repository: ResourceRef
+    url: str
+    credentials: RepositoryCredentials | None
+    """None: the repository has none, so that nothing is given."""
+    origin: Origin
 
 
 class UsedContext(NamedTuple):
@@ -128,6 +139,8 @@ class EffectiveStack:
     """The instance that made the stack; None if somebody wrote it."""
     policies: tuple[Guardrail, ...] = ()
     """The policies over it, those of the farthest spaces first."""
+    git_credentials: tuple[GitCredential, ...] = ()
+    """The repositories to which Git may sign in."""
 
     @property
     def secrets(self) -> Mapping[str, Value]:
@@ -194,7 +207,23 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         dependencies,
         made,
         guardrails(documents, placed),
+        tuple(_git_credentials(documents, [*((use.placed, use.spec) for use in used), (placed, spec)])),
     )
+
+
+def _git_credentials(
+    documents: PlacedDocuments, layers: Iterable[tuple[Placed, Configuration]]
+) -> Iterable[GitCredential]:
+    """Find the repositories that each document names, from where it is itself; each once."""
+    found: dict[ResourceRef, GitCredential] = {}
+    for owner, configuration in layers:
+        for name in configuration.git_credentials:
+            placed = documents.find(Kind.REPOSITORY, name, owner.ref.space)
+            if placed is None or not isinstance(placed.resource.spec, RepositorySpec):
+                raise KeyError(f"Repository {name}")
+            spec, origin = placed.resource.spec, Origin(owner.ref, owner.resource.made)
+            found.setdefault(placed.ref, GitCredential(placed.ref, spec.url, spec.credentials, origin))
+    return found.values()
 
 
 def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
@@ -242,8 +271,8 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
     repository = documents.find(Kind.REPOSITORY, source.repository, placed.ref.space)
     if repository is None or not isinstance(repository.resource.spec, RepositorySpec):
         raise KeyError(f"Repository {source.repository}")
-    branch = source.branch if source.branch is not None else repository.resource.spec.branch
-    return ResolvedSource(repository.ref, branch, normpath(source.path), source.include)
+    followed = source.ref or repository.resource.spec.branch
+    return ResolvedSource(repository.ref, followed, normpath(source.path), source.include)
 
 
 def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:

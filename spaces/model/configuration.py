@@ -19,7 +19,9 @@ from spaces.model.base import (
     Model,
     Path,
     Problem,
+    QualifiedName,
     SpecModel,
+    list_at,
     mapping_at,
 )
 from spaces.model.places import in_home
@@ -70,6 +72,9 @@ class Configuration(SpecModel):
         "secret, `{source: …}` or `{text: …}`; the last two may be `executable: true`.",
     )
     hooks: Hooks = Field(default_factory=lambda: NO_HOOKS, description="Shell commands around the phases of a run.")
+    git_credentials: tuple[QualifiedName, ...] = Field(
+        (), max_length=MOST_ITEMS, description="Repositories, by name, to which Git may sign in during a run."
+    )
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
@@ -96,12 +101,21 @@ class Configuration(SpecModel):
             yield from _nested_files(files)
         if hooks := mapping_at(raw, "hooks"):
             yield from _misplaced_hooks(hooks)
+        if named := list_at(raw, "gitCredentials"):
+            yield from _named_twice(named)
 
     def attachments(self) -> Iterator[tuple[Path, str]]:
         """Yield the mounted files that lie in the repository."""
         for name, value in self.files.items():
             if isinstance(value, FromSource):
                 yield ("files", name, "source"), value.source
+
+
+def _named_twice(repositories: list[Any]) -> Iterator[Problem]:
+    for index, name in enumerate(repositories):
+        if isinstance(name, str) and name in repositories[:index]:
+            summary = f"the repository {name[:130]!r} is named twice"
+            yield Problem(("gitCredentials", index), "duplicate-repository", summary, "leave one of them out")
 
 
 def _misplaced_hooks(hooks: Mapping[str, Any]) -> Iterator[Problem]:

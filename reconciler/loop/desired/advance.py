@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +15,7 @@ from reconciler.git.mirrors import Remote
 from reconciler.git.objects import EntryKind
 from reconciler.git.remote import redact
 from reconciler.git.source_keys import read_key
+from reconciler.git.wanted import Arrived, Release, revision_of
 from reconciler.loop.desired.commits import Walking, halt
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Changeset, Generations
@@ -22,7 +23,7 @@ from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desire
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.restore import loading
 from reconciler.loop.desired.source_authors import SourceAuthors
-from reconciler.loop.desired.source_repositories import AboutAccess, follows, unavailable
+from reconciler.loop.desired.source_repositories import AboutAccess, follows, is_accepted, unavailable
 from reconciler.loop.desired.source_signers import SourceSigners, Way, newly_verified, still_asks, ways
 from reconciler.loop.desired.world import World
 from reconciler.operations import revoke_tokens
@@ -32,6 +33,7 @@ from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded
 from spaces.in_force import InForce
+from spaces.model.refs import RefKind, read_ref
 from spaces.names import Revision, StackId
 
 _log = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ class Advancing:
         if state.generation != self.world.generation:
             return False
         configuration = self.places.configuration()
-        tip = fetched.get(configuration)
+        tip = _branch(fetched.get(configuration))
         halted = state.halted
         changeset: Changeset | None = None
         if tip is not None:
@@ -97,7 +99,7 @@ class Advancing:
         fresh = replace(
             state,
             url=redact(configuration.url, keep_ssh_user=True),
-            branch=configuration.branch,
+            branch=configuration.ref,
             config_path=self.places.settings.config_path,
             attempted_revision=Revision(attempted) if attempted else None,
             halted=halted,
@@ -114,7 +116,7 @@ class Advancing:
         said = self.source_signers.take()
         changed = {key: why for key, why in said.items() if self.world.refused.get(key) != why}
         for key, why in changed.items():
-            branch = f"source repository {redact(read_key(key).url)} (branch {read_key(key).branch})"
+            branch = f"source repository {redact(read_key(key).url)} ({read_ref(read_key(key).ref)})"
             if why is not None:
                 _log.warning("%s: %s", branch, why)
             else:
@@ -144,40 +146,63 @@ class Advancing:
         self._unavailable = {key: told for key, told in self._unavailable.items() if still_asks(key, in_force)}
         for remote, result in fetched.items():
             for way in ways(remote, in_force) if remote != configuration else ():
-                before = tips.get(way.key, self.world.tips.get(way.key))
-                told = self._wrong(way, remote, before, result, in_force, now)
+                told = self._wrong(way, remote, tips, result, in_force, now)
+                self._note_missing(way, result)
                 if told is not None:
                     self._unavailable[way.key] = told
-                elif isinstance(result, str):
+                elif not isinstance(result, GitError):
                     self._unavailable.pop(way.key, None)
-                    if before != result:
-                        tips[way.key] = result
+                    new = {way.key: revision_of(result), **way.tagged(remote, result)}
+                    tips |= {key: revision for key, revision in new.items() if self._tip(key, tips) != revision}
         return tips
+
+    def _tip(self, key: str, tips: Mapping[str, Revision]) -> Revision | None:
+        return tips.get(key, self.world.tips.get(key))
+
+    def _note_missing(self, way: Way, result: Arrived) -> None:
+        """Remember why there is nothing to follow, where every service that looks finds the same."""
+        if isinstance(result, GitError) and result.reason in _FOR_EVERYBODY:
+            self.world.missing[way.key] = result.message
+        else:
+            self.world.missing.pop(way.key, None)
 
     def _wrong(  # noqa: PLR0917
         self,
         way: Way,
         remote: Remote,
-        before: Revision | None,
-        result: Revision | GitError,
+        tips: Mapping[str, Revision],
+        result: Arrived,
         in_force: InForce | None,
         now: datetime,
     ) -> Diagnostic | None:
-        """Return why a branch is not followed to where it is; None: it is."""
+        """Return why a branch, tag or commit is not followed to where it is; None: it is. `tips` are this look's."""
+        before = self._tip(way.key, tips)
         if isinstance(result, GitError):
             return unavailable(result.reason, remote, result.message, before, in_force)
-        if before is not None and self._is_empty(way.key, result):
-            message = f"its branch was emptied: {result[:12]} holds no files at all"
+        tip, trees = revision_of(result), self.places.source_trees(way.key)
+        if before is not None and self._is_empty(way.key, tip):
+            message = f"it was emptied: {tip[:12]} holds no files at all"
             return unavailable(GitReason.BRANCH_EMPTIED, remote, message, before, in_force)
-        trees = self.places.source_trees(way.key)
-        if before is not None and not follows(trees, remote, before, result, in_force):
-            message = f"its history was rewritten: {result[:12]} does not build on {before[:12]}"
+        kind = read_ref(remote.ref).kind
+        if kind is RefKind.BRANCH and before is not None and not follows(trees, remote, before, tip, in_force):
+            message = f"its history was rewritten: {tip[:12]} does not build on {before[:12]}"
             hint = (
                 f"{before[:12]} stays in use; put it back, or accept the new history with "
-                f"spec.acceptRewrite: {result} in the Repository document"
+                f"spec.acceptRewrite: {tip} in the Repository document"
             )
             return unavailable(GitReason.HISTORY_REWRITTEN, remote, message, before, in_force, hint)
-        return self.source_signers.refuse(way, remote, trees.commit(result), before, in_force, now)
+        for key, revision in way.tagged(remote, result).items():
+            was = self._tip(key, tips)
+            moved = was is not None and was != revision and not is_accepted(trees, remote, was, revision, in_force)
+            message = f"{read_ref(read_key(key).ref)} was moved: it is at {revision[:12]}, and was at {str(was)[:12]}"
+            self.source_signers.note(way, message if moved else None)
+            if moved:
+                hint = (
+                    f"{before[:12] if before is not None else 'nothing'} stays in use; put the tag back, name another "
+                    f"one, or accept it with spec.acceptRewrite: {revision} in the Repository document"
+                )
+                return unavailable(GitReason.TAG_MOVED, remote, message, before, in_force, hint)
+        return self.source_signers.refuse(way, remote, trees.commit(tip), before, in_force, now)
 
     def _is_empty(self, key: str, revision: Revision) -> bool:
         return not self.places.source_trees(key).children(revision, "")
@@ -278,6 +303,23 @@ class Advancing:
         with self.store.writing() as transaction:
             if transaction.configuration().generation == fresh.generation:
                 transaction.put_configuration(fresh)
+
+
+_FOR_EVERYBODY = frozenset(
+    {
+        GitReason.BRANCH_NOT_FOUND,
+        GitReason.REPOSITORY_EMPTY,
+        GitReason.TAG_NOT_FOUND,
+        GitReason.VERSION_NOT_FOUND,
+        GitReason.REVISION_NOT_FOUND,
+    }
+)
+"""What is wrong with a repository for everybody who looks, and always in the same words."""
+
+
+def _branch(arrived: Arrived | None) -> Revision | GitError | None:
+    """Return what arrived of the configuration repository, which is a branch."""
+    return revision_of(arrived) if isinstance(arrived, Release) else arrived
 
 
 def _first(stacks: Iterable[StackId]) -> list[str]:

@@ -11,8 +11,8 @@ from datetime import datetime
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import redact
+from reconciler.git.wanted import Arrived
 from reconciler.metrics import Metrics
-from spaces.names import Revision
 
 _JITTER = 0.1
 
@@ -25,7 +25,7 @@ def pause(first: float, failures: int, longest: float) -> float:
     return seconds * jitter
 
 
-Fetched = dict[Remote, Revision | GitError]
+Fetched = dict[Remote, Arrived]
 
 _LONGEST_PAUSE = 900.0
 
@@ -71,4 +71,4 @@ class Fetcher:
         return max(0.0, min((self._pace(remote).due for remote in remotes), default=now + self.interval) - now)
 
     def _pace(self, remote: Remote) -> _Pace:
-        return self._paces.setdefault((remote.url, remote.branch, remote.reader), _Pace())
+        return self._paces.setdefault((remote.url, remote.ref, remote.reader), _Pace())

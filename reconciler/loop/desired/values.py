@@ -9,8 +9,12 @@ from typing import assert_never
 
 from reconciler.core.reasons import Reason
 from reconciler.core.state import StackProblem
+from reconciler.credentials.errors import SecretUnreadable
+from reconciler.credentials.known_hosts import known_hosts
 from reconciler.credentials.secrets import SecretSources
-from spaces.effective.stack import Content, EffectiveStack, OutputOf, RepositoryFile, Value
+from reconciler.engine.base import GitAccess
+from spaces.effective.stack import Content, EffectiveStack, GitCredential, OutputOf, RepositoryFile, Value
+from spaces.model.repository import DEFAULT_USER
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
 from spaces.model.variables import VariableClass, classify_variable
@@ -28,6 +32,7 @@ class Opened:
     """Those in the tool's own settings, by the key that each is sealed for."""
     executable: frozenset[str] = frozenset()
     """The files that may be run."""
+    git: tuple[GitAccess, ...] = field(default=(), repr=False)
 
 
 def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
@@ -58,7 +63,24 @@ def open_values(stack: EffectiveStack, secrets: SecretSources) -> Opened:
     secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
     of_tool = {key: _variable(value, opened(key, value)) for key, value in stack.secrets.items()}
     executable = frozenset(key for key, value in stack.files.items() if value.executable)
-    return Opened(env, files, secret, tuple(dict.fromkeys(masked)), of_tool, executable)
+    git = tuple(_git_access(each, secrets) for each in stack.git_credentials if each.credentials is not None)
+    masked += [text for access in git for text in (access.password, access.ssh_key) if text]
+    return Opened(env, files, secret, tuple(dict.fromkeys(masked)), of_tool, executable, git)
+
+
+def _git_access(access: GitCredential, secrets: SecretSources) -> GitAccess:
+    given = access.credentials
+    assert given is not None  # noqa: S101 - others are left out
+    username = given.username or DEFAULT_USER
+    if given.ssh_key is not None:
+        key = secrets.for_run(given.ssh_key, SealedPlace(access.repository, "sshKey"))
+        return GitAccess(access.url, username, ssh_key=key, known_hosts=known_hosts(access.url))
+    if given.password is None:
+        raise SecretUnreadable(f"{access.repository}: its credentials contain no secret")
+    password = secrets.for_run(given.password, SealedPlace(access.repository, "password")).strip()
+    if not password.isprintable():
+        raise SecretUnreadable(f"{access.repository}, {given.password}: it is not one line of text")
+    return GitAccess(access.url, username, password=password)
 
 
 def _variable(value: Value, data: bytes) -> str:
@@ -76,6 +98,12 @@ def unreadable(stack: EffectiveStack, secrets: SecretSources) -> StackProblem | 
         if isinstance(value.value, SecretRef)
         and (problem := secrets.problem(value.value, SealedPlace(value.origin.ref, key))) is not None
     ]
+    for access in stack.git_credentials:
+        given = access.credentials
+        for key, secret in (("sshKey", given.ssh_key), ("password", given.password)) if given is not None else ():
+            problem = secrets.problem(secret, SealedPlace(access.repository, key)) if secret is not None else None
+            if problem is not None:
+                wrong.append(problem)
     return StackProblem(Reason.SECRET_UNREADABLE, "; ".join(dict.fromkeys(wrong))) if wrong else None
 
 

@@ -18,6 +18,7 @@ from reconciler.core.conditions import assess, is_current
 from reconciler.core.dependencies import linked
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
+from reconciler.core.results import MadeBy
 from reconciler.core.runs import Run, RunEvent, RunId, RunStatus
 from reconciler.core.state import Desired, StackProblem, StackState
 from reconciler.core.transition import take_step
@@ -131,7 +132,7 @@ class Dispatcher:
     def _start(self, run: Run, leg: Leg, token: str | None) -> None:
         began = time.monotonic()
         try:
-            inputs = self._inputs(run)
+            inputs = self._inputs(run, leg)
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
             opened = self._open(inputs)
             job = build_job(run, leg, inputs, opened, self.settings, tfstate, self.store.carry_key(run.id))
@@ -164,7 +165,7 @@ class Dispatcher:
                 token = mint_token(transaction, run.stack, run.id)
         return self.tfstate_door(run, token)
 
-    def _inputs(self, run: Run) -> Inputs:
+    def _inputs(self, run: Run, leg: Leg) -> Inputs:
         """Return the inputs of a run; CannotRun where nothing may run, or the desired configuration has changed."""
         if (why := self.unsafe()) is not None:
             raise CannotRun(Reason.SANDBOX_MISSING, why)
@@ -181,7 +182,14 @@ class Dispatcher:
         _, source = read_source(world.in_force, stack, self.follower.locate)
         if isinstance(source, StackProblem):
             raise refuse(source)
-        return Inputs(stack, source, place.trees if place else None, outputs)
+        return Inputs(stack, source, place.trees if place else None, outputs, self._made_by(run, leg))
+
+    def _made_by(self, run: Run, leg: Leg) -> MadeBy | None:
+        if leg is Leg.PLAN:
+            return None
+        with self.store.reading() as reading:
+            planned = reading.planned(run.id)
+        return planned.made_by if planned is not None else None
 
     def _inputs_of_what_left(self, run: Run) -> Inputs:
         """Return the inputs of the destruction of a stack whose document is not in Git any more."""

@@ -17,7 +17,7 @@ from reconciler.core.dependencies import missing_output
 from reconciler.core.digest import SourceSnapshot, options
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.results import JsonValue, Output
+from reconciler.core.results import JsonValue, MadeBy, Output
 from reconciler.core.runs import Run
 from reconciler.core.state import Need, StackProblem
 from reconciler.credentials.errors import SecretUnreadable
@@ -33,8 +33,10 @@ from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.leg.mounting import CannotMount, mount
 from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, Reading
+from reconciler.tools.base import Tool
 from reconciler.tools.registry import tool
-from reconciler.tools.versions import Missing, check, find
+from reconciler.tools.side_by_side import Unfit, as_planned, pick
+from reconciler.tools.versions import Found, Missing
 from spaces.effective.stack import EffectiveStack, HookCommand, RepositoryFile
 from spaces.model.variables import VariableClass, classify_variable
 from spaces.names import StackId
@@ -142,6 +144,8 @@ class Inputs:
     trees: Trees | None
     outputs: tuple[TakenOutput, ...] = ()
     """The outputs of other stacks that the run uses."""
+    made_by: MadeBy | None = None
+    """For the apply leg: what made the plan."""
 
     @property
     def directory(self) -> str:
@@ -168,12 +172,7 @@ def build_job(  # noqa: PLR0917
     spec = inputs.stack.spec
     name = spec.tool.value
     adapter = tool(name)
-    found = find(adapter, settings.search_path)
-    if isinstance(found, Missing):
-        raise CannotRun(Reason.TOOL_MISSING, found.message)
-    mismatch = check(name, spec.tool_version, found)
-    if mismatch is not None:
-        raise CannotRun(Reason.TOOL_VERSION_MISMATCH, mismatch)
+    found = _binary(adapter, spec.tool_version, inputs.made_by, settings)
     cli_config = _cli_config(settings) if adapter.abilities.cli_config else ""
     seconds = float(spec.timeout) if spec.timeout is not None else settings.run_timeout
     return Job(
@@ -183,6 +182,7 @@ def build_job(  # noqa: PLR0917
         leg=leg,
         tool=name,
         binary=found.binary,
+        tool_version=found.version,
         path=inputs.directory,
         options=options(spec),
         facts=dict(inputs.source.facts),
@@ -216,6 +216,7 @@ def build_job(  # noqa: PLR0917
         destroy=run.destroys,
         check=run.checks,
         about=_about(run, inputs.stack, settings),
+        git=opened.git,
     )
 
 
@@ -250,6 +251,23 @@ def _about(run: Run, stack: EffectiveStack, settings: Settings) -> dict[str, str
         "STATION_PERSON": run.person or "",
         "STATION_LABELS": json.dumps(dict(stack.labels), sort_keys=True),
     }
+
+
+def _binary(adapter: Tool, constraint: str | None, made_by: MadeBy | None, settings: Settings) -> Found:
+    """Return the binary: for an apply exactly the one that made the plan."""
+    if made_by is not None:
+        planned = as_planned(adapter, made_by.binary, made_by.version, settings.search_path)
+        if isinstance(planned, Unfit):
+            raise CannotRun(Reason.TOOL_VERSION_MISMATCH, planned.message)
+        return planned
+    found = pick(adapter, constraint, settings.search_path, settings.tool_paths)
+    match found:
+        case Missing():
+            raise CannotRun(Reason.TOOL_MISSING, found.message)
+        case Unfit():
+            raise CannotRun(Reason.TOOL_VERSION_MISMATCH, found.message)
+        case Found():
+            return found
 
 
 _CREDENTIAL = re.compile(r'^\s*"?(?:token|password|secret)"?\s*=\s*"([^"]+)"', re.MULTILINE)

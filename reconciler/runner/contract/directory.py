@@ -75,6 +75,11 @@ class RunDirectory:
         return self.root / "home"
 
     @property
+    def git(self) -> Path:
+        """What Git needs to sign in, while a leg is at work: seen by commands, and never written by them."""
+        return self.root / "git"
+
+    @property
     def temporary(self) -> Path:
         """The tool's TMPDIR."""
         return self.root / "tmp"
@@ -213,7 +218,7 @@ class RunDirectory:
 
     def free(self) -> None:
         """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
-        for path in (self.temporary, self.work, self.home, self.scratch, self.carried):
+        for path in (self.git, self.temporary, self.work, self.home, self.scratch, self.carried):
             with contextlib.suppress(OSError):
                 _remove(path)
 

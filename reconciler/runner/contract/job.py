@@ -55,6 +55,18 @@ class TfstateAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class GitAccess:
+    """How Git signs in to one repository: with a user name and password over http(s), or with a key over ssh."""
+
+    url: str
+    username: str
+    password: str = field(default="", repr=False)
+    ssh_key: str = field(default="", repr=False)
+    known_hosts: str = ""
+    """The keys of the repository's own host, as lines of a known_hosts file."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Everything that a run's process needs. Handed over on its standard input, never on disk or in argv."""
 
@@ -99,6 +111,10 @@ class Job:
     """Whether the run only compares the real world with what was applied."""
     about: Mapping[str, str] = field(default_factory=dict)
     """Variables that tell hooks and tools which run this is: they differ from run to run, and no tool reads them."""
+    tool_version: str | None = None
+    """What the binary says is its version; None where it has none."""
+    git: tuple[GitAccess, ...] = field(default=(), repr=False)
+    """The repositories to which Git can sign in while a leg is at work."""
 
 
 class Ending(StrEnum):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.runner.contract.job import Ending, Hook, Job, LegReport, Limits, TfstateAccess
+from reconciler.core.results import Action, Applied, MadeBy, Output, OutputChange, Planned, Resource, ResourceChange
+from reconciler.runner.contract.job import Ending, GitAccess, Hook, Job, LegReport, Limits, TfstateAccess
 
 _Data = Mapping[str, Any]
 
@@ -22,6 +22,7 @@ def job_to_data(job: Job) -> dict[str, Any]:
     }
     data["limits"] = {name: getattr(job.limits, name) for name in Limits.__slots__}
     data["tfstate"] = None if job.tfstate is None else [job.tfstate.directory, job.tfstate.path, job.tfstate.token]
+    data["git"] = [[getattr(access, name) for name in GitAccess.__slots__] for access in job.git]
     for name in ("options", "facts", "env", "inputs", "secret_files", "secrets", "about"):
         data[name] = dict(data[name])
     data["limits"]["phase_seconds"] = dict(job.limits.phase_seconds)
@@ -40,6 +41,7 @@ def job_from_data(data: _Data) -> Job:
             "limits": Limits(**limits),
             "tfstate": None if data["tfstate"] is None else TfstateAccess(*data["tfstate"]),
             "masked": tuple(data["masked"]),
+            "git": tuple(GitAccess(*access) for access in data["git"]),
         }
     )
 
@@ -57,6 +59,7 @@ def planned_to_data(planned: Planned) -> dict[str, Any]:
         "drifted": [_change_to_data(change) for change in planned.drifted],
         "outputs": [{name: getattr(each, name) for name in OutputChange.__slots__} for each in planned.outputs],
         "facts": dict(planned.facts),
+        "made_by": None if planned.made_by is None else [planned.made_by.binary, planned.made_by.version],
     }
 
 
@@ -68,6 +71,7 @@ def planned_from_data(data: _Data) -> Planned:
         tuple(_change_from_data(change) for change in data["drifted"]),
         tuple(OutputChange(**{**each, "action": Action(each["action"])}) for each in data.get("outputs", ())),
         facts=data.get("facts", {}),
+        made_by=MadeBy(*data["made_by"]) if data.get("made_by") else None,
     )
 
 

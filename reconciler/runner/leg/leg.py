@@ -11,6 +11,7 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, Job, LegReport, Reason
+from reconciler.runner.leg import git_access
 from reconciler.runner.leg.commands import Commands, Context, shorten
 from reconciler.runner.leg.mounting import CannotMount, mount, unmount
 from reconciler.runner.leg.results import masked_applied
@@ -44,6 +45,7 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
             finally:
                 unmount(job.secret_files, directory, job.path)
                 work.commands.files.clear()
+                git_access.take_away(directory)
             report = _report(work, end)
         else:
             log.say(_first_phase(job), work.message)
@@ -77,6 +79,7 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     seen = directory if context.sandbox is None else SEEN
     temporary = "/tmp" if own_tmp else str(seen.temporary)  # noqa: S108
     env = tool_environment(job, seen, os.environ, temporary)
+    env |= git_access.lay_out(job.git, directory, seen, env)
     if context.sandbox is None:
         env["PWD"] = str(_lasting_path(job, directory) / source.relative_to(top))
     try:

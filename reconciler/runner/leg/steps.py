@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reconciler.core.normalised import plan_to_json
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Applied, Planned
+from reconciler.core.results import Applied, MadeBy, Planned
 from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, Job, Reason
@@ -157,7 +157,9 @@ def _plan(work: Work) -> None:
     if planned.present:
         work.applied = Applied(None, planned.present)
         work.masker.learn(secret_texts(planned.present))
-    work.planned = masked_plan(replace(planned, present=()), work.masker)
+    job = work.job
+    made_by = MadeBy(job.binary, job.tool_version) if job.binary else None
+    work.planned = masked_plan(replace(planned, present=(), made_by=made_by), work.masker)
     work.commands.check()
 
 
@@ -170,7 +172,8 @@ def _record_plan(work: Work) -> None:
 
 def _show_plan(work: Work) -> None:
     """Write the plan for those who may want to read it, from where no command of the run could change it."""
-    if not work.job.hooks and work.tool.abilities.saved_plan:
+    if not work.job.hooks and work.tool.binaries:
+        # Only commands that a document gives read it.
         return
     planned = work.planned or _recorded_plan(work)
     if planned is None:

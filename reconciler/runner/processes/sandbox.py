@@ -140,6 +140,8 @@ class Sandbox:
         for path, seen in shown:
             # In its own place too: that is how an adapter names its files in a command.
             arguments += ["--bind", str(path), str(path), "--bind", str(path), str(seen)]
+        if directory.git.is_dir():
+            arguments += ["--ro-bind", str(directory.git), str(SEEN.git)]
         return arguments
 
     def _put_back(self, covered: Sequence[str], binaries: Iterable[str]) -> set[str]:

@@ -12,6 +12,7 @@ from reconciler.git.remote import redact
 from reconciler.version import __version__
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.followed import followed_json
 from reconciler.web.api.paging import CursorIn, LimitIn, page
 from reconciler.web.api.schemas.overview import CountsJson, FetchJson, SealingJson, SpaceJson, StatusJson
 from reconciler.web.api.schemas.shapes import Page
@@ -45,7 +46,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         changed_at=state.changed_at,
         halted=convert.halt_json(state, everything=everything),
         kept=[kept for kept in convert.kept_json(state) if caller.may(_reads(kept.kind), SpaceName(kept.space))],
-        sources=convert.followed_json(state, ports.documents()) if everything else [],
+        sources=followed_json(state, ports.documents()) if everything else [],
         # A diagnostic may name any file, space or document.
         diagnostics=[dict(diagnostic) for diagnostic in state.diagnostics] if everything else [],
         counts=CountsJson(

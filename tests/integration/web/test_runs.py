@@ -129,6 +129,7 @@ def test_the_plan(client: Client, store: SqlStore) -> None:
         transaction.record_plan(run.id, Planned(has_changes=True, changes=(change,), facts={"cost": {"monthly": 3}}))
     assert client.get(f"{RUNS}/{run.id}/plan").json() == {
         "run": run.id,
+        "toolVersion": None,
         "hasChanges": True,
         "changes": [
             {

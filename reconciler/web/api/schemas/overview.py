@@ -43,13 +43,17 @@ class CountsJson(Shape):
 
 
 class FollowedJson(Shape):
-    """A branch of a source repository, and the revision of it in use.
+    """A branch, tag, range of versions or commit of a source repository, and the revision of it in use.
+
+    `ref` says in words which; `branch` and `tag` have its name. A range of versions has the tag that it led to.
 
     `verifiedFor`: the Repository that asks for signatures, where it is followed only as far as that accepts it.
     """
 
     url: str
-    branch: str
+    branch: str | None
+    ref: str
+    tag: str | None
     verified_for: str | None
     revision: str
 

@@ -145,9 +145,11 @@ class PlanJson(Shape):
     """The result of a run's plan. `hasChanges` may be true without `changes` if a tool cannot name them.
 
     `facts` is what hooks found out for the policies, by name.
+    `toolVersion` is the version of the tool that made it.
     """
 
     run: str
+    tool_version: str | None
     has_changes: bool
     changes: list[ResourceChangeJson]
     drifted: list[ResourceChangeJson]

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.runner.contract.job import Ending, Hook, Job, LegReport, Limits, TfstateAccess
+from reconciler.core.results import Action, Applied, MadeBy, Output, OutputChange, Planned, Resource, ResourceChange
+from reconciler.runner.contract.job import Ending, GitAccess, Hook, Job, LegReport, Limits, TfstateAccess
 from reconciler.runner.contract.records import job_from_data, job_to_data, report_from_data, report_to_data, to_line
 
 CHANGE = ResourceChange("a.b", "a", "p", Action.REPLACE, {"x": 1}, {"x": [None, True]})
@@ -26,7 +26,9 @@ JOB = Job(
     waits_for_verdict=True,
     plan_digest="ab",
     tfstate=TfstateAccess("/data", "/x", "token"),
-    masked=("one", "two"),
+    masked=("hunter2", "two"),
+    tool_version="1.9.8",
+    git=(GitAccess("https://git.example.com/a", "bot", password="hunter2"),),
 )
 
 
@@ -50,7 +52,11 @@ def test_a_job_survives_the_pipe(job):
                 Phase.PLAN,
                 {Phase.INIT: 0.5},
                 planned=Planned(
-                    True, (CHANGE,), (CHANGE,), (OutputChange("o", Action.UPDATE, 1, "(sensitive)", sensitive=True),)
+                    True,
+                    (CHANGE,),
+                    (CHANGE,),
+                    (OutputChange("o", Action.UPDATE, 1, "(sensitive)", sensitive=True),),
+                    made_by=MadeBy("/opt/terraform_1.9.8", "1.9.8"),
                 ),
                 plan_digest="ab",
                 waiting=True,
@@ -85,3 +91,4 @@ def test_secrets_are_not_in_what_a_job_prints():
     assert "token" not in repr(JOB)
     assert "one" not in repr(JOB)
     assert "1b1b" not in repr(JOB)
+    assert "hunter2" not in repr(JOB)

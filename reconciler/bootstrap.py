@@ -32,6 +32,7 @@ from reconciler.git.mirrors import Mirrors
 from reconciler.git.remote import check_branch, check_url, local_path, redact
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import CurrentAccess, Follower
+from reconciler.loop.desired.merged import merged_at
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
 from reconciler.loop.desired.restore import differs, with_remembered
 from reconciler.loop.desired.source_repositories import NOT_SET_UP
@@ -61,7 +62,6 @@ from reconciler.web.server import HttpServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
-from spaces.names import Revision
 
 _log = logging.getLogger(__name__)
 
@@ -178,9 +178,10 @@ def _assemble(  # noqa: PLR0917
 
     dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, tfstate_door, unsafe)
     policies = PlanPolicies(store, follower, metrics)
-    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), policies)
+    recorder = Recorder(store, engine, metrics, lambda run: merged_at(follower, run), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
     loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)
+    metrics.show_workers(dispatcher.workers)
     if watching is not None:
         loop.watching = watching
     ports = Ports(
@@ -200,6 +201,7 @@ def _assemble(  # noqa: PLR0917
         ready=lambda: loop.passed,
         trouble=lambda: loop.brief,
         now=utc_now,
+        holder=holder,
         recipient=_recipient(follower.remotes.secrets),
     )
     server = LazyServer(partial(create_app, ports), host, own_port if port is None else port, directory)
@@ -401,14 +403,6 @@ def _live_log(path: Path, offset: int, limit: int) -> bytes | None:
             file.seek(offset)
             return file.read(limit)
     except FileNotFoundError:
-        return None
-
-
-def _commit_time(follower: Follower, revision: Revision) -> float | None:
-    try:
-        url = follower.remotes.settings.config_url or ""
-        return float(follower.mirrors.mirror(url).trees.commit(revision).time)
-    except GitError:
         return None
 
 

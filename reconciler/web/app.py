@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from reconciler.version import __version__
-from reconciler.web import health
+from reconciler.web import gauges, health
 from reconciler.web.api import access, admission, blueprints, drift, errors, overview, runs, stacks, tfstate, tokens
 from reconciler.web.api.auth import DOCUMENTED
 from reconciler.web.api.parameters import KNOWN_PARAMETERS
@@ -28,7 +28,7 @@ def create_app(ports: Ports) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.ports = ports
-    ports.metrics.show(lambda: health.read_gauges(ports.store))
+    gauges.expose(ports)
     for routes in (
         stacks.router,
         drift.router,

@@ -55,6 +55,8 @@ class Ports:
     """Returns up to `limit` bytes from `offset` of a log that is not stored yet; None if it is not on this machine."""
     documents: Callable[[], PlacedDocuments] = PlacedDocuments.empty
     """Returns the documents in force."""
+    holder: str = ""
+    """Names this service among those that share the store."""
     recipient: str = ""
     """The public half of this installation's key, to which values are sealed."""
     held_diff: Callable[[str], str | None] = _no_diff

@@ -51,6 +51,8 @@ class Advancing:
     about_access: AboutAccess
     source_authors: SourceAuthors
     source_signers: SourceSigners
+    halted: bool = False
+    """Whether admission stood still when something was last taken in."""
     _unavailable: dict[str, Diagnostic] = field(default_factory=dict)
     """The source repositories that could not be followed when they were last looked at."""
     _unfounded: list[Unfounded] = field(default_factory=list)
@@ -74,6 +76,7 @@ class Advancing:
         changeset: Changeset | None = None
         if tip is not None:
             changeset, halted = self._follow(tip, state, now)
+        self.halted = halted is not None
         # Behind the configuration, which may have accepted just now that a history was rewritten.
         here = changeset.in_force if changeset is not None else self.world.in_force
         tips = self._sources(fetched, configuration, here, now)
@@ -254,21 +257,21 @@ class Advancing:
             }
             put_desired(transaction, changeset.in_force, wanted, changeset.departures(), self.places.count_changes, now)
             transaction.put_configuration(fresh)
-            self._put_held(transaction, changeset.admission)
+            self._put_held(transaction, changeset.admission, now)
             transaction.remove_approvals(changeset.approvals)
             transaction.append_audit([*changeset.events, *_end_tokens(transaction, changeset.left, now)])
         self._unfounded += lost
         self.generations.take_over(changeset, fresh.generation, wanted)
         return True
 
-    def _put_held(self, transaction: Transaction, admission: Admission) -> None:
+    def _put_held(self, transaction: Transaction, admission: Admission, now: datetime) -> None:
         """Write what is held, as far as it is not what was held before."""
         before = self.world.admission
         files = admission.held.files
         old = before.held.files if before is not None else {}
         new = admission.held.to_records([path for path, file in files.items() if old.get(path) is not file])
         gone = (old.keys() if before is not None else transaction.held_files().keys()) - files.keys()
-        transaction.put_held_changes(admission.held_changes)
+        transaction.put_held_changes(admission.held_changes, now)
         transaction.put_held_files({**new, **dict.fromkeys(gone)})
         writes = before.writes if before is not None else transaction.unearned_writes()
         differ = {path for path in {*writes, *admission.writes} if writes.get(path) != admission.writes.get(path)}

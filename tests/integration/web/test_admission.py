@@ -43,7 +43,7 @@ WHOLE = a_held(Kind.STACK, "production", "db", "stack:delete", "root")
 @pytest.fixture
 def held(store: SqlStore) -> None:
     with store.writing() as transaction:
-        transaction.put_held_changes([STACK, VAULT, SPACE, WHOLE])
+        transaction.put_held_changes([STACK, VAULT, SPACE, WHOLE], NOW)
 
 
 def names(client: Client) -> list[str]:
@@ -251,7 +251,7 @@ def test_a_held_change_names_nothing_from_spaces_that_one_does_not_see(
 ) -> None:
     held = replace(STACK, message=message, missing=(Action.parse("space:create"), SpaceName("secret")))
     with store.writing() as transaction:
-        transaction.put_held_changes([held])
+        transaction.put_held_changes([held], NOW)
     shown = as_user("rita").get(f"{V1}/held/{held.id}").json()
     assert shown["message"] == told
     assert shown["missing"] == {"action": "space:create", "space": "another space"}

@@ -5,6 +5,7 @@ import stat
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -267,7 +268,11 @@ def test_alive_and_ready(ports: Ports, store: SqlStore) -> None:
         assert client.get("/healthz").status_code == 200
         assert client.get("/readyz").status_code == 503
     with Client(WarmApp(replace(ports, metrics=Metrics())), None) as client:
-        assert client.get("/readyz").status_code == 200
+        assert (client.get("/readyz").status_code, client.get("/readyz").text) == (200, "ok\n")
+        with store.writing() as transaction:
+            transaction.put_configuration(ConfigurationState(halted=Halt("HistoryRewritten", "prod/db", None, NOW)))
+        readiness = client.get("/readyz")
+    assert (readiness.status_code, readiness.text) == (200, "admission is halted: HistoryRewritten\n")
 
 
 def test_not_ready_while_passes_fail_on_the_store(ports: Ports) -> None:
@@ -329,7 +334,11 @@ def test_metrics_show_what_the_store_holds(client: Client, store: SqlStore, port
             ]
         )
         transaction.add_runs(
-            [a_run("production/db"), a_run("production/network", kind=RunKind.DRIFT, status=RunStatus.PLANNING)]
+            [
+                a_run("production/db"),
+                a_run("production/network", kind=RunKind.DRIFT, status=RunStatus.PLANNING),
+                a_run("production/proxy", status=RunStatus.UNCONFIRMED),
+            ]
         )
     ports.metrics.run_ended("production", "network", "tracked", "finished")
     lines = client.get("/metrics").text.splitlines()
@@ -345,11 +354,36 @@ def test_metrics_show_what_the_store_holds(client: Client, store: SqlStore, port
         'stationkeeper_stack_last_applied_timestamp_seconds{space="production",stack="network"} 1.7723664e+09',
         'stationkeeper_runs_active{kind="tracked",status="queued"} 1.0',
         'stationkeeper_runs_active{kind="drift",status="planning"} 1.0',
+        'stationkeeper_runs_active{kind="tracked",status="applying"} 0.0',
         'stationkeeper_run_queue_depth{pool="default"} 1.0',
+        'stationkeeper_halted{reason="HistoryRewritten"} 0.0',
+        'stationkeeper_runs_waiting_since_timestamp_seconds{space="production",stack="proxy"} 1.7723664e+09',
         'stationkeeper_runs_total{kind="tracked",space="production",stack="network",status="finished"} 1.0',
     ):
         assert line in lines
     assert not any('stack="gone"' in line for line in lines)
+
+
+def test_of_two_services_one_shows_what_is_in_the_store(ports: Ports, store: SqlStore) -> None:
+    """Whoever is scraped first. The other one takes over when it is scraped no more."""
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/network")])
+    now = NOW
+    one, two = (WarmApp(replace(ports, holder=name, metrics=Metrics(), now=lambda: now)) for name in ("one", "two"))
+
+    def shown(app: WarmApp) -> int:
+        with Client(app) as client:
+            text = client.get("/metrics").text
+        assert 'stationkeeper_reconcile_total{result="success"} 0.0' in text, "what happens in a service is its own"
+        return sum(line.startswith("stationkeeper_stacks{") for line in text.splitlines())
+
+    assert (shown(one), shown(two)) == (1, 0)
+    now += timedelta(minutes=2)
+    assert (shown(two), shown(one)) == (0, 1)
+    now += timedelta(minutes=2)
+    assert shown(two) == 0
+    now += timedelta(minutes=2)
+    assert (shown(two), shown(one)) == (1, 0)
 
 
 def test_the_server_tells_its_port_and_lets_it_go(app: WarmApp, caplog: pytest.LogCaptureFixture) -> None:

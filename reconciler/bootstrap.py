@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from posixpath import dirname
 
 from fastapi import FastAPI
 
@@ -62,6 +63,7 @@ from reconciler.web.server import HttpServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
+from spaces.names import ROOT, SpaceName
 
 _log = logging.getLogger(__name__)
 
@@ -192,6 +194,7 @@ def _assemble(  # noqa: PLR0917
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=follower.world.effective,
         documents=lambda: _documents(follower.world),
+        home=lambda file: _home(follower.world, file),
         held_diff=lambda held: _held_diff(follower.world, held),
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
         policy_input=lambda run: policy_input(store, follower.world, run, utc_now()),
@@ -262,6 +265,7 @@ def local_app(settings: Settings) -> FastAPI:
             access=CurrentAccess(admission, _rules(settings), utc_now),
             effective=lambda stack: known().effective(stack),
             documents=lambda: _documents(known()),
+            home=lambda file: _home(known(), file),
             held_diff=lambda held: _held_diff(known(), held),
             live_log=lambda run, offset, limit: _live_log(RunDirectory.of(settings.data_dir, run).log, offset, limit),
             policy_input=lambda run: policy_input(store, known(), run, utc_now()),
@@ -274,6 +278,10 @@ def local_app(settings: Settings) -> FastAPI:
 
 def _held_diff(world: World, held: str) -> str | None:
     return held_diff(world.admission.held, held) if world.admission is not None else None
+
+
+def _home(world: World, file: str) -> SpaceName:
+    return world.in_force.tree.space_of(dirname(file)) if world.in_force is not None else ROOT
 
 
 def _recipient(own: SecretSources) -> str:

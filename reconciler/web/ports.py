@@ -15,7 +15,7 @@ from reconciler.store.protocol import Store
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
 from spaces.effective.stack import EffectiveStack
-from spaces.names import StackId
+from spaces.names import ROOT, SpaceName, StackId
 
 
 def _utc_now() -> datetime:
@@ -32,6 +32,10 @@ def _no_input(_run: RunId) -> dict[str, Any] | None:
 
 def _no_effect(_run: RunId, _person: str) -> ReviewEffect | None:
     return None
+
+
+def _root(_file: str) -> SpaceName:
+    return ROOT
 
 
 def _no_diff(_held: str) -> str | None:
@@ -59,6 +63,8 @@ class Ports:
     """Names this service among those that share the store."""
     recipient: str = ""
     """The public half of this installation's key, to which values are sealed."""
+    home: Callable[[str], SpaceName] = _root
+    """Returns the space that a file of the configuration lies in, by its directory."""
     held_diff: Callable[[str], str | None] = _no_diff
     """Returns the diff of a held change by its id; None if it is about a source, or not held any more."""
     policy_input: Callable[[RunId], dict[str, Any] | None] = _no_input

@@ -24,6 +24,7 @@ from reconciler.loop.desired.restore import loading
 from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, follows, unavailable
 from reconciler.loop.desired.source_signers import SourceSigners, Way, newly_verified, still_asks, ways
+from reconciler.loop.desired.telling import Telling
 from reconciler.loop.desired.world import World
 from reconciler.operations import revoke_tokens
 from reconciler.runs.audit import Audited, about_token
@@ -51,6 +52,7 @@ class Advancing:
     about_access: AboutAccess
     source_authors: SourceAuthors
     source_signers: SourceSigners
+    _telling: Telling = field(default_factory=Telling)
     halted: bool = False
     """Whether admission stood still when something was last taken in."""
     _unavailable: dict[str, Diagnostic] = field(default_factory=dict)
@@ -106,11 +108,13 @@ class Advancing:
             halted=halted,
             diagnostics=tuple(dict(diagnostic.to_json()) for diagnostic in told) if fetched else state.diagnostics,
         )
-        if changeset is not None:
-            return self._commit(changeset, fresh, now)
-        if fresh != state:
-            self._note(fresh)
-        return False
+        changes = changeset is not None and self._commit(changeset, fresh, now)
+        if changeset is None or changes:
+            self._note(fresh, state if changeset is None else fresh)
+            self._telling.recorded(changeset.events if changeset is not None else ())
+            self._telling.errors(told)
+            self._telling.halt(halted, of_fetch=isinstance(tip, GitError))
+        return changes
 
     def _refused_or_not(self) -> set[StackId]:
         """Find the stacks of which a newer revision is refused that was not, or for another reason, or no more."""
@@ -191,6 +195,7 @@ class Advancing:
         """Walk from the admitted revision to the branch's tip."""
         if isinstance(tip, GitError):
             return None, halt(state, str(tip.reason), tip.message, None, now)
+        self._telling.seen(tip, self.places.settings.config_branch, self.world.revision)
         before = self.world.admission
         if before is not None and tip == before.in_force.revision:
             return None, None
@@ -277,7 +282,9 @@ class Advancing:
         differ = {path for path in {*writes, *admission.writes} if writes.get(path) != admission.writes.get(path)}
         transaction.put_unearned_writes({path: admission.writes.get(path) for path in differ})
 
-    def _note(self, fresh: ConfigurationState) -> None:
+    def _note(self, fresh: ConfigurationState, stored: ConfigurationState) -> None:
+        if fresh == stored:
+            return
         with self.store.writing() as transaction:
             if transaction.configuration().generation == fresh.generation:
                 transaction.put_configuration(fresh)

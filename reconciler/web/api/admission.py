@@ -11,6 +11,7 @@ from rbac.admission.held import HeldChange
 from reconciler import operations
 from reconciler.store.protocol import AuditRow
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.broken import is_own
 from reconciler.web.api.errors import ApiError, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
 from reconciler.web.api.schemas.admission import AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
@@ -41,7 +42,7 @@ def list_held(
     found = [each for each in found if wanted is None or _home(tree, each) in wanted]
     cut = behind(sorted(found, key=_place), cursor, limit, _place)
     told = Told.of(caller)
-    return page(cut, limit, _place, lambda held: _shown(held, approved, told))
+    return page(cut, limit, _place, lambda held: _shown(held, approved, told, reads=_may_read(held, caller, tree)))
 
 
 @router.get("/held/{held}")
@@ -49,10 +50,11 @@ def get_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldDiffJson:
     """Show a held change."""
     found, approved = _visible(ports, caller)
     wanted = _find(found, held)
-    # A move shows the document of another space, too.
-    seen = wanted.verb is not Verb.MOVE or caller.sees_everything
+    reads = _may_read(wanted, caller, ports.tree())
+    # A move shows the document of another space, too; and its own author need not be allowed to read what is there.
+    seen = caller.sees_everything or (wanted.verb is not Verb.MOVE and reads)
     diff = ports.held_diff(wanted.id) if seen else None
-    return HeldDiffJson(diff=diff, **dict(_shown(wanted, approved, Told.of(caller))))
+    return HeldDiffJson(diff=diff, **dict(_shown(wanted, approved, Told.of(caller), reads=reads)))
 
 
 @router.post("/held/{held}/approve")
@@ -95,13 +97,17 @@ def _see_audit(caller: Caller) -> None:
 
 
 def _visible(ports: Ports, caller: Caller) -> tuple[list[HeldChange], dict[str, str]]:
-    """Return the held changes that the caller may know of, and who has approved which."""
+    """Return the held changes that the caller may know of, their own among them, and who has approved which."""
     with ports.store.reading() as reading:
         held, approvals = reading.held_changes(), reading.approvals()
     tree = ports.tree()
     everything = caller.sees_everything
-    found = [each for each in held if everything or caller.may(_read(each.ref.kind), _home(tree, each))]
+    found = [each for each in held if everything or is_own(each, caller) or _may_read(each, caller, tree)]
     return found, {each.held: each.subject for each in approvals}
+
+
+def _may_read(held: HeldChange, caller: Caller, tree: SpaceTree) -> bool:
+    return caller.may(_read(held.ref.kind), _home(tree, held))
 
 
 def _home(tree: SpaceTree, held: HeldChange) -> SpaceName:
@@ -138,8 +144,8 @@ def _place(held: HeldChange) -> str:
     return f"{held.ref.kind} {held.ref.space}/{held.ref.name} {held.id}"
 
 
-def _shown(held: HeldChange, approved: dict[str, str], told: Told) -> HeldJson:
-    return HeldJson(approved_by=approved.get(held.id), **told.held(held))
+def _shown(held: HeldChange, approved: dict[str, str], told: Told, *, reads: bool = True) -> HeldJson:
+    return HeldJson(approved_by=approved.get(held.id), **told.held(held, reads=reads))
 
 
 def _row(row: AuditRow) -> AuditJson:

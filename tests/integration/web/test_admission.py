@@ -12,8 +12,10 @@ from sqlalchemy import text
 from rbac.access.actions import Action
 from rbac.admission.held import HeldChange
 from reconciler.core.runs import RunStatus
+from reconciler.store.protocol import ConfigurationState
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
+from spaces.composition.holds import Because
 from spaces.documents.changes import Verb
 from spaces.names import Kind, ResourceRef, SpaceName
 from tests.factories import NOW, REVISION, a_run, a_stack
@@ -62,6 +64,35 @@ def names(client: Client) -> list[str]:
 @pytest.mark.usefixtures("held")
 def test_one_sees_what_is_held_in_ones_spaces(as_user: AsUser, name: str, seen: list[str]) -> None:
     assert sorted(names(as_user(name))) == seen
+
+
+def test_ones_own_held_change_is_seen_without_any_right_and_without_what_is_there(
+    as_user: AsUser, store: SqlStore
+) -> None:
+    mine = replace(VAULT, person="user:nobody", file="secret/vault.yaml", missing=None, because=Because.BROKEN)
+    with store.writing() as transaction:
+        transaction.put_held_changes([mine, STACK], NOW)
+        told = {"severity": "error", "code": "unknown-field", "line": 3, "column": 5}
+        here = {**told, "file": "secret/vault.yaml", "hint": "did you mean secretive?"}
+        transaction.put_configuration(
+            ConfigurationState(
+                diagnostics=(
+                    {**here, "summary": "spec.foo is not known; Context secret/common is"},
+                    {**told, "file": "secret/other.yaml", "summary": "secret/other is broken", "hint": None},
+                    {**told, "file": None, "summary": "of everything", "hint": None},
+                )
+            )
+        )
+    nobody = as_user("nobody", held_diff=lambda _: "- what is in force")
+    assert names(nobody) == ["vault"]
+    shown = nobody.get(f"{V1}/held/{mine.id}").json()
+    assert (shown["person"], shown["diff"]) == ("user:nobody", None)
+    (diagnostic,) = nobody.get(f"{V1}/status").json()["diagnostics"]
+    summary = "spec.foo is not known; a Context of another space is"
+    assert diagnostic == {**here, "summary": summary, "hint": None}
+    reader = as_user("rita", home=lambda file: SpaceName("production" if "other" in file else "secret"))
+    (diagnostic,) = reader.get(f"{V1}/status").json()["diagnostics"]
+    assert (diagnostic["file"], diagnostic["summary"]) == ("secret/other.yaml", "another stack is broken")
 
 
 @pytest.mark.usefixtures("held")

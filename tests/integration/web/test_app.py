@@ -226,6 +226,7 @@ def test_status(client: Client, store: SqlStore) -> None:
         "halted": {
             "reason": "HistoryRewritten",
             "message": "the branch was rewound",
+            "hint": "push the revision in force back to the branch, alone or merged with what is there",
             "revision": OTHER_REVISION,
             "since": "2026-03-01T12:00:00Z",
         },

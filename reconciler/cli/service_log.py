@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
+_PRINTED = ("loop.desired.source_repositories", "loop.desired.telling", "loop.desired.fetch", "runs.audit")
+"""Who logs what a single pass prints at its end, or while it goes on."""
 _COLOURS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 _NOISY = ("httpx", "alembic", "uvicorn.error", "casbin")
 
@@ -26,6 +30,24 @@ class OnTerminal(logging.Formatter):
             return super().formatMessage(record)
         level = f"{record.levelname.lower()}:"
         return f"{record.asctime} {click.style(level, fg=colour) if self._coloured else level} {record.message}"
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Keep out of the log what the command prints itself."""
+    loggers = [logging.getLogger(f"reconciler.{name}") for name in _PRINTED]
+    for log in loggers:
+        log.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        for log in loggers:
+            log.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    _ = record
+    return False
 
 
 def log_to_stderr() -> None:

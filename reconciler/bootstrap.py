@@ -58,7 +58,7 @@ from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.api.errors import ApiError
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app
-from reconciler.web.ports import Ports
+from reconciler.web.ports import AdmissionSettings, Ports
 from reconciler.web.server import HttpServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
@@ -194,6 +194,7 @@ def _assemble(  # noqa: PLR0917
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=follower.world.effective,
         documents=lambda: _documents(follower.world),
+        admission=_admission(settings),
         home=lambda file: _home(follower.world, file),
         held_diff=lambda held: _held_diff(follower.world, held),
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
@@ -265,6 +266,7 @@ def local_app(settings: Settings) -> FastAPI:
             access=CurrentAccess(admission, _rules(settings), utc_now),
             effective=lambda stack: known().effective(stack),
             documents=lambda: _documents(known()),
+            admission=_admission(settings),
             home=lambda file: _home(known(), file),
             held_diff=lambda held: _held_diff(known(), held),
             live_log=lambda run, offset, limit: _live_log(RunDirectory.of(settings.data_dir, run).log, offset, limit),
@@ -290,6 +292,12 @@ def _recipient(own: SecretSources) -> str:
 
 def _rules(settings: Settings) -> Rules:
     return Rules(settings.first_admins, settings.destroy_budget)
+
+
+def _admission(settings: Settings) -> AdmissionSettings:
+    return AdmissionSettings(
+        settings.identity.value, settings.admins, settings.identity_forges, settings.destroy_budget
+    )
 
 
 def _documents(world: World) -> PlacedDocuments:

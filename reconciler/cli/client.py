@@ -122,11 +122,15 @@ class _Answer(dict[str, Any]):
         )
 
 
+def service_url() -> str | None:
+    """Return the URL of the service that the flags of the running command or the environment name."""
+    return click.get_current_context().ensure_object(Common).url or os.environ.get("STATION_URL") or None
+
+
 @contextlib.contextmanager
 def connect() -> Iterator[Api]:
     """Connect the running command to the service that its flags and the environment name."""
-    common = click.get_current_context().ensure_object(Common)
-    url = common.url or os.environ.get("STATION_URL")
+    common, url = click.get_current_context().ensure_object(Common), service_url()
     if url:
         with _Remote(url, find_token(common, url)) as transport:
             yield Api(transport, remote=True)

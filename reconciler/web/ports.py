@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rbac.access.access import Access
+from rbac.admission.settings import DESTROY_BUDGET
+from rbac.identity import IdentityMode
 from reconciler.core.runs import RunId
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.metrics import Metrics
@@ -43,6 +45,16 @@ def _no_diff(_held: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class AdmissionSettings:
+    """What the service's settings say about whose a change is, and about what is admitted."""
+
+    identity: str = IdentityMode.SIGNED.value
+    admins: tuple[str, ...] = ()
+    identity_forges: tuple[str, ...] = ()
+    destroy_budget: float = DESTROY_BUDGET
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """The service as the API sees it. Several threads may call everything here at once."""
 
@@ -63,6 +75,7 @@ class Ports:
     """Names this service among those that share the store."""
     recipient: str = ""
     """The public half of this installation's key, to which values are sealed."""
+    admission: AdmissionSettings = AdmissionSettings()
     home: Callable[[str], SpaceName] = _root
     """Returns the space that a file of the configuration lies in, by its directory."""
     held_diff: Callable[[str], str | None] = _no_diff

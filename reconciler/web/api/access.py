@@ -15,9 +15,9 @@ from rbac.access.subjects import Subject
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import invalid
 from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
-from reconciler.web.api.schemas.access import DecisionJson, HolderJson, RoleHeldJson
+from reconciler.web.api.schemas.access import AccessSettingsJson, DecisionJson, HolderJson, RoleHeldJson
 from reconciler.web.api.schemas.shapes import Page
-from spaces.names import SpaceName
+from spaces.names import ROOT, SpaceName
 
 router = APIRouter(prefix="/access", tags=["access"])
 
@@ -40,6 +40,21 @@ def can(ports: PortsIn, caller: CallerIn, subject: SubjectIn, action: ActionIn, 
     ports.metrics.access_decided(str(what), allowed=decision.allowed)
     visible = decision.grant is None or _may_be_told(caller, who, decision.grant)
     return DecisionJson(allowed=decision.allowed, because=decision.because if visible else _ABOVE)
+
+
+@router.get("/settings")
+def get_access_settings(ports: PortsIn, caller: CallerIn) -> AccessSettingsJson:
+    """Return what the service's settings say about admission, so that `station diff` judges as the service does."""
+    settings = ports.admission
+    complete = caller.allows(Right.BINDING_READ, ROOT)
+    admins = [name for name in settings.admins if complete or str(caller.subject) == f"user:{name}"]
+    return AccessSettingsJson(
+        identity=settings.identity,
+        admins=admins,
+        admins_complete=complete,
+        identity_forges=list(settings.identity_forges),
+        destroy_budget=settings.destroy_budget,
+    )
 
 
 @router.get("/who")

@@ -55,6 +55,7 @@ ROUTES = [
     ("GET", "/status"),
     ("GET", "/spaces"),
     ("GET", "/access/can"),
+    ("GET", "/access/settings"),
     ("GET", "/access/who"),
     ("GET", "/access/of"),
     ("GET", "/held"),

@@ -32,8 +32,10 @@ from reconciler.store.protocol import AuditEvent, ConfigurationState, Halt, Kept
 from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded
+from spaces.documents.documents import PlacedDocuments
 from spaces.in_force import InForce
 from spaces.names import Revision, StackId
+from spaces.rules.people import strangers
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,8 @@ class Advancing:
     """The source repositories that could not be followed when they were last looked at."""
     _unfounded: list[Unfounded] = field(default_factory=list)
     """The stacks that say they moved from one that nobody knows."""
+    _strangers: tuple[PlacedDocuments, list[Diagnostic]] | None = None
+    """The names of people in these documents that nobody has."""
     _too_much: tuple[tuple[Revision | None, Revision], Halt] | None = None
     """The revision in force and the tip between which is more than can be read, and the halt that told of it."""
 
@@ -98,7 +102,7 @@ class Advancing:
         about_access = self.about_access.diagnostics(in_force)
         self._unfounded = [each for each in self._unfounded if in_force and each.holds(in_force.documents)]
         told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values(), *about_access]
-        told += [each.tell() for each in self._unfounded]
+        told += [*(each.tell() for each in self._unfounded), *self._about_people(in_force)]
         fresh = replace(
             state,
             url=redact(configuration.url, keep_ssh_user=True),
@@ -115,6 +119,12 @@ class Advancing:
             self._telling.errors(told)
             self._telling.halt(halted, of_fetch=isinstance(tip, GitError))
         return changes
+
+    def _about_people(self, in_force: InForce | None) -> list[Diagnostic]:
+        """Warn of names that nobody has. Every fetch asks, so that the answer is kept."""
+        if in_force is not None and (self._strangers is None or self._strangers[0] is not in_force.documents):
+            self._strangers = in_force.documents, list(strangers(in_force.documents))
+        return self._strangers[1] if in_force is not None and self._strangers is not None else []
 
     def _refused_or_not(self) -> set[StackId]:
         """Find the stacks of which a newer revision is refused that was not, or for another reason, or no more."""

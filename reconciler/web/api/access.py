@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from rbac.access.access import ended
 from rbac.access.actions import Action, summarize
 from rbac.access.grants import Grant
 from rbac.access.subjects import Subject
@@ -38,8 +39,14 @@ def can(ports: PortsIn, caller: CallerIn, subject: SubjectIn, action: ActionIn, 
         caller.require(Right.BINDING_READ, where, f"space {space}")
     decision = ports.access().decide(who, what, where)
     ports.metrics.access_decided(str(what), allowed=decision.allowed)
+    if not decision.allowed:
+        over = ports.access().ended(who, what, where)
+        told = over is not None and _may_be_told(caller, who, over)
+        return DecisionJson(
+            allowed=False, because=decision.because + (ended(over, who) if over is not None and told else "")
+        )
     visible = decision.grant is None or _may_be_told(caller, who, decision.grant)
-    return DecisionJson(allowed=decision.allowed, because=decision.because if visible else _ABOVE)
+    return DecisionJson(allowed=True, because=decision.because if visible else _ABOVE)
 
 
 @router.get("/settings")

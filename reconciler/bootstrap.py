@@ -136,7 +136,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         engine = LocalEngine(
             directory,
             hidden=hidden,
-            tool_path=[Path(part) for part in (settings.tool_path or "").split(os.pathsep) if part],
+            tool_path=settings.tool_path,
             writable=settings.writable_paths,
             require_sandbox=_needs_sandbox(settings, state),
         )
@@ -408,7 +408,10 @@ def _alone(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            message = f"another station process uses {directory}: stop it, or use it with STATION_URL"
+            message = (
+                f"another station process uses {directory}. A service there reconciles by itself: station status shows "
+                "how far it is. To start another one here, stop it first"
+            )
             raise DataDirectoryBusy(message) from None
         yield
 

@@ -194,6 +194,8 @@ class RunFilter:
     spaces: Collection[SpaceName] | None = None
     statuses: Collection[RunStatus] | None = None
     kinds: Collection[RunKind] | None = None
+    ending: str | None = None
+    """How the id ends; letters and digits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,8 @@ class SqlReading(AdmissionReading, DependencyReading, LeaseReading, OutboxReadin
             query = query.where(runs.c.status.in_(sorted(wanted.statuses)))
         if wanted.kinds is not None:
             query = query.where(runs.c.kind.in_(sorted(wanted.kinds)))
+        if wanted.ending is not None:
+            query = query.where(runs.c.id.endswith(wanted.ending, autoescape=True))
         return [rows.run_from_row(row) for row in self._connection.execute(query)]
 
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:

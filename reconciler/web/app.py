@@ -9,7 +9,8 @@ from reconciler.version import __version__
 from reconciler.web import gauges, health
 from reconciler.web.api import access, admission, blueprints, drift, errors, overview, runs, stacks, tfstate, tokens
 from reconciler.web.api.auth import DOCUMENTED
-from reconciler.web.api.parameters import KNOWN_PARAMETERS
+from reconciler.web.api.described import describe_errors
+from reconciler.web.api.parameters import KNOWN_BODY, KNOWN_PARAMETERS
 from reconciler.web.guard import RequestGuard
 from reconciler.web.ports import Ports
 
@@ -40,10 +41,11 @@ def create_app(ports: Ports) -> FastAPI:
         blueprints.router,
         blueprints.instances,
     ):
-        app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS])
+        app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     errors.install(app)
+    describe_errors(app, PREFIX)
     app.add_middleware(RequestGuard, hosts=ports.hosts, large=f"{PREFIX}/tfstate/")
     return app
 

@@ -98,6 +98,9 @@ def test_every_route_asks_for_a_token(app: WarmApp, store: SqlStore, method: str
     assert answer.json()["reason"] == "Unauthorized"
 
 
+PROBLEM = "#/components/schemas/Problem"
+
+
 def test_openapi_describes_exactly_these_routes(client: Client) -> None:
     described = client.get("/api/v1/openapi.json").json()
     found = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
@@ -113,9 +116,53 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
         for method, path in ROUTES
     }
     assert found - {("GET", path) for path in ("/healthz", "/readyz", "/metrics")} == wanted
+    assert "HTTPValidationError" not in described["components"]["schemas"]
     for path, methods in described["paths"].items():
-        for description in methods.values():
+        for method, description in methods.items():
             assert path.startswith("/api/") == ("security" in description)
+            problems = {
+                status
+                for status, answer in description["responses"].items()
+                if answer.get("content") == {"application/problem+json": {"schema": {"$ref": PROBLEM}}}
+            }
+            sent = {"401", "404", "405", "422", "503", *(["409"] if method != "get" else [])}
+            assert problems == (sent if path.startswith("/api/") else set())
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "path", "body"),
+    [
+        (401, "GET", "/api/v1/stacks", None),
+        (404, "GET", "/api/v1/runs/01", None),
+        (405, "PUT", "/api/v1/stacks", None),
+        (409, "POST", "/api/v1/stacks/production/network/resume", None),
+        (422, "GET", "/api/v1/stacks?limit=0", None),
+        (422, "POST", "/api/v1/stacks/production/network/suspend", {"for": "4h"}),
+        (422, "POST", "/api/v1/tokens", {"subject": "user:ada", "seconds": 60, "admin": True}),
+    ],
+)
+def test_errors_are_what_openapi_says(
+    client: Client, store: SqlStore, *, status: int, method: str, path: str, body: object
+) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/network", desired=a_desired(suspended=True))])
+    described = client.get("/api/v1/openapi.json").json()["components"]["schemas"]["Problem"]
+    more = {"json": body} if body is not None else {}
+    headers = {"Authorization": "Bearer x"} if status == 401 else None
+    answer = client.request(method, path, headers=headers, **more)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    problem = answer.json()
+    assert set(described["required"]) <= problem.keys() <= described["properties"].keys()
+    assert ("errors" in problem) == (status == 422)
+    if body is not None:
+        assert ("admin" if "admin" in str(body) else "body") in [each["field"] for each in problem["errors"]]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"null"])
+def test_a_body_that_says_nothing_is_none(client: Client, store: SqlStore, body: bytes) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/network", desired=a_desired())])
+    assert client.request("POST", "/api/v1/stacks/production/network/suspend", content=body).status_code == 200
 
 
 @pytest.mark.parametrize(

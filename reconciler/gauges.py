@@ -120,7 +120,9 @@ def _of_stacks(gauges: Gauges) -> list[GaugeMetricFamily]:
     counts = _family("stacks", "Stacks in force.", ["space", "tool", "sync"])
     resources = _family("stack_resources", "Resources of a stack.", ["space", "stack"])
     drifted = _family(
-        "stack_drifted_resources", "Drifted resources of a stack; absent until a check.", ["space", "stack"]
+        "stack_drifted_resources",
+        "Resources of a stack that differ from what was applied; absent until a check.",
+        ["space", "stack"],
     )
     applied = _family("stack_last_applied_timestamp_seconds", "Time of a stack's last apply.", ["space", "stack"])
     by_sync: dict[tuple[str, str, str], int] = {}

@@ -203,6 +203,7 @@ def _assemble(  # noqa: PLR0917
         metrics=metrics,
         wake=loop.wake,
         ready=lambda: loop.passed,
+        judges=True,
         trouble=lambda: loop.brief,
         now=utc_now,
         holder=holder,

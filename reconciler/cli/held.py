@@ -11,6 +11,7 @@ from reconciler.cli import options
 if TYPE_CHECKING:
     from reconciler.cli.output import Column
 
+_NOT_YET = "the service has not judged that yet, and station held list shows how it stands"
 _LATER = "the next station reconcile or service judges and admits it"
 
 
@@ -62,7 +63,8 @@ def approve(held: str, form: str) -> None:
 
     with connect() as api:
         found = api.post(f"{api.part_of('/held', held, 'held change')}/approve")
-        later = "" if api.attended else f": {_LATER}"
+    in_force = found["inForce"]
+    later = " and in force" if in_force else f": {_NOT_YET if api.attended else _LATER}"
     what = f"{found['verb']} {found['kind']} {found['space']}/{found['name']}"
     said = f"{found['id']} ({what}) is approved by {found['approvedBy']}{later}"
     print_done(said, found, _columns(wide=False), form)

@@ -39,6 +39,13 @@ class Audited(StrEnum):
     TOKEN_REVOKED = "token-revoked"  # noqa: S105
 
 
+class Approvals(StrEnum):
+    """What admission makes of an approval."""
+
+    ACCEPTED = "approved"
+    REFUSED = "approval-refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The person who asked for something, and the access decision that it rests on."""

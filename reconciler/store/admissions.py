@@ -57,6 +57,10 @@ class AdmissionReading:
         query = select(tables.audit).where(tables.audit.c.number > after).order_by(tables.audit.c.number).limit(limit)
         return [_audit_row(row.number, row.body, row.previous, row.hash) for row in self._connection.execute(query)]
 
+    def audit_length(self) -> int:
+        """Return the number of the newest row of the audit; 0 if there is none."""
+        return int(self._connection.execute(select(tables.audit_head.c.number)).scalar_one())
+
     def audit_fault(self) -> str | None:
         """Check the whole chain; say what is wrong with the first row that was changed, removed or put in."""
         number, previous = 0, ""

@@ -331,6 +331,9 @@ class Reading(Protocol):
     def audit(self, after: int, limit: int) -> list[AuditRow]:
         """Return one page of the audit log, oldest first, of the rows after number `after`."""
 
+    def audit_length(self) -> int:
+        """Return the number of the newest row of the audit; 0 if there is none."""
+
     def audit_fault(self) -> str | None:
         """Check the whole chain; return the problem of the first row that was changed, removed or inserted."""
 

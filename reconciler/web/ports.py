@@ -89,6 +89,8 @@ class Ports:
     """Makes the loop start a pass at once."""
     ready: Callable[[], bool] = lambda: True
     """Whether a first pass succeeded."""
+    judges: bool = False
+    """Whether a loop runs here, which judges approvals soon."""
     trouble: Callable[[], str | None] = lambda: None
     """Returns why passes cannot use the store, without naming a place; None if they can."""
     now: Callable[[], datetime] = _utc_now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -9,12 +10,13 @@ from fastapi import APIRouter
 from rbac.access.actions import Action
 from rbac.admission.held import HeldChange
 from reconciler import operations
-from reconciler.store.protocol import AuditRow
+from reconciler.runs.audit import Approvals
+from reconciler.store.protocol import AuditEvent, AuditRow, Store
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.broken import is_own
 from reconciler.web.api.errors import ApiError, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
-from reconciler.web.api.schemas.admission import AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
+from reconciler.web.api.schemas.admission import ApprovedJson, AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.told import Told
 from reconciler.web.ports import Ports
@@ -23,6 +25,11 @@ from spaces.documents.tree import SpaceTree
 from spaces.names import ROOT, Kind, SpaceName
 
 router = APIRouter(tags=["admission"])
+
+_PATIENCE = 10.0
+"""The seconds that a request waits for admission."""
+_PAUSE = 0.1
+_ROWS = 1000
 
 
 @router.get("/held")
@@ -58,17 +65,40 @@ def get_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldDiffJson:
 
 
 @router.post("/held/{held}/approve")
-def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldJson:
-    """Approve a held change. Admission judges the approval by the rules that are in force then."""
+def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> ApprovedJson:
+    """Approve a held change, and wait some seconds until admission has judged that. 409: it refused."""
     found, _ = _visible(ports, caller)
     wanted = _find(found, held)
     told = Told.of(caller)
     action, space = _needed(ports.tree(), wanted, told)
     if not caller.may(action, space):
         raise _no_right(held, action, told.space(space))
+    with ports.store.reading() as reading:
+        before = reading.audit_length()
     operations.approve(ports.store, wanted, str(caller.subject), ports.now(), caller.basis(action, space))
     ports.wake()
-    return _shown(wanted, {wanted.id: str(caller.subject)}, told)
+    judged = _await_judgement(ports.store, wanted.id, before) if ports.judges else None
+    if judged is not None and judged.event == Approvals.REFUSED:
+        detail = f"{wanted.id} is still held: {told.objection(str(judged.details['refused']))}"
+        raise ApiError(HTTPStatus.CONFLICT, "ApprovalRefused", detail)
+    shown = _shown(wanted, {wanted.id: str(caller.subject)}, told)
+    return ApprovedJson(**dict(shown), in_force=True if judged is not None else None)
+
+
+def _await_judgement(store: Store, held: str, after: int) -> AuditEvent | None:
+    """Return what admission made of an approval, from the rows of the audit after that number; None: nothing yet."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        with store.reading() as reading:
+            rows = reading.audit(after, _ROWS)
+        for row in rows:
+            if row.event.event in set(Approvals) and row.event.details.get("held") == held:
+                return row.event
+        after = rows[-1].number if rows else after
+        if time.monotonic() > end:
+            return None
+        if len(rows) < _ROWS:
+            time.sleep(_PAUSE)
 
 
 @router.get("/audit")

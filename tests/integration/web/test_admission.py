@@ -12,8 +12,10 @@ from sqlalchemy import text
 from rbac.access.actions import Action
 from rbac.admission.held import HeldChange
 from reconciler.core.runs import RunStatus
-from reconciler.store.protocol import ConfigurationState
+from reconciler.runs.audit import Approvals
+from reconciler.store.protocol import AuditEvent, ConfigurationState
 from reconciler.store.sql import SqlStore
+from reconciler.web.api import admission
 from reconciler.web.ports import Ports
 from spaces.composition.holds import Because
 from spaces.documents.changes import Verb
@@ -185,6 +187,37 @@ def test_who_may_approve(
     assert last is not None
     assert (last.event.event, last.event.person) == ("approval-given", f"user:{name}")
     assert (last.event.details["held"], last.event.details["because"]) == (which.id, because)
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("refused", [None, "Stack secret/vault has that name already"])
+def test_an_approval_is_answered_when_admission_has_judged_it(
+    as_user: AsUser, store: SqlStore, refused: str | None
+) -> None:
+    def judge() -> None:
+        """Do what the loop does, after an event that is about something else."""
+        event = Approvals.REFUSED if refused else Approvals.ACCEPTED
+        with store.writing() as transaction:
+            transaction.remove_approvals([STACK.id])
+            details = {"held": STACK.id, **({"refused": refused} if refused else {})}
+            transaction.append_audit(
+                [AuditEvent(Approvals.REFUSED, NOW, None, {"held": "another"}), AuditEvent(event, NOW, None, details)]
+            )
+
+    client = as_user("wanda", judges=True, wake=judge)
+    answer = client.post(f"{V1}/held/{STACK.id}/approve")
+    if refused is None:
+        assert (answer.status_code, answer.json()["inForce"]) == (200, True)
+        return
+    assert (answer.status_code, answer.json()["reason"]) == (409, "ApprovalRefused")
+    assert answer.json()["detail"] == f"{STACK.id} is still held: a Stack of another space has that name already"
+
+
+@pytest.mark.usefixtures("held")
+def test_an_approval_that_nobody_judges_soon_is_answered_too(as_user: AsUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "_PATIENCE", 0.0)
+    answer = as_user("wanda", judges=True).post(f"{V1}/held/{STACK.id}/approve")
+    assert (answer.status_code, answer.json()["inForce"]) == (200, None)
 
 
 @pytest.mark.usefixtures("held")

@@ -22,7 +22,7 @@ from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, leadi
 from reconciler.core.state import Desired, Heading, Push, StackState
 from reconciler.core.transition import new_run
 from reconciler.core.verdicts import Review
-from reconciler.runs.audit import Asked, Audited, about_request
+from reconciler.runs.audit import Asked, Audited, about_request, log_run
 from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import TakenByAnother, advance, find_stack
 from reconciler.store.protocol import ApiToken, Reading, Store, StoredApproval, Transaction
@@ -153,7 +153,9 @@ def discard(store: Store, run: RunId, person: str, now: datetime, because: str =
                 Refusal.NOT_WAITING, f"run {run} is {found.status}: only a waiting run can be discarded"
             )
         stack, message = find_stack(transaction, found.stack), f"discarded by {person}"
-        return advance(transaction, stack, found, RunEvent.DISCARD, now, Asked(person, because), message=message)
+        ended = advance(transaction, stack, found, RunEvent.DISCARD, now, Asked(person, because), message=message)
+    log_run(ended)
+    return ended
 
 
 def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
@@ -164,7 +166,7 @@ def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = 
         match found.status:
             case RunStatus.QUEUED:
                 message = f"canceled by {person}"
-                return advance(transaction, stack, found, RunEvent.CANCEL, now, asked, message=message)
+                ended = advance(transaction, stack, found, RunEvent.CANCEL, now, asked, message=message)
             case RunStatus.PLANNING | RunStatus.APPLYING:
                 if found.cancel_requested:
                     return found
@@ -178,6 +180,8 @@ def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = 
                 )
             case _:
                 raise OperationRefused(Refusal.ALREADY_ENDED, f"run {run} is already {found.status}")
+    log_run(ended)
+    return ended
 
 
 def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
@@ -193,13 +197,17 @@ def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "
                 Refusal.NOT_REPEATABLE,
                 f"run {run} is a {found.kind} run that is {found.status}: start a new run with station stack run",
             )
-        return _queue(transaction, found.stack, Asked(person, because), now, f"retry of run {run}")
+        queued = _queue(transaction, found.stack, Asked(person, because), now, f"retry of run {run}")
+    log_run(queued)
+    return queued
 
 
 def request_run(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a tracked run of a stack, also when it is Synced."""
     with store.writing() as transaction:
-        return _queue(transaction, stack, Asked(person, because), now, "requested")
+        queued = _queue(transaction, stack, Asked(person, because), now, "requested")
+    log_run(queued)
+    return queued
 
 
 def request_destroy(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
@@ -225,7 +233,9 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
             whom = "a stack that depends on it is" if standing == 1 else f"{standing} stacks that depend on it are"
             raise OperationRefused(Refusal.HAS_DEPENDENTS, f"{stack} cannot be destroyed: {whom} still applied")
         asked = Asked(person, because)
-        return _queue(transaction, stack, asked, now, "destruction requested", RunKind.DESTROY)
+        queued = _queue(transaction, stack, asked, now, "destruction requested", RunKind.DESTROY)
+    log_run(queued)
+    return queued
 
 
 def request_plan(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
@@ -242,7 +252,9 @@ def request_check(store: Store, stack: StackId, person: str, now: datetime, beca
         reason = cannot_be_checked(transaction, state)
         if reason is not None:
             raise OperationRefused(Refusal.NOT_CHECKABLE, f"{stack} {reason}")
-        return queue_check(transaction, state, now, Asked(person, because))
+        queued = queue_check(transaction, state, now, Asked(person, because))
+    log_run(queued)
+    return queued
 
 
 def suspend(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:

@@ -25,6 +25,7 @@ HOW = {
     "kube-apiserver": "make tools",
     "kube-controller-manager": "make tools",
     "kubectl": "make tools",
+    "promtool": "apt install prometheus",
     "ssh": "apt install openssh-client",
     "ssh-keygen": "apt install openssh-client",
     "terraform": "download it from https://developer.hashicorp.com/terraform/install",

@@ -305,8 +305,9 @@ class _Demo:
     @contextmanager
     def _service(self) -> Iterator[Service]:
         from reconciler.bootstrap import open_service
+        from reconciler.cli.service_log import said_once
 
-        with open_service(self._settings, port=0, watching=self._watch) as service:
+        with said_once(), open_service(self._settings, port=0, watching=self._watch) as service:
             if not service.engine.sandboxed:
                 self._progress.warn(f"runs are not sandboxed: {service.engine.sandbox_problem}")
             try:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from reconciler.cli import garbage, options
+from reconciler.cli.service_log import log_to_stderr
 from reconciler.cli.service_options import service_options
 
 
@@ -27,9 +28,7 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
 
     garbage.as_usual()
     settings = ctx.ensure_object(options.Common).settings(**flags)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "alembic", "uvicorn.error", "casbin"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log_to_stderr()
     log = logging.getLogger("reconciler")
     with open_service(settings) as service:
         if not service.engine.sandboxed:

@@ -29,7 +29,7 @@ def command(form: str) -> None:
         Column("attempted", key("attemptedRevision")),
         Column("admitted", key("admittedRevision")),
         Column("changed", moment("changedAt")),
-        Column("halted", lambda row: row["halted"] and f"{row['halted']['reason']}: {row['halted']['message']}"),
+        Column("halted", lambda row: row["halted"] and _halted(row["halted"])),
         Column("stacks", lambda row: _counted(row["counts"]["stacks"])),
         Column("active runs", lambda row: _counted(row["counts"]["runs"])),
         Column("documents", lambda row: _counted(row["counts"]["documents"])),
@@ -51,6 +51,11 @@ def command(form: str) -> None:
         for kept in status["kept"]:
             where = f"{kept['file']} at {kept['revision'][:10]}"
             click.echo(f"  {kept['kind']} {kept['space']}/{kept['name']} from {where}: {kept['because']}")
+
+
+def _halted(halted: Mapping[str, Any]) -> str:
+    hint = f" ({halted['hint']})" if halted.get("hint") else ""
+    return f"{halted['reason']}: {halted['message']}{hint}"
 
 
 def _counted(counts: Mapping[str, Any]) -> str:

@@ -183,6 +183,14 @@ class OutboxEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """That one service does something that only one may do at a time, until then. `holder` is its data directory."""
+
+    holder: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RunFilter:
     """The runs that a listing selects; None: any."""
 
@@ -190,6 +198,8 @@ class RunFilter:
     spaces: Collection[SpaceName] | None = None
     statuses: Collection[RunStatus] | None = None
     kinds: Collection[RunKind] | None = None
+    ending: str | None = None
+    """How the id ends; letters and digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +317,9 @@ class Reading(Protocol):
     def held_changes(self) -> list[HeldChange]:
         """Return every change that waits for somebody with the right, by kind, space and name."""
 
+    def held_since(self) -> datetime | None:
+        """Return since when the change that is held longest is held; None if nothing is held."""
+
     def held_files(self) -> dict[str, tuple[bytes | None, list[dict[str, Any]]]]:
         """Return what is held of the configuration's files, by path: the file as it is in force, and the entries."""
 
@@ -319,8 +332,14 @@ class Reading(Protocol):
     def outbox(self, now: datetime, limit: int) -> list[OutboxEntry]:
         """Return notices that are due, oldest run first."""
 
+    def lease(self, name: str) -> Lease | None:
+        """Return the lease of this name, even one that has ended; None if nobody ever took it."""
+
     def audit(self, after: int, limit: int) -> list[AuditRow]:
         """Return one page of the audit log, oldest first, of the rows after number `after`."""
+
+    def audit_length(self) -> int:
+        """Return the number of the newest row of the audit; 0 if there is none."""
 
     def audit_fault(self) -> str | None:
         """Check the whole chain; return the problem of the first row that was changed, removed or inserted."""
@@ -410,8 +429,8 @@ class Transaction(Reading, Protocol):
     def remove_api_token(self, token_id: str) -> bool:
         """Revoke a token of the API; return False if there is none."""
 
-    def put_held_changes(self, held: Iterable[HeldChange]) -> None:
-        """Let these, and no others, be what is held."""
+    def put_held_changes(self, held: Iterable[HeldChange], now: datetime) -> None:
+        """Let these, and no others, be what is held: since `now`, those that were not held before."""
 
     def put_held_files(self, changed: Mapping[str, tuple[bytes | None, list[dict[str, Any]]] | None]) -> None:
         """Write what is held of some files; None for a file of which nothing is held any more."""
@@ -445,6 +464,9 @@ class Transaction(Reading, Protocol):
 
     def postpone_outbox(self, entry: OutboxEntry, until: datetime) -> None:
         """Let a notice be due again later, unless another attempt has taken it since."""
+
+    def take_lease(self, name: str, holder: str, now: datetime, length: timedelta) -> bool:
+        """Take or extend a lease; return False if somebody else holds it."""
 
     def append_audit(self, events: Iterable[AuditEvent]) -> None:
         """Append rows to the audit log. Call it as the last step of a transaction: it makes others wait."""

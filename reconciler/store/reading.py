@@ -20,6 +20,7 @@ from reconciler.store import records, rows, statements, tables
 from reconciler.store.admissions import AdmissionReading
 from reconciler.store.dependencies import DependencyReading
 from reconciler.store.encryption import Keys
+from reconciler.store.leases import LeaseReading
 from reconciler.store.outbox import OutboxReading
 from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
 from reconciler.store.selecting import AT_WORK_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
@@ -33,7 +34,7 @@ _ROWS = 200
 """The rows that are processed at once where there may be very many."""
 
 
-class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReading):
+class SqlReading(AdmissionReading, DependencyReading, LeaseReading, OutboxReading, TimerReading):
     """A `Reading` on one connection, inside a transaction that its maker ends."""
 
     _locks = False
@@ -125,6 +126,8 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReadin
             query = query.where(runs.c.status.in_(sorted(wanted.statuses)))
         if wanted.kinds is not None:
             query = query.where(runs.c.kind.in_(sorted(wanted.kinds)))
+        if wanted.ending is not None:
+            query = query.where(runs.c.id.endswith(wanted.ending, autoescape=True))
         return [rows.run_from_row(row) for row in self._connection.execute(query)]
 
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:

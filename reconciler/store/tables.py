@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0011"
+SCHEMA_VERSION = "0012"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -268,6 +268,15 @@ unearned_writes = Table(
     Column("revision", Text, nullable=False),
 )
 """Files of the configuration repository that somebody without the right has written."""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", _NAME, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+"""What only one service at a time does, and which one until when."""
 
 approvals = Table(
     "approvals",

@@ -21,6 +21,7 @@ from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, statements, tables
 from reconciler.store.admissions import AdmissionWriting
 from reconciler.store.dependencies import DependencyWriting
+from reconciler.store.leases import LeaseWriting
 from reconciler.store.outbox import OutboxWriting
 from reconciler.store.protocol import ApiToken, CannotUnseal, ConfigurationState, LostLease, TfstateLock, TfstateVersion
 from reconciler.store.reading import SqlReading
@@ -49,7 +50,7 @@ _LARGEST_SERIAL = 2**63 - 1
 _LONGEST_LINEAGE = 200
 
 
-class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, TimerWriting, SqlReading):
+class SqlTransaction(AdmissionWriting, DependencyWriting, LeaseWriting, OutboxWriting, TimerWriting, SqlReading):
     """A `Transaction` on one connection. Its maker commits it or rolls it back."""
 
     _locks = True

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from reconciler.version import __version__
-from reconciler.web import health
+from reconciler.web import gauges, health
 from reconciler.web.api import (
     access,
     admission,
@@ -21,7 +21,8 @@ from reconciler.web.api import (
     tokens,
 )
 from reconciler.web.api.auth import DOCUMENTED
-from reconciler.web.api.parameters import KNOWN_PARAMETERS
+from reconciler.web.api.described import describe_errors
+from reconciler.web.api.parameters import KNOWN_BODY, KNOWN_PARAMETERS
 from reconciler.web.guard import RequestGuard
 from reconciler.web.ports import Ports
 
@@ -40,7 +41,7 @@ def create_app(ports: Ports) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.ports = ports
-    ports.metrics.show(lambda: health.read_gauges(ports.store))
+    gauges.expose(ports)
     for routes in (
         stacks.router,
         drift.router,
@@ -53,10 +54,11 @@ def create_app(ports: Ports) -> FastAPI:
         blueprints.router,
         blueprints.instances,
     ):
-        app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS])
+        app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     errors.install(app)
+    describe_errors(app, PREFIX)
     app.add_middleware(RequestGuard, hosts=ports.hosts, large=(f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/"))
     return app
 

@@ -25,6 +25,7 @@ from reconciler.loop.desired.restore import loading
 from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, follows, is_accepted, unavailable
 from reconciler.loop.desired.source_signers import SourceSigners, Way, newly_verified, still_asks, ways
+from reconciler.loop.desired.telling import Telling
 from reconciler.loop.desired.world import World
 from reconciler.operations import revoke_tokens
 from reconciler.runs.audit import Audited, about_token
@@ -32,9 +33,11 @@ from reconciler.store.protocol import AuditEvent, ConfigurationState, Halt, Kept
 from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded
+from spaces.documents.documents import PlacedDocuments
 from spaces.in_force import InForce
 from spaces.model.refs import RefKind, read_ref
 from spaces.names import Revision, StackId
+from spaces.rules.people import strangers
 
 _log = logging.getLogger(__name__)
 
@@ -53,10 +56,15 @@ class Advancing:
     about_access: AboutAccess
     source_authors: SourceAuthors
     source_signers: SourceSigners
+    _telling: Telling = field(default_factory=Telling)
+    halted: bool = False
+    """Whether admission stood still when something was last taken in."""
     _unavailable: dict[str, Diagnostic] = field(default_factory=dict)
     """The source repositories that could not be followed when they were last looked at."""
     _unfounded: list[Unfounded] = field(default_factory=list)
     """The stacks that say they moved from one that nobody knows."""
+    _strangers: tuple[PlacedDocuments, list[Diagnostic]] | None = None
+    """The names of people in these documents that nobody has."""
     _too_much: tuple[tuple[Revision | None, Revision], Halt] | None = None
     """The revision in force and the tip between which is more than can be read, and the halt that told of it."""
 
@@ -76,6 +84,7 @@ class Advancing:
         changeset: Changeset | None = None
         if tip is not None:
             changeset, halted = self._follow(tip, state, now)
+        self.halted = halted is not None
         # Behind the configuration, which may have accepted just now that a history was rewritten.
         here = changeset.in_force if changeset is not None else self.world.in_force
         tips = self._sources(fetched, configuration, here, now)
@@ -95,7 +104,7 @@ class Advancing:
         about_access = self.about_access.diagnostics(in_force)
         self._unfounded = [each for each in self._unfounded if in_force and each.holds(in_force.documents)]
         told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values(), *about_access]
-        told += [each.tell() for each in self._unfounded]
+        told += [*(each.tell() for each in self._unfounded), *self._about_people(in_force)]
         fresh = replace(
             state,
             url=redact(configuration.url, keep_ssh_user=True),
@@ -105,11 +114,19 @@ class Advancing:
             halted=halted,
             diagnostics=tuple(dict(diagnostic.to_json()) for diagnostic in told) if fetched else state.diagnostics,
         )
-        if changeset is not None:
-            return self._commit(changeset, fresh, now)
-        if fresh != state:
-            self._note(fresh)
-        return False
+        changes = changeset is not None and self._commit(changeset, fresh, now)
+        if changeset is None or changes:
+            self._note(fresh, state if changeset is None else fresh)
+            self._telling.recorded(changeset.events if changeset is not None else ())
+            self._telling.errors(told)
+            self._telling.halt(halted, of_fetch=isinstance(tip, GitError))
+        return changes
+
+    def _about_people(self, in_force: InForce | None) -> list[Diagnostic]:
+        """Warn of names that nobody has. Every fetch asks, so that the answer is kept."""
+        if in_force is not None and (self._strangers is None or self._strangers[0] is not in_force.documents):
+            self._strangers = in_force.documents, list(strangers(in_force.documents))
+        return self._strangers[1] if in_force is not None and self._strangers is not None else []
 
     def _refused_or_not(self) -> set[StackId]:
         """Find the stacks of which a newer revision is refused that was not, or for another reason, or no more."""
@@ -213,6 +230,7 @@ class Advancing:
         """Walk from the admitted revision to the branch's tip."""
         if isinstance(tip, GitError):
             return None, halt(state, str(tip.reason), tip.message, None, now)
+        self._telling.seen(tip, self.places.settings.config_branch, self.world.revision)
         before = self.world.admission
         if before is not None and tip == before.in_force.revision:
             return None, None
@@ -279,27 +297,29 @@ class Advancing:
             }
             put_desired(transaction, changeset.in_force, wanted, changeset.departures(), self.places.count_changes, now)
             transaction.put_configuration(fresh)
-            self._put_held(transaction, changeset.admission)
+            self._put_held(transaction, changeset.admission, now)
             transaction.remove_approvals(changeset.approvals)
             transaction.append_audit([*changeset.events, *_end_tokens(transaction, changeset.left, now)])
         self._unfounded += lost
         self.generations.take_over(changeset, fresh.generation, wanted)
         return True
 
-    def _put_held(self, transaction: Transaction, admission: Admission) -> None:
+    def _put_held(self, transaction: Transaction, admission: Admission, now: datetime) -> None:
         """Write what is held, as far as it is not what was held before."""
         before = self.world.admission
         files = admission.held.files
         old = before.held.files if before is not None else {}
         new = admission.held.to_records([path for path, file in files.items() if old.get(path) is not file])
         gone = (old.keys() if before is not None else transaction.held_files().keys()) - files.keys()
-        transaction.put_held_changes(admission.held_changes)
+        transaction.put_held_changes(admission.held_changes, now)
         transaction.put_held_files({**new, **dict.fromkeys(gone)})
         writes = before.writes if before is not None else transaction.unearned_writes()
         differ = {path for path in {*writes, *admission.writes} if writes.get(path) != admission.writes.get(path)}
         transaction.put_unearned_writes({path: admission.writes.get(path) for path in differ})
 
-    def _note(self, fresh: ConfigurationState) -> None:
+    def _note(self, fresh: ConfigurationState, stored: ConfigurationState) -> None:
+        if fresh == stored:
+            return
         with self.store.writing() as transaction:
             if transaction.configuration().generation == fresh.generation:
                 transaction.put_configuration(fresh)

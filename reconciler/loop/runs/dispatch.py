@@ -82,6 +82,11 @@ class Dispatcher:
         """Count the runs that take up a place."""
         return len(self.busy | set(self.engine.active()))
 
+    def workers(self) -> dict[tuple[str, str], int]:
+        """Count the places for runs, by (pool, state)."""
+        busy = self.at_work()
+        return {("default", "busy"): busy, ("default", "idle"): max(0, self.settings.parallelism - busy)}
+
     def claim(self, now: datetime) -> int:
         """Claim as many queued runs as there are places, and start them. Returns how many."""
         free = self.settings.parallelism - self.at_work()

@@ -34,14 +34,13 @@ from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import Store, StoreError, Transaction
 from reconciler.store.waiting import waiting
 from reconciler.tools.registry import tool
-from spaces.names import Revision
 
 _log = logging.getLogger(__name__)
 
 _LOG_KEPT = 32 * 1024 * 1024
 
-CommitTime = Callable[[Revision], float | None]
-"""When a revision of the configuration was committed, in seconds of UTC."""
+CommitTime = Callable[[Run], float | None]
+"""When what a run applies was committed, in seconds of UTC; None: no commit caused the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class Recorder:
     def tidy(self, run: Run, now: datetime) -> None:
         """Keep the log of a run that is over, and let its directory go."""
         if run.status is RunStatus.FINISHED and run.phase is Phase.APPLY and not run.destroys:
-            committed = self.commit_time(run.revision)
+            committed = self.commit_time(run)
             if committed is not None:
                 self.metrics.applied(now.timestamp() - committed)
         log_run(run)

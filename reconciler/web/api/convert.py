@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import assert_never
 
 from reconciler.core.conditions import is_suspended
-from reconciler.core.reasons import Reason
+from reconciler.core.reasons import Reason, remedy
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run
 from reconciler.core.state import Condition, SourceCommit, StackState
@@ -228,7 +228,8 @@ def halt_json(state: ConfigurationState, *, everything: bool) -> HaltJson | None
     if halted is None:
         return None
     message = halted.message if everything else "admission is halted; only people who may read all spaces see why"
-    return HaltJson(reason=halted.reason, message=message, revision=halted.revision, since=halted.since)
+    hint = remedy(halted.reason) if everything else None
+    return HaltJson(reason=halted.reason, message=message, hint=hint, revision=halted.revision, since=halted.since)
 
 
 def kept_json(state: ConfigurationState) -> list[KeptJson]:

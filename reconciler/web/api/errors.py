@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from reconciler.operations import OperationRefused, Refusal
 from reconciler.repeating import Repeating
 from reconciler.store.protocol import CannotUnseal, StoreError
+from reconciler.words import plain
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -95,10 +96,10 @@ def _refused(_: Request, error: Exception) -> Response:
 def _validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     errors = [
-        {"field": ".".join(str(part) for part in failure["loc"][1:]) or "body", "message": str(failure["msg"])}
+        {"field": ".".join(str(part) for part in failure["loc"][1:]) or "body", "message": plain(failure)}
         for failure in error.errors()
     ]
-    detail = "; ".join(f"{failure['field']}: {failure['message']}" for failure in errors)
+    detail = "; ".join(f"{failure['field']} {failure['message']}" for failure in errors)
     return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", detail, errors=errors).response()
 
 

@@ -12,6 +12,7 @@ from reconciler.git.remote import redact
 from reconciler.version import __version__
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.broken import diagnostics_for
 from reconciler.web.api.followed import followed_json
 from reconciler.web.api.paging import CursorIn, LimitIn, page
 from reconciler.web.api.schemas.overview import CountsJson, FetchJson, SealingJson, SpaceJson, StatusJson
@@ -28,6 +29,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         state = reading.configuration()
         counted = reading.count_stacks()
         active = reading.active_runs()
+        held = reading.held_changes() if state.diagnostics else []
     stacks: Counter[str] = Counter()
     readable, runnable = caller.spaces(Right.STACK_READ), caller.spaces(Right.RUN_READ)
     for (space, _, sync), count in counted.items():
@@ -47,8 +49,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         halted=convert.halt_json(state, everything=everything),
         kept=[kept for kept in convert.kept_json(state) if caller.may(_reads(kept.kind), SpaceName(kept.space))],
         sources=followed_json(state, ports.documents()) if everything else [],
-        # A diagnostic may name any file, space or document.
-        diagnostics=[dict(diagnostic) for diagnostic in state.diagnostics] if everything else [],
+        diagnostics=diagnostics_for(caller, ports, state.diagnostics, held),
         counts=CountsJson(
             stacks=dict(sorted(stacks.items())),
             runs=dict(sorted(runs.items())),

@@ -111,6 +111,8 @@ def test_runs_are_found_by_the_beginning_of_their_id(client: Client, store: SqlS
     assert ids(client.get(RUNS, prefix=runs[2].id).json()) == [runs[2].id]
     assert ids(client.get(RUNS, prefix="03").json()) == []
     assert ids(client.get(RUNS, prefix="0" * 26).json()) == []
+    assert ids(client.get(RUNS, ending="aa" + "0" * 22).json()) == [runs[0].id]
+    assert ids(client.get(RUNS, ending="0").json()) == [runs[2].id, runs[1].id, runs[0].id]
 
 
 @pytest.mark.parametrize("run", [a_run_id(), "short", "x" * 300, "%2e%2e", "01%0a"])

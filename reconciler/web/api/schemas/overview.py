@@ -30,6 +30,8 @@ class HaltJson(Shape):
 
     reason: str
     message: str
+    hint: str | None
+    """What ends it, where that is known."""
     revision: str | None
     since: datetime
 
@@ -59,7 +61,11 @@ class FollowedJson(Shape):
 
 
 class StatusJson(Shape):
-    """The state of the service. Only readers of everything see its sources, diagnostics and documents."""
+    """The state of the service.
+
+    Readers of everything see its sources and documents, and all diagnostics. Others see those of files in their spaces,
+    and of their own held changes.
+    """
 
     version: str
     ready: bool

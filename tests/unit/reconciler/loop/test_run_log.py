@@ -22,6 +22,14 @@ WHY = (Why(Component.SPEC, "env TITLE"), Why(Component.SOURCE, "main.tf"))
             {"status": RunStatus.PLANNING, "reason": "Planning", "why": WHY},
             "planning: spec: env TITLE; source: main.tf",
         ),
+        (
+            {"status": RunStatus.QUEUED, "reason": "Queued", "why": WHY, "person": "user:ada"},
+            "queued: spec: env TITLE; source: main.tf (by user:ada)",
+        ),
+        (
+            {"status": RunStatus.QUEUED, "reason": "Queued", "message": "requested by ada", "person": "ada"},
+            "queued: requested by ada",
+        ),
         ({"status": RunStatus.PLANNING, "reason": "Planning", "why": ()}, "planning: asked for"),
         (
             {"status": RunStatus.APPLYING, "reason": "Applying", "why": WHY},

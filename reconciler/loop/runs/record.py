@@ -203,6 +203,7 @@ class Recorder:
             transaction.record_results(run.stack, (), ())
         elif report.applied is not None and (report.leg is Leg.APPLY or first):
             transaction.record_results(run.stack, report.applied.resources, report.applied.outputs)
+        changes["phase_seconds"] = {**run.phase_seconds, **report.phase_seconds}
         changes["plan_digest"] = report.plan_digest or run.plan_digest
         return advance(transaction, state, run, event, now, judgement=judgement, **changes)
 

@@ -38,6 +38,7 @@ def home(
     status = overview.get_status(ports, caller)
     waits = runs.list_runs(ports, caller, status=[RunStatus.UNCONFIRMED], limit=_WAITING)
     stalled = stacks.list_stacks(ports, caller, condition=["Stalled=True"], limit=_WAITING)
+    drifted = stacks.list_stacks(ports, caller, drifted=True, limit=_WAITING)
     held = admission.list_held(ports, caller, limit=_WAITING)
     last = runs.list_runs(ports, caller, kind=[RunKind.TRACKED, RunKind.PROPOSED], limit=_RUNS)
     tree = _spaces(ports, caller)
@@ -45,9 +46,13 @@ def home(
         "status": status,
         "tree": spaces.flat(spaces.space_tree(tree)),
         "mine": waiting.waiting(
-            waits.items, stalled.items, held.items, lambda right, space: caller.allows(Right(right), space)
+            waits.items,
+            stalled.items,
+            drifted.items,
+            held.items,
+            lambda right, space: caller.allows(Right(right), space),
         ),
-        "more": {"runs": waits.next, "stalled": stalled.next, "held": held.next},
+        "more": {"runs": waits.next, "stalled": stalled.next, "drifted": drifted.next, "held": held.next},
         "revisions": revisions(last.items, _REVISIONS),
     }
     now = mark(values, ports.now().replace(second=0, microsecond=0))

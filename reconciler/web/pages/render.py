@@ -111,6 +111,7 @@ def _environment() -> Environment:
         duration=times.duration,
         exact=times.exact,
         htmx=HTMX,
+        is_drifted=tones.is_drifted,
         pretty=_pretty,
         run_tone=tones.run_tone,
         stack_tone=tones.stack_tone,

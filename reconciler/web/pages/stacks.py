@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
 from reconciler.operations import OperationRefused
-from reconciler.web.api import convert, stacks
+from reconciler.web.api import convert, drift, stacks
 from reconciler.web.api.auth import Caller, PortsIn, Right
 from reconciler.web.api.dependencies import neighbourhood
 from reconciler.web.api.errors import ApiError, not_found
@@ -22,6 +22,7 @@ from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
 from reconciler.web.ports import Ports
 from reconciler.web.views import graph
 from reconciler.web.views.actions import stack_actions
+from reconciler.web.views.drift import drift_lines
 from reconciler.web.views.standing import stack_standing
 from reconciler.web.views.tones import stack_tone
 from spaces.model.stack import ToolName
@@ -135,6 +136,8 @@ def act(  # noqa: PLR0917
                 there = f"/runs/{stacks.request_run(ports, caller, space, name).id}"
             case "destroy":
                 there = f"/runs/{stacks.destroy_stack(ports, caller, space, name).id}"
+            case "drift":
+                there = f"/runs/{drift.check_drift(ports, caller, space, name).id}"
             case "suspend":
                 stacks.suspend_stack(ports, caller, space, name)
             case "resume":
@@ -183,6 +186,7 @@ def _show(
         nav="stacks",
         picture=_picture(ports, caller, stack),
         resources=stacks.list_resources(ports, caller, space, name, limit=_RESOURCES),
+        drift=drift_lines(drift.drift_of(ports, caller, StackId(where, stack.name))),
         outputs=stacks.list_outputs(ports, caller, space, name, limit=1000).items,
         effective=_effective(ports, caller, stack),
         **values,

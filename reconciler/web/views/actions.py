@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reconciler.core.runs import ACTIVE, RunKind, RunStatus
+from reconciler.core.state import Sync
 from reconciler.operations import REPEATABLE
 from reconciler.web.api.schemas.runs import WholeRunJson
 from reconciler.web.api.schemas.stacks import StackJson
+from spaces.model.policy import PolicyType
 
 May = Callable[[str], bool]
 """Whether the person has a right where the run or stack is."""
@@ -46,8 +48,9 @@ def run_actions(run: WholeRunJson, may: May) -> tuple[ActionView, ...]:
 
 
 def can_be_reviewed(run: WholeRunJson) -> bool:
-    """Whether a review of the run may still change something."""
-    return RunStatus(run.status) is RunStatus.UNCONFIRMED
+    """Whether a review of the run may still change something: an approval policy may ask for one."""
+    asked = run.awaits_approval or any(verdict.type == PolicyType.APPROVAL for verdict in run.policies)
+    return asked and RunStatus(run.status) is RunStatus.UNCONFIRMED
 
 
 def stack_actions(stack: StackJson, may: May) -> tuple[ActionView, ...]:
@@ -58,7 +61,9 @@ def stack_actions(stack: StackJson, may: May) -> tuple[ActionView, ...]:
         return (_action("resume", "Resume", "run:trigger", may, main=True),)
     busy = stack.last_run is not None and RunStatus(stack.last_run.status) in ACTIVE
     run = () if busy else (_action("run", "Run now", "run:trigger", may, main=True),)
-    return (*run, _action("suspend", "Suspend", "run:cancel", may))
+    checkable = not busy and stack.sync == Sync.SYNCED
+    check = (_action("drift", "Check drift", "drift:check", may),) if checkable else ()
+    return (*run, *check, _action("suspend", "Suspend", "run:cancel", may))
 
 
 def _action(verb: str, label: str, right: str, may: May, *, main: bool = False, danger: bool = False) -> ActionView:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.core.results import Action
+from reconciler.tools.veil import MASK, UNKNOWN
 from reconciler.web.api.schemas.runs import OutputChangeJson, PlanJson, ResourceChangeJson
 from reconciler.web.views.tones import Tone
 
@@ -192,6 +193,8 @@ def _lines(value: Any) -> list[str]:
     match value:
         case None:
             return []
+        case str() if value in {MASK, UNKNOWN}:
+            return [value]
         case str():
             inner = _json_in(value)
             if inner is not None:

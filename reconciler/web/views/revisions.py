@@ -59,7 +59,8 @@ def revisions(runs: Iterable[RunJson], most: int) -> list[RevisionView]:
             continue
         found.setdefault(run.revision, {}).setdefault(run.stack, run)
         started[run.revision] = run.created_at
-    return [_view(revision, list(of.values()), started[revision]) for revision, of in found.items()]
+    views = [_view(revision, list(of.values()), started[revision]) for revision, of in found.items()]
+    return sorted(views, key=lambda view: view.started, reverse=True)
 
 
 def _view(revision: str, runs: list[RunJson], started: datetime) -> RevisionView:

@@ -9,7 +9,7 @@ from reconciler.core.runs import RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
 from reconciler.web.api.schemas.runs import RunJson
 from reconciler.web.api.schemas.stacks import StackJson
-from reconciler.web.views.tones import Tone, condition_of, run_tone, stack_tone
+from reconciler.web.views.tones import Tone, condition_of, is_drifted, run_tone, stack_tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,12 @@ def stack_standing(stack: StackJson) -> Standing:
     """Return why a stack is in its state."""
     tone, ready = stack_tone(stack), condition_of(stack, ConditionType.READY)
     stalled = condition_of(stack, ConditionType.STALLED)
-    if stack.reason == Reason.UP_TO_DATE and tone is Tone.GOOD:
+    if stack.reason == Reason.UP_TO_DATE and tone in {Tone.GOOD, Tone.WAITING}:
         at = f" at revision {stack.applied_revision[:10]}" if stack.applied_revision else ""
+        if is_drifted(stack):
+            drift = condition_of(stack, ConditionType.DRIFTED).message
+            why = f"What Git says was applied{at}, and the real world has changed since: {drift}."
+            return Standing(tone, Reason.DRIFTED, why, "Start a run to put it right, or change the configuration.")
         return Standing(tone, stack.reason, f"What Git says was applied{at}.")
     advice = _STACK_ADVICE.get(stack.reason, "")
     if stack.reason in RETRYABLE and stalled.status != ConditionStatus.TRUE:

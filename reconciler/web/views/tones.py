@@ -53,6 +53,11 @@ _NO_CONDITION = ConditionJson(
 )
 
 
+def is_drifted(stack: StackJson) -> bool:
+    """Whether the last check of a stack found that the real world differs."""
+    return condition_of(stack, ConditionType.DRIFTED).status == ConditionStatus.TRUE
+
+
 def run_tone(status: str) -> Tone:
     """Return the tone of a run."""
     return _RUNS[RunStatus(status)]
@@ -72,7 +77,7 @@ def stack_tone(stack: StackJson) -> Tone:
     if stack.reason in _REASONS:
         return _REASONS[stack.reason]
     if condition_of(stack, ConditionType.READY).status == ConditionStatus.TRUE:
-        return Tone.GOOD
+        return Tone.WAITING if is_drifted(stack) else Tone.GOOD
     if stack.reason in RETRYABLE:
         return Tone.BAD
     reconciling = condition_of(stack, ConditionType.RECONCILING).status

@@ -12,7 +12,7 @@ from reconciler.web.api.schemas.runs import ChangeCountsJson, RunJson
 from reconciler.web.api.schemas.stacks import StackJson
 from reconciler.web.views.changes import Count, summary
 from reconciler.web.views.standing import sentence, stack_standing
-from reconciler.web.views.tones import Tone, condition_of
+from reconciler.web.views.tones import Tone, condition_of, stack_tone
 from spaces.names import SpaceName
 
 _APPROVAL = "WaitsForApproval"
@@ -35,6 +35,7 @@ class Item:
 def waiting(
     runs: Iterable[RunJson],
     stalled: Iterable[StackJson],
+    drifted: Iterable[StackJson],
     held: Iterable[HeldJson],
     may: Callable[[str, SpaceName], bool],
 ) -> list[Item]:
@@ -42,6 +43,7 @@ def waiting(
     items = [_run(run, may) for run in runs]
     items += [_stack(stack, may) for stack in stalled]
     items += [_held(each) for each in held]
+    items += [_stack(stack, may) for stack in drifted if stack_tone(stack) is Tone.WAITING]
     return sorted(items, key=lambda item: not item.yours)
 
 
@@ -62,10 +64,11 @@ def _run(run: RunJson, may: Callable[[str, SpaceName], bool]) -> Item:
 
 def _stack(stack: StackJson, may: Callable[[str, SpaceName], bool]) -> Item:
     standing = stack_standing(stack)
-    since = condition_of(stack, ConditionType.STALLED).since
+    kind = ConditionType.STALLED if standing.tone is Tone.BAD else ConditionType.DRIFTED
+    since = condition_of(stack, kind).since
     text = f"{standing.why} {standing.advice}".strip()
     yours = may("run:trigger", SpaceName(stack.space))
-    return Item(Tone.BAD, stack.reason, stack.id, f"/stacks/{stack.id}", text, since, yours=yours)
+    return Item(standing.tone, standing.word, stack.id, f"/stacks/{stack.id}", text, since, yours=yours)
 
 
 def _held(held: HeldJson) -> Item:

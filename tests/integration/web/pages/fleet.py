@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rbac.access.actions import Action as Right
 from rbac.admission.held import HeldChange
 from reconciler.core.conditions import assess
 from reconciler.core.phases import Phase
 from reconciler.core.results import Action, ChangeCounts, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.core.runs import Run, RunStatus
-from reconciler.core.state import Component, Need, SourceCommit, Why
+from reconciler.core.runs import Run, RunKind, RunStatus
+from reconciler.core.state import Component, Need, Observed, SourceCommit, Why
 from reconciler.core.verdicts import Judgement, Result, Review, Verdict
 from reconciler.store.protocol import Store
 from spaces.documents.changes import Verb
@@ -18,7 +20,9 @@ from spaces.validate import examine_files
 from tests.factories import NOW, REVISION, a_desired, a_run, a_stack, a_stack_id, an_applied, an_outcome
 
 CANARY = """<script>alert("xss")</script>'"><img src=x onerror=alert(1)> javascript:alert(1)"""
-NETWORK, BASE, SECRET = (a_stack_id(name) for name in ("production/network", "production/base", "root/secret"))
+NETWORK, BASE, DRIFTED, SECRET = (
+    a_stack_id(name) for name in ("production/network", "production/base", "production/drifted", "root/secret")
+)
 HELD = HeldChange(
     "held-1",
     ResourceRef(Kind.STACK, SpaceName("production"), "network"),
@@ -73,22 +77,29 @@ def put_fleet(store: Store) -> dict[str, Run]:
         attempt=1,
     )
     failed = a_run(BASE, status=RunStatus.FAILED, reason="ToolFailed", message=CANARY, phase=Phase.APPLY)
+    found = Planned(has_changes=True, changes=(replace(change, action=Action.UPDATE, after={CANARY: [CANARY]}),))
+    check = a_run(DRIFTED, kind=RunKind.DRIFT, status=RunStatus.FINISHED, reason="Drifted", phase=Phase.PLAN)
+    drifted = a_stack(DRIFTED, applied=an_applied(), observed=Observed(check.id, NOW, check.digest, drifted=1))
     secret = a_run(SECRET, status=RunStatus.UNCONFIRMED, message="most-secret")
     network = a_stack(
         NETWORK,
-        desired=a_desired(labels={"owner": CANARY}, needs=(Need(BASE, {"vpc": "VPC"}),), digest=waiting.digest),
+        desired=a_desired(
+            labels={"owner": CANARY}, autodeploy=False, needs=(Need(BASE, {"vpc": "VPC"}),), digest=waiting.digest
+        ),
         last=an_outcome(run=waiting.id, status="unconfirmed", message=CANARY),
     )
     base = a_stack(BASE, applied=an_applied(), last=an_outcome(run=failed.id, status="failed", message=CANARY))
     states = [
         assess(network, waiting, (Why(Component.SPEC, CANARY),), NOW),
         assess(base.evolve(failed=base.last), None, (), NOW),
+        assess(drifted, None, (), NOW),
         assess(a_stack(SECRET), secret, (), NOW),
     ]
     with store.writing() as transaction:
         transaction.put_stacks(states)
         transaction.put_dependencies({NETWORK: [BASE]})
-        transaction.add_runs([waiting, failed, secret])
+        transaction.add_runs([waiting, failed, check, secret])
+        transaction.record_plan(check.id, found)
         outputs = (OutputChange(CANARY, Action.UPDATE, CANARY, CANARY + CANARY),)
         transaction.record_plan(waiting.id, Planned(has_changes=True, changes=(change,), outputs=outputs))
         verdict = Verdict(f"production/{CANARY}", "plan", True, Result.WARN, (CANARY,), (CANARY,))

@@ -66,6 +66,9 @@ def test_runs_are_discarded_retried_and_canceled(as_user: AsUser, runs: dict[str
 
 def test_a_review_says_whether_it_counts(as_user: AsUser, runs: dict[str, Run], store: SqlStore) -> None:
     run, otto = f"/runs/{runs['waiting'].id}", as_user("otto")
+    with store.writing() as transaction:
+        transaction.put_run(runs["waiting"].evolve(awaits_approval=True))
+    assert f"{run}/confirm" not in otto.see(run).forms
     form = otto.see(run).forms[f"{run}/approve"]
     assert leads_to(otto.submit(f"{run}/reject", form | {"note": "not on a Friday"})) == run
     with store.reading() as reading:

@@ -40,6 +40,7 @@ def every_page(runs: dict[str, Run]) -> list[str]:
         "/stacks?q=network&label=owner%3Dx",
         "/stacks/production/network",
         "/stacks/production/base",
+        "/stacks/production/drifted",
         "/runs",
         run,
         f"{run}?find=xss",
@@ -106,6 +107,14 @@ def test_a_stack_is_shown_whole(operator: Person, runs: dict[str, Run]) -> None:
     for words in ("WaitsForConfirmation", "sensitive: not shown", "secret file token", "base", "before plan", "VPC"):
         assert words in page.text, words
     assert "/stacks/production/base" in page.links
+
+
+def test_drift_is_shown_where_one_looks(operator: Person, runs: dict[str, Run]) -> None:
+    page = operator.see("/stacks/production/drifted")
+    assert "the real world has changed since: 1 resource differs" in page.text
+    assert ("Drift what differs" in page.text, "Check drift" in page.text) == (True, True)
+    assert "/stacks/production/drifted" in operator.see("/").links
+    assert operator.press(page, "/stacks/production/drifted/drift").status == 303
 
 
 def test_one_sees_what_the_api_would_show(as_user: AsUser, runs: dict[str, Run]) -> None:

@@ -275,7 +275,8 @@ def local_app(settings: Settings) -> FastAPI:
             review_effect=lambda run, person: review_effect(store, known(), run, person, utc_now()),
             now=utc_now,
             recipient=_recipient(own_secrets),
-        )
+        ),
+        pages=False,
     )
 
 

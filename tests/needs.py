@@ -18,6 +18,7 @@ from reconciler.runner.processes.sandbox import probe
 HOW = {
     "ansible-playbook": "pip install ansible-core, in the environment that runs the tests",
     "bwrap": "apt install bubblewrap",
+    "chromium": "apt install chromium",
     "etcd": "make tools",
     "git": "apt install git",
     "gpg": "apt install gnupg",

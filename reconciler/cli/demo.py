@@ -38,7 +38,7 @@ _ADMIN, _WRITER, _OWN = "ada", "bob", "shop"
 
 
 @click.command("demo", context_settings=options.CONTEXT)
-@click.option("--serve", is_flag=True, help="Keep running afterwards and serve the API on the demo's data.")
+@click.option("--serve", is_flag=True, help="Keep running afterwards and serve the page on the demo's data.")
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
@@ -66,6 +66,7 @@ def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> No
     if serve:
         from reconciler.cli.serve import command as serve_command
 
+        _say_what_to_look_at(console, settings)
         flags = {"config_url": settings.config_url, "poll_interval": 2.0, "admins": _ADMIN, "require_sandbox": False}
         ctx.ensure_object(options.Common).data_dir = settings.data_dir
         ctx.invoke(serve_command, **flags)
@@ -101,6 +102,7 @@ class _Demo:
             self._held(service)
             self._why(service)
             self._repair(service)
+            self._waits(service)
         self._say_what_next(time.monotonic() - started)
 
     def _make_repository(self) -> None:
@@ -253,6 +255,22 @@ class _Demo:
         self._pass(service)
         self._tell(f"{page} is {'back' if page.exists() else 'still missing'}")
 
+    def _waits(self, service: Service) -> None:
+        if "terraform" in self._missing_tools():
+            return
+        self._scene("A plan that waits for a person", "and the stack that depends on it waits, too")
+        path = self._repository / "platform" / "network.yaml"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(
+            text.replace("  protected: true\n", "  protected: true\n  autodeploy: false\n"), encoding="utf-8"
+        )
+        self._console.print("  + autodeploy: false", style="green", markup=False)
+        self._merge(path, "TF_VAR_cidr: 10.30.0.0/16", "TF_VAR_cidr: 10.40.0.0/16", "Move to another address range")
+        self._pass(service)
+        with service.store.reading() as reading:
+            for run in reading.active_runs():
+                self._tell(f"{run.stack} waits: station run confirm {run.id}")
+
     def _pass(self, service: Service) -> None:
         self._started.clear()
         started = time.monotonic()
@@ -344,6 +362,22 @@ class _Demo:
             ("", f"{station} reconcile --config-url {self._settings.config_url} --admins {_ADMIN} {data}"),
         ):
             self._console.print(f"  {what:32} {line}", markup=False, soft_wrap=True)
+
+
+def _say_what_to_look_at(console: Console, settings: Settings) -> None:
+    host, port = settings.host_and_port
+    page = f"http://{host}:{port}"
+    console.print("\n[bold cyan]The page[/]: what to look at", soft_wrap=True)
+    for what, path in (
+        ("what waits, and how healthy everything is", "/"),
+        ("a plan to confirm", "/runs?status=unconfirmed"),
+        ("a run that a policy denied", "/runs?status=failed"),
+        ("dependencies, and where values come from", "/stacks/shop/web"),
+        (f"what {_WRITER} could not change", "/held"),
+        ("why not", f"/access?ask=can&subject=user:{_WRITER}&action=context:update&space=billing"),
+    ):
+        console.print(f"  {what:44} {page}{path}", markup=False, soft_wrap=True)
+    console.print(f"  {'the token to sign in with':44} {settings.data_dir / 'token'}", markup=False, soft_wrap=True)
 
 
 def _scratch(directory: Path | None) -> Path:

@@ -7,7 +7,7 @@ same step (`RunEvent.CLAIM`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -179,6 +179,8 @@ class Run:
     """The drift check whose findings it puts right."""
     gentle: bool = False
     """It waits for a person where its plan deletes or replaces something."""
+    phase_seconds: Mapping[Phase, float] = field(default_factory=dict)
+    """How long each phase took that has ended."""
 
     def evolve(self, **changes: Any) -> Self:
         """Return the same run with some fields changed."""

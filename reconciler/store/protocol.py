@@ -12,13 +12,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
-from reconciler.core.state import Desired, StackState, Sync
+from reconciler.core.state import ConditionStatus, ConditionType, Desired, StackState, Sync
 from reconciler.core.timers import Timer
 from reconciler.core.verdicts import Judgement, Review
 from spaces.names import Revision, SpaceName, StackId
@@ -138,6 +138,20 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody's sign-in to the page, which lasts no longer than the token that they showed."""
+
+    id: str
+    """The hash of the secret that only their browser has."""
+    token: str | None
+    """The id of the token of the API; None: the operator's."""
+    proof: str = field(repr=False)
+    """The hash of that token: another one with the same id opens nothing."""
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StoredApproval:
     """Somebody's word that a held change may come into force. `subject` is written as `kind:name`."""
 
@@ -216,6 +230,27 @@ class StackFilter:
     """True: only stacks whose last check found drift."""
     in_git: bool | None = None
     """True: only stacks whose document is in force. False: only retained ones."""
+    conditions: Mapping[ConditionType, ConditionStatus] | None = None
+    """A stack must have all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceFilter:
+    """The resources that a listing selects; None: any."""
+
+    spaces: Collection[SpaceName] | None = None
+    stack: StackId | None = None
+    type: str | None = None
+    provider: str | None = None
+    text: str | None = None
+    """A part of the address or of what may be shown of its attributes, such as an identifier."""
+
+
+class Place(NamedTuple):
+    """Where a resource stands: its stack, and its number among the stack's resources."""
+
+    stack: StackId
+    position: int
 
 
 class Reading(Protocol):
@@ -238,6 +273,9 @@ class Reading(Protocol):
 
     def count_stacks(self) -> dict[tuple[str, str, str], int]:
         """Return the number of stacks in Git by (space, tool, sync)."""
+
+    def count_conditions(self, wanted: ConditionType, status: ConditionStatus) -> dict[SpaceName, int]:
+        """Return the number of stacks in Git with this condition, for each space that has any."""
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         """Return the stacks with `due_at` <= now, the longest due first."""
@@ -271,6 +309,9 @@ class Reading(Protocol):
 
     def resources(self, stack: StackId) -> list[Resource]:
         """Return the resources that the last successful run left behind."""
+
+    def list_resources(self, wanted: ResourceFilter, after: Place | None, limit: int) -> list[tuple[Place, Resource]]:
+        """Return one page, by space, stack and position, of the resources after the place `after`."""
 
     def count_resources(self) -> dict[StackId, int]:
         """Return the number of resources by stack."""
@@ -313,6 +354,9 @@ class Reading(Protocol):
 
     def api_tokens(self) -> list[ApiToken]:
         """Return all tokens of the API by id."""
+
+    def session(self, session_id: str) -> Session | None:
+        """Return one sign-in to the page, even an expired one; None if there is none."""
 
     def held_changes(self) -> list[HeldChange]:
         """Return every change that waits for somebody with the right, by kind, space and name."""
@@ -428,6 +472,12 @@ class Transaction(Reading, Protocol):
 
     def remove_api_token(self, token_id: str) -> bool:
         """Revoke a token of the API; return False if there is none."""
+
+    def add_session(self, session: Session) -> None:
+        """Store a sign-in to the page, and forget those that had expired by then."""
+
+    def remove_session(self, session_id: str) -> None:
+        """End a sign-in to the page, if there is one."""
 
     def put_held_changes(self, held: Iterable[HeldChange], now: datetime) -> None:
         """Let these, and no others, be what is held: since `now`, those that were not held before."""

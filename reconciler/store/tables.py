@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0012"
+SCHEMA_VERSION = "0013"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -239,6 +239,17 @@ api_tokens = Table(
     Column("expires_at", BigInteger),
     Column("made_with", _NAME),
 )
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("token", _NAME),
+    Column("proof", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+"""Who is signed in to the page: by the hash of a secret that only their browser has."""
 
 held_changes = Table(
     "held_changes",

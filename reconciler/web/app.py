@@ -14,6 +14,7 @@ from reconciler.web.api import (
     drift,
     errors,
     overview,
+    resources,
     runs,
     stacks,
     tfstate,
@@ -29,8 +30,8 @@ from reconciler.web.ports import Ports
 PREFIX = "/api/v1"
 
 
-def create_app(ports: Ports) -> FastAPI:
-    """Return the app of one service: the API under /api/v1, with health and metrics beside it."""
+def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
+    """Return the app of one service: the page, the API under /api/v1, and health and metrics beside them."""
     app = FastAPI(
         title="Stationkeeper",
         version=__version__,
@@ -47,6 +48,7 @@ def create_app(ports: Ports) -> FastAPI:
         drift.router,
         tfstates.router,
         runs.router,
+        resources.router,
         overview.router,
         access.router,
         tokens.router,
@@ -58,6 +60,11 @@ def create_app(ports: Ports) -> FastAPI:
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     errors.install(app)
+    if pages:
+        # Commands that ask the API in their own process start sooner without them.
+        from reconciler.web.pages import routes as page_routes  # noqa: PLC0415
+
+        page_routes.install(app)
     describe_errors(app, PREFIX)
     app.add_middleware(RequestGuard, hosts=ports.hosts, large=(f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/"))
     return app

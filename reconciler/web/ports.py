@@ -14,6 +14,7 @@ from reconciler.core.runs import RunId
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import Store
+from reconciler.web.one_time import OneTimeCodes
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
 from spaces.effective.stack import EffectiveStack
@@ -84,6 +85,8 @@ class Ports:
     """Returns the input of the policies over a run; None if it has no plan, or its stack is not in force."""
     review_effect: Callable[[RunId, str], ReviewEffect | None] = _no_effect
     """Returns what a person's review of a run does; None if that cannot be told."""
+    codes: OneTimeCodes = field(default_factory=OneTimeCodes)
+    """The codes that sign the operator in to the page."""
     metrics: Metrics = field(default_factory=Metrics)
     wake: Callable[[], None] = _nothing
     """Makes the loop start a pass at once."""

@@ -208,6 +208,7 @@ class Recorder:
                 known = transaction.resources(run.stack) if _same_tool(state, run) else ()
                 resources = resources_after(known, planned.changes if planned else ())
             transaction.record_results(run.stack, resources, report.applied.outputs)
+        changes["phase_seconds"] = {**run.phase_seconds, **report.phase_seconds}
         changes["plan_digest"] = report.plan_digest or run.plan_digest
         return advance(transaction, state, run, event, now, judgement=judgement, **changes)
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from fastapi import APIRouter
 
 from rbac.access.actions import Action
+from reconciler.core.state import ConditionStatus, ConditionType
 from reconciler.git.remote import redact
 from reconciler.version import __version__
 from reconciler.web.api import convert
@@ -81,6 +82,8 @@ def list_spaces(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: 
     names = sorted(space for space in tree.spaces() if visible is None or space in visible)
     with ports.store.reading() as reading:
         counted = reading.count_stacks()
+        ready = reading.count_conditions(ConditionType.READY, ConditionStatus.TRUE)
+        stalled = reading.count_conditions(ConditionType.STALLED, ConditionStatus.TRUE)
     stacks: dict[str, Counter[str]] = {}
     for (space, _, sync), count in counted.items():
         if readable is None or space in readable:
@@ -93,6 +96,8 @@ def list_spaces(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: 
             parent=parent if visible is None or parent in visible else None,
             inherit=tree.inherits(space),
             stacks=dict(sorted(stacks.get(space, Counter()).items())),
+            ready=ready.get(space, 0) if space in stacks else 0,
+            stalled=stalled.get(space, 0) if space in stacks else 0,
         )
 
     return page([name for name in names if cursor is None or name > cursor][: limit + 1], limit, str, show)

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from reconciler.core.conditions import assess
 from reconciler.core.runs import RunKind, RunStatus
 from reconciler.core.state import Condition, ConditionStatus, ConditionType, Sync
 from reconciler.metrics import Metrics
@@ -45,6 +46,7 @@ ROUTES = [
     ("DELETE", "/tfstates/production/network/lock"),
     ("POST", "/fetch"),
     ("GET", "/drift"),
+    ("GET", "/resources"),
     ("GET", "/runs"),
     ("GET", "/runs/01"),
     ("GET", "/runs/01/plan"),
@@ -189,7 +191,7 @@ def test_a_parameter_that_nobody_knows_is_refused(client: Client, path: str, nam
     assert answer.json()["detail"].startswith(message)
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/api/v1", "/api/v1/nothing", "/api/v2/stacks"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/api/v1", "/api/v1/nothing", "/api/v2/stacks"])
 def test_elsewhere_is_nothing(client: Client, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.json()["reason"]) == (404, "NotFound")
@@ -310,13 +312,20 @@ def test_status_of_a_fresh_store(client: Client) -> None:
 
 def test_spaces(client: Client, store: SqlStore) -> None:
     with store.writing() as transaction:
-        transaction.put_stacks([a_stack("production/network", sync=Sync.SYNCED)])
+        transaction.put_stacks([assess(a_stack("production/network", applied=an_applied()), None, (), NOW)])
     first = client.get("/api/v1/spaces", limit=2).json()
     second = client.get("/api/v1/spaces", limit=2, cursor=first["next"]).json()
     assert [*first["items"], *second["items"]] == [
-        {"name": "platform", "parent": "root", "inherit": False, "stacks": {}},
-        {"name": "production", "parent": "platform", "inherit": True, "stacks": {"Synced": 1}},
-        {"name": "root", "parent": None, "inherit": False, "stacks": {}},
+        {"name": "platform", "parent": "root", "inherit": False, "stacks": {}, "ready": 0, "stalled": 0},
+        {
+            "name": "production",
+            "parent": "platform",
+            "inherit": True,
+            "stacks": {"Synced": 1},
+            "ready": 1,
+            "stalled": 0,
+        },
+        {"name": "root", "parent": None, "inherit": False, "stacks": {}, "ready": 0, "stalled": 0},
     ]
     assert second["next"] is None
 

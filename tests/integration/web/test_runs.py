@@ -37,6 +37,7 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         changes=ChangeCounts(1, 0, 0, 1),
         needs_confirmation=True,
         attempt=1,
+        phase_seconds={Phase.INIT: 0.5, Phase.PLAN: 1.25},
     )
     put(store, run)
     assert client.get(f"{RUNS}/{run.id}").json() == {
@@ -65,6 +66,7 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         "confirmedBy": None,
         "cancelRequested": False,
         "attempt": 1,
+        "phaseSeconds": {"init": 0.5, "plan": 1.25},
         "createdAt": "2026-03-01T12:00:00Z",
         "startedAt": None,
         "finishedAt": None,

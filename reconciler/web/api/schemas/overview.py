@@ -83,12 +83,17 @@ class StatusJson(Shape):
 
 
 class SpaceJson(Shape):
-    """A space, and the number of stacks in it (not below it) by sync."""
+    """A space, and the number of stacks in it (not below it) by sync.
+
+    `ready` and `stalled`: how many of those in Git have the condition.
+    """
 
     name: str
     parent: str | None
     inherit: bool
     stacks: dict[str, int]
+    ready: int
+    stalled: int
 
 
 class FetchJson(Shape):

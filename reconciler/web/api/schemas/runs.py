@@ -83,6 +83,7 @@ class RunJson(Shape):
     confirmed_by: str | None
     cancel_requested: bool
     attempt: int
+    phase_seconds: dict[str, float]
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import time
@@ -111,9 +110,11 @@ class Commands:
         command = self._masker.text(shlex.join([first_line(word) for word in words]))
         self._log.hearing.begin()
         outcome = self._run(argv, {**(env or {}), "STATION_PHASE": self.phase}, stdout)
-        # A tool at work is not failed for what one of its commands left in there.
-        with contextlib.suppress(StepFailed):
+        try:
             self._heed_masks()
+        except StepFailed as error:
+            # A tool at work is not failed for what one of its commands left in there.
+            self._log.say(self.phase, f"WARNING: {error}: not everything that was named is masked")
         what = shorten(command) if shown else name
         self._judge(what, outcome, ok)
         if outcome.code not in ok:

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ class HookFiles:
 
     def __init__(self, directory: RunDirectory, masker: Masker, carry_key: str) -> None:
         self._directory, self._masker, self._carry_key = directory, masker, carry_key
-        self._mark: tuple[int, ...] | None = None
+        self._heard = (b"", 0)
+        """What was in the file of masks the last time, and how many lines of it are too short."""
         self.variables: dict[str, str] = {}
         """Everything that hooks set, in this leg and in the one before."""
         self.masked: dict[str, None] = {}
@@ -91,14 +93,8 @@ class HookFiles:
 
     def hear(self) -> None:
         """Learn the values that are named by now. Called before output is taken, so that it is masked in there."""
-        try:
-            status = self._directory.masks.lstat()
-        except OSError:
-            return
-        mark = (status.st_ino, status.st_size, status.st_mtime_ns)
-        if mark != self._mark:
-            self._mark = mark
-            with contextlib.suppress(StepFailed):
+        with contextlib.suppress(OSError, StepFailed):
+            if self._directory.masks.lstat().st_size:
                 self._learn()
 
     def heed_masks(self) -> None:
@@ -107,15 +103,21 @@ class HookFiles:
 
     def _learn(self) -> int:
         """Return how many lines are too short."""
+        data = read_result(self._directory.masks, _FILE_LIMIT) or b""
+        if data == self._heard[0]:
+            return self._heard[1]
         # A last line that may still go on counts as well: what it becomes is learned once it is there.
-        lines = (read_result(self._directory.masks, _FILE_LIMIT) or b"").split(b"\n")
+        lines = data.split(b"\n")
         values = [line.decode(errors="surrogateescape").strip() for line in lines]
         long = [value for value in values if len(value) >= _SHORTEST]
-        self.masked |= dict.fromkeys(long)
-        if len(self.masked) > _MOST_VALUES:
+        new = dict.fromkeys(value for value in long if value not in self.masked)
+        room = _MOST_VALUES - len(self.masked)
+        self.masked |= dict.fromkeys(islice(new, room))
+        self._masker.learn(self.masked)
+        if len(new) > room:
             raise StepFailed(f"$STATION_MASK names more than {_MOST_VALUES} values")
-        self._masker.learn(long)
-        return sum(1 for value in values if value) - len(long)
+        self._heard = data, sum(1 for value in values if value) - len(long)
+        return self._heard[1]
 
     def take_variables(self, may_set: Collection[str]) -> Mapping[str, str]:
         """Return what a hook that has ended sets; StepFailed for what it may not set, or what is not NAME=value."""

@@ -134,3 +134,14 @@ def test_nothing_is_read_through_links(directory, tmp_path):
     files.hear()
     with pytest.raises(StepFailed, match="not a regular file"):
         files.heed_masks()
+
+
+def test_of_too_many_values_the_first_are_masked(directory):
+    masker = Masker(())
+    files = HookFiles(directory, masker, KEY)
+    files.prepare(carry=False)
+    directory.masks.write_text("".join(f"hush-hush-{number:04}\n" for number in range(1001)))
+    for _ in range(2):
+        with pytest.raises(StepFailed, match="names more than 1000 values"):
+            files.heed_masks()
+    assert masker.text("hush-hush-0999") == "***"

@@ -76,7 +76,7 @@ def _print(found: Mapping[str, Any]) -> None:
         ("policies", (Column("TYPE", key("type")), Column("ENFORCEMENT", key("enforcement")), origin)),
     )
     for name, columns in sections:
-        rows = found.get({"contexts": "attached", "git credentials": "gitCredentials"}.get(name, name))
+        rows = found[{"contexts": "attached", "git credentials": "gitCredentials"}.get(name, name)]
         if rows:
             click.echo(f"\n{name}")
             print_rows(rows, columns, "table")

@@ -111,5 +111,5 @@ def put_fleet(store: Store) -> dict[str, Run]:
             NETWORK, [resource], [Output(CANARY, CANARY), Output("password", "hunter2-hunter2", sensitive=True)]
         )
         transaction.record_results(SECRET, [Resource("most.secret", "t", "p")], [])
-        transaction.put_held_changes([HELD])
+        transaction.put_held_changes([HELD], NOW)
     return {"waiting": waiting, "failed": failed, "secret": secret}

@@ -102,6 +102,7 @@ class _Demo:
             self._held(service)
             self._why(service)
             self._repair(service)
+            self._leaves(service)
             self._waits(service)
         self._say_what_next(time.monotonic() - started)
 
@@ -243,17 +244,34 @@ class _Demo:
 
     def _repair(self, service: Service) -> None:
         from reconciler.loop.service import utc_now
-        from reconciler.operations import request_run
+        from reconciler.operations import request_check
         from spaces.names import SpaceName, StackId
 
-        self._scene("Somebody deletes a file that a stack made", "a run finds the difference and restores the file")
+        self._scene("Somebody deletes a file that a stack made", "a drift check finds it, and a run restores the file")
         page = self._fleet / _PAGE
         page.unlink(missing_ok=True)
         self._tell(f"$ rm {page}")
-        self._tell("$ station stack run shop/status-page")
-        request_run(service.store, StackId(SpaceName("shop"), "status-page"), "demo", utc_now())
+        self._tell("$ station drift check shop/status-page    # the schedule would do it within ten minutes")
+        request_check(service.store, StackId(SpaceName("shop"), "status-page"), "demo", utc_now())
         self._pass(service)
         self._tell(f"{page} is {'back' if page.exists() else 'still missing'}")
+
+    def _leaves(self, service: Service) -> None:
+        self._scene("A stack that leaves Git", "with onDelete: destroy, what it made goes with its document")
+        banner, file = self._fleet / "status" / "banner.txt", self._repository / _OWN / "banner.yaml"
+        spec = {
+            "tool": "script",
+            "onDelete": "destroy",
+            "script": {"apply": f"echo 'Sale!' > {banner}", "destroy": f"rm {banner}"},
+        }
+        file.write_text(_document("Stack", "banner", _OWN, spec), encoding="utf-8")
+        self._commit("Put up a banner", _WRITER)
+        self._pass(service)
+        file.unlink()
+        self._tell(f"$ git rm {file.relative_to(self._repository)}")
+        self._commit("Take the banner down", _WRITER)
+        self._pass(service)
+        self._tell(f"{banner} is {'still there' if banner.exists() else 'gone'}")
 
     def _waits(self, service: Service) -> None:
         if "terraform" in self._missing_tools():

@@ -217,6 +217,15 @@ class Run:
         return self.kind is RunKind.DRIFT
 
     @property
+    def occasion(self) -> str:
+        """Why the run exists, where no difference from what was applied says so."""
+        if self.repairs is not None:
+            return f"puts right the drift that run {self.repairs} found"
+        if self.checks:
+            return "compares the real world with what was applied"
+        return "its document left Git" if self.leaving else "requested"
+
+    @property
     def leads(self) -> bool:
         """Whether the loop carries the stack forward by this run; other runs only look."""
         return self.kind in LEADING

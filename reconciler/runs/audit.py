@@ -190,10 +190,10 @@ _BEGINS = frozenset({RunStatus.PLANNING, RunStatus.APPLYING})
 def log_run(run: Run) -> None:
     """Log the status of a run; where it is queued or a phase begins, also why, and who caused it."""
     if run.status is RunStatus.QUEUED:
-        said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or run.message or _occasion(run)
+        said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or run.message or run.occasion
         said += f" (by {run.person})" if run.person is not None and run.person not in said else ""
     elif run.status in _BEGINS:
-        said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or _occasion(run)
+        said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or run.occasion
         if run.source is not None and run.source.repository is not None:
             author = f" by {run.source.author}" if run.source.author is not None else ""
             said += f"; from {run.source.repository} at {run.source.revision[:12]}{author}"
@@ -204,12 +204,6 @@ def log_run(run: Run) -> None:
     more = f": {said}" if said and said.lower() != str(run.reason).lower() else ""
     level = _LEVELS.get(run.status, logging.INFO)
     _log.log(level, "run %s of %s: %s%s", run.id, run.stack, words, more)
-
-
-def _occasion(run: Run) -> str:
-    if run.repairs is not None:
-        return f"puts right the drift that run {run.repairs} found"
-    return "compares the real world with what was applied" if run.checks else "asked for"
 
 
 def about_token(event: Audited, token: ApiToken, person: str | None, now: datetime) -> AuditEvent:

@@ -30,7 +30,7 @@ WHY = (Why(Component.SPEC, "env TITLE"), Why(Component.SOURCE, "main.tf"))
             {"status": RunStatus.QUEUED, "reason": "Queued", "message": "requested by ada", "person": "ada"},
             "queued: requested by ada",
         ),
-        ({"status": RunStatus.PLANNING, "reason": "Planning", "why": ()}, "planning: asked for"),
+        ({"status": RunStatus.PLANNING, "reason": "Planning", "why": ()}, "planning: requested"),
         (
             {"status": RunStatus.APPLYING, "reason": "Applying", "why": WHY},
             "applying: spec: env TITLE; source: main.tf",

@@ -13,7 +13,9 @@ def change(action: str, address: str, before: Any = None, after: Any = None) -> 
 
 
 def plan(*changes: ResourceChangeJson) -> PlanJson:
-    return PlanJson(run="r", has_changes=True, changes=list(changes), drifted=[], outputs=[], facts={}, tool_version=None)
+    return PlanJson(
+        run="r", has_changes=True, changes=list(changes), drifted=[], outputs=[], facts={}, tool_version=None
+    )
 
 
 def lines(before: Any, after: Any) -> list[str]:

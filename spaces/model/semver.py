@@ -38,10 +38,8 @@ def newest(tags: Iterable[str], wanted: str) -> str | None:
     `2.0.0-rc.1`, counts only where the range names one of the same release. Of two tags of the same version, the one
     that says more of it counts, then the last by name.
     """
-    from nodesemver import satisfies  # noqa: PLC0415
-
     within = semver_range(wanted)
-    return _last([tag for tag in tags if (version := _version(tag)) and satisfies(version, within, loose=False)])
+    return _last([tag for tag in tags if (version := _version(tag)) and _satisfies(version, within)])
 
 
 def newest_of_all(tags: Iterable[str]) -> str | None:
@@ -49,6 +47,15 @@ def newest_of_all(tags: Iterable[str]) -> str | None:
     return _last([tag for tag in tags if _version(tag)])
 
 
+# Each look at a repository asks the same of the same tags, of which there may be thousands.
+@lru_cache(maxsize=20_000)
+def _satisfies(version: str, within: str) -> bool:
+    from nodesemver import satisfies  # noqa: PLC0415
+
+    return bool(satisfies(version, within, loose=False))
+
+
+@lru_cache(maxsize=20_000)
 def _version(tag: str) -> str | None:
     """Return the whole version that a tag names; None for any other tag."""
     found = _TAG.fullmatch(tag)

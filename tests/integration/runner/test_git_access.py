@@ -64,6 +64,19 @@ def test_over_http_exactly_one_repository_is_signed_in_to(
     assert not directory.git.exists()
 
 
+def test_another_server_is_not_told_where_the_first_one_redirects_to(
+    directory: RunDirectory, server: GitServer, tmp_path: Path
+) -> None:
+    elsewhere = GitServer(server.root, user_and_password=f"bot:{PASSWORD}")
+    server.redirect_to = elsewhere.url
+    access = GitAccess(f"{server.url}/platform/modules.git", "bot", password=PASSWORD)
+    done = git(lay_out([access], directory, directory, {}), tmp_path, "ls-remote", access.url)
+    elsewhere.stop()
+    assert done.returncode != 0
+    assert elsewhere.authorizations != []
+    assert set(elsewhere.authorizations) == {None}
+
+
 SSH = """#!/bin/sh
 printf '%s\\n' "$@" >> "$SAID"
 for last; do :; done

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 
 MINUTES ?= 5
 
-.PHONY: demo test explore check tools bench format clean
+.PHONY: demo test explore check tools bench screenshots format clean
 demo: $(VENV)/.run
 	$(BIN)/station demo
 
@@ -30,6 +30,10 @@ tools:
 
 bench: $(VENV)/.check
 	$(BIN)/python -m bench $(ARGS)
+
+# Pictures of the page, from the demo's data; with ARGS=--docs also those that the documentation shows.
+screenshots: $(VENV)/.check
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 format: $(VENV)/.check
 	$(BIN)/ruff format .

@@ -66,7 +66,7 @@ class Installation:
         follower = self.service.loop.follower
         remote = follower.remotes.configuration()
         mirror = follower.mirrors.mirror(remote.url)
-        tip = mirror.tip(remote.branch)
+        tip = mirror.tip(remote.ref)
         if tip is None:
             raise AssertionError("nothing was fetched")
         return mirror.trees.files(tip)

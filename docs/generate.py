@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from reconciler.cli.commands import COMMANDS
-from reconciler.metrics import Gauges, Metrics, _families
+from reconciler.gauges import Gauges, families
+from reconciler.metrics import Metrics
 from reconciler.settings import PREFIX, Settings
 from spaces.model.base import Model
 from spaces.model.kinds import SPECS
@@ -64,15 +65,15 @@ def _shown(value: object) -> str:
 
 def _metrics() -> str:
     metrics = Metrics()
-    labels = {
-        _family(metric): metric._labelnames for metric in vars(metrics).values() if hasattr(metric, "_labelnames")
-    }
-    stored = _families(Gauges())
-    families = list(metrics.registry.collect())
-    labels |= {family.name: family._labelnames for family in stored}
+    own = vars(metrics).values()
+    labels = {_family(metric): metric._labelnames for metric in own if hasattr(metric, "_labelnames")}
+    stored = [family for metric in own if hasattr(metric, "describe") for family in metric.describe()]
+    stored += families(Gauges())
+    labels |= {family.name: family._labelnames for family in stored if hasattr(family, "_labelnames")}
     labels["stationkeeper_build_info"] = ("version",)
     rows = []
-    for family in sorted((*families, *stored), key=lambda family: family.name):
+    found = {family.name: family for family in (*metrics.registry.collect(), *stored)}
+    for _, family in sorted(found.items()):
         name = family.name + ("_total" if family.type == "counter" else "")
         labelled = ", ".join(f"`{label}`" for label in labels[family.name])
         rows.append((f"`{name}`", family.type, labelled, family.documentation))

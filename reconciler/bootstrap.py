@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from posixpath import dirname
 
 from fastapi import FastAPI
 
@@ -33,6 +34,7 @@ from reconciler.git.remote import check_branch, check_url, local_path, redact
 from reconciler.issuer.issuer import Issuer
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import CurrentAccess, Follower
+from reconciler.loop.desired.merged import merged_at
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
 from reconciler.loop.desired.restore import differs, with_remembered
 from reconciler.loop.desired.source_repositories import NOT_SET_UP
@@ -57,12 +59,12 @@ from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.api.errors import ApiError
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app
-from reconciler.web.ports import Ports
+from reconciler.web.ports import AdmissionSettings, Ports
 from reconciler.web.server import HttpServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
-from spaces.names import Revision
+from spaces.names import ROOT, SpaceName
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +137,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         engine = LocalEngine(
             directory,
             hidden=hidden,
-            tool_path=[Path(part) for part in (settings.tool_path or "").split(os.pathsep) if part],
+            tool_path=settings.tool_path,
             writable=settings.writable_paths,
             require_sandbox=_needs_sandbox(settings, state),
         )
@@ -180,9 +182,10 @@ def _assemble(  # noqa: PLR0917
     issuer = Issuer(store, settings.issuer_url or "")
     dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, tfstate_door, issuer, unsafe)
     policies = PlanPolicies(store, follower, metrics)
-    recorder = Recorder(store, engine, metrics, lambda revision: _commit_time(follower, revision), policies)
+    recorder = Recorder(store, engine, metrics, lambda run: merged_at(follower, run), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
     loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)
+    metrics.show_workers(dispatcher.workers)
     if watching is not None:
         loop.watching = watching
     ports = Ports(
@@ -193,6 +196,8 @@ def _assemble(  # noqa: PLR0917
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=follower.world.effective,
         documents=lambda: _documents(follower.world),
+        admission=_admission(settings),
+        home=lambda file: _home(follower.world, file),
         held_diff=lambda held: _held_diff(follower.world, held),
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
         policy_input=lambda run: policy_input(store, follower.world, run, utc_now()),
@@ -200,8 +205,10 @@ def _assemble(  # noqa: PLR0917
         metrics=metrics,
         wake=loop.wake,
         ready=lambda: loop.passed,
+        judges=True,
         trouble=lambda: loop.brief,
         now=utc_now,
+        holder=holder,
         recipient=_recipient(follower.remotes.secrets),
         issuer=issuer if settings.issuer_url is not None else None,
     )
@@ -263,6 +270,8 @@ def local_app(settings: Settings) -> FastAPI:
             access=CurrentAccess(admission, _rules(settings), utc_now),
             effective=lambda stack: known().effective(stack),
             documents=lambda: _documents(known()),
+            admission=_admission(settings),
+            home=lambda file: _home(known(), file),
             held_diff=lambda held: _held_diff(known(), held),
             live_log=lambda run, offset, limit: _live_log(RunDirectory.of(settings.data_dir, run).log, offset, limit),
             policy_input=lambda run: policy_input(store, known(), run, utc_now()),
@@ -270,12 +279,17 @@ def local_app(settings: Settings) -> FastAPI:
             now=utc_now,
             recipient=_recipient(own_secrets),
             issuer=_issuer(settings, store),
-        )
+        ),
+        pages=False,
     )
 
 
 def _held_diff(world: World, held: str) -> str | None:
     return held_diff(world.admission.held, held) if world.admission is not None else None
+
+
+def _home(world: World, file: str) -> SpaceName:
+    return world.in_force.tree.space_of(dirname(file)) if world.in_force is not None else ROOT
 
 
 def _recipient(own: SecretSources) -> str:
@@ -288,6 +302,12 @@ def _issuer(settings: Settings, store: SqlStore) -> Issuer | None:
 
 def _rules(settings: Settings) -> Rules:
     return Rules(settings.first_admins, settings.destroy_budget)
+
+
+def _admission(settings: Settings) -> AdmissionSettings:
+    return AdmissionSettings(
+        settings.identity.value, settings.admins, settings.identity_forges, settings.destroy_budget
+    )
 
 
 def _documents(world: World) -> PlacedDocuments:
@@ -398,7 +418,10 @@ def _alone(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            message = f"another station process uses {directory}: stop it, or use it with STATION_URL"
+            message = (
+                f"another station process uses {directory}. A service there reconciles by itself: station status shows "
+                "how far it is. To start another one here, stop it first"
+            )
             raise DataDirectoryBusy(message) from None
         yield
 
@@ -409,14 +432,6 @@ def _live_log(path: Path, offset: int, limit: int) -> bytes | None:
             file.seek(offset)
             return file.read(limit)
     except FileNotFoundError:
-        return None
-
-
-def _commit_time(follower: Follower, revision: Revision) -> float | None:
-    try:
-        url = follower.remotes.settings.config_url or ""
-        return float(follower.mirrors.mirror(url).trees.commit(revision).time)
-    except GitError:
         return None
 
 

@@ -1,64 +1,47 @@
-"""Every metric, declared once. Each service has its own `Metrics`; nothing is global.
+"""Every metric of what happens in a service, declared once. Each service has its own `Metrics`; nothing is global.
 
-The loop, the web server and the policies report events, which counters and histograms record. Gauges are read at scrape
-time from a `Gauges` snapshot of the store, so every service on one database shows the same values.
+The loop, the web server and the policies report events, which counters and histograms record. What the store knows is
+read at every scrape (`reconciler.gauges`). A counter begins at 0, before anything happens, so that its first increase
+is one: `expect_decisions`, `expect_verdicts`, `follow` and `show` say what can happen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from threading import Lock
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from reconciler.gauges import NAMESPACE, Gauges, GaugesOfStore
 from reconciler.version import __version__
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_PREFIX = "stationkeeper_"
+SUCCESS, FAILURE, HALTED = "success", "failure", "halted"
+"""The results of a reconciliation."""
+
 _FETCH_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _RUN_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800, 3600, 10800)
 _WAIT_BUCKETS = (0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 28800)
 _PASS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5, 15, 60)
 _MERGE_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 14400, 86400)
 
+EXPECTED_ENDS = {
+    "tracked": ("finished", "failed", "interrupted", "canceled", "discarded", "superseded"),
+    "destroy": ("failed", "interrupted"),
+    "task": ("failed", "interrupted"),
+    "drift": ("failed",),
+    "proposed": ("failed",),
+}
+"""The ends of runs that are counted from 0 for every stack: all of the usual kind, and of the others those to alert on.
 
-class StackGauge(NamedTuple):
-    """The values of one stack; `ready` is True, False or Unknown."""
+Every series costs memory in the service and in Prometheus, and the others come with their first run.
+"""
 
-    space: str
-    stack: str
-    tool: str
-    sync: str
-    ready: str
-    resources: int | None
-    applied_at: datetime | None
-    drifted: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Gauges:
-    """The values of all gauges, read at once."""
-
-    branch: str | None = None
-    revision: str | None = None
-    documents: Mapping[str, int] = field(default_factory=dict)
-    """Documents in force by kind."""
-    diagnostics: Mapping[str, int] = field(default_factory=dict)
-    """Diagnostics by severity."""
-    stacks: tuple[StackGauge, ...] = ()
-    runs_active: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Active runs by (kind, status)."""
-    queue_depth: Mapping[str, int] = field(default_factory=dict)
-    """Queued runs by pool."""
-    held: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Held changes by (space, kind)."""
-    halted: bool = False
-    """Whether admission is halted."""
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -66,76 +49,90 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        build = Gauge(_PREFIX + "build_info", "The running version.", ["version"], registry=registry)
+        build = Gauge(NAMESPACE + "build_info", "The running version.", ["version"], registry=registry)
         build.labels(__version__).set(1)
         self._fetch_seconds = Histogram(
-            _PREFIX + "git_fetch_duration_seconds",
+            NAMESPACE + "git_fetch_duration_seconds",
             "Duration of a fetch.",
             ["repository"],
             buckets=_FETCH_BUCKETS,
             registry=registry,
         )
         self._fetch_failures = Counter(
-            _PREFIX + "git_fetch_failures_total", "Failed fetches.", ["repository"], registry=registry
+            NAMESPACE + "git_fetch_failures_total", "Failed fetches.", ["repository"], registry=registry
         )
         self._fetch_success = Gauge(
-            _PREFIX + "git_last_fetch_success_timestamp_seconds",
-            "Time of the last successful fetch.",
+            NAMESPACE + "git_last_fetch_success_timestamp_seconds",
+            "Time of the last successful fetch; 0: none yet. Of several branches, the one that is longest ago.",
             ["repository"],
             registry=registry,
         )
-        self._runs = Counter(
-            _PREFIX + "runs_total",
-            "Ended runs, by status.",
-            ["space", "stack", "kind", "status"],
-            registry=registry,
-        )
+        self._runs = RunsEnded()
+        registry.register(self._runs)
         self._run_seconds = Histogram(
-            _PREFIX + "run_duration_seconds",
+            NAMESPACE + "run_duration_seconds",
             "Duration of a phase of a run.",
             ["kind", "phase"],
             buckets=_RUN_BUCKETS,
             registry=registry,
         )
         self._queue_wait = Histogram(
-            _PREFIX + "run_queue_wait_seconds",
+            NAMESPACE + "run_queue_wait_seconds",
             "Time from queued to claimed.",
             ["pool"],
             buckets=_WAIT_BUCKETS,
             registry=registry,
         )
+        self._queue_wait.labels("default")
         self._merge_to_applied = Histogram(
-            _PREFIX + "merge_to_applied_seconds",
-            "Time from a commit to its successful apply, per stack.",
+            NAMESPACE + "merge_to_applied_seconds",
+            "Time from a commit of the configuration or a source to its successful apply, per stack.",
             buckets=_MERGE_BUCKETS,
             registry=registry,
         )
         self._decisions = Counter(
-            _PREFIX + "access_decisions_total",
+            NAMESPACE + "access_decisions_total",
             "Decisions about access.",
             ["action", "allowed"],
             registry=registry,
         )
         self._policies = Counter(
-            _PREFIX + "policy_decisions_total",
+            NAMESPACE + "policy_decisions_total",
             "Results of policies, and policies that could not be evaluated.",
             ["type", "result"],
             registry=registry,
         )
         self._passes = Counter(
-            _PREFIX + "reconcile_total", "Reconciliations, by result.", ["result"], registry=registry
+            NAMESPACE + "reconcile_total", "Reconciliations, by result.", ["result"], registry=registry
         )
+        for result in (SUCCESS, FAILURE, HALTED):
+            self._passes.labels(result)
         self._pass_seconds = Histogram(
-            _PREFIX + "reconcile_duration_seconds",
+            NAMESPACE + "reconcile_duration_seconds",
             "Duration of a reconciliation.",
             buckets=_PASS_BUCKETS,
             registry=registry,
         )
         self._pass_success = Gauge(
-            _PREFIX + "reconcile_last_success_timestamp_seconds",
-            "Time of the last successful reconciliation.",
+            NAMESPACE + "reconcile_last_success_timestamp_seconds",
+            "Time of the last successful reconciliation; 0: none yet.",
             registry=registry,
         )
+        self._followed: set[str] = set()
+        self._workers = Workers()
+        registry.register(self._workers)
+
+    def expect_decisions(self, actions: Iterable[str]) -> None:
+        """Count decisions about these actions from 0."""
+        for action in actions:
+            for allowed in ("true", "false"):
+                self._decisions.labels(action, allowed)
+
+    def expect_verdicts(self, results: Mapping[str, Iterable[str]]) -> None:
+        """Count these results of each type of policy from 0."""
+        for kind, possible in results.items():
+            for result in possible:
+                self._policies.labels(kind, result)
 
     def policy_decided(self, kind: str, result: str) -> None:
         """Count the result of a policy: a `Result` of `core.verdicts`, or `error`."""
@@ -145,15 +142,35 @@ class Metrics:
         """Count an answer about whether somebody may do something."""
         self._decisions.labels(action, str(allowed).lower()).inc()
 
-    def show(self, gauges: Callable[[], Gauges | None]) -> None:
-        """Read the gauges from this function at every scrape; if it returns None, they are left out."""
-        self.registry.register(_StoreCollector(gauges))
+    def show(
+        self, gauges: Callable[[], Gauges | None], stacks: Callable[[], Iterable[tuple[str, str]]] = tuple
+    ) -> None:
+        """Read the gauges from this function at every scrape; if it returns None, they are left out.
 
-    def fetched(self, repository: str, seconds: float, now: datetime) -> None:
-        """Count a successful fetch."""
+        `stacks` are those in force, as (space, name): their runs are counted from 0.
+        """
+        self._runs.stacks = stacks
+        self.registry.register(GaugesOfStore(gauges))
+
+    def show_workers(self, workers: Callable[[], Mapping[tuple[str, str], int]]) -> None:
+        """Read from this function how many workers of this service there are, by (pool, state)."""
+        self._workers.read = workers
+
+    def follow(self, repositories: Iterable[str]) -> None:
+        """Say which repositories are fetched. They are counted from 0; of all others nothing is told any more."""
+        wanted = set(repositories)
+        for metric in (self._fetch_seconds, self._fetch_failures, self._fetch_success):
+            for name in wanted - self._followed:
+                metric.labels(name)
+            for name in self._followed - wanted:
+                metric.remove(name)
+        self._followed = wanted
+
+    def fetched(self, repository: str, seconds: float, since: datetime | None) -> None:
+        """Count a successful fetch. `since`: no branch of the repository was fetched longer ago; None: one never."""
         self._fetch_seconds.labels(repository).observe(seconds)
-        self._fetch_failures.labels(repository).inc(0)
-        self._fetch_success.labels(repository).set(now.timestamp())
+        if since is not None:
+            self._fetch_success.labels(repository).set(since.timestamp())
 
     def fetch_failed(self, repository: str, seconds: float) -> None:
         """Count a failed fetch."""
@@ -170,17 +187,17 @@ class Metrics:
 
     def run_ended(self, space: str, stack: str, kind: str, status: str) -> None:
         """Count a run that reached a final status."""
-        self._runs.labels(space, stack, kind, status).inc()
+        self._runs.add(space, stack, kind, status)
 
     def applied(self, since_merge: float) -> None:
         """Record the seconds from a commit to its apply."""
         self._merge_to_applied.observe(max(0.0, since_merge))
 
     def pass_ended(self, result: str, seconds: float, now: datetime) -> None:
-        """Count a pass of the loop; `result` is `success` or `failure`."""
+        """Count a pass of the loop; `result` is `success`, `failure` or `halted`."""
         self._passes.labels(result).inc()
         self._pass_seconds.observe(seconds)
-        if result == "success":
+        if result == SUCCESS:
             self._pass_success.set(now.timestamp())
 
     def expose(self) -> bytes:
@@ -188,67 +205,58 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class _StoreCollector(Collector):
-    def __init__(self, gauges: Callable[[], Gauges | None]) -> None:
-        self._gauges = gauges
+class RunsEnded(Collector):
+    """The runs that ended, as this service recorded them: of each stack in force from 0. Threads share it."""
+
+    labels = ("space", "stack", "kind", "status")
+
+    def __init__(self) -> None:
+        self.stacks: Callable[[], Iterable[tuple[str, str]]] = tuple
+        self._counts: dict[tuple[str, ...], int] = {}
+        self._lock = Lock()
+
+    def add(self, *labels: str) -> None:
+        """Count one more."""
+        with self._lock:
+            self._counts[labels] = self._counts.get(labels, 0) + 1
+
+    def describe(self) -> Iterator[CounterMetricFamily]:
+        """Return the metric without a value."""
+        yield CounterMetricFamily(NAMESPACE + "runs_total", "Ended runs, by status.", labels=self.labels)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Return the metric with the counts until now."""
+        expected = (
+            (space, stack, kind, end)
+            for space, stack in self.stacks()
+            for kind, ends in EXPECTED_ENDS.items()
+            for end in ends
+        )
+        with self._lock:
+            counts = dict.fromkeys(expected, 0) | self._counts
+        for family in self.describe():
+            for labels, count in sorted(counts.items()):
+                family.add_metric(labels, count)
+            yield family
+
+
+class Workers(Collector):
+    """The workers of this service."""
+
+    labels = ("pool", "state")
+
+    def __init__(self) -> None:
+        self.read: Callable[[], Mapping[tuple[str, str], int]] = dict
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Return the metrics without reading the store."""
-        return iter(_families(Gauges()))
+        """Return the metric without a value."""
+        yield GaugeMetricFamily(
+            NAMESPACE + "workers", "Runs that this service can work on at once: busy and idle.", labels=self.labels
+        )
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Return the metrics with their values from the store; none while it cannot be read."""
-        gauges = self._gauges()
-        return iter(()) if gauges is None else iter(_families(gauges))
-
-
-def _families(gauges: Gauges) -> list[GaugeMetricFamily]:
-    config = _family("config_revision_info", "The revision in force.", ["branch", "revision"])
-    if gauges.revision is not None:
-        config.add_metric([gauges.branch or "", gauges.revision], 1)
-    documents = _family("config_documents", "Documents in force.", ["kind"])
-    for kind, count in sorted(gauges.documents.items()):
-        documents.add_metric([kind], count)
-    diagnostics = _family("config_diagnostics", "Errors and warnings in the newest revision.", ["severity"])
-    for severity in ("error", "warning"):
-        diagnostics.add_metric([severity], gauges.diagnostics.get(severity, 0))
-    halted = _family("config_halted", "1 while admission is halted, else 0.", [])
-    halted.add_metric([], gauges.halted)
-    active = _family("runs_active", "Active runs.", ["kind", "status"])
-    for (kind, status), count in sorted(gauges.runs_active.items()):
-        active.add_metric([kind, status], count)
-    depth = _family("run_queue_depth", "Queued runs.", ["pool"])
-    for pool, count in sorted(gauges.queue_depth.items()):
-        depth.add_metric([pool], count)
-    held = _family("held_changes", "Held changes.", ["space", "kind"])
-    for (space, kind), count in sorted(gauges.held.items()):
-        held.add_metric([space, kind], count)
-    return [config, documents, diagnostics, halted, active, depth, held, *_stack_families(gauges)]
-
-
-def _stack_families(gauges: Gauges) -> list[GaugeMetricFamily]:
-    info = _family("stack_info", "Every stack in force.", ["space", "stack", "tool", "sync", "ready"])
-    counts = _family("stacks", "Stacks in force.", ["space", "tool", "sync"])
-    resources = _family("stack_resources", "Resources of a stack.", ["space", "stack"])
-    drifted = _family(
-        "stack_drifted_resources", "Resources of a stack that differ from what was applied.", ["space", "stack"]
-    )
-    applied = _family("stack_last_applied_timestamp_seconds", "Time of a stack's last apply.", ["space", "stack"])
-    by_sync: dict[tuple[str, str, str], int] = {}
-    for stack in gauges.stacks:
-        info.add_metric([stack.space, stack.stack, stack.tool, stack.sync, stack.ready], 1)
-        key = (stack.space, stack.tool, stack.sync)
-        by_sync[key] = by_sync.get(key, 0) + 1
-        if stack.resources is not None:
-            resources.add_metric([stack.space, stack.stack], stack.resources)
-        if stack.drifted is not None:
-            drifted.add_metric([stack.space, stack.stack], stack.drifted)
-        if stack.applied_at is not None:
-            applied.add_metric([stack.space, stack.stack], stack.applied_at.timestamp())
-    for labels, count in sorted(by_sync.items()):
-        counts.add_metric(list(labels), count)
-    return [info, counts, resources, drifted, applied]
-
-
-def _family(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:
-    return GaugeMetricFamily(_PREFIX + name, text, labels=labels)
+        """Return the metric with its present values."""
+        for family in self.describe():
+            for labels, count in sorted(self.read().items()):
+                family.add_metric(labels, count)
+            yield family

@@ -22,11 +22,12 @@ from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, leadi
 from reconciler.core.state import Desired, Heading, Push, StackState
 from reconciler.core.transition import new_run
 from reconciler.core.verdicts import Review
-from reconciler.runs.audit import Asked, Audited, about_request
+from reconciler.runs.audit import Asked, Audited, about_request, log_run
 from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import TakenByAnother, advance, find_stack
 from reconciler.store.protocol import ApiToken, Reading, Store, StoredApproval, Transaction
 from reconciler.store.waiting import waiting
+from reconciler.tools.registry import tool
 from spaces.names import StackId
 
 
@@ -47,6 +48,7 @@ class Refusal(StrEnum):
     PROBLEM = "Problem"
     PROTECTED = "Protected"
     HAS_DEPENDENTS = "HasDependents"
+    TOOL_CANNOT_DESTROY = "ToolCannotDestroy"
     WAITS_FOR_DEPENDENCY = "WaitsForDependency"
     NOT_APPROVED = "NotApproved"
     TFSTATE_LOCKED = "TfstateLocked"
@@ -151,7 +153,9 @@ def discard(store: Store, run: RunId, person: str, now: datetime, because: str =
                 Refusal.NOT_WAITING, f"run {run} is {found.status}: only a waiting run can be discarded"
             )
         stack, message = find_stack(transaction, found.stack), f"discarded by {person}"
-        return advance(transaction, stack, found, RunEvent.DISCARD, now, Asked(person, because), message=message)
+        ended = advance(transaction, stack, found, RunEvent.DISCARD, now, Asked(person, because), message=message)
+    log_run(ended)
+    return ended
 
 
 def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
@@ -162,7 +166,7 @@ def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = 
         match found.status:
             case RunStatus.QUEUED:
                 message = f"canceled by {person}"
-                return advance(transaction, stack, found, RunEvent.CANCEL, now, asked, message=message)
+                ended = advance(transaction, stack, found, RunEvent.CANCEL, now, asked, message=message)
             case RunStatus.PLANNING | RunStatus.APPLYING:
                 if found.cancel_requested:
                     return found
@@ -176,6 +180,8 @@ def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = 
                 )
             case _:
                 raise OperationRefused(Refusal.ALREADY_ENDED, f"run {run} is already {found.status}")
+    log_run(ended)
+    return ended
 
 
 def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
@@ -191,19 +197,24 @@ def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "
                 Refusal.NOT_REPEATABLE,
                 f"run {run} is a {found.kind} run that is {found.status}: start a new run with station stack run",
             )
-        return _queue(transaction, found.stack, Asked(person, because), now, f"retry of run {run}")
+        queued = _queue(transaction, found.stack, Asked(person, because), now, f"retry of run {run}")
+    log_run(queued)
+    return queued
 
 
 def request_run(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a tracked run of a stack, also when it is Synced."""
     with store.writing() as transaction:
-        return _queue(transaction, stack, Asked(person, because), now, "requested")
+        queued = _queue(transaction, stack, Asked(person, because), now, "requested")
+    log_run(queued)
+    return queued
 
 
 def request_destroy(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a run that removes what a stack made, and waits for a person; the stack is suspended once it is done.
 
-    Refused for a stack that is protected, and while stacks that depend on it still have something applied.
+    Refused for a stack that is protected, for one whose tool cannot remove anything, and while stacks that depend on it
+    still have something applied.
     """
     with store.writing() as transaction:
         _, desired = _in_force(transaction, stack)
@@ -211,13 +222,20 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
             raise OperationRefused(
                 Refusal.PROTECTED, f"{stack} is protected by its document: change spec.protected in Git first"
             )
+        if not tool(desired.tool).abilities.destroys:
+            raise OperationRefused(
+                Refusal.TOOL_CANNOT_DESTROY,
+                f"{stack} cannot be destroyed: {desired.tool} keeps no record of what it made",
+            )
         children = transaction.stacks(transaction.children([stack]).get(stack, ()))
         standing = sum(child.applied is not None for child in children.values())
         if standing:
             whom = "a stack that depends on it is" if standing == 1 else f"{standing} stacks that depend on it are"
             raise OperationRefused(Refusal.HAS_DEPENDENTS, f"{stack} cannot be destroyed: {whom} still applied")
         asked = Asked(person, because)
-        return _queue(transaction, stack, asked, now, "destruction requested", RunKind.DESTROY)
+        queued = _queue(transaction, stack, asked, now, "destruction requested", RunKind.DESTROY)
+    log_run(queued)
+    return queued
 
 
 def request_plan(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
@@ -234,7 +252,9 @@ def request_check(store: Store, stack: StackId, person: str, now: datetime, beca
         reason = cannot_be_checked(transaction, state)
         if reason is not None:
             raise OperationRefused(Refusal.NOT_CHECKABLE, f"{stack} {reason}")
-        return queue_check(transaction, state, now, Asked(person, because))
+        queued = queue_check(transaction, state, now, Asked(person, because))
+    log_run(queued)
+    return queued
 
 
 def suspend(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:

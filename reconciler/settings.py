@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import Admins, CommitLine, Forge, IdentityMode
+from reconciler.words import plain
 from spaces.model.explain import did_you_mean
 from spaces.model.signing_keys import parse_signing_key
 
@@ -45,6 +46,11 @@ class MetricsAccess(StrEnum):
 def _listed(value: object) -> object:
     """Split a comma-separated text, as from the environment, into a list."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _search_path(value: object) -> object:
+    """Split a text as in PATH, or a comma-separated one, into a list."""
+    return _listed(value.replace(os.pathsep, ",")) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -149,8 +155,14 @@ class Settings(BaseModel):
         description="Directories on this machine below which Repository documents may name repositories by file://. "
         "config_url may name any.",
     )
-    tool_path: str | None = Field(
-        None, description="Directories, as in PATH, that are searched for tools before the service's PATH."
+    tool_path: Annotated[tuple[Path, ...], BeforeValidator(_search_path)] = Field(
+        (),
+        description="Directories that are searched for tools before the service's PATH: a list, or text as in PATH.",
+    )
+    tool_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="Directories with several versions of tools side by side, as terraform_1.9.8 or 1.9.8/terraform; "
+        "toolVersion picks the newest that fits.",
     )
     run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take, if its stack has no timeout.")
     silence_timeout: float = Field(1800.0, gt=0, description="Seconds without output before a run is stopped.")
@@ -185,7 +197,7 @@ class Settings(BaseModel):
     def _public(cls, value: str | None) -> str | None:
         return None if value is None else _issuer_url(value)
 
-    @field_validator("writable_paths", "file_repositories")
+    @field_validator("writable_paths", "file_repositories", "tool_paths")
     @classmethod
     def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         for path in value:
@@ -231,7 +243,7 @@ class Settings(BaseModel):
     @property
     def search_path(self) -> str:
         """Where tools are searched: the setting, the service's PATH, and beside the service's own Python."""
-        places = [self.tool_path, os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]
+        places = [*map(str, self.tool_path), os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]
         return os.pathsep.join(place for place in places if place)
 
     @property
@@ -267,8 +279,8 @@ class Settings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as wrong:
             first = wrong.errors()[0]
-            name = ".".join(str(part) for part in first["loc"]) or "settings"
-            message = first["msg"].removeprefix("Value error, ")
+            name = str(next(iter(first["loc"]), "settings"))
+            message = plain(first)
             if first["type"] == "extra_forbidden":
                 near = did_you_mean(name, cls.model_fields)
                 message = "unknown setting" + (f": {near}" if near else "")

@@ -20,6 +20,7 @@ from spaces.reading.attachments import Attach, no_files, out_of
 from spaces.reading.documents import parse_documents
 from spaces.reading.rego import CheckRego, unchecked
 from spaces.rules.integrations import integrations_in_use
+from spaces.rules.people import strangers
 
 _TEMPLATE_MARKS = (b"{{", b"{%")
 
@@ -43,7 +44,8 @@ def examine_files(
 
 def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
     """Return everything wrong with these files, taken alone; sorted by place."""
-    return findings(examine_files(files, out_of(files)), files)
+    examined = examine_files(files, out_of(files))
+    return [*in_order((*findings(examined, files), *strangers(examined.documents)))]
 
 
 def findings(examined: InForce, files: Mapping[str, bytes]) -> list[Diagnostic]:

@@ -18,6 +18,7 @@ from reconciler.runner.processes.sandbox import probe
 HOW = {
     "ansible-playbook": "pip install ansible-core, in the environment that runs the tests",
     "bwrap": "apt install bubblewrap",
+    "chromium": "apt install chromium",
     "etcd": "make tools",
     "git": "apt install git",
     "gpg": "apt install gnupg",
@@ -25,6 +26,7 @@ HOW = {
     "kube-apiserver": "make tools",
     "kube-controller-manager": "make tools",
     "kubectl": "make tools",
+    "promtool": "apt install prometheus",
     "ssh": "apt install openssh-client",
     "ssh-keygen": "apt install openssh-client",
     "terraform": "download it from https://developer.hashicorp.com/terraform/install",

@@ -11,12 +11,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from rbac.access.actions import ACTIONS, SPACE_READ, Action, Actions
 from rbac.access.enforcer import Asker, Enforcer
-from rbac.access.grants import SIGHT, AccessDocuments, Grant, Grants, Roles
+from rbac.access.grants import SIGHT, AccessDocuments, Grant, Grants, Roles, holder_of
 from rbac.access.subjects import Subject, SubjectKind, user
 from spaces.documents.tree import SpaceTree
 from spaces.model.explain import shown
@@ -104,6 +104,23 @@ class Access:
             seen, grant = self._basis(roles, action, space)
             return Decision(True, basis(grant, subject, space if seen else None), grant.expires, grant)
         return Decision(False, refusal(subject, action, space))
+
+    def ended(self, subject: Subject, action: Action, space: SpaceName) -> Grant | None:
+        """Return the grant that would allow what is refused now, had it not ended: of several, the last to end.
+
+        Like `Decision.grant`, it is for readers of its space's bindings.
+        """
+        if not self.tree.exists(space):
+            return None
+        above, holders = set(self.tree.lineage(space)), set(self.grants.holders(subject))
+        found = [
+            Grant(spec.role, ref.space, holder, ref, spec.expires)
+            for ref, spec in self._documents.bindings.items()
+            if spec.expires is not None and ref.space in above and action in self.grants.roles.get(spec.role, ())
+            for holder in map(holder_of, spec.subjects)
+            if holder in holders
+        ]
+        return max(found, key=lambda grant: (grant.expires, grant.space), default=None)
 
     def knows(self, subject: Subject) -> bool:
         """Whether the subject exists."""
@@ -284,6 +301,12 @@ def basis(grant: Grant, subject: Subject, seen: SpaceName | None = None) -> str:
 def refusal(subject: Subject, action: Action, space: SpaceName) -> str:
     """Return the sentence that names the missing right. It is the same for a space that does not exist."""
     return f"{shown(str(subject))} has no role that allows {action} in {shown(space)}"
+
+
+def ended(grant: Grant, subject: Subject) -> str:
+    """Return what somebody held until it ended, as the end of a refusal."""
+    until = f" at {stamp(grant.expires)}" if grant.expires is not None else ""
+    return f"; {basis(replace(grant, expires=None), subject)} ended{until}"
 
 
 def advice(action: Action, space: SpaceName, givers: Sequence[Subject]) -> str:

@@ -37,15 +37,18 @@ def command(ctx: click.Context) -> None:
 @click.pass_context
 def can(ctx: click.Context, /, *, subject: str, action: str, space: str, form: str, **where: Any) -> None:
     """Ask whether SUBJECT may do ACTION (such as stack:update) in SPACE. Exit codes: 0 allowed; 2 not allowed."""
+    from rbac.access.access import ended
     from spaces.names import SpaceName
 
     if where["ref"] is None:
         with connect() as api:
             answer = api.get("/access/can", subject=subject, action=action, space=space)
     else:
-        access = _access(ctx, **where)
-        decision = access.decide(_subject(subject), _action(action), SpaceName(space))
-        answer = {"allowed": decision.allowed, "because": decision.because}
+        access, asked = _access(ctx, **where), (_subject(subject), _action(action), SpaceName(space))
+        decision = access.decide(*asked)
+        over = access.ended(*asked) if not decision.allowed else None
+        because = decision.because + (ended(over, asked[0]) if over is not None else "")
+        answer = {"allowed": decision.allowed, "because": because}
     if form in {"json", "yaml"}:
         print_data(answer, form)
     else:

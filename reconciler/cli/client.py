@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _PREFIX = "/api/v1"
 _PAGE = 1000
 _SECONDS = 30.0
+_RUN_ID = 26
+"""The characters of a run's id."""
 
 
 class Transport(Protocol):
@@ -99,15 +101,33 @@ class Api:
         return f"/stacks/{found[0]}"
 
     def run(self, text: str) -> str:
-        """Return the path of a run, from its id or a beginning of it that no other run shares."""
-        if not text.isalnum() or not text.isascii() or len(text) > 26:
+        """Return the path of a run, from its id, or a beginning or an end of it that no other run shares.
+
+        Ids begin with the time, so that runs of one moment differ only at their ends.
+        """
+        if not text.isalnum() or not text.isascii() or len(text) > _RUN_ID:
             raise CliError(f"there is no run {text}")
-        found = self.every("/runs", at_most=2, prefix=text.lower())
+        part = text.lower()
+        found = {run["id"] for run in self.every("/runs", at_most=2, prefix=part)}
+        if len(part) < _RUN_ID:
+            found |= {run["id"] for run in self.every("/runs", at_most=2, ending=part)}
         if not found:
             raise CliError(f"there is no run {text}")
         if len(found) > 1:
-            raise CliError(f"the ids of several runs begin with {text}: write more of it")
-        return f"/runs/{found[0]['id']}"
+            some = " and ".join(sorted(found)[:2])
+            raise CliError(f"the ids of several runs begin or end with {text}, such as {some}: write more of it")
+        return f"/runs/{found.pop()}"
+
+    def part_of(self, path: str, text: str, what: str) -> str:
+        """Return the path of something with an id in a list, from the id or a beginning of it that no other shares."""
+        found = sorted(item["id"] for item in self.every(path) if text and item["id"].startswith(text))
+        if not found:
+            raise CliError(f"there is no {what} {text}")
+        if len(found) > 1 and text not in found:
+            some = " and ".join(found[:2])
+            raise CliError(f"the ids of several {what}s begin with {text}, such as {some}: write more of it")
+        # The whole id sorts before longer ones that begin with it.
+        return f"{path}/{quote(found[0], safe='')}"
 
     def _answer(
         self,
@@ -144,11 +164,15 @@ class _Answer(dict[str, Any]):
         )
 
 
+def service_url() -> str | None:
+    """Return the URL of the service that the flags of the running command or the environment name."""
+    return click.get_current_context().ensure_object(Common).url or os.environ.get("STATION_URL") or None
+
+
 @contextlib.contextmanager
 def connect() -> Iterator[Api]:
     """Connect the running command to the service that its flags and the environment name."""
-    common = click.get_current_context().ensure_object(Common)
-    url = common.url or os.environ.get("STATION_URL")
+    common, url = click.get_current_context().ensure_object(Common), service_url()
     if url:
         with _Remote(url, find_token(common, url)) as transport:
             yield Api(transport, remote=True)

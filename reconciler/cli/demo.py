@@ -38,7 +38,7 @@ _ADMIN, _WRITER, _OWN = "ada", "bob", "shop"
 
 
 @click.command("demo", context_settings=options.CONTEXT)
-@click.option("--serve", is_flag=True, help="Keep running afterwards and serve the API on the demo's data.")
+@click.option("--serve", is_flag=True, help="Keep running afterwards and serve the page on the demo's data.")
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
@@ -66,6 +66,7 @@ def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> No
     if serve:
         from reconciler.cli.serve import command as serve_command
 
+        _say_what_to_look_at(console, settings)
         flags = {"config_url": settings.config_url, "poll_interval": 2.0, "admins": _ADMIN, "require_sandbox": False}
         ctx.ensure_object(options.Common).data_dir = settings.data_dir
         ctx.invoke(serve_command, **flags)
@@ -101,6 +102,8 @@ class _Demo:
             self._held(service)
             self._why(service)
             self._repair(service)
+            self._leaves(service)
+            self._waits(service)
         self._say_what_next(time.monotonic() - started)
 
     def _make_repository(self) -> None:
@@ -241,17 +244,50 @@ class _Demo:
 
     def _repair(self, service: Service) -> None:
         from reconciler.loop.service import utc_now
-        from reconciler.operations import request_run
+        from reconciler.operations import request_check
         from spaces.names import SpaceName, StackId
 
-        self._scene("Somebody deletes a file that a stack made", "a run finds the difference and restores the file")
+        self._scene("Somebody deletes a file that a stack made", "a drift check finds it, and a run restores the file")
         page = self._fleet / _PAGE
         page.unlink(missing_ok=True)
         self._tell(f"$ rm {page}")
-        self._tell("$ station stack run shop/status-page")
-        request_run(service.store, StackId(SpaceName("shop"), "status-page"), "demo", utc_now())
+        self._tell("$ station drift check shop/status-page    # the schedule would do it within ten minutes")
+        request_check(service.store, StackId(SpaceName("shop"), "status-page"), "demo", utc_now())
         self._pass(service)
         self._tell(f"{page} is {'back' if page.exists() else 'still missing'}")
+
+    def _leaves(self, service: Service) -> None:
+        self._scene("A stack that leaves Git", "with onDelete: destroy, what it made goes with its document")
+        banner, file = self._fleet / "status" / "banner.txt", self._repository / _OWN / "banner.yaml"
+        spec = {
+            "tool": "script",
+            "onDelete": "destroy",
+            "script": {"apply": f"echo 'Sale!' > {banner}", "destroy": f"rm {banner}"},
+        }
+        file.write_text(_document("Stack", "banner", _OWN, spec), encoding="utf-8")
+        self._commit("Put up a banner", _WRITER)
+        self._pass(service)
+        file.unlink()
+        self._tell(f"$ git rm {file.relative_to(self._repository)}")
+        self._commit("Take the banner down", _WRITER)
+        self._pass(service)
+        self._tell(f"{banner} is {'still there' if banner.exists() else 'gone'}")
+
+    def _waits(self, service: Service) -> None:
+        if "terraform" in self._missing_tools():
+            return
+        self._scene("A plan that waits for a person", "and the stack that depends on it waits, too")
+        path = self._repository / "platform" / "network.yaml"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(
+            text.replace("  protected: true\n", "  protected: true\n  autodeploy: false\n"), encoding="utf-8"
+        )
+        self._console.print("  + autodeploy: false", style="green", markup=False)
+        self._merge(path, "TF_VAR_cidr: 10.30.0.0/16", "TF_VAR_cidr: 10.40.0.0/16", "Move to another address range")
+        self._pass(service)
+        with service.store.reading() as reading:
+            for run in reading.active_runs():
+                self._tell(f"{run.stack} waits: station run confirm {run.id}")
 
     def _pass(self, service: Service) -> None:
         self._started.clear()
@@ -305,8 +341,9 @@ class _Demo:
     @contextmanager
     def _service(self) -> Iterator[Service]:
         from reconciler.bootstrap import open_service
+        from reconciler.cli.service_log import said_once
 
-        with open_service(self._settings, port=0, watching=self._watch) as service:
+        with said_once(), open_service(self._settings, port=0, watching=self._watch) as service:
             if not service.engine.sandboxed:
                 self._progress.warn(f"runs are not sandboxed: {service.engine.sandbox_problem}")
             try:
@@ -343,6 +380,22 @@ class _Demo:
             ("", f"{station} reconcile --config-url {self._settings.config_url} --admins {_ADMIN} {data}"),
         ):
             self._console.print(f"  {what:32} {line}", markup=False, soft_wrap=True)
+
+
+def _say_what_to_look_at(console: Console, settings: Settings) -> None:
+    host, port = settings.host_and_port
+    page = f"http://{host}:{port}"
+    console.print("\n[bold cyan]The page[/]: what to look at", soft_wrap=True)
+    for what, path in (
+        ("what waits, and how healthy everything is", "/"),
+        ("a plan to confirm", "/runs?status=unconfirmed"),
+        ("a run that a policy denied", "/runs?status=failed"),
+        ("dependencies, and where values come from", "/stacks/shop/web"),
+        (f"what {_WRITER} could not change", "/held"),
+        ("why not", f"/access?ask=can&subject=user:{_WRITER}&action=context:update&space=billing"),
+    ):
+        console.print(f"  {what:44} {page}{path}", markup=False, soft_wrap=True)
+    console.print(f"  {'the token to sign in with':44} {settings.data_dir / 'token'}", markup=False, soft_wrap=True)
 
 
 def _scratch(directory: Path | None) -> Path:

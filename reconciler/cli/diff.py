@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,12 @@ _WORDS = {
     metavar="USER",
     help="Judge the merge as if this user made it. Default: the signers of the commits.",
 )
+@click.option(
+    "--admins",
+    metavar="ADMINS",
+    help="The first admins, as in the service's setting. Default: the service says; without one, the setting here. "
+    "[STATION_ADMINS]",
+)
 @options.output
 @options.common
 @click.pass_context
@@ -52,12 +59,14 @@ def command(ctx: click.Context, /, *, form: str, repository: Path, ref: str, bas
     """Show what merging REF would do: documents, affected stacks and why, access gained or lost, changes held.
 
     Reads a clone and needs no service or credentials. Everything on the base branch is taken to be in force.
+    If --url or STATION_URL names a service, it is asked for its first admins and how it knows the authors of commits.
     Exit codes: 0 no differences; 2 differences; 1 an error in REF.
     """
     from reconciler.git.trees import Trees
     from reconciler.loop.preview import preview
 
     person = flags.pop("person")
+    flags, assumed = _as_the_service(flags)
     settings = ctx.ensure_object(options.Common).settings(**flags)
     trees = Trees.of_clone(repository)
     branch = settings.config_branch
@@ -65,12 +74,44 @@ def command(ctx: click.Context, /, *, form: str, repository: Path, ref: str, bas
     with _judging(settings, person) as judging:
         found = preview(trees, into, _resolve(trees, [ref]), settings.config_path, judging)
     if form in {"json", "yaml"}:
-        print_data(_to_json(found), form)
+        print_data(_to_json(found) | {"assumed": assumed}, form)
     else:
         _print(found)
+        if found.held and assumed is not None:
+            click.echo(f"\nassumed: {assumed}")
     if any(diagnostic.severity == "error" for diagnostic in found.diagnostics):
         ctx.exit(1)
     ctx.exit(0 if found.is_empty else 2)
+
+
+def _as_the_service(flags: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Add what the service's settings say about admission to the flags; also return what is assumed instead of it."""
+    from reconciler.cli.client import connect, service_url
+
+    given = flags["admins"] is not None
+    if service_url() is None:
+        if given or os.environ.get("STATION_ADMINS"):
+            return flags, None
+        hint = "name others with --admins, or the service with --url"
+        return flags, f"the service has no first admins beside those of the repository and the settings here; {hint}"
+    try:
+        with connect() as api:
+            said = api.get("/access/settings")
+    except CliError as error:
+        return flags, f"the service has the settings that are here, since it could not be asked: {error}"
+    flags = {
+        **flags,
+        "identity": said["identity"],
+        "identity_forges": tuple(said["identityForges"]),
+        "destroy_budget": said["destroyBudget"],
+    }
+    if given:
+        return flags, None
+    flags["admins"] = tuple(said["admins"])
+    if said["adminsComplete"]:
+        return flags, None
+    but = f" but {', '.join(said['admins'])}" if said["admins"] else ""
+    return flags, f"the service has no first admins{but}: it names others only to who may read the root's bindings"
 
 
 def _resolve(trees: Trees, names: list[str]) -> Revision:

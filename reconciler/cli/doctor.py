@@ -121,6 +121,7 @@ def _sandbox(settings: Settings) -> Finding:
 
 def _tools(settings: Settings) -> Iterator[Finding]:
     from reconciler.tools.registry import TOOLS, tool
+    from reconciler.tools.side_by_side import versions
     from reconciler.tools.versions import Missing, find
 
     for name in sorted(TOOLS):
@@ -132,6 +133,11 @@ def _tools(settings: Settings) -> Iterator[Finding]:
             yield Finding("warning", name, found.message, "install it if a stack uses it")
         else:
             yield Finding("ok", name, f"{found.version} at {found.binary}")
+        for binary, beside in versions(adapter, settings.search_path, settings.tool_paths):
+            if isinstance(beside, Missing):
+                yield Finding("warning", name, f"{binary}: {beside.message}", "remove it, or put another in its place")
+            else:
+                yield Finding("ok", name, f"{beside.version} at {binary}")
 
 
 def _repository(settings: Settings) -> Finding:
@@ -155,7 +161,7 @@ def _repository(settings: Settings) -> Finding:
         remote = Remotes(settings).configuration()
         with tempfile.TemporaryDirectory() as scratch:
             mirror = Mirror.open(Path(scratch, "mirror.git"), remote.url)
-            revision = mirror.fetch(remote.branch, remote.credentials, deadline=60)
+            revision = mirror.fetch(remote.ref, remote.credentials, deadline=60)
     except (GitError, ValueError, SecretUnreadable) as error:
         return Finding("error", "configuration", f"{shown}: {error}")
     return Finding("ok", "configuration", f"{shown} is at {revision[:12]}")

@@ -11,6 +11,7 @@ from reconciler.cli import options
 if TYPE_CHECKING:
     from reconciler.cli.output import Column
 
+_NOT_YET = "the service has not judged that yet, and station held list shows how it stands"
 _LATER = "the next station reconcile or service judges and admits it"
 
 
@@ -20,7 +21,7 @@ _LATER = "the next station reconcile or service judges and admits it"
 @options.common
 @click.pass_context
 def command(ctx: click.Context, form: str, space: str | None) -> None:
-    """List, show and approve held changes, which are not in force yet. HELD is the id of one."""
+    """List, show and approve held changes, which are not in force yet. HELD is the id of one, or its beginning."""
     if ctx.invoked_subcommand is None:
         _list(form, space)
 
@@ -44,7 +45,7 @@ def show(held: str, form: str) -> None:
     from reconciler.cli.output import print_record, print_text
 
     with connect() as api:
-        found = api.get(_path(held))
+        found = api.get(api.part_of("/held", held, "held change"))
     print_record(found, _columns(wide=False), form)
     if found["diff"] and form not in {"json", "yaml"}:
         click.echo()
@@ -61,8 +62,9 @@ def approve(held: str, form: str) -> None:
     from reconciler.cli.output import print_done
 
     with connect() as api:
-        found = api.post(f"{_path(held)}/approve")
-        later = "" if api.attended else f": {_LATER}"
+        found = api.post(f"{api.part_of('/held', held, 'held change')}/approve")
+    in_force = found["inForce"]
+    later = " and in force" if in_force else f": {_NOT_YET if api.attended else _LATER}"
     what = f"{found['verb']} {found['kind']} {found['space']}/{found['name']}"
     said = f"{found['id']} ({what}) is approved by {found['approvedBy']}{later}"
     print_done(said, found, _columns(wide=False), form)
@@ -75,12 +77,6 @@ def _list(form: str, space: str | None) -> None:
     with connect() as api:
         found = api.every("/held", space=space, subtree=True if space else None)
     print_rows(found, _columns(wide=True), form)
-
-
-def _path(held: str) -> str:
-    from urllib.parse import quote
-
-    return f"/held/{quote(held, safe='')}"
 
 
 def _columns(*, wide: bool) -> tuple[Column, ...]:

@@ -27,7 +27,8 @@ class Progress:
         colour = _COLOURS.get(run.status, "dim")
         why = "; ".join(reason.summary for reason in run.why)
         said = f"{run.reason}: {run.message}" if run.message else run.reason
-        text = {RunStatus.FINISHED: counts(run.changes), RunStatus.APPLYING: why or "requested"}.get(run.status, said)
+        done = run.message if run.checks else counts(run.changes)
+        text = {RunStatus.FINISHED: done, RunStatus.APPLYING: why or run.occasion}.get(run.status, said)
         self._console.print(f"  {run.stack!s:32} [{colour}]{run.status!s:12}[/] ", end="", soft_wrap=True)
         # Text of tools and documents is never markup; one step stays one line, for programs that read it.
         self._console.print(text, markup=False, soft_wrap=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 from collections.abc import Collection, Iterator
 from datetime import datetime
@@ -14,7 +13,9 @@ import click
 
 from reconciler.cli import garbage, options
 from reconciler.cli.progress import Progress
+from reconciler.cli.service_log import said_once
 from reconciler.cli.service_options import service_options
+from reconciler.core.reasons import remedy
 from reconciler.core.runs import Run, RunId
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def command(ctx: click.Context, /, form: str, *, detailed_exitcode: bool, **flag
         seen.add(run.id)
         progress.show(run)
 
-    with _said_once(), open_service(settings, port=0, watching=watch) as service:
+    with said_once(), open_service(settings, port=0, watching=watch) as service:
         service.loop.recover()
         try:
             with _interrupts():
@@ -81,22 +82,6 @@ def _interrupts() -> Iterator[None]:
             raise KeyboardInterrupt
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def _said_once() -> Iterator[None]:
-    """Keep messages out of the log that are printed at the end, among the diagnostics."""
-    log = logging.getLogger("reconciler.loop.desired.source_repositories")
-    log.addFilter(_nothing)
-    try:
-        yield
-    finally:
-        log.removeFilter(_nothing)
-
-
-def _nothing(record: logging.LogRecord) -> bool:
-    _ = record
-    return False
 
 
 def _result(store: Store, started: datetime, seen: Collection[RunId]) -> dict[str, Any]:
@@ -147,9 +132,10 @@ def _print(result: dict[str, Any], form: str) -> None:
     for diagnostic in result["diagnostics"]:
         click.echo(line(diagnostic, ""))
     for held in result["held"]:
-        missing = f"{held['missing']['action']} in {held['missing']['space']}"
+        missing = held["missing"]
+        lacks = f", who lacks {missing['action']} in {missing['space']}" if missing is not None else ""
         what = f"{held['verb']} {held['kind']} {held['space']}/{held['name']} by {held['person']}"
-        click.echo(f"held {held['id']}: {what}, who lacks {missing}: {held['message']}")
+        click.echo(f"held {held['id']}: {what}{lacks}: {held['message']}")
     for stack in result["stacks"]:
         if not _is_settled(stack):
             ready = stack["conditions"]["Ready"]
@@ -158,7 +144,8 @@ def _print(result: dict[str, Any], form: str) -> None:
             if last is not None and last["status"] == "unconfirmed":
                 click.echo(f"  a run waits for confirmation: station run confirm {last['id']} (or discard)")
     if result["halted"]:
-        click.echo(f"halted: {result['halted']['reason']}: {result['halted']['message']}")
+        hint = remedy(result["halted"]["reason"])
+        click.echo(f"halted: {result['halted']['reason']}: {result['halted']['message']}{f' ({hint})' if hint else ''}")
     ran = len(result["runs"])
     click.echo(
         f"revision {(result['admittedRevision'] or '(none)')[:12]}: {synced} of {len(result['stacks'])} stacks Synced, "

@@ -46,7 +46,11 @@ def _print(found: Mapping[str, Any]) -> None:
             Column("stack", key("stack")),
             Column("tool", key("tool")),
             Column("repository", key("source.repository")),
-            Column("branch", key("source.branch")),
+            *(
+                Column(kind, key(f"source.{kind}"))
+                for kind in ("branch", "tag", "revision", "semver")
+                if found["source"] and (kind == "branch" or found["source"][kind])
+            ),
             Column("path", key("source.path")),
             Column("include", lambda row: ", ".join(row["source"]["include"]) if row["source"] else None),
         ),
@@ -79,10 +83,11 @@ def _print(found: Mapping[str, Any]) -> None:
             "hooks",
             (Column("WHEN", lambda row: f"{row['when']} {row['phase']}"), Column("COMMAND", key("command")), origin),
         ),
+        ("git credentials", (Column("REPOSITORY", key("repository")), origin)),
         ("policies", (Column("TYPE", key("type")), Column("ENFORCEMENT", key("enforcement")), origin)),
     )
     for name, columns in sections:
-        rows = found["attached" if name == "contexts" else name]
+        rows = found[{"contexts": "attached", "git credentials": "gitCredentials"}.get(name, name)]
         if rows:
             click.echo(f"\n{name}")
             print_rows(rows, columns, "table")
@@ -114,7 +119,7 @@ def _value(row: Mapping[str, Any]) -> str:
 
 
 def _stored(row: Mapping[str, Any]) -> str:
-    return row["source"] or "in the document"
+    return (row["source"] or "in the document") + (", executable" if row.get("executable") else "")
 
 
 def _name(origin: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from reconciler.cli.run_commands import print_log, request_run, show_run
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show, confirm, discard, cancel, retry or review a run. RUN is the run's id, or the beginning of it."""
+    """Show, confirm, discard, cancel, retry or review a run. RUN is the run's id, or its beginning or end."""
     options.help_alone(ctx)
 
 

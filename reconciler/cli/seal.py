@@ -22,7 +22,10 @@ _KINDS = ("Stack", "Context", "Repository")
 @click.option("--kind", type=click.Choice(_KINDS), required=True, help="The kind of that document.")
 @click.option("--name", metavar="NAME", required=True, help="The name of that document.")
 @click.option(
-    "--key", metavar="KEY", required=True, help="Which value: a variable's name, a file's path, or password or sshKey."
+    "--key",
+    metavar="KEY",
+    required=True,
+    help="Which value: a variable's name, a file's path, password, sshKey, or a setting such as ansible.privateKey.",
 )
 @click.option("--recipient", metavar="AGE1…", help="The public key to encrypt to. Default: the service's own.")
 @options.common

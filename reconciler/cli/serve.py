@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from reconciler.cli import garbage, options
+from reconciler.cli.service_log import log_to_stderr
 from reconciler.cli.service_options import service_options
 
 
@@ -19,7 +21,7 @@ from reconciler.cli.service_options import service_options
 @service_options
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> None:
-    """Run the service: watch the configuration repository, reconcile, and serve the API and metrics.
+    """Run the service: watch the configuration repository, reconcile, and serve the page, the API and metrics.
 
     SIGTERM or Ctrl-C stops it. Active runs continue, and the next service resumes watching them.
     """
@@ -27,9 +29,7 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
 
     garbage.as_usual()
     settings = ctx.ensure_object(options.Common).settings(**flags)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "alembic", "uvicorn.error", "casbin"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log_to_stderr()
     log = logging.getLogger("reconciler")
     with open_service(settings) as service:
         if not service.engine.sandboxed:
@@ -37,6 +37,13 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
         url = service.server.url()
         service.loop.recover()
         log.info("listening on %s; the operator's token is in %s", url, settings.data_dir / "token")
+        if sys.stderr.isatty():
+            # Never into a file or a journal: whoever reads it in time could sign in.
+            code = service.ports.codes.make(service.ports.now())
+            click.echo(
+                f"The page is at {url}. Sign in as operator, once and within 15 minutes: {url}/sign-in?code={code}",
+                err=True,
+            )
         worker = threading.Thread(target=service.loop.run, name="loop")
 
         def stop(_number: int, _frame: FrameType | None) -> None:

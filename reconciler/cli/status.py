@@ -29,7 +29,7 @@ def command(form: str) -> None:
         Column("attempted", key("attemptedRevision")),
         Column("admitted", key("admittedRevision")),
         Column("changed", moment("changedAt")),
-        Column("halted", lambda row: row["halted"] and f"{row['halted']['reason']}: {row['halted']['message']}"),
+        Column("halted", lambda row: row["halted"] and _halted(row["halted"])),
         Column("stacks", lambda row: _counted(row["counts"]["stacks"])),
         Column("active runs", lambda row: _counted(row["counts"]["runs"])),
         Column("documents", lambda row: _counted(row["counts"]["documents"])),
@@ -40,7 +40,8 @@ def command(form: str) -> None:
         click.echo("\nsources")
         for source in status["sources"]:
             asked = f", signed for {source['verifiedFor']}" if source["verifiedFor"] else ""
-            click.echo(f"  {source['url']} (branch {source['branch']}{asked}) at {source['revision'][:12]}")
+            version = f", {source['tag']}" if source["tag"] and source["ref"] != f"tag {source['tag']}" else ""
+            click.echo(f"  {source['url']} ({source['ref']}{version}{asked}) at {source['revision'][:12]}")
     if status["diagnostics"]:
         click.echo("\ndiagnostics")
         for diagnostic in status["diagnostics"]:
@@ -50,6 +51,11 @@ def command(form: str) -> None:
         for kept in status["kept"]:
             where = f"{kept['file']} at {kept['revision'][:10]}"
             click.echo(f"  {kept['kind']} {kept['space']}/{kept['name']} from {where}: {kept['because']}")
+
+
+def _halted(halted: Mapping[str, Any]) -> str:
+    hint = f" ({halted['hint']})" if halted.get("hint") else ""
+    return f"{halted['reason']}: {halted['message']}{hint}"
 
 
 def _counted(counts: Mapping[str, Any]) -> str:

@@ -61,11 +61,9 @@ def list_all(form: str) -> None:
 @options.output
 @options.common
 def revoke(token: str, form: str) -> None:
-    """Revoke a token. TOKEN is the id that `station token list` shows."""
-    from urllib.parse import quote
-
+    """Revoke a token. TOKEN is the id that `station token list` shows, or its beginning."""
     with connect() as api:
-        gone = api.delete(f"/tokens/{quote(token, safe='')}")
+        gone = api.delete(api.part_of("/tokens", token, "token"))
     print_done(f"token {gone['id']} of {gone['subject']} is revoked", gone, _COLUMNS, form)
 
 

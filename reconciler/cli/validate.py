@@ -31,13 +31,16 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     from reconciler.cli.sources import SourceCheck
     from reconciler.policies.checking import check_rego
     from spaces.diagnostics import in_order
+    from spaces.rules.people import strangers
     from spaces.validate import examine_files, findings
 
     files = _read(path)
     base = path if path.is_dir() else path.parent
     examined = examine_files(files, attach_in(base), check_rego)
     about_sources = SourceCheck.of(path).check(examined) if path.is_dir() else ()
-    found = in_order((*findings(examined, files), *about_sources))
+    # A single file knows nobody.
+    about_people = strangers(examined.documents) if path.is_dir() else ()
+    found = in_order((*findings(examined, files), *about_sources, *about_people))
     diagnostics = [diagnostic.to_json() for diagnostic in found]
     errors = Counter(diagnostic["severity"] for diagnostic in diagnostics)["error"]
     if form in {"json", "yaml"}:

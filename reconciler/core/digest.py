@@ -128,7 +128,11 @@ def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:
             continue  # a component of its own, which is made where the outputs are known
         yield value.origin, f"env {name}", _said(value.value)
     for path, value in stack.files.items():
-        yield value.origin, f"file {path}", _said(value.value)
+        said = _said(value.value)
+        yield value.origin, f"file {path}", [said, "executable"] if value.executable else said
+    for each in stack.git_credentials:
+        # Only that it may sign in: what it signs in with, and where, does not change what a run does.
+        yield each.origin, f"git credentials of {each.repository.space}/{each.repository.name}", True
     for (when, phase), commands in stack.hooks.items():
         by_origin: dict[Origin, list[str]] = {}
         for command in commands:

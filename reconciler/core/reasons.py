@@ -71,6 +71,20 @@ class Reason(StrEnum):
     HISTORY_REWRITTEN = "HistoryRewritten"
 
 
+_REMEDIES = {
+    Reason.HISTORY_REWRITTEN: "push the revision in force back to the branch, alone or merged with what is there",
+    Reason.BRANCH_EMPTIED: "put the files back, or delete stacks by a commit that leaves the other documents",
+    Reason.BRANCH_NOT_FOUND: "push the branch again, or set config_branch to its new name",
+    Reason.CONFIG_PATH_NOT_FOUND: "put the directory back, or set config_path to the one that is there",
+    "TooManyFiles": "split the change into commits that change fewer files",
+}
+
+
+def remedy(reason: str) -> str | None:
+    """Return what ends a halt with this reason; None where its message says so, or nobody knows."""
+    return _REMEDIES.get(reason)
+
+
 RETRYABLE = frozenset(
     {
         Reason.PREPARE_FAILED,

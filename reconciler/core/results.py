@@ -77,6 +77,14 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeBy:
+    """The binary that made a plan, by its absolute path, and the version that it says it has."""
+
+    binary: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What a plan found. `has_changes` may be true without any `changes`, where a tool cannot name them."""
 
@@ -88,6 +96,10 @@ class Planned:
     """The outputs that change, where the tool can tell before it applies."""
     present: tuple[Output, ...] = field(default=(), repr=False)
     """The outputs that are there, in clear, where nothing changes and the tool can tell. Never in a stored plan."""
+    facts: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What hooks found out for the policies, by name."""
+    made_by: MadeBy | None = None
+    """What made the plan, and alone may apply it; None where the tool has no binary of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,8 @@ class Applied:
 
     resources: tuple[Resource, ...] | None = None
     outputs: tuple[Output, ...] = ()
+    by_plan: bool = False
+    """Whether the resources are those that were there before, changed as the plan says; `resources` is None then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ same step (`RunEvent.CLAIM`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -179,6 +179,8 @@ class Run:
     """The drift check whose findings it puts right."""
     gentle: bool = False
     """It waits for a person where its plan deletes or replaces something."""
+    phase_seconds: Mapping[Phase, float] = field(default_factory=dict)
+    """How long each phase took that has ended."""
 
     def evolve(self, **changes: Any) -> Self:
         """Return the same run with some fields changed."""
@@ -213,6 +215,15 @@ class Run:
     def checks(self) -> bool:
         """Whether the run only compares the real world with what was applied."""
         return self.kind is RunKind.DRIFT
+
+    @property
+    def occasion(self) -> str:
+        """Why the run exists, where no difference from what was applied says so."""
+        if self.repairs is not None:
+            return f"puts right the drift that run {self.repairs} found"
+        if self.checks:
+            return "compares the real world with what was applied"
+        return "its document left Git" if self.leaving else "requested"
 
     @property
     def leads(self) -> bool:

@@ -38,6 +38,15 @@ class Result(StrEnum):
     """It has nothing to tell."""
 
 
+RESULTS: Mapping[str, tuple[Result, ...]] = {
+    "plan": (Result.ALLOW, Result.WARN, Result.DENY),
+    "approval": (Result.APPROVE, Result.WAIT, Result.REJECT),
+    "push": (Result.TRACK, Result.PROPOSE, Result.IGNORE),
+    "notification": (Result.NOTIFY, Result.QUIET),
+}
+"""What each type of policy can say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One policy's word. `policy` is written `space/name`; `error` where it could not be evaluated.

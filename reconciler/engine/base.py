@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from reconciler.core.phases import Leg
-from reconciler.runner.contract.job import Ending, Hook, Job, LegReport, Limits, Reason, TfstateAccess
+from reconciler.runner.contract.job import Ending, GitAccess, Hook, Job, LegReport, Limits, Reason, TfstateAccess
 
 __all__ = [
     "Ending",
     "Engine",
+    "GitAccess",
     "Hook",
     "Job",
     "LegReport",
@@ -32,7 +33,10 @@ class PrepareFailed(Exception):
 
 
 Materialise = Callable[[Path], None]
-"""Fills an empty directory with exactly the desired tree and the mounted files; raises PrepareFailed."""
+"""Fills an empty work directory with exactly the desired tree and the mounted files; raises PrepareFailed.
+
+Files for the run's home go into the home beside it.
+"""
 
 
 class Engine(Protocol):

@@ -8,7 +8,8 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, LegReport, Reason
 from reconciler.runner.processes import descendants
-from reconciler.runner.tfstate.backlog import anything_pending
+from reconciler.runner.tfstate.backlog import Spool, anything_pending
+from reconciler.tools.pulumi.state import unsent
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ def report_of_end(directory: RunDirectory, which: LegId, *, canceled: bool) -> L
     report = which.report(ending, Reason.RUNNER_DIED, "the run's process died")
     if leg is Leg.APPLY:
         report = replace(report, message="the run's process died while applying: how far it came is not known")
+        _take_unsent(directory)
     if anything_pending(directory.pending_tfstate):
         report = replace(report, pending_tfstate=directory.pending_tfstate)
     return report
@@ -61,6 +63,13 @@ def unusable(which: LegId, error: OSError) -> LegReport:
     """
     ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
     return which.report(ending, Reason.RUNNER_DIED, f"the run's directory cannot be used: {error.strerror}")
+
+
+def _take_unsent(directory: RunDirectory) -> None:
+    """Have the state stored that the run had no time to hand over: Pulumi writes it into the run's own directory."""
+    body, pending = unsent(directory.scratch), Spool(directory.pending_tfstate)
+    if body is not None and pending.newest_body() != body:
+        pending.add("POST", "", body)
 
 
 def _kill_left_behind(directory: RunDirectory, leg: Leg, attempt: int) -> None:

@@ -1,8 +1,9 @@
 """One remote's mirror: a bare repository that can be deleted and fetched again at any time.
 
-The loop calls `fetch_branches` (through `Mirrors`), and reads commits and files through `trees`. A fetch returns each
-branch's tip or the error about it. The mirror keeps revisions that the service still needs (`keep`), whatever becomes
-of their branch. It never runs git, never writes into a working copy, and never reads this machine's Git configuration.
+The loop calls `fetch_all` (through `Mirrors`), and reads commits and files through `trees`. A fetch returns each
+branch's or tag's tip or the error about it. The mirror keeps revisions that the service still needs (`keep`), whatever
+becomes of their branch. It never runs git, never writes into a working copy, and never reads this machine's Git
+configuration.
 
 Two mechanisms protect the tips. A fetch lands in an incoming ref, which becomes the tip only when its commit and tree
 are complete. And a damaged mirror is fetched again beside the old one, which stays readable until the new one is
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pygit2
@@ -26,16 +28,28 @@ from reconciler.git import nearby, overlays, refs, transfer
 from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
 from reconciler.git.libgit2 import LIBRARY_ERRORS
 from reconciler.git.packs import compact
-from reconciler.git.remote import Credentials, check_branch, check_url, redact
+from reconciler.git.remote import Credentials, check_url, redact
 from reconciler.git.trees import Trees
+from reconciler.git.wanted import (
+    Arrived,
+    Release,
+    Wanted,
+    branches_in,
+    check_ref,
+    names_no_commit,
+    not_found,
+    reached,
+    revision_of,
+)
+from spaces.model.refs import Ref, RefKind, read_ref, ref_of
 from spaces.names import Revision
 
 _LOCK_PAUSE = 0.02
 FETCH_DEADLINE = 600.0
 """The most seconds that one fetch may take in all."""
 
-Fetched = dict[str, Revision | GitError]
-"""Branches, each with its tip or the error about it."""
+Fetched = dict[Ref, Arrived]
+"""What was wanted, each with its commit or the error about it."""
 
 
 class Mirror:
@@ -74,11 +88,11 @@ class Mirror:
                 self._trees = Trees.of_mirror(self.directory, self._on_loss)
             return self._trees
 
-    def tip(self, branch: str) -> Revision | None:
-        """Return the last fetched revision of a branch; None if it was never fetched."""
-        check_branch(branch)
+    def tip(self, ref: Ref) -> Revision | None:
+        """Return the last fetched revision of a branch or tag; None if it was never fetched."""
+        check_ref(ref)
         repository = refs.open_bare(self.directory)
-        return refs.target(repository, refs.tip_name(branch)) if repository else None
+        return refs.target(repository, refs.tip_name(ref)) if repository else None
 
     def keep(self, revision: Revision) -> None:
         """Keep a revision and its history, whatever becomes of its branch."""
@@ -107,38 +121,38 @@ class Mirror:
         kept = refs.names(refs.open_bare(self.directory), refs.KEEP)
         return sorted(Revision(name.removeprefix(refs.KEEP)) for name in kept)
 
-    def fetch(self, branch: str, credentials: Credentials | None = None, deadline: float = FETCH_DEADLINE) -> Revision:
-        """Fetch one branch and return its tip; raise GitError, in which case the last tip stays."""
-        result = self.fetch_branches([branch], credentials, deadline)[branch]
+    def fetch(self, ref: Ref, credentials: Credentials | None = None, deadline: float = FETCH_DEADLINE) -> Revision:
+        """Fetch one branch, tag or commit and return its tip; raise GitError, in which case the last tip stays."""
+        result = self.fetch_all([ref], credentials, deadline)[ref]
         if isinstance(result, GitError):
             raise result
-        return result
+        return revision_of(result)
 
-    def fetch_branches(
-        self, branches: Collection[str], credentials: Credentials | None = None, deadline: float = FETCH_DEADLINE
+    def fetch_all(
+        self, wanted: Collection[Ref], credentials: Credentials | None = None, deadline: float = FETCH_DEADLINE
     ) -> Fetched:
-        """Fetch several branches in one connection. An error about one branch does not affect the others."""
-        for branch in branches:
-            check_branch(branch)
+        """Fetch several branches, tags and commits in one connection. An error about one does not affect the others."""
+        for ref in wanted:
+            check_ref(ref)
         until = time.monotonic() + deadline
         lock = self.directory.with_name(self.directory.name + ".lock")
         try:
             with self._fetching, _plain_errors(), _locked(lock, until):
-                return self._fetch(sorted(set(branches)), credentials, until)
+                return self._fetch(sorted(set(wanted)), credentials, until)
         except TimeoutError:
             message = f"another process has been fetching {redact(self.url)} for too long"
-            return dict.fromkeys(branches, GitError(GitReason.FETCH_FAILED, message))
+            return dict.fromkeys(wanted, GitError(GitReason.FETCH_FAILED, message))
         except GitError as error:
-            return dict.fromkeys(branches, error)
+            return dict.fromkeys(wanted, error)
 
-    def _fetch(self, branches: list[str], credentials: Credentials | None, until: float) -> Fetched:
+    def _fetch(self, wanted: list[Ref], credentials: Credentials | None, until: float) -> Fetched:
         self._prepare()
         if not self._checked:
             self._tidy()
             self._damaged = self._damaged or not self._is_whole()
         if not self._damaged:
             try:
-                results = self._download(self.directory, branches, credentials, until)
+                results = self._download(self.directory, wanted, credentials, until)
             except GitError as error:
                 if error.reason is GitReason.FETCH_FAILED:
                     # Either the remote fails, or the mirror has announced objects to it that the mirror lost.
@@ -151,20 +165,20 @@ class Mirror:
                 self._checked = True
                 compact(self.directory)
                 return results
-        return self._fetch_anew(branches, credentials, until)
+        return self._fetch_anew(wanted, credentials, until)
 
-    def _fetch_anew(self, branches: list[str], credentials: Credentials | None, until: float) -> Fetched:
+    def _fetch_anew(self, wanted: list[Ref], credentials: Credentials | None, until: float) -> Fetched:
         fresh = self.directory.with_name(self.directory.name + ".fresh")
         shutil.rmtree(fresh, ignore_errors=True)
         transfer.init_bare(fresh)
         old = refs.open_bare(self.directory)
-        others = {refs.branch_of(name) for name in refs.names(old, refs.TIP)}
-        results = self._download(fresh, sorted(others | set(branches)), credentials, until)
+        others = {refs.ref_of_tip(name) for name in refs.names(old, refs.TIP)}
+        results = self._download(fresh, sorted(others | set(wanted)), credentials, until)
         with self._refs_lock:
             self._swap(fresh, old)
         self._damaged = False
         self._checked = True
-        return {branch: results[branch] for branch in branches}
+        return {ref: results[ref] for ref in wanted}
 
     def _swap(self, fresh: Path, old: pygit2.Repository | None) -> None:
         """Put the new repository in place of the old one, which is moved aside for people to examine."""
@@ -179,32 +193,62 @@ class Mirror:
         fresh.rename(self.directory)
         self._trees = None
 
-    def _download(self, directory: Path, branches: list[str], credentials: Credentials | None, until: float) -> Fetched:
+    def _download(self, directory: Path, wanted: list[Ref], credentials: Credentials | None, until: float) -> Fetched:
         repository = refs.open_bare(directory)
         if repository is None:
             raise self._corrupt()
         with _plain_errors(GitReason.REPOSITORY_CORRUPT):
-            for branch in branches:
-                refs.delete(repository, refs.incoming_name(branch))
-            nearby.copy_new_objects(repository, self.url, branches)
-            refspecs = [f"+refs/heads/{branch}:{refs.incoming_name(branch)}" for branch in branches]
-            heads = transfer.fetch(repository, self.url, refspecs, credentials, until - time.monotonic())
+            for left in (*refs.names(repository, refs.INCOMING), *refs.names(repository, refs.ALL)):
+                refs.delete(repository, left)
+            fetch = Wanted.of(wanted, partial(_is_tip, repository, Trees.of_mirror(directory)))
+            if branches := branches_in(wanted):
+                nearby.copy_new_objects(repository, self.url, branches)
+            heads: list[str] = []
+            if fetch.needs_remote:
+                refspecs = fetch.choose if fetch.needs_names else fetch.refspecs()
+                heads = transfer.fetch(repository, self.url, refspecs, credentials, until - time.monotonic())
             trees = Trees.of_mirror(directory)
-            return {branch: self._arrive(repository, trees, branch, heads) for branch in branches}
+            named = {ref: self._arrive(repository, trees, ref, heads) for ref in fetch.named()}
+            found = {ref: self._result(repository, trees, fetch, ref, named) for ref in wanted}
+            for brought in refs.names(repository, refs.ALL):
+                refs.delete(repository, brought)
+            return found
 
-    def _arrive(
-        self, repository: pygit2.Repository, trees: Trees, branch: str, heads: list[str]
-    ) -> Revision | GitError:
-        """Make the fetched commit the branch's tip, and return it."""
-        incoming, tip = refs.incoming_name(branch), refs.tip_name(branch)
+    def _result(
+        self,
+        repository: pygit2.Repository,
+        trees: Trees,
+        fetch: Wanted,
+        ref: Ref,
+        named: Mapping[Ref, Revision | GitError],
+    ) -> Arrived:
+        followed = read_ref(ref)
+        match followed.kind:
+            case RefKind.SEMVER:
+                tag = fetch.version(ref)
+                result = tag if isinstance(tag, GitError) else named[ref_of(RefKind.TAG, tag)]
+                return result if isinstance(result, GitError) else Release(str(tag), result)
+            case RefKind.REVISION:
+                revision = Revision(followed.name)
+                if not _is_tip(repository, trees, ref) and not reached(repository, refs.ALL, revision):
+                    message = f"{redact(self.url)} has no commit {revision} on any branch or tag"
+                    return GitError(GitReason.REVISION_NOT_FOUND, message)
+                refs.point(repository, refs.tip_name(ref), revision)
+                return revision
+            case _:
+                return named[ref]
+
+    def _arrive(self, repository: pygit2.Repository, trees: Trees, ref: Ref, heads: list[str]) -> Revision | GitError:
+        """Make the fetched commit the tip of its branch or tag, and return it."""
+        incoming, tip = refs.incoming_name(ref), refs.tip_name(ref)
         revision = refs.target(repository, incoming)
         if revision is None:
-            shown = redact(self.url)
-            if not any(name.startswith("refs/heads/") for name in heads):
-                return GitError(GitReason.REPOSITORY_EMPTY, f"{shown} has no branches: nobody has pushed to it yet")
-            if f"refs/heads/{branch}" in heads:
+            error = not_found(ref, heads, redact(self.url))
+            if error is None and names_no_commit(repository, incoming):
+                error = GitError(GitReason.TAG_NOT_FOUND, f"{one_line(read_ref(ref).name)!r} is a tag of no commit")
+            if error is None:
                 raise self._corrupt()
-            return GitError(GitReason.BRANCH_NOT_FOUND, f"{shown} has no branch {one_line(branch)!r}")
+            return error
         if refs.target(repository, tip) != revision:
             if not trees.has(revision):
                 raise self._corrupt()
@@ -262,6 +306,12 @@ class Mirror:
 
     def _on_loss(self) -> None:
         self._damaged = True
+
+
+def _is_tip(repository: pygit2.Repository, trees: Trees, ref: Ref) -> bool:
+    """Whether a commit that is followed is there, and was found on a branch or tag before."""
+    revision = refs.target(repository, refs.tip_name(ref))
+    return revision is not None and trees.has(revision)
 
 
 @contextmanager

@@ -12,22 +12,23 @@ from pathlib import Path
 
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirror import FETCH_DEADLINE, Mirror
-from reconciler.git.remote import Credentials, check_branch, check_url
-from spaces.names import Revision
+from reconciler.git.remote import Credentials, check_url
+from reconciler.git.wanted import Arrived, check_ref
+from spaces.model.refs import Ref
 
 PARALLEL_FETCHES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A branch of a repository as somebody with these credentials sees it.
+    """A branch, tag or commit of a repository as somebody with these credentials sees it.
 
     The credentials are part of it: that one space may fetch a URL does not let another space that names the same URL
     read it.
     """
 
     url: str
-    branch: str
+    ref: Ref
     credentials: Credentials | None = None
     reader: str = ""
     """Who reads it: the Repository document, as space/name; empty for the configuration repository."""
@@ -57,19 +58,17 @@ class Mirrors:
                 mirror = self._open[url, reader] = Mirror.open(self.directory / f"{name}.git", url)
             return mirror
 
-    def fetch_all(
-        self, remotes: Iterable[Remote], deadline: float = FETCH_DEADLINE
-    ) -> dict[Remote, Revision | GitError]:
+    def fetch_all(self, remotes: Iterable[Remote], deadline: float = FETCH_DEADLINE) -> dict[Remote, Arrived]:
         """Fetch all remotes once, with one connection for each URL and credentials.
 
         The result maps each remote to its tip or to the error. A remote that fails does not affect the others.
         """
-        results: dict[Remote, Revision | GitError] = {}
+        results: dict[Remote, Arrived] = {}
         wanted: defaultdict[tuple[str, str, Credentials | None], list[Remote]] = defaultdict(list)
         for remote in dict.fromkeys(remotes):
             try:
                 check_url(remote.url)
-                check_branch(remote.branch)
+                check_ref(remote.ref)
             except ValueError as error:
                 results[remote] = GitError(GitReason.FETCH_FAILED, str(error))
             else:
@@ -83,8 +82,8 @@ class Mirrors:
                     results.update(fetched)
         return results
 
-    def _fetch(self, remotes: list[Remote], deadline: float) -> dict[Remote, Revision | GitError]:
+    def _fetch(self, remotes: list[Remote], deadline: float) -> dict[Remote, Arrived]:
         first = remotes[0]
         mirror = self.mirror(first.url, first.reader)
-        fetched = mirror.fetch_branches([remote.branch for remote in remotes], first.credentials, deadline)
-        return {remote: fetched[remote.branch] for remote in remotes}
+        fetched = mirror.fetch_all([remote.ref for remote in remotes], first.credentials, deadline)
+        return {remote: fetched[remote.ref] for remote in remotes}

@@ -9,34 +9,37 @@ import pygit2
 from pygit2.enums import RepositoryOpenFlag
 
 from reconciler.git.libgit2 import LIBRARY_ERRORS
+from spaces.model.refs import Ref
 from spaces.names import Revision
 
 TIP = "refs/station/tip/"
 INCOMING = "refs/station/incoming/"
 KEEP = "refs/station/keep/"
+ALL = "refs/station/all/"
+"""All branches and tags of the remote, while a commit is looked for in them."""
 IN_FORCE = "refs/station/in-force"
 """What is in force: one commit for each state."""
 _OPEN = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE
 
 
-def tip_name(branch: str) -> str:
-    """Return the name of the ref that holds a branch's tip."""
-    return TIP + _quoted(branch)
+def tip_name(ref: Ref) -> str:
+    """Return the name under which the mirror holds the newest commit of a branch or tag, or one commit."""
+    return TIP + _quoted(ref)
 
 
-def incoming_name(branch: str) -> str:
-    """Return the name of the ref that a branch is fetched into."""
-    return INCOMING + _quoted(branch)
+def incoming_name(ref: Ref) -> str:
+    """Return the name that a branch or tag is fetched into."""
+    return INCOMING + _quoted(ref)
 
 
-def branch_of(tip: str) -> str:
-    """Return the branch that a tip's ref belongs to."""
-    return tip.removeprefix(TIP).replace("%2F", "/").replace("%25", "%")
+def ref_of_tip(tip: str) -> Ref:
+    """Return the branch, tag or commit that a name of `tip_name` belongs to."""
+    return tip.removeprefix(TIP).replace("%2F", "/").replace("%3A", ":").replace("%25", "%")
 
 
-def _quoted(branch: str) -> str:
+def _quoted(ref: Ref) -> str:
     # One level of names: `a` and `a/b`, which a remote can have one after the other, would collide on disk.
-    return branch.replace("%", "%25").replace("/", "%2F")
+    return ref.replace("%", "%25").replace("/", "%2F").replace(":", "%3A")
 
 
 def open_bare(directory: Path) -> pygit2.Repository | None:

@@ -114,22 +114,22 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def check_branch(branch: str) -> None:
-    """Raise ValueError with one sentence unless `branch` is a branch name by Git's own rules."""
+def check_branch(branch: str, what: str = "branch") -> None:
+    """Raise ValueError with one sentence unless `branch` is a branch (or tag) name by Git's own rules."""
     if not branch:
-        raise ValueError("the branch name is empty")
+        raise ValueError(f"the {what} name is empty")
     if len(branch.encode("utf-8", "surrogateescape")) > _LONGEST_BRANCH:
-        raise ValueError(f"the branch name is longer than {_LONGEST_BRANCH} bytes")
+        raise ValueError(f"the {what} name is longer than {_LONGEST_BRANCH} bytes")
     if branch.startswith("-"):
-        raise ValueError("the branch name starts with '-', which would read as an option")
+        raise ValueError(f"the {what} name starts with '-', which would read as an option")
     if branch.startswith("refs/"):
-        raise ValueError("the branch name starts with refs/: name the branch alone, as in main")
+        raise ValueError(f"the {what} name starts with refs/: name the {what} alone, as in main")
     if not branch.isprintable() or _NOT_IN_A_REF & set(branch):
-        raise ValueError("the branch name holds a character that Git does not allow in one")
+        raise ValueError(f"the {what} name holds a character that Git does not allow in one")
     if branch in ("@", "HEAD") or "@{" in branch or ".." in branch:
-        raise ValueError(f"{branch!r} is not a branch name that Git allows")
+        raise ValueError(f"{branch!r} is not a {what} name that Git allows")
     if any(not part or part.startswith(".") or part.endswith((".lock", ".")) for part in branch.split("/")):
-        raise ValueError(f"{branch!r} is not a branch name that Git allows")
+        raise ValueError(f"{branch!r} is not a {what} name that Git allows")
 
 
 def local_path(url: str) -> Path | None:

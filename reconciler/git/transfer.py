@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,21 +30,35 @@ _REFUSED = re.compile(r"\b(401|403)\b|authenticat|authoriz|credential|permission
 
 
 def fetch(
-    repository: pygit2.Repository, url: str, refspecs: Collection[str], credentials: Credentials | None, deadline: float
+    repository: pygit2.Repository,
+    url: str,
+    refspecs: Collection[str] | Callable[[list[str]], Collection[str]],
+    credentials: Credentials | None,
+    deadline: float,
 ) -> list[str]:
     """Fetch exactly `refspecs` within `deadline` seconds; return the names of all refs of the remote.
 
-    No tags come along, nothing is pruned, no configuration is consulted. Raise GitError.
+    A function gets those names first, and says what is fetched in the same connection. No other tags come along,
+    nothing is pruned, no configuration is consulted. Raise GitError.
     """
     callbacks = _Callbacks(url, credentials, time.monotonic() + deadline)
     try:
         remote = repository.remotes.create_anonymous(url)
+        if callable(refspecs):
+            remote.connect(callbacks=callbacks, proxy=True)
+            refspecs = refspecs(_names(remote))
+            if not refspecs:
+                return _names(remote)
         remote.fetch(list(refspecs), callbacks=callbacks, prune=FetchPrune.NO_PRUNE, proxy=True)
-        return [head.name for head in remote.list_heads(connect=False) if head.name]
+        return _names(remote)
     except GitError:
         raise
     except LIBRARY_ERRORS as error:
         raise _explain(error, url, credentials) from None
+
+
+def _names(remote: pygit2.Remote) -> list[str]:
+    return [head.name for head in remote.list_heads(connect=False) if head.name]
 
 
 def _explain(error: BaseException, url: str, credentials: Credentials | None) -> GitError:

@@ -34,6 +34,7 @@ from spaces.effective.stack import EffectiveStack
 from spaces.in_force import InForce, affected, differing
 from spaces.names import Kind, Revision, StackId
 from spaces.rules.dependencies import ResolvedDependency, dependencies_of, descendants_of
+from spaces.rules.people import strangers
 
 
 def access_of(in_force: InForce, admins: Iterable[Subject], now: datetime) -> Access:
@@ -221,6 +222,7 @@ def _compare(  # noqa: PLR0917
             *after.diagnostics,
             *_problems(new),
             *(each.tell() for each in unfounded(before.documents, documents)),
+            *strangers(after.documents),
         ),
     )
 
@@ -278,7 +280,7 @@ def _read(
         return CONFIGURATION, snapshot(stack, trees, admission.pins.get(stack.id, in_force.revision))
     # Nobody fetches for a preview: the other repository counts as it is, and only what is asked of it can change.
     asked = {
-        f"{source.repository} branch": short_hash(source.branch),
+        f"{source.repository} ref": short_hash(source.ref),
         f"{source.repository} include": short_hash(list(source.include)),
     }
     return str(source.repository), SourceSnapshot(in_force.revision, asked)

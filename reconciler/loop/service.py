@@ -31,7 +31,7 @@ from reconciler.loop.runs.record import Recorder
 from reconciler.loop.runs.renewal import Renewal
 from reconciler.loop.runs.schedule import Scheduler
 from reconciler.loop.watch import Watcher
-from reconciler.metrics import Metrics
+from reconciler.metrics import FAILURE, HALTED, SUCCESS, Metrics
 from reconciler.store.protocol import RunFilter, Store
 
 _TICK = 1.0
@@ -182,10 +182,9 @@ class Loop:
                     concern.resume()
             if failing and not any(concern.backoff.failing for concern in self._all):
                 self._untidy = True
-            if failure is not None:
-                self.metrics.pass_ended("failure", time.monotonic() - started, utc_now())
-            elif made:
-                self.metrics.pass_ended("success", time.monotonic() - started, utc_now())
+            if failure is not None or made:
+                result = FAILURE if failure is not None else HALTED if self.follower.halted else SUCCESS
+                self.metrics.pass_ended(result, time.monotonic() - started, utc_now())
         self.inquiries.close()
         self.notifier.close()
         self.renewal.close()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from reconciler.core.results import OutputChange, Planned, ResourceChange
+from reconciler.core.normalised import plan_to_json
+from reconciler.core.results import Planned
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import Component, SourceCommit, StackState
 from reconciler.core.verdicts import Review
@@ -107,10 +108,7 @@ def input_of(case: Case) -> dict[str, Any]:
     ]
     return {
         "now": _moment(case.now),
-        "plan": {
-            "changes": [_change(change) for change in case.planned.changes],
-            "outputs": [_output(change) for change in case.planned.outputs],
-        },
+        "plan": plan_to_json(case.planned),
         "run": {
             "id": run.id,
             "kind": run.kind.value,
@@ -126,6 +124,7 @@ def input_of(case: Case) -> dict[str, Any]:
         "space": _space(case.space),
         "person": run.person,
         "previousRun": _previous(case.previous),
+        "facts": dict(case.planned.facts),
         "reviews": reviews,
     }
 
@@ -142,29 +141,6 @@ def _stack(stack: StackId, tool: str, labels: dict[str, str]) -> dict[str, Any]:
 
 def _space(space: Surroundings) -> dict[str, Any]:
     return {"name": space.name, "labels": dict(space.labels), "path": list(space.path)}
-
-
-def _change(change: ResourceChange) -> dict[str, Any]:
-    return {
-        "address": change.address,
-        "type": change.type,
-        "provider": change.provider,
-        "action": change.action.value,
-        "before": change.before,
-        "after": change.after,
-        "movedFrom": change.moved_from,
-        "importedId": change.imported_id,
-    }
-
-
-def _output(change: OutputChange) -> dict[str, Any]:
-    return {
-        "name": change.name,
-        "action": change.action.value,
-        "before": change.before,
-        "after": change.after,
-        "sensitive": change.sensitive,
-    }
 
 
 def _previous(run: Run | None) -> dict[str, Any] | None:

@@ -43,6 +43,13 @@ class Audited(StrEnum):
     ISSUER_ROTATED = "issuer-rotated"
 
 
+class Approvals(StrEnum):
+    """What admission makes of an approval."""
+
+    ACCEPTED = "approved"
+    REFUSED = "approval-refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The person who asked for something, and the access decision that it rests on."""
@@ -177,28 +184,27 @@ def _said(verdict: Verdict) -> dict[str, object]:
 
 _log = logging.getLogger(__name__)
 
+_LEVELS = {RunStatus.FAILED: logging.WARNING, RunStatus.INTERRUPTED: logging.ERROR}
 _BEGINS = frozenset({RunStatus.PLANNING, RunStatus.APPLYING})
 
 
 def log_run(run: Run) -> None:
-    """Log the status of a run; where a phase begins, also why it runs."""
-    if run.status in _BEGINS:
-        said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or _occasion(run)
+    """Log the status of a run; where it is queued or a phase begins, also why, and who caused it."""
+    if run.status is RunStatus.QUEUED:
+        said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or run.message or run.occasion
+        said += f" (by {run.person})" if run.person is not None and run.person not in said else ""
+    elif run.status in _BEGINS:
+        said = "; ".join(f"{why.component}: {why.summary}" for why in run.why) or run.occasion
         if run.source is not None and run.source.repository is not None:
             author = f" by {run.source.author}" if run.source.author is not None else ""
             said += f"; from {run.source.repository} at {run.source.revision[:12]}{author}"
     else:
         said = run.message
-    words = str(run.status) if run.status in _BEGINS else f"{run.status}, {run.reason}"
+    words = str(run.status) if run.status in {RunStatus.QUEUED, *_BEGINS} else f"{run.status}, {run.reason}"
     # Where the message is the reason in small letters it says nothing more.
     more = f": {said}" if said and said.lower() != str(run.reason).lower() else ""
-    _log.info("run %s of %s: %s%s", run.id, run.stack, words, more)
-
-
-def _occasion(run: Run) -> str:
-    if run.repairs is not None:
-        return f"puts right the drift that run {run.repairs} found"
-    return "compares the real world with what was applied" if run.checks else "asked for"
+    level = _LEVELS.get(run.status, logging.INFO)
+    _log.log(level, "run %s of %s: %s%s", run.id, run.stack, words, more)
 
 
 def about_token(event: Audited, token: ApiToken, person: str | None, now: datetime) -> AuditEvent:

@@ -14,7 +14,7 @@ from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.store import rows, statements, tables
 from reconciler.store.protocol import AuditEvent, AuditRow, StoredApproval
-from reconciler.store.texts import dump, load, moment_text
+from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.names import Revision
 
 _PAGE = 1000
@@ -31,6 +31,11 @@ class AdmissionReading:
         """Return every change that waits for somebody with the right, by kind, space and name."""
         bodies = self._connection.execute(statements.HELD_CHANGES).scalars()
         return sorted((HeldChange.from_record(load(body)) for body in bodies), key=lambda each: (each.ref, each.id))
+
+    def held_since(self) -> datetime | None:
+        """Return since when the change that is held longest is held; None if nothing is held."""
+        bodies = self._connection.execute(statements.HELD_CHANGES).scalars()
+        return min((since for body in bodies if (since := moment(load(body).get("since"))) is not None), default=None)
 
     def held_files(self) -> dict[str, tuple[bytes | None, list[dict[str, Any]]]]:
         """Return what is held of the configuration's files, by path: the file as it is in force, and the entries."""
@@ -51,6 +56,10 @@ class AdmissionReading:
         """Return one page of the audit, oldest first, behind the row of number `after`."""
         query = select(tables.audit).where(tables.audit.c.number > after).order_by(tables.audit.c.number).limit(limit)
         return [_audit_row(row.number, row.body, row.previous, row.hash) for row in self._connection.execute(query)]
+
+    def audit_length(self) -> int:
+        """Return the number of the newest row of the audit; 0 if there is none."""
+        return int(self._connection.execute(select(tables.audit_head.c.number)).scalar_one())
 
     def audit_fault(self) -> str | None:
         """Check the whole chain; say what is wrong with the first row that was changed, removed or put in."""
@@ -83,12 +92,15 @@ class AdmissionReading:
 class AdmissionWriting(AdmissionReading):
     """The changes that admission makes, for a `Transaction`."""
 
-    def put_held_changes(self, held: Iterable[HeldChange]) -> None:
-        """Let these, and no others, be what is held."""
+    def put_held_changes(self, held: Iterable[HeldChange], now: datetime) -> None:
+        """Let these, and no others, be what is held: since `now`, those that were not held before."""
         found = self._connection.execute(select(tables.held_changes.c.id, tables.held_changes.c.body))
         old = {row.id: row.body for row in found}
+        since = {name: load(body).get("since") for name, body in old.items()}
         new = {each.id: each for each in held}
-        bodies = {name: dump(each.to_record()) for name, each in new.items()}
+        bodies = {
+            name: dump({**each.to_record(), "since": since.get(name) or moment_text(now)}) for name, each in new.items()
+        }
         gone = [name for name, body in old.items() if bodies.get(name) != body]
         _delete(self._connection, tables.held_changes.c.id, gone)
         values = [

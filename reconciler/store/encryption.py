@@ -33,6 +33,7 @@ class Keys:
         self._ring = {_key_id(key): AESGCM(key) for key in keys}
         self._current = _key_id(keys[0])
         self._marking = hashlib.blake2b(keys[0], digest_size=32, person=b"station marks").digest()
+        self._carrying = hashlib.blake2b(keys[0], digest_size=32, person=b"station carries").digest()
         self.where = where
         """Where the keys come from, for messages."""
         self._unmade: Path | None = None
@@ -93,6 +94,10 @@ class Keys:
     def mark(self, plain: bytes) -> str:
         """Return 24 digits that distinguish values, and that nobody without the key can compute to confirm a guess."""
         return hashlib.blake2b(plain, digest_size=12, key=self._marking, person=b"station mark").hexdigest()
+
+    def carry_key(self, run: str) -> str:
+        """Return the key, in hex, under which a run keeps what its apply leg needs. It opens nothing else."""
+        return hashlib.blake2b(run.encode(), digest_size=32, key=self._carrying, person=b"station carry").hexdigest()
 
     def seal(self, plain: bytes, table: str, stack: int, name: str) -> bytes:
         """Return a value encrypted for one place: it opens at no other place."""

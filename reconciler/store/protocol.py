@@ -12,14 +12,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.core.issuer_keys import IssuerKey
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
-from reconciler.core.state import Desired, StackState, Sync
+from reconciler.core.state import ConditionStatus, ConditionType, Desired, StackState, Sync
 from reconciler.core.timers import Timer
 from reconciler.core.verdicts import Judgement, Review
 from spaces.names import Revision, SpaceName, StackId
@@ -139,6 +139,20 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody's sign-in to the page, which lasts no longer than the token that they showed."""
+
+    id: str
+    """The hash of the secret that only their browser has."""
+    token: str | None
+    """The id of the token of the API; None: the operator's."""
+    proof: str = field(repr=False)
+    """The hash of that token: another one with the same id opens nothing."""
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StoredApproval:
     """Somebody's word that a held change may come into force. `subject` is written as `kind:name`."""
 
@@ -184,6 +198,14 @@ class OutboxEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """That one service does something that only one may do at a time, until then. `holder` is its data directory."""
+
+    holder: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RunFilter:
     """The runs that a listing selects; None: any."""
 
@@ -191,6 +213,8 @@ class RunFilter:
     spaces: Collection[SpaceName] | None = None
     statuses: Collection[RunStatus] | None = None
     kinds: Collection[RunKind] | None = None
+    ending: str | None = None
+    """How the id ends; letters and digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +231,27 @@ class StackFilter:
     """True: only stacks whose last check found drift."""
     in_git: bool | None = None
     """True: only stacks whose document is in force. False: only retained ones."""
+    conditions: Mapping[ConditionType, ConditionStatus] | None = None
+    """A stack must have all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceFilter:
+    """The resources that a listing selects; None: any."""
+
+    spaces: Collection[SpaceName] | None = None
+    stack: StackId | None = None
+    type: str | None = None
+    provider: str | None = None
+    text: str | None = None
+    """A part of the address or of what may be shown of its attributes, such as an identifier."""
+
+
+class Place(NamedTuple):
+    """Where a resource stands: its stack, and its number among the stack's resources."""
+
+    stack: StackId
+    position: int
 
 
 class Reading(Protocol):
@@ -229,6 +274,9 @@ class Reading(Protocol):
 
     def count_stacks(self) -> dict[tuple[str, str, str], int]:
         """Return the number of stacks in Git by (space, tool, sync)."""
+
+    def count_conditions(self, wanted: ConditionType, status: ConditionStatus) -> dict[SpaceName, int]:
+        """Return the number of stacks in Git with this condition, for each space that has any."""
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         """Return the stacks with `due_at` <= now, the longest due first."""
@@ -262,6 +310,9 @@ class Reading(Protocol):
 
     def resources(self, stack: StackId) -> list[Resource]:
         """Return the resources that the last successful run left behind."""
+
+    def list_resources(self, wanted: ResourceFilter, after: Place | None, limit: int) -> list[tuple[Place, Resource]]:
+        """Return one page, by space, stack and position, of the resources after the place `after`."""
 
     def count_resources(self) -> dict[StackId, int]:
         """Return the number of resources by stack."""
@@ -305,8 +356,14 @@ class Reading(Protocol):
     def api_tokens(self) -> list[ApiToken]:
         """Return all tokens of the API by id."""
 
+    def session(self, session_id: str) -> Session | None:
+        """Return one sign-in to the page, even an expired one; None if there is none."""
+
     def held_changes(self) -> list[HeldChange]:
         """Return every change that waits for somebody with the right, by kind, space and name."""
+
+    def held_since(self) -> datetime | None:
+        """Return since when the change that is held longest is held; None if nothing is held."""
 
     def held_files(self) -> dict[str, tuple[bytes | None, list[dict[str, Any]]]]:
         """Return what is held of the configuration's files, by path: the file as it is in force, and the entries."""
@@ -326,8 +383,14 @@ class Reading(Protocol):
     def private_issuer_key(self, key: str) -> bytes | None:
         """Return the private half of such a key (PKCS #8, DER), decrypted; None if there is no such key."""
 
+    def lease(self, name: str) -> Lease | None:
+        """Return the lease of this name, even one that has ended; None if nobody ever took it."""
+
     def audit(self, after: int, limit: int) -> list[AuditRow]:
         """Return one page of the audit log, oldest first, of the rows after number `after`."""
+
+    def audit_length(self) -> int:
+        """Return the number of the newest row of the audit; 0 if there is none."""
 
     def audit_fault(self) -> str | None:
         """Check the whole chain; return the problem of the first row that was changed, removed or inserted."""
@@ -417,8 +480,14 @@ class Transaction(Reading, Protocol):
     def remove_api_token(self, token_id: str) -> bool:
         """Revoke a token of the API; return False if there is none."""
 
-    def put_held_changes(self, held: Iterable[HeldChange]) -> None:
-        """Let these, and no others, be what is held."""
+    def add_session(self, session: Session) -> None:
+        """Store a sign-in to the page, and forget those that had expired by then."""
+
+    def remove_session(self, session_id: str) -> None:
+        """End a sign-in to the page, if there is one."""
+
+    def put_held_changes(self, held: Iterable[HeldChange], now: datetime) -> None:
+        """Let these, and no others, be what is held: since `now`, those that were not held before."""
 
     def put_held_files(self, changed: Mapping[str, tuple[bytes | None, list[dict[str, Any]]] | None]) -> None:
         """Write what is held of some files; None for a file of which nothing is held any more."""
@@ -459,6 +528,9 @@ class Transaction(Reading, Protocol):
     def remove_issuer_keys(self, keys: Collection[str]) -> None:
         """Remove such keys by their ids."""
 
+    def take_lease(self, name: str, holder: str, now: datetime, length: timedelta) -> bool:
+        """Take or extend a lease; return False if somebody else holds it."""
+
     def append_audit(self, events: Iterable[AuditEvent]) -> None:
         """Append rows to the audit log. Call it as the last step of a transaction: it makes others wait."""
 
@@ -471,6 +543,9 @@ class Store(Protocol):
 
     def writing(self) -> AbstractContextManager[Transaction]:
         """Open a transaction: committed at the end of the block, rolled back by any exception."""
+
+    def carry_key(self, run: RunId) -> str:
+        """Return the key, in hex (32 bytes), for what a run's plan leg leaves to its apply leg on the disk."""
 
     def close(self) -> None:
         """Close all connections."""

@@ -12,17 +12,27 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
 
-from reconciler.core.results import Output, Planned, Resource
+from reconciler.core.results import Output, Planned
 from reconciler.core.runs import Run, RunId
-from reconciler.core.state import Desired, StackState
+from reconciler.core.state import ConditionStatus, ConditionType, Desired, StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, statements, tables
 from reconciler.store.admissions import AdmissionReading
 from reconciler.store.dependencies import DependencyReading
 from reconciler.store.encryption import Keys
+from reconciler.store.inventory import InventoryReading
 from reconciler.store.issuing import IssuingReading
+from reconciler.store.leases import LeaseReading
 from reconciler.store.outbox import OutboxReading
-from reconciler.store.protocol import ApiToken, ConfigurationState, RunFilter, StackFilter, TfstateLock, TfstateVersion
+from reconciler.store.protocol import (
+    ApiToken,
+    ConfigurationState,
+    RunFilter,
+    Session,
+    StackFilter,
+    TfstateLock,
+    TfstateVersion,
+)
 from reconciler.store.selecting import AT_WORK_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump, load, unpack
@@ -34,7 +44,15 @@ _ROWS = 200
 """The rows that are processed at once where there may be very many."""
 
 
-class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReading, IssuingReading):
+class SqlReading(
+    AdmissionReading,
+    DependencyReading,
+    InventoryReading,
+    IssuingReading,
+    LeaseReading,
+    OutboxReading,
+    TimerReading,
+):
     """A `Reading` on one connection, inside a transaction that its maker ends."""
 
     _locks = False
@@ -100,6 +118,11 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReadin
         query = select(*by, func.count()).where(stacks.c.in_git).group_by(*by)
         return {(space, tool, sync): count for space, tool, sync, count in self._connection.execute(query)}
 
+    def count_conditions(self, wanted: ConditionType, status: ConditionStatus) -> dict[SpaceName, int]:
+        query = select(stacks.c.space, func.count()).where(stacks.c.in_git, _has_condition(wanted, status))
+        found = self._connection.execute(query.group_by(stacks.c.space))
+        return {SpaceName(space): count for space, count in found}
+
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         found = self._connection.execute(statements.DUE_STACKS, {"now": rows.micros(now), "most": limit})
         return [rows.stack_from_row(row) for row in found]
@@ -126,6 +149,8 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReadin
             query = query.where(runs.c.status.in_(sorted(wanted.statuses)))
         if wanted.kinds is not None:
             query = query.where(runs.c.kind.in_(sorted(wanted.kinds)))
+        if wanted.ending is not None:
+            query = query.where(runs.c.id.endswith(wanted.ending, autoescape=True))
         return [rows.run_from_row(row) for row in self._connection.execute(query)]
 
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
@@ -156,18 +181,6 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReadin
         return [
             Review(row.person, row.approves, row.note, rows.instant(row.at)) for row in self._connection.execute(query)
         ]
-
-    def resources(self, stack: StackId) -> list[Resource]:
-        table = tables.resources
-        query = self._of(table.c.address, table.c.type, table.c.provider, table.c.attributes, stack=stack)
-        found = self._connection.execute(query.order_by(table.c.position))
-        return [Resource(address, kind, provider, load(body)) for address, kind, provider, body in found]
-
-    def count_resources(self) -> dict[StackId, int]:
-        by = (stacks.c.space, stacks.c.name)
-        query = select(*by, func.count()).join_from(tables.resources, stacks).group_by(*by)
-        found = self._connection.execute(query)
-        return {StackId(SpaceName(space), name): count for space, name, count in found}
 
     def outputs(self, stack: StackId) -> list[Output]:
         table = tables.outputs
@@ -239,6 +252,11 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReadin
         query = select(tables.api_tokens).order_by(tables.api_tokens.c.id)
         return [rows.api_token_from_row(row) for row in self._connection.execute(query)]
 
+    def session(self, session_id: str) -> Session | None:
+        query = select(tables.sessions).where(tables.sessions.c.id == session_id)
+        row = self._connection.execute(query).one_or_none()
+        return rows.session_from_row(row) if row else None
+
     def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
         """Return the query so that it locks the rows it finds; a snapshot needs no locks."""
         del of
@@ -266,6 +284,8 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReadin
             yield found if wanted.drifted else func.coalesce(stacks.c.drifted, 0) == 0
         if wanted.in_git is not None:
             yield stacks.c.in_git if wanted.in_git else ~stacks.c.in_git
+        for condition, status in (wanted.conditions or {}).items():
+            yield _has_condition(condition, status)
         if wanted.text:
             yield (stacks.c.space + "/" + stacks.c.name).contains(wanted.text.lower(), autoescape=True)
         for key, value in (wanted.labels or {}).items():
@@ -277,6 +297,11 @@ class SqlReading(AdmissionReading, DependencyReading, OutboxReading, TimerReadin
             return Output(row.name, load(row.value))
         plain = self._keys.open(row.sealed, "outputs", row.stack_id, row.name)
         return Output(row.name, load(plain.decode()), sensitive=True)
+
+
+def _has_condition(wanted: ConditionType, status: ConditionStatus) -> ColumnElement[bool]:
+    # Quotation marks in names and messages are escaped in JSON, so nothing else reads like this.
+    return stacks.c.body.contains(f'"{wanted.value}":["{status.value}",', autoescape=True)
 
 
 def _has_labels(state: StackState, wanted: Mapping[str, str]) -> bool:

@@ -6,7 +6,7 @@ import dataclasses
 from datetime import datetime
 from typing import Any
 
-from reconciler.core.results import Action, OutputChange, Planned, ResourceChange
+from reconciler.core.results import Action, MadeBy, OutputChange, Planned, ResourceChange
 from reconciler.core.verdicts import Judgement, Result, Verdict
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument
 from reconciler.store.texts import moment, moment_text
@@ -89,6 +89,8 @@ def planned_to_json(planned: Planned) -> dict[str, Any]:
         "changes": [_change_to_json(change) for change in planned.changes],
         "drifted": [_change_to_json(change) for change in planned.drifted],
         "outputs": [[it.name, it.action, it.before, it.after, it.sensitive] for it in planned.outputs],
+        "facts": dict(planned.facts),
+        "madeBy": None if planned.made_by is None else [planned.made_by.binary, planned.made_by.version],
     }
 
 
@@ -102,6 +104,8 @@ def planned_from_json(body: dict[str, Any]) -> Planned:
             OutputChange(name, Action(action), before, after, sensitive)
             for name, action, before, after, sensitive in body.get("outputs", ())
         ),
+        facts=body.get("facts", {}),
+        made_by=MadeBy(*body["madeBy"]) if body.get("madeBy") else None,
     )
 
 

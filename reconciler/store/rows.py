@@ -30,7 +30,7 @@ from reconciler.core.state import (
     Sync,
     Why,
 )
-from reconciler.store.protocol import ApiToken
+from reconciler.store.protocol import ApiToken, Session
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.model.drift import Drift, IgnoredDrift, Repair
 from spaces.names import Digest, Revision, SpaceName, StackId
@@ -77,6 +77,22 @@ def api_token_from_row(row: Row[Any]) -> ApiToken:
     """Return the token of the API in a row."""
     made, ends = instant(row.created_at), from_micros(row.expires_at)
     return ApiToken(row.id, row.subject, row.created_by, made, ends, row.hash, row.made_with)
+
+
+def session_to_row(session: Session) -> dict[str, Any]:
+    """Return the columns of a sign-in to the page."""
+    return {
+        "id": session.id,
+        "token": session.token,
+        "proof": session.proof,
+        "created_at": micros(session.created_at),
+        "expires_at": micros(session.expires_at),
+    }
+
+
+def session_from_row(row: Row[Any]) -> Session:
+    """Return the sign-in to the page in a row."""
+    return Session(row.id, row.token, row.proof, instant(row.created_at), instant(row.expires_at))
 
 
 def stack_to_row(state: StackState) -> dict[str, Any]:
@@ -180,6 +196,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "leaving": run.leaving,
                 "repairs": run.repairs,
                 "gentle": run.gentle,
+                "phaseSeconds": dict(run.phase_seconds),
             }
         ),
     }
@@ -218,6 +235,7 @@ def run_from_row(row: Row[Any]) -> Run:
         leaving=body.get("leaving", False),
         repairs=body.get("repairs"),
         gentle=body.get("gentle", False),
+        phase_seconds={Phase(phase): seconds for phase, seconds in body.get("phaseSeconds", {}).items()},
     )
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine, func, select
 
+from reconciler.core.runs import RunId
 from reconciler.store import connections, tables
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import StoreBusy, StoreError
@@ -42,6 +43,9 @@ class SqlStore:
     def writing(self) -> Iterator[SqlTransaction]:
         with self._my_turn(), connections.in_words(self._where), self._writers.begin() as connection:
             yield SqlTransaction(connection, self._keys)
+
+    def carry_key(self, run: RunId) -> str:
+        return self._keys.carry_key(run)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0012"
+SCHEMA_VERSION = "0014"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -250,6 +250,17 @@ api_tokens = Table(
     Column("made_with", _NAME),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("token", _NAME),
+    Column("proof", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+"""Who is signed in to the page: by the hash of a secret that only their browser has."""
+
 held_changes = Table(
     "held_changes",
     metadata,
@@ -278,6 +289,15 @@ unearned_writes = Table(
     Column("revision", Text, nullable=False),
 )
 """Files of the configuration repository that somebody without the right has written."""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", _NAME, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+"""What only one service at a time does, and which one until when."""
 
 approvals = Table(
     "approvals",

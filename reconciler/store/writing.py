@@ -22,8 +22,17 @@ from reconciler.store import records, rows, statements, tables
 from reconciler.store.admissions import AdmissionWriting
 from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.issuing import IssuingWriting
+from reconciler.store.leases import LeaseWriting
 from reconciler.store.outbox import OutboxWriting
-from reconciler.store.protocol import ApiToken, CannotUnseal, ConfigurationState, LostLease, TfstateLock, TfstateVersion
+from reconciler.store.protocol import (
+    ApiToken,
+    CannotUnseal,
+    ConfigurationState,
+    LostLease,
+    Session,
+    TfstateLock,
+    TfstateVersion,
+)
 from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
@@ -50,7 +59,15 @@ _LARGEST_SERIAL = 2**63 - 1
 _LONGEST_LINEAGE = 200
 
 
-class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, TimerWriting, IssuingWriting, SqlReading):
+class SqlTransaction(
+    AdmissionWriting,
+    DependencyWriting,
+    IssuingWriting,
+    LeaseWriting,
+    OutboxWriting,
+    TimerWriting,
+    SqlReading,
+):
     """A `Transaction` on one connection. Its maker commits it or rolls it back."""
 
     _locks = True
@@ -247,6 +264,14 @@ class SqlTransaction(AdmissionWriting, DependencyWriting, OutboxWriting, TimerWr
     def remove_api_token(self, token_id: str) -> bool:
         done = self._connection.execute(delete(tables.api_tokens).where(tables.api_tokens.c.id == token_id))
         return bool(done.rowcount)
+
+    def add_session(self, session: Session) -> None:
+        table = tables.sessions
+        self._connection.execute(delete(table).where(table.c.expires_at <= rows.micros(session.created_at)))
+        self._connection.execute(table.insert(), rows.session_to_row(session))
+
+    def remove_session(self, session_id: str) -> None:
+        self._connection.execute(delete(tables.sessions).where(tables.sessions.c.id == session_id))
 
     @property
     def _is_postgres(self) -> bool:

@@ -6,11 +6,17 @@ The run's own process imports this module and one adapter, so both stay on the s
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from reconciler.core.results import Applied, Planned
+
+SHOWN_PLAN = "station-plan.json"
+"""The file in a run's scratch directory that `$STATION_PLAN` names: the plan as JSON, in the shape of policies' input.
+
+A tool may write it for its own plan; the runner writes it anew from the recorded plan before anything that follows.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,19 @@ class ToolJob:
     """Whether the run only compares the real world with what was applied, which is what is planned."""
     stack: str = ""
     """The stack that the run is of, as space/name."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secrets in `options`, by their path there: `vaultPasswords.prod`."""
+    cache: Path | None = None
+    """Where to keep what is downloaded, for later runs of this stack; see `reconciler.tools.cache`."""
+    fills_cache: bool = False
+    """Whether this run may put something there."""
+
+    def with_variables(self, variables: Mapping[str, str]) -> ToolJob:
+        """Return the job as it is once hooks have set variables, which win over those of documents and outputs."""
+        if not variables:
+            return self
+        inputs = {name: value for name, value in self.inputs.items() if name not in variables}
+        return replace(self, env={**self.env, **variables}, inputs=inputs)
 
 
 class Do(Protocol):
@@ -75,11 +94,15 @@ class Do(Protocol):
 
 
 class StepFailed(Exception):
-    """A command of the tool ended in a way that its adapter does not accept; the message is one masked line."""
+    """A command of the tool ended in a way that its adapter does not accept; the message is one masked line.
 
-    def __init__(self, message: str, code: int | None = None) -> None:
+    `reason` is a word of `reconciler.runner.contract.job.Reason`, where there is a better one than ToolFailed.
+    """
+
+    def __init__(self, message: str, code: int | None = None, reason: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.reason = reason
 
 
 class TfstateNotSaved(StepFailed):
@@ -130,14 +153,12 @@ class References:
 class Abilities:
     """What a tool can do, for those who decide and for the table of the tools."""
 
-    saved_plan: bool
-    """Whether an apply carries out a plan that was saved; otherwise it runs the source that was planned once more."""
-    destroys: bool
-    """Whether it can remove all that it made."""
     plans_drift: bool
     """Whether a plan's changes put drift right. Otherwise `Planned.drifted` is all that is known of it."""
     managed_tfstate: bool
     """Whether the service can keep its tfstate."""
+    destroys: bool = True
+    """Whether it can remove all that it made."""
     cli_config: bool = False
     """Whether it reads the file of the setting `terraform_cli_config`."""
 

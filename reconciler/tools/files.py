@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -25,10 +25,16 @@ LIMIT = 512 * 1024 * 1024
 """Bytes of one result file that are read at most."""
 
 
-def read_result(path: Path, limit: int = LIMIT) -> bytes | None:
-    """Return a file's content; None if there is none; StepFailed for anything but a regular file, or too large."""
+def read_result(path: Path, limit: int = LIMIT, top: Path | None = None) -> bytes | None:
+    """Return a file's content; None if there is none; StepFailed for anything but a regular file, or too large.
+
+    Where the file lies below a directory that the tool could have replaced, `top` is the last one that it could not:
+    no link on the way from there is followed.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with _parent_of(path, top) as parent:
+            name = path if parent is None else path.name
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -44,6 +50,20 @@ def read_result(path: Path, limit: int = LIMIT) -> bytes | None:
     if len(data) > limit:
         raise StepFailed(f"{path.name} is larger than {limit // 1024} KiB")
     return data
+
+
+@contextlib.contextmanager
+def _parent_of(path: Path, top: Path | None) -> Iterator[int | None]:
+    if top is None:
+        yield None
+        return
+    if not os.path.lexists(path.parent):
+        raise FileNotFoundError(path.parent)
+    descriptor = _open_below(top, path.parent)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path, limit: int = LIMIT) -> Any:
@@ -70,6 +90,23 @@ def parse_json(data: bytes, what: str) -> Any:
     except (ValueError, RecursionError):
         raise StepFailed(f"{what} is not JSON that can be read") from None
     return value
+
+
+_DEEPEST = 100
+
+
+def check_depth(value: Any, what: str) -> None:
+    """Raise StepFailed, which names `what`, for JSON so deeply nested that not everybody after us could read it."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [item for each in level if isinstance(each, dict | list) for item in _items(each)]
+        if not level:
+            return
+    raise StepFailed(f"{what} is nested more than {_DEEPEST} levels deep")
+
+
+def _items(each: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return each.values() if isinstance(each, dict) else each
 
 
 def strict_json(text: str) -> tuple[bool, Any]:
@@ -108,6 +145,19 @@ def write_scratch(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
+
+
+def fresh_directory(path: Path) -> Path:
+    """Make an empty directory of mode 0700 in place of whatever has that name, and return it.
+
+    Its parent has to be one that no command could have replaced by a link: the scratch directory, or a fresh one.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    path.mkdir(mode=0o700)
+    return path
 
 
 def remove(path: Path) -> None:

@@ -41,7 +41,11 @@ def find(tool: Tool, search_path: str) -> Found | Missing:
     binary = next((found for name in tool.binaries if (found := shutil.which(name, path=search_path))), None)
     if binary is None:
         return Missing(f"{tool.name} is not installed: there is no {' or '.join(tool.binaries)} on the search path")
-    binary = os.path.abspath(binary)  # noqa: PTH100 - a link keeps its own name: some binaries go by it
+    return ask(tool, os.path.abspath(binary), search_path)  # noqa: PTH100 - a link keeps its own name: some binaries go by it
+
+
+def ask(tool: Tool, binary: str, search_path: str) -> Found | Missing:
+    """Ask a binary (an absolute path) for its version, once as long as it stays the same."""
     try:
         status = os.stat(binary)  # noqa: PTH116 - beside the line above
     except OSError as error:

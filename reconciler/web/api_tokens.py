@@ -43,8 +43,11 @@ def find_token(store: Store, text: str, now: datetime) -> ApiToken | None:
         return None
     with store.reading() as reading:
         token = reading.api_token(parts["id"])
+    return token if opens(token, token_hash(text), now) else None
+
+
+def opens(token: ApiToken | None, shown: str, now: datetime) -> bool:
+    """Whether a token, found by its id, is the one with this hash and has not expired."""
     # Compared even for an unknown token, and in constant time, so that the time reveals nothing about a hash.
-    same = secrets.compare_digest(token_hash(text), token.hash if token else _NO_HASH)
-    if token is None or not same or (token.expires_at is not None and token.expires_at <= now):
-        return None
-    return token
+    same = secrets.compare_digest(shown, token.hash if token else _NO_HASH)
+    return token is not None and same and (token.expires_at is None or token.expires_at > now)

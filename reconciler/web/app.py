@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from reconciler.version import __version__
-from reconciler.web import health, well_known
+from reconciler.web import gauges, health, well_known
 from reconciler.web.api import (
     access,
     admission,
@@ -15,6 +15,7 @@ from reconciler.web.api import (
     errors,
     issuer,
     overview,
+    resources,
     runs,
     stacks,
     tfstate,
@@ -22,15 +23,16 @@ from reconciler.web.api import (
     tokens,
 )
 from reconciler.web.api.auth import DOCUMENTED
-from reconciler.web.api.parameters import KNOWN_PARAMETERS
+from reconciler.web.api.described import describe_errors
+from reconciler.web.api.parameters import KNOWN_BODY, KNOWN_PARAMETERS
 from reconciler.web.guard import RequestGuard
 from reconciler.web.ports import Ports
 
 PREFIX = "/api/v1"
 
 
-def create_app(ports: Ports) -> FastAPI:
-    """Return the app of one service: the API under /api/v1, with health and metrics beside it."""
+def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
+    """Return the app of one service: the page, the API under /api/v1, and health and metrics beside them."""
     app = FastAPI(
         title="Stationkeeper",
         version=__version__,
@@ -41,12 +43,13 @@ def create_app(ports: Ports) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.ports = ports
-    ports.metrics.show(lambda: health.read_gauges(ports.store))
+    gauges.expose(ports)
     for routes in (
         stacks.router,
         drift.router,
         tfstates.router,
         runs.router,
+        resources.router,
         overview.router,
         access.router,
         tokens.router,
@@ -55,11 +58,17 @@ def create_app(ports: Ports) -> FastAPI:
         blueprints.router,
         blueprints.instances,
     ):
-        app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS])
+        app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     app.include_router(well_known.router)
     errors.install(app)
+    if pages:
+        # Commands that ask the API in their own process start sooner without them.
+        from reconciler.web.pages import routes as page_routes  # noqa: PLC0415
+
+        page_routes.install(app)
+    describe_errors(app, PREFIX)
     app.add_middleware(
         RequestGuard, hosts=ports.hosts, large=(f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/"), public=well_known.PREFIX
     )

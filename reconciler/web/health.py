@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
-from collections import Counter
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from reconciler.core.runs import RunStatus
-from reconciler.core.state import ConditionStatus, ConditionType, StackState
-from reconciler.metrics import CONTENT_TYPE, Gauges, StackGauge
-from reconciler.repeating import Repeating
-from reconciler.store.protocol import Reading, StackFilter, Store, StoreError
+from reconciler.metrics import CONTENT_TYPE
+from reconciler.store.protocol import StoreError
 from reconciler.web.api.auth import PortsIn, authenticate
 from reconciler.web.api.errors import not_found
 
 router = APIRouter(tags=["health"])
 
-_POOL = "default"
-_PAGE = 1000
 _PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-_log = logging.getLogger(__name__)
-
-_failures = Repeating()
 
 
 @router.get("/healthz", response_class=PlainTextResponse)
@@ -36,17 +26,22 @@ def healthz() -> str:
 
 @router.get("/readyz", response_class=PlainTextResponse)
 def readyz(ports: PortsIn) -> PlainTextResponse:
-    """Answer whether the store works and a first pass succeeded. Anybody may ask: the answer names no place."""
+    """Answer whether the store works and a first pass succeeded. Anybody may ask: the answer names no place.
+
+    A halt is said, and the service stays ready: everything else goes on, and people have to see why it stands.
+    """
     trouble = ports.trouble()
     if trouble is not None:
         return PlainTextResponse(f"{trouble}\n", HTTPStatus.SERVICE_UNAVAILABLE)
     try:
         with ports.store.reading() as reading:
-            reading.configuration()
+            halted = reading.configuration().halted
     except StoreError as error:
         return PlainTextResponse(f"{error.brief}\n", HTTPStatus.SERVICE_UNAVAILABLE)
     if not ports.ready():
         return PlainTextResponse("the service has not reconciled yet\n", HTTPStatus.SERVICE_UNAVAILABLE)
+    if halted is not None:
+        return PlainTextResponse(f"admission is halted: {halted.reason}\n")
     return PlainTextResponse("ok\n")
 
 
@@ -66,52 +61,3 @@ def _is_local(request: Request) -> bool:
         return ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:
         return False
-
-
-def read_gauges(store: Store) -> Gauges | None:
-    """Read the values of the gauges; None while the store cannot be used, so that the counters are still shown."""
-    try:
-        with store.reading() as reading:
-            return _gauges(reading)
-    except StoreError as error:
-        if _failures.is_due(str(error)):
-            _log.warning("cannot read the gauges: %s", error)
-        return None
-
-
-def _gauges(reading: Reading) -> Gauges:
-    configuration = reading.configuration()
-    resources = reading.count_resources()
-    active = reading.active_runs()
-    stacks: list[StackGauge] = []
-    after: str | None = None
-    while page := reading.list_stacks(StackFilter(in_git=True), after, _PAGE):
-        stacks += [_stack_gauge(stack, resources.get(stack.id)) for stack in page]
-        after = str(page[-1].id)
-        if len(page) < _PAGE:
-            break
-    return Gauges(
-        branch=configuration.branch,
-        revision=configuration.admitted_revision,
-        documents=configuration.documents,
-        diagnostics=Counter(str(diagnostic.get("severity")) for diagnostic in configuration.diagnostics),
-        halted=configuration.halted is not None,
-        held=Counter((str(held.ref.space), str(held.ref.kind)) for held in reading.held_changes()),
-        stacks=tuple(stacks),
-        runs_active=Counter((str(run.kind), str(run.status)) for run in active),
-        queue_depth={_POOL: sum(run.status is RunStatus.QUEUED for run in active)},
-    )
-
-
-def _stack_gauge(stack: StackState, resources: int | None) -> StackGauge:
-    ready = stack.conditions.get(ConditionType.READY)
-    return StackGauge(
-        space=stack.id.space,
-        stack=stack.id.name,
-        tool=stack.desired.tool if stack.desired else "",
-        sync=stack.sync,
-        ready=ready.status if ready else ConditionStatus.UNKNOWN,
-        resources=resources if resources is not None or stack.applied is None else 0,
-        drifted=stack.observed.drifted if stack.observed is not None else None,
-        applied_at=stack.applied.at if stack.applied else None,
-    )

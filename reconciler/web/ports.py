@@ -8,16 +8,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rbac.access.access import Access
+from rbac.admission.settings import DESTROY_BUDGET
+from rbac.identity import IdentityMode
 from reconciler.core.runs import RunId
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.issuer.issuer import Issuer
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import Store
 from reconciler.web.foreign_tokens import Foreigners
+from reconciler.web.one_time import OneTimeCodes
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
 from spaces.effective.stack import EffectiveStack
-from spaces.names import StackId
+from spaces.names import ROOT, SpaceName, StackId
 
 
 def _utc_now() -> datetime:
@@ -36,8 +39,22 @@ def _no_effect(_run: RunId, _person: str) -> ReviewEffect | None:
     return None
 
 
+def _root(_file: str) -> SpaceName:
+    return ROOT
+
+
 def _no_diff(_held: str) -> str | None:
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionSettings:
+    """What the service's settings say about whose a change is, and about what is admitted."""
+
+    identity: str = IdentityMode.SIGNED.value
+    admins: tuple[str, ...] = ()
+    identity_forges: tuple[str, ...] = ()
+    destroy_budget: float = DESTROY_BUDGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +74,28 @@ class Ports:
     """Returns up to `limit` bytes from `offset` of a log that is not stored yet; None if it is not on this machine."""
     documents: Callable[[], PlacedDocuments] = PlacedDocuments.empty
     """Returns the documents in force."""
+    holder: str = ""
+    """Names this service among those that share the store."""
     recipient: str = ""
     """The public half of this installation's key, to which values are sealed."""
+    admission: AdmissionSettings = AdmissionSettings()
+    home: Callable[[str], SpaceName] = _root
+    """Returns the space that a file of the configuration lies in, by its directory."""
     held_diff: Callable[[str], str | None] = _no_diff
     """Returns the diff of a held change by its id; None if it is about a source, or not held any more."""
     policy_input: Callable[[RunId], dict[str, Any] | None] = _no_input
     """Returns the input of the policies over a run; None if it has no plan, or its stack is not in force."""
     review_effect: Callable[[RunId, str], ReviewEffect | None] = _no_effect
     """Returns what a person's review of a run does; None if that cannot be told."""
+    codes: OneTimeCodes = field(default_factory=OneTimeCodes)
+    """The codes that sign the operator in to the page."""
     metrics: Metrics = field(default_factory=Metrics)
     wake: Callable[[], None] = _nothing
     """Makes the loop start a pass at once."""
     ready: Callable[[], bool] = lambda: True
     """Whether a first pass succeeded."""
+    judges: bool = False
+    """Whether a loop runs here, which judges approvals soon."""
     trouble: Callable[[], str | None] = lambda: None
     """Returns why passes cannot use the store, without naming a place; None if they can."""
     now: Callable[[], datetime] = _utc_now

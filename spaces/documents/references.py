@@ -45,25 +45,33 @@ def references(resource: Resource) -> tuple[Reference, ...]:
     if isinstance(spec, StackSpec):
         paths = [("spec", "contexts", index, "name") for index in range(len(spec.contexts))]
         paths += [("spec", "integrations", index) for index in range(len(spec.integrations))]
-        paths += [("spec", "source", "repository")] if len(named) > len(paths) + len(spec.depends_on) else []
+        paths += [("spec", "source", "repository")] if _source_repository(spec) else []
         paths += [("spec", "dependsOn", index, "stack") for index in range(len(spec.depends_on))]
+    if isinstance(spec, Configuration):
+        paths = paths if isinstance(spec, StackSpec) else []
+        paths += [("spec", "gitCredentials", index) for index in range(len(spec.git_credentials))]
     return tuple(Reference(kind, name, path) for (kind, name), path in zip(named, paths, strict=True))
 
 
 def names(resource: Resource) -> list[tuple[Kind, str]]:
     """List the kind and name of what `references` gives, in its order; where they stand is seldom asked for."""
     spec: Any = resource.spec
-    if not isinstance(spec, StackSpec):
+    if not isinstance(spec, Configuration):
         if not isinstance(spec, BlueprintInstanceSpec):
             return []
         return [(Kind.BLUEPRINT, versioned(spec.blueprint, spec.version))]
-    found = [(Kind.CONTEXT, use.name) for use in spec.contexts]
-    if spec.integrations:
+    found: list[tuple[Kind, str]] = []
+    if isinstance(spec, StackSpec):
+        found = [(Kind.CONTEXT, use.name) for use in spec.contexts]
         found += [(Kind.CLOUD_INTEGRATION, name) for name in spec.integrations]
-    if spec.source is not None and spec.source.repository is not None:
-        found.append((Kind.REPOSITORY, spec.source.repository))
-    found += [(Kind.STACK, dependency.stack) for dependency in spec.depends_on]
-    return found
+        if repository := _source_repository(spec):
+            found.append((Kind.REPOSITORY, repository))
+        found += [(Kind.STACK, dependency.stack) for dependency in spec.depends_on]
+    return found + [(Kind.REPOSITORY, name) for name in spec.git_credentials]
+
+
+def _source_repository(spec: StackSpec) -> str | None:
+    return spec.source.repository if spec.source is not None else None
 
 
 def parent_names(resource: Resource) -> frozenset[str]:
@@ -110,6 +118,10 @@ def secrets_in(resource: Resource) -> list[tuple[Path, str, SecretRef]]:
     """List every secret of a document: its path, the key that it is sealed for, and where it comes from."""
     spec = resource.spec
     sections: Mapping[str, Mapping[str, object]] = {}
+    of_tool: list[tuple[Path, str, SecretRef]] = []
+    if isinstance(spec, StackSpec) and (settings := spec.settings()) is not None:
+        tool = spec.tool.value
+        of_tool = [(("spec", tool, *path), ".".join((tool, *path)), value) for path, value in settings.secrets()]
     if isinstance(spec, Configuration):
         sections = {"env": spec.env, "files": spec.files}
     elif isinstance(spec, RepositorySpec) and spec.credentials is not None:
@@ -119,12 +131,19 @@ def secrets_in(resource: Resource) -> list[tuple[Path, str, SecretRef]]:
         for section, values in sections.items()
         for key, value in values.items()
         if isinstance(value, SecretRef)
-    ]
+    ] + of_tool
 
 
 def hijacking_variables(resource: Resource) -> dict[str, object]:
-    """Return the variables of a document that take over the process they are set for, with their values."""
+    """Return the variables of a document that take over the process they are set for.
+
+    Each has what decides its value: the value itself, and the document's hooks, which may set it as well.
+    """
     spec = resource.spec
     if not isinstance(spec, Configuration):
         return {}
-    return {name: value for name, value in spec.env.items() if classify_variable(name) is VariableClass.TAKES_OVER}
+    return {
+        name: (value, spec.hooks)
+        for name, value in spec.env.items()
+        if classify_variable(name) is VariableClass.TAKES_OVER
+    }

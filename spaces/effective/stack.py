@@ -17,8 +17,9 @@ from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.integrations import OfRun, UsedIntegration, variables
 from spaces.effective.policies import Guardrail, guardrails
 from spaces.model.configuration import Configuration, HookPhase, plain_path
-from spaces.model.repository import RepositorySpec
-from spaces.model.secrets import FileValue, FromSource, SecretRef
+from spaces.model.refs import Ref
+from spaces.model.repository import RepositoryCredentials, RepositorySpec
+from spaces.model.secrets import FileValue, FromSource, FromText, SecretRef
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, ResourceRef, StackId
 from spaces.reading.attachments import place_of
@@ -72,6 +73,8 @@ class Value(NamedTuple):
     value: Content
     origin: Origin
     overrides: tuple[Origin, ...] = ()
+    executable: bool = False
+    """Of a file: whether it may be run."""
 
 
 class HookCommand(NamedTuple):
@@ -83,15 +86,25 @@ class HookCommand(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSource:
-    """Where a stack's code lies. `repository` and `branch` are None for the configuration repository and its branch.
+    """Where a stack's code lies. `repository` and `ref` are None for the configuration repository and its branch.
 
     `path` is relative to the top of that repository, normalized, `.` for the top itself; so are the globs of `include`.
     """
 
     repository: ResourceRef | None
-    branch: str | None
+    ref: Ref | None
     path: str
     include: tuple[str, ...]
+
+
+class GitCredential(NamedTuple):
+    """A repository to which Git may sign in during a run, and the document that says so."""
+
+    repository: ResourceRef
+    url: str
+    credentials: RepositoryCredentials | None
+    """None: the repository has none, so that nothing is given."""
+    origin: Origin
 
 
 class UsedContext(NamedTuple):
@@ -136,6 +149,15 @@ class EffectiveStack:
     """The cloud integrations in use, the weakest first."""
     space_path: str = ""
     """The way to its space from the root, with slashes; empty for a stack without integrations."""
+    git_credentials: tuple[GitCredential, ...] = ()
+    """The repositories to which Git may sign in."""
+
+    @property
+    def secrets(self) -> Mapping[str, Value]:
+        """The secrets in the tool's own settings, by the key that each is sealed for: `ansible.privateKey`."""
+        settings, origin, tool = self.spec.settings(), Origin(self.id.ref, self.made), self.spec.tool.value
+        found = () if settings is None else settings.secrets()
+        return {".".join((tool, *path)): Value(secret, origin) for path, secret in found}
 
 
 _HookLines = Mapping[HookPhase, tuple[HookCommand, ...]]
@@ -157,7 +179,7 @@ class Layer(NamedTuple):
         return cls(
             origin,
             {name: Value(value, origin) for name, value in spec.env.items()},
-            {plain_path(name): Value(_content(resource, value), origin) for name, value in spec.files.items()},
+            {plain_path(name): _file(resource, value, origin) for name, value in spec.files.items()},
             _lines(hooks.before, origin) if hooks.before else {},
             _lines(hooks.after, origin) if hooks.after else {},
         )
@@ -199,7 +221,23 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         guardrails(documents, placed),
         integrations,
         "/".join(documents.tree.lineage(stack.space)[::-1]) if integrations else "",
+        tuple(_git_credentials(documents, [*((use.placed, use.spec) for use in used), (placed, spec)])),
     )
+
+
+def _git_credentials(
+    documents: PlacedDocuments, layers: Iterable[tuple[Placed, Configuration]]
+) -> Iterable[GitCredential]:
+    """Find the repositories that each document names, from where it is itself; each once."""
+    found: dict[ResourceRef, GitCredential] = {}
+    for owner, configuration in layers:
+        for name in configuration.git_credentials:
+            placed = documents.find(Kind.REPOSITORY, name, owner.ref.space)
+            if placed is None or not isinstance(placed.resource.spec, RepositorySpec):
+                raise KeyError(f"Repository {name}")
+            spec, origin = placed.resource.spec, Origin(owner.ref, owner.resource.made)
+            found.setdefault(placed.ref, GitCredential(placed.ref, spec.url, spec.credentials, origin))
+    return found.values()
 
 
 def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
@@ -234,10 +272,15 @@ def _identity(used: UsedIntegration) -> Layer:
     return Layer(origin, {name: Value(value, origin) for name, value in variables(used).items()}, {}, {}, {})
 
 
-def _content(resource: Resource, value: FileValue) -> Content:
-    if not isinstance(value, FromSource):
-        return value
-    return RepositoryFile(place_of(resource.file, value.source), resource.attached(value.source))
+def _file(resource: Resource, value: FileValue, origin: Origin) -> Value:
+    match value:
+        case FromSource():
+            content = RepositoryFile(place_of(resource.file, value.source), resource.attached(value.source))
+            return Value(content, origin, executable=value.executable)
+        case FromText():
+            return Value(value.text, origin, executable=value.executable)
+        case _:
+            return Value(value, origin)
 
 
 def _lines(hooks: Mapping[HookPhase, tuple[str, ...]], origin: Origin) -> _HookLines:
@@ -253,8 +296,8 @@ def _source(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> Reso
     repository = documents.find(Kind.REPOSITORY, source.repository, placed.ref.space)
     if repository is None or not isinstance(repository.resource.spec, RepositorySpec):
         raise KeyError(f"Repository {source.repository}")
-    branch = source.branch if source.branch is not None else repository.resource.spec.branch
-    return ResolvedSource(repository.ref, branch, normpath(source.path), source.include)
+    followed = source.ref or repository.resource.spec.branch
+    return ResolvedSource(repository.ref, followed, normpath(source.path), source.include)
 
 
 def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
@@ -268,7 +311,7 @@ def _overlay(layers: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
         values.update(layer)
     for key, origins in losers.items():
         winner = values[key]
-        values[key] = Value(winner.value, winner.origin, tuple(origins[::-1]))
+        values[key] = winner._replace(overrides=tuple(origins[::-1]))
     return values
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from spaces.model.clouds import (
     CLOUD_PROJECT,
@@ -22,6 +24,7 @@ from spaces.model.clouds import (
     VAULT_SECRET,
 )
 from spaces.model.sealed import SEALED
+from spaces.model.variables import ENV_NAME
 from spaces.names import NAME_PATTERN
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -86,7 +89,6 @@ QUALIFIED_NAME = rf"^({NAME_PATTERN}/)?{NAME_PATTERN}$"
 MOVED_FROM = rf"^{NAME_PATTERN}/{NAME_PATTERN}$"
 LABEL_KEY = r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
-ENV_NAME = r"^([A-Za-z_][A-Za-z0-9_]*|TF_VAR_[A-Za-z_][-A-Za-z0-9_]*)$"
 OUTPUT_NAME = r"^[A-Za-z_][-A-Za-z0-9_.]*$"
 DIRECTORY = rf"^{_PART}(/{_PART})*/?$"
 BESIDE = rf"^(\.\./)*{_PART}(/{_PART})*/?$"
@@ -161,6 +163,21 @@ WORDS: Mapping[str, Words] = {
 def matching(pattern: str, most: int | None = None) -> Any:
     """Return the constraint of a str to `pattern` (a key of WORDS) and a greatest length."""
     return StringConstraints(pattern=pattern, max_length=most)
+
+
+def shaped(pattern: str, words: str) -> AfterValidator:
+    """Return the constraint of a str to a pattern that only one setting has; `words` follow the path in the message.
+
+    The pattern is not part of the JSON Schema.
+    """
+    shape = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not shape.fullmatch(value):
+            raise PydanticCustomError("invalid-value", "{words}", {"words": words})
+        return value
+
+    return AfterValidator(check)
 
 
 Name = Annotated[str, matching(NAME)]

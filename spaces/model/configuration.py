@@ -19,9 +19,12 @@ from spaces.model.base import (
     Model,
     Path,
     Problem,
+    QualifiedName,
     SpecModel,
+    list_at,
     mapping_at,
 )
+from spaces.model.places import in_home
 from spaces.model.secrets import EnvValue, FileValue, FromSource, secret_problems
 from spaces.model.variables import VariableClass, classify_variable, is_loader
 
@@ -32,11 +35,14 @@ class HookPhase(StrEnum):
     INIT = "init"
     PLAN = "plan"
     APPLY = "apply"
+    DESTROY = "destroy"
+    """In a run that destroys, in the place of APPLY."""
     RUN = "run"
 
 
 BeforePhase = Annotated[
-    HookPhase, WithJsonSchema({"type": "string", "enum": [HookPhase.INIT, HookPhase.PLAN, HookPhase.APPLY]})
+    HookPhase,
+    WithJsonSchema({"type": "string", "enum": [HookPhase.INIT, HookPhase.PLAN, HookPhase.APPLY, HookPhase.DESTROY]}),
 ]
 
 
@@ -62,9 +68,13 @@ class Configuration(SpecModel):
     files: dict[FilePath, FileValue] = Field(
         default_factory=dict,
         max_length=MOST_ITEMS,
-        description="Files by path, relative to where the tool runs: their content, a secret, or `{source: …}`.",
+        description="Files by path, relative to where the tool runs, or in the run's home as `~/…`: their content, a "
+        "secret, `{source: …}` or `{text: …}`; the last two may be `executable: true`.",
     )
     hooks: Hooks = Field(default_factory=lambda: NO_HOOKS, description="Shell commands around the phases of a run.")
+    git_credentials: tuple[QualifiedName, ...] = Field(
+        (), max_length=MOST_ITEMS, description="Repositories, by name, to which Git may sign in during a run."
+    )
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
@@ -86,11 +96,13 @@ class Configuration(SpecModel):
                 yield from secret_problems(("env", name), value, f"spec.env.{name}")
         if files := mapping_at(raw, "files"):
             for name, value in files.items():
-                if type(value) is dict and "source" not in value:
+                if type(value) is dict and "source" not in value and "text" not in value:
                     yield from secret_problems(("files", name), value, f"spec.files.{name[:80]}")
             yield from _nested_files(files)
         if hooks := mapping_at(raw, "hooks"):
             yield from _misplaced_hooks(hooks)
+        if named := list_at(raw, "gitCredentials"):
+            yield from _named_twice(named)
 
     def attachments(self) -> Iterator[tuple[Path, str]]:
         """Yield the mounted files that lie in the repository."""
@@ -99,15 +111,17 @@ class Configuration(SpecModel):
                 yield ("files", name, "source"), value.source
 
 
+def _named_twice(repositories: list[Any]) -> Iterator[Problem]:
+    for index, name in enumerate(repositories):
+        if isinstance(name, str) and name in repositories[:index]:
+            summary = f"the repository {name[:130]!r} is named twice"
+            yield Problem(("gitCredentials", index), "duplicate-repository", summary, "leave one of them out")
+
+
 def _misplaced_hooks(hooks: Mapping[str, Any]) -> Iterator[Problem]:
     if "run" in mapping_at(hooks, "before"):
         path = ("hooks", "before", "run")
         yield Problem(path, "invalid-value", "spec.hooks.before.run does not exist", "run has only an after", True)
-    for when in ("before", "after"):
-        if "destroy" in mapping_at(hooks, when):
-            summary = f"spec.hooks.{when}.destroy: hooks around destroy runs are not supported by this version"
-            hint = "this version never destroys anything: leave it out"
-            yield Problem(("hooks", when, "destroy"), "not-supported", summary, hint, at_key=True)
 
 
 def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
@@ -115,6 +129,9 @@ def _nested_files(files: Mapping[str, Any]) -> Iterator[Problem]:
     plain: dict[str, str] = {}
     for name in files:
         path = plain_path(name) if isinstance(name, str) else ""
+        if in_home(path) and not in_home(name):
+            summary = f"spec.files: {name[:80]} is neither in the run's home nor beside the source"
+            yield Problem(("files", name), "invalid-path", summary, f"write {path[:80]} for the home", at_key=True)
         if path and (other := plain.setdefault(path, name)) != name:
             summary = f"spec.files: {name[:80]} and {other[:80]} are the same file"
             yield Problem(("files", name), "duplicate-key", summary, "leave one of them out", at_key=True)

@@ -31,6 +31,8 @@ CUSTOM_HINTS: Mapping[str, str | None] = {
     "invalid-timezone": "a name such as UTC or Europe/Berlin",
     "invalid-reconcile": "write true, false or safe, without quotes around true and false",
     "invalid-branch": "no spaces, no .. and none of ~^:?*[\\, not beginning with - or ending with .lock",
+    "invalid-tag": "no spaces, no .. and none of ~^:?*[\\, not beginning with - or ending with .lock",
+    "invalid-range": "write it as >=1.4 <2, ^1.4, ~1.4 or 1.x",
     "invalid-url": "https://…, http://…, ssh://…, file:///… or user@host:path",
     "not-a-value": None,
     "url-with-credentials": "leave it out of the url and use spec.credentials",

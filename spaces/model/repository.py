@@ -27,6 +27,8 @@ _FILE = rf"file://{_TAIL}"
 _SCHEME = r"([A-Za-z][-A-Za-z0-9+.]*):"
 _EMBEDDED = r"(?i:https?://[^/]*@|[a-z+]+://[^/@]*:[^/@]*@)"
 MAX_BRANCH_BYTES = 200
+DEFAULT_USER = "git"
+"""Whom forges expect where nobody is named."""
 _BAD_BRANCH = r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.(?:lock)?(?:/|\Z)|^[-/]|/\Z|^refs/"
 
 
@@ -40,6 +42,12 @@ def is_branch(text: str) -> bool:
 def _branch(text: str) -> str:
     if not is_branch(text):
         raise PydanticCustomError("invalid-branch", "is not the name of a branch")
+    return text
+
+
+def _tag(text: str) -> str:
+    if not is_branch(text):
+        raise PydanticCustomError("invalid-tag", "is not the name of a tag")
     return text
 
 
@@ -58,6 +66,7 @@ def _url(text: str) -> str:
 
 
 Branch = Annotated[Line, AfterValidator(_branch)]
+Tag = Annotated[Line, AfterValidator(_tag)]
 RepositoryUrl = Annotated[Line, AfterValidator(_url)]
 
 
@@ -99,7 +108,8 @@ class Verify(Model):
     """Whose signature a revision needs before stacks follow it."""
 
     signers: Annotated[tuple[SignerRef, ...], AfterValidator(not_empty)] = Field(
-        description="The newest commit of the branch must be signed by one of these.", json_schema_extra={"minItems": 1}
+        description="The newest commit of what is followed must be signed by one of these.",
+        json_schema_extra={"minItems": 1},
     )
 
 

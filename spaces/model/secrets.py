@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
-from spaces.model.base import EnvName, FilePath, Model, Problem, SecretFile, Text, matching
+from spaces.model.base import EnvName, FilePath, Flag, Model, Problem, SecretFile, Text, matching
 from spaces.model.clouds import VAULT_SECRET
 from spaces.model.sealed import MAX_SEALED, SEALED, flaw
 
@@ -41,15 +41,29 @@ class FromSource(Model):
     """A file of the repository."""
 
     source: FilePath = Field(description="Its path, relative to this document's file; at most 2 MiB.")
+    executable: Flag = Field(False, description="Whether the file may be run.")
+
+
+class FromText(Model):
+    """A file whose content stands here."""
+
+    text: Text = Field(description="The content.")
+    executable: Flag = Field(False, description="Whether the file may be run.")
 
 
 def _shape(value: object) -> str:
     # The brackets keep these words out of the paths that people see.
-    if isinstance(value, SecretRef | FromSource):
-        return "[source]" if isinstance(value, FromSource) else "[secret]"
-    if isinstance(value, dict):
-        return "[source]" if "source" in value else "[secret]"
-    return "[text]"
+    match value:
+        case FromSource():
+            return "[source]"
+        case FromText():
+            return "[written]"
+        case SecretRef():
+            return "[secret]"
+        case dict():
+            return "[source]" if "source" in value else "[written]" if "text" in value else "[secret]"
+        case _:
+            return "[text]"
 
 
 EnvValue: TypeAlias = Annotated[
@@ -57,7 +71,10 @@ EnvValue: TypeAlias = Annotated[
     Discriminator(lambda value: "[secret]" if isinstance(value, dict | SecretRef) else "[text]"),
 ]
 FileValue: TypeAlias = Annotated[
-    Annotated[Text, Tag("[text]")] | Annotated[SecretRef, Tag("[secret]")] | Annotated[FromSource, Tag("[source]")],
+    Annotated[Text, Tag("[text]")]
+    | Annotated[SecretRef, Tag("[secret]")]
+    | Annotated[FromSource, Tag("[source]")]
+    | Annotated[FromText, Tag("[written]")],
     Discriminator(_shape),
 ]
 

@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from spaces.model.base import (
     DIRECTORY,
     MOST_ITEMS,
+    CommitId,
     DirectoryPath,
     EnvName,
     Flag,
@@ -37,7 +38,9 @@ from spaces.model.configuration import Configuration
 from spaces.model.drift import Drift
 from spaces.model.durations import Duration
 from spaces.model.globs import check_glob
-from spaces.model.repository import Branch
+from spaces.model.refs import Ref, RefKind, ref_of
+from spaces.model.repository import Branch, Tag
+from spaces.model.semver import semver_range
 from spaces.model.tool import ToolDescription, ToolSettings
 from spaces.model.tools import TOOLS
 from spaces.model.variables import VariableClass, classify_variable
@@ -118,6 +121,17 @@ def _version(text: str) -> str:
 VersionRange = Annotated[Line, AfterValidator(_version)]
 
 
+def _semver(text: str) -> str:
+    try:
+        semver_range(text)
+    except ValueError:
+        raise PydanticCustomError("invalid-range", "is not a range of versions") from None
+    return text
+
+
+SemverRange = Annotated[Line, AfterValidator(_semver)]
+
+
 class Source(Model):
     """Where a stack's tool runs."""
 
@@ -126,11 +140,23 @@ class Source(Model):
     )
     repository: QualifiedName | None = Field(None, description="A Repository by name. Default: this repository.")
     branch: Branch | None = Field(None, description="The branch of that repository. Default: the Repository's own.")
+    tag: Tag | None = Field(None, description="In place of a branch: a tag of that repository.")
+    revision: CommitId | None = Field(None, description="In place of a branch: one commit, on any branch or tag.")
+    semver: SemverRange | None = Field(
+        None,
+        description='In place of a branch: the newest tag whose version is in the range, as in ">=1.4 <2" or "^1.4".',
+    )
     include: tuple[DirectoryPath, ...] = Field(
         (),
         max_length=MOST_ITEMS,
         description="Globs of files outside the path that the tool reads and that are not found automatically.",
     )
+
+    @property
+    def ref(self) -> Ref | None:
+        """What is followed; None: the Repository's own branch."""
+        given = ((kind, getattr(self, kind.value)) for kind in RefKind)
+        return next((ref_of(kind, name) for kind, name in given if name is not None), None)
 
 
 class ContextUse(Model):
@@ -204,9 +230,7 @@ class _StackSpec(Configuration):
         if description := TOOLS.get(tool or ""):
             yield from _tool_problems(description, raw)
         source = mapping_at(raw, "source")
-        if "branch" in source and "repository" not in source:
-            hint = "this repository's branch is the service's own setting; name a repository, or leave branch out"
-            yield Problem(("source", "branch"), "invalid-value", "spec.source.branch needs a repository", hint, True)
+        yield from _followed_problems(source)
         for index, glob in enumerate(list_at(source, "include")):
             # The types report a text that is not a relative path.
             if isinstance(glob, str) and re.search(DIRECTORY, glob):
@@ -218,6 +242,17 @@ class _StackSpec(Configuration):
         yield from _integration_problems(raw)
         if "dependsOn" in raw:
             yield from dependency_problems(raw)
+
+
+def _followed_problems(source: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield more than one of branch, tag, revision and semver, and any of them without a repository."""
+    given = [kind.value for kind in RefKind if kind in source]
+    if given and "repository" not in source:
+        hint = f"this repository's branch is the service's own setting; name a repository, or leave {given[0]} out"
+        yield Problem(("source", given[0]), "invalid-value", f"spec.source.{given[0]} needs a repository", hint, True)
+    elif len(given) > 1:
+        summary = f"spec.source has {' and '.join(given)}: only one of them can say what is followed"
+        yield Problem(("source", given[1]), "invalid-value", summary, "leave all but one of them out", at_key=True)
 
 
 def _tool_problems(tool: ToolDescription, raw: Mapping[str, Any]) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spaces.model.base import Model, Problem
+from spaces.model.secrets import SecretRef
 
 
 class ToolSettings(Model):
@@ -17,6 +18,15 @@ class ToolSettings(Model):
         """Yield the problems of `raw`, the settings as written, that their types cannot find; paths begin below it."""
         _ = raw
         return iter(())
+
+    def secrets(self) -> Iterator[tuple[tuple[str, ...], SecretRef]]:
+        """Yield the references to secrets, each with its path in the keys of the document."""
+        for name, field in type(self).model_fields.items():
+            key, value = field.alias or name, getattr(self, name)
+            if isinstance(value, SecretRef):
+                yield (key,), value
+            elif isinstance(value, Mapping):
+                yield from (((key, inner), it) for inner, it in value.items() if isinstance(it, SecretRef))
 
     @classmethod
     def required(cls) -> tuple[str, ...]:

@@ -6,6 +6,9 @@ import re
 from enum import Enum
 from functools import lru_cache
 
+ENV_NAME = r"^([A-Za-z_][A-Za-z0-9_]*|TF_VAR_[A-Za-z_][-A-Za-z0-9_]*)$"
+"""The name of a variable that documents and hooks may set."""
+
 _OWN = re.compile(r"(?:STATION_|TF_HTTP_).*|HOME|TMPDIR|TF_CLI_CONFIG_FILE|TF_DATA_DIR|TF_WORKSPACE")
 _LOADER = re.compile(r"(?:LD_|DYLD_).*|GLIBC_TUNABLES|GCONV_PATH")
 _TAKES_OVER = re.compile(

@@ -238,11 +238,19 @@ def _needs(kind: Kind, spec: Any, positions: Positions) -> Iterator[tuple[Kind, 
         name, version = spec.get("blueprint"), spec.get("version")
         if isinstance(name, str) and isinstance(version, str) and _QUALIFIED_NAME.search(name):
             yield Kind.BLUEPRINT, versioned(name, version), positions.value(("spec", "blueprint"))
+    if kind in {Kind.STACK, Kind.CONTEXT}:
+        yield from _needed_credentials(spec, positions)
     if kind is Kind.STACK:
-        yield from _needs_of_stack(spec, positions)
+        yield from _needed_by_stack(spec, positions)
 
 
-def _needs_of_stack(spec: dict[str, Any], positions: Positions) -> Iterator[tuple[Kind, str, Position]]:
+def _needed_credentials(spec: dict[str, Any], positions: Positions) -> Iterator[tuple[Kind, str, Position]]:
+    for index, name in enumerate(list_at(spec, "gitCredentials")):
+        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
+            yield Kind.REPOSITORY, name, positions.value(("spec", "gitCredentials", index))
+
+
+def _needed_by_stack(spec: dict[str, Any], positions: Positions) -> Iterator[tuple[Kind, str, Position]]:
     for index, use in enumerate(list_at(spec, "contexts")):
         path: Path = ("spec", "contexts", index)
         name, path = (use.get("name"), (*path, "name")) if isinstance(use, dict) else (use, path)

@@ -38,14 +38,24 @@ def impact(refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDo
                 named = documents.mentioning(ref.kind, ref.name)
                 reached.update(user for user in named if may_mean(documents, user, ref))
         else:
-            reached.update(_users(before, ref), _users(after, ref))
-        if ref.kind in _ATTACHING:
-            reached.update(before.attached_to(ref), after.attached_to(ref))
+            users = {*_users(before, ref), *_users(after, ref)}
+            reached |= users
+            for context in (ref, *users):
+                if context.kind in _ATTACHING:
+                    reached |= _stacks_of(context, before, after)
     for documents in (before, after):
         for space in documents.tree.subtrees(spaces):
             reached |= before.in_space(space)
             reached |= after.in_space(space)
     return reached
+
+
+def _stacks_of(context: ResourceRef, before: PlacedDocuments, after: PlacedDocuments) -> set[ResourceRef]:
+    """Return the stacks of a context: what it names may be another repository, say."""
+    found: set[ResourceRef] = set()
+    for documents in (before, after):
+        found.update(_users(documents, context), documents.attached_to(context))
+    return found
 
 
 def _users(documents: PlacedDocuments, ref: ResourceRef) -> Iterable[ResourceRef]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.station import Repo, Server, Station, a_script, eventually
 
@@ -55,6 +57,16 @@ def _rows(url: str, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
+def _metrics(server: Server) -> dict[str, float]:
+    """The sum over all series of each metric."""
+    found: dict[str, float] = defaultdict(float)
+    with urllib.request.urlopen(server.url + "/metrics", timeout=10) as answer:
+        for family in text_string_to_metric_families(answer.read().decode()):
+            for sample in family.samples:
+                found[sample.name.removeprefix("stationkeeper_")] += sample.value
+    return found
+
+
 def _synced(*servers: Server) -> bool:
     return any(server.process.poll() is None and server.all_synced(COUNT) for server in servers)
 
@@ -74,6 +86,9 @@ def test_two_services_share_the_work_and_never_a_stack(
     with one.serving() as first:
         with two.serving() as second:
             eventually(lambda: _synced(first, second), 60)
+            told = [_metrics(server) for server in (first, second)]
+            assert sum(each.get("stacks", 0) for each in told) == COUNT, "one service shows what is in the database"
+            eventually(lambda: sum(_metrics(server)["runs_total"] for server in (first, second)) == COUNT)
             # While the second round is under way a third one comes, and one of the services goes.
             repo.commit(_stacks(record, "v2", 0.1))
             eventually(lambda: record.read_text().count("v2 end") >= 10, 30)

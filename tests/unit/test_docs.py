@@ -12,8 +12,9 @@ from reconciler.cli.commands import COMMANDS
 from reconciler.cli.main import station
 from reconciler.core.reasons import RETRYABLE, Reason
 from reconciler.core.runs import RunStatus
+from reconciler.gauges import Gauges
 from reconciler.git.errors import GitReason
-from reconciler.metrics import Gauges, Metrics
+from reconciler.metrics import Metrics
 from reconciler.operations import Refusal
 from reconciler.runner.contract.job import Reason as RunnerReason
 from reconciler.settings import Settings

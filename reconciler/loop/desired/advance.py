@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +15,7 @@ from reconciler.git.mirrors import Remote
 from reconciler.git.objects import EntryKind
 from reconciler.git.remote import redact
 from reconciler.git.source_keys import read_key
+from reconciler.git.wanted import Arrived, Release, revision_of
 from reconciler.loop.desired.commits import Walking, halt
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Changeset, Generations
@@ -22,8 +23,9 @@ from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desire
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.restore import loading
 from reconciler.loop.desired.source_authors import SourceAuthors
-from reconciler.loop.desired.source_repositories import AboutAccess, follows, unavailable
+from reconciler.loop.desired.source_repositories import AboutAccess, follows, is_accepted, unavailable
 from reconciler.loop.desired.source_signers import SourceSigners, Way, newly_verified, still_asks, ways
+from reconciler.loop.desired.telling import Telling
 from reconciler.loop.desired.world import World
 from reconciler.operations import revoke_tokens
 from reconciler.runs.audit import Audited, about_token
@@ -31,8 +33,11 @@ from reconciler.store.protocol import AuditEvent, ConfigurationState, Halt, Kept
 from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded
+from spaces.documents.documents import PlacedDocuments
 from spaces.in_force import InForce
+from spaces.model.refs import RefKind, read_ref
 from spaces.names import Revision, StackId
+from spaces.rules.people import strangers
 
 _log = logging.getLogger(__name__)
 
@@ -51,10 +56,15 @@ class Advancing:
     about_access: AboutAccess
     source_authors: SourceAuthors
     source_signers: SourceSigners
+    _telling: Telling = field(default_factory=Telling)
+    halted: bool = False
+    """Whether admission stood still when something was last taken in."""
     _unavailable: dict[str, Diagnostic] = field(default_factory=dict)
     """The source repositories that could not be followed when they were last looked at."""
     _unfounded: list[Unfounded] = field(default_factory=list)
     """The stacks that say they moved from one that nobody knows."""
+    _strangers: tuple[PlacedDocuments, list[Diagnostic]] | None = None
+    """The names of people in these documents that nobody has."""
     _too_much: tuple[tuple[Revision | None, Revision], Halt] | None = None
     """The revision in force and the tip between which is more than can be read, and the halt that told of it."""
 
@@ -69,11 +79,12 @@ class Advancing:
         if state.generation != self.world.generation:
             return False
         configuration = self.places.configuration()
-        tip = fetched.get(configuration)
+        tip = _branch(fetched.get(configuration))
         halted = state.halted
         changeset: Changeset | None = None
         if tip is not None:
             changeset, halted = self._follow(tip, state, now)
+        self.halted = halted is not None
         # Behind the configuration, which may have accepted just now that a history was rewritten.
         here = changeset.in_force if changeset is not None else self.world.in_force
         tips = self._sources(fetched, configuration, here, now)
@@ -93,28 +104,36 @@ class Advancing:
         about_access = self.about_access.diagnostics(in_force)
         self._unfounded = [each for each in self._unfounded if in_force and each.holds(in_force.documents)]
         told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values(), *about_access]
-        told += [each.tell() for each in self._unfounded]
+        told += [*(each.tell() for each in self._unfounded), *self._about_people(in_force)]
         fresh = replace(
             state,
             url=redact(configuration.url, keep_ssh_user=True),
-            branch=configuration.branch,
+            branch=configuration.ref,
             config_path=self.places.settings.config_path,
             attempted_revision=Revision(attempted) if attempted else None,
             halted=halted,
             diagnostics=tuple(dict(diagnostic.to_json()) for diagnostic in told) if fetched else state.diagnostics,
         )
-        if changeset is not None:
-            return self._commit(changeset, fresh, now)
-        if fresh != state:
-            self._note(fresh)
-        return False
+        changes = changeset is not None and self._commit(changeset, fresh, now)
+        if changeset is None or changes:
+            self._note(fresh, state if changeset is None else fresh)
+            self._telling.recorded(changeset.events if changeset is not None else ())
+            self._telling.errors(told)
+            self._telling.halt(halted, of_fetch=isinstance(tip, GitError))
+        return changes
+
+    def _about_people(self, in_force: InForce | None) -> list[Diagnostic]:
+        """Warn of names that nobody has. Every fetch asks, so that the answer is kept."""
+        if in_force is not None and (self._strangers is None or self._strangers[0] is not in_force.documents):
+            self._strangers = in_force.documents, list(strangers(in_force.documents))
+        return self._strangers[1] if in_force is not None and self._strangers is not None else []
 
     def _refused_or_not(self) -> set[StackId]:
         """Find the stacks of which a newer revision is refused that was not, or for another reason, or no more."""
         said = self.source_signers.take()
         changed = {key: why for key, why in said.items() if self.world.refused.get(key) != why}
         for key, why in changed.items():
-            branch = f"source repository {redact(read_key(key).url)} (branch {read_key(key).branch})"
+            branch = f"source repository {redact(read_key(key).url)} ({read_ref(read_key(key).ref)})"
             if why is not None:
                 _log.warning("%s: %s", branch, why)
             else:
@@ -144,40 +163,63 @@ class Advancing:
         self._unavailable = {key: told for key, told in self._unavailable.items() if still_asks(key, in_force)}
         for remote, result in fetched.items():
             for way in ways(remote, in_force) if remote != configuration else ():
-                before = tips.get(way.key, self.world.tips.get(way.key))
-                told = self._wrong(way, remote, before, result, in_force, now)
+                told = self._wrong(way, remote, tips, result, in_force, now)
+                self._note_missing(way, result)
                 if told is not None:
                     self._unavailable[way.key] = told
-                elif isinstance(result, str):
+                elif not isinstance(result, GitError):
                     self._unavailable.pop(way.key, None)
-                    if before != result:
-                        tips[way.key] = result
+                    new = {way.key: revision_of(result), **way.tagged(remote, result)}
+                    tips |= {key: revision for key, revision in new.items() if self._tip(key, tips) != revision}
         return tips
+
+    def _tip(self, key: str, tips: Mapping[str, Revision]) -> Revision | None:
+        return tips.get(key, self.world.tips.get(key))
+
+    def _note_missing(self, way: Way, result: Arrived) -> None:
+        """Remember why there is nothing to follow, where every service that looks finds the same."""
+        if isinstance(result, GitError) and result.reason in _FOR_EVERYBODY:
+            self.world.missing[way.key] = result.message
+        else:
+            self.world.missing.pop(way.key, None)
 
     def _wrong(  # noqa: PLR0917
         self,
         way: Way,
         remote: Remote,
-        before: Revision | None,
-        result: Revision | GitError,
+        tips: Mapping[str, Revision],
+        result: Arrived,
         in_force: InForce | None,
         now: datetime,
     ) -> Diagnostic | None:
-        """Return why a branch is not followed to where it is; None: it is."""
+        """Return why a branch, tag or commit is not followed to where it is; None: it is. `tips` are this look's."""
+        before = self._tip(way.key, tips)
         if isinstance(result, GitError):
             return unavailable(result.reason, remote, result.message, before, in_force)
-        if before is not None and self._is_empty(way.key, result):
-            message = f"its branch was emptied: {result[:12]} holds no files at all"
+        tip, trees = revision_of(result), self.places.source_trees(way.key)
+        if before is not None and self._is_empty(way.key, tip):
+            message = f"it was emptied: {tip[:12]} holds no files at all"
             return unavailable(GitReason.BRANCH_EMPTIED, remote, message, before, in_force)
-        trees = self.places.source_trees(way.key)
-        if before is not None and not follows(trees, remote, before, result, in_force):
-            message = f"its history was rewritten: {result[:12]} does not build on {before[:12]}"
+        kind = read_ref(remote.ref).kind
+        if kind is RefKind.BRANCH and before is not None and not follows(trees, remote, before, tip, in_force):
+            message = f"its history was rewritten: {tip[:12]} does not build on {before[:12]}"
             hint = (
                 f"{before[:12]} stays in use; put it back, or accept the new history with "
-                f"spec.acceptRewrite: {result} in the Repository document"
+                f"spec.acceptRewrite: {tip} in the Repository document"
             )
             return unavailable(GitReason.HISTORY_REWRITTEN, remote, message, before, in_force, hint)
-        return self.source_signers.refuse(way, remote, trees.commit(result), before, in_force, now)
+        for key, revision in way.tagged(remote, result).items():
+            was = self._tip(key, tips)
+            moved = was is not None and was != revision and not is_accepted(trees, remote, was, revision, in_force)
+            message = f"{read_ref(read_key(key).ref)} was moved: it is at {revision[:12]}, and was at {str(was)[:12]}"
+            self.source_signers.note(way, message if moved else None)
+            if moved:
+                hint = (
+                    f"{before[:12] if before is not None else 'nothing'} stays in use; put the tag back, name another "
+                    f"one, or accept it with spec.acceptRewrite: {revision} in the Repository document"
+                )
+                return unavailable(GitReason.TAG_MOVED, remote, message, before, in_force, hint)
+        return self.source_signers.refuse(way, remote, trees.commit(tip), before, in_force, now)
 
     def _is_empty(self, key: str, revision: Revision) -> bool:
         return not self.places.source_trees(key).children(revision, "")
@@ -188,6 +230,7 @@ class Advancing:
         """Walk from the admitted revision to the branch's tip."""
         if isinstance(tip, GitError):
             return None, halt(state, str(tip.reason), tip.message, None, now)
+        self._telling.seen(tip, self.places.settings.config_branch, self.world.revision)
         before = self.world.admission
         if before is not None and tip == before.in_force.revision:
             return None, None
@@ -254,30 +297,49 @@ class Advancing:
             }
             put_desired(transaction, changeset.in_force, wanted, changeset.departures(), self.places.count_changes, now)
             transaction.put_configuration(fresh)
-            self._put_held(transaction, changeset.admission)
+            self._put_held(transaction, changeset.admission, now)
             transaction.remove_approvals(changeset.approvals)
             transaction.append_audit([*changeset.events, *_end_tokens(transaction, changeset.left, now)])
         self._unfounded += lost
         self.generations.take_over(changeset, fresh.generation, wanted)
         return True
 
-    def _put_held(self, transaction: Transaction, admission: Admission) -> None:
+    def _put_held(self, transaction: Transaction, admission: Admission, now: datetime) -> None:
         """Write what is held, as far as it is not what was held before."""
         before = self.world.admission
         files = admission.held.files
         old = before.held.files if before is not None else {}
         new = admission.held.to_records([path for path, file in files.items() if old.get(path) is not file])
         gone = (old.keys() if before is not None else transaction.held_files().keys()) - files.keys()
-        transaction.put_held_changes(admission.held_changes)
+        transaction.put_held_changes(admission.held_changes, now)
         transaction.put_held_files({**new, **dict.fromkeys(gone)})
         writes = before.writes if before is not None else transaction.unearned_writes()
         differ = {path for path in {*writes, *admission.writes} if writes.get(path) != admission.writes.get(path)}
         transaction.put_unearned_writes({path: admission.writes.get(path) for path in differ})
 
-    def _note(self, fresh: ConfigurationState) -> None:
+    def _note(self, fresh: ConfigurationState, stored: ConfigurationState) -> None:
+        if fresh == stored:
+            return
         with self.store.writing() as transaction:
             if transaction.configuration().generation == fresh.generation:
                 transaction.put_configuration(fresh)
+
+
+_FOR_EVERYBODY = frozenset(
+    {
+        GitReason.BRANCH_NOT_FOUND,
+        GitReason.REPOSITORY_EMPTY,
+        GitReason.TAG_NOT_FOUND,
+        GitReason.VERSION_NOT_FOUND,
+        GitReason.REVISION_NOT_FOUND,
+    }
+)
+"""What is wrong with a repository for everybody who looks, and always in the same words."""
+
+
+def _branch(arrived: Arrived | None) -> Revision | GitError | None:
+    """Return what arrived of the configuration repository, which is a branch."""
+    return revision_of(arrived) if isinstance(arrived, Release) else arrived
 
 
 def _first(stacks: Iterable[StackId]) -> list[str]:

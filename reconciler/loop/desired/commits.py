@@ -22,6 +22,7 @@ from reconciler.loop.desired.source_changes import HeldSources, SourceChanges
 from reconciler.loop.desired.sources import SourceIndex, uses_at
 from reconciler.loop.desired.world import CONFIGURATION, World
 from reconciler.policies.checking import check_rego
+from reconciler.runs.audit import Approvals
 from reconciler.store.protocol import AuditEvent, ConfigurationState, Halt, StoredApproval
 from spaces.documents.changes import changes
 from spaces.in_force import InForce, affected, differing, left
@@ -122,8 +123,8 @@ class Admitting:
         result = approve(before, approval, self.rules, now, commit)
         if isinstance(result, Refused):
             details["refused"] = result.message
-            return before, AuditEvent("approval-refused", now, stored.subject, details)
-        return result, AuditEvent("approved", now, stored.subject, details)
+            return before, AuditEvent(Approvals.REFUSED, now, stored.subject, details)
+        return result, AuditEvent(Approvals.ACCEPTED, now, stored.subject, details)
 
     def _admit(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Collection
@@ -11,8 +12,11 @@ from datetime import datetime
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import redact
+from reconciler.git.wanted import Arrived
 from reconciler.metrics import Metrics
-from spaces.names import Revision
+from reconciler.repeating import Repeating
+
+_log = logging.getLogger(__name__)
 
 _JITTER = 0.1
 
@@ -25,7 +29,7 @@ def pause(first: float, failures: int, longest: float) -> float:
     return seconds * jitter
 
 
-Fetched = dict[Remote, Revision | GitError]
+Fetched = dict[Remote, Arrived]
 
 _LONGEST_PAUSE = 900.0
 
@@ -34,6 +38,27 @@ _LONGEST_PAUSE = 900.0
 class _Pace:
     due: float = 0.0
     failures: int = 0
+    succeeded: datetime | None = None
+    log_lines: Repeating = field(default_factory=Repeating)
+
+    def failed(self, remote: Remote, error: GitError) -> None:
+        """Note a failure, and log it when it begins and then once a minute."""
+        self.failures += 1
+        if self.log_lines.is_due(str(error)):
+            stays = "; what was fetched before stays in use" if self.succeeded is not None else ""
+            _log.warning("%s cannot be fetched (%s): %s%s", _words(remote), error.reason, error.message, stays)
+
+    def went_well(self, remote: Remote, now: datetime) -> None:
+        """Note a success, and log it where the last fetch failed."""
+        if self.failures:
+            _log.info("%s was fetched again, after %d failures", _words(remote), self.failures)
+        self.failures, self.succeeded = 0, now
+        self.log_lines.end()
+
+
+def _words(remote: Remote) -> str:
+    what = f"the repository of {remote.reader}" if remote.reader else "the configuration repository"
+    return f"{what}, {redact(remote.url)} branch {remote.ref},"
 
 
 @dataclass(slots=True)
@@ -44,10 +69,13 @@ class Fetcher:
     metrics: Metrics
     interval: float
     _paces: dict[tuple[str, str, str], _Pace] = field(default_factory=dict)
+    _names: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """The remotes that are followed, with the name under which metrics speak of them."""
 
     def fetch(self, remotes: Collection[Remote], now: datetime, *, everything: bool) -> Fetched:
         """Fetch the remotes that are due (or all of them); the others are not in the answer."""
         clock = time.monotonic()
+        self._forget(remotes)
         due = [remote for remote in remotes if everything or self._pace(remote).due <= clock]
         if not due:
             return {}
@@ -57,11 +85,11 @@ class Fetcher:
             pace = self._pace(remote)
             name = redact(remote.url)
             if isinstance(result, GitError):
-                pace.failures += 1
+                pace.failed(remote, result)
                 self.metrics.fetch_failed(name, took)
             else:
-                pace.failures = 0
-                self.metrics.fetched(name, took, now)
+                pace.went_well(remote, now)
+                self.metrics.fetched(name, took, self._since(name))
             pace.due = time.monotonic() + pause(self.interval, pace.failures, _LONGEST_PAUSE)
         return results
 
@@ -70,5 +98,24 @@ class Fetcher:
         now = time.monotonic()
         return max(0.0, min((self._pace(remote).due for remote in remotes), default=now + self.interval) - now)
 
+    def _forget(self, remotes: Collection[Remote]) -> None:
+        """Let go of all remotes but these."""
+        self._names = {_key(remote): redact(remote.url) for remote in remotes}
+        self._paces = {key: pace for key, pace in self._paces.items() if key in self._names}
+        self.metrics.follow(self._names.values())
+
+    def _since(self, name: str) -> datetime | None:
+        """Return when that branch of a repository was fetched whose last success is longest ago; None: one never."""
+        times = [
+            pace.succeeded if (pace := self._paces.get(key)) is not None else None
+            for key, each in self._names.items()
+            if each == name
+        ]
+        return None if None in times else min(time for time in times if time is not None)
+
     def _pace(self, remote: Remote) -> _Pace:
-        return self._paces.setdefault((remote.url, remote.branch, remote.reader), _Pace())
+        return self._paces.setdefault(_key(remote), _Pace())
+
+
+def _key(remote: Remote) -> tuple[str, str, str]:
+    return remote.url, remote.ref, remote.reader

@@ -15,6 +15,7 @@ from reconciler.core.state import StackProblem
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.signatures import Signatures
+from reconciler.git.trees import Trees
 from reconciler.loop.desired.advance import Advancing
 from reconciler.loop.desired.commits import Admitting, Walking
 from reconciler.loop.desired.fetch import Fetched
@@ -95,6 +96,21 @@ class Follower:
         authors = SourceAuthors(store, places, persons, rules)
         signers = SourceSigners(persons)
         self._advancing = Advancing(store, world, places, walking, generations, about_access, authors, signers)
+
+    @property
+    def halted(self) -> bool:
+        """Whether admission stood still when this process last took something in."""
+        return self._advancing.halted
+
+    def configuration_trees(self) -> Trees:
+        """Return the objects of the configuration repository."""
+        return self._places.config_trees()
+
+    def source_trees_of(self, stack: StackId) -> Trees | None:
+        """Return the objects of the repository that a stack's source lies in; None where that is not known now."""
+        found, in_force = self.world.effective(stack), self.world.in_force
+        place = self._places.locate(in_force, found) if found is not None and in_force is not None else None
+        return place.trees if isinstance(place, SourceLocation) else None
 
     def close(self) -> None:
         """Remove what was only needed while the service runs."""

@@ -29,14 +29,12 @@ from reconciler.settings import Settings
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.stack import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce
-from spaces.model.repository import RepositorySpec
+from spaces.model.refs import read_ref
+from spaces.model.repository import DEFAULT_USER, RepositorySpec
 from spaces.model.sealed import SealedPlace
 from spaces.names import ResourceRef, Revision, StackId
 
 _log = logging.getLogger(__name__)
-
-_USER = "git"
-"""Whom forges expect where nobody is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +50,10 @@ class Remotes:
         credentials = None
         if settings.config_ssh_key_file is not None:
             key = read_secret_file(settings.config_ssh_key_file, "config_ssh_key_file")
-            credentials = Credentials(username=settings.config_username or _USER, ssh_key=key)
+            credentials = Credentials(username=settings.config_username or DEFAULT_USER, ssh_key=key)
         elif settings.config_password_file is not None:
             password = read_secret_file(settings.config_password_file, "config_password_file").strip()
-            credentials = Credentials(username=settings.config_username or _USER, password=password)
+            credentials = Credentials(username=settings.config_username or DEFAULT_USER, password=password)
         return Remote(settings.config_url or "", settings.config_branch, credentials)
 
     def of_source(self, documents: PlacedDocuments, source: ResolvedSource) -> Remote | StackProblem:
@@ -71,13 +69,13 @@ class Remotes:
             return StackProblem(Reason.SOURCE_REFUSED, f"{placed.ref}: {refused}")
         except SecretUnreadable as error:
             return StackProblem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: {error}")
-        return Remote(spec.url, source.branch or spec.branch, credentials, f"{placed.ref.space}/{placed.ref.name}")
+        return Remote(spec.url, source.ref or spec.branch, credentials, f"{placed.ref.space}/{placed.ref.name}")
 
     def _credentials(self, placed: Placed, spec: RepositorySpec) -> Credentials | None:
         given = spec.credentials
         if given is None:
             return None
-        user = given.username or _USER
+        user = given.username or DEFAULT_USER
         if given.ssh_key is not None:
             return Credentials(
                 username=user, ssh_key=self.secrets.value(given.ssh_key, SealedPlace(placed.ref, "sshKey"))
@@ -242,6 +240,8 @@ class Places:
         if revision is None and key in self.world.refused:
             return StackProblem(Reason.SOURCE_UNVERIFIED, self.world.refused[key])
         if revision is None:
-            message = f"{redact(remote.url)} (branch {remote.branch}) has not been fetched yet"
+            shown = f"{redact(remote.url)} ({read_ref(remote.ref)})"
+            why = self.world.missing.get(key)
+            message = f"{shown} has not been fetched yet" if why is None else f"{shown} cannot be followed: {why}"
             return StackProblem(Reason.SOURCE_UNAVAILABLE, message)
         return SourceLocation(key, self.mirrors.mirror(remote.url, remote.reader).trees, revision)

@@ -143,15 +143,15 @@ class CatchingUp:
             self.world.become(world)
             if writing:
                 if recorded.earlier:
-                    self._write(admission, state)
+                    self._write(admission, state, now)
                 self._correct(now)
         return True
 
-    def _write(self, admission: Admission, state: ConfigurationState) -> None:
+    def _write(self, admission: Admission, state: ConfigurationState, now: datetime) -> None:
         """Write in this version's way what was taken over from an earlier one."""
         with self.store.writing() as transaction:
             if transaction.configuration().generation == state.generation:
-                transaction.put_held_changes(admission.held_changes)
+                transaction.put_held_changes(admission.held_changes, now)
                 transaction.put_held_files(dict(admission.held.to_records()))
                 transaction.put_configuration(replace(state, remembered={}))
 

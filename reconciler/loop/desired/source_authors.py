@@ -2,6 +2,7 @@
 
 `advance` asks for the stacks of each new generation. The commits between the source as it was desired before and as it
 is now are walked, those of merged branches too, and of each its people count if it changed a file that the stack uses.
+So do those whose commits are taken back, where a source goes to an earlier version.
 A person who is wrongly named is only kept from approving; so names count where nothing proves them. The walk ends after
 `MOST_COMMITS`, and what a commit changes is remembered. Of more commits than that in one push, those behind count as if
 they changed everything: nobody hides a change behind many others.
@@ -127,13 +128,16 @@ class SourceAuthors:
             walks[about] = self._walk(trees, about)
         entries = _entries(desired) | (_entries(old) if old is not None else frozenset())
         touching = [commit for commit, paths in walks[about] if _touches(paths, entries, source)]
+        taken_back = self._taken_back(trees, about, walks) if base is not None else []
+        undone = [commit for commit, paths in taken_back if _touches(paths, entries, source)]
         placed = in_force.documents.placed(source.repository)
         spec = placed.resource.spec if placed is not None else None
         evidence = spec.identity if isinstance(spec, RepositorySpec) else SourceIdentity.NAMED
         people = [self._people(commit, in_force.documents, evidence, now) for commit in touching]
         newest = touching[0].revision if touching else at.revision
         author = next(iter(people[0]), None) if people else None
-        oldest_first = [person for each in reversed(people) for person in reversed(each)]
+        lost = (self._people(commit, in_force.documents, evidence, now) for commit in reversed(undone))
+        oldest_first = [person for each in (*lost, *reversed(people)) for person in reversed(each)]
         alone = old is not None and not desired.authors and _rest(old) == _rest(desired)
         return replace(
             desired,
@@ -141,6 +145,16 @@ class SourceAuthors:
             person=author if alone else desired.person or author,
             authors=tuple(dict.fromkeys((*oldest_first, *desired.authors))),
         )
+
+    def _taken_back(self, trees: Trees, about: _About, walks: dict[_About, Walked]) -> Walked:
+        """Return the commits that a source had and has no more: another tag, say, can lie before the last one."""
+        base = about.base
+        if base is None or not trees.has(base) or trees.is_ancestor(base, about.tip):
+            return []
+        back = _About(about.key, about.tip, None, base)
+        if back not in walks:
+            walks[back] = self._walk(trees, back)
+        return walks[back]
 
     def _people(
         self, commit: CommitInfo, documents: PlacedDocuments, evidence: SourceIdentity, now: datetime

@@ -16,6 +16,7 @@ from spaces.diagnostics import Diagnostic, Position, Severity
 from spaces.documents.documents import Placed
 from spaces.effective.stack import ResolvedSource, effective
 from spaces.in_force import InForce
+from spaces.model.refs import read_ref
 from spaces.model.repository import RepositorySpec
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, Revision, StackId
@@ -66,12 +67,23 @@ def unavailable(  # noqa: PLR0917
     hint: str | None = None,
 ) -> Diagnostic:
     """Word why a source repository could not be followed, at the place in a document that names it."""
-    summary = f"source repository {redact(remote.url)} (branch {remote.branch}): {message}"
+    summary = f"source repository {redact(remote.url)} ({read_ref(remote.ref)}): {message}"
     if hint is None and before is not None:
         hint = f"its last good revision {before[:12]} stays in use"
-    about_branch = reason is GitReason.BRANCH_NOT_FOUND
-    at = _named_at(remote, in_force, branch=about_branch) if in_force is not None else None
+    at = _named_at(remote, in_force, ref=reason in _ABOUT_REF) if in_force is not None else None
     return Diagnostic(Severity.WARNING, f"source-{_kebab(str(reason))}", summary, hint, at)
+
+
+_ABOUT_REF = frozenset(
+    {
+        GitReason.BRANCH_NOT_FOUND,
+        GitReason.TAG_NOT_FOUND,
+        GitReason.TAG_MOVED,
+        GitReason.VERSION_NOT_FOUND,
+        GitReason.REVISION_NOT_FOUND,
+    }
+)
+"""What is wrong with the branch, tag, commit or range that is named, and not with the repository."""
 
 
 def _kebab(word: str) -> str:
@@ -79,23 +91,21 @@ def _kebab(word: str) -> str:
 
 
 def outside_sources(in_force: InForce) -> Iterable[ResolvedSource]:
-    """Return the sources outside the configuration repository, one for each repository and branch."""
+    """Return the sources outside the configuration repository, one for each repository and what is followed of it."""
     return (source for _, source in _users(in_force))
 
 
-def _named_at(remote: Remote, in_force: InForce, *, branch: bool) -> Position | None:
-    """Return where a source repository is named, or its `branch`: in its document, or in a stack that names its own."""
+def _named_at(remote: Remote, in_force: InForce, *, ref: bool) -> Position | None:
+    """Return where a source repository is named, or what is followed of it: in its document, or in a stack."""
     for stack, source in _users(in_force):
         placed = in_force.documents.placed(source.repository) if source.repository else None
         spec = placed.resource.spec if placed is not None else None
         if placed is None or not isinstance(spec, RepositorySpec):
             continue
-        if (_reader(placed), source.branch or spec.branch) == (remote.reader, remote.branch):
-            if branch and _names_branch(stack):
-                return stack.resource.position(("spec", "source", "branch"))
-            return placed.resource.position(
-                ("spec", "branch" if branch and "branch" in spec.model_fields_set else "url")
-            )
+        if (_reader(placed), source.ref) == (remote.reader, remote.ref):
+            if ref and _names_ref(stack):
+                return stack.resource.position(("spec", "source", read_ref(remote.ref).kind.value))
+            return placed.resource.position(("spec", "branch" if ref and "branch" in spec.model_fields_set else "url"))
     return None
 
 
@@ -103,9 +113,9 @@ def _reader(repository: Placed) -> str:
     return f"{repository.ref.space}/{repository.ref.name}"
 
 
-def _names_branch(stack: Placed) -> bool:
+def _names_ref(stack: Placed) -> bool:
     spec = stack.resource.spec
-    return isinstance(spec, StackSpec) and spec.source is not None and spec.source.branch is not None
+    return isinstance(spec, StackSpec) and spec.source is not None and spec.source.ref is not None
 
 
 def _users(in_force: InForce) -> Iterator[tuple[Placed, ResolvedSource]]:
@@ -118,19 +128,24 @@ def _users(in_force: InForce) -> Iterator[tuple[Placed, ResolvedSource]]:
             source = effective(in_force.documents, StackId(user.space, user.name)).source
             if source is None or source.repository is None:
                 continue
-            if (source.repository, source.branch) not in seen:
-                seen.add((source.repository, source.branch))
+            if (source.repository, source.ref) not in seen:
+                seen.add((source.repository, source.ref))
                 yield stack, source
 
 
 def follows(trees: Trees, remote: Remote, before: Revision, tip: Revision, in_force: InForce | None) -> bool:
     """Whether a branch may go on from one revision to another.
 
-    It may where the new one builds on the old one, and where the Repository document by which stacks use the branch
-    accepts the new history: it names the tip itself, or a commit that the tip builds on and the old one does not.
+    It may where the new one builds on the old one, and where the new history is accepted.
     """
-    if trees.is_ancestor(before, tip):
-        return True
+    return trees.is_ancestor(before, tip) or is_accepted(trees, remote, before, tip, in_force)
+
+
+def is_accepted(trees: Trees, remote: Remote, before: Revision, tip: Revision, in_force: InForce | None) -> bool:
+    """Whether the Repository document by which stacks use a branch or tag accepts its new history.
+
+    It does where it names the tip itself, or a commit that the tip builds on and the old one does not.
+    """
     if in_force is None:
         return False
     named = list(_accepted(remote, in_force))
@@ -138,13 +153,13 @@ def follows(trees: Trees, remote: Remote, before: Revision, tip: Revision, in_fo
 
 
 def _accepted(remote: Remote, in_force: InForce) -> Iterable[Revision | None]:
-    """Return what each Repository document accepts by which some stack uses the branch."""
+    """Return what each Repository document accepts by which some stack uses the branch or tag."""
     for source in outside_sources(in_force):
         placed = in_force.documents.placed(source.repository) if source.repository else None
         spec = placed.resource.spec if placed is not None else None
         if placed is None or not isinstance(spec, RepositorySpec):
             continue
-        if (_reader(placed), source.branch or spec.branch) == (remote.reader, remote.branch):
+        if (_reader(placed), source.ref) == (remote.reader, remote.ref):
             yield Revision(spec.accept_rewrite) if spec.accept_rewrite else None
 
 

@@ -7,7 +7,7 @@ newest commit counts, since it vouches for all that it builds on. It is judged b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rbac.access.subjects import Subject, SubjectKind
@@ -16,11 +16,13 @@ from reconciler.git.mirrors import Remote
 from reconciler.git.objects import CommitInfo
 from reconciler.git.remote import redact
 from reconciler.git.source_keys import read_key, source_key
+from reconciler.git.wanted import Release, revision_of
 from reconciler.loop.desired.persons import Persons
 from spaces.diagnostics import Diagnostic, Severity
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.in_force import InForce
 from spaces.model.people import GroupSpec
+from spaces.model.refs import RefKind, read_ref, ref_of
 from spaces.model.repository import RepositorySpec, SignerRef, SourceIdentity, Verify
 from spaces.names import ROOT, Kind, ResourceRef, Revision
 
@@ -32,6 +34,15 @@ class Way:
     key: str
     placed: Placed | None = None
     verify: Verify | None = None
+
+    def tagged(self, remote: Remote, arrived: Revision | Release) -> dict[str, Revision]:
+        """Return the tag by which this was found, as a key of its own: what it is at must not change unseen."""
+        followed = read_ref(remote.ref)
+        tag = arrived.tag if isinstance(arrived, Release) else followed.name if followed.kind is RefKind.TAG else None
+        if tag is None:
+            return {}
+        asking = self.placed.ref if self.placed is not None else None
+        return {source_key(replace(remote, ref=ref_of(RefKind.TAG, tag)), asking): revision_of(arrived)}
 
 
 def ways(remote: Remote, in_force: InForce | None) -> list[Way]:
@@ -75,9 +86,17 @@ def newly_verified(before: InForce | None, after: InForce | None, tips: Mapping[
         for key, revision in tips.items():
             followed = read_key(key)
             if (followed.url, followed.reader, followed.verified_for) == (spec.url, _reader(placed), None):
-                remote = Remote(spec.url, followed.branch, reader=followed.reader)
+                remote = Remote(spec.url, followed.ref, reader=followed.reader)
                 found[source_key(remote, placed.ref)] = revision
     return found
+
+
+_THE = {
+    RefKind.BRANCH: "the branch",
+    RefKind.TAG: "a new tag",
+    RefKind.SEMVER: "the next version",
+    RefKind.REVISION: "what is followed",
+}
 
 
 @dataclass(slots=True)
@@ -92,6 +111,10 @@ class SourceSigners:
         """Return what was found out since this was asked last: by key why a revision is refused; None: it is not."""
         said, self._said = self._said, {}
         return said
+
+    def note(self, way: Way, refusal: str | None) -> None:
+        """Note why the newest revision is not followed, for another reason than its signature; None: there is none."""
+        self._said[way.key] = refusal
 
     def refuse(  # noqa: PLR0917
         self,
@@ -109,8 +132,8 @@ class SourceSigners:
         self._said[way.key] = refusal
         if refusal is None:
             return None
-        summary = f"source repository {redact(remote.url)} (branch {remote.branch}): {refusal}"
-        hint = "have one of them sign the newest commit of the branch"
+        summary = f"source repository {redact(remote.url)} ({read_ref(remote.ref)}): {refusal}"
+        hint = f"have one of them sign the newest commit of {_THE[read_ref(remote.ref).kind]}"
         if before == commit.revision:
             hint += "; it stays in use, because it was followed before it needed a signature"
         elif before is not None:

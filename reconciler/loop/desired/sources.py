@@ -19,6 +19,7 @@ from reconciler.git.trees import LARGEST_FILE, Trees
 from reconciler.tools.base import References
 from reconciler.tools.registry import tool
 from spaces.effective.stack import Content, EffectiveStack, RepositoryFile, ResolvedSource
+from spaces.model.places import in_home
 from spaces.names import Revision, StackId
 
 Seen = tuple[Revision, SourceSnapshot | None]
@@ -162,7 +163,8 @@ class Code:
     @classmethod
     def of(cls, stack: EffectiveStack, source: ResolvedSource) -> Code:
         """Take a stack's effective configuration."""
-        return cls(stack.spec.tool.value, source, {name: _content(value.value) for name, value in stack.files.items()})
+        files = {name: _content(value.value) for name, value in stack.files.items() if not in_home(name)}
+        return cls(stack.spec.tool.value, source, files)
 
 
 def _content(content: Content) -> bytes:

@@ -9,10 +9,14 @@ from typing import assert_never
 
 from reconciler.core.reasons import Reason
 from reconciler.core.state import StackProblem
+from reconciler.credentials.errors import SecretUnreadable
+from reconciler.credentials.known_hosts import known_hosts
 from reconciler.credentials.secrets import SecretSources
 from reconciler.credentials.vault import VaultReader
+from reconciler.engine.base import GitAccess
 from spaces.effective.integrations import ByPhase, IdentityFile, OfRun, RunName
-from spaces.effective.stack import Content, EffectiveStack, OutputOf, RepositoryFile, Value
+from spaces.effective.stack import Content, EffectiveStack, GitCredential, OutputOf, RepositoryFile, Value
+from spaces.model.repository import DEFAULT_USER
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
 from spaces.model.variables import VariableClass, classify_variable
@@ -26,6 +30,11 @@ class Opened:
     files: Mapping[str, bytes] = field(repr=False)
     secret_files: Mapping[str, str] = field(repr=False)
     masked: tuple[str, ...] = field(repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those in the tool's own settings, by the key that each is sealed for."""
+    executable: frozenset[str] = frozenset()
+    """The files that may be run."""
+    git: tuple[GitAccess, ...] = field(default=(), repr=False)
 
 
 def open_values(stack: EffectiveStack, secrets: SecretSources, vault: VaultReader | None = None) -> Opened:
@@ -54,7 +63,26 @@ def open_values(stack: EffectiveStack, secrets: SecretSources, vault: VaultReade
     env = {key: _variable(value, opened(key, value)) for key, value in own.items()}
     files = {key: opened(key, value) for key, value in stack.files.items()}
     secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
-    return Opened(env, files, secret, tuple(dict.fromkeys(masked)))
+    of_tool = {key: _variable(value, opened(key, value)) for key, value in stack.secrets.items()}
+    executable = frozenset(key for key, value in stack.files.items() if value.executable)
+    git = tuple(_git_access(each, secrets) for each in stack.git_credentials if each.credentials is not None)
+    masked += [text for access in git for text in (access.password, access.ssh_key) if text]
+    return Opened(env, files, secret, tuple(dict.fromkeys(masked)), of_tool, executable, git)
+
+
+def _git_access(access: GitCredential, secrets: SecretSources) -> GitAccess:
+    given = access.credentials
+    assert given is not None  # noqa: S101 - others are left out
+    username = given.username or DEFAULT_USER
+    if given.ssh_key is not None:
+        key = secrets.for_run(given.ssh_key, SealedPlace(access.repository, "sshKey"))
+        return GitAccess(access.url, username, ssh_key=key, known_hosts=known_hosts(access.url))
+    if given.password is None:
+        raise SecretUnreadable(f"{access.repository}: its credentials contain no secret")
+    password = secrets.for_run(given.password, SealedPlace(access.repository, "password")).strip()
+    if not password.isprintable():
+        raise SecretUnreadable(f"{access.repository}, {given.password}: it is not one line of text")
+    return GitAccess(access.url, username, password=password)
 
 
 def _variable(value: Value, data: bytes) -> str:
@@ -67,11 +95,17 @@ def unreadable(stack: EffectiveStack, secrets: SecretSources) -> StackProblem | 
     """Return which secrets a run of a stack could not get."""
     wrong = [
         problem
-        for values in (stack.env, stack.files)
+        for values in (stack.env, stack.files, stack.secrets)
         for key, value in values.items()
         if isinstance(value.value, SecretRef)
         and (problem := secrets.problem(value.value, SealedPlace(value.origin.ref, key))) is not None
     ]
+    for access in stack.git_credentials:
+        given = access.credentials
+        for key, secret in (("sshKey", given.ssh_key), ("password", given.password)) if given is not None else ():
+            problem = secrets.problem(secret, SealedPlace(access.repository, key)) if secret is not None else None
+            if problem is not None:
+                wrong.append(problem)
     return StackProblem(Reason.SECRET_UNREADABLE, "; ".join(dict.fromkeys(wrong))) if wrong else None
 
 

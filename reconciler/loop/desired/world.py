@@ -60,6 +60,8 @@ class World:
     index: SourceIndex = field(default_factory=SourceIndex)
     refused: dict[str, str] = field(default_factory=dict)
     """Why a newer revision of a source repository's branch is not followed."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Why there is no revision of what is followed, as far as only the repository's content decides it."""
     untold: set[StackId] = field(default_factory=set)
     """The stacks whose source this process could not read yet, and whose stored state says nothing of it."""
     _troubled: set[StackId] | None = field(init=False, default=None)

@@ -13,6 +13,7 @@ from datetime import datetime
 from reconciler.core.runs import ACTIVE, Run, RunEvent, RunId, RunKind, RunStatus, leading
 from reconciler.core.timers import Purpose, Timer, check_timer
 from reconciler.engine.base import Engine
+from reconciler.runs.audit import log_run
 from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import RunFilter, Store
@@ -81,6 +82,8 @@ class Checks:
                 return True
             if not transaction.take_timer(timer, check_timer(timer.stack, drift, now).at):
                 return False
-            if cannot_be_checked(transaction, state) is None:
-                queue_check(transaction, state, now)
+            possible = cannot_be_checked(transaction, state) is None
+            queued = queue_check(transaction, state, now) if possible else None
+        if queued is not None:
+            log_run(queued)
         return True

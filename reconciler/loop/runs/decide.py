@@ -17,6 +17,7 @@ from reconciler.core.planning import AskPolicies, AskPush, Proceed, QueueRun, St
 from reconciler.core.runs import Run, RunEvent, leading
 from reconciler.core.state import StackState, Waits
 from reconciler.core.transition import Transition, new_run, take_step
+from reconciler.runs.audit import log_run
 from reconciler.runs.outputs import relink
 from reconciler.runs.transition import record
 from reconciler.store.protocol import Store
@@ -86,7 +87,10 @@ def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Foll
         ]
         steps = [step for decision in decisions for step in decision.steps]
         # A stack that was given a run by another transaction is decided about next time.
-        record(transaction, steps, [decision.state for decision in decisions], now)
+        left_out = record(transaction, steps, [decision.state for decision in decisions], now)
+    for step in steps:
+        if step.event is RunEvent.QUEUE and step.run.stack not in left_out:
+            log_run(step.run)
     return len(decisions), [followup for decision in decisions for followup in decision.followups]
 
 

@@ -18,6 +18,7 @@ from reconciler.core.conditions import assess, is_current
 from reconciler.core.dependencies import linked
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
+from reconciler.core.results import MadeBy
 from reconciler.core.runs import Run, RunEvent, RunId, RunStatus
 from reconciler.core.state import Desired, StackProblem, StackState
 from reconciler.core.transition import take_step
@@ -86,6 +87,11 @@ class Dispatcher:
         """Count the runs that take up a place."""
         return len(self.busy | set(self.engine.active()))
 
+    def workers(self) -> dict[tuple[str, str], int]:
+        """Count the places for runs, by (pool, state)."""
+        busy = self.at_work()
+        return {("default", "busy"): busy, ("default", "idle"): max(0, self.settings.parallelism - busy)}
+
     def claim(self, now: datetime) -> int:
         """Claim as many queued runs as there are places, and start them. Returns how many."""
         free = self.settings.parallelism - self.at_work()
@@ -136,10 +142,10 @@ class Dispatcher:
     def _start(self, run: Run, leg: Leg, token: str | None) -> None:
         began = time.monotonic()
         try:
-            inputs = self._identified(run, leg, self._inputs(run))
+            inputs = self._identified(run, leg, self._inputs(run, leg))
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
             opened = self._open(run, leg, inputs)
-            job = build_job(run, leg, inputs, opened, self.settings, tfstate)
+            job = build_job(run, leg, inputs, opened, self.settings, tfstate, self.store.carry_key(run.id))
             if job.waits_for_verdict and tfstate is not None:
                 self._tokens[run.id] = tfstate.token
             if leg is Leg.PLAN:
@@ -169,7 +175,7 @@ class Dispatcher:
                 token = mint_token(transaction, run.stack, run.id)
         return self.tfstate_door(run, token)
 
-    def _inputs(self, run: Run) -> Inputs:
+    def _inputs(self, run: Run, leg: Leg) -> Inputs:
         """Return the inputs of a run; CannotRun where nothing may run, or the desired configuration has changed."""
         if (why := self.unsafe()) is not None:
             raise CannotRun(Reason.SANDBOX_MISSING, why)
@@ -186,7 +192,14 @@ class Dispatcher:
         _, source = read_source(world.in_force, stack, self.follower.locate)
         if isinstance(source, StackProblem):
             raise refuse(source)
-        return Inputs(stack, source, place.trees if place else None, outputs)
+        return Inputs(stack, source, place.trees if place else None, outputs, self._made_by(run, leg))
+
+    def _made_by(self, run: Run, leg: Leg) -> MadeBy | None:
+        if leg is Leg.PLAN:
+            return None
+        with self.store.reading() as reading:
+            planned = reading.planned(run.id)
+        return planned.made_by if planned is not None else None
 
     def _identified(self, run: Run, leg: Leg, inputs: Inputs) -> Inputs:
         """Return the inputs with the tokens for the stack's cloud integrations; CannotRun if nobody can sign them."""

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +17,7 @@ from reconciler.core.dependencies import missing_output
 from reconciler.core.digest import SourceSnapshot, options
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.results import JsonValue, Output
+from reconciler.core.results import JsonValue, MadeBy, Output
 from reconciler.core.runs import Run
 from reconciler.core.state import Need, StackProblem
 from reconciler.credentials.errors import SecretUnreadable
@@ -27,13 +29,17 @@ from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import directory_of
 from reconciler.loop.desired.values import Opened
 from reconciler.loop.desired.world import source_paths
+from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Identity
-from reconciler.runner.leg.leg import CannotMount, mount
+from reconciler.runner.leg.mounting import CannotMount, mount
 from reconciler.settings import Settings
 from reconciler.store.protocol import CannotUnseal, Reading
+from reconciler.tools.base import Tool
 from reconciler.tools.registry import tool
-from reconciler.tools.versions import Missing, check, find
-from spaces.effective.stack import EffectiveStack, RepositoryFile
+from reconciler.tools.side_by_side import Unfit, as_planned, pick
+from reconciler.tools.versions import Found, Missing
+from spaces.effective.stack import EffectiveStack, HookCommand, RepositoryFile
+from spaces.model.variables import VariableClass, classify_variable
 from spaces.names import StackId
 from spaces.reading.lfs import POINTER, is_pointer
 
@@ -139,6 +145,8 @@ class Inputs:
     trees: Trees | None
     outputs: tuple[TakenOutput, ...] = ()
     """The outputs of other stacks that the run uses."""
+    made_by: MadeBy | None = None
+    """For the apply leg: what made the plan."""
     identity: Identity | None = None
 
     @property
@@ -154,18 +162,19 @@ class Inputs:
 
 
 def build_job(  # noqa: PLR0917
-    run: Run, leg: Leg, inputs: Inputs, opened: Opened, settings: Settings, tfstate: TfstateAccess | None
+    run: Run,
+    leg: Leg,
+    inputs: Inputs,
+    opened: Opened,
+    settings: Settings,
+    tfstate: TfstateAccess | None,
+    carry_key: str,
 ) -> Job:
     """Return the job; CannotRun where the tool is missing, or has another version than the stack asks for."""
     spec = inputs.stack.spec
     name = spec.tool.value
     adapter = tool(name)
-    found = find(adapter, settings.search_path)
-    if isinstance(found, Missing):
-        raise CannotRun(Reason.TOOL_MISSING, found.message)
-    mismatch = check(name, spec.tool_version, found)
-    if mismatch is not None:
-        raise CannotRun(Reason.TOOL_VERSION_MISMATCH, mismatch)
+    found = _binary(adapter, spec.tool_version, inputs.made_by, settings)
     cli_config = _cli_config(settings) if adapter.abilities.cli_config else ""
     seconds = float(spec.timeout) if spec.timeout is not None else settings.run_timeout
     return Job(
@@ -175,13 +184,14 @@ def build_job(  # noqa: PLR0917
         leg=leg,
         tool=name,
         binary=found.binary,
+        tool_version=found.version,
         path=inputs.directory,
         options=options(spec),
         facts=dict(inputs.source.facts),
         env={**opened.env, **{each.variable: each.text for each in inputs.outputs if each.text is not None}},
         inputs={each.variable: each.value for each in inputs.outputs},
         hooks={
-            f"{when}.{phase}": tuple(Hook(command.command, str(command.origin.ref)) for command in commands)
+            f"{when}.{phase}": tuple(_hook(command, inputs.stack) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()
         },
         limits=Limits(
@@ -191,6 +201,7 @@ def build_job(  # noqa: PLR0917
             log_bytes=settings.log_limit,
             memory_bytes=settings.run_memory,
         ),
+        carry_key=carry_key,
         waits_for_verdict=leg is Leg.PLAN and run.is_writing and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
         tfstate=tfstate,
@@ -201,11 +212,66 @@ def build_job(  # noqa: PLR0917
             *(inputs.identity.tokens if inputs.identity is not None else ()),
         ),
         secret_files=opened.secret_files,
+        secrets={key.partition(".")[2]: secret for key, secret in opened.secrets.items()},
+        cache=str(_cache(settings, run)),
+        fills_cache=run.is_writing,
         cli_config=cli_config,
         identity=inputs.identity,
         destroy=run.destroys,
         check=run.checks,
+        about=_about(run, inputs.stack, settings),
+        git=opened.git,
     )
+
+
+def _cache(settings: Settings, run: Run) -> Path:
+    """Return where the tool may keep what it downloads: of one stack alone, since a run could put anything there."""
+    stack = hashlib.blake2b(str(run.stack).encode(), digest_size=12).hexdigest()
+    return Path(os.path.abspath(settings.data_dir)) / "cache" / stack  # noqa: PTH100 - links stay links
+
+
+def _hook(command: HookCommand, stack: EffectiveStack) -> Hook:
+    """Return the hook, with the variables that take over a process and that its own document sets as well.
+
+    Who wrote them there had env:takeover, and the operator's consent was looked at before.
+    """
+    ref = command.origin.ref
+    may_set = tuple(
+        name
+        for name, value in stack.env.items()
+        if classify_variable(name) is VariableClass.TAKES_OVER
+        and any(origin.ref == ref for origin in (value.origin, *value.overrides))
+    )
+    return Hook(command.command, str(ref), may_set)
+
+
+def _about(run: Run, stack: EffectiveStack, settings: Settings) -> dict[str, str]:
+    """Return what hooks and tools learn of a run; none of it is read by a tool, so none can become a change."""
+    return {
+        "STATION_SPACE": run.stack.space,
+        "STATION_REVISION": run.revision,
+        "STATION_BRANCH": settings.config_branch,
+        "STATION_RUN_KIND": run.kind.value,
+        "STATION_PERSON": run.person or "",
+        "STATION_LABELS": json.dumps(dict(stack.labels), sort_keys=True),
+    }
+
+
+def _binary(adapter: Tool, constraint: str | None, made_by: MadeBy | None, settings: Settings) -> Found:
+    """Return the binary: for an apply exactly the one that made the plan."""
+    if made_by is not None:
+        planned = as_planned(adapter, made_by.binary, made_by.version, settings.search_path)
+        if isinstance(planned, Unfit):
+            raise CannotRun(Reason.TOOL_VERSION_MISMATCH, planned.message)
+        return planned
+    found = pick(adapter, constraint, settings.search_path, settings.tool_paths)
+    match found:
+        case Missing():
+            raise CannotRun(Reason.TOOL_MISSING, found.message)
+        case Unfit():
+            raise CannotRun(Reason.TOOL_VERSION_MISMATCH, found.message)
+        case Found():
+            return found
 
 
 _CREDENTIAL = re.compile(r'^\s*"?(?:token|password|secret)"?\s*=\s*"([^"]+)"', re.MULTILINE)
@@ -237,7 +303,7 @@ def materialise(inputs: Inputs, opened: Opened) -> Materialise:
             if source is not None and inputs.trees is not None:
                 paths = source_paths(inputs.source, source)
                 checkout(inputs.trees, inputs.source.revision, paths, directory)
-            mount(opened.files, directory, inputs.directory)
+            mount(opened.files, RunDirectory(directory.parent), inputs.directory, opened.executable)
         except CannotMount as error:
             raise PrepareFailed(str(error)) from None
         except GitError as error:

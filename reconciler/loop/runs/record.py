@@ -19,9 +19,10 @@ from reconciler.core.conditions import is_current, is_suspended
 from reconciler.core.drift import observe
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
+from reconciler.core.resources import resources_after
 from reconciler.core.results import ChangeCounts, Planned
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
-from reconciler.core.state import StackState
+from reconciler.core.state import Component, StackState
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.policies.plan import PlanPolicies, PolicyAnswer, Question
@@ -33,14 +34,13 @@ from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import Store, StoreError, Transaction
 from reconciler.store.waiting import waiting
 from reconciler.tools.registry import tool
-from spaces.names import Revision
 
 _log = logging.getLogger(__name__)
 
 _LOG_KEPT = 32 * 1024 * 1024
 
-CommitTime = Callable[[Revision], float | None]
-"""When a revision of the configuration was committed, in seconds of UTC."""
+CommitTime = Callable[[Run], float | None]
+"""When what a run applies was committed, in seconds of UTC; None: no commit caused the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Recorder:
     def tidy(self, run: Run, now: datetime) -> None:
         """Keep the log of a run that is over, and let its directory go."""
         if run.status is RunStatus.FINISHED and run.phase is Phase.APPLY and not run.destroys:
-            committed = self.commit_time(run.revision)
+            committed = self.commit_time(run)
             if committed is not None:
                 self.metrics.applied(now.timestamp() - committed)
         log_run(run)
@@ -202,7 +202,13 @@ class Recorder:
         if run.destroys and event in {RunEvent.SUCCEED, RunEvent.FOUND_NOTHING}:
             transaction.record_results(run.stack, (), ())
         elif report.applied is not None and (report.leg is Leg.APPLY or first):
-            transaction.record_results(run.stack, report.applied.resources, report.applied.outputs)
+            resources = report.applied.resources
+            if report.applied.by_plan:
+                planned = report.planned or transaction.planned(run.id)
+                known = transaction.resources(run.stack) if _same_tool(state, run) else ()
+                resources = resources_after(known, planned.changes if planned else ())
+            transaction.record_results(run.stack, resources, report.applied.outputs)
+        changes["phase_seconds"] = {**run.phase_seconds, **report.phase_seconds}
         changes["plan_digest"] = report.plan_digest or run.plan_digest
         return advance(transaction, state, run, event, now, judgement=judgement, **changes)
 
@@ -240,6 +246,14 @@ def _found(state: StackState) -> dict[str, Any]:
 def _was_given_up(run: Run) -> bool:
     """Whether a run may have gone on after its recorded end: the tfstate that it wrote since is only kept."""
     return run.reason == Reason.LEASE_LOST
+
+
+def _same_tool(state: StackState, run: Run) -> bool:
+    """Whether the stack's resources are of the tool that the run used."""
+    if state.applied is None:
+        return True
+    was, now = (it.fingerprint.components.get(Component.TOOL, {}) for it in (state.applied, run))
+    return was.get("name") == now.get("name")
 
 
 def _is_suspended(state: StackState, run: Run) -> bool:

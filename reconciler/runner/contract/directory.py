@@ -16,6 +16,7 @@ from reconciler.core.phases import Leg
 from reconciler.runner.contract.job import TOKEN, LegReport
 from reconciler.runner.contract.process_id import ProcessIdentity
 from reconciler.runner.contract.records import report_from_data, report_to_data, to_line
+from reconciler.tools.base import SHOWN_PLAN
 
 
 def write_file(path: Path, data: bytes, *, durable: bool) -> None:
@@ -75,6 +76,11 @@ class RunDirectory:
         return self.root / "home"
 
     @property
+    def git(self) -> Path:
+        """What Git needs to sign in, while a leg is at work: seen by commands, and never written by them."""
+        return self.root / "git"
+
+    @property
     def temporary(self) -> Path:
         """The tool's TMPDIR."""
         return self.root / "tmp"
@@ -124,6 +130,31 @@ class RunDirectory:
     def outputs(self) -> Path:
         """Where hooks and scripts write outputs: `$STATION_OUTPUTS`."""
         return self.scratch / "outputs.json"
+
+    @property
+    def variables(self) -> Path:
+        """Where hooks write variables, one `NAME=value` a line: `$STATION_ENV`."""
+        return self.scratch / "station-env"
+
+    @property
+    def masks(self) -> Path:
+        """Where hooks and tools name values to mask, one a line: `$STATION_MASK`."""
+        return self.scratch / "station-mask"
+
+    @property
+    def facts(self) -> Path:
+        """Where hooks and tools write `NAME.json` for the policies: `$STATION_FACTS`."""
+        return self.scratch / "station-facts"
+
+    @property
+    def shown_plan(self) -> Path:
+        """The plan as JSON for hooks and tools: `$STATION_PLAN`."""
+        return self.scratch / SHOWN_PLAN
+
+    @property
+    def carried(self) -> Path:
+        """What hooks of the plan leg leave to the apply leg, out of the tool's reach."""
+        return self.root / "carried.json"
 
     @property
     def rescued_tfstate(self) -> Path:
@@ -214,7 +245,8 @@ class RunDirectory:
 
     def free(self) -> None:
         """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
-        for path in (self.identity, self.temporary, self.work, self.home, self.scratch):
+        own = (self.identity, self.git, self.temporary, self.work, self.home, self.scratch, self.carried)
+        for path in own:
             with contextlib.suppress(OSError):
                 _remove(path)
 

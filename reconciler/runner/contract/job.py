@@ -22,6 +22,8 @@ class Hook:
 
     command: str
     source: str
+    may_set: tuple[str, ...] = ()
+    """The variables that take over a process and that this hook may set all the same: its document sets them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,18 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class GitAccess:
+    """How Git signs in to one repository: with a user name and password over http(s), or with a key over ssh."""
+
+    url: str
+    username: str
+    password: str = field(default="", repr=False)
+    ssh_key: str = field(default="", repr=False)
+    known_hosts: str = ""
+    """The keys of the repository's own host, as lines of a known_hosts file."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Everything that a run's process needs. Handed over on its standard input, never on disk or in argv."""
 
@@ -106,6 +120,8 @@ class Job:
     hooks: Mapping[str, tuple[Hook, ...]]
     """By `before.init`, `after.apply`, …"""
     limits: Limits
+    carry_key: str = field(repr=False)
+    """The key, in hex (32 bytes), for what the plan leg leaves to the apply leg on the disk."""
     waits_for_verdict: bool = False
     """After a plan with changes the process stays for a short while: `Engine.proceed` then spares a second start."""
     plan_digest: str | None = None
@@ -116,7 +132,13 @@ class Job:
     masked: tuple[str, ...] = field(default=(), repr=False)
     """Values that must not appear in anything stored or shown."""
     secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Files that lie below `path` while a leg is at work, and no longer."""
+    """Files that lie below `path`, or `~/` in the run's home, while a leg is at work, and no longer."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secrets in the tool's own settings, by their path there: `vaultPasswords.prod`."""
+    cache: str = ""
+    """Where the tool may keep what it downloads for this stack, for later runs; outside of the sandbox."""
+    fills_cache: bool = False
+    """Whether this run may put something there; one of unreviewed code may not."""
     cli_config: str = field(default="", repr=False)
     """The operator's own settings for the tool's command line, in the tool's format."""
     identity: Identity | None = None
@@ -124,6 +146,12 @@ class Job:
     """Whether the run is to remove what the stack made, rather than to make it."""
     check: bool = False
     """Whether the run only compares the real world with what was applied."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Variables that tell hooks and tools which run this is: they differ from run to run, and no tool reads them."""
+    tool_version: str | None = None
+    """What the binary says is its version; None where it has none."""
+    git: tuple[GitAccess, ...] = field(default=(), repr=False)
+    """The repositories to which Git can sign in while a leg is at work."""
 
 
 class Ending(StrEnum):
@@ -146,6 +174,8 @@ class Reason(StrEnum):
     APPLIED = "Applied"
     CANCELED = "Canceled"
     TOOL_FAILED = "ToolFailed"
+    HOST_UNREACHABLE = "HostUnreachable"
+    """No task failed, but a host could not be reached."""
     TFSTATE_NOT_SAVED = "TfstateNotSaved"
     """The apply changed the world, and its tfstate reached no backend."""
     TOOL_KILLED = "ToolKilled"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.runner.contract.job import Ending, Hook, Identity, Job, LegReport, Limits, TfstateAccess
+from reconciler.core.results import Action, Applied, MadeBy, Output, OutputChange, Planned, Resource, ResourceChange
+from reconciler.runner.contract.job import Ending, GitAccess, Hook, Identity, Job, LegReport, Limits, TfstateAccess
 
 _Data = Mapping[str, Any]
 
@@ -17,12 +17,15 @@ _Data = Mapping[str, Any]
 def job_to_data(job: Job) -> dict[str, Any]:
     """Return a job as plain JSON data."""
     data = {name: getattr(job, name) for name in Job.__slots__}
-    data["hooks"] = {at: [[hook.command, hook.source] for hook in hooks] for at, hooks in job.hooks.items()}
+    data["hooks"] = {
+        at: [[hook.command, hook.source, list(hook.may_set)] for hook in hooks] for at, hooks in job.hooks.items()
+    }
     data["limits"] = {name: getattr(job.limits, name) for name in Limits.__slots__}
     data["tfstate"] = None if job.tfstate is None else [job.tfstate.directory, job.tfstate.path, job.tfstate.token]
     identity = job.identity
     data["identity"] = None if identity is None else [dict(identity.files), dict(identity.paths), dict(identity.env)]
-    for name in ("options", "facts", "env", "inputs", "secret_files"):
+    data["git"] = [[getattr(access, name) for name in GitAccess.__slots__] for access in job.git]
+    for name in ("options", "facts", "env", "inputs", "secret_files", "secrets", "about"):
         data[name] = dict(data[name])
     data["limits"]["phase_seconds"] = dict(job.limits.phase_seconds)
     return data
@@ -36,13 +39,19 @@ def job_from_data(data: _Data) -> Job:
         **{
             **data,
             "leg": Leg(data["leg"]),
-            "hooks": {at: tuple(Hook(*hook) for hook in hooks) for at, hooks in data["hooks"].items()},
+            "hooks": {at: tuple(map(_hook_from_data, hooks)) for at, hooks in data["hooks"].items()},
             "limits": Limits(**limits),
             "tfstate": None if data["tfstate"] is None else TfstateAccess(*data["tfstate"]),
             "masked": tuple(data["masked"]),
             "identity": None if data["identity"] is None else Identity(*data["identity"]),
+            "git": tuple(GitAccess(*access) for access in data["git"]),
         }
     )
+
+
+def _hook_from_data(data: list[Any]) -> Hook:
+    command, source, may_set = data
+    return Hook(command, source, tuple(may_set))
 
 
 def planned_to_data(planned: Planned) -> dict[str, Any]:
@@ -52,6 +61,8 @@ def planned_to_data(planned: Planned) -> dict[str, Any]:
         "changes": [_change_to_data(change) for change in planned.changes],
         "drifted": [_change_to_data(change) for change in planned.drifted],
         "outputs": [{name: getattr(each, name) for name in OutputChange.__slots__} for each in planned.outputs],
+        "facts": dict(planned.facts),
+        "made_by": None if planned.made_by is None else [planned.made_by.binary, planned.made_by.version],
     }
 
 
@@ -62,6 +73,8 @@ def planned_from_data(data: _Data) -> Planned:
         tuple(_change_from_data(change) for change in data["changes"]),
         tuple(_change_from_data(change) for change in data["drifted"]),
         tuple(OutputChange(**{**each, "action": Action(each["action"])}) for each in data.get("outputs", ())),
+        facts=data.get("facts", {}),
+        made_by=MadeBy(*data["made_by"]) if data.get("made_by") else None,
     )
 
 
@@ -114,6 +127,7 @@ def _applied_to_data(applied: Applied) -> dict[str, Any]:
             for each in resources
         ],
         "outputs": [{name: getattr(each, name) for name in Output.__slots__} for each in applied.outputs],
+        "by_plan": applied.by_plan,
     }
 
 
@@ -122,4 +136,5 @@ def _applied_from_data(data: _Data) -> Applied:
     return Applied(
         None if resources is None else tuple(Resource(**each) for each in resources),
         tuple(Output(**each) for each in data["outputs"]),
+        bool(data.get("by_plan")),
     )

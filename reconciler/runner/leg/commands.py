@@ -13,6 +13,7 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, Hook, Job, Reason
+from reconciler.runner.leg.hook_files import HookFiles
 from reconciler.runner.processes.command import Command, Outcome, Stop, Watch
 from reconciler.runner.processes.log import RunLog
 from reconciler.runner.processes.sandbox import Sandbox
@@ -49,11 +50,19 @@ class Context:
 class Commands:
     """Everything that runs during one leg goes through `do` or `hook`; the phase decides how long it may take."""
 
-    def __init__(self, context: Context, env: Mapping[str, str], cwd: Path) -> None:
+    def __init__(self, context: Context, env: Mapping[str, str], cwd: Path, variables_file: str) -> None:
+        """Run in `cwd` with `env`; hooks see `variables_file` as the place for their variables.
+
+        StepFailed where what hooks of the leg before said does not open.
+        """
         self._job, self._directory, self._log = context.job, context.directory, context.log
         self._masker, self._cancel, self._sandbox = context.masker, context.cancel, context.sandbox
-        self._env = env
         self._cwd = cwd
+        self.files = HookFiles(context.directory, context.masker, self._job.carry_key)
+        self.files.prepare(carry=self._job.leg is Leg.APPLY)
+        self._env = {**env, **self.files.variables}
+        self._variables_file = variables_file
+        self._log.listen = self.files.hear
         self.phase = Phase.INIT
         self.deadline = float("inf")
         self.writing = False
@@ -101,23 +110,43 @@ class Commands:
         command = self._masker.text(shlex.join([first_line(word) for word in words]))
         self._log.hearing.begin()
         outcome = self._run(argv, {**(env or {}), "STATION_PHASE": self.phase}, stdout)
+        try:
+            self._heed_masks()
+        except StepFailed as error:
+            # A tool at work is not failed for what one of its commands left in there.
+            self._log.say(self.phase, f"WARNING: {error}: not everything that was named is masked")
         what = shorten(command) if shown else name
         self._judge(what, outcome, ok)
         if outcome.code not in ok:
             raise StepFailed(self._failed(what, outcome.code), outcome.code)
         return outcome.code
 
-    def hook(self, hook: Hook, at: str, env: Mapping[str, str] | None = None) -> None:
-        """Run one hook through the shell."""
+    def hook(self, hook: Hook, at: str, env: Mapping[str, str] | None = None) -> Mapping[str, str]:
+        """Run one hook through the shell; return the variables that it sets, which all that follows gets."""
         self.check()
         command = self._masker.text(hook.command)
         self._log.say(self.phase, f"hook {at} of {hook.source}: {command}")
         self._log.hearing.begin()
-        outcome = self._run((_SHELL, "-c", hook.command), {**(env or {}), "STATION_PHASE": self.phase}, None)
         what = f"the {at} hook {shorten(first_line(command))} of {hook.source}"
-        self._judge(what, outcome, (0,))
-        if outcome.code != 0:
-            raise LegEnded(Ending.FAILED, Reason.HOOK_FAILED, self._failed(what, outcome.code))
+        try:
+            self.files.begin_hook()
+            told = {**(env or {}), "STATION_PHASE": self.phase, "STATION_ENV": self._variables_file}
+            outcome = self._run((_SHELL, "-c", hook.command), told, None)
+            self._heed_masks()
+            self._judge(what, outcome, (0,))
+            if outcome.code != 0:
+                raise LegEnded(Ending.FAILED, Reason.HOOK_FAILED, self._failed(what, outcome.code))
+            variables = self.files.take_variables(hook.may_set)
+        except StepFailed as error:
+            raise LegEnded(Ending.FAILED, Reason.HOOK_FAILED, f"{what}: {error}") from None
+        self._env = {**self._env, **variables}
+        return variables
+
+    def _heed_masks(self) -> None:
+        before = self.files.short
+        self.files.heed_masks()
+        if self.files.short > before:
+            self._log.say(self.phase, "WARNING: a line of $STATION_MASK is shorter than 8 characters and is not masked")
 
     def _failed(self, what: str, code: int) -> str:
         """Return why a command failed: its own error first, since a message may be cut at its end."""

@@ -2,82 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, Job, LegReport, Reason
+from reconciler.runner.leg import git_access
 from reconciler.runner.leg.commands import Commands, Context, shorten
 from reconciler.runner.leg.identity import Tokens, bring, take_away, with_paths
+from reconciler.runner.leg.mounting import CannotMount, mount, unmount
 from reconciler.runner.leg.results import masked_applied
 from reconciler.runner.leg.steps import End, Work, perform
 from reconciler.runner.processes.log import RunLog
 from reconciler.runner.processes.sandbox import SEEN, Sandbox, tool_environment
 from reconciler.runner.processes.stop import Cancel
-from reconciler.tools.base import TfstateBackend, ToolJob
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class CannotMount(Exception):
-    """A file cannot be put in its place; the message names it."""
-
-
-def mount(files: Mapping[str, bytes], directory: Path, path: str) -> None:
-    """Write the files below the source's directory, in the place of what is there, for the owner alone.
-
-    CannotMount where a link, or something else, is in the way.
-    """
-    for name, data in files.items():
-        with _above(directory, path, name, make=True) as (parent, last):
-            try:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(last, dir_fd=parent)
-                handle = os.open(last, _NEW, 0o600, dir_fd=parent)
-            except IsADirectoryError:
-                raise CannotMount(
-                    f"the file {name} cannot be put in place: there is a directory of that name"
-                ) from None
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-
-
-def unmount(names: Iterable[str], directory: Path, path: str) -> None:
-    """Remove the files; what was put in their way meanwhile stays."""
-    for name in names:
-        with contextlib.suppress(OSError, CannotMount), _above(directory, path, name, make=False) as (parent, last):
-            os.unlink(last, dir_fd=parent)
-
-
-@contextmanager
-def _above(directory: Path, path: str, name: str, *, make: bool) -> Iterator[tuple[int, str]]:
-    """Open the directory that a file lies in, one part of its path after the other."""
-    parts = [part for part in PurePosixPath(path, name).parts if part != "."]
-    here = os.open(directory, _DIRECTORY)
-    try:
-        for at, part in enumerate(parts[:-1], 1):
-            if make:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, 0o700, dir_fd=here)
-            try:
-                below = os.open(part, _DIRECTORY, dir_fd=here)
-            except OSError:
-                above = "/".join(parts[:at])
-                raise CannotMount(f"the file {name} cannot be put in place: {above} is not a directory") from None
-            os.close(here)
-            here = below
-        yield here, parts[-1]
-    finally:
-        os.close(here)
-
+from reconciler.tools.base import StepFailed, TfstateBackend, ToolJob
 
 _LONGEST_MESSAGE = 500
 UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the service's user can read"
@@ -106,7 +49,9 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
                 if tokens is not None:
                     tokens.look()
             finally:
-                unmount(job.secret_files, directory.work, job.path)
+                unmount(job.secret_files, directory, job.path)
+                work.commands.files.clear()
+                git_access.take_away(directory)
             report = _report(work, end)
         else:
             log.say(_first_phase(job), work.message)
@@ -141,9 +86,13 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     seen = directory if context.sandbox is None else SEEN
     temporary = "/tmp" if own_tmp else str(seen.temporary)  # noqa: S108
     env = tool_environment(job, seen, os.environ, temporary)
+    env |= git_access.lay_out(job.git, directory, seen, env)
     if context.sandbox is None:
         env["PWD"] = str(_lasting_path(job, directory) / source.relative_to(top))
-    commands = Commands(context, env, source)
+    try:
+        commands = Commands(context, env, source, str(seen.variables))
+    except StepFailed as error:
+        return End(Ending.FAILED, Reason.PLAN_CHANGED, str(error))
     tool_job = ToolJob(
         job.binary,
         source,
@@ -157,7 +106,10 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
         job.destroy,
         job.check,
         job.stack,
-    )
+        job.secrets,
+        Path(job.cache) if job.cache else None,
+        job.fills_cache,
+    ).with_variables(commands.files.variables)
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
 
 
@@ -185,7 +137,7 @@ def _mounted(work: Work) -> End | None:
     """Put the secret files in their places; gives an end where one has none."""
     job = work.job
     try:
-        mount({name: text.encode() for name, text in job.secret_files.items()}, work.directory.work, job.path)
+        mount({name: text.encode() for name, text in job.secret_files.items()}, work.directory, job.path)
     except CannotMount as error:
         return End(Ending.FAILED, Reason.PREPARE_FAILED, work.masker.text(str(error)))
     return None

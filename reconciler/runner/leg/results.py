@@ -42,7 +42,7 @@ def with_file_outputs(applied: Applied, path: Path) -> Applied:
     if data is None or not data.strip():
         return applied
     outputs = {output.name: output for output in (*applied.outputs, *object_outputs(parse_json(data, what), what))}
-    return Applied(applied.resources, tuple(outputs.values()))
+    return replace(applied, outputs=tuple(outputs.values()))
 
 
 _SHORTEST = 8
@@ -97,7 +97,7 @@ def masked_applied(applied: Applied, masker: Masker) -> Applied:
         return Output(masker.text(output.name), output.value, sensitive)
 
     resources = None if applied.resources is None else tuple(map(masked, applied.resources))
-    return Applied(resources, tuple(map(guarded, applied.outputs)))
+    return replace(applied, resources=resources, outputs=tuple(map(guarded, applied.outputs)))
 
 
 def secret_texts(outputs: Iterable[Output]) -> Iterator[str]:

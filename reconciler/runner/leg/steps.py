@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import errno
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from reconciler.core.normalised import plan_to_json
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Applied, Planned
+from reconciler.core.results import Applied, MadeBy, Planned
 from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, Job, Reason
-from reconciler.runner.contract.records import planned_to_data, to_line
+from reconciler.runner.contract.records import planned_from_data, planned_to_data, to_line
 from reconciler.runner.leg.commands import Commands, LegEnded
 from reconciler.runner.leg.results import digest, masked_plan, secret_texts, with_file_outputs
 from reconciler.runner.processes.log import RunLog
 from reconciler.tools.base import StepFailed, TfstateNotSaved, Tool, ToolJob
-from reconciler.tools.files import read_result
+from reconciler.tools.files import read_result, write_scratch
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ def _end_of(error: LegEnded | StepFailed | OSError, masker: Masker) -> End:
         case LegEnded():
             return End(error.ending, error.reason, masker.text(str(error)))
         case StepFailed():
-            return End(Ending.FAILED, Reason.TOOL_FAILED, masker.text(str(error)))
+            return End(Ending.FAILED, Reason(error.reason or Reason.TOOL_FAILED), masker.text(str(error)))
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
             text = f"{error.strerror}: {error.filename or 'while writing'}"
             return End(Ending.FAILED, Reason.DISK_FULL, masker.text(text))
@@ -133,10 +135,14 @@ def _after_run(work: Work, end: End) -> End:
     return End(end.ending, end.reason, "; ".join(messages))
 
 
-def _hooks(at: str) -> Callable[[Work], None]:
+def _hooks(at: str, destroying: str | None = None) -> Callable[[Work], None]:
+    """Return the step that runs the hooks of that name, or in a destroy run those of the other one."""
+
     def run(work: Work) -> None:
-        for hook in work.job.hooks.get(at, ()):
-            work.commands.hook(hook, at)
+        name = destroying if destroying is not None and work.job.destroy else at
+        for hook in work.job.hooks.get(name, ()):
+            variables = work.commands.hook(hook, name)
+            work.tool_job = work.tool_job.with_variables(variables)
 
     return run
 
@@ -151,7 +157,9 @@ def _plan(work: Work) -> None:
     if planned.present:
         work.applied = Applied(None, planned.present)
         work.masker.learn(secret_texts(planned.present))
-    work.planned = masked_plan(replace(planned, present=()), work.masker)
+    job = work.job
+    made_by = MadeBy(job.binary, job.tool_version) if job.binary else None
+    work.planned = masked_plan(replace(planned, present=(), made_by=made_by), work.masker)
     work.commands.check()
 
 
@@ -160,6 +168,42 @@ def _record_plan(work: Work) -> None:
     assert work.planned is not None  # noqa: S101 - the step before has set it
     _write_private(work.directory.planned, to_line(planned_to_data(work.planned)))
     work.plan_digest = digest(work.directory.planned, work.tool.plan_files(work.tool_job))
+
+
+def _show_plan(work: Work) -> None:
+    """Write the plan for those who may want to read it, from where no command of the run could change it."""
+    if not work.job.hooks and work.tool.binaries:
+        # Only commands that a document gives read it.
+        return
+    planned = work.planned or _recorded_plan(work)
+    if planned is None:
+        return
+    try:
+        write_scratch(work.directory.shown_plan, to_line(plan_to_json(planned)))
+    except IsADirectoryError:
+        raise StepFailed("$STATION_PLAN cannot be written: there is a directory of that name") from None
+
+
+def _recorded_plan(work: Work) -> Planned | None:
+    """Read what the plan leg recorded; None where it cannot be read, which the check before the apply tells of."""
+    try:
+        planned = planned_from_data(json.loads(read_result(work.directory.planned) or b""))
+    except (StepFailed, KeyError, TypeError, ValueError):
+        return None
+    return masked_plan(planned, work.masker) if work.commands.files.masked else planned
+
+
+def _conclude_plan(work: Work) -> None:
+    """Take the facts, hide in the plan what was named only after it, and leave to the apply leg what hooks said."""
+    assert work.planned is not None  # noqa: S101 - the steps before have set it
+    files = work.commands.files
+    planned = masked_plan(work.planned, work.masker) if files.masked else work.planned
+    try:
+        work.planned = replace(planned, facts=files.read_facts())
+    except StepFailed as error:
+        raise LegEnded(Ending.FAILED, Reason.HOOK_FAILED, str(error)) from None
+    if planned.has_changes:
+        files.save()
 
 
 def _check_plan(work: Work) -> None:
@@ -205,12 +249,16 @@ PLAN: tuple[Step, ...] = (
     (Phase.PLAN, _hooks("before.plan")),
     (Phase.PLAN, _plan),
     (Phase.PLAN, _record_plan),
+    (Phase.PLAN, _show_plan),
     (Phase.PLAN, _hooks("after.plan")),
+    (Phase.PLAN, _conclude_plan),
 )
 APPLY: tuple[Step, ...] = (
-    (Phase.APPLY, _hooks("before.apply")),
+    (Phase.APPLY, _show_plan),
+    (Phase.APPLY, _hooks("before.apply", "before.destroy")),
     (Phase.APPLY, _check_plan),
+    (Phase.APPLY, _show_plan),
     (Phase.APPLY, _apply),
-    (Phase.APPLY, _hooks("after.apply")),
+    (Phase.APPLY, _hooks("after.apply", "after.destroy")),
     (Phase.APPLY, _outputs),
 )

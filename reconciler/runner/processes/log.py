@@ -77,10 +77,13 @@ class RunLog:
         self._in_line = False
         self.broken: str | None = None
         self.hearing = Hearing()
+        self.listen: Callable[[], None] = lambda: None
+        """Called before output is taken: whoever knows of new values to mask tells the masker then."""
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the tool's output."""
         self._learn()
+        self.listen()
         if self._cut:
             self._keep(data)
             return

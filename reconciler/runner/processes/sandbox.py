@@ -35,16 +35,20 @@ Tools write paths into what they make (`path.cwd`, `abspath`): one with the run'
 def tool_environment(job: Job, directory: RunDirectory, environ: Mapping[str, str], temporary: str) -> dict[str, str]:
     """Return the environment of every command of a run, which sees its `directory` there.
 
-    The job may set anything but the last five.
+    The documents may set anything but what comes after `job.env`.
     """
     return {
         **inherited(environ),
         **job.env,
         "HOME": str(directory.home),
         "TMPDIR": temporary,
+        **job.about,
         "STATION_STACK": job.stack,
         "STATION_RUN": job.run,
         "STATION_OUTPUTS": str(directory.outputs),
+        "STATION_MASK": str(directory.masks),
+        "STATION_FACTS": str(directory.facts),
+        "STATION_PLAN": str(directory.shown_plan),
     }
 
 
@@ -139,6 +143,8 @@ class Sandbox:
         for path, seen in shown:
             # In its own place too: that is how an adapter names its files in a command.
             arguments += ["--bind", str(path), str(path), "--bind", str(path), str(seen)]
+        if directory.git.is_dir():
+            arguments += ["--ro-bind", str(directory.git), str(SEEN.git)]
         return arguments
 
     def _put_back(self, covered: Sequence[str], binaries: Iterable[str]) -> set[str]:

@@ -1,7 +1,7 @@
 """CloudFormation: a change set is the saved plan, and exactly that one is executed.
 
-`program/cloudformation.py` speaks to AWS. It runs as a command inside the sandbox, with the credentials that the
-documents give and no others, because AWS's settings can name programs to run.
+The package `program` speaks to AWS. It runs as a command inside the sandbox, with the credentials that the documents
+give and no others, because AWS's settings can name programs to run.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from reconciler.core.results import Action, Applied, Output, Planned, Resource, ResourceChange
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
-from reconciler.tools.files import read_json, remove, shape_of, write_scratch
+from reconciler.tools.files import fresh_directory, read_json, remove, shape_of, write_scratch
 
-_PROGRAM = Path(__file__).parent / "program" / "cloudformation.py"
+_PROGRAM = Path(__file__).parent / "program"
+_MAIN = b"import sys\n\nfrom program.commands import main\n\nmain(sys.argv[1:])\n"
 _PROVIDER = "aws"
 _ACTIONS = {
     "Add": Action.CREATE,
@@ -37,7 +39,7 @@ class CloudFormation:
 
     name = "cloudformation"
     binaries: tuple[str, ...] = (sys.executable,)
-    abilities = Abilities(saved_plan=True, destroys=True, plans_drift=False, managed_tfstate=False)
+    abilities = Abilities(plans_drift=False, managed_tfstate=False)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return a command that prints the version of botocore."""
@@ -59,7 +61,7 @@ class CloudFormation:
 
     def plan(self, job: ToolJob, do: Do) -> Planned:
         """Make a change set, and return what it would do."""
-        token = f"station-{os.urandom(8).hex()}"
+        token = f"{_mine(job)}{os.urandom(8).hex()}"
         result = _ask(job, do, "destroy-plan" if job.destroy else "plan", {"token": token})
         saved = {"token": token, "changeSet": result.get("changeSet"), "stackId": result.get("stackId")}
         write_scratch(_saved(job), json.dumps(saved).encode())
@@ -123,14 +125,12 @@ def _sensitive(job: ToolJob) -> frozenset[str]:
 
 
 def _ask(job: ToolJob, do: Do, command: str, more: Mapping[str, Any]) -> Any:
-    program, request, result = (job.scratch / name for name in ("cloudformation.py", "request.json", "result.json"))
-    # A copy, because this package may lie where the sandbox shows nothing.
-    write_scratch(program, _PROGRAM.read_bytes())
-    write_scratch(request, json.dumps({**job.options, **more}).encode())
+    request, result = (job.scratch / name for name in ("request.json", "result.json"))
+    write_scratch(request, json.dumps({**job.options, **more, "mine": _mine(job), "check": job.check}).encode())
     remove(result)
     # A machine's own role is not the run's.
     env = {} if "AWS_EC2_METADATA_DISABLED" in job.env else {"AWS_EC2_METADATA_DISABLED": "true"}
-    words = (job.binary, "-I", str(program), command, str(request), str(result))
+    words = (job.binary, "-I", str(_copied(job)), command, str(request), str(result))
     try:
         do(words, env={**env, "PYTHONUNBUFFERED": "1"}, shown=False)
         answer = read_json(result)
@@ -140,6 +140,21 @@ def _ask(job: ToolJob, do: Do, command: str, more: Mapping[str, Any]) -> Any:
     if answer is None:
         raise StepFailed("cloudformation gave no answer")
     return answer
+
+
+def _copied(job: ToolJob) -> Path:
+    """Return a copy of the program: this package may lie where the sandbox shows nothing."""
+    top = fresh_directory(job.scratch / "cloudformation")
+    write_scratch(top / "__main__.py", _MAIN)
+    package = fresh_directory(top / _PROGRAM.name)
+    for file in _PROGRAM.glob("*.py"):
+        write_scratch(package / file.name, file.read_bytes())
+    return top
+
+
+def _mine(job: ToolJob) -> str:
+    """Return what begins the names of this stack's change sets: two stacks may share one of CloudFormation's."""
+    return f"station-{sha256(job.stack.encode()).hexdigest()[:12]}-"
 
 
 def _saved(job: ToolJob) -> Path:

@@ -35,7 +35,7 @@ class Kubernetes:
 
     name = "kubernetes"
     binaries: tuple[str, ...] = ("kubectl",)
-    abilities = Abilities(saved_plan=True, destroys=True, plans_drift=True, managed_tfstate=False)
+    abilities = Abilities(plans_drift=True, managed_tfstate=False)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return the command that prints the version of kubectl."""

@@ -1,4 +1,4 @@
-"""Pulumi: a preview is saved as a plan, and the update is held to exactly that plan.
+"""Pulumi: a preview is saved as a plan, and the update is held to exactly that plan. A destruction is previewed twice.
 
 Previews and updates refresh first, so that a plan sees what was changed outside. The state lies in a backend that the
 document names, or the service keeps it (`state`).
@@ -6,6 +6,7 @@ document names, or the service keeps it (`state`).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -15,7 +16,7 @@ from typing import Any
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import parse_json, read_json, read_result, remove, write_scratch
-from reconciler.tools.pulumi.preview import applied, complaint, planned, require_plans
+from reconciler.tools.pulumi.preview import applied, complaint, planned, removals, require_plans
 from reconciler.tools.pulumi.state import Kept
 
 _VERSION = re.compile(r"^v?([0-9]+\.[0-9]+\S*)", re.MULTILINE)
@@ -27,7 +28,7 @@ class Pulumi:
 
     name = "pulumi"
     binaries: tuple[str, ...] = ("pulumi",)
-    abilities = Abilities(saved_plan=True, destroys=True, plans_drift=True, managed_tfstate=True)
+    abilities = Abilities(plans_drift=True, managed_tfstate=True)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return the command that prints the version."""
@@ -61,8 +62,8 @@ class Pulumi:
         plan, stack = _plan_path(job), str(job.options["stack"])
         remove(plan)
         if job.destroy:
-            digest = _digest(job, do, "destroy", "--preview-only", "--refresh", "--stack", stack)
-            write_scratch(plan, b"{}")
+            digest = _destruction(job, do)
+            write_scratch(plan, json.dumps(removals(digest)).encode())
             return planned(digest, None)
         digest = _digest(job, do, "preview", "--refresh", "--stack", stack, "--save-plan", str(plan))
         saved = read_json(plan)
@@ -79,6 +80,7 @@ class Pulumi:
         words = ("--stack", stack, "--yes", "--skip-preview", "--refresh", *_QUIET)
         with kept.saving() if kept is not None else nullcontext():
             if job.destroy:
+                _require_same(job, do)
                 do((job.binary, "destroy", *words), env=env)
             else:
                 do((job.binary, "up", *words, "--plan", str(_plan_path(job))), env=env)
@@ -120,6 +122,19 @@ def _digest(job: ToolJob, do: Do, *words: str) -> Any:
         raise failed if said is None else StepFailed(f"{said} ({failed})", failed.code) from None
     finally:
         remove(file)
+
+
+def _destruction(job: ToolJob, do: Do) -> Any:
+    return _digest(job, do, "destroy", "--preview-only", "--refresh", "--stack", str(job.options["stack"]))
+
+
+def _require_same(job: ToolJob, do: Do) -> None:
+    """Look once more right before a destruction: Pulumi itself can hold only an update to a plan."""
+    agreed = read_json(_plan_path(job))
+    more = [each for each in removals(_destruction(job, do)) if each not in agreed]
+    if more:
+        addresses = ", ".join(address for address, _ in more)
+        raise StepFailed(f"it would remove what is not in the plan: {addresses}; plan it anew")
 
 
 def _complaint(file: Path) -> str | None:

@@ -38,6 +38,8 @@ _ACTIONS = {
 _ALSO = frozenset({"delete-replaced", "remove-pending-replace"})
 """Steps that belong to a replacement, which is one change."""
 
+_REMOVES = frozenset({"delete", "delete-replaced", "discard", "discard-replaced"})
+
 
 @shape_of("the preview")
 def planned(digest: Any, plan: Any) -> Planned:
@@ -52,6 +54,13 @@ def planned(digest: Any, plan: Any) -> Planned:
         drifted=tuple(_drifted(steps)),
         outputs=outputs,
     )
+
+
+@shape_of("the preview")
+def removals(digest: Any) -> list[list[str]]:
+    """Return what a destruction would remove, as pairs of address and id: a resource made anew has another id."""
+    steps = [step for step in digest["steps"] or () if step["op"] in _REMOVES]
+    return sorted([_address(step["urn"]), str((step.get("oldState") or {}).get("id", ""))] for step in steps)
 
 
 @shape_of("the preview")

@@ -2,19 +2,22 @@
 
 Commands run as `sh -e -c COMMAND`: the first line that fails ends the command, so that a failure in the middle of
 several lines cannot pass for success. `plan` exits 0 for no changes and 2 for changes; without it, a new digest
-means changes. The `outputs` command prints outputs as a JSON object, or prints nothing and writes them to the file
-`$STATION_OUTPUTS`, which the runner reads for every tool. What a script manages nobody can list.
+means changes. It may write what would change to the file `$STATION_PLAN`. The `outputs` command prints outputs as a
+JSON object, or prints nothing and writes them to the file `$STATION_OUTPUTS`, which the runner reads for every tool.
+What a script manages nobody can list: its resources are those that its plans named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from reconciler.core.results import Applied, Output, Planned
-from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
+from reconciler.core.results import Action, Applied, Output, Planned
+from reconciler.tools.base import SHOWN_PLAN, Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import parse_json, read_result, remove
 from reconciler.tools.outputs import object_outputs
+from reconciler.tools.script.changes import read_plan
 
 _OUTPUTS_LIMIT = 1024 * 1024
 
@@ -24,7 +27,7 @@ class Script:
 
     name = "script"
     binaries: tuple[str, ...] = ()
-    abilities = Abilities(saved_plan=False, destroys=True, plans_drift=True, managed_tfstate=False)
+    abilities = Abilities(plans_drift=True, managed_tfstate=False)
 
     def version_command(self, binary: str) -> Sequence[str] | None:  # noqa: ARG002 - the protocol's signature
         """Return None: a shell has no version that a stack could ask for."""
@@ -51,7 +54,13 @@ class Script:
         if command is None:
             # Without a way to look, what was applied is as it was.
             return Planned(has_changes=not job.check)
-        return Planned(has_changes=do(_shell(command), ok=(0, 2)) == 2)
+        shown = job.scratch / SHOWN_PLAN
+        remove(shown)
+        has_changes = do(_shell(command), ok=(0, 2)) == 2
+        named = read_plan(shown)
+        if not has_changes and (named.outputs or any(change.action is not Action.READ for change in named.changes)):
+            raise StepFailed("script.plan ended with exit code 0, no changes, but named changes in $STATION_PLAN")
+        return replace(named, has_changes=has_changes)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Run the `apply` command, then the `outputs` command; or the `destroy` command."""
@@ -60,7 +69,7 @@ class Script:
         if command is None:
             raise StepFailed(f"the stack has no script.{name}")
         do(_shell(command))
-        return Applied() if job.destroy else Applied(outputs=_outputs(job, do))
+        return Applied() if job.destroy else Applied(outputs=_outputs(job, do), by_plan=True)
 
     def plan_files(self, job: ToolJob) -> Sequence[Path]:  # noqa: ARG002 - the protocol's signature
         """Name nothing: a script saves no plan; the source it runs from is the same directory."""

@@ -8,7 +8,6 @@ marks say what is sensitive.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,17 +15,10 @@ from typing import Any
 
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
-from reconciler.tools.files import (
-    parse_json,
-    read_json,
-    read_result,
-    remove,
-    remove_beside_source,
-    write_scratch,
-)
+from reconciler.tools.files import read_result, remove_beside_source, write_scratch
+from reconciler.tools.terraform import scratch
 from reconciler.tools.terraform.backend import ERRORED, http_backend, rescue, stored
 from reconciler.tools.terraform.directory import RootModule, look, write_override
-from reconciler.tools.terraform.plan import Expected, expected, planned
 from reconciler.tools.terraform.tfstate import applied
 from reconciler.tools.terraform.variables import given
 
@@ -37,7 +29,7 @@ _MANAGED, _OWN = b"managed", b"own"
 class Terraform:
     """Runs `terraform` or `tofu`."""
 
-    abilities = Abilities(saved_plan=True, destroys=True, plans_drift=True, managed_tfstate=True, cli_config=True)
+    abilities = Abilities(plans_drift=True, managed_tfstate=True, cli_config=True)
 
     def __init__(self, name: str, binary: str) -> None:
         self.name = name
@@ -81,26 +73,20 @@ class Terraform:
     def plan(self, job: ToolJob, do: Do) -> Planned:
         """Save a plan in the scratch directory and return what it would do."""
         environment = self._environment(job)
-        plan, shown = _plan_path(job), job.scratch / "plan.json"
+        plan, shown = scratch.plan_path(job), job.scratch / "plan.json"
         command = (job.binary, "plan", "-input=false", "-no-color", "-detailed-exitcode", *_planning(job))
         code = do((*command, f"-out={plan}"), ok=(0, 2), env=environment)
         do((job.binary, "show", "-json", "-no-color", str(plan)), env=environment, stdout=shown, shown=False)
-        try:
-            document = read_json(shown)
-        finally:
-            remove(shown)  # it holds sensitive values in clear
-        result = planned(document, has_changes=code == 2)
-        write_scratch(_expected_path(job), json.dumps(expected(document).to_data()).encode())
-        return result
+        return scratch.take_plan(job, shown, has_changes=code == 2)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Apply the saved plan and read the tfstate that it leaves."""
         environment = self._environment(job)
-        known = Expected.from_data(read_json(_expected_path(job)))
+        known = scratch.noted(job)
         command = (job.binary, "apply", "-input=false", "-no-color", *_writing(job), *_added(job, "apply"))
         remove_beside_source(job, ERRORED)
         try:
-            do((*command, str(_plan_path(job))), env=environment)
+            do((*command, str(scratch.plan_path(job))), env=environment)
         except StepFailed as failed:
             raise rescue(job, failed) from None
         document = stored(job) if _is_managed(job) else _pulled(job, do, environment)
@@ -111,7 +97,7 @@ class Terraform:
 
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the saved plan, and the file that says what of its result may be shown."""
-        return (_plan_path(job), _expected_path(job))
+        return scratch.plan_files(job)
 
     @property
     def _is_tofu(self) -> bool:
@@ -121,14 +107,11 @@ class Terraform:
         return look(job, tofu=self._is_tofu)
 
     def _environment(self, job: ToolJob) -> Mapping[str, str]:
-        settings = job.scratch / "terraform.rc"
-        if not settings.exists():
-            write_scratch(settings, job.cli_config.encode())
         # What a document sets itself holds.
         chosen = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
         environment = {
             **{name: value for name, value in chosen.items() if name not in job.env},
-            "TF_CLI_CONFIG_FILE": str(settings),
+            "TF_CLI_CONFIG_FILE": str(scratch.cli_config(job)),
             # Relative, so that `path.module` of a downloaded module is the same in every run.
             "TF_DATA_DIR": ".terraform",
         }
@@ -180,14 +163,6 @@ def _added(job: ToolJob, phase: str) -> Sequence[str]:
     return tuple((job.options.get("args") or {}).get(phase) or ())
 
 
-def _plan_path(job: ToolJob) -> Path:
-    return job.scratch / "tfplan"
-
-
-def _expected_path(job: ToolJob) -> Path:
-    return job.scratch / "expected.json"
-
-
 def _backend_path(job: ToolJob) -> Path:
     return job.scratch / "backend"
 
@@ -199,8 +174,4 @@ def _is_managed(job: ToolJob) -> bool:
 def _pulled(job: ToolJob, do: Do, environment: Mapping[str, str]) -> Any:
     pulled = job.scratch / "pulled.tfstate"
     do((job.binary, "state", "pull"), env=environment, stdout=pulled, shown=False)
-    try:
-        data = read_result(pulled)
-    finally:
-        remove(pulled)
-    return parse_json(data, "the tfstate") if data and data.strip() else None
+    return scratch.take_tfstate(pulled)

@@ -6,7 +6,6 @@ what becomes of those that were made with mock outputs.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,10 +14,10 @@ from typing import Any
 
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
-from reconciler.tools.files import parse_json, read_json, read_result, remove, write_scratch
+from reconciler.tools.files import read_json, read_result, remove, write_scratch
+from reconciler.tools.terraform import scratch
 from reconciler.tools.terraform.backend import http_backend, stored
 from reconciler.tools.terraform.directory import RootModule, look, write_override
-from reconciler.tools.terraform.plan import Expected, expected, planned
 from reconciler.tools.terraform.tfstate import applied
 from reconciler.tools.terraform.variables import PREFIX, given
 from reconciler.tools.terragrunt import units
@@ -26,7 +25,6 @@ from reconciler.tools.terragrunt.command import environment, printed, run, terra
 
 _VERSION = re.compile(r"^terragrunt version v?(\S+)", re.MULTILINE)
 _OLDEST = (1, 0)
-_STACK = "terragrunt.stack.hcl"
 _CACHE = ".terragrunt-cache"
 
 
@@ -35,7 +33,7 @@ class Terragrunt:
 
     name = "terragrunt"
     binaries: tuple[str, ...] = ("terragrunt",)
-    abilities = Abilities(saved_plan=True, destroys=True, plans_drift=True, managed_tfstate=True, cli_config=True)
+    abilities = Abilities(plans_drift=True, managed_tfstate=True, cli_config=True)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return the command whose first line names the version."""
@@ -59,7 +57,7 @@ class Terragrunt:
 
     def init(self, job: ToolJob, do: Do) -> None:
         """Download the sources, and give a unit without a backend the managed tfstate."""
-        if (job.directory / _STACK).is_file():
+        if (job.directory / "terragrunt.stack.hcl").is_file():
             do(terragrunt(job, "stack", "generate"), env=environment(job))
         if _runs_all(job):
             _refuse_unkept(job)
@@ -76,26 +74,20 @@ class Terragrunt:
         """Save a plan for each unit and return what they would do."""
         if _runs_all(job):
             return units.plan(job, do, environment(job))
-        env, shown = _environment(job), job.scratch / "plan.json"
+        env = _environment(job)
         destroy = ("-destroy",) if job.destroy else ()
-        words = ("plan", "-input=false", "-no-color", "-detailed-exitcode", *destroy, f"-out={_plan_path(job)}")
+        words = ("plan", "-input=false", "-no-color", "-detailed-exitcode", *destroy, f"-out={scratch.plan_path(job)}")
         code = do(run(job, *words), ok=(0, 2), env=env)
-        show = run(job, "show", "-json", "-no-color", str(_plan_path(job)))
-        try:
-            document = read_json(printed(job, do, show, env, shown.name))
-        finally:
-            remove(shown)  # it holds sensitive values in clear
-        result = planned(document, has_changes=code == 2)
-        write_scratch(_expected_path(job), json.dumps(expected(document).to_data()).encode())
-        return result
+        show = run(job, "show", "-json", "-no-color", str(scratch.plan_path(job)))
+        return scratch.take_plan(job, printed(job, do, show, env, "plan.json"), has_changes=code == 2)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Apply the saved plans and read the tfstates that they leave."""
         if _runs_all(job):
             return units.apply(job, do, environment(job))
         env = _environment(job)
-        known = Expected.from_data(read_json(_expected_path(job)))
-        do(run(job, "apply", "-input=false", "-no-color", str(_plan_path(job))), env=env)
+        known = scratch.noted(job)
+        do(run(job, "apply", "-input=false", "-no-color", str(scratch.plan_path(job))), env=env)
         document = stored(job) if _is_managed(job) else _pulled(job, do, env)
         return Applied(resources=()) if document is None else applied(document, known)
 
@@ -103,7 +95,7 @@ class Terragrunt:
         """Name the saved plans, and the files that say what of their result may be shown."""
         if _runs_all(job):
             return units.plan_files(job)
-        return (_plan_path(job), _expected_path(job))
+        return scratch.plan_files(job)
 
 
 def _runs_all(job: ToolJob) -> bool:
@@ -180,18 +172,5 @@ def _module_path(job: ToolJob) -> Path:
     return job.scratch / "module"
 
 
-def _plan_path(job: ToolJob) -> Path:
-    return job.scratch / "tfplan"
-
-
-def _expected_path(job: ToolJob) -> Path:
-    return job.scratch / "expected.json"
-
-
 def _pulled(job: ToolJob, do: Do, env: Mapping[str, str]) -> Any:
-    file = printed(job, do, run(job, "state", "pull"), env, "pulled.tfstate")
-    try:
-        data = read_result(file)
-    finally:
-        remove(file)
-    return parse_json(data, "the tfstate") if data and data.strip() else None
+    return scratch.take_tfstate(printed(job, do, run(job, "state", "pull"), env, "pulled.tfstate"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.tools.base import Do, ToolJob
-from reconciler.tools.files import write_scratch
+from reconciler.tools.terraform.scratch import cli_config
 
 _BELOW = {"opentofu": "tofu", "terraform": "terraform"}
 
@@ -23,9 +23,6 @@ def run(job: ToolJob, *words: str, flags: Sequence[str] = ()) -> Sequence[str]:
 
 def environment(job: ToolJob) -> dict[str, str]:
     """Return what Terragrunt and the tool below are told; what a document sets itself holds."""
-    settings = job.scratch / "terraform.rc"
-    if not settings.exists():
-        write_scratch(settings, job.cli_config.encode())
     chosen = {
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
@@ -36,7 +33,7 @@ def environment(job: ToolJob) -> dict[str, str]:
         # Its own lines beside those of the tool, without a colour or a time: the log has one of its own.
         "TG_LOG_FORMAT": "key-value",
         "TG_TF_PATH": _BELOW[job.options.get("tool") or "opentofu"],
-        "TF_CLI_CONFIG_FILE": str(settings),
+        "TF_CLI_CONFIG_FILE": str(cli_config(job)),
     }
     return {name: value for name, value in chosen.items() if name not in job.env}
 

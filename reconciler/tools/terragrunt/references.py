@@ -15,7 +15,7 @@ from reconciler.tools.base import References, SourceReader
 from reconciler.tools.terraform.code import FILE_LIMIT, code_files
 from reconciler.tools.terraform.modules import follow as follow_modules
 
-UNIT, STACK = "terragrunt.hcl", "terragrunt.stack.hcl"
+UNIT = "terragrunt.hcl"
 _DEEPEST = 32
 _STRING = re.compile(r'"((?:[^"\\\n$]|\\.|\$\{[^}\n]*\}|\$(?!\{))*)"')
 _PARENT = re.compile(r'find_in_parent_folders\(\s*(?:"([^"\n]*)")?')

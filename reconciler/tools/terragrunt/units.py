@@ -19,6 +19,7 @@ from reconciler.core.results import Applied, Output, Planned, Resource
 from reconciler.tools.base import Do, StepFailed, ToolJob
 from reconciler.tools.files import read_json, read_result, remove, shape_of, strict_json, write_scratch
 from reconciler.tools.terraform.plan import Expected, expected, planned
+from reconciler.tools.terraform.scratch import expected_path
 from reconciler.tools.terraform.tfstate import applied
 from reconciler.tools.terragrunt.command import printed, run, terragrunt
 
@@ -40,7 +41,7 @@ def plan(job: ToolJob, do: Do, env: Mapping[str, str]) -> Planned:
     plans = _plan(job, do, env, "plans", ())
     write_scratch(_graph_path(job), json.dumps([[unit.path, sorted(unit.needs)] for unit in graph]).encode())
     known = {path: expected(document).to_data() for path, document in plans.items()}
-    write_scratch(_expected_path(job), json.dumps(known).encode())
+    write_scratch(expected_path(job), json.dumps(known).encode())
     found = {path: _planned(path, document) for path, document in plans.items()}
     changes = {path: sorted(_does(it)) for path, it in found.items()}
     write_scratch(_said_path(job), json.dumps(changes).encode())
@@ -57,7 +58,7 @@ def apply(job: ToolJob, do: Do, env: Mapping[str, str]) -> Applied:
     """Apply the saved plans in the order of the graph, and read what all units leave."""
     graph = [TerragruntUnit(path, frozenset(needs)) for path, needs in read_json(_graph_path(job))]
     said = {path: [tuple(each) for each in does] for path, does in read_json(_said_path(job)).items()}
-    known = {path: Expected.from_data(it) for path, it in read_json(_expected_path(job)).items()}
+    known = {path: Expected.from_data(it) for path, it in read_json(expected_path(job)).items()}
     planned_units = [unit for unit in graph if unit.path in said]
     for wave in _waves(planned_units, backwards=job.destroy):
         untrue = [] if job.destroy else [unit.path for unit in wave if _rests_on_changes(unit, graph, said)]
@@ -75,7 +76,7 @@ def apply(job: ToolJob, do: Do, env: Mapping[str, str]) -> Applied:
 
 def plan_files(job: ToolJob) -> Sequence[Path]:
     """Name the saved plans of all units, and what was noted of them."""
-    notes = (_graph_path(job), _expected_path(job), _said_path(job))
+    notes = (_graph_path(job), expected_path(job), _said_path(job))
     return (*notes, *sorted((job.scratch / "plans").rglob("*.tfplan")))
 
 
@@ -233,10 +234,6 @@ def _output(path: str, name: str) -> str:
 
 def _graph_path(job: ToolJob) -> Path:
     return job.scratch / "graph.json"
-
-
-def _expected_path(job: ToolJob) -> Path:
-    return job.scratch / "expected.json"
 
 
 def _said_path(job: ToolJob) -> Path:

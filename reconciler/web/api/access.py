@@ -9,15 +9,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from rbac.access.access import ended
 from rbac.access.actions import Action, summarize
 from rbac.access.grants import Grant
 from rbac.access.subjects import Subject
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import invalid
 from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
-from reconciler.web.api.schemas.access import DecisionJson, HolderJson, RoleHeldJson
+from reconciler.web.api.schemas.access import AccessSettingsJson, DecisionJson, HolderJson, RoleHeldJson
 from reconciler.web.api.schemas.shapes import Page
-from spaces.names import SpaceName
+from spaces.names import ROOT, SpaceName
 
 router = APIRouter(prefix="/access", tags=["access"])
 
@@ -38,8 +39,29 @@ def can(ports: PortsIn, caller: CallerIn, subject: SubjectIn, action: ActionIn, 
         caller.require(Right.BINDING_READ, where, f"space {space}")
     decision = ports.access().decide(who, what, where)
     ports.metrics.access_decided(str(what), allowed=decision.allowed)
+    if not decision.allowed:
+        over = ports.access().ended(who, what, where)
+        told = over is not None and _may_be_told(caller, who, over)
+        return DecisionJson(
+            allowed=False, because=decision.because + (ended(over, who) if over is not None and told else "")
+        )
     visible = decision.grant is None or _may_be_told(caller, who, decision.grant)
-    return DecisionJson(allowed=decision.allowed, because=decision.because if visible else _ABOVE)
+    return DecisionJson(allowed=True, because=decision.because if visible else _ABOVE)
+
+
+@router.get("/settings")
+def get_access_settings(ports: PortsIn, caller: CallerIn) -> AccessSettingsJson:
+    """Return what the service's settings say about admission, so that `station diff` judges as the service does."""
+    settings = ports.admission
+    complete = caller.allows(Right.BINDING_READ, ROOT)
+    admins = [name for name in settings.admins if complete or str(caller.subject) == f"user:{name}"]
+    return AccessSettingsJson(
+        identity=settings.identity,
+        admins=admins,
+        admins_complete=complete,
+        identity_forges=list(settings.identity_forges),
+        destroy_budget=settings.destroy_budget,
+    )
 
 
 @router.get("/who")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -9,11 +10,13 @@ from fastapi import APIRouter
 from rbac.access.actions import Action, to_read
 from rbac.admission.held import HeldChange
 from reconciler import operations
-from reconciler.store.protocol import AuditRow
+from reconciler.runs.audit import Approvals
+from reconciler.store.protocol import AuditEvent, AuditRow, Store
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.broken import is_own
 from reconciler.web.api.errors import ApiError, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
-from reconciler.web.api.schemas.admission import AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
+from reconciler.web.api.schemas.admission import ApprovedJson, AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.told import Told
 from reconciler.web.ports import Ports
@@ -22,6 +25,11 @@ from spaces.documents.tree import SpaceTree
 from spaces.names import ROOT, SpaceName
 
 router = APIRouter(tags=["admission"])
+
+_PATIENCE = 10.0
+"""The seconds that a request waits for admission."""
+_PAUSE = 0.1
+_ROWS = 1000
 
 
 @router.get("/held")
@@ -41,7 +49,7 @@ def list_held(
     found = [each for each in found if wanted is None or _home(tree, each) in wanted]
     cut = behind(sorted(found, key=_place), cursor, limit, _place)
     told = Told.of(caller)
-    return page(cut, limit, _place, lambda held: _shown(held, approved, told))
+    return page(cut, limit, _place, lambda held: _shown(held, approved, told, reads=_may_read(held, caller, tree)))
 
 
 @router.get("/held/{held}")
@@ -49,24 +57,48 @@ def get_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldDiffJson:
     """Show a held change."""
     found, approved = _visible(ports, caller)
     wanted = _find(found, held)
-    # A move shows the document of another space, too.
-    seen = wanted.verb is not Verb.MOVE or caller.sees_everything
+    reads = _may_read(wanted, caller, ports.tree())
+    # A move shows the document of another space, too; and its own author need not be allowed to read what is there.
+    seen = caller.sees_everything or (wanted.verb is not Verb.MOVE and reads)
     diff = ports.held_diff(wanted.id) if seen else None
-    return HeldDiffJson(diff=diff, **dict(_shown(wanted, approved, Told.of(caller))))
+    return HeldDiffJson(diff=diff, **dict(_shown(wanted, approved, Told.of(caller), reads=reads)))
 
 
 @router.post("/held/{held}/approve")
-def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldJson:
-    """Approve a held change. Admission judges the approval by the rules that are in force then."""
+def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> ApprovedJson:
+    """Approve a held change, and wait some seconds until admission has judged that. 409: it refused."""
     found, _ = _visible(ports, caller)
     wanted = _find(found, held)
     told = Told.of(caller)
     action, space = _needed(ports.tree(), wanted, told)
     if not caller.may(action, space):
         raise _no_right(held, action, told.space(space))
+    with ports.store.reading() as reading:
+        before = reading.audit_length()
     operations.approve(ports.store, wanted, str(caller.subject), ports.now(), caller.basis(action, space))
     ports.wake()
-    return _shown(wanted, {wanted.id: str(caller.subject)}, told)
+    judged = _await_judgement(ports.store, wanted.id, before) if ports.judges else None
+    if judged is not None and judged.event == Approvals.REFUSED:
+        detail = f"{wanted.id} is still held: {told.objection(str(judged.details['refused']))}"
+        raise ApiError(HTTPStatus.CONFLICT, "ApprovalRefused", detail)
+    shown = _shown(wanted, {wanted.id: str(caller.subject)}, told)
+    return ApprovedJson(**dict(shown), in_force=True if judged is not None else None)
+
+
+def _await_judgement(store: Store, held: str, after: int) -> AuditEvent | None:
+    """Return what admission made of an approval, from the rows of the audit after that number; None: nothing yet."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        with store.reading() as reading:
+            rows = reading.audit(after, _ROWS)
+        for row in rows:
+            if row.event.event in set(Approvals) and row.event.details.get("held") == held:
+                return row.event
+        after = rows[-1].number if rows else after
+        if time.monotonic() > end:
+            return None
+        if len(rows) < _ROWS:
+            time.sleep(_PAUSE)
 
 
 @router.get("/audit")
@@ -95,13 +127,17 @@ def _see_audit(caller: Caller) -> None:
 
 
 def _visible(ports: Ports, caller: Caller) -> tuple[list[HeldChange], dict[str, str]]:
-    """Return the held changes that the caller may know of, and who has approved which."""
+    """Return the held changes that the caller may know of, their own among them, and who has approved which."""
     with ports.store.reading() as reading:
         held, approvals = reading.held_changes(), reading.approvals()
     tree = ports.tree()
     everything = caller.sees_everything
-    found = [each for each in held if everything or caller.may(to_read(each.ref.kind), _home(tree, each))]
+    found = [each for each in held if everything or is_own(each, caller) or _may_read(each, caller, tree)]
     return found, {each.held: each.subject for each in approvals}
+
+
+def _may_read(held: HeldChange, caller: Caller, tree: SpaceTree) -> bool:
+    return caller.may(to_read(held.ref.kind), _home(tree, held))
 
 
 def _home(tree: SpaceTree, held: HeldChange) -> SpaceName:
@@ -134,8 +170,8 @@ def _place(held: HeldChange) -> str:
     return f"{held.ref.kind} {held.ref.space}/{held.ref.name} {held.id}"
 
 
-def _shown(held: HeldChange, approved: dict[str, str], told: Told) -> HeldJson:
-    return HeldJson(approved_by=approved.get(held.id), **told.held(held))
+def _shown(held: HeldChange, approved: dict[str, str], told: Told, *, reads: bool = True) -> HeldJson:
+    return HeldJson(approved_by=approved.get(held.id), **told.held(held, reads=reads))
 
 
 def _row(row: AuditRow) -> AuditJson:

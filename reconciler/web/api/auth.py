@@ -24,6 +24,7 @@ from rbac.access.actions import BUILT_IN, Action
 from rbac.access.subjects import Subject, SubjectKind
 from rbac.identity import LOCAL_OPERATOR
 from reconciler.metrics import Metrics
+from reconciler.store.protocol import ApiToken
 from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.api_tokens import find_token
 from reconciler.web.ports import Ports
@@ -157,18 +158,35 @@ def authenticate(request: Request) -> Caller:
     if token is None:
         raise unauthorized("a token is needed: send it as 'Authorization: Bearer …'")
     ports = ports_of(request)
-    if secrets.compare_digest(token.encode(), ports.operator_token.encode()):
-        return Caller("operator", LOCAL_OPERATOR, None, ports.metrics)
-    foreign = ports.foreigners.holder(token, ports.documents(), ports.now()) if "." in token else None
-    access = ports.access()
-    if foreign is not None:
-        subject = Subject(SubjectKind.API_KEY, foreign[0])
-        if access.knows(subject):
-            return Caller(str(subject), subject, access, ports.metrics, foreign[1])
-    found = find_token(ports.store, token, ports.now())
-    if found is None or not access.knows(subject := Subject.parse(found.subject)):
+    caller = caller_of(ports, token)
+    if caller is None:
         raise unauthorized("this token is not valid")
-    return Caller(str(subject), subject, access, ports.metrics, found.expires_at, found.id)
+    return caller
+
+
+def caller_of(ports: Ports, token: str) -> Caller | None:
+    """Return whose token this is; None if it is nobody's."""
+    if secrets.compare_digest(token.encode(), ports.operator_token.encode()):
+        return operator(ports)
+    foreign = ports.foreigners.holder(token, ports.documents(), ports.now()) if "." in token else None
+    if foreign is not None:
+        access, subject = ports.access(), Subject(SubjectKind.API_KEY, foreign[0])
+        return Caller(str(subject), subject, access, ports.metrics, foreign[1]) if access.knows(subject) else None
+    found = find_token(ports.store, token, ports.now())
+    return None if found is None else holder(ports, found)
+
+
+def operator(ports: Ports) -> Caller:
+    """Return the operator, who may do everything."""
+    return Caller("operator", LOCAL_OPERATOR, None, ports.metrics)
+
+
+def holder(ports: Ports, token: ApiToken) -> Caller | None:
+    """Return whose token this is by the access rules of the moment; None if its document has left Git."""
+    access, subject = ports.access(), Subject.parse(token.subject)
+    if not access.knows(subject):
+        return None
+    return Caller(str(subject), subject, access, ports.metrics, token.expires_at, token.id)
 
 
 DOCUMENTED = Depends(HTTPBearer(auto_error=False, description="The operator's token, or a token created for you."))

@@ -10,16 +10,16 @@ from collections.abc import Collection, Sequence
 from typing import assert_never
 
 from reconciler.core.conditions import is_suspended
-from reconciler.core.reasons import Reason
+from reconciler.core.reasons import Reason, remedy
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run
 from reconciler.core.state import Condition, SourceCommit, StackState
 from reconciler.core.verdicts import Judgement, Review
-from reconciler.git.remote import redact
-from reconciler.git.source_keys import known_keys, read_key
 from reconciler.store.protocol import ConfigurationState
 from reconciler.web.api.schemas.effective import (
     EffectiveJson,
+    FileJson,
+    GitCredentialJson,
     GuardrailJson,
     HookJson,
     IntegrationJson,
@@ -28,7 +28,7 @@ from reconciler.web.api.schemas.effective import (
     UsedContextJson,
     ValueJson,
 )
-from reconciler.web.api.schemas.overview import FollowedJson, HaltJson, KeptJson
+from reconciler.web.api.schemas.overview import HaltJson, KeptJson
 from reconciler.web.api.schemas.runs import (
     FollowJson,
     OutputChangeJson,
@@ -49,13 +49,11 @@ from reconciler.web.api.schemas.stacks import (
     WhyJson,
 )
 from reconciler.web.api.told import Told
-from spaces.documents.documents import PlacedDocuments
 from spaces.effective.integrations import ByPhase, IdentityFile, RunName
 from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
 from spaces.model.integration import APPLY, PLAN
-from spaces.model.repository import RepositorySpec
+from spaces.model.refs import Ref, read_ref
 from spaces.model.secrets import SecretRef
-from spaces.names import Kind
 
 _EVERYTHING = Told()
 
@@ -158,10 +156,12 @@ def plan_json(run: Run, planned: Planned) -> PlanJson:
     """Return the result of a plan."""
     return PlanJson(
         run=run.id,
+        tool_version=planned.made_by.version if planned.made_by is not None else None,
         has_changes=planned.has_changes,
         changes=[ResourceChangeJson.model_validate(change) for change in planned.changes],
         drifted=[ResourceChangeJson.model_validate(change) for change in planned.drifted],
         outputs=[OutputChangeJson.model_validate(change) for change in planned.outputs],
+        facts=dict(planned.facts),
     )
 
 
@@ -184,7 +184,7 @@ def effective_json(stack: EffectiveStack, told: Told = _EVERYTHING) -> Effective
         tool=stack.spec.tool,
         source=SourceJson(
             repository=f"{source.repository.space}/{source.repository.name}" if source.repository else None,
-            branch=source.branch,
+            **_ref(source.ref),
             path=source.path,
             include=list(source.include),
         )
@@ -214,11 +214,15 @@ def effective_json(stack: EffectiveStack, told: Told = _EVERYTHING) -> Effective
             for used in stack.integrations
         ],
         env=[_value(name, value, told) for name, value in sorted(stack.env.items())],
-        files=[_value(name, value, told) for name, value in sorted(stack.files.items())],
+        files=[_file(name, value, told) for name, value in sorted(stack.files.items())],
         hooks=[
             HookJson(when=when, phase=phase, command=hook.command, origin=_origin(hook.origin))
             for (when, phase), hooks in stack.hooks.items()
             for hook in hooks
+        ],
+        git_credentials=[
+            GitCredentialJson(repository=f"{each.repository.space}/{each.repository.name}", origin=_origin(each.origin))
+            for each in stack.git_credentials
         ],
         policies=[
             GuardrailJson(
@@ -239,7 +243,8 @@ def halt_json(state: ConfigurationState, *, everything: bool) -> HaltJson | None
     if halted is None:
         return None
     message = halted.message if everything else "admission is halted; only people who may read all spaces see why"
-    return HaltJson(reason=halted.reason, message=message, revision=halted.revision, since=halted.since)
+    hint = remedy(halted.reason) if everything else None
+    return HaltJson(reason=halted.reason, message=message, hint=hint, revision=halted.revision, since=halted.since)
 
 
 def kept_json(state: ConfigurationState) -> list[KeptJson]:
@@ -257,20 +262,12 @@ def kept_json(state: ConfigurationState) -> list[KeptJson]:
     ]
 
 
-def followed_json(state: ConfigurationState, documents: PlacedDocuments) -> list[FollowedJson]:
-    """Return the branches of source repositories that documents in force follow."""
-    wanted = set()
-    for placed in documents.of_kind(Kind.REPOSITORY):
-        spec = placed.resource.spec
-        if isinstance(spec, RepositorySpec):
-            reader = f"{placed.ref.space}/{placed.ref.name}"
-            wanted.add((spec.url, reader, reader if spec.verify is not None else None))
-    found = ((read_key(key), revision) for key, revision in sorted(known_keys(state.sources).items()))
-    return [
-        FollowedJson(url=redact(key.url), branch=key.branch, verified_for=key.verified_for, revision=revision)
-        for key, revision in found
-        if (key.url, key.reader, key.verified_for) in wanted
-    ]
+def _ref(ref: Ref | None) -> dict[str, str]:
+    """Return what is followed under the key of its kind."""
+    if ref is None:
+        return {}
+    kind, name = read_ref(ref)
+    return {kind.value: name}
 
 
 def _origin(origin: Origin) -> OriginJson:
@@ -292,6 +289,10 @@ def _value(name: str, value: Value, told: Told) -> ValueJson:
     if source is not None and isinstance(value.value, OutputOf):
         source = told.others(source)
     return ValueJson(name=name, value=text, source=source, size=size, origin=_origin(value.origin), overrides=overrides)
+
+
+def _file(name: str, value: Value, told: Told) -> FileJson:
+    return FileJson(**_value(name, value, told).model_dump(by_alias=False), executable=value.executable)
 
 
 def _shown(content: Content) -> tuple[str | None, str | None, int | None]:

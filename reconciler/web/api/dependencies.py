@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from reconciler.core.dependencies import uses
 from reconciler.core.runs import Run
 from reconciler.core.state import Need, StackState
@@ -10,6 +12,9 @@ from reconciler.web.api.auth import Caller, Right
 from reconciler.web.api.schemas.runs import FollowJson
 from reconciler.web.api.schemas.stacks import DependencyJson
 from spaces.names import StackId
+
+_STEPS = 4
+_MOST = 40
 
 
 def dependencies_json(caller: Caller, stack: StackState) -> list[DependencyJson]:
@@ -35,6 +40,40 @@ def follows_json(reading: Reading, caller: Caller, run: Run) -> list[FollowJson]
         for child, need in dependents
         if change.name in need.outputs
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """The stacks around a stack. An edge goes from a stack to one that depends on it; `hidden`: too many to name."""
+
+    states: dict[StackId, StackState]
+    edges: tuple[tuple[StackId, StackId], ...]
+    hidden: int = 0
+
+
+def neighbourhood(reading: Reading, caller: Caller, stack: StackId) -> Neighbourhood:
+    """Return what a stack depends on and what depends on it, a few steps far, if the caller may read those."""
+    readable = caller.spaces(Right.STACK_READ)
+    seen, edges, hidden = {stack}, set[tuple[StackId, StackId]](), set[StackId]()
+    for upwards in (True, False):
+        front = [stack]
+        for _ in range(_STEPS):
+            near = (reading.parents(front) if upwards else reading.children(front)) if front else {}
+            links = [(one, other) for one in front for other in near.get(one, ())]
+            front = []
+            for one, other in links:
+                if readable is not None and other.space not in readable:
+                    continue
+                if other not in seen and len(seen) >= _MOST:
+                    hidden.add(other)
+                    continue
+                edges.add((other, one) if upwards else (one, other))
+                if other not in seen:
+                    seen.add(other)
+                    front.append(other)
+    states = reading.peek(seen)
+    known = tuple(sorted(edge for edge in edges if states.keys() >= set(edge)))
+    return Neighbourhood(states, known, len(hidden))
 
 
 def _dependents(reading: Reading, caller: Caller, stack: StackId) -> list[tuple[StackId, Need]]:

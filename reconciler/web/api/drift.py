@@ -13,13 +13,15 @@ from reconciler.core.runs import RunId
 from reconciler.core.state import Observed, StackState
 from reconciler.store.protocol import Reading, StackFilter
 from reconciler.web.api import convert
-from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_stacks
 from reconciler.web.api.schemas.drift import AttributeJson, DriftJson
 from reconciler.web.api.schemas.runs import RunJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.stacks import LabelsIn, labels_of, named
 from reconciler.web.api.told import Told, refusals
+from reconciler.web.ports import Ports
+from spaces.names import StackId
 
 router = APIRouter(tags=["drift"])
 
@@ -60,6 +62,16 @@ def check_drift(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJ
         run = operations.request_check(ports.store, stack, caller.person, ports.now(), because)
     ports.wake()
     return convert.run_json(run, Told.of(caller))
+
+
+def drift_of(ports: Ports, caller: Caller, stack: StackId) -> list[DriftJson]:
+    """Return how one stack differs from what was applied; nothing without the right to read that."""
+    if not caller.allows(Right.DRIFT_READ, stack.space):
+        return []
+    with ports.store.reading() as reading:
+        state = reading.stack(stack)
+        drifted = state is not None and state.observed is not None and state.observed.drifted
+        return list(_of_stack(reading, state)) if state is not None and drifted else []
 
 
 def _of_stack(reading: Reading, stack: StackState) -> Iterator[DriftJson]:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from reconciler.operations import OperationRefused, Refusal
 from reconciler.repeating import Repeating
 from reconciler.store.protocol import CannotUnseal, StoreError
+from reconciler.words import plain
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -73,56 +74,57 @@ def invalid(field: str, message: str) -> ApiError:
 
 def install(app: FastAPI) -> None:
     """Register the handlers, so that every error of the app has this shape."""
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(OperationRefused, _refused)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(StoreError, _store)
+    for known in (ApiError, OperationRefused, RequestValidationError, HTTPException, StoreError):
+        app.add_exception_handler(known, _known)
     app.add_exception_handler(Exception, _bug)
 
 
-def _api_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)  # noqa: S101  # the framework calls it for this class only
-    return error.response()
+def as_api_error(error: Exception) -> ApiError:
+    """Return the error that a failure is for the caller; raise it again if it is none that a request may cause."""
+    match error:
+        case ApiError():
+            return error
+        case OperationRefused():
+            status = HTTPStatus.NOT_FOUND if error.reason is Refusal.NOT_FOUND else HTTPStatus.CONFLICT
+            return ApiError(status, error.reason, error.message)
+        case RequestValidationError():
+            return _unreadable(error)
+        case HTTPException():
+            status = HTTPStatus(error.status_code)
+            reason = status.phrase.replace(" ", "")
+            detail = "there is nothing at this URL" if status is HTTPStatus.NOT_FOUND else str(error.detail)
+            return ApiError(status, reason, detail, headers=error.headers)
+        case CannotUnseal():
+            return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "CannotUnseal", str(error))
+        case StoreError():
+            if _store_failures.is_due(str(error)):
+                _log.warning("%s", error)
+            # The caller may not even have sent a token, and the place of the database concerns only the operator.
+            headers = {"Retry-After": "5"}
+            return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "StoreUnavailable", error.brief, headers=headers)
+        case _:
+            raise error
 
 
-def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, OperationRefused)  # noqa: S101
-    status = HTTPStatus.NOT_FOUND if error.reason is Refusal.NOT_FOUND else HTTPStatus.CONFLICT
-    return ApiError(status, error.reason, error.message).response()
+def as_bug(request: Request, error: Exception) -> ApiError:
+    """Return the error for a bug, and log its details."""
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    detail = "this is a bug in the service; its log has the details"
+    return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", detail)
 
 
-def _validation(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
+def _unreadable(error: RequestValidationError) -> ApiError:
     errors = [
-        {"field": ".".join(str(part) for part in failure["loc"][1:]) or "body", "message": str(failure["msg"])}
+        {"field": ".".join(str(part) for part in failure["loc"][1:]) or "body", "message": plain(failure)}
         for failure in error.errors()
     ]
-    detail = "; ".join(f"{failure['field']}: {failure['message']}" for failure in errors)
-    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", detail, errors=errors).response()
+    detail = "; ".join(f"{failure['field']} {failure['message']}" for failure in errors)
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", detail, errors=errors)
 
 
-def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    status = HTTPStatus(error.status_code)
-    reason = status.phrase.replace(" ", "")
-    detail = "there is nothing at this URL" if status is HTTPStatus.NOT_FOUND else str(error.detail)
-    return ApiError(status, reason, detail, headers=error.headers).response()
-
-
-def _store(_: Request, error: Exception) -> Response:
-    if isinstance(error, CannotUnseal):
-        return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "CannotUnseal", str(error)).response()
-    assert isinstance(error, StoreError)  # noqa: S101
-    if _store_failures.is_due(str(error)):
-        _log.warning("%s", error)
-    # The caller may not even have sent a token, and the place of the database concerns only the operator.
-    return ApiError(
-        HTTPStatus.SERVICE_UNAVAILABLE, "StoreUnavailable", error.brief, headers={"Retry-After": "5"}
-    ).response()
+def _known(_: Request, error: Exception) -> Response:
+    return as_api_error(error).response()
 
 
 def _bug(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    detail = "this is a bug in the service; its log has the details"
-    return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", detail).response()
+    return as_bug(request, error).response()

@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+from reconciler.core.runs import RunId
 from reconciler.web.api.schemas.runs import LogJson
+from reconciler.web.ports import Ports
 
 _LONGEST_CHARACTER = 4
+_PIECE = 1024 * 1024
+_MOST = 64
+"""Pieces of a log that are read: more than the service keeps of one."""
+
+
+def whole(ports: Ports, run: RunId, *, active: bool) -> tuple[bytes, bool]:
+    """Return a log as far as it is written, and whether it has ended. The caller has checked the right to read it."""
+    return since(ports, run, 0, active=active)
+
+
+def since(ports: Ports, run: RunId, offset: int, *, active: bool) -> tuple[bytes, bool]:
+    """Return a log from an offset on, and whether it has ended."""
+    if not active:
+        with ports.store.reading() as reading:
+            stored = reading.log(run)
+        if stored is not None:
+            return stored[offset:], True
+    pieces: list[bytes] = []
+    for _ in range(_MOST):
+        piece = ports.live_log(run, offset, _PIECE) or b""
+        pieces.append(piece)
+        offset += len(piece)
+        if len(piece) < _PIECE:
+            break
+    return b"".join(pieces), not active
 
 
 def piece(data: bytes, offset: int, *, more: bool, ended: bool) -> LogJson:

@@ -8,10 +8,13 @@ from http import HTTPStatus
 from fastapi import APIRouter
 
 from rbac.access.actions import to_read
+from reconciler.core.state import ConditionStatus, ConditionType
 from reconciler.git.remote import redact
 from reconciler.version import __version__
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.broken import diagnostics_for
+from reconciler.web.api.followed import followed_json
 from reconciler.web.api.paging import CursorIn, LimitIn, page
 from reconciler.web.api.schemas.overview import CountsJson, FetchJson, SealingJson, SpaceJson, StatusJson
 from reconciler.web.api.schemas.shapes import Page
@@ -27,6 +30,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         state = reading.configuration()
         counted = reading.count_stacks()
         active = reading.active_runs()
+        held = reading.held_changes() if state.diagnostics else []
     stacks: Counter[str] = Counter()
     readable, runnable = caller.spaces(Right.STACK_READ), caller.spaces(Right.RUN_READ)
     for (space, _, sync), count in counted.items():
@@ -45,9 +49,8 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         changed_at=state.changed_at,
         halted=convert.halt_json(state, everything=everything),
         kept=[kept for kept in convert.kept_json(state) if caller.may(to_read(Kind(kept.kind)), SpaceName(kept.space))],
-        sources=convert.followed_json(state, ports.documents()) if everything else [],
-        # A diagnostic may name any file, space or document.
-        diagnostics=[dict(diagnostic) for diagnostic in state.diagnostics] if everything else [],
+        sources=followed_json(state, ports.documents()) if everything else [],
+        diagnostics=diagnostics_for(caller, ports, state.diagnostics, held),
         counts=CountsJson(
             stacks=dict(sorted(stacks.items())),
             runs=dict(sorted(runs.items())),
@@ -79,6 +82,8 @@ def list_spaces(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: 
     names = sorted(space for space in tree.spaces() if visible is None or space in visible)
     with ports.store.reading() as reading:
         counted = reading.count_stacks()
+        ready = reading.count_conditions(ConditionType.READY, ConditionStatus.TRUE)
+        stalled = reading.count_conditions(ConditionType.STALLED, ConditionStatus.TRUE)
     stacks: dict[str, Counter[str]] = {}
     for (space, _, sync), count in counted.items():
         if readable is None or space in readable:
@@ -91,6 +96,8 @@ def list_spaces(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: 
             parent=parent if visible is None or parent in visible else None,
             inherit=tree.inherits(space),
             stacks=dict(sorted(stacks.get(space, Counter()).items())),
+            ready=ready.get(space, 0) if space in stacks else 0,
+            stalled=stalled.get(space, 0) if space in stacks else 0,
         )
 
     return page([name for name in names if cursor is None or name > cursor][: limit + 1], limit, str, show)

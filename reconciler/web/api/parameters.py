@@ -1,4 +1,7 @@
-"""Refuses query parameters that a route does not know: an answer to another question is worse than none."""
+"""Refuses query parameters and bodies that a route does not know.
+
+An answer to another question is worse than none. The fields of a body that a route takes are checked by its shape.
+"""
 
 from __future__ import annotations
 
@@ -28,4 +31,23 @@ def _names(dependant: Dependant) -> set[str]:
     return own.union(*map(_names, dependant.dependencies))
 
 
+async def _refuse_body(request: Request) -> None:
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute) or route.body_field is not None or _reads_bytes(route):
+        return
+    length = request.headers.get("content-length", "0")
+    told = "transfer-encoding" in request.headers or not (length.isascii() and length.isdecimal())
+    # What says nothing is none; anything longer is not even read.
+    if told or int(length) > len(b"null") or (await request.body()).strip() not in _NOTHING:
+        raise invalid("body", "this request takes none")
+
+
+def _reads_bytes(route: APIRoute) -> bool:
+    """Whether the route takes its body as it comes, and has said so in its description."""
+    return "requestBody" in (route.openapi_extra or {})
+
+
+_NOTHING = (b"", b"{}", b"null")
+
+KNOWN_BODY = Depends(_refuse_body)
 KNOWN_PARAMETERS = Depends(_refuse_unknown)

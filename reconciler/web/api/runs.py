@@ -49,12 +49,15 @@ def list_runs(
     prefix: Annotated[
         str | None, Query(pattern="^[0-9a-z]{1,26}$", description="Only runs whose id begins with this.")
     ] = None,
+    ending: Annotated[
+        str | None, Query(pattern="^[0-9a-z]{1,26}$", description="Only runs whose id ends with this.")
+    ] = None,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
 ) -> Page[RunJson]:
     """List runs, newest first."""
     spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
-    wanted = RunFilter(spaces=spaces, statuses=status, kinds=kind)
+    wanted = RunFilter(spaces=spaces, statuses=status, kinds=kind, ending=ending)
     with ports.store.reading() as reading:
         if prefix is not None and cursor is None:
             # Ids sort by time, so ids with one prefix are neighbours, directly after the last possible id.

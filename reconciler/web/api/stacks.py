@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from reconciler import operations
 from reconciler.core.runs import Run
-from reconciler.core.state import StackState, Sync
+from reconciler.core.state import ConditionStatus, ConditionType, StackState, Sync
 from reconciler.store.protocol import Reading, RunFilter, StackFilter
 from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
@@ -53,6 +53,10 @@ def list_stacks(
     sync: Annotated[Sync | None, Query(description="Only stacks with this state.")] = None,
     tool: Annotated[ToolName | None, Query(description="Only stacks that use this tool.")] = None,
     drifted: Annotated[bool | None, Query(description="Only stacks whose last check found drift, or did not.")] = None,
+    condition: Annotated[
+        list[str] | None,
+        Query(max_length=len(ConditionType), description="`type=status`, as in Stalled=True; all must hold."),
+    ] = None,
     q: Annotated[str | None, Query(max_length=130, description="Part of `space/name`.")] = None,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
@@ -65,6 +69,7 @@ def list_stacks(
         tool=tool,
         text=q,
         drifted=drifted,
+        conditions=_conditions(condition or []) or None,
     )
     readable = caller.spaces(Right.RUN_READ)
     with ports.store.reading() as reading:
@@ -226,6 +231,19 @@ def labels_of(written: list[str]) -> dict[str, str]:
             raise invalid("label", f"write key=value, not {text!r}")
         labels[key] = value
     return labels
+
+
+def _conditions(written: list[str]) -> dict[ConditionType, ConditionStatus]:
+    conditions = {}
+    for text in written:
+        kind, _, status = text.partition("=")
+        try:
+            conditions[ConditionType(kind)] = ConditionStatus(status)
+        except ValueError:
+            kinds, answers = ", ".join(ConditionType), ", ".join(ConditionStatus)
+            known = f"a type is one of {kinds}, a status one of {answers}"
+            raise invalid("condition", f"write type=status, not {text[:80]!r}: {known}") from None
+    return conditions
 
 
 def _run_id(run: Run) -> str:

@@ -58,7 +58,10 @@ def pull_tfstate(ports: PortsIn, caller: CallerIn, space: str, name: str, versio
     return Response(found.body, media_type="application/json")
 
 
-@router.post("/versions", status_code=HTTPStatus.CREATED)
+_TFSTATE = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+
+
+@router.post("/versions", status_code=HTTPStatus.CREATED, openapi_extra=_TFSTATE)
 async def push_tfstate(  # noqa: PLR0917
     request: Request,
     ports: PortsIn,

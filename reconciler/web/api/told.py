@@ -84,12 +84,13 @@ class Told:
             return text
         return _STACK.sub(lambda found: found[0] if found["space"] in (self.stacks or ()) else "another stack", text)
 
-    def held(self, held: HeldChange) -> dict[str, Any]:
-        """Return a held change as JSON."""
+    def held(self, held: HeldChange, *, reads: bool = True) -> dict[str, Any]:
+        """Return a held change as JSON, to somebody who may read its document, or has written it."""
         shown = held.to_json()
         if self.stacks is None or self.spaces is None:
             return shown
-        own = Told({*self.stacks, held.ref.space}, {*self.spaces, held.ref.space})
+        here = {held.ref.space} if reads else set()
+        own = Told({*self.stacks, *here}, {*self.spaces, *here})
         missing = shown["missing"]
         if missing is not None and missing["space"] not in {*self.spaces, held.ref.space}:
             shown["missing"] = missing | {"space": _ELSEWHERE}
@@ -101,6 +102,10 @@ class Told:
             text = self.others(text)
         text = _DOCUMENT.sub(lambda found: self._shown(found, f"a {found['kind']} of {_ELSEWHERE}"), text)
         return _SPACE.sub(lambda found: self._shown(found, found["before"] + _ELSEWHERE), text)
+
+    def anything(self, text: str) -> str:
+        """Return a text about documents of which nobody knows whose they are."""
+        return self.others(self.objection(text))
 
     def _shown(self, found: re.Match[str], instead: str) -> str:
         return found[0] if self.spaces is None or found["space"] in self.spaces else instead

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from spaces.model.base import DirectoryPath, Line, Text
+from spaces.model.base import DirectoryPath, Line, Text, shaped
 from spaces.model.tool import ToolDescription, ToolSettings
 
-
-def _shaped(pattern: str, words: str) -> AfterValidator:
-    shape = re.compile(pattern)
-
-    def check(value: str) -> str:
-        if not shape.fullmatch(value):
-            raise PydanticCustomError("invalid-value", "{words}", {"words": words})
-        return value
-
-    wanted: Callable[[str], str] = check
-    return AfterValidator(wanted)
-
-
 StackName = Annotated[
-    str, _shaped(r"[A-Za-z][-A-Za-z0-9]{0,127}", "must be letters, digits and -, beginning with a letter, at most 128")
+    str, shaped(r"[A-Za-z][-A-Za-z0-9]{0,127}", "must be letters, digits and -, beginning with a letter, at most 128")
 ]
-Region = Annotated[str, _shaped(r"[a-z]{2}(-[a-z0-9]+)+-[0-9]", "is not a region such as eu-central-1")]
-ParameterName = Annotated[str, _shaped(r"[A-Za-z0-9]{1,255}", "must be letters and digits")]
-Role = Annotated[str, _shaped(r"arn:[a-z-]+:iam::[0-9]{12}:role/\S+", "is not the ARN of a role")]
-Bucket = Annotated[str, _shaped(r"[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]", "is not the name of a bucket")]
-Endpoint = Annotated[str, _shaped(r"https?://[^\s/@]+/?", "must be http(s)://host, without a path or a password")]
+Region = Annotated[str, shaped(r"[a-z]{2}(-[a-z0-9]+)+-[0-9]", "is not a region such as eu-central-1")]
+ParameterName = Annotated[str, shaped(r"[A-Za-z0-9]{1,255}", "must be letters and digits")]
+Role = Annotated[str, shaped(r"arn:[a-z-]+:iam::[0-9]{12}:role/\S+", "is not the ARN of a role")]
+Bucket = Annotated[str, shaped(r"[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]", "is not the name of a bucket")]
+Endpoint = Annotated[str, shaped(r"https?://[^\s/@]+/?", "must be http(s)://host, without a path or a password")]
 
 
 class Capability(StrEnum):

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from spaces.model.base import Line, Text
+from spaces.model.base import Line, Text, shaped
 from spaces.model.tool import ToolDescription, ToolSettings
 
-_STACK = re.compile(r"([A-Za-z0-9_.-]+/){0,2}[A-Za-z0-9_.-]{1,100}")
-_KEY = re.compile(r"([A-Za-z0-9_.-]+:)?[A-Za-z0-9_.-]+")
-_BACKEND = re.compile(r"(file|s3|azblob|gs|https)://[^\s@]*")
-_PROVIDER = re.compile(r"(passphrase|default|(awskms|azurekeyvault|gcpkms|hashivault)://\S+)")
+_STACK = r"([A-Za-z0-9_.-]+/){0,2}[A-Za-z0-9_.-]{1,100}"
+_KEY = r"([A-Za-z0-9_.-]+:)?[A-Za-z0-9_.-]+"
+_BACKEND = r"(file|s3|azblob|gs|https)://[^\s@]*"
+_PROVIDER = r"(passphrase|default|(awskms|azurekeyvault|gcpkms|hashivault)://\S+)"
 
-
-def _shaped(pattern: re.Pattern[str], words: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise PydanticCustomError("invalid-value", "{words}", {"words": words})
-        return value
-
-    return AfterValidator(check)
-
-
-StackName = Annotated[str, _shaped(_STACK, "is not the name of a Pulumi stack")]
-ConfigKey = Annotated[str, _shaped(_KEY, "is not a key of Pulumi's configuration, such as region or aws:region")]
-Backend = Annotated[Line, _shaped(_BACKEND, "must begin with file://, s3://, azblob://, gs:// or https://")]
+StackName = Annotated[str, shaped(_STACK, "is not the name of a Pulumi stack")]
+ConfigKey = Annotated[str, shaped(_KEY, "is not a key of Pulumi's configuration, such as region or aws:region")]
+Backend = Annotated[Line, shaped(_BACKEND, "must begin with file://, s3://, azblob://, gs:// or https://")]
 Provider = Annotated[
-    Line, _shaped(_PROVIDER, "must be passphrase, or awskms://, azurekeyvault://, gcpkms://, hashivault://")
+    Line, shaped(_PROVIDER, "must be passphrase, or awskms://, azurekeyvault://, gcpkms://, hashivault://")
 ]
 
 

@@ -11,7 +11,11 @@ from spaces.model.tool import ToolDescription, ToolSettings
 class ScriptSettings(ToolSettings):
     """Shell commands that make up a stack of the tool script. They run in the source's directory."""
 
-    plan: Command | None = Field(None, description="Exits 0 for no changes, 2 for changes; anything else is a failure.")
+    plan: Command | None = Field(
+        None,
+        description="Exits 0 for no changes, 2 for changes; anything else is a failure. May name the changes in "
+        "$STATION_PLAN.",
+    )
     apply: Command = Field(description="Makes the changes.")
     destroy: Command | None = Field(None, description="Removes what the script made, when the stack is destroyed.")
     outputs: Command | None = Field(

@@ -33,15 +33,19 @@ def test_a_held_change_is_found_as_it_was_stored(store: SqlStore) -> None:
         a_held("files", pin=Revision("1" * 40)),
     ]
     with store.writing() as transaction:
-        transaction.put_held_changes(held)
+        transaction.put_held_changes(held, NOW)
     with store.reading() as reading:
         assert reading.held_changes() == sorted(held, key=lambda each: (each.ref, each.id))
+        assert reading.held_since() == NOW
     with store.writing() as transaction:
-        transaction.put_held_changes(held[:1])
-        assert transaction.held_changes() == held[:1]
-        transaction.put_held_changes([])
+        transaction.put_held_changes([replace(held[0], message="told anew")], NOW + timedelta(hours=1))
+        assert [each.message for each in transaction.held_changes()] == ["told anew"]
+        assert transaction.held_since() == NOW, "it is held since then, whatever is said of it"
+        transaction.put_held_changes(held[1:2], NOW + timedelta(hours=1))
+        assert transaction.held_since() == NOW + timedelta(hours=1)
+        transaction.put_held_changes([], NOW)
     with store.reading() as reading:
-        assert reading.held_changes() == []
+        assert (reading.held_changes(), reading.held_since()) == ([], None)
 
 
 def test_approvals_wait_in_order_until_they_are_looked_at(store: SqlStore) -> None:

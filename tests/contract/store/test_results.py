@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from reconciler.core.results import Output, Resource
 from reconciler.core.runs import RunEvent, RunStatus
-from reconciler.store.protocol import TfstateLock
+from reconciler.store.protocol import Place, ResourceFilter, TfstateLock
 from reconciler.store.sql import SqlStore
 from reconciler.store.tables import metadata
 from tests.factories import NOW, a_run, a_stack, a_stack_id, later
@@ -45,6 +46,31 @@ def test_results_come_back_in_order_and_are_replaced(store: SqlStore) -> None:
         assert reading.resources(STACK) == []
         assert reading.outputs(STACK) == []
         assert reading.count_resources() == {OTHER: 2}
+
+
+def test_resources_of_all_stacks_are_listed_in_pages(store: SqlStore) -> None:
+    one, two, three = (
+        Resource("aws_vpc.Main", "aws_vpc", "aws", {"id": "vpc-1"}),
+        Resource("file.a", "file", "local", {"path": "/ä"}),
+        Resource("file.b", "file", "local"),
+    )
+    with store.writing() as transaction:
+        transaction.record_results(STACK, [one, two], [])
+        transaction.record_results(OTHER, [three], [])
+    places = [Place(STACK, 0), Place(STACK, 1), Place(OTHER, 0)]
+    with store.reading() as reading:
+        everything = ResourceFilter()
+        assert reading.list_resources(everything, None, 9) == list(zip(places, [one, two, three], strict=True))
+        assert reading.list_resources(everything, places[0], 1) == [(places[1], two)]
+
+        def found(**wanted: Any) -> list[Place]:
+            return [place for place, _ in reading.list_resources(ResourceFilter(**wanted), None, 9)]
+
+        assert found(spaces=[OTHER.space]) == found(stack=OTHER) == places[2:]
+        assert found(type="file", provider="local") == places[1:]
+        assert (found(text="vpc.main"), found(text="VPC-1"), found(text="/ä"), found(text="%")) == (
+            places[:1], places[:1], places[1:2], [],
+        )  # fmt: skip
 
 
 def test_a_name_no_database_takes_is_made_one_it_takes(store: SqlStore) -> None:

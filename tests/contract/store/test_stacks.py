@@ -159,7 +159,15 @@ def test_pages_follow_each_other_without_gap_or_overlap(store: SqlStore) -> None
 
 FLEET = [
     a_stack("a/web", desired=a_desired(labels={"env": "prod", "tier": "web"}, tool="terraform"), sync=Sync.SYNCED),
-    a_stack("a/db", desired=a_desired(labels={"env": "test", "note": '"env":"prod"'}), sync=Sync.OUT_OF_SYNC),
+    a_stack(
+        "a/db",
+        desired=a_desired(labels={"env": "test", "note": '"env":"prod"'}),
+        sync=Sync.OUT_OF_SYNC,
+        conditions={
+            ConditionType.READY: Condition(ConditionStatus.FALSE, "ToolFailed", '"Stalled":["False",', later(1)),
+            ConditionType.STALLED: Condition(ConditionStatus.TRUE, "ToolFailed", "", later(1)),
+        },
+    ),
     a_stack("b/web", desired=a_desired(labels={"env": "prod", "100%": "_é"}, tool="terraform")),
     a_stack("b/old", desired=None, applied=an_applied()),
 ]
@@ -182,6 +190,8 @@ FLEET = [
         pytest.param(StackFilter(text="%"), [], id="text is no pattern"),
         pytest.param(StackFilter(in_git=True), ["a/db", "a/web", "b/web"], id="in Git"),
         pytest.param(StackFilter(in_git=False), ["b/old"], id="retained"),
+        pytest.param(StackFilter(conditions={ConditionType.STALLED: ConditionStatus.TRUE}), ["a/db"], id="condition"),
+        pytest.param(StackFilter(conditions={ConditionType.STALLED: ConditionStatus.FALSE}), [], id="not in messages"),
         pytest.param(StackFilter(spaces=[SpaceName("a")], tool="terraform", text="web"), ["a/web"], id="together"),
     ],
 )
@@ -212,6 +222,13 @@ def test_stacks_are_counted_by_space_tool_and_sync(store: SqlStore) -> None:
             ("a", "script", "OutOfSync"): 1,
             ("b", "terraform", "Unknown"): 1,
         }
+
+
+def test_stacks_are_counted_by_a_condition(store: SqlStore) -> None:
+    put(store, *FLEET)
+    with store.reading() as reading:
+        assert reading.count_conditions(ConditionType.STALLED, ConditionStatus.TRUE) == {"a": 1}
+        assert reading.count_conditions(ConditionType.DRIFTED, ConditionStatus.TRUE) == {}
 
 
 def test_due_stacks_come_longest_due_first(store: SqlStore) -> None:

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from rbac.access.access import Access
+from rbac.access.grants import AccessDocuments
+from rbac.access.subjects import Subject
+from reconciler.metrics import Metrics
+from reconciler.web.api_tokens import make_token
+from reconciler.web.ports import AdmissionSettings, Ports
+from reconciler.web.server import HttpServer
+from spaces.model.people import UserSpec
 from tests.e2e.station import Repo
-from tests.integration.cli.conftest import Station
+from tests.factories import NOW
+from tests.integration.cli.conftest import Stage, Station
+from tests.integration.web.client import OPERATOR_TOKEN
+from tests.integration.web.warm import WarmApp
 from tests.needs import needs
 
 pytestmark = needs("git", "ssh-keygen")
@@ -216,3 +229,52 @@ def test_nobody_is_judged_where_access_is_not_set_up(station: Station, clone: Cl
     clone.commit_as(None, {"web.yaml": stack("web", "uptime")})
     found = diff(station, clone, "--base", "bare")
     assert (found["held"], [each["id"] for each in found["stacks"]]) == ([], ["root/web"])
+
+
+@pytest.mark.parametrize("known", ["--admins", "the environment", "the service", "not all", "nothing", "unreachable"])
+def test_the_services_own_admins_count(
+    station: Station,
+    clone: Clone,
+    ports: Ports,
+    stage: tuple[Stage, HttpServer],
+    *,
+    known: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Eve is one of them, which only the service's settings say."""
+    clone.commit_as("eve", {"other/db.yaml": stack("db", "uptime")})
+    ports = replace(ports, admission=AdmissionSettings(admins=("eve", "zoe")), metrics=Metrics())
+    if known == "not all":
+        with ports.store.writing() as transaction:
+            text, _ = make_token(transaction, Subject.parse("user:zoe"), "operator", NOW, NOW + timedelta(hours=1))
+        granted = Access.compile(AccessDocuments(users={"zoe": UserSpec()}), ports.tree(), (), NOW)
+        ports = replace(ports, access=lambda: granted)
+        monkeypatch.setenv("STATION_TOKEN", text)
+    arguments: tuple[str, ...] = ()
+    match known:
+        case "--admins":
+            arguments = ("--admins", "eve")
+        case "the environment":
+            monkeypatch.setenv("STATION_ADMINS", "eve")
+        case "nothing":
+            pass
+        case "unreachable":
+            monkeypatch.setenv("STATION_URL", "http://127.0.0.1:1")
+        case _:
+            stage[0].app = WarmApp(ports)
+            monkeypatch.setenv("STATION_URL", stage[1].url)
+            if known == "the service":
+                monkeypatch.setenv("STATION_TOKEN", OPERATOR_TOKEN)
+    found = diff(station, clone, *arguments)
+    if known in {"--admins", "the environment", "the service"}:
+        assert (found["held"], found["assumed"]) == ([], None)
+        return
+    assert [each["name"] for each in found["held"]] == ["db"]
+    assumed = {
+        "not all": "the service has no first admins but zoe: it names others only to who may read the root's bindings",
+        "nothing": "the service has no first admins beside those of the repository and the settings here; name others "
+        "with --admins, or the service with --url",
+        "unreachable": "the service has the settings that are here, since it could not be asked: http://127.0.0.1:1 ",
+    }[known]
+    assert found["assumed"].startswith(assumed)
+    assert f"\nassumed: {assumed}" in station("diff", "--repository", clone.path).out

@@ -19,17 +19,22 @@ import pytest
 from fastapi import FastAPI
 from ruamel.yaml import YAML
 
+from rbac.access.actions import Action
+from rbac.admission.held import HeldChange
 from reconciler.cli.output import clean_log
-from reconciler.core.results import Action, Output, OutputChange, Planned, Resource, ResourceChange
+from reconciler.core.results import Action as Change
+from reconciler.core.results import Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import StackProblem, Sync
-from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StoreError
+from reconciler.store.protocol import ApiToken, ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.store.sql import SqlStore
 from reconciler.web.api.convert import effective_json
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import HttpServer
+from spaces.documents.changes import Verb
 from spaces.effective.stack import effective
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.validate import examine_files
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id
 from tests.integration.cli.conftest import Station
@@ -196,11 +201,15 @@ class TestRuns:
         assert ids("-n", 1) == [two.id]
         assert [line.split()[0] for line in remote("runs").out.splitlines()] == ["RUN", two.id, one.id]
 
-    def test_a_run_is_named_by_the_beginning_of_its_id(self, remote: Station, store: SqlStore) -> None:
-        ids = [RunId(text.ljust(26, "0")) for text in ("01aa", "01ab")]
+    def test_a_run_is_named_by_the_beginning_or_the_end_of_its_id(self, remote: Station, store: SqlStore) -> None:
+        ids = [RunId(text.ljust(25, "0") + end) for text, end in (("01aa", "x"), ("01ab", "y"))]
         add(store, *(a_run(NETWORK, id=run, status=RunStatus.FINISHED) for run in ids))
         assert json.loads(remote("run", "get", "01AA", "-o", "json").out)["id"] == ids[0]
-        assert remote("run", "get", "01").err == "error: the ids of several runs begin with 01: write more of it\n"
+        assert json.loads(remote("run", "get", "0Y", "-o", "json").out)["id"] == ids[1]
+        several = (
+            f"error: the ids of several runs begin or end with 01, such as {ids[0]} and {ids[1]}: write more of it\n"
+        )
+        assert remote("run", "get", "01").err == several
         assert remote("run", "get", "02").err == "error: there is no run 02\n"
         assert remote("run", "get", "../stacks").err == "error: there is no run ../stacks\n"
 
@@ -209,11 +218,11 @@ class TestRuns:
         add(store, run)
         with store.writing() as transaction:
             changes = (
-                ResourceChange("data.one", "data", "p", Action.DELETE),
-                ResourceChange("data.two", "data", "p", Action.MOVE, moved_from="data.old"),
-                ResourceChange("data.three", "data", "p", Action.UPDATE, imported_id="i-1"),
+                ResourceChange("data.one", "data", "p", Change.DELETE),
+                ResourceChange("data.two", "data", "p", Change.MOVE, moved_from="data.old"),
+                ResourceChange("data.three", "data", "p", Change.UPDATE, imported_id="i-1"),
             )
-            outputs = (OutputChange("size", Action.UPDATE, 1, {"a": 2}),)
+            outputs = (OutputChange("size", Change.UPDATE, 1, {"a": 2}),)
             transaction.record_plan(run.id, Planned(has_changes=True, changes=changes, outputs=outputs))
         lines = [line.split() for line in remote("run", "plan", run.id).out.splitlines()]
         assert lines == [
@@ -399,6 +408,27 @@ class TestOverview:
             assert "the service's answer lacks 'attached': it is older than this command" in result.err
         else:
             assert (result.code, result.err) == (0, "")
+
+    def test_held_changes_and_tokens_are_named_by_the_beginnings_of_their_ids(
+        self, remote: Station, store: SqlStore
+    ) -> None:
+        held = [replace(a_held_stack(), id=name) for name in ("aa11bb", "aa22bb")]
+        with store.writing() as transaction:
+            transaction.put_held_changes(held, NOW)
+            for name in ("aa11bb", "aa22bb"):
+                transaction.add_api_token(ApiToken(name, "user:ada", "operator", NOW))
+        assert json.loads(remote("held", "show", "aa2", "-o", "json").out)["id"] == "aa22bb"
+        assert "aa22bb (update Stack production/network) is approved" in remote("held", "approve", "aa2").out
+        assert "token aa11bb of user:ada is revoked" in remote("token", "revoke", "aa1").out
+        for command, what in ((("held", "show"), "held changes"), (("held", "approve"), "held changes")):
+            assert f"the ids of several {what} begin with aa, such as aa11bb and aa22bb" in remote(*command, "aa").err
+        assert remote("held", "show", "bb").err == "error: there is no held change bb\n"
+        assert remote("token", "revoke", "../runs").err == "error: there is no token ../runs\n"
+
+
+def a_held_stack() -> HeldChange:
+    ref = ResourceRef(Kind.STACK, SpaceName("production"), "network")
+    return HeldChange("h", ref, Verb.UPDATE, "user:bob", (Action.parse("stack:update"), ROOT), REVISION, "no role")
 
 
 class TestReaching:

@@ -32,6 +32,7 @@ def script_job(run="r1", leg=Leg.PLAN, **changes):
         "env": {},
         "hooks": {},
         "limits": limits(),
+        "carry_key": "1b" * 32,
     }
     return Job(**{**values, **changes})
 

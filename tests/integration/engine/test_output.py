@@ -149,7 +149,8 @@ def test_what_is_hidden_on_purpose_and_what_is_put_back(tmp_path):
     command = f"cat {secrets}/key {file} || true; mytool; exit 0"
     limits = Limits(dict.fromkeys(Phase, 20.0))
     engine.start(
-        Job("r1", 1, "root/a", Leg.PLAN, "script", "", ".", {"plan": command}, {}, {}, {}, limits), lambda _: None
+        Job("r1", 1, "root/a", Leg.PLAN, "script", "", ".", {"plan": command}, {}, {}, {}, limits, "1b" * 32),
+        lambda _: None,
     )
     [report] = engine.reports(20)
     engine.close()

@@ -93,7 +93,7 @@ def test_a_deleted_branch_leaves_the_last_tip(repo, mirror):
 def test_several_branches_and_one_that_is_missing(repo, mirror):
     main = repo.commit({"a": "1"})
     repo.git("branch", "feature/x")
-    results = mirror.fetch_branches(["main", "feature/x", "nope"])
+    results = mirror.fetch_all(["main", "feature/x", "nope"])
     assert (results["main"], results["feature/x"]) == (main, main)
     assert results["nope"].reason is GitReason.BRANCH_NOT_FOUND
 

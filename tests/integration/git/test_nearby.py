@@ -185,14 +185,14 @@ def test_whatever_changed_comes_whole(repo, mirror, change, packed):
 
 def test_branches_that_are_followed_come_together_and_no_others(repo, mirror):
     repo.git("branch", "dev")
-    mirror.fetch_branches(["main", "dev"])
+    mirror.fetch_all(["main", "dev"])
     repo.git("checkout", "-q", "-b", "other")
     other = repo.commit({"other.yaml": "1"})
     repo.git("checkout", "-q", "dev")
     dev = repo.commit({"dev.yaml": "1"})
     repo.git("checkout", "-q", "main")
     main = repo.commit({"main.yaml": "1"})
-    assert mirror.fetch_branches(["main", "dev"]) == {"main": main, "dev": dev}
+    assert mirror.fetch_all(["main", "dev"]) == {"main": main, "dev": dev}
     assert not mirror.trees.has(other)
     assert_whole(mirror)
 

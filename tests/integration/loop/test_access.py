@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import textwrap
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from rbac.access.subjects import Subject
@@ -388,6 +390,25 @@ def test_an_approval_by_someone_with_the_right(service: Machine, signed: Signed)
         ("approval-refused", "user:carol"),
         ("approved", "user:bob"),
     ]
+
+
+def test_an_approval_through_the_api_is_answered_when_it_is_in_force(service: Machine, signed: Signed) -> None:
+    signed.commit("bob", {"top.yaml": a_script("top", "true")})
+    service.reconcile()
+    (change,) = waiting(service)
+    running = service.service
+    worker = threading.Thread(target=running.loop.run)
+    url, token = running.server.url(), running.ports.operator_token
+    worker.start()
+    try:
+        answer = httpx.post(
+            f"{url}/api/v1/held/{change.id}/approve", headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
+    finally:
+        running.loop.stop()
+        worker.join()
+    assert (answer.status_code, answer.json()["inForce"]) == (200, True), answer.text
+    assert waiting(service) == []
 
 
 def test_the_first_revision_is_trusted_and_noted(service: Machine, signed: Signed) -> None:

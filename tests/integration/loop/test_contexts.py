@@ -78,6 +78,21 @@ def test_a_file_alone_runs_exactly_the_stacks_that_mount_it(repo: Repo, machine:
     assert machine.reconcile().ran == {}
 
 
+def test_files_go_into_the_home_and_may_be_run(repo: Repo, machine: Machine, ran: Path) -> None:
+    files = {
+        "~/.netrc": "machine example.org",
+        "tools/own": {"text": '#!/bin/sh\ncat ~/.netrc; stat -c " %a" ~/.netrc\n', "executable": True},
+        "~/bin/also": {"source": "./also.sh", "executable": True},
+    }
+    run = f"tools/own >> {ran}; ~/bin/also >> {ran}; test ! -e '~'"
+    stack = a_script("a", run, source={"path": "src"}, files=files, plan="tools/own; exit 2", autodeploy=False)
+    repo.commit({"a.yaml": stack, "also.sh": "#!/bin/sh\necho also\n", "src/x": ""})
+    assert machine.reconcile().problems == []
+    machine.confirm("root/a")
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    assert lines(ran) == ["machine example.org 600", "also"]
+
+
 def _missing(repo: Repo) -> None:
     (repo.path / "ca.pem").unlink()
 

@@ -176,10 +176,9 @@ def test_what_takes_over_a_process_needs_the_operators_yes(repo: Repo, machine: 
 
 def test_secret_files_do_not_wait_with_a_run_that_waits(repo: Repo, machine: Machine, secrets: Path, ran: Path) -> None:
     put(secrets / "root" / "key", "first-line-of-a-key\n")
-    files = {"deep/key": {"file": "key"}, "plain": "in the document"}
-    script = a_script(
-        "a", f"cat plain deep/key > {ran}", plan="cat deep/key plain; exit 2", files=files, autodeploy=False
-    )
+    files = {"~/deep/key": {"file": "key"}, "plain": "in the document"}
+    show, plan = "cat plain ~/deep/key", "cat ~/deep/key plain; exit 2"
+    script = a_script("a", f"{show} > {ran}", plan=plan, files=files, autodeploy=False)
     repo.commit({"a.yaml": script})
     machine.reconcile()
     run = machine.run_of("root/a", RunStatus.UNCONFIRMED)

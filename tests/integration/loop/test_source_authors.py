@@ -250,6 +250,40 @@ def test_a_revision_that_none_of_the_signers_signed_is_not_followed(
     assert (refusal(verified), told(verified)) == (None, [])
 
 
+def test_the_writers_of_a_version_count_and_those_whose_version_is_left(
+    follows: Callable[..., Machine], signed: Signed, infra: Signed
+) -> None:
+    machine = follows()
+    infra.commit("bob", {RUN: "echo 2\n"})
+    infra.repo.git("tag", "v1.1.0")
+    signed.commit("ada", {"app.yaml": an_app()["app.yaml"].replace('"path": "live"', '"path": "live", "semver": "1"')})
+    machine.reconcile()
+    assert approved_by(machine, APP, BOB, CAROL) == [False, True]
+    infra.commit("carol", {RUN: "echo 3\n"})
+    infra.repo.git("tag", "v1.2.0")
+    machine.reconcile()
+    assert waiting(machine).source == SourceCommit("root/infra", infra.repo.head(), CAROL)
+    assert approved_by(machine, APP, CAROL, BOB) == [False, True]
+    infra.repo.git("tag", "-d", "v1.2.0")
+    machine.reconcile()
+    assert approved_by(machine, APP, CAROL, BOB) == [False, True], "what she wrote is taken back: that is hers, too"
+
+
+def test_a_version_is_followed_if_its_commit_is_signed(signed: Signed, infra: Signed, verified: Machine) -> None:
+    infra.repo.git("tag", "v1.0.0")
+    signed.commit(None, {"app.yaml": an_app()["app.yaml"].replace('"path": "live"', '"path": "live", "semver": "1"')})
+    verified.reconcile()
+    infra.commit("carol", {RUN: "echo evil\n"})
+    infra.repo.git("tag", "v1.1.0")
+    look = verified.reconcile()
+    assert (look.ran, told(verified)) == ({"root/b": "finished"}, ["infra.yaml: source-unverified"])
+    assert "is signed by user:carol" in (refusal(verified) or "")
+    infra.commit("bob", {"README.md": "I have seen it"})
+    infra.repo.git("tag", "v1.1.1")
+    assert verified.reconcile().ran == {APP: "finished"}
+    assert (refusal(verified), told(verified)) == (None, [])
+
+
 def test_a_refused_commit_that_is_taken_back_leaves_no_trace(verified: Machine, infra: Signed) -> None:
     infra.commit(None, {RUN: "echo evil\n"})
     verified.reconcile()
@@ -343,7 +377,14 @@ def test_the_commit_of_the_source_is_shown_everywhere(verified: Machine, signed:
         assert client.get("/api/v1/stacks/root/app").json()["source"] == source
         followed = client.get("/api/v1/status").json()["sources"]
     assert followed == [
-        {"url": infra.repo.url, "branch": "main", "verifiedFor": asking, "revision": revision}
+        {
+            "url": infra.repo.url,
+            "branch": "main",
+            "ref": "branch main",
+            "tag": None,
+            "verifiedFor": asking,
+            "revision": revision,
+        }
         for asking in ("root/infra", None)
     ]
 

@@ -277,7 +277,7 @@ def test_terraform_does_not_notice(service, tmp_path, away):
         limits = Limits(dict.fromkeys(Phase, 60.0))
         return Job(
             "r1", 1, "root/a", leg, "terraform", TERRAFORM, ".", {}, {"backend": "managed"}, {}, {},
-            limits, plan_digest=digest, tfstate=service.access,
+            limits, "1b" * 32, plan_digest=digest, tfstate=service.access,
         )  # fmt: skip
 
     def report():

@@ -29,7 +29,9 @@ class Place:
         self.top, self.work, self.scratch, self.home = top, top / "work", top / "scratch", top / "home"
         for directory in (self.work, self.scratch, self.home):
             directory.mkdir()
-        self.do = _support().RecordingDo(self.work, self.home, {"STATION_OUTPUTS": str(self.scratch / "outputs.json")})
+        files = {"STATION_OUTPUTS": "outputs.json", "STATION_PLAN": "station-plan.json"}
+        told = {name: str(self.scratch / file) for name, file in files.items()}
+        self.do = _support().RecordingDo(self.work, self.home, told)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,11 +101,19 @@ def test_exactly_the_planned_change_set_is_executed(place: Any, job: Any, aws: A
     assert "change set is gone" in place.do.printed
 
 
-def test_change_sets_of_discarded_runs_are_removed(place: Any, job: Any, aws: Aws) -> None:
-    tool("cloudformation").plan(job(template()), place.do)
-    tool("cloudformation").plan(job(template("two")), place.do)
+def test_change_sets_of_discarded_runs_are_removed_and_those_of_others_left(place: Any, job: Any, aws: Aws) -> None:
+    mine, theirs = (replace(job(template()), stack=name) for name in ("root/mine", "root/theirs"))
+    tool("cloudformation").plan(mine, place.do)
+    with pytest.raises(StepFailed):
+        tool("cloudformation").plan(theirs, place.do)
+    assert "which no run of this stack has made" in place.do.printed
+    tool("cloudformation").apply(mine, place.do)
+    (place.work / "t.json").write_text(template("two"))
+    for each in (mine, theirs, mine):
+        tool("cloudformation").plan(each, place.do)
     found = aws.client("cloudformation").list_change_sets(StackName="it")["Summaries"]
-    assert len(found) == 1
+    waiting = [it["ChangeSetName"].rpartition("-")[0] for it in found if it["ExecutionStatus"] == "AVAILABLE"]
+    assert len(waiting) == len(set(waiting)) == 2
 
 
 def test_a_stack_that_was_made_anew_is_not_deleted_by_an_old_plan(place: Any, job: Any, aws: Aws) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from reconciler.core.results import Applied, Output, Planned
+from reconciler.core.results import Action, Applied, Output, Planned
 from reconciler.tools.base import StepFailed, ToolJob
 from reconciler.tools.registry import tool
 
@@ -44,7 +47,7 @@ def test_a_plan_that_fails(place: Any, command: str, code: int) -> None:
 
 
 def test_apply_runs_in_the_source_directory(place: Any) -> None:
-    assert tool("script").apply(job(place, apply="echo $(basename $PWD) > made"), place.do) == Applied()
+    assert tool("script").apply(job(place, apply="echo $(basename $PWD) > made"), place.do) == Applied(by_plan=True)
     assert (place.work / "made").read_text() == "work\n"
 
 
@@ -89,3 +92,32 @@ def test_outputs_that_are_none(place: Any, command: str, message: str) -> None:
 def test_a_script_without_an_apply_is_refused(place: Any) -> None:
     with pytest.raises(StepFailed, match=r"no script\.apply"):
         tool("script").apply(job(place), place.do)
+
+
+def test_a_plan_that_names_changes_and_says_there_are_none(place: Any) -> None:
+    plan = """echo '{"changes": [{"address": "a", "type": "t", "action": "create"}]}' > $STATION_PLAN"""
+    with pytest.raises(StepFailed, match="exit code 0, no changes, but named changes"):
+        tool("script").plan(job(place, plan=plan, apply="true"), place.do)
+    planned = tool("script").plan(job(place, plan=f"{plan}; exit 2", apply="true"), place.do)
+    assert (planned.has_changes, [change.address for change in planned.changes]) == (True, ["a"])
+
+
+def test_the_example(place: Any) -> None:
+    example = Path(__file__).parents[3] / "examples" / "tools" / "script"
+    shutil.copytree(example / "records", place.work, dirs_exist_ok=True)
+    commands = yaml.safe_load((example / "stack.yaml").read_text())["spec"]["script"]
+    commands = {name: f"RECORDS={place.top}/made; export RECORDS\n{text}" for name, text in commands.items()}
+    script, work = tool("script"), job(place, **commands)
+    first = script.plan(work, place.do)
+    assert [(each.address, each.action) for each in first.changes] == [
+        ("record.www", Action.CREATE),
+        ("record.mail", Action.CREATE),
+    ]
+    assert script.apply(work, place.do).outputs == (Output("directory", f"{place.top}/made"),)
+    assert script.plan(work, place.do) == Planned(has_changes=False)
+    (place.work / "records.txt").write_text("www 192.0.2.9\n")
+    changes = script.plan(work, place.do).changes
+    assert [(each.action, each.before, each.after) for each in changes] == [
+        (Action.UPDATE, {"address": "192.0.2.1"}, {"address": "192.0.2.9"}),
+        (Action.DELETE, {"address": "192.0.2.2"}, None),
+    ]

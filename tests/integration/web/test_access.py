@@ -77,11 +77,12 @@ def as_user(ports: Ports, store: SqlStore) -> Iterator[Callable[..., Client]]:
     app = WarmApp(replace(ports, metrics=Metrics()))
     with ExitStack() as stack:
 
-        def client(name: str, kind: str = "user") -> Client:
+        def client(name: str, kind: str = "user", **own: Any) -> Client:
             with store.writing() as transaction:
                 subject = Subject.parse(f"{kind}:{name}")
                 text, _ = make_token(transaction, subject, "operator", NOW, later(3600))
-            return stack.enter_context(Client(app, text))
+            here = WarmApp(replace(ports, metrics=Metrics(), **own)) if own else app
+            return stack.enter_context(Client(here, text))
 
         yield client
 

@@ -12,8 +12,12 @@ from sqlalchemy import text
 from rbac.access.actions import Action
 from rbac.admission.held import HeldChange
 from reconciler.core.runs import RunStatus
+from reconciler.runs.audit import Approvals
+from reconciler.store.protocol import AuditEvent, ConfigurationState
 from reconciler.store.sql import SqlStore
+from reconciler.web.api import admission
 from reconciler.web.ports import Ports
+from spaces.composition.holds import Because
 from spaces.documents.changes import Verb
 from spaces.names import Kind, ResourceRef, SpaceName
 from tests.factories import NOW, REVISION, a_run, a_stack
@@ -43,7 +47,7 @@ WHOLE = a_held(Kind.STACK, "production", "db", "stack:delete", "root")
 @pytest.fixture
 def held(store: SqlStore) -> None:
     with store.writing() as transaction:
-        transaction.put_held_changes([STACK, VAULT, SPACE, WHOLE])
+        transaction.put_held_changes([STACK, VAULT, SPACE, WHOLE], NOW)
 
 
 def names(client: Client) -> list[str]:
@@ -62,6 +66,35 @@ def names(client: Client) -> list[str]:
 @pytest.mark.usefixtures("held")
 def test_one_sees_what_is_held_in_ones_spaces(as_user: AsUser, name: str, seen: list[str]) -> None:
     assert sorted(names(as_user(name))) == seen
+
+
+def test_ones_own_held_change_is_seen_without_any_right_and_without_what_is_there(
+    as_user: AsUser, store: SqlStore
+) -> None:
+    mine = replace(VAULT, person="user:nobody", file="secret/vault.yaml", missing=None, because=Because.BROKEN)
+    with store.writing() as transaction:
+        transaction.put_held_changes([mine, STACK], NOW)
+        told = {"severity": "error", "code": "unknown-field", "line": 3, "column": 5}
+        here = {**told, "file": "secret/vault.yaml", "hint": "did you mean secretive?"}
+        transaction.put_configuration(
+            ConfigurationState(
+                diagnostics=(
+                    {**here, "summary": "spec.foo is not known; Context secret/common is"},
+                    {**told, "file": "secret/other.yaml", "summary": "secret/other is broken", "hint": None},
+                    {**told, "file": None, "summary": "of everything", "hint": None},
+                )
+            )
+        )
+    nobody = as_user("nobody", held_diff=lambda _: "- what is in force")
+    assert names(nobody) == ["vault"]
+    shown = nobody.get(f"{V1}/held/{mine.id}").json()
+    assert (shown["person"], shown["diff"]) == ("user:nobody", None)
+    (diagnostic,) = nobody.get(f"{V1}/status").json()["diagnostics"]
+    summary = "spec.foo is not known; a Context of another space is"
+    assert diagnostic == {**here, "summary": summary, "hint": None}
+    reader = as_user("rita", home=lambda file: SpaceName("production" if "other" in file else "secret"))
+    (diagnostic,) = reader.get(f"{V1}/status").json()["diagnostics"]
+    assert (diagnostic["file"], diagnostic["summary"]) == ("secret/other.yaml", "another stack is broken")
 
 
 @pytest.mark.usefixtures("held")
@@ -154,6 +187,37 @@ def test_who_may_approve(
     assert last is not None
     assert (last.event.event, last.event.person) == ("approval-given", f"user:{name}")
     assert (last.event.details["held"], last.event.details["because"]) == (which.id, because)
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("refused", [None, "Stack secret/vault has that name already"])
+def test_an_approval_is_answered_when_admission_has_judged_it(
+    as_user: AsUser, store: SqlStore, refused: str | None
+) -> None:
+    def judge() -> None:
+        """Do what the loop does, after an event that is about something else."""
+        event = Approvals.REFUSED if refused else Approvals.ACCEPTED
+        with store.writing() as transaction:
+            transaction.remove_approvals([STACK.id])
+            details = {"held": STACK.id, **({"refused": refused} if refused else {})}
+            transaction.append_audit(
+                [AuditEvent(Approvals.REFUSED, NOW, None, {"held": "another"}), AuditEvent(event, NOW, None, details)]
+            )
+
+    client = as_user("wanda", judges=True, wake=judge)
+    answer = client.post(f"{V1}/held/{STACK.id}/approve")
+    if refused is None:
+        assert (answer.status_code, answer.json()["inForce"]) == (200, True)
+        return
+    assert (answer.status_code, answer.json()["reason"]) == (409, "ApprovalRefused")
+    assert answer.json()["detail"] == f"{STACK.id} is still held: a Stack of another space has that name already"
+
+
+@pytest.mark.usefixtures("held")
+def test_an_approval_that_nobody_judges_soon_is_answered_too(as_user: AsUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "_PATIENCE", 0.0)
+    answer = as_user("wanda", judges=True).post(f"{V1}/held/{STACK.id}/approve")
+    assert (answer.status_code, answer.json()["inForce"]) == (200, None)
 
 
 @pytest.mark.usefixtures("held")
@@ -251,7 +315,7 @@ def test_a_held_change_names_nothing_from_spaces_that_one_does_not_see(
 ) -> None:
     held = replace(STACK, message=message, missing=(Action.parse("space:create"), SpaceName("secret")))
     with store.writing() as transaction:
-        transaction.put_held_changes([held])
+        transaction.put_held_changes([held], NOW)
     shown = as_user("rita").get(f"{V1}/held/{held.id}").json()
     assert shown["message"] == told
     assert shown["missing"] == {"action": "space:create", "space": "another space"}

@@ -6,11 +6,13 @@ import stat
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
+from reconciler.core.conditions import assess
 from reconciler.core.runs import RunKind, RunStatus
 from reconciler.core.state import Condition, ConditionStatus, ConditionType, Sync
 from reconciler.metrics import Metrics
@@ -46,6 +48,7 @@ ROUTES = [
     ("DELETE", "/tfstates/production/network/lock"),
     ("POST", "/fetch"),
     ("GET", "/drift"),
+    ("GET", "/resources"),
     ("GET", "/runs"),
     ("GET", "/runs/01"),
     ("GET", "/runs/01/plan"),
@@ -65,6 +68,7 @@ ROUTES = [
     ("GET", "/status"),
     ("GET", "/spaces"),
     ("GET", "/access/can"),
+    ("GET", "/access/settings"),
     ("GET", "/access/who"),
     ("GET", "/access/of"),
     ("GET", "/held"),
@@ -107,6 +111,9 @@ def test_every_route_asks_for_a_token(app: WarmApp, store: SqlStore, method: str
     assert answer.json()["reason"] == "Unauthorized"
 
 
+PROBLEM = "#/components/schemas/Problem"
+
+
 def test_openapi_describes_exactly_these_routes(client: Client) -> None:
     described = client.get("/api/v1/openapi.json").json()
     found = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
@@ -123,9 +130,53 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
         for method, path in ROUTES
     }
     assert found - {("GET", path) for path in PUBLIC} == wanted
+    assert "HTTPValidationError" not in described["components"]["schemas"]
     for path, methods in described["paths"].items():
-        for description in methods.values():
+        for method, description in methods.items():
             assert path.startswith("/api/") == ("security" in description)
+            problems = {
+                status
+                for status, answer in description["responses"].items()
+                if answer.get("content") == {"application/problem+json": {"schema": {"$ref": PROBLEM}}}
+            }
+            sent = {"401", "404", "405", "422", "503", *(["409"] if method != "get" else [])}
+            assert problems == (sent if path.startswith("/api/") else set())
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "path", "body"),
+    [
+        (401, "GET", "/api/v1/stacks", None),
+        (404, "GET", "/api/v1/runs/01", None),
+        (405, "PUT", "/api/v1/stacks", None),
+        (409, "POST", "/api/v1/stacks/production/network/resume", None),
+        (422, "GET", "/api/v1/stacks?limit=0", None),
+        (422, "POST", "/api/v1/stacks/production/network/suspend", {"for": "4h"}),
+        (422, "POST", "/api/v1/tokens", {"subject": "user:ada", "seconds": 60, "admin": True}),
+    ],
+)
+def test_errors_are_what_openapi_says(
+    client: Client, store: SqlStore, *, status: int, method: str, path: str, body: object
+) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/network", desired=a_desired(suspended=True))])
+    described = client.get("/api/v1/openapi.json").json()["components"]["schemas"]["Problem"]
+    more = {"json": body} if body is not None else {}
+    headers = {"Authorization": "Bearer x"} if status == 401 else None
+    answer = client.request(method, path, headers=headers, **more)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    problem = answer.json()
+    assert set(described["required"]) <= problem.keys() <= described["properties"].keys()
+    assert ("errors" in problem) == (status == 422)
+    if body is not None:
+        assert ("admin" if "admin" in str(body) else "body") in [each["field"] for each in problem["errors"]]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"null"])
+def test_a_body_that_says_nothing_is_none(client: Client, store: SqlStore, body: bytes) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/network", desired=a_desired())])
+    assert client.request("POST", "/api/v1/stacks/production/network/suspend", content=body).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -143,7 +194,7 @@ def test_a_parameter_that_nobody_knows_is_refused(client: Client, path: str, nam
     assert answer.json()["detail"].startswith(message)
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/api/v1", "/api/v1/nothing", "/api/v2/stacks"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/api/v1", "/api/v1/nothing", "/api/v2/stacks"])
 def test_elsewhere_is_nothing(client: Client, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.json()["reason"]) == (404, "NotFound")
@@ -237,6 +288,7 @@ def test_status(client: Client, store: SqlStore) -> None:
         "halted": {
             "reason": "HistoryRewritten",
             "message": "the branch was rewound",
+            "hint": "push the revision in force back to the branch, alone or merged with what is there",
             "revision": OTHER_REVISION,
             "since": "2026-03-01T12:00:00Z",
         },
@@ -263,13 +315,20 @@ def test_status_of_a_fresh_store(client: Client) -> None:
 
 def test_spaces(client: Client, store: SqlStore) -> None:
     with store.writing() as transaction:
-        transaction.put_stacks([a_stack("production/network", sync=Sync.SYNCED)])
+        transaction.put_stacks([assess(a_stack("production/network", applied=an_applied()), None, (), NOW)])
     first = client.get("/api/v1/spaces", limit=2).json()
     second = client.get("/api/v1/spaces", limit=2, cursor=first["next"]).json()
     assert [*first["items"], *second["items"]] == [
-        {"name": "platform", "parent": "root", "inherit": False, "stacks": {}},
-        {"name": "production", "parent": "platform", "inherit": True, "stacks": {"Synced": 1}},
-        {"name": "root", "parent": None, "inherit": False, "stacks": {}},
+        {"name": "platform", "parent": "root", "inherit": False, "stacks": {}, "ready": 0, "stalled": 0},
+        {
+            "name": "production",
+            "parent": "platform",
+            "inherit": True,
+            "stacks": {"Synced": 1},
+            "ready": 1,
+            "stalled": 0,
+        },
+        {"name": "root", "parent": None, "inherit": False, "stacks": {}, "ready": 0, "stalled": 0},
     ]
     assert second["next"] is None
 
@@ -279,7 +338,11 @@ def test_alive_and_ready(ports: Ports, store: SqlStore) -> None:
         assert client.get("/healthz").status_code == 200
         assert client.get("/readyz").status_code == 503
     with Client(WarmApp(replace(ports, metrics=Metrics())), None) as client:
-        assert client.get("/readyz").status_code == 200
+        assert (client.get("/readyz").status_code, client.get("/readyz").text) == (200, "ok\n")
+        with store.writing() as transaction:
+            transaction.put_configuration(ConfigurationState(halted=Halt("HistoryRewritten", "prod/db", None, NOW)))
+        readiness = client.get("/readyz")
+    assert (readiness.status_code, readiness.text) == (200, "admission is halted: HistoryRewritten\n")
 
 
 def test_not_ready_while_passes_fail_on_the_store(ports: Ports) -> None:
@@ -341,7 +404,11 @@ def test_metrics_show_what_the_store_holds(client: Client, store: SqlStore, port
             ]
         )
         transaction.add_runs(
-            [a_run("production/db"), a_run("production/network", kind=RunKind.DRIFT, status=RunStatus.PLANNING)]
+            [
+                a_run("production/db"),
+                a_run("production/network", kind=RunKind.DRIFT, status=RunStatus.PLANNING),
+                a_run("production/proxy", status=RunStatus.UNCONFIRMED),
+            ]
         )
     ports.metrics.run_ended("production", "network", "tracked", "finished")
     lines = client.get("/metrics").text.splitlines()
@@ -357,11 +424,36 @@ def test_metrics_show_what_the_store_holds(client: Client, store: SqlStore, port
         'stationkeeper_stack_last_applied_timestamp_seconds{space="production",stack="network"} 1.7723664e+09',
         'stationkeeper_runs_active{kind="tracked",status="queued"} 1.0',
         'stationkeeper_runs_active{kind="drift",status="planning"} 1.0',
+        'stationkeeper_runs_active{kind="tracked",status="applying"} 0.0',
         'stationkeeper_run_queue_depth{pool="default"} 1.0',
+        'stationkeeper_halted{reason="HistoryRewritten"} 0.0',
+        'stationkeeper_runs_waiting_since_timestamp_seconds{space="production",stack="proxy"} 1.7723664e+09',
         'stationkeeper_runs_total{kind="tracked",space="production",stack="network",status="finished"} 1.0',
     ):
         assert line in lines
     assert not any('stack="gone"' in line for line in lines)
+
+
+def test_of_two_services_one_shows_what_is_in_the_store(ports: Ports, store: SqlStore) -> None:
+    """Whoever is scraped first. The other one takes over when it is scraped no more."""
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/network")])
+    now = NOW
+    one, two = (WarmApp(replace(ports, holder=name, metrics=Metrics(), now=lambda: now)) for name in ("one", "two"))
+
+    def shown(app: WarmApp) -> int:
+        with Client(app) as client:
+            text = client.get("/metrics").text
+        assert 'stationkeeper_reconcile_total{result="success"} 0.0' in text, "what happens in a service is its own"
+        return sum(line.startswith("stationkeeper_stacks{") for line in text.splitlines())
+
+    assert (shown(one), shown(two)) == (1, 0)
+    now += timedelta(minutes=2)
+    assert (shown(two), shown(one)) == (0, 1)
+    now += timedelta(minutes=2)
+    assert shown(two) == 0
+    now += timedelta(minutes=2)
+    assert (shown(two), shown(one)) == (1, 0)
 
 
 def test_the_server_tells_its_port_and_lets_it_go(app: WarmApp, caplog: pytest.LogCaptureFixture) -> None:

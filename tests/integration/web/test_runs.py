@@ -37,6 +37,7 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         changes=ChangeCounts(1, 0, 0, 1),
         needs_confirmation=True,
         attempt=1,
+        phase_seconds={Phase.INIT: 0.5, Phase.PLAN: 1.25},
     )
     put(store, run)
     assert client.get(f"{RUNS}/{run.id}").json() == {
@@ -65,6 +66,7 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         "confirmedBy": None,
         "cancelRequested": False,
         "attempt": 1,
+        "phaseSeconds": {"init": 0.5, "plan": 1.25},
         "createdAt": "2026-03-01T12:00:00Z",
         "startedAt": None,
         "finishedAt": None,
@@ -111,6 +113,8 @@ def test_runs_are_found_by_the_beginning_of_their_id(client: Client, store: SqlS
     assert ids(client.get(RUNS, prefix=runs[2].id).json()) == [runs[2].id]
     assert ids(client.get(RUNS, prefix="03").json()) == []
     assert ids(client.get(RUNS, prefix="0" * 26).json()) == []
+    assert ids(client.get(RUNS, ending="aa" + "0" * 22).json()) == [runs[0].id]
+    assert ids(client.get(RUNS, ending="0").json()) == [runs[2].id, runs[1].id, runs[0].id]
 
 
 @pytest.mark.parametrize("run", [a_run_id(), "short", "x" * 300, "%2e%2e", "01%0a"])
@@ -126,9 +130,10 @@ def test_the_plan(client: Client, store: SqlStore) -> None:
     assert client.get(f"{RUNS}/{run.id}/plan").status_code == 404
     change = ResourceChange("data.one", "data", "p", Action.UPDATE, {"n": 1}, {"n": 2})
     with store.writing() as transaction:
-        transaction.record_plan(run.id, Planned(has_changes=True, changes=(change,)))
+        transaction.record_plan(run.id, Planned(has_changes=True, changes=(change,), facts={"cost": {"monthly": 3}}))
     assert client.get(f"{RUNS}/{run.id}/plan").json() == {
         "run": run.id,
+        "toolVersion": None,
         "hasChanges": True,
         "changes": [
             {
@@ -143,6 +148,7 @@ def test_the_plan(client: Client, store: SqlStore) -> None:
             }
         ],
         "drifted": [],
+        "facts": {"cost": {"monthly": 3}},
         "outputs": [],
     }
 

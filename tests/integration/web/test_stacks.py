@@ -219,7 +219,7 @@ spec:
   script: {apply: "true"}
   contexts: [common]
   env: {LEVEL: debug}
-  files: {a.txt: hello}
+  files: {~/a.txt: {text: hello, executable: true}}
   hooks: {before: {plan: ["echo own"]}}
 """
 
@@ -242,7 +242,8 @@ def test_every_effective_value_says_where_it_comes_from(ports: Ports) -> None:
         {"name": "LEVEL", "value": "debug", "size": 5, "origin": own, "overrides": [common]} | inline,
         {"name": "REGION", "value": "eu", "size": 2, "origin": common, "overrides": []} | inline,
     ]
-    assert shown["files"] == [{"name": "a.txt", "value": "hello", "size": 5, "origin": own, "overrides": []} | inline]
+    file = {"name": "~/a.txt", "value": "hello", "size": 5, "executable": True}
+    assert shown["files"] == [file | {"origin": own, "overrides": []} | inline]
     assert [(hook["command"], hook["origin"]) for hook in shown["hooks"]] == [
         ("echo common", common),
         ("echo own", own),

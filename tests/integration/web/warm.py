@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from reconciler.web import health
+from reconciler.web import gauges
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 
@@ -19,7 +19,7 @@ class WarmApp:
     def __init__(self, ports: Ports) -> None:
         assert not ports.hosts
         self._ports = ports
-        ports.metrics.show(lambda: health.read_gauges(ports.store))
+        gauges.expose(ports)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = _app()

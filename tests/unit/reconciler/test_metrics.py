@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from reconciler.metrics import Gauges, Metrics, StackGauge
+from reconciler.gauges import Gauges, StackGauge
+from reconciler.metrics import Metrics
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -73,3 +74,32 @@ def test_a_label_cannot_break_out_of_its_line() -> None:
     metrics = Metrics()
     metrics.fetch_failed('a"} 1\nevil 2', 0)
     assert not any(line.startswith("evil") for line in lines(metrics))
+
+
+def test_counters_begin_at_0_before_anything_happens() -> None:
+    metrics = Metrics()
+    metrics.expect_decisions(["stack:read"])
+    metrics.expect_verdicts({"plan": ["deny", "error"]})
+    metrics.follow(["root/infra", "root/modules"])
+    metrics.show(Gauges, lambda: [("production", "network")])
+    shown = lines(metrics)
+    for line in (
+        'stationkeeper_access_decisions_total{action="stack:read",allowed="false"} 0.0',
+        'stationkeeper_policy_decisions_total{result="error",type="plan"} 0.0',
+        'stationkeeper_git_fetch_failures_total{repository="root/infra"} 0.0',
+        'stationkeeper_git_last_fetch_success_timestamp_seconds{repository="root/infra"} 0.0',
+        'stationkeeper_reconcile_total{result="halted"} 0.0',
+        'stationkeeper_runs_total{kind="tracked",space="production",stack="network",status="failed"} 0.0',
+        'stationkeeper_runs_total{kind="destroy",space="production",stack="network",status="interrupted"} 0.0',
+        "stationkeeper_merge_to_applied_seconds_count 0.0",
+    ):
+        assert line in shown
+    assert not [line for line in shown if "_created" in line], "a series that nobody asked for beside each counter"
+
+
+def test_a_repository_that_is_no_longer_followed_is_not_told_of() -> None:
+    metrics = Metrics()
+    metrics.follow(["root/infra", "root/modules"])
+    metrics.fetched("root/infra", 0.1, NOW)
+    metrics.follow(["root/modules"])
+    assert not [line for line in lines(metrics) if "root/infra" in line]

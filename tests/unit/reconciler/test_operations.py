@@ -95,6 +95,10 @@ def request(store: Store, run: Run) -> Run:
     return operations.request_run(store, run.stack, "alice", LATER)
 
 
+def destroy(store: Store, run: Run) -> Run:
+    return operations.request_destroy(store, run.stack, "alice", LATER)
+
+
 def suspend(store: Store, run: Run) -> StackState:
     return operations.suspend(store, run.stack, "alice", LATER)
 
@@ -216,6 +220,7 @@ RETAINED = a_stack(NETWORK, desired=None)
 PAUSED = a_stack(NETWORK, paused=True)
 SUSPENDED_IN_GIT = a_stack(NETWORK, desired=a_desired(suspended=True))
 BROKEN = a_stack(NETWORK, desired=a_desired(problem=StackProblem("ToolMissing", "terraform is not installed")))
+PLAYBOOK = a_stack(NETWORK, desired=a_desired(tool="ansible"))
 OTHER = a_stack(NETWORK, desired=a_desired(digest=Digest("other")))
 
 
@@ -253,6 +258,7 @@ OTHER = a_stack(NETWORK, desired=a_desired(digest=Digest("other")))
             pytest.param(IN_FORCE, status, request, Refusal.ALREADY_RUNNING, id=f"run while {status}")
             for status in (RunStatus.QUEUED, RunStatus.PLANNING, RunStatus.UNCONFIRMED, RunStatus.APPLYING)
         ],
+        pytest.param(PLAYBOOK, RunStatus.FINISHED, destroy, Refusal.TOOL_CANNOT_DESTROY, id="destroy, a playbook"),
         pytest.param(RETAINED, RunStatus.FINISHED, suspend, Refusal.NOT_IN_FORCE, id="suspend, retained"),
         pytest.param(RETAINED, RunStatus.FINISHED, resume, Refusal.NOT_IN_FORCE, id="resume, retained"),
         pytest.param(SUSPENDED_IN_GIT, RunStatus.FINISHED, resume, Refusal.SUSPENDED_IN_GIT, id="resume, by document"),

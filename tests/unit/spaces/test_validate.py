@@ -54,6 +54,31 @@ ROOT_CONTEXTS = (
             id="unknown repository",
         ),
         pytest.param(
+            {
+                "bob.yaml": text("User", "{name: bob}"),
+                "g.yaml": text("Group", "{name: shop-team}", "{members: [bob, bobb]}"),
+                "s.yaml": text("Stack", "{name: s}", STACK % ""),
+                "b.yaml": text(
+                    "RoleBinding",
+                    "{name: b}",
+                    "{role: writer, subjects: [{group: shop-team}, {group: shop-tem}, {user: carol}, {apiKey: ci}, "
+                    "{stack: root/s}, {stack: root/ss}]}",
+                ),
+                "r.yaml": text(
+                    "Repository", "{name: r}", "{url: 'https://h/r.git', verify: {signers: [{user: bib}, {user: bob}]}}"
+                ),
+            },
+            [
+                "b.yaml:4:61 unknown-subject did you mean shop-team?",
+                "b.yaml:4:79 unknown-subject add the User document, or take the name out",
+                "b.yaml:4:96 unknown-subject add the ApiKey document, or take the name out",
+                "b.yaml:4:126 unknown-subject did you mean root/s?",
+                "g.yaml:4:23 unknown-subject did you mean bob?",
+                "r.yaml:4:58 unknown-subject did you mean bob?",
+            ],
+            id="nobody of that name",
+        ),
+        pytest.param(
             {"c.yaml": ROOT_CONTEXTS, "a.yaml": text("Stack", "{name: s}", STACK % "common, other")},
             ["a.yaml:4:63 context-tie give one of them a higher priority"],
             id="context tie",

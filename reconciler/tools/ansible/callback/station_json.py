@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 
+from ansible import context
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
@@ -70,6 +71,7 @@ class CallbackModule(CallbackBase):
                 "message": None if hidden else _message(content),
                 "hidden": hidden,
                 "unforeseen": in_doubt and status in {"ok", "skipped", "changed"} and _unforeseen(content, status),
+                "done": status == "changed" and _ran_in_check_mode(task),
                 "outputs": _writes_outputs(content),
                 "diffs": [] if hidden else _diffs(content),
             }
@@ -97,6 +99,11 @@ def _items(content):
     ):
         return items
     return [content]
+
+
+def _ran_in_check_mode(task):
+    """Whether the task changes its host even where only a check is asked for: that is then done already."""
+    return bool(context.CLIARGS.get("check")) and task.check_mode is False
 
 
 def _unforeseen(content, status):

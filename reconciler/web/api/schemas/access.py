@@ -16,6 +16,18 @@ class DecisionJson(Shape):
     because: str
 
 
+class AccessSettingsJson(Shape):
+    """What the service's settings say about whose a change is, and about what is admitted."""
+
+    identity: str
+    admins: list[str]
+    """The first admins, as the settings name them: all of them, or only the caller."""
+    admins_complete: bool
+    """Whether `admins` are all of them. They are for whoever may read the bindings of the root."""
+    identity_forges: list[str]
+    destroy_budget: float
+
+
 class HolderJson(Shape):
     """A subject that may do the action, and the reason."""
 

@@ -38,6 +38,12 @@ class HeldJson(Shape):
     approved_by: str | None
 
 
+class ApprovedJson(HeldJson):
+    """A held change that the caller has approved. `inForce`: admission agreed; null if it has not judged that yet."""
+
+    in_force: bool | None
+
+
 class HeldDiffJson(HeldJson):
     """A held change with its `diff`: the document in force against the branch's, in the format of `diff -u`.
 

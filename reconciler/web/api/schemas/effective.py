@@ -30,6 +30,12 @@ class ValueJson(Shape):
     overrides: list[OriginJson]
 
 
+class FileJson(ValueJson):
+    """A mounted file. `name` is its path; one that begins with `~/` is in the run's home."""
+
+    executable: bool
+
+
 class HookJson(Shape):
     """A command around a phase; the commands of one phase run in this order."""
 
@@ -40,10 +46,16 @@ class HookJson(Shape):
 
 
 class SourceJson(Shape):
-    """Where the stack's code lies; without a repository, in the configuration's own."""
+    """Where the stack's code lies; without a repository, in the configuration's own.
+
+    With a repository, one of `branch`, `tag`, `revision` and `semver` says what is followed of it.
+    """
 
     repository: str | None
-    branch: str | None
+    branch: str | None = None
+    tag: str | None = None
+    revision: str | None = None
+    semver: str | None = None
     path: str
     include: list[str]
 
@@ -78,6 +90,13 @@ class GuardrailJson(Shape):
     origin: OriginJson
 
 
+class GitCredentialJson(Shape):
+    """A Repository to which Git may sign in during a run, and the document that names it."""
+
+    repository: str
+    origin: OriginJson
+
+
 class EffectiveJson(Shape):
     """A stack's effective configuration, with the weakest of its contexts first."""
 
@@ -88,6 +107,7 @@ class EffectiveJson(Shape):
     attached: list[UsedContextJson]
     integrations: list[IntegrationJson]
     env: list[ValueJson]
-    files: list[ValueJson]
+    files: list[FileJson]
     hooks: list[HookJson]
+    git_credentials: list[GitCredentialJson]
     policies: list[GuardrailJson]

@@ -36,6 +36,8 @@ class HaltJson(Shape):
 
     reason: str
     message: str
+    hint: str | None
+    """What ends it, where that is known."""
     revision: str | None
     since: datetime
 
@@ -49,19 +51,27 @@ class CountsJson(Shape):
 
 
 class FollowedJson(Shape):
-    """A branch of a source repository, and the revision of it in use.
+    """A branch, tag, range of versions or commit of a source repository, and the revision of it in use.
+
+    `ref` says in words which; `branch` and `tag` have its name. A range of versions has the tag that it led to.
 
     `verifiedFor`: the Repository that asks for signatures, where it is followed only as far as that accepts it.
     """
 
     url: str
-    branch: str
+    branch: str | None
+    ref: str
+    tag: str | None
     verified_for: str | None
     revision: str
 
 
 class StatusJson(Shape):
-    """The state of the service. Only readers of everything see its sources, diagnostics and documents."""
+    """The state of the service.
+
+    Readers of everything see its sources and documents, and all diagnostics. Others see those of files in their spaces,
+    and of their own held changes.
+    """
 
     version: str
     ready: bool
@@ -79,12 +89,17 @@ class StatusJson(Shape):
 
 
 class SpaceJson(Shape):
-    """A space, and the number of stacks in it (not below it) by sync."""
+    """A space, and the number of stacks in it (not below it) by sync.
+
+    `ready` and `stalled`: how many of those in Git have the condition.
+    """
 
     name: str
     parent: str | None
     inherit: bool
     stacks: dict[str, int]
+    ready: int
+    stalled: int
 
 
 class FetchJson(Shape):

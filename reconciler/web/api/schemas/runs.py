@@ -83,6 +83,7 @@ class RunJson(Shape):
     confirmed_by: str | None
     cancel_requested: bool
     attempt: int
+    phase_seconds: dict[str, float]
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -142,13 +143,19 @@ class OutputChangeJson(Shape):
 
 
 class PlanJson(Shape):
-    """The result of a run's plan. `hasChanges` may be true without `changes` if a tool cannot name them."""
+    """The result of a run's plan. `hasChanges` may be true without `changes` if a tool cannot name them.
+
+    `facts` is what hooks found out for the policies, by name.
+    `toolVersion` is the version of the tool that made it.
+    """
 
     run: str
+    tool_version: str | None
     has_changes: bool
     changes: list[ResourceChangeJson]
     drifted: list[ResourceChangeJson]
     outputs: list[OutputChangeJson]
+    facts: dict[str, Any]
 
 
 class LogJson(Shape):

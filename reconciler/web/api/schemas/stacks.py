@@ -87,6 +87,12 @@ class ResourceJson(Shape):
     attributes: dict[str, Any]
 
 
+class PlacedResourceJson(ResourceJson):
+    """A resource with the stack that it belongs to."""
+
+    stack: str
+
+
 class OutputJson(Shape):
     """One output; the value of a sensitive one is always null."""
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from rbac.access.access import Access
+from rbac.access.access import Access, ended
 from rbac.access.actions import ACTIONS, Action
 from rbac.access.subjects import Subject, SubjectKind, group, stack, user
 from rbac.identity import LOCAL_OPERATOR
@@ -299,3 +299,21 @@ def test_subjects_are_read(text, expected):
 def test_what_is_no_subject(text):
     with pytest.raises(ValueError, match=r"is not|write it"):
         Subject.parse(text)
+
+
+def test_a_refusal_names_the_binding_that_has_ended():
+    access = compiled(
+        PLATFORM,
+        binding("platform/a", "writer", "user:bob", expires=-60),
+        binding("web/b", "writer", "group:devs", expires=-30),
+        binding("shop/c", "writer", "user:bob", expires=-1),
+        binding("platform/d", "reader", "user:bob", expires=-1),
+        binding("platform/e", "writer", "user:eve", expires=-1),
+        groups={"devs": "bob"},
+    )
+    asked = (user("bob"), Action.parse("stack:update"), SpaceName("web"))
+    assert not access.decide(*asked).allowed
+    over = access.ended(*asked)
+    assert ended(over, asked[0]) == "; writer in web by binding web/b, through group devs ended at 2026-03-01T11:59:30Z"
+    assert access.ended(user("bob"), Action.parse("policy:update"), SpaceName("web")) is None
+    assert access.ended(user("bob"), Action.parse("stack:update"), SpaceName("nowhere")) is None

@@ -522,6 +522,19 @@ def test_variables_that_take_over_need_a_right_of_their_own(who, before, after, 
     assert held == ([missing] if missing else [])
 
 
+def test_hooks_that_may_set_such_variables_need_it_too():
+    """Of a document that sets such a variable, hooks may set it as well."""
+
+    def with_hook(command):
+        return context("a", WITH_PATH, hooks={"before": {"init": [command]}})
+
+    start = {"w.yaml": doc("RoleBinding", "w", {"role": "writer", "subjects": [{"user": "bob"}]})}
+    start |= {"u.yaml": doc("User", "bob", {}), "a.yaml": with_hook("a")}
+    first = admit(None, Commit(Revision("r0"), start), ROOT_ADMINS, NOW)
+    second = admit(first, Commit(Revision("r1"), {"a.yaml": with_hook("b")}, person("bob")), ROOT_ADMINS, NOW)
+    assert [(str(each.missing[0]), each.missing[1]) for each in second.held_changes] == [("env:takeover", "root")]
+
+
 def test_a_writer_below_cannot_touch_a_policy_above() -> None:
     """A policy is its space's admins' business, and so is the file that holds its rule."""
     rego = {"rules/p.rego": b"package stationkeeper\ndeny contains 1\n"}

@@ -96,6 +96,12 @@ def test_the_order_of_hooks_counts() -> None:
     assert differing(one, other) == {"spec": {"hook before.plan"}}
 
 
+def test_whether_a_file_may_be_run_counts() -> None:
+    plain, written = marks(files={"a": "x"}), marks(files={"a": {"text": "x"}})
+    assert differing(plain, written) == {}
+    assert differing(plain, marks(files={"a": {"text": "x", "executable": True}})) == {"spec": {"file a"}}
+
+
 def test_a_name_or_a_space_is_not_what_is_done() -> None:
     """A stack that only moves keeps its digest, so that moving starts nothing."""
     in_force = begin({"team/space.yaml": space("team"), "s.yaml": stack("s"), "o.yaml": stack("o", in_space="team")})

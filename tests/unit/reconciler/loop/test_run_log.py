@@ -22,7 +22,15 @@ WHY = (Why(Component.SPEC, "env TITLE"), Why(Component.SOURCE, "main.tf"))
             {"status": RunStatus.PLANNING, "reason": "Planning", "why": WHY},
             "planning: spec: env TITLE; source: main.tf",
         ),
-        ({"status": RunStatus.PLANNING, "reason": "Planning", "why": ()}, "planning: asked for"),
+        (
+            {"status": RunStatus.QUEUED, "reason": "Queued", "why": WHY, "person": "user:ada"},
+            "queued: spec: env TITLE; source: main.tf (by user:ada)",
+        ),
+        (
+            {"status": RunStatus.QUEUED, "reason": "Queued", "message": "requested by ada", "person": "ada"},
+            "queued: requested by ada",
+        ),
+        ({"status": RunStatus.PLANNING, "reason": "Planning", "why": ()}, "planning: requested"),
         (
             {"status": RunStatus.APPLYING, "reason": "Applying", "why": WHY},
             "applying: spec: env TITLE; source: main.tf",

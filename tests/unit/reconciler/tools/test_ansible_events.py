@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.results import Action, Planned, ResourceChange
-from reconciler.tools.ansible.events import UNFORESEEN, failure, parse, planned
+from reconciler.tools.ansible.events import DONE, UNFORESEEN, applied, failure, parse, planned
 from reconciler.tools.base import StepFailed
 
 
@@ -20,6 +20,7 @@ def task(status: str, host: str = "web1", name: str = "Install", **more: Any) ->
         "message": None,
         "hidden": False,
         "unforeseen": False,
+        "done": False,
         "outputs": False,
         "diffs": [],
         **more,
@@ -63,6 +64,12 @@ def change(address: str, before: Any = None, after: Any = None) -> ResourceChang
             Planned(True, (change("web1/Install", None, UNFORESEEN),)),
             id="unforeseen",
         ),
+        pytest.param(
+            [task("changed", unforeseen=True, diffs=[{"before": "a", "after": "b"}])],
+            Planned(True, (change("web1/Install", "a", ["b", UNFORESEEN]),)),
+            id="a loop that is foreseen in part",
+        ),
+        pytest.param([task("changed", done=True)], Planned(True, (change("web1/Install", None, DONE),)), id="done"),
         pytest.param([task("changed", outputs=True)], Planned(True), id="only outputs"),
         pytest.param(
             [task("changed"), task("ok"), task("changed")],
@@ -89,9 +96,18 @@ def test_planned(events: list[dict[str, Any]], expected: Planned) -> None:
             id="failed",
         ),
         pytest.param(
-            [task("unreachable", name="Ping"), end(web1={"unreachable": 1})],
-            "host web1 cannot be reached, at task 'Ping'",
+            [
+                task("unreachable", "a", "Ping"),
+                task("unreachable", "b", "Ping"),
+                end(a={"unreachable": 1}, b={"unreachable": 1}),
+            ],
+            "host a cannot be reached, at task 'Ping' (and on 1 more)",
             id="unreachable",
+        ),
+        pytest.param(
+            [task("unreachable", "a", "Ping"), task("failed", "b"), end(a={"unreachable": 1}, b={"failures": 1})],
+            "task 'Install' failed on b; host a cannot be reached, at task 'Ping'",
+            id="failed and unreachable",
         ),
         pytest.param(
             [
@@ -119,7 +135,31 @@ def test_planned(events: list[dict[str, Any]], expected: Planned) -> None:
     ],
 )
 def test_failure(events: list[dict[str, Any]], expected: str | None) -> None:
-    assert failure(parse(written(*events))) == expected
+    found = failure(parse(written(*events)))
+    assert (None if found is None else found.message) == expected
+    assert found is None or found.unreachable is all(
+        event["status"] != "failed" for event in events if "status" in event
+    )
+
+
+def test_what_nobody_can_foresee_is_no_drift() -> None:
+    events = [task("skipped", unforeseen=True), task("changed", outputs=True), task("changed", name="Mend")]
+    found = planned(parse(written(*events, end(web1={}))), foreseen_only=True)
+    assert found == Planned(True, (change("web1/Mend"),))
+    assert planned(parse(written(*events[:2], end(web1={}))), foreseen_only=True) == Planned(False)
+
+
+def test_each_task_on_each_host_is_a_resource_with_its_end() -> None:
+    facts = task("ok", name="Gathering Facts") | {"module": "ansible.builtin.gather_facts"}
+    events = [facts, task("changed"), task("skipped"), task("ok"), task("ignored", "web2"), end(web1={}, web2={})]
+    found = [
+        (it.address, it.type, it.provider, it.attributes) for it in applied(parse(written(*events))).resources or ()
+    ]
+    assert found == [
+        ("web1/Install", "ansible.builtin.copy", "ansible", {"status": "changed"}),
+        ("web1/Install #3", "ansible.builtin.copy", "ansible", {"status": "ok"}),
+        ("web2/Install", "ansible.builtin.copy", "ansible", {"status": "ignored"}),
+    ]
 
 
 def test_a_last_line_cut_short_is_left_out() -> None:

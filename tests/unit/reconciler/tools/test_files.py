@@ -88,3 +88,10 @@ def test_a_directory_that_became_a_link_is_not_entered(job: ToolJob, tmp_path: P
     with pytest.raises(StepFailed, match="live in the work directory cannot be entered"):
         write_beside_source(job, "x.tf", b"one")
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_what_a_hook_sets_wins_over_documents_and_outputs_of_other_stacks(tmp_path: Path) -> None:
+    job = ToolJob("", tmp_path, tmp_path, {}, env={"A": "1", "TF_VAR_x": "text"}, inputs={"TF_VAR_x": [1], "B": 2})
+    changed = job.with_variables({"TF_VAR_x": "by a hook", "C": "3"})
+    assert changed.env == {"A": "1", "TF_VAR_x": "by a hook", "C": "3"}
+    assert changed.inputs == {"B": 2}

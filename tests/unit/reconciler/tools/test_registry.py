@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+from reconciler.tools.kubernetes import inventory
 from reconciler.tools.registry import TOOLS, tool
 from spaces.model.tools import TOOLS as DESCRIBED
+from spaces.model.tools import kubernetes
 
 
 @pytest.mark.parametrize("name", sorted(TOOLS))
@@ -33,6 +35,11 @@ def test_an_adapter_brings_only_itself_and_the_standard_library(name: str) -> No
         set(),
         [],
     )
+
+
+def test_the_adapter_protects_the_kinds_that_the_document_names() -> None:
+    # Two lists: a run's own process must not load what reads documents.
+    assert inventory.PROTECTED == kubernetes.PROTECTED
 
 
 def test_every_tool_has_settings_and_an_adapter() -> None:

@@ -66,7 +66,7 @@ BIND = "  role: writer\n"
         pytest.param("Role", "  actions: ['st*:read', 'stack:re*', 'stack:read,update', 'stack:read:x', 'Stack:read']\n",
                      [("unknown-action", 1, n) for n in (13, 25, 38, 59, 75)], id="half-wildcards"),
         pytest.param("Role", '  actions: ["stack:read\\n", "stack:read\\np, evil, *"]\n', [("unknown-action", 1, 13), ("unknown-action", 1, 29)], id="newline-actions"),
-        pytest.param("Role", "  actions: ['*:confirm', 'space:trigger', 'tfstate:read']\n", [("unknown-action", 1, 26), ("unknown-action", 1, 43)], id="verb-of-another-kind"),
+        pytest.param("Role", "  actions: ['*:confirm', 'space:trigger', 'tfstate:lock']\n", [("unknown-action", 1, 26), ("unknown-action", 1, 43)], id="verb-of-another-kind"),
         pytest.param("Role", "  actions: ['stack:read', 'stack:read']\n", [("duplicate-value", 1, 27)], id="action-twice"),
         pytest.param("Role", "  actions: [1, [a]]\n", [("wrong-type", 1, 13), ("wrong-type", 1, 16)], id="action-types"),
         pytest.param("Role", "  actions: ['*:read']\n  deny: []\n", [("unknown-key", 2, 3)], id="no-deny"),

@@ -103,6 +103,6 @@ def test_only_what_is_built_is_offered():
     properties = definitions["StackSpec"]["properties"]
     assert set(definitions["ToolName"]["enum"]) == set(TOOLS) <= set(properties)
     assert definitions["OnDelete"]["enum"] == ["retain", "destroy"]
-    assert definitions["Hooks"]["properties"]["before"]["propertyNames"]["enum"] == ["init", "plan", "apply"]
+    assert definitions["Hooks"]["properties"]["before"]["propertyNames"]["enum"] == ["init", "plan", "apply", "destroy"]
     assert {each["type"] for each in definitions["ContextUse"]["anyOf"]} == {"string", "object"}
     assert properties["env"]["additionalProperties"] is False

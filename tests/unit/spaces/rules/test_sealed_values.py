@@ -33,6 +33,11 @@ def found(text):
             f"{{sealed: {sealed(Kind.REPOSITORY, 'shop', 'r', 'password')}}}}}}}\n",
             id="credentials",
         ),
+        pytest.param(
+            f"{_HEAD}kind: Stack\nmetadata: {{name: web}}\nspec: {{tool: ansible, source: {{path: .}}, ansible: {{playbook: x, "
+            f"privateKey: {{sealed: {sealed(Kind.STACK, 'shop', 'web', 'ansible.privateKey')}}}}}}}\n",
+            id="setting of a tool",
+        ),
     ],
 )
 def test_at_its_place_a_sealed_value_is_fine(text):

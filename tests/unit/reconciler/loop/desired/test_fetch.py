@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -93,3 +94,22 @@ def test_the_longest_pause_is_a_quarter_of_an_hour(fetcher: Fetcher, mirrors: Fa
 
 def test_nothing_wanted_is_due_after_an_interval(fetcher: Fetcher, clock: Clock) -> None:
     assert fetcher.next_due([]) == pytest.approx(30.0)
+
+
+def test_of_two_branches_the_one_that_fails_is_told(mirrors: FakeMirrors, clock: Clock) -> None:
+    metrics = Metrics()
+    fetcher = Fetcher(mirrors, metrics, 30.0)  # type: ignore[arg-type]
+    other = Remote(ONE.url, "next")
+
+    def told() -> float | None:
+        name = "stationkeeper_git_last_fetch_success_timestamp_seconds"
+        return metrics.registry.get_sample_value(name, {"repository": ONE.url})
+
+    mirrors.down = {other}
+    fetcher.fetch([ONE, other], NOW, everything=True)
+    assert told() == 0
+    mirrors.down = set()
+    fetcher.fetch([ONE, other], NOW, everything=True)
+    mirrors.down = {other}
+    fetcher.fetch([ONE, other], NOW + timedelta(hours=1), everything=True)
+    assert told() == NOW.timestamp()

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.runner.contract.job import Ending, Hook, Identity, Job, LegReport, Limits, TfstateAccess
+from reconciler.core.results import Action, Applied, MadeBy, Output, OutputChange, Planned, Resource, ResourceChange
+from reconciler.runner.contract.job import Ending, GitAccess, Hook, Identity, Job, LegReport, Limits, TfstateAccess
 from reconciler.runner.contract.records import job_from_data, job_to_data, report_from_data, report_to_data, to_line
 
 CHANGE = ResourceChange("a.b", "a", "p", Action.REPLACE, {"x": 1}, {"x": [None, True]})
@@ -22,10 +22,13 @@ JOB = Job(
     env={"A": "ü\udc80"},
     hooks={"before.init": (Hook("true", "Context root/x"),)},
     limits=Limits({Phase.PLAN: 1.5}, silence_seconds=3),
+    carry_key="1b" * 32,
     waits_for_verdict=True,
     plan_digest="ab",
     tfstate=TfstateAccess("/data", "/x", "s3cret"),
-    masked=("one", "two"),
+    masked=("hunter2", "two"),
+    tool_version="1.9.8",
+    git=(GitAccess("https://git.example.com/a", "bot", password="hunter2"),),
     identity=Identity({"aws.token": "s3cret"}, {"AWS_WEB_IDENTITY_TOKEN_FILE": "aws.token"}, {"AWS_ROLE_ARN": "arn"}),
 )
 
@@ -52,7 +55,11 @@ def test_a_job_survives_the_pipe(job):
                 Phase.PLAN,
                 {Phase.INIT: 0.5},
                 planned=Planned(
-                    True, (CHANGE,), (CHANGE,), (OutputChange("o", Action.UPDATE, 1, "(sensitive)", sensitive=True),)
+                    True,
+                    (CHANGE,),
+                    (CHANGE,),
+                    (OutputChange("o", Action.UPDATE, 1, "(sensitive)", sensitive=True),),
+                    made_by=MadeBy("/opt/terraform_1.9.8", "1.9.8"),
                 ),
                 plan_digest="ab",
                 waiting=True,
@@ -86,3 +93,5 @@ def test_a_report_survives_the_disk(report):
 def test_secrets_are_not_in_what_a_job_prints():
     assert "s3cret" not in repr(JOB)
     assert "one" not in repr(JOB)
+    assert "1b1b" not in repr(JOB)
+    assert "hunter2" not in repr(JOB)

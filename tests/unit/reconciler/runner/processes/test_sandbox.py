@@ -17,7 +17,7 @@ from reconciler.runner.processes.sandbox import (
     why_not_writable,
 )
 
-JOB = Job("r", 1, "root/a", Leg.PLAN, "script", "", ".", {}, {}, {}, {}, Limits({Phase.PLAN: 1}))
+JOB = Job("r", 1, "root/a", Leg.PLAN, "script", "", ".", {}, {}, {}, {}, Limits({Phase.PLAN: 1}), "1b" * 32)
 
 
 @pytest.fixture
@@ -115,14 +115,19 @@ def test_only_what_is_named_is_inherited():
 
 
 def test_the_job_may_set_anything_but_where_the_run_lives(tmp_path):
-    job = replace(JOB, env={"PATH": "/mine", "HOME": "/root", "TMPDIR": "/x", "STATION_RUN": "y", "A": "b"})
+    env = {"PATH": "/mine", "HOME": "/root", "TMPDIR": "/x", "STATION_RUN": "y", "STATION_PERSON": "z", "A": "b"}
+    job = replace(JOB, env=env, about={"STATION_PERSON": "user:ada"})
     env = tool_environment(job, RunDirectory(tmp_path), {"PATH": "/bin", "SECRET": "s"}, "/tmp")
     assert env == {
         "PATH": "/mine",
         "A": "b",
         "HOME": f"{tmp_path}/home",
         "TMPDIR": "/tmp",
+        "STATION_PERSON": "user:ada",
         "STATION_STACK": "root/a",
         "STATION_RUN": "r",
         "STATION_OUTPUTS": f"{tmp_path}/scratch/outputs.json",
+        "STATION_MASK": f"{tmp_path}/scratch/station-mask",
+        "STATION_FACTS": f"{tmp_path}/scratch/station-facts",
+        "STATION_PLAN": f"{tmp_path}/scratch/station-plan.json",
     }

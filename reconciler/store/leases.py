@@ -1,0 +1,40 @@
+"""Leases by name: what only one service at a time does, of those that share the database."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, or_, select
+
+from reconciler.store import rows, statements, tables
+from reconciler.store.protocol import Lease
+
+_LEASES = tables.leases
+
+
+class LeaseReading:
+    """The question about leases, for a `Reading`."""
+
+    _connection: Connection
+    _dialect: str
+
+    def lease(self, name: str) -> Lease | None:
+        """Return the lease of this name, even one that has ended; None if nobody ever took it."""
+        row = self._connection.execute(select(_LEASES).where(_LEASES.c.name == name)).one_or_none()
+        return Lease(row.holder, rows.instant(row.until)) if row is not None else None
+
+
+class LeaseWriting(LeaseReading):
+    """The changes of leases, for a `Transaction`."""
+
+    def take_lease(self, name: str, holder: str, now: datetime, length: timedelta) -> bool:
+        """Take or extend a lease; return False if somebody else holds it."""
+        values = {"holder": holder, "until": rows.micros(now + length)}
+        free = or_(_LEASES.c.holder == holder, _LEASES.c.until <= rows.micros(now))
+        statement = (
+            statements.insert(self._dialect, _LEASES)
+            .values(name=name, **values)
+            .on_conflict_do_update(index_elements=[_LEASES.c.name], set_=values, where=free)
+            .returning(_LEASES.c.name)
+        )
+        return self._connection.execute(statement).first() is not None

@@ -1,0 +1,95 @@
+"""Follows one operation on a stack by its events: they alone say whether a state is new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import dropwhile
+
+from botocore.exceptions import ClientError
+
+from .api import Json, Stack, fail, is_missing, pauses, say
+
+PATIENCE = 300.0
+"""How long, in seconds, AWS may take to begin what it was asked for."""
+_AS_GOOD_AS_DONE = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation that is about to be asked for: its stack, its token, and the events that were there before it."""
+
+    stack: Stack
+    stack_id: str
+    token: str
+    seen: frozenset[str]
+
+    @classmethod
+    def about_to_begin(cls, stack: Stack, stack_id: str) -> Operation:
+        """Note the events that are there."""
+        seen = frozenset(event["EventId"] for event in _events(stack, stack_id))
+        return cls(stack, stack_id, stack.request["token"], seen)
+
+    def follow(self) -> str:
+        """Print events as they come, and return the state in which the operation leaves the stack.
+
+        The state that the stack has in the meantime may still be that of an earlier operation: it counts for nothing.
+        """
+        told: set[str] = set()
+        for passed in pauses():
+            new = self._new()
+            for event in new:
+                if event["EventId"] not in told:
+                    told.add(event["EventId"])
+                    say(_line(event))
+            states = self._states(new)
+            if states and (not states[-1].endswith("_IN_PROGRESS") or states[-1] == _AS_GOOD_AS_DONE):
+                return states[-1]
+            if self._is_gone():
+                return "DELETE_COMPLETE"
+            if not states and passed >= PATIENCE:
+                fail(f"AWS has not begun within {PATIENCE / 60:.0f} minutes: look at the events of {self.stack.name}")
+        raise AssertionError
+
+    def first_failure(self) -> str:
+        """Return the first failure among new events: those that follow are mostly its consequence."""
+        for event in self._new():
+            if event["ResourceStatus"].endswith("_FAILED"):
+                return f": {event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'without a reason')}"
+        return ""
+
+    def _new(self) -> list[Json]:
+        return [event for event in _events(self.stack, self.stack_id) if event["EventId"] not in self.seen]
+
+    def _states(self, events: list[Json]) -> list[str]:
+        """Return the states that the stack has had since this operation began.
+
+        A cancelation has another token: once the operation has begun, whatever becomes of the stack counts.
+        """
+        own = [event for event in events if event.get("PhysicalResourceId") == self.stack_id]
+        begun = dropwhile(lambda event: event.get("ClientRequestToken") not in {None, self.token}, own)
+        return [str(event["ResourceStatus"]) for event in begun]
+
+    def _is_gone(self) -> bool:
+        try:
+            found = self.stack.api.describe_stacks(StackName=self.stack_id)["Stacks"]
+        except ClientError as error:
+            if is_missing(error):
+                return True
+            raise
+        return not found or found[0]["StackStatus"] == "DELETE_COMPLETE"
+
+
+def _events(stack: Stack, stack_id: str) -> list[Json]:
+    """Return the stack's events, oldest first; none where there is no stack any more."""
+    try:
+        pages = stack.api.get_paginator("describe_stack_events").paginate(StackName=stack_id)
+        return [event for page in pages for event in page["StackEvents"]][::-1]
+    except ClientError as error:
+        if is_missing(error):
+            return []
+        raise
+
+
+def _line(event: Json) -> str:
+    reason = f" ({event['ResourceStatusReason']})" if event.get("ResourceStatusReason") else ""
+    return f"{event['LogicalResourceId']} {event.get('ResourceType', '')} {event['ResourceStatus']}{reason}"

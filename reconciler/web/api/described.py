@@ -1,0 +1,70 @@
+"""What OpenAPI says of errors: the one shape that all of them have, with the media type that is sent."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from reconciler.web.api.errors import MEDIA_TYPE
+
+_EVERYWHERE = {
+    HTTPStatus.UNAUTHORIZED: "There is no valid token.",
+    HTTPStatus.NOT_FOUND: "It does not exist, or the caller may not know of it, or may not do this.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "The path has no such method; the header Allow names those that it has.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "A parameter or the body is wrong; `errors` names each field.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be used now, or nothing is in force yet.",
+}
+_CHANGING = {HTTPStatus.CONFLICT: "It cannot be done as things are; `reason` says why."}
+
+_PROBLEM = {
+    "title": "Problem",
+    "description": "Why a request was not answered (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "reason", "detail"],
+    "properties": {
+        "type": {"type": "string", "const": "about:blank"},
+        "title": {"type": "string", "description": "The phrase of the status."},
+        "status": {"type": "integer"},
+        "reason": {"type": "string", "description": "One CamelCase word."},
+        "detail": {"type": "string", "description": "One sentence for a person."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+def describe_errors(app: FastAPI, prefix: str) -> None:
+    """Have the app's description name the errors that the paths below `prefix` answer with."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            schemas = made["components"]["schemas"]
+            schemas["Problem"] = _PROBLEM
+            # The framework's own shape of an error, which is never sent.
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            for path, methods in made["paths"].items():
+                if path.startswith(prefix):
+                    for method, operation in methods.items():
+                        _describe(operation, changes=method != "get")
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # how the framework wants it done
+
+
+def _describe(operation: dict[str, Any], *, changes: bool) -> None:
+    told = _EVERYWHERE | (_CHANGING if changes else {})
+    answers = {str(int(status)): {"description": text, "content": _CONTENT} for status, text in told.items()}
+    operation["responses"] = {**operation["responses"], **dict(sorted(answers.items()))}

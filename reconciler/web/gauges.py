@@ -1,0 +1,132 @@
+"""Reads the gauges from the store, in one of the services that share it.
+
+If each of them showed the stacks, a sum over all services would count every stack twice. So one of them does, the one
+that holds the lease: whoever is scraped first takes it, and keeps it as long as it is scraped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from rbac.access.actions import ACTIONS
+from rbac.admission.admit import HaltReason
+from reconciler.core.reasons import Reason
+from reconciler.core.runs import ACTIVE, Run, RunKind, RunStatus
+from reconciler.core.state import ConditionStatus, ConditionType, StackState
+from reconciler.core.verdicts import RESULTS
+from reconciler.gauges import Gauges, StackGauge
+from reconciler.git.errors import GitReason
+from reconciler.repeating import Repeating
+from reconciler.store.protocol import ConfigurationState, Reading, StackFilter, Store, StoreError
+from reconciler.web.ports import Ports
+
+LEASE = timedelta(minutes=3)
+"""After this time without a scrape another service shows the gauges."""
+
+_NAME = "gauges"
+_POOL = "default"
+_PAGE = 1000
+_HALTS = (*HaltReason, *GitReason, Reason.CONFIG_PATH_NOT_FOUND, Reason.HISTORY_REWRITTEN)
+
+_log = logging.getLogger(__name__)
+_failures = Repeating()
+
+
+def expose(ports: Ports) -> None:
+    """Show the gauges among the metrics of a service, and count what can happen there from 0."""
+    ports.metrics.expect_decisions(sorted(map(str, ACTIONS)))
+    ports.metrics.expect_verdicts({kind: (*map(str, results), "error") for kind, results in RESULTS.items()})
+    ports.metrics.show(
+        lambda: read_gauges(ports.store, ports.holder, ports.now()),
+        lambda: [(stack.space, stack.name) for stack in ports.documents().stacks()],
+    )
+
+
+def read_gauges(store: Store, holder: str, now: datetime) -> Gauges | None:
+    """Read the gauges; None where another service shows them, or while the store cannot be used."""
+    try:
+        if not _shows(store, holder, now):
+            return None
+        with store.reading() as reading:
+            return _gauges(reading)
+    except StoreError as error:
+        if _failures.is_due(str(error)):
+            _log.warning("cannot read the gauges: %s", error)
+        return None
+
+
+def _shows(store: Store, holder: str, now: datetime) -> bool:
+    """Whether this service shows the gauges: it holds the lease, or can take it."""
+    with store.reading() as reading:
+        lease = reading.lease(_NAME)
+    if lease is not None and lease.until > now and (lease.holder != holder or lease.until > now + LEASE / 2):
+        return lease.holder == holder
+    with store.writing() as transaction:
+        return transaction.take_lease(_NAME, holder, now, LEASE)
+
+
+def _gauges(reading: Reading) -> Gauges:
+    configuration = reading.configuration()
+    resources = reading.count_resources()
+    active = reading.active_runs()
+    stacks: list[StackGauge] = []
+    after: str | None = None
+    while page := reading.list_stacks(StackFilter(in_git=True), after, _PAGE):
+        stacks += [_stack_gauge(stack, resources.get(stack.id)) for stack in page]
+        after = str(page[-1].id)
+        if len(page) < _PAGE:
+            break
+    nobody = {(str(kind), str(status)): 0 for kind in RunKind for status in RunStatus if status in ACTIVE}
+    return Gauges(
+        branch=configuration.branch,
+        revision=configuration.admitted_revision,
+        documents=configuration.documents,
+        diagnostics=Counter(str(diagnostic.get("severity")) for diagnostic in configuration.diagnostics),
+        halted=_halted(configuration),
+        held=Counter((str(held.ref.space), str(held.ref.kind)) for held in reading.held_changes()),
+        held_since=reading.held_since(),
+        stacks=tuple(stacks),
+        runs_active=nobody | Counter((str(run.kind), str(run.status)) for run in active),
+        waiting_since=_waiting(reading, active),
+        queue_depth={_POOL: sum(run.status is RunStatus.QUEUED for run in active)},
+    )
+
+
+def _halted(configuration: ConfigurationState) -> dict[str, bool]:
+    halted = dict.fromkeys(map(str, _HALTS), False)
+    if configuration.halted is not None:
+        halted[configuration.halted.reason] = True
+    return halted
+
+
+def _waiting(reading: Reading, active: Iterable[Run]) -> dict[tuple[str, str], datetime]:
+    """Find since when runs wait for an approval or a confirmation: the condition of their stack says so."""
+    waiting = [run for run in active if run.status is RunStatus.UNCONFIRMED and run.confirmed_by is None]
+    stacks = reading.peek({run.stack for run in waiting}) if waiting else {}
+    since: dict[tuple[str, str], datetime] = {}
+    for run in waiting:
+        state = stacks.get(run.stack)
+        condition = state.conditions.get(ConditionType.RECONCILING) if state is not None else None
+        said = condition is not None and condition.reason in {
+            Reason.WAITS_FOR_APPROVAL,
+            Reason.WAITS_FOR_CONFIRMATION,
+        }
+        since[run.stack.space, run.stack.name] = condition.since if condition is not None and said else run.created_at
+    return since
+
+
+def _stack_gauge(stack: StackState, resources: int | None) -> StackGauge:
+    ready = stack.conditions.get(ConditionType.READY)
+    return StackGauge(
+        space=stack.id.space,
+        stack=stack.id.name,
+        tool=stack.desired.tool if stack.desired else "",
+        sync=stack.sync,
+        ready=ready.status if ready else ConditionStatus.UNKNOWN,
+        resources=resources if resources is not None or stack.applied is None else 0,
+        drifted=stack.observed.drifted if stack.observed is not None else None,
+        applied_at=stack.applied.at if stack.applied else None,
+    )

@@ -1,0 +1,64 @@
+"""Questions about access: may somebody, who may, and which roles does somebody hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from rbac.access.actions import ACTIONS
+from reconciler.web.api import access
+from reconciler.web.api.auth import Caller, PortsIn
+from reconciler.web.api.errors import ApiError, not_found
+from reconciler.web.pages.choices import TextIn, space_names
+from reconciler.web.pages.render import render
+from reconciler.web.pages.route import PageRoute
+from reconciler.web.pages.viewer import ViewerIn
+from reconciler.web.ports import Ports
+
+router = APIRouter(prefix="/access", route_class=PageRoute)
+
+_MOST = 500
+
+
+@router.get("")
+def access_page(
+    request: Request,
+    ports: PortsIn,
+    viewer: ViewerIn,
+    *,
+    ask: TextIn = "",
+    subject: TextIn = "",
+    action: TextIn = "",
+    space: TextIn = "",
+) -> Response:
+    """Show the questions, and the answer to the one that was asked."""
+    caller, answer, wrong = viewer.caller, None, ""
+    try:
+        answer = _answer(ports, caller, ask, subject, action, space) if ask else None
+    except ApiError as error:
+        wrong = error.detail
+    return render(
+        request,
+        viewer,
+        "access.html",
+        nav="access",
+        ask=ask,
+        asked={"subject": subject or str(caller.subject), "action": action or "stack:read", "space": space or "root"},
+        answer=answer,
+        wrong=wrong,
+        actions=sorted(map(str, ACTIONS)),
+        spaces=space_names(ports, caller),
+    )
+
+
+def _answer(ports: Ports, caller: Caller, ask: str, subject: str, action: str, space: str) -> Any:  # noqa: PLR0917
+    match ask:
+        case "can":
+            return access.can(ports, caller, subject, action, space)
+        case "who":
+            return access.who_can(ports, caller, action=action, space=space, limit=_MOST)
+        case "of":
+            return access.roles_of(ports, caller, subject, limit=_MOST)
+        case _:
+            raise not_found("such question")

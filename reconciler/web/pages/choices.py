@@ -1,0 +1,38 @@
+"""The parameters of pages: what a form leaves empty is not asked for."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+from fastapi import Query
+
+from reconciler.web.api.auth import Caller, Right
+from reconciler.web.api.errors import invalid
+from reconciler.web.ports import Ports
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+TextIn = Annotated[str, Query(max_length=400)]
+CursorIn = Annotated[str, Query(max_length=600)]
+
+
+def choice(kind: type[_Choice], field: str, text: str) -> _Choice | None:
+    """Return one of several values by its text, None for an empty text; raise 422 for any other."""
+    if not text:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        raise invalid(field, f"{text[:80]!r} is none of {', '.join(kind)}") from None
+
+
+def labels(text: str) -> list[str] | None:
+    """Return labels that are written in one line, separated by spaces or commas."""
+    return text.replace(",", " ").split() or None
+
+
+def space_names(ports: Ports, caller: Caller) -> list[str]:
+    """Return the spaces that somebody sees."""
+    visible = caller.spaces(Right.SPACE_READ)
+    return sorted(space for space in ports.tree().spaces() if visible is None or space in visible)

@@ -1,0 +1,71 @@
+"""The start page: the spaces with their health, what waits for whom, and the last revisions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from reconciler.core.runs import RunKind, RunStatus
+from reconciler.web.api import admission, overview, runs, stacks
+from reconciler.web.api.auth import Caller, PortsIn, Right
+from reconciler.web.api.schemas.overview import SpaceJson
+from reconciler.web.pages.render import mark, render, unchanged
+from reconciler.web.pages.route import PageRoute
+from reconciler.web.pages.viewer import ViewerIn
+from reconciler.web.ports import Ports
+from reconciler.web.views import spaces, waiting
+from reconciler.web.views.revisions import revisions
+
+router = APIRouter(route_class=PageRoute)
+
+_WAITING = 20
+_REVISIONS = 8
+_RUNS = 200
+"""The newest runs, among which the last revisions are found."""
+
+
+@router.get("/")
+def home(
+    request: Request,
+    ports: PortsIn,
+    viewer: ViewerIn,
+    part: Annotated[str, Query(max_length=10)] = "",
+    seen: Annotated[str, Query(max_length=32)] = "",
+) -> Response:
+    """Show the start page; with `part`, only what changes while one looks at it, if it is not as `seen`."""
+    caller = viewer.caller
+    status = overview.get_status(ports, caller)
+    waits = runs.list_runs(ports, caller, status=[RunStatus.UNCONFIRMED], limit=_WAITING)
+    stalled = stacks.list_stacks(ports, caller, condition=["Stalled=True"], limit=_WAITING)
+    drifted = stacks.list_stacks(ports, caller, drifted=True, limit=_WAITING)
+    held = admission.list_held(ports, caller, limit=_WAITING)
+    last = runs.list_runs(ports, caller, kind=[RunKind.TRACKED, RunKind.PROPOSED], limit=_RUNS)
+    tree = _spaces(ports, caller)
+    values = {
+        "status": status,
+        "tree": spaces.flat(spaces.space_tree(tree)),
+        "mine": waiting.waiting(
+            waits.items,
+            stalled.items,
+            drifted.items,
+            held.items,
+            lambda right, space: caller.allows(Right(right), space),
+        ),
+        "more": {"runs": waits.next, "stalled": stalled.next, "drifted": drifted.next, "held": held.next},
+        "revisions": revisions(last.items, _REVISIONS),
+    }
+    now = mark(values, ports.now().replace(second=0, microsecond=0))
+    if part and seen == now:
+        return unchanged()
+    return render(request, viewer, "home_body.html" if part else "home.html", nav="home", mark=now, **values)
+
+
+def _spaces(ports: Ports, caller: Caller) -> list[SpaceJson]:
+    found, cursor = [], None
+    while True:
+        page = overview.list_spaces(ports, caller, limit=1000, cursor=cursor)
+        found += page.items
+        cursor = page.next
+        if cursor is None:
+            return found

@@ -1,0 +1,54 @@
+"""Every resource that somebody may see, over all stacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from reconciler.web.api import resources
+from reconciler.web.api.auth import PortsIn
+from reconciler.web.pages.choices import CursorIn, TextIn, space_names
+from reconciler.web.pages.render import address, render
+from reconciler.web.pages.route import PageRoute
+from reconciler.web.pages.viewer import ViewerIn
+
+router = APIRouter(prefix="/resources", route_class=PageRoute)
+
+_PAGE = 100
+
+
+@router.get("")
+def resources_page(
+    request: Request,
+    ports: PortsIn,
+    viewer: ViewerIn,
+    *,
+    space: TextIn = "",
+    subtree: bool = False,
+    type: TextIn = "",  # noqa: A002
+    provider: TextIn = "",
+    q: TextIn = "",
+    cursor: CursorIn = "",
+    part: TextIn = "",
+) -> Response:
+    """Show a page of the table; with `part`, only its rows."""
+    listed = resources.list_all_resources(
+        ports,
+        viewer.caller,
+        space=space or None,
+        subtree=subtree,
+        type=type or None,
+        provider=provider or None,
+        q=q or None,
+        limit=_PAGE,
+        cursor=cursor or None,
+    )
+    filters = {"space": space, "subtree": subtree, "type": type, "provider": provider, "q": q}
+    values: dict[str, Any] = {"listed": listed, "filters": filters, "cursor": cursor}
+    if part:
+        answer = render(request, viewer, "resources_rows.html", **values)
+        answer.headers["HX-Push-Url"] = address("/resources", **filters)
+        return answer
+    names = space_names(ports, viewer.caller)
+    return render(request, viewer, "resources.html", nav="resources", spaces=names, **values)

@@ -1,0 +1,208 @@
+"""The table of runs, and the page of one run with its plan and its log."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from reconciler.core.phases import Phase
+from reconciler.core.runs import ACTIVE, RunId, RunKind, RunStatus
+from reconciler.operations import OperationRefused
+from reconciler.web.api import logs, runs
+from reconciler.web.api.auth import PortsIn, Right
+from reconciler.web.api.errors import ApiError, not_found
+from reconciler.web.api.schemas.runs import PlanJson, ReviewRequest, WholeRunJson
+from reconciler.web.pages.choices import CursorIn, TextIn, choice, space_names
+from reconciler.web.pages.render import mark, redirect, render, unchanged
+from reconciler.web.pages.route import PageRoute
+from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
+from reconciler.web.ports import Ports
+from reconciler.web.views import changes, log
+from reconciler.web.views.actions import can_be_reviewed, run_actions
+from reconciler.web.views.phases import phases
+from reconciler.web.views.standing import run_standing
+from spaces.names import SpaceName
+
+router = APIRouter(prefix="/runs", route_class=PageRoute)
+
+_PAGE = 50
+_LONGEST_NOTE = 2000
+
+LineIn = Annotated[int | None, Query(ge=1, le=10**9)]
+
+
+@router.get("")
+def runs_page(
+    request: Request,
+    ports: PortsIn,
+    viewer: ViewerIn,
+    *,
+    space: TextIn = "",
+    subtree: bool = False,
+    status: TextIn = "",
+    kind: TextIn = "",
+    cursor: CursorIn = "",
+    part: TextIn = "",
+    seen: TextIn = "",
+) -> Response:
+    """Show a page of the table; with `part`, only its rows, if they are not as `seen`."""
+    wanted, of_kind = choice(RunStatus, "status", status), choice(RunKind, "kind", kind)
+    listed = runs.list_runs(
+        ports,
+        viewer.caller,
+        space=space or None,
+        subtree=subtree,
+        status=[wanted] if wanted else None,
+        kind=[of_kind] if of_kind else None,
+        limit=_PAGE,
+        cursor=cursor or None,
+    )
+    now = mark(listed, ports.now().replace(second=0, microsecond=0))
+    if part and seen == now:
+        return unchanged()
+    values: dict[str, Any] = {
+        "listed": listed,
+        "filters": {"space": space, "subtree": subtree, "status": status, "kind": kind},
+        "cursor": cursor,
+        "mark": now,
+    }
+    if part:
+        return render(request, viewer, "runs_rows.html", **values)
+    names = space_names(ports, viewer.caller)
+    choices = {"spaces": names, "statuses": list(RunStatus), "kinds": list(RunKind)}
+    return render(request, viewer, "runs.html", nav="runs", **choices, **values)
+
+
+@router.get("/{run}")
+def run_page(
+    request: Request,
+    ports: PortsIn,
+    viewer: ViewerIn,
+    run: str,
+    *,
+    line: LineIn = None,
+    find: TextIn = "",
+    skip: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    part: TextIn = "",
+    seen: TextIn = "",
+) -> Response:
+    """Show a run: the log around a line, or what is found in it, and the plan after `skip` resources."""
+    return _show(request, ports, viewer, run, line=line, find=find, skip=skip, part=part, seen=seen)
+
+
+@router.get("/{run}/log")
+def log_text(ports: PortsIn, viewer: ViewerIn, run: str) -> Response:
+    """Return the whole log as text, as it was written."""
+    found = runs.get_run(ports, viewer.caller, run)
+    data, _ = logs.whole(ports, RunId(found.id), active=RunStatus(found.status) in ACTIVE)
+    headers = {"Content-Disposition": f'inline; filename="{found.id}.log"', "Content-Security-Policy": "sandbox"}
+    return PlainTextResponse(data, headers=headers)
+
+
+@router.get("/{run}/log/more")
+def log_more(
+    request: Request,
+    ports: PortsIn,
+    viewer: ViewerIn,
+    run: str,
+    *,
+    after: Annotated[int, Query(ge=0, le=10**9)],
+    offset: Annotated[int, Query(ge=0, le=2**40)],
+) -> Response:
+    """Return the lines that were written since, and the request for the next ones."""
+    found = runs.get_run(ports, viewer.caller, run)
+    active = RunStatus(found.status) in ACTIVE
+    data, ended = logs.since(ports, RunId(found.id), offset, active=active)
+    added = log.added(data, after, offset, ended=ended)
+    if not added.lines and not ended:
+        return unchanged()
+    return render(request, viewer, "log_lines.html", run=found, log=added, live=not ended)
+
+
+@router.post("/{run}/{verb}")
+def act(request: Request, ports: PortsIn, viewer: ViewerIn, run: str, verb: str, sent: OwnFieldsIn) -> Response:  # noqa: PLR0917
+    """Do something with a run, as the API does; what is refused is said on its page."""
+    caller = viewer.caller
+    try:
+        match verb:
+            case "confirm":
+                done = runs.confirm_run(ports, caller, run)
+            case "discard":
+                done = runs.discard_run(ports, caller, run)
+            case "cancel":
+                done = runs.cancel_run(ports, caller, run)
+            case "retry":
+                done = runs.retry_run(ports, caller, run)
+            case "approve" | "reject":
+                review = ReviewRequest(approve=verb == "approve", note=sent.get("note", "")[:_LONGEST_NOTE])
+                done = runs.review_run(ports, caller, run, review)
+            case _:
+                raise not_found("such action")
+    except OperationRefused as refused:
+        return _show(request, ports, viewer, run, refused=refused.message)
+    return redirect(f"/runs/{done.id}")
+
+
+def _show(
+    request: Request,
+    ports: Ports,
+    viewer: Viewer,
+    run: str,
+    *,
+    line: int | None = None,
+    find: str = "",
+    skip: int = 0,
+    part: str = "",
+    seen: str = "",
+    refused: str = "",
+) -> Response:
+    caller = viewer.caller
+    found = runs.get_run(ports, caller, run)
+    where, active = SpaceName(found.stack.partition("/")[0]), RunStatus(found.status) in ACTIVE
+    now = mark(found)
+    if part and seen == now:
+        return unchanged()
+    reviewed = any(review.person == caller.person for review in found.reviews)
+    plan = _plan(ports, viewer, found)
+    values: dict[str, Any] = {
+        "run": found,
+        "standing": run_standing(found),
+        "active": active,
+        "actions": run_actions(found, lambda right: caller.allows(Right(right), where)),
+        "reviewable": can_be_reviewed(found) and caller.allows(Right.RUN_REVIEW, where),
+        "effect": ports.review_effect(RunId(found.id), caller.person) if reviewed and active else None,
+        "phases": phases(found),
+        "plan": changes.plan_view(plan, skip) if plan is not None else None,
+        "skip": skip,
+        "mark": now,
+        "refused": refused,
+        "last_phase": Phase.APPLY,
+    }
+    if part:
+        return render(request, viewer, "run_state.html", **values)
+    data, ended = logs.whole(ports, RunId(found.id), active=active)
+    shown = log.window(data, around=line, search=find, ended=ended)
+    return render(
+        request,
+        viewer,
+        "run.html",
+        HTTPStatus.CONFLICT if refused else HTTPStatus.OK,
+        nav="runs",
+        log=shown,
+        live=not ended and not find and shown.last == shown.total,
+        line=line,
+        find=find,
+        **values,
+    )
+
+
+def _plan(ports: Ports, viewer: Viewer, run: WholeRunJson) -> PlanJson | None:
+    try:
+        return runs.get_plan(ports, viewer.caller, run.id)
+    except ApiError as error:
+        if error.status is not HTTPStatus.NOT_FOUND:
+            raise
+        return None

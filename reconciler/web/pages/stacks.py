@@ -1,0 +1,216 @@
+"""The table of stacks, and the page of one stack."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from reconciler.core.state import ConditionStatus, ConditionType, Sync
+from reconciler.operations import OperationRefused
+from reconciler.web.api import convert, drift, stacks
+from reconciler.web.api.auth import Caller, PortsIn, Right
+from reconciler.web.api.dependencies import neighbourhood
+from reconciler.web.api.errors import ApiError, not_found
+from reconciler.web.api.schemas.stacks import StackDetailJson
+from reconciler.web.api.told import Told
+from reconciler.web.pages.choices import CursorIn, TextIn, choice, labels, space_names
+from reconciler.web.pages.render import address, mark, redirect, render, unchanged
+from reconciler.web.pages.route import PageRoute
+from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
+from reconciler.web.ports import Ports
+from reconciler.web.views import graph
+from reconciler.web.views.actions import stack_actions
+from reconciler.web.views.drift import drift_lines
+from reconciler.web.views.standing import stack_standing
+from reconciler.web.views.tones import stack_tone
+from spaces.model.stack import ToolName
+from spaces.names import SpaceName, StackId
+
+router = APIRouter(prefix="/stacks", route_class=PageRoute)
+
+_PAGE = 50
+_RUNS = 10
+_RESOURCES = 200
+_CONDITIONS = {
+    "Ready=True": "ready",
+    "Ready=False": "not ready",
+    "Reconciling=True": "reconciling",
+    "Stalled=True": "stalled",
+    "Drifted=True": "drifted",
+    "SourceVerified=False": "source not verified",
+}
+assert all(  # noqa: S101 - the API knows them
+    ConditionType(kind) and ConditionStatus(status) for kind, status in (it.split("=") for it in _CONDITIONS)
+)
+
+
+@router.get("")
+def stacks_page(
+    request: Request,
+    ports: PortsIn,
+    viewer: ViewerIn,
+    *,
+    space: TextIn = "",
+    subtree: bool = False,
+    tool: TextIn = "",
+    sync: TextIn = "",
+    condition: TextIn = "",
+    label: TextIn = "",
+    q: TextIn = "",
+    cursor: CursorIn = "",
+    part: TextIn = "",
+    seen: TextIn = "",
+) -> Response:
+    """Show a page of the table; with `part`, only its rows, if they are not as `seen`."""
+    listed = stacks.list_stacks(
+        ports,
+        viewer.caller,
+        space=space or None,
+        subtree=subtree,
+        label=labels(label),
+        sync=choice(Sync, "sync", sync),
+        tool=choice(ToolName, "tool", tool),
+        condition=[condition] if condition else None,
+        q=q or None,
+        limit=_PAGE,
+        cursor=cursor or None,
+    )
+    now = mark(listed, ports.now().replace(second=0, microsecond=0))
+    if part and seen == now:
+        return unchanged()
+    filters = {
+        "space": space,
+        "subtree": subtree,
+        "tool": tool,
+        "sync": sync,
+        "condition": condition,
+        "label": label,
+        "q": q,
+    }
+    values: dict[str, Any] = {"listed": listed, "filters": filters, "cursor": cursor, "mark": now}
+    if part:
+        answer = render(request, viewer, "stacks_rows.html", **values)
+        if not seen:
+            answer.headers["HX-Push-Url"] = address("/stacks", **filters)
+        return answer
+    return render(
+        request,
+        viewer,
+        "stacks.html",
+        nav="stacks",
+        spaces=space_names(ports, viewer.caller),
+        tools=list(ToolName),
+        syncs=list(Sync),
+        conditions=_CONDITIONS,
+        **values,
+    )
+
+
+@router.get("/{space}/{name}")
+def stack_page(
+    request: Request,
+    ports: PortsIn,
+    viewer: ViewerIn,
+    space: str,
+    name: str,
+    *,
+    part: TextIn = "",
+    seen: TextIn = "",
+) -> Response:
+    """Show a stack; with `part`, only what changes while one looks at it, if it is not as `seen`."""
+    return _show(request, ports, viewer, space, name, part=part, seen=seen)
+
+
+@router.post("/{space}/{name}/{verb}")
+def act(  # noqa: PLR0917
+    request: Request, ports: PortsIn, viewer: ViewerIn, space: str, name: str, verb: str, sent: OwnFieldsIn
+) -> Response:
+    """Do something with a stack, as the API does; what is refused is said on its page."""
+    _ = sent
+    caller, there = viewer.caller, f"/stacks/{space}/{name}"
+    try:
+        match verb:
+            case "run":
+                there = f"/runs/{stacks.request_run(ports, caller, space, name).id}"
+            case "destroy":
+                there = f"/runs/{stacks.destroy_stack(ports, caller, space, name).id}"
+            case "drift":
+                there = f"/runs/{drift.check_drift(ports, caller, space, name).id}"
+            case "suspend":
+                stacks.suspend_stack(ports, caller, space, name)
+            case "resume":
+                stacks.resume_stack(ports, caller, space, name)
+            case _:
+                raise not_found("such action")
+    except OperationRefused as refused:
+        return _show(request, ports, viewer, space, name, refused=refused.message)
+    return redirect(there)
+
+
+def _show(
+    request: Request,
+    ports: Ports,
+    viewer: Viewer,
+    space: str,
+    name: str,
+    *,
+    part: str = "",
+    seen: str = "",
+    refused: str = "",
+) -> Response:
+    caller = viewer.caller
+    stack = stacks.get_stack(ports, caller, space, name)
+    where = SpaceName(stack.space)
+    sees_runs = caller.allows(Right.RUN_READ, where)
+    recent = stacks.list_runs_of_stack(ports, caller, space, name, limit=_RUNS) if sees_runs else None
+    now = mark(stack, recent, ports.now().replace(second=0, microsecond=0))
+    if part and seen == now:
+        return unchanged()
+    values: dict[str, Any] = {
+        "stack": stack,
+        "standing": stack_standing(stack),
+        "recent": recent,
+        "actions": stack_actions(stack, lambda right: caller.allows(Right(right), where)),
+        "mark": now,
+        "refused": refused,
+    }
+    if part:
+        return render(request, viewer, "stack_state.html", **values)
+    return render(
+        request,
+        viewer,
+        "stack.html",
+        HTTPStatus.CONFLICT if refused else HTTPStatus.OK,
+        nav="stacks",
+        picture=_picture(ports, caller, stack),
+        resources=stacks.list_resources(ports, caller, space, name, limit=_RESOURCES),
+        drift=drift_lines(drift.drift_of(ports, caller, StackId(where, stack.name))),
+        outputs=stacks.list_outputs(ports, caller, space, name, limit=1000).items,
+        effective=_effective(ports, caller, stack),
+        **values,
+    )
+
+
+def _picture(ports: Ports, caller: Caller, stack: StackDetailJson) -> graph.Picture | None:
+    here = StackId(SpaceName(stack.space), stack.name)
+    with ports.store.reading() as reading:
+        around = neighbourhood(reading, caller, here)
+    if not around.edges:
+        return None
+    told = Told.of(caller)
+    shown = [convert.stack_json(state, None, told) for state in around.states.values()]
+    nodes = [graph.Node(each.id, stack_tone(each), each.reason) for each in shown]
+    edges = [(str(parent), str(child)) for parent, child in around.edges]
+    return graph.draw(stack.id, nodes, edges, around.hidden)
+
+
+def _effective(ports: Ports, caller: Caller, stack: StackDetailJson) -> Any:
+    """Return the effective configuration; None for a stack that is not in force."""
+    try:
+        return stacks.get_effective(ports, caller, stack.space, stack.name)
+    except ApiError as error:
+        if error.status is not HTTPStatus.NOT_FOUND:
+            raise
+        return None

@@ -1,0 +1,70 @@
+"""What can be done with a run or a stack as it is now, and which right each takes.
+
+Only what makes sense is offered; whether it is allowed is decided when somebody does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reconciler.core.runs import ACTIVE, RunKind, RunStatus
+from reconciler.core.state import Sync
+from reconciler.operations import REPEATABLE
+from reconciler.web.api.schemas.runs import WholeRunJson
+from reconciler.web.api.schemas.stacks import StackJson
+from spaces.model.policy import PolicyType
+
+May = Callable[[str], bool]
+"""Whether the person has a right where the run or stack is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionView:
+    """One button. `main`: what most people came for. `lacks`: the right that the person does not have."""
+
+    verb: str
+    label: str
+    main: bool = False
+    danger: bool = False
+    lacks: str = ""
+
+
+def run_actions(run: WholeRunJson, may: May) -> tuple[ActionView, ...]:
+    """Return what can be done with a run, without reviews."""
+    status = RunStatus(run.status)
+    if status is RunStatus.UNCONFIRMED:
+        discard = _action("discard", "Discard", "run:discard", may)
+        if run.awaits_approval or run.confirmed_by is not None:
+            return (discard,)
+        destroys = bool(run.changes.delete or run.changes.replace) or run.kind == RunKind.DESTROY
+        label = "Confirm and destroy" if destroys else "Confirm"
+        return _action("confirm", label, "run:confirm", may, main=True, danger=destroys), discard
+    if status in ACTIVE:
+        return () if run.cancel_requested else (_action("cancel", "Cancel", "run:cancel", may),)
+    if status in REPEATABLE and run.kind == RunKind.TRACKED:
+        return (_action("retry", "Retry", "run:retry", may, main=True),)
+    return ()
+
+
+def can_be_reviewed(run: WholeRunJson) -> bool:
+    """Whether a review of the run may still change something: an approval policy may ask for one."""
+    asked = run.awaits_approval or any(verdict.type == PolicyType.APPROVAL for verdict in run.policies)
+    return asked and RunStatus(run.status) is RunStatus.UNCONFIRMED
+
+
+def stack_actions(stack: StackJson, may: May) -> tuple[ActionView, ...]:
+    """Return what can be done with a stack."""
+    if stack.retained:
+        return ()
+    if stack.suspended:
+        return (_action("resume", "Resume", "run:trigger", may, main=True),)
+    busy = stack.last_run is not None and RunStatus(stack.last_run.status) in ACTIVE
+    run = () if busy else (_action("run", "Run now", "run:trigger", may, main=True),)
+    checkable = not busy and stack.sync == Sync.SYNCED
+    check = (_action("drift", "Check drift", "drift:check", may),) if checkable else ()
+    return (*run, *check, _action("suspend", "Suspend", "run:cancel", may))
+
+
+def _action(verb: str, label: str, right: str, may: May, *, main: bool = False, danger: bool = False) -> ActionView:
+    return ActionView(verb, label, main, danger, "" if may(right) else right)

@@ -1,0 +1,224 @@
+"""A plan as a diff that people read: what destroys first, and of every resource only what differs."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.core.results import Action
+from reconciler.tools.veil import MASK, UNKNOWN
+from reconciler.web.api.schemas.runs import OutputChangeJson, PlanJson, ResourceChangeJson
+from reconciler.web.views.tones import Tone
+
+SHOWN = 200
+"""Resources that are shown at once."""
+_MOST_LINES = 300
+"""Lines of one resource that are shown."""
+_LONGEST = 1000
+"""Characters of one line that are shown."""
+_COMPARED = 2000
+"""Lines of one value that are compared line by line: the time grows with the square of them."""
+
+_ORDER = (
+    Action.DELETE,
+    Action.REPLACE,
+    Action.UPDATE,
+    Action.CREATE,
+    Action.IMPORT,
+    Action.MOVE,
+    Action.FORGET,
+    Action.READ,
+)
+_SIGNS = {
+    Action.DELETE: "-",
+    Action.REPLACE: "±",
+    Action.UPDATE: "~",
+    Action.CREATE: "+",
+    Action.IMPORT: "←",
+    Action.MOVE: "→",
+    Action.FORGET: "∅",
+    Action.READ: "?",
+}
+_TONES = {
+    Action.DELETE: Tone.BAD,
+    Action.REPLACE: Tone.BAD,
+    Action.UPDATE: Tone.WAITING,
+    Action.CREATE: Tone.GOOD,
+    Action.IMPORT: Tone.BUSY,
+    Action.MOVE: Tone.BUSY,
+    Action.FORGET: Tone.QUIET,
+    Action.READ: Tone.QUIET,
+}
+_VERBS = {
+    Action.DELETE: "destroyed",
+    Action.REPLACE: "replaced",
+    Action.UPDATE: "changed",
+    Action.CREATE: "created",
+    Action.IMPORT: "imported",
+    Action.MOVE: "moved",
+    Action.FORGET: "forgotten",
+    Action.READ: "read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """One line: `+`, `-`, or a space for what stays; "@" for a heading."""
+
+    sign: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one resource or output. `left_out`: lines that are too many to be shown."""
+
+    action: str
+    verb: str
+    sign: str
+    tone: Tone
+    address: str
+    type: str
+    note: str
+    lines: tuple[DiffLine, ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many resources have one action."""
+
+    action: str
+    verb: str
+    sign: str
+    tone: Tone
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """A plan. `more`: resources after those shown; `nothing`: it changes nothing at all."""
+
+    counts: tuple[Count, ...]
+    changes: tuple[Change, ...]
+    outputs: tuple[Change, ...]
+    drifted: tuple[Change, ...]
+    more: int
+    nothing: bool
+
+
+def plan_view(plan: PlanJson, skip: int = 0) -> PlanView:
+    """Return a plan, with the resources from `skip` on."""
+    ranked = sorted(plan.changes, key=lambda change: (_ORDER.index(Action(change.action)), change.address))
+    shown = ranked[skip : skip + SHOWN]
+    return PlanView(
+        counts=tuple(counts_of([change.action for change in plan.changes])),
+        changes=tuple(map(_resource, shown)),
+        outputs=tuple(map(_output, plan.outputs[:SHOWN])),
+        drifted=tuple(map(_resource, plan.drifted[:SHOWN])),
+        more=max(0, len(ranked) - skip - SHOWN),
+        nothing=not plan.has_changes,
+    )
+
+
+def counts_of(actions: Sequence[str]) -> Iterator[Count]:
+    """Return how often each action occurs, destroying ones first."""
+    for action in _ORDER:
+        number = actions.count(action)
+        if number:
+            yield Count(action, _VERBS[action], _SIGNS[action], _TONES[action], number)
+
+
+def summary(counts: Mapping[str, int]) -> tuple[Count, ...]:
+    """Return a run's counts of changes (`ChangeCounts.named`), destroying ones first."""
+    named = ((action, counts.get(action, 0)) for action in _ORDER)
+    return tuple(Count(it, _VERBS[it], _SIGNS[it], _TONES[it], number) for it, number in named if number)
+
+
+def _resource(change: ResourceChangeJson) -> Change:
+    origins = (("moved from", change.moved_from), ("import of", change.imported_id))
+    note = ", ".join(f"{word} {origin}" for word, origin in origins if origin)
+    return _change(change.action, change.address, change.type, note, compared(change.before, change.after))
+
+
+def _output(change: OutputChangeJson) -> Change:
+    lines = list(_differences("", change.before, change.after))
+    return _change(change.action, change.name, "output", "sensitive" if change.sensitive else "", lines)
+
+
+def _change(action: str, address: str, kind: str, note: str, lines: list[DiffLine]) -> Change:
+    known = Action(action)
+    cut = tuple(DiffLine(line.sign, _cut(line.text)) for line in lines[:_MOST_LINES])
+    left_out = max(0, len(lines) - _MOST_LINES)
+    return Change(action, _VERBS[known], _SIGNS[known], _TONES[known], address, kind, note, cut, left_out)
+
+
+def compared(before: Any, after: Any) -> list[DiffLine]:
+    """Return the lines of what differs between two values, attribute by attribute if they have any."""
+    if not isinstance(before or {}, dict) or not isinstance(after or {}, dict):
+        return list(_differences("", before, after))
+    old, new = before or {}, after or {}
+    lines: list[DiffLine] = []
+    for name in sorted({*old, *new}):
+        lines += _differences(name, old.get(name), new.get(name))
+    return lines
+
+
+def _differences(name: str, before: Any, after: Any) -> Iterator[DiffLine]:
+    if before == after:
+        return
+    old, new = _lines(before), _lines(after)
+    label = f"{name} = " if name else ""
+    if len(old) <= 1 and len(new) <= 1:
+        yield from (DiffLine("-", label + line) for line in old)
+        yield from (DiffLine("+", label + line) for line in new)
+        return
+    if name:
+        yield DiffLine("@", name)
+    if not old or not new or max(len(old), len(new)) > _COMPARED:
+        yield from (DiffLine("-", f"  {line}") for line in old)
+        yield from (DiffLine("+", f"  {line}") for line in new)
+        return
+    for line in list(difflib.unified_diff(old, new, n=2, lineterm=""))[2:]:
+        if line.startswith("@@"):
+            continue
+        yield DiffLine(line[0], f"  {line[1:]}")
+
+
+def _lines(value: Any) -> list[str]:
+    """Return a value as lines: none for null, text as it is, and everything else as indented JSON."""
+    match value:
+        case None:
+            return []
+        case str() if value in {MASK, UNKNOWN}:
+            return [value]
+        case str():
+            inner = _json_in(value)
+            if inner is not None:
+                return _pretty(inner)
+            return value.splitlines() if "\n" in value else [json.dumps(value, ensure_ascii=False)]
+        case _:
+            return _pretty(value)
+
+
+def _pretty(value: Any) -> list[str]:
+    flat = json.dumps(value, ensure_ascii=False)
+    return [flat] if len(flat) <= 60 else json.dumps(value, indent=2, ensure_ascii=False).splitlines()
+
+
+def _json_in(text: str) -> Any:
+    """Return the JSON object or array that a text is; None for any other text."""
+    if text[:1] not in {"{", "["}:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict | list) else None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

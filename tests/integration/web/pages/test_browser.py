@@ -1,0 +1,154 @@
+"""The page in a real browser: scripts from outside never run, and what changes appears by itself."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.core.phases import Phase
+from reconciler.core.runs import Run, RunStatus
+from reconciler.store.sql import SqlStore
+from reconciler.web.ports import Ports
+from reconciler.web.server import HttpServer
+from tests.factories import a_run, a_stack
+from tests.integration.web.client import OPERATOR_TOKEN
+from tests.integration.web.pages.fleet import CANARY, configuration, put_fleet
+from tests.integration.web.pages.test_pages import every_page
+from tests.needs import needs
+
+pytestmark = [needs("chromium"), pytest.mark.slow]
+
+LOG = bytearray()
+
+NAMELESS = """() => [...document.querySelectorAll('a, button, select, input:not([type=hidden])')].filter(it =>
+  it.checkVisibility() && !(it.innerText || it.ariaLabel || it.labels?.length || it.querySelector('[aria-label], title')
+)).map(it => it.outerHTML)"""
+"""Finds what a screen reader could not name."""
+
+
+WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('main *')].filter(it =>
+  it.getBoundingClientRect().right > innerWidth && !it.closest('.log, .diff, .scroll, pre')).map(it => it.outerHTML.slice(0, 200))"""
+"""Finds what makes a page wider than its window."""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def ports(ports: Ports) -> Ports:
+    LOG.clear()
+    return replace(
+        ports,
+        effective=lambda stack: configuration() if stack.name == "network" else None,
+        live_log=lambda run, offset, limit: bytes(LOG[offset : offset + limit]),
+        held_diff=lambda held: f"--- a\n+++ b\n@@ -1 +1 @@\n-{CANARY}\n+{CANARY}\n",
+    )
+
+
+@pytest.fixture
+def troubles() -> list[str]:
+    """What a browser complained about, such as a script that the content security policy stopped."""
+    return []
+
+
+@pytest.fixture
+def tab(chromium: Any, server: HttpServer, troubles: list[str]) -> Iterator[Any]:
+    """A tab in which the operator is signed in."""
+    context = chromium.new_context(base_url=server.url, viewport={"width": 400, "height": 800})
+    tab = context.new_page()
+    tab.set_default_timeout(20_000)
+    tab.on("dialog", lambda dialog: troubles.append(dialog.message))
+    tab.on("pageerror", lambda error: troubles.append(str(error)))
+    tab.on("console", lambda said: troubles.append(said.text) if said.type in {"error", "warning"} else None)
+    tab.goto("/sign-in?next=/stacks")
+    tab.keyboard.type(OPERATOR_TOKEN)
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("h1:has-text('Stacks')")
+    yield tab
+    context.close()
+
+
+def test_no_page_runs_what_others_wrote_and_every_control_has_a_name(
+    tab: Any, store: SqlStore, troubles: list[str]
+) -> None:
+    runs = put_fleet(store)
+    for path in every_page(runs):
+        tab.goto(path)
+        tab.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)")
+        assert tab.evaluate(NAMELESS) == [], path
+        # A narrow window never has to be moved sideways.
+        assert tab.evaluate(WIDE) == [], path
+    assert troubles == []
+
+
+@pytest.fixture
+def running(store: SqlStore) -> Run:
+    run = a_run("production/web", status=RunStatus.PLANNING, phase=Phase.PLAN, attempt=1)
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/web")])
+        transaction.add_runs([run])
+    return run
+
+
+def test_a_run_is_followed_and_confirmed_while_one_looks_at_it(
+    tab: Any, store: SqlStore, running: Run, troubles: list[str]
+) -> None:
+    LOG.extend(b"first\nsecond\n")
+    tab.goto(f"/runs/{running.id}")
+    assert tab.locator(".line").count() == 2
+    tab.evaluate("window.stays = true")
+    LOG.extend(f"\x1b[31m{CANARY}\x1b[0m\nunfinished".encode())
+    tab.wait_for_selector("#L3 .ansi-red")
+    assert CANARY in tab.inner_text("#L3")
+    assert tab.locator(".line").count() == 3
+    waiting = running.evolve(status=RunStatus.UNCONFIRMED, reason="WaitsForConfirmation", message="2 changes")
+    with store.writing() as transaction:
+        transaction.put_run(waiting)
+    tab.wait_for_selector("text=2 changes.")
+    # The page is still the same one: nothing was loaded anew.
+    assert tab.evaluate("window.stays") is True
+    tab.get_by_role("button", name="Confirm").click()
+    tab.wait_for_selector("text=operator has confirmed it")
+    with store.reading() as reading:
+        found = reading.run(running.id)
+    assert found is not None
+    assert found.confirmed_by == "operator"
+    assert troubles == []
+
+
+def test_the_table_is_filtered_while_one_types(tab: Any, store: SqlStore, troubles: list[str]) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(f"production/s{number}") for number in range(3)])
+    tab.goto("/stacks")
+    assert tab.locator("#rows tbody tr").count() == 3
+    tab.focus("input[name=q]")
+    tab.keyboard.type("s1")
+    tab.wait_for_selector("#rows tbody:not(:has(tr + tr))")
+    tab.wait_for_url("**/stacks?q=s1")
+    assert tab.evaluate("document.activeElement.name") == "q"
+    tab.reload()
+    assert (tab.input_value("input[name=q]"), tab.locator("#rows tbody tr").count()) == ("s1", 1)
+    assert troubles == []
+
+
+def test_pages_can_be_read_and_used_without_javascript(chromium: Any, server: HttpServer, store: SqlStore) -> None:
+    runs = put_fleet(store)
+    context = chromium.new_context(base_url=server.url, java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto("/sign-in")
+    tab.fill("input[name=token]", OPERATOR_TOKEN)
+    tab.press("input[name=token]", "Enter")
+    tab.goto(f"/runs/{runs['waiting'].id}")
+    tab.get_by_role("button", name="Discard").click()
+    tab.wait_for_selector("text=Discarded by operator.")
+    context.close()

@@ -1,0 +1,203 @@
+"""What pages show, to whom, and that nothing in it becomes markup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from reconciler.core.runs import Run
+from reconciler.store.sql import SqlStore
+from reconciler.web.ports import Ports
+from tests.factories import a_run_id, a_stack
+from tests.integration.web.pages.fleet import CANARY, LOG, configuration, put_fleet
+from tests.integration.web.pages.person import Page, Person
+
+AsUser = Callable[[str], Person]
+
+
+@pytest.fixture
+def ports(ports: Ports) -> Ports:
+    return replace(
+        ports,
+        effective=lambda stack: configuration() if stack.name == "network" else None,
+        live_log=lambda run, offset, limit: LOG[offset : offset + limit],
+        held_diff=lambda held: f"--- a\n+++ b\n@@ -1 +1 @@\n-{CANARY}\n+{CANARY}{CANARY}\n",
+    )
+
+
+@pytest.fixture
+def runs(store: SqlStore) -> dict[str, Run]:
+    return put_fleet(store)
+
+
+def every_page(runs: dict[str, Run]) -> list[str]:
+    run = f"/runs/{runs['waiting'].id}"
+    return [
+        "/",
+        "/stacks",
+        "/stacks?q=network&label=owner%3Dx",
+        "/stacks/production/network",
+        "/stacks/production/base",
+        "/stacks/production/drifted",
+        "/runs",
+        run,
+        f"{run}?find=xss",
+        f"/runs/{runs['failed'].id}",
+        "/held",
+        "/held/held-1",
+        "/resources",
+        "/access?ask=of&subject=user:rita",
+        "/access?ask=who&action=stack:read&space=production",
+        "/access?ask=can&subject=<script>&action=x&space=y",
+    ]
+
+
+def check_markup(page: Page) -> None:
+    """Only what the templates write is markup: the canary has brought no element, attribute or address in."""
+    assert [found for tag, found in page.elements if tag in {"img", "iframe", "object", "embed", "style"}] == []
+    assert [found["src"].partition("?")[0] for tag, found in page.elements if tag == "script"] == [
+        "/static/htmx-2.0.11.min.js"
+    ]
+    for tag, found in page.elements:
+        assert not [name for name in found if name.startswith("on") or name == "style"], (tag, found)
+        for name in ("href", "action", "formaction", "hx-get"):
+            assert found.get(name, "/").startswith(("/", "#")), (tag, found)
+
+
+def test_text_from_outside_never_becomes_markup(operator: Person, runs: dict[str, Run]) -> None:
+    shown = 0
+    for path in every_page(runs):
+        page = operator.see(path)
+        assert page.status == 200, path
+        check_markup(page)
+        assert "hunter2" not in page.answer.text
+        shown += page.text.count("alert(")
+    assert shown > 60
+
+
+def test_every_page_has_the_headers_that_keep_scripts_out(operator: Person, runs: dict[str, Run]) -> None:
+    for path in [*every_page(runs), "/sign-in", "/nothing"]:
+        headers = operator.client.request("GET", path, headers={"Accept": "text/html"}).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert (headers["x-frame-options"], headers["cache-control"]) == ("DENY", "no-store")
+
+
+def test_a_run_is_shown_whole(operator: Person, runs: dict[str, Run]) -> None:
+    page = operator.see(f"/runs/{runs['waiting'].id}")
+    for words in (
+        "production/network",
+        "plan 1.5 s",
+        "Confirm and destroy",
+        "Discard",
+        "destroyed",
+        "warn",
+        "approves",
+    ):
+        assert words in page.text, words
+    text = operator.client.get(f"/runs/{runs['failed'].id}/log")
+    assert (text.content, text.headers["content-type"]) == (LOG, "text/plain; charset=utf-8")
+
+
+def test_a_stack_is_shown_whole(operator: Person, runs: dict[str, Run]) -> None:
+    page = operator.see("/stacks/production/network")
+    for words in ("WaitsForConfirmation", "sensitive: not shown", "secret file token", "base", "before plan", "VPC"):
+        assert words in page.text, words
+    assert "/stacks/production/base" in page.links
+
+
+def test_drift_is_shown_where_one_looks(operator: Person, runs: dict[str, Run]) -> None:
+    page = operator.see("/stacks/production/drifted")
+    assert "the real world has changed since: 1 resource differs" in page.text
+    assert ("Drift what differs" in page.text, "Check drift" in page.text) == (True, True)
+    assert "/stacks/production/drifted" in operator.see("/").links
+    assert operator.press(page, "/stacks/production/drifted/drift").status == 303
+
+
+def test_one_sees_what_the_api_would_show(as_user: AsUser, runs: dict[str, Run]) -> None:
+    rita = as_user("rita")
+    for path in ("/", "/stacks", "/runs", "/resources", "/held", "/access"):
+        page = rita.see(path)
+        assert page.status == 200
+        assert "secret" not in page.answer.text
+    assert "production/" in rita.see("/stacks").text
+
+
+def test_what_one_may_not_see_is_not_there(as_user: AsUser, runs: dict[str, Run]) -> None:
+    missing = a_run_id()
+    pairs = [
+        ("/stacks/root/secret", "/stacks/root/absent"),
+        (f"/runs/{runs['secret'].id}", f"/runs/{missing}"),
+        (f"/runs/{runs['secret'].id}/log", f"/runs/{missing}/log"),
+        ("/stacks?space=root", "/stacks?space=absent"),
+    ]
+    rita = as_user("rita")
+    for hidden, absent in pairs:
+        answers = [rita.see(path) for path in (hidden, absent)]
+        assert [answer.status for answer in answers] == [404, 404]
+        texts = [
+            answer.text.replace("secret", "absent").replace(runs["secret"].id, missing).replace("root", "absent")
+            for answer in answers
+        ]
+        assert texts[0] == texts[1].replace("root", "absent")
+    nobody = as_user("nobody")
+    assert nobody.see("/stacks/production/network").status == 404
+    assert "No stack matches" in nobody.see("/stacks").text
+    assert "Nothing is held" in nobody.see("/held").text
+
+
+def test_the_table_is_filtered_by_its_address_and_has_pages(operator: Person, store: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(f"production/s{number:03}") for number in range(120)])
+    names: list[str] = []
+    path, seen = "/stacks?q=production/s", 0
+    while path:
+        page = operator.see(path)
+        names += [link for link in page.links if link.startswith("/stacks/production/")]
+        path = next((link for link in page.links if "cursor=" in link), "")
+        seen += 1
+    assert (len(names), len(set(names)), seen) == (120, 120, 3)
+    page = operator.see("/stacks", q="s00", sync="OutOfSync", tool="script", condition="", label="")
+    assert "No stack matches" in page.text
+    for wrong in ({"sync": "Asleep"}, {"condition": "Ready"}, {"label": "x"}, {"tool": "hammer"}, {"colour": "red"}):
+        page = operator.see("/stacks", **wrong)
+        assert (page.status, "That cannot be read" in page.text) == (422, True)
+
+
+def test_a_part_is_sent_only_once_it_has_changed(operator: Person, runs: dict[str, Run], store: SqlStore) -> None:
+    run = f"/runs/{runs['waiting'].id}"
+    for path in ("/", "/stacks", "/runs", "/stacks/production/network", run):
+        polls = [found["hx-get"] for _, found in operator.see(path).elements if "seen=" in found.get("hx-get", "")]
+        assert polls, path
+        assert [operator.see(poll).status for poll in polls] == [204] * len(polls)
+    poll = next(found["hx-get"] for _, found in operator.see(run).elements if "seen=" in found.get("hx-get", ""))
+    assert operator.press(operator.see(run), f"{run}/discard").status == 303
+    part = operator.see(poll)
+    assert (part.status, "discarded" in part.text, "<html" in part.answer.text) == (200, True, False)
+    # It has ended, so the page asks no more.
+    assert [found for _, found in part.elements if "hx-get" in found] == []
+
+
+def test_a_growing_log_goes_on_where_it_was(operator: Person, runs: dict[str, Run]) -> None:
+    run = f"/runs/{runs['waiting'].id}"
+    (poll,) = (found["hx-get"] for _, found in operator.see(run).elements if "log/more" in found.get("hx-get", ""))
+    assert poll == f"{run}/log/more?after=3&offset={len(LOG)}"
+    assert operator.see(poll).status == 204
+    more = operator.see(f"{run}/log/more", after=1, offset=LOG.index(b"\n") + 1)
+    check = [found["id"] for _, found in more.elements if found.get("id", "").startswith("L")]
+    assert check == ["L2", "L3"]
+
+
+def test_a_missing_page_is_a_page_for_browsers_and_a_problem_for_programs(operator: Person) -> None:
+    def kind(path: str, accept: str) -> str:
+        answer = operator.client.request("GET", path, headers={"Accept": accept})
+        assert answer.status_code == 404
+        return answer.headers["content-type"].partition(";")[0]
+
+    assert kind("/nothing", "text/html") == "text/html"
+    assert kind("/nothing", "*/*") == kind("/api/v1/nothing", "text/html") == "application/problem+json"
+    assert kind("/static/nothing.js", "*/*") == "text/html"
+    assert kind("/static/..%2frender.py", "*/*") == "application/problem+json"

@@ -1,0 +1,72 @@
+"""What the start page says: spaces with their health, revisions, times."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.core.runs import Run, RunStatus
+from reconciler.web.api.convert import run_json
+from reconciler.web.api.schemas.overview import SpaceJson
+from reconciler.web.views.revisions import revisions
+from reconciler.web.views.spaces import flat, space_tree
+from reconciler.web.views.times import ago, duration
+from tests.factories import NOW, OTHER_REVISION, REVISION, a_run, later
+
+
+def space(name: str, parent: str | None, synced: int, ready: int, stalled: int = 0) -> SpaceJson:
+    stacks = {"Synced": synced, "OutOfSync": 1} if synced else {}
+    return SpaceJson(name=name, parent=parent, inherit=True, stacks=stacks, ready=ready, stalled=stalled)
+
+
+def test_a_space_counts_what_is_below_it_and_shows_the_worst() -> None:
+    tops = space_tree([space("root", None, 0, 0), space("a", "root", 2, 3), space("b", "root", 1, 1, stalled=1)])
+    lines = [(depth, it.name, it.total, it.tone, it.words) for depth, it in flat(tops)]
+    assert lines == [
+        (0, "root", 5, "bad", "1 stalled"),
+        (1, "a", 3, "good", "all ready"),
+        (1, "b", 2, "bad", "1 stalled"),
+    ]
+    assert tops[0].parts == (("good", 0.0, 80.0), ("bad", 80.0, 20.0))
+
+
+def test_a_space_below_one_that_is_not_seen_is_a_top_and_a_deep_tree_works() -> None:
+    assert [it.name for it in space_tree([space("team", None, 0, 0), space("web", "hidden", 0, 0)])] == ["team", "web"]
+    deep = [space(f"s{at}", f"s{at - 1}" if at else None, 1, 2) for at in range(3000)]
+    (top,) = space_tree(deep)
+    assert (top.total, len(flat([top]))) == (6000, 3000)
+
+
+def told(*runs: Run) -> list[tuple[str, str, str]]:
+    return [(it.revision, it.words, it.tone) for it in revisions(map(run_json, runs), 5)]
+
+
+def test_a_revision_says_how_far_it_got_by_the_newest_run_of_each_stack() -> None:
+    runs = [
+        a_run("a/web", status=RunStatus.PLANNING, revision=OTHER_REVISION),
+        a_run("a/db", status=RunStatus.FINISHED),
+        a_run("a/db", status=RunStatus.FAILED),
+        a_run("a/net", status=RunStatus.UNCONFIRMED),
+        a_run("a/dns", status=RunStatus.FAILED),
+    ]
+    assert told(*runs) == [
+        (OTHER_REVISION, "0 of 1 applied, 1 running", "busy"),
+        (REVISION, "1 of 3 applied, 1 waiting, 1 failed", "bad"),
+    ]
+    done = a_run("a/db", status=RunStatus.FINISHED, finished_at=later(90))
+    assert told(done) == [(REVISION, "applied to 1 stack", "good")]
+    (view,) = revisions([run_json(done)], 5)
+    assert (view.started, view.ended) == (NOW, later(90))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.04, "0.0 s"), (9.44, "9.4 s"), (59.6, "1 min"), (61, "1 min 1 s"), (7260, "2 h 1 min")]
+)
+def test_durations(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(2, "just now"), (59, "59 s ago"), (7200, "2 h ago"), (-60, "in 1 min")]
+)
+def test_how_long_ago(seconds: float, expected: str) -> None:
+    assert ago(NOW, later(seconds)) == expected

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 
 MINUTES ?= 5
 
-.PHONY: demo test explore check tools bench screenshots format clean
+.PHONY: demo demo-clouds test explore check tools bench screenshots format clean
 demo: $(VENV)/.run
 	$(BIN)/station demo
 
@@ -23,6 +23,10 @@ check: $(VENV)/.check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(BIN)/python -m tests.needs
+
+# The stacks of examples/integrations against a token service on this machine, and who each of their phases was there.
+demo-clouds: $(VENV)/.check
+	$(BIN)/python -m tests.tools.demo_clouds
 
 # The real tools that stacks use, for the tests; nothing to do where they are there. On a new machine this takes a while.
 tools:

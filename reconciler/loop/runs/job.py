@@ -215,6 +215,7 @@ def build_job(  # noqa: PLR0917
         cli_config=cli_config,
         destroy=run.destroys,
         check=run.checks,
+        command=run.command,
         about=_about(run, inputs.stack, settings),
         git=opened.git,
     )

@@ -244,6 +244,15 @@ def request_plan(store: Store, stack: StackId, person: str, now: datetime, becau
         return _queue(transaction, stack, Asked(person, because), now, "plan requested", RunKind.PROPOSED)
 
 
+def request_task(  # noqa: PLR0917
+    store: Store, stack: StackId, command: str, person: str, now: datetime, because: str = ""
+) -> Run:
+    """Queue a shell command in a stack's directory and environment, in the same queue as its other runs."""
+    with store.writing() as transaction:
+        asked = Asked(person, because, {"command": command})
+        return _queue(transaction, stack, asked, now, "task requested", RunKind.TASK, command)
+
+
 def request_check(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a drift check of a stack; refused where it is not Synced, is suspended, or has an active run."""
     with store.writing() as transaction:
@@ -304,6 +313,7 @@ def _queue(  # noqa: PLR0917
     now: datetime,
     words: str,
     kind: RunKind = RunKind.TRACKED,
+    command: str | None = None,
 ) -> Run:
     state, desired = _in_force(transaction, stack)
     if kind in {RunKind.TRACKED, RunKind.TASK}:
@@ -338,8 +348,10 @@ def _queue(  # noqa: PLR0917
         now,
         kind=kind,
         leaving=desired.leaving,
+        command=command,
         person=asked.person,
-        needs_confirmation=kind is RunKind.DESTROY or state.interrupted or not desired.autodeploy,
+        needs_confirmation=kind is RunKind.DESTROY
+        or (kind is not RunKind.TASK and (state.interrupted or not desired.autodeploy)),
         message=message,
     )
     try:

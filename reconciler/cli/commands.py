@@ -36,6 +36,8 @@ COMMANDS = {
     "stack": Entry("reconciler.cli.stack", "Show, run, suspend or resume a stack."),
     "runs": Entry("reconciler.cli.runs", "List runs."),
     "run": Entry("reconciler.cli.run", "Show, confirm, discard, cancel, retry or review a run."),
+    "resources": Entry("reconciler.cli.resources", "List the resources of all stacks."),
+    "task": Entry("reconciler.cli.task", "Run a command in a stack's directory and environment."),
     "drift": Entry("reconciler.cli.drift", "List what differs from what was applied; check a stack."),
     "fetch": Entry("reconciler.cli.fetch", "Let the service look at the repositories now."),
     "tfstate": Entry("reconciler.cli.tfstate", "List, read, write and roll back the tfstate of a stack."),
@@ -56,10 +58,8 @@ _PLANNED = frozenset(
         ("backup",),
         ("drift", "accept"),
         ("drift", "adopt"),
-        ("resources",),
         ("restore",),
         ("stack", "unlock"),
-        ("task",),
         ("worker",),
     }
 )

@@ -173,6 +173,8 @@ class Run:
     """It waits, and its policies have to be asked again: somebody reviewed or confirmed it."""
     source: SourceCommit | None = None
     """The commit of the source that it plans and applies."""
+    command: str | None = None
+    """The shell command of a task."""
     leaving: bool = False
     """It destroys what a stack made whose document has left Git."""
     repairs: str | None = None
@@ -215,6 +217,11 @@ class Run:
     def checks(self) -> bool:
         """Whether the run only compares the real world with what was applied."""
         return self.kind is RunKind.DRIFT
+
+    @property
+    def keeps_applied(self) -> bool:
+        """Whether what was applied stays what it was: the run is no application of what is desired."""
+        return self.kind in {RunKind.DRIFT, RunKind.TASK}
 
     @property
     def occasion(self) -> str:

@@ -62,7 +62,7 @@ class Transition:
     @property
     def changes_applied(self) -> bool:
         """Whether the outputs of the stack, or its sync, may be others now."""
-        return self.run.leads and self.event in _CHANGES_APPLIED
+        return not self.run.keeps_applied and self.event in _CHANGES_APPLIED
 
     @property
     def wakes_dependents(self) -> bool:
@@ -108,6 +108,9 @@ def new_run(state: StackState, desired: Desired, run: RunId, now: datetime, **ch
 def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus | None, now: datetime) -> StackState:
     if run.checks:
         return _after_check(state, run, event, now)
+    if run.keeps_applied:
+        # A task that died may have left anything behind.
+        return state.evolve(interrupted=True) if event is RunEvent.INTERRUPT else state
     failures = _failures(state, run)
     retry_at = None
     match event:

@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.core.issuer_keys import TOKEN_LIFE
 from reconciler.core.phases import Leg
-from reconciler.core.runs import Run, RunKind
+from reconciler.core.runs import Run
 from reconciler.credentials.vault import VaultReader
 from reconciler.issuer.assuming import NOTE, Assumption, as_credentials, config_file, dies
 from reconciler.issuer.issuer import Issuer, expiry
@@ -38,8 +38,8 @@ class Bearer:
 
     @property
     def phase(self) -> str:
-        """What the run may do now: `plan` or `apply`. A task is all apply."""
-        return APPLY if self.leg is Leg.APPLY or self.run.kind is RunKind.TASK else PLAN
+        """What the run may do now: `plan` or `apply`. A task's command belongs to the second leg."""
+        return APPLY if self.leg is Leg.APPLY else PLAN
 
 
 def identify(issuer: Issuer, bearer: Bearer, now: datetime) -> Identity:

@@ -112,6 +112,7 @@ def input_of(case: Case) -> dict[str, Any]:
         "run": {
             "id": run.id,
             "kind": run.kind.value,
+            "command": run.command,
             "revision": run.revision,
             "person": run.person,
             "createdAt": _moment(run.created_at),

@@ -189,5 +189,11 @@ class Tool(Protocol):
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Carry out exactly the saved plan (or the source that was planned) and read what is there afterwards."""
 
+    def environment(self, job: ToolJob) -> Mapping[str, str]:
+        """Return what the tool's own commands have in their environment, for a task that calls the tool.
+
+        Called after `init`. StepFailed where a task could not do what it means to.
+        """
+
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the files that make up the saved plan: their digest binds the apply to what was confirmed."""

@@ -219,6 +219,7 @@ def build_job(  # noqa: PLR0917
         identity=inputs.identity,
         destroy=run.destroys,
         check=run.checks,
+        command=run.command,
         about=_about(run, inputs.stack, settings),
         git=opened.git,
     )

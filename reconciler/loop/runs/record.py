@@ -21,7 +21,7 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.resources import resources_after
 from reconciler.core.results import ChangeCounts, Planned
-from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunStatus
+from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.state import Component, StackState
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
@@ -89,7 +89,7 @@ class Recorder:
 
     def tidy(self, run: Run, now: datetime) -> None:
         """Keep the log of a run that is over, and let its directory go."""
-        if run.status is RunStatus.FINISHED and run.phase is Phase.APPLY and not run.destroys:
+        if run.status is RunStatus.FINISHED and run.phase is Phase.APPLY and run.kind is RunKind.TRACKED:
             committed = self.commit_time(run)
             if committed is not None:
                 self.metrics.applied(now.timestamp() - committed)

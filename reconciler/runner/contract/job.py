@@ -146,6 +146,8 @@ class Job:
     """Whether the run is to remove what the stack made, rather than to make it."""
     check: bool = False
     """Whether the run only compares the real world with what was applied."""
+    command: str | None = None
+    """For a task: the shell command that is run in the place of the tool's plan and apply."""
     about: Mapping[str, str] = field(default_factory=dict)
     """Variables that tell hooks and tools which run this is: they differ from run to run, and no tool reads them."""
     tool_version: str | None = None

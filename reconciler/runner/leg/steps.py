@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -55,7 +55,8 @@ class End:
 
 def perform(work: Work) -> End:
     """Do the steps of the job's leg, then the hooks for the end of the run if this is it."""
-    end = _perform(work, PLAN if work.job.leg is Leg.PLAN else APPLY)
+    legs = (PLAN, APPLY) if work.job.command is None else (BEFORE_TASK, TASK)
+    end = _perform(work, legs[0] if work.job.leg is Leg.PLAN else legs[1])
     run_goes_on = end.reason is Reason.PLANNED
     if not run_goes_on:
         end = _after_run(work, end)
@@ -105,7 +106,8 @@ def _end_of(error: LegEnded | StepFailed | OSError, masker: Masker) -> End:
 def _proper_end(work: Work) -> End:
     if work.job.leg is Leg.APPLY:
         late = "; the request to stop came too late" if work.commands.late else ""
-        return End(Ending.SUCCEEDED, Reason.APPLIED, f"applied{late}")
+        done = "applied" if work.job.command is None else "the command ended well"
+        return End(Ending.SUCCEEDED, Reason.APPLIED, f"{done}{late}")
     if work.planned is not None and work.planned.has_changes:
         return End(Ending.SUCCEEDED, Reason.PLANNED, "there are changes")
     return End(Ending.SUCCEEDED, Reason.NO_CHANGES, "nothing to change")
@@ -163,11 +165,15 @@ def _plan(work: Work) -> None:
     work.commands.check()
 
 
+def _plan_files(work: Work) -> Sequence[Path]:
+    return () if work.job.command is not None else work.tool.plan_files(work.tool_job)
+
+
 def _record_plan(work: Work) -> None:
     """Before the hooks after the plan: what they might do to it is not what will be confirmed."""
     assert work.planned is not None  # noqa: S101 - the step before has set it
     _write_private(work.directory.planned, to_line(planned_to_data(work.planned)))
-    work.plan_digest = digest(work.directory.planned, work.tool.plan_files(work.tool_job))
+    work.plan_digest = digest(work.directory.planned, _plan_files(work))
 
 
 def _show_plan(work: Work) -> None:
@@ -211,7 +217,7 @@ def _check_plan(work: Work) -> None:
     if work.job.plan_digest is None:
         raise LegEnded(Ending.FAILED, Reason.PLAN_CHANGED, "no plan was recorded for this run")
     try:
-        found = digest(work.directory.planned, work.tool.plan_files(work.tool_job))
+        found = digest(work.directory.planned, _plan_files(work))
     except OSError as error:
         missing = f"the saved plan cannot be read: {Path(str(error.filename or '')).name}"
         raise LegEnded(Ending.FAILED, Reason.PLAN_CHANGED, missing) from None
@@ -234,6 +240,21 @@ def _apply(work: Work) -> None:
 def _outputs(work: Work) -> None:
     assert work.applied is not None  # noqa: S101 - the steps before have set it
     work.applied = with_file_outputs(work.applied, work.directory.outputs)
+
+
+def _expect_task(work: Work) -> None:
+    """Go on to the task: what it will do nobody knows, and policies see its command."""
+    work.planned = Planned(has_changes=True)
+
+
+def _task(work: Work) -> None:
+    work.commands.check()
+    work.commands.writing = True
+    try:
+        command = ("/bin/sh", "-e", "-c", work.job.command or "")
+        work.commands.do(command, env=work.tool.environment(work.tool_job))
+    finally:
+        work.commands.writing = False
 
 
 def _write_private(path: Path, data: bytes) -> None:
@@ -261,4 +282,15 @@ APPLY: tuple[Step, ...] = (
     (Phase.APPLY, _apply),
     (Phase.APPLY, _hooks("after.apply", "after.destroy")),
     (Phase.APPLY, _outputs),
+)
+BEFORE_TASK: tuple[Step, ...] = (
+    (Phase.INIT, _hooks("before.init")),
+    (Phase.INIT, _init),
+    (Phase.INIT, _hooks("after.init")),
+    (Phase.PLAN, _expect_task),
+    (Phase.PLAN, _record_plan),
+)
+TASK: tuple[Step, ...] = (
+    (Phase.APPLY, _check_plan),
+    (Phase.APPLY, _task),
 )

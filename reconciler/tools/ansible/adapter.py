@@ -66,6 +66,10 @@ class Ansible:
         """Run the playbook, and return what each task did. The runner itself reads the outputs file."""
         return applied(parse(_run(job, do)))
 
+    def environment(self, job: ToolJob) -> Mapping[str, str]:  # noqa: ARG002 - the protocol's signature
+        """Return nothing: the documents' own variables are all that its commands need."""
+        return {}
+
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the file with the digest of the check run's events."""
         return (_checked(job),)

@@ -77,6 +77,10 @@ class CloudFormation:
             return Applied(resources=())
         return applied(_ask(job, do, "apply", saved), _sensitive(job))
 
+    def environment(self, job: ToolJob) -> Mapping[str, str]:  # noqa: ARG002 - the protocol's signature
+        """Return nothing: the documents' own variables are all that its commands need."""
+        return {}
+
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the file that names the change set."""
         return (_saved(job),)

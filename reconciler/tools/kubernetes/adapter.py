@@ -8,7 +8,7 @@ applied is listed in an inventory of its own in the cluster.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.core.results import Applied, Planned
@@ -101,6 +101,10 @@ class Kubernetes:
             work.note()
         secrets = secrets_of(live.values())
         return Applied(tuple(resource(manifest, health(manifest), secrets) for _, manifest in sorted(live.items())))
+
+    def environment(self, job: ToolJob) -> Mapping[str, str]:  # noqa: ARG002 - the protocol's signature
+        """Return nothing: the documents' own variables are all that its commands need."""
+        return {}
 
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the saved plan."""

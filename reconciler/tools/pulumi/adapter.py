@@ -86,6 +86,12 @@ class Pulumi:
                 do((job.binary, "up", *words, "--plan", str(_plan_path(job))), env=env)
         return Applied(resources=()) if job.destroy else _left(job, do, kept)
 
+    def environment(self, job: ToolJob) -> Mapping[str, str]:
+        """Return the settings of the command line; refuse where nobody would take the state that a task leaves."""
+        if Kept.of(job) is not None:
+            raise StepFailed("the service keeps the state of this stack, and a task would change only a copy of it")
+        return _environment(job)
+
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the saved plan."""
         return (_plan_path(job),)

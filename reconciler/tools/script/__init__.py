@@ -9,7 +9,7 @@ What a script manages nobody can list: its resources are those that its plans na
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +70,10 @@ class Script:
             raise StepFailed(f"the stack has no script.{name}")
         do(_shell(command))
         return Applied() if job.destroy else Applied(outputs=_outputs(job, do), by_plan=True)
+
+    def environment(self, job: ToolJob) -> Mapping[str, str]:  # noqa: ARG002 - the protocol's signature
+        """Return nothing: the documents' own variables are all that its commands need."""
+        return {}
 
     def plan_files(self, job: ToolJob) -> Sequence[Path]:  # noqa: ARG002 - the protocol's signature
         """Name nothing: a script saves no plan; the source it runs from is the same directory."""

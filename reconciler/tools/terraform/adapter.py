@@ -65,14 +65,14 @@ class Terraform:
         write_override(job, backend=managed, variables=given(job.env, job.inputs, module.variables).declare)
         # A committed .terraform could choose another backend or workspace than the code does.
         remove_beside_source(job, ".terraform")
-        environment = self._environment(job)
+        environment = self.environment(job)
         do((job.binary, "init", "-input=false", "-no-color", *_added(job, "init")), env=environment)
         if workspace:
             do((job.binary, "workspace", "select", "-no-color", "-or-create", workspace), env=environment)
 
     def plan(self, job: ToolJob, do: Do) -> Planned:
         """Save a plan in the scratch directory and return what it would do."""
-        environment = self._environment(job)
+        environment = self.environment(job)
         plan, shown = scratch.plan_path(job), job.scratch / "plan.json"
         command = (job.binary, "plan", "-input=false", "-no-color", "-detailed-exitcode", *_planning(job))
         code = do((*command, f"-out={plan}"), ok=(0, 2), env=environment)
@@ -81,7 +81,7 @@ class Terraform:
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Apply the saved plan and read the tfstate that it leaves."""
-        environment = self._environment(job)
+        environment = self.environment(job)
         known = scratch.noted(job)
         command = (job.binary, "apply", "-input=false", "-no-color", *_writing(job), *_added(job, "apply"))
         remove_beside_source(job, ERRORED)
@@ -95,18 +95,8 @@ class Terraform:
             document = _pulled(job, do, environment)
         return Applied(resources=()) if document is None else applied(document, known)
 
-    def plan_files(self, job: ToolJob) -> Sequence[Path]:
-        """Name the saved plan, and the file that says what of its result may be shown."""
-        return scratch.plan_files(job)
-
-    @property
-    def _is_tofu(self) -> bool:
-        return self.name == "opentofu"
-
-    def _look(self, job: ToolJob) -> RootModule:
-        return look(job, tofu=self._is_tofu)
-
-    def _environment(self, job: ToolJob) -> Mapping[str, str]:
+    def environment(self, job: ToolJob) -> Mapping[str, str]:
+        """Return the settings of the command line, the variables, and the way to the managed tfstate."""
         # What a document sets itself holds.
         chosen = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
         environment = {
@@ -120,6 +110,17 @@ class Terraform:
         if job.tfstate is not None and _is_managed(job):
             environment |= http_backend(job.tfstate)
         return environment
+
+    def plan_files(self, job: ToolJob) -> Sequence[Path]:
+        """Name the saved plan, and the file that says what of its result may be shown."""
+        return scratch.plan_files(job)
+
+    @property
+    def _is_tofu(self) -> bool:
+        return self.name == "opentofu"
+
+    def _look(self, job: ToolJob) -> RootModule:
+        return look(job, tofu=self._is_tofu)
 
 
 def _choose_backend(job: ToolJob, module: RootModule) -> bool:

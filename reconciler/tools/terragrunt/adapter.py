@@ -91,6 +91,10 @@ class Terragrunt:
         document = stored(job) if _is_managed(job) else _pulled(job, do, env)
         return Applied(resources=()) if document is None else applied(document, known)
 
+    def environment(self, job: ToolJob) -> Mapping[str, str]:
+        """Return the settings of the command line, the variables, and the way to the managed tfstate."""
+        return environment(job) if job.options.get("runAll") else _environment(job)
+
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the saved plans, and the files that say what of their result may be shown."""
         if _runs_all(job):

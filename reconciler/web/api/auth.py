@@ -46,6 +46,7 @@ class Right(StrEnum):
     TFSTATE_READ = "tfstate:read"
     TFSTATE_WRITE = "tfstate:write"
     TFSTATE_UNLOCK = "tfstate:unlock"
+    TASK_CREATE = "task:create"
     DRIFT_READ = "drift:read"
     DRIFT_CHECK = "drift:check"
     AUDIT_READ = "audit:read"

@@ -27,7 +27,7 @@ from reconciler.web.api.paging import (
     page,
 )
 from reconciler.web.api.schemas.effective import EffectiveJson
-from reconciler.web.api.schemas.runs import RunJson
+from reconciler.web.api.schemas.runs import RunJson, TaskRequest
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.schemas.stacks import OutputJson, ResourceJson, StackDetailJson, StackJson
 from reconciler.web.api.told import Told, refusals
@@ -154,6 +154,17 @@ def plan_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJs
     because = caller.basis(Right.RUN_PREVIEW.action, stack.space)
     with refusals(caller, stack):
         run = operations.request_plan(ports.store, stack, caller.person, ports.now(), because)
+    ports.wake()
+    return convert.run_json(run, Told.of(caller))
+
+
+@router.post("/{space}/{name}/tasks", status_code=HTTPStatus.CREATED)
+def run_task(ports: PortsIn, caller: CallerIn, space: str, name: str, body: TaskRequest) -> RunJson:
+    """Queue a shell command in a stack's directory and environment."""
+    stack = named(caller, Right.TASK_CREATE, space, name)
+    because = caller.basis(Right.TASK_CREATE.action, stack.space)
+    with refusals(caller, stack):
+        run = operations.request_task(ports.store, stack, body.command, caller.person, ports.now(), because)
     ports.wake()
     return convert.run_json(run, Told.of(caller))
 

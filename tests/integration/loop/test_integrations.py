@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from reconciler import operations
 from reconciler.core.issuer_keys import PUBLISHED_BEFORE, SIGNS_FOR, TOKEN_LIFE
 from reconciler.core.runs import RunStatus
 from reconciler.loop.service import utc_now
 from reconciler.runner.contract.directory import RunDirectory
+from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, document, eventually, lines
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
@@ -269,7 +271,7 @@ def test_the_service_takes_on_roles_for_those_whose_issuer_aws_cannot_reach(
     assert "secret" not in fates["root/b"].message
 
 
-def test_what_left_git_is_destroyed_with_a_token_of_its_own(
+def test_tasks_and_the_destruction_of_what_left_git_have_a_token_of_their_own(
     repo: Repo, machine: Machine, sts: Sts, tmp_path: Path
 ) -> None:
     """In a sandbox that may write to one directory only."""
@@ -284,6 +286,11 @@ def test_what_left_git_is_destroyed_with_a_token_of_its_own(
     shop = document("Space", "shop", {"parent": "root"})
     repo.commit({"shop.yaml": shop, "clouds.yaml": clouds, "a.yaml": stack, "b.yaml": a_script("b", "true")})
     machine.reconcile()
+    command = f'cat "$VAULT_JWT_FILE" > {own / "token"}'
+    operations.request_task(machine.service.store, StackId.parse("shop/a"), command, "user:ada", utc_now())
+    assert machine.reconcile().ran == {"shop/a": "finished"}
+    claims = sts.check((own / "token").read_text(), OIDC["audience"])
+    assert (claims["sub"], claims["person"]) == ("space:root/shop:kind:task:phase:apply", "user:ada")
     repo.commit({"clouds.yaml": None, "a.yaml": None})
     assert machine.reconcile().ran == {"shop/a": "finished"}
     claims = sts.check((own / "token").read_text(), OIDC["audience"])

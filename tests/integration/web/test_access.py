@@ -239,6 +239,7 @@ def test_what_one_may_not_see_answers_as_what_does_not_exist(
         ("otto", "/stacks/production/network/suspend", 200),
         ("otto", "/stacks/production/network/destroy", 404),
         ("rita", "/stacks/production/network/drift", 404),
+        ("rita", "/stacks/production/network/plan", 404),
         ("wanda", "/tfstates/production/network/versions", 404),
         ("adele", "/tfstates/production/network/versions", 409),
         ("wanda", "/runs/{run}/confirm", 200),

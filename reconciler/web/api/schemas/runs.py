@@ -49,6 +49,14 @@ class ReviewJson(Shape):
     at: datetime
 
 
+class TaskRequest(Shape):
+    """A command to run in a stack's directory and environment, by a shell that stops at the first failure."""
+
+    model_config = ConfigDict(extra="forbid", **Shape.model_config)
+
+    command: str = Field(min_length=1, max_length=10_000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")
+
+
 class ReviewRequest(Shape):
     """An approval or a rejection of a waiting run."""
 

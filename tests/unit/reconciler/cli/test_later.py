@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.cli.main import main, station
 
-LATER = ["backup", "drift accept", "drift adopt", "resources", "restore", "stack unlock", "task", "worker"]
+LATER = ["backup", "drift accept", "drift adopt", "restore", "stack unlock", "worker"]
 
 
 @pytest.mark.parametrize("command", LATER)

@@ -92,6 +92,6 @@ def test_a_report_survives_the_disk(report):
 
 def test_secrets_are_not_in_what_a_job_prints():
     assert "s3cret" not in repr(JOB)
-    assert "one" not in repr(JOB)
+    assert "hunter2" not in repr(JOB)
     assert "1b1b" not in repr(JOB)
     assert "hunter2" not in repr(JOB)

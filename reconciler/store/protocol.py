@@ -410,6 +410,12 @@ class Transaction(Reading, Protocol):
         Do nothing if there is no `old`; raise ValueError if `new` exists.
         """
 
+    def forget_stack(self, stack: StackId, name: str) -> None:
+        """Remember no more of a stack than its history, under another name, so that a new one of its name starts anew.
+
+        Its runs with their logs, and the versions of its tfstate, stay with that name.
+        """
+
     def add_runs(self, runs: Sequence[Run]) -> list[RunId]:
         """Insert runs, except those whose stack already has an active writing run; return the inserted ids."""
 

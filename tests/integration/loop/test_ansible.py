@@ -65,6 +65,12 @@ def test_collections_are_kept_for_the_next_run_and_secrets_are_kept_from_everybo
     assert ["$ ansible-galaxy install" in each for each in logs] == [True, False]
     with machine.service.store.reading() as reading:
         shown = json.dumps([change.after for change in reading.planned(again.id).changes])
+    settings["vaultPasswords"]["prod"] = {"file": "none"}
+    repo.commit({"it.yaml": stack(**settings)})
+    desired = machine.reconcile().stacks["root/it"].desired
+    assert desired is not None
+    assert desired.problem is not None
+    assert desired.problem.message.startswith("ansible.vaultPasswords.prod of Stack root/it, secret file none: ")
     machine.close()
     kept = [path.read_bytes() for path in machine.settings.data_dir.rglob("*") if path.is_file()]
     assert not any(b"hunter2" in each for each in (*kept, *(it.encode() for it in (*logs, shown))))

@@ -12,7 +12,6 @@ from spaces.reading.json_schema import json_schemas
 from spaces.validate import examine_files, validate_files
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "repo"
-TOOLS = EXAMPLE.parent / "tools"
 SCHEMAS = EXAMPLE / ".stationkeeper" / "schemas"
 EVERYTHING = sorted(path for path in EXAMPLE.rglob("*") if path.is_file())
 FILES = {path.relative_to(EXAMPLE).as_posix(): path.read_bytes() for path in EVERYTHING}
@@ -86,13 +85,6 @@ def test_editors_find_the_schema(name):
     assert first.startswith(MODELINE)
     schema = (EXAMPLE / name).parent / first.removeprefix(MODELINE)
     assert schema.resolve() == SCHEMAS / "stationkeeper.schema.json"
-
-
-@pytest.mark.parametrize("stack", sorted(TOOLS.glob("*/stack.yaml")), ids=lambda path: path.parent.name)
-def test_the_example_of_each_tool_is_valid(stack):
-    text = stack.read_bytes()
-    assert validate_files({"stack.yaml": text}) == []
-    assert f"tool: {stack.parent.name}\n".encode() in text
 
 
 def test_the_schemas_are_those_of_this_version():

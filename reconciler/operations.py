@@ -27,7 +27,7 @@ from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import TakenByAnother, advance, find_stack
 from reconciler.store.protocol import ApiToken, Reading, Store, StoredApproval, Transaction
 from reconciler.store.waiting import waiting
-from reconciler.tools.registry import tool
+from spaces.model.tools import TOOLS
 from spaces.names import StackId
 
 
@@ -223,7 +223,7 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
             raise OperationRefused(
                 Refusal.PROTECTED, f"{stack} is protected by its document: change spec.protected in Git first"
             )
-        if not tool(desired.tool).abilities.destroys:
+        if not TOOLS[desired.tool].destroys:
             raise OperationRefused(
                 Refusal.TOOL_CANNOT_DESTROY,
                 f"{stack} cannot be destroyed: {desired.tool} keeps no record of what it made",

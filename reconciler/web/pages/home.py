@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from reconciler.core.runs import RunKind, RunStatus
 from reconciler.web.api import admission, overview, runs, stacks
 from reconciler.web.api.auth import PortsIn, Right
+from reconciler.web.pages.choices import summaries
 from reconciler.web.pages.render import mark, render, unchanged
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import ViewerIn
@@ -39,6 +40,7 @@ def home(
     drifted = stacks.list_stacks(ports, caller, drifted=True, limit=_WAITING)
     held = admission.list_held(ports, caller, limit=_WAITING)
     last = runs.list_runs(ports, caller, kind=[RunKind.TRACKED, RunKind.PROPOSED], limit=_RUNS)
+    newest = revisions(last.items, _REVISIONS)
     values = {
         "status": status,
         "tree": spaces.shown(spaces.space_tree(overview.all_spaces(ports, caller))),
@@ -50,7 +52,8 @@ def home(
             lambda right, space: caller.allows(Right(right), space),
         ),
         "more": {"runs": waits.next, "stalled": stalled.next, "drifted": drifted.next, "held": held.next},
-        "revisions": revisions(last.items, _REVISIONS),
+        "revisions": newest,
+        "summaries": summaries(ports, caller, [view.revision for view in newest]),
     }
     now = mark(values, ports.now().replace(second=0, microsecond=0))
     if part and seen == now:

@@ -246,8 +246,7 @@ def test_stacks_of_an_older_database_are_counted_too(store: SqlStore, url: str, 
         connection.execute(text("DROP INDEX ix_stacks_counted"))
         connection.execute(text("ALTER TABLE stacks DROP COLUMN ready"))
         connection.execute(text("ALTER TABLE stacks DROP COLUMN stalled"))
-        connection.execute(text("DROP TABLE sessions"))
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0011'"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0013'"))
     newer = open_store(url, keys)
     with newer.reading() as reading:
         assert reading.count_health() == {"a": Health(ready=1, stalled=1), "b": Health(0, 0)}

@@ -56,7 +56,7 @@ def test_a_revision_says_how_far_it_got_by_the_newest_run_of_each_stack() -> Non
         a_run("a/dns", status=RunStatus.FAILED),
     ]
     assert told(*runs) == [
-        (OTHER_REVISION, "0 of 1 applied, 1 running", "busy"),
+        (OTHER_REVISION, "running", "busy"),
         (REVISION, "1 of 3 applied, 1 waiting, 1 failed", "bad"),
     ]
     done = a_run("a/db", status=RunStatus.FINISHED, finished_at=later(90))

@@ -63,7 +63,7 @@ from reconciler.web.server import HttpServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
-from spaces.names import ROOT, SpaceName
+from spaces.names import ROOT, Revision, SpaceName
 
 _log = logging.getLogger(__name__)
 
@@ -197,6 +197,7 @@ def _assemble(  # noqa: PLR0917
         admission=_admission(settings),
         home=lambda file: _home(follower.world, file),
         held_diff=lambda held: _held_diff(follower.world, held),
+        summary=lambda revision: _summary(follower, revision),
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
         policy_input=lambda run: policy_input(store, follower.world, run, utc_now()),
         review_effect=lambda run, person: review_effect(store, follower.world, run, person, utc_now()),
@@ -424,6 +425,14 @@ def _live_log(path: Path, offset: int, limit: int) -> bytes | None:
             file.seek(offset)
             return file.read(limit)
     except FileNotFoundError:
+        return None
+
+
+def _summary(follower: Follower, revision: Revision) -> str | None:
+    try:
+        url = follower.remotes.settings.config_url or ""
+        return follower.mirrors.mirror(url).trees.commit(revision).summary
+    except GitError:
         return None
 
 

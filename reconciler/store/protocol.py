@@ -246,6 +246,13 @@ class ResourceFilter:
     """A part of the address or of what may be shown of its attributes, such as an identifier."""
 
 
+class Health(NamedTuple):
+    """How many of some stacks have the condition Ready, and how many have Stalled."""
+
+    ready: int
+    stalled: int
+
+
 class Place(NamedTuple):
     """Where a resource stands: its stack, and its number among the stack's resources."""
 
@@ -274,8 +281,8 @@ class Reading(Protocol):
     def count_stacks(self) -> dict[tuple[str, str, str], int]:
         """Return the number of stacks in Git by (space, tool, sync)."""
 
-    def count_conditions(self, wanted: ConditionType, status: ConditionStatus) -> dict[SpaceName, int]:
-        """Return the number of stacks in Git with this condition, for each space that has any."""
+    def count_health(self) -> dict[SpaceName, Health]:
+        """Return how many stacks in Git are ready or stalled, for each space that has stacks."""
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         """Return the stacks with `due_at` <= now, the longest due first."""

@@ -90,6 +90,8 @@ class ConfigurationState:
     halted: Halt | None = None
     documents: Mapping[str, int] = field(default_factory=dict)
     """How many documents of each kind are in force."""
+    former: Mapping[SpaceName, tuple[SpaceName, ...]] | None = None
+    """The spaces that have left, each with those that were above it; None: an earlier version did not note them."""
     changed_at: datetime | None = None
     database: str | None = None
     """The id of this database, by which a data directory knows it again."""

@@ -276,6 +276,7 @@ class Advancing:
             sources={**self.world.tips, **changeset.tips},
             kept=_kept(changeset.admission),
             remembered={},
+            former=changeset.admission.former.above,
             documents={str(kind): count for kind, count in changeset.in_force.documents.counts().items()},
             changed_at=now,
         )

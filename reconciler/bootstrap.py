@@ -411,8 +411,8 @@ def _alone(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             message = (
-                f"another station process uses {directory}. A service there reconciles by itself: station status shows "
-                "how far it is. To start another one here, stop it first"
+                f"another station process uses {directory}. A service there reconciles by itself: station fetch makes "
+                "it look now, and station status shows how far it is. To start another one here, stop it first"
             )
             raise DataDirectoryBusy(message) from None
         yield

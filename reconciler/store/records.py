@@ -30,6 +30,7 @@ def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
         "halted": [halted.reason, halted.message, halted.revision, moment_text(halted.since)] if halted else None,
         "documents": dict(state.documents),
         "former": {space: list(line) for space, line in state.former.items()} if state.former is not None else None,
+        "restored": state.restored,
         "changedAt": moment_text(state.changed_at),
         "database": state.database,
     }
@@ -58,6 +59,7 @@ def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
         halted=Halt(halted[0], halted[1], halted[2], datetime.fromisoformat(halted[3])) if halted else None,
         documents=body["documents"],
         former=_former(body.get("former")),
+        restored=body.get("restored"),
         changed_at=moment(body["changedAt"]),
         database=body.get("database"),
     )

@@ -79,17 +79,17 @@ class Fetcher:
         due = [remote for remote in remotes if everything or self._pace(remote).due <= clock]
         if not due:
             return {}
-        results = self.mirrors.fetch_all(due)
-        took = time.monotonic() - clock
+        took: dict[Remote, float] = {}
+        results = self.mirrors.fetch_all(due, took=took.__setitem__)
         for remote, result in results.items():
             pace = self._pace(remote)
             name = redact(remote.url)
             if isinstance(result, GitError):
                 pace.failed(remote, result)
-                self.metrics.fetch_failed(name, took)
+                self.metrics.fetch_failed(name, took.get(remote, 0.0))
             else:
                 pace.went_well(remote, now)
-                self.metrics.fetched(name, took, self._since(name))
+                self.metrics.fetched(name, took.get(remote, 0.0), self._since(name))
             pace.due = time.monotonic() + pause(self.interval, pace.failures, _LONGEST_PAUSE)
         return results
 

@@ -15,6 +15,7 @@ from reconciler.git.remote import redact
 from reconciler.git.wanted import Arrived
 from reconciler.metrics import Metrics
 from reconciler.repeating import Repeating
+from spaces.model.refs import read_ref
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class _Pace:
 
 def _words(remote: Remote) -> str:
     what = f"the repository of {remote.reader}" if remote.reader else "the configuration repository"
-    return f"{what}, {redact(remote.url)} branch {remote.ref},"
+    return f"{what}, {redact(remote.url)} {read_ref(remote.ref)},"
 
 
 @dataclass(slots=True)

@@ -36,6 +36,7 @@ from reconciler.loop.desired.follower import CurrentAccess, Follower
 from reconciler.loop.desired.merged import merged_at
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
 from reconciler.loop.desired.restore import differs, with_remembered
+from reconciler.loop.desired.seen import suspend_if_restored
 from reconciler.loop.desired.source_repositories import NOT_SET_UP
 from reconciler.loop.desired.world import World
 from reconciler.loop.policies.plan import PlanPolicies, policy_input
@@ -128,6 +129,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         store = open_store(settings.database, open_keys(settings))
         closing.callback(store.close)
         check_belonging(store, directory, redact(settings.database))
+        suspend_if_restored(store, directory, utc_now())
         with store.reading() as reading:
             state = reading.configuration()
         changed = differs(settings, state)
@@ -412,8 +414,8 @@ def _alone(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             message = (
-                f"another station process uses {directory}. A service there reconciles by itself: station status shows "
-                "how far it is. To start another one here, stop it first"
+                f"another station process uses {directory}. A service there reconciles by itself: station fetch makes "
+                "it look now, and station status shows how far it is. To start another one here, stop it first"
             )
             raise DataDirectoryBusy(message) from None
         yield

@@ -90,6 +90,10 @@ class ConfigurationState:
     halted: Halt | None = None
     documents: Mapping[str, int] = field(default_factory=dict)
     """How many documents of each kind are in force."""
+    former: Mapping[SpaceName, tuple[SpaceName, ...]] | None = None
+    """The spaces that have left, each with those that were above it; None: an earlier version did not note them."""
+    restored: Revision | None = None
+    """The revision that was in force before the database was restored from a backup, until that is reached again."""
     changed_at: datetime | None = None
     database: str | None = None
     """The id of this database, by which a data directory knows it again."""

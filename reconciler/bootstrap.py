@@ -37,6 +37,7 @@ from reconciler.loop.desired.follower import CurrentAccess, Follower
 from reconciler.loop.desired.merged import merged_at
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
 from reconciler.loop.desired.restore import differs, with_remembered
+from reconciler.loop.desired.seen import suspend_if_restored
 from reconciler.loop.desired.source_repositories import NOT_SET_UP
 from reconciler.loop.desired.world import World
 from reconciler.loop.policies.plan import PlanPolicies, policy_input
@@ -64,7 +65,7 @@ from reconciler.web.server import HttpServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
-from spaces.names import ROOT, SpaceName
+from spaces.names import ROOT, Revision, SpaceName
 
 _log = logging.getLogger(__name__)
 
@@ -129,6 +130,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         store = open_store(settings.database, open_keys(settings))
         closing.callback(store.close)
         check_belonging(store, directory, redact(settings.database))
+        suspend_if_restored(store, directory, utc_now())
         with store.reading() as reading:
             state = reading.configuration()
         changed = differs(settings, state)
@@ -199,6 +201,7 @@ def _assemble(  # noqa: PLR0917
         admission=_admission(settings),
         home=lambda file: _home(follower.world, file),
         held_diff=lambda held: _held_diff(follower.world, held),
+        summary=lambda revision: _summary(follower, revision),
         live_log=lambda run, offset, limit: _live_log(engine.log_path(run), offset, limit),
         policy_input=lambda run: policy_input(store, follower.world, run, utc_now()),
         review_effect=lambda run, person: review_effect(store, follower.world, run, person, utc_now()),
@@ -419,8 +422,8 @@ def _alone(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             message = (
-                f"another station process uses {directory}. A service there reconciles by itself: station status shows "
-                "how far it is. To start another one here, stop it first"
+                f"another station process uses {directory}. A service there reconciles by itself: station fetch makes "
+                "it look now, and station status shows how far it is. To start another one here, stop it first"
             )
             raise DataDirectoryBusy(message) from None
         yield
@@ -432,6 +435,14 @@ def _live_log(path: Path, offset: int, limit: int) -> bytes | None:
             file.seek(offset)
             return file.read(limit)
     except FileNotFoundError:
+        return None
+
+
+def _summary(follower: Follower, revision: Revision) -> str | None:
+    try:
+        url = follower.remotes.settings.config_url or ""
+        return follower.mirrors.mirror(url).trees.commit(revision).summary
+    except GitError:
         return None
 
 

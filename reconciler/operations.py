@@ -27,7 +27,7 @@ from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import TakenByAnother, advance, find_stack
 from reconciler.store.protocol import ApiToken, Reading, Store, StoredApproval, Transaction
 from reconciler.store.waiting import waiting
-from reconciler.tools.registry import tool
+from spaces.model.tools import TOOLS
 from spaces.names import StackId
 
 
@@ -53,6 +53,7 @@ class Refusal(StrEnum):
     NOT_APPROVED = "NotApproved"
     TFSTATE_LOCKED = "TfstateLocked"
     TFSTATE_UNFIT = "TfstateUnfit"
+    STILL_DESIRED = "StillDesired"
     NOT_CHECKABLE = "NotCheckable"
 
 
@@ -222,7 +223,7 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
             raise OperationRefused(
                 Refusal.PROTECTED, f"{stack} is protected by its document: change spec.protected in Git first"
             )
-        if not tool(desired.tool).abilities.destroys:
+        if not TOOLS[desired.tool].destroys:
             raise OperationRefused(
                 Refusal.TOOL_CANNOT_DESTROY,
                 f"{stack} cannot be destroyed: {desired.tool} keeps no record of what it made",
@@ -264,6 +265,28 @@ def request_check(store: Store, stack: StackId, person: str, now: datetime, beca
         queued = queue_check(transaction, state, now, Asked(person, because))
     log_run(queued)
     return queued
+
+
+def forget(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
+    """Forget a stack that left Git: what it made stays where it is, and a new stack of its name starts from nothing.
+
+    Returns it as it was. Refused while its document is in Git, and while it is to be destroyed.
+    """
+    with store.writing() as transaction:
+        found = transaction.stack(stack)
+        if found is None:
+            raise OperationRefused(Refusal.NOT_FOUND, f"there is no stack {stack}")
+        if found.desired is not None:
+            what = "it is to be destroyed" if found.desired.leaving else "its document is in Git"
+            raise OperationRefused(Refusal.STILL_DESIRED, f"{stack} cannot be forgotten: {what}")
+        for run in transaction.active_runs([stack]):
+            raise OperationRefused(Refusal.STILL_ACTIVE, f"{stack} has run {run.id}, which is {run.status}")
+        # No document can have this name.
+        name = f"{stack.name}~{run_id(now, secrets.token_bytes(10))}"
+        transaction.forget_stack(stack, name)
+        about = {"stack": str(stack), "as": name}
+        transaction.append_audit([about_request(Audited.STACK_FORGOTTEN, Asked(person, because), now, **about)])
+        return found
 
 
 def suspend(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:

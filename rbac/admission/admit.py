@@ -18,6 +18,7 @@ from rbac.access.access import Access
 from rbac.access.actions import Action
 from rbac.admission.authors import Authors
 from rbac.admission.entries import Entry, Held
+from rbac.admission.former import Former
 from rbac.admission.held import HeldChange
 from rbac.admission.judge import Judge, MissingRight
 from rbac.admission.objections import Rights
@@ -100,6 +101,7 @@ class Admission:
     sources: Mapping[StackId, HeldChange] = field(default_factory=dict)
     """Stacks whose files stay as they were."""
     writes: Writes = field(default_factory=dict, repr=False)
+    former: Former = field(default_factory=Former, repr=False)
     """Files that somebody without the right has written."""
 
     @property
@@ -180,13 +182,14 @@ def restore(
     sources: Mapping[StackId, HeldChange],
     writes: Writes,
     *,
+    former: Former | None = None,
     rules: Rules,
     now: datetime,
 ) -> Admission:
     """Return what was recorded: the tree is read again, and nothing is searched or judged."""
     told = chain(in_force.tree.diagnostics, *(entry.hold.told for entry in held))
     in_force = replace(in_force, diagnostics=in_order(told))
-    return Admission(in_force, rules.compile(in_force.documents, now), held, sources, writes)
+    return Admission(in_force, rules.compile(in_force.documents, now), held, sources, writes, former or Former())
 
 
 def read_tree(before: Catalog, files: Mapping[str, bytes | None], held: Held, reading: FileReading) -> Trial:
@@ -237,7 +240,12 @@ class _Work:
     def judge(self) -> Judge:
         """Return the judge of the commit's person, by the rules before it."""
         documents = self.before.in_force.documents
-        return Judge(self.before.access.at(self.now), self.who.person, documents, documents)
+        return Judge(self.before.access.at(self.now), self.who.person, documents, documents, self.former)
+
+    @property
+    def former(self) -> Former:
+        """The names that are not free."""
+        return replace(self.before.former, has_secrets=self.rules.has_secrets)
 
     def run(self) -> Admission:
         """Judge the commit."""
@@ -313,7 +321,7 @@ class _Work:
 
     def _settling(self, proposal: Proposal, *, approved: bool = False) -> Settling:
         access, authors = self.before.access.at(self.now), Authors(proposal)
-        rights = Rights(access, authors.persons, self._planted(approved=approved), judging=self.judging)
+        rights = Rights(access, authors.persons, self._planted(approved=approved), self.judging, self.former)
         return Settling(proposal, authors, rights)
 
     def _planted(self, *, approved: bool) -> Callable[[PlacedDocuments, StackId, Judge], Writes]:
@@ -342,7 +350,8 @@ class _Work:
             followed = self.rules.compile(in_force.documents, self.now)
         else:
             followed = self.rules.follow(before.access.at(self.now), before.in_force, in_force, self.now)
-        return Admission(in_force, followed, held, kept, self.writes)
+        former = before.former.after(before.in_force.documents.tree, in_force.documents.tree)
+        return Admission(in_force, followed, held, kept, self.writes, former)
 
 
 def _leaving(before: InForce, after: InForce) -> list[ResourceRef]:

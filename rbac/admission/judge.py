@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rbac.access.access import Access
 from rbac.access.actions import ACTIONS, ENV_TAKEOVER, INTEGRATION_USE, Action, expand, on_document, summarize
 from rbac.access.subjects import Subject, SubjectKind, group, stack, user
+from rbac.admission.former import Former
 from rbac.identity import Person, Stranger
 from spaces.documents.changes import DocumentChange, Verb
 from spaces.documents.documents import Placed, PlacedDocuments
@@ -42,6 +43,7 @@ class Judge:
     person: Person | Stranger
     before: PlacedDocuments
     after: PlacedDocuments
+    former: Former = field(default_factory=Former)
 
     def change(self, change: DocumentChange) -> MissingRight | None:
         """Return which right the person lacks for a document's change; None when it may be made."""
@@ -49,6 +51,9 @@ class Judge:
             missing = self._lacks(action, space)
             if missing is not None:
                 return missing
+        missing = self._earned(change)
+        if missing is not None:
+            return missing
         for parent in self._added_parents(change):
             missing = self.reads(parent, change.ref)
             if missing is not None:
@@ -106,6 +111,29 @@ class Judge:
                 told, here, f"labels, parent and inherit of a space are for who is admin in {here}, above it"
             )
         return None
+
+    def _earned(self, change: DocumentChange) -> MissingRight | None:
+        """Ask for the right to a name that was used before, and to what was kept under it."""
+        if change.ref.kind is Kind.SPACE and change.before is None and change.after is not None:
+            name, parent = change.ref.space, change.after.parent or ROOT
+            return None if self.former.returns(name, parent) else self._of_keeper(name, Action("space", "create"))
+        for origin in _origins(change):
+            if not self.access.tree.exists(origin.space):
+                missing = self._of_keeper(origin.space, on_document(Kind.STACK, Verb.MOVE))
+                if missing is not None:
+                    return missing
+        return None
+
+    def _of_keeper(self, name: SpaceName, action: Action) -> MissingRight | None:
+        keeper = self.former.keeper(name, self.access.tree)
+        missing = self._lacks(action, keeper) if keeper is not None else None
+        if missing is None:
+            return None
+        told = (
+            f"the name {name} belongs to {keeper}, below which a space of that name or its secrets were: what is kept "
+            f"of it would come along, and {missing.message}"
+        )
+        return MissingRight(action, missing.space, told)
 
     def _added_parents(self, change: DocumentChange) -> Iterator[ResourceRef]:
         """List the stacks of other spaces that a change makes a stack depend on, as far as they can be meant."""
@@ -224,9 +252,14 @@ def _needed(change: DocumentChange) -> Iterator[tuple[Action | None, SpaceName]]
     yield action, change.ref.space
     if _takes_over(change):
         yield ENV_TAKEOVER, change.ref.space
-    origins = {_says_it_was(change.after)} - {_says_it_was(change.before)} | {change.origin}
-    for origin in sorted(each for each in origins if each is not None):
+    for origin in _origins(change):
         yield on_document(Kind.STACK, Verb.MOVE), origin.space
+
+
+def _origins(change: DocumentChange) -> list[ResourceRef]:
+    """List where a stack comes from, as it says now for the first time, and as it does."""
+    origins = {_says_it_was(change.after)} - {_says_it_was(change.before)} | {change.origin}
+    return sorted(each for each in origins if each is not None)
 
 
 def _takes_over(change: DocumentChange) -> bool:

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from rbac.access.access import Access
 from rbac.access.actions import Action
+from rbac.admission.former import Former
 from rbac.admission.judge import Judge, MissingRight
 from rbac.admission.sources import Writes, named
 from rbac.identity import Person, Stranger
@@ -50,6 +51,7 @@ class Rights:
     persons: Persons
     planted: Planted
     judging: bool = True
+    former: Former = field(default_factory=Former)
     _judges: dict[str, Judge] = field(default_factory=dict)
 
     def __call__(self, step: Step, trial: Trial) -> list[Objection]:
@@ -84,7 +86,7 @@ class Rights:
     def judge(self, trial: Trial, name: str, person: Person | Stranger) -> Judge:
         """Return the judge of a person's changes."""
         if name not in self._judges:
-            self._judges[name] = Judge(self.access, person, trial.before.documents, trial.after.documents)
+            self._judges[name] = Judge(self.access, person, trial.before.documents, trial.after.documents, self.former)
         return self._judges[name]
 
     def _planted_in(

@@ -53,6 +53,12 @@ def outputs(stack: str, form: str) -> None:
 
 
 @_command()
+def forget(stack: str, form: str) -> None:
+    """Forget a stack that left Git. What it made stays; a new stack of its name starts from nothing."""
+    _change(stack, "forget", "is forgotten", form)
+
+
+@_command()
 def suspend(stack: str, form: str) -> None:
     """Suspend a stack: no more runs start."""
     _change(stack, "suspend", "is suspended", form)

@@ -17,6 +17,7 @@ from reconciler.credentials.sealing import SealingKeys
 from reconciler.credentials.vault import VaultReader
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
+from spaces.names import SpaceName
 
 SHORTEST = 8
 """The fewest characters of a run's secret.
@@ -39,6 +40,10 @@ class SecretSources:
 
     Opening takes a while, and the result never changes.
     """
+
+    def has_directory(self, space: SpaceName) -> bool:
+        """Whether there are secret files for spaces of a name."""
+        return self.directory is not None and (self.directory / space).is_dir()
 
     def value(self, secret: SecretRef, place: SealedPlace, vault: VaultReader | None = None) -> str:
         """Return a secret as it is; raise SecretUnreadable if it cannot be read. Only runs have a `vault`."""

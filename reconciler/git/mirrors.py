@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +59,16 @@ class Mirrors:
                 mirror = self._open[url, reader] = Mirror.open(self.directory / f"{name}.git", url)
             return mirror
 
-    def fetch_all(self, remotes: Iterable[Remote], deadline: float = FETCH_DEADLINE) -> dict[Remote, Arrived]:
+    def fetch_all(
+        self,
+        remotes: Iterable[Remote],
+        deadline: float = FETCH_DEADLINE,
+        took: Callable[[Remote, float], None] = lambda _remote, _seconds: None,
+    ) -> dict[Remote, Arrived]:
         """Fetch all remotes once, with one connection for each URL and credentials.
 
-        The result maps each remote to its tip or to the error. A remote that fails does not affect the others.
+        The result maps each remote to its tip or to the error. A remote that fails does not affect the others. `took`
+        is told how many seconds each one took.
         """
         results: dict[Remote, Arrived] = {}
         wanted: defaultdict[tuple[str, str, Credentials | None], list[Remote]] = defaultdict(list)
@@ -75,15 +82,19 @@ class Mirrors:
                 wanted[(remote.url, remote.reader, remote.credentials)].append(remote)
         if len(wanted) == 1:
             # The most common installation has one repository and needs no threads.
-            results.update(self._fetch(next(iter(wanted.values())), deadline))
+            results.update(self._fetch(next(iter(wanted.values())), deadline, took))
         elif wanted:
             with ThreadPoolExecutor(min(self._parallel, len(wanted)), "git-fetch") as pool:
-                for fetched in pool.map(lambda group: self._fetch(group, deadline), wanted.values()):
+                for fetched in pool.map(lambda group: self._fetch(group, deadline, took), wanted.values()):
                     results.update(fetched)
         return results
 
-    def _fetch(self, remotes: list[Remote], deadline: float) -> dict[Remote, Arrived]:
-        first = remotes[0]
+    def _fetch(
+        self, remotes: list[Remote], deadline: float, took: Callable[[Remote, float], None]
+    ) -> dict[Remote, Arrived]:
+        first, began = remotes[0], time.monotonic()
         mirror = self.mirror(first.url, first.reader)
         fetched = mirror.fetch_all([remote.ref for remote in remotes], first.credentials, deadline)
+        for remote in remotes:
+            took(remote, time.monotonic() - began)
         return {remote: fetched[remote.ref] for remote in remotes}

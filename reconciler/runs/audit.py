@@ -34,6 +34,7 @@ class Audited(StrEnum):
     RUN_REVIEWED = "run-reviewed"
     STACK_SUSPENDED = "stack-suspended"
     STACK_RESUMED = "stack-resumed"
+    STACK_FORGOTTEN = "stack-forgotten"
     TFSTATE_READ = "tfstate-read"
     TFSTATE_WRITTEN = "tfstate-written"
     TFSTATE_UNLOCKED = "tfstate-unlocked"

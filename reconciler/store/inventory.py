@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, func, or_, select, tuple_
 
 from reconciler.core.results import Resource
 from reconciler.store.protocol import Place, ResourceFilter
-from reconciler.store.selecting import among, is_stack
+from reconciler.store.selecting import POSTGRES, among, is_stack
 from reconciler.store.tables import resources, stacks
 from reconciler.store.texts import dump, load
 from spaces.names import SpaceName, StackId
@@ -39,14 +39,19 @@ class InventoryReading:
         if wanted.provider is not None:
             query = query.where(resources.c.provider == wanted.provider)
         if wanted.text:
-            in_address = func.lower(resources.c.address).contains(wanted.text.lower(), autoescape=True)
-            # As it stands in JSON, where other letters than those of ASCII are escaped.
-            in_attributes = func.lower(resources.c.attributes).contains(
-                dump(wanted.text.lower())[1:-1], autoescape=True
+            # In JSON, where other letters than those of ASCII are escaped.
+            in_json = dump(wanted.text)[1:-1]
+            query = query.where(
+                or_(self._has(resources.c.address, wanted.text), self._has(resources.c.attributes, in_json))
             )
-            query = query.where(or_(in_address, in_attributes))
         found = self._connection.execute(query)
         return [(Place(StackId(SpaceName(row.space), row.name), row.position), _resource(row)) for row in found]
+
+    def _has(self, column: Column[str], part: str) -> ColumnElement[bool]:
+        """Return the condition that a text contains a part, in upper or lower case."""
+        # SQLite's LIKE makes no difference between them, and without a function over each text it takes half the time.
+        sqlite = self._connection.dialect.name != POSTGRES
+        return column.contains(part, autoescape=True) if sqlite else column.icontains(part, autoescape=True)
 
     def count_resources(self) -> dict[StackId, int]:
         """Return the number of resources by stack."""

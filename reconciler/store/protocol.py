@@ -91,6 +91,10 @@ class ConfigurationState:
     halted: Halt | None = None
     documents: Mapping[str, int] = field(default_factory=dict)
     """How many documents of each kind are in force."""
+    former: Mapping[SpaceName, tuple[SpaceName, ...]] | None = None
+    """The spaces that have left, each with those that were above it; None: an earlier version did not note them."""
+    restored: Revision | None = None
+    """The revision that was in force before the database was restored from a backup, until that is reached again."""
     changed_at: datetime | None = None
     database: str | None = None
     """The id of this database, by which a data directory knows it again."""
@@ -247,6 +251,13 @@ class ResourceFilter:
     """A part of the address or of what may be shown of its attributes, such as an identifier."""
 
 
+class Health(NamedTuple):
+    """How many of some stacks have the condition Ready, and how many have Stalled."""
+
+    ready: int
+    stalled: int
+
+
 class Place(NamedTuple):
     """Where a resource stands: its stack, and its number among the stack's resources."""
 
@@ -275,8 +286,8 @@ class Reading(Protocol):
     def count_stacks(self) -> dict[tuple[str, str, str], int]:
         """Return the number of stacks in Git by (space, tool, sync)."""
 
-    def count_conditions(self, wanted: ConditionType, status: ConditionStatus) -> dict[SpaceName, int]:
-        """Return the number of stacks in Git with this condition, for each space that has any."""
+    def count_health(self) -> dict[SpaceName, Health]:
+        """Return how many stacks in Git are ready or stalled, for each space that has stacks."""
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         """Return the stacks with `due_at` <= now, the longest due first."""
@@ -415,6 +426,12 @@ class Transaction(Reading, Protocol):
         """Rename a stack with everything that belongs to it: runs, resources, outputs, tfstate, locks, tokens.
 
         Do nothing if there is no `old`; raise ValueError if `new` exists.
+        """
+
+    def forget_stack(self, stack: StackId, name: str) -> None:
+        """Remember no more of a stack than its history, under another name, so that a new one of its name starts anew.
+
+        Its runs with their logs, and the versions of its tfstate, stay with that name.
         """
 
     def add_runs(self, runs: Sequence[Run]) -> list[RunId]:

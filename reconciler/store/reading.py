@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select, tuple_
 
 from reconciler.core.results import Output, Planned
 from reconciler.core.runs import Run, RunId
@@ -27,6 +27,7 @@ from reconciler.store.outbox import OutboxReading
 from reconciler.store.protocol import (
     ApiToken,
     ConfigurationState,
+    Health,
     RunFilter,
     Session,
     StackFilter,
@@ -40,6 +41,7 @@ from reconciler.store.timers import TimerReading
 from spaces.names import SpaceName, StackId
 
 _REMEMBERED = statements.REMEMBERED
+_CONDITION_COLUMNS = {ConditionType.READY: stacks.c.ready, ConditionType.STALLED: stacks.c.stalled}
 _ROWS = 200
 """The rows that are processed at once where there may be very many."""
 
@@ -118,10 +120,13 @@ class SqlReading(
         query = select(*by, func.count()).where(stacks.c.in_git).group_by(*by)
         return {(space, tool, sync): count for space, tool, sync, count in self._connection.execute(query)}
 
-    def count_conditions(self, wanted: ConditionType, status: ConditionStatus) -> dict[SpaceName, int]:
-        query = select(stacks.c.space, func.count()).where(stacks.c.in_git, _has_condition(wanted, status))
-        found = self._connection.execute(query.group_by(stacks.c.space))
-        return {SpaceName(space): count for space, count in found}
+    def count_health(self) -> dict[SpaceName, Health]:
+        numbers = [
+            func.sum(case((column == ConditionStatus.TRUE.value, 1), else_=0))
+            for column in (stacks.c.ready, stacks.c.stalled)
+        ]
+        query = select(stacks.c.space, *numbers).where(stacks.c.in_git).group_by(stacks.c.space)
+        return {SpaceName(space): Health(*found) for space, *found in self._connection.execute(query)}
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         found = self._connection.execute(statements.DUE_STACKS, {"now": rows.micros(now), "most": limit})
@@ -300,6 +305,8 @@ class SqlReading(
 
 
 def _has_condition(wanted: ConditionType, status: ConditionStatus) -> ColumnElement[bool]:
+    if wanted in _CONDITION_COLUMNS:
+        return _CONDITION_COLUMNS[wanted] == status.value
     # Quotation marks in names and messages are escaped in JSON, so nothing else reads like this.
     return stacks.c.body.contains(f'"{wanted.value}":["{status.value}",', autoescape=True)
 

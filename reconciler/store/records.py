@@ -10,7 +10,7 @@ from reconciler.core.results import Action, MadeBy, OutputChange, Planned, Resou
 from reconciler.core.verdicts import Judgement, Result, Verdict
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument
 from reconciler.store.texts import moment, moment_text
-from spaces.names import Digest
+from spaces.names import Digest, SpaceName
 
 
 def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
@@ -29,9 +29,15 @@ def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
         "diagnostics": [dict(diagnostic) for diagnostic in state.diagnostics],
         "halted": [halted.reason, halted.message, halted.revision, moment_text(halted.since)] if halted else None,
         "documents": dict(state.documents),
+        "former": {space: list(line) for space, line in state.former.items()} if state.former is not None else None,
+        "restored": state.restored,
         "changedAt": moment_text(state.changed_at),
         "database": state.database,
     }
+
+
+def _former(body: dict[str, list[str]] | None) -> dict[SpaceName, tuple[SpaceName, ...]] | None:
+    return {SpaceName(space): tuple(map(SpaceName, line)) for space, line in body.items()} if body is not None else None
 
 
 def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
@@ -52,6 +58,8 @@ def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
         diagnostics=tuple(body["diagnostics"]),
         halted=Halt(halted[0], halted[1], halted[2], datetime.fromisoformat(halted[3])) if halted else None,
         documents=body["documents"],
+        former=_former(body.get("former")),
+        restored=body.get("restored"),
         changed_at=moment(body["changedAt"]),
         database=body.get("database"),
     )

@@ -107,6 +107,8 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
         "desired_digest": desired.digest if desired else None,
         "applied_digest": applied.digest if applied else None,
         "due_at": micros(state.due_at),
+        "ready": _answer(state, ConditionType.READY),
+        "stalled": _answer(state, ConditionType.STALLED),
         "drifted": state.observed.drifted if state.observed else None,
         "body": dump(
             {
@@ -130,6 +132,11 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
             }
         ),
     }
+
+
+def _answer(state: StackState, condition: ConditionType) -> str | None:
+    found = state.conditions.get(condition)
+    return None if found is None else found.status.value
 
 
 def stack_from_row(row: Row[Any]) -> StackState:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0014"
+SCHEMA_VERSION = "0015"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -67,13 +67,17 @@ stacks = Table(
     Column("applied_digest", Text),
     Column("due_at", BigInteger),
     Column("drifted", Integer),
+    Column("ready", Text),
+    Column("stalled", Text),
     Column("body", Text),
     UniqueConstraint("space", "name"),
+    Index("ix_stacks_counted", "in_git", "space", "tool", "sync", "ready", "stalled"),
     Index("ix_stacks_due_at", "due_at"),
 )
 """A row without a body is only a name that other rows refer to.
 
-Everything that belongs to a stack refers to `id`, which survives a change of name.
+Everything that belongs to a stack refers to `id`, which survives a change of name. `ready` and `stalled` are the
+answers of these conditions. All that is counted stands in one index, so that counting reads no bodies.
 """
 
 runs = Table(

@@ -91,6 +91,15 @@ class SqlTransaction(
             raise ValueError(f"{old} cannot be renamed to {new}: that name is taken")
         self._connection.execute(update(stacks).where(is_stack(old)).values(space=new.space, name=new.name))
 
+    def forget_stack(self, stack: StackId, name: str) -> None:
+        key = self._key(stack)
+        if key is None:
+            return
+        for table in (tables.resources, tables.outputs, tables.timers):
+            self._connection.execute(delete(table).where(table.c.stack_id == key))
+        nothing = {"in_git": False, "tool": None, "sync": None, "due_at": None, "drifted": None, "body": None}
+        self._connection.execute(update(stacks).where(stacks.c.id == key).values(name=name, **nothing))
+
     def add_runs(self, runs: Sequence[Run]) -> list[RunId]:
         if not runs:
             return []

@@ -157,8 +157,6 @@ class Abilities:
     """Whether a plan's changes put drift right. Otherwise `Planned.drifted` is all that is known of it."""
     managed_tfstate: bool
     """Whether the service can keep its tfstate."""
-    destroys: bool = True
-    """Whether it can remove all that it made."""
     cli_config: bool = False
     """Whether it reads the file of the setting `terraform_cli_config`."""
 

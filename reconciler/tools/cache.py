@@ -6,7 +6,6 @@ nothing that another stack's run ever gets, since a run can write whatever it li
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tarfile
 import time
@@ -17,6 +16,8 @@ from reconciler.tools.base import ToolJob
 from reconciler.tools.files import LIMIT, fresh_directory
 
 _DAYS = 30
+_MOST = 4
+"""Archives of one stack that are kept at most."""
 _SUFFIX = ".tar"
 
 
@@ -40,7 +41,7 @@ def fetch(job: ToolJob, key: str, directory: Path) -> bool:
 def keep(job: ToolJob, key: str, directory: Path) -> bool:
     """Keep what is in a directory under a key; False: this run may not, or there is no room for it.
 
-    Other runs see all of it or nothing. What nobody has used for 30 days goes.
+    Other runs see all of it or nothing. What nobody has used for 30 days goes, and all but the last few of a stack.
     """
     if job.cache is None or not job.fills_cache:
         return False
@@ -52,7 +53,7 @@ def keep(job: ToolJob, key: str, directory: Path) -> bool:
         if draft.stat().st_size > LIMIT:
             return False
         draft.replace(job.cache / f"{key}{_SUFFIX}")
-        _forget_old(job.cache)
+        _forget(job.cache)
     except OSError:
         return False
     finally:
@@ -66,13 +67,13 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _forget_old(cache: Path) -> None:
+def _forget(cache: Path) -> None:
     """Remove archives that nobody uses any more, those of other stacks too: they may be gone themselves."""
     oldest = time.time() - _DAYS * 86400
-    for file in _archives(cache.parent):
-        with contextlib.suppress(OSError):
-            if file.stat().st_mtime < oldest:
-                file.unlink()
+    used = {file: file.stat().st_mtime for file in _archives(cache.parent)}
+    own = sorted((file for file in used if file.parent == cache), key=used.__getitem__, reverse=True)
+    for file in {*own[_MOST:], *(file for file, at in used.items() if at < oldest)}:
+        file.unlink(missing_ok=True)
 
 
 def _archives(top: Path) -> Iterator[Path]:

@@ -66,9 +66,9 @@ def _parent_of(path: Path, top: Path | None) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def read_json(path: Path, limit: int = LIMIT) -> Any:
+def read_json(path: Path, limit: int = LIMIT, top: Path | None = None) -> Any:
     """Return the JSON value in a file; None where there is no file; StepFailed, without content, for anything else."""
-    data = read_result(path, limit)
+    data = read_result(path, limit, top)
     return None if data is None else parse_json(data, path.name)
 
 

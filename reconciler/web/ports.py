@@ -20,7 +20,7 @@ from reconciler.web.one_time import OneTimeCodes
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
 from spaces.effective.stack import EffectiveStack
-from spaces.names import ROOT, SpaceName, StackId
+from spaces.names import ROOT, Revision, SpaceName, StackId
 
 
 def _utc_now() -> datetime:
@@ -41,6 +41,10 @@ def _no_effect(_run: RunId, _person: str) -> ReviewEffect | None:
 
 def _root(_file: str) -> SpaceName:
     return ROOT
+
+
+def _no_summary(_revision: Revision) -> str | None:
+    return None
 
 
 def _no_diff(_held: str) -> str | None:
@@ -87,6 +91,8 @@ class Ports:
     """Returns the input of the policies over a run; None if it has no plan, or its stack is not in force."""
     review_effect: Callable[[RunId, str], ReviewEffect | None] = _no_effect
     """Returns what a person's review of a run does; None if that cannot be told."""
+    summary: Callable[[Revision], str | None] = _no_summary
+    """Returns the first line of what a commit of the configuration says; None if it is not there."""
     codes: OneTimeCodes = field(default_factory=OneTimeCodes)
     """The codes that sign the operator in to the page."""
     metrics: Metrics = field(default_factory=Metrics)

@@ -263,6 +263,9 @@ def _tool_problems(tool: ToolDescription, raw: Mapping[str, Any]) -> Iterator[Pr
     if not tool.has_version and "toolVersion" in raw:
         hint = "leave it out; check versions in the commands"
         yield Problem(("toolVersion",), "invalid-value", f"spec.toolVersion is not for a {tool.name}", hint, True)
+    if not tool.destroys and text_at(raw, "onDelete") == OnDelete.DESTROY:
+        summary = f"spec.onDelete: destroy is not for {tool.name}, which keeps no record of what it made"
+        yield Problem(("onDelete",), "invalid-value", summary, "write retain, and have a playbook remove it")
     if tool.needs_source and raw.get("source") is None:
         yield Problem((), "missing-key", "spec.source is missing", "only a script needs no source", True)
     if raw.get(tool.name) is None:

@@ -45,3 +45,5 @@ class ToolDescription:
     needs_source: bool = True
     has_version: bool = True
     """Whether a stack may ask for a range of versions."""
+    destroys: bool = True
+    """Whether it can remove what it made."""

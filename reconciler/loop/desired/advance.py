@@ -22,6 +22,7 @@ from reconciler.loop.desired.generation import Changeset, Generations
 from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.restore import loading
+from reconciler.loop.desired.seen import note
 from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, follows, is_accepted, unavailable
 from reconciler.loop.desired.source_signers import SourceSigners, Way, newly_verified, still_asks, ways
@@ -276,6 +277,8 @@ class Advancing:
             sources={**self.world.tips, **changeset.tips},
             kept=_kept(changeset.admission),
             remembered={},
+            former=changeset.admission.former.above,
+            restored=self._still_restored(state.restored, changeset.in_force.revision),
             documents={str(kind): count for kind, count in changeset.in_force.documents.counts().items()},
             changed_at=now,
         )
@@ -295,14 +298,26 @@ class Advancing:
                 stack: replace(desired, problem=blocked[stack]) if stack in blocked else desired
                 for stack, desired in wanted.items()
             }
-            put_desired(transaction, changeset.in_force, wanted, changeset.departures(), self.places.count_changes, now)
+            leaving, restored = changeset.departures(), state.restored is not None
+            put_desired(
+                transaction, changeset.in_force, wanted, leaving, self.places.count_changes, now, paused=restored
+            )
             transaction.put_configuration(fresh)
             self._put_held(transaction, changeset.admission, now)
             transaction.remove_approvals(changeset.approvals)
             transaction.append_audit([*changeset.events, *_end_tokens(transaction, changeset.left, now)])
         self._unfounded += lost
         self.generations.take_over(changeset, fresh.generation, wanted)
+        note(self.places.settings.data_dir, fresh.generation, fresh.admitted_revision)
         return True
+
+    def _still_restored(self, seen: Revision | None, revision: Revision) -> Revision | None:
+        """Return the revision up to which what comes was applied before a restore; None: it is reached."""
+        if seen is None:
+            return None
+        trees = self.places.config_trees()
+        reached = revision == seen or (trees.has(seen) and trees.is_ancestor(seen, revision))
+        return None if reached else seen
 
     def _put_held(self, transaction: Transaction, admission: Admission, now: datetime) -> None:
         """Write what is held, as far as it is not what was held before."""

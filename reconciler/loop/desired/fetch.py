@@ -15,6 +15,7 @@ from reconciler.git.remote import redact
 from reconciler.git.wanted import Arrived
 from reconciler.metrics import Metrics
 from reconciler.repeating import Repeating
+from spaces.model.refs import read_ref
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class _Pace:
 
 def _words(remote: Remote) -> str:
     what = f"the repository of {remote.reader}" if remote.reader else "the configuration repository"
-    return f"{what}, {redact(remote.url)} branch {remote.ref},"
+    return f"{what}, {redact(remote.url)} {read_ref(remote.ref)},"
 
 
 @dataclass(slots=True)
@@ -79,17 +80,17 @@ class Fetcher:
         due = [remote for remote in remotes if everything or self._pace(remote).due <= clock]
         if not due:
             return {}
-        results = self.mirrors.fetch_all(due)
-        took = time.monotonic() - clock
+        took: dict[Remote, float] = {}
+        results = self.mirrors.fetch_all(due, took=took.__setitem__)
         for remote, result in results.items():
             pace = self._pace(remote)
             name = redact(remote.url)
             if isinstance(result, GitError):
                 pace.failed(remote, result)
-                self.metrics.fetch_failed(name, took)
+                self.metrics.fetch_failed(name, took.get(remote, 0.0))
             else:
                 pace.went_well(remote, now)
-                self.metrics.fetched(name, took, self._since(name))
+                self.metrics.fetched(name, took.get(remote, 0.0), self._since(name))
             pace.due = time.monotonic() + pause(self.interval, pace.failures, _LONGEST_PAUSE)
         return results
 

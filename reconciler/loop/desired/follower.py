@@ -83,7 +83,7 @@ class Follower:
         settings = self.remotes.settings
         self._signatures = Signatures(settings.data_dir.absolute() / "keyrings", settings.search_path)
         persons = Persons(self._signatures, settings.identity, settings.first_admins, settings.forges)
-        rules = Rules(settings.first_admins, settings.destroy_budget)
+        rules = Rules(settings.first_admins, settings.destroy_budget, has_secrets=self.remotes.secrets.has_directory)
         store, world = self.store, self.world
         places = self._places = Places(self.mirrors, self.remotes, world)
         self._left = LeftStacks(places)

@@ -15,13 +15,12 @@ def merged_at(follower: Follower, run: Run) -> float | None:
 
     None where no commit caused the run: somebody asked for it, or an output of another stack changed.
     """
-    changed = {why.component for why in run.why} - {Component.DEPENDENCIES}
-    times = []
-    if Component.SOURCE in changed and run.source is not None and run.source.repository is not None:
+    if not {why.component for why in run.why} - {Component.DEPENDENCIES}:
+        return None
+    # A commit of either can bring it about: one of the source, or one of the configuration that follows another tag.
+    times = [_time(follower.configuration_trees(), run.revision)]
+    if run.source is not None and run.source.repository is not None:
         times.append(_time(follower.source_trees_of(run.stack), run.source.revision))
-        changed.remove(Component.SOURCE)
-    if changed:
-        times.append(_time(follower.configuration_trees(), run.revision))
     return max((time for time in times if time is not None), default=None)
 
 

@@ -37,8 +37,10 @@ def put_desired(  # noqa: PLR0917
     gone: Mapping[StackId, Departure],
     count_files: CountFiles,
     now: datetime,
+    *,
+    paused: bool = False,
 ) -> None:
-    """Store the desired state of `wanted`, and that the documents of `gone` left Git.
+    """Store the desired state of `wanted`, and that the documents of `gone` left Git. `paused`: new stacks begin so.
 
     The conditions of each stack are assessed anew, which sets its `due_at`. By that alone `runs/decide.py` finds it.
     """
@@ -56,7 +58,7 @@ def put_desired(  # noqa: PLR0917
         if state is None:
             if desired is None:
                 continue
-            state = StackState(stack, None)
+            state = StackState(stack, None, paused=paused)
         elif desired is None:
             desired = _leaving(state, gone[stack])
         elif state.desired is not None and desired is not None:

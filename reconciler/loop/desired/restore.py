@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from rbac.admission.admit import Admission, read_tree, restore
 from rbac.admission.entries import Held, HeldFile
+from rbac.admission.former import Former
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.git.remote import redact
@@ -24,7 +25,7 @@ from reconciler.loop.desired.repositories import CannotFollow, Places
 from reconciler.loop.desired.takeover import take_over
 from reconciler.loop.desired.world import World, desire
 from reconciler.settings import Settings
-from reconciler.store.protocol import ConfigurationState, Store
+from reconciler.store.protocol import ConfigurationState, Reading, StackFilter, Store
 from spaces.catalog import Catalog
 from spaces.composition.reading import FileReading
 from spaces.in_force import InForce
@@ -84,6 +85,8 @@ class Recorded:
     writes: Mapping[str, Write]
     earlier: Mapping[str, Any]
     """What an earlier version remembered instead."""
+    former: Former = field(default_factory=Former)
+    """The spaces that have left."""
 
     @property
     def sources(self) -> dict[StackId, HeldChange]:
@@ -97,6 +100,17 @@ class Recorded:
 
 def _record(file: HeldFile | None) -> object:
     return file and (file.force, file.tip, [entry.to_record() for entry in file.entries.values()])
+
+
+def _former(reading: Reading, state: ConfigurationState) -> Former:
+    """Return the spaces that have left; at first, by what was retained of them."""
+    if state.former is not None:
+        return Former(state.former)
+    retained = reading.list_stacks(StackFilter(in_git=False), None, _MOST_RETAINED)
+    return Former.unknown({stack.id.space for stack in retained})
+
+
+_MOST_RETAINED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +135,11 @@ class CatchingUp:
                 return False
             state = replace(state, sources=known_keys(state.sources))
             recorded = Recorded(
-                reading.held_changes(), reading.held_files(), reading.unearned_writes(), state.remembered
+                reading.held_changes(),
+                reading.held_files(),
+                reading.unearned_writes(),
+                state.remembered,
+                _former(reading, state),
             )
         if changed := differs(self.places.settings, state):
             raise CannotFollow(changed)
@@ -201,7 +219,8 @@ class CatchingUp:
         return self._admission(in_force, held, recorded, now)
 
     def _admission(self, in_force: InForce, held: Held, recorded: Recorded, now: datetime) -> Admission:
-        return restore(in_force, held, recorded.sources, recorded.writes, rules=self.walking.admitting.rules, now=now)
+        rules, former = self.walking.admitting.rules, recorded.former
+        return restore(in_force, held, recorded.sources, recorded.writes, former=former, rules=rules, now=now)
 
     def _reading(self, trees: Trees, revision: Revision) -> FileReading:
         admitting = self.walking.admitting

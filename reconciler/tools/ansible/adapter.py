@@ -32,7 +32,7 @@ class Ansible:
 
     name = "ansible"
     binaries: tuple[str, ...] = ("ansible-playbook",)
-    abilities = Abilities(destroys=False, plans_drift=True, managed_tfstate=False)
+    abilities = Abilities(plans_drift=True, managed_tfstate=False)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return the command whose first line names the version of ansible-core."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from reconciler.core.results import Applied, Output, Planned, Resource
 from reconciler.tools.base import Do, StepFailed, ToolJob
-from reconciler.tools.files import read_json, read_result, remove, shape_of, strict_json, write_scratch
+from reconciler.tools.files import fresh_directory, read_json, read_result, remove, shape_of, strict_json, write_scratch
 from reconciler.tools.terraform.plan import Expected, expected, planned
 from reconciler.tools.terraform.scratch import expected_path
 from reconciler.tools.terraform.tfstate import applied
@@ -100,16 +100,14 @@ def _graph(job: ToolJob, do: Do, env: Mapping[str, str]) -> list[TerragruntUnit]
 
 def _plan(job: ToolJob, do: Do, env: Mapping[str, str], folder: str, only: Sequence[str]) -> dict[str, Any]:
     """Plan units, and return each plan's JSON by unit."""
-    plans, shown = job.scratch / folder, job.scratch / f"{folder}-json"
-    for directory in (plans, shown):
-        shutil.rmtree(directory, ignore_errors=True)
+    plans, shown = (fresh_directory(job.scratch / name) for name in (folder, f"{folder}-json"))
     flags = ("--all", "--out-dir", str(plans), "--json-out-dir", str(shown), *_chosen(job, only))
     destroy = ("-destroy",) if job.destroy else ()
     words = ("plan", "-input=false", "-no-color", "-detailed-exitcode", *destroy)
     try:
         do(run(job, *words, flags=flags), ok=(0, 2), env=env)
         files = sorted(shown.rglob("*.json"))
-        return {str(file.parent.relative_to(shown)): read_json(file) for file in files}
+        return {str(file.parent.relative_to(shown)): read_json(file, top=job.scratch) for file in files}
     finally:
         shutil.rmtree(shown, ignore_errors=True)  # they hold sensitive values in clear
 

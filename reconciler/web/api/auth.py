@@ -10,7 +10,7 @@ import base64
 import binascii
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
@@ -78,6 +78,8 @@ class Caller:
     """When the caller's token ends; None: never."""
     token: str | None = None
     """The id of the caller's token; None: the operator's."""
+    _spaces: dict[Right, frozenset[SpaceName]] = field(default_factory=dict, repr=False, compare=False)
+    """What was worked out for this request: a page asks several times, and there may be many spaces."""
 
     def may(self, action: Action, space: SpaceName) -> bool:
         """Whether the caller may do the action in the space."""
@@ -108,7 +110,11 @@ class Caller:
 
     def spaces(self, right: Right) -> frozenset[SpaceName] | None:
         """Return the spaces in which the caller has the right, for a whole list at once; None: all."""
-        return None if self.access is None else self.access.spaces_where(self.subject, right.action)
+        if self.access is None:
+            return None
+        if right not in self._spaces:
+            self._spaces[right] = self.access.spaces_where(self.subject, right.action)
+        return self._spaces[right]
 
     def narrow(self, right: Right, wanted: Collection[SpaceName] | None) -> Collection[SpaceName] | None:
         """Return those of the wanted spaces in which the caller has the right; None: all."""

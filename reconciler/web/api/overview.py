@@ -8,16 +8,16 @@ from http import HTTPStatus
 from fastapi import APIRouter
 
 from rbac.access.actions import to_read
-from reconciler.core.state import ConditionStatus, ConditionType
 from reconciler.git.remote import redact
 from reconciler.version import __version__
 from reconciler.web.api import convert
-from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.broken import diagnostics_for
 from reconciler.web.api.followed import followed_json
-from reconciler.web.api.paging import CursorIn, LimitIn, page
+from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
 from reconciler.web.api.schemas.overview import CountsJson, FetchJson, SealingJson, SpaceJson, StatusJson
 from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.ports import Ports
 from spaces.names import Kind, SpaceName
 
 router = APIRouter(tags=["overview"])
@@ -77,13 +77,18 @@ def get_sealing(ports: PortsIn, caller: CallerIn) -> SealingJson:
 @router.get("/spaces")
 def list_spaces(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None) -> Page[SpaceJson]:
     """List the spaces by name."""
+    cut = behind(all_spaces(ports, caller), cursor, limit, _name)
+    return page(cut, limit, _name, lambda space: space)
+
+
+def all_spaces(ports: Ports, caller: Caller) -> list[SpaceJson]:
+    """Return every space that somebody sees, by name."""
     tree = ports.tree()
     visible, readable = caller.spaces(Right.SPACE_READ), caller.spaces(Right.STACK_READ)
     names = sorted(space for space in tree.spaces() if visible is None or space in visible)
     with ports.store.reading() as reading:
         counted = reading.count_stacks()
-        ready = reading.count_conditions(ConditionType.READY, ConditionStatus.TRUE)
-        stalled = reading.count_conditions(ConditionType.STALLED, ConditionStatus.TRUE)
+        health = reading.count_health()
     stacks: dict[str, Counter[str]] = {}
     for (space, _, sync), count in counted.items():
         if readable is None or space in readable:
@@ -96,8 +101,12 @@ def list_spaces(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: 
             parent=parent if visible is None or parent in visible else None,
             inherit=tree.inherits(space),
             stacks=dict(sorted(stacks.get(space, Counter()).items())),
-            ready=ready.get(space, 0) if space in stacks else 0,
-            stalled=stalled.get(space, 0) if space in stacks else 0,
+            ready=health[space].ready if space in stacks else 0,
+            stalled=health[space].stalled if space in stacks else 0,
         )
 
-    return page([name for name in names if cursor is None or name > cursor][: limit + 1], limit, str, show)
+    return [show(name) for name in names]
+
+
+def _name(space: SpaceJson) -> str:
+    return space.name

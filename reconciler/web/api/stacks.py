@@ -180,6 +180,16 @@ def destroy_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Ru
     return convert.run_json(run, Told.of(caller))
 
 
+@router.post("/{space}/{name}/forget")
+def forget_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackJson:
+    """Forget a stack that left Git. What it made stays; a new stack of its name starts from nothing."""
+    stack = named(caller, Right.STACK_DELETE, space, name)
+    because = caller.basis(Right.STACK_DELETE.action, stack.space)
+    with refusals(caller, stack):
+        forgotten = operations.forget(ports.store, stack, caller.person, ports.now(), because)
+    return convert.stack_json(forgotten, None, Told.of(caller))
+
+
 @router.post("/{space}/{name}/suspend")
 def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Suspend a stack: it gets no new runs."""

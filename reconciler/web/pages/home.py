@@ -8,12 +8,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from reconciler.core.runs import RunKind, RunStatus
 from reconciler.web.api import admission, overview, runs, stacks
-from reconciler.web.api.auth import Caller, PortsIn, Right
-from reconciler.web.api.schemas.overview import SpaceJson
+from reconciler.web.api.auth import PortsIn, Right
+from reconciler.web.pages.choices import summaries
 from reconciler.web.pages.render import mark, render, unchanged
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import ViewerIn
-from reconciler.web.ports import Ports
 from reconciler.web.views import spaces, waiting
 from reconciler.web.views.revisions import revisions
 
@@ -41,10 +40,10 @@ def home(
     drifted = stacks.list_stacks(ports, caller, drifted=True, limit=_WAITING)
     held = admission.list_held(ports, caller, limit=_WAITING)
     last = runs.list_runs(ports, caller, kind=[RunKind.TRACKED, RunKind.PROPOSED], limit=_RUNS)
-    tree = _spaces(ports, caller)
+    newest = revisions(last.items, _REVISIONS)
     values = {
         "status": status,
-        "tree": spaces.flat(spaces.space_tree(tree)),
+        "tree": spaces.shown(spaces.space_tree(overview.all_spaces(ports, caller))),
         "mine": waiting.waiting(
             waits.items,
             stalled.items,
@@ -53,19 +52,10 @@ def home(
             lambda right, space: caller.allows(Right(right), space),
         ),
         "more": {"runs": waits.next, "stalled": stalled.next, "drifted": drifted.next, "held": held.next},
-        "revisions": revisions(last.items, _REVISIONS),
+        "revisions": newest,
+        "summaries": summaries(ports, caller, [view.revision for view in newest]),
     }
     now = mark(values, ports.now().replace(second=0, microsecond=0))
     if part and seen == now:
         return unchanged()
     return render(request, viewer, "home_body.html" if part else "home.html", nav="home", mark=now, **values)
-
-
-def _spaces(ports: Ports, caller: Caller) -> list[SpaceJson]:
-    found, cursor = [], None
-    while True:
-        page = overview.list_spaces(ports, caller, limit=1000, cursor=cursor)
-        found += page.items
-        cursor = page.next
-        if cursor is None:
-            return found

@@ -134,6 +134,8 @@ def act(  # noqa: PLR0917
         match verb:
             case "run":
                 there = f"/runs/{stacks.request_run(ports, caller, space, name).id}"
+            case "plan":
+                there = f"/runs/{stacks.plan_stack(ports, caller, space, name).id}"
             case "destroy":
                 there = f"/runs/{stacks.destroy_stack(ports, caller, space, name).id}"
             case "drift":

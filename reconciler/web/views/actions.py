@@ -62,8 +62,9 @@ def stack_actions(stack: StackJson, may: May) -> tuple[ActionView, ...]:
     busy = stack.last_run is not None and RunStatus(stack.last_run.status) in ACTIVE
     run = () if busy else (_action("run", "Run now", "run:trigger", may, main=True),)
     checkable = not busy and stack.sync == Sync.SYNCED
+    plan = () if busy else (_action("plan", "Plan only", "run:preview", may),)
     check = (_action("drift", "Check drift", "drift:check", may),) if checkable else ()
-    return (*run, *check, _action("suspend", "Suspend", "run:cancel", may))
+    return (*run, *plan, *check, _action("suspend", "Suspend", "run:cancel", may))
 
 
 def _action(verb: str, label: str, right: str, may: May, *, main: bool = False, danger: bool = False) -> ActionView:

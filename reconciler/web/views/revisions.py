@@ -45,8 +45,10 @@ class RevisionView:
         """How far it got."""
         if self.done == self.stacks:
             return f"applied to {self.stacks} {'stack' if self.stacks == 1 else 'stacks'}"
-        parts = [f"{self.done} of {self.stacks} applied"]
         numbers = ((self.running, "running"), (self.waiting, "waiting"), (self.failed, "failed"))
+        if self.stacks == 1:
+            return next((word for number, word in numbers if number), "not applied")
+        parts = [f"{self.done} of {self.stacks} applied"]
         return ", ".join([*parts, *(f"{number} {word}" for number, word in numbers if number)])
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.core.state import Sync
 from reconciler.web.api.schemas.overview import SpaceJson
 from reconciler.web.views.tones import Tone
+
+MOST = 120
+"""Spaces that are listed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,34 @@ def space_tree(spaces: Sequence[SpaceJson]) -> tuple[SpaceView, ...]:
     for space in reversed(order):
         made[space.name] = _view(space, tuple(made[child.name] for child in below.get(space.name, ())))
     return tuple(made[space.name] for space in below.get(None, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class TreeView:
+    """The lines of the tree, each with its depth. `hidden`: spaces that are counted and not listed."""
+
+    lines: tuple[tuple[int, SpaceView], ...]
+    hidden: int
+
+
+def shown(tops: Sequence[SpaceView]) -> TreeView:
+    """Return as much of the tree as somebody reads: the upper levels, and further down what stands still."""
+    lines = flat(tops)
+    if len(lines) <= MOST:
+        return TreeView(tuple(lines), 0)
+    widths = Counter(depth for depth, _ in lines)
+    deepest, count = -1, 0
+    while count + widths[deepest + 1] <= MOST:
+        deepest += 1
+        count += widths[deepest]
+    kept = []
+    for depth, space in lines:
+        if depth <= deepest:
+            kept.append((depth, space))
+        elif space.stalled and count < MOST:
+            kept.append((depth, space))
+            count += 1
+    return TreeView(tuple(kept), len(lines) - len(kept))
 
 
 def flat(tops: Sequence[SpaceView]) -> list[tuple[int, SpaceView]]:

@@ -26,6 +26,8 @@ _RETRY = "Read the log of its last run, mend the cause, then retry the run or ch
 
 _STACK_ADVICE: dict[str, str] = {
     Reason.RETAINED: "Nothing runs. Put the document back into Git to look after it again.",
+    Reason.LEAVING: "Put the document back into Git to keep it, or suspend the stack.",
+    Reason.DESTROYED: "Nothing has to be done.",
     Reason.SUSPENDED: "Resume the stack here, or change spec.suspended in its document.",
     Reason.WAITS_FOR_DEPENDENCY: "Repair the stack that it waits for; this one follows by itself.",
     Reason.WAITS_FOR_CONFIRMATION: "Look at the plan of its run, then confirm or discard it.",

@@ -43,6 +43,7 @@ _REASONS: dict[str, Tone] = {
     Reason.WAITS_FOR_DEPENDENCY: Tone.WAITING,
     Reason.SUSPENDED: Tone.QUIET,
     Reason.RETAINED: Tone.QUIET,
+    Reason.DESTROYED: Tone.QUIET,
     Reason.IGNORED_BY_POLICY: Tone.QUIET,
     Reason.PROPOSED_BY_POLICY: Tone.QUIET,
     Reason.POLICY_FAILED: Tone.BAD,

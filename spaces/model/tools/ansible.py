@@ -101,4 +101,4 @@ class AnsibleSettings(ToolSettings):
                 yield from secret_problems(("extraVars", name), value, f"spec.ansible.extraVars.{str(name)[:80]}")
 
 
-TOOL = ToolDescription("ansible", AnsibleSettings, "Settings of ansible.")
+TOOL = ToolDescription("ansible", AnsibleSettings, "Settings of ansible.", destroys=False)

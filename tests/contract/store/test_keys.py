@@ -42,6 +42,9 @@ def _forget_what_is_newer(store: SqlStore) -> None:
             "leases", "sessions", "issuer_keys",
         ):  # fmt: skip
             connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text("DROP INDEX ix_stacks_counted"))
+        connection.execute(text("ALTER TABLE stacks DROP COLUMN ready"))
+        connection.execute(text("ALTER TABLE stacks DROP COLUMN stalled"))
         connection.execute(text("ALTER TABLE outputs DROP COLUMN mark"))
         connection.execute(text("ALTER TABLE api_tokens DROP COLUMN made_with"))
         connection.execute(text("ALTER TABLE stacks DROP COLUMN drifted"))

@@ -4,6 +4,7 @@ import dataclasses
 from datetime import timedelta, timezone
 
 import pytest
+from sqlalchemy import text
 
 from reconciler.core.state import (
     Component,
@@ -18,8 +19,10 @@ from reconciler.core.state import (
     Sync,
     Why,
 )
-from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StackFilter
-from reconciler.store.sql import SqlStore
+from reconciler.store.encryption import Keys
+from reconciler.store.protocol import ConfigurationState, Halt, Health, KeptDocument, StackFilter
+from reconciler.store.sql import SqlStore, open_store
+from reconciler.store.tables import VERSION_TABLE
 from spaces.names import SpaceName
 from tests.factories import (
     NOW,
@@ -158,14 +161,20 @@ def test_pages_follow_each_other_without_gap_or_overlap(store: SqlStore) -> None
 
 
 FLEET = [
-    a_stack("a/web", desired=a_desired(labels={"env": "prod", "tier": "web"}, tool="terraform"), sync=Sync.SYNCED),
+    a_stack(
+        "a/web",
+        desired=a_desired(labels={"env": "prod", "tier": "web"}, tool="terraform"),
+        sync=Sync.SYNCED,
+        conditions={ConditionType.READY: Condition(ConditionStatus.TRUE, "UpToDate", "", later(1))},
+    ),
     a_stack(
         "a/db",
         desired=a_desired(labels={"env": "test", "note": '"env":"prod"'}),
         sync=Sync.OUT_OF_SYNC,
         conditions={
-            ConditionType.READY: Condition(ConditionStatus.FALSE, "ToolFailed", '"Stalled":["False",', later(1)),
+            ConditionType.READY: Condition(ConditionStatus.FALSE, "ToolFailed", '"Drifted":["False",', later(1)),
             ConditionType.STALLED: Condition(ConditionStatus.TRUE, "ToolFailed", "", later(1)),
+            ConditionType.DRIFTED: Condition(ConditionStatus.TRUE, "Drifted", "", later(1)),
         },
     ),
     a_stack("b/web", desired=a_desired(labels={"env": "prod", "100%": "_é"}, tool="terraform")),
@@ -191,7 +200,8 @@ FLEET = [
         pytest.param(StackFilter(in_git=True), ["a/db", "a/web", "b/web"], id="in Git"),
         pytest.param(StackFilter(in_git=False), ["b/old"], id="retained"),
         pytest.param(StackFilter(conditions={ConditionType.STALLED: ConditionStatus.TRUE}), ["a/db"], id="condition"),
-        pytest.param(StackFilter(conditions={ConditionType.STALLED: ConditionStatus.FALSE}), [], id="not in messages"),
+        pytest.param(StackFilter(conditions={ConditionType.DRIFTED: ConditionStatus.TRUE}), ["a/db"], id="drift"),
+        pytest.param(StackFilter(conditions={ConditionType.DRIFTED: ConditionStatus.FALSE}), [], id="not in messages"),
         pytest.param(StackFilter(spaces=[SpaceName("a")], tool="terraform", text="web"), ["a/web"], id="together"),
     ],
 )
@@ -224,11 +234,23 @@ def test_stacks_are_counted_by_space_tool_and_sync(store: SqlStore) -> None:
         }
 
 
-def test_stacks_are_counted_by_a_condition(store: SqlStore) -> None:
+def test_ready_and_stalled_stacks_are_counted_by_space(store: SqlStore) -> None:
     put(store, *FLEET)
     with store.reading() as reading:
-        assert reading.count_conditions(ConditionType.STALLED, ConditionStatus.TRUE) == {"a": 1}
-        assert reading.count_conditions(ConditionType.DRIFTED, ConditionStatus.TRUE) == {}
+        assert reading.count_health() == {"a": Health(ready=1, stalled=1), "b": Health(0, 0)}
+
+
+def test_stacks_of_an_older_database_are_counted_too(store: SqlStore, url: str, keys: Keys) -> None:
+    put(store, *FLEET)
+    with store._engine.begin() as connection:
+        connection.execute(text("DROP INDEX ix_stacks_counted"))
+        connection.execute(text("ALTER TABLE stacks DROP COLUMN ready"))
+        connection.execute(text("ALTER TABLE stacks DROP COLUMN stalled"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0013'"))
+    newer = open_store(url, keys)
+    with newer.reading() as reading:
+        assert reading.count_health() == {"a": Health(ready=1, stalled=1), "b": Health(0, 0)}
+    newer.close()
 
 
 def test_due_stacks_come_longest_due_first(store: SqlStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,28 @@ def state(machine: Machine) -> tuple[object, ...]:
     placed = admission.in_force.documents.placed
     contents = {str(ref): it.resource.content for ref in admission.in_force.documents.refs() if (it := placed(ref))}
     return contents, admission.held_changes, admission.held.to_records(), admission.writes
+
+
+@pytest.mark.parametrize("upgraded", [False, True], ids=["noted", "by an earlier version"])
+def test_what_is_retained_of_a_space_that_left_is_not_for_whoever_takes_its_name(
+    service: Machine, signed: Signed, *, upgraded: bool
+) -> None:
+    signed.commit(
+        "ada",
+        {"platform/pay/space.yaml": document("Space", "pay", {}), "platform/pay/db.yaml": a_script("db", "true")},
+    )
+    assert service.reconcile().ran == {"pay/db": "finished"}
+    signed.commit("ada", {"platform/pay/space.yaml": None, "platform/pay/db.yaml": None})
+    look = service.reconcile()
+    assert look.stacks["pay/db"].desired is None
+    if upgraded:
+        with service.service.store.writing() as transaction:
+            transaction.put_configuration(replace(transaction.configuration(), former=None))
+    service.restart()
+    signed.commit("carol", {"platform/team/x.yaml": a_script("x", "true", movedFrom="pay/db")})
+    signed.commit("carol", {"platform/team/pay/space.yaml": document("Space", "pay", {})})
+    look = service.reconcile()
+    assert held(service) == {"Stack team/x": "user:carol", "Space pay": "user:carol"}
+    assert (look.ran, look.stacks["pay/db"].desired) == ({}, None)
+    space = "root" if upgraded else "platform"
+    assert {str(each.missing[1]) for each in waiting(service) if each.missing} == {space}

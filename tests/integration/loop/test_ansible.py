@@ -20,15 +20,7 @@ from tests.needs import needs
 
 pytestmark = [needs("ansible-playbook"), pytest.mark.slow]
 
-ROLE = """- name: Write
-  ansible.builtin.copy: {content: "{{ word }} {{ token }}\\n", dest: "{{ place }}"}
-"""
-GALAXY = "{namespace: acme, name: tools, version: 1.0.0, readme: README.md, authors: [a]}\n"
-PLAYBOOK = """- hosts: all
-  gather_facts: false
-  tasks:
-    - ansible.builtin.include_role: {name: acme.tools.write}
-"""
+EXAMPLE = Path(__file__).parents[3] / "examples" / "tools" / "ansible" / "playbook"
 INVENTORY = "localhost ansible_connection=local ansible_python_interpreter='{{ ansible_playbook_python }}'\n"
 
 
@@ -53,22 +45,19 @@ def test_collections_are_kept_for_the_next_run_and_secrets_are_kept_from_everybo
     place = tmp_path / "written"
     vault = SealedPlace.of(Kind.STACK, SpaceName("root"), "it", "ansible.vaultPasswords.prod")
     settings = {
-        "extraVars": {"token": {"file": "token"}, "place": str(place), "word": "one"},
+        "extraVars": {"token": {"file": "token"}, "place": str(place), "words": "one {{ token }}"},
         "vaultPasswords": {"prod": {"sealed": seal("hunter2-of-a-vault", vault, machine.service.ports.recipient)}},
     }
-    source = {
-        "it/site.yml": PLAYBOOK,
-        "it/requirements.yml": "collections: [{name: ./acme, type: dir}]\n",
-        "it/acme/galaxy.yml": GALAXY,
-        "it/acme/README.md": "",
-        "it/acme/roles/write/tasks/main.yml": ROLE,
-    }
+    source = {f"it/{file.relative_to(EXAMPLE)}": file.read_text() for file in EXAMPLE.rglob("*") if file.is_file()}
     repo.commit({"it.yaml": stack(**settings), **source})
     (run,) = machine.reconcile().runs
     log = machine.log(run)
     assert (run.status, place.read_text()) == (RunStatus.FINISHED, "one hunter2-of-a-file\n"), log
-    assert resources(machine.service.store) == [("localhost/acme.tools.write : Write", "changed")]
-    settings["extraVars"]["word"] = "two"
+    assert resources(machine.service.store) == [
+        ("localhost/example.motd.write : Message", "changed"),
+        ("localhost/Tell where it is", "changed"),
+    ]
+    settings["extraVars"]["words"] = "two {{ token }}"
     repo.commit({"it.yaml": stack(**settings)})
     (again,) = machine.reconcile().runs
     assert place.read_text() == "two hunter2-of-a-file\n"
@@ -76,6 +65,12 @@ def test_collections_are_kept_for_the_next_run_and_secrets_are_kept_from_everybo
     assert ["$ ansible-galaxy install" in each for each in logs] == [True, False]
     with machine.service.store.reading() as reading:
         shown = json.dumps([change.after for change in reading.planned(again.id).changes])
+    settings["vaultPasswords"]["prod"] = {"file": "none"}
+    repo.commit({"it.yaml": stack(**settings)})
+    desired = machine.reconcile().stacks["root/it"].desired
+    assert desired is not None
+    assert desired.problem is not None
+    assert desired.problem.message.startswith("ansible.vaultPasswords.prod of Stack root/it, secret file none: ")
     machine.close()
     kept = [path.read_bytes() for path in machine.settings.data_dir.rglob("*") if path.is_file()]
     assert not any(b"hunter2" in each for each in (*kept, *(it.encode() for it in (*logs, shown))))

@@ -187,3 +187,24 @@ def test_terraform_destroys_from_the_code_that_was_applied(repo: Repo, machine: 
         1,
         ["gone"],
     )
+
+
+def test_a_retained_stack_can_be_forgotten_and_its_name_gives_nothing_of_what_it_had(
+    repo: Repo, machine: Machine, ran: Path
+) -> None:
+    store, stack = machine.service.store, StackId.parse("root/a")
+    repo.commit({"a.yaml": made("a", ran, OUTPUTS, onDelete="retain"), "b.yaml": a_script("b", "true")})
+    machine.reconcile()
+    with store.writing() as transaction:
+        transaction.add_tfstate(stack, b"{}", None, utc_now())
+    with pytest.raises(OperationRefused, match="its document is in Git"):
+        operations.forget(store, stack, "ada", utc_now())
+    repo.commit({"a.yaml": None})
+    assert reasons(machine.reconcile())["root/a"] == "Retained"
+    operations.forget(store, stack, "ada", utc_now())
+    assert "root/a" not in machine.look().stacks
+    repo.commit({"a.yaml": made("a", ran, onDelete="retain")})
+    look = machine.reconcile()
+    assert (look.why("root/a"), lines(ran)) == (["spec: new stack"], ["+a", "+a"])
+    with store.reading() as reading:
+        assert (reading.tfstate(stack), reading.outputs(stack)) == (None, [])

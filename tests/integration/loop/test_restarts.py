@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler import operations
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus
@@ -17,6 +18,7 @@ from reconciler.loop.service import utc_now
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.tfstate.backlog import Spool, pending_requests
 from reconciler.settings import SettingsError
+from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, eventually
 from tests.integration.loop.machine import Machine
 
@@ -119,3 +121,35 @@ def test_a_run_that_cannot_be_read_keeps_no_service_from_starting(repo: Repo, ma
     (runs / "odd" / "work").mkdir()
     assert machine.reconcile().sync == {"root/a": "Synced"}
     assert (runs / "odd" / "work").exists()
+
+
+def test_a_database_that_was_restored_from_a_backup_applies_nothing_until_somebody_has_looked(
+    repo: Repo, machine: Machine, ran: Path, tmp_path: Path
+) -> None:
+    def writes(name: str, word: str) -> str:
+        return a_script(name, f"echo {name} {word} >> {ran}")
+
+    repo.commit({"a.yaml": writes("a", "1")})
+    machine.reconcile()
+    machine.close()
+    database = machine.settings.data_dir / "station.db"
+    backup = database.read_bytes()
+    assert not database.with_name("station.db-wal").exists()
+    repo.commit({"a.yaml": writes("a", "2"), "b.yaml": writes("b", "1")})
+    machine.reconcile()
+    machine.close()
+    applied = ["a 1", "a 2", "b 1"]
+    assert sorted(ran.read_text().splitlines()) == applied
+    database.write_bytes(backup)
+    for _ in range(2):
+        look = machine.reconcile()
+        assert {name: stack.reason for name, stack in look.stacks.items()} == {
+            "root/a": "Suspended",
+            "root/b": "Suspended",
+        }
+        machine.restart()
+    assert sorted(ran.read_text().splitlines()) == applied, "nothing is made a second time"
+    # What comes later is new, and what somebody has looked at goes on.
+    repo.commit({"c.yaml": writes("c", "1")})
+    operations.resume(machine.service.store, StackId.parse("root/b"), "ada", utc_now())
+    assert machine.reconcile().ran == {"root/b": "finished", "root/c": "finished"}

@@ -14,7 +14,7 @@ import pytest
 from reconciler.core.results import Action, ChangeCounts, Output
 from reconciler.tools.base import StepFailed, TfstateBackend, ToolJob
 from reconciler.tools.registry import tool
-from tests.needs import needs
+from tests.needs import need, needs
 
 TERRAFORM = shutil.which("terraform")
 pytestmark = needs("terraform")
@@ -351,3 +351,17 @@ def test_opentofu_runs_the_binary_named_tofu(place: Any, tfstate_server: Any) ->
     applied = run(tool("opentofu"), work, place.do)
     assert len(applied.resources) == 3
     assert {command[0] for command in place.do.commands} == {str(tofu)}
+
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "tools"
+
+
+@pytest.mark.parametrize(("name", "binary"), [("terraform", "terraform"), ("opentofu", "tofu")])
+def test_the_example_does_what_it_says(place: Any, tfstate_server: Any, name: str, binary: str) -> None:
+    need(binary)
+    shutil.copytree(EXAMPLES / name / "code", place.work, dirs_exist_ok=True)
+    options = {"varFiles": ["small.tfvars"], "args": {"plan": ["-compact-warnings"]}}
+    env = {"TF_VAR_words": '["keep", "station"]'}
+    place.do.environment |= env
+    work = replace(job(place, tfstate_server.backend, options), binary=shutil.which(binary) or "", env=env)
+    assert run(tool(name), work, place.do).outputs == (Output("name", "keep-station"),)

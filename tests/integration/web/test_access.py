@@ -238,6 +238,8 @@ def test_what_one_may_not_see_answers_as_what_does_not_exist(
         ("otto", "/runs/{run}/discard", 200),
         ("otto", "/stacks/production/network/suspend", 200),
         ("otto", "/stacks/production/network/destroy", 404),
+        ("otto", "/stacks/production/network/forget", 404),
+        ("wanda", "/stacks/production/network/forget", 409),
         ("rita", "/stacks/production/network/drift", 404),
         ("rita", "/stacks/production/network/plan", 404),
         ("wanda", "/tfstates/production/network/versions", 404),

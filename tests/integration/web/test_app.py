@@ -40,6 +40,7 @@ ROUTES = [
     ("POST", "/stacks/production/network/resume"),
     ("POST", "/stacks/production/network/drift"),
     ("POST", "/stacks/production/network/plan"),
+    ("POST", "/stacks/production/network/forget"),
     ("POST", "/stacks/production/network/tasks"),
     ("GET", "/tfstates/production/network"),
     ("GET", "/tfstates/production/network/versions"),

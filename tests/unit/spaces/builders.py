@@ -110,7 +110,7 @@ def found_again(admission, files, rules=FREE):
     every = {path: files.get(path) for path in {*files, *records}}
     tree = read_tree(Catalog(), every, held, FileReading(no_files)).after
     in_force = InForce(admission.in_force.revision, tree)
-    return restore(in_force, held, admission.sources, admission.writes, rules=rules, now=NOW)
+    return restore(in_force, held, admission.sources, admission.writes, former=admission.former, rules=rules, now=NOW)
 
 
 def everything(admission):

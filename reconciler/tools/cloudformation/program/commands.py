@@ -110,6 +110,8 @@ def main(arguments: list[str]) -> None:
         answer = _COMMANDS[command](Stack(dict(asked)))
     except ClientError as error:
         fail(f"{code_of(error) or 'AWS'}: {error.response.get('Error', {}).get('Message', error)}")
+    except KeyboardInterrupt:
+        fail("stopped when asked to: AWS goes on with what it has begun")
     except (*UNUSABLE, OSError, UnicodeDecodeError) as error:
         fail(str(error).partition(", further debug")[0])
     file = os.open(result, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)

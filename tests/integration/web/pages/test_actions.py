@@ -12,7 +12,7 @@ from reconciler.core.verdicts import ReviewEffect
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
 from tests.factories import a_run_id
-from tests.integration.web.pages.fleet import BASE, NETWORK, put_fleet
+from tests.integration.web.pages.fleet import BASE, DRIFTED, NETWORK, put_fleet
 from tests.integration.web.pages.person import Page, Person
 
 AsUser = Callable[[str], Person]
@@ -81,6 +81,9 @@ def test_a_stack_is_run_suspended_and_resumed(as_user: AsUser, runs: dict[str, R
     base, otto = f"/stacks/{BASE}", as_user("otto")
     new = leads_to(otto.press(otto.see(base), f"{base}/run"))
     assert "Requested by user:otto." in otto.see(new).text
+
+    planned = leads_to(otto.press(otto.see(f"/stacks/{DRIFTED}"), f"/stacks/{DRIFTED}/plan"))
+    assert "Plan requested by user:otto." in otto.see(planned).text
 
     def paused() -> bool:
         with store.reading() as reading:

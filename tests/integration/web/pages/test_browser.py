@@ -51,6 +51,7 @@ def ports(ports: Ports) -> Ports:
         ports,
         effective=lambda stack: configuration() if stack.name == "network" else None,
         live_log=lambda run, offset, limit: bytes(LOG[offset : offset + limit]),
+        summary=lambda revision: CANARY,
         held_diff=lambda held: f"--- a\n+++ b\n@@ -1 +1 @@\n-{CANARY}\n+{CANARY}\n",
     )
 

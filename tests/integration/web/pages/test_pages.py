@@ -10,7 +10,7 @@ import pytest
 from reconciler.core.runs import Run
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
-from tests.factories import a_run_id, a_stack
+from tests.factories import REVISION, a_run_id, a_stack
 from tests.integration.web.pages.fleet import CANARY, LOG, configuration, put_fleet
 from tests.integration.web.pages.person import Page, Person
 
@@ -23,6 +23,7 @@ def ports(ports: Ports) -> Ports:
         ports,
         effective=lambda stack: configuration() if stack.name == "network" else None,
         live_log=lambda run, offset, limit: LOG[offset : offset + limit],
+        summary=lambda revision: CANARY,
         held_diff=lambda held: f"--- a\n+++ b\n@@ -1 +1 @@\n-{CANARY}\n+{CANARY}{CANARY}\n",
     )
 
@@ -115,6 +116,14 @@ def test_drift_is_shown_where_one_looks(operator: Person, runs: dict[str, Run]) 
     assert ("Drift what differs" in page.text, "Check drift" in page.text) == (True, True)
     assert "/stacks/production/drifted" in operator.see("/").links
     assert operator.press(page, "/stacks/production/drifted/drift").status == 303
+
+
+def test_what_a_commit_says_is_for_readers_of_everything(
+    operator: Person, as_user: AsUser, runs: dict[str, Run]
+) -> None:
+    waiting = f"/runs/{runs['waiting'].id}"
+    assert f"Revision {REVISION[:10]} {CANARY}" in operator.see(waiting).text
+    assert f"Revision {REVISION[:10]} {CANARY}" not in as_user("rita").see(waiting).text
 
 
 def test_one_sees_what_the_api_would_show(as_user: AsUser, runs: dict[str, Run]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from botocore.stub import Stubber
@@ -129,13 +130,17 @@ def test_capabilities_that_are_missing_are_named(
     [
         ("ChangeSetNotFound", "the plan's change set is gone"),
         ("AccessDenied", "AccessDenied: you may not"),
+        (KeyboardInterrupt, "AWS goes on with what it has begun"),
     ],
 )
-def test_only_a_change_set_that_is_not_found_is_gone(  # noqa: PLR0917 - fixtures and parameters
-    stack: Any, capsys: Any, monkeypatch: Any, tmp_path: Any, code: str, words: str
+def test_only_a_change_set_that_is_not_found_is_gone_and_no_end_is_a_traceback(  # noqa: PLR0917 - fixtures and parameters
+    stack: Any, capsys: Any, monkeypatch: Any, tmp_path: Any, code: Any, words: str
 ) -> None:
     monkeypatch.setattr(commands, "Stack", lambda _: stack)
-    stack.stub.add_client_error("describe_change_set", code, "you may not")
+    if isinstance(code, str):
+        stack.stub.add_client_error("describe_change_set", code, "you may not")
+    else:
+        monkeypatch.setattr(stack.api, "describe_change_set", MagicMock(side_effect=code))
     (tmp_path / "request").write_text("{}")
     said = failure(
         lambda _: commands.main(["apply", str(tmp_path / "request"), str(tmp_path / "result")]), None, capsys

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -23,8 +24,10 @@ class FakeMirrors:
     down: set[Remote] = field(default_factory=set)
     asked: list[list[Remote]] = field(default_factory=list)
 
-    def fetch_all(self, remotes: list[Remote]) -> dict[Remote, Any]:
+    def fetch_all(self, remotes: list[Remote], took: Callable[[Remote, float], None]) -> dict[Remote, Any]:
         self.asked.append(list(remotes))
+        for number, remote in enumerate(remotes):
+            took(remote, 10.0**number)
         return {it: GitError(GitReason.FETCH_FAILED, "down") if it in self.down else HERE for it in remotes}
 
 
@@ -94,6 +97,14 @@ def test_the_longest_pause_is_a_quarter_of_an_hour(fetcher: Fetcher, mirrors: Fa
 
 def test_nothing_wanted_is_due_after_an_interval(fetcher: Fetcher, clock: Clock) -> None:
     assert fetcher.next_due([]) == pytest.approx(30.0)
+
+
+def test_each_repository_has_the_time_of_its_own_fetch(mirrors: FakeMirrors, clock: Clock) -> None:
+    metrics = Metrics()
+    Fetcher(mirrors, metrics, 30.0).fetch([ONE, TWO], NOW, everything=True)  # type: ignore[arg-type]
+    name = "stationkeeper_git_fetch_duration_seconds_sum"
+    seconds = [metrics.registry.get_sample_value(name, {"repository": each.url}) for each in (ONE, TWO)]
+    assert seconds == [1.0, 10.0]
 
 
 def test_of_two_branches_the_one_that_fails_is_told(mirrors: FakeMirrors, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from reconciler.core.runs import Run, RunStatus
 from reconciler.web.api.convert import run_json
 from reconciler.web.api.schemas.overview import SpaceJson
 from reconciler.web.views.revisions import revisions
-from reconciler.web.views.spaces import flat, space_tree
+from reconciler.web.views.spaces import MOST, flat, shown, space_tree
 from reconciler.web.views.times import ago, duration
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_run, later
 
@@ -36,6 +36,13 @@ def test_a_space_below_one_that_is_not_seen_is_a_top_and_a_deep_tree_works() -> 
     assert (top.total, len(flat([top]))) == (6000, 3000)
 
 
+def test_of_a_large_tree_the_upper_levels_are_listed_and_what_stands_still() -> None:
+    many = [space(f"a{at}", "root", 1, 2, stalled=at == 7) for at in range(MOST)]
+    tree = shown(space_tree([space("root", None, 0, 0), *many]))
+    assert ([it.name for _, it in tree.lines], tree.hidden) == (["root", "a7"], MOST - 1)
+    assert shown(space_tree(many)).hidden == 0
+
+
 def told(*runs: Run) -> list[tuple[str, str, str]]:
     return [(it.revision, it.words, it.tone) for it in revisions(map(run_json, runs), 5)]
 
@@ -49,7 +56,7 @@ def test_a_revision_says_how_far_it_got_by_the_newest_run_of_each_stack() -> Non
         a_run("a/dns", status=RunStatus.FAILED),
     ]
     assert told(*runs) == [
-        (OTHER_REVISION, "0 of 1 applied, 1 running", "busy"),
+        (OTHER_REVISION, "running", "busy"),
         (REVISION, "1 of 3 applied, 1 waiting, 1 failed", "bad"),
     ]
     done = a_run("a/db", status=RunStatus.FINISHED, finished_at=later(90))

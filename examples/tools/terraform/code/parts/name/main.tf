@@ -1,0 +1,7 @@
+variable "words" {
+  type = list(string)
+}
+
+output "value" {
+  value = join("-", var.words)
+}

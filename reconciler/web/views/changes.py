@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.core.results import Action
@@ -109,6 +109,9 @@ class PlanView:
     more: int
     skip: int
     nothing: bool
+    tool_version: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What hooks found out for the policies."""
 
 
 def plan_view(plan: PlanJson, skip: int = 0) -> PlanView:
@@ -123,6 +126,8 @@ def plan_view(plan: PlanJson, skip: int = 0) -> PlanView:
         more=max(0, len(ranked) - skip - SHOWN),
         skip=skip + SHOWN,
         nothing=not plan.has_changes,
+        tool_version=plan.tool_version or "",
+        facts=plan.facts,
     )
 
 

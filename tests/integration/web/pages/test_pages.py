@@ -107,7 +107,7 @@ def test_a_stack_is_shown_whole(operator: Person, runs: dict[str, Run]) -> None:
     page = operator.see("/stacks/production/network")
     for words in ("WaitsForConfirmation", "sensitive: not shown", "secret file token", "base", "before plan", "VPC"):
         assert words in page.text, words
-    assert "/stacks/production/base" in page.links
+    assert {"/stacks/production/base", f"/runs/{runs['waiting'].id}"} <= set(page.links)
 
 
 def test_what_is_broken_is_said_with_its_place_to_whom_it_concerns(

@@ -87,6 +87,13 @@ def get_run(ports: PortsIn, caller: CallerIn, run: str) -> WholeRunJson:
         return convert.whole_run_json(found, reading.judgement(found.id), reviews, authors, follows, Told.of(caller))
 
 
+def glance(ports: Ports, caller: Caller, run: str) -> tuple[Run, list[Review]]:
+    """Return what can change of a run while somebody looks at it, without its plan, which may be large."""
+    with ports.store.reading() as reading:
+        found = _find(reading, caller, Right.RUN_READ, run)
+        return found, reading.reviews(found.id)
+
+
 @router.get("/{run}/plan")
 def get_plan(ports: PortsIn, caller: CallerIn, run: str) -> PlanJson:
     """Return the result of a run's plan."""

@@ -14,6 +14,7 @@ from reconciler.web.pages.render import mark, render, unchanged
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import ViewerIn
 from reconciler.web.views import spaces, waiting
+from reconciler.web.views.problems import problems
 from reconciler.web.views.revisions import revisions
 
 router = APIRouter(route_class=PageRoute)
@@ -52,6 +53,7 @@ def home(
             lambda right, space: caller.allows(Right(right), space),
         ),
         "more": {"runs": waits.next, "stalled": stalled.next, "drifted": drifted.next, "held": held.next},
+        "problems": problems(status.diagnostics),
         "revisions": newest,
         "summaries": summaries(ports, caller, [view.revision for view in newest]),
     }

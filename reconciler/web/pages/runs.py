@@ -95,8 +95,8 @@ def run_page(
 @router.get("/{run}/log")
 def log_text(ports: PortsIn, viewer: ViewerIn, run: str) -> Response:
     """Return the whole log as text, as it was written."""
-    found = runs.get_run(ports, viewer.caller, run)
-    data, _ = logs.whole(ports, RunId(found.id), active=RunStatus(found.status) in ACTIVE)
+    found, _ = runs.glance(ports, viewer.caller, run)
+    data, _ = logs.whole(ports, found.id, active=found.is_active)
     headers = {"Content-Disposition": f'inline; filename="{found.id}.log"', "Content-Security-Policy": "sandbox"}
     return PlainTextResponse(data, headers=headers)
 
@@ -112,9 +112,8 @@ def log_more(
     offset: Annotated[int, Query(ge=0, le=2**40)],
 ) -> Response:
     """Return the lines that were written since, and the request for the next ones."""
-    found = runs.get_run(ports, viewer.caller, run)
-    active = RunStatus(found.status) in ACTIVE
-    data, ended = logs.since(ports, RunId(found.id), offset, active=active)
+    found, _ = runs.glance(ports, viewer.caller, run)
+    data, ended = logs.since(ports, found.id, offset, active=found.is_active)
     added = log.added(data, after, offset, ended=ended)
     if not added.lines and not ended:
         return unchanged()
@@ -159,11 +158,12 @@ def _show(
     refused: str = "",
 ) -> Response:
     caller = viewer.caller
-    found = runs.get_run(ports, caller, run)
-    where, active = SpaceName(found.stack.partition("/")[0]), RunStatus(found.status) in ACTIVE
-    now = mark(found)
+    state, reviews = runs.glance(ports, caller, run)
+    now = mark(state.evolve(lease_until=None), reviews)
     if part and seen == now:
         return unchanged()
+    found = runs.get_run(ports, caller, run)
+    where, active = SpaceName(found.stack.partition("/")[0]), RunStatus(found.status) in ACTIVE
     reviewed = any(review.person == caller.person for review in found.reviews)
     plan = _plan(ports, viewer, found)
     values: dict[str, Any] = {

@@ -21,7 +21,7 @@ from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
 from reconciler.web.ports import Ports
 from reconciler.web.views import graph
-from reconciler.web.views.actions import stack_actions
+from reconciler.web.views.actions import is_active, stack_actions
 from reconciler.web.views.drift import drift_lines
 from reconciler.web.views.standing import stack_standing
 from reconciler.web.views.tones import stack_tone
@@ -175,6 +175,7 @@ def _show(
         "standing": stack_standing(stack),
         "recent": recent,
         "actions": stack_actions(stack, lambda right: caller.allows(Right(right), where)),
+        "follow": stack.last_run.id if stack.last_run is not None and is_active(stack.last_run.status) else "",
         "mark": now,
         "refused": refused,
     }

@@ -47,6 +47,11 @@ def run_actions(run: WholeRunJson, may: May) -> tuple[ActionView, ...]:
     return ()
 
 
+def is_active(status: str) -> bool:
+    """Whether a run with this status has not ended yet."""
+    return RunStatus(status) in ACTIVE
+
+
 def can_be_reviewed(run: WholeRunJson) -> bool:
     """Whether a review of the run may still change something: an approval policy may ask for one."""
     asked = run.awaits_approval or any(verdict.type == PolicyType.APPROVAL for verdict in run.policies)
@@ -59,7 +64,7 @@ def stack_actions(stack: StackJson, may: May) -> tuple[ActionView, ...]:
         return ()
     if stack.suspended:
         return (_action("resume", "Resume", "run:trigger", may, main=True),)
-    busy = stack.last_run is not None and RunStatus(stack.last_run.status) in ACTIVE
+    busy = stack.last_run is not None and is_active(stack.last_run.status)
     run = () if busy else (_action("run", "Run now", "run:trigger", may, main=True),)
     checkable = not busy and stack.sync == Sync.SYNCED
     plan = () if busy else (_action("plan", "Plan only", "run:preview", may),)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 _SEQUENCE = re.compile(
     r"\x1b\[(?P<codes>[0-9;:]*)m"  # colours
     r"|\x1b\[[0-?]*[ -/]*[@-~]"  # other control sequences
-    r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # titles, links and the like, with their content
+    r"|\x1b[\]PX^_][^\n]*?(?:\x1b\\|\x07|$|(?=\n))"  # titles, links and the like, with their content
     r"|\x1b.?"
 )
 _COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
@@ -62,9 +62,9 @@ def spans(line: str) -> list[Span]:
     return [span for span in found if span.text]
 
 
-def plain(line: str) -> str:
-    """Return a line without colours and controls."""
-    return "".join(span.text for span in spans(line))
+def without_controls(text: str) -> str:
+    """Return lines without colours and other sequences, to search in."""
+    return _SEQUENCE.sub("", text) if "\x1b" in text else text
 
 
 def _after(codes: str, style: _Style) -> _Style:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.core.results import Action
@@ -13,7 +13,7 @@ from reconciler.tools.veil import MASK, UNKNOWN
 from reconciler.web.api.schemas.runs import OutputChangeJson, PlanJson, ResourceChangeJson
 from reconciler.web.views.tones import Tone
 
-SHOWN = 200
+SHOWN = 100
 """Resources that are shown at once."""
 _MOST_LINES = 300
 """Lines of one resource that are shown."""
@@ -100,14 +100,18 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """A plan. `more`: resources after those shown; `nothing`: it changes nothing at all."""
+    """A plan. `more`: resources after those shown, from `skip` on; `nothing`: it changes nothing at all."""
 
     counts: tuple[Count, ...]
     changes: tuple[Change, ...]
     outputs: tuple[Change, ...]
     drifted: tuple[Change, ...]
     more: int
+    skip: int
     nothing: bool
+    tool_version: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What hooks found out for the policies."""
 
 
 def plan_view(plan: PlanJson, skip: int = 0) -> PlanView:
@@ -120,7 +124,10 @@ def plan_view(plan: PlanJson, skip: int = 0) -> PlanView:
         outputs=tuple(map(_output, plan.outputs[:SHOWN])),
         drifted=tuple(map(_resource, plan.drifted[:SHOWN])),
         more=max(0, len(ranked) - skip - SHOWN),
+        skip=skip + SHOWN,
         nothing=not plan.has_changes,
+        tool_version=plan.tool_version or "",
+        facts=plan.facts,
     )
 
 

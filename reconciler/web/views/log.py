@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconciler.web.views.ansi import Span, plain, spans
+from reconciler.web.views.ansi import Span, spans, without_controls
 
 WINDOW = 1000
 """Lines that are shown at once."""
@@ -51,8 +51,7 @@ def window(data: bytes, *, around: int | None, search: str, ended: bool) -> LogV
     """Return the lines around a line of a whole log, or its last ones. With `search`: the first that contain it."""
     rows, offset = split(data, ended=ended)
     if search:
-        wanted = search.casefold()
-        found = [at for at, row in enumerate(rows, 1) if wanted in plain(_text(row)).casefold()]
+        found = _matching(data[:offset], search)
         lines = tuple(_line(at, rows[at - 1]) for at in found[:WINDOW])
         return LogView(lines, len(rows), offset, ended, len(found))
     last = len(rows) if around is None else min(len(rows), max(around + WINDOW // 2, WINDOW))
@@ -74,6 +73,13 @@ def split(data: bytes, *, ended: bool) -> tuple[Sequence[bytes], int]:
     if rows[-1] == b"":
         rows.pop()
     return rows, length
+
+
+def _matching(data: bytes, search: str) -> list[int]:
+    """Return the numbers of the lines that contain a text, whatever its colours, in upper or lower case."""
+    wanted = search.casefold()
+    shown = without_controls(data.decode(errors="replace")).casefold()
+    return [at for at, text in enumerate(shown.split("\n"), 1) if wanted in text]
 
 
 def _line(number: int, row: bytes) -> Line:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from reconciler.core.state import Condition, ConditionStatus, ConditionType, Syn
 from reconciler.metrics import Metrics
 from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.store.sql import SqlStore
+from reconciler.web import gauges
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import HttpServer, ListenError
@@ -456,6 +458,19 @@ def test_of_two_services_one_shows_what_is_in_the_store(ports: Ports, store: Sql
     assert shown(two) == 0
     now += timedelta(minutes=2)
     assert (shown(two), shown(one)) == (1, 0)
+
+
+def test_the_gauges_stay_where_the_database_takes_no_writes(store: SqlStore) -> None:
+    class Full:
+        reading = store.reading
+
+        def writing(self) -> NoReturn:
+            raise StoreError("the disk is full")
+
+    assert gauges.read_gauges(store, "one", NOW) is not None
+    later = NOW + timedelta(hours=1)
+    assert gauges.read_gauges(Full(), "one", later) is not None  # type: ignore[arg-type]
+    assert gauges.read_gauges(Full(), "two", later) is None  # type: ignore[arg-type]
 
 
 def test_the_server_tells_its_port_and_lets_it_go(app: WarmApp, caplog: pytest.LogCaptureFixture) -> None:

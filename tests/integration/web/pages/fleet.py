@@ -12,7 +12,7 @@ from reconciler.core.results import Action, ChangeCounts, Output, OutputChange, 
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import Component, Need, Observed, SourceCommit, Why
 from reconciler.core.verdicts import Judgement, Result, Review, Verdict
-from reconciler.store.protocol import Store
+from reconciler.store.protocol import ConfigurationState, Store
 from spaces.documents.changes import Verb
 from spaces.effective.stack import EffectiveStack, effective
 from spaces.names import Kind, ResourceRef, SpaceName
@@ -101,7 +101,9 @@ def put_fleet(store: Store) -> dict[str, Run]:
         transaction.add_runs([waiting, failed, check, secret])
         transaction.record_plan(check.id, found)
         outputs = (OutputChange(CANARY, Action.UPDATE, CANARY, CANARY + CANARY),)
-        transaction.record_plan(waiting.id, Planned(has_changes=True, changes=(change,), outputs=outputs))
+        transaction.record_plan(
+            waiting.id, Planned(has_changes=True, changes=(change,), outputs=outputs, facts={CANARY: [CANARY]})
+        )
         verdict = Verdict(f"production/{CANARY}", "plan", True, Result.WARN, (CANARY,), (CANARY,))
         transaction.record_judgement(waiting.id, Judgement(waiting.digest, None, 1, NOW, (verdict,)))
         transaction.put_review(waiting.id, Review(f"user:{CANARY}", True, CANARY, NOW))
@@ -112,4 +114,6 @@ def put_fleet(store: Store) -> dict[str, Run]:
         )
         transaction.record_results(SECRET, [Resource("most.secret", "t", "p")], [])
         transaction.put_held_changes([HELD], NOW)
+        broken = {"severity": "error", "code": "x", "summary": CANARY, "hint": CANARY, "file": CANARY, "line": 3}
+        transaction.put_configuration(ConfigurationState(diagnostics=(broken | {"column": 1},)))
     return {"waiting": waiting, "failed": failed, "secret": secret}

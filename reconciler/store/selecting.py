@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, and_, any_, bindparam, func, literal, select
 
-from reconciler.core.runs import ACTIVE, AT_WORK, WRITING, RunKind
+from reconciler.core.runs import ACTIVE, AT_WORK, LEADING, WRITING, RunKind
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump
 from spaces.names import StackId
 
 ACTIVE_STATUSES = sorted(status.value for status in ACTIVE)
 AT_WORK_STATUSES = sorted(status.value for status in AT_WORK)
+LEADING_KINDS = sorted(kind.value for kind in LEADING)
 WRITING_KINDS = sorted(kind.value for kind in WRITING)
 CHECK_KIND = RunKind.DRIFT.value
 POSTGRES = "postgresql"

@@ -38,6 +38,7 @@ from reconciler.store.selecting import (
     ACTIVE_STATUSES,
     AT_WORK_STATUSES,
     CHECK_KIND,
+    LEADING_KINDS,
     POSTGRES,
     WRITING_KINDS,
     among,
@@ -358,9 +359,12 @@ def _claimable() -> ColumnElement[bool]:
     other = runs.alias("other")
     first = and_(other.c.status == "queued", other.c.id < runs.c.id, ~other.c.cancel_requested)
     writes = and_(other.c.kind.in_(WRITING_KINDS), or_(other.c.status.in_(AT_WORK_STATUSES), first))
-    # A check reads what a writing run would change under its eyes.
-    checks = and_(other.c.kind == CHECK_KIND, other.c.status.in_(AT_WORK_STATUSES), runs.c.kind.in_(WRITING_KINDS))
-    in_the_way = exists().where(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, or_(writes, checks))
+    # A check reads what a writing run would change under its eyes, and holds the lock of a tfstate that others need.
+    check = and_(other.c.kind == CHECK_KIND, other.c.status.in_(AT_WORK_STATUSES), runs.c.kind.in_(LEADING_KINDS))
+    coming = other.c.status.in_((*AT_WORK_STATUSES, "queued"))
+    gives_way = and_(runs.c.kind == CHECK_KIND, other.c.kind.in_(LEADING_KINDS), coming)
+    blocks = or_(writes, check, gives_way)
+    in_the_way = exists().where(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, blocks)
     return and_(runs.c.status == "queued", ~runs.c.cancel_requested, ~in_the_way)
 
 

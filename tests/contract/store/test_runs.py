@@ -14,7 +14,7 @@ from reconciler.core.state import Component, SourceCommit, Why
 from reconciler.store.protocol import LostLease, RunFilter
 from reconciler.store.sql import SqlStore
 from spaces.names import SpaceName
-from tests.factories import NOW, REVISION, a_run, a_stack, a_stack_id, later
+from tests.factories import NOW, REVISION, a_run, a_run_id, a_stack, a_stack_id, later
 
 LEASE = timedelta(seconds=30)
 
@@ -136,7 +136,10 @@ def test_a_claim_takes_the_oldest_first(store: SqlStore) -> None:
         pytest.param(a_run(status=RunStatus.UNCONFIRMED), a_run(kind=RunKind.DRIFT), True, id="drift while one waits"),
         pytest.param(a_run(status=RunStatus.FINISHED), a_run(), True, id="behind one that ended"),
         pytest.param(
-            a_run(status=RunStatus.PLANNING, kind=RunKind.DRIFT), a_run(kind=RunKind.PROPOSED), True, id="two readers"
+            a_run(status=RunStatus.PLANNING, kind=RunKind.DRIFT),
+            a_run(kind=RunKind.PROPOSED),
+            False,
+            id="proposal behind drift",
         ),
         pytest.param(a_run("a/other", status=RunStatus.APPLYING), a_run(kind=RunKind.DRIFT), True, id="another stack"),
         pytest.param(a_run(status=RunStatus.FINISHED), a_run(cancel_requested=True), False, id="to be canceled"),
@@ -147,8 +150,10 @@ def test_what_a_claim_leaves_alone(store: SqlStore, there: Run, new: Run, *, tak
     assert [run.id for run in claim(store)] == ([new.id] if taken else [])
 
 
-def test_a_reader_waits_for_an_older_writer_of_the_same_claim(store: SqlStore) -> None:
-    writer, reader = a_run(), a_run(kind=RunKind.DRIFT)
+@pytest.mark.parametrize("earlier", [True, False], ids=["older", "younger"])
+def test_a_reader_waits_for_a_writer_of_the_same_claim(store: SqlStore, *, earlier: bool) -> None:
+    first, second = a_run_id(), a_run_id()
+    writer, reader = a_run(id=first if earlier else second), a_run(id=second if earlier else first, kind=RunKind.DRIFT)
     add(store, writer, reader)
     (taken,) = claim(store)
     assert taken.id == writer.id

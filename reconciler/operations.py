@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from rbac.admission.held import HeldChange
 from reconciler.core.conditions import assess, is_current
-from reconciler.core.identifiers import run_id
+from reconciler.core.identifiers import next_run_id, run_id
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, leading
 from reconciler.core.state import Desired, Heading, Push, StackState
@@ -367,7 +367,7 @@ def _queue(  # noqa: PLR0917
     run = new_run(
         state,
         desired,
-        run_id(now, secrets.token_bytes(10)),
+        next_run_id(state, now, secrets.token_bytes(10)),
         now,
         kind=kind,
         leaving=desired.leaving,

@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 
 from reconciler.core.conditions import is_suspended
-from reconciler.core.identifiers import run_id
+from reconciler.core.identifiers import next_run_id
 from reconciler.core.runs import Run, RunEvent, RunKind
 from reconciler.core.state import StackState, Sync
 from reconciler.core.transition import new_run
@@ -35,7 +35,7 @@ def queue_check(transaction: Transaction, state: StackState, now: datetime, aske
     run = new_run(
         state,
         state.desired,
-        run_id(now, secrets.token_bytes(10)),
+        next_run_id(state, now, secrets.token_bytes(10)),
         now,
         kind=RunKind.DRIFT,
         person=asked.person if asked is not None else None,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self, assert_never
 
 from reconciler.core.conditions import assess, is_current
-from reconciler.core.identifiers import run_id
+from reconciler.core.identifiers import next_run_id
 from reconciler.core.planning import AskPolicies, AskPush, Proceed, QueueRun, StopRun, Supersede, Wait, decide
 from reconciler.core.runs import Run, RunEvent, leading
 from reconciler.core.state import StackState, Waits
@@ -162,7 +162,7 @@ def _superseded_by(state: StackState, run: Run) -> str:
 def _new_run(state: StackState, queue: QueueRun, now: datetime) -> Run:
     desired = state.desired
     assert desired is not None  # noqa: S101 - nothing is queued for a stack that left Git
-    run = run_id(now, secrets.token_bytes(10))
+    run = next_run_id(state, now, secrets.token_bytes(10))
     return new_run(
         state,
         desired,

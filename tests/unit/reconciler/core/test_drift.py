@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.core.conditions import assess
 from reconciler.core.drift import differences, observe, takes_away
+from reconciler.core.identifiers import next_run_id, run_id
 from reconciler.core.planning import QueueRun, Wait, decide
 from reconciler.core.results import Action, Planned, ResourceChange
 from reconciler.core.runs import RunEvent, RunKind, RunStatus
@@ -132,6 +133,14 @@ def test_drift_is_put_right_only_where_the_document_says_so(reconcile: Any) -> N
 )
 def test_no_run_puts_it_right(state: StackState) -> None:
     assert (decide(state, None, NOW), state.due_at) == (Wait(), None)
+
+
+def test_the_run_after_a_check_is_the_newer_one_also_where_the_clock_was_set_back() -> None:
+    check = run_id(NOW, b"\xff" * 10)
+    state = checked(True, observed=Observed(check, NOW, DIGEST, 1))
+    repair = next_run_id(state, later(-86400), b"\x00" * 10)
+    assert (repair > check, len(repair)) == (True, 26)
+    assert next_run_id(state, later(1), b"\x00" * 10) == run_id(later(1), b"\x00" * 10)
 
 
 def test_a_stack_that_wants_confirmation_gets_it_for_a_repair_too() -> None:

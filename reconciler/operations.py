@@ -104,6 +104,8 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
                 Refusal.NOT_WAITING, f"run {run} is {found.status}: it does not wait for confirmation"
             )
         stack, desired = _in_force(transaction, found.stack)
+        if found.destroys and found.heeds_suspension and stack.paused:
+            raise OperationRefused(Refusal.SUSPENDED, f"{stack.id} is suspended: resume it first")
         if not found.destroys:
             _may_run(stack, desired)
         if not is_current(stack, found):

@@ -205,6 +205,9 @@ def _sync(state: StackState) -> tuple[Sync, str, str]:
 def _without_document(state: StackState) -> tuple[Sync, str, str]:
     if state.desired is not None:
         return Sync.OUT_OF_SYNC, Reason.LEAVING, "its document left Git; what was applied is to be destroyed"
+    if state.applied is None and state.failed is not None and state.failed.applying:
+        message = f"its document left Git; what run {state.failed.run} made before it failed is retained"
+        return Sync.UNKNOWN, Reason.RETAINED, message
     if state.applied is None:
         return Sync.UNKNOWN, Reason.DESTROYED, "its document left Git, and nothing is applied"
     return Sync.UNKNOWN, Reason.RETAINED, "its document left Git; what was applied is retained"
@@ -213,9 +216,11 @@ def _without_document(state: StackState) -> tuple[Sync, str, str]:
 def _against(applied: AppliedState, desired: Desired, failed: NewestRun | None) -> tuple[Sync, str, str]:
     if applied.digest != desired.digest:
         return Sync.OUT_OF_SYNC, Reason.CHANGED, "the desired configuration differs from what was applied"
-    if failed is not None and failed.applying and failed.digest != desired.digest:
+    destroyed = failed is not None and failed.kind == RunKind.DESTROY
+    if failed is not None and failed.applying and (destroyed or failed.digest != desired.digest):
         # What was applied is not all there any more, though it is desired again.
-        return Sync.OUT_OF_SYNC, Reason.HALF_APPLIED, f"run {failed.run} failed while it applied another configuration"
+        what = "destroyed what was applied" if destroyed else "applied another configuration"
+        return Sync.OUT_OF_SYNC, Reason.HALF_APPLIED, f"run {failed.run} failed while it {what}"
     return Sync.SYNCED, Reason.UP_TO_DATE, f"applied at revision {applied.revision[:12]}"
 
 
@@ -283,7 +288,7 @@ def _word(active: Run, state: StackState) -> Reason | None:
     """Return the reason that an active run gives its stack; None: the run will not go on as things are."""
     if active.status in AT_WORK:
         return _PROGRESS[active.status]
-    suspended = is_suspended(state) and not active.destroys
+    suspended = is_suspended(state) and active.heeds_suspension
     if suspended or not is_current(state, active):
         return None
     if active.status is RunStatus.UNCONFIRMED:

@@ -210,8 +210,13 @@ class Run:
 
     @property
     def destroys(self) -> bool:
-        """Whether the run removes what its stack made. A suspended stack does not hold it up: it ends suspended."""
+        """Whether the run removes what its stack made."""
         return self.kind is RunKind.DESTROY
+
+    @property
+    def heeds_suspension(self) -> bool:
+        """Whether a suspended stack holds the run up. What a person asks to destroy goes, and leaves it suspended."""
+        return self.leaving or not self.destroys
 
     @property
     def checks(self) -> bool:

@@ -115,8 +115,10 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
     retry_at = None
     match event:
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING if run.destroys:
-            # Where its document is in Git, the loop would make everything anew at once.
-            desired, paused = (None, False) if run.leaving else (state.desired, True)
+            # Where its document is in Git, the loop would make everything anew at once: that is right only where it
+            # came back while the destruction was under way.
+            gone = state.desired is None or state.desired.leaving
+            desired, paused = (None if gone else state.desired, not (gone or run.leaving))
             state = state.evolve(
                 desired=desired, applied=None, observed=None, interrupted=False, failed=None, paused=paused
             )
@@ -162,7 +164,8 @@ def _failure(state: StackState, last: NewestRun, *, applying: bool) -> NewestRun
     if before is None or not before.applying:
         return replace(last, applying=applying)
     puts_right = applied is not None and applied.digest == last.digest
-    if before.digest != last.digest and (puts_right or not applying):
+    another = before.digest != last.digest or (before.kind == RunKind.DESTROY and last.kind != RunKind.DESTROY)
+    if another and (puts_right or not applying):
         # The half-finished changes of the other apply are still there.
         return before
     return replace(last, applying=True)

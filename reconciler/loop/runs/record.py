@@ -257,7 +257,7 @@ def _same_tool(state: StackState, run: Run) -> bool:
 
 
 def _is_suspended(state: StackState, run: Run) -> bool:
-    return is_suspended(state) and not run.destroys
+    return is_suspended(state) and run.heeds_suspension
 
 
 def _is_about(judged: PolicyAnswer, run: Run, report: LegReport) -> bool:

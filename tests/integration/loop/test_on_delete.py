@@ -106,6 +106,48 @@ def test_a_document_that_comes_back_takes_the_destruction_back(repo: Repo, machi
     assert (lines(ran), look.sync["root/a"]) == (["+a"], "Synced")
 
 
+def at_work(machine: Machine, repo: Repo, ran: Path) -> None:
+    """Let the document of a leave, and its destruction begin."""
+    repo.commit({"a.yaml": None})
+    machine.service.loop.look()
+    while "begun" not in lines(ran):
+        machine.service.loop.step(0.1)
+
+
+def test_a_document_that_comes_back_while_it_is_destroyed_is_made_anew(repo: Repo, machine: Machine, ran: Path) -> None:
+    gate = ran.with_name("gate")
+    destroy = f"echo begun >> {ran}; until [ -e {gate} ]; do sleep 0.05; done; echo -a >> {ran}"
+    document = made("a", ran, destroy=destroy)
+    repo.commit({"a.yaml": document, "b.yaml": a_script("b", "true")})
+    machine.reconcile()
+    at_work(machine, repo, ran)
+    repo.commit({"a.yaml": document})
+    machine.service.loop.look()
+    gate.touch()
+    assert machine.reconcile().sync == {"root/a": "Synced", "root/b": "Synced"}
+    assert lines(ran) == ["+a", "begun", "-a", "+a"]
+
+
+def test_whoever_suspends_it_while_it_is_planned_keeps_it_from_being_destroyed(
+    repo: Repo, machine: Machine, ran: Path
+) -> None:
+    gate = ran.with_name("gate")
+    slow = f"if [ -e {ran} ]; then echo begun >> {ran}; until [ -e {gate} ]; do sleep 0.05; done; fi"
+    hooks = {"before": {"plan": [slow]}}
+    repo.commit({"a.yaml": made("a", ran, hooks=hooks), "b.yaml": a_script("b", "true")})
+    machine.reconcile()
+    at_work(machine, repo, ran)
+    stack = StackId.parse("root/a")
+    operations.suspend(machine.service.store, stack, "ada", utc_now())
+    gate.touch()
+    assert (machine.reconcile().ran, lines(ran)) == ({"root/a": "unconfirmed"}, ["+a", "begun"])
+    with pytest.raises(OperationRefused, match="root/a is suspended"):
+        machine.confirm("root/a")
+    operations.resume(machine.service.store, stack, "ada", utc_now())
+    machine.confirm("root/a")
+    assert (reasons(machine.reconcile())["root/a"], lines(ran)) == ("Destroyed", ["+a", "begun", "-a"])
+
+
 def test_a_move_destroys_nothing(repo: Repo, machine: Machine, ran: Path) -> None:
     repo.commit({"a.yaml": made("a", ran), "b.yaml": a_script("b", "true")})
     machine.reconcile()

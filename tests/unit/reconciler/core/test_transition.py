@@ -87,6 +87,20 @@ def test_a_failure_while_it_applied_is_remembered_as_such() -> None:
     assert [after(a_stack(), RunEvent.FAIL, status).failed.applying for status in (PLANNING, APPLYING)] == [False, True]
 
 
+def test_a_document_that_is_back_before_its_destruction_has_ended_is_made_anew() -> None:
+    back = after(a_stack(applied=an_applied()), RunEvent.SUCCEED, kind=RunKind.DESTROY, leaving=True)
+    assert (back.sync, back.reason, back.paused, back.due_at) == ("OutOfSync", "New", False, NOW)
+    gone = after(a_stack(desired=a_desired(leaving=True), applied=an_applied()), RunEvent.SUCCEED, kind=RunKind.DESTROY)
+    assert (gone.desired, gone.paused, gone.reason) == (None, False, "Destroyed"), "a person had asked for it before"
+
+
+def test_what_a_failed_destruction_left_is_not_in_sync_whatever_fails_after_it() -> None:
+    half = after(a_stack(applied=an_applied()), RunEvent.FAIL, kind=RunKind.DESTROY)
+    assert (half.sync, half.due_at) == ("OutOfSync", None), "a person decides what comes next"
+    assert [after(half, RunEvent.FAIL, status).sync for status in (PLANNING, APPLYING)] == ["OutOfSync"] * 2
+    assert after(half, RunEvent.SUCCEED).sync == "Synced"
+
+
 def test_whoever_cancels_a_retry_in_the_queue_ends_the_retries() -> None:
     state = a_stack(last=an_outcome(run="r", status="failed", failures=1), retry_at=NOW)
     state = after(state, RunEvent.CANCEL, RunStatus.QUEUED, "Canceled")

@@ -22,8 +22,8 @@ from spaces.names import Kind, Revision, StackId
 class Departure:
     """How a stack's document left Git."""
 
-    person: str | None
-    """Who removed it, as far as that is known."""
+    persons: tuple[str, ...]
+    """Who removed it, the last one at the end, as far as that is known; also who approved of that."""
     moved: bool
     """Another document says that it is the same stack."""
 
@@ -63,8 +63,7 @@ class Changeset:
     def departures(self) -> dict[StackId, Departure]:
         """Return the stacks that left Git, and how."""
         moved = {origin for origin, _ in self.moves}
-        persons = {stack: self.authors[stack][-1] for stack in self.gone if self.authors.get(stack)}
-        return {stack: Departure(persons.get(stack), stack in moved) for stack in self.gone}
+        return {stack: Departure(self.authors.get(stack, ()), stack in moved) for stack in self.gone}
 
     def settle(self) -> None:
         """Leave out what a later change has overtaken: stacks that are in force no more, and those that are again."""

@@ -54,13 +54,18 @@ class LeftStacks:
     def find(self, stack: StackId, applied: AppliedState) -> LeftStack | StackProblem:
         """Return a stack as it was applied; a problem where that state, or its source, is not there any more."""
         revision = applied.revision
+        in_force: LeftStack | None = None
         for commit in (*self.places.recorded(revision), revision):
             found = self._look(stack, applied, commit)
-            # A mirror that was fetched anew has only the branch, which nobody has judged: what is taken from there has
-            # to be exactly what was applied.
-            if found is not None and (commit != revision or _is_applied(found, applied)):
+            # Of several states that were in force at the revision, a later one may have waited and never been applied.
+            if found is not None and _is_applied(found, applied):
                 return found
-        return _missing(stack, f"its configuration as it was applied at {revision[:12]} is not in the mirror any more")
+            if in_force is None and commit != revision:
+                in_force = found
+        # A mirror that was fetched anew has only the branch, which nobody has judged: what is taken from there has to
+        # be exactly what was applied. An older version of the service may have noted what was in force otherwise.
+        why = f"its configuration as it was applied at {revision[:12]} is not in the mirror any more"
+        return in_force or _missing(stack, why)
 
     def _look(self, stack: StackId, applied: AppliedState, commit: Revision) -> LeftStack | None:
         if not self.places.config_trees().has(commit):
@@ -102,7 +107,7 @@ def _is_applied(left: LeftStack, applied: AppliedState) -> bool:
     """Whether a stack found in a revision is exactly what was applied, its policies apart."""
     source = left.source if left.trees is not None else None
     now, then = fingerprint(left.stack, source).own, applied.fingerprint.own
-    return all(now.get(part) == then.get(part) for part in Component if part is not Component.POLICIES)
+    return all((now.get(part) or {}) == (then.get(part) or {}) for part in Component if part is not Component.POLICIES)
 
 
 def _missing(stack: StackId, why: str) -> StackProblem:

@@ -89,7 +89,7 @@ def _leaving(state: StackState, departure: Departure) -> Desired | None:
         return before
     if not before.destroy_after or before.protected or applied is None or departure.moved:
         return None
-    person = departure.person
+    persons = departure.persons
     return replace(
         before,
         leaving=True,
@@ -97,8 +97,8 @@ def _leaving(state: StackState, departure: Departure) -> Desired | None:
         fingerprint=applied.fingerprint,
         revision=applied.revision,
         source=applied.source,
-        person=person,
-        authors=(person,) if person is not None else (),
+        person=persons[-1] if persons else None,
+        authors=persons,
         suspended=False,
         problem=None,
         push_policies=None,

@@ -180,7 +180,7 @@ class Dispatcher:
         if (why := self.unsafe()) is not None:
             raise CannotRun(Reason.SANDBOX_MISSING, why)
         if run.leaving:
-            return self._inputs_of_what_left(run)
+            return self._inputs_of_what_left(run, leg)
         world = self.follower.world
         desired, stack = world.desired.get(run.stack), world.effective(run.stack)
         if world.in_force is None or desired is None or stack is None:
@@ -215,7 +215,7 @@ class Dispatcher:
         except CannotUnseal as error:
             raise CannotRun(Reason.ISSUER_UNUSABLE, f"the issuer's key cannot be used: {error}") from None
 
-    def _inputs_of_what_left(self, run: Run) -> Inputs:
+    def _inputs_of_what_left(self, run: Run, leg: Leg) -> Inputs:
         """Return the inputs of the destruction of a stack whose document is not in Git any more."""
         with self.store.reading() as reading:
             state = reading.stack(run.stack)
@@ -225,7 +225,7 @@ class Dispatcher:
         left = self.follower.left(run.stack)
         if isinstance(left, StackProblem):
             raise refuse(left)
-        return Inputs(left.stack, left.source, left.trees, outputs)
+        return Inputs(left.stack, left.source, left.trees, outputs, self._made_by(run, leg))
 
     def _outputs(self, run: Run, desired: Desired) -> tuple[TakenOutput, ...]:
         """Return the outputs that a run uses; CannotRun if they or the desired configuration have changed."""

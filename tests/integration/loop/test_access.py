@@ -732,3 +732,23 @@ def test_the_tokens_of_somebody_who_left_open_nothing_for_the_next_of_the_name(
     assert service.service.ports.access().knows(Subject.parse("bob"))
     assert [find_token(store, each, now) is not None for each in (text, made, other)] == [False, False, True]
     assert [row.event.event for row in audit(service)].count("token-revoked") == 2
+
+
+def test_a_destruction_is_of_what_was_applied_and_by_everyone_who_let_it_come(
+    service: Machine, signed: Signed, tmp_path: Path
+) -> None:
+    ran, stack = tmp_path / "ran", "platform/base"
+    spec = {"onDelete": "destroy", "contexts": ["common"], "destroy": f"echo $A >> {ran}"}
+    ask_for_approval(service, signed)
+    signed.commit("carol", {"platform/common.yaml": document("Context", "common", {"env": {"A": "held"}})})
+    signed.commit("ada", {"platform/base.yaml": a_script("base", "true", **spec)})
+    service.reconcile()
+    assert approved_by(service, stack, BOB) == [True]
+    approve(service, ADA)
+    assert service.reconcile().sync[stack] == "OutOfSync", "in force at the same revision, and never applied"
+    signed.commit("carol", {"platform/base.yaml": None})
+    service.reconcile()
+    approve(service, ADA)
+    service.reconcile()
+    assert approved_by(service, stack, CAROL, ADA, BOB) == [False, False, True]
+    assert ran.read_text() == "1\n"

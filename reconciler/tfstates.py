@@ -12,7 +12,7 @@ from datetime import datetime
 from reconciler.core.runs import RunId
 from reconciler.operations import OperationRefused, Refusal
 from reconciler.runs.audit import Asked, Audited, about_request
-from reconciler.store.protocol import Store, TfstateLock, TfstateVersion, Transaction
+from reconciler.store.protocol import LARGEST_SERIAL, Store, TfstateLock, TfstateVersion, Transaction
 from spaces.names import StackId
 
 
@@ -39,8 +39,8 @@ def write(  # noqa: PLR0917
     content = _content(body)
     with store.writing() as transaction:
         _free(transaction, stack)
-        newest = transaction.tfstate(stack)
-        if newest is not None and not force:
+        # Without its content: where the key to that is lost, a copy from elsewhere is all that helps.
+        for newest in transaction.tfstate_versions(stack, None, 1) if not force else ():
             _follows(newest, content)
         return _add(transaction, stack, body, note, Asked(person, because), now)
 
@@ -51,7 +51,8 @@ def roll_back(  # noqa: PLR0917
     """Store an earlier version once more as the newest one, with a serial above all others."""
     with store.writing() as transaction:
         _free(transaction, stack)
-        newest, old = _version(transaction, stack, None), _version(transaction, stack, version)
+        old = _version(transaction, stack, version)
+        (newest,) = transaction.tfstate_versions(stack, None, 1)
         body = old.body
         if newest.serial is not None and old.serial is not None:
             content = json.loads(old.body) | {"serial": newest.serial + 1}
@@ -99,12 +100,21 @@ def _free(transaction: Transaction, stack: StackId) -> None:
 
 def _content(body: bytes) -> dict[str, object]:
     try:
-        content = json.loads(body)
+        content = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise OperationRefused(Refusal.TFSTATE_UNFIT, "this is no tfstate: it is not a JSON object")
+    serial = content.get("serial")
+    if isinstance(serial, int) and not 0 <= serial <= LARGEST_SERIAL:
+        raise OperationRefused(
+            Refusal.TFSTATE_UNFIT, f"this is no tfstate: its serial is not between 0 and {LARGEST_SERIAL}"
+        )
     return content
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _follows(newest: TfstateVersion, content: dict[str, object]) -> None:

@@ -100,6 +100,10 @@ class ConfigurationState:
     """The id of this database, by which a data directory knows it again."""
 
 
+LARGEST_SERIAL = 2**63 - 1
+"""The largest serial of a tfstate that is known as one."""
+
+
 @dataclass(frozen=True, slots=True)
 class TfstateVersion:
     """One stored version of a stack's tfstate. `body` is decrypted."""

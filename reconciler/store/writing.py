@@ -25,6 +25,7 @@ from reconciler.store.issuing import IssuingWriting
 from reconciler.store.leases import LeaseWriting
 from reconciler.store.outbox import OutboxWriting
 from reconciler.store.protocol import (
+    LARGEST_SERIAL,
     ApiToken,
     CannotUnseal,
     ConfigurationState,
@@ -56,7 +57,6 @@ _PROBE = "-"
 """No key's id: those are in hex."""
 
 _CLAIM_LOCK = 0x73746174696F6E02
-_LARGEST_SERIAL = 2**63 - 1
 _LONGEST_LINEAGE = 200
 
 
@@ -380,6 +380,6 @@ def _serial_and_lineage(body: bytes) -> tuple[int | None, str | None]:
     if not isinstance(content, dict):
         return None, None
     serial, lineage = content.get("serial"), content.get("lineage")
-    if not isinstance(serial, int) or isinstance(serial, bool) or not 0 <= serial <= _LARGEST_SERIAL:
+    if not isinstance(serial, int) or isinstance(serial, bool) or not 0 <= serial <= LARGEST_SERIAL:
         serial = None
     return serial, cleaned(lineage)[:_LONGEST_LINEAGE] if isinstance(lineage, str) else None

@@ -7,10 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from reconciler.core.runs import RunStatus
 from reconciler.store.protocol import TfstateLock
 from reconciler.store.sql import SqlStore
+from reconciler.store.tables import tfstates
 from tests.factories import NOW, a_run, a_stack, a_stack_id
 from tests.integration.web.client import Client
 
@@ -73,6 +75,8 @@ def test_what_is_pushed_follows_the_newest_version(client: Client, kept: SqlStor
         (body(9, "other"), "the lineage 'other', and version 2 has 'l1'"),
         (b"[]", "not a JSON object"),
         (b"\xff", "not a JSON object"),
+        (body(3, gone=float("nan")), "not a JSON object"),
+        (body(2**63), "its serial is not between 0 and 9223372036854775807"),
     ],
 )
 def test_what_does_not_follow_is_refused(client: Client, kept: SqlStore, content: bytes, words: str) -> None:
@@ -80,6 +84,13 @@ def test_what_does_not_follow_is_refused(client: Client, kept: SqlStore, content
     assert (refused.status_code, refused.json()["reason"]) == (409, "TfstateUnfit")
     assert words in refused.json()["detail"]
     assert len(versions(client)) == 2
+
+
+def test_a_copy_from_elsewhere_replaces_what_no_key_opens(client: Client, kept: SqlStore) -> None:
+    with kept.writing() as transaction:
+        transaction._connection.execute(update(tfstates).values(sealed=b"lost"))
+    assert client.get(f"{PATH}/versions/2").json()["reason"] == "CannotUnseal"
+    assert [push(client, body(2)).status_code, push(client, body(3)).status_code] == [409, 201]
 
 
 def test_it_can_be_forced_but_never_beside_a_run_or_a_lock(client: Client, kept: SqlStore) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.core.results import Action, JsonValue, Planned, ResourceChange
-from reconciler.core.runs import Run
+from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import Observed, StackState
 from spaces.model.drift import IgnoredDrift, Repair
 
@@ -96,8 +96,9 @@ def awaits_repair(state: StackState) -> bool:
         return False
     if desired.drift.reconcile is Repair.NEVER or not observed.drifted or not observed.mendable:
         return False
-    # Run ids sort by the time of their creation.
-    tried = state.last is not None and state.last.run > observed.run
+    # Run ids sort by the time of their creation. One that gave way to another stack's run tried nothing.
+    last = state.last
+    tried = last is not None and last.run > observed.run and last.status != RunStatus.SUPERSEDED
     return not tried and desired.digest == applied.digest == observed.digest
 
 

@@ -122,7 +122,8 @@ class DependencyWriting(DependencyReading, ABC):
         below = below.union(select(_EDGES.c.child_id).join(below, _EDGES.c.parent_id == below.c.child_id))
         sleeping = or_(stacks.c.due_at.is_(None), stacks.c.due_at > rows.micros(now))
         running = exists().where(runs.c.stack_id == stacks.c.id, runs.c.status.in_(ACTIVE_STATUSES))
-        concerned = or_(stacks.c.sync == Sync.OUT_OF_SYNC.value, running)
+        # What drifted may wait to be put right.
+        concerned = or_(stacks.c.sync == Sync.OUT_OF_SYNC.value, stacks.c.drifted > 0, running)
         waiting = and_(stacks.c.id.in_(select(below.c.child_id)), concerned, sleeping)
         values = bind_stacks(self._dialect, wanted)
         if self._dialect == POSTGRES:

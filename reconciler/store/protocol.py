@@ -424,7 +424,7 @@ class Transaction(Reading, Protocol):
         """Set the parents of these stacks, in place of those that they had."""
 
     def wake_dependents(self, wanted: Collection[StackId], now: datetime) -> None:
-        """Make the stacks below these, at any distance, due now if they are out of sync or have an active run."""
+        """Make the stacks below these, at any distance, due now if out of sync, drifted, or with an active run."""
 
     def move_stack(self, old: StackId, new: StackId) -> None:
         """Rename a stack with everything that belongs to it: runs, resources, outputs, tfstate, locks, tokens.

@@ -118,7 +118,7 @@ class Dispatcher:
         at_work = self.busy | set(self.engine.active())
         self._tokens = {run: token for run, token in self._tokens.copy().items() if run in at_work}
         for run, token in claimed:
-            if run.stack in waits:
+            if run.stack in waits and not run.checks:
                 self._fail(run, Leg.PLAN, Reason.PLAN_OUTDATED, f"it waits for {waits[run.stack].on}")
                 continue
             log_run(run)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.results import Output
-from reconciler.core.state import Need, Sync
+from reconciler.core.state import Need, Observed, Sync
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from tests.contract.store.test_results import dump
-from tests.factories import NOW, a_desired, a_stack, a_stack_id, later
+from tests.factories import NOW, a_desired, a_fingerprint, a_stack, a_stack_id, later
 
 IDS = {name: a_stack_id(f"root/{name}") for name in "abcdex"}
 GRAPH = {"b": "a", "c": "a", "d": "bc", "e": "d"}
@@ -67,9 +67,11 @@ def test_a_stack_keeps_its_dependents_when_it_moves(store: SqlStore) -> None:
         assert shown(reading.children([IDS["x"]])) == {"x": "bc"}
 
 
-def test_those_out_of_sync_below_are_woken_at_any_distance(store: SqlStore) -> None:
-    put(store, GRAPH, c=Sync.SYNCED)
+def test_those_out_of_sync_or_drifted_below_are_woken_at_any_distance(store: SqlStore) -> None:
+    put(store, GRAPH, c=Sync.SYNCED, d=Sync.SYNCED)
     with store.writing() as transaction:
+        drifted = Observed("r", NOW, a_fingerprint().digest, 1)
+        transaction.put_stacks([a_stack(IDS["d"], sync=Sync.SYNCED, observed=drifted)])
         transaction.put_stacks([a_stack(IDS["e"], sync=Sync.OUT_OF_SYNC, due_at=later(-5))])
         transaction.wake_dependents([IDS["a"]], NOW)
     with store.reading() as reading:

@@ -93,6 +93,24 @@ def test_a_due_check_puts_right_what_drifted_and_the_next_is_an_hour_away(
     assert machine.reconcile().runs == []
 
 
+def test_stacks_that_depend_on_each_other_are_put_right_one_after_the_other(
+    repo: Repo, machine: Machine, tmp_path: Path
+) -> None:
+    worlds = {name: tmp_path / name for name in "abc"}
+    spec = {"drift": {**HOURLY, "reconcile": True}}
+    needs = {"a": {}, "b": {"dependsOn": ["a"]}, "c": {"dependsOn": ["b"]}}
+    repo.commit({f"{name}.yaml": keeps(name, worlds[name], **spec, **needs[name]) for name in worlds})
+    machine.reconcile()
+    for name, world in worlds.items():
+        world.write_text("by hand\n")
+        make_due(machine, f"root/{name}")
+    # A repair may have given way to that of a stack above it.
+    runs = [run for run in machine.reconcile().runs if run.status is not RunStatus.SUPERSEDED]
+    assert {(run.kind, run.reason) for run in runs} == {(RunKind.DRIFT, "Drifted"), (RunKind.TRACKED, "Applied")}
+    assert [run.stack.name for run in runs if run.repairs] == ["a", "b", "c"]
+    assert [world.read_text() for world in worlds.values()] == ["v1\n"] * 3
+
+
 def test_a_repair_that_fails_is_not_tried_again_before_the_next_check(
     repo: Repo, machine: Machine, world: Path
 ) -> None:

@@ -125,7 +125,9 @@ class SqlTransaction(
         if self._is_postgres:
             # Without the lock, two claims could each take a run of the same stack without seeing the other's.
             self._connection.execute(select(func.pg_advisory_xact_lock(_CLAIM_LOCK)))
-            picked = picked.with_for_update(skip_locked=True)
+            # With their stacks, and without waiting: everybody else locks a stack before its run.
+            picked = picked.join(stacks, stacks.c.id == runs.c.stack_id)
+            picked = picked.with_for_update(of=[runs, stacks], skip_locked=True, key_share=True)
         chosen = picked.cte("chosen")
         statement = (
             update(runs)

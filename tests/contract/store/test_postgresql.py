@@ -9,11 +9,12 @@ from threading import Barrier
 import pytest
 from sqlalchemy import text
 
+from reconciler.core.runs import RunEvent
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import StoreBusy, StoreError
 from reconciler.store.sql import SqlStore, open_store
 from spaces.names import StackId
-from tests.factories import a_run, a_stack, a_stack_id
+from tests.factories import NOW, a_run, a_stack, a_stack_id
 
 CUT = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -45,6 +46,20 @@ def test_a_deadlock_is_busy_for_one_and_nothing_for_the_other(store: SqlStore) -
         first, second = sorted(pool.map(work, [(A, B), (B, A)]))
     assert first == "done"
     assert "deadlock" in second
+
+
+def test_a_claim_neither_waits_for_a_locked_stack_nor_takes_its_run(store: SqlStore, hasty: SqlStore) -> None:
+    one, two = a_run(A), a_run(B)
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(A), a_stack(B)])
+        transaction.add_runs([one, two])
+    with store.writing() as transaction:
+        transaction.stack(A)
+        with hasty.writing() as other:
+            taken = other.claim("two", NOW, timedelta(minutes=1), 5)
+            other.stacks([run.stack for run in taken])
+        transaction.put_run(one.advance(RunEvent.SUPERSEDE))
+    assert [run.id for run in taken] == [two.id]
 
 
 def test_a_connection_that_is_cut_is_busy_and_the_next_one_works(store: SqlStore) -> None:

@@ -83,7 +83,7 @@ def _of_stack(reading: Reading, stack: StackState) -> Iterator[DriftJson]:
     found = differences(planned, ignore, mendable=observed.mendable) if planned is not None else []
     for difference in found:
         yield _shown(stack, observed, difference)
-    if not found:
+    if not found and (planned is None or not (planned.changes or planned.drifted)):
         yield DriftJson(
             stack=str(stack.id),
             address=None,

@@ -61,6 +61,12 @@ def test_each_resource_that_differs_is_listed_with_what_was_and_what_is(client: 
     ]
 
 
+def test_what_is_ignored_since_the_check_is_not_listed(client: Client, store: SqlStore) -> None:
+    planned = Planned(True, (changed("box.a", size=5, tag="a"),))
+    a_checked_stack(store, "production/network", planned, ignore=({"address": "box.*"},))
+    assert client.get(DRIFT).json()["items"] == []
+
+
 def test_a_check_is_queued_once(client: Client, store: SqlStore, woken: list[bool]) -> None:
     a_checked_stack(store, "production/network", Planned(has_changes=False))
     response = client.post(CHECK)

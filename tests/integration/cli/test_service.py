@@ -174,6 +174,21 @@ class TestStacks:
         assert (again.code, again.out) == (1, "")
         assert json.loads(result.out)["id"] in again.err
 
+    @pytest.mark.parametrize(
+        ("command", "kind"),
+        [
+            (["stack", "plan", "network"], "proposed"),
+            (["stack", "destroy", "network"], "destroy"),
+            (["task", "network", "--", "echo", "two words"], "task"),
+        ],
+    )
+    def test_other_kinds_of_runs(self, remote: Station, store: SqlStore, command: list[str], kind: str) -> None:
+        result = remote(*command)
+        assert (result.code, result.err) == (0, "")
+        with store.reading() as reading:
+            (run,) = reading.active_runs([NETWORK])
+        assert (run.kind, run.command) == (kind, "echo 'two words'" if kind == "task" else None)
+
     def test_what_a_terminal_would_obey_is_not_printed(self, remote: Station, store: SqlStore) -> None:
         problem = StackProblem("SourceNotFound", "no \x1b]0;title\x07 source\nhere")
         stack = a_stack("platform/base", desired=a_desired(labels={"x": "\x1b[2J"}, problem=problem))

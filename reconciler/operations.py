@@ -38,6 +38,8 @@ class Refusal(StrEnum):
     NOT_IN_FORCE = "NotInForce"
     SUSPENDED = "Suspended"
     SUSPENDED_IN_GIT = "SuspendedInGit"
+    LOCKED = "Locked"
+    NOT_LOCKED = "NotLocked"
     ALREADY_RUNNING = "AlreadyRunning"
     NOT_WAITING = "NotWaiting"
     WAITS_FOR_CONFIRMATION = "WaitsForConfirmation"
@@ -104,6 +106,7 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
                 Refusal.NOT_WAITING, f"run {run} is {found.status}: it does not wait for confirmation"
             )
         stack, desired = _in_force(transaction, found.stack)
+        _not_locked(stack, now)
         if found.destroys and found.heeds_suspension and stack.paused:
             raise OperationRefused(Refusal.SUSPENDED, f"{stack.id} is suspended: resume it first")
         if not found.destroys:
@@ -261,7 +264,7 @@ def request_check(store: Store, stack: StackId, person: str, now: datetime, beca
     with store.writing() as transaction:
         _in_force(transaction, stack)
         state = find_stack(transaction, stack)
-        reason = cannot_be_checked(transaction, state)
+        reason = cannot_be_checked(transaction, state, now)
         if reason is not None:
             raise OperationRefused(Refusal.NOT_CHECKABLE, f"{stack} {reason}")
         queued = queue_check(transaction, state, now, Asked(person, because))
@@ -298,13 +301,8 @@ def suspend(store: Store, stack: StackId, person: str, now: datetime, because: s
         if found.paused:
             return found
         found = found.evolve(paused=True)
-        for run in transaction.active_runs([stack]):
-            if run.status is RunStatus.QUEUED:
-                # Superseded, not canceled: a canceled run would keep the stack standing still once it is resumed.
-                message = f"{person} suspended the stack"
-                advance(transaction, found, run, RunEvent.SUPERSEDE, now, reason=Reason.SUSPENDED, message=message)
-                found, _ = _in_force(transaction, stack)
-        return _put(transaction, found, Audited.STACK_SUSPENDED, Asked(person, because), now)
+        found = take_back(transaction, found, Reason.SUSPENDED, f"{person} suspended the stack", now)
+        return put_stack(transaction, found, Audited.STACK_SUSPENDED, Asked(person, because), now)
 
 
 def resume(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
@@ -313,7 +311,7 @@ def resume(store: Store, stack: StackId, person: str, now: datetime, because: st
         found, desired = _in_force(transaction, stack)
         if found.paused:
             found = found.evolve(paused=False)
-            return _put(transaction, found, Audited.STACK_RESUMED, Asked(person, because), now)
+            return put_stack(transaction, found, Audited.STACK_RESUMED, Asked(person, because), now)
         if desired.suspended:
             raise OperationRefused(
                 Refusal.SUSPENDED_IN_GIT, f"{stack} is suspended by its document: change spec.suspended in Git"
@@ -341,6 +339,7 @@ def _queue(  # noqa: PLR0917
     command: str | None = None,
 ) -> Run:
     state, desired = _in_force(transaction, stack)
+    _not_locked(state, now)
     if kind in {RunKind.TRACKED, RunKind.TASK}:
         _may_run(state, desired)
     if desired.problem is not None:
@@ -403,6 +402,11 @@ def _in_force(reading: Reading, stack: StackId) -> tuple[StackState, Desired]:
     return found, found.desired
 
 
+def _not_locked(stack: StackState, now: datetime) -> None:
+    if stack.lock is not None and not stack.lock.ended(now):
+        raise OperationRefused(Refusal.LOCKED, f"{stack.id} is {stack.lock}")
+
+
 def _may_run(stack: StackState, desired: Desired) -> None:
     if desired.leaving:
         raise OperationRefused(Refusal.NOT_IN_FORCE, f"{stack.id} left Git, and what it made is to be destroyed")
@@ -414,11 +418,21 @@ def _may_run(stack: StackState, desired: Desired) -> None:
         )
 
 
-def _put(transaction: Transaction, stack: StackState, event: Audited, asked: Asked, now: datetime) -> StackState:
+def take_back(transaction: Transaction, stack: StackState, reason: Reason, message: str, now: datetime) -> StackState:
+    """Take back the queued runs of a stack of which nothing is to start now, and return the stack after that."""
+    for run in transaction.active_runs([stack.id]):
+        if run.status is RunStatus.QUEUED:
+            # Superseded, not canceled: a canceled run would keep the stack standing still once it may go on.
+            advance(transaction, stack, run, RunEvent.SUPERSEDE, now, reason=reason, message=message)
+            stack = find_stack(transaction, stack.id)
+    return stack
+
+
+def put_stack(transaction: Transaction, stack: StackState, event: Audited, asked: Asked, now: datetime) -> StackState:
     """Write a stack that a person changed, and have the loop look at it at once."""
     active = leading(transaction.active_runs([stack.id])).get(stack.id)
     stack = assess(stack, active, stack.why, now).evolve(due_at=now)
     transaction.put_stacks([stack])
     transaction.wake_dependents([stack.id], now)
-    transaction.append_audit([about_request(event, asked, now, stack=str(stack.id))])
+    transaction.append_audit([about_request(event, asked, now, stack=str(stack.id), **asked.details)])
     return stack

@@ -40,8 +40,10 @@ def _follows(row: Row) -> object:
 
 
 def _reason(row: Row) -> object:
-    """Return the stack's reason, with a note where it is suspended for another one."""
+    """Return the stack's reason, with a note where it is suspended or locked for another one."""
     reason = row["reason"]
+    if row.get("lock") and reason != "Locked":
+        return f"{reason} (locked)"
     return f"{reason} (suspended)" if row["suspended"] and reason != "Suspended" else reason
 
 
@@ -56,6 +58,15 @@ def _source(name: str) -> Callable[[Row], object]:
         return f"{source['repository']} at {source['revision']}{author}"
 
     return said
+
+
+def _lock(row: Row) -> object:
+    """Return who keeps a stack to themselves, and why; an older service says nothing of locks."""
+    lock = row.get("lock")
+    if not lock:
+        return None
+    until = f" until {lock['until']}" if lock["until"] else ""
+    return f"by {lock['person']}{until}: {lock['note']}"
 
 
 STACKS = (
@@ -84,6 +95,7 @@ STACK = (
     Column("drifted", lambda row: _condition(row, "Drifted")),
     Column("source verified", lambda row: _condition(row, "SourceVerified")),
     Column("suspended", lambda row: row["suspended"] or None),
+    Column("locked", _lock),
     Column("retained", lambda row: row["retained"] or None),
     Column("desired", key("desiredRevision")),
     Column("attempted", key("attemptedRevision")),

@@ -18,7 +18,7 @@ from reconciler.cli.run_commands import request_run
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show, run, suspend or resume a stack. STACK is space/name, or a name that only one stack has."""
+    """Show, run, suspend, resume, lock or unlock a stack. STACK is space/name, or a name that only one stack has."""
     options.help_alone(ctx)
 
 
@@ -68,6 +68,28 @@ def suspend(stack: str, form: str) -> None:
 def resume(stack: str, form: str) -> None:
     """Resume a suspended stack."""
     _change(stack, "resume", "is resumed", form)
+
+
+@_command(
+    click.option("--note", required=True, metavar="TEXT", help="Why, for those who wait."),
+    click.option(
+        "--for",
+        "duration",
+        metavar="TIME",
+        help="How long at most, as 30m, 4h or 2d. Default: until somebody unlocks it.",
+    ),
+)
+def lock(stack: str, note: str, duration: str | None, form: str) -> None:
+    """Lock a stack: nothing starts for it until you unlock it. A run at work goes on."""
+    with connect() as api:
+        found = api.post(f"{api.stack(stack)}/lock", {"note": note, "for": duration})
+    print_done(f"{found['id']} is locked", found, STACK, form)
+
+
+@_command()
+def unlock(stack: str, form: str) -> None:
+    """Unlock a stack: your own lock, or with the right stack:unlock that of somebody else."""
+    _change(stack, "unlock", "is unlocked", form)
 
 
 @_command(options.wait)

@@ -25,6 +25,7 @@ from reconciler.core.state import (
     NewestRun,
     Observed,
     Push,
+    StackLock,
     StackState,
     Sync,
     Waits,
@@ -54,6 +55,8 @@ class Standing(Enum):
     HAS_PROBLEM = auto()
     IN_SYNC = auto()
     """Nothing differs, or what drifted stays as it is."""
+    LOCKED = auto()
+    """Somebody keeps it to themselves."""
     SUSPENDED = auto()
     WAITS = auto()
     """A stack that it depends on is not settled."""
@@ -77,6 +80,8 @@ def standing(state: StackState, sync: Sync, waits: Waits | None) -> Standing:  #
     repair = sync is Sync.SYNCED and awaits_repair(state)
     if sync is not Sync.OUT_OF_SYNC and not repair:
         return Standing.IN_SYNC
+    if state.lock is not None:
+        return Standing.LOCKED
     if is_suspended(state):
         return Standing.SUSPENDED
     if waits is not None:
@@ -98,6 +103,7 @@ def assess(
 
     Only the loop knows `waits` when it decides. Everybody else leaves it out, and the loop looks at the stack soon.
     """
+    state = without_ended_lock(state, now)
     sync, reason, message = _sync(state)
     if sync is Sync.OUT_OF_SYNC and active is None and stands_still(state) is None:
         # A run that ended badly is named first: somebody can do something about it.
@@ -107,11 +113,14 @@ def assess(
         elif held is not None:
             reason, message = HELD[held.heading], held.message
     due = _due(state, active, sync, now, waits)
-    state = state.evolve(sync=sync, reason=reason, why=why if sync is Sync.OUT_OF_SYNC else (), due_at=due)
+    looked_at = due
+    if state.lock is not None and state.lock.until is not None:
+        looked_at = state.lock.until if due is None else min(due, state.lock.until)
+    state = state.evolve(sync=sync, reason=reason, why=why if sync is Sync.OUT_OF_SYNC else (), due_at=looked_at)
     ready = _ready(state, active, message)
     fresh = {
         ConditionType.READY: ready,
-        ConditionType.RECONCILING: _reconciling(active, due, reason, message),
+        ConditionType.RECONCILING: _reconciling(state.lock, active, due, reason, message),
         ConditionType.STALLED: _stalled(state, active, due),
     }
     if state.desired is not None and state.desired.refused is not None:
@@ -138,6 +147,16 @@ def retry_delay(failures: int) -> timedelta:
 def is_suspended(state: StackState) -> bool:
     """Whether the document or an operator suspended the stack."""
     return state.paused or (state.desired is not None and state.desired.suspended)
+
+
+def rests(state: StackState, run: Run) -> bool:
+    """Whether a run waits for a person, because its stack is locked, or suspended and the run heeds that."""
+    return state.lock is not None or (is_suspended(state) and run.heeds_suspension)
+
+
+def without_ended_lock(state: StackState, now: datetime) -> StackState:
+    """Return the stack without its lock, if that has ended by itself."""
+    return state.evolve(lock=None) if state.lock is not None and state.lock.ended(now) else state
 
 
 def stands_still(state: StackState) -> NewestRun | None:
@@ -232,7 +251,14 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
             return now
         case Standing.ENDED_BADLY:
             return state.retry_at
-        case Standing.LEFT_GIT | Standing.HAS_PROBLEM | Standing.IN_SYNC | Standing.SUSPENDED | Standing.HELD_BACK:
+        case (
+            Standing.LEFT_GIT
+            | Standing.HAS_PROBLEM
+            | Standing.IN_SYNC
+            | Standing.LOCKED
+            | Standing.SUSPENDED
+            | Standing.HELD_BACK
+        ):
             return None
         case Standing.WAITS:
             # Nothing wakes a stack that waits for the destruction of those below it.
@@ -252,7 +278,7 @@ def _needs_attention(state: StackState, active: Run, waits: Waits | None) -> boo
 
 def can_proceed(state: StackState) -> bool:
     """Whether a run that waits may go on. While the stack has a problem it would only fail, and its plan be lost."""
-    return state.desired is not None and state.desired.problem is None
+    return state.desired is not None and state.desired.problem is None and state.lock is None
 
 
 def _ready(state: StackState, active: Run | None, message: str) -> tuple[ConditionStatus, str, str]:
@@ -269,9 +295,13 @@ def _ready(state: StackState, active: Run | None, message: str) -> tuple[Conditi
         return status, word, f"{message}; run {active.id}{waits}"
     if broken is not None:
         return status, broken.reason, broken.message
-    if not synced and is_suspended(state):
-        return status, Reason.SUSPENDED, "runs are suspended"
+    if not synced and (state.lock is not None or is_suspended(state)):
+        return status, *_at_rest(state.lock)
     return status, state.reason, message
+
+
+def _at_rest(lock: StackLock | None) -> tuple[str, str]:
+    return (Reason.LOCKED, str(lock)) if lock is not None else (Reason.SUSPENDED, "runs are suspended")
 
 
 def _stuck(state: StackState) -> NewestRun | None:
@@ -288,8 +318,7 @@ def _word(active: Run, state: StackState) -> Reason | None:
     """Return the reason that an active run gives its stack; None: the run will not go on as things are."""
     if active.status in AT_WORK:
         return _PROGRESS[active.status]
-    suspended = is_suspended(state) and active.heeds_suspension
-    if suspended or not is_current(state, active):
+    if rests(state, active) or not is_current(state, active):
         return None
     if active.status is RunStatus.UNCONFIRMED:
         return _waits_for(active) if _waits(active) else None
@@ -312,9 +341,11 @@ def _waits_for(run: Run) -> Reason:
 
 
 def _reconciling(
-    active: Run | None, due: datetime | None, reason: str, message: str
+    lock: StackLock | None, active: Run | None, due: datetime | None, reason: str, message: str
 ) -> tuple[ConditionStatus, str, str]:
     if active is None:
+        if lock is not None:
+            return ConditionStatus.FALSE, *_at_rest(lock)
         if due is None and reason in _WAITING:
             return ConditionStatus.FALSE, reason, message
         if due is None:

@@ -87,6 +87,7 @@ def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | 
             Standing.LEFT_GIT
             | Standing.HAS_PROBLEM
             | Standing.IN_SYNC
+            | Standing.LOCKED
             | Standing.SUSPENDED
             | Standing.WAITS
             | Standing.HELD_BACK

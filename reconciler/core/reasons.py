@@ -15,6 +15,7 @@ class Reason(StrEnum):
     LEAVING = "Leaving"
     DESTROYED = "Destroyed"
     SUSPENDED = "Suspended"
+    LOCKED = "Locked"
     DUE = "Due"
     WAITS_FOR_DEPENDENCY = "WaitsForDependency"
 

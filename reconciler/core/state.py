@@ -230,6 +230,26 @@ class NewestRun:
     """It failed while it applied: how much of it is in the world, nobody knows."""
 
 
+@dataclass(frozen=True, slots=True)
+class StackLock:
+    """Nothing starts for a stack while somebody keeps it to themselves: who, why, and until when."""
+
+    person: str
+    note: str
+    since: datetime
+    until: datetime | None = None
+    """None: until somebody ends it."""
+
+    def ended(self, now: datetime) -> bool:
+        """Whether it has ended by itself."""
+        return self.until is not None and self.until <= now
+
+    def __str__(self) -> str:
+        """Read as `locked by user:alice since 2026-03-01 12:00 UTC, until 2026-03-01 16:00 UTC: repairs by hand`."""
+        until = f", until {self.until:%Y-%m-%d %H:%M} UTC" if self.until is not None else ""
+        return f"locked by {self.person} since {self.since:%Y-%m-%d %H:%M} UTC{until}: {self.note}"
+
+
 class ConditionStatus(StrEnum):
     """The three answers a condition can give."""
 
@@ -280,6 +300,8 @@ class StackState:
     """The last run that failed, until one succeeds; `conditions.unmended` says whether it still counts."""
     observed: Observed | None = None
     """None: nothing was applied yet, or nobody has looked since."""
+    lock: StackLock | None = None
+    """Somebody keeps the stack to themselves. `conditions.assess` forgets one that has ended."""
 
     sync: Sync = Sync.UNKNOWN
     reason: str = "New"

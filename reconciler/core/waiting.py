@@ -48,8 +48,9 @@ def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  #
     held = held_back(state)
     if held is not None:
         return Hindrance(f"is out of sync: {HELD[held.heading]}", lasting=True)
-    if is_suspended(state):
-        return Hindrance("is suspended while out of sync", lasting=True)
+    if state.lock is not None or is_suspended(state):
+        word = "locked" if state.lock is not None else "suspended"
+        return Hindrance(f"is {word} while out of sync", lasting=True)
     return Hindrance("is out of sync", lasting=False)
 
 

@@ -35,6 +35,8 @@ class Audited(StrEnum):
     STACK_SUSPENDED = "stack-suspended"
     STACK_RESUMED = "stack-resumed"
     STACK_FORGOTTEN = "stack-forgotten"
+    STACK_LOCKED = "stack-locked"
+    STACK_UNLOCKED = "stack-unlocked"
     TFSTATE_READ = "tfstate-read"
     TFSTATE_WRITTEN = "tfstate-written"
     TFSTATE_UNLOCKED = "tfstate-unlocked"

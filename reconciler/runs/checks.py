@@ -15,7 +15,7 @@ from reconciler.runs.transition import advance
 from reconciler.store.protocol import Transaction
 
 
-def cannot_be_checked(transaction: Transaction, state: StackState) -> str | None:
+def cannot_be_checked(transaction: Transaction, state: StackState, now: datetime) -> str | None:
     """Return why a stack cannot be checked for drift now, as the end of a sentence; None: it can."""
     if state.desired is None:
         return "left Git"
@@ -23,6 +23,8 @@ def cannot_be_checked(transaction: Transaction, state: StackState) -> str | None
         return f"cannot be run: {state.desired.problem.message}"
     if state.sync is not Sync.SYNCED:
         return f"is {state.sync}: what its plan shows is its change, not drift"
+    if state.lock is not None and not state.lock.ended(now):
+        return f"is {state.lock}"
     if is_suspended(state):
         return "is suspended"
     active = transaction.active_runs([state.id])

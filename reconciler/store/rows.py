@@ -25,6 +25,7 @@ from reconciler.core.state import (
     Observed,
     Push,
     SourceCommit,
+    StackLock,
     StackProblem,
     StackState,
     Sync,
@@ -123,6 +124,7 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
                 else None,
                 "failed": _outcome_to_json(state.failed) if state.failed else None,
                 "observed": _observed_to_json(state.observed) if state.observed else None,
+                "lock": _lock_to_json(state.lock) if state.lock else None,
                 "reason": state.reason,
                 "why": _why_to_json(state.why),
                 "conditions": {
@@ -154,6 +156,7 @@ def stack_from_row(row: Row[Any]) -> StackState:
         _push_from_json(body.get("push")),
         _outcome_from_json(body["failed"]) if body.get("failed") else None,
         _observed_from_json(body["observed"], row.drifted) if body.get("observed") else None,
+        _lock_from_json(body["lock"]) if body.get("lock") else None,
         _SYNCS[row.sync],
         body["reason"],
         _why_from_json(body["why"]),
@@ -338,6 +341,15 @@ def _observed_to_json(observed: Observed) -> list[Any]:
 def _observed_from_json(body: list[Any], drifted: int) -> Observed:
     run, at, digest, failed, mendable = body
     return Observed(run, datetime.fromisoformat(at), Digest(digest), drifted, mendable, failed)
+
+
+def _lock_to_json(lock: StackLock) -> list[str | None]:
+    return [lock.person, lock.note, moment_text(lock.since), moment_text(lock.until)]
+
+
+def _lock_from_json(body: list[str]) -> StackLock:
+    person, note, since, until = body
+    return StackLock(person, note, datetime.fromisoformat(since), moment(until))
 
 
 def _push_from_json(body: list[str] | None) -> Push | None:

@@ -32,6 +32,7 @@ _DOCUMENT_VERBS = ("read", "create", "update", "delete")
 VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {noun(kind): _DOCUMENT_VERBS for kind in Kind}
     | {
+        "stack": (*_DOCUMENT_VERBS, "lock", "unlock"),
         "run": ("read", "preview", "trigger", "confirm", "discard", "cancel", "retry", "review"),
         "task": ("read", "create"),
         "drift": ("read", "check"),

@@ -82,7 +82,7 @@ class Checks:
                 return True
             if not transaction.take_timer(timer, check_timer(timer.stack, drift, now).at):
                 return False
-            possible = cannot_be_checked(transaction, state) is None
+            possible = cannot_be_checked(transaction, state, now) is None
             queued = queue_check(transaction, state, now) if possible else None
         if queued is not None:
             log_run(queued)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self, assert_never
 
-from reconciler.core.conditions import assess, is_current
+from reconciler.core.conditions import assess, is_current, without_ended_lock
 from reconciler.core.identifiers import next_run_id
 from reconciler.core.planning import AskPolicies, AskPush, Proceed, QueueRun, StopRun, Supersede, Wait, decide
 from reconciler.core.runs import Run, RunEvent, leading
@@ -81,7 +81,7 @@ def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Foll
         waits = waiting(transaction, states)
         active = leading(transaction.active_runs(wanted))
         decisions = [
-            _decide(state, active.get(stack), waits.get(stack), holder, now)
+            _decide(without_ended_lock(state, now), active.get(stack), waits.get(stack), holder, now)
             for stack, state in states.items()
             if state.due_at is not None and state.due_at <= now
         ]

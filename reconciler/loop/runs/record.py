@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from reconciler.core.conditions import is_current, is_suspended
+from reconciler.core.conditions import is_current, rests, without_ended_lock
 from reconciler.core.drift import observe
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
@@ -165,10 +165,10 @@ class Recorder:
             if waiting(transaction, [found.stack]).get(found.stack) is not None:
                 # What it depends on has moved: the loop looks at it again once that is settled.
                 return None
-            state = find_stack(transaction, found.stack)
+            state = without_ended_lock(find_stack(transaction, found.stack), now)
             judgement = judged.judgement if judged is not None else None
             if judgement is not None and is_current(state, found):
-                event, changes = while_it_waits(found, judgement, suspended=_is_suspended(state, found))
+                event, changes = while_it_waits(found, judgement, suspended=rests(state, found))
             else:
                 event = RunEvent.SUPERSEDE
                 changes = {"reason": Reason.PLAN_OUTDATED, "message": CHANGED_POLICIES}
@@ -183,11 +183,11 @@ class Recorder:
         self, transaction: Transaction, run: Run, report: LegReport, judgement: Judgement | None, now: datetime
     ) -> Run:
         """Keep the results of a leg, and let the run take the step that its end means."""
-        state = find_stack(transaction, run.stack)
+        state = without_ended_lock(find_stack(transaction, run.stack), now)
         self._take_tfstate(transaction, run, report, now)
         waits = waiting(transaction, [run.stack]).get(run.stack) if report.leg is Leg.PLAN else None
         event, changes = after_leg(
-            run, report, judgement, waits, current=is_current(state, run), suspended=_is_suspended(state, run)
+            run, report, judgement, waits, current=is_current(state, run), suspended=rests(state, run)
         )
         if event is not RunEvent.PROCEED:
             changes["phase"] = report.phase
@@ -254,10 +254,6 @@ def _same_tool(state: StackState, run: Run) -> bool:
         return True
     was, now = (it.fingerprint.components.get(Component.TOOL, {}) for it in (state.applied, run))
     return was.get("name") == now.get("name")
-
-
-def _is_suspended(state: StackState, run: Run) -> bool:
-    return is_suspended(state) and run.heeds_suspension
 
 
 def _is_about(judged: PolicyAnswer, run: Run, report: LegReport) -> bool:

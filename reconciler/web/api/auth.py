@@ -37,6 +37,8 @@ class Right(StrEnum):
     SPACE_READ = "space:read"
     STACK_READ = "stack:read"
     STACK_DELETE = "stack:delete"
+    STACK_LOCK = "stack:lock"
+    STACK_UNLOCK = "stack:unlock"
     CONTEXT_READ = "context:read"
     BLUEPRINT_READ = "blueprint:read"
     INSTANCE_READ = "blueprintInstance:read"

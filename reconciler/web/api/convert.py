@@ -46,6 +46,7 @@ from reconciler.web.api.schemas.stacks import (
     ResourceJson,
     SourceCommitJson,
     StackJson,
+    StackLockJson,
     WhyJson,
 )
 from reconciler.web.api.told import Told
@@ -88,6 +89,7 @@ def stack_json(stack: StackState, last: Run | None, told: Told = _EVERYTHING) ->
         last_run=LastRunJson.model_validate(last) if last else None,
         autodeploy=desired.autodeploy if desired else False,
         suspended=is_suspended(stack),
+        lock=StackLockJson.model_validate(stack.lock) if stack.lock else None,
         retained=desired is None,
     )
 

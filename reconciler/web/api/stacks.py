@@ -1,13 +1,14 @@
-"""Stacks: view them, suspend and resume them, request a run."""
+"""Stacks: view them, suspend and resume them, lock and unlock them, request a run."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from reconciler import operations
+from reconciler import locks, operations
 from reconciler.core.runs import Run
 from reconciler.core.state import ConditionStatus, ConditionType, StackState, Sync
 from reconciler.store.protocol import Reading, RunFilter, StackFilter
@@ -29,9 +30,10 @@ from reconciler.web.api.paging import (
 from reconciler.web.api.schemas.effective import EffectiveJson
 from reconciler.web.api.schemas.runs import RunJson, TaskRequest
 from reconciler.web.api.schemas.shapes import Page
-from reconciler.web.api.schemas.stacks import OutputJson, ResourceJson, StackDetailJson, StackJson
+from reconciler.web.api.schemas.stacks import LockRequest, OutputJson, ResourceJson, StackDetailJson, StackJson
 from reconciler.web.api.told import Told, refusals
 from spaces.model.base import MOST_LABELS
+from spaces.model.durations import LONG, parse_duration
 from spaces.model.stack import ToolName
 from spaces.names import StackId
 
@@ -209,6 +211,30 @@ def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Sta
     state = operations.resume(
         ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_TRIGGER.action, stack.space)
     )
+    ports.wake()
+    with ports.store.reading() as reading:
+        return _shown(reading, caller, state)
+
+
+@router.post("/{space}/{name}/lock")
+def lock_stack(ports: PortsIn, caller: CallerIn, space: str, name: str, wanted: LockRequest) -> StackDetailJson:
+    """Keep a stack to oneself: nothing starts for it until somebody unlocks it, or the time is over."""
+    stack = named(caller, Right.STACK_LOCK, space, name)
+    duration = timedelta(seconds=parse_duration(wanted.duration, LONG)) if wanted.duration is not None else None
+    because = caller.basis(Right.STACK_LOCK.action, stack.space)
+    state = locks.lock(ports.store, stack, wanted.note, duration, caller.person, ports.now(), because)
+    ports.wake()
+    with ports.store.reading() as reading:
+        return _shown(reading, caller, state)
+
+
+@router.post("/{space}/{name}/unlock")
+def unlock_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
+    """End the lock of a stack: one's own, or with the right `stack:unlock` that of somebody else."""
+    stack = named(caller, Right.STACK_LOCK, space, name)
+    breaks = caller.allows(Right.STACK_UNLOCK, stack.space)
+    because = caller.basis((Right.STACK_UNLOCK if breaks else Right.STACK_LOCK).action, stack.space)
+    state = locks.unlock(ports.store, stack, caller.person, ports.now(), because, breaks=breaks)
     ports.wake()
     with ports.store.reading() as reading:
         return _shown(reading, caller, state)

@@ -167,6 +167,22 @@ class TestStacks:
         assert remote("stack", "resume", "network", "-o", "json").code == 0
         assert not stacks_of(store)["production/network"].paused
 
+    def test_lock_and_unlock(self, remote: Station, store: SqlStore) -> None:
+        locked = remote("stack", "lock", "network", "--note", "repairs", "--for", "4h")
+        assert locked.out == "production/network is locked\n"
+        lock = stacks_of(store)["production/network"].lock
+        assert lock is not None
+        assert (lock.note, lock.until is not None) == ("repairs", True)
+        assert re.search(r"locked +by operator until .*: repairs", remote("stack", "get", "network").out)
+        assert "(locked)" in remote("stacks").out or "Locked" in remote("stacks").out
+        refused = remote("stack", "run", "network")
+        assert (refused.code, "is locked by operator since" in refused.err) == (1, True)
+        assert remote("stack", "lock", "network", "--note", "x", "--for", "soon").err == (
+            "error: for must be a duration such as 90s, 30m, 1h30m or 2d\n"
+        )
+        assert remote("stack", "unlock", "network").out == "production/network is unlocked\n"
+        assert stacks_of(store)["production/network"].lock is None
+
     def test_run(self, remote: Station) -> None:
         result = remote("stack", "run", "network", "-o", "json")
         assert (result.code, json.loads(result.out)["status"]) == (0, "queued")

@@ -40,6 +40,8 @@ ROUTES = [
     ("POST", "/stacks/production/network/destroy"),
     ("POST", "/stacks/production/network/suspend"),
     ("POST", "/stacks/production/network/resume"),
+    ("POST", "/stacks/production/network/lock"),
+    ("POST", "/stacks/production/network/unlock"),
     ("POST", "/stacks/production/network/drift"),
     ("POST", "/stacks/production/network/plan"),
     ("POST", "/stacks/production/network/forget"),

@@ -77,6 +77,7 @@ def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlS
         "lastRun": {"id": run.id, "kind": "tracked", "status": "failed"},
         "autodeploy": True,
         "suspended": False,
+        "lock": None,
         "retained": False,
         "dependencies": [],
         "dependents": [],

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pydantic import ConfigDict, Field, field_validator
+
 from reconciler.web.api.schemas.shapes import Shape
+from spaces.model.durations import LONG, parse_duration
 
 
 class WhyJson(Shape):
@@ -40,6 +43,39 @@ class LastRunJson(Shape):
     status: str
 
 
+class StackLockJson(Shape):
+    """Who keeps a stack to themselves and why; `until` is null where somebody has to end it."""
+
+    person: str
+    note: str
+    since: datetime
+    until: datetime | None
+
+
+class LockRequest(Shape):
+    """Why a stack is locked, and for how long, as 30m, 4h or 2d; null: until somebody ends it."""
+
+    model_config = ConfigDict(extra="forbid", **Shape.model_config)
+
+    note: str = Field(max_length=500)
+    duration: str | None = Field(None, max_length=30, alias="for")
+
+    @field_validator("note")
+    @classmethod
+    def _one_line(cls, note: str) -> str:
+        note = note.strip()
+        if not note or any(ord(letter) < ord(" ") for letter in note):
+            raise ValueError("say why in one line")
+        return note
+
+    @field_validator("duration")
+    @classmethod
+    def _known(cls, duration: str | None) -> str | None:
+        if duration is not None:
+            parse_duration(duration, LONG)
+        return duration
+
+
 class StackJson(Shape):
     """A stack. `retained`: its document has left Git."""
 
@@ -61,6 +97,7 @@ class StackJson(Shape):
     last_run: LastRunJson | None
     autodeploy: bool
     suspended: bool
+    lock: StackLockJson | None
     retained: bool
 
 

@@ -15,6 +15,7 @@ STEERING = {f"run:{verb}" for verb in ("trigger", "confirm", "discard", "cancel"
     "task:create",
     "drift:check",
     "run:preview",
+    "stack:lock",
 }
 WRITTEN = {
     f"{kind}:{verb}"

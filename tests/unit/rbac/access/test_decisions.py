@@ -246,7 +246,11 @@ def test_nobody_gives_more_than_they_hold(granter, role, space, bounded):
         PLATFORM,
         binding("web/a", "admin", "user:bob"),
         binding("web/b", "binder", "user:carol"),
-        roles={"binder": "*:read run:* task:* drift:* roleBinding:*", "custom": "*:delete", "small": "run:confirm"},
+        roles={
+            "binder": "*:read run:* task:* drift:* stack:lock roleBinding:*",
+            "custom": "*:delete",
+            "small": "run:confirm",
+        },
         admins=["alice"],
     )
     _, spec = binding(f"{space}/new", role, "user:carol")

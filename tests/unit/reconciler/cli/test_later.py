@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.cli.main import main, station
 
-LATER = ["backup", "drift accept", "drift adopt", "restore", "stack unlock", "worker"]
+LATER = ["backup", "drift accept", "drift adopt", "restore", "worker"]
 
 
 @pytest.mark.parametrize("command", LATER)

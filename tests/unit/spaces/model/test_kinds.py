@@ -337,14 +337,24 @@ def test_branches(branch, good):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h", 3600), ("1h30m", 5400), ("1h0m1s", 3601), ("168h", 604800)]
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("30m", 1800),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("1h0m1s", 3601),
+        ("168h", 604800),
+        ("7d", 604800),
+        ("1d12h", 129600),
+    ],
 )
 def test_durations(text, seconds):
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "0s", "1d", "-1s", "1.5h", "1m1h", "1s\n", "169h", "9999999s", "1 h", "\u0661s"]
+    "text", ["", "5", "0s", "8d", "1h1d", "-1s", "1.5h", "1m1h", "1s\n", "169h", "9999999s", "1 h", "\u0661s"]
 )
 def test_durations_that_are_refused(text):
     with pytest.raises(ValueError, match="must be a duration"):

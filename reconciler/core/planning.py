@@ -10,10 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from reconciler.core.conditions import Standing, can_proceed, is_current, pushed, standing
+from reconciler.core.conditions import (
+    Standing,
+    can_proceed,
+    held_back,
+    is_current,
+    is_suspended,
+    pushed,
+    standing,
+    to_be_pushed,
+    without_ended_lock,
+)
 from reconciler.core.drift import awaits_repair, repairs_gently
 from reconciler.core.runs import Run, RunKind, RunStatus
-from reconciler.core.state import Heading, StackState, Waits
+from reconciler.core.state import Heading, StackState, Sync, Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,8 @@ class QueueRun:
     """The drift check whose findings it puts right."""
     gentle: bool = False
     """It waits for a person where its plan deletes or replaces something."""
+    scheduled: bool = False
+    """A schedule asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,21 @@ def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | 
             return Wait()
         case unknown:
             assert_never(unknown)
+
+
+def on_schedule(state: StackState, active: Run | None, now: datetime, waits: Waits | None) -> QueueRun | None:
+    """Return the run that a schedule starts, also where nothing differs; None: nothing may start now, or one is active.
+
+    `waits` as for `decide`.
+    """
+    state, desired = without_ended_lock(state, now), state.desired
+    if desired is None or desired.leaving or desired.problem is not None or active is not None or waits is not None:
+        return None
+    if state.lock is not None or is_suspended(state):
+        return None
+    if state.sync is not Sync.SYNCED and (to_be_pushed(state) or held_back(state) is not None):
+        return None
+    return QueueRun(needs_confirmation=state.interrupted or not desired.autodeploy, scheduled=True)
 
 
 def _queue(state: StackState) -> QueueRun:

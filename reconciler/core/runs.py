@@ -181,6 +181,8 @@ class Run:
     """The drift check whose findings it puts right."""
     gentle: bool = False
     """It waits for a person where its plan deletes or replaces something."""
+    scheduled: bool = False
+    """A schedule asked for it."""
     phase_seconds: Mapping[Phase, float] = field(default_factory=dict)
     """How long each phase took that has ended."""
 
@@ -235,6 +237,8 @@ class Run:
             return f"puts right the drift that run {self.repairs} found"
         if self.checks:
             return "compares the real world with what was applied"
+        if self.scheduled:
+            return "on schedule"
         return "its document left Git" if self.leaving else "requested"
 
     @property

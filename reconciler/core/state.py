@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from spaces.model.drift import Drift
+from spaces.model.schedules import Schedule
 from spaces.names import Digest, Revision, StackId
 
 OUTPUT_TO = " -> "
@@ -181,6 +182,8 @@ class Desired:
     """None: the stack has no source, or one that cannot be read."""
     drift: Drift | None = None
     """When it is checked for drift, and what follows. It is no part of the digest."""
+    schedules: tuple[Schedule, ...] = ()
+    """When runs come by the clock. They are no part of the digest."""
     refused: str | None = None
     """Why a newer revision of its source is not followed: the signature that it needs is missing."""
 

@@ -7,11 +7,13 @@ next time first: after a long stop, or a jump of the clock, it comes once.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from spaces.model.drift import Drift
+from spaces.model.schedules import Schedule
 from spaces.model.times import next_time
 from spaces.names import StackId
 
@@ -22,6 +24,7 @@ class Purpose(StrEnum):
     """What a timer is for."""
 
     DRIFT = "drift"
+    RUN = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +49,9 @@ def check_timer(stack: StackId, drift: Drift, now: datetime) -> Timer:
     part = int.from_bytes(hashlib.blake2b(str(stack).encode(), digest_size=4).digest()) / 2**32
     schedule = " | ".join([*drift.schedules, drift.timezone])
     return Timer(stack, Purpose.DRIFT, first + longest * part, schedule)
+
+
+def run_timer(stack: StackId, schedules: Sequence[Schedule], now: datetime) -> Timer:
+    """Return the timer of the next run that the schedules (not empty) of a stack ask for; at their time exactly."""
+    at = min(next_time([each.cron], each.timezone, now) for each in schedules)
+    return Timer(stack, Purpose.RUN, at, " | ".join(f"{each.cron} {each.timezone}" for each in schedules))

@@ -30,6 +30,7 @@ from reconciler.loop.runs.leases import Leases
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.runs.renewal import Renewal
 from reconciler.loop.runs.schedule import Scheduler
+from reconciler.loop.runs.schedules import Schedules
 from reconciler.loop.watch import Watcher
 from reconciler.metrics import FAILURE, HALTED, SUCCESS, Metrics
 from reconciler.store.protocol import RunFilter, Store
@@ -69,6 +70,7 @@ class Loop:
     leases: Leases = field(init=False)
     checks: Checks = field(init=False)
     renewal: Renewal = field(init=False)
+    schedules: Schedules = field(init=False)
     notifier: Notifier = field(init=False)
     inquiries: Inquiries = field(init=False)
     _watch: Concern = field(init=False)
@@ -96,6 +98,7 @@ class Loop:
         self.leases = Leases(store, engine, dispatcher, self.follower, self.holder)
         self.checks = Checks(store, engine, self.holder, dispatcher.settings.most_checks)
         self.renewal = Renewal(engine, dispatcher.issuer)
+        self.schedules = Schedules(store)
         self.notifier = Notifier(store, self.follower.world, self.metrics, engine.wake)
         self._recording = Concern("recording runs", self._record)
         self.concerns = (
@@ -103,6 +106,7 @@ class Loop:
             Concern("keeping the leases", self._keep_leases),
             Concern("renewing tokens", self._renew_tokens),
             Concern("deciding", self._decide),
+            Concern("keeping schedules", self._keep_schedules),
             Concern("checking for drift", self._check),
             Concern("starting runs", self._start),
             Concern("waiting for runs", self._wait),
@@ -158,7 +162,7 @@ class Loop:
         if self.dispatcher.at_work() or self.ends.about or self.inquiries:
             return False
         with self.store.reading() as reading:
-            if reading.due_stacks(now, 1) or reading.due_timers(Purpose.DRIFT, now, 1):
+            if reading.due_stacks(now, 1) or any(reading.due_timers(purpose, now, 1) for purpose in Purpose):
                 return False
             if not self.notifier.is_idle(reading, now):
                 return False
@@ -237,6 +241,9 @@ class Loop:
 
     def _decide(self, now: datetime) -> WorkDone:
         return _made(self.watcher.learn(now) and self.scheduler.step(now))
+
+    def _keep_schedules(self, now: datetime) -> WorkDone:
+        return _made(self.watcher.known and self.schedules.step(now))
 
     def _check(self, now: datetime) -> WorkDone:
         return _made(self.watcher.known and self.checks.step(now))

@@ -34,6 +34,7 @@ from reconciler.core.state import (
 from reconciler.store.protocol import ApiToken, Session
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.model.drift import Drift, IgnoredDrift, Repair
+from spaces.model.schedules import Schedule
 from spaces.names import Digest, Revision, SpaceName, StackId
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -207,6 +208,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "leaving": run.leaving,
                 "repairs": run.repairs,
                 "gentle": run.gentle,
+                "scheduled": run.scheduled,
                 "phaseSeconds": dict(run.phase_seconds),
             }
         ),
@@ -247,6 +249,7 @@ def run_from_row(row: Row[Any]) -> Run:
         leaving=body.get("leaving", False),
         repairs=body.get("repairs"),
         gentle=body.get("gentle", False),
+        scheduled=body.get("scheduled", False),
         phase_seconds={Phase(phase): seconds for phase, seconds in body.get("phaseSeconds", {}).items()},
     )
 
@@ -282,6 +285,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "source": _source_to_json(desired.source),
         "refused": desired.refused,
         "drift": desired.drift.model_dump(mode="json") if desired.drift else None,
+        "schedules": [[each.cron, each.timezone] for each in desired.schedules],
     }
 
 
@@ -305,6 +309,11 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         source=_source_from_json(body.get("source")),
         refused=body.get("refused"),
         drift=_drift_from_json(body.get("drift")),
+        # As they were checked when their document was read.
+        schedules=tuple(
+            Schedule.model_construct(cron=cron, timezone=timezone, run=True)
+            for cron, timezone in body.get("schedules", ())
+        ),
     )
 
 

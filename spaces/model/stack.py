@@ -40,6 +40,7 @@ from spaces.model.durations import Duration
 from spaces.model.globs import check_glob
 from spaces.model.refs import Ref, RefKind, ref_of
 from spaces.model.repository import Branch, Tag
+from spaces.model.schedules import MOST_SCHEDULES, Schedule
 from spaces.model.semver import semver_range
 from spaces.model.tool import ToolDescription, ToolSettings
 from spaces.model.tools import TOOLS
@@ -182,7 +183,6 @@ class _StackSpec(Configuration):
 
     later: ClassVar[Mapping[str, str]] = {
         "workerPool": "worker pools",
-        "schedules": "schedules",
         "ttl": "a time to live",
     }
 
@@ -214,6 +214,9 @@ class _StackSpec(Configuration):
     )
     drift: Drift | None = Field(
         None, description="When to compare the real world with what was applied. Left out: only when somebody asks."
+    )
+    schedules: tuple[Schedule, ...] = Field(
+        (), max_length=MOST_SCHEDULES, description="When runs come by the clock, also while the stack is Synced."
     )
     timeout: Duration | None = Field(None, description="How long a phase may take, as 90s, 30m or 1h.")
 

@@ -6,7 +6,7 @@ state. A run of a stack that left Git takes its step by `reconciler.runs.transit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
@@ -17,7 +17,7 @@ from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus, leading
 from reconciler.core.state import Component, Desired, StackProblem, StackState, Sync, Why
-from reconciler.core.timers import Purpose, check_timer
+from reconciler.core.timers import Purpose, Timer, check_timer, run_timer
 from reconciler.core.transition import Transition, take_step
 from reconciler.loop.desired.generation import Departure
 from reconciler.runs.outputs import given_by, parents_in
@@ -103,6 +103,7 @@ def _leaving(state: StackState, departure: Departure) -> Desired | None:
         problem=None,
         push_policies=None,
         drift=None,
+        schedules=(),
         refused=None,
     )
 
@@ -113,11 +114,24 @@ def _set_timers(
     changed: Mapping[StackId, StackState],
     now: datetime,
 ) -> None:
-    """Set the time of the next drift check of each stack that has some, and forget that of one that has none now."""
-    wanted = {stack: state.desired.drift for stack, state in changed.items() if state.desired is not None}
-    transaction.put_timers(check_timer(stack, drift, now) for stack, drift in wanted.items() if drift is not None)
-    had = [stack for stack, state in before.items() if state.desired is not None and state.desired.drift is not None]
-    transaction.remove_timers([stack for stack in had if wanted.get(stack) is None], Purpose.DRIFT)
+    """Set the times of the next drift check and run by the clock, and forget those of stacks that have none now."""
+    transaction.put_timers(timer for stack, state in changed.items() for timer in _timers(stack, state, now))
+    for purpose in Purpose:
+        has = {stack for stack in before if _has(before[stack], purpose)}
+        transaction.remove_timers([it for it in has if it in changed and not _has(changed[it], purpose)], purpose)
+
+
+def _timers(stack: StackId, state: StackState, now: datetime) -> Iterator[Timer]:
+    desired = state.desired
+    if desired is not None and desired.drift is not None:
+        yield check_timer(stack, desired.drift, now)
+    if desired is not None and desired.schedules:
+        yield run_timer(stack, desired.schedules, now)
+
+
+def _has(state: StackState, purpose: Purpose) -> bool:
+    desired = state.desired
+    return desired is not None and bool(desired.drift if purpose is Purpose.DRIFT else desired.schedules)
 
 
 _WITHOUT_PROCESS = frozenset({RunStatus.QUEUED, RunStatus.UNCONFIRMED})
@@ -189,6 +203,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.protected == other.protected
         and one.destroy_after == other.destroy_after
         and one.drift == other.drift
+        and one.schedules == other.schedules
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels
         and one.push_policies == other.push_policies

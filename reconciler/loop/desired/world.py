@@ -169,6 +169,7 @@ def _desired(
         protected=configured.spec.protected,
         destroy_after=configured.spec.on_delete is OnDelete.DESTROY,
         drift=configured.spec.drift,
+        schedules=configured.spec.schedules,
         source=_source(configured, source),
     )
 

@@ -134,7 +134,7 @@ def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: 
                 decision.followups.append(ToPush(state.id))
                 return decision.look_again()
             case QueueRun():
-                decision.step(_new_run(decision.state, action, now), RunEvent.QUEUE)
+                decision.step(run_for(decision.state, action, now), RunEvent.QUEUE)
                 return decision.settle()
             case Supersede(run):
                 ended = decision.step(run, RunEvent.SUPERSEDE, message=_superseded_by(state, run))
@@ -159,7 +159,8 @@ def _superseded_by(state: StackState, run: Run) -> str:
     return "a stack that it depends on is out of sync"
 
 
-def _new_run(state: StackState, queue: QueueRun, now: datetime) -> Run:
+def run_for(state: StackState, queue: QueueRun, now: datetime) -> Run:
+    """Return the run that a decision about a stack in Git asks for; `RunEvent.QUEUE` queues it."""
     desired = state.desired
     assert desired is not None  # noqa: S101 - nothing is queued for a stack that left Git
     run = next_run_id(state, now, secrets.token_bytes(10))
@@ -173,4 +174,5 @@ def _new_run(state: StackState, queue: QueueRun, now: datetime) -> Run:
         repairs=queue.repairs,
         gentle=queue.gentle,
         leaving=desired.leaving,
+        scheduled=queue.scheduled,
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from reconciler.core.timers import Timer
+from reconciler.core.state import Sync
+from reconciler.core.timers import Purpose, Timer
+from reconciler.loop.runs.schedules import Schedules
 from reconciler.store.sql import SqlStore
-from tests.factories import a_stack, a_stack_id, later
+from spaces.model.schedules import Schedule
+from tests.factories import NOW, a_desired, a_stack, a_stack_id, an_applied, later
 
 
 def a_timer(stack: str = "root/a", seconds: float = 0, schedule: str = "hourly", purpose: str = "drift") -> Timer:
@@ -55,3 +58,18 @@ def test_timers_go_with_their_stack_and_can_be_removed(store: SqlStore) -> None:
     with store.writing() as transaction:
         transaction.remove_timers([a_stack_id("root/z")], "drift")
     assert (due(store), due(store, purpose="other")) == ([], [a_timer("root/z", purpose="other")])
+
+
+def test_two_services_start_a_run_that_is_due_once(store: SqlStore, hasty: SqlStore) -> None:
+    hourly = a_desired(schedules=(Schedule.model_validate({"cron": "0 * * * *", "run": True}),))
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("root/a", desired=hourly, applied=an_applied(), sync=Sync.SYNCED)])
+    put(store, a_timer(purpose=Purpose.RUN))
+    (seen,) = due(hasty, purpose=Purpose.RUN)
+    assert Schedules(store).step(NOW)
+    # The second had seen it due before the first took it.
+    assert not Schedules(hasty)._start(seen, NOW)
+    assert not Schedules(hasty).step(NOW)
+    with store.reading() as reading:
+        assert len(reading.active_runs([seen.stack])) == 1
+    assert [timer.at for timer in due(store, 3600, purpose=Purpose.RUN)] == [later(3600)]

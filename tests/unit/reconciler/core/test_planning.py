@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.planning import Proceed, QueueRun, StopRun, Supersede, Wait, decide
+from reconciler.core.planning import Proceed, QueueRun, StopRun, Supersede, Wait, decide, on_schedule
 from reconciler.core.runs import ACTIVE, Run, RunStatus
-from reconciler.core.state import StackProblem, StackState, Sync
-from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, an_outcome, later
+from reconciler.core.state import Heading, Push, StackLock, StackProblem, StackState, Sync, Waits
+from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, a_stack_id, an_applied, an_outcome, later
 
 OTHER = a_fingerprint(spec={"env A": "other"})
 
@@ -105,3 +105,37 @@ def test_a_confirmed_run_whose_plan_is_outdated_is_never_applied() -> None:
 def test_an_apply_at_work_is_left_alone_when_something_newer_is_desired() -> None:
     assert decide(_desired_as("outdated"), a_run(status=RunStatus.APPLYING), NOW) == Wait()
     assert decide(_desired_as("gone"), a_run(status=RunStatus.APPLYING), NOW) == Wait()
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        pytest.param(a_stack(sync=Sync.SYNCED, applied=an_applied()), False, id="synced"),
+        pytest.param(out_of_sync(last=an_outcome(status="failed")), False, id="the last run failed"),
+        pytest.param(out_of_sync(interrupted=True), True, id="died half-way"),
+        pytest.param(a_stack(sync=Sync.SYNCED, desired=a_desired(autodeploy=False)), True, id="no autodeploy"),
+        pytest.param(
+            a_stack(sync=Sync.SYNCED, lock=StackLock("ada", "x", NOW, NOW)), False, id="a lock that has ended"
+        ),
+        pytest.param(a_stack(sync=Sync.SYNCED, lock=StackLock("ada", "x", NOW)), None, id="locked"),
+        pytest.param(a_stack(sync=Sync.SYNCED, paused=True), None, id="suspended"),
+        pytest.param(a_stack(desired=a_desired(problem=PROBLEM)), None, id="cannot be run"),
+        pytest.param(a_stack(desired=a_desired(leaving=True)), None, id="leaves Git"),
+        pytest.param(a_stack(desired=None), None, id="left Git"),
+        pytest.param(out_of_sync(desired=a_desired(push_policies="p")), None, id="push policies were not asked"),
+        pytest.param(
+            out_of_sync(desired=a_desired(push_policies="p"), push=Push(a_fingerprint().digest, "p", Heading.IGNORE)),
+            None,
+            id="push policies ignore the change",
+        ),
+    ],
+)
+def test_a_schedule_starts_what_may_run_and_goes_round_no_rule(state: StackState, *, expected: bool | None) -> None:
+    found = on_schedule(state, None, NOW, None)
+    assert found == (None if expected is None else QueueRun(needs_confirmation=expected, scheduled=True))
+
+
+def test_a_schedule_starts_nothing_beside_another_run_or_before_a_parent() -> None:
+    synced = a_stack(sync=Sync.SYNCED, applied=an_applied())
+    assert on_schedule(synced, a_run(), NOW, None) is None
+    assert on_schedule(synced, None, NOW, Waits(a_stack_id("root/base"), "failed")) is None

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.core.timers import check_timer
+from reconciler.core.timers import Purpose, Timer, check_timer, run_timer
 from spaces.model.drift import Drift
+from spaces.model.schedules import Schedule
 from spaces.model.times import next_time
 from tests.factories import NOW, a_stack_id
 
@@ -43,3 +44,13 @@ def test_stacks_of_one_schedule_come_one_after_the_other_and_each_always_as_late
     assert check_timer(stack, hourly, times[0]).at == times[0] + timedelta(hours=1)
     often = check_timer(stack, Drift(schedules=("* * * * *",)), NOW).at
     assert NOW < often <= NOW + timedelta(seconds=66)
+
+
+def test_the_run_of_the_schedule_that_comes_first_is_next_at_its_time_exactly() -> None:
+    nightly = Schedule.model_validate({"cron": "0 3 * * *", "timezone": "Europe/Berlin", "run": True})
+    weekly = Schedule.model_validate({"cron": "0 12 * * 1", "run": True})
+    stack, words = a_stack_id(), "0 3 * * * Europe/Berlin | 0 12 * * 1 UTC"
+    assert run_timer(stack, (nightly, weekly), at("2026-03-01T12:00:00Z")) == Timer(
+        stack, Purpose.RUN, at("2026-03-02T02:00:00Z"), words
+    )
+    assert run_timer(stack, (nightly, weekly), at("2026-03-02T02:00:00Z")).at == at("2026-03-02T12:00:00Z")

@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from rbac.admission.held import HeldChange
 from reconciler.core.conditions import assess, is_current
+from reconciler.core.ends import is_to_go
 from reconciler.core.identifiers import next_run_id, run_id
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, leading
@@ -39,6 +40,7 @@ class Refusal(StrEnum):
     SUSPENDED = "Suspended"
     SUSPENDED_IN_GIT = "SuspendedInGit"
     LOCKED = "Locked"
+    EXPIRED = "Expired"
     NOT_LOCKED = "NotLocked"
     ALREADY_RUNNING = "AlreadyRunning"
     NOT_WAITING = "NotWaiting"
@@ -110,7 +112,7 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
         if found.destroys and found.heeds_suspension and stack.paused:
             raise OperationRefused(Refusal.SUSPENDED, f"{stack.id} is suspended: resume it first")
         if not found.destroys:
-            _may_run(stack, desired)
+            _may_run(stack, desired, now)
         if not is_current(stack, found):
             raise OperationRefused(
                 Refusal.OUTDATED,
@@ -341,7 +343,7 @@ def _queue(  # noqa: PLR0917
     state, desired = _in_force(transaction, stack)
     _not_locked(state, now)
     if kind in {RunKind.TRACKED, RunKind.TASK}:
-        _may_run(state, desired)
+        _may_run(state, desired, now)
     if desired.problem is not None:
         problem = desired.problem
         raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {problem.message}", problem.reason)
@@ -407,7 +409,10 @@ def _not_locked(stack: StackState, now: datetime) -> None:
         raise OperationRefused(Refusal.LOCKED, f"{stack.id} is {stack.lock}")
 
 
-def _may_run(stack: StackState, desired: Desired) -> None:
+def _may_run(stack: StackState, desired: Desired, now: datetime) -> None:
+    if is_to_go(stack, now):
+        message = f"the time of {stack.id} is over: change spec.ttl or spec.destroyAt in Git first"
+        raise OperationRefused(Refusal.EXPIRED, message)
     if desired.leaving:
         raise OperationRefused(Refusal.NOT_IN_FORCE, f"{stack.id} left Git, and what it made is to be destroyed")
     if stack.paused:

@@ -94,6 +94,7 @@ STACK = (
     Column("stalled", lambda row: _condition(row, "Stalled")),
     Column("drifted", lambda row: _condition(row, "Drifted")),
     Column("source verified", lambda row: _condition(row, "SourceVerified")),
+    Column("expired", lambda row: _condition(row, "Expired")),
     Column("suspended", lambda row: row["suspended"] or None),
     Column("locked", _lock),
     Column("retained", lambda row: row["retained"] or None),

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import assert_never
 
 from reconciler.core.drift import awaits_repair
+from reconciler.core.ends import ends_at, is_over, is_to_go, still_ends
 from reconciler.core.reasons import RETRYABLE, Reason
 from reconciler.core.runs import AT_WORK, Run, RunKind, RunStatus
 from reconciler.core.state import (
@@ -34,6 +35,7 @@ from reconciler.core.state import (
 
 _FIRST_RETRY = timedelta(seconds=10)
 _LOOK_AGAIN = timedelta(seconds=2)
+_LOOK_AGAIN_LATER = timedelta(minutes=1)
 _LONGEST_RETRY = timedelta(minutes=10)
 
 HELD = {
@@ -55,6 +57,8 @@ class Standing(Enum):
     HAS_PROBLEM = auto()
     IN_SYNC = auto()
     """Nothing differs, or what drifted stays as it is."""
+    OVER = auto()
+    """Its time is over, and nothing is applied."""
     LOCKED = auto()
     """Somebody keeps it to themselves."""
     SUSPENDED = auto()
@@ -70,7 +74,9 @@ class Standing(Enum):
     """A run is due."""
 
 
-def standing(state: StackState, sync: Sync, waits: Waits | None) -> Standing:  # noqa: PLR0911
+def standing(  # noqa: C901, PLR0911
+    state: StackState, sync: Sync, waits: Waits | None, now: datetime
+) -> Standing:
     """Return the first rule that applies to a stack without an active run, in the order of `Standing`."""
     desired = state.desired
     if desired is None:
@@ -78,7 +84,11 @@ def standing(state: StackState, sync: Sync, waits: Waits | None) -> Standing:  #
     if desired.problem is not None:
         return Standing.HAS_PROBLEM
     repair = sync is Sync.SYNCED and awaits_repair(state)
-    if sync is not Sync.OUT_OF_SYNC and not repair:
+    over = is_over(state, now)
+    if over and state.applied is None:
+        return Standing.OVER
+    over = over and is_to_go(state, now)
+    if sync is not Sync.OUT_OF_SYNC and not repair and not over:
         return Standing.IN_SYNC
     if state.lock is not None:
         return Standing.LOCKED
@@ -86,6 +96,9 @@ def standing(state: StackState, sync: Sync, waits: Waits | None) -> Standing:  #
         return Standing.SUSPENDED
     if waits is not None:
         return Standing.WAITS
+    if over:
+        last = stands_still(state)
+        return Standing.ENDED_BADLY if last is not None and last.kind == RunKind.DESTROY else Standing.FREE
     if repair:
         # What is desired stands since it was applied: no push policy has a say, and no earlier run.
         return Standing.FREE
@@ -112,10 +125,12 @@ def assess(
             reason, message = Reason.WAITS_FOR_DEPENDENCY, str(waits)
         elif held is not None:
             reason, message = HELD[held.heading], held.message
+    if is_over(state, now) and state.applied is None and reason == Reason.NEW:
+        reason, message = Reason.EXPIRED, _expired(state, waits)[2]
     due = _due(state, active, sync, now, waits)
-    looked_at = due
-    if state.lock is not None and state.lock.until is not None:
-        looked_at = state.lock.until if due is None else min(due, state.lock.until)
+    ends = (due, state.lock.until if state.lock is not None else None, ends_at(state))
+    # What has ended already needs no look by itself: `due` knows what comes of it.
+    looked_at = min((time for time in ends if time is not None and (time is due or time > now)), default=None)
     state = state.evolve(sync=sync, reason=reason, why=why if sync is Sync.OUT_OF_SYNC else (), due_at=looked_at)
     ready = _ready(state, active, message)
     fresh = {
@@ -126,6 +141,8 @@ def assess(
     if state.desired is not None and state.desired.refused is not None:
         unverified = ConditionStatus.FALSE, Reason.SOURCE_UNVERIFIED, state.desired.refused
         fresh[ConditionType.SOURCE_VERIFIED] = unverified
+    if is_over(state, now):
+        fresh[ConditionType.EXPIRED] = _expired(state, waits)
     if state.observed is not None and state.desired is not None and state.applied is not None:
         fresh[ConditionType.DRIFTED] = _drifted(state.observed)
     # The stack and its condition Ready give the same reason.
@@ -136,6 +153,8 @@ def assess(
 def is_current(state: StackState, run: Run) -> bool:
     """Whether a run is still for what is desired of its stack."""
     desired = state.desired
+    if run.destroys and run.scheduled and not still_ends(state, run):
+        return False
     return desired is not None and (desired.digest, desired.leaving) == (run.digest, run.leaving)
 
 
@@ -245,8 +264,8 @@ def _against(applied: AppliedState, desired: Desired, failed: NewestRun | None) 
 
 def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits: Waits | None) -> datetime | None:
     if active is not None:
-        return now if _needs_attention(state, active, waits) else None
-    match standing(state, sync, waits):
+        return now if _needs_attention(state, active, waits, now) else None
+    match standing(state, sync, waits, now):
         case Standing.TO_BE_PUSHED | Standing.FREE:
             return now
         case Standing.ENDED_BADLY:
@@ -255,6 +274,7 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
             Standing.LEFT_GIT
             | Standing.HAS_PROBLEM
             | Standing.IN_SYNC
+            | Standing.OVER
             | Standing.LOCKED
             | Standing.SUSPENDED
             | Standing.HELD_BACK
@@ -262,14 +282,22 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
             return None
         case Standing.WAITS:
             # Nothing wakes a stack that waits for the destruction of those below it.
+            if is_to_go(state, now):
+                return now + _LOOK_AGAIN_LATER
             return now + _LOOK_AGAIN if state.desired is not None and state.desired.leaving else None
         case unknown:
             assert_never(unknown)
 
 
-def _needs_attention(state: StackState, active: Run, waits: Waits | None) -> bool:
+def is_outdated(state: StackState, run: Run, now: datetime) -> bool:
+    """Whether a run is no more for what is desired, or has to make way for the destruction of what is over."""
+    to_go = state.applied is not None and is_to_go(state, now)
+    return not is_current(state, run) or (to_go and not run.destroys)
+
+
+def _needs_attention(state: StackState, active: Run, waits: Waits | None, now: datetime) -> bool:
     """Whether the loop has something to do about an active run, by the rules of `planning`."""
-    outdated = not is_current(state, active)
+    outdated = is_outdated(state, active, now)
     goes_on = active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
     asked = active.cancel_requested or (goes_on and waits is None and can_proceed(state))
     stoppable = active.status is not RunStatus.APPLYING
@@ -353,6 +381,19 @@ def _reconciling(
         return ConditionStatus.TRUE, Reason.DUE, f"a run is due at {due.isoformat(timespec='seconds')}"
     word = _waits_for(active) if active.status is RunStatus.UNCONFIRMED else _PROGRESS[active.status]
     return ConditionStatus.TRUE, word, f"run {active.id}"
+
+
+def _expired(state: StackState, waits: Waits | None) -> tuple[ConditionStatus, str, str]:
+    end = ends_at(state)
+    over = f"its time was over at {end:%Y-%m-%d %H:%M} UTC"
+    if state.applied is None:
+        return ConditionStatus.TRUE, Reason.EXPIRED, f"{over}, and nothing is applied"
+    if state.desired is not None and state.desired.protected:
+        return ConditionStatus.TRUE, Reason.PROTECTED, f"{over}; it is protected, so that nothing is destroyed"
+    if waits is not None:
+        kept = "nothing is destroyed while a stack that depends on it is applied"
+        return ConditionStatus.TRUE, Reason.HAS_DEPENDENTS, f"{over}; {kept}"
+    return ConditionStatus.TRUE, Reason.EXPIRED, f"{over}; what it made is to be destroyed"
 
 
 def _drifted(observed: Observed) -> tuple[ConditionStatus, str, str]:

@@ -14,7 +14,7 @@ from reconciler.core.conditions import (
     Standing,
     can_proceed,
     held_back,
-    is_current,
+    is_outdated,
     is_suspended,
     pushed,
     standing,
@@ -22,6 +22,7 @@ from reconciler.core.conditions import (
     without_ended_lock,
 )
 from reconciler.core.drift import awaits_repair, repairs_gently
+from reconciler.core.ends import is_late, is_over, is_to_go
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import Heading, StackState, Sync, Waits
 
@@ -87,18 +88,19 @@ def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | 
     `waits`: a stack that this one depends on is not settled, so that no run of this one may begin or apply.
     """
     if active is not None:
-        return _about(state, active, waits)
-    match standing(state, state.sync, waits):
+        return _about(state, active, waits, now)
+    match standing(state, state.sync, waits, now):
         case Standing.TO_BE_PUSHED:
             return AskPush()
         case Standing.ENDED_BADLY:
-            return _queue(state) if state.retry_at is not None and state.retry_at <= now else Wait()
+            return _queue(state, now) if state.retry_at is not None and state.retry_at <= now else Wait()
         case Standing.FREE:
-            return _queue(state)
+            return _queue(state, now)
         case (
             Standing.LEFT_GIT
             | Standing.HAS_PROBLEM
             | Standing.IN_SYNC
+            | Standing.OVER
             | Standing.LOCKED
             | Standing.SUSPENDED
             | Standing.WAITS
@@ -117,14 +119,17 @@ def on_schedule(state: StackState, active: Run | None, now: datetime, waits: Wai
     state, desired = without_ended_lock(state, now), state.desired
     if desired is None or desired.leaving or desired.problem is not None or active is not None or waits is not None:
         return None
-    if state.lock is not None or is_suspended(state):
+    if state.lock is not None or is_suspended(state) or is_over(state, now):
         return None
     if state.sync is not Sync.SYNCED and (to_be_pushed(state) or held_back(state) is not None):
         return None
     return QueueRun(needs_confirmation=state.interrupted or not desired.autodeploy, scheduled=True)
 
 
-def _queue(state: StackState) -> QueueRun:
+def _queue(state: StackState, now: datetime) -> QueueRun:
+    if is_to_go(state, now):
+        asks = state.interrupted or is_late(state, now) or not (state.desired is not None and state.desired.autodeploy)
+        return QueueRun(needs_confirmation=asks, kind=RunKind.DESTROY, scheduled=True)
     if state.observed is not None and awaits_repair(state):
         confirmed = state.desired is not None and state.desired.autodeploy
         return QueueRun(not confirmed, repairs=state.observed.run, gentle=repairs_gently(state))
@@ -136,8 +141,8 @@ def _queue(state: StackState) -> QueueRun:
     return QueueRun(needs_confirmation=state.interrupted or not (desired is not None and desired.autodeploy))
 
 
-def _about(state: StackState, active: Run, waits: Waits | None) -> Action:
-    outdated = not is_current(state, active)
+def _about(state: StackState, active: Run, waits: Waits | None, now: datetime) -> Action:
+    outdated = is_outdated(state, active, now)
     match active.status:
         case RunStatus.QUEUED | RunStatus.UNCONFIRMED if outdated:
             return Supersede(active)

@@ -16,6 +16,9 @@ class Reason(StrEnum):
     DESTROYED = "Destroyed"
     SUSPENDED = "Suspended"
     LOCKED = "Locked"
+    EXPIRED = "Expired"
+    PROTECTED = "Protected"
+    HAS_DEPENDENTS = "HasDependents"
     DUE = "Due"
     WAITS_FOR_DEPENDENCY = "WaitsForDependency"
 

@@ -218,7 +218,7 @@ class Run:
     @property
     def heeds_suspension(self) -> bool:
         """Whether a suspended stack holds the run up. What a person asks to destroy goes, and leaves it suspended."""
-        return self.leaving or not self.destroys
+        return self.leaving or self.scheduled or not self.destroys
 
     @property
     def checks(self) -> bool:
@@ -238,7 +238,7 @@ class Run:
         if self.checks:
             return "compares the real world with what was applied"
         if self.scheduled:
-            return "on schedule"
+            return "the time of its stack is over" if self.destroys else "on schedule"
         return "its document left Git" if self.leaving else "requested"
 
     @property

@@ -184,6 +184,10 @@ class Desired:
     """When it is checked for drift, and what follows. It is no part of the digest."""
     schedules: tuple[Schedule, ...] = ()
     """When runs come by the clock. They are no part of the digest."""
+    ttl: int | None = None
+    """How many seconds after its first apply what it made is destroyed; no part of the digest either."""
+    destroy_at: datetime | None = None
+    """When what it made is destroyed."""
     refused: str | None = None
     """Why a newer revision of its source is not followed: the signature that it needs is missing."""
 
@@ -198,6 +202,8 @@ class AppliedState:
     run: str
     at: datetime
     source: SourceCommit | None = None
+    first: datetime | None = None
+    """Since when something of the stack is applied; None: an earlier version did not note it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +276,8 @@ class ConditionType(StrEnum):
     DRIFTED = "Drifted"
     SOURCE_VERIFIED = "SourceVerified"
     """Only there, and false, while a newer revision of the source is refused."""
+    EXPIRED = "Expired"
+    """Only there, and true, once its time is over: `ttl` or `destroyAt`."""
 
 
 @dataclass(frozen=True, slots=True)

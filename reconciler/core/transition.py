@@ -124,7 +124,9 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
             )
             failures = 0
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING:
-            applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now, run.source)
+            before_it = state.applied
+            first = now if before_it is None else before_it.first or before_it.at
+            applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now, run.source, first)
             observed = Observed(run.id, now, run.digest)
             state = state.evolve(applied=applied, observed=observed, interrupted=False, failed=None, why=())
             failures = 0

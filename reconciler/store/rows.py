@@ -285,6 +285,8 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "source": _source_to_json(desired.source),
         "refused": desired.refused,
         "drift": desired.drift.model_dump(mode="json") if desired.drift else None,
+        "ttl": desired.ttl,
+        "destroyAt": moment_text(desired.destroy_at),
         "schedules": [[each.cron, each.timezone] for each in desired.schedules],
     }
 
@@ -309,6 +311,8 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         source=_source_from_json(body.get("source")),
         refused=body.get("refused"),
         drift=_drift_from_json(body.get("drift")),
+        ttl=body.get("ttl"),
+        destroy_at=moment(body.get("destroyAt")),
         # As they were checked when their document was read.
         schedules=tuple(
             Schedule.model_construct(cron=cron, timezone=timezone, run=True)
@@ -377,6 +381,7 @@ def _applied_to_json(applied: AppliedState, desired: Desired | None) -> dict[str
         "run": applied.run,
         "at": moment_text(applied.at),
         "source": _source_to_json(applied.source),
+        "first": moment_text(applied.first),
     }
 
 
@@ -392,6 +397,7 @@ def _applied_from_json(body: dict[str, Any], desired: Desired | None, row: Row[A
         body["run"],
         datetime.fromisoformat(body["at"]),
         _source_from_json(body.get("source")),
+        moment(body.get("first")),
     )
 
 

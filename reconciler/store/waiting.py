@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
+from reconciler.core.ends import is_to_go
 from reconciler.core.state import Waits
 from reconciler.core.waiting import hindrance, waits_for
 from reconciler.store.protocol import Reading
 from spaces.names import StackId
 
 
-def waiting(reading: Reading, stacks: Collection[StackId]) -> dict[StackId, Waits]:
+def waiting(reading: Reading, stacks: Collection[StackId], now: datetime | None = None) -> dict[StackId, Waits]:
     """Return those of the stacks that must wait for an ancestor, each with what it waits for.
 
-    One that is to be destroyed waits for those below it instead: they go first.
+    One that is to be destroyed, because it left Git or its time is over (asked with `now`), waits for those below it
+    instead: they go first.
     """
-    leaving = _leaving(reading, stacks)
+    leaving = _leaving(reading, stacks, now)
     if leaving:
         staying = [stack for stack in stacks if stack not in leaving]
         return {**_waiting_for_children(reading, leaving), **(waiting(reading, staying) if staying else {})}
@@ -34,10 +37,15 @@ def waiting(reading: Reading, stacks: Collection[StackId]) -> dict[StackId, Wait
     return {stack: waits for stack, waits in answers if waits is not None}
 
 
-def _leaving(reading: Reading, stacks: Collection[StackId]) -> set[StackId]:
+def _leaving(reading: Reading, stacks: Collection[StackId], now: datetime | None) -> set[StackId]:
     below = reading.children(stacks)
     found = reading.peek({*stacks}) if below or reading.parents(stacks) else {}
-    return {stack for stack, state in found.items() if state.desired is not None and state.desired.leaving}
+    return {
+        stack
+        for stack, state in found.items()
+        if (state.desired is not None and state.desired.leaving)
+        or (now is not None and state.applied is not None and is_to_go(state, now))
+    }
 
 
 def _waiting_for_children(reading: Reading, leaving: Collection[StackId]) -> dict[StackId, Waits]:

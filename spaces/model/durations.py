@@ -37,7 +37,19 @@ def _duration(value: object) -> int:
         raise PydanticCustomError("invalid-duration", "{why}", {"why": str(wrong)}) from None
 
 
+def _long_duration(value: object) -> int:
+    try:
+        return parse_duration(value if isinstance(value, str) else "", LONG)
+    except ValueError as wrong:
+        raise PydanticCustomError("invalid-duration", "{why}", {"why": str(wrong)}) from None
+
+
 Duration = Annotated[
     int, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": DURATION, "minLength": 2})
 ]
 """Seconds."""
+
+LongDuration = Annotated[
+    int, BeforeValidator(_long_duration), WithJsonSchema({"type": "string", "pattern": DURATION, "minLength": 2})
+]
+"""Seconds, up to ten years."""

@@ -29,6 +29,7 @@ CUSTOM_HINTS: Mapping[str, str | None] = {
     "invalid-version": 'write it as in ">=1.8,<2", "~> 1.9" or "1.9.8"',
     "invalid-cron": 'five fields, as in "*/30 * * * *" or "0 3 * * MON"',
     "invalid-timezone": "a name such as UTC or Europe/Berlin",
+    "invalid-time": "write it as 2030-12-31T18:00:00Z or 2030-12-31T18:00:00+01:00, or leave it out",
     "invalid-reconcile": "write true, false or safe, without quotes around true and false",
     "invalid-branch": "no spaces, no .. and none of ~^:?*[\\, not beginning with - or ending with .lock",
     "invalid-tag": "no spaces, no .. and none of ~^:?*[\\, not beginning with - or ending with .lock",

@@ -36,10 +36,11 @@ from spaces.model.base import (
 )
 from spaces.model.configuration import Configuration
 from spaces.model.drift import Drift
-from spaces.model.durations import Duration
+from spaces.model.durations import Duration, LongDuration
 from spaces.model.globs import check_glob
 from spaces.model.refs import Ref, RefKind, ref_of
 from spaces.model.repository import Branch, Tag
+from spaces.model.role import Expiry
 from spaces.model.schedules import MOST_SCHEDULES, Schedule
 from spaces.model.semver import semver_range
 from spaces.model.tool import ToolDescription, ToolSettings
@@ -183,7 +184,6 @@ class _StackSpec(Configuration):
 
     later: ClassVar[Mapping[str, str]] = {
         "workerPool": "worker pools",
-        "ttl": "a time to live",
     }
 
     tool: ToolName = Field(description="The tool that makes the infrastructure.")
@@ -218,6 +218,12 @@ class _StackSpec(Configuration):
     schedules: tuple[Schedule, ...] = Field(
         (), max_length=MOST_SCHEDULES, description="When runs come by the clock, also while the stack is Synced."
     )
+    ttl: LongDuration | None = Field(
+        None, description="How long it lives from its first apply, as 8h or 14d; then what it made is destroyed."
+    )
+    destroy_at: Expiry | None = Field(
+        None, description="In place of ttl: when what it made is destroyed, as 2030-12-31T18:00:00Z."
+    )
     timeout: Duration | None = Field(None, description="How long a phase may take, as 90s, 30m or 1h.")
 
     def settings(self) -> ToolSettings | None:
@@ -241,6 +247,7 @@ class _StackSpec(Configuration):
                     check_glob(glob)
                 except ValueError as wrong:
                     yield Problem(("source", "include", index), "invalid-glob", str(wrong))
+        yield from _end_problems(tool, raw)
         yield from _context_problems(raw)
         yield from _integration_problems(raw)
         if "dependsOn" in raw:
@@ -256,6 +263,17 @@ def _followed_problems(source: Mapping[str, Any]) -> Iterator[Problem]:
     elif len(given) > 1:
         summary = f"spec.source has {' and '.join(given)}: only one of them can say what is followed"
         yield Problem(("source", given[1]), "invalid-value", summary, "leave all but one of them out", at_key=True)
+
+
+def _end_problems(tool: str | None, raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield an end that comes twice, and one of what cannot be destroyed."""
+    given = [key for key in ("ttl", "destroyAt") if raw.get(key) is not None]
+    if len(given) > 1:
+        summary = "spec has ttl and destroyAt: only one of them can say when it ends"
+        yield Problem(("destroyAt",), "invalid-value", summary, "leave one of them out", at_key=True)
+    if given and tool is not None and tool in TOOLS and not TOOLS[tool].destroys:
+        summary = f"spec.{given[0]} is not for {tool}, which keeps no record of what it made"
+        yield Problem((given[0],), "invalid-value", summary, "leave it out", at_key=True)
 
 
 def _tool_problems(tool: ToolDescription, raw: Mapping[str, Any]) -> Iterator[Problem]:

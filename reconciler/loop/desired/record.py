@@ -104,6 +104,8 @@ def _leaving(state: StackState, departure: Departure) -> Desired | None:
         push_policies=None,
         drift=None,
         schedules=(),
+        ttl=None,
+        destroy_at=None,
         refused=None,
     )
 
@@ -203,7 +205,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.protected == other.protected
         and one.destroy_after == other.destroy_after
         and one.drift == other.drift
-        and one.schedules == other.schedules
+        and (one.schedules, one.ttl, one.destroy_at) == (other.schedules, other.ttl, other.destroy_at)
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels
         and one.push_policies == other.push_policies

@@ -170,6 +170,8 @@ def _desired(
         destroy_after=configured.spec.on_delete is OnDelete.DESTROY,
         drift=configured.spec.drift,
         schedules=configured.spec.schedules,
+        ttl=configured.spec.ttl,
+        destroy_at=configured.spec.destroy_at,
         source=_source(configured, source),
     )
 

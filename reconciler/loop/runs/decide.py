@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self, assert_never
 
-from reconciler.core.conditions import assess, is_current, without_ended_lock
+from reconciler.core.conditions import assess, is_current, is_outdated, without_ended_lock
 from reconciler.core.identifiers import next_run_id
 from reconciler.core.planning import AskPolicies, AskPush, Proceed, QueueRun, StopRun, Supersede, Wait, decide
 from reconciler.core.runs import Run, RunEvent, leading
@@ -78,7 +78,7 @@ def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Foll
     wanted = [state.id for state in due]
     with store.writing() as transaction:
         states = relink(transaction, transaction.stacks(wanted))
-        waits = waiting(transaction, states)
+        waits = waiting(transaction, states, now)
         active = leading(transaction.active_runs(wanted))
         decisions = [
             _decide(without_ended_lock(state, now), active.get(stack), waits.get(stack), holder, now)
@@ -137,7 +137,7 @@ def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: 
                 decision.step(run_for(decision.state, action, now), RunEvent.QUEUE)
                 return decision.settle()
             case Supersede(run):
-                ended = decision.step(run, RunEvent.SUPERSEDE, message=_superseded_by(state, run))
+                ended = decision.step(run, RunEvent.SUPERSEDE, message=_superseded_by(state, run, now))
                 decision.followups.append(Ended(ended))
             case StopRun(run) | AskPolicies(run):
                 if run.holder == holder:
@@ -153,9 +153,11 @@ def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: 
                 assert_never(action)
 
 
-def _superseded_by(state: StackState, run: Run) -> str:
+def _superseded_by(state: StackState, run: Run, now: datetime) -> str:
     if not is_current(state, run):
         return "the desired configuration has changed"
+    if is_outdated(state, run, now):
+        return "the time of its stack is over"
     return "a stack that it depends on is out of sync"
 
 

@@ -114,7 +114,7 @@ class Dispatcher:
             states = [assess(step.stack, step.run, step.stack.why, now) for step in leading]
             claimed = [(step.run, mint_token(transaction, step.run.stack, step.run.id)) for step in steps]
             record(transaction, steps, states, now)
-            waits = waiting(transaction, [run.stack for run, _ in claimed])
+            waits = waiting(transaction, [run.stack for run, _ in claimed], now)
         at_work = self.busy | set(self.engine.active())
         self._tokens = {run: token for run, token in self._tokens.copy().items() if run in at_work}
         for run, token in claimed:

@@ -162,7 +162,7 @@ class Recorder:
             if judged is not None and now_said != (run.confirmed_by, judged.reviews):
                 # Somebody was quicker: the loop looks at it again.
                 return None
-            if waiting(transaction, [found.stack]).get(found.stack) is not None:
+            if waiting(transaction, [found.stack], now).get(found.stack) is not None:
                 # What it depends on has moved: the loop looks at it again once that is settled.
                 return None
             state = without_ended_lock(find_stack(transaction, found.stack), now)
@@ -185,7 +185,7 @@ class Recorder:
         """Keep the results of a leg, and let the run take the step that its end means."""
         state = without_ended_lock(find_stack(transaction, run.stack), now)
         self._take_tfstate(transaction, run, report, now)
-        waits = waiting(transaction, [run.stack]).get(run.stack) if report.leg is Leg.PLAN else None
+        waits = waiting(transaction, [run.stack], now).get(run.stack) if report.leg is Leg.PLAN else None
         event, changes = after_leg(
             run, report, judgement, waits, current=is_current(state, run), suspended=rests(state, run)
         )

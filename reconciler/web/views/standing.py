@@ -29,6 +29,7 @@ _STACK_ADVICE: dict[str, str] = {
     Reason.LEAVING: "Put the document back into Git to keep it, or suspend the stack.",
     Reason.DESTROYED: "Nothing has to be done.",
     Reason.SUSPENDED: "Resume the stack here, or change spec.suspended in its document.",
+    Reason.EXPIRED: "Change spec.ttl or spec.destroyAt in its document to have it again.",
     Reason.LOCKED: "Wait for its end, or ask the one who locked it to run station stack unlock.",
     Reason.WAITS_FOR_DEPENDENCY: "Repair the stack that it waits for; this one follows by itself.",
     Reason.WAITS_FOR_CONFIRMATION: "Look at the plan of its run, then confirm or discard it.",

@@ -273,7 +273,7 @@ def test_a_tool_that_nobody_knows_is_answered_with_those_that_run():
     assert told.hint == f"one of {', '.join(sorted(TOOLS))}"
 
 
-@pytest.mark.parametrize("key", ["integrations: []", "workerPool: default"])
+@pytest.mark.parametrize("key", ["workerPool: default"])
 def test_what_is_not_built_yet_is_said_to_be_so(key):
     (told,) = validate_files({"a.yaml": text("Stack", "{name: s}", f"{{tool: terraform, source: {{path: .}}, {key}}}")})
     assert told.code == "not-supported"

@@ -150,6 +150,7 @@ RUN = (
     Column("kind", key("kind")),
     Column("status", key("status")),
     Column("phase", key("phase")),
+    Column("retry", lambda row: row.get("retry") or None),
     Column("reason", key("reason")),
     Column("message", key("message")),
     Column("why", _why),

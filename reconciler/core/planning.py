@@ -6,7 +6,7 @@ follows `conditions.standing`, by which `conditions.assess` has set its due time
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -39,6 +39,8 @@ class QueueRun:
     """It waits for a person where its plan deletes or replaces something."""
     scheduled: bool = False
     """A schedule asks for it."""
+    retry: int = 0
+    """Which retry by itself it is, from 1; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,9 @@ def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | 
         case Standing.TO_BE_PUSHED:
             return AskPush()
         case Standing.ENDED_BADLY:
-            return _queue(state, now) if state.retry_at is not None and state.retry_at <= now else Wait()
+            if state.retry_at is None or state.retry_at > now:
+                return Wait()
+            return replace(_queue(state, now), retry=state.last.retry if state.last is not None else 0)
         case Standing.FREE:
             return _queue(state, now)
         case (

@@ -89,6 +89,9 @@ def remedy(reason: str) -> str | None:
     return _REMEDIES.get(reason)
 
 
+TOOL_FAILURES = frozenset({"ToolFailed", "ToolKilled", "PhaseTimeout"})
+"""Failures that lie with the tool: they are tried again where the stack's document says so (`spec.retry`)."""
+
 RETRYABLE = frozenset(
     {
         Reason.PREPARE_FAILED,

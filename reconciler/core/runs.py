@@ -183,6 +183,8 @@ class Run:
     """It waits for a person where its plan deletes or replaces something."""
     scheduled: bool = False
     """A schedule asked for it."""
+    retry: int = 0
+    """Which retry by itself it is after failures of its tool, from 1; 0: none."""
     phase_seconds: Mapping[Phase, float] = field(default_factory=dict)
     """How long each phase took that has ended."""
 

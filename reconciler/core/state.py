@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from spaces.model.drift import Drift
+from spaces.model.retries import Retry
 from spaces.model.schedules import Schedule
 from spaces.names import Digest, Revision, StackId
 
@@ -188,6 +189,8 @@ class Desired:
     """How many seconds after its first apply what it made is destroyed; no part of the digest either."""
     destroy_at: datetime | None = None
     """When what it made is destroyed."""
+    retry: Retry | None = None
+    """How often a run that failed by its tool is tried again; no part of the digest."""
     refused: str | None = None
     """Why a newer revision of its source is not followed: the signature that it needs is missing."""
 
@@ -237,6 +240,8 @@ class NewestRun:
     """How many retryable failures of this digest came in a row."""
     applying: bool = False
     """It failed while it applied: how much of it is in the world, nobody knows."""
+    retry: int = 0
+    """Which retry by itself comes next, from 1; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)

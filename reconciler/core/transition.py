@@ -14,6 +14,7 @@ from typing import Any
 from reconciler.core.conditions import is_retryable, retry_delay
 from reconciler.core.phases import Phase
 from reconciler.core.reasons import Reason
+from reconciler.core.retries import pause_before_retry
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, advance
 from reconciler.core.state import AppliedState, Desired, NewestRun, Observed, StackState, Sync
 
@@ -112,7 +113,7 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
         # A task that died may have left anything behind.
         return state.evolve(interrupted=True) if event is RunEvent.INTERRUPT else state
     failures = _failures(state, run)
-    retry_at = None
+    retry_at, retry = None, 0
     match event:
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING if run.destroys:
             # Where its document is in Git, the loop would make everything anew at once: that is right only where it
@@ -132,18 +133,26 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
             failures = 0
         case RunEvent.INTERRUPT:
             state = state.evolve(interrupted=True)
-        case RunEvent.FAIL if is_retryable(run.reason):
-            failures += 1
-            retry_at = now + retry_delay(failures)
+        case RunEvent.FAIL:
+            failures += is_retryable(run.reason)
+            retry_at, retry = _again(state, run, failures, now, applying=before is RunStatus.APPLYING)
         case _:
             pass
-    last = NewestRun(run.id, run.kind, run.status, run.reason, run.message, run.digest, now, failures)
+    last = NewestRun(run.id, run.kind, run.status, run.reason, run.message, run.digest, now, failures, retry=retry)
     if event is RunEvent.FAIL:
         state = state.evolve(failed=_failure(state, last, applying=before is RunStatus.APPLYING))
     if state.last is not None and state.last.run > run.id:
         # The next decision is read from the newest run, and this one is older.
         return state
     return state.evolve(last=last, retry_at=retry_at)
+
+
+def _again(state: StackState, run: Run, failures: int, now: datetime, *, applying: bool) -> tuple[datetime | None, int]:
+    """Return when a failed run is tried again by itself, and which retry that is; None: it is not."""
+    if is_retryable(run.reason):
+        return now + retry_delay(failures), run.retry
+    pause = pause_before_retry(state, run, applying=applying)
+    return (None, 0) if pause is None else (now + pause, run.retry + 1)
 
 
 def _after_check(state: StackState, run: Run, event: RunEvent, now: datetime) -> StackState:

@@ -34,6 +34,7 @@ from reconciler.core.state import (
 from reconciler.store.protocol import ApiToken, Session
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.model.drift import Drift, IgnoredDrift, Repair
+from spaces.model.retries import Retry
 from spaces.model.schedules import Schedule
 from spaces.names import Digest, Revision, SpaceName, StackId
 
@@ -209,6 +210,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "repairs": run.repairs,
                 "gentle": run.gentle,
                 "scheduled": run.scheduled,
+                "retry": run.retry,
                 "phaseSeconds": dict(run.phase_seconds),
             }
         ),
@@ -250,6 +252,7 @@ def run_from_row(row: Row[Any]) -> Run:
         repairs=body.get("repairs"),
         gentle=body.get("gentle", False),
         scheduled=body.get("scheduled", False),
+        retry=body.get("retry", 0),
         phase_seconds={Phase(phase): seconds for phase, seconds in body.get("phaseSeconds", {}).items()},
     )
 
@@ -285,6 +288,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "source": _source_to_json(desired.source),
         "refused": desired.refused,
         "drift": desired.drift.model_dump(mode="json") if desired.drift else None,
+        "retry": [desired.retry.limit, desired.retry.backoff] if desired.retry else None,
         "ttl": desired.ttl,
         "destroyAt": moment_text(desired.destroy_at),
         "schedules": [[each.cron, each.timezone] for each in desired.schedules],
@@ -311,6 +315,7 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         source=_source_from_json(body.get("source")),
         refused=body.get("refused"),
         drift=_drift_from_json(body.get("drift")),
+        retry=_retry_from_json(body.get("retry")),
         ttl=body.get("ttl"),
         destroy_at=moment(body.get("destroyAt")),
         # As they were checked when their document was read.
@@ -345,6 +350,11 @@ def _drift_from_json(body: dict[str, Any] | None) -> Drift | None:
             for it in body["ignore"]
         ),
     )
+
+
+def _retry_from_json(body: list[int] | None) -> Retry | None:
+    # As it was checked when its document was read.
+    return None if body is None else Retry.model_construct(limit=body[0], backoff=body[1])
 
 
 def _observed_to_json(observed: Observed) -> list[Any]:
@@ -412,6 +422,7 @@ def _outcome_to_json(last: NewestRun) -> list[Any]:
         moment_text(last.at),
         last.failures,
         last.applying,
+        last.retry,
     ]
 
 

@@ -40,6 +40,7 @@ from spaces.model.durations import Duration, LongDuration
 from spaces.model.globs import check_glob
 from spaces.model.refs import Ref, RefKind, ref_of
 from spaces.model.repository import Branch, Tag
+from spaces.model.retries import Retry
 from spaces.model.role import Expiry
 from spaces.model.schedules import MOST_SCHEDULES, Schedule
 from spaces.model.semver import semver_range
@@ -223,6 +224,9 @@ class _StackSpec(Configuration):
     )
     destroy_at: Expiry | None = Field(
         None, description="In place of ttl: when what it made is destroyed, as 2030-12-31T18:00:00Z."
+    )
+    retry: Retry | None = Field(
+        None, description="Try again when the tool fails: to plan always, to apply with all tools but script."
     )
     timeout: Duration | None = Field(None, description="How long a phase may take, as 90s, 30m or 1h.")
 

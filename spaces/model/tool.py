@@ -45,5 +45,7 @@ class ToolDescription:
     needs_source: bool = True
     has_version: bool = True
     """Whether a stack may ask for a range of versions."""
+    repeatable: bool = True
+    """Whether an apply that failed can be tried again: it works towards a desired state."""
     destroys: bool = True
     """Whether it can remove what it made."""

@@ -206,6 +206,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.destroy_after == other.destroy_after
         and one.drift == other.drift
         and (one.schedules, one.ttl, one.destroy_at) == (other.schedules, other.ttl, other.destroy_at)
+        and one.retry == other.retry
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels
         and one.push_policies == other.push_policies

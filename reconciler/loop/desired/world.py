@@ -171,6 +171,7 @@ def _desired(
         drift=configured.spec.drift,
         schedules=configured.spec.schedules,
         ttl=configured.spec.ttl,
+        retry=configured.spec.retry,
         destroy_at=configured.spec.destroy_at,
         source=_source(configured, source),
     )

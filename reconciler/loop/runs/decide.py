@@ -177,4 +177,5 @@ def run_for(state: StackState, queue: QueueRun, now: datetime) -> Run:
         gentle=queue.gentle,
         leaving=desired.leaving,
         scheduled=queue.scheduled,
+        retry=queue.retry,
     )

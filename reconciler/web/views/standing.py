@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.core.reasons import RETRYABLE, Reason
+from reconciler.core.reasons import RETRYABLE, TOOL_FAILURES, Reason
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
 from reconciler.web.api.schemas.runs import RunJson
@@ -84,7 +84,7 @@ def stack_standing(stack: StackJson) -> Standing:
             return Standing(tone, Reason.DRIFTED, why, "Start a run to put it right, or change the configuration.")
         return Standing(tone, stack.reason, f"What Git says was applied{at}.")
     advice = _STACK_ADVICE.get(stack.reason, "")
-    if stack.reason in RETRYABLE and stalled.status != ConditionStatus.TRUE:
+    if stack.reason in RETRYABLE | TOOL_FAILURES and stalled.status != ConditionStatus.TRUE:
         advice = "The service tries again by itself."
     elif not advice and tone is Tone.BAD:
         advice = _RETRY

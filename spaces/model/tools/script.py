@@ -23,4 +23,6 @@ class ScriptSettings(ToolSettings):
     )
 
 
-TOOL = ToolDescription("script", ScriptSettings, "The commands of a script.", needs_source=False, has_version=False)
+TOOL = ToolDescription(
+    "script", ScriptSettings, "The commands of a script.", needs_source=False, has_version=False, repeatable=False
+)

@@ -73,7 +73,7 @@ class PolicySampleJson(Shape):
 
 
 class RunJson(Shape):
-    """A run."""
+    """A run. `retry`: which retry by itself it is after failures of its tool, from 1; 0: none."""
 
     id: str
     stack: Written
@@ -91,6 +91,7 @@ class RunJson(Shape):
     confirmed_by: str | None
     cancel_requested: bool
     attempt: int
+    retry: int
     phase_seconds: dict[str, float]
     created_at: datetime
     started_at: datetime | None

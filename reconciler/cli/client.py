@@ -43,6 +43,7 @@ class Api:
     def __init__(self, transport: Transport, *, remote: bool, attended: bool = True) -> None:
         self._transport = transport
         self.remote = remote
+        self._told = False
         self.attended = attended
         """Whether a service is running that carries out requests."""
 
@@ -139,8 +140,9 @@ class Api:
         changes: bool = True,
         prefix: str = _PREFIX,
     ) -> Any:
-        if method != "GET" and changes and not self.remote:
+        if method != "GET" and changes and not self.remote and not self._told:
             click.echo("acting as the operator of the data directory", err=True)
+            self._told = True
         given = {name: value for name, value in params.items() if value is not None}
         response = self._transport.send(method, prefix + path, given, body)
         if response.is_success:

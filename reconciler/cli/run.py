@@ -10,6 +10,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.client import connect
 from reconciler.cli.columns import CHANGES, OUTPUT_CHANGES, RUN
+from reconciler.cli.many import change_waiting_runs, check_choice
 from reconciler.cli.output import print_data, print_record, print_rows
 from reconciler.cli.run_commands import print_log, request_run, show_run
 
@@ -60,17 +61,31 @@ def logs(*, run: str, follow: bool) -> None:
         print_log(api, api.run(run), follow=follow)
 
 
-@_command(options.wait)
+def _many(*more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return a decorator that adds a command with RUN, or -s and -l to choose all that wait in its place."""
+    one = click.argument("run", required=False)
+    return options.add_command(command, one, options.space, options.labels, *more, options.output)
+
+
+@_many(options.wait)
 @click.pass_context
-def confirm(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
-    """Confirm a waiting run, so that it applies its plan."""
+def confirm(
+    ctx: click.Context, *, run: str | None, space: str | None, labels: tuple[str, ...], wait: bool, form: str
+) -> None:
+    """Confirm a waiting run, or all that wait of some stacks, so that they apply their plans."""
+    check_choice(run, space, labels, "run", wait=wait)
+    if run is None:
+        ctx.exit(change_waiting_runs("confirm", "is confirmed", space, labels, form))
     ctx.exit(_decide(run, "confirm", "is confirmed", form, wait=wait))
 
 
-@_command()
+@_many()
 @click.pass_context
-def discard(ctx: click.Context, run: str, form: str) -> None:
-    """Discard a waiting run: its plan is not applied."""
+def discard(ctx: click.Context, *, run: str | None, space: str | None, labels: tuple[str, ...], form: str) -> None:
+    """Discard a waiting run, or all that wait of some stacks: their plans are not applied."""
+    check_choice(run, space, labels, "run")
+    if run is None:
+        ctx.exit(change_waiting_runs("discard", "is discarded", space, labels, form))
     ctx.exit(_decide(run, "discard", "is discarded", form, wait=False))
 
 

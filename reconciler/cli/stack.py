@@ -10,6 +10,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.client import connect
 from reconciler.cli.columns import OUTPUTS, RESOURCES, RUNS, STACK
+from reconciler.cli.many import change_stacks, check_choice
 from reconciler.cli.output import Column, print_done, print_record, print_rows
 from reconciler.cli.run_commands import request_run
 
@@ -58,16 +59,24 @@ def forget(stack: str, form: str) -> None:
     _change(stack, "forget", "is forgotten", form)
 
 
-@_command()
-def suspend(stack: str, form: str) -> None:
-    """Suspend a stack: no more runs start."""
-    _change(stack, "suspend", "is suspended", form)
+def _many(*more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return a decorator that adds a command with STACK, or -s and -l to choose many in its place."""
+    one = click.argument("stack", required=False)
+    return options.add_command(command, one, options.space, options.labels, *more, options.output)
 
 
-@_command()
-def resume(stack: str, form: str) -> None:
-    """Resume a suspended stack."""
-    _change(stack, "resume", "is resumed", form)
+@_many()
+@click.pass_context
+def suspend(ctx: click.Context, /, **chosen: Any) -> None:
+    """Suspend a stack, or many: no more runs start."""
+    ctx.exit(_steer("suspend", "is suspended", **chosen))
+
+
+@_many()
+@click.pass_context
+def resume(ctx: click.Context, /, **chosen: Any) -> None:
+    """Resume a suspended stack, or many."""
+    ctx.exit(_steer("resume", "is resumed", **chosen))
 
 
 @_command(
@@ -92,10 +101,15 @@ def unlock(stack: str, form: str) -> None:
     _change(stack, "unlock", "is unlocked", form)
 
 
-@_command(options.wait)
+@_many(options.wait)
 @click.pass_context
-def run(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
-    """Start a run of a stack, even if it is Synced."""
+def run(
+    ctx: click.Context, *, stack: str | None, space: str | None, labels: tuple[str, ...], wait: bool, form: str
+) -> None:
+    """Start a run of a stack, or of many, even if they are Synced."""
+    check_choice(stack, space, labels, "stack", wait=wait)
+    if stack is None:
+        ctx.exit(change_stacks("runs", "has a run that is queued", space, labels, form))
     ctx.exit(request_run(lambda api: f"{api.stack(stack)}/runs", form, wait=wait))
 
 
@@ -111,6 +125,16 @@ def plan(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
 def destroy(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
     """Plan the destruction of what a stack made. The run waits for confirmation; the stack is suspended afterwards."""
     ctx.exit(request_run(lambda api: f"{api.stack(stack)}/destroy", form, wait=wait))
+
+
+def _steer(  # noqa: PLR0917
+    verb: str, done: str, stack: str | None, space: str | None, labels: tuple[str, ...], form: str
+) -> int:
+    check_choice(stack, space, labels, "stack")
+    if stack is None:
+        return change_stacks(verb, done, space, labels, form)
+    _change(stack, verb, done, form)
+    return 0
 
 
 def _list(stack: str, part: str, columns: Sequence[Column], form: str, limit: int | None = None) -> None:

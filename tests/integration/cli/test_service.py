@@ -167,6 +167,25 @@ class TestStacks:
         assert remote("stack", "resume", "network", "-o", "json").code == 0
         assert not stacks_of(store)["production/network"].paused
 
+    def test_many_at_once_by_space_and_labels(self, remote: Station, store: SqlStore) -> None:
+        done = remote("stack", "suspend", "-s", "platform")
+        assert done.out == "platform/base is suspended\nproduction/network is suspended\n"
+        some = remote("stack", "resume", "-l", "tier=base")
+        assert (some.code, some.out) == (0, "production/network is resumed\n")
+        ran = remote("stack", "run", "-s", "root")
+        assert (ran.code, ran.out) == (1, "production/network has a run that is queued\n")
+        assert ran.err == "platform/base: platform/base is suspended: resume it first\n"
+        for wrong in ([], ["network", "-s", "platform"], ["-s", "platform", "--wait"]):
+            assert remote("stack", "run", *wrong).code == 1
+        with store.reading() as reading:
+            assert [run.stack.name for run in reading.active_runs()] == ["network"]
+
+    def test_all_that_wait_are_confirmed_or_discarded_at_once(self, remote: Station, store: SqlStore) -> None:
+        add(store, a_run(NETWORK, status=RunStatus.UNCONFIRMED), a_run("platform/base", status=RunStatus.UNCONFIRMED))
+        assert "production/network is confirmed" in remote("run", "confirm", "-l", "tier=base").out
+        assert "platform/base is discarded" in remote("run", "discard", "-s", "platform").out
+        assert remote("run", "confirm", "-s", "production", "-l", "tier=none").err == "nothing was chosen\n"
+
     def test_lock_and_unlock(self, remote: Station, store: SqlStore) -> None:
         locked = remote("stack", "lock", "network", "--note", "repairs", "--for", "4h")
         assert locked.out == "production/network is locked\n"

@@ -89,6 +89,11 @@ class Settings(BaseModel):
     )
     engine: EngineName = Field(EngineName.LOCAL, description="Where runners run.")
     listen: str = Field("127.0.0.1:8420", description="The address and port of the API and metrics.")
+    webhook_secret_file: Path | None = Field(
+        None,
+        description="A file with the secret, of 16 characters or more, with which Git servers sign webhooks to "
+        "/hooks/…. Without it no webhooks are taken.",
+    )
     metrics_access: MetricsAccess = Field(
         MetricsAccess.LOOPBACK,
         description="Who may read /metrics: loopback (this machine needs no token), or token (everyone needs a token "

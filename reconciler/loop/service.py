@@ -20,6 +20,7 @@ from reconciler.engine.base import Engine
 from reconciler.loop.concern import Concern, WorkDone
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import Follower
+from reconciler.loop.policies.deliveries import Deliveries
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.notification import Notifier
 from reconciler.loop.policies.push import PushPolicies
@@ -70,6 +71,7 @@ class Loop:
     checks: Checks = field(init=False)
     renewal: Renewal = field(init=False)
     notifier: Notifier = field(init=False)
+    deliveries: Deliveries = field(init=False)
     inquiries: Inquiries = field(init=False)
     _watch: Concern = field(init=False)
     _recording: Concern = field(init=False)
@@ -97,6 +99,10 @@ class Loop:
         self.checks = Checks(store, engine, self.holder, dispatcher.settings.most_checks)
         self.renewal = Renewal(engine, dispatcher.issuer)
         self.notifier = Notifier(store, self.follower.world, self.metrics, engine.wake)
+        remotes = self.follower.remotes
+        self.deliveries = Deliveries(
+            store, self.follower.world, self.metrics, engine.wake, remotes.secrets, remotes.settings
+        )
         self._recording = Concern("recording runs", self._record)
         self.concerns = (
             Concern("making room", self._make_room),
@@ -108,6 +114,7 @@ class Loop:
             Concern("waiting for runs", self._wait),
             self._recording,
             Concern("sending notices", self._notify),
+            Concern("notifying", self._deliver),
             Concern("putting away what ended", self._put_away),
         )
         self._watch = Concern("taking in what was fetched", self.watcher.step)
@@ -160,7 +167,7 @@ class Loop:
         with self.store.reading() as reading:
             if reading.due_stacks(now, 1) or reading.due_timers(Purpose.DRIFT, now, 1):
                 return False
-            if not self.notifier.is_idle(reading, now):
+            if not self.notifier.is_idle(reading, now) or not self.deliveries.is_idle(reading, now):
                 return False
             at_work = reading.list_runs(RunFilter(statuses={RunStatus.QUEUED, *AT_WORK}), None, 1000)
         return not any(run.status is RunStatus.QUEUED or run.holder == self.holder for run in at_work)
@@ -188,6 +195,7 @@ class Loop:
         self.inquiries.close()
         self.notifier.close()
         self.renewal.close()
+        self.deliveries.close()
         self.watcher.close()
 
     def wake(self) -> None:
@@ -256,6 +264,9 @@ class Loop:
 
     def _notify(self, now: datetime) -> WorkDone:
         return _made(self.notifier.step(now))
+
+    def _deliver(self, now: datetime) -> WorkDone:
+        return _made(self.deliveries.step(now))
 
     def _put_away(self, _now: datetime) -> WorkDone:
         if self._untidy:

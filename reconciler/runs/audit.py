@@ -158,6 +158,12 @@ def about_silence(run: Run, policy: str, error: str, now: datetime) -> AuditEven
     return AuditEvent(Audited.NOTIFIED, now, run.person, details)
 
 
+def about_delivery(run: Run, notifier: str, event: str, error: str | None, now: datetime) -> AuditEvent:
+    """Return the row about what a notifier told, or could not tell."""
+    details = {"run": run.id, "stack": str(run.stack), "status": run.status.value, "notifier": notifier, "event": event}
+    return AuditEvent(Audited.NOTIFIED, now, run.person, details if error is None else {**details, "error": error})
+
+
 def about_judgement(run: Run, judgement: Judgement, now: datetime) -> list[AuditEvent]:
     """Return a row for each policy over a run, with its answer."""
     about = {"run": run.id, "stack": str(run.stack), "digest": judgement.digest, "planDigest": judgement.plan_digest}

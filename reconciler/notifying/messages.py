@@ -47,7 +47,7 @@ def as_json(event: NotifierEvent, run: Run, at: datetime, delivery: str, page: s
     body: dict[str, Any] = {
         "event": event.value,
         "delivery": delivery,
-        "timestamp": at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "timestamp": _moment(at),
         "stack": str(run.stack),
         "space": run.stack.space,
         "run": {
@@ -64,6 +64,33 @@ def as_json(event: NotifierEvent, run: Run, at: datetime, delivery: str, page: s
         },
     }
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def of_configuration(told: Mapping[str, Any], at: datetime, delivery: str, address: str | None) -> bytes:
+    """Return the body of a webhook about the configuration. `address` is that of the page."""
+    about = {"delivery": delivery, "timestamp": _moment(at), "url": address}
+    return json.dumps({**told, **about}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def of_configuration_for_slack(told: Mapping[str, Any], address: str | None) -> bytes:
+    """Return the body of a message for Slack about the configuration."""
+    if told["event"] == NotifierEvent.HALTED:
+        halt = told["halt"]
+        lines = [f"*admission is halted*: {_escaped(halt['reason'])}", _escaped(halt["message"][:_LONGEST])]
+    else:
+        changes, count = told["changes"], told["count"]
+        lines = [f"*{told['event']}*: {count} change{'' if count == 1 else 's'} of the configuration"]
+        for change in changes:
+            what = f"{change['verb']} {change['kind']} {change['space']}/{change['name']} by {change['person']}"
+            lines.append(_escaped(f"• {what}: {change['message']}"[:_LONGEST]))
+        if count > len(changes):
+            lines.append(f"and {count - len(changes)} more")
+    lines += [f"<{address}>"] if address is not None else []
+    return json.dumps({"text": "\n".join(lines)}, ensure_ascii=False).encode()
+
+
+def _moment(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def as_slack(event: NotifierEvent, run: Run, page: str | None) -> bytes:

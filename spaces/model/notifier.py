@@ -35,6 +35,9 @@ class NotifierEvent(StrEnum):
     RUN_DISCARDED = "run.discarded"
     RUN_SUPERSEDED = "run.superseded"
     DRIFTED = "drifted"
+    HELD = "held"
+    BROKEN = "broken"
+    HALTED = "halted"
 
 
 class SpaceSelector(Model):

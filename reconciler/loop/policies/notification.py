@@ -17,7 +17,7 @@ from reconciler.core.conditions import retry_delay
 from reconciler.core.results import Planned
 from reconciler.core.verdicts import Notice, NoticeSeverity
 from reconciler.loop.desired.world import World
-from reconciler.loop.policies.deliveries import hearing
+from reconciler.loop.policies.delivery import hearing
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.plan import a_case
 from reconciler.metrics import Metrics

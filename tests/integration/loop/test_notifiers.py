@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.loop.policies import deliveries
+from reconciler.loop.policies import delivery
 from reconciler.loop.policies.deliveries import ATTEMPTS, LEASE, Deliveries
 from reconciler.loop.service import utc_now
 from tests.e2e.station import Repo, a_script, document, eventually
@@ -161,9 +161,9 @@ def test_a_service_that_dies_loses_nothing_and_sends_once_more_at_most(
     with machine.service.store.writing() as transaction:
         (entry,) = transaction.claim_outbox(transaction.deliveries(then, 10), then, LEASE)
     if sent:
-        delivery = machine.service.loop.deliveries._delivery(entry, then)
-        assert delivery is not None
-        assert delivery.ask().failed is None
+        gathered = machine.service.loop.deliveries._delivery(entry, then)
+        assert gathered is not None
+        assert gathered.ask().failed is None
     machine.restart()
     machine.service.loop.watcher.learn(then)
     send(machine, then)
@@ -178,8 +178,8 @@ def test_one_that_hangs_keeps_nothing_back(
     repo: Repo, machine: Machine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver.answers = [None]
-    asked = deliveries.send
-    monkeypatch.setattr(deliveries, "send", lambda parcel, networks: asked(parcel, networks, 1.0))
+    asked = delivery.send
+    monkeypatch.setattr(delivery, "send", lambda parcel, networks: asked(parcel, networks, 1.0))
     repo.commit({"n.yaml": a_notifier(events=["run.failed"]), "a.yaml": a_script("a", "exit 1")})
     repo.commit({name + ".yaml": a_script(name, "true") for name in "bcd"})
     look = machine.reconcile()
@@ -196,3 +196,25 @@ def test_the_own_network_is_out_of_reach(repo: Repo, machine: Machine, receiver:
     ((_, _, why),) = told(machine)
     assert "not a public one" in str(why)
     assert (receiver.got, left(machine)) == ([], 0)
+
+
+@pytest.mark.parametrize("kind", ["webhook", "slack"])
+def test_what_is_broken_and_a_halt_are_told_once(repo: Repo, machine: Machine, receiver: Receiver, kind: str) -> None:
+    spec = {"type": kind, "url": {"file": "hook"}, "events": ["broken", "halted"]}
+    repo.commit({"n.yaml": document("Notifier", "ops", spec | HTTP), "a.yaml": a_script("a", "true")})
+    machine.reconcile()
+    repo.commit({"a.yaml": a_script("a", "true", contexts=["<nothing>"])})
+    machine.reconcile()
+    repo.git("reset", "-q", "--hard", "HEAD~1")
+    for _ in range(2):
+        machine.reconcile()
+    broken, halted = (json.loads(body) for _, _, body in receiver.got)
+    if kind == "webhook":
+        assert (broken["event"], broken["count"], broken["changes"][0]["name"]) == ("broken", 1, "a")
+        assert (halted["event"], halted["halt"]["reason"]) == ("halted", "HistoryRewritten")
+        assert halted["url"] == "https://station.example.com/"
+    else:
+        assert broken["text"].startswith("*broken*: 1 change of the configuration")
+        assert "<nothing>" not in broken["text"]
+        assert halted["text"].startswith("*admission is halted*: HistoryRewritten")
+    assert told(machine) == [("root/ops", "broken", None), ("root/ops", "halted", None)]

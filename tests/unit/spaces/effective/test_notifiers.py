@@ -25,7 +25,7 @@ def labelled(name, labels, parent=None):
     [
         pytest.param(SLACK, {"type": "slak"}, "invalid-value", "did you mean slack?", id="type"),
         pytest.param(SLACK, {"events": ["run.fialed"]}, "invalid-value", "did you mean run.failed?", id="event"),
-        pytest.param(SLACK, {"events": ["held"]}, "invalid-value", "spec.events[0]: held is not known", id="later"),
+        pytest.param(SLACK, {"events": ["run"]}, "invalid-value", "spec.events[0]: run is not known", id="no event"),
         pytest.param(SLACK, {"events": []}, "invalid-value", "spec.events is empty", id="no events"),
         pytest.param(SLACK, {"events": ["run.failed"] * 2}, "invalid-value", "spec.events[1]", id="twice"),
         pytest.param(SLACK, {"url": "https://hooks.example.com/x"}, "invalid-value", "is a secret", id="plain slack"),

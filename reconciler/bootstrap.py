@@ -25,6 +25,7 @@ from rbac.admission.admit import Admission
 from rbac.admission.held_diff import held_diff
 from rbac.admission.settings import Rules
 from reconciler.core.runs import Run
+from reconciler.credentials.files import read_secret_file
 from reconciler.credentials.sealing import KeyFileError, SealingKeys
 from reconciler.credentials.secrets import SecretSources
 from reconciler.engine.local import WITHOUT_SANDBOX, LocalEngine, SandboxUnavailable
@@ -60,7 +61,7 @@ from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.api.errors import ApiError
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app
-from reconciler.web.ports import AdmissionSettings, Ports
+from reconciler.web.ports import AdmissionSettings, Ports, WebhookSecret
 from reconciler.web.server import HttpServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
@@ -214,6 +215,7 @@ def _assemble(  # noqa: PLR0917
         holder=holder,
         recipient=_recipient(follower.remotes.secrets),
         issuer=issuer if settings.issuer_url is not None else None,
+        webhook_secret=_webhook_secret(settings),
     )
     server = LazyServer(partial(create_app, ports), host, own_port if port is None else port, directory)
     return Service(settings, store, engine, loop, ports, server)
@@ -303,6 +305,11 @@ def _issuer(settings: Settings, store: SqlStore) -> Issuer | None:
     return Issuer(store, settings.issuer_url) if settings.issuer_url is not None else None
 
 
+def _webhook_secret(settings: Settings) -> WebhookSecret | None:
+    file = settings.webhook_secret_file
+    return None if file is None else lambda: read_secret_file(file, "webhook_secret_file")
+
+
 def _rules(settings: Settings) -> Rules:
     return Rules(settings.first_admins, settings.destroy_budget)
 
@@ -381,6 +388,7 @@ def _hidden(settings: Settings) -> list[Path]:
         settings.sealing_key_file,
         settings.config_password_file,
         settings.config_ssh_key_file,
+        settings.webhook_secret_file,
         settings_file(os.environ, Path.cwd()),
         local_path(settings.config_url or ""),
     )

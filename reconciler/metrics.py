@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import product
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -102,6 +103,12 @@ class Metrics:
             ["type", "result"],
             registry=registry,
         )
+        self._notifications = Counter(
+            NAMESPACE + "notifications_total",
+            "Attempts of notifiers to send something: sent, retried (failed, tried again later), or failed (given up).",
+            ["type", "result"],
+            registry=registry,
+        )
         self._passes = Counter(
             NAMESPACE + "reconcile_total", "Reconciliations, by result.", ["result"], registry=registry
         )
@@ -137,6 +144,15 @@ class Metrics:
     def policy_decided(self, kind: str, result: str) -> None:
         """Count the result of a policy: a `Result` of `core.verdicts`, or `error`."""
         self._policies.labels(kind, result).inc()
+
+    def expect_notifications(self, kinds: Iterable[str], results: Iterable[str]) -> None:
+        """Count from 0 what notifiers may send."""
+        for kind, result in product(kinds, results):
+            self._notifications.labels(kind, result)
+
+    def notified(self, kind: str, result: str) -> None:
+        """Count an attempt of a notifier: sent, retried or failed."""
+        self._notifications.labels(kind, result).inc()
 
     def access_decided(self, action: str, *, allowed: bool) -> None:
         """Count an answer about whether somebody may do something."""

@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -89,6 +90,19 @@ class Settings(BaseModel):
     )
     engine: EngineName = Field(EngineName.LOCAL, description="Where runners run.")
     listen: str = Field("127.0.0.1:8420", description="The address and port of the API and metrics.")
+    webhook_secret_file: Path | None = Field(
+        None,
+        description="A file with the secret, of 16 characters or more, with which Git servers sign webhooks to "
+        "/hooks/…. Without it no webhooks are taken.",
+    )
+    public_url: str | None = Field(
+        None, description="The address under which people reach the page, such as https://station.example.com."
+    )
+    notify_networks: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="Networks that notifiers may send to beside public addresses, such as 10.1.0.0/16. Without them no "
+        "document makes the service speak to machines of its own network.",
+    )
     metrics_access: MetricsAccess = Field(
         MetricsAccess.LOOPBACK,
         description="Who may read /metrics: loopback (this machine needs no token), or token (everyone needs a token "
@@ -196,6 +210,23 @@ class Settings(BaseModel):
     @classmethod
     def _public(cls, value: str | None) -> str | None:
         return None if value is None else _issuer_url(value)
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+(/[\w.~/-]*)?", value, re.ASCII):
+            raise ValueError("write an address such as https://station.example.com")
+        return value
+
+    @field_validator("notify_networks")
+    @classmethod
+    def _networks_readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                ip_network(text)
+            except ValueError:
+                raise ValueError(f"{text[:40]!r} is not a network: write 10.1.0.0/16, or one address") from None
+        return value
 
     @field_validator("writable_paths", "file_repositories", "tool_paths")
     @classmethod

@@ -14,7 +14,7 @@ from reconciler.cli.errors import CliError
 if TYPE_CHECKING:
     from spaces.model.sealed import SealedPlace
 
-_KINDS = ("Stack", "Context", "Repository")
+_KINDS = ("Stack", "Context", "Repository", "Notifier")
 
 
 @click.command("seal", context_settings=options.CONTEXT)
@@ -25,7 +25,8 @@ _KINDS = ("Stack", "Context", "Repository")
     "--key",
     metavar="KEY",
     required=True,
-    help="Which value: a variable's name, a file's path, password, sshKey, or a setting such as ansible.privateKey.",
+    help="Which value: a variable's name, a file's path, password, sshKey, url, secret, or a setting such as "
+    "ansible.privateKey.",
 )
 @click.option("--recipient", metavar="AGE1…", help="The public key to encrypt to. Default: the service's own.")
 @options.common

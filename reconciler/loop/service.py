@@ -20,6 +20,7 @@ from reconciler.engine.base import Engine
 from reconciler.loop.concern import Concern, WorkDone
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import Follower
+from reconciler.loop.policies.deliveries import Deliveries
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.notification import Notifier
 from reconciler.loop.policies.push import PushPolicies
@@ -72,6 +73,7 @@ class Loop:
     renewal: Renewal = field(init=False)
     schedules: Schedules = field(init=False)
     notifier: Notifier = field(init=False)
+    deliveries: Deliveries = field(init=False)
     inquiries: Inquiries = field(init=False)
     _watch: Concern = field(init=False)
     _recording: Concern = field(init=False)
@@ -100,6 +102,10 @@ class Loop:
         self.renewal = Renewal(engine, dispatcher.issuer)
         self.schedules = Schedules(store)
         self.notifier = Notifier(store, self.follower.world, self.metrics, engine.wake)
+        remotes = self.follower.remotes
+        self.deliveries = Deliveries(
+            store, self.follower.world, self.metrics, engine.wake, remotes.secrets, remotes.settings
+        )
         self._recording = Concern("recording runs", self._record)
         self.concerns = (
             Concern("making room", self._make_room),
@@ -112,6 +118,7 @@ class Loop:
             Concern("waiting for runs", self._wait),
             self._recording,
             Concern("sending notices", self._notify),
+            Concern("notifying", self._deliver),
             Concern("putting away what ended", self._put_away),
         )
         self._watch = Concern("taking in what was fetched", self.watcher.step)
@@ -164,7 +171,7 @@ class Loop:
         with self.store.reading() as reading:
             if reading.due_stacks(now, 1) or any(reading.due_timers(purpose, now, 1) for purpose in Purpose):
                 return False
-            if not self.notifier.is_idle(reading, now):
+            if not self.notifier.is_idle(reading, now) or not self.deliveries.is_idle(reading, now):
                 return False
             at_work = reading.list_runs(RunFilter(statuses={RunStatus.QUEUED, *AT_WORK}), None, 1000)
         return not any(run.status is RunStatus.QUEUED or run.holder == self.holder for run in at_work)
@@ -192,6 +199,7 @@ class Loop:
         self.inquiries.close()
         self.notifier.close()
         self.renewal.close()
+        self.deliveries.close()
         self.watcher.close()
 
     def wake(self) -> None:
@@ -263,6 +271,9 @@ class Loop:
 
     def _notify(self, now: datetime) -> WorkDone:
         return _made(self.notifier.step(now))
+
+    def _deliver(self, now: datetime) -> WorkDone:
+        return _made(self.deliveries.step(now))
 
     def _put_away(self, _now: datetime) -> WorkDone:
         if self._untidy:

@@ -160,6 +160,16 @@ def about_silence(run: Run, policy: str, error: str, now: datetime) -> AuditEven
     return AuditEvent(Audited.NOTIFIED, now, run.person, details)
 
 
+def about_delivery(run: Run | None, notifier: str, event: str, error: str | None, now: datetime) -> AuditEvent:
+    """Return the row about what a notifier told, or could not tell; without a run it is about the configuration."""
+    details: dict[str, object] = {"notifier": notifier, "event": event}
+    if run is not None:
+        details = {"run": run.id, "stack": str(run.stack), "status": run.status.value, **details}
+    if error is not None:
+        details["error"] = error
+    return AuditEvent(Audited.NOTIFIED, now, run.person if run is not None else None, details)
+
+
 def about_judgement(run: Run, judgement: Judgement, now: datetime) -> list[AuditEvent]:
     """Return a row for each policy over a run, with its answer."""
     about = {"run": run.id, "stack": str(run.stack), "digest": judgement.digest, "planDigest": judgement.plan_digest}

@@ -28,7 +28,15 @@ _ENTRIES = (
     .join(stacks, stacks.c.id == runs.c.stack_id)
     .order_by(outbox.c.id)
 )
-_DUE = _ENTRIES.where(outbox.c.due_at <= bindparam("now")).limit(bindparam("most"))
+_FOR_A_RECEIVER = outbox.c.id.like("% % %")
+_DUE = _ENTRIES.where(outbox.c.due_at <= bindparam("now"), ~_FOR_A_RECEIVER).limit(bindparam("most"))
+_DELIVERIES = (
+    _ENTRIES.where(outbox.c.due_at <= bindparam("now"), _FOR_A_RECEIVER)
+    # Not by run: the old ones of a receiver that is away would keep back those of all others.
+    .order_by(None)
+    .order_by(outbox.c.due_at, outbox.c.id)
+    .limit(bindparam("most"))
+)
 
 
 class OutboxReading:
@@ -44,6 +52,13 @@ class OutboxReading:
             # Nearly always, and the whole question takes several times as long.
             return []
         return self._entries(_DUE, {**values, "most": limit})
+
+    def deliveries(self, now: datetime, limit: int) -> list[OutboxEntry]:
+        """Return notices for receivers that are due, the longest due first."""
+        values = {"now": rows.micros(now)}
+        if self._connection.execute(statements.ANY_NOTICE, values).first() is None:
+            return []
+        return self._entries(_DELIVERIES, {**values, "most": limit})
 
     def _entries(self, query: Select[Any], values: dict[str, Any] | None = None) -> list[OutboxEntry]:
         return [_entry(row) for row in self._connection.execute(query, values)]
@@ -65,6 +80,24 @@ class OutboxWriting(OutboxReading):
                 "attempt": 0,
             }
             for run in changed
+        ]
+        if values:
+            self._connection.execute(statements.add_to_outbox(self._dialect), values)
+
+    def add_deliveries(self, entry: OutboxEntry, receivers: Collection[str], now: datetime) -> None:
+        """Add a copy of a notice for each receiver, which is `space/name`; none that is there already."""
+        run = entry.run
+        values = [
+            {
+                "id": f"{entry.id} {receiver}",
+                "run_id": run.id,
+                "status": run.status.value,
+                "body": dump([run.reason, run.message, run.confirmed_by, moment_text(run.finished_at), receiver]),
+                "at": rows.micros(entry.at),
+                "due_at": rows.micros(now),
+                "attempt": 0,
+            }
+            for receiver in receivers
         ]
         if values:
             self._connection.execute(statements.add_to_outbox(self._dialect), values)
@@ -105,7 +138,7 @@ class OutboxWriting(OutboxReading):
 
 def _entry(row: Row[Any]) -> OutboxEntry:
     """Read a notice: the run has gone on since, and the notice is about the status that it had."""
-    reason, message, confirmed_by, finished_at = load(row.body_then)
+    reason, message, confirmed_by, finished_at, *receiver = load(row.body_then)
     run = rows.run_from_row(row).evolve(
         status=RunStatus(row.status_then),
         reason=reason,
@@ -113,4 +146,4 @@ def _entry(row: Row[Any]) -> OutboxEntry:
         confirmed_by=confirmed_by,
         finished_at=moment(finished_at),
     )
-    return OutboxEntry(row.entry, run, rows.instant(row.at), row.tries)
+    return OutboxEntry(row.entry, run, rows.instant(row.at), row.tries, *receiver)

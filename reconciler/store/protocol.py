@@ -203,6 +203,21 @@ class OutboxEntry:
     at: datetime
     attempt: int = 0
     """How often somebody took it to send it. It fences off whoever took it before."""
+    receiver: str | None = None
+    """The notifier that is to tell it, as `space/name`; None: it is for policies, and for whoever wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Something that a notifier (`space/name`) is still to tell, and that is not about a run."""
+
+    id: str
+    receiver: str
+    body: Mapping[str, Any]
+    """What happened: `event`, and what belongs to it."""
+    at: datetime
+    attempt: int = 0
+    """How often somebody took it to send it. It fences off whoever took it before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +413,12 @@ class Reading(Protocol):
     def private_issuer_key(self, key: str) -> bytes | None:
         """Return the private half of such a key (PKCS #8, DER), decrypted; None if there is no such key."""
 
+    def deliveries(self, now: datetime, limit: int) -> list[OutboxEntry]:
+        """Return notices for receivers that are due, the longest due first."""
+
+    def announcements(self, now: datetime, limit: int) -> list[Announcement]:
+        """Return those that are due, the longest due first."""
+
     def lease(self, name: str) -> Lease | None:
         """Return the lease of this name, even one that has ended; None if nobody ever took it."""
 
@@ -534,6 +555,9 @@ class Transaction(Reading, Protocol):
     def add_to_outbox(self, changed: Sequence[Run], now: datetime) -> None:
         """Add a notice about each run as it is now. A run brings one notice for a status, and no second one."""
 
+    def add_deliveries(self, entry: OutboxEntry, receivers: Collection[str], now: datetime) -> None:
+        """Add a copy of a notice for each receiver, which is `space/name`; none that is there already."""
+
     def claim_outbox(self, wanted: Sequence[OutboxEntry], now: datetime, lease: timedelta) -> list[OutboxEntry]:
         """Take these notices, as far as they are still due; nobody else can take them until the lease ends."""
 
@@ -548,6 +572,20 @@ class Transaction(Reading, Protocol):
 
     def remove_issuer_keys(self, keys: Collection[str]) -> None:
         """Remove such keys by their ids."""
+
+    def add_announcements(self, told: Sequence[Announcement]) -> None:
+        """Add announcements, due at once; none that is there already."""
+
+    def claim_announcements(
+        self, wanted: Sequence[Announcement], now: datetime, lease: timedelta
+    ) -> list[Announcement]:
+        """Take these, as far as they are still due; nobody else can take them until the lease ends."""
+
+    def remove_announcement(self, done: Announcement) -> bool:
+        """Remove one, unless another attempt has taken it since."""
+
+    def postpone_announcement(self, one: Announcement, until: datetime) -> None:
+        """Let one be due again later, unless another attempt has taken it since."""
 
     def take_lease(self, name: str, holder: str, now: datetime, length: timedelta) -> bool:
         """Take or extend a lease; return False if somebody else holds it."""

@@ -18,6 +18,7 @@ from reconciler.core.state import ConditionStatus, ConditionType, Desired, Stack
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, statements, tables
 from reconciler.store.admissions import AdmissionReading
+from reconciler.store.announcements import AnnouncementReading
 from reconciler.store.dependencies import DependencyReading
 from reconciler.store.encryption import Keys
 from reconciler.store.inventory import InventoryReading
@@ -48,6 +49,7 @@ _ROWS = 200
 
 class SqlReading(
     AdmissionReading,
+    AnnouncementReading,
     DependencyReading,
     InventoryReading,
     IssuingReading,

@@ -87,3 +87,9 @@ def add_runs(dialect: str) -> Any:
 def add_to_outbox(dialect: str) -> Any:
     """Insert notices, but none that is there already."""
     return insert(dialect, tables.outbox).on_conflict_do_nothing()
+
+
+@cache
+def add_announcements(dialect: str) -> Any:
+    """Insert announcements, but none that is there already."""
+    return insert(dialect, tables.announcements).on_conflict_do_nothing()

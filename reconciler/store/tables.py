@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0015"
+SCHEMA_VERSION = "0016"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -160,6 +160,19 @@ outbox = Table(
     Index("ix_outbox_due_at", "due_at"),
 )
 """Notices that are still to be sent. `status` and `body` are of the run when it took the step; `attempt` is a fence."""
+
+announcements = Table(
+    "announcements",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("receiver", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Index("ix_announcements_due_at", "due_at"),
+)
+"""What notifiers are to tell that is not about a run; `attempt` is a fence."""
 
 resources = Table(
     "resources",

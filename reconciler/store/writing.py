@@ -20,6 +20,7 @@ from reconciler.core.state import StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, statements, tables
 from reconciler.store.admissions import AdmissionWriting
+from reconciler.store.announcements import AnnouncementWriting
 from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.issuing import IssuingWriting
 from reconciler.store.leases import LeaseWriting
@@ -62,6 +63,7 @@ _LONGEST_LINEAGE = 200
 
 class SqlTransaction(
     AdmissionWriting,
+    AnnouncementWriting,
     DependencyWriting,
     IssuingWriting,
     LeaseWriting,

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from reconciler.version import __version__
-from reconciler.web import gauges, health, well_known
+from reconciler.web import gauges, health, hooks, well_known
 from reconciler.web.api import (
     access,
     admission,
@@ -62,6 +62,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     app.include_router(well_known.router)
+    app.include_router(hooks.router)
     errors.install(app)
     if pages:
         # Commands that ask the API in their own process start sooner without them.
@@ -70,7 +71,10 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         page_routes.install(app)
     describe_errors(app, PREFIX)
     app.add_middleware(
-        RequestGuard, hosts=ports.hosts, large=(f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/"), public=well_known.PREFIX
+        RequestGuard,
+        hosts=ports.hosts,
+        large=(f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/", hooks.PREFIX),
+        public=well_known.PREFIX,
     )
     return app
 

@@ -51,6 +51,10 @@ def _no_diff(_held: str) -> str | None:
     return None
 
 
+WebhookSecret = Callable[[], str]
+"""Reads the secret that senders of webhooks know; SecretUnreadable where it cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class AdmissionSettings:
     """What the service's settings say about whose a change is, and about what is admitted."""
@@ -111,5 +115,7 @@ class Ports:
     """Checks tokens that others signed, for the API keys that trust them."""
     issuer: Issuer | None = None
     """The issuer of run tokens; None if the settings name none."""
+    webhook_secret: WebhookSecret | None = None
+    """None: no webhooks are taken."""
     hosts: frozenset[str] = frozenset()
     """The host names, besides `localhost` and plain addresses, under which this service may be called."""

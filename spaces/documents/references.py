@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from spaces.model.blueprint import BlueprintInstanceSpec, versioned
 from spaces.model.configuration import Configuration
+from spaces.model.notifier import NotifierSpec
 from spaces.model.repository import RepositorySpec
 from spaces.model.role import BUILT_IN_ROLES, RoleBindingSpec
 from spaces.model.secrets import SecretRef
@@ -117,6 +118,8 @@ def mentions(resource: Resource) -> frozenset[NameKey]:
 def secrets_in(resource: Resource) -> list[tuple[Path, str, SecretRef]]:
     """List every secret of a document: its path, the key that it is sealed for, and where it comes from."""
     spec = resource.spec
+    if isinstance(spec, NotifierSpec):
+        return [(("spec", key), key, secret) for key, secret in spec.secrets()]
     sections: Mapping[str, Mapping[str, object]] = {}
     of_tool: list[tuple[Path, str, SecretRef]] = []
     if isinstance(spec, StackSpec) and (settings := spec.settings()) is not None:

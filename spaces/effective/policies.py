@@ -68,14 +68,14 @@ def guardrails(documents: PlacedDocuments, stack: Placed) -> tuple[Guardrail, ..
             if attach is not None and attach.tools is not None and spec.tool not in attach.tools:
                 continue
             if attach is not None and attach.match_labels:
-                labels = _added_up(documents, stack.ref.space) if labels is None else labels
+                labels = added_up(documents, stack.ref.space) if labels is None else labels
                 if not attach.match_labels.items() <= labels:
                     continue
             policies.append(Guardrail(placed.ref, policy, rego))
     return tuple(policies)
 
 
-def _added_up(documents: PlacedDocuments, space: SpaceName) -> frozenset[tuple[str, str]]:
+def added_up(documents: PlacedDocuments, space: SpaceName) -> frozenset[tuple[str, str]]:
     """Return all labels of a space and of those above it, with every value that a key has."""
     spaces = (documents.placed(ResourceRef(Kind.SPACE, name, name)) for name in documents.tree.lineage(space))
     return frozenset(label for each in spaces if each for label in each.resource.metadata.labels.items())

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from spaces.model.blueprint import BlueprintInstanceSpec, BlueprintSpec
 from spaces.model.configuration import ContextSpec
 from spaces.model.integration import CloudIntegrationSpec
+from spaces.model.notifier import NotifierSpec
 from spaces.model.people import ApiKeySpec, GroupSpec, UserSpec
 from spaces.model.policy import PolicySpec
 from spaces.model.repository import RepositorySpec
@@ -25,6 +26,7 @@ Spec: TypeAlias = (
     | RepositorySpec
     | PolicySpec
     | CloudIntegrationSpec
+    | NotifierSpec
     | RoleSpec
     | RoleBindingSpec
     | UserSpec
@@ -41,5 +43,6 @@ SPECS: Mapping[Kind, type[Spec]] = {
     Kind.REPOSITORY: RepositorySpec,
     Kind.POLICY: PolicySpec,
     Kind.CLOUD_INTEGRATION: CloudIntegrationSpec,
+    Kind.NOTIFIER: NotifierSpec,
     **ACCESS_SPECS,
 }

@@ -16,6 +16,7 @@ from reconciler.git.objects import EntryKind
 from reconciler.git.remote import redact
 from reconciler.git.source_keys import read_key
 from reconciler.git.wanted import Arrived, Release, revision_of
+from reconciler.loop.desired.announcing import about_halt, about_held
 from reconciler.loop.desired.commits import Walking, halt
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Changeset, Generations
@@ -117,7 +118,7 @@ class Advancing:
         )
         changes = changeset is not None and self._commit(changeset, fresh, now)
         if changeset is None or changes:
-            self._note(fresh, state if changeset is None else fresh)
+            self._note(fresh, state if changeset is None else fresh, now)
             self._telling.recorded(changeset.events if changeset is not None else ())
             self._telling.errors(told)
             self._telling.halt(halted, of_fetch=isinstance(tip, GitError))
@@ -291,6 +292,7 @@ class Advancing:
             if transaction.configuration().generation != self.world.generation:
                 self.generations.forget(changeset.stacks)
                 return False
+            halted = transaction.configuration().halted
             lost = from_nowhere(transaction, changeset.unfounded)
             fresh = replace(fresh, diagnostics=(*fresh.diagnostics, *(dict(each.tell().to_json()) for each in lost)))
             blocked = move_stacks(transaction, changeset.in_force, changeset.moves, wanted)
@@ -305,6 +307,9 @@ class Advancing:
             transaction.put_configuration(fresh)
             self._put_held(transaction, changeset.admission, now)
             transaction.remove_approvals(changeset.approvals)
+            documents = changeset.in_force.documents
+            transaction.add_announcements(about_held(documents, changeset.events, fresh.generation, now))
+            transaction.add_announcements(about_halt(documents, halted, fresh.halted, fresh.generation, now))
             transaction.append_audit([*changeset.events, *_end_tokens(transaction, changeset.left, now)])
         self._unfounded += lost
         self.generations.take_over(changeset, fresh.generation, wanted)
@@ -332,12 +337,17 @@ class Advancing:
         differ = {path for path in {*writes, *admission.writes} if writes.get(path) != admission.writes.get(path)}
         transaction.put_unearned_writes({path: admission.writes.get(path) for path in differ})
 
-    def _note(self, fresh: ConfigurationState, stored: ConfigurationState) -> None:
+    def _note(self, fresh: ConfigurationState, stored: ConfigurationState, now: datetime) -> None:
         if fresh == stored:
             return
+        in_force = self.world.in_force
         with self.store.writing() as transaction:
-            if transaction.configuration().generation == fresh.generation:
+            before = transaction.configuration()
+            if before.generation == fresh.generation:
                 transaction.put_configuration(fresh)
+                documents = in_force.documents if in_force is not None else PlacedDocuments.empty()
+                told = about_halt(documents, before.halted, fresh.halted, fresh.generation, now)
+                transaction.add_announcements(told)
 
 
 _FOR_EVERYBODY = frozenset(

@@ -3,7 +3,7 @@
 The transaction that ends a run, or lets it begin to wait, puts a notice into the outbox of the store. `Notifier` takes
 the notices that somebody wants to know of, asks the policies, writes their answer to log and audit, and removes them.
 A service that stops in between loses nothing: what it had taken is due again when its lease ends. Whoever removes a
-notice is the one who writes about it, and no other service does.
+notice is the one who writes about it, and no other service does. Notifiers get notices of their own (`deliveries.py`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from reconciler.core.conditions import retry_delay
 from reconciler.core.results import Planned
 from reconciler.core.verdicts import Notice, NoticeSeverity
 from reconciler.loop.desired.world import World
+from reconciler.loop.policies.delivery import hearing
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.plan import a_case
 from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import notify
 from reconciler.policies.inputs import Case, event_input
 from reconciler.runs.audit import about_notice, about_silence
-from reconciler.store.protocol import AuditEvent, OutboxEntry, Reading, Store
+from reconciler.store.protocol import AuditEvent, OutboxEntry, Reading, Store, Transaction
 from spaces.effective.policies import Guardrail
 from spaces.model.policy import PolicyType
 
@@ -83,13 +84,22 @@ class Notifier:
         if unwanted:
             with self.store.writing() as transaction:
                 removed = transaction.remove_from_outbox(unwanted)
+                self._hand_on(transaction, (entry for entry in unwanted if entry.id in removed and not entry.attempt))
             self._count(entry for entry in unwanted if entry.id in removed)
         if wanted:
             with self.store.writing() as transaction:
                 wanted = transaction.claim_outbox(wanted, now, LEASE)
+                self._hand_on(transaction, (entry for entry in wanted if entry.attempt == 1))
             for entry in wanted:
                 self._open(entry)
         return bool(self._inquiries.step(now) or unwanted)
+
+    def _hand_on(self, transaction: Transaction, entries: Iterable[OutboxEntry]) -> None:
+        """Give each notifier that hears of a notice one of its own: once, when somebody first takes the notice."""
+        for entry in entries:
+            receivers = hearing(self.world, entry)
+            if receivers:
+                transaction.add_deliveries(entry, receivers, entry.at)
 
     def _due(self, now: datetime) -> tuple[list[OutboxEntry], list[OutboxEntry]]:
         """Return the notices to ask about now, no more than can be asked at once, and those that nobody wants."""

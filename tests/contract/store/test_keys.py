@@ -39,7 +39,7 @@ def _forget_what_is_newer(store: SqlStore) -> None:
     with store._engine.begin() as connection:
         for table in (
             "sealing_keys", "dependencies", "judgements", "reviews", "held_files", "unearned_writes", "outbox", "timers",
-            "leases", "sessions", "issuer_keys",
+            "leases", "sessions", "issuer_keys", "announcements",
         ):  # fmt: skip
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("DROP INDEX ix_stacks_counted"))

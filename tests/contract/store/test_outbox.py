@@ -124,3 +124,24 @@ def test_services_that_claim_at_once_share_the_notices(store: SqlStore) -> None:
     with ThreadPoolExecutor(4) as pool:
         claims = [each for part in pool.map(lambda _: claim(store, *entries), range(4)) for each in part]
     assert sorted(each.id for each in claims) == sorted(each.id for each in entries)
+
+
+def test_a_copy_for_a_receiver_is_apart_and_there_once(store: SqlStore) -> None:
+    add(store, ended("root/a"), ended("root/b", id="02"))
+    notices = due(store)
+    with store.writing() as transaction:
+        transaction.add_deliveries(notices[0], ["root/slack", "top/hook"], NOW)
+        transaction.add_deliveries(notices[0], ["root/slack"], NOW)
+        transaction.add_deliveries(notices[1], [], NOW)
+    assert due(store) == notices
+    with store.writing() as transaction:
+        copies = transaction.deliveries(NOW, 10)
+        assert transaction.remove_from_outbox([notices[0]]) == {notices[0].id}
+        transaction.postpone_outbox(copies[0], later(5))
+    assert [(copy.receiver, copy.run, copy.at) for copy in copies] == [
+        ("root/slack", notices[0].run, NOW),
+        ("top/hook", notices[0].run, NOW),
+    ]
+    with store.reading() as reading:
+        assert [copy.receiver for copy in reading.deliveries(NOW, 10)] == ["top/hook"]
+        assert [copy.receiver for copy in reading.deliveries(later(5), 10)] == ["top/hook", "root/slack"]

@@ -245,6 +245,7 @@ def test_stacks_of_an_older_database_are_counted_too(store: SqlStore, url: str, 
     with store._engine.begin() as connection:
         connection.execute(text("DROP TABLE issuer_keys"))
         connection.execute(text("DROP INDEX ix_stacks_counted"))
+        connection.execute(text("DROP TABLE announcements"))
         connection.execute(text("ALTER TABLE stacks DROP COLUMN ready"))
         connection.execute(text("ALTER TABLE stacks DROP COLUMN stalled"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0013'"))

@@ -135,7 +135,7 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
         )
         for method, path in ROUTES
     }
-    assert found - {("GET", path) for path in PUBLIC} == wanted
+    assert found - {("GET", path) for path in PUBLIC} - {("POST", "/hooks/{sender}")} == wanted
     assert "HTTPValidationError" not in described["components"]["schemas"]
     for path, methods in described["paths"].items():
         for method, description in methods.items():

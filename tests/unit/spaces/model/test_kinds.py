@@ -401,7 +401,7 @@ def test_what_the_service_steers_by_is_its_own(name):
 
 def test_only_built_kinds_have_a_model():
     blueprints = {Kind.BLUEPRINT, Kind.BLUEPRINT_INSTANCE}
-    others = {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY, Kind.POLICY, Kind.CLOUD_INTEGRATION}
+    others = {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY, Kind.POLICY, Kind.CLOUD_INTEGRATION, Kind.NOTIFIER}
     assert set(SPECS) == {*others, *blueprints, *ACCESS_SPECS}
     assert SPECS[Kind.CONTEXT] is ContextSpec
 

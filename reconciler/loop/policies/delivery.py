@@ -1,0 +1,114 @@
+"""One thing that one notifier is to tell: whom it is for, what it says, and the attempt to send it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from reconciler.credentials.errors import SecretUnreadable
+from reconciler.credentials.secrets import SecretSources
+from reconciler.loop.desired.world import World
+from reconciler.notifying.addresses import Network
+from reconciler.notifying.messages import (
+    as_json,
+    as_slack,
+    delivery_id,
+    event_of,
+    of_configuration,
+    of_configuration_for_slack,
+)
+from reconciler.notifying.sending import Failed, Parcel, send, signed
+from reconciler.store.protocol import Announcement, OutboxEntry
+from spaces.documents.documents import Placed
+from spaces.effective.notifiers import notifiers
+from spaces.model.notifier import NotifierEvent, NotifierSpec, NotifierType
+from spaces.model.sealed import SealedPlace
+from spaces.model.secrets import SecretRef
+from spaces.names import Kind, ResourceRef, SpaceName
+
+Errand: TypeAlias = OutboxEntry | Announcement
+"""A row that says what is still to be told, and by which notifier."""
+
+
+def hearing(world: World, entry: OutboxEntry) -> dict[str, Placed]:
+    """Return the notifiers that hear of a notice, by `space/name`."""
+    event = event_of(entry.run)
+    if world.in_force is None or event is None:
+        return {}
+    found = notifiers(world.in_force.documents, entry.run.stack.space, event)
+    return {f"{placed.ref.space}/{placed.ref.name}": placed for placed in found}
+
+
+def receiver_of(world: World, errand: Errand) -> tuple[Placed, NotifierSpec, NotifierEvent] | None:
+    """Return the notifier that is to tell something; None if it is gone, or does not want to hear of this any more."""
+    if world.in_force is None:
+        return None
+    if isinstance(errand, OutboxEntry):
+        placed, event = hearing(world, errand).get(errand.receiver or ""), event_of(errand.run)
+    else:
+        space, _, name = errand.receiver.partition("/")
+        placed = world.in_force.documents.placed(ResourceRef(Kind.NOTIFIER, SpaceName(space), name))
+        event = NotifierEvent(errand.body["event"])
+    spec = placed.resource.spec if placed is not None else None
+    if placed is None or event is None or not isinstance(spec, NotifierSpec) or event not in spec.events:
+        return None
+    return placed, spec, event
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a delivery: why it failed, or None if the receiver took it."""
+
+    failed: Failed | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One notice for one notifier, gathered whole, so that any thread may send it."""
+
+    placed: Placed
+    spec: NotifierSpec
+    event: NotifierEvent
+    entry: Errand
+    address: str | None
+    """Where people find the page."""
+    secrets: SecretSources
+    networks: Sequence[Network]
+    now: datetime
+
+    def ask(self) -> Outcome:
+        """Send it."""
+        try:
+            parcel = self._parcel()
+        except SecretUnreadable as error:
+            return Outcome(Failed(str(error)))
+        return Outcome(send(parcel, self.networks))
+
+    def _parcel(self) -> Parcel:
+        spec, entry = self.spec, self.entry
+        url = self._opened(spec.url, "url") if isinstance(spec.url, SecretRef) else spec.url
+        if spec.type is NotifierType.SLACK:
+            return Parcel(url, self._text(), {}, spec.allow_http)
+        delivery = delivery_id(entry.id)
+        if isinstance(entry, OutboxEntry):
+            body = as_json(self.event, entry.run, entry.at, delivery, self._page(entry))
+        else:
+            body = of_configuration(entry.body, entry.at, delivery, self.address)
+        headers = {"X-Station-Event": self.event.value, "X-Station-Delivery": delivery}
+        if spec.secret is not None:
+            headers |= signed(body, self._opened(spec.secret, "secret"), int(self.now.timestamp()))
+        return Parcel(url, body, headers, spec.allow_http)
+
+    def _text(self) -> bytes:
+        entry = self.entry
+        if isinstance(entry, OutboxEntry):
+            return as_slack(self.event, entry.run, self._page(entry))
+        return of_configuration_for_slack(entry.body, self.address)
+
+    def _page(self, entry: OutboxEntry) -> str | None:
+        return f"{self.address.rstrip('/')}/runs/{entry.run.id}" if self.address is not None else None
+
+    def _opened(self, secret: SecretRef, key: str) -> str:
+        return self.secrets.for_run(secret, SealedPlace(self.placed.ref, key)).strip()

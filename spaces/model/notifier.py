@@ -1,0 +1,122 @@
+"""The Notifier: tells people and programs outside the service what happens to the stacks of its space's subtree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from spaces.model.base import MOST_LABELS, Flag, LabelKey, LabelValue, Line, Model, Problem, SpecModel
+from spaces.model.explain import shown
+from spaces.model.role import not_empty
+from spaces.model.secrets import SecretRef, secret_problems
+
+_URL = re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", re.ASCII)
+
+
+class NotifierType(StrEnum):
+    """The forms in which something is told."""
+
+    SLACK = "slack"
+    WEBHOOK = "webhook"
+
+
+class NotifierEvent(StrEnum):
+    """What can be told."""
+
+    RUN_WAITING = "run.waiting"
+    RUN_FINISHED = "run.finished"
+    RUN_FAILED = "run.failed"
+    RUN_CANCELED = "run.canceled"
+    RUN_DISCARDED = "run.discarded"
+    RUN_SUPERSEDED = "run.superseded"
+    DRIFTED = "drifted"
+    HELD = "held"
+    BROKEN = "broken"
+    HALTED = "halted"
+
+
+class SpaceSelector(Model):
+    """Selects spaces by their labels."""
+
+    match_labels: dict[LabelKey, LabelValue] = Field(
+        max_length=MOST_LABELS,
+        description="Labels of the stack's space and of the spaces above it; all of these must be there.",
+    )
+
+
+def _url(text: str) -> str:
+    # The messages do not repeat it: it may hold a secret.
+    if re.match(r"(?i:https?://[^/?#]*@)", text):
+        raise PydanticCustomError("invalid-value", "must not contain a user name or password")
+    if not _URL.fullmatch(text):
+        raise PydanticCustomError("invalid-value", "is not an address: write https://host/path")
+    return text
+
+
+def _is_written(value: object) -> str:
+    # The brackets keep these words out of the paths that people see.
+    return "[secret]" if isinstance(value, dict | SecretRef) else "[text]"
+
+
+PlainUrl = Annotated[Line, AfterValidator(_url)]
+NotifierUrl = Annotated[
+    Annotated[PlainUrl, Tag("[text]")] | Annotated[SecretRef, Tag("[secret]")], Discriminator(_is_written)
+]
+
+
+class NotifierSpec(SpecModel):
+    """Where to send what happens to the stacks of its space's subtree."""
+
+    type: NotifierType = Field(
+        description="slack: a message for Slack's incoming webhooks and whatever takes the same. webhook: JSON, signed."
+    )
+    url: NotifierUrl = Field(description="Where to send it: a secret, or for webhooks also plain text.")
+    events: Annotated[tuple[NotifierEvent, ...], AfterValidator(not_empty)] = Field(
+        description="What to tell.", json_schema_extra={"minItems": 1}
+    )
+    spaces: SpaceSelector | None = Field(
+        None, description="Only stacks in spaces with these labels. Default: every stack of the subtree."
+    )
+    secret: SecretRef | None = Field(None, description="For webhooks: the key that signs them. Default: not signed.")
+    allow_http: Flag = Field(False, description="Send over http, too, where everybody on the way can read it.")
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what does not fit together: type, url and secret."""
+        url, events = raw.get("url"), raw.get("events")
+        if isinstance(url, dict):
+            yield from secret_problems(("url",), url, "spec.url")
+        elif isinstance(url, str) and raw.get("type") == NotifierType.SLACK:
+            summary = "spec.url: the address of a Slack webhook is a secret"
+            hint = "write {file: NAME}, {sealed: …} or {env: NAME}"
+            yield Problem(("url",), "invalid-value", summary, hint)
+        elif isinstance(url, str) and url.lower().startswith("http:") and raw.get("allowHttp") is not True:
+            summary = "spec.url uses http, which everybody on the way can read"
+            yield Problem(("url",), "invalid-value", summary, "use https, or set spec.allowHttp: true")
+        if events == []:
+            summary = "spec.events is empty, so nothing would be told"
+            yield Problem(("events",), "invalid-value", summary, f"one of {', '.join(NotifierEvent)}", at_key=True)
+        listed = events if isinstance(events, list) else []
+        for index, event in enumerate(listed):
+            if isinstance(event, str) and event in listed[:index]:
+                summary = f"spec.events[{index}]: {shown(event)} is there already"
+                yield Problem(("events", index), "invalid-value", summary, "leave it out")
+        if "secret" not in raw:
+            return
+        if raw.get("type") == NotifierType.SLACK:
+            summary = "spec.secret is for notifiers of type webhook: Slack checks no signature"
+            yield Problem(("secret",), "invalid-value", summary, "leave it out", at_key=True)
+        if isinstance(raw["secret"], dict):
+            yield from secret_problems(("secret",), raw["secret"], "spec.secret")
+
+    def secrets(self) -> Iterator[tuple[str, SecretRef]]:
+        """Yield each secret with its key, which is also what it is sealed for."""
+        if isinstance(self.url, SecretRef):
+            yield "url", self.url
+        if self.secret is not None:
+            yield "secret", self.secret

@@ -55,9 +55,9 @@ from reconciler.settings import MetricsAccess, Settings, SettingsError, settings
 from reconciler.store.belonging import check_belonging
 from reconciler.store.connections import parse_url
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import ConfigurationState
 from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
+from reconciler.store.stored import ConfigurationState
 from reconciler.web.api.errors import ApiError
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app

@@ -26,7 +26,8 @@ from reconciler.core.verdicts import Review
 from reconciler.runs.audit import Asked, Audited, about_request, log_run
 from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import TakenByAnother, advance, find_stack
-from reconciler.store.protocol import ApiToken, Reading, Store, StoredApproval, Transaction
+from reconciler.store.protocol import Reading, Store, Transaction
+from reconciler.store.stored import ApiToken, StoredApproval
 from reconciler.store.waiting import waiting
 from spaces.model.tools import TOOLS
 from spaces.names import StackId

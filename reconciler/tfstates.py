@@ -12,7 +12,8 @@ from datetime import datetime
 from reconciler.core.runs import RunId
 from reconciler.operations import OperationRefused, Refusal
 from reconciler.runs.audit import Asked, Audited, about_request
-from reconciler.store.protocol import LARGEST_SERIAL, Store, TfstateLock, TfstateVersion, Transaction
+from reconciler.store.protocol import LARGEST_SERIAL, Store, Transaction
+from reconciler.store.stored import TfstateLock, TfstateVersion
 from spaces.names import StackId
 
 

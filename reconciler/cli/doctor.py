@@ -83,8 +83,8 @@ def _data_dir(path: Path) -> Finding:
 def _database(settings: Settings) -> Iterator[Finding]:
     from reconciler.bootstrap import open_keys
     from reconciler.git.remote import redact
-    from reconciler.store.protocol import StoreError
     from reconciler.store.sql import open_store
+    from reconciler.store.stored import StoreError
 
     shown = redact(settings.database)
     if settings.database_url is None and not settings.data_dir.exists():
@@ -176,8 +176,8 @@ def _issuer(settings: Settings) -> Finding:
     from reconciler.issuer.examining import examine_issuer
     from reconciler.issuer.keyring import Keyring
     from reconciler.loop.service import utc_now
-    from reconciler.store.protocol import StoreError
     from reconciler.store.sql import open_store
+    from reconciler.store.stored import StoreError
 
     if settings.database_url is None and not settings.data_dir.exists():
         return Finding("warning", "issuer", f"{settings.issuer_url} has no keys yet", "start the service once")

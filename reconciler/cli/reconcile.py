@@ -86,7 +86,7 @@ def _interrupts() -> Iterator[None]:
 
 def _result(store: Store, started: datetime, seen: Collection[RunId]) -> dict[str, Any]:
     """Return the result: every stack in force, and the runs that this command started, continued (`seen`) or ended."""
-    from reconciler.store.protocol import RunFilter, StackFilter
+    from reconciler.store.stored import RunFilter, StackFilter
     from reconciler.web.api import convert
 
     with store.reading() as reading:

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from reconciler.core.drift import awaits_repair
 from reconciler.core.ends import ends_at, is_over, is_to_go, still_ends
+from reconciler.core.pushes import held_back, to_be_pushed
 from reconciler.core.reasons import RETRYABLE, Reason
 from reconciler.core.runs import AT_WORK, Run, RunKind, RunStatus
 from reconciler.core.state import (
@@ -25,7 +26,6 @@ from reconciler.core.state import (
     Heading,
     NewestRun,
     Observed,
-    Push,
     StackLock,
     StackState,
     Sync,
@@ -196,34 +196,6 @@ def unmended(state: StackState) -> NewestRun | None:
     if failed is None or desired is None or not (failed.applying or failed.digest == desired.digest):
         return None
     return failed
-
-
-def pushed(state: StackState) -> Push | None:
-    """Return the answer of the push policies about what is desired now; None: there is none, or none yet."""
-    push, desired = state.push, state.desired
-    if push is None or desired is None or (push.digest, push.policies) != (desired.digest, desired.push_policies):
-        return None
-    return push
-
-
-def to_be_pushed(state: StackState) -> bool:
-    """Whether push policies have to be asked before anything runs for what is desired now."""
-    return state.desired is not None and state.desired.push_policies is not None and pushed(state) is None
-
-
-def held_back(state: StackState) -> Push | None:
-    """Return the answer of the push policies where nothing may run: they ignore it, or its proposal was planned."""
-    push = pushed(state)
-    if push is None or push.heading is Heading.TRACK:
-        return None
-    return None if push.heading is Heading.PROPOSE and not _is_proposed(state) else push
-
-
-def _is_proposed(state: StackState) -> bool:
-    last, desired = state.last, state.desired
-    if last is None or desired is None:
-        return False
-    return (last.kind, last.status, last.digest) == (RunKind.PROPOSED, RunStatus.FINISHED, desired.digest)
 
 
 def _sync(state: StackState) -> tuple[Sync, str, str]:

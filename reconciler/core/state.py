@@ -311,7 +311,7 @@ class StackState:
     retry_at: datetime | None = None
     """After a retryable failure: not before this time."""
     push: Push | None = None
-    """The last word of push policies; `conditions.pushed` says whether it is about what is desired now."""
+    """The last word of push policies; `pushes.pushed` says whether it is about what is desired now."""
     failed: NewestRun | None = None
     """The last run that failed, until one succeeds; `conditions.unmended` says whether it still counts."""
     observed: Observed | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.core.conditions import HELD, held_back, is_suspended, unmended
+from reconciler.core.conditions import HELD, is_suspended, unmended
+from reconciler.core.pushes import held_back
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import StackState, Sync, Waits

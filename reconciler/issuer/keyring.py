@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from joserfc.jwk import KeyParameters, RSAKey
 
 from reconciler.core.issuer_keys import IssuerKey, dead, next_beginning, signing_key
-from reconciler.store.protocol import Store, StoreError
+from reconciler.store.protocol import Store
+from reconciler.store.stored import StoreError
 
 _BITS = 2048
 _LOOK_EVERY = timedelta(seconds=60)

@@ -17,7 +17,7 @@ from enum import Enum, auto
 from reconciler.loop.desired.fetch import pause
 from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.repeating import Repeating
-from reconciler.store.protocol import StoreError
+from reconciler.store.stored import StoreError
 
 _log = logging.getLogger(__name__)
 

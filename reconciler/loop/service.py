@@ -34,7 +34,8 @@ from reconciler.loop.runs.schedule import Scheduler
 from reconciler.loop.runs.schedules import Schedules
 from reconciler.loop.watch import Watcher
 from reconciler.metrics import FAILURE, HALTED, SUCCESS, Metrics
-from reconciler.store.protocol import RunFilter, Store
+from reconciler.store.protocol import Store
+from reconciler.store.stored import RunFilter
 
 _TICK = 1.0
 """Seconds after which the loop looks at the store again, whatever happened: other processes write to it too."""

@@ -18,7 +18,7 @@ from reconciler.loop.concern import WorkDone
 from reconciler.loop.desired.fetch import Fetched, Fetcher
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.repositories import CannotFollow
-from reconciler.store.protocol import StoreError
+from reconciler.store.stored import StoreError
 
 _log = logging.getLogger(__name__)
 

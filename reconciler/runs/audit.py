@@ -15,7 +15,7 @@ from reconciler.core.runs import Run, RunEvent, RunStatus
 from reconciler.core.state import StackState
 from reconciler.core.transition import Transition
 from reconciler.core.verdicts import Judgement, Notice, Verdict
-from reconciler.store.protocol import ApiToken, AuditEvent
+from reconciler.store.stored import ApiToken, AuditEvent
 
 
 class Audited(StrEnum):

@@ -18,7 +18,8 @@ from reconciler.core.transition import Transition, take_step
 from reconciler.core.verdicts import Judgement
 from reconciler.runs.audit import Asked, about_judgement, about_step
 from reconciler.runs.outputs import Cause, pass_on_outputs, relink
-from reconciler.store.protocol import AuditEvent, Transaction
+from reconciler.store.protocol import Transaction
+from reconciler.store.stored import AuditEvent
 from spaces.names import StackId
 
 

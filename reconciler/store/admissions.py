@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, delete, select
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.store import rows, statements, tables
-from reconciler.store.protocol import AuditEvent, AuditRow, StoredApproval
+from reconciler.store.stored import AuditEvent, AuditRow, StoredApproval
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.names import Revision
 

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from reconciler.store import rows, statements
-from reconciler.store.protocol import Announcement
 from reconciler.store.selecting import POSTGRES, among
+from reconciler.store.stored import Announcement
 from reconciler.store.tables import announcements
 from reconciler.store.texts import dump, load
 

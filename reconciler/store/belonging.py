@@ -10,7 +10,8 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.store.protocol import Store, StoreError
+from reconciler.store.protocol import Store
+from reconciler.store.stored import StoreError
 
 _FILE = "database.id"
 _EMBEDDED = "station.db"

@@ -20,7 +20,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from reconciler.store.protocol import StoreBusy, StoreError
+from reconciler.store.stored import StoreBusy, StoreError
 
 _WRITING = "station_writing"
 _POOL = {"pool_size": 8, "max_overflow": 24}

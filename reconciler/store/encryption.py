@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from reconciler.keyfiles import NotPrivate, create, read_private
-from reconciler.store.protocol import CannotUnseal, StoreError
+from reconciler.store.stored import CannotUnseal, StoreError
 from reconciler.store.texts import dump
 
 _VERSION = b"\x01"

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Select, func, or_, select, tuple_
 
 from reconciler.core.results import Resource
-from reconciler.store.protocol import Place, ResourceFilter
 from reconciler.store.selecting import POSTGRES, among, is_stack
+from reconciler.store.stored import Place, ResourceFilter
 from reconciler.store.tables import resources, stacks
 from reconciler.store.texts import dump, load
 from spaces.names import SpaceName, StackId

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, or_, select
 
 from reconciler.store import rows, statements, tables
-from reconciler.store.protocol import Lease
+from reconciler.store.stored import Lease
 
 _LEASES = tables.leases
 

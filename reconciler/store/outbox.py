@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, select, updat
 
 from reconciler.core.runs import Run, RunStatus
 from reconciler.store import rows, statements
-from reconciler.store.protocol import OutboxEntry
 from reconciler.store.selecting import POSTGRES, among
+from reconciler.store.stored import OutboxEntry
 from reconciler.store.tables import outbox, runs, stacks
 from reconciler.store.texts import dump, load, moment, moment_text
 

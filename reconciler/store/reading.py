@@ -25,7 +25,8 @@ from reconciler.store.inventory import InventoryReading
 from reconciler.store.issuing import IssuingReading
 from reconciler.store.leases import LeaseReading
 from reconciler.store.outbox import OutboxReading
-from reconciler.store.protocol import (
+from reconciler.store.selecting import AT_WORK_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
+from reconciler.store.stored import (
     ApiToken,
     ConfigurationState,
     Health,
@@ -35,7 +36,6 @@ from reconciler.store.protocol import (
     TfstateLock,
     TfstateVersion,
 )
-from reconciler.store.selecting import AT_WORK_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump, load, unpack
 from reconciler.store.timers import TimerReading

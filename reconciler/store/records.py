@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.core.results import Action, MadeBy, OutputChange, Planned, ResourceChange
 from reconciler.core.verdicts import Judgement, Result, Verdict
-from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument
+from reconciler.store.stored import ConfigurationState, Halt, KeptDocument
 from reconciler.store.texts import moment, moment_text
 from spaces.names import Digest, SpaceName
 

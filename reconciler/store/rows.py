@@ -31,7 +31,7 @@ from reconciler.core.state import (
     Sync,
     Why,
 )
-from reconciler.store.protocol import ApiToken, Session
+from reconciler.store.stored import ApiToken, Session
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.model.drift import Drift, IgnoredDrift, Repair
 from spaces.model.retries import Retry

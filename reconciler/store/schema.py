@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from reconciler.store.connections import for_writing
-from reconciler.store.protocol import StoreBusy, StoreError
+from reconciler.store.stored import StoreBusy, StoreError
 from reconciler.store.tables import SCHEMA_VERSION, VERSION_TABLE, metadata
 
 _ADVISORY_LOCK = 0x73746174696F6E01

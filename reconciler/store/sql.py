@@ -12,9 +12,9 @@ from sqlalchemy import Engine, func, select
 from reconciler.core.runs import RunId
 from reconciler.store import connections, tables
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import StoreBusy, StoreError
 from reconciler.store.reading import SqlReading
 from reconciler.store.schema import bring_up_to_date
+from reconciler.store.stored import StoreBusy, StoreError
 from reconciler.store.writing import SqlTransaction
 
 PATIENCE = timedelta(seconds=10)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from reconciler.store.protocol import StoreError
+from reconciler.store.stored import StoreError
 
 _encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 

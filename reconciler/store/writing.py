@@ -25,16 +25,7 @@ from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.issuing import IssuingWriting
 from reconciler.store.leases import LeaseWriting
 from reconciler.store.outbox import OutboxWriting
-from reconciler.store.protocol import (
-    LARGEST_SERIAL,
-    ApiToken,
-    CannotUnseal,
-    ConfigurationState,
-    LostLease,
-    Session,
-    TfstateLock,
-    TfstateVersion,
-)
+from reconciler.store.protocol import LARGEST_SERIAL
 from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
@@ -48,6 +39,15 @@ from reconciler.store.selecting import (
     is_stack,
     locked,
     select_runs,
+)
+from reconciler.store.stored import (
+    ApiToken,
+    CannotUnseal,
+    ConfigurationState,
+    LostLease,
+    Session,
+    TfstateLock,
+    TfstateVersion,
 )
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, cleaned, dump, pack

@@ -20,7 +20,8 @@ from reconciler.core.verdicts import RESULTS
 from reconciler.gauges import Gauges, StackGauge
 from reconciler.git.errors import GitReason
 from reconciler.repeating import Repeating
-from reconciler.store.protocol import ConfigurationState, Reading, StackFilter, Store, StoreError
+from reconciler.store.protocol import Reading, Store
+from reconciler.store.stored import ConfigurationState, StackFilter, StoreError
 from reconciler.web.ports import Ports
 
 LEASE = timedelta(minutes=3)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from reconciler.metrics import CONTENT_TYPE
-from reconciler.store.protocol import StoreError
+from reconciler.store.stored import StoreError
 from reconciler.web.api.auth import PortsIn, authenticate
 from reconciler.web.api.errors import not_found
 

@@ -23,7 +23,7 @@ from reconciler.core.runs import RunStatus
 from reconciler.loop.service import utc_now
 from reconciler.operations import confirm
 from reconciler.settings import Settings
-from reconciler.store.protocol import RunFilter
+from reconciler.store.stored import RunFilter
 from tests.e2e.station import Repo
 from tests.tools.sts import Sts
 

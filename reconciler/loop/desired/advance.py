@@ -31,7 +31,8 @@ from reconciler.loop.desired.telling import Telling
 from reconciler.loop.desired.world import World
 from reconciler.operations import revoke_tokens
 from reconciler.runs.audit import Audited, about_token
-from reconciler.store.protocol import AuditEvent, ConfigurationState, Halt, KeptDocument, Store, Transaction
+from reconciler.store.protocol import Store, Transaction
+from reconciler.store.stored import AuditEvent, ConfigurationState, Halt, KeptDocument
 from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded

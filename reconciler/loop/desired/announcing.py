@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.git.errors import GitReason
-from reconciler.store.protocol import Announcement, AuditEvent, Halt
+from reconciler.store.stored import Announcement, AuditEvent, Halt
 from spaces.composition.holds import Because
 from spaces.documents.documents import PlacedDocuments
 from spaces.effective.notifiers import notifiers

@@ -23,7 +23,7 @@ from reconciler.loop.desired.sources import SourceIndex, uses_at
 from reconciler.loop.desired.world import CONFIGURATION, World
 from reconciler.policies.checking import check_rego
 from reconciler.runs.audit import Approvals
-from reconciler.store.protocol import AuditEvent, ConfigurationState, Halt, StoredApproval
+from reconciler.store.stored import AuditEvent, ConfigurationState, Halt, StoredApproval
 from spaces.documents.changes import changes
 from spaces.in_force import InForce, affected, differing, left
 from spaces.names import Revision, StackId

@@ -12,7 +12,7 @@ from reconciler.core.state import Desired
 from reconciler.git.errors import GitError
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.world import World, desire
-from reconciler.store.protocol import AuditEvent
+from reconciler.store.stored import AuditEvent
 from spaces.documents.changes import DocumentChange, Unfounded, Verb, changes, unfounded
 from spaces.in_force import InForce, affected, differing
 from spaces.names import Kind, Revision, StackId

@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler import operations
-from reconciler.store.protocol import AuditEvent, Store
+from reconciler.store.protocol import Store
+from reconciler.store.stored import AuditEvent
 from spaces.names import Revision
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.core.reasons import remedy
-from reconciler.store.protocol import AuditEvent, Halt
+from reconciler.store.stored import AuditEvent, Halt
 from spaces.diagnostics import Diagnostic, Severity, printable
 from spaces.names import Revision
 

@@ -20,7 +20,7 @@ from reconciler.notifying.messages import (
     of_configuration_for_slack,
 )
 from reconciler.notifying.sending import Failed, Parcel, send, signed
-from reconciler.store.protocol import Announcement, OutboxEntry
+from reconciler.store.stored import Announcement, OutboxEntry
 from spaces.documents.documents import Placed
 from spaces.effective.notifiers import notifiers
 from spaces.model.notifier import NotifierEvent, NotifierSpec, NotifierType

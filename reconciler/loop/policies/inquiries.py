@@ -22,7 +22,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
-from reconciler.store.protocol import StoreBusy
+from reconciler.store.stored import StoreBusy
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.core.conditions import assess, to_be_pushed
+from reconciler.core.conditions import assess
 from reconciler.core.digest import push_policies
+from reconciler.core.pushes import to_be_pushed
 from reconciler.core.runs import leading
 from reconciler.core.state import Component, Heading, Push, StackState
 from reconciler.core.verdicts import Verdict, heading

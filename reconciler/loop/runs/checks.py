@@ -16,7 +16,8 @@ from reconciler.engine.base import Engine
 from reconciler.runs.audit import log_run
 from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import advance, find_stack
-from reconciler.store.protocol import RunFilter, Store
+from reconciler.store.protocol import Store
+from reconciler.store.stored import RunFilter
 
 _ACTIVE_CHECKS = RunFilter(kinds={RunKind.DRIFT}, statuses=ACTIVE)
 

@@ -46,7 +46,8 @@ from reconciler.runs.audit import log_run
 from reconciler.runs.outputs import given_by, parents_in
 from reconciler.runs.transition import record
 from reconciler.settings import Settings
-from reconciler.store.protocol import CannotUnseal, RunFilter, Store
+from reconciler.store.protocol import Store
+from reconciler.store.stored import CannotUnseal, RunFilter
 from reconciler.store.waiting import waiting
 
 _log = logging.getLogger(__name__)

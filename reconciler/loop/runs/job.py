@@ -33,7 +33,8 @@ from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Identity
 from reconciler.runner.leg.mounting import CannotMount, mount
 from reconciler.settings import Settings
-from reconciler.store.protocol import CannotUnseal, Reading
+from reconciler.store.protocol import Reading
+from reconciler.store.stored import CannotUnseal
 from reconciler.tools.base import Tool
 from reconciler.tools.registry import tool
 from reconciler.tools.side_by_side import Unfit, as_planned, pick

@@ -17,7 +17,8 @@ from reconciler.core.runs import AT_WORK, Run, RunId, RunStatus
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.runs.dispatch import LEASE, Dispatcher
-from reconciler.store.protocol import RunFilter, Store
+from reconciler.store.protocol import Store
+from reconciler.store.stored import RunFilter
 
 _log = logging.getLogger(__name__)
 

@@ -31,7 +31,8 @@ from reconciler.metrics import Metrics
 from reconciler.runner.tfstate.backlog import pending_requests
 from reconciler.runs.audit import log_run
 from reconciler.runs.transition import advance, find_stack
-from reconciler.store.protocol import Store, StoreError, Transaction
+from reconciler.store.protocol import Store, Transaction
+from reconciler.store.stored import StoreError
 from reconciler.store.waiting import waiting
 from reconciler.tools.registry import tool
 

@@ -20,7 +20,8 @@ from reconciler.loop.policies.push import PushPolicies, PushQuestion
 from reconciler.loop.runs.decide import Ended, Followup, ToApply, ToJudge, ToPush, ToStop, decide_due
 from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.record import Recorder
-from reconciler.store.protocol import Store, StoreBusy
+from reconciler.store.protocol import Store
+from reconciler.store.stored import StoreBusy
 from spaces.names import StackId
 
 

@@ -11,7 +11,8 @@ from rbac.access.actions import Action, to_read
 from rbac.admission.held import HeldChange
 from reconciler import operations
 from reconciler.runs.audit import Approvals
-from reconciler.store.protocol import AuditEvent, AuditRow, Store
+from reconciler.store.protocol import Store
+from reconciler.store.stored import AuditEvent, AuditRow
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.broken import is_own
 from reconciler.web.api.errors import ApiError, invalid, not_found

@@ -24,7 +24,7 @@ from rbac.access.actions import BUILT_IN, Action
 from rbac.access.subjects import Subject, SubjectKind
 from rbac.identity import LOCAL_OPERATOR
 from reconciler.metrics import Metrics
-from reconciler.store.protocol import ApiToken
+from reconciler.store.stored import ApiToken
 from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.api_tokens import find_token
 from reconciler.web.ports import Ports

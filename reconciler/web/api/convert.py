@@ -15,7 +15,7 @@ from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run
 from reconciler.core.state import Condition, SourceCommit, StackState
 from reconciler.core.verdicts import Judgement, Review
-from reconciler.store.protocol import ConfigurationState
+from reconciler.store.stored import ConfigurationState
 from reconciler.web.api.schemas.effective import (
     EffectiveJson,
     FileJson,

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from reconciler.operations import OperationRefused, Refusal
 from reconciler.repeating import Repeating
-from reconciler.store.protocol import CannotUnseal, StoreError
+from reconciler.store.stored import CannotUnseal, StoreError
 from reconciler.words import plain
 
 MEDIA_TYPE = "application/problem+json"

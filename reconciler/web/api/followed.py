@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.git.remote import redact
 from reconciler.git.source_keys import SourceKey, known_keys, read_key
-from reconciler.store.protocol import ConfigurationState
+from reconciler.store.stored import ConfigurationState
 from reconciler.web.api.schemas.overview import FollowedJson
 from spaces.documents.documents import PlacedDocuments
 from spaces.model.refs import RefKind, read_ref

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import APIRouter
 
 from reconciler.runs.audit import Audited
-from reconciler.store.protocol import AuditEvent
+from reconciler.store.stored import AuditEvent
 from reconciler.web.api.auth import CallerIn, PortsIn
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.schemas.overview import IssuerKeyJson

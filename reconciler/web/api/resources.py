@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from reconciler.core.results import Resource
-from reconciler.store.protocol import Place, ResourceFilter
+from reconciler.store.stored import Place, ResourceFilter
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
 from reconciler.web.api.errors import invalid

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query
 from reconciler import operations
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.verdicts import Review, authors_of
-from reconciler.store.protocol import Reading, RunFilter, Store
+from reconciler.store.protocol import Reading, Store
+from reconciler.store.stored import RunFilter
 from reconciler.web.api import convert, logs
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.dependencies import follows_json

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query
 from reconciler import locks, operations
 from reconciler.core.runs import Run
 from reconciler.core.state import ConditionStatus, ConditionType, StackState, Sync
-from reconciler.store.protocol import Reading, RunFilter, StackFilter
+from reconciler.store.protocol import Reading
+from reconciler.store.stored import RunFilter, StackFilter
 from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.dependencies import dependencies_json, dependents_json

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from reconciler import tfstates
-from reconciler.store.protocol import Reading, TfstateLock, TfstateVersion
+from reconciler.store.protocol import Reading
+from reconciler.store.stored import TfstateLock, TfstateVersion
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, page

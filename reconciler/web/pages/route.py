@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from reconciler.operations import OperationRefused
-from reconciler.store.protocol import StoreError
+from reconciler.store.stored import StoreError
 from reconciler.web.api import errors
 from reconciler.web.api.errors import ApiError
 from reconciler.web.pages.render import redirect, render

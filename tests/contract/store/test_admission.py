@@ -12,8 +12,8 @@ from rbac.access.actions import Action
 from rbac.admission.held import HeldChange
 from reconciler.store import tables
 from reconciler.store.admissions import chained
-from reconciler.store.protocol import AuditEvent, StoredApproval
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import AuditEvent, StoredApproval
 from spaces.composition.holds import Because
 from spaces.documents.changes import Verb
 from spaces.names import Kind, ResourceRef, Revision, SpaceName

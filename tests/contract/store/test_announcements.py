@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from reconciler.store.protocol import Announcement
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import Announcement
 from tests.factories import NOW, later
 
 LEASE = timedelta(seconds=30)

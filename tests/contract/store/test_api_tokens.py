@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from reconciler.store.protocol import ApiToken
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import ApiToken
 from tests.factories import NOW, later
 
 ONE = ApiToken("b1", "user:alice", "operator", NOW, later(60), "f" * 64)

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from reconciler.core.issuer_keys import IssuerKey
 from reconciler.core.results import Output
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import CannotUnseal, StoreError
 from reconciler.store.sql import SqlStore, open_store
+from reconciler.store.stored import CannotUnseal, StoreError
 from reconciler.store.tables import VERSION_TABLE
 from tests.factories import NOW, a_stack_id
 

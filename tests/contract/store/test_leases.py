@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from reconciler.store.protocol import Lease
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import Lease
 from tests.factories import NOW
 
 MINUTE = timedelta(minutes=1)

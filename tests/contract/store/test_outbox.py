@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from reconciler.core.runs import Run, RunStatus
-from reconciler.store.protocol import OutboxEntry
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import OutboxEntry
 from tests.factories import NOW, a_run, a_stack_id, later
 
 LEASE = timedelta(seconds=30)

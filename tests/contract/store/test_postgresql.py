@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from reconciler.core.runs import RunEvent
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import StoreBusy, StoreError
 from reconciler.store.sql import SqlStore, open_store
+from reconciler.store.stored import StoreBusy, StoreError
 from spaces.names import StackId
 from tests.factories import NOW, a_run, a_stack, a_stack_id
 

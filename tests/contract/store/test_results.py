@@ -7,8 +7,8 @@ import pytest
 
 from reconciler.core.results import Output, Resource
 from reconciler.core.runs import RunEvent, RunStatus
-from reconciler.store.protocol import Place, ResourceFilter, TfstateLock
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import Place, ResourceFilter, TfstateLock
 from reconciler.store.tables import metadata
 from tests.factories import NOW, a_run, a_stack, a_stack_id, later
 

@@ -11,8 +11,8 @@ from reconciler.core.phases import Phase
 from reconciler.core.results import Action, ChangeCounts, Planned, ResourceChange
 from reconciler.core.runs import ACTIVE, WRITING, Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.state import Component, SourceCommit, Why
-from reconciler.store.protocol import LostLease, RunFilter
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import LostLease, RunFilter
 from spaces.names import SpaceName
 from tests.factories import NOW, REVISION, a_run, a_run_id, a_stack, a_stack_id, later
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from reconciler.store.protocol import Session
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import Session
 from tests.factories import NOW, later
 
 ALICE = Session("a" * 64, "b1", "f" * 64, NOW, later(60))

@@ -20,8 +20,8 @@ from reconciler.core.state import (
     Why,
 )
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import ConfigurationState, Halt, Health, KeptDocument, StackFilter
 from reconciler.store.sql import SqlStore, open_store
+from reconciler.store.stored import ConfigurationState, Halt, Health, KeptDocument, StackFilter
 from reconciler.store.tables import VERSION_TABLE
 from spaces.names import SpaceName
 from tests.factories import (

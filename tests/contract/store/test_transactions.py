@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from reconciler.core.results import Output
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import StoreBusy, StoreError
 from reconciler.store.sql import SqlStore, open_store
+from reconciler.store.stored import StoreBusy, StoreError
 from reconciler.store.tables import SCHEMA_VERSION
 from tests.factories import NOW, a_run, a_stack, a_stack_id, an_outcome
 

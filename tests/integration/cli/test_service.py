@@ -26,8 +26,8 @@ from reconciler.core.results import Action as Change
 from reconciler.core.results import Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import StackProblem, Sync
-from reconciler.store.protocol import ApiToken, ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import ApiToken, ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.web.api.convert import effective_json
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports

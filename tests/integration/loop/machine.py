@@ -15,7 +15,7 @@ from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import StackState
 from reconciler.loop.service import utc_now
 from reconciler.settings import Settings
-from reconciler.store.protocol import ConfigurationState, RunFilter
+from reconciler.store.stored import ConfigurationState, RunFilter
 from spaces.names import StackId
 from tests.e2e.station import a_script
 

@@ -21,7 +21,7 @@ from reconciler import operations
 from reconciler.core.runs import RunStatus
 from reconciler.core.verdicts import Review
 from reconciler.loop.service import utc_now
-from reconciler.store.protocol import AuditRow, StoredApproval
+from reconciler.store.stored import AuditRow, StoredApproval
 from reconciler.web.api_tokens import find_token, make_token
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine

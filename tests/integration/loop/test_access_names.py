@@ -10,7 +10,7 @@ import pytest
 
 from rbac.admission.held import HeldChange
 from reconciler.loop.service import utc_now
-from reconciler.store.protocol import StoredApproval
+from reconciler.store.stored import StoredApproval
 from tests.e2e.station import a_script, document
 from tests.integration.loop.machine import Machine
 from tests.integration.loop.test_access import (

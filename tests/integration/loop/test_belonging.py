@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.store.protocol import StoreError
+from reconciler.store.stored import StoreError
 from tests.e2e.station import Repo, a_script, lines
 from tests.integration.loop.machine import Machine
 

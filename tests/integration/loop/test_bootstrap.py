@@ -10,7 +10,7 @@ import pytest
 from reconciler.bootstrap import DataDirectoryBusy, SandboxUnavailable, open_service
 from reconciler.core.runs import RunStatus
 from reconciler.settings import Settings, SettingsError
-from reconciler.store.protocol import StoreError
+from reconciler.store.stored import StoreError
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine
 

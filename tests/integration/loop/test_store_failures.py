@@ -23,8 +23,8 @@ from reconciler.loop.runs import leases
 from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.watch import Watcher
-from reconciler.store.protocol import StoreError
 from reconciler.store.sql import open_store
+from reconciler.store.stored import StoreError
 from reconciler.store.writing import SqlTransaction
 from tests.e2e.station import Repo, a_script, eventually
 from tests.integration.loop.machine import Machine

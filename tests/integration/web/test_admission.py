@@ -13,8 +13,8 @@ from rbac.access.actions import Action
 from rbac.admission.held import HeldChange
 from reconciler.core.runs import RunStatus
 from reconciler.runs.audit import Approvals
-from reconciler.store.protocol import AuditEvent, ConfigurationState
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import AuditEvent, ConfigurationState
 from reconciler.web.api import admission
 from reconciler.web.ports import Ports
 from spaces.composition.holds import Because

@@ -17,8 +17,8 @@ from reconciler.core.conditions import assess
 from reconciler.core.runs import RunKind, RunStatus
 from reconciler.core.state import Condition, ConditionStatus, ConditionType, Sync
 from reconciler.metrics import Metrics
-from reconciler.store.protocol import ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.web import gauges
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import update
 
 from reconciler.core.runs import RunStatus
-from reconciler.store.protocol import TfstateLock
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import TfstateLock
 from reconciler.store.tables import tfstates
 from tests.factories import NOW, a_run, a_stack, a_stack_id
 from tests.integration.web.client import Client

@@ -11,8 +11,9 @@ from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import StackProblem, StackState, Sync
 from reconciler.operations import OperationRefused, Refusal
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import RunFilter, Store
+from reconciler.store.protocol import Store
 from reconciler.store.sql import open_store
+from reconciler.store.stored import RunFilter
 from spaces.names import Digest
 from tests.factories import (
     OTHER_REVISION,

@@ -12,7 +12,8 @@ from reconciler.core.results import Action, ChangeCounts, Output, OutputChange, 
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import Component, Need, Observed, SourceCommit, Why
 from reconciler.core.verdicts import Judgement, Result, Review, Verdict
-from reconciler.store.protocol import ConfigurationState, Store
+from reconciler.store.protocol import Store
+from reconciler.store.stored import ConfigurationState
 from spaces.documents.changes import Verb
 from spaces.effective.stack import EffectiveStack, effective
 from spaces.names import Kind, ResourceRef, SpaceName

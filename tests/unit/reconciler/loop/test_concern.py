@@ -12,7 +12,7 @@ from reconciler.loop import concern
 from reconciler.loop.concern import Backoff, Concern, WorkDone
 from reconciler.loop.desired import fetch as pace
 from reconciler.loop.desired.repositories import CannotFollow
-from reconciler.store.protocol import StoreBusy, StoreError
+from reconciler.store.stored import StoreBusy, StoreError
 from tests.factories import NOW
 
 FULL = StoreError("the database /srv/station.db cannot grow: the disk is full", "the database cannot grow")

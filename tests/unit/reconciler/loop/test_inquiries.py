@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.loop.policies.inquiries import Inquiries
-from reconciler.store.protocol import StoreBusy
+from reconciler.store.stored import StoreBusy
 from tests.e2e.station import eventually
 from tests.factories import NOW
 

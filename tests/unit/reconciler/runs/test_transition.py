@@ -16,8 +16,9 @@ from reconciler.core.verdicts import Judgement, Result, Verdict
 from reconciler.runs.audit import Asked
 from reconciler.runs.transition import TakenByAnother, advance, find_stack, record
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import LostLease, Store
+from reconciler.store.protocol import Store
 from reconciler.store.sql import open_store
+from reconciler.store.stored import LostLease
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, a_stack_id, an_applied, later
 
 PARENT, CHILD = a_stack_id("root/base"), a_stack_id("root/app")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import StoreError
+from reconciler.store.stored import StoreError
 
 ONE, TWO = b"1" * 32, b"2" * 32
 

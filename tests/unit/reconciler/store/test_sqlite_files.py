@@ -9,8 +9,8 @@ import pytest
 
 from reconciler.store.connections import in_words
 from reconciler.store.encryption import Keys
-from reconciler.store.protocol import StoreBusy, StoreError
 from reconciler.store.sql import SqlStore, open_store
+from reconciler.store.stored import StoreBusy, StoreError
 from tests.factories import a_stack
 
 SOON = timedelta(seconds=0.2)

@@ -1,7 +1,7 @@
 """Who hears of changes that are held, and of a halt."""
 
 from reconciler.loop.desired.announcing import about_halt, about_held
-from reconciler.store.protocol import AuditEvent, Halt
+from reconciler.store.stored import AuditEvent, Halt
 from tests.factories import NOW, REVISION
 from tests.unit.spaces.builders import begin, doc, many, space
 

@@ -18,6 +18,7 @@ from reconciler.web.api import (
     resources,
     runs,
     stacks,
+    steering,
     tfstate,
     tfstates,
     tokens,
@@ -46,6 +47,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     gauges.expose(ports)
     for routes in (
         stacks.router,
+        steering.router,
         drift.router,
         tfstates.router,
         runs.router,

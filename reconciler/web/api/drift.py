@@ -1,26 +1,21 @@
-"""Drift: list what differs from what was applied, and ask for a check."""
+"""Drift: what differs from what was applied."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from reconciler import operations
 from reconciler.core.drift import Difference, differences
 from reconciler.core.runs import RunId
 from reconciler.core.state import Observed, StackState
 from reconciler.store.protocol import Reading
 from reconciler.store.stored import StackFilter
-from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_stacks
 from reconciler.web.api.schemas.drift import AttributeJson, DriftJson
-from reconciler.web.api.schemas.runs import RunJson
 from reconciler.web.api.schemas.shapes import Page
-from reconciler.web.api.stacks import LabelsIn, labels_of, named
-from reconciler.web.api.told import Told, refusals
+from reconciler.web.api.stacks import LabelsIn, labels_of
 from reconciler.web.ports import Ports
 from spaces.names import StackId
 
@@ -52,17 +47,6 @@ def list_drift(
         found = reading.list_stacks(wanted, of_stacks(cursor), limit + 1)
         items = [each for stack in found[:limit] for each in _of_stack(reading, stack)]
     return Page(items=items, next=str(found[limit - 1].id) if len(found) > limit else None)
-
-
-@router.post("/stacks/{space}/{name}/drift", status_code=HTTPStatus.CREATED)
-def check_drift(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
-    """Queue a drift check of a stack that is Synced."""
-    stack = named(caller, Right.DRIFT_CHECK, space, name)
-    because = caller.basis(Right.DRIFT_CHECK.action, stack.space)
-    with refusals(caller, stack):
-        run = operations.request_check(ports.store, stack, caller.person, ports.now(), because)
-    ports.wake()
-    return convert.run_json(run, Told.of(caller))
 
 
 def drift_of(ports: Ports, caller: Caller, stack: StackId) -> list[DriftJson]:

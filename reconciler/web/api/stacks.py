@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from reconciler import locks, operations
 from reconciler.core.runs import Run
 from reconciler.core.state import ConditionStatus, ConditionType, StackState, Sync
 from reconciler.store.protocol import Reading
@@ -29,12 +26,11 @@ from reconciler.web.api.paging import (
     page,
 )
 from reconciler.web.api.schemas.effective import EffectiveJson
-from reconciler.web.api.schemas.runs import RunJson, TaskRequest
+from reconciler.web.api.schemas.runs import RunJson
 from reconciler.web.api.schemas.shapes import Page
-from reconciler.web.api.schemas.stacks import LockRequest, OutputJson, ResourceJson, StackDetailJson, StackJson
-from reconciler.web.api.told import Told, refusals
+from reconciler.web.api.schemas.stacks import OutputJson, ResourceJson, StackDetailJson, StackJson
+from reconciler.web.api.told import Told
 from spaces.model.base import MOST_LABELS
-from spaces.model.durations import LONG, parse_duration
 from spaces.model.stack import ToolName
 from spaces.names import StackId
 
@@ -89,7 +85,7 @@ def list_stacks(
 def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Return a stack."""
     with ports.store.reading() as reading:
-        return _shown(reading, caller, _find(reading, caller, space, name))
+        return shown_stack(reading, caller, _find(reading, caller, space, name))
 
 
 @router.get("/{space}/{name}/runs")
@@ -139,108 +135,6 @@ def get_effective(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Ef
     return convert.effective_json(found, Told.of(caller))
 
 
-@router.post("/{space}/{name}/runs", status_code=HTTPStatus.CREATED)
-def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
-    """Queue a tracked run, even of a stack that is Synced."""
-    stack = named(caller, Right.RUN_TRIGGER, space, name)
-    because = caller.basis(Right.RUN_TRIGGER.action, stack.space)
-    with refusals(caller, stack):
-        run = operations.request_run(ports.store, stack, caller.person, ports.now(), because)
-    ports.wake()
-    return convert.run_json(run, Told.of(caller))
-
-
-@router.post("/{space}/{name}/plan", status_code=HTTPStatus.CREATED)
-def plan_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
-    """Queue a run that plans what is desired of a stack, and applies nothing."""
-    stack = named(caller, Right.RUN_PREVIEW, space, name)
-    because = caller.basis(Right.RUN_PREVIEW.action, stack.space)
-    with refusals(caller, stack):
-        run = operations.request_plan(ports.store, stack, caller.person, ports.now(), because)
-    ports.wake()
-    return convert.run_json(run, Told.of(caller))
-
-
-@router.post("/{space}/{name}/tasks", status_code=HTTPStatus.CREATED)
-def run_task(ports: PortsIn, caller: CallerIn, space: str, name: str, body: TaskRequest) -> RunJson:
-    """Queue a shell command in a stack's directory and environment."""
-    stack = named(caller, Right.TASK_CREATE, space, name)
-    because = caller.basis(Right.TASK_CREATE.action, stack.space)
-    with refusals(caller, stack):
-        run = operations.request_task(ports.store, stack, body.command, caller.person, ports.now(), because)
-    ports.wake()
-    return convert.run_json(run, Told.of(caller))
-
-
-@router.post("/{space}/{name}/destroy", status_code=HTTPStatus.CREATED)
-def destroy_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
-    """Queue a run that removes what a stack made. It waits for confirmation, and leaves the stack suspended."""
-    stack = named(caller, Right.STACK_DELETE, space, name)
-    because = caller.basis(Right.STACK_DELETE.action, stack.space)
-    with refusals(caller, stack):
-        run = operations.request_destroy(ports.store, stack, caller.person, ports.now(), because)
-    ports.wake()
-    return convert.run_json(run, Told.of(caller))
-
-
-@router.post("/{space}/{name}/forget")
-def forget_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackJson:
-    """Forget a stack that left Git. What it made stays; a new stack of its name starts from nothing."""
-    stack = named(caller, Right.STACK_DELETE, space, name)
-    because = caller.basis(Right.STACK_DELETE.action, stack.space)
-    with refusals(caller, stack):
-        forgotten = operations.forget(ports.store, stack, caller.person, ports.now(), because)
-    return convert.stack_json(forgotten, None, Told.of(caller))
-
-
-@router.post("/{space}/{name}/suspend")
-def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
-    """Suspend a stack: it gets no new runs."""
-    stack = named(caller, Right.RUN_CANCEL, space, name)
-    state = operations.suspend(
-        ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_CANCEL.action, stack.space)
-    )
-    ports.wake()
-    with ports.store.reading() as reading:
-        return _shown(reading, caller, state)
-
-
-@router.post("/{space}/{name}/resume")
-def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
-    """Resume a suspended stack."""
-    stack = named(caller, Right.RUN_TRIGGER, space, name)
-    state = operations.resume(
-        ports.store, stack, caller.person, ports.now(), caller.basis(Right.RUN_TRIGGER.action, stack.space)
-    )
-    ports.wake()
-    with ports.store.reading() as reading:
-        return _shown(reading, caller, state)
-
-
-@router.post("/{space}/{name}/lock")
-def lock_stack(ports: PortsIn, caller: CallerIn, space: str, name: str, wanted: LockRequest) -> StackDetailJson:
-    """Keep a stack to oneself: nothing starts for it until somebody unlocks it, or the time is over."""
-    stack = named(caller, Right.STACK_LOCK, space, name)
-    duration = timedelta(seconds=parse_duration(wanted.duration, LONG)) if wanted.duration is not None else None
-    because = caller.basis(Right.STACK_LOCK.action, stack.space)
-    state = locks.lock(ports.store, stack, wanted.note, duration, caller.person, ports.now(), because)
-    ports.wake()
-    with ports.store.reading() as reading:
-        return _shown(reading, caller, state)
-
-
-@router.post("/{space}/{name}/unlock")
-def unlock_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
-    """End the lock of a stack: one's own, or with the right `stack:unlock` that of somebody else."""
-    stack = named(caller, Right.STACK_LOCK, space, name)
-    breaks = caller.allows(Right.STACK_UNLOCK, stack.space)
-    because = caller.basis((Right.STACK_UNLOCK if breaks else Right.STACK_LOCK).action, stack.space)
-    state = locks.unlock(ports.store, stack, caller.person, ports.now(), because, breaks=breaks)
-    ports.wake()
-    with ports.store.reading() as reading:
-        return _shown(reading, caller, state)
-
-
 def named(caller: Caller, right: Right, space: str, name: str) -> StackId:
     """Return the stack of a path; raise 404 if the caller lacks the right, or it cannot be one."""
     try:
@@ -259,7 +153,7 @@ def _find(reading: Reading, caller: Caller, space: str, name: str) -> StackState
     return found
 
 
-def _shown(reading: Reading, caller: Caller, stack: StackState) -> StackDetailJson:
+def shown_stack(reading: Reading, caller: Caller, stack: StackState) -> StackDetailJson:
     """Return a stack, with its newest run if the caller may read runs."""
     last = reading.last_runs([stack.id]) if caller.allows(Right.RUN_READ, stack.id.space) else {}
     shown = convert.stack_json(stack, last.get(stack.id), Told.of(caller))

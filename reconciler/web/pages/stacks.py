@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
 from reconciler.operations import OperationRefused
-from reconciler.web.api import convert, drift, stacks
+from reconciler.web.api import convert, drift, stacks, steering
 from reconciler.web.api.auth import Caller, PortsIn, Right
 from reconciler.web.api.dependencies import neighbourhood
 from reconciler.web.api.errors import ApiError, not_found
@@ -133,17 +133,17 @@ def act(  # noqa: PLR0917
     try:
         match verb:
             case "run":
-                there = f"/runs/{stacks.request_run(ports, caller, space, name).id}"
+                there = f"/runs/{steering.request_run(ports, caller, space, name).id}"
             case "plan":
-                there = f"/runs/{stacks.plan_stack(ports, caller, space, name).id}"
+                there = f"/runs/{steering.plan_stack(ports, caller, space, name).id}"
             case "destroy":
-                there = f"/runs/{stacks.destroy_stack(ports, caller, space, name).id}"
+                there = f"/runs/{steering.destroy_stack(ports, caller, space, name).id}"
             case "drift":
-                there = f"/runs/{drift.check_drift(ports, caller, space, name).id}"
+                there = f"/runs/{steering.check_drift(ports, caller, space, name).id}"
             case "suspend":
-                stacks.suspend_stack(ports, caller, space, name)
+                steering.suspend_stack(ports, caller, space, name)
             case "resume":
-                stacks.resume_stack(ports, caller, space, name)
+                steering.resume_stack(ports, caller, space, name)
             case _:
                 raise not_found("such action")
     except OperationRefused as refused:

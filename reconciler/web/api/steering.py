@@ -1,0 +1,134 @@
+"""What people ask of stacks: runs of every kind, and that nothing runs for a while."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Protocol
+
+from fastapi import APIRouter
+
+from reconciler import locks, operations
+from reconciler.core.runs import Run
+from reconciler.core.state import StackState
+from reconciler.store.protocol import Store
+from reconciler.web.api import convert
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.schemas.runs import RunJson, TaskRequest
+from reconciler.web.api.schemas.stacks import LockRequest, StackDetailJson, StackJson
+from reconciler.web.api.stacks import named, shown_stack
+from reconciler.web.api.told import Told, refusals
+from reconciler.web.ports import Ports
+from spaces.model.durations import LONG, parse_duration
+from spaces.names import StackId
+
+router = APIRouter(prefix="/stacks/{space}/{name}", tags=["stacks"])
+
+
+class Request(Protocol):
+    """One of the functions of `operations` that queue a run."""
+
+    def __call__(self, store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
+        """Queue the run, or refuse."""
+
+
+@router.post("/runs", status_code=HTTPStatus.CREATED)
+def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
+    """Queue a tracked run, even of a stack that is Synced."""
+    return _queue(
+        ports, caller, named(caller, Right.RUN_TRIGGER, space, name), Right.RUN_TRIGGER, operations.request_run
+    )
+
+
+@router.post("/plan", status_code=HTTPStatus.CREATED)
+def plan_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
+    """Queue a run that plans what is desired of a stack, and applies nothing."""
+    right = Right.RUN_PREVIEW
+    return _queue(ports, caller, named(caller, right, space, name), right, operations.request_plan)
+
+
+@router.post("/drift", status_code=HTTPStatus.CREATED)
+def check_drift(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
+    """Queue a drift check of a stack that is Synced."""
+    right = Right.DRIFT_CHECK
+    return _queue(ports, caller, named(caller, right, space, name), right, operations.request_check)
+
+
+@router.post("/tasks", status_code=HTTPStatus.CREATED)
+def run_task(ports: PortsIn, caller: CallerIn, space: str, name: str, body: TaskRequest) -> RunJson:
+    """Queue a shell command in a stack's directory and environment."""
+
+    def request(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
+        return operations.request_task(store, stack, body.command, person, now, because)
+
+    return _queue(ports, caller, named(caller, Right.TASK_CREATE, space, name), Right.TASK_CREATE, request)
+
+
+@router.post("/destroy", status_code=HTTPStatus.CREATED)
+def destroy_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
+    """Queue a run that removes what a stack made. It waits for confirmation, and leaves the stack suspended."""
+    right = Right.STACK_DELETE
+    return _queue(ports, caller, named(caller, right, space, name), right, operations.request_destroy)
+
+
+@router.post("/forget")
+def forget_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackJson:
+    """Forget a stack that left Git. What it made stays; a new stack of its name starts from nothing."""
+    stack = named(caller, Right.STACK_DELETE, space, name)
+    with refusals(caller, stack):
+        forgotten = operations.forget(
+            ports.store, stack, caller.person, ports.now(), _basis(caller, Right.STACK_DELETE, stack)
+        )
+    return convert.stack_json(forgotten, None, Told.of(caller))
+
+
+@router.post("/suspend")
+def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
+    """Suspend a stack: it gets no new runs."""
+    stack = named(caller, Right.RUN_CANCEL, space, name)
+    because = _basis(caller, Right.RUN_CANCEL, stack)
+    return _changed(ports, caller, operations.suspend(ports.store, stack, caller.person, ports.now(), because))
+
+
+@router.post("/resume")
+def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
+    """Resume a suspended stack."""
+    stack = named(caller, Right.RUN_TRIGGER, space, name)
+    because = _basis(caller, Right.RUN_TRIGGER, stack)
+    return _changed(ports, caller, operations.resume(ports.store, stack, caller.person, ports.now(), because))
+
+
+@router.post("/lock")
+def lock_stack(ports: PortsIn, caller: CallerIn, space: str, name: str, wanted: LockRequest) -> StackDetailJson:
+    """Keep a stack to oneself: nothing starts for it until somebody unlocks it, or the time is over."""
+    stack = named(caller, Right.STACK_LOCK, space, name)
+    duration = timedelta(seconds=parse_duration(wanted.duration, LONG)) if wanted.duration is not None else None
+    because = _basis(caller, Right.STACK_LOCK, stack)
+    state = locks.lock(ports.store, stack, wanted.note, duration, caller.person, ports.now(), because)
+    return _changed(ports, caller, state)
+
+
+@router.post("/unlock")
+def unlock_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
+    """End the lock of a stack: one's own, or with the right `stack:unlock` that of somebody else."""
+    stack = named(caller, Right.STACK_LOCK, space, name)
+    breaks = caller.allows(Right.STACK_UNLOCK, stack.space)
+    because = _basis(caller, Right.STACK_UNLOCK if breaks else Right.STACK_LOCK, stack)
+    return _changed(ports, caller, locks.unlock(ports.store, stack, caller.person, ports.now(), because, breaks=breaks))
+
+
+def _queue(ports: Ports, caller: Caller, stack: StackId, right: Right, request: Request) -> RunJson:
+    with refusals(caller, stack):
+        run = request(ports.store, stack, caller.person, ports.now(), _basis(caller, right, stack))
+    ports.wake()
+    return convert.run_json(run, Told.of(caller))
+
+
+def _changed(ports: Ports, caller: Caller, state: StackState) -> StackDetailJson:
+    ports.wake()
+    with ports.store.reading() as reading:
+        return shown_stack(reading, caller, state)
+
+
+def _basis(caller: Caller, right: Right, stack: StackId) -> str:
+    return caller.basis(right.action, stack.space)

@@ -10,8 +10,7 @@ import fcntl
 import logging
 import os
 import secrets
-import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +49,6 @@ from reconciler.metrics import Metrics
 from reconciler.policies.checking import check_rego, engine_key
 from reconciler.runner.contract.directory import RunDirectory, free_ended
 from reconciler.runner.contract.job import TfstateAccess
-from reconciler.runner.tfstate.door import listen
 from reconciler.settings import MetricsAccess, Settings, SettingsError, settings_file
 from reconciler.store.belonging import check_belonging
 from reconciler.store.connections import parse_url
@@ -62,7 +60,7 @@ from reconciler.web.api.errors import ApiError
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app
 from reconciler.web.ports import AdmissionSettings, Ports, WebhookSecret
-from reconciler.web.server import HttpServer
+from reconciler.web.server import LazyServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
@@ -88,31 +86,6 @@ class Service:
     loop: Loop
     ports: Ports
     server: LazyServer
-
-
-class LazyServer:
-    """The HTTP server, started when first needed: `station reconcile` needs it only for a managed tfstate."""
-
-    def __init__(self, app: Callable[[], FastAPI], host: str, port: int, directory: Path) -> None:
-        self._app = app
-        self._directory = directory
-        self._address = host, port
-        self._server: HttpServer | None = None
-        self._lock = threading.Lock()
-
-    def url(self) -> str:
-        """Return the server's URL; it listens from now on, there and in the data directory."""
-        with self._lock:
-            if self._server is None:
-                server = HttpServer(self._app(), *self._address, doors=[listen(self._directory)])
-                server.start()
-                self._server = server
-            return self._server.url
-
-    def stop(self) -> None:
-        """Stop listening, if the server was started."""
-        if self._server is not None:
-            self._server.stop()
 
 
 @contextmanager

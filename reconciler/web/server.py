@@ -6,12 +6,15 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import uvicorn
 from fastapi import FastAPI
+
+from reconciler.runner.tfstate.door import listen
 
 _START_SECONDS = 15.0
 _GOODBYE_SECONDS = 5
@@ -90,6 +93,31 @@ class HttpServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class LazyServer:
+    """The HTTP server, started when first needed: `station reconcile` needs it only for a managed tfstate."""
+
+    def __init__(self, app: Callable[[], FastAPI], host: str, port: int, directory: Path) -> None:
+        self._app = app
+        self._directory = directory
+        self._address = host, port
+        self._server: HttpServer | None = None
+        self._lock = threading.Lock()
+
+    def url(self) -> str:
+        """Return the server's URL; it listens from now on, there and in the data directory."""
+        with self._lock:
+            if self._server is None:
+                server = HttpServer(self._app(), *self._address, doors=[listen(self._directory)])
+                server.start()
+                self._server = server
+            return self._server.url
+
+    def stop(self) -> None:
+        """Stop listening, if the server was started."""
+        if self._server is not None:
+            self._server.stop()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -16,7 +16,7 @@ import click
 _EXPECTED = frozenset(
     {
         ("reconciler.settings", "SettingsError"),
-        ("reconciler.store.protocol", "StoreError"),
+        ("reconciler.store.stored", "StoreError"),
         ("reconciler.operations", "OperationRefused"),
         ("reconciler.engine.preparing", "WritableRefused"),
         ("reconciler.web.server", "ListenError"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from spaces.diagnostics import Diagnostic, Severity
 from spaces.documents.documents import Placed, PlacedDocuments
@@ -12,7 +12,7 @@ from spaces.model.explain import did_you_mean
 from spaces.model.people import GroupSpec
 from spaces.model.repository import RepositorySpec, SignerRef, Verify
 from spaces.model.role import RoleBindingSpec, SubjectRef
-from spaces.names import ROOT, Kind
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 
 _KINDS = {"user": Kind.USER, "group": Kind.GROUP, "api_key": Kind.API_KEY, "stack": Kind.STACK}
 
@@ -22,25 +22,28 @@ def strangers(documents: PlacedDocuments) -> Iterator[Diagnostic]:
 
     A warning only: somebody may leave, or be named before they come, and what names them stays in force for all others.
     """
-    known = {
-        kind: {each.ref.name for each in documents.of_kind(kind) if each.ref.space == ROOT}
-        for kind in (Kind.USER, Kind.GROUP, Kind.API_KEY)
-    }
-    known[Kind.STACK] = {str(stack) for stack in documents.stacks()}
     for placed, path, kind, name in _named(documents):
-        if name not in known[kind]:
-            hint = _near(kind, name, known[kind]) or f"add the {kind} document, or take the name out"
+        if documents.placed(_ref(kind, name)) is None:
+            hint = _near(kind, name, documents) or f"add the {kind} document, or take the name out"
             summary = f"{placed.ref} names the {kind} {name}, which does not exist"
             yield Diagnostic(Severity.WARNING, "unknown-subject", summary, hint, placed.resource.position(path))
 
 
-def _near(kind: Kind, name: str, known: Collection[str]) -> str | None:
-    """Suggest a name that is there; a stack only from the space that is named."""
+def _ref(kind: Kind, name: str) -> ResourceRef:
+    """Return what the name means: a stack's name begins with its space, and all others lie in the root space."""
     if kind is not Kind.STACK:
-        return did_you_mean(name, sorted(known))
+        return ResourceRef(kind, ROOT, name)
     space, _, bare = name.partition("/")
-    near = did_you_mean(bare, sorted(each.partition("/")[2] for each in known if each.startswith(f"{space}/")))
-    return near and near.replace("did you mean ", f"did you mean {space}/")
+    return ResourceRef(kind, SpaceName(space), bare)
+
+
+def _near(kind: Kind, name: str, documents: PlacedDocuments) -> str | None:
+    """Suggest a name that is there, from the space that is meant."""
+    ref = _ref(kind, name)
+    near = did_you_mean(ref.name, [placed.ref.name for placed in documents.by_space(kind).get(ref.space, ())])
+    if near is None or kind is not Kind.STACK:
+        return near
+    return near.replace("did you mean ", f"did you mean {ref.space}/")
 
 
 def _named(documents: PlacedDocuments) -> Iterator[tuple[Placed, Path, Kind, str]]:

@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from rbac.admission.held import HeldChange
 from reconciler.core.conditions import assess, is_current
+from reconciler.core.dependencies import previews_ahead
 from reconciler.core.ends import is_to_go
 from reconciler.core.identifiers import next_run_id, run_id
 from reconciler.core.reasons import Reason
@@ -345,10 +346,11 @@ def _queue(  # noqa: PLR0917
     _not_locked(state, now)
     if kind in {RunKind.TRACKED, RunKind.TASK}:
         _may_run(state, desired, now)
-    if desired.problem is not None:
-        problem = desired.problem
+    ahead = kind is RunKind.PROPOSED and previews_ahead(desired)
+    problem = desired.problem
+    if problem is not None and not (ahead and problem.reason == Reason.OUTPUT_MISSING):
         raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {problem.message}", problem.reason)
-    waits = waiting(transaction, [stack]).get(stack)
+    waits = None if ahead else waiting(transaction, [stack]).get(stack)
     if waits is not None:
         # Only what its own document names may be known to whoever reads it.
         named = any(need.parent == waits.on for need in desired.needs)

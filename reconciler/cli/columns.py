@@ -31,7 +31,8 @@ def _links(row: Row, name: str) -> object:
 
 def _link(one: Row) -> str:
     used = ", ".join(f"{output} as {variable}" for output, variable in sorted(one["outputs"].items()))
-    return f"{one['stack']} ({used})" if used else str(one["stack"])
+    words = ", ".join(each for each in (used, "each time that it is applied" if one.get("always") else "") if each)
+    return f"{one['stack']} ({words})" if words else str(one["stack"])
 
 
 def _follows(row: Row) -> object:

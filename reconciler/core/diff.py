@@ -10,6 +10,8 @@ from reconciler.core.state import OUTPUT_TO, VERSION, Component, Fingerprint, Wh
 CountFiles = Callable[[str, str], int | None]
 """How many files differ between two Git objects; None where one of them is no longer there to look at."""
 
+_APPLIED = "an apply"
+"""For a stack that runs each time that the other one is applied."""
 _SHOWN = 3
 """How many single items a summary names before it only counts the rest."""
 
@@ -97,8 +99,9 @@ def _by_parent(items: list[str], old: Mapping[str, str], new: Mapping[str, str])
     grouped: dict[str, list[str]] = {}
     for item in items:
         parent, _, rest = item.partition(" ")
-        output = rest.partition(OUTPUT_TO)[0]
-        grouped.setdefault(parent, []).append(f"output {output}" + _verb(old.get(item), new.get(item)))
+        output, goes, _ = rest.partition(OUTPUT_TO)
+        what = f"output {output}" if goes else _APPLIED
+        grouped.setdefault(parent, []).append(what + _verb(old.get(item), new.get(item)))
     return [f"dependency {parent}: {', '.join(_some(rest))}" for parent, rest in grouped.items()]
 
 

@@ -128,6 +128,8 @@ def _items(stack: EffectiveStack) -> Iterator[tuple[Origin, str, object]]:
             continue  # a component of its own, which is made where the outputs are known
         yield value.origin, f"env {name}", _said(value.value)
     for path, value in stack.files.items():
+        if isinstance(value.value, OutputOf):
+            continue
         said = _said(value.value)
         yield value.origin, f"file {path}", [said, "executable"] if value.executable else said
     for each in stack.git_credentials:

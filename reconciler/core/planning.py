@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import assert_never
 
 from reconciler.core.conditions import Standing, can_proceed, is_outdated, is_suspended, standing, without_ended_lock
+from reconciler.core.dependencies import may_go_ahead
 from reconciler.core.drift import awaits_repair, repairs_gently
 from reconciler.core.ends import is_late, is_over, is_to_go
 from reconciler.core.pushes import held_back, pushed, to_be_pushed
@@ -141,7 +142,7 @@ def _about(state: StackState, active: Run, waits: Waits | None, now: datetime) -
     match active.status:
         case RunStatus.QUEUED | RunStatus.UNCONFIRMED if outdated:
             return Supersede(active)
-        case RunStatus.QUEUED if waits is not None:
+        case RunStatus.QUEUED if waits is not None and not may_go_ahead(active, state):
             return Supersede(active)
         case RunStatus.PLANNING if outdated or active.cancel_requested:
             return StopRun(active)

@@ -11,13 +11,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from spaces.model.dependency import OutputUse
 from spaces.model.drift import Drift
 from spaces.model.retries import Retry
 from spaces.model.schedules import Schedule
 from spaces.names import Digest, Revision, StackId
 
 OUTPUT_TO = " -> "
-"""Between an output and the variable that it is given in, in the names of `Component.DEPENDENCIES`."""
+"""Between an output and the variable or file that it goes to, in the names of `Component.DEPENDENCIES`."""
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
@@ -69,7 +70,7 @@ class Fingerprint:
             made = components[Component.BLUEPRINT].items()
             components = {**components, Component.BLUEPRINT: {key: mark for key, mark in made if not is_noted(key)}}
         if Component.DEPENDENCIES in components:
-            # By variable: which stack and output a value comes from makes no difference to the run that gets it.
+            # By variable and file: from which stack and output a value comes makes no difference to who gets it.
             given = {name.rpartition(OUTPUT_TO)[2]: mark for name, mark in components[Component.DEPENDENCIES].items()}
             components = {**components, Component.DEPENDENCIES: given}
         return Digest(hashlib.blake2b(_encode(components).encode(), digest_size=16).hexdigest())
@@ -100,10 +101,12 @@ class StackProblem:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A stack that has to be in sync first. `outputs`: each output in use, with the variable that it is given in."""
+    """A stack that has to be in sync first. `outputs`: each output in use, with where it goes."""
 
     parent: StackId
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, OutputUse] = field(default_factory=dict)
+    always: bool = False
+    """Whether each apply of that stack is a reason to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,9 @@ class AppliedState:
     source: SourceCommit | None = None
     first: datetime | None = None
     """Since when something of the stack is applied; None: an earlier version did not note it."""
+    changed: str | None = None
+    """The last run that applied a plan; `run` may be one that found nothing to do. None: there was none, or an earlier
+    version did not note it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,8 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
         case RunEvent.SUCCEED | RunEvent.FOUND_NOTHING:
             before_it = state.applied
             first = now if before_it is None else before_it.first or before_it.at
-            applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now, run.source, first)
+            changed = run.id if event is RunEvent.SUCCEED else before_it.changed if before_it is not None else None
+            applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now, run.source, first, changed)
             observed = Observed(run.id, now, run.digest)
             state = state.evolve(applied=applied, observed=observed, interrupted=False, failed=None, why=())
             failures = 0

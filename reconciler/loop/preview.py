@@ -266,6 +266,8 @@ def _following(documents: PlacedDocuments, changed: Iterable[StackPreview]) -> I
 def _after(dependency: ResolvedDependency, *, surely: bool) -> Why:
     first = f"{dependency.parent} {'runs' if surely else 'may run'} before it"
     outputs = sorted(dependency.outputs)
+    if dependency.always:
+        return Why(Component.DEPENDENCIES, f"{first}; it runs after each apply of it")
     if not outputs:
         return Why(Component.DEPENDENCIES, f"{first}; it uses no output of it")
     which = f"output {outputs[0]} changes" if len(outputs) == 1 else f"one of the outputs {', '.join(outputs)} changes"

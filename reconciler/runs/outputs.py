@@ -29,10 +29,12 @@ def given_by(reading: Reading, parents: Collection[StackId]) -> dict[StackId, Pa
     if not parents:
         return {}
     states, marks = reading.peek(parents), reading.output_marks(parents)
-    return {
-        parent: ParentOutputs(marks.get(parent, {}), in_sync=parent in states and states[parent].sync is Sync.SYNCED)
-        for parent in parents
-    }
+    return {parent: _given(states.get(parent), marks.get(parent, {})) for parent in parents}
+
+
+def _given(state: StackState | None, marks: Mapping[str, str]) -> ParentOutputs:
+    changed = state.applied.changed if state is not None and state.applied is not None else None
+    return ParentOutputs(marks, in_sync=state is not None and state.sync is Sync.SYNCED, changed=changed)
 
 
 def relink(reading: Reading, states: Mapping[StackId, StackState]) -> dict[StackId, StackState]:

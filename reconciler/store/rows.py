@@ -20,7 +20,6 @@ from reconciler.core.state import (
     Desired,
     Fingerprint,
     Heading,
-    Need,
     NewestRun,
     Observed,
     Push,
@@ -31,6 +30,7 @@ from reconciler.core.state import (
     Sync,
     Why,
 )
+from reconciler.store.needs import need_from_json, need_to_json
 from reconciler.store.stored import ApiToken, Session
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.model.drift import Drift, IgnoredDrift, Repair
@@ -280,7 +280,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "person": desired.person,
         "authors": list(desired.authors),
         "problem": [problem.reason, problem.message] if problem else None,
-        "needs": [[str(need.parent), dict(need.outputs)] for need in desired.needs],
+        "needs": [need_to_json(need) for need in desired.needs],
         "pushPolicies": desired.push_policies,
         "protected": desired.protected,
         "destroyAfter": desired.destroy_after,
@@ -306,7 +306,7 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         body["suspended"],
         body["person"],
         StackProblem(*body["problem"]) if body["problem"] else None,
-        tuple(Need(StackId.parse(parent), outputs) for parent, outputs in body.get("needs", ())),
+        tuple(map(need_from_json, body.get("needs", ()))),
         push_policies=body.get("pushPolicies"),
         authors=tuple(body.get("authors", ())),
         protected=body.get("protected", False),
@@ -392,6 +392,7 @@ def _applied_to_json(applied: AppliedState, desired: Desired | None) -> dict[str
         "at": moment_text(applied.at),
         "source": _source_to_json(applied.source),
         "first": moment_text(applied.first),
+        "changed": applied.changed,
     }
 
 
@@ -408,6 +409,7 @@ def _applied_from_json(body: dict[str, Any], desired: Desired | None, row: Row[A
         datetime.fromisoformat(body["at"]),
         _source_from_json(body.get("source")),
         moment(body.get("first")),
+        body.get("changed"),
     )
 
 

@@ -206,14 +206,13 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
     own = Origin(placed.ref, made)
     layers.append(Layer.of(own, placed.resource, spec))
     dependencies = tuple(dependencies_of(documents, placed)) if spec.depends_on else ()
-    outputs = _outputs(own, dependencies)
     return EffectiveStack(
         stack,
         spec,
         placed.resource.metadata.labels,
         _source(documents, placed, spec),
-        _overlay([*(layer.env for layer in layers), outputs]),
-        _overlay(layer.files for layer in layers),
+        _overlay([*(layer.env for layer in layers), _variables(own, dependencies)]),
+        _overlay([*(layer.files for layer in layers), _output_files(own, dependencies)]),
         _hooks([layer for layer in layers if layer.before or layer.after]),
         tuple(map(_used, used)),
         dependencies,
@@ -240,11 +239,21 @@ def _git_credentials(
     return found.values()
 
 
-def _outputs(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
+def _variables(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
     return {
-        name: Value(OutputOf(dependency.parent, output), origin)
+        use.env: Value(OutputOf(dependency.parent, output), origin)
         for dependency in dependencies
-        for output, name in dependency.outputs.items()
+        for output, use in dependency.outputs.items()
+        if use.env is not None
+    }
+
+
+def _output_files(origin: Origin, dependencies: Iterable[ResolvedDependency]) -> dict[str, Value]:
+    return {
+        plain_path(use.file): Value(OutputOf(dependency.parent, output), origin)
+        for dependency in dependencies
+        for output, use in dependency.outputs.items()
+        if use.file is not None
     }
 
 

@@ -21,13 +21,11 @@ from spaces.model.base import (
     MOST_ITEMS,
     CommitId,
     DirectoryPath,
-    EnvName,
     Flag,
     Line,
     Model,
     Name,
     Number,
-    OutputName,
     Problem,
     QualifiedName,
     list_at,
@@ -35,6 +33,7 @@ from spaces.model.base import (
     text_at,
 )
 from spaces.model.configuration import Configuration
+from spaces.model.dependency import Dependency, dependency_problems
 from spaces.model.drift import Drift
 from spaces.model.durations import Duration, LongDuration
 from spaces.model.globs import check_glob
@@ -46,57 +45,7 @@ from spaces.model.schedules import MOST_SCHEDULES, Schedule
 from spaces.model.semver import semver_range
 from spaces.model.tool import ToolDescription, ToolSettings
 from spaces.model.tools import TOOLS
-from spaces.model.variables import VariableClass, classify_variable
 from spaces.model.versions import version_range
-
-
-class Dependency(Model):
-    """A stack that must be in sync first. A bare name means that none of its outputs are used."""
-
-    stack: QualifiedName = Field(description="A Stack by name or as space/name.")
-    outputs: dict[OutputName, EnvName] = Field(
-        default_factory=dict,
-        max_length=MOST_ITEMS,
-        description="Outputs of that stack, each with the variable that receives it.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _spelled_out(cls, value: object) -> object:
-        return {"stack": value} if isinstance(value, str) else value
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Add the bare name to the schema, for editors."""
-        schema = handler.resolve_ref_schema(handler(core))
-        return {"anyOf": [schema["properties"]["stack"], schema]}
-
-
-def dependency_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield stacks that are named twice, and variables that may not be set or that are set twice."""
-    seen = set()
-    setters = dict.fromkeys(mapping_at(spec, "env"), "spec.env")
-    for index, entry in enumerate(list_at(spec, "dependsOn")):
-        name = entry.get("stack") if isinstance(entry, dict) else entry
-        if not isinstance(name, str):
-            continue
-        if name in seen:
-            yield Problem(
-                ("dependsOn", index, "stack"), "duplicate-dependency", f"the stack {name[:130]!r} is named twice"
-            )
-        seen.add(name)
-        for output, variable in mapping_at(entry, "outputs").items() if isinstance(entry, dict) else ():
-            if not isinstance(variable, str):
-                continue
-            path = ("dependsOn", index, "outputs", output)
-            if classify_variable(variable) is not VariableClass.PLAIN:
-                summary = f"{variable[:80]} may not be set from an output"
-                yield Problem(path, "env-not-allowed", summary, "choose another variable")
-            elif variable in setters:
-                summary = f"{variable[:80]} is set by {setters[variable][:140]} and by output {str(output)[:80]}"
-                yield Problem(path, "duplicate-env", summary, "choose another variable for one of them")
-            setters.setdefault(variable, f"output {output} of {name}")
-
 
 if TYPE_CHECKING:
 

@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.documents.references import moved_from
+from spaces.model.dependency import OutputUse
 from spaces.model.stack import StackSpec
 from spaces.names import Kind, ResourceRef, StackId
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedDependency:
-    """A stack that another one needs. `outputs`: each output in use, with the variable that it is given in."""
+    """A stack that another one needs. `outputs`: each output in use, with where it goes."""
 
     parent: StackId
-    outputs: Mapping[str, str]
+    outputs: Mapping[str, OutputUse]
     index: int
     """Its place in the list of the one that needs it."""
+    always: bool = False
+    """Whether the one that needs it runs each time it has applied something."""
 
 
 def dependencies_of(documents: PlacedDocuments, stack: Placed) -> Iterator[ResolvedDependency]:
@@ -27,7 +30,8 @@ def dependencies_of(documents: PlacedDocuments, stack: Placed) -> Iterator[Resol
     for index, dependency in enumerate(spec.depends_on if isinstance(spec, StackSpec) else ()):
         found = documents.find(Kind.STACK, dependency.stack, stack.ref.space)
         if found is not None:
-            yield ResolvedDependency(StackId(found.ref.space, found.ref.name), dependency.outputs, index)
+            parent = StackId(found.ref.space, found.ref.name)
+            yield ResolvedDependency(parent, dependency.outputs, index, dependency.always)
 
 
 def parents_of(documents: PlacedDocuments, stack: StackId) -> list[StackId]:

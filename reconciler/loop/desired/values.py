@@ -61,7 +61,8 @@ def open_values(stack: EffectiveStack, secrets: SecretSources, vault: VaultReade
 
     own = {key: value for key, value in stack.env.items() if not isinstance(value.value, OutputOf | OfRun)}
     env = {key: _variable(value, opened(key, value)) for key, value in own.items()}
-    files = {key: opened(key, value) for key, value in stack.files.items()}
+    mounted = {key: value for key, value in stack.files.items() if not isinstance(value.value, OutputOf)}
+    files = {key: opened(key, value) for key, value in mounted.items()}
     secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
     of_tool = {key: _variable(value, opened(key, value)) for key, value in stack.secrets.items()}
     executable = frozenset(key for key, value in stack.files.items() if value.executable)

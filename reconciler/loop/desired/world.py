@@ -164,7 +164,7 @@ def _desired(
         suspended=configured.spec.suspended,
         person=person,
         problem=problem,
-        needs=tuple(Need(each.parent, dict(each.outputs)) for each in configured.dependencies),
+        needs=tuple(Need(each.parent, dict(each.outputs), each.always) for each in configured.dependencies),
         push_policies=push_policies(configured),
         protected=configured.spec.protected,
         destroy_after=configured.spec.on_delete is OnDelete.DESTROY,

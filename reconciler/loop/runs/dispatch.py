@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.core.conditions import assess, is_current
-from reconciler.core.dependencies import linked
+from reconciler.core.dependencies import linked, may_go_ahead
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.results import MadeBy
-from reconciler.core.runs import Run, RunEvent, RunId, RunStatus
+from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.state import Desired, StackProblem, StackState
 from reconciler.core.transition import take_step
 from reconciler.credentials.errors import SecretUnreadable
@@ -31,15 +31,12 @@ from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.values import Opened, not_allowed, open_values, without_issuer
 from reconciler.loop.desired.world import read_source
 from reconciler.loop.runs.job import (
-    CannotRun,
     Inputs,
-    TakenOutput,
     build_job,
     materialise,
     needs_tfstate,
-    refuse,
-    take_outputs,
 )
+from reconciler.loop.runs.taken import CannotRun, TakenOutput, refuse, take_outputs, with_outputs
 from reconciler.metrics import Metrics
 from reconciler.operations import mint_token
 from reconciler.runs.audit import log_run
@@ -119,7 +116,7 @@ class Dispatcher:
         at_work = self.busy | set(self.engine.active())
         self._tokens = {run: token for run, token in self._tokens.copy().items() if run in at_work}
         for run, token in claimed:
-            if run.stack in waits and not run.checks:
+            if run.stack in waits and not run.checks and not may_go_ahead(run, found.get(run.stack)):
                 self._fail(run, Leg.PLAN, Reason.PLAN_OUTDATED, f"it waits for {waits[run.stack].on}")
                 continue
             log_run(run)
@@ -145,7 +142,7 @@ class Dispatcher:
         try:
             inputs = self._identified(run, leg, self._inputs(run, leg))
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
-            opened = self._open(run, leg, inputs)
+            opened = with_outputs(self._open(run, leg, inputs), inputs.outputs)
             job = build_job(run, leg, inputs, opened, self.settings, tfstate, self.store.carry_key(run.id))
             if job.waits_for_verdict and tfstate is not None:
                 self._tokens[run.id] = tfstate.token
@@ -236,7 +233,7 @@ class Dispatcher:
             fresh = linked(desired, run.stack, given_by(reading, parents_in([desired])))
             if fresh.digest != run.digest:
                 raise CannotRun(Reason.PLAN_OUTDATED, "the desired configuration has changed")
-            return take_outputs(reading, run.stack, desired.needs)
+            return take_outputs(reading, run.stack, desired.needs, preview=run.kind is RunKind.PROPOSED)
 
     def _open(self, run: Run, leg: Leg, inputs: Inputs) -> Opened:
         problem = not_allowed(inputs.stack, self.settings.env_takeover_allowed)

@@ -9,17 +9,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.core.dependencies import missing_output
 from reconciler.core.digest import SourceSnapshot, options
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.results import JsonValue, MadeBy, Output
+from reconciler.core.results import MadeBy
 from reconciler.core.runs import Run
-from reconciler.core.state import Need, StackProblem
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_secret_file
 from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
@@ -29,112 +26,18 @@ from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import directory_of
 from reconciler.loop.desired.values import Opened
 from reconciler.loop.desired.world import source_paths
+from reconciler.loop.runs.taken import CannotRun, TakenOutput
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Identity
 from reconciler.runner.leg.mounting import CannotMount, mount
 from reconciler.settings import Settings
-from reconciler.store.protocol import Reading
-from reconciler.store.stored import CannotUnseal
 from reconciler.tools.base import Tool
 from reconciler.tools.registry import tool
 from reconciler.tools.side_by_side import Unfit, as_planned, pick
 from reconciler.tools.versions import Found, Missing
 from spaces.effective.stack import EffectiveStack, HookCommand, RepositoryFile
 from spaces.model.variables import VariableClass, classify_variable
-from spaces.names import StackId
 from spaces.reading.lfs import POINTER, is_pointer
-
-
-class CannotRun(Exception):
-    """The run cannot begin; `reason` is one CamelCase word, the message one line."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-
-
-def refuse(problem: StackProblem) -> CannotRun:
-    """Return the refusal of a run because of a problem of its stack."""
-    return CannotRun(problem.reason, problem.message)
-
-
-_LONGEST = 100_000
-"""Bytes in one variable. The system starts no program with much longer ones."""
-_SHORTEST = 4
-"""Characters of a text inside a sensitive value that is worth masking by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class TakenOutput:
-    """An output in the variable that it is given in. `masked`: what of it must not appear in anything stored.
-
-    `text` is None for an output that is null: nothing is set then.
-    """
-
-    variable: str
-    value: JsonValue = field(repr=False)
-    text: str | None = field(repr=False)
-    masked: tuple[str, ...] = field(default=(), repr=False)
-
-
-def take_outputs(reading: Reading, stack: StackId, needs: Collection[Need]) -> tuple[TakenOutput, ...]:
-    """Read the outputs that a stack uses; CannotRun names both ends where one is missing, or cannot be a variable."""
-    found_here = []
-    for need in needs:
-        if not need.outputs:
-            continue
-        try:
-            found = {output.name: output for output in reading.outputs(need.parent)}
-        except CannotUnseal as error:
-            raise CannotRun(Reason.OUTPUT_UNUSABLE, f"an output of {need.parent}: {error}") from None
-        for name, variable in need.outputs.items():
-            if name not in found:
-                raise CannotRun(Reason.OUTPUT_MISSING, missing_output(stack, need.parent, name, variable))
-            found_here.append(taken(found[name], variable, need.parent))
-    return tuple(found_here)
-
-
-def taken(output: Output, variable: str, parent: StackId) -> TakenOutput:
-    """Return the output as the variable gets it; CannotRun where no variable can hold it."""
-    if output.value is None:
-        return TakenOutput(variable, None, None)
-    text = output.value if isinstance(output.value, str) else json.dumps(output.value, separators=(",", ":"))
-    wrong = _unusable(text)
-    if wrong is not None:
-        raise CannotRun(Reason.OUTPUT_UNUSABLE, f"output {output.name} of {parent} {wrong}")
-    return TakenOutput(variable, output.value, text, tuple(_secrets(text, output.value)) if output.sensitive else ())
-
-
-def _unusable(text: str) -> str | None:
-    if "\0" in text:
-        return "contains a NUL character, which no variable may contain"
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        return "is not valid text"
-    return f"is longer than {_LONGEST} bytes, too long for a variable" if size > _LONGEST else None
-
-
-def _secrets(text: str, value: JsonValue) -> Iterator[str]:
-    """Yield the text, and every text inside the value: a program that reads the JSON may print each of them alone."""
-    if text:
-        yield text
-    match value:
-        case dict():
-            for each in value.values():
-                yield from _inner(each)
-        case list():
-            for each in value:
-                yield from _inner(each)
-
-
-def _inner(value: JsonValue) -> Iterator[str]:
-    if isinstance(value, str):
-        if len(value) >= _SHORTEST:
-            yield value
-        return
-    yield from _secrets("", value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +92,8 @@ def build_job(  # noqa: PLR0917
         path=inputs.directory,
         options=options(spec),
         facts=dict(inputs.source.facts),
-        env={**opened.env, **{each.variable: each.text for each in inputs.outputs if each.text is not None}},
-        inputs={each.variable: each.value for each in inputs.outputs},
+        env=opened.env,
+        inputs={each.use.env: each.value for each in inputs.outputs if each.use.env is not None},
         hooks={
             f"{when}.{phase}": tuple(_hook(command, inputs.stack) for command in commands)
             for (when, phase), commands in inputs.stack.hooks.items()
@@ -208,7 +111,6 @@ def build_job(  # noqa: PLR0917
         tfstate=tfstate,
         masked=(
             *opened.masked,
-            *(secret for output in inputs.outputs for secret in output.masked),
             *_CREDENTIAL.findall(cli_config),
             *(inputs.identity.tokens if inputs.identity is not None else ()),
         ),

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from reconciler.core.conditions import is_current, rests, without_ended_lock
+from reconciler.core.dependencies import may_go_ahead
 from reconciler.core.drift import observe
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
@@ -186,7 +187,8 @@ class Recorder:
         """Keep the results of a leg, and let the run take the step that its end means."""
         state = without_ended_lock(find_stack(transaction, run.stack), now)
         self._take_tfstate(transaction, run, report, now)
-        waits = waiting(transaction, [run.stack], now).get(run.stack) if report.leg is Leg.PLAN else None
+        heeds = report.leg is Leg.PLAN and not may_go_ahead(run, state)
+        waits = waiting(transaction, [run.stack], now).get(run.stack) if heeds else None
         event, changes = after_leg(
             run, report, judgement, waits, current=is_current(state, run), suspended=rests(state, run)
         )

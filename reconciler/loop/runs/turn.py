@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from reconciler.core.dependencies import stood_in
 from reconciler.core.drift import takes_away
 from reconciler.core.phases import Leg
 from reconciler.core.reasons import Reason
@@ -107,6 +108,8 @@ def _by_its_policies(
         return RunEvent.FAIL, {"reason": Reason.PLAN_OUTDATED, "message": CHANGED_POLICIES}
     if proposed:
         message = "nothing would change" if finds_nothing else "planned only; a push policy keeps it from applying"
+        if absent := stood_in(run):
+            message = f"{message}; previewAs stood in for {', '.join(absent)}"
         if judgement is not None and judgement.message:
             message = f"{message}; {judgement.message}"
         return RunEvent.PROPOSE, {"message": message}

@@ -84,4 +84,5 @@ def _dependents(reading: Reading, caller: Caller, stack: StackId) -> list[tuple[
 
 
 def _shown(stack: StackId, need: Need) -> DependencyJson:
-    return DependencyJson(stack=str(stack), outputs=dict(need.outputs))
+    outputs = {output: " and ".join(use.places) for output, use in need.outputs.items()}
+    return DependencyJson(stack=str(stack), outputs=outputs, always=need.always)

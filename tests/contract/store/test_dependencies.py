@@ -11,6 +11,7 @@ from reconciler.core.results import Output
 from reconciler.core.state import Need, Observed, Sync
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
+from spaces.model.dependency import OutputUse
 from tests.contract.store.test_results import dump
 from tests.factories import NOW, a_desired, a_fingerprint, a_stack, a_stack_id, later
 
@@ -81,7 +82,14 @@ def test_those_out_of_sync_or_drifted_below_are_woken_at_any_distance(store: Sql
 
 
 def test_what_a_stack_needs_comes_back(store: SqlStore) -> None:
-    needs = (Need(IDS["a"], {"vpc": "TF_VAR_vpc"}), Need(IDS["b"]))
+    needs = (
+        Need(
+            IDS["a"],
+            {"vpc": OutputUse(env="TF_VAR_vpc"), "hosts": OutputUse(file="h.json", previewAs=[])},
+            always=True,
+        ),
+        Need(IDS["b"]),
+    )
     with store.writing() as transaction:
         transaction.put_stacks([a_stack(IDS["c"], desired=a_desired(needs=needs))])
     with store.reading() as reading:

@@ -446,3 +446,42 @@ def test_values_pass_from_terraform_to_terraform_as_they_were(repo: Repo, machin
     assert "${1 + 1}" in odd["url"]
     assert lines(ran) == [f"unset {json.dumps(odd, separators=(',', ':'))}"]
     assert machine.reconcile().runs == []
+
+
+def test_outputs_in_files_stand_ins_for_plans_and_a_run_after_each_apply(
+    repo: Repo, machine: Machine, ran: Path, tmp_path: Path
+) -> None:
+    flag = tmp_path / "flag"
+    secret = {"value": {"token": "hunter22"}, "sensitive": True}
+    base = f"test -e {flag} && {outputs(hosts=['a', 'b'], key=secret)}"
+    uses = {
+        "hosts": {"file": "in/hosts.json", "env": "HOSTS", "previewAs": ["none yet"]},
+        "key": {"file": "key.json", "previewAs": "unknown"},
+    }
+    shows = 'echo "$HOSTS $(tr -d " \\n" < in/hosts.json) $(cat key.json | tr -d " \\n")"'
+    app = a_script("app", f"{shows} >> {ran}", plan=f"{shows}; exit 2", dependsOn=[{"stack": "base", "outputs": uses}])
+    log = a_script("log", f"echo log >> {ran}", dependsOn=[{"stack": "base", "always": True}])
+    repo.commit({"base.yaml": gives("base", base), "app.yaml": app, "log.yaml": log})
+    assert machine.reconcile().ran == {"root/base": "failed"}
+
+    # What is only looked at need not wait. What applies does, and gets nothing that stands in.
+    planned = operations.request_plan(machine.service.store, StackId.parse("root/app"), "user:alice", utc_now())
+    look = machine.reconcile()
+    assert look.runs[0].message.endswith("previewAs stood in for hosts of root/base, key of root/base")
+    assert '["none yet"] ["noneyet"] "unknown"' in machine.log(planned)
+    assert waits(look, "root/app")
+
+    flag.touch()
+    operations.request_run(machine.service.store, StackId.parse("root/base"), "user:alice", utc_now())
+    look = machine.reconcile()
+    assert set(look.sync.values()) == {"Synced"}
+    assert sorted(lines(ran)) == ['["a","b"] ["a","b"] {"token":"hunter22"}', "log"]
+    assert "hunter22" not in machine.log(machine.run_of("root/app", RunStatus.FINISHED))
+    assert not list(machine.settings.data_dir.rglob("key.json"))
+
+    # Another apply with the same outputs: only what runs after each apply runs.
+    repo.commit({"base.yaml": gives("base", f"{base}; true")})
+    look = machine.reconcile()
+    assert look.ran == {"root/base": "finished", "root/log": "finished"}
+    assert look.why("root/log") == ["dependencies: dependency root/base: an apply"]
+    assert machine.reconcile().runs == []

@@ -18,11 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.results import Output
-from reconciler.loop.runs.job import TakenOutput, taken
+from reconciler.loop.runs.taken import TakenOutput, taken
 from reconciler.tools.base import TfstateBackend, ToolJob
 from reconciler.tools.files import parse_json
 from reconciler.tools.outputs import object_outputs
 from reconciler.tools.registry import tool
+from spaces.model.dependency import OutputUse
 from spaces.names import StackId
 from tests.needs import needs
 
@@ -71,11 +72,11 @@ def _through_file(values: list[Any]) -> tuple[Output, ...]:
 
 
 def _taken(outputs: tuple[Output, ...], prefix: str) -> list[TakenOutput]:
-    return [taken(output, f"{prefix}{output.name}", PARENT) for output in outputs]
+    return [taken(output, OutputUse(env=f"{prefix}{output.name}"), PARENT) for output in outputs]
 
 
 def _env(found: list[TakenOutput]) -> dict[str, str]:
-    return {each.variable: each.text for each in found if each.text is not None}
+    return {each.use.env: each.text for each in found if each.text is not None}
 
 
 def _terraform(top: Path, support: Any, outputs: tuple[Output, ...], types: str, backend: TfstateBackend) -> Any:
@@ -87,7 +88,7 @@ def _terraform(top: Path, support: Any, outputs: tuple[Output, ...], types: str,
         for output in outputs
     )
     (place.work / "main.tf").write_text(code)
-    inputs = {each.variable: each.value for each in found}
+    inputs = {each.use.env: each.value for each in found}
     job = ToolJob(TERRAFORM or "", place.work, place.scratch, {}, {"backend": "managed"}, backend, {}, inputs)
     adapter = tool("terraform")
     adapter.init(job, place.do)

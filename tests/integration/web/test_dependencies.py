@@ -18,6 +18,7 @@ from reconciler.metrics import Metrics
 from reconciler.store.sql import SqlStore
 from reconciler.web.api_tokens import make_token
 from reconciler.web.ports import Ports
+from spaces.model.dependency import OutputUse
 from tests.factories import NOW, a_desired, a_run, a_stack, a_stack_id, later
 from tests.integration.web.client import Client
 from tests.integration.web.test_access import access, as_user, tree
@@ -34,9 +35,9 @@ V1 = "/api/v1"
 def graph(store: SqlStore) -> str:
     """Put secret/base above production/network, which is above production/app and secret/app; give a run of network."""
     needs = {
-        NETWORK: (Need(BASE, {"id": "BASE"}),),
-        APP: (Need(NETWORK, {"vpc": "VPC", "zone": "ZONE"}),),
-        HIDDEN: (Need(NETWORK, {"vpc": "TF_VAR_vpc"}),),
+        NETWORK: (Need(BASE, {"id": OutputUse(env="BASE")}),),
+        APP: (Need(NETWORK, {"vpc": OutputUse(env="VPC"), "zone": OutputUse(env="ZONE")}),),
+        HIDDEN: (Need(NETWORK, {"vpc": OutputUse(env="TF_VAR_vpc")}),),
     }
     run = a_run(NETWORK, status=RunStatus.UNCONFIRMED)
     changed = (OutputChange("vpc", Action.UPDATE, "a", "b"), OutputChange("other", Action.CREATE, None, 1))

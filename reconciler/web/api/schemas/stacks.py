@@ -102,10 +102,11 @@ class StackJson(Shape):
 
 
 class DependencyJson(Shape):
-    """A stack at the other end of a dependency. `outputs`: each output in use, with the variable that receives it."""
+    """A stack at the other end of a dependency. `outputs`: each output in use, with the variable or file it goes to."""
 
     stack: str
     outputs: dict[str, str]
+    always: bool
 
 
 class StackDetailJson(StackJson):

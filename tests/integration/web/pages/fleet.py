@@ -16,6 +16,7 @@ from reconciler.store.protocol import Store
 from reconciler.store.stored import ConfigurationState
 from spaces.documents.changes import Verb
 from spaces.effective.stack import EffectiveStack, effective
+from spaces.model.dependency import OutputUse
 from spaces.names import Kind, ResourceRef, SpaceName
 from spaces.validate import examine_files
 from tests.factories import NOW, REVISION, a_desired, a_run, a_stack, a_stack_id, an_applied, an_outcome
@@ -85,7 +86,10 @@ def put_fleet(store: Store) -> dict[str, Run]:
     network = a_stack(
         NETWORK,
         desired=a_desired(
-            labels={"owner": CANARY}, autodeploy=False, needs=(Need(BASE, {"vpc": "VPC"}),), digest=waiting.digest
+            labels={"owner": CANARY},
+            autodeploy=False,
+            needs=(Need(BASE, {"vpc": OutputUse(env="VPC")}),),
+            digest=waiting.digest,
         ),
         last=an_outcome(run=waiting.id, status="unconfirmed", message=CANARY),
     )

@@ -19,6 +19,7 @@ from reconciler.store.encryption import Keys
 from reconciler.store.protocol import Store
 from reconciler.store.sql import open_store
 from reconciler.store.stored import LostLease
+from spaces.model.dependency import OutputUse
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, a_stack_id, an_applied, later
 
 PARENT, CHILD = a_stack_id("root/base"), a_stack_id("root/app")
@@ -114,7 +115,7 @@ def test_the_answers_of_policies_are_kept_with_the_step_and_come_first_in_the_au
 
 
 def child_of(parent: Any, output: str = "x", **changes: Any) -> StackState:
-    desired = a_desired(needs=(Need(parent, {output: "X"}),))
+    desired = a_desired(needs=(Need(parent, {output: OutputUse(env="X")}),))
     return a_stack(CHILD, desired=desired, **changes)
 
 

@@ -84,6 +84,14 @@ STACKS = (
     Column("WHY", _why, wide=True),
 )
 
+
+def _next(row: Row) -> object:
+    """Return what comes by the clock, such as `drift at 2026-03-01 12:00:00`."""
+    of_task = (f" ({each['command']})" if each["command"] else "" for each in row.get("next", ()))
+    times = (f"{each['kind']} at {moment('at')(each)}" for each in row.get("next", ()))
+    return ", ".join(time + command for time, command in zip(times, of_task, strict=True)) or None
+
+
 STACK = (
     Column("stack", key("id")),
     Column("tool", key("tool")),
@@ -106,6 +114,7 @@ STACK = (
     Column("source", _source("source")),
     Column("applied source", _source("appliedSource")),
     Column("last run", lambda row: row["lastRun"] and f"{row['lastRun']['id']} {row['lastRun']['status']}"),
+    Column("next", _next),
     Column("depends on", lambda row: _links(row, "dependencies")),
     Column("dependents", lambda row: _links(row, "dependents")),
 )

@@ -31,6 +31,8 @@ class QueueRun:
     """It waits for a person where its plan deletes or replaces something."""
     scheduled: bool = False
     """A schedule asks for it."""
+    command: str | None = None
+    """The command of a task."""
     retry: int = 0
     """Which retry by itself it is, from 1; 0: none."""
 
@@ -120,6 +122,19 @@ def on_schedule(state: StackState, active: Run | None, now: datetime, waits: Wai
     if state.sync is not Sync.SYNCED and (to_be_pushed(state) or held_back(state) is not None):
         return None
     return QueueRun(needs_confirmation=state.interrupted or not desired.autodeploy, scheduled=True)
+
+
+def task_on_schedule(state: StackState, command: str, now: datetime, waits: Waits | None) -> QueueRun | None:
+    """Return the task that a schedule starts for a stack without an active run; None: nothing may start now.
+
+    `waits` as for `decide`. There is nothing to reach into before something was applied.
+    """
+    state, desired = without_ended_lock(state, now), state.desired
+    if desired is None or desired.leaving or desired.problem is not None or waits is not None or state.applied is None:
+        return None
+    if state.lock is not None or is_suspended(state) or is_over(state, now):
+        return None
+    return QueueRun(needs_confirmation=False, kind=RunKind.TASK, scheduled=True, command=command)
 
 
 def _queue(state: StackState, now: datetime) -> QueueRun:

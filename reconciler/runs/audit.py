@@ -113,6 +113,7 @@ def _about_run(event: Audited, run: Run, now: datetime) -> AuditEvent:
         "revision": run.revision,
         "digest": run.digest,
         "planDigest": run.plan_digest,
+        "command": run.command,
         "confirmedBy": run.confirmed_by,
         **_source_of(run),
     }

@@ -73,7 +73,13 @@ class Reading(Protocol):
         """Return the stacks with `due_at` <= now, the longest due first."""
 
     def due_timers(self, purpose: str, now: datetime, limit: int) -> list[Timer]:
-        """Return the timers of a purpose that are due, the longest due first."""
+        """Return the timers of a purpose that are due, the longest due first.
+
+        Also those that were set while the clock was ahead, as `Timer.is_due` tells.
+        """
+
+    def timers(self, stack: StackId) -> list[Timer]:
+        """Return the timers of a stack, the next one first."""
 
     def next_due(self) -> datetime | None:
         """Return when the next stack becomes due; None if none does."""
@@ -305,13 +311,13 @@ class Transaction(Reading, Protocol):
         """Forget approvals, by the held changes' ids: admission has looked at them."""
 
     def put_timers(self, wanted: Iterable[Timer]) -> None:
-        """Set timers, in place of those that the stacks have for the same purpose. One with the same schedule stays."""
+        """Set timers, in place of those for the same purpose and item. One with the same schedule stays as it is."""
 
-    def remove_timers(self, wanted: Collection[StackId], purpose: str) -> None:
-        """Remove the timers of these stacks for a purpose."""
+    def remove_timers(self, wanted: Collection[StackId], purpose: str, item: str = "") -> None:
+        """Remove the timers of these stacks for a purpose and item."""
 
-    def take_timer(self, timer: Timer, again: datetime) -> bool:
-        """Set a due timer to its next time; False where another service has taken it, or it is another one now."""
+    def take_timer(self, timer: Timer, again: Timer) -> bool:
+        """Set a timer to its next time; False where another service has taken it, or it is another one now."""
 
     def add_to_outbox(self, changed: Sequence[Run], now: datetime) -> None:
         """Add a notice about each run as it is now. A run brings one notice for a status, and no second one."""

@@ -291,7 +291,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "retry": [desired.retry.limit, desired.retry.backoff] if desired.retry else None,
         "ttl": desired.ttl,
         "destroyAt": moment_text(desired.destroy_at),
-        "schedules": [[each.cron, each.timezone] for each in desired.schedules],
+        "schedules": [[each.cron, each.timezone, each.task] for each in desired.schedules],
     }
 
 
@@ -319,10 +319,7 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         ttl=body.get("ttl"),
         destroy_at=moment(body.get("destroyAt")),
         # As they were checked when their document was read.
-        schedules=tuple(
-            Schedule.model_construct(cron=cron, timezone=timezone, run=True)
-            for cron, timezone in body.get("schedules", ())
-        ),
+        schedules=tuple(_schedule_from_json(*each) for each in body.get("schedules", ())),
     )
 
 
@@ -335,6 +332,10 @@ def _source_from_json(body: list[str | None] | None) -> SourceCommit | None:
         return None
     repository, revision, author = body
     return SourceCommit(repository, Revision(revision or ""), author)
+
+
+def _schedule_from_json(cron: str, timezone: str, task: str | None = None) -> Schedule:
+    return Schedule.model_construct(cron=cron, timezone=timezone, run=True if task is None else None, task=task)
 
 
 def _drift_from_json(body: dict[str, Any] | None) -> Drift | None:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0016"
+SCHEMA_VERSION = "0017"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -109,11 +109,17 @@ timers = Table(
     metadata,
     Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
     Column("purpose", _NAME, primary_key=True),
+    Column("item", _NAME, primary_key=True),
     Column("at", BigInteger, nullable=False),
+    Column("set_at", BigInteger, nullable=False),
     Column("schedule", Text, nullable=False),
     Index("ix_timers_purpose_at", "purpose", "at"),
+    Index("ix_timers_purpose_set_at", "purpose", "set_at"),
 )
-"""When something is to happen with a stack next. `schedule` is what the time was worked out from."""
+"""When something is to happen with a stack next. `schedule` is what the time was worked out from, at the time `set_at`.
+
+`item` tells several things of one purpose apart.
+"""
 
 plans = Table(
     "plans",

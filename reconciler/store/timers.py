@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, or_, select, update
 
-from reconciler.core.timers import Timer
+from reconciler.core.timers import CLOCKS_APART, Timer
 from reconciler.store import rows, statements
 from reconciler.store.selecting import among_stacks, bind_stacks
 from reconciler.store.tables import stacks, timers
 from spaces.names import SpaceName, StackId
 
+_COLUMNS = select(timers, stacks.c.space, stacks.c.name).join(stacks, stacks.c.id == timers.c.stack_id)
 _DUE = (
-    select(stacks.c.space, stacks.c.name, timers.c.at, timers.c.schedule)
-    .join(stacks, stacks.c.id == timers.c.stack_id)
-    .where(timers.c.purpose == bindparam("purpose"), timers.c.at <= bindparam("now"))
+    _COLUMNS.where(
+        timers.c.purpose == bindparam("purpose"),
+        or_(timers.c.at <= bindparam("now"), timers.c.set_at > bindparam("latest")),
+    )
     .order_by(timers.c.at, timers.c.stack_id)
     .limit(bindparam("most"))
+)
+_OF_STACK = _COLUMNS.where(stacks.c.space == bindparam("space"), stacks.c.name == bindparam("name")).order_by(
+    timers.c.at
 )
 
 
@@ -29,19 +35,27 @@ class TimerReading:
     _dialect: str
 
     def due_timers(self, purpose: str, now: datetime, limit: int) -> list[Timer]:
-        """Return the timers of a purpose that are due, the longest due first."""
-        values = {"purpose": purpose, "now": rows.micros(now), "most": limit}
-        return [
-            Timer(StackId(SpaceName(row.space), row.name), purpose, rows.instant(row.at), row.schedule)
-            for row in self._connection.execute(_DUE, values)
-        ]
+        """Return the timers of a purpose that are due, or were set while the clock was ahead; the longest due first."""
+        latest = rows.micros(now + CLOCKS_APART)
+        values = {"purpose": purpose, "now": rows.micros(now), "latest": latest, "most": limit}
+        return [_timer(row) for row in self._connection.execute(_DUE, values)]
+
+    def timers(self, stack: StackId) -> list[Timer]:
+        """Return the timers of a stack, the next one first."""
+        values = {"space": stack.space, "name": stack.name}
+        return [_timer(row) for row in self._connection.execute(_OF_STACK, values)]
+
+
+def _timer(row: Row[Any]) -> Timer:
+    at, set_at = rows.instant(row.at), rows.instant(row.set_at)
+    return Timer(StackId(SpaceName(row.space), row.name), row.purpose, at, row.schedule, set_at, row.item)
 
 
 class TimerWriting(TimerReading):
     """The changes of timers, for a `Transaction`."""
 
     def put_timers(self, wanted: Iterable[Timer]) -> None:
-        """Set timers, in place of those that the stacks have for the same purpose. One with the same schedule stays."""
+        """Set timers, in place of those for the same purpose and item. One with the same schedule stays as it is."""
         wanted = list(wanted)
         if not wanted:
             return
@@ -50,32 +64,35 @@ class TimerWriting(TimerReading):
             {
                 "stack_id": keys[timer.stack],
                 "purpose": timer.purpose,
+                "item": timer.item,
+                "set_at": rows.micros(timer.set_at),
                 "at": rows.micros(timer.at),
                 "schedule": timer.schedule,
             }
             for timer in wanted
         ]
-        values.sort(key=lambda value: str(value["purpose"]) + f"{value['stack_id']:020}")
+        values.sort(key=lambda value: (value["purpose"], value["stack_id"], value["item"]))
         statement = statements.insert(self._dialect, timers)
         statement = statement.on_conflict_do_update(
-            index_elements=["stack_id", "purpose"],
-            set_={"at": statement.excluded.at, "schedule": statement.excluded.schedule},
+            index_elements=["stack_id", "purpose", "item"],
+            set_={name: statement.excluded[name] for name in ("at", "schedule", "set_at")},
             where=timers.c.schedule != statement.excluded.schedule,
         )
         self._connection.execute(statement, values)
 
-    def remove_timers(self, wanted: Collection[StackId], purpose: str) -> None:
-        """Remove the timers of these stacks for a purpose."""
+    def remove_timers(self, wanted: Collection[StackId], purpose: str, item: str = "") -> None:
+        """Remove the timers of these stacks for a purpose and item."""
         if wanted:
             theirs = among_stacks(self._dialect, timers.c.stack_id)
-            statement = delete(timers).where(timers.c.purpose == purpose, theirs)
+            statement = delete(timers).where(timers.c.purpose == purpose, timers.c.item == item, theirs)
             self._connection.execute(statement, bind_stacks(self._dialect, wanted))
 
-    def take_timer(self, timer: Timer, again: datetime) -> bool:
-        """Set a due timer to its next time; False where another service has taken it, or it is another one now."""
+    def take_timer(self, timer: Timer, again: Timer) -> bool:
+        """Set a timer to its next time; False where another service has taken it, or it is another one now."""
         theirs = among_stacks(self._dialect, timers.c.stack_id)
-        mine = (timers.c.purpose == timer.purpose, timers.c.at == rows.micros(timer.at), theirs)
-        statement = update(timers).where(*mine).values(at=rows.micros(again))
+        is_it = (timers.c.purpose == timer.purpose, timers.c.item == timer.item, timers.c.at == rows.micros(timer.at))
+        values = {"at": rows.micros(again.at), "set_at": rows.micros(again.set_at)}
+        statement = update(timers).where(*is_it, theirs).values(**values)
         return bool(self._connection.execute(statement, bind_stacks(self._dialect, [timer.stack])).rowcount)
 
     def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:

@@ -41,7 +41,7 @@ from spaces.model.refs import Ref, RefKind, ref_of
 from spaces.model.repository import Branch, Tag
 from spaces.model.retries import Retry
 from spaces.model.role import Expiry
-from spaces.model.schedules import MOST_SCHEDULES, Schedule
+from spaces.model.schedules import MOST_SCHEDULES, Schedule, schedule_problems
 from spaces.model.semver import semver_range
 from spaces.model.tool import ToolDescription, ToolSettings
 from spaces.model.tools import TOOLS
@@ -166,7 +166,9 @@ class _StackSpec(Configuration):
         None, description="When to compare the real world with what was applied. Left out: only when somebody asks."
     )
     schedules: tuple[Schedule, ...] = Field(
-        (), max_length=MOST_SCHEDULES, description="When runs come by the clock, also while the stack is Synced."
+        (),
+        max_length=MOST_SCHEDULES,
+        description="When runs and tasks come by the clock, also while the stack is Synced.",
     )
     ttl: LongDuration | None = Field(
         None, description="How long it lives from its first apply, as 8h or 14d; then what it made is destroyed."
@@ -201,6 +203,7 @@ class _StackSpec(Configuration):
                 except ValueError as wrong:
                     yield Problem(("source", "include", index), "invalid-glob", str(wrong))
         yield from _end_problems(tool, raw)
+        yield from schedule_problems(raw)
         yield from _context_problems(raw)
         yield from _integration_problems(raw)
         if "dependsOn" in raw:

@@ -6,6 +6,7 @@ state. A run of a stack that left Git takes its step by `reconciler.runs.transit
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +18,7 @@ from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus, leading
 from reconciler.core.state import Component, Desired, StackProblem, StackState, Sync, Why
-from reconciler.core.timers import Purpose, Timer, check_timer, run_timer
+from reconciler.core.timers import Timer, check_timer, run_timer, task_timers, timer_keys
 from reconciler.core.transition import Transition, take_step
 from reconciler.loop.desired.generation import Departure
 from reconciler.runs.outputs import given_by, parents_in
@@ -116,24 +117,27 @@ def _set_timers(
     changed: Mapping[StackId, StackState],
     now: datetime,
 ) -> None:
-    """Set the times of the next drift check and run by the clock, and forget those of stacks that have none now."""
+    """Set the times of the next drift check, run and tasks by the clock, and forget those that are no more."""
     transaction.put_timers(timer for stack, state in changed.items() for timer in _timers(stack, state, now))
-    for purpose in Purpose:
-        has = {stack for stack in before if _has(before[stack], purpose)}
-        transaction.remove_timers([it for it in has if it in changed and not _has(changed[it], purpose)], purpose)
+    ended: defaultdict[tuple[str, str], list[StackId]] = defaultdict(list)
+    for stack, state in changed.items():
+        if stack in before:
+            for key in timer_keys(before[stack].desired) - timer_keys(state.desired):
+                ended[key].append(stack)
+    for (purpose, item), stacks in ended.items():
+        transaction.remove_timers(stacks, purpose, item)
 
 
 def _timers(stack: StackId, state: StackState, now: datetime) -> Iterator[Timer]:
     desired = state.desired
     if desired is not None and desired.drift is not None:
         yield check_timer(stack, desired.drift, now)
-    if desired is not None and desired.schedules:
-        yield run_timer(stack, desired.schedules, now)
-
-
-def _has(state: StackState, purpose: Purpose) -> bool:
-    desired = state.desired
-    return desired is not None and bool(desired.drift if purpose is Purpose.DRIFT else desired.schedules)
+    if desired is None or not desired.schedules:
+        return
+    run = run_timer(stack, desired.schedules, now)
+    if run is not None:
+        yield run
+    yield from task_timers(stack, desired.schedules, now)
 
 
 _WITHOUT_PROCESS = frozenset({RunStatus.QUEUED, RunStatus.UNCONFIRMED})

@@ -81,7 +81,7 @@ class Checks:
             if drift is None:
                 transaction.remove_timers([timer.stack], Purpose.DRIFT)
                 return True
-            if not transaction.take_timer(timer, check_timer(timer.stack, drift, now).at):
+            if not transaction.take_timer(timer, check_timer(timer.stack, drift, now)) or not timer.is_due(now):
                 return False
             possible = cannot_be_checked(transaction, state, now) is None
             queued = queue_check(transaction, state, now) if possible else None

@@ -178,4 +178,5 @@ def run_for(state: StackState, queue: QueueRun, now: datetime) -> Run:
         leaving=desired.leaving,
         scheduled=queue.scheduled,
         retry=queue.retry,
+        command=queue.command,
     )

@@ -12,8 +12,9 @@ from typing import assert_never
 from reconciler.core.conditions import is_suspended
 from reconciler.core.reasons import Reason, remedy
 from reconciler.core.results import Output, Planned, Resource
-from reconciler.core.runs import Run
+from reconciler.core.runs import Run, RunKind
 from reconciler.core.state import Condition, SourceCommit, StackState
+from reconciler.core.timers import Purpose, Timer, command_of
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store.stored import ConfigurationState
 from reconciler.web.api.schemas.effective import (
@@ -42,6 +43,7 @@ from reconciler.web.api.schemas.runs import (
 from reconciler.web.api.schemas.stacks import (
     ConditionJson,
     LastRunJson,
+    NextJson,
     OutputJson,
     ResourceJson,
     SourceCommitJson,
@@ -92,6 +94,15 @@ def stack_json(stack: StackState, last: Run | None, told: Told = _EVERYTHING) ->
         lock=StackLockJson.model_validate(stack.lock) if stack.lock else None,
         retained=desired is None,
     )
+
+
+_KINDS = {Purpose.DRIFT: RunKind.DRIFT, Purpose.RUN: RunKind.TRACKED, Purpose.TASK: RunKind.TASK}
+
+
+def next_json(timer: Timer, stack: StackState) -> NextJson:
+    """Return what comes by the clock."""
+    schedules = stack.desired.schedules if stack.desired is not None else ()
+    return NextJson(kind=_KINDS[Purpose(timer.purpose)], at=timer.at, command=command_of(timer, schedules))
 
 
 def _source(source: SourceCommit | None) -> SourceCommitJson | None:

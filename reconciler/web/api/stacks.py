@@ -161,6 +161,7 @@ def shown_stack(reading: Reading, caller: Caller, stack: StackState) -> StackDet
         **dict(shown),
         dependencies=dependencies_json(caller, stack),
         dependents=dependents_json(reading, caller, stack.id),
+        next=[convert.next_json(timer, stack) for timer in reading.timers(stack.id)],
     )
 
 

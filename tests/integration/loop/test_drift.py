@@ -42,7 +42,7 @@ def make_due(machine: Machine, stack: str = "root/a") -> None:
     with machine.service.store.writing() as transaction:
         past = utc_now() - timedelta(minutes=1)
         # Another schedule each time: one with the same keeps its time.
-        transaction.put_timers([Timer(StackId.parse(stack), Purpose.DRIFT, past, past.isoformat())])
+        transaction.put_timers([Timer(StackId.parse(stack), Purpose.DRIFT, past, past.isoformat(), past)])
 
 
 def timers(machine: Machine) -> list[Timer]:

@@ -6,12 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from reconciler import locks
-from reconciler.core.runs import RunKind
-from reconciler.core.timers import Purpose, Timer
+from reconciler.core.runs import RunKind, RunStatus
+from reconciler.core.timers import Purpose, Timer, task_key
 from reconciler.loop.service import utc_now
 from reconciler.store.protocol import Store
 from spaces.names import StackId
-from tests.e2e.station import Repo, a_script, lines
+from tests.e2e.station import Repo, a_script, document, lines
 from tests.factories import later
 from tests.integration.loop.machine import Machine
 
@@ -19,11 +19,11 @@ DAILY = {"schedules": [{"cron": "0 3 * * *", "timezone": "Europe/Berlin", "run":
 A = StackId.parse("root/a")
 
 
-def make_due(machine: Machine, ago: timedelta = timedelta(days=30)) -> None:
+def make_due(machine: Machine, purpose: Purpose = Purpose.RUN, item: str = "") -> None:
     """Let the next run be due, as after a long stop."""
     with machine.service.store.writing() as transaction:
-        past = utc_now() - ago
-        transaction.put_timers([Timer(A, Purpose.RUN, past, past.isoformat())])
+        past = utc_now() - timedelta(days=30)
+        transaction.put_timers([Timer(A, purpose, past, past.isoformat(), past, item)])
 
 
 def timers(store: Store) -> list[Timer]:
@@ -48,6 +48,37 @@ def test_a_run_comes_also_where_nothing_differs_and_once_after_a_long_stop(
     repo.commit({"a.yaml": a_script("a", f"echo ran >> {ran}", plan="exit 2")})
     machine.reconcile()
     assert timers(machine.service.store) == []
+
+
+def test_a_task_comes_in_its_turn_and_policies_see_its_command(repo: Repo, machine: Machine, ran: Path) -> None:
+    rotate, remove = f"echo rotated >> {ran}", f"rm {ran}"
+    hourly = [{"cron": f"{minute} * * * *", "task": task} for minute, task in enumerate((rotate, remove))]
+    rego = 'package stationkeeper\ndeny contains "no rm" if { input.run.kind == "task"; startswith(input.run.command, "rm ") }\n'
+    policy = document("Policy", "no", {"type": "plan", "enforcement": "mandatory", "rego": rego})
+    stack = a_script("a", f"echo applied >> {ran}", plan="exit 2", autodeploy=False, schedules=hourly)
+    repo.commit({"a.yaml": stack})
+    machine.reconcile()
+    make_due(machine, Purpose.TASK, task_key(rotate))
+    assert machine.reconcile().runs == [machine.run_of("root/a", RunStatus.UNCONFIRMED)], "it is put off, not left out"
+    machine.confirm("root/a")
+    machine.reconcile()
+    make_due(machine, Purpose.TASK, task_key(rotate))
+    (done,) = machine.reconcile().runs
+    assert (done.kind, done.status, done.message, lines(ran)) == (
+        RunKind.TASK,
+        "finished",
+        "the command ended well",
+        ["applied", "rotated"],
+    )
+    with machine.service.store.reading() as reading:
+        audit = [row.event.event for row in reading.audit(0, 100) if row.event.details.get("command") == rotate]
+    assert audit == ["run-queued", "apply-started", "apply-ended"]
+    repo.commit({"p.yaml": policy})
+    machine.reconcile()
+    machine.discard("root/a")
+    make_due(machine, Purpose.TASK, task_key(remove))
+    denied = machine.reconcile().runs[-1]
+    assert (denied.command, denied.reason, lines(ran)) == (remove, "PolicyDenied", ["applied", "rotated"])
 
 
 def test_it_waits_for_confirmation_as_any_run_and_is_left_out_while_the_stack_is_locked(

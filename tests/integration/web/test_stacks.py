@@ -81,9 +81,10 @@ def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlS
         "retained": False,
         "dependencies": [],
         "dependents": [],
+        "next": [],
     }
     shown = client.get(PATH).json()
-    del shown["dependencies"], shown["dependents"]
+    del shown["dependencies"], shown["dependents"], shown["next"]
     assert client.get(STACKS).json() == {"items": [shown], "next": None}
 
 

@@ -109,11 +109,20 @@ class DependencyJson(Shape):
     always: bool
 
 
+class NextJson(Shape):
+    """What comes by the clock, and when: the kind of the run, and the command of a task."""
+
+    kind: str
+    at: datetime
+    command: str | None
+
+
 class StackDetailJson(StackJson):
-    """A stack with its dependencies and dependents, as far as the caller may read them."""
+    """A stack with its dependencies and dependents, as far as the caller may read them, and what comes by the clock."""
 
     dependencies: list[DependencyJson]
     dependents: list[DependencyJson]
+    next: list[NextJson]
 
 
 class ResourceJson(Shape):

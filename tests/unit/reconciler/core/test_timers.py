@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.core.timers import Purpose, Timer, check_timer, run_timer
+from reconciler.core.timers import Purpose, Timer, check_timer, command_of, run_timer, task_timers
 from spaces.model.drift import Drift
 from spaces.model.schedules import Schedule
 from spaces.model.times import next_time
@@ -51,6 +51,20 @@ def test_the_run_of_the_schedule_that_comes_first_is_next_at_its_time_exactly() 
     weekly = Schedule.model_validate({"cron": "0 12 * * 1", "run": True})
     stack, words = a_stack_id(), "0 3 * * * Europe/Berlin | 0 12 * * 1 UTC"
     assert run_timer(stack, (nightly, weekly), at("2026-03-01T12:00:00Z")) == Timer(
-        stack, Purpose.RUN, at("2026-03-02T02:00:00Z"), words
+        stack, Purpose.RUN, at("2026-03-02T02:00:00Z"), words, NOW
     )
-    assert run_timer(stack, (nightly, weekly), at("2026-03-02T02:00:00Z")).at == at("2026-03-02T12:00:00Z")
+    next_one = run_timer(stack, (nightly, weekly), at("2026-03-02T02:00:00Z"))
+    assert next_one is not None
+    assert next_one.at == at("2026-03-02T12:00:00Z")
+
+
+def test_each_command_has_a_timer_of_its_own() -> None:
+    rotate, early, report = (
+        Schedule.model_validate({"cron": cron, "task": task})
+        for cron, task in (("0 18 * * *", "./rotate.sh"), ("0 15 * * *", "./rotate.sh"), ("0 16 * * *", "./report.sh"))
+    )
+    timers = list(task_timers(a_stack_id(), (rotate, early, report), NOW))
+    assert [timer.at.hour for timer in timers] == [15, 16]
+    assert [command_of(timer, (rotate, report)) for timer in timers] == ["./rotate.sh", "./report.sh"]
+    assert command_of(timers[1], (rotate,)) is None
+    assert run_timer(a_stack_id(), (rotate,), NOW) is None

@@ -113,6 +113,12 @@ class Settings(BaseModel):
         description="A CLI configuration file for terraform, opentofu and terragrunt: mirrors of providers, "
         "credentials of registries. Runs see a copy.",
     )
+    provider_cache: int = Field(
+        10 * 1024**3,
+        ge=0,
+        description="Bytes of providers that are kept for the runs of terraform, opentofu and terragrunt. "
+        "0: every run downloads its own.",
+    )
     secrets_dir: Path | None = Field(
         None, description="The directory of secret files, with one directory per space; `{file: NAME}` reads from it."
     )

@@ -32,6 +32,25 @@ class TfstateBackend:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedPackages:
+    """Packages that the service keeps for the runs of all stacks. A run sees those that it uses, and can write to none.
+
+    Only a sandbox keeps a run's commands from writing to them, so there are none without one.
+    """
+
+    kept: Path
+    """Where they are kept. No command of a run sees it."""
+    view: Path
+    """The run's own directory for what it is to see of them."""
+    seen: Path
+    """Where commands see `view`, read-only."""
+    home: Path
+    """The home of the run's commands."""
+    limit: int
+    """How many bytes are kept at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolJob:
     """What an adapter needs to know of a run."""
 
@@ -64,7 +83,9 @@ class ToolJob:
     cache: Path | None = None
     """Where to keep what is downloaded, for later runs of this stack; see `reconciler.tools.cache`."""
     fills_cache: bool = False
-    """Whether this run may put something there."""
+    """Whether this run may put something there, and have something kept in `shared`."""
+    shared: SharedPackages | None = None
+    """What is kept for the runs of all stacks; see `reconciler.tools.terraform.provider_cache`."""
 
     def with_variables(self, variables: Mapping[str, str]) -> ToolJob:
         """Return the job as it is once hooks have set variables, which win over those of documents and outputs."""
@@ -85,11 +106,15 @@ class Do(Protocol):
         env: Mapping[str, str] | None = None,
         stdout: Path | None = None,
         shown: bool = True,
+        apart: Path | None = None,
     ) -> int:
         """Run `argv` and give its exit code; any code outside `ok` raises StepFailed.
 
         `env` comes on top of the run's environment. `stdout` sends standard output to a file (mode 0600) in place of
         the log: for machine-readable output. `shown=False` leaves the command line out of the log.
+
+        `apart` is a directory of the service's own, for a command whose result other stacks are to use: it runs in
+        `apart/work`, and sees neither files nor variables of the run. A failure is said in the log and raises nothing.
         """
 
 

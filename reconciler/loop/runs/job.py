@@ -118,6 +118,8 @@ def build_job(  # noqa: PLR0917
         secrets={key.partition(".")[2]: secret for key, secret in opened.secrets.items()},
         cache=str(_cache(settings, run)),
         fills_cache=run.is_writing,
+        shared=str(_shared(settings)) if adapter.abilities.cli_config and settings.provider_cache else "",
+        shared_bytes=settings.provider_cache,
         cli_config=cli_config,
         identity=inputs.identity,
         destroy=run.destroys,
@@ -132,6 +134,11 @@ def _cache(settings: Settings, run: Run) -> Path:
     """Return where the tool may keep what it downloads: of one stack alone, since a run could put anything there."""
     stack = hashlib.blake2b(str(run.stack).encode(), digest_size=12).hexdigest()
     return Path(os.path.abspath(settings.data_dir)) / "cache" / stack  # noqa: PTH100 - links stay links
+
+
+def _shared(settings: Settings) -> Path:
+    """Return where providers are kept for all stacks: the service fetches them, and no run can write there."""
+    return Path(os.path.abspath(settings.data_dir)) / "providers"  # noqa: PTH100 - links stay links
 
 
 def _hook(command: HookCommand, stack: EffectiveStack) -> Hook:

@@ -81,6 +81,11 @@ class RunDirectory:
         return self.root / "git"
 
     @property
+    def packages(self) -> Path:
+        """What the run uses of the packages that all stacks share: seen by commands, and never written by them."""
+        return self.root / "packages"
+
+    @property
     def temporary(self) -> Path:
         """The tool's TMPDIR."""
         return self.root / "tmp"
@@ -245,8 +250,8 @@ class RunDirectory:
 
     def free(self) -> None:
         """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
-        own = (self.identity, self.git, self.temporary, self.work, self.home, self.scratch, self.carried)
-        for path in own:
+        private = (self.identity, self.git, self.packages, self.carried)
+        for path in (*private, self.temporary, self.work, self.home, self.scratch):
             with contextlib.suppress(OSError):
                 _remove(path)
 

@@ -139,6 +139,10 @@ class Job:
     """Where the tool may keep what it downloads for this stack, for later runs; outside of the sandbox."""
     fills_cache: bool = False
     """Whether this run may put something there; one of unreviewed code may not."""
+    shared: str = ""
+    """Where packages are kept for the runs of all stacks; empty: there are none."""
+    shared_bytes: int = 0
+    """How much is kept there at most."""
     cli_config: str = field(default="", repr=False)
     """The operator's own settings for the tool's command line, in the tool's format."""
     identity: Identity | None = None

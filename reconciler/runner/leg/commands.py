@@ -16,7 +16,7 @@ from reconciler.runner.contract.job import Ending, Hook, Job, Reason
 from reconciler.runner.leg.hook_files import HookFiles
 from reconciler.runner.processes.command import Command, Outcome, Stop, Watch
 from reconciler.runner.processes.log import RunLog
-from reconciler.runner.processes.sandbox import Sandbox
+from reconciler.runner.processes.sandbox import SEEN, Sandbox, inherited
 from reconciler.runner.processes.stop import Cancel
 from reconciler.tools.base import StepFailed
 from spaces.model.variables import is_loader
@@ -99,6 +99,7 @@ class Commands:
         env: Mapping[str, str] | None = None,
         stdout: Path | None = None,
         shown: bool = True,
+        apart: Path | None = None,
     ) -> int:
         """Run a command of the tool; see `reconciler.tools.base.Do`."""
         self.check()
@@ -109,7 +110,10 @@ class Commands:
             self._log.say(self.phase, f"$ {self._masker.text(shlex.join(words))}")
         command = self._masker.text(shlex.join([first_line(word) for word in words]))
         self._log.hearing.begin()
-        outcome = self._run(argv, {**(env or {}), "STATION_PHASE": self.phase}, stdout)
+        if apart is not None:
+            outcome = self._run_apart(argv, env or {}, apart)
+        else:
+            outcome = self._run(argv, {**(env or {}), "STATION_PHASE": self.phase}, stdout)
         try:
             self._heed_masks()
         except StepFailed as error:
@@ -118,6 +122,9 @@ class Commands:
         what = shorten(command) if shown else name
         self._judge(what, outcome, ok)
         if outcome.code not in ok:
+            if apart is not None:
+                self._log.say(self.phase, f"{what} ended with exit code {outcome.code}; the run goes on without it")
+                return outcome.code
             raise StepFailed(self._failed(what, outcome.code), outcome.code)
         return outcome.code
 
@@ -156,12 +163,32 @@ class Commands:
         return f"{self._masker.text(said)} ({what} ended with exit code {code})"
 
     def _run(self, argv: Sequence[str], env: Mapping[str, str], stdout: Path | None) -> Outcome:
-        limits, is_shell = self._job.limits, argv[0] == _SHELL
-        env = {**self._env, **env}
+        env, is_shell = {**self._env, **env}, argv[0] == _SHELL
         if self._sandbox is not None:
             # The sandbox itself must not load what a run brings along.
             inside = {name: env.pop(name) for name in list(env) if is_loader(name)}
             argv = [*self._sandbox.prefix(self._directory, self._cwd, (argv[0], self._job.binary), inside), *argv]
+        return self._watch(argv, env, self._cwd, stdout, is_shell=is_shell)
+
+    def _run_apart(self, argv: Sequence[str], env: Mapping[str, str], place: Path) -> Outcome:
+        if self._sandbox is None:
+            raise StepFailed("nothing runs apart from a run without a sandbox")
+        directory = RunDirectory(Path(os.path.realpath(place)))
+        directory.make()
+        own = {"HOME": str(SEEN.home), "TMPDIR": str(SEEN.temporary if self._sandbox.whole else "/tmp")}  # noqa: S108
+        prefix = self._sandbox.prefix(directory, directory.work, (argv[0],))
+        return self._watch([*prefix, *argv], {**inherited(os.environ), **own, **env}, directory.work)
+
+    def _watch(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        stdout: Path | None = None,
+        *,
+        is_shell: bool = False,
+    ) -> Outcome:
+        limits = self._job.limits
         # What follows a stop that came too late only reads what was done: it gets as long as the stop itself got.
         deadline = time.monotonic() + limits.grace_seconds if self.late else self.deadline
         target = None if stdout is None else _private(stdout)
@@ -169,7 +196,7 @@ class Commands:
             command = Command(
                 argv,
                 env,
-                self._cwd,
+                cwd,
                 sandboxed=self._sandbox is not None,
                 is_shell=is_shell,
                 stdout=target,

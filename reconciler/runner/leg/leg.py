@@ -20,7 +20,7 @@ from reconciler.runner.leg.steps import End, Work, perform
 from reconciler.runner.processes.log import RunLog
 from reconciler.runner.processes.sandbox import SEEN, Sandbox, tool_environment
 from reconciler.runner.processes.stop import Cancel
-from reconciler.tools.base import StepFailed, TfstateBackend, ToolJob
+from reconciler.tools.base import SharedPackages, StepFailed, TfstateBackend, ToolJob
 
 _LONGEST_MESSAGE = 500
 UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the service's user can read"
@@ -109,8 +109,16 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
         job.secrets,
         Path(job.cache) if job.cache else None,
         job.fills_cache,
+        _shared(context),
     ).with_variables(commands.files.variables)
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
+
+
+def _shared(context: Context) -> SharedPackages | None:
+    job, directory = context.job, context.directory
+    if not job.shared or context.sandbox is None:
+        return None
+    return SharedPackages(Path(job.shared), directory.packages, SEEN.packages, directory.home, job.shared_bytes)
 
 
 def _lasting_path(job: Job, directory: RunDirectory) -> Path:

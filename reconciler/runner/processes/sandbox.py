@@ -143,8 +143,9 @@ class Sandbox:
         for path, seen in shown:
             # In its own place too: that is how an adapter names its files in a command.
             arguments += ["--bind", str(path), str(path), "--bind", str(path), str(seen)]
-        if directory.git.is_dir():
-            arguments += ["--ro-bind", str(directory.git), str(SEEN.git)]
+        for path, seen in ((directory.git, SEEN.git), (directory.packages, SEEN.packages)):
+            if path.is_dir():
+                arguments += ["--ro-bind", str(path), str(seen)]
         return arguments
 
     def _put_back(self, covered: Sequence[str], binaries: Iterable[str]) -> set[str]:

@@ -16,7 +16,7 @@ from typing import Any
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import read_result, remove_beside_source, write_scratch
-from reconciler.tools.terraform import scratch
+from reconciler.tools.terraform import provider_cache, scratch
 from reconciler.tools.terraform.backend import ERRORED, http_backend, rescue, stored
 from reconciler.tools.terraform.directory import RootModule, look, write_override
 from reconciler.tools.terraform.tfstate import applied
@@ -65,8 +65,10 @@ class Terraform:
         write_override(job, backend=managed, variables=given(job.env, job.inputs, module.variables).declare)
         # A committed .terraform could choose another backend or workspace than the code does.
         remove_beside_source(job, ".terraform")
+        provider_cache.offer(job, self.name)
         environment = self.environment(job)
         do((job.binary, "init", "-input=false", "-no-color", *_added(job, "init")), env=environment)
+        provider_cache.keep(job, do, self.name, job.binary)
         if workspace:
             do((job.binary, "workspace", "select", "-no-color", "-or-create", workspace), env=environment)
 

@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.core.results import Planned
 from reconciler.tools.base import ToolJob
 from reconciler.tools.files import parse_json, read_json, read_result, remove, write_scratch
+from reconciler.tools.terraform import provider_cache
 from reconciler.tools.terraform.plan import Expected, expected, planned
 
 
@@ -55,6 +56,6 @@ def take_tfstate(pulled: Path) -> Any:
 
 def cli_config(job: ToolJob) -> Path:
     """Write the settings of the command line, those of the operator or none, and return the file that has them."""
-    settings = job.scratch / "terraform.rc"
-    write_scratch(settings, job.cli_config.encode())
-    return settings
+    file = job.scratch / "terraform.rc"
+    write_scratch(file, (job.cli_config + provider_cache.settings(job)).encode())
+    return file

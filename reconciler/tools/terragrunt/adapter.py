@@ -7,6 +7,7 @@ what becomes of those that were made with mock outputs.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +16,13 @@ from typing import Any
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import read_json, read_result, remove, write_scratch
-from reconciler.tools.terraform import scratch
+from reconciler.tools.terraform import provider_cache, scratch
 from reconciler.tools.terraform.backend import http_backend, stored
 from reconciler.tools.terraform.directory import RootModule, look, write_override
 from reconciler.tools.terraform.tfstate import applied
 from reconciler.tools.terraform.variables import PREFIX, given
 from reconciler.tools.terragrunt import units
-from reconciler.tools.terragrunt.command import environment, printed, run, terragrunt
+from reconciler.tools.terragrunt.command import below, environment, printed, run, terragrunt
 
 _VERSION = re.compile(r"^terragrunt version v?(\S+)", re.MULTILINE)
 _OLDEST = (1, 0)
@@ -59,6 +60,7 @@ class Terragrunt:
         """Download the sources, and give a unit without a backend the managed tfstate."""
         if (job.directory / "terragrunt.stack.hcl").is_file():
             do(terragrunt(job, "stack", "generate"), env=environment(job))
+        provider_cache.offer(job, below(job), below=True)
         if _runs_all(job):
             _refuse_unkept(job)
             return
@@ -69,11 +71,14 @@ class Terragrunt:
             declare = given(job.env, job.inputs, module.variables).declare
             write_override(job, backend=managed, variables=declare)
         do(run(job, "init", "-input=false", "-no-color"), env=_environment(job))
+        _keep_providers(job, do)
 
     def plan(self, job: ToolJob, do: Do) -> Planned:
         """Save a plan for each unit and return what they would do."""
         if _runs_all(job):
-            return units.plan(job, do, environment(job))
+            found = units.plan(job, do, environment(job))
+            _keep_providers(job, do)
+            return found
         env = _environment(job)
         destroy = ("-destroy",) if job.destroy else ()
         words = ("plan", "-input=false", "-no-color", "-detailed-exitcode", *destroy, f"-out={scratch.plan_path(job)}")
@@ -104,6 +109,14 @@ class Terragrunt:
 
 def _runs_all(job: ToolJob) -> bool:
     return bool(job.options.get("runAll"))
+
+
+def _keep_providers(job: ToolJob, do: Do) -> None:
+    """Have the providers kept, unless a document says which binary runs below: the operator has to choose that one."""
+    name = environment(job).get("TG_TF_PATH")
+    binary = None if name is None else shutil.which(name)
+    if binary is not None:
+        provider_cache.keep(job, do, below(job), binary, below=True)
 
 
 def _is_managed(job: ToolJob) -> bool:

@@ -11,6 +11,11 @@ from reconciler.tools.terraform.scratch import cli_config
 _BELOW = {"opentofu": "tofu", "terraform": "terraform"}
 
 
+def below(job: ToolJob) -> str:
+    """Return the name of the tool that Terragrunt runs."""
+    return job.options.get("tool") or "opentofu"
+
+
 def terragrunt(job: ToolJob, *words: str) -> Sequence[str]:
     """Return a command of Terragrunt's own: `terragrunt stack generate`."""
     return (job.binary, *words)
@@ -32,7 +37,7 @@ def environment(job: ToolJob) -> dict[str, str]:
         "TG_NO_TIPS": "true",
         # Its own lines beside those of the tool, without a colour or a time: the log has one of its own.
         "TG_LOG_FORMAT": "key-value",
-        "TG_TF_PATH": _BELOW[job.options.get("tool") or "opentofu"],
+        "TG_TF_PATH": _BELOW[below(job)],
         "TF_CLI_CONFIG_FILE": str(cli_config(job)),
     }
     return {name: value for name, value in chosen.items() if name not in job.env}

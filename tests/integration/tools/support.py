@@ -34,7 +34,9 @@ class RecordingDo:
         env: Mapping[str, str] | None = None,
         stdout: Path | None = None,
         shown: bool = True,
+        apart: Path | None = None,
     ) -> int:
+        assert apart is None
         self.commands.append(tuple(argv))
         if self.before is not None:
             self.before(argv)

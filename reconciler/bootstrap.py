@@ -6,11 +6,9 @@ The commands `serve` and `reconcile` call `open_service`; all others that need t
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,12 +23,19 @@ from rbac.admission.held_diff import held_diff
 from rbac.admission.settings import Rules
 from reconciler.core.runs import Run
 from reconciler.credentials.files import read_secret_file
-from reconciler.credentials.sealing import KeyFileError, SealingKeys
 from reconciler.credentials.secrets import SecretSources
-from reconciler.engine.local import WITHOUT_SANDBOX, LocalEngine, SandboxUnavailable
+from reconciler.data_directory import (
+    alone_on,
+    hidden_from_runs,
+    holder_of,
+    make_data_dir,
+    open_keys,
+    open_secrets,
+)
+from reconciler.engine.local import WITHOUT_SANDBOX, LocalEngine
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
-from reconciler.git.remote import check_branch, check_url, local_path, redact
+from reconciler.git.remote import check_branch, check_url, redact
 from reconciler.issuer.issuer import Issuer
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import CurrentAccess, Follower
@@ -49,10 +54,8 @@ from reconciler.metrics import Metrics
 from reconciler.policies.checking import check_rego, engine_key
 from reconciler.runner.contract.directory import RunDirectory, free_ended
 from reconciler.runner.contract.job import TfstateAccess
-from reconciler.settings import MetricsAccess, Settings, SettingsError, settings_file
+from reconciler.settings import MetricsAccess, Settings, SettingsError
 from reconciler.store.belonging import check_belonging
-from reconciler.store.connections import parse_url
-from reconciler.store.encryption import Keys
 from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.store.stored import ConfigurationState
@@ -67,13 +70,6 @@ from spaces.documents.tree import SpaceTree
 from spaces.names import ROOT, Revision, SpaceName
 
 _log = logging.getLogger(__name__)
-
-_KEY = "encryption.key"
-_SEALING_KEY = "sealing.key"
-
-
-class DataDirectoryBusy(Exception):
-    """Another service uses the data directory. The message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +92,9 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
     each with one line for the operator.
     """
     _check_configuration(settings)
-    hidden = _hidden(settings)
+    hidden = hidden_from_runs(settings)
     directory = make_data_dir(settings)
-    with _alone(directory), ExitStack() as closing:
+    with alone_on(directory), ExitStack() as closing:
         # Before the database is opened: the disk may be full, and this frees room for it.
         free_ended(directory)
         store = open_store(settings.database, open_keys(settings))
@@ -140,7 +136,7 @@ def _assemble(  # noqa: PLR0917
     port: int | None,
     watching: Watching | None,
 ) -> Service:
-    holder, metrics = _holder(settings.data_dir), Metrics()
+    holder, metrics = holder_of(settings.data_dir), Metrics()
     host, own_port = settings.host_and_port
 
     directory, rules = settings.data_dir.absolute(), _rules(settings)
@@ -297,13 +293,6 @@ def _documents(world: World) -> PlacedDocuments:
     return world.in_force.documents if world.in_force else PlacedDocuments.empty()
 
 
-def make_data_dir(settings: Settings) -> Path:
-    """Create the data directory, for its owner alone."""
-    directory = settings.data_dir.absolute()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directory
-
-
 def _check_configuration(settings: Settings) -> None:
     if not settings.config_url:
         raise SettingsError("config_url is missing: name the repository to follow (--config-url, STATION_CONFIG_URL)")
@@ -317,97 +306,12 @@ def _check_configuration(settings: Settings) -> None:
             raise SettingsError(f"{name}: {wrong}") from None
 
 
-def open_keys(settings: Settings) -> Keys:
-    """Return the keys for encryption at rest, created at the first start."""
-    _check_key_file("encryption_key_file", settings.encryption_key_file)
-    return Keys.at(settings.encryption_key_file or settings.data_dir.absolute() / _KEY)
-
-
-def open_secrets(settings: Settings) -> SecretSources:
-    """Return the sources of secrets. The key for sealed values is created at the first start."""
-    _check_key_file("sealing_key_file", settings.sealing_key_file)
-    path = settings.sealing_key_file or settings.data_dir.absolute() / _SEALING_KEY
-    try:
-        sealing_keys = SealingKeys.load_or_create(path)
-    except KeyFileError as error:
-        raise SettingsError(str(error)) from None
-    return SecretSources(sealing_keys, settings.secrets_dir, settings.env_allowed)
-
-
-def _check_key_file(setting: str, path: Path | None) -> None:
-    """Report a named key file that is missing, because the name may be misspelt."""
-    if path is None or path.exists():
-        return
-    if not path.parent.is_dir():
-        raise SettingsError(f"{setting}: {path} cannot be created: there is no directory {path.parent}")
-    _log.warning(
-        "%s: %s does not exist; a new key is created there, unless the database already uses one", setting, path
-    )
-
-
 def _needs_sandbox(settings: Settings, state: ConfigurationState) -> bool:
     """Whether nothing starts without a sandbox: people's rights would be worth nothing where runs read everything."""
     if settings.require_sandbox is not None:
         return settings.require_sandbox
     not_set_up = any(diagnostic["code"] == NOT_SET_UP for diagnostic in state.diagnostics)
     return bool(settings.admins) or (state.admitted_revision is not None and not not_set_up)
-
-
-def _hidden(settings: Settings) -> list[Path]:
-    """Return what no run may see besides the data directory; raise SettingsError for a database among other files."""
-    files = (
-        settings.secrets_dir,
-        settings.encryption_key_file,
-        settings.sealing_key_file,
-        settings.config_password_file,
-        settings.config_ssh_key_file,
-        settings.webhook_secret_file,
-        settings_file(os.environ, Path.cwd()),
-        local_path(settings.config_url or ""),
-    )
-    hidden = [path.absolute() for path in files if path is not None]
-    database = parse_url(settings.database)
-    if database.drivername == "sqlite":
-        own = (settings.data_dir.absolute(), *hidden)
-        hidden.append(_directory_of_its_own(Path(database.database or "").absolute(), own))
-    return hidden
-
-
-def _directory_of_its_own(database: Path, hidden: Collection[Path]) -> Path:
-    """Return the directory to hide for a SQLite file: SQLite puts more files beside it, and takes them away again."""
-    directory = database.parent
-    if directory.is_dir() and directory not in hidden:
-        for other in directory.iterdir():
-            if not other.name.startswith(database.name) and other not in hidden:
-                raise SettingsError(
-                    f"database_url: the directory of a SQLite file is hidden from runs, and {directory} also contains "
-                    f"{other.name}: move the database into a directory of its own"
-                )
-    return directory
-
-
-def _holder(data_dir: Path) -> str:
-    """Return the name of this data directory's services, which is created once and never changes."""
-    path = data_dir / "instance"
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        path.write_text(secrets.token_hex(8) + "\n", encoding="ascii")
-        return path.read_text(encoding="ascii").strip()
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    with (directory / "lock").open("a", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = (
-                f"another station process uses {directory}. A service there reconciles by itself: station fetch makes "
-                "it look now, and station status shows how far it is. To start another one here, stop it first"
-            )
-            raise DataDirectoryBusy(message) from None
-        yield
 
 
 def _live_log(path: Path, offset: int, limit: int) -> bytes | None:
@@ -425,6 +329,3 @@ def _summary(follower: Follower, revision: Revision) -> str | None:
         return follower.mirrors.mirror(url).trees.commit(revision).summary
     except GitError:
         return None
-
-
-__all__ = ["DataDirectoryBusy", "SandboxUnavailable", "Service", "local_app", "open_service"]

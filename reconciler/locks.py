@@ -1,19 +1,21 @@
-"""Locks of stacks, for people on call: while somebody keeps a stack to themselves, nothing starts for it.
+"""What keeps a stack from starting anything: somebody keeps it to themselves, or has suspended it.
 
 The API calls these once it knows that the caller may ask. Each is one transaction with its row in the audit. What a
-lock means is decided in `core.conditions`.
+lock means is decided in `core.standing`.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from reconciler.core.conditions import without_ended_lock
+from reconciler.core.conditions import assess
 from reconciler.core.reasons import Reason
+from reconciler.core.runs import RunEvent, RunStatus, leading
+from reconciler.core.standing import without_ended_lock
 from reconciler.core.state import StackLock, StackState
-from reconciler.operations import OperationRefused, Refusal, put_stack, take_back
-from reconciler.runs.audit import Asked, Audited
-from reconciler.runs.transition import find_stack
+from reconciler.refusals import OperationRefused, Refusal, in_force
+from reconciler.runs.audit import Asked, Audited, about_request
+from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import Store, Transaction
 from spaces.names import StackId
 
@@ -64,6 +66,51 @@ def unlock(
         details = {"lockedBy": held.person, "note": held.note}
         asked = Asked(person, because, details)
         return put_stack(transaction, found.evolve(lock=None), Audited.STACK_UNLOCKED, asked, now)
+
+
+def suspend(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
+    """Start no more runs of a stack; a queued one is taken back, one at work goes on to its end."""
+    with store.writing() as transaction:
+        found, _ = in_force(transaction, stack)
+        if found.paused:
+            return found
+        found = found.evolve(paused=True)
+        found = take_back(transaction, found, Reason.SUSPENDED, f"{person} suspended the stack", now)
+        return put_stack(transaction, found, Audited.STACK_SUSPENDED, Asked(person, because), now)
+
+
+def resume(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
+    """Let a suspended stack run again; refused where its document in Git says that it is suspended."""
+    with store.writing() as transaction:
+        found, desired = in_force(transaction, stack)
+        if found.paused:
+            found = found.evolve(paused=False)
+            return put_stack(transaction, found, Audited.STACK_RESUMED, Asked(person, because), now)
+        if desired.suspended:
+            raise OperationRefused(
+                Refusal.SUSPENDED_IN_GIT, f"{stack} is suspended by its document: change spec.suspended in Git"
+            )
+        return found
+
+
+def take_back(transaction: Transaction, stack: StackState, reason: Reason, message: str, now: datetime) -> StackState:
+    """Take back the queued runs of a stack of which nothing is to start now, and return the stack after that."""
+    for run in transaction.active_runs([stack.id]):
+        if run.status is RunStatus.QUEUED:
+            # Superseded, not canceled: a canceled run would keep the stack standing still once it may go on.
+            advance(transaction, stack, run, RunEvent.SUPERSEDE, now, reason=reason, message=message)
+            stack = find_stack(transaction, stack.id)
+    return stack
+
+
+def put_stack(transaction: Transaction, stack: StackState, event: Audited, asked: Asked, now: datetime) -> StackState:
+    """Write a stack that a person changed, and have the loop look at it at once."""
+    active = leading(transaction.active_runs([stack.id])).get(stack.id)
+    stack = assess(stack, active, stack.why, now).evolve(due_at=now)
+    transaction.put_stacks([stack])
+    transaction.wake_dependents([stack.id], now)
+    transaction.append_audit([about_request(event, asked, now, stack=str(stack.id), **asked.details)])
+    return stack
 
 
 def _find(transaction: Transaction, stack: StackId, now: datetime) -> StackState:

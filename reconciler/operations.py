@@ -7,98 +7,32 @@ does that.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 
 from rbac.admission.held import HeldChange
-from reconciler.core.conditions import assess, is_current
 from reconciler.core.dependencies import previews_ahead
 from reconciler.core.ends import is_to_go
 from reconciler.core.identifiers import next_run_id, run_id
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, leading
+from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
+from reconciler.core.standing import is_current
 from reconciler.core.state import Desired, Heading, Push, StackState
 from reconciler.core.transition import new_run
 from reconciler.core.verdicts import Review
+from reconciler.refusals import OperationRefused, Refusal, in_force
 from reconciler.runs.audit import Asked, Audited, about_request, log_run
 from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import TakenByAnother, advance, find_stack
 from reconciler.store.protocol import Reading, Store, Transaction
-from reconciler.store.stored import ApiToken, StoredApproval
+from reconciler.store.stored import StoredApproval
 from reconciler.store.waiting import waiting
 from spaces.model.tools import TOOLS
 from spaces.names import StackId
 
-
-class Refusal(StrEnum):
-    """Why a request is refused."""
-
-    NOT_FOUND = "NotFound"
-    NOT_IN_FORCE = "NotInForce"
-    SUSPENDED = "Suspended"
-    SUSPENDED_IN_GIT = "SuspendedInGit"
-    LOCKED = "Locked"
-    EXPIRED = "Expired"
-    NOT_LOCKED = "NotLocked"
-    ALREADY_RUNNING = "AlreadyRunning"
-    NOT_WAITING = "NotWaiting"
-    WAITS_FOR_CONFIRMATION = "WaitsForConfirmation"
-    ALREADY_ENDED = "AlreadyEnded"
-    STILL_ACTIVE = "StillActive"
-    NOT_REPEATABLE = "NotRepeatable"
-    OUTDATED = "Outdated"
-    PROBLEM = "Problem"
-    PROTECTED = "Protected"
-    HAS_DEPENDENTS = "HasDependents"
-    TOOL_CANNOT_DESTROY = "ToolCannotDestroy"
-    WAITS_FOR_DEPENDENCY = "WaitsForDependency"
-    NOT_APPROVED = "NotApproved"
-    TFSTATE_LOCKED = "TfstateLocked"
-    TFSTATE_UNFIT = "TfstateUnfit"
-    STILL_DESIRED = "StillDesired"
-    NOT_CHECKABLE = "NotCheckable"
-
-
-class OperationRefused(Exception):
-    """Nothing was changed; the message is one clear sentence for a person. `cause` is the reason that it repeats."""
-
-    def __init__(self, reason: Refusal, message: str, cause: str | None = None) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.cause = cause
-        self.message = message
-
-
 REPEATABLE = frozenset({RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.CANCELED, RunStatus.DISCARDED})
 """The statuses of a run that can be retried."""
-
-
-def token_hash(token: str) -> str:
-    """Return the hash that is stored of a token. Tokens are 32 random bytes, so a plain hash cannot be searched."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def mint_token(transaction: Transaction, stack: StackId, run: RunId) -> str:
-    """Make a token that opens this stack's tfstate while the run is active; only its hash is stored."""
-    token = secrets.token_urlsafe(32)
-    transaction.put_token(token_hash(token), stack, run)
-    return token
-
-
-def revoke_tokens(transaction: Transaction, tokens: Iterable[ApiToken]) -> list[ApiToken]:
-    """Revoke tokens of the API, and all that were made with them; return them all."""
-    every, ended, wanted = transaction.api_tokens(), dict[str, ApiToken](), list(tokens)
-    while wanted:
-        token = wanted.pop()
-        if token.id not in ended:
-            ended[token.id] = token
-            transaction.remove_api_token(token.id)
-            wanted += [each for each in every if each.made_with == token.id]
-    return list(ended.values())
 
 
 def confirm(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
@@ -109,7 +43,7 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
             raise OperationRefused(
                 Refusal.NOT_WAITING, f"run {run} is {found.status}: it does not wait for confirmation"
             )
-        stack, desired = _in_force(transaction, found.stack)
+        stack, desired = in_force(transaction, found.stack)
         _not_locked(stack, now)
         if found.destroys and found.heeds_suspension and stack.paused:
             raise OperationRefused(Refusal.SUSPENDED, f"{stack.id} is suspended: resume it first")
@@ -227,7 +161,7 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
     still have something applied.
     """
     with store.writing() as transaction:
-        _, desired = _in_force(transaction, stack)
+        _, desired = in_force(transaction, stack)
         if desired.protected:
             raise OperationRefused(
                 Refusal.PROTECTED, f"{stack} is protected by its document: change spec.protected in Git first"
@@ -266,7 +200,7 @@ def request_task(  # noqa: PLR0917
 def request_check(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a drift check of a stack; refused where it is not Synced, is suspended, or has an active run."""
     with store.writing() as transaction:
-        _in_force(transaction, stack)
+        in_force(transaction, stack)
         state = find_stack(transaction, stack)
         reason = cannot_be_checked(transaction, state, now)
         if reason is not None:
@@ -298,31 +232,6 @@ def forget(store: Store, stack: StackId, person: str, now: datetime, because: st
         return found
 
 
-def suspend(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
-    """Start no more runs of a stack; a queued one is taken back, one at work goes on to its end."""
-    with store.writing() as transaction:
-        found, _ = _in_force(transaction, stack)
-        if found.paused:
-            return found
-        found = found.evolve(paused=True)
-        found = take_back(transaction, found, Reason.SUSPENDED, f"{person} suspended the stack", now)
-        return put_stack(transaction, found, Audited.STACK_SUSPENDED, Asked(person, because), now)
-
-
-def resume(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:
-    """Let a suspended stack run again; refused where its document in Git says that it is suspended."""
-    with store.writing() as transaction:
-        found, desired = _in_force(transaction, stack)
-        if found.paused:
-            found = found.evolve(paused=False)
-            return put_stack(transaction, found, Audited.STACK_RESUMED, Asked(person, because), now)
-        if desired.suspended:
-            raise OperationRefused(
-                Refusal.SUSPENDED_IN_GIT, f"{stack} is suspended by its document: change spec.suspended in Git"
-            )
-        return found
-
-
 def approve(store: Store, held: HeldChange, subject: str, now: datetime, because: str) -> None:
     """Keep a person's approval of a held change; admission judges it and carries it out."""
     with store.writing() as transaction:
@@ -342,7 +251,7 @@ def _queue(  # noqa: PLR0917
     kind: RunKind = RunKind.TRACKED,
     command: str | None = None,
 ) -> Run:
-    state, desired = _in_force(transaction, stack)
+    state, desired = in_force(transaction, stack)
     _not_locked(state, now)
     if kind in {RunKind.TRACKED, RunKind.TASK}:
         _may_run(state, desired, now)
@@ -396,17 +305,6 @@ def _run(reading: Reading, run: RunId) -> Run:
     return found
 
 
-def _in_force(reading: Reading, stack: StackId) -> tuple[StackState, Desired]:
-    found = reading.stack(stack)
-    if found is None:
-        raise OperationRefused(Refusal.NOT_FOUND, f"there is no stack {stack}")
-    if found.desired is None:
-        raise OperationRefused(
-            Refusal.NOT_IN_FORCE, f"{stack} is no longer in Git: what it applied is retained, and nothing runs"
-        )
-    return found, found.desired
-
-
 def _not_locked(stack: StackState, now: datetime) -> None:
     if stack.lock is not None and not stack.lock.ended(now):
         raise OperationRefused(Refusal.LOCKED, f"{stack.id} is {stack.lock}")
@@ -424,23 +322,3 @@ def _may_run(stack: StackState, desired: Desired, now: datetime) -> None:
         raise OperationRefused(
             Refusal.SUSPENDED_IN_GIT, f"{stack.id} is suspended by its document: change spec.suspended in Git"
         )
-
-
-def take_back(transaction: Transaction, stack: StackState, reason: Reason, message: str, now: datetime) -> StackState:
-    """Take back the queued runs of a stack of which nothing is to start now, and return the stack after that."""
-    for run in transaction.active_runs([stack.id]):
-        if run.status is RunStatus.QUEUED:
-            # Superseded, not canceled: a canceled run would keep the stack standing still once it may go on.
-            advance(transaction, stack, run, RunEvent.SUPERSEDE, now, reason=reason, message=message)
-            stack = find_stack(transaction, stack.id)
-    return stack
-
-
-def put_stack(transaction: Transaction, stack: StackState, event: Audited, asked: Asked, now: datetime) -> StackState:
-    """Write a stack that a person changed, and have the loop look at it at once."""
-    active = leading(transaction.active_runs([stack.id])).get(stack.id)
-    stack = assess(stack, active, stack.why, now).evolve(due_at=now)
-    transaction.put_stacks([stack])
-    transaction.wake_dependents([stack.id], now)
-    transaction.append_audit([about_request(event, asked, now, stack=str(stack.id), **asked.details)])
-    return stack

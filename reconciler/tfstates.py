@@ -10,10 +10,10 @@ import json
 from datetime import datetime
 
 from reconciler.core.runs import RunId
-from reconciler.operations import OperationRefused, Refusal
+from reconciler.refusals import OperationRefused, Refusal
 from reconciler.runs.audit import Asked, Audited, about_request
-from reconciler.store.protocol import LARGEST_SERIAL, Store, Transaction
-from reconciler.store.stored import TfstateLock, TfstateVersion
+from reconciler.store.protocol import Store, Transaction
+from reconciler.store.stored import LARGEST_SERIAL, TfstateLock, TfstateVersion
 from spaces.names import StackId
 
 

@@ -81,7 +81,7 @@ def _data_dir(path: Path) -> Finding:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    from reconciler.bootstrap import open_keys
+    from reconciler.data_directory import open_keys
     from reconciler.git.remote import redact
     from reconciler.store.sql import open_store
     from reconciler.store.stored import StoreError
@@ -172,7 +172,7 @@ def _issuer(settings: Settings) -> Finding:
         return Finding("ok", "issuer", "issuer_url is not set: runs get no tokens for clouds")
     import httpx
 
-    from reconciler.bootstrap import open_keys
+    from reconciler.data_directory import open_keys
     from reconciler.issuer.examining import examine_issuer
     from reconciler.issuer.keyring import Keyring
     from reconciler.loop.service import utc_now

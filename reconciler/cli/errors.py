@@ -17,11 +17,11 @@ _EXPECTED = frozenset(
     {
         ("reconciler.settings", "SettingsError"),
         ("reconciler.store.stored", "StoreError"),
-        ("reconciler.operations", "OperationRefused"),
+        ("reconciler.refusals", "OperationRefused"),
         ("reconciler.engine.preparing", "WritableRefused"),
         ("reconciler.web.server", "ListenError"),
         ("reconciler.git.errors", "GitError"),
-        ("reconciler.bootstrap", "DataDirectoryBusy"),
+        ("reconciler.data_directory", "DataDirectoryBusy"),
         ("reconciler.engine.local", "SandboxUnavailable"),
         ("reconciler.loop.desired.repositories", "CannotFollow"),
     }

@@ -1,22 +1,32 @@
 """What the facts about a stack mean: its sync, reason and conditions, and when the loop has to look at it again.
 
 Whoever changes a fact about a stack calls `assess` before writing it. Loop, API, page and metrics show the result and
-decide nothing of it again. The rules stand here in the order in which they apply: `_sync` first, then `standing`, which
-`planning.decide` and `_due` both follow, then the words: `_ready`, `_reconciling`, `_stalled`.
+decide nothing of it again. The rules apply in this order: `_sync` first, then `standing`, which `planning.decide` and
+`_due` both follow, then the words: `_ready`, `_reconciling`, `_stalled`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import Enum, auto
 from typing import assert_never
 
-from reconciler.core.drift import awaits_repair
-from reconciler.core.ends import ends_at, is_over, is_to_go, still_ends
-from reconciler.core.pushes import held_back, to_be_pushed
-from reconciler.core.reasons import RETRYABLE, Reason
+from reconciler.core.ends import ends_at, is_over, is_to_go
+from reconciler.core.pushes import held_back
+from reconciler.core.reasons import Reason
 from reconciler.core.runs import AT_WORK, Run, RunKind, RunStatus
+from reconciler.core.standing import (
+    Standing,
+    can_proceed,
+    is_current,
+    is_outdated,
+    is_suspended,
+    rests,
+    standing,
+    stands_still,
+    unmended,
+    without_ended_lock,
+)
 from reconciler.core.state import (
     AppliedState,
     Condition,
@@ -33,10 +43,8 @@ from reconciler.core.state import (
     Why,
 )
 
-_FIRST_RETRY = timedelta(seconds=10)
 _LOOK_AGAIN = timedelta(seconds=2)
 _LOOK_AGAIN_LATER = timedelta(minutes=1)
-_LONGEST_RETRY = timedelta(minutes=10)
 
 HELD = {
     Heading.IGNORE: Reason.IGNORED_BY_POLICY,
@@ -44,69 +52,6 @@ HELD = {
     Heading.FAILED: Reason.POLICY_FAILED,
 }
 """The reason of a stack that push policies hold back."""
-
-_UNSUCCESSFUL = frozenset(
-    {RunStatus.FAILED, RunStatus.CANCELED, RunStatus.DISCARDED, RunStatus.INTERRUPTED},
-)
-
-
-class Standing(Enum):
-    """The first rule that applies to a stack without an active run; all but the last two keep it from getting one."""
-
-    LEFT_GIT = auto()
-    HAS_PROBLEM = auto()
-    IN_SYNC = auto()
-    """Nothing differs, or what drifted stays as it is."""
-    OVER = auto()
-    """Its time is over, and nothing is applied."""
-    LOCKED = auto()
-    """Somebody keeps it to themselves."""
-    SUSPENDED = auto()
-    WAITS = auto()
-    """A stack that it depends on is not settled."""
-    TO_BE_PUSHED = auto()
-    """Its push policies have to be asked first."""
-    HELD_BACK = auto()
-    """Its push policies let nothing run."""
-    ENDED_BADLY = auto()
-    """The last run for what is desired did not succeed: the next one comes at `retry_at`, or when somebody asks."""
-    FREE = auto()
-    """A run is due."""
-
-
-def standing(  # noqa: C901, PLR0911
-    state: StackState, sync: Sync, waits: Waits | None, now: datetime
-) -> Standing:
-    """Return the first rule that applies to a stack without an active run, in the order of `Standing`."""
-    desired = state.desired
-    if desired is None:
-        return Standing.LEFT_GIT
-    if desired.problem is not None:
-        return Standing.HAS_PROBLEM
-    repair = sync is Sync.SYNCED and awaits_repair(state)
-    over = is_over(state, now)
-    if over and state.applied is None:
-        return Standing.OVER
-    over = over and is_to_go(state, now)
-    if sync is not Sync.OUT_OF_SYNC and not repair and not over:
-        return Standing.IN_SYNC
-    if state.lock is not None:
-        return Standing.LOCKED
-    if is_suspended(state):
-        return Standing.SUSPENDED
-    if waits is not None:
-        return Standing.WAITS
-    if over:
-        last = stands_still(state)
-        return Standing.ENDED_BADLY if last is not None and last.kind == RunKind.DESTROY else Standing.FREE
-    if repair:
-        # What is desired stands since it was applied: no push policy has a say, and no earlier run.
-        return Standing.FREE
-    if to_be_pushed(state):
-        return Standing.TO_BE_PUSHED
-    if held_back(state) is not None:
-        return Standing.HELD_BACK
-    return Standing.ENDED_BADLY if stands_still(state) is not None else Standing.FREE
 
 
 def assess(
@@ -148,54 +93,6 @@ def assess(
     # The stack and its condition Ready give the same reason.
     state = state.evolve(reason=str(ready[1]))
     return state.evolve(conditions=_since(state.conditions, fresh, now))
-
-
-def is_current(state: StackState, run: Run) -> bool:
-    """Whether a run is still for what is desired of its stack."""
-    desired = state.desired
-    if run.destroys and run.scheduled and not still_ends(state, run):
-        return False
-    return desired is not None and (desired.digest, desired.leaving) == (run.digest, run.leaving)
-
-
-def retry_delay(failures: int) -> timedelta:
-    """Return how long to wait after so many retryable failures in a row: doubled by each, with an upper bound."""
-    return min(_LONGEST_RETRY, _FIRST_RETRY * (1 << min(failures - 1, 16)))
-
-
-def is_suspended(state: StackState) -> bool:
-    """Whether the document or an operator suspended the stack."""
-    return state.paused or (state.desired is not None and state.desired.suspended)
-
-
-def rests(state: StackState, run: Run) -> bool:
-    """Whether a run waits for a person, because its stack is locked, or suspended and the run heeds that."""
-    return state.lock is not None or (is_suspended(state) and run.heeds_suspension)
-
-
-def without_ended_lock(state: StackState, now: datetime) -> StackState:
-    """Return the stack without its lock, if that has ended by itself."""
-    return state.evolve(lock=None) if state.lock is not None and state.lock.ended(now) else state
-
-
-def stands_still(state: StackState) -> NewestRun | None:
-    """Return the outcome of the last run, where it was for the digest that is desired now and did not succeed."""
-    last, desired = state.last, state.desired
-    if last is None or desired is None or last.digest != desired.digest or last.status not in _UNSUCCESSFUL:
-        return None
-    # What failed before its document left says nothing about how its destruction goes.
-    return None if desired.leaving and last.kind != RunKind.DESTROY else last
-
-
-def unmended(state: StackState) -> NewestRun | None:
-    """Return the failure since which no run has succeeded, where it leaves in doubt what is applied.
-
-    A failed apply counts whatever its digest was; a failed plan counts only for the digest that is desired now.
-    """
-    failed, desired = state.failed, state.desired
-    if failed is None or desired is None or not (failed.applying or failed.digest == desired.digest):
-        return None
-    return failed
 
 
 def _sync(state: StackState) -> tuple[Sync, str, str]:
@@ -261,12 +158,6 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
             assert_never(unknown)
 
 
-def is_outdated(state: StackState, run: Run, now: datetime) -> bool:
-    """Whether a run is no more for what is desired, or has to make way for the destruction of what is over."""
-    to_go = state.applied is not None and is_to_go(state, now)
-    return not is_current(state, run) or (to_go and not run.destroys)
-
-
 def _needs_attention(state: StackState, active: Run, waits: Waits | None, now: datetime) -> bool:
     """Whether the loop has something to do about an active run, by the rules of `planning`."""
     outdated = is_outdated(state, active, now)
@@ -274,11 +165,6 @@ def _needs_attention(state: StackState, active: Run, waits: Waits | None, now: d
     asked = active.cancel_requested or (goes_on and waits is None and can_proceed(state))
     stoppable = active.status is not RunStatus.APPLYING
     return (outdated and stoppable) or asked
-
-
-def can_proceed(state: StackState) -> bool:
-    """Whether a run that waits may go on. While the stack has a problem it would only fail, and its plan be lost."""
-    return state.desired is not None and state.desired.problem is None and state.lock is None
 
 
 def _ready(state: StackState, active: Run | None, message: str) -> tuple[ConditionStatus, str, str]:
@@ -407,8 +293,3 @@ def _since(
         same = old is not None and old.status is status and old.reason == reason
         result[kind] = Condition(status, str(reason), message, old.since if old is not None and same else now)
     return result
-
-
-def is_retryable(reason: str) -> bool:
-    """Whether a failure lies with the surroundings, so that the loop retries it by itself."""
-    return reason in RETRYABLE

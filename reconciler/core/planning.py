@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from reconciler.core.conditions import Standing, can_proceed, is_outdated, is_suspended, standing, without_ended_lock
 from reconciler.core.dependencies import may_go_ahead
 from reconciler.core.drift import awaits_repair, repairs_gently
 from reconciler.core.ends import is_late, is_over, is_to_go
 from reconciler.core.pushes import held_back, pushed, to_be_pushed
 from reconciler.core.runs import Run, RunKind, RunStatus
+from reconciler.core.standing import Standing, can_proceed, is_outdated, is_suspended, standing, without_ended_lock
 from reconciler.core.state import Heading, StackState, Sync, Waits
 
 

@@ -1,15 +1,27 @@
-"""Whether a run that failed by its tool is tried again by itself, and when: pure."""
+"""What the loop tries again by itself after a failure, and when: pure."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from reconciler.core.reasons import TOOL_FAILURES
+from reconciler.core.reasons import RETRYABLE, TOOL_FAILURES
 from reconciler.core.runs import Run, RunKind
 from reconciler.core.state import StackState
 from spaces.model.tools import TOOLS
 
-_LONGEST = timedelta(hours=1)
+_FIRST = timedelta(seconds=10)
+_LONGEST = timedelta(minutes=10)
+_LONGEST_OF_TOOL = timedelta(hours=1)
+
+
+def is_retryable(reason: str) -> bool:
+    """Whether a failure lies with the surroundings, so that the loop retries it by itself."""
+    return reason in RETRYABLE
+
+
+def retry_delay(failures: int) -> timedelta:
+    """Return how long to wait after so many retryable failures in a row: doubled by each, with an upper bound."""
+    return min(_LONGEST, _FIRST * (1 << min(failures - 1, 16)))
 
 
 def pause_before_retry(state: StackState, run: Run, *, applying: bool) -> timedelta | None:
@@ -27,4 +39,4 @@ def pause_before_retry(state: StackState, run: Run, *, applying: bool) -> timede
     if not by_itself or (applying and not TOOLS[desired.tool].repeatable):
         return None
     first = timedelta(seconds=desired.retry.backoff)
-    return max(first, min(first * (1 << run.retry), _LONGEST))
+    return max(first, min(first * (1 << run.retry), _LONGEST_OF_TOOL))

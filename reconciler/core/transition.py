@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from reconciler.core.conditions import is_retryable, retry_delay
 from reconciler.core.phases import Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.retries import pause_before_retry
+from reconciler.core.retries import is_retryable, pause_before_retry, retry_delay
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, advance
 from reconciler.core.state import AppliedState, Desired, NewestRun, Observed, StackState, Sync
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.core.conditions import HELD, is_suspended, unmended
+from reconciler.core.conditions import HELD
 from reconciler.core.pushes import held_back
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunStatus
+from reconciler.core.standing import is_suspended, unmended
 from reconciler.core.state import StackState, Sync, Waits
 from spaces.names import StackId
 

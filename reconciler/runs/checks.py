@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
-from reconciler.core.conditions import is_suspended
 from reconciler.core.identifiers import next_run_id
 from reconciler.core.runs import Run, RunEvent, RunKind
+from reconciler.core.standing import is_suspended
 from reconciler.core.state import StackState, Sync
 from reconciler.core.transition import new_run
 from reconciler.runs.audit import Asked

@@ -41,9 +41,6 @@ from reconciler.store.stored import (
 )
 from spaces.names import SpaceName, StackId
 
-LARGEST_SERIAL = 2**63 - 1
-"""The largest serial of a tfstate that is known as one."""
-
 
 class Reading(Protocol):
     """Queries, all answered from one consistent snapshot."""

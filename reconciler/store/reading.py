@@ -17,6 +17,7 @@ from reconciler.core.runs import Run, RunId
 from reconciler.core.state import ConditionStatus, ConditionType, Desired, StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, statements, tables
+from reconciler.store.access import AccessReading
 from reconciler.store.admissions import AdmissionReading
 from reconciler.store.announcements import AnnouncementReading
 from reconciler.store.dependencies import DependencyReading
@@ -25,19 +26,16 @@ from reconciler.store.inventory import InventoryReading
 from reconciler.store.issuing import IssuingReading
 from reconciler.store.leases import LeaseReading
 from reconciler.store.outbox import OutboxReading
-from reconciler.store.selecting import AT_WORK_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
+from reconciler.store.selecting import among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.stored import (
-    ApiToken,
     ConfigurationState,
     Health,
     RunFilter,
-    Session,
     StackFilter,
-    TfstateLock,
-    TfstateVersion,
 )
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump, load, unpack
+from reconciler.store.tfstates import TfstateReading
 from reconciler.store.timers import TimerReading
 from spaces.names import SpaceName, StackId
 
@@ -48,6 +46,7 @@ _ROWS = 200
 
 
 class SqlReading(
+    AccessReading,
     AdmissionReading,
     AnnouncementReading,
     DependencyReading,
@@ -55,6 +54,7 @@ class SqlReading(
     IssuingReading,
     LeaseReading,
     OutboxReading,
+    TfstateReading,
     TimerReading,
 ):
     """A `Reading` on one connection, inside a transaction that its maker ends."""
@@ -197,72 +197,6 @@ class SqlReading(
     def log(self, run: RunId) -> bytes | None:
         body = self._connection.execute(select(tables.logs.c.body).where(tables.logs.c.run_id == run)).scalar()
         return None if body is None else unpack(body)
-
-    def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
-        table = tables.tfstates
-        query = self._of(table, stack=stack).order_by(table.c.version.desc()).limit(1)
-        if version is not None:
-            query = query.where(table.c.version == version)
-        row = self._connection.execute(query).one_or_none()
-        if row is None:
-            return None
-        body = unpack(self._keys.open(row.sealed, "tfstates", row.stack_id, str(row.version)))
-        created_at = rows.instant(row.created_at)
-        return TfstateVersion(
-            stack, row.version, row.serial, row.lineage, row.run, created_at, body, row.person, row.note
-        )
-
-    def tfstate_versions(self, stack: StackId, before: int | None, limit: int) -> list[TfstateVersion]:
-        table = tables.tfstates
-        columns = [column for column in table.c if column.name != "sealed"]
-        query = self._of(*columns, stack=stack).order_by(table.c.version.desc()).limit(limit)
-        if before is not None:
-            query = query.where(table.c.version < before)
-        return [
-            TfstateVersion(
-                stack,
-                row.version,
-                row.serial,
-                row.lineage,
-                row.run,
-                rows.instant(row.created_at),
-                b"",
-                row.person,
-                row.note,
-            )
-            for row in self._connection.execute(query)
-        ]
-
-    def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
-        row = self._connection.execute(self._of(tables.tfstate_locks, stack=stack)).one_or_none()
-        if row is None:
-            return None
-        return TfstateLock(stack, row.lock_id, load(row.info), row.run, rows.instant(row.since))
-
-    def token_stack(self, token_hash: str) -> tuple[StackId, str] | None:
-        table = tables.tokens
-        query = (
-            select(stacks.c.space, stacks.c.name, table.c.run_id)
-            .join_from(table, stacks)
-            .join(runs, runs.c.id == table.c.run_id)
-            .where(table.c.hash == token_hash, runs.c.status.in_([*AT_WORK_STATUSES, "unconfirmed"]))
-        )
-        row = self._connection.execute(query).one_or_none()
-        return (StackId(SpaceName(row.space), row.name), row.run_id) if row else None
-
-    def api_token(self, token_id: str) -> ApiToken | None:
-        query = select(tables.api_tokens).where(tables.api_tokens.c.id == token_id)
-        row = self._connection.execute(query).one_or_none()
-        return rows.api_token_from_row(row) if row else None
-
-    def api_tokens(self) -> list[ApiToken]:
-        query = select(tables.api_tokens).order_by(tables.api_tokens.c.id)
-        return [rows.api_token_from_row(row) for row in self._connection.execute(query)]
-
-    def session(self, session_id: str) -> Session | None:
-        query = select(tables.sessions).where(tables.sessions.c.id == session_id)
-        row = self._connection.execute(query).one_or_none()
-        return rows.session_from_row(row) if row else None
 
     def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
         """Return the query so that it locks the rows it finds; a snapshot needs no locks."""

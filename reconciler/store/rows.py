@@ -31,7 +31,6 @@ from reconciler.core.state import (
     Why,
 )
 from reconciler.store.needs import need_from_json, need_to_json
-from reconciler.store.stored import ApiToken, Session
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.model.drift import Drift, IgnoredDrift, Repair
 from spaces.model.retries import Retry
@@ -61,41 +60,6 @@ def from_micros(number: int | None) -> datetime | None:
 def instant(number: int) -> datetime:
     """Return the time in a column that is never empty."""
     return _EPOCH + timedelta(microseconds=number)
-
-
-def api_token_to_row(token: ApiToken) -> dict[str, Any]:
-    """Return the columns of a token of the API."""
-    return {
-        "id": token.id,
-        "hash": token.hash,
-        "subject": token.subject,
-        "created_by": token.created_by,
-        "created_at": micros(token.created_at),
-        "expires_at": micros(token.expires_at),
-        "made_with": token.made_with,
-    }
-
-
-def api_token_from_row(row: Row[Any]) -> ApiToken:
-    """Return the token of the API in a row."""
-    made, ends = instant(row.created_at), from_micros(row.expires_at)
-    return ApiToken(row.id, row.subject, row.created_by, made, ends, row.hash, row.made_with)
-
-
-def session_to_row(session: Session) -> dict[str, Any]:
-    """Return the columns of a sign-in to the page."""
-    return {
-        "id": session.id,
-        "token": session.token,
-        "proof": session.proof,
-        "created_at": micros(session.created_at),
-        "expires_at": micros(session.expires_at),
-    }
-
-
-def session_from_row(row: Row[Any]) -> Session:
-    """Return the sign-in to the page in a row."""
-    return Session(row.id, row.token, row.proof, instant(row.created_at), instant(row.expires_at))
 
 
 def stack_to_row(state: StackState) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
 from spaces.names import Revision, SpaceName, StackId
 
+LARGEST_SERIAL = 2**63 - 1
+"""The largest serial of a tfstate that is known as one."""
+
 
 class StoreError(Exception):
     """The database cannot be used. The message is one line for the operator, without credentials, and says what to do.

@@ -7,7 +7,6 @@ rows are always locked in the same order, and a run is written only by the attem
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,13 +18,13 @@ from reconciler.core.runs import PRIORITIES, Run, RunId
 from reconciler.core.state import StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, statements, tables
+from reconciler.store.access import AccessWriting
 from reconciler.store.admissions import AdmissionWriting
 from reconciler.store.announcements import AnnouncementWriting
 from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.issuing import IssuingWriting
 from reconciler.store.leases import LeaseWriting
 from reconciler.store.outbox import OutboxWriting
-from reconciler.store.protocol import LARGEST_SERIAL
 from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
@@ -41,16 +40,13 @@ from reconciler.store.selecting import (
     select_runs,
 )
 from reconciler.store.stored import (
-    ApiToken,
     CannotUnseal,
     ConfigurationState,
     LostLease,
-    Session,
-    TfstateLock,
-    TfstateVersion,
 )
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, cleaned, dump, pack
+from reconciler.store.tfstates import TfstateWriting
 from reconciler.store.timers import TimerWriting
 from spaces.names import SpaceName, StackId
 
@@ -58,16 +54,17 @@ _PROBE = "-"
 """No key's id: those are in hex."""
 
 _CLAIM_LOCK = 0x73746174696F6E02
-_LONGEST_LINEAGE = 200
 
 
 class SqlTransaction(
+    AccessWriting,
     AdmissionWriting,
     AnnouncementWriting,
     DependencyWriting,
     IssuingWriting,
     LeaseWriting,
     OutboxWriting,
+    TfstateWriting,
     TimerWriting,
     SqlReading,
 ):
@@ -209,84 +206,6 @@ class SqlTransaction(
     def record_log(self, run: RunId, log: bytes) -> None:
         self._replace(tables.logs, run, pack(log))
 
-    def add_tfstate(  # noqa: PLR0917
-        self,
-        stack: StackId,
-        body: bytes,
-        run: str | None,
-        now: datetime,
-        person: str | None = None,
-        note: str | None = None,
-    ) -> TfstateVersion:
-        key = self._key_for(stack)
-        table = tables.tfstates
-        # The stack's row is the lock under which its versions are counted.
-        self._connection.execute(self._locked(select(stacks.c.id).where(stacks.c.id == key)))
-        newest = self._connection.execute(select(func.max(table.c.version)).where(table.c.stack_id == key)).scalar()
-        version = (newest or 0) + 1
-        serial, lineage = _serial_and_lineage(body)
-        sealed = self._seal(pack(body), "tfstates", key, str(version))
-        self._connection.execute(
-            table.insert().values(
-                stack_id=key,
-                version=version,
-                serial=serial,
-                lineage=lineage,
-                run=run,
-                person=person,
-                note=None if note is None else cleaned(note),
-                created_at=rows.micros(now),
-                sealed=sealed,
-            )
-        )
-        return TfstateVersion(stack, version, serial, lineage, run, now, body, person, note)
-
-    def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:
-        values = {
-            "stack_id": self._key_for(lock.stack),
-            "lock_id": lock.lock_id,
-            "info": dump(dict(lock.info)),
-            "run": lock.run,
-            "since": rows.micros(lock.since),
-        }
-        while not self._connection.execute(
-            self._insert(tables.tfstate_locks).on_conflict_do_nothing().returning(tables.tfstate_locks.c.stack_id),
-            values,
-        ).first():
-            present = self.tfstate_lock(lock.stack)
-            if present is not None:
-                return None if present.lock_id == lock.lock_id else present
-        return None
-
-    def unlock_tfstate(self, stack: StackId, lock_id: str | None) -> bool:
-        table = tables.tfstate_locks
-        key = self._key(stack)
-        if key is None:
-            return True
-        of_stack = table.c.stack_id == key
-        released = of_stack if lock_id is None else and_(of_stack, table.c.lock_id == lock_id)
-        self._connection.execute(delete(table).where(released))
-        return self._connection.execute(select(table.c.stack_id).where(of_stack)).first() is None
-
-    def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
-        values = {"hash": token_hash, "stack_id": self._key_for(stack), "run_id": run}
-        self._connection.execute(self._insert(tables.tokens).on_conflict_do_nothing(), values)
-
-    def add_api_token(self, token: ApiToken) -> None:
-        self._connection.execute(tables.api_tokens.insert(), rows.api_token_to_row(token))
-
-    def remove_api_token(self, token_id: str) -> bool:
-        done = self._connection.execute(delete(tables.api_tokens).where(tables.api_tokens.c.id == token_id))
-        return bool(done.rowcount)
-
-    def add_session(self, session: Session) -> None:
-        table = tables.sessions
-        self._connection.execute(delete(table).where(table.c.expires_at <= rows.micros(session.created_at)))
-        self._connection.execute(table.insert(), rows.session_to_row(session))
-
-    def remove_session(self, session_id: str) -> None:
-        self._connection.execute(delete(tables.sessions).where(tables.sessions.c.id == session_id))
-
     @property
     def _is_postgres(self) -> bool:
         return self._dialect == POSTGRES
@@ -370,20 +289,3 @@ def _claimable() -> ColumnElement[bool]:
     blocks = or_(writes, check, gives_way)
     in_the_way = exists().where(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, blocks)
     return and_(runs.c.status == "queued", ~runs.c.cancel_requested, ~in_the_way)
-
-
-def _serial_and_lineage(body: bytes) -> tuple[int | None, str | None]:
-    """Return serial and lineage as far as the body has them in their proper types.
-
-    The rest of it belongs to the tool.
-    """
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return None, None
-    if not isinstance(content, dict):
-        return None, None
-    serial, lineage = content.get("serial"), content.get("lineage")
-    if not isinstance(serial, int) or isinstance(serial, bool) or not 0 <= serial <= LARGEST_SERIAL:
-        serial = None
-    return serial, cleaned(lineage)[:_LONGEST_LINEAGE] if isinstance(lineage, str) else None

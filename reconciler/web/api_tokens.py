@@ -7,9 +7,9 @@ import secrets
 from datetime import datetime
 
 from rbac.access.subjects import Subject, SubjectKind
-from reconciler.operations import token_hash
 from reconciler.store.protocol import Store, Transaction
 from reconciler.store.stored import ApiToken
+from reconciler.tokens import token_hash
 
 _WRITTEN = re.compile(r"station_(?P<id>[0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 _NO_HASH = token_hash("")

@@ -6,7 +6,7 @@ import secrets
 import threading
 from datetime import datetime, timedelta
 
-from reconciler.operations import token_hash
+from reconciler.tokens import token_hash
 
 _LASTS = timedelta(minutes=15)
 

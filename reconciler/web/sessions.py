@@ -11,8 +11,8 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
-from reconciler.operations import token_hash
 from reconciler.store.stored import Session
+from reconciler.tokens import token_hash
 from reconciler.web.api.auth import Caller, caller_of, holder, operator
 from reconciler.web.api_tokens import opens
 from reconciler.web.ports import Ports

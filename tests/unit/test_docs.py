@@ -15,7 +15,7 @@ from reconciler.core.runs import RunStatus
 from reconciler.gauges import Gauges
 from reconciler.git.errors import GitReason
 from reconciler.metrics import Metrics
-from reconciler.operations import Refusal
+from reconciler.refusals import Refusal
 from reconciler.runner.contract.job import Reason as RunnerReason
 from reconciler.settings import Settings
 from spaces.model.kinds import SPECS

@@ -29,10 +29,10 @@ from reconciler.loop.desired.source_repositories import AboutAccess, follows, is
 from reconciler.loop.desired.source_signers import SourceSigners, Way, newly_verified, still_asks, ways
 from reconciler.loop.desired.telling import Telling
 from reconciler.loop.desired.world import World
-from reconciler.operations import revoke_tokens
 from reconciler.runs.audit import Audited, about_token
 from reconciler.store.protocol import Store, Transaction
 from reconciler.store.stored import AuditEvent, ConfigurationState, Halt, KeptDocument
+from reconciler.tokens import revoke_tokens
 from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from reconciler import operations
+from reconciler import locks
 from reconciler.store.protocol import Store
 from reconciler.store.stored import AuditEvent
 from spaces.names import Revision
@@ -52,7 +52,7 @@ def suspend_if_restored(store: Store, directory: Path, now: datetime) -> bool:
         "there with the tfstates, then resume them: station stack resume STACK"
     )
     for stack in stacks:
-        operations.suspend(store, stack, _WHO, now, "the database was restored from a backup")
+        locks.suspend(store, stack, _WHO, now, "the database was restored from a backup")
     with store.writing() as transaction:
         transaction.put_configuration(replace(transaction.configuration(), restored=seen[1]))
         details = {"generation": state.generation, "seen": seen[0], "revision": seen[1], "stacks": len(stacks)}

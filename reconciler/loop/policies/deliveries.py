@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 
-from reconciler.core.conditions import retry_delay
+from reconciler.core.retries import retry_delay
 from reconciler.core.runs import Run
 from reconciler.credentials.secrets import SecretSources
 from reconciler.loop.desired.world import World

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.core.conditions import retry_delay
 from reconciler.core.results import Planned
+from reconciler.core.retries import retry_delay
 from reconciler.core.verdicts import Notice, NoticeSeverity
 from reconciler.loop.desired.world import World
 from reconciler.loop.policies.delivery import hearing

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self, assert_never
 
-from reconciler.core.conditions import assess, is_current, is_outdated, without_ended_lock
+from reconciler.core.conditions import assess
 from reconciler.core.identifiers import next_run_id
 from reconciler.core.planning import AskPolicies, AskPush, Proceed, QueueRun, StopRun, Supersede, Wait, decide
 from reconciler.core.runs import Run, RunEvent, leading
+from reconciler.core.standing import is_current, is_outdated, without_ended_lock
 from reconciler.core.state import StackState, Waits
 from reconciler.core.transition import Transition, new_run, take_step
 from reconciler.runs.audit import log_run

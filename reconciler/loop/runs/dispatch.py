@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from reconciler.core.conditions import assess, is_current
+from reconciler.core.conditions import assess
 from reconciler.core.dependencies import linked, may_go_ahead
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.results import MadeBy
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
+from reconciler.core.standing import is_current
 from reconciler.core.state import Desired, StackProblem, StackState
 from reconciler.core.transition import take_step
 from reconciler.credentials.errors import SecretUnreadable
@@ -38,7 +39,6 @@ from reconciler.loop.runs.job import (
 )
 from reconciler.loop.runs.taken import CannotRun, TakenOutput, refuse, take_outputs, with_outputs
 from reconciler.metrics import Metrics
-from reconciler.operations import mint_token
 from reconciler.runs.audit import log_run
 from reconciler.runs.outputs import given_by, parents_in
 from reconciler.runs.transition import record
@@ -46,6 +46,7 @@ from reconciler.settings import Settings
 from reconciler.store.protocol import Store
 from reconciler.store.stored import CannotUnseal, RunFilter
 from reconciler.store.waiting import waiting
+from reconciler.tokens import mint_token
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from reconciler.core.conditions import is_current, rests, without_ended_lock
 from reconciler.core.dependencies import may_go_ahead
 from reconciler.core.drift import observe
 from reconciler.core.phases import Leg, Phase
@@ -23,6 +22,7 @@ from reconciler.core.reasons import Reason
 from reconciler.core.resources import resources_after
 from reconciler.core.results import ChangeCounts, Planned
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunKind, RunStatus
+from reconciler.core.standing import is_current, rests, without_ended_lock
 from reconciler.core.state import Component, StackState
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import assert_never
 
-from reconciler.core.conditions import is_suspended
 from reconciler.core.reasons import Reason, remedy
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunKind
+from reconciler.core.standing import is_suspended
 from reconciler.core.state import Condition, SourceCommit, StackState
 from reconciler.core.timers import Purpose, Timer, command_of
 from reconciler.core.verdicts import Judgement, Review

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from reconciler.operations import OperationRefused, Refusal
+from reconciler.refusals import OperationRefused, Refusal
 from reconciler.repeating import Repeating
 from reconciler.store.stored import CannotUnseal, StoreError
 from reconciler.words import plain

@@ -87,7 +87,7 @@ def suspend_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> St
     """Suspend a stack: it gets no new runs."""
     stack = named(caller, Right.RUN_CANCEL, space, name)
     because = _basis(caller, Right.RUN_CANCEL, stack)
-    return _changed(ports, caller, operations.suspend(ports.store, stack, caller.person, ports.now(), because))
+    return _changed(ports, caller, locks.suspend(ports.store, stack, caller.person, ports.now(), because))
 
 
 @router.post("/resume")
@@ -95,7 +95,7 @@ def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Sta
     """Resume a suspended stack."""
     stack = named(caller, Right.RUN_TRIGGER, space, name)
     because = _basis(caller, Right.RUN_TRIGGER, stack)
-    return _changed(ports, caller, operations.resume(ports.store, stack, caller.person, ports.now(), because))
+    return _changed(ports, caller, locks.resume(ports.store, stack, caller.person, ports.now(), because))
 
 
 @router.post("/lock")

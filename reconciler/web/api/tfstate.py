@@ -18,10 +18,10 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from reconciler.core.runs import RunId
-from reconciler.operations import token_hash
 from reconciler.runner.contract.job import WITH_TFSTATE
 from reconciler.store.protocol import Reading, Transaction
 from reconciler.store.stored import TfstateLock, TfstateVersion
+from reconciler.tokens import token_hash
 from reconciler.web.api.auth import PortsIn, shown_token, unauthorized
 from reconciler.web.api.errors import ApiError
 from reconciler.web.ports import Ports

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from fastapi import APIRouter
 
 from rbac.access.subjects import Subject, SubjectKind
-from reconciler.operations import revoke_tokens
 from reconciler.runs.audit import Audited, about_token
 from reconciler.store.stored import ApiToken
+from reconciler.tokens import revoke_tokens
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import ApiError, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, behind, page

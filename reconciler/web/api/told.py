@@ -15,7 +15,7 @@ from typing import Any
 from rbac.admission.held import HeldChange
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Component, Why
-from reconciler.operations import OperationRefused
+from reconciler.refusals import OperationRefused
 from reconciler.web.api.auth import Caller, Right
 from spaces.names import ROOT, Kind, SpaceName, StackId
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 
-from reconciler.operations import OperationRefused
+from reconciler.refusals import OperationRefused
 from reconciler.web.api import admission
 from reconciler.web.api.auth import PortsIn
 from reconciler.web.api.errors import ApiError

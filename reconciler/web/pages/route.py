@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from reconciler.operations import OperationRefused
+from reconciler.refusals import OperationRefused
 from reconciler.store.stored import StoreError
 from reconciler.web.api import errors
 from reconciler.web.api.errors import ApiError

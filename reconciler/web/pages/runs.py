@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from reconciler.core.runs import ACTIVE, RunId, RunKind, RunStatus
-from reconciler.operations import OperationRefused
+from reconciler.refusals import OperationRefused
 from reconciler.web.api import logs, runs
 from reconciler.web.api.auth import PortsIn, Right
 from reconciler.web.api.errors import ApiError, not_found

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
-from reconciler.operations import OperationRefused
+from reconciler.refusals import OperationRefused
 from reconciler.web.api import convert, drift, stacks, steering
 from reconciler.web.api.auth import Caller, PortsIn, Right
 from reconciler.web.api.dependencies import neighbourhood

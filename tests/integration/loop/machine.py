@@ -10,8 +10,8 @@ from typing import Any
 
 from reconciler import operations
 from reconciler.bootstrap import Service, open_service
-from reconciler.core.conditions import stands_still
 from reconciler.core.runs import Run, RunStatus
+from reconciler.core.standing import stands_still
 from reconciler.core.state import StackState
 from reconciler.loop.service import utc_now
 from reconciler.settings import Settings

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.bootstrap import DataDirectoryBusy, SandboxUnavailable, open_service
+from reconciler.bootstrap import open_service
 from reconciler.core.runs import RunStatus
+from reconciler.data_directory import DataDirectoryBusy
+from reconciler.engine.local import SandboxUnavailable
 from reconciler.settings import Settings, SettingsError
 from reconciler.store.stored import StoreError
 from tests.e2e.station import Repo, a_script, document

@@ -15,7 +15,7 @@ from reconciler import operations
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import ConditionType
 from reconciler.loop.service import utc_now
-from reconciler.operations import OperationRefused
+from reconciler.refusals import OperationRefused
 from reconciler.store.stored import RunFilter
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, document, lines

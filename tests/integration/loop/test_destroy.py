@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import operations
+from reconciler import locks, operations
 from reconciler.core.runs import RunStatus
 from reconciler.loop.service import utc_now
-from reconciler.operations import OperationRefused, Refusal
+from reconciler.refusals import OperationRefused, Refusal
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, lines
 from tests.integration.loop.machine import Machine
@@ -38,7 +38,7 @@ def test_it_waits_for_a_person_and_leaves_the_stack_suspended_until_somebody_res
     with machine.service.store.reading() as reading:
         assert list(reading.outputs(stack.id)) == []
     assert machine.reconcile().runs == []
-    operations.resume(machine.service.store, stack.id, "ada", utc_now())
+    locks.resume(machine.service.store, stack.id, "ada", utc_now())
     assert (machine.reconcile().sync, lines(ran)) == ({"root/a": "Synced"}, ["made", "gone", "made"])
 
 
@@ -69,7 +69,7 @@ def test_a_commit_that_comes_in_between_takes_the_destruction_back(repo: Repo, m
 def test_a_suspended_stack_can_be_destroyed(repo: Repo, machine: Machine, ran: Path) -> None:
     repo.commit({"a.yaml": a_script("a", f"echo made >> {ran}", destroy=f"echo gone >> {ran}")})
     machine.reconcile()
-    operations.suspend(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    locks.suspend(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
     ask(machine, "root/a")
     machine.reconcile()
     machine.confirm("root/a")

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from reconciler import operations
+from reconciler import locks, operations
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.timers import Purpose, Timer
 from reconciler.loop.service import utc_now
-from reconciler.operations import OperationRefused
+from reconciler.refusals import OperationRefused
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, lines
 from tests.integration.loop.machine import Machine
@@ -133,7 +133,7 @@ def test_a_repair_that_fails_is_not_tried_again_before_the_next_check(
 def test_a_stack_that_is_out_of_sync_or_suspended_is_not_checked(repo: Repo, machine: Machine, world: Path) -> None:
     repo.commit({"a.yaml": keeps("a", world, drift=HOURLY), "b.yaml": a_script("b", "true")})
     machine.reconcile()
-    operations.suspend(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    locks.suspend(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
     make_due(machine)
     assert machine.reconcile().runs == []
     with pytest.raises(OperationRefused, match="root/a is suspended"):

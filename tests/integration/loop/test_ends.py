@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import operations
+from reconciler import locks, operations
 from reconciler.core.runs import RunKind, RunStatus
 from reconciler.loop.service import utc_now
-from reconciler.operations import OperationRefused, Refusal
+from reconciler.refusals import OperationRefused, Refusal
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, lines
 from tests.integration.loop.machine import Machine
@@ -36,7 +36,7 @@ def test_it_is_destroyed_without_being_asked_and_not_made_again(repo: Repo, mach
     stack = look.stacks["root/a"]
     assert (stack.applied, stack.conditions["Expired"].reason) == (None, "Expired")
     assert machine.reconcile().runs == []
-    operations.resume(machine.service.store, stack.id, "ada", utc_now())
+    locks.resume(machine.service.store, stack.id, "ada", utc_now())
     assert machine.reconcile().runs == []
     repo.commit({"a.yaml": made("a", ran)})
     machine.reconcile()

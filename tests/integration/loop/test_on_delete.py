@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from reconciler import operations
+from reconciler import locks, operations
 from reconciler.core.runs import RunKind, RunStatus
 from reconciler.loop.service import utc_now
-from reconciler.operations import OperationRefused
+from reconciler.refusals import OperationRefused
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, document, lines
 from tests.integration.loop.machine import Look, Machine
@@ -138,12 +138,12 @@ def test_whoever_suspends_it_while_it_is_planned_keeps_it_from_being_destroyed(
     machine.reconcile()
     at_work(machine, repo, ran)
     stack = StackId.parse("root/a")
-    operations.suspend(machine.service.store, stack, "ada", utc_now())
+    locks.suspend(machine.service.store, stack, "ada", utc_now())
     gate.touch()
     assert (machine.reconcile().ran, lines(ran)) == ({"root/a": "unconfirmed"}, ["+a", "begun"])
     with pytest.raises(OperationRefused, match="root/a is suspended"):
         machine.confirm("root/a")
-    operations.resume(machine.service.store, stack, "ada", utc_now())
+    locks.resume(machine.service.store, stack, "ada", utc_now())
     machine.confirm("root/a")
     assert (reasons(machine.reconcile())["root/a"], lines(ran)) == ("Destroyed", ["+a", "begun", "-a"])
 

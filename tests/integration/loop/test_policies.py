@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from reconciler import operations
+from reconciler import locks, operations
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.verdicts import Result, Review, Ruling
 from reconciler.loop.service import utc_now
-from reconciler.operations import OperationRefused, Refusal
+from reconciler.refusals import OperationRefused, Refusal
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, document, lines
 from tests.integration.loop.machine import Machine
@@ -296,11 +296,11 @@ def test_the_store_keeps_which_plan_was_judged(repo: Repo, machine: Machine, ran
 def test_a_suspended_stack_is_not_applied_by_an_approval(repo: Repo, machine: Machine, ran: Path) -> None:
     repo.commit({"p.yaml": a_policy("two", TWO, "approval"), "a.yaml": a_script("a", f"echo a >> {ran}")})
     machine.reconcile()
-    operations.suspend(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    locks.suspend(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
     for person in ("user:bob", "user:eve"):
         _review(machine, "root/a", person)
     assert (machine.reconcile().ran, lines(ran)) == ({"root/a": "unconfirmed"}, [])
-    operations.resume(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    locks.resume(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
     machine.confirm("root/a")
     assert (machine.reconcile().ran, lines(ran)) == ({"root/a": "finished"}, ["a"])
 

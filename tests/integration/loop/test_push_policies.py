@@ -13,7 +13,7 @@ from reconciler.core.state import ConditionType
 from reconciler.loop.policies.push import PushPolicies
 from reconciler.loop.runs.decide import ToPush, decide_due
 from reconciler.loop.service import utc_now
-from reconciler.operations import OperationRefused, Refusal
+from reconciler.refusals import OperationRefused, Refusal
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, document, lines
 from tests.integration.loop.machine import Look, Machine

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import operations
+from reconciler import locks
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus
@@ -151,5 +151,5 @@ def test_a_database_that_was_restored_from_a_backup_applies_nothing_until_somebo
     assert sorted(ran.read_text().splitlines()) == applied, "nothing is made a second time"
     # What comes later is new, and what somebody has looked at goes on.
     repo.commit({"c.yaml": writes("c", "1")})
-    operations.resume(machine.service.store, StackId.parse("root/b"), "ada", utc_now())
+    locks.resume(machine.service.store, StackId.parse("root/b"), "ada", utc_now())
     assert machine.reconcile().ran == {"root/b": "finished", "root/c": "finished"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import operations
+from reconciler import locks, operations
 from reconciler.core.phases import Phase
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
@@ -163,14 +163,14 @@ def test_a_suspended_stack_waits_and_catches_up_later(repo: Repo, machine: Machi
     machine.reconcile()
     stack = StackId.parse("root/a")
     if where == "operator":
-        operations.suspend(machine.service.store, stack, "ada", utc_now())
+        locks.suspend(machine.service.store, stack, "ada", utc_now())
     suspended = {"suspended": True} if where == "document" else {}
     repo.commit({"a.yaml": a_script("a", f"echo new >> {ran}", **suspended), "b.yaml": a_script("b", "echo b")})
     look = machine.reconcile()
     assert (look.ran, look.sync["root/a"], lines(ran)) == ({"root/b": "finished"}, "OutOfSync", [])
     assert look.stacks["root/a"].conditions[ConditionType.READY].reason == "Suspended"
     if where == "operator":
-        operations.resume(machine.service.store, stack, "ada", utc_now())
+        locks.resume(machine.service.store, stack, "ada", utc_now())
     else:
         repo.commit({"a.yaml": a_script("a", f"echo new >> {ran}")})
     assert machine.reconcile().ran == {"root/a": "finished"}

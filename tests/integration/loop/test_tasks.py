@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import operations
+from reconciler import locks, operations
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.loop.service import utc_now
-from reconciler.operations import OperationRefused
+from reconciler.refusals import OperationRefused
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, document, lines
 from tests.integration.loop.machine import Machine
@@ -65,7 +65,7 @@ def test_a_task_waits_in_line_and_not_for_a_suspended_stack(repo: Repo, machine:
     with pytest.raises(OperationRefused, match="root/a already has run"):
         ask(machine, "true")
     machine.reconcile()
-    operations.suspend(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
+    locks.suspend(machine.service.store, StackId.parse("root/a"), "ada", utc_now())
     with pytest.raises(OperationRefused, match="root/a is suspended"):
         ask(machine, "true")
 

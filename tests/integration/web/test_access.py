@@ -17,9 +17,9 @@ from rbac.access.subjects import Subject
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import Sync
 from reconciler.metrics import Metrics
-from reconciler.operations import token_hash
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import ApiToken, ConfigurationState, Halt, KeptDocument
+from reconciler.tokens import token_hash
 from reconciler.web.api_tokens import make_token
 from reconciler.web.ports import Ports
 from spaces.documents.tree import SpaceNode, SpaceTree

@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 
 from reconciler.core.runs import Run, RunStatus
-from reconciler.operations import mint_token
 from reconciler.store.sql import SqlStore
+from reconciler.tokens import mint_token
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.server import HttpServer
 from tests.factories import NOW, a_run, a_stack, a_stack_id

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from reconciler import locks, operations
-from reconciler.core.conditions import assess, without_ended_lock
+from reconciler.core.conditions import assess
 from reconciler.core.planning import Proceed, QueueRun, Wait, decide
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunKind, RunStatus
+from reconciler.core.standing import without_ended_lock
 from reconciler.core.state import ConditionType, StackLock, StackState, Sync
 from reconciler.core.waiting import hindrance
 from reconciler.loop.runs.decide import decide_due
-from reconciler.operations import OperationRefused, Refusal
+from reconciler.refusals import OperationRefused, Refusal
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import Store
 from reconciler.store.sql import open_store

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import operations
+from reconciler import locks, operations, tokens
 from reconciler.core.planning import Proceed, QueueRun, StopRun, Wait, decide
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import StackProblem, StackState, Sync
-from reconciler.operations import OperationRefused, Refusal
+from reconciler.refusals import OperationRefused, Refusal
 from reconciler.store.encryption import Keys
 from reconciler.store.protocol import Store
 from reconciler.store.sql import open_store
@@ -101,11 +101,11 @@ def destroy(store: Store, run: Run) -> Run:
 
 
 def suspend(store: Store, run: Run) -> StackState:
-    return operations.suspend(store, run.stack, "alice", LATER)
+    return locks.suspend(store, run.stack, "alice", LATER)
 
 
 def resume(store: Store, run: Run) -> StackState:
-    return operations.resume(store, run.stack, "ada", LATER)
+    return locks.resume(store, run.stack, "ada", LATER)
 
 
 def test_a_confirmed_run_is_left_for_the_loop_to_apply(store: Store) -> None:
@@ -308,11 +308,11 @@ def test_a_token_is_found_by_its_hash_only_while_its_run_is_active(store: Store)
     run = a_run(NETWORK, status=RunStatus.PLANNING)
     put(store, None, run)
     with store.writing() as transaction:
-        token = operations.mint_token(transaction, NETWORK, run.id)
+        token = tokens.mint_token(transaction, NETWORK, run.id)
     with store.reading() as reading:
-        assert reading.token_stack(operations.token_hash(token)) == (NETWORK, run.id)
+        assert reading.token_stack(tokens.token_hash(token)) == (NETWORK, run.id)
         assert reading.token_stack(token) is None
     with store.writing() as transaction:
         transaction.put_run(run.evolve(status=RunStatus.FAILED))
     with store.reading() as reading:
-        assert reading.token_stack(operations.token_hash(token)) is None
+        assert reading.token_stack(tokens.token_hash(token)) is None

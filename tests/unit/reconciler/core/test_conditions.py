@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.conditions import assess, is_retryable, is_suspended, retry_delay, stands_still
+from reconciler.core.conditions import assess
 from reconciler.core.planning import Wait, decide
 from reconciler.core.reasons import RETRYABLE, Reason
+from reconciler.core.retries import is_retryable, retry_delay
 from reconciler.core.runs import ACTIVE, Run, RunStatus
+from reconciler.core.standing import is_suspended, stands_still
 from reconciler.core.state import Component, ConditionType, StackProblem, StackState, Why
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, an_applied, an_outcome, later
 

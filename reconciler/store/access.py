@@ -1,0 +1,119 @@
+"""Who is let in: tokens of runs for their tfstate, tokens of people for the API, and sign-ins to the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select
+
+from reconciler.core.runs import RunId
+from reconciler.store import rows, statements
+from reconciler.store.selecting import AT_WORK_STATUSES
+from reconciler.store.stored import ApiToken, Session
+from reconciler.store.tables import api_tokens, runs, sessions, stacks, tokens
+from spaces.names import SpaceName, StackId
+
+
+class AccessReading:
+    """The questions about tokens and sign-ins, for a `Reading`."""
+
+    _connection: Connection
+
+    def token_stack(self, token_hash: str) -> tuple[StackId, str] | None:
+        """Return the (stack, run) whose tfstate a run's token may access, while that run is active.
+
+        A lapsed lease does not matter: an apply whose service died must still be able to write its tfstate.
+        """
+        query = (
+            select(stacks.c.space, stacks.c.name, tokens.c.run_id)
+            .join_from(tokens, stacks)
+            .join(runs, runs.c.id == tokens.c.run_id)
+            .where(tokens.c.hash == token_hash, runs.c.status.in_([*AT_WORK_STATUSES, "unconfirmed"]))
+        )
+        row = self._connection.execute(query).one_or_none()
+        return (StackId(SpaceName(row.space), row.name), row.run_id) if row else None
+
+    def api_token(self, token_id: str) -> ApiToken | None:
+        """Return one token of the API, even an expired one; None if there is none."""
+        query = select(api_tokens).where(api_tokens.c.id == token_id)
+        row = self._connection.execute(query).one_or_none()
+        return _token_from_row(row) if row else None
+
+    def api_tokens(self) -> list[ApiToken]:
+        """Return all tokens of the API by id."""
+        query = select(api_tokens).order_by(api_tokens.c.id)
+        return [_token_from_row(row) for row in self._connection.execute(query)]
+
+    def session(self, session_id: str) -> Session | None:
+        """Return one sign-in to the page, even an expired one; None if there is none."""
+        query = select(sessions).where(sessions.c.id == session_id)
+        row = self._connection.execute(query).one_or_none()
+        return _session_from_row(row) if row else None
+
+
+class AccessWriting(AccessReading):
+    """The changes of tokens and sign-ins, for a `Transaction`."""
+
+    _dialect: str
+
+    def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
+        """Let a token, given as its hash, access this stack's tfstate while the run is active."""
+        values = {"hash": token_hash, "stack_id": self._key_for(stack), "run_id": run}
+        self._connection.execute(statements.insert(self._dialect, tokens).on_conflict_do_nothing(), values)
+
+    def add_api_token(self, token: ApiToken) -> None:
+        """Store a token of the API."""
+        self._connection.execute(api_tokens.insert(), _token_to_row(token))
+
+    def remove_api_token(self, token_id: str) -> bool:
+        """Revoke a token of the API; return False if there is none."""
+        done = self._connection.execute(delete(api_tokens).where(api_tokens.c.id == token_id))
+        return bool(done.rowcount)
+
+    def add_session(self, session: Session) -> None:
+        """Store a sign-in to the page, and forget those that had expired by then."""
+        expired = sessions.c.expires_at <= rows.micros(session.created_at)
+        self._connection.execute(delete(sessions).where(expired))
+        self._connection.execute(sessions.insert(), _session_to_row(session))
+
+    def remove_session(self, session_id: str) -> None:
+        """End a sign-in to the page, if there is one."""
+        self._connection.execute(delete(sessions).where(sessions.c.id == session_id))
+
+    def _key_for(self, stack: StackId) -> int:
+        raise NotImplementedError
+
+
+def _token_to_row(token: ApiToken) -> dict[str, Any]:
+    """Return the columns of a token of the API."""
+    return {
+        "id": token.id,
+        "hash": token.hash,
+        "subject": token.subject,
+        "created_by": token.created_by,
+        "created_at": rows.micros(token.created_at),
+        "expires_at": rows.micros(token.expires_at),
+        "made_with": token.made_with,
+    }
+
+
+def _token_from_row(row: Row[Any]) -> ApiToken:
+    """Return the token of the API in a row."""
+    made, ends = rows.instant(row.created_at), rows.from_micros(row.expires_at)
+    return ApiToken(row.id, row.subject, row.created_by, made, ends, row.hash, row.made_with)
+
+
+def _session_to_row(session: Session) -> dict[str, Any]:
+    """Return the columns of a sign-in to the page."""
+    return {
+        "id": session.id,
+        "token": session.token,
+        "proof": session.proof,
+        "created_at": rows.micros(session.created_at),
+        "expires_at": rows.micros(session.expires_at),
+    }
+
+
+def _session_from_row(row: Row[Any]) -> Session:
+    """Return the sign-in to the page in a row."""
+    return Session(row.id, row.token, row.proof, rows.instant(row.created_at), rows.instant(row.expires_at))

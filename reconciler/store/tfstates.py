@@ -1,0 +1,160 @@
+"""The versions of tfstates, encrypted, and their locks."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, delete, func, select
+
+from reconciler.store import rows, statements
+from reconciler.store.encryption import Keys
+from reconciler.store.stored import LARGEST_SERIAL, TfstateLock, TfstateVersion
+from reconciler.store.tables import stacks, tfstate_locks, tfstates
+from reconciler.store.texts import cleaned, dump, load, pack, unpack
+from spaces.names import StackId
+
+_LONGEST_LINEAGE = 200
+
+
+class TfstateReading:
+    """The questions about tfstates, for a `Reading`."""
+
+    _connection: Connection
+    _keys: Keys
+
+    def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
+        """Return one version of the tfstate (None: the newest); None if there is none."""
+        table = tfstates
+        query = self._of(table, stack=stack).order_by(table.c.version.desc()).limit(1)
+        if version is not None:
+            query = query.where(table.c.version == version)
+        row = self._connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        body = unpack(self._keys.open(row.sealed, "tfstates", row.stack_id, str(row.version)))
+        return _version(stack, row, body)
+
+    def tfstate_versions(self, stack: StackId, before: int | None, limit: int) -> list[TfstateVersion]:
+        """Return one page of the versions older than `before`, newest first, without their bodies."""
+        table = tfstates
+        columns = [column for column in table.c if column.name != "sealed"]
+        query = self._of(*columns, stack=stack).order_by(table.c.version.desc()).limit(limit)
+        if before is not None:
+            query = query.where(table.c.version < before)
+        return [_version(stack, row, b"") for row in self._connection.execute(query)]
+
+    def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
+        """Return the holder of the tfstate; None if it is not locked."""
+        row = self._connection.execute(self._of(tfstate_locks, stack=stack)).one_or_none()
+        if row is None:
+            return None
+        return TfstateLock(stack, row.lock_id, load(row.info), row.run, rows.instant(row.since))
+
+    def _key(self, stack: StackId) -> int | None:
+        raise NotImplementedError
+
+    def _of(self, *columns: Any, stack: StackId) -> Select[Any]:
+        raise NotImplementedError
+
+
+class TfstateWriting(TfstateReading):
+    """The changes of tfstates, for a `Transaction`."""
+
+    _dialect: str
+
+    def add_tfstate(  # noqa: PLR0917
+        self,
+        stack: StackId,
+        body: bytes,
+        run: str | None,
+        now: datetime,
+        person: str | None = None,
+        note: str | None = None,
+    ) -> TfstateVersion:
+        """Store the next version, encrypted. Serial and lineage are read from the body."""
+        key = self._key_for(stack)
+        table = tfstates
+        # The stack's row is the lock under which its versions are counted.
+        self._connection.execute(self._locked(select(stacks.c.id).where(stacks.c.id == key)))
+        newest = self._connection.execute(select(func.max(table.c.version)).where(table.c.stack_id == key)).scalar()
+        version = (newest or 0) + 1
+        serial, lineage = _serial_and_lineage(body)
+        sealed = self._seal(pack(body), "tfstates", key, str(version))
+        self._connection.execute(
+            table.insert().values(
+                stack_id=key,
+                version=version,
+                serial=serial,
+                lineage=lineage,
+                run=run,
+                person=person,
+                note=None if note is None else cleaned(note),
+                created_at=rows.micros(now),
+                sealed=sealed,
+            )
+        )
+        return TfstateVersion(stack, version, serial, lineage, run, now, body, person, note)
+
+    def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:
+        """Take the lock and return None; return the present holder instead if its id is another one."""
+        values = {
+            "stack_id": self._key_for(lock.stack),
+            "lock_id": lock.lock_id,
+            "info": dump(dict(lock.info)),
+            "run": lock.run,
+            "since": rows.micros(lock.since),
+        }
+        while not self._connection.execute(
+            statements.insert(self._dialect, tfstate_locks)
+            .on_conflict_do_nothing()
+            .returning(tfstate_locks.c.stack_id),
+            values,
+        ).first():
+            present = self.tfstate_lock(lock.stack)
+            if present is not None:
+                return None if present.lock_id == lock.lock_id else present
+        return None
+
+    def unlock_tfstate(self, stack: StackId, lock_id: str | None) -> bool:
+        """Release the lock with this id (None: any lock); return False if another id holds it."""
+        table = tfstate_locks
+        key = self._key(stack)
+        if key is None:
+            return True
+        of_stack = table.c.stack_id == key
+        released = of_stack if lock_id is None else and_(of_stack, table.c.lock_id == lock_id)
+        self._connection.execute(delete(table).where(released))
+        return self._connection.execute(select(table.c.stack_id).where(of_stack)).first() is None
+
+    def _key_for(self, stack: StackId) -> int:
+        raise NotImplementedError
+
+    def _seal(self, plain: bytes, table: str, key: int, name: str) -> bytes:
+        raise NotImplementedError
+
+    def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
+        raise NotImplementedError
+
+
+def _version(stack: StackId, row: Row[Any], body: bytes) -> TfstateVersion:
+    made = rows.instant(row.created_at)
+    return TfstateVersion(stack, row.version, row.serial, row.lineage, row.run, made, body, row.person, row.note)
+
+
+def _serial_and_lineage(body: bytes) -> tuple[int | None, str | None]:
+    """Return serial and lineage as far as the body has them in their proper types.
+
+    The rest of it belongs to the tool.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(content, dict):
+        return None, None
+    serial, lineage = content.get("serial"), content.get("lineage")
+    if not isinstance(serial, int) or isinstance(serial, bool) or not 0 <= serial <= LARGEST_SERIAL:
+        serial = None
+    return serial, cleaned(lineage)[:_LONGEST_LINEAGE] if isinstance(lineage, str) else None

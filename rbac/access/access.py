@@ -163,6 +163,15 @@ class Access:
         ]
         return tuple(sorted(held, key=lambda held: (held.grant.space, held.grant.role, held.because)))
 
+    def groups_of(self, subject: Subject) -> tuple[str, ...]:
+        """Return the names of the groups that the subject is in, sorted."""
+        holders = (holder.partition(":") for holder in self.grants.holders(subject))
+        return tuple(sorted(name for kind, _, name in holders if kind == SubjectKind.GROUP))
+
+    def roles_in(self, subject: Subject, space: SpaceName) -> tuple[str, ...]:
+        """Return the names of the roles that the subject holds in a space, those from above included, sorted."""
+        return tuple(sorted(self.grants.held(self.grants.holders(subject), space).keys() - {SIGHT}))
+
     def rights(self, subject: Subject, space: SpaceName) -> Actions:
         """Return all actions that the subject may do in the space."""
         roles = self.grants.held(self.grants.holders(subject), space)

@@ -24,7 +24,7 @@ from spaces.reading.rego import RegoText, rego_of
 
 _ALLOWED = frozenset({Result.ALLOW, Result.WARN, Result.APPROVE, Result.TRACK, Result.NOTIFY, Result.QUIET})
 _EXPECTATIONS = {
-    PolicyType.PLAN: ("deny", "warn"),
+    PolicyType.PLAN: ("deny", "confirm", "warn"),
     PolicyType.APPROVAL: ("approve", "reject"),
     PolicyType.PUSH: ("ignore", "propose", "track"),
     PolicyType.NOTIFICATION: ("notify",),
@@ -120,7 +120,10 @@ def _unexpected(
 
 
 def _said(verdict: Verdict, word: str, *, sentences: bool) -> object:
-    if word in {"deny", "warn", "notify"}:
+    if word in {"deny", "confirm"}:
+        # What wants a confirmation does not show behind a denial.
+        return sorted(verdict.messages) if verdict.result.value == word else []
+    if word in {"warn", "notify"}:
         return sorted(verdict.warnings if word == "warn" else verdict.messages)
     said = verdict.result.value == word
     return (sorted(verdict.messages) if said else []) if sentences and verdict.type == PolicyType.PUSH else said

@@ -14,6 +14,7 @@ from typing import Any, assert_never
 
 from reconciler.core.state import VERSION, Component, Fingerprint
 from spaces.effective.integrations import ByPhase, IdentityFile, RunName, UsedIntegration
+from spaces.effective.policies import Guardrail
 from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile
 from spaces.model.integration import APPLY, PLAN
 from spaces.model.policy import PolicyType
@@ -104,17 +105,22 @@ def judging(stack: EffectiveStack) -> dict[str, str]:
     """Return the policies that a run of the stack has to pass, each with the hash of all that it says."""
     return {
         policy.name: short_hash(
-            [policy.spec.type, policy.spec.enforcement, policy.spec.author_counts, policy.rego.text]
+            [policy.spec.type, policy.spec.enforcement, policy.spec.author_counts, policy.rego.text, *_params(policy)]
         )
         for policy in stack.policies
         if policy.spec.type in JUDGING
     }
 
 
+def _params(policy: Guardrail) -> list[object]:
+    # A policy without any has the hash that it had before there were any.
+    return [policy.spec.params] if policy.spec.params else []
+
+
 def push_policies(stack: EffectiveStack) -> str | None:
     """Return one hash of the push policies over a stack, which is no part of its digest; None if there are none."""
     marks = {
-        policy.name: short_hash([policy.spec.enforcement, policy.rego.text])
+        policy.name: short_hash([policy.spec.enforcement, policy.rego.text, *_params(policy)])
         for policy in stack.policies
         if policy.spec.type is PolicyType.PUSH
     }

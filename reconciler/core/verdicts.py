@@ -25,6 +25,8 @@ class Result(StrEnum):
 
     ALLOW = "allow"
     WARN = "warn"
+    CONFIRM = "confirm"
+    """It wants a person to confirm the run."""
     DENY = "deny"
     APPROVE = "approve"
     WAIT = "wait"
@@ -39,7 +41,7 @@ class Result(StrEnum):
 
 
 RESULTS: Mapping[str, tuple[Result, ...]] = {
-    "plan": (Result.ALLOW, Result.WARN, Result.DENY),
+    "plan": (Result.ALLOW, Result.WARN, Result.CONFIRM, Result.DENY),
     "approval": (Result.APPROVE, Result.WAIT, Result.REJECT),
     "push": (Result.TRACK, Result.PROPOSE, Result.IGNORE),
     "notification": (Result.NOTIFY, Result.QUIET),
@@ -86,6 +88,11 @@ class Judgement:
     def message(self) -> str:
         """Return why, in one line; empty where nothing stands against it."""
         return rule(self.verdicts)[1]
+
+    @property
+    def asks_for_person(self) -> bool:
+        """Whether a policy wants a person to confirm the run, whatever the others say."""
+        return any(verdict.mandatory and verdict.result is Result.CONFIRM for verdict in self.verdicts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +152,21 @@ class Ruling(StrEnum):
     REJECTED = "rejected"
     WAITS = "waits"
     """For somebody's approval."""
+    ASKS = "asks"
+    """For a person's confirmation."""
 
 
 def rule(verdicts: Iterable[Verdict]) -> tuple[Ruling, str]:
-    """Sum up: a denial wins, then a rejection, then what is still to be approved. Advisory policies never stop."""
+    """Sum up: a denial wins, then a rejection, then what is still to be approved, then what somebody has to confirm.
+
+    Advisory policies never stop anything.
+    """
     binding = [verdict for verdict in verdicts if verdict.mandatory]
     for result, ruling, verb in (
         (Result.DENY, Ruling.DENIED, "denies it"),
         (Result.REJECT, Ruling.REJECTED, "rejects it"),
         (Result.WAIT, Ruling.WAITS, "does not approve it yet"),
+        (Result.CONFIRM, Ruling.ASKS, "wants a person to confirm it"),
     ):
         against = [verdict for verdict in binding if verdict.result is result]
         if against:
@@ -174,14 +187,15 @@ def plan_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> 
     if not isinstance(rules, Mapping):
         return _failed(policy, "plan", answer, mandatory=mandatory)
     said = {}
-    for name in ("deny", "warn"):
+    for name in ("deny", "confirm", "warn"):
         sentences = _sentences(rules.get(name))
         if sentences is None:
             shape = {"error": f"{name} must be a set of sentences, or of objects with a msg"}
             return _failed(policy, "plan", shape, mandatory=mandatory)
         said[name] = sentences
-    result = Result.DENY if said["deny"] else Result.WARN if said["warn"] else Result.ALLOW
-    return Verdict(policy, "plan", mandatory, result, _short(said["deny"]), _short(said["warn"]))
+    results = (Result.DENY, Result.CONFIRM, Result.WARN)
+    result = next((each for each in results if said[each.value]), Result.ALLOW)
+    return Verdict(policy, "plan", mandatory, result, _short(said["deny"] or said["confirm"]), _short(said["warn"]))
 
 
 def approval_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> Verdict:

@@ -31,12 +31,12 @@ REFUSED = frozenset({"http.send", "opa.runtime", "net.lookup_ip_addr", "rego.par
 """Functions that reach outside a policy's input, or do so in other engines. Some are silently undefined in this one."""
 
 RULES = {
-    "plan": ("deny", "warn"),
+    "plan": ("deny", "confirm", "warn"),
     "approval": ("approve", "reject"),
     "push": ("ignore", "propose", "track"),
     "notification": ("notify",),
 }
-SETS = frozenset({"deny", "warn", "notify"})
+SETS = frozenset({"deny", "confirm", "warn", "notify"})
 """The rules that collect sentences."""
 EITHER = frozenset({"ignore", "propose", "track"})
 """The rules that may collect sentences or be a plain yes or no. A rule in neither set can only be yes or no."""
@@ -61,7 +61,8 @@ def main() -> None:
             }
         else:
             try:
-                answer = {"answers": evaluate_rules(policy["text"], policy["rules"], question["input"])}
+                given = with_params(question["input"], policy.get("params", "{}"))
+                answer = {"answers": evaluate_rules(policy["text"], policy["rules"], given)}
             except Exception as wrong:  # noqa: BLE001 - the engine raises whatever it likes
                 line, column, message = read_error(wrong)
                 answer = {"error": f"{message} (line {line}, column {count_characters(policy['text'], line, column)})"}
@@ -100,6 +101,12 @@ def evaluate_rules(text: str, rules: list[str], document: str) -> dict[str, Any]
         value = json.loads(raw)
         values[rule] = None if value == "<undefined>" else value
     return values
+
+
+def with_params(document: str, params: str) -> str:
+    """Return an input with the parameters of the policy that gets it. Both are objects in JSON that Python wrote."""
+    rest = document.strip()[1:].strip()
+    return f'{{"params": {params}' + (rest if rest == "}" else f", {rest}")
 
 
 def new_engine() -> Any:
@@ -175,7 +182,7 @@ def rule_problems(module: dict[str, Any], kind: str, at: tuple[int, int]) -> Ite
 def try_rules(engine: Any, module: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Evaluate every rule once on an empty input, and yield the problems that the engine notices only then."""
     engine.set_input_json(
-        '{"plan": {"changes": [], "outputs": []}, "reviews": [], "run": {}, "stack": {}, "space": {}, '
+        '{"plan": {"changes": [], "outputs": []}, "reviews": [], "run": {}, "stack": {}, "space": {}, "params": {}, '
         '"push": {"paths": [], "components": [], "why": []}}'
     )
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
 from reconciler.core.digest import JUDGING
@@ -29,7 +30,7 @@ def judge(policies: Sequence[Guardrail], case: Case) -> tuple[Verdict, ...]:
 
 def notify(policies: Sequence[Guardrail], given: dict[str, Any]) -> list[tuple[Notice, ...] | str]:
     """Return the notices of each notification policy about one input, or why it could not be evaluated."""
-    questions = [{"text": policy.rego.text, "rules": RULES[policy.spec.type.value]} for policy in policies]
+    questions = [question(policy, given) for policy in policies]
     return [notices(answer) for answer in ask("judge", questions, shown_to(given, None))]
 
 
@@ -40,11 +41,17 @@ def evaluate(policies: Sequence[Guardrail], given: dict[str, Any]) -> list[Verdi
         asked = [policy for policy in policies if policy.spec.author_counts is author_counts]
         if not asked:
             continue
-        questions = [{"text": policy.rego.text, "rules": RULES[policy.spec.type.value]} for policy in asked]
+        questions = [question(policy, given) for policy in asked]
         answers = ask("judge", questions, shown_to(given, asked[0].spec))
         for policy, answer in zip(asked, answers, strict=True):
             verdicts[policy.name] = verdict(policy, answer)
     return [verdicts[policy.name] for policy in policies]
+
+
+def question(policy: Guardrail, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is asked of a policy. A recorded input brings parameters for a rule that has none of its own."""
+    params = policy.spec.params or given.get("params") or {}
+    return {"text": policy.rego.text, "rules": RULES[policy.spec.type.value], "params": json.dumps(params)}
 
 
 def verdict(policy: Guardrail, answer: dict[str, Any]) -> Verdict:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,17 @@ from reconciler.core.verdicts import Review
 from spaces.effective.policies import Surroundings
 from spaces.model.policy import PolicySpec
 from spaces.names import StackId
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The groups of a person, and the roles that they hold in the space of a stack, by the rules as they are now."""
+
+    groups: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
+NO_STANDING = Standing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,8 @@ class Case:
     reviews: Sequence[Review]
     authors: frozenset[str]
     now: datetime
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """What the reviewers are, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,8 @@ EVENTS = {RunStatus.UNCONFIRMED: "waits"}
 
 def shown_to(given: dict[str, Any], policy: PolicySpec | None) -> dict[str, Any]:
     """Return the input as this policy may see it: without reviews by authors, unless the policy counts them."""
+    # The parameters are each policy's own.
+    given = {key: value for key, value in given.items() if key != "params"}
     reviews = given.get("reviews")
     if (policy is not None and policy.author_counts) or not isinstance(reviews, list):
         return given
@@ -102,6 +117,8 @@ def input_of(case: Case) -> dict[str, Any]:
             "approve": review.approves,
             "note": review.note,
             "author": review.person in case.authors,
+            "groups": list(case.standings.get(review.person, NO_STANDING).groups),
+            "roles": list(case.standings.get(review.person, NO_STANDING).roles),
             "at": _moment(review.at),
         }
         for review in case.reviews

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from spaces.model.base import (
+    MOST_ITEMS,
     MOST_LABELS,
     FilePath,
     Flag,
@@ -20,9 +21,14 @@ from spaces.model.base import (
     SpecModel,
     mapping_at,
     matching,
+    shaped,
     text_at,
 )
 from spaces.model.stack import ToolName
+
+ParamName = Annotated[
+    str, shaped(r"[A-Za-z_][A-Za-z0-9_]{0,62}", "is not a parameter's name: letters, digits and _, no digit first")
+]
 
 REGO_TEXT = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
@@ -73,6 +79,9 @@ class PolicySpec(SpecModel):
     )
     rego_file: FilePath | None = Field(
         None, description="A file of this repository with the rule, relative to this document's file."
+    )
+    params: dict[ParamName, Annotated[Any, WithJsonSchema({})]] = Field(
+        default_factory=dict, max_length=MOST_ITEMS, description="Values that the rule reads as input.params."
     )
     author_counts: Flag = Field(
         False, description="For approval: true lets reviews by the person who caused the run count."

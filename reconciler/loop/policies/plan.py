@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rbac.access.subjects import Subject
 from reconciler.core.digest import judging
 from reconciler.core.results import ChangeCounts, Planned
 from reconciler.core.runs import Run, RunId, RunStatus
@@ -20,11 +21,12 @@ from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.world import World
 from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import judge
-from reconciler.policies.inputs import Case, event_input
+from reconciler.policies.inputs import Case, Standing, event_input
 from reconciler.store.protocol import Reading, Store
 from reconciler.store.stored import RunFilter
 from spaces.effective.policies import Guardrail, surroundings
 from spaces.effective.stack import EffectiveStack
+from spaces.names import SpaceName
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +96,7 @@ def a_case(  # noqa: PLR0917
     assert world.in_force is not None  # noqa: S101 - the stack was found in it
     state = reading.stack(run.stack)
     desired = state.desired if state is not None else None
+    reviews = reading.reviews(run.id)
     finished = reading.list_runs(RunFilter(run.stack, statuses={RunStatus.FINISHED}), run.id, 1)
     return Case(
         run=run,
@@ -102,10 +105,24 @@ def a_case(  # noqa: PLR0917
         space=surroundings(world.in_force.documents, run.stack.space),
         planned=planned,
         previous=finished[0] if finished else None,
-        reviews=reading.reviews(run.id),
+        reviews=reviews,
         authors=authors_of(run, desired),
         now=now,
+        standings={review.person: _standing(world, review.person, run.stack.space, now) for review in reviews},
     )
+
+
+def _standing(world: World, person: str, space: SpaceName, now: datetime) -> Standing:
+    if world.admission is None:
+        return Standing()
+    access = world.admission.access.at(now)
+    subject = next((admin for admin in access.admins if str(admin) == person), None)
+    try:
+        subject = subject or Subject.parse(person)
+    except ValueError:
+        # Somebody who is known by an address alone holds nothing.
+        return Standing()
+    return Standing(access.groups_of(subject), access.roles_in(subject, space))
 
 
 def policy_input(store: Store, world: World, run: RunId, now: datetime) -> dict[str, Any] | None:

@@ -118,6 +118,8 @@ def _by_its_policies(
     message, asks = report.message, run.needs_confirmation
     if run.gentle and report.planned is not None and takes_away(report.planned):
         message, asks = "to put the drift right it would delete or replace something", True
+    if judgement is not None and judgement.asks_for_person:
+        message, asks = judgement.message, True
     if judgement is not None and judgement.ruling is Ruling.WAITS:
         return RunEvent.AWAIT, {**_for_approval(judgement), "needs_confirmation": asks}
     if asks or suspended:
@@ -131,8 +133,12 @@ def while_it_waits(run: Run, judgement: Judgement, *, suspended: bool) -> Turn:
         case Ruling.DENIED | Ruling.REJECTED:
             return RunEvent.DISCARD, {"reason": AGAINST[judgement.ruling], "message": judgement.message}
         case Ruling.WAITS:
-            return RunEvent.AWAIT, {**_for_approval(judgement), "confirmed_by": None}
-        case Ruling.PASSES:
+            asks = run.needs_confirmation or judgement.asks_for_person
+            return RunEvent.AWAIT, {**_for_approval(judgement), "confirmed_by": None, "needs_confirmation": asks}
+        case Ruling.ASKS if run.confirmed_by is None:
+            changes = {"message": judgement.message, "awaits_approval": False, "needs_confirmation": True}
+            return RunEvent.AWAIT, changes
+        case Ruling.ASKS | Ruling.PASSES:
             approved = run.awaits_approval and not run.needs_confirmation
             if suspended or not (approved or run.confirmed_by is not None):
                 message = "approved" if run.awaits_approval else run.message

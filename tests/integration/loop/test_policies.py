@@ -64,6 +64,34 @@ def test_a_denial_stops_the_run_before_anything_is_applied(repo: Repo, machine: 
     assert machine.reconcile().runs == []
 
 
+ASKS = "package stationkeeper\nconfirm contains input.params.words if input.stack.name in input.params.stacks\n"
+
+
+def test_a_policy_wants_a_person_though_the_stack_applies_by_itself(repo: Repo, machine: Machine, ran: Path) -> None:
+    params = {"stacks": ["a", "b"], "words": "deletions need a look"}
+    repo.commit(
+        {
+            "p.yaml": a_policy("asks", ASKS, params=params),
+            "a.yaml": a_script("a", f"echo a >> {ran}"),
+            "c.yaml": a_script("c", f"echo c >> {ran}"),
+        }
+    )
+    machine.reconcile()
+    run = machine.run_of("root/a", RunStatus.UNCONFIRMED)
+    assert (run.reason, run.message, run.needs_confirmation) == (
+        "WaitsForConfirmation",
+        "policy root/asks wants a person to confirm it: deletions need a look",
+        True,
+    )
+    assert lines(ran) == ["c"]
+    machine.confirm("root/a")
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    assert lines(ran) == ["c", "a"]
+    # Other parameters are another policy: what it covers is planned anew.
+    repo.commit({"p.yaml": a_policy("asks", ASKS, params=params | {"stacks": []})})
+    assert machine.reconcile().ran == {"root/a": "finished", "root/c": "finished"}
+
+
 def test_a_better_policy_lets_it_through(repo: Repo, machine: Machine, ran: Path) -> None:
     repo.commit({"p.yaml": a_policy("mondays", NO_MONDAYS), "a.yaml": a_script("a", f"echo a >> {ran}")})
     machine.reconcile()

@@ -8,12 +8,21 @@ from reconciler import operations
 from reconciler.core.runs import RunStatus
 from reconciler.core.verdicts import Review
 from reconciler.loop.service import utc_now
-from tests.e2e.station import Repo, a_script
+from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine
 from tests.integration.loop.test_policies import TWO, a_policy
 
 ONE = "package stationkeeper\napprove if { some r in input.reviews; r.approve }\n"
 CAROLS = 'package stationkeeper\napprove if { some r in input.reviews; r.approve; r.person == "user:carol" }\n'
+OPERATORS = (
+    "package stationkeeper\napprove if { some r in input.reviews; r.approve; input.params.group in r.groups; "
+    'r.roles == ["operator"] }\n'
+)
+PEOPLE = (
+    document("User", "bob", {"emails": ["bob@example.org"]}),
+    document("Group", "platform", {"members": ["bob"]}),
+    document("RoleBinding", "platform", {"role": "operator", "subjects": [{"group": "platform"}]}),
+)
 AUTHOR = "the author"
 
 
@@ -33,6 +42,10 @@ AUTHOR = "the author"
             a_policy("p", CAROLS, "approval"), "user:bob", True,
             "policy root/p does not approve the run yet, neither with nor without it: it needs more reviews, or those of "
             "others", id="the policy wants somebody else",
+        ),
+        pytest.param(
+            "---\n".join([a_policy("p", OPERATORS, "approval", params={"group": "platform"}), *PEOPLE]), "user:bob", True,
+            "policy root/p approves the run", id="by group and role",
         ),
         pytest.param(
             "---\n".join([a_policy("p", ONE, "approval"), a_policy("q", TWO, "approval", authorCounts=True)]), AUTHOR, True,

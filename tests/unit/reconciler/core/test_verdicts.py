@@ -30,6 +30,8 @@ from reconciler.core.verdicts import (
         pytest.param({"deny": [{"msg": "a", "more": 1}]}, Result.DENY, ("a",), (), id="an object"),
         pytest.param({"warn": ["w"]}, Result.WARN, (), ("w",), id="warns"),
         pytest.param({"deny": ["d"], "warn": ["w"]}, Result.DENY, ("d",), ("w",), id="both"),
+        pytest.param({"confirm": ["c"], "warn": ["w"]}, Result.CONFIRM, ("c",), ("w",), id="wants a person"),
+        pytest.param({"deny": ["d"], "confirm": ["c"]}, Result.DENY, ("d",), (), id="a denial before that"),
         pytest.param({"deny": ["two\nlines  apart"]}, Result.DENY, ("two lines apart",), (), id="one line"),
     ],
 )

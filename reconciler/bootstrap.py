@@ -10,7 +10,7 @@ import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -123,9 +123,10 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
 
 def _follower(settings: Settings, store: SqlStore, own_secrets: SecretSources, readings: Readings) -> Follower:
     mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
-    remotes = Remotes(settings, own_secrets)
+    world = World()
+    remotes = Remotes(settings, replace(own_secrets, by_name=lambda: world.by_name))
     check = readings.checking(check_rego, engine_key())
-    return Follower(store, mirrors, remotes, readings.read, check)
+    return Follower(store, mirrors, remotes, readings.read, check, world)
 
 
 def _assemble(  # noqa: PLR0917

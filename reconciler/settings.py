@@ -120,7 +120,9 @@ class Settings(BaseModel):
         "0: every run downloads its own.",
     )
     secrets_dir: Path | None = Field(
-        None, description="The directory of secret files, with one directory per space; `{file: NAME}` reads from it."
+        None,
+        description="The directory of secret files, with a directory for each space, by its path; `{file: NAME}` reads "
+        "from it.",
     )
     sealing_key_file: Path | None = Field(
         None, description="The file with the age keys that open sealed values. Default: created in the data directory."

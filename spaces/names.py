@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple, NewType
 
@@ -13,6 +14,9 @@ API_VERSION = "stationkeeper/v1"
 
 SpaceName = NewType("SpaceName", str)
 """The name of a space, unique in an installation."""
+
+SpacePath = NewType("SpacePath", str)
+"""The names of a space and of those above it, without the root's: `platform/production`. The root's own is `root`."""
 
 Digest = NewType("Digest", str)
 """A lower-case hexadecimal hash."""
@@ -45,6 +49,11 @@ class Kind(StrEnum):
 
 
 KINDS: frozenset[str] = frozenset(Kind)
+
+
+def space_path(lineage: Sequence[SpaceName]) -> SpacePath:
+    """Return the path of the first of some spaces, each of which is below the next, up to the root."""
+    return SpacePath("/".join(reversed(lineage[:-1])) or ROOT)
 
 
 def is_name(text: str) -> bool:

@@ -9,7 +9,7 @@ a refusal reads the same whether the space exists or not.
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -73,6 +73,8 @@ class Access:
     grants: Grants = field(repr=False)
     _documents: AccessDocuments = field(repr=False)
     _enforcer: Enforcer = field(repr=False)
+    left: Mapping[SpaceName, SpaceName] = field(default_factory=dict, repr=False)
+    """The spaces that have left, each with the space by whose rights what is kept of it is judged."""
 
     @classmethod
     def compile(cls, documents: AccessDocuments, tree: SpaceTree, admins: Iterable[Subject], now: datetime) -> Access:
@@ -93,16 +95,25 @@ class Access:
     def at(self, now: datetime) -> Access:
         """Return the access rules at a later time: these, as long as no binding has ended by then."""
         until = self.grants.valid_until
-        return self if until is None or now < until else Access.compile(self._documents, self.tree, self.admins, now)
+        if until is None or now < until:
+            return self
+        return Access.compile(self._documents, self.tree, self.admins, now).keeping(self.left)
+
+    def keeping(self, left: Mapping[SpaceName, SpaceName]) -> Access:
+        """Return the access rules that also answer for spaces that have left."""
+        return replace(self, left=left)
 
     # Questions
 
     def decide(self, subject: Subject, action: Action, space: SpaceName) -> Decision:
         """Return whether the subject may do the action in the space, and the reason."""
-        roles = self.grants.held(self.grants.holders(subject), space)
-        if self._enforcer.allows(Asker(roles), action, space):
-            seen, grant = self._basis(roles, action, space)
-            return Decision(True, basis(grant, subject, space if seen else None), grant.expires, grant)
+        here = space if self.tree.exists(space) else self.left.get(space, space)
+        roles = self.grants.held(self.grants.holders(subject), here)
+        if here != space:
+            roles.pop(SIGHT, None)  # what is only seen from below says nothing about what was beside it
+        if self._enforcer.allows(Asker(roles), action, here):
+            seen, grant = self._basis(roles, action, here)
+            return Decision(True, basis(grant, subject, here if seen else None), grant.expires, grant)
         return Decision(False, refusal(subject, action, space))
 
     def ended(self, subject: Subject, action: Action, space: SpaceName) -> Grant | None:
@@ -136,6 +147,7 @@ class Access:
             if self._enforcer.allows(Asker(roles), action, space):
                 tops.append(space)
         spaces = set(self.tree.subtrees(tops))
+        spaces |= {gone for gone, keeper in self.left.items() if keeper in spaces and not self.tree.exists(gone)}
         if action == SPACE_READ:
             spaces.update(self.grants.seen_from_below(holders))
         return frozenset(spaces)

@@ -101,8 +101,14 @@ class Admission:
     sources: Mapping[StackId, HeldChange] = field(default_factory=dict)
     """Stacks whose files stay as they were."""
     writes: Writes = field(default_factory=dict, repr=False)
-    former: Former = field(default_factory=Former, repr=False)
     """Files that somebody without the right has written."""
+    former: Former = field(default_factory=Former, repr=False)
+    """The spaces that have left."""
+
+    @property
+    def doors(self) -> Access:
+        """The access rules for those who ask: what is kept of a space that has left is its old parent's."""
+        return self.access.keeping(self.former.keepers(self.in_force.documents.tree))
 
     @property
     def held_changes(self) -> tuple[HeldChange, ...]:
@@ -240,12 +246,7 @@ class _Work:
     def judge(self) -> Judge:
         """Return the judge of the commit's person, by the rules before it."""
         documents = self.before.in_force.documents
-        return Judge(self.before.access.at(self.now), self.who.person, documents, documents, self.former)
-
-    @property
-    def former(self) -> Former:
-        """The names that are not free."""
-        return replace(self.before.former, has_secrets=self.rules.has_secrets)
+        return Judge(self.before.access.at(self.now), self.who.person, documents, documents, self.before.former)
 
     def run(self) -> Admission:
         """Judge the commit."""
@@ -321,7 +322,7 @@ class _Work:
 
     def _settling(self, proposal: Proposal, *, approved: bool = False) -> Settling:
         access, authors = self.before.access.at(self.now), Authors(proposal)
-        rights = Rights(access, authors.persons, self._planted(approved=approved), self.judging, self.former)
+        rights = Rights(access, authors.persons, self._planted(approved=approved), self.judging, self.before.former)
         return Settling(proposal, authors, rights)
 
     def _planted(self, *, approved: bool) -> Callable[[PlacedDocuments, StackId, Judge], Writes]:

@@ -1,24 +1,17 @@
 """Names of spaces that are not free, though no such space exists: what was kept under them belongs to somebody.
 
-The tfstate of retained stacks, their outputs and runs, sealed values and secret files go by the name of a space. Who
-makes a space of a name that was used before gets all of it, so that it takes the right to make spaces where it was.
+The tfstate of retained stacks, their outputs and runs, and what clouds trust go by the name of a space. Who makes a
+space of a name that was used before gets all of it, so that it takes the right to make spaces where it was. Secrets are
+not among it: they go by the space's whole path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from spaces.documents.tree import SpaceTree
-from spaces.names import ROOT, SpaceName
-
-HasSecrets = Callable[[SpaceName], bool]
-"""Whether the operator has put secrets there for spaces of a name."""
-
-
-def no_secrets(_space: SpaceName) -> bool:
-    """Say that there are none."""
-    return False
+from spaces.names import ROOT, SpaceName, SpacePath, space_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +19,6 @@ class Former:
     """The spaces that have left, each with those that were above it, nearest first."""
 
     above: Mapping[SpaceName, tuple[SpaceName, ...]] = field(default_factory=dict)
-    has_secrets: HasSecrets = field(default=no_secrets, compare=False, repr=False)
 
     @classmethod
     def unknown(cls, spaces: Iterable[SpaceName]) -> Former:
@@ -47,15 +39,21 @@ class Former:
             for space, line in {**self.above, **left}.items()
             if not tree.exists(space)
         }
-        return replace(self, above=above)
+        return Former(above)
 
     def returns(self, space: SpaceName, parent: SpaceName) -> bool:
         """Whether a new space is again where it was."""
         return self.above.get(space, ())[:1] == (parent,)
 
+    def paths(self) -> Iterable[SpacePath]:
+        """Return where the spaces that have left were, as far as that is known."""
+        return (space_path((space, *line)) for space, line in self.above.items() if line)
+
+    def keepers(self, tree: SpaceTree) -> dict[SpaceName, SpaceName]:
+        """Return each space that has left with its keeper."""
+        return {space: self.keeper(space, tree) or ROOT for space in self.above}
+
     def keeper(self, space: SpaceName, tree: SpaceTree) -> SpaceName | None:
         """Return the space whose the name of a space that does not exist is; None: the name is free."""
         line = self.above.get(space)
-        if line is None:
-            return ROOT if self.has_secrets(space) else None
-        return next((each for each in line if tree.exists(each)), ROOT)
+        return None if line is None else next((each for each in line if tree.exists(each)), ROOT)

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from rbac.access.access import Access
 from rbac.access.grants import AccessDocuments
-from rbac.admission.former import HasSecrets, no_secrets
 from rbac.identity import LOCAL_OPERATOR, Admins
 from spaces.documents.changes import Verb, changes
 from spaces.documents.documents import PlacedDocuments
@@ -29,7 +28,6 @@ class Rules:
     admins: Admins = field(default_factory=Admins)
     destroy_budget: float = DESTROY_BUDGET
     judged: bool = True
-    has_secrets: HasSecrets = field(default=no_secrets, compare=False, repr=False)
 
     def judges(self, documents: PlacedDocuments) -> bool:
         """Whether access counts: from the first admin of the settings or access document on."""

@@ -169,7 +169,7 @@ def _secret(stage: Stage, service: Service) -> None:
     )
     sealed = seal(
         secrets.token_urlsafe(24),
-        SealedPlace.of(Kind.STACK, SpaceName(_OWN), "status-page", "PUBLISH_TOKEN"),
+        SealedPlace.of(Kind.STACK, service.ports.tree().path(SpaceName(_OWN)), "status-page", "PUBLISH_TOKEN"),
         service.ports.recipient,
     )
     stage.tell(f"$ station seal --space {_OWN} --kind Stack --name status-page --key PUBLISH_TOKEN")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,8 +104,22 @@ def _database(settings: Settings) -> Iterator[Finding]:
     finally:
         store.close()
     yield Finding("ok", "database", shown)
+    yield from _secrets(settings, state.by_name or ())
     if state.halted is not None:
         yield Finding("warning", "configuration", f"halted: {state.halted.reason}: {state.halted.message}")
+
+
+def _secrets(settings: Settings, by_name: Iterable[str]) -> Iterator[Finding]:
+    """Find the directories of secrets that lie where earlier versions looked."""
+    directory = settings.secrets_dir
+    if directory is None:
+        return
+    for path in by_name:
+        above, _, name = path.rpartition("/")
+        earlier = directory / name
+        if above and earlier.is_dir():
+            found = f"{earlier} has secrets of {path} by its bare name"
+            yield Finding("warning", "secrets", found, f"move them to {directory / path}")
 
 
 def _sandbox(settings: Settings) -> Finding:

@@ -18,7 +18,12 @@ _KINDS = ("Stack", "Context", "Repository", "Notifier")
 
 
 @click.command("seal", context_settings=options.CONTEXT)
-@click.option("--space", metavar="SPACE", required=True, help="The space of the document that will hold the value.")
+@click.option(
+    "--space",
+    metavar="SPACE",
+    required=True,
+    help="The space of the document that will hold the value: its name, or its whole path (platform/production).",
+)
 @click.option("--kind", type=click.Choice(_KINDS), required=True, help="The kind of that document.")
 @click.option("--name", metavar="NAME", required=True, help="The name of that document.")
 @click.option(
@@ -36,8 +41,11 @@ def command(*, space: str, kind: str, name: str, key: str, recipient: str | None
     value = _read()
     from reconciler.credentials.sealing import CannotSeal, seal
 
+    if recipient is None:
+        recipient, path = _ask(space if "/" not in space and space != "root" else None)
+        place = _place(path or space, kind, name, key)
     try:
-        sealed = seal(value, place, recipient or _ask())
+        sealed = seal(value, place, recipient)
     except CannotSeal as error:
         raise CliError(str(error)) from None
     click.echo(sealed)
@@ -48,14 +56,17 @@ def _place(space: str, kind: str, name: str, key: str) -> SealedPlace:
 
     from spaces.model.base import NAME
     from spaces.model.sealed import SealedPlace
-    from spaces.names import Kind, SpaceName
+    from spaces.names import Kind
 
-    for option, text in (("--space", space), ("--name", name)):
+    # Whole paths may be written from the root on, too, as the one of a space right below it.
+    space = space.removeprefix("root/")
+    parts = [("--space", part) for part in space.split("/")]
+    for option, text in (*parts, ("--name", name)):
         if not re.match(NAME, text):
             raise CliError(f"{option} {text}: a name has lower-case letters, digits and inner dashes")
     if not key.strip() or not key.isprintable():
         raise CliError("--key: write a variable's name, a file's path, or password or sshKey")
-    return SealedPlace.of(Kind(kind), SpaceName(space), name, key)
+    return SealedPlace.of(Kind(kind), space, name, key)
 
 
 def _read() -> str:
@@ -74,6 +85,19 @@ def _read() -> str:
     return value
 
 
-def _ask() -> str:
+def _ask(space: str | None) -> tuple[str, str | None]:
+    """Return the service's key, and the path of a space."""
     with connect() as api:
-        return str(api.get("/sealing")["recipient"])
+        try:
+            found = api.get("/sealing", space=space)
+        except CliError as error:
+            if space is None or "no space" not in str(error):
+                raise
+            raise CliError(
+                f"{error} in force: for a new one, write its whole path, as in root/PARENT/{space}"
+            ) from None
+    if space is not None and found["path"] is None:
+        raise CliError(
+            f"the service does not show you what {space} is below: write its whole path, as in --space PARENT/{space}"
+        )
+    return str(found["recipient"]), found["path"]

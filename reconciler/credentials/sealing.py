@@ -13,7 +13,7 @@ from pyrage import x25519
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.keyfiles import NotPrivate, create, read_private
 from spaces.model.sealed import SealedPlace, read, write
-from spaces.names import Kind, SpaceName
+from spaces.names import Kind
 
 MAX_BYTES = 64 * 1024
 """The most bytes of a secret."""
@@ -38,7 +38,7 @@ def seal(value: str, place: SealedPlace, recipient: str) -> str:
         key = x25519.Recipient.from_str(recipient)
     except pyrage.RecipientError:
         raise CannotSeal(f"{recipient[:80]!r} is not an age recipient: it begins with age1") from None
-    content = json.dumps({"for": _words(place), "value": value}, ensure_ascii=False)
+    content = json.dumps({"for": place.words, "value": value}, ensure_ascii=False)
     return write(pyrage.encrypt(content.encode(), [key]), place)
 
 
@@ -73,8 +73,11 @@ class SealingKeys:
         """Return the recipient, never the keys."""
         return f"SealingKeys({self.recipient})"
 
-    def open(self, sealed: str, place: SealedPlace) -> str:
-        """Return a value opened at its place; raise SecretUnreadable if it is damaged, or for another key or place."""
+    def open(self, sealed: str, place: SealedPlace, *, by_name: bool = False) -> str:
+        """Return a value opened at its place; raise SecretUnreadable if it is damaged, or for another key or place.
+
+        `by_name`: a value of an earlier version opens, too, which was sealed for the name of the place's space.
+        """
         try:
             data = read(sealed)
         except ValueError as wrong:
@@ -91,9 +94,10 @@ class SealingKeys:
             raise SecretUnreadable("the sealed value is damaged: seal the value again") from None
         except (ValueError, KeyError, TypeError):
             raise SecretUnreadable("the sealed value was not made by station seal: seal the value again") from None
-        if words != _words(place) or not isinstance(value, str):
+        good = (place.words, place.words_by_name) if by_name else (place.words,)
+        if words not in good or not isinstance(value, str):
             raise SecretUnreadable(
-                f"the value is sealed for {_place_in_words(words)}, but used as {place}: seal the value again"
+                f"the value is sealed for {_place_in_words(words, place)}, but used as {place}: seal the value again"
             )
         return value
 
@@ -103,13 +107,11 @@ def _fresh() -> str:
     return f"# {identity.to_public()}\n{identity}\n"
 
 
-def _words(place: SealedPlace) -> list[str]:
-    return [place.ref.kind.value, place.ref.space, place.ref.name, place.key]
-
-
-def _place_in_words(words: object) -> str:
+def _place_in_words(words: object, used: SealedPlace) -> str:
     match words:
-        case [str(kind), str(space), str(name), str(key)] if kind in set(Kind):
-            return str(SealedPlace.of(Kind(kind), SpaceName(space), name, key))
+        case [str(kind), str(path), str(name), str(key)] if kind in set(Kind):
+            sealed = SealedPlace.of(Kind(kind), path, name, key)
+            same = (sealed.ref, sealed.key) == (used.ref, used.key)
+            return f"{sealed} when that space was elsewhere" if same else str(sealed)
         case _:
             return "another place"

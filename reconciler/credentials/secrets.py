@@ -6,8 +6,9 @@ credentials of repositories. Messages name a secret by its place and source, nev
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from reconciler.credentials.sealing import SealingKeys
 from reconciler.credentials.vault import VaultReader
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
-from spaces.names import SpaceName
+from spaces.names import SpacePath
+
+_log = logging.getLogger(__name__)
 
 SHORTEST = 8
 """The fewest characters of a run's secret.
@@ -35,15 +38,14 @@ class SecretSources:
     directory: Path | None = None
     env_allowed: Collection[str] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    by_name: Callable[[], Collection[SpacePath]] = field(default=tuple, repr=False)
+    """The paths at which secrets count that an earlier version kept by the bare name of their space."""
+    _said: set[Path] = field(default_factory=set, repr=False)
     _verdicts: dict[tuple[str, SealedPlace], str | None] = field(default_factory=dict, repr=False)
     """The problem of each sealed value that was opened (None: it opens).
 
     Opening takes a while, and the result never changes.
     """
-
-    def has_directory(self, space: SpaceName) -> bool:
-        """Whether there are secret files for spaces of a name."""
-        return self.directory is not None and (self.directory / space).is_dir()
 
     def value(self, secret: SecretRef, place: SealedPlace, vault: VaultReader | None = None) -> str:
         """Return a secret as it is; raise SecretUnreadable if it cannot be read. Only runs have a `vault`."""
@@ -57,7 +59,7 @@ class SecretSources:
             return self._of_environment(secret.env)
         if self.sealing_keys is None or secret.sealed is None:
             raise SecretUnreadable("this installation has no key for sealed values")
-        return self.sealing_keys.open(secret.sealed, place)
+        return self.sealing_keys.open(secret.sealed, place, by_name=self._counts_by_name(place))
 
     def for_run(self, secret: SecretRef, place: SealedPlace, vault: VaultReader | None = None) -> str:
         """Return a secret that a run may get, which must be maskable; raise SecretUnreadable with its place."""
@@ -85,10 +87,24 @@ class SecretSources:
         return verdict
 
     def _of_file(self, file: str, place: SealedPlace) -> str:
-        name = f"the secret file {place.ref.space}/{file}"
+        name = f"the secret file {file} of {place.ref.space}"
         if self.directory is None:
             raise SecretUnreadable(f"{name} needs the setting secrets_dir")
-        return read_in_directory(self.directory / place.ref.space, file, name)
+        directory = self.directory / place.path
+        if not os.path.lexists(directory / file) and self._counts_by_name(place):
+            earlier = self.directory / place.ref.space
+            if os.path.lexists(earlier / file):
+                self._say_moved(earlier, directory)
+                directory = earlier
+        return read_in_directory(directory, file, name)
+
+    def _counts_by_name(self, place: SealedPlace) -> bool:
+        return place.words != place.words_by_name and place.path in self.by_name()
+
+    def _say_moved(self, earlier: Path, directory: Path) -> None:
+        if directory not in self._said:
+            self._said.add(directory)
+            _log.warning("secret files are read from %s, as earlier versions did: move them to %s", earlier, directory)
 
     def _of_environment(self, name: str) -> str:
         if name not in self.env_allowed:

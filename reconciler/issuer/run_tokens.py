@@ -118,9 +118,11 @@ def _claims(used: UsedIntegration, bearer: Bearer) -> dict[str, Any]:
     spec, run, stack = used.spec, bearer.run, bearer.stack
     claims = {
         "aud": spec.aud,
-        "sub": spec.subject_of(stack.id.space, stack.space_path, stack.id.name, run.kind, bearer.phase),
+        "sub": spec.subject_of(
+            stack.id.space, "/".join(reversed(stack.lineage)), stack.id.name, run.kind, bearer.phase
+        ),
         "space": stack.id.space,
-        "spacePath": stack.space_path,
+        "spacePath": "/".join(reversed(stack.lineage)),
         "stack": stack.id.name,
         "runId": run.id,
         "kind": run.kind,

@@ -10,7 +10,7 @@ from reconciler.core.results import Action, MadeBy, OutputChange, Planned, Resou
 from reconciler.core.verdicts import Judgement, Result, Verdict
 from reconciler.store.stored import ConfigurationState, Halt, KeptDocument
 from reconciler.store.texts import moment, moment_text
-from spaces.names import Digest, SpaceName
+from spaces.names import Digest, SpaceName, SpacePath
 
 
 def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
         "halted": [halted.reason, halted.message, halted.revision, moment_text(halted.since)] if halted else None,
         "documents": dict(state.documents),
         "former": {space: list(line) for space, line in state.former.items()} if state.former is not None else None,
+        "byName": list(state.by_name) if state.by_name is not None else None,
         "restored": state.restored,
         "changedAt": moment_text(state.changed_at),
         "database": state.database,
@@ -38,6 +39,10 @@ def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
 
 def _former(body: dict[str, list[str]] | None) -> dict[SpaceName, tuple[SpaceName, ...]] | None:
     return {SpaceName(space): tuple(map(SpaceName, line)) for space, line in body.items()} if body is not None else None
+
+
+def _paths(body: list[str] | None) -> tuple[SpacePath, ...] | None:
+    return tuple(map(SpacePath, body)) if body is not None else None
 
 
 def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
@@ -59,6 +64,7 @@ def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
         halted=Halt(halted[0], halted[1], halted[2], datetime.fromisoformat(halted[3])) if halted else None,
         documents=body["documents"],
         former=_former(body.get("former")),
+        by_name=_paths(body.get("byName")),
         restored=body.get("restored"),
         changed_at=moment(body["changedAt"]),
         database=body.get("database"),

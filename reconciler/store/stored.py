@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
-from spaces.names import Revision, SpaceName, StackId
+from spaces.names import Revision, SpaceName, SpacePath, StackId
 
 LARGEST_SERIAL = 2**63 - 1
 """The largest serial of a tfstate that is known as one."""
@@ -83,6 +83,9 @@ class ConfigurationState:
     """How many documents of each kind are in force."""
     former: Mapping[SpaceName, tuple[SpaceName, ...]] | None = None
     """The spaces that have left, each with those that were above it; None: an earlier version did not note them."""
+    by_name: tuple[SpacePath, ...] | None = None
+    """The paths of the spaces that were in force, or had left, when secrets began to go by path: there, those that an
+    earlier version kept by name count, too. None: this version has not looked yet."""
     restored: Revision | None = None
     """The revision that was in force before the database was restored from a backup, until that is reached again."""
     changed_at: datetime | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-from spaces.names import ROOT, SpaceName
+from spaces.names import ROOT, SpaceName, SpacePath, space_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,10 @@ class SpaceTree:
             space = self.nodes[space].parent
             line.append(space)
         return tuple(line)
+
+    def path(self, space: SpaceName) -> SpacePath:
+        """Return the path of a space; its bare name if it does not exist."""
+        return space_path(self.lineage(space) or (space, ROOT))
 
     def inherited(self, space: SpaceName) -> tuple[SpaceName, ...]:
         """List the spaces whose goods can be used here: the space itself, then up as far as everyone inherits."""

@@ -19,9 +19,10 @@ from spaces.effective.policies import Guardrail, guardrails
 from spaces.model.configuration import Configuration, HookPhase, plain_path
 from spaces.model.refs import Ref
 from spaces.model.repository import RepositoryCredentials, RepositorySpec
+from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import FileValue, FromSource, FromText, SecretRef
 from spaces.model.stack import StackSpec
-from spaces.names import Kind, ResourceRef, StackId
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName, StackId, space_path
 from spaces.reading.attachments import place_of
 from spaces.reading.resources import Made, Resource
 from spaces.rules.dependencies import ResolvedDependency, dependencies_of
@@ -147,10 +148,14 @@ class EffectiveStack:
     """The policies over it, those of the farthest spaces first."""
     integrations: tuple[UsedIntegration, ...] = ()
     """The cloud integrations in use, the weakest first."""
-    space_path: str = ""
-    """The way to its space from the root, with slashes; empty for a stack without integrations."""
+    lineage: tuple[SpaceName, ...] = (ROOT,)
+    """Its space and all above it, the root last."""
     git_credentials: tuple[GitCredential, ...] = ()
     """The repositories to which Git may sign in."""
+
+    def sealed_place(self, owner: ResourceRef, key: str) -> SealedPlace:
+        """Return the place of a secret in one of its documents, which lie in its space or above."""
+        return SealedPlace(owner, key, space_path(self.lineage[self.lineage.index(owner.space) :]))
 
     @property
     def secrets(self) -> Mapping[str, Value]:
@@ -219,7 +224,7 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         made,
         guardrails(documents, placed),
         integrations,
-        "/".join(documents.tree.lineage(stack.space)[::-1]) if integrations else "",
+        documents.tree.lineage(stack.space),
         tuple(_git_credentials(documents, [*((use.placed, use.spec) for use in used), (placed, spec)])),
     )
 

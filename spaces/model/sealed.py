@@ -11,9 +11,10 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spaces.names import Kind, ResourceRef, SpaceName
+from spaces.names import Kind, ResourceRef, SpaceName, SpacePath
 
 _VERSION = "sealed-v1"
 SEALED = r"^sealed-v1\.[A-Za-z0-9+/]{64,}={0,2}\.[0-9a-f]{16}\.[0-9a-f]{16}$"
@@ -26,24 +27,38 @@ _HEADER = b"age-encryption.org/v1\n"
 
 @dataclass(frozen=True, slots=True)
 class SealedPlace:
-    """Where a secret belongs: a document, and the name of the value in it."""
+    """Where a secret belongs: a document, the name of the value in it, and the path of the document's space.
+
+    The path and not the name: a space that gets the name elsewhere has none of its secrets.
+    """
 
     ref: ResourceRef
     key: str
+    path: SpacePath
 
     @classmethod
-    def of(cls, kind: Kind, space: SpaceName, name: str, key: str) -> SealedPlace:
-        """Return the place of the value `key` in a document."""
-        return cls(ResourceRef(kind, space, name), key)
+    def of(cls, kind: Kind, path: str, name: str, key: str) -> SealedPlace:
+        """Return the place of the value `key` in a document of the space with this path."""
+        return cls(ResourceRef(kind, SpaceName(path.rpartition("/")[2]), name), key, SpacePath(path))
+
+    @property
+    def words(self) -> list[str]:
+        """What a value is bound to."""
+        return [self.ref.kind.value, self.path, self.ref.name, self.key]
+
+    @property
+    def words_by_name(self) -> list[str]:
+        """What a value of an earlier version is bound to, which did not say where the space is."""
+        return [self.ref.kind.value, self.ref.space, self.ref.name, self.key]
 
     def __str__(self) -> str:
-        """Return the place as people write it: TOKEN of Stack production/network."""
+        """Return the place as people write it: TOKEN of Stack production/network. Who reads it may not see the path."""
         return f"{self.key} of {self.ref}"
 
 
 def write(data: bytes, place: SealedPlace) -> str:
     """Return encrypted bytes in the form that a document holds."""
-    return f"{_VERSION}.{base64.b64encode(data).decode()}.{_sum(data)}.{_sum(data, place)}"
+    return f"{_VERSION}.{base64.b64encode(data).decode()}.{_sum(data)}.{_sum(data, place.words)}"
 
 
 def read(text: str) -> bytes:
@@ -69,12 +84,15 @@ def flaw(text: str) -> str | None:
 
 
 def sealed_for(text: str, place: SealedPlace) -> bool:
-    """Whether a complete sealed value claims to be sealed for this place."""
-    return text.rpartition(".")[2] == _sum(read(text), place)
+    """Whether a complete sealed value claims to be sealed for this place, or was by an earlier version for its name.
+
+    Whether one of an earlier version opens, only the service knows, which has seen where the space was then.
+    """
+    data, claimed = read(text), text.rpartition(".")[2]
+    return any(claimed == _sum(data, words) for words in (place.words, place.words_by_name))
 
 
-def _sum(data: bytes, place: SealedPlace | None = None) -> str:
-    words = [] if place is None else [place.ref.kind.value, place.ref.space, place.ref.name, place.key]
+def _sum(data: bytes, words: Iterable[str] = ()) -> str:
     hashed = hashlib.blake2b(data, digest_size=8, person=b"station sealed")
     for word in words:
         hashed.update(b"\0" + word.encode())

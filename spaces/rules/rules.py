@@ -149,7 +149,7 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
         for reference in references(placed.resource):
             if documents.find(reference.kind, reference.name, ref.space) is None:
                 yield Violation(RULES[reference.kind], reference.path, reference.name)
-    yield from _sealed_elsewhere(placed)
+    yield from _sealed_elsewhere(documents, placed)
     if ref.kind is Kind.STACK:
         used = contexts_in_use(documents, placed)
         yield from _context_clashes(used, placed)
@@ -200,9 +200,11 @@ def _unknown_anywhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Vi
             yield Violation(RULES[reference.kind], reference.path, reference.name)
 
 
-def _sealed_elsewhere(placed: Placed) -> Iterator[Violation]:
+def _sealed_elsewhere(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
     for path, key, secret in secrets_in(placed.resource):
-        if secret.sealed is not None and not sealed_for(secret.sealed, SealedPlace(placed.ref, key)):
+        if secret.sealed is not None and not sealed_for(
+            secret.sealed, SealedPlace(placed.ref, key, documents.tree.path(placed.ref.space))
+        ):
             yield Violation(Rule.SEALED_ELSEWHERE, (*path, "sealed"), key)
 
 

@@ -9,7 +9,7 @@ from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.documents.expansions import ExpansionProblem
 from spaces.model.explain import did_you_mean
 from spaces.model.role import BUILT_IN_ROLES
-from spaces.names import Kind, SpaceName
+from spaces.names import ROOT, Kind, SpaceName
 from spaces.rules.rules import KINDS, Rule, Violation
 
 
@@ -114,8 +114,9 @@ def _words(  # noqa: C901, PLR0912 - a case for each rule
         case Rule.MOVED_FROM_TWICE:
             told = f"{placed.ref} and {others} all have movedFrom {name}", "keep movedFrom in one of them"
         case Rule.SEALED_ELSEWHERE:
+            moved = " (if the space is new or moves, write its whole path)" if space != ROOT else ""
             where = f"--space {space} --kind {placed.ref.kind} --name {placed.ref.name} --key {name}"
-            told = f"{name} of {placed.ref} was sealed for another place", f"seal it again: station seal {where}"
+            told = f"{name} of {placed.ref} was sealed for another place", f"seal it again: station seal {where}{moved}"
         case _:
             assert_never(violation.rule)
     return told

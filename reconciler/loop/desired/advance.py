@@ -280,6 +280,7 @@ class Advancing:
             kept=_kept(changeset.admission),
             remembered={},
             former=changeset.admission.former.above,
+            by_name=tuple(sorted(self.world.by_name)),
             restored=self._still_restored(state.restored, changeset.in_force.revision),
             documents={str(kind): count for kind, count in changeset.in_force.documents.counts().items()},
             changed_at=now,

@@ -47,16 +47,14 @@ class CurrentAccess:
         self._admission = admission
         self._now = now
         self._nothing = rules.compile(PlacedDocuments.empty(), now())
-        self._latest = self._nothing, self._nothing
+        self._latest: tuple[Admission | None, Access] = None, self._nothing
 
     def __call__(self) -> Access:
         """Return the access rules as they are now; a grant that has ended is not served for one answer more."""
-        admission = self._admission()
-        source = admission.access if admission is not None else self._nothing
-        latest = self._latest
-        current = (latest[1] if latest[0] is source else source).at(self._now())
-        if (source, current) != latest:
-            self._latest = source, current
+        admission, latest = self._admission(), self._latest
+        source = latest[1] if latest[0] is admission else admission.doors if admission is not None else self._nothing
+        current = source.at(self._now())
+        self._latest = admission, current
         return current
 
 
@@ -83,7 +81,7 @@ class Follower:
         settings = self.remotes.settings
         self._signatures = Signatures(settings.data_dir.absolute() / "keyrings", settings.search_path)
         persons = Persons(self._signatures, settings.identity, settings.first_admins, settings.forges)
-        rules = Rules(settings.first_admins, settings.destroy_budget, has_secrets=self.remotes.secrets.has_directory)
+        rules = Rules(settings.first_admins, settings.destroy_budget)
         store, world = self.store, self.world
         places = self._places = Places(self.mirrors, self.remotes, world)
         self._left = LeftStacks(places)

@@ -64,25 +64,24 @@ class Remotes:
         spec = placed.resource.spec
         try:
             check_local(spec.url, self.settings.file_repositories)
-            credentials = self._credentials(placed, spec)
+            credentials = self._credentials(documents, placed, spec)
         except ValueError as refused:
             return StackProblem(Reason.SOURCE_REFUSED, f"{placed.ref}: {refused}")
         except SecretUnreadable as error:
             return StackProblem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: {error}")
         return Remote(spec.url, source.ref or spec.branch, credentials, f"{placed.ref.space}/{placed.ref.name}")
 
-    def _credentials(self, placed: Placed, spec: RepositorySpec) -> Credentials | None:
+    def _credentials(self, documents: PlacedDocuments, placed: Placed, spec: RepositorySpec) -> Credentials | None:
         given = spec.credentials
         if given is None:
             return None
-        user = given.username or DEFAULT_USER
+        user, path = given.username or DEFAULT_USER, documents.tree.path(placed.ref.space)
         if given.ssh_key is not None:
-            return Credentials(
-                username=user, ssh_key=self.secrets.value(given.ssh_key, SealedPlace(placed.ref, "sshKey"))
-            )
+            key = self.secrets.value(given.ssh_key, SealedPlace(placed.ref, "sshKey", path))
+            return Credentials(username=user, ssh_key=key)
         if given.password is None:
             raise SecretUnreadable("its credentials contain no secret")
-        password = self.secrets.value(given.password, SealedPlace(placed.ref, "password")).strip()
+        password = self.secrets.value(given.password, SealedPlace(placed.ref, "password", path)).strip()
         return Credentials(username=user, password=password)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -30,7 +30,7 @@ from reconciler.store.stored import ConfigurationState, StackFilter
 from spaces.catalog import Catalog
 from spaces.composition.reading import FileReading
 from spaces.in_force import InForce
-from spaces.names import Revision, StackId
+from spaces.names import Revision, SpacePath, StackId
 
 
 @contextmanager
@@ -147,6 +147,8 @@ class CatchingUp:
         if state.admitted_revision is None:
             self.world.become(World(generation=state.generation))
             return True
+        if state.by_name is not None:
+            self.world.by_name = frozenset(state.by_name)
         if not self.places.config_trees().has(state.admitted_revision):
             raise CannotFollow(self._not_there(state, state.admitted_revision))
         if self._step_to(state, state.admitted_revision, recorded, now):
@@ -155,16 +157,25 @@ class CatchingUp:
             admission = self._find_again(state.admitted_revision, recorded, now)
             world = World(state.generation, admission, dict(state.sources))
             in_force = admission.in_force
+            world.by_name = self.world.by_name = frozenset(self._by_name(state, admission))
             stacks = list(in_force.documents.stacks())
             person = self.generations.person(in_force)
             read = self.places.reading(world.tips, admission.pins)
             world.desired = dict(desire(in_force, stacks, read, world.index, person, check=self.places.check))
             self.world.become(world)
             if writing:
-                if recorded.earlier:
+                if recorded.earlier or state.by_name is None:
                     self._write(admission, state, now)
                 self._correct(now)
         return True
+
+    @staticmethod
+    def _by_name(state: ConfigurationState, admission: Admission) -> Iterable[SpacePath]:
+        """Return the paths at which secrets by name count; at first, of all spaces that an earlier version knew."""
+        if state.by_name is not None:
+            return state.by_name
+        tree = admission.in_force.documents.tree
+        return (*map(tree.path, tree.spaces()), *admission.former.paths())
 
     def _write(self, admission: Admission, state: ConfigurationState, now: datetime) -> None:
         """Write in this version's way what was taken over from an earlier one."""
@@ -172,7 +183,7 @@ class CatchingUp:
             if transaction.configuration().generation == state.generation:
                 transaction.put_held_changes(admission.held_changes, now)
                 transaction.put_held_files(dict(admission.held.to_records()))
-                transaction.put_configuration(replace(state, remembered={}))
+                transaction.put_configuration(replace(state, remembered={}, by_name=tuple(sorted(self.world.by_name))))
 
     def _step_to(self, state: ConfigurationState, revision: Revision, recorded: Recorded, now: datetime) -> bool:
         """Follow another service to its generation, at the cost of what changed; False: everything is to be read."""

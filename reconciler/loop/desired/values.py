@@ -17,7 +17,6 @@ from reconciler.engine.base import GitAccess
 from spaces.effective.integrations import ByPhase, IdentityFile, OfRun, RunName
 from spaces.effective.stack import Content, EffectiveStack, GitCredential, OutputOf, RepositoryFile, Value
 from spaces.model.repository import DEFAULT_USER
-from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
 from spaces.model.variables import VariableClass, classify_variable
 
@@ -52,7 +51,7 @@ def open_values(stack: EffectiveStack, secrets: SecretSources, vault: VaultReade
             case RepositoryFile():
                 return content.data
             case SecretRef():
-                masked.append(secrets.for_run(content, SealedPlace(value.origin.ref, key), vault))
+                masked.append(secrets.for_run(content, stack.sealed_place(value.origin.ref, key), vault))
                 return masked[-1].encode()
             case OutputOf() | ByPhase() | IdentityFile() | RunName():
                 raise TypeError(f"{content} is not read with the configuration")
@@ -66,21 +65,21 @@ def open_values(stack: EffectiveStack, secrets: SecretSources, vault: VaultReade
     secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
     of_tool = {key: _variable(value, opened(key, value)) for key, value in stack.secrets.items()}
     executable = frozenset(key for key, value in stack.files.items() if value.executable)
-    git = tuple(_git_access(each, secrets) for each in stack.git_credentials if each.credentials is not None)
+    git = tuple(_git_access(stack, each, secrets) for each in stack.git_credentials if each.credentials is not None)
     masked += [text for access in git for text in (access.password, access.ssh_key) if text]
     return Opened(env, files, secret, tuple(dict.fromkeys(masked)), of_tool, executable, git)
 
 
-def _git_access(access: GitCredential, secrets: SecretSources) -> GitAccess:
+def _git_access(stack: EffectiveStack, access: GitCredential, secrets: SecretSources) -> GitAccess:
     given = access.credentials
     assert given is not None  # noqa: S101 - others are left out
     username = given.username or DEFAULT_USER
     if given.ssh_key is not None:
-        key = secrets.for_run(given.ssh_key, SealedPlace(access.repository, "sshKey"))
+        key = secrets.for_run(given.ssh_key, stack.sealed_place(access.repository, "sshKey"))
         return GitAccess(access.url, username, ssh_key=key, known_hosts=known_hosts(access.url))
     if given.password is None:
         raise SecretUnreadable(f"{access.repository}: its credentials contain no secret")
-    password = secrets.for_run(given.password, SealedPlace(access.repository, "password")).strip()
+    password = secrets.for_run(given.password, stack.sealed_place(access.repository, "password")).strip()
     if not password.isprintable():
         raise SecretUnreadable(f"{access.repository}, {given.password}: it is not one line of text")
     return GitAccess(access.url, username, password=password)
@@ -99,12 +98,14 @@ def unreadable(stack: EffectiveStack, secrets: SecretSources) -> StackProblem | 
         for values in (stack.env, stack.files, stack.secrets)
         for key, value in values.items()
         if isinstance(value.value, SecretRef)
-        and (problem := secrets.problem(value.value, SealedPlace(value.origin.ref, key))) is not None
+        and (problem := secrets.problem(value.value, stack.sealed_place(value.origin.ref, key))) is not None
     ]
     for access in stack.git_credentials:
         given = access.credentials
         for key, secret in (("sshKey", given.ssh_key), ("password", given.password)) if given is not None else ():
-            problem = secrets.problem(secret, SealedPlace(access.repository, key)) if secret is not None else None
+            problem = (
+                secrets.problem(secret, stack.sealed_place(access.repository, key)) if secret is not None else None
+            )
             if problem is not None:
                 wrong.append(problem)
     return StackProblem(Reason.SECRET_UNREADABLE, "; ".join(dict.fromkeys(wrong))) if wrong else None

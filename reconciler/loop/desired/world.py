@@ -15,7 +15,7 @@ from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watc
 from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.in_force import InForce
 from spaces.model.stack import OnDelete
-from spaces.names import Revision, StackId
+from spaces.names import Revision, SpacePath, StackId
 
 CONFIGURATION = "configuration"
 """The key of the configuration repository among the sources."""
@@ -64,6 +64,8 @@ class World:
     """Why there is no revision of what is followed, as far as only the repository's content decides it."""
     untold: set[StackId] = field(default_factory=set)
     """The stacks whose source this process could not read yet, and whose stored state says nothing of it."""
+    by_name: frozenset[SpacePath] = frozenset()
+    """The paths at which secrets count that an earlier version kept by the name of a space."""
     _troubled: set[StackId] | None = field(init=False, default=None)
     """The stacks with a problem of `OUTSIDE`; None until somebody asks."""
 
@@ -81,6 +83,7 @@ class World:
         """Take over everything that another one knows."""
         self.generation, self.admission, self.tips = other.generation, other.admission, other.tips
         self.desired, self.index = other.desired, other.index
+        self.by_name = other.by_name
         self.refused, self.untold, self._troubled = other.refused, other.untold, None
 
     def put(self, wanted: Mapping[StackId, Desired], gone: Collection[StackId]) -> None:

@@ -112,11 +112,13 @@ class Deliveries:
         self._inquiries.open(errand.id, gather, conclude)
 
     def _delivery(self, errand: Errand, now: datetime) -> Delivery | None:
-        found = receiver_of(self.world, errand)
-        if found is None:
+        found, in_force = receiver_of(self.world, errand), self.world.in_force
+        if found is None or in_force is None:
             return None
+        placed, spec, event = found
+        path = in_force.documents.tree.path(placed.ref.space)
         networks = [ip_network(text) for text in self.settings.notify_networks]
-        return Delivery(*found, errand, self.settings.public_url, self.secrets, networks, now)
+        return Delivery(placed, path, spec, event, errand, self.settings.public_url, self.secrets, networks, now)
 
     def _conclude(self, errand: Errand, delivery: Delivery | None, failed: Failed | None, now: datetime) -> None:
         receiver = errand.receiver or ""

@@ -26,7 +26,7 @@ from spaces.effective.notifiers import notifiers
 from spaces.model.notifier import NotifierEvent, NotifierSpec, NotifierType
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
-from spaces.names import Kind, ResourceRef, SpaceName
+from spaces.names import Kind, ResourceRef, SpaceName, SpacePath
 
 Errand: TypeAlias = OutboxEntry | Announcement
 """A row that says what is still to be told, and by which notifier."""
@@ -69,6 +69,8 @@ class Delivery:
     """One notice for one notifier, gathered whole, so that any thread may send it."""
 
     placed: Placed
+    path: SpacePath
+    """Where its space is, for its secrets."""
     spec: NotifierSpec
     event: NotifierEvent
     entry: Errand
@@ -111,4 +113,4 @@ class Delivery:
         return f"{self.address.rstrip('/')}/runs/{entry.run.id}" if self.address is not None else None
 
     def _opened(self, secret: SecretRef, key: str) -> str:
-        return self.secrets.for_run(secret, SealedPlace(self.placed.ref, key)).strip()
+        return self.secrets.for_run(secret, SealedPlace(self.placed.ref, key, self.path)).strip()

@@ -14,11 +14,11 @@ from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.broken import diagnostics_for
 from reconciler.web.api.followed import followed_json
-from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, behind, named_spaces, page
 from reconciler.web.api.schemas.overview import CountsJson, FetchJson, SealingJson, SpaceJson, StatusJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.ports import Ports
-from spaces.names import Kind, SpaceName
+from spaces.names import ROOT, Kind, SpaceName
 
 router = APIRouter(tags=["overview"])
 
@@ -68,10 +68,15 @@ def fetch(ports: PortsIn, caller: CallerIn) -> FetchJson:
 
 
 @router.get("/sealing")
-def get_sealing(ports: PortsIn, caller: CallerIn) -> SealingJson:
-    """Return the public key to which values are sealed; any valid token may ask."""
-    _ = caller
-    return SealingJson(recipient=ports.recipient)
+def get_sealing(ports: PortsIn, caller: CallerIn, space: SpaceIn = None) -> SealingJson:
+    """Return the public key to which values are sealed, and where a space is, as far as one sees what is above it."""
+    path = None
+    if space is not None:
+        tree = ports.tree()
+        (name,) = named_spaces(tree, caller, space, subtree=False) or ()
+        above = [each for each in tree.lineage(name) if each != ROOT]
+        path = tree.path(name) if all(caller.allows(Right.SPACE_READ, each) for each in above) else None
+    return SealingJson(recipient=ports.recipient, path=path)
 
 
 @router.get("/spaces")

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyrage
@@ -17,7 +18,7 @@ from spaces.model.sealed import SealedPlace, read, write
 from spaces.names import Kind, SpaceName
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.git.http_server import GitServer
-from tests.integration.loop.machine import Machine
+from tests.integration.loop.machine import Look, Machine
 
 VALUE = "hunter2-hunter2"
 
@@ -88,7 +89,7 @@ def test_what_cannot_be_had_is_that_stack_s_problem_until_it_can(repo: Repo, mac
     assert ready.problem is not None
     assert ready.problem.reason == "SecretUnreadable"
     assert ready.problem.message == (
-        "A of Stack root/a, secret file token: the secret file root/token cannot be read: No such file or directory; "
+        "A of Stack root/a, secret file token: the secret file token of root cannot be read: No such file or directory; "
         "B of Stack root/a, variable HOME of the service: the variable HOME is not in the setting env_allowed"
     )
     put(secrets / "root" / "token", mode=0o644)
@@ -121,6 +122,52 @@ def test_a_copy_elsewhere_gets_nothing(*, repo: Repo, machine: Machine, forged: 
         assert "is sealed for A of Stack root/other, but used as A of Stack root/a" in desired.problem.message
     else:
         assert look.problems == ["a.yaml: error: sealed-elsewhere"]
+
+
+def problem(look: Look) -> str | None:
+    desired = look.stacks["inner/a"].desired
+    return desired.problem.reason if desired is not None and desired.problem is not None else None
+
+
+def test_secrets_kept_by_the_name_of_a_space_stay_until_the_space_moves(
+    repo: Repo, machine: Machine, secrets: Path, ran: Path
+) -> None:
+    """As an earlier version kept them; this one notes where the spaces are when it starts for the first time."""
+    files = {
+        "top/space.yaml": document("Space", "top", {}),
+        "top/inner/space.yaml": document("Space", "inner", {"parent": "top"}),
+        "other/space.yaml": document("Space", "other", {}),
+    }
+    repo.commit(files)
+    machine.reconcile()
+    (secrets / "inner").mkdir()
+    put(secrets / "inner" / "token")
+    value = seal(VALUE, SealedPlace.of(Kind.STACK, "inner", "a", "B"), machine.service.ports.recipient)
+    script = a_script("a", f'echo "$A $B" > {ran}', env={"A": {"file": "token"}, "B": {"sealed": value}})
+    repo.commit({"top/inner/a.yaml": script})
+    assert problem(machine.reconcile()) == "SecretUnreadable"
+
+    with machine.service.store.writing() as transaction:
+        transaction.put_configuration(replace(transaction.configuration(), by_name=None))
+    machine.restart()
+    assert machine.reconcile().ran == {"inner/a": "finished"}
+    assert ran.read_text() == f"{VALUE} {VALUE}\n"
+
+    machine.restart()
+    repo.commit({"top/inner/space.yaml": document("Space", "inner", {"parent": "other"})})
+    moved = machine.reconcile()
+    assert (moved.runs, problem(moved)) == ([], "SecretUnreadable")
+    (secrets / "other" / "inner").mkdir(parents=True)
+    put(secrets / "other" / "inner" / "token")
+    value = seal(VALUE, SealedPlace.of(Kind.STACK, "other/inner", "a", "B"), machine.service.ports.recipient)
+    repo.commit(
+        {
+            "top/inner/a.yaml": a_script(
+                "a", f'echo "$A $B" > {ran}', env={"A": {"file": "token"}, "B": {"sealed": value}}
+            )
+        }
+    )
+    assert machine.reconcile().ran == {"inner/a": "finished"}
 
 
 def test_a_new_key_in_front_leaves_what_was_sealed_before_working(repo: Repo, machine: Machine) -> None:

@@ -9,9 +9,10 @@ from reconciler.web.api.schemas.shapes import Shape
 
 
 class SealingJson(Shape):
-    """The public key to which values are sealed."""
+    """The public key to which values are sealed, and the path of the space that was asked for, if one may see it."""
 
     recipient: str
+    path: str | None = None
 
 
 class IssuerKeyJson(Shape):

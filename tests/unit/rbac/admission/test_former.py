@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
+from rbac.access.actions import Action
 from rbac.admission.admit import Admission, Approval, Commit, approve
 from rbac.admission.former import Former
 from spaces.documents.tree import SpaceNode, SpaceTree
-from spaces.names import ROOT, Revision, SpaceName
+from spaces.model.sealed import SealedPlace, write
+from spaces.names import ROOT, Kind, Revision, SpaceName
 from spaces.reading.attachments import out_of
 from tests.unit.rbac.admission.test_rights import ROOT_ADMINS, begin, binding, go, held, people, person
 from tests.unit.rbac.builders import NOW
@@ -24,6 +24,7 @@ FILES = {
     "mine/space.yaml": space("mine"),
     "mine/admins.yaml": binding("mallory", "admin", "user:mallory"),
 }
+_AGE = b"age-encryption.org/v1\n-> X25519 abc\n" + b"x" * 60
 GONE = {"platform/payments/space.yaml": None, "platform/payments/db.yaml": None}
 SQUATTED = {"mine/payments/space.yaml": space("payments")}
 
@@ -94,12 +95,31 @@ def test_the_name_of_a_space_whose_parents_are_gone_too_is_for_who_is_admin_abov
     assert missing(go(after, "mallory", SQUATTED, "r2")) == {"Space payments: space:create in root"}
 
 
-def test_secrets_for_a_name_that_no_space_has_are_the_roots() -> None:
-    rules = replace(ROOT_ADMINS, has_secrets=lambda name: name == "vault")
-    before = begin(FILES, rules)
-    files = {"mine/v/space.yaml": space("vault")}
-    assert missing(go(before, "mallory", files, "r1", rules=rules)) == {"Space vault: space:create in root"}
-    assert not held(go(before, "root-admin", files, "r1", rules=rules))
+@pytest.mark.parametrize(
+    ("who", "kept"),
+    [("carol", True), ("root-admin", True), ("mallory", False)],
+    ids=["its parent's admin", "", "another"],
+)
+def test_what_is_kept_of_a_space_is_seen_and_let_go_by_its_old_parent(who: str, *, kept: bool) -> None:
+    access, subject = left().doors, person(who).subject
+    gone = SpaceName("payments")
+    for action in (Action("stack", "read"), Action("stack", "delete")):
+        assert access.decide(subject, action, gone).allowed is kept
+        assert (gone in access.spaces_where(subject, action)) is kept
+    assert not access.decide(subject, Action("stack", "read"), SpaceName("nowhere")).allowed
+
+
+def test_a_space_with_sealed_values_moves_with_values_sealed_for_its_new_place() -> None:
+    def db(path: str) -> str:
+        value = write(_AGE, SealedPlace.of(Kind.STACK, path, "db", "A"))
+        return stack("db", env={"A": {"sealed": value}})
+
+    before = begin({**FILES, "platform/payments/db.yaml": db("platform/payments")}, ROOT_ADMINS)
+    there = {"platform/payments/space.yaml": space("payments", parent="mine")}
+    waits = go(before, "root-admin", there, "r1")
+    (change,) = waits.held_changes
+    assert "Space payments stays as it was, for Stack payments/db: with the change, A of Stack" in change.message
+    assert not held(go(before, "root-admin", {**there, "platform/payments/db.yaml": db("mine/payments")}, "r1"))
 
 
 def test_a_space_that_came_back_elsewhere_says_nothing_of_what_was_below_the_one_that_left() -> None:

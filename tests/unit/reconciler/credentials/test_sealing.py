@@ -37,6 +37,7 @@ def test_what_is_sealed_opens_at_its_place(keys: SealingKeys) -> None:
         pytest.param(replace(TOKEN, key="OTHER"), id="another key"),
         pytest.param(SealedPlace.of(Kind.STACK, SpaceName("production"), "other", "TOKEN"), id="another name"),
         pytest.param(SealedPlace.of(Kind.STACK, SpaceName("staging"), "network", "TOKEN"), id="another space"),
+        pytest.param(SealedPlace.of(Kind.STACK, "team/production", "other", "TOKEN"), id="another space's path"),
         pytest.param(SealedPlace.of(Kind.CONTEXT, SpaceName("production"), "network", "TOKEN"), id="another kind"),
     ],
 )

@@ -10,7 +10,7 @@ from reconciler.credentials.sealing import SealingKeys, seal
 from reconciler.credentials.secrets import SecretSources
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
-from spaces.names import Kind, SpaceName
+from spaces.names import Kind, SpaceName, SpacePath
 
 VALUE = "hunter2-hunter2"
 PLACE = SealedPlace.of(Kind.CONTEXT, SpaceName("platform"), "common", "TOKEN")
@@ -101,6 +101,31 @@ def test_a_sealed_value_opens_with_the_key_only(tmp_path: Path) -> None:
     assert "no key for sealed values" in told(SecretSources(), sealed=sealed)
     short = seal("short12", PLACE, keys.recipient)
     assert "shorter than 8 characters" in told(SecretSources(keys), sealed=short)
+
+
+NESTED = SealedPlace.of(Kind.CONTEXT, "team/platform", "common", "TOKEN")
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_what_was_kept_by_the_name_of_a_space_counts_where_the_space_was_then(
+    *, directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, counts: bool
+) -> None:
+    keys = SealingKeys.load_or_create(tmp_path / "keys")
+    put(directory / "platform" / "token")
+    by_name = (NESTED.path,) if counts else (SpacePath("elsewhere/platform"),)
+    secrets = SecretSources(keys, directory, by_name=lambda: by_name)
+    for ref in (SecretRef(file="token"), SecretRef(sealed=seal(VALUE, PLACE, keys.recipient))):
+        if counts:
+            assert [secrets.for_run(ref, NESTED) for _ in range(2)] == [VALUE, VALUE]
+        else:
+            with pytest.raises(SecretUnreadable, match=r"No such file|when that space was elsewhere"):
+                secrets.for_run(ref, NESTED)
+    moves = f"are read from {directory}/platform, as earlier versions did: move them to {directory}/team/platform"
+    assert [moves in message for message in caplog.messages] == [True] * counts
+    # What lies in the directory of the path goes first, and opens without any memory of earlier versions.
+    (directory / "team" / "platform").mkdir(parents=True)
+    put(directory / "team" / "platform" / "token", "of-the-path")
+    assert secrets.for_run(SecretRef(file="token"), NESTED) == "of-the-path"
 
 
 def test_without_a_directory_there_are_no_files() -> None:

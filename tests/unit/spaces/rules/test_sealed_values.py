@@ -3,7 +3,7 @@
 import pytest
 
 from spaces.model.sealed import SealedPlace, write
-from spaces.names import Kind, SpaceName
+from spaces.names import Kind
 from spaces.validate import validate_files
 
 _AGE = b"age-encryption.org/v1\n-> X25519 abc\n" + b"x" * 60
@@ -11,7 +11,7 @@ _HEAD = "apiVersion: stationkeeper/v1\n"
 
 
 def sealed(kind, space, name, key):
-    return write(_AGE, SealedPlace.of(kind, SpaceName(space), name, key))
+    return write(_AGE, SealedPlace.of(kind, space, name, key))
 
 
 def stack(text, name="web"):
@@ -58,7 +58,25 @@ def test_a_copy_is_told_with_its_place_and_how_to_seal_it_anew(place):
     (problem,) = found(stack(f"env: {{A: {{sealed: {sealed(*place)}}}}}"))
     assert (problem.code, problem.position.line, problem.position.column) == ("sealed-elsewhere", 4, 60)
     assert problem.summary == "A of Stack shop/web was sealed for another place"
-    assert problem.hint == "seal it again: station seal --space shop --kind Stack --name web --key A"
+    assert problem.hint == (
+        "seal it again: station seal --space shop --kind Stack --name web --key A (if the space is new or moves, write "
+        "its whole path)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "codes"),
+    [("platform/shop", []), ("shop", []), ("other/shop", ["sealed-elsewhere"]), ("platform", ["sealed-elsewhere"])],
+    ids=["its path", "its name, as earlier versions", "elsewhere", "above it"],
+)
+def test_a_value_is_sealed_for_the_whole_path_of_a_space(space, codes):
+    files = {
+        "space.yaml": f"{_HEAD}kind: Space\nmetadata: {{name: platform}}\n",
+        "shop/space.yaml": f"{_HEAD}kind: Space\nmetadata: {{name: shop}}\n",
+        "shop/a.yaml": stack(f"env: {{A: {{sealed: {sealed(Kind.STACK, space, 'web', 'A')}}}}}"),
+    }
+    found = validate_files({path: data.encode() for path, data in files.items()})
+    assert [problem.code for problem in found] == codes
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,6 @@ class RunKind(StrEnum):
 WRITING = frozenset({RunKind.TRACKED, RunKind.DESTROY, RunKind.TASK})
 """The kinds that may change the world. A stack has one active run of these at a time."""
 
-PRIORITIES = (
-    frozenset({RunKind.DESTROY, RunKind.TRACKED}),
-    frozenset({RunKind.TASK}),
-    frozenset({RunKind.PROPOSED}),
-    frozenset({RunKind.DRIFT}),
-)
-"""Which kinds of queued runs start first; among equals the oldest."""
-
 LEADING = frozenset({*WRITING, RunKind.PROPOSED})
 """The kinds by which the loop carries a stack forward. A proposal takes the place of the run that it previews."""
 

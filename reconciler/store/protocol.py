@@ -233,8 +233,9 @@ class Transaction(Reading, Protocol):
         """
 
     def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
-        """Claim up to `limit` queued runs, oldest first, for `holder`: planning, attempt + 1, leased. No run twice.
+        """Claim up to `limit` queued runs for `holder`: planning, attempt + 1, leased. No run twice.
 
+        Which come first, `core.queue` says.
         This is the step `RunEvent.CLAIM`; the caller follows with `RunEvent.PREPARE`. `started_at` is set too.
         Runs to be canceled are left alone, and runs whose stack has another writing run at work.
         """

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from reconciler.core.phases import Phase
+from reconciler.core.queue import line_of
 from reconciler.core.results import ChangeCounts
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import (
@@ -150,6 +151,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
         "lease_until": micros(run.lease_until),
         "cancel_requested": run.cancel_requested,
         "started_at": micros(run.started_at),
+        "line": line_of(run),
         "body": dump(
             {
                 "revision": run.revision,

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0017"
+SCHEMA_VERSION = "0018"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -32,6 +32,8 @@ ACTIVE_WRITING = (
     "status IN ('queued', 'planning', 'unconfirmed', 'applying') AND kind IN ('tracked', 'destroy', 'task')"
 )
 """The runs of which a stack can have only one at a time. A literal, because it is part of an index's definition."""
+
+IN_LINE = "line IS NOT NULL"
 
 _KEY: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 _NAME: TypeEngine[str] = Text().with_variant(Text(collation="C"), "postgresql")
@@ -92,8 +94,10 @@ runs = Table(
     Column("lease_until", BigInteger),
     Column("cancel_requested", Boolean, nullable=False),
     Column("started_at", BigInteger),
+    Column("line", _NAME),
     Column("body", Text, nullable=False),
     Index("ix_runs_stack_id_id", "stack_id", "id"),
+    Index("ix_runs_line_id", "line", "id", sqlite_where=text(IN_LINE), postgresql_where=text(IN_LINE)),
     Index("ix_runs_status_id", "status", "id"),
     Index(
         "uq_runs_active_writing",
@@ -103,6 +107,15 @@ runs = Table(
         postgresql_where=text(ACTIVE_WRITING),
     ),
 )
+"""`line` is where a run stands that is queued: its rank and space, as `core.queue` names it."""
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("space", _NAME, primary_key=True),
+    Column("turn", BigInteger, nullable=False),
+)
+"""The number of the last turn in which each space got a place for a run."""
 
 timers = Table(
     "timers",

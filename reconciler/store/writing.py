@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, or_, select, update
+from sqlalchemy import Select, and_, delete, or_, update
 
 from reconciler.core.results import Output, Planned, Resource
-from reconciler.core.runs import PRIORITIES, Run, RunId
+from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store import records, rows, statements, tables
@@ -25,19 +25,15 @@ from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.issuing import IssuingWriting
 from reconciler.store.leases import LeaseWriting
 from reconciler.store.outbox import OutboxWriting
+from reconciler.store.queue import QueueWriting
 from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
     AT_WORK_STATUSES,
-    CHECK_KIND,
-    LEADING_KINDS,
     POSTGRES,
-    WRITING_KINDS,
-    among,
     bind_stacks,
     is_stack,
     locked,
-    select_runs,
 )
 from reconciler.store.stored import (
     CannotUnseal,
@@ -53,8 +49,6 @@ from spaces.names import SpaceName, StackId
 _PROBE = "-"
 """No key's id: those are in hex."""
 
-_CLAIM_LOCK = 0x73746174696F6E02
-
 
 class SqlTransaction(
     AccessWriting,
@@ -64,6 +58,7 @@ class SqlTransaction(
     IssuingWriting,
     LeaseWriting,
     OutboxWriting,
+    QueueWriting,
     TfstateWriting,
     TimerWriting,
     SqlReading,
@@ -90,6 +85,7 @@ class SqlTransaction(
         if self._key(new) is not None:
             raise ValueError(f"{old} cannot be renamed to {new}: that name is taken")
         self._connection.execute(update(stacks).where(is_stack(old)).values(space=new.space, name=new.name))
+        self._move_in_line(new)
 
     def forget_stack(self, stack: StackId, name: str) -> None:
         key = self._key(stack)
@@ -118,33 +114,6 @@ class SqlTransaction(
         )
         if self._connection.execute(update(runs).where(fence).values(values)).rowcount != 1:
             raise LostLease(f"attempt {run.attempt} no longer holds run {run.id}")
-
-    def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
-        picked = select(runs.c.id).where(_claimable()).order_by(_PRIORITY, runs.c.id).limit(limit)
-        if self._is_postgres:
-            # Without the lock, two claims could each take a run of the same stack without seeing the other's.
-            self._connection.execute(select(func.pg_advisory_xact_lock(_CLAIM_LOCK)))
-            # With their stacks, and without waiting: everybody else locks a stack before its run.
-            picked = picked.join(stacks, stacks.c.id == runs.c.stack_id)
-            picked = picked.with_for_update(of=[runs, stacks], skip_locked=True, key_share=True)
-        chosen = picked.cte("chosen")
-        statement = (
-            update(runs)
-            .where(runs.c.id.in_(select(chosen.c.id)))
-            .values(
-                status="planning",
-                attempt=runs.c.attempt + 1,
-                holder=holder,
-                lease_until=rows.micros(now + lease),
-                started_at=func.coalesce(runs.c.started_at, rows.micros(now)),
-            )
-            .returning(runs.c.id)
-        )
-        taken = list(self._connection.execute(statement).scalars())
-        if not taken:
-            return []
-        query = select_runs().where(among(self._connection, runs.c.id, taken)).order_by(runs.c.id)
-        return [rows.run_from_row(row) for row in self._connection.execute(query)]
 
     def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
         held = and_(runs.c.holder == holder, runs.c.status.in_(AT_WORK_STATUSES))
@@ -269,23 +238,3 @@ class SqlTransaction(
             "value": None if output.sensitive else value,
             "sealed": sealed,
         }
-
-
-_PRIORITY = case(
-    {kind.value: rank for rank, kinds in enumerate(PRIORITIES) for kind in kinds}, value=runs.c.kind, else_=0
-)
-"""Which of the queued runs come first."""
-
-
-def _claimable() -> ColumnElement[bool]:
-    """Return the condition that a run is queued, wanted, and not blocked by another writing run of its stack."""
-    other = runs.alias("other")
-    first = and_(other.c.status == "queued", other.c.id < runs.c.id, ~other.c.cancel_requested)
-    writes = and_(other.c.kind.in_(WRITING_KINDS), or_(other.c.status.in_(AT_WORK_STATUSES), first))
-    # A check reads what a writing run would change under its eyes, and holds the lock of a tfstate that others need.
-    check = and_(other.c.kind == CHECK_KIND, other.c.status.in_(AT_WORK_STATUSES), runs.c.kind.in_(LEADING_KINDS))
-    coming = other.c.status.in_((*AT_WORK_STATUSES, "queued"))
-    gives_way = and_(runs.c.kind == CHECK_KIND, other.c.kind.in_(LEADING_KINDS), coming)
-    blocks = or_(writes, check, gives_way)
-    in_the_way = exists().where(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, blocks)
-    return and_(runs.c.status == "queued", ~runs.c.cancel_requested, ~in_the_way)

@@ -128,6 +128,35 @@ def test_a_claim_takes_the_oldest_first(store: SqlStore) -> None:
     assert claim(store) == []
 
 
+def test_spaces_take_turns_and_what_runs_are_for_comes_first(store: SqlStore) -> None:
+    busy = [a_run(f"busy/s{number}") for number in range(4)]
+    task, proposal, drift = (
+        a_run("busy/x", kind=RunKind.TASK),
+        a_run("calm/y", kind=RunKind.PROPOSED),
+        a_run("calm/z", kind=RunKind.DRIFT),
+    )
+    calm = [a_run(f"calm/s{number}") for number in range(2)]
+    add(store, drift, proposal, task, *busy, *calm)
+    order = []
+    for _ in range(9):
+        (taken,) = claim(store, limit=1)
+        order.append(taken.id)
+        put(store, taken.advance(RunEvent.FOUND_NOTHING))
+    fair = [busy[0], calm[0], busy[1], calm[1], busy[2], busy[3]]
+    assert order == [run.id for run in (*fair, task, proposal, drift)]
+
+
+def test_the_space_with_fewer_runs_at_work_comes_first_also_after_a_move(store: SqlStore) -> None:
+    at_work = [a_run(f"busy/w{number}", status=RunStatus.APPLYING) for number in range(2)]
+    older, moves, newer = a_run("busy/a"), a_run("calm/m"), a_run("calm/b")
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("calm/m")])
+        transaction.add_runs([*at_work, older, moves, newer])
+        transaction.move_stack(moves.stack, a_stack_id("busy/m"))
+    assert [run.id for run in claim(store, limit=1)] == [newer.id]
+    assert [run.stack for run in claim(store, limit=2)] == [older.stack, a_stack_id("busy/m")]
+
+
 @pytest.mark.parametrize(
     ("there", "new", "taken"),
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +16,7 @@ from markupsafe import Markup
 
 from reconciler.version import __version__
 from reconciler.web.pages.viewer import Viewer
-from reconciler.web.views import changes, times, tones
+from reconciler.web.views import changes, times, tones, values
 
 STATIC = Path(__file__).parent / "static"
 HTMX = "htmx-2.0.11.min.js"
@@ -42,11 +41,11 @@ def render(
     template: str,
     status: HTTPStatus = HTTPStatus.OK,
     /,
-    **values: Any,
+    **shown: Any,
 ) -> Response:
     """Return a page, or a part of one. `viewer`: who looks at it; None: somebody who is not signed in."""
     now = request.app.state.ports.now()
-    text = _environment().get_template(template).render(request=request, viewer=viewer, now=now, **values)
+    text = _environment().get_template(template).render(request=request, viewer=viewer, now=now, **shown)
     return HTMLResponse(text, int(status), _HEADERS)
 
 
@@ -112,7 +111,8 @@ def _environment() -> Environment:
         exact=times.exact,
         htmx=HTMX,
         is_drifted=tones.is_drifted,
-        pretty=_pretty,
+        clipped=values.clipped,
+        pretty=values.pretty,
         run_tone=tones.run_tone,
         stack_tone=tones.stack_tone,
         summary=changes.summary,
@@ -120,10 +120,6 @@ def _environment() -> Environment:
         wbr=_breakable,
     )
     return made
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def _breakable(text: str) -> Markup:

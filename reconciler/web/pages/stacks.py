@@ -22,7 +22,7 @@ from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
 from reconciler.web.ports import Ports
 from reconciler.web.views import graph
 from reconciler.web.views.actions import is_active, stack_actions
-from reconciler.web.views.drift import drift_lines
+from reconciler.web.views.drift import drift_view
 from reconciler.web.views.standing import stack_standing
 from reconciler.web.views.tones import stack_tone
 from spaces.model.stack import ToolName
@@ -189,7 +189,7 @@ def _show(
         nav="stacks",
         picture=_picture(ports, caller, stack),
         resources=stacks.list_resources(ports, caller, space, name, limit=_RESOURCES),
-        drift=drift_lines(drift.drift_of(ports, caller, StackId(where, stack.name))),
+        drift=drift_view(drift.drift_of(ports, caller, StackId(where, stack.name))),
         outputs=stacks.list_outputs(ports, caller, space, name, limit=1000).items,
         effective=_effective(ports, caller, stack),
         **values,

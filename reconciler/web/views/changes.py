@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.core.results import Action
-from reconciler.tools.veil import MASK, UNKNOWN
 from reconciler.web.api.schemas.runs import OutputChangeJson, PlanJson, ResourceChangeJson
 from reconciler.web.views.tones import Tone
+from reconciler.web.views.values import cut, lines_of
 
 SHOWN = 100
 """Resources that are shown at once."""
-_MOST_LINES = 300
-"""Lines of one resource that are shown."""
-_LONGEST = 1000
-"""Characters of one line that are shown."""
 _COMPARED = 2000
 """Lines of one value that are compared line by line: the time grows with the square of them."""
 
@@ -76,7 +72,6 @@ class DiffLine:
 class Change:
     """What happens to one resource or output. `left_out`: lines that are too many to be shown."""
 
-    action: str
     verb: str
     sign: str
     tone: Tone
@@ -91,7 +86,6 @@ class Change:
 class Count:
     """How many resources have one action."""
 
-    action: str
     verb: str
     sign: str
     tone: Tone
@@ -119,7 +113,7 @@ def plan_view(plan: PlanJson, skip: int = 0) -> PlanView:
     ranked = sorted(plan.changes, key=lambda change: (_ORDER.index(Action(change.action)), change.address))
     shown = ranked[skip : skip + SHOWN]
     return PlanView(
-        counts=tuple(counts_of([change.action for change in plan.changes])),
+        counts=summary(Counter(change.action for change in plan.changes)),
         changes=tuple(map(_resource, shown)),
         outputs=tuple(map(_output, plan.outputs[:SHOWN])),
         drifted=tuple(map(_resource, plan.drifted[:SHOWN])),
@@ -131,18 +125,10 @@ def plan_view(plan: PlanJson, skip: int = 0) -> PlanView:
     )
 
 
-def counts_of(actions: Sequence[str]) -> Iterator[Count]:
-    """Return how often each action occurs, destroying ones first."""
-    for action in _ORDER:
-        number = actions.count(action)
-        if number:
-            yield Count(action, _VERBS[action], _SIGNS[action], _TONES[action], number)
-
-
 def summary(counts: Mapping[str, int]) -> tuple[Count, ...]:
-    """Return a run's counts of changes (`ChangeCounts.named`), destroying ones first."""
+    """Return counts by the names of actions, destroying ones first."""
     named = ((action, counts.get(action, 0)) for action in _ORDER)
-    return tuple(Count(it, _VERBS[it], _SIGNS[it], _TONES[it], number) for it, number in named if number)
+    return tuple(Count(_VERBS[it], _SIGNS[it], _TONES[it], number) for it, number in named if number)
 
 
 def _resource(change: ResourceChangeJson) -> Change:
@@ -158,9 +144,13 @@ def _output(change: OutputChangeJson) -> Change:
 
 def _change(action: str, address: str, kind: str, note: str, lines: list[DiffLine]) -> Change:
     known = Action(action)
-    cut = tuple(DiffLine(line.sign, _cut(line.text)) for line in lines[:_MOST_LINES])
-    left_out = max(0, len(lines) - _MOST_LINES)
-    return Change(action, _VERBS[known], _SIGNS[known], _TONES[known], address, kind, note, cut, left_out)
+    return Change(_VERBS[known], _SIGNS[known], _TONES[known], address, kind, note, *shortened(lines))
+
+
+def shortened(lines: Sequence[DiffLine]) -> tuple[tuple[DiffLine, ...], int]:
+    """Return the first lines of one resource, each cut if it is too long, and how many are left out."""
+    shown, left_out = cut([line.text for line in lines])
+    return tuple(DiffLine(line.sign, text) for line, text in zip(lines, shown, strict=False)), left_out
 
 
 def compared(before: Any, after: Any) -> list[DiffLine]:
@@ -177,7 +167,7 @@ def compared(before: Any, after: Any) -> list[DiffLine]:
 def _differences(name: str, before: Any, after: Any) -> Iterator[DiffLine]:
     if before == after:
         return
-    old, new = _lines(before), _lines(after)
+    old, new = lines_of(before), lines_of(after)
     label = f"{name} = " if name else ""
     if len(old) <= 1 and len(new) <= 1:
         yield from (DiffLine("-", label + line) for line in old)
@@ -193,39 +183,3 @@ def _differences(name: str, before: Any, after: Any) -> Iterator[DiffLine]:
         if line.startswith("@@"):
             continue
         yield DiffLine(line[0], f"  {line[1:]}")
-
-
-def _lines(value: Any) -> list[str]:
-    """Return a value as lines: none for null, text as it is, and everything else as indented JSON."""
-    match value:
-        case None:
-            return []
-        case str() if value in {MASK, UNKNOWN}:
-            return [value]
-        case str():
-            inner = _json_in(value)
-            if inner is not None:
-                return _pretty(inner)
-            return value.splitlines() if "\n" in value else [json.dumps(value, ensure_ascii=False)]
-        case _:
-            return _pretty(value)
-
-
-def _pretty(value: Any) -> list[str]:
-    flat = json.dumps(value, ensure_ascii=False)
-    return [flat] if len(flat) <= 60 else json.dumps(value, indent=2, ensure_ascii=False).splitlines()
-
-
-def _json_in(text: str) -> Any:
-    """Return the JSON object or array that a text is; None for any other text."""
-    if text[:1] not in {"{", "["}:
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict | list) else None
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

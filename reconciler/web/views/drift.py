@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from reconciler.web.api.schemas.drift import DriftJson
-from reconciler.web.views.changes import Change, DiffLine, compared
+from reconciler.web.views.changes import SHOWN, Change, compared, shortened
 from reconciler.web.views.tones import Tone
 
 _TONES = {"missing": Tone.BAD, "replaced": Tone.BAD}
 _SIGNS = {"missing": "-", "added": "+", "replaced": "±"}
 
 
-def drift_lines(found: Iterable[DriftJson]) -> tuple[Change, ...]:
+@dataclass(frozen=True, slots=True)
+class DriftView:
+    """The first resources that differ, and how many more there are."""
+
+    changes: tuple[Change, ...]
+    more: int
+
+
+def drift_view(found: Sequence[DriftJson]) -> DriftView:
     """Return the differences; a line with `-` is as it was applied, one with `+` as it is."""
-    return tuple(map(_change, found))
+    return DriftView(tuple(map(_change, found[:SHOWN])), max(0, len(found) - SHOWN))
 
 
 def _change(found: DriftJson) -> Change:
     was = {attribute.name: attribute.was for attribute in found.attributes}
     now = {attribute.name: attribute.is_ for attribute in found.attributes}
+    lines, left_out = shortened(compared(was, now))
     return Change(
-        action=found.difference,
         verb=found.difference,
         sign=_SIGNS.get(found.difference, "~"),
         tone=_TONES.get(found.difference, Tone.WAITING),
         address=found.address or "Something that the tool does not name",
         type=found.type or "",
         note="",
-        lines=tuple[DiffLine, ...](compared(was, now)),
+        lines=lines,
+        left_out=left_out,
     )

@@ -4,8 +4,12 @@ from typing import Any
 
 import pytest
 
+from reconciler.web.api.schemas.drift import AttributeJson, DriftJson
 from reconciler.web.api.schemas.runs import PlanJson, ResourceChangeJson
 from reconciler.web.views.changes import SHOWN, compared, plan_view
+from reconciler.web.views.drift import drift_view
+from reconciler.web.views.values import pretty
+from tests.factories import NOW
 
 
 def change(action: str, address: str, before: Any = None, after: Any = None) -> ResourceChangeJson:
@@ -73,3 +77,20 @@ def test_an_enormous_value_is_cut_and_says_so() -> None:
     before, after = "\n".join("ab" * 3000), "\n".join("ba" * 3000)
     (shown,) = plan_view(plan(change("update", "a", {"t": before}, {"t": after}))).changes
     assert (len(shown.lines), shown.left_out) == (300, 11_701)
+
+
+def test_much_drift_is_shown_in_part_and_its_values_are_cut() -> None:
+    attribute = AttributeJson.model_validate({"name": "data", "was": "a" * 50_000, "is": "b\n" * 50_000})
+    found = DriftJson(
+        stack="a/b", address="r", type="t", provider="p", difference="changed", attributes=[attribute], run="r", at=NOW
+    )
+    view = drift_view([found] * (SHOWN + 7))
+    assert (len(view.changes), view.more) == (SHOWN, 7)
+    assert sum(len(line.text) for line in view.changes[0].lines) < 3000
+    assert view.changes[0].left_out > 49_000
+
+
+def test_a_large_value_is_cut_and_says_so() -> None:
+    text = pretty({"text": "x" * 5000, "list": list(range(1000))})
+    assert len(text) < 5000
+    assert text.splitlines()[-1] == "… 705 more lines"

@@ -23,9 +23,15 @@ _LONGEST_SECRET = 100
 
 
 def begin(ports: Ports, token: str) -> str | None:
-    """Sign in with the text of a token; return the secret for the browser, or None if nobody has such a token."""
+    """Sign in with the text of a token; return the secret for the browser.
+
+    None: nobody has such a token, or another issuer signed it. Such a one is for a program that brings it with each
+    request; nothing in the database stands for it that a session could lead to.
+    """
     caller = caller_of(ports, token)
-    return None if caller is None else _begin(ports, caller.token, token, caller.until)
+    if caller is None or (caller.token is None and caller.access is not None):
+        return None
+    return _begin(ports, caller.token, token, caller.until)
 
 
 def begin_as_operator(ports: Ports) -> str:

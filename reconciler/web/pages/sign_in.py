@@ -17,7 +17,10 @@ from reconciler.web.pages.viewer import FieldsIn, OwnFieldsIn, ViewerIn, give_co
 router = APIRouter(route_class=PageRoute)
 
 _LONGEST = 2000
-_WRONG = "This token is not valid. It may be mistyped, revoked or expired."
+_WRONG = (
+    "This token is not valid here. It may be mistyped, revoked or expired. "
+    "A token that a CI system issued works for the API, and does not sign you in."
+)
 _USED = "This address was used already, or is too old: restart the service to get another one, or sign in with a token."
 
 

@@ -114,6 +114,12 @@ def test_a_good_token_opens_what_its_api_key_may(cloud: Client, issuer: Issuer) 
     assert len(issuer.asked) == 2, "the keys are kept"
 
 
+def test_a_good_token_signs_nobody_in_to_the_page(cloud: Client) -> None:
+    answer = cloud.post("/sign-in", data={"token": token()})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
+    assert "A token that a CI system issued works for the API" in answer.text
+
+
 def test_a_token_with_an_elliptic_curve(cloud: Client, issuer: Issuer) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     point = key.public_key().public_numbers()

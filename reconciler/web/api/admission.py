@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -44,34 +45,31 @@ def list_held(
     cursor: CursorIn = None,
 ) -> Page[HeldJson]:
     """List the held changes by kind, space and name."""
-    tree = ports.tree()
-    wanted = named_spaces(tree, caller, space, subtree=subtree)
-    found, approved = _visible(ports, caller)
-    found = [each for each in found if wanted is None or _home(tree, each) in wanted]
-    cut = behind(sorted(found, key=_place), cursor, limit, _place)
-    told = Told.of(caller)
-    return page(cut, limit, _place, lambda held: _shown(held, approved, told, reads=_may_read(held, caller, tree)))
+    visible = _Visible.to(ports, caller)
+    return page(visible.cut(space, limit, cursor, subtree=subtree), limit, _place, visible.brief)
 
 
 @router.get("/held/{held}")
 def get_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldDiffJson:
     """Show a held change."""
-    found, approved = _visible(ports, caller)
-    wanted = _find(found, held)
-    reads = _may_read(wanted, caller, ports.tree())
-    # A move shows the document of another space, too; and its own author need not be allowed to read what is there.
-    seen = caller.sees_everything or (wanted.verb is not Verb.MOVE and reads)
-    diff = ports.held_diff(wanted.id) if seen else None
-    return HeldDiffJson(diff=diff, **dict(_shown(wanted, approved, Told.of(caller), reads=reads)))
+    visible = _Visible.to(ports, caller)
+    return visible.whole(visible.find(held))
+
+
+def list_whole_held(
+    ports: Ports, caller: Caller, *, space: str | None, subtree: bool, limit: int, cursor: str | None
+) -> Page[HeldDiffJson]:
+    """List the held changes as `list_held` does, each with its diff."""
+    visible = _Visible.to(ports, caller)
+    return page(visible.cut(space, limit, cursor, subtree=subtree), limit, _place, visible.whole)
 
 
 @router.post("/held/{held}/approve")
 def approve_held(ports: PortsIn, caller: CallerIn, held: str) -> ApprovedJson:
     """Approve a held change, and wait some seconds until admission has judged that. 409: it refused."""
-    found, _ = _visible(ports, caller)
-    wanted = _find(found, held)
-    told = Told.of(caller)
-    action, space = _needed(ports.tree(), wanted, told)
+    visible = _Visible.to(ports, caller)
+    wanted, told = visible.find(held), visible.told
+    action, space = _needed(visible.tree, wanted, told)
     if not caller.may(action, space):
         raise _no_right(held, action, told.space(space))
     with ports.store.reading() as reading:
@@ -127,14 +125,45 @@ def _see_audit(caller: Caller) -> None:
         raise not_found("audit")
 
 
-def _visible(ports: Ports, caller: Caller) -> tuple[list[HeldChange], dict[str, str]]:
-    """Return the held changes that the caller may know of, their own among them, and who has approved which."""
-    with ports.store.reading() as reading:
-        held, approvals = reading.held_changes(), reading.approvals()
-    tree = ports.tree()
-    everything = caller.sees_everything
-    found = [each for each in held if everything or is_own(each, caller) or _may_read(each, caller, tree)]
-    return found, {each.held: each.subject for each in approvals}
+@dataclass(frozen=True, slots=True)
+class _Visible:
+    """The held changes that a caller may know of, their own among them, and what they are told of each."""
+
+    ports: Ports
+    caller: Caller
+    tree: SpaceTree
+    told: Told
+    found: list[HeldChange]
+    approved: dict[str, str]
+    """Who has approved which."""
+
+    @classmethod
+    def to(cls, ports: Ports, caller: Caller) -> _Visible:
+        with ports.store.reading() as reading:
+            held, approvals = reading.held_changes(), reading.approvals()
+        tree, everything = ports.tree(), caller.sees_everything
+        found = [each for each in held if everything or is_own(each, caller) or _may_read(each, caller, tree)]
+        return cls(ports, caller, tree, Told.of(caller), found, {each.held: each.subject for each in approvals})
+
+    def find(self, wanted: str) -> HeldChange:
+        held = next((each for each in self.found if each.id == wanted), None)
+        if held is None:
+            raise not_found(f"held change {wanted}")
+        return held
+
+    def cut(self, space: str | None, limit: int, cursor: str | None, *, subtree: bool) -> list[HeldChange]:
+        wanted = named_spaces(self.tree, self.caller, space, subtree=subtree)
+        found = [each for each in self.found if wanted is None or _home(self.tree, each) in wanted]
+        return behind(sorted(found, key=_place), cursor, limit, _place)
+
+    def brief(self, held: HeldChange) -> HeldJson:
+        return _shown(held, self.approved, self.told, reads=_may_read(held, self.caller, self.tree))
+
+    def whole(self, held: HeldChange) -> HeldDiffJson:
+        reads = _may_read(held, self.caller, self.tree)
+        # A move shows the document of another space, too; and its author need not be allowed to read what is there.
+        seen = self.caller.sees_everything or (held.verb is not Verb.MOVE and reads)
+        return HeldDiffJson(diff=self.ports.held_diff(held.id) if seen else None, **dict(self.brief(held)))
 
 
 def _may_read(held: HeldChange, caller: Caller, tree: SpaceTree) -> bool:
@@ -154,13 +183,6 @@ def _needed(tree: SpaceTree, held: HeldChange, told: Told) -> tuple[Action, Spac
         raise ApiError(HTTPStatus.CONFLICT, "DoesNotWork", detail)
     action, space = held.missing
     return action, space if tree.exists(space) else ROOT
-
-
-def _find(found: list[HeldChange], wanted: str) -> HeldChange:
-    held = next((each for each in found if each.id == wanted), None)
-    if held is None:
-        raise not_found(f"held change {wanted}")
-    return held
 
 
 def _no_right(held: str, action: Action, space: str) -> ApiError:

@@ -34,7 +34,7 @@ def held_page(
 ) -> Response:
     """Show a page of the held changes."""
     caller = viewer.caller
-    listed = admission.list_held(
+    listed = admission.list_whole_held(
         ports, caller, space=space or None, subtree=subtree, limit=_PAGE, cursor=cursor or None
     )
     return render(
@@ -42,7 +42,7 @@ def held_page(
         viewer,
         "held.html",
         nav="held",
-        items=[held_view(admission.get_held(ports, caller, held.id)) for held in listed.items],
+        items=[held_view(held) for held in listed.items],
         next_page=listed.next,
         filters={"space": space, "subtree": subtree},
         spaces=space_names(ports, caller),
@@ -60,10 +60,11 @@ def approve(request: Request, ports: PortsIn, viewer: ViewerIn, held: str, sent:
     """Approve a held change, as the API does; what is refused is said on its page."""
     _ = sent
     try:
-        admission.approve_held(ports, viewer.caller, held)
+        approved = admission.approve_held(ports, viewer.caller, held)
     except (ApiError, OperationRefused) as refused:
         return _show(request, ports, viewer, held, refused=str(refused))
-    return redirect(f"/held/{held}")
+    # What has come into force is not held any more, so it has no page.
+    return redirect("/held" if approved.in_force else f"/held/{held}")
 
 
 def _show(request: Request, ports: Ports, viewer: Viewer, held: str, *, refused: str = "") -> Response:

@@ -9,11 +9,14 @@ import pytest
 
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.verdicts import ReviewEffect
+from reconciler.runs.audit import Approvals
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import AuditEvent
 from reconciler.web.ports import Ports
-from tests.factories import a_run_id
+from tests.factories import NOW, a_run_id
 from tests.integration.web.pages.fleet import BASE, DRIFTED, NETWORK, put_fleet
 from tests.integration.web.pages.person import Page, Person
+from tests.integration.web.warm import WarmApp
 
 AsUser = Callable[[str], Person]
 
@@ -151,6 +154,19 @@ def test_a_held_change_is_approved_by_whoever_has_the_right(
     with store.reading() as reading:
         assert [(it.held, it.subject) for it in reading.approvals()] == [("held-1", "user:wanda")]
     assert "by wanda, not judged yet" in wanda.see("/held").text
+
+
+def test_an_approval_that_is_in_force_leads_to_what_is_still_held(
+    ports: Ports, runs: dict[str, Run], store: SqlStore
+) -> None:
+    def judge() -> None:
+        with store.writing() as transaction:
+            transaction.put_held_changes([], NOW)
+            transaction.append_audit([AuditEvent(Approvals.ACCEPTED, NOW, None, {"held": "held-1"})])
+
+    with Person(WarmApp(replace(ports, judges=True, wake=judge))) as operator:
+        there = leads_to(operator.press(operator.see("/held/held-1"), "/held/held-1/approve"))
+        assert (there, operator.see(there).status) == ("/held", 200)
 
 
 def test_an_action_that_does_not_exist(operator: Person, runs: dict[str, Run]) -> None:

@@ -36,10 +36,9 @@ def change_stacks(verb: str, done: str, space: str | None, labels: tuple[str, ..
 def change_waiting_runs(verb: str, done: str, space: str | None, labels: tuple[str, ...], form: str) -> int:
     """Change every run that waits, of stacks of a space and those below it with the labels; return the exit code."""
     with connect() as api:
-        chosen = {stack["id"] for stack in _stacks(api, space, labels)}
-        runs = api.every("/runs", space=space, subtree=True if space else None, status=["unconfirmed"])
-        mine = [run for run in runs if run["stack"] in chosen]
-        named = ((f"run {run['id']} of {run['stack']}", f"/runs/{run['id']}") for run in mine)
+        label = options.split_labels(labels)
+        runs = api.every("/runs", space=space, subtree=True if space else None, label=label, status=["unconfirmed"])
+        named = ((f"run {run['id']} of {run['stack']}", f"/runs/{run['id']}") for run in runs)
         return _change(api, named, verb, done, form)
 
 
@@ -64,5 +63,5 @@ def _change(api: Api, items: Iterable[tuple[str, str]], verb: str, done: str, fo
     if form in {"json", "yaml"}:
         print_data(changed, form)
     elif not changed and not refused:
-        click.echo("nothing was chosen", err=True)
+        click.echo("nothing matches", err=True)
     return 1 if refused else 0

@@ -34,13 +34,14 @@ def command(
     limit: int | None,
 ) -> None:
     """List runs, newest first."""
-    label = options.split_labels(labels)
-    subtree = True if space else None
     with connect() as api:
-        most = None if label else limit
-        wanted = {"space": space, "subtree": subtree, "status": list(status), "kind": list(kind)}
-        runs = api.every("/runs", at_most=most, **wanted)
-        if label:
-            chosen = {stack["id"] for stack in api.every("/stacks", space=space, subtree=subtree, label=label)}
-            runs = [run for run in runs if run["stack"] in chosen][:limit]
+        runs = api.every(
+            "/runs",
+            at_most=limit,
+            space=space,
+            subtree=True if space else None,
+            label=options.split_labels(labels),
+            status=list(status),
+            kind=list(kind),
+        )
     print_rows(runs, RUNS, form)

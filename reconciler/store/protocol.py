@@ -31,6 +31,7 @@ from reconciler.store.stored import (
     Lease,
     OutboxEntry,
     Place,
+    Progress,
     ResourceFilter,
     RunFilter,
     Session,
@@ -86,6 +87,12 @@ class Reading(Protocol):
 
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
         """Return one page, newest first, of the runs older than the run `before`."""
+
+    def list_revisions(self, wanted: RunFilter, before: str | None, limit: int) -> list[Progress]:
+        """Return one page, newest first, of the revisions whose newest run is older than the run `before`.
+
+        Of `wanted`, the spaces and kinds count.
+        """
 
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
         """Return all runs that have not ended, oldest first."""

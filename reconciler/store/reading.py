@@ -6,7 +6,7 @@ describes the methods.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from reconciler.store.inventory import InventoryReading
 from reconciler.store.issuing import IssuingReading
 from reconciler.store.leases import LeaseReading
 from reconciler.store.outbox import OutboxReading
+from reconciler.store.revisions import RevisionReading
 from reconciler.store.selecting import among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.stored import (
     ConfigurationState,
@@ -54,6 +55,7 @@ class SqlReading(
     IssuingReading,
     LeaseReading,
     OutboxReading,
+    RevisionReading,
     TfstateReading,
     TimerReading,
 ):
@@ -142,9 +144,7 @@ class SqlReading(
         return rows.run_from_row(row) if row else None
 
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
-        query = select_runs().order_by(runs.c.id.desc()).limit(limit)
-        if before is not None:
-            query = query.where(runs.c.id < before)
+        query = select_runs().where(*_label_conditions(wanted.labels)).order_by(runs.c.id.desc()).limit(limit)
         if wanted.stack is not None:
             key = self._key(wanted.stack)
             if key is None:
@@ -158,7 +158,19 @@ class SqlReading(
             query = query.where(runs.c.kind.in_(sorted(wanted.kinds)))
         if wanted.ending is not None:
             query = query.where(runs.c.id.endswith(wanted.ending, autoescape=True))
-        return [rows.run_from_row(row) for row in self._connection.execute(query)]
+        page: list[Run] = []
+        while len(page) < limit:
+            part = query if before is None else query.where(runs.c.id < before)
+            candidates = [rows.run_from_row(row) for row in self._connection.execute(part)]
+            page += self._labelled(candidates, wanted.labels) if wanted.labels else candidates
+            if len(candidates) < limit:
+                break
+            before = candidates[-1].id
+        return page[:limit]
+
+    def _labelled(self, candidates: Sequence[Run], labels: Mapping[str, str]) -> list[Run]:
+        states = self.peek({run.stack for run in candidates})
+        return [run for run in candidates if run.stack in states and _has_labels(states[run.stack], labels)]
 
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
         dialect = None if stacks is None else self._dialect
@@ -229,9 +241,7 @@ class SqlReading(
             yield _has_condition(condition, status)
         if wanted.text:
             yield (stacks.c.space + "/" + stacks.c.name).contains(wanted.text.lower(), autoescape=True)
-        for key, value in (wanted.labels or {}).items():
-            # Only a first filter, because it searches the whole text: `list_stacks` checks the labels themselves.
-            yield stacks.c.body.contains(dump({key: value})[1:-1], autoescape=True)
+        yield from _label_conditions(wanted.labels)
 
     def _output(self, row: Row[Any]) -> Output:
         if row.sealed is None:
@@ -245,6 +255,12 @@ def _has_condition(wanted: ConditionType, status: ConditionStatus) -> ColumnElem
         return _CONDITION_COLUMNS[wanted] == status.value
     # Quotation marks in names and messages are escaped in JSON, so nothing else reads like this.
     return stacks.c.body.contains(f'"{wanted.value}":["{status.value}",', autoescape=True)
+
+
+def _label_conditions(labels: Mapping[str, str] | None) -> Iterator[ColumnElement[bool]]:
+    for key, value in (labels or {}).items():
+        # Only a first filter, because it searches the whole text: the lists check the labels themselves.
+        yield stacks.c.body.contains(dump({key: value})[1:-1], autoescape=True)
 
 
 def _has_labels(state: StackState, wanted: Mapping[str, str]) -> bool:

@@ -151,6 +151,8 @@ def run_to_row(run: Run) -> dict[str, Any]:
         "lease_until": micros(run.lease_until),
         "cancel_requested": run.cancel_requested,
         "started_at": micros(run.started_at),
+        "finished_at": micros(run.finished_at),
+        "revision": run.revision,
         "line": line_of(run),
         "body": dump(
             {

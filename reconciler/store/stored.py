@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from reconciler.core.runs import Run, RunKind, RunStatus
+from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
 from spaces.names import Revision, SpaceName, SpacePath, StackId
 
@@ -225,8 +225,26 @@ class RunFilter:
     spaces: Collection[SpaceName] | None = None
     statuses: Collection[RunStatus] | None = None
     kinds: Collection[RunKind] | None = None
+    labels: Mapping[str, str] | None = None
+    """Labels that their stacks have, all of them."""
     ending: str | None = None
     """How the id ends; letters and digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a revision got: how many stacks have which status, by the newest run of each for that revision.
+
+    `standing` is the run that stands for it: one that failed, else one that has not ended, else the newest.
+    """
+
+    revision: Revision
+    stacks: Mapping[RunStatus, int]
+    oldest: RunId
+    newest: RunId
+    standing: RunId
+    ended_at: datetime | None
+    """When the last run ended; None while one has not."""
 
 
 @dataclass(frozen=True, slots=True)

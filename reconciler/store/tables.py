@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0018"
+SCHEMA_VERSION = "0019"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -94,9 +94,12 @@ runs = Table(
     Column("lease_until", BigInteger),
     Column("cancel_requested", Boolean, nullable=False),
     Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("revision", Text),
     Column("line", _NAME),
     Column("body", Text, nullable=False),
     Index("ix_runs_stack_id_id", "stack_id", "id"),
+    Index("ix_runs_revision_id", "revision", "id"),
     Index("ix_runs_line_id", "line", "id", sqlite_where=text(IN_LINE), postgresql_where=text(IN_LINE)),
     Index("ix_runs_status_id", "status", "id"),
     Index(

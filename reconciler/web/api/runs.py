@@ -29,6 +29,7 @@ from reconciler.web.api.schemas.runs import (
     WholeRunJson,
 )
 from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.api.stacks import LabelsIn, labels_of
 from reconciler.web.api.told import Told, refusals
 from reconciler.web.ports import Ports
 from spaces.names import SpaceName
@@ -45,6 +46,7 @@ def list_runs(
     *,
     space: SpaceIn = None,
     subtree: SubtreeIn = False,
+    label: LabelsIn = None,
     status: Annotated[list[RunStatus] | None, Query(description="Only runs with these statuses.")] = None,
     kind: Annotated[list[RunKind] | None, Query(description="Only runs of these kinds.")] = None,
     prefix: Annotated[
@@ -58,7 +60,7 @@ def list_runs(
 ) -> Page[RunJson]:
     """List runs, newest first."""
     spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
-    wanted = RunFilter(spaces=spaces, statuses=status, kinds=kind, ending=ending)
+    wanted = RunFilter(spaces=spaces, statuses=status, kinds=kind, labels=labels_of(label or []) or None, ending=ending)
     with ports.store.reading() as reading:
         if prefix is not None and cursor is None:
             # Ids sort by time, so ids with one prefix are neighbours, directly after the last possible id.

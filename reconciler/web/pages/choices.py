@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
@@ -11,8 +10,6 @@ from fastapi import Query
 from reconciler.web.api.auth import Caller, Right
 from reconciler.web.api.errors import invalid
 from reconciler.web.ports import Ports
-from spaces.diagnostics import printable
-from spaces.names import Revision
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -33,14 +30,6 @@ def choice(kind: type[_Choice], field: str, text: str) -> _Choice | None:
 def labels(text: str) -> list[str] | None:
     """Return labels that are written in one line, separated by spaces or commas."""
     return text.replace(",", " ").split() or None
-
-
-def summaries(ports: Ports, caller: Caller, revisions: Iterable[str]) -> dict[str, str]:
-    """Return what commits say in their first lines; only readers of everything are told, as it may name anything."""
-    if not caller.sees_everything:
-        return {}
-    found = ((revision, ports.summary(Revision(revision))) for revision in revisions)
-    return {revision: printable(summary) for revision, summary in found if summary}
 
 
 def space_names(ports: Ports, caller: Caller) -> list[str]:

@@ -6,23 +6,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from reconciler.core.runs import RunKind, RunStatus
-from reconciler.web.api import admission, overview, runs, stacks
+from reconciler.core.runs import RunStatus
+from reconciler.web.api import admission, overview, revisions, runs, stacks
 from reconciler.web.api.auth import PortsIn, Right
-from reconciler.web.pages.choices import summaries
 from reconciler.web.pages.render import mark, render, unchanged
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import ViewerIn
 from reconciler.web.views import spaces, waiting
 from reconciler.web.views.problems import problems
-from reconciler.web.views.revisions import revisions
+from reconciler.web.views.revisions import RevisionView
 
 router = APIRouter(route_class=PageRoute)
 
 _WAITING = 20
 _REVISIONS = 8
-_RUNS = 200
-"""The newest runs, among which the last revisions are found."""
 
 
 @router.get("/")
@@ -40,8 +37,7 @@ def home(
     stalled = stacks.list_stacks(ports, caller, condition=["Stalled=True"], limit=_WAITING)
     drifted = stacks.list_stacks(ports, caller, drifted=True, limit=_WAITING)
     held = admission.list_held(ports, caller, limit=_WAITING)
-    last = runs.list_runs(ports, caller, kind=[RunKind.TRACKED, RunKind.PROPOSED], limit=_RUNS)
-    newest = revisions(last.items, _REVISIONS)
+    newest = revisions.list_revisions(ports, caller, limit=_REVISIONS)
     values = {
         "status": status,
         "tree": spaces.shown(spaces.space_tree(overview.all_spaces(ports, caller))),
@@ -54,8 +50,7 @@ def home(
         ),
         "more": {"runs": waits.next, "stalled": stalled.next, "drifted": drifted.next, "held": held.next},
         "problems": problems(status.diagnostics),
-        "revisions": newest,
-        "summaries": summaries(ports, caller, [view.revision for view in newest]),
+        "revisions": [RevisionView(each) for each in newest.items],
     }
     now = mark(values, ports.now().replace(second=0, microsecond=0))
     if part and seen == now:

@@ -13,8 +13,9 @@ from reconciler.refusals import OperationRefused
 from reconciler.web.api import logs, runs
 from reconciler.web.api.auth import PortsIn, Right
 from reconciler.web.api.errors import ApiError, not_found
+from reconciler.web.api.revisions import summary_of
 from reconciler.web.api.schemas.runs import PlanJson, ReviewRequest, WholeRunJson
-from reconciler.web.pages.choices import CursorIn, TextIn, choice, space_names, summaries
+from reconciler.web.pages.choices import CursorIn, TextIn, choice, space_names
 from reconciler.web.pages.render import mark, redirect, render, unchanged
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
@@ -178,7 +179,7 @@ def _show(
         "skip": skip,
         "mark": now,
         "refused": refused,
-        "summary": summaries(ports, caller, [found.revision]).get(found.revision, ""),
+        "summary": summary_of(ports, caller, found.revision),
     }
     if part:
         return render(request, viewer, "run_state.html", **values)

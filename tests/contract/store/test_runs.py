@@ -14,7 +14,7 @@ from reconciler.core.state import Component, SourceCommit, Why
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import LostLease, RunFilter
 from spaces.names import SpaceName
-from tests.factories import NOW, REVISION, a_run, a_run_id, a_stack, a_stack_id, later
+from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_run_id, a_stack, a_stack_id, later
 
 LEASE = timedelta(seconds=30)
 
@@ -333,3 +333,44 @@ def test_plans_and_logs_come_back_and_are_replaced(store: SqlStore) -> None:
     with store.reading() as reading:
         assert reading.planned(run.id) == planned
         assert reading.log(run.id) == b"\xff\x00 log\n" * 100_000
+
+
+def test_revisions_are_counted_by_the_newest_run_of_each_stack(store: SqlStore) -> None:
+    add(
+        store,
+        a_run("a/db", status=RunStatus.FAILED, created_at=later(1)),
+        a_run("a/db", status=RunStatus.FINISHED, created_at=later(2), finished_at=later(12)),
+        a_run("b/net", status=RunStatus.UNCONFIRMED, created_at=later(3)),
+        dns := a_run("a/dns", status=RunStatus.FAILED, created_at=later(4), finished_at=later(9)),
+        a_run("a/db", kind=RunKind.DRIFT, status=RunStatus.FAILED, created_at=later(5)),
+        web := a_run("a/web", status=RunStatus.FINISHED, revision=OTHER_REVISION, finished_at=later(90)),
+        last := a_run("b/web", status=RunStatus.PLANNING, revision=OTHER_REVISION, created_at=later(6)),
+    )
+    every = RunFilter(kinds=[RunKind.TRACKED])
+    with store.reading() as reading:
+        newest, first = reading.list_revisions(every, None, 10)
+        assert (newest.revision, newest.standing, newest.ended_at) == (OTHER_REVISION, last.id, None)
+        assert first.stacks == {RunStatus.FINISHED: 1, RunStatus.UNCONFIRMED: 1, RunStatus.FAILED: 1}
+        assert (first.revision, first.standing, first.newest) == (REVISION, dns.id, dns.id)
+        assert [it.revision for it in reading.list_revisions(every, newest.newest, 1)] == [REVISION]
+        only = RunFilter(spaces=[SpaceName("a")], kinds=[RunKind.TRACKED])
+        seen = {it.revision: it for it in reading.list_revisions(only, None, 10)}
+    assert (seen[REVISION].stacks, seen[REVISION].ended_at) == (
+        {RunStatus.FINISHED: 1, RunStatus.FAILED: 1},
+        later(12),
+    )
+    assert (seen[OTHER_REVISION].newest, seen[OTHER_REVISION].ended_at) == (web.id, later(90))
+
+
+def test_runs_are_listed_by_the_labels_of_their_stacks(store: SqlStore) -> None:
+    with store.writing() as transaction:
+        labels = {"tier": "web"}
+        transaction.put_stacks(
+            [a_stack(f"root/s{at}", desired=a_desired(labels=labels if at % 2 else {})) for at in range(6)]
+        )
+    ids = add(store, *(a_run(f"root/s{at}") for at in range(6)))
+    with store.reading() as reading:
+        wanted = RunFilter(labels={"tier": "web"})
+        first = reading.list_runs(wanted, None, 2)
+        rest = reading.list_runs(wanted, first[-1].id, 2)
+    assert [run.id for run in (*first, *rest)] == sorted((ids[1], ids[3], ids[5]), reverse=True)

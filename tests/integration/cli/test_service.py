@@ -184,7 +184,7 @@ class TestStacks:
         add(store, a_run(NETWORK, status=RunStatus.UNCONFIRMED), a_run("platform/base", status=RunStatus.UNCONFIRMED))
         assert "production/network is confirmed" in remote("run", "confirm", "-l", "tier=base").out
         assert "platform/base is discarded" in remote("run", "discard", "-s", "platform").out
-        assert remote("run", "confirm", "-s", "production", "-l", "tier=none").err == "nothing was chosen\n"
+        assert remote("run", "confirm", "-s", "production", "-l", "tier=none").err == "nothing matches\n"
 
     def test_lock_and_unlock(self, remote: Station, store: SqlStore) -> None:
         locked = remote("stack", "lock", "network", "--note", "repairs", "--for", "4h")

@@ -173,3 +173,23 @@ class LogJson(Shape):
     text: str
     next: int
     ended: bool
+
+
+class RevisionJson(Shape):
+    """How far a revision of the configuration got. Of each stack, its newest run for it counts.
+
+    `stacks` is how many it made run; `applied`, `running`, `waiting` and `failed` are among them. `run` stands for it:
+    one that failed, else one that has not ended, else the newest. `finishedAt` is null while a run has not ended.
+    """
+
+    revision: str
+    summary: str | None
+    people: list[str]
+    stacks: int
+    applied: int
+    running: int
+    waiting: int
+    failed: int
+    run: str
+    started_at: datetime
+    finished_at: datetime | None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.runs import Run, RunStatus
-from reconciler.web.api.convert import run_json
 from reconciler.web.api.schemas.overview import SpaceJson
-from reconciler.web.views.revisions import revisions
+from reconciler.web.api.schemas.runs import RevisionJson
+from reconciler.web.views.revisions import RevisionView
 from reconciler.web.views.spaces import MOST, flat, shown, space_tree
 from reconciler.web.views.times import ago, duration
-from tests.factories import NOW, OTHER_REVISION, REVISION, a_run, later
+from tests.factories import NOW, REVISION, later
 
 
 def space(name: str, parent: str | None, synced: int, ready: int, stalled: int = 0) -> SpaceJson:
@@ -43,26 +42,31 @@ def test_of_a_large_tree_the_upper_levels_are_listed_and_what_stands_still() -> 
     assert shown(space_tree(many)).hidden == 0
 
 
-def told(*runs: Run) -> list[tuple[str, str, str]]:
-    return [(it.revision, it.words, it.tone) for it in revisions(map(run_json, runs), 5)]
-
-
-def test_a_revision_says_how_far_it_got_by_the_newest_run_of_each_stack() -> None:
-    runs = [
-        a_run("a/web", status=RunStatus.PLANNING, revision=OTHER_REVISION),
-        a_run("a/db", status=RunStatus.FINISHED),
-        a_run("a/db", status=RunStatus.FAILED),
-        a_run("a/net", status=RunStatus.UNCONFIRMED),
-        a_run("a/dns", status=RunStatus.FAILED),
-    ]
-    assert told(*runs) == [
-        (OTHER_REVISION, "running", "busy"),
-        (REVISION, "1 of 3 applied, 1 waiting, 1 failed", "bad"),
-    ]
-    done = a_run("a/db", status=RunStatus.FINISHED, finished_at=later(90))
-    assert told(done) == [(REVISION, "applied to 1 stack", "good")]
-    (view,) = revisions([run_json(done)], 5)
-    assert (view.started, view.ended) == (NOW, later(90))
+@pytest.mark.parametrize(
+    ("numbers", "words", "tone"),
+    [
+        ({"applied": 1}, "applied to 1 stack", "good"),
+        ({"running": 1}, "running", "busy"),
+        ({"applied": 1, "waiting": 1, "failed": 1}, "1 of 3 applied, 1 waiting, 1 failed", "bad"),
+        ({"applied": 11, "waiting": 1}, "11 of 12 applied, 1 waiting", "waiting"),
+        ({}, "not applied", "quiet"),
+    ],
+)
+def test_a_revision_says_how_far_it_got(numbers: dict[str, int], words: str, tone: str) -> None:
+    counts = {"applied": 0, "running": 0, "waiting": 0, "failed": 0} | numbers
+    view = RevisionView(
+        RevisionJson(
+            revision=REVISION,
+            summary=None,
+            people=[],
+            stacks=sum(numbers.values()) or 1,
+            run="r",
+            started_at=NOW,
+            finished_at=None,
+            **counts,
+        )
+    )
+    assert (view.words, view.tone) == (words, tone)
 
 
 @pytest.mark.parametrize(

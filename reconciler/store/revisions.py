@@ -1,0 +1,81 @@
+"""How far revisions got, counted in SQL: one revision may have made thousands of stacks run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, FromClause, Row, Select, case, func, select
+
+from reconciler.core.runs import ACTIVE, RunId, RunStatus
+from reconciler.store import rows
+from reconciler.store.selecting import among
+from reconciler.store.stored import Progress, RunFilter
+from reconciler.store.tables import runs, stacks
+from spaces.names import Revision
+
+_Row = Row[Any, Any, Any, Any, Any, Any]
+_BAD = frozenset({RunStatus.FAILED, RunStatus.INTERRUPTED})
+
+
+class RevisionReading:
+    """The questions about revisions, for a `Reading`."""
+
+    _connection: Connection
+
+    def list_revisions(self, wanted: RunFilter, before: str | None, limit: int) -> list[Progress]:
+        """Return one page, newest first, of the revisions whose newest run is older than the run `before`."""
+        newer = runs.alias("newer")
+        same = self._narrowed(select(newer.c.id), newer, wanted)
+        same = same.where(newer.c.revision == runs.c.revision, newer.c.id > runs.c.id).correlate(runs)
+        query = self._narrowed(select(runs.c.revision), runs, wanted).where(~same.exists())
+        if before is not None:
+            query = query.where(runs.c.id < before)
+        found = [it.revision for it in self._connection.execute(query.order_by(runs.c.id.desc()).limit(limit))]
+        return self._progress(found, wanted) if found else []
+
+    def _progress(self, revisions: list[str], wanted: RunFilter) -> list[Progress]:
+        place = func.row_number().over(partition_by=(runs.c.revision, runs.c.stack_id), order_by=runs.c.id.desc())
+        columns = (runs.c.revision, runs.c.id, runs.c.status, runs.c.finished_at, place.label("place"))
+        each = self._narrowed(select(*columns), runs, wanted).where(runs.c.revision.in_(revisions)).subquery()
+        last = each.c.place == 1
+        query = select(
+            each.c.revision,
+            each.c.status,
+            func.sum(case((last, 1), else_=0)).label("number"),
+            func.min(each.c.id).label("oldest"),
+            func.max(case((last, each.c.id))).label("newest"),
+            func.max(case((last, each.c.finished_at))).label("ended"),
+        ).group_by(each.c.revision, each.c.status)
+        by_revision: dict[str, list[_Row]] = {revision: [] for revision in revisions}
+        for row in self._connection.execute(query):
+            by_revision[row.revision].append(row)
+        return [_progress(revision, found) for revision, found in by_revision.items()]
+
+    def _narrowed(self, query: Select[Any], table: FromClause, wanted: RunFilter) -> Select[Any]:
+        if wanted.kinds is not None:
+            query = query.where(table.c.kind.in_(sorted(wanted.kinds)))
+        if wanted.spaces is not None:
+            theirs = select(stacks.c.id).where(among(self._connection, stacks.c.space, wanted.spaces))
+            query = query.where(table.c.stack_id.in_(theirs))
+        return query
+
+
+def _progress(revision: str, found: list[_Row]) -> Progress:
+    counted = {RunStatus(row.status): row for row in found if row.number}
+    bad = _newest(row for status, row in counted.items() if status in _BAD)
+    open_ = _newest(row for status, row in counted.items() if status in ACTIVE)
+    newest = _newest(counted.values()) or ""
+    ends = [row.ended for row in counted.values() if row.ended is not None]
+    return Progress(
+        revision=Revision(revision),
+        stacks={status: row.number for status, row in counted.items()},
+        oldest=RunId(min(row.oldest for row in found)),
+        newest=RunId(newest),
+        standing=RunId(bad or open_ or newest),
+        ended_at=rows.from_micros(max(ends)) if ends and open_ is None else None,
+    )
+
+
+def _newest(found: Iterable[_Row]) -> str | None:
+    return max((row.newest for row in found), default=None)

@@ -1,0 +1,66 @@
+"""Revisions of the configuration that made stacks run, and how far each got."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from reconciler.core.runs import ACTIVE, RunKind, RunStatus
+from reconciler.store.protocol import Reading
+from reconciler.store.stored import Progress, RunFilter
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
+from reconciler.web.api.schemas.runs import RevisionJson
+from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.ports import Ports
+from spaces.diagnostics import printable
+from spaces.names import Revision
+
+router = APIRouter(prefix="/revisions", tags=["runs"])
+
+_KINDS = (RunKind.TRACKED, RunKind.PROPOSED)
+_BAD = (RunStatus.FAILED, RunStatus.INTERRUPTED)
+
+
+@router.get("")
+def list_revisions(
+    ports: PortsIn,
+    caller: CallerIn,
+    *,
+    space: SpaceIn = None,
+    subtree: SubtreeIn = False,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
+) -> Page[RevisionJson]:
+    """List the revisions that made stacks run, newest first, as far as the caller may read the runs."""
+    spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
+    with ports.store.reading() as reading:
+        found = reading.list_revisions(RunFilter(spaces=spaces, kinds=_KINDS), of_runs(cursor), limit + 1)
+        return page(found, limit, lambda it: it.newest, lambda it: _shown(ports, caller, reading, it))
+
+
+def summary_of(ports: Ports, caller: Caller, revision: str) -> str | None:
+    """Return what a commit says in its first line; only readers of everything are told, as it may name anything."""
+    found = ports.summary(Revision(revision)) if caller.sees_everything else None
+    return printable(found) if found else None
+
+
+def _shown(ports: Ports, caller: Caller, reading: Reading, progress: Progress) -> RevisionJson:
+    named = [progress.newest, progress.standing, progress.oldest]
+    runs = [run for run in (reading.run(name) for name in named) if run is not None]
+
+    def number(*statuses: RunStatus) -> int:
+        return sum(progress.stacks.get(status, 0) for status in statuses)
+
+    return RevisionJson(
+        revision=progress.revision,
+        summary=summary_of(ports, caller, progress.revision),
+        people=list(dict.fromkeys(run.person for run in runs if run.person)),
+        stacks=sum(progress.stacks.values()),
+        applied=number(RunStatus.FINISHED),
+        running=number(*(ACTIVE - {RunStatus.UNCONFIRMED})),
+        waiting=number(RunStatus.UNCONFIRMED),
+        failed=number(*_BAD),
+        run=progress.standing,
+        started_at=min(run.created_at for run in runs),
+        finished_at=progress.ended_at,
+    )

@@ -94,23 +94,31 @@ def _commands() -> str:
 
 def _command(path: str, command: click.Command) -> Iterator[str]:
     if isinstance(command, click.Group):
+        if command.callback is not None and any(True for _ in _own_options(command)):
+            # A group that does something when it is called alone.
+            yield from _one(path, command)
         for name, below in command.commands.items():
             yield from _command(f"{path} {name}", below)
         return
+    yield from _one(path, command)
+
+
+def _one(path: str, command: click.Command) -> Iterator[str]:
     usage = " ".join([path, *(_argument(one) for one in command.params if isinstance(one, click.Argument))])
     text = " ".join((command.help or "").replace("\b", "").split())
-    options = [one for one in command.params if isinstance(one, click.Option)]
     lines = [f"### `{usage}`\n\n{text}\n"]
-    rows = [
-        (f"`{_flags(one)}`", (one.help or "") + _default(one))
-        for one in options
-        if one.name not in {"data_dir", "url", "token_file", *Settings.model_fields}
-    ]
+    rows = [(f"`{_flags(one)}`", (one.help or "") + _default(one)) for one in _own_options(command)]
     if rows:
         lines.append("\n" + _table(("option", "what it does"), rows))
-    if any(one.name in Settings.model_fields for one in options if one.name != "data_dir"):
+    if any(one.name in Settings.model_fields for one in command.params if one.name != "data_dir"):
         lines.append("\nEvery [setting](settings.md) is an option too: `config_url` is `--config-url`.\n")
     yield "".join(lines)
+
+
+def _own_options(command: click.Command) -> Iterator[click.Option]:
+    """Return the options of a command without those that all have, or that are settings."""
+    shared = {"data_dir", "url", "token_file", *Settings.model_fields}
+    return (one for one in command.params if isinstance(one, click.Option) and one.name not in shared)
 
 
 def _argument(argument: click.Argument) -> str:

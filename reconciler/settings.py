@@ -54,6 +54,11 @@ def _search_path(value: object) -> object:
     return _listed(value.replace(os.pathsep, ",")) if isinstance(value, str) else value
 
 
+def http_url(host: str, port: int) -> str:
+    """Return the URL of a server on this machine."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class Settings(BaseModel):
     """Every setting, with its default."""
 
@@ -290,6 +295,11 @@ class Settings(BaseModel):
         """The address and port to listen on. Port 0 takes any free port."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def listen_url(self) -> str:
+        """The URL under which this machine reaches the service."""
+        return http_url(*self.host_and_port)
 
     @classmethod
     def load(cls, flags: Mapping[str, Any], environ: Mapping[str, str], directory: Path) -> Self:

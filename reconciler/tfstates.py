@@ -18,9 +18,9 @@ from spaces.names import StackId
 
 
 def read(  # noqa: PLR0917
-    store: Store, stack: StackId, version: int | None, person: str, now: datetime, because: str = ""
+    store: Store, stack: StackId, version: int, person: str, now: datetime, because: str = ""
 ) -> TfstateVersion:
-    """Return a version of a stack's tfstate (None: the newest), and note in the audit who read it."""
+    """Return a version of a stack's tfstate, and note in the audit who read it."""
     with store.writing() as transaction:
         found = _version(transaction, stack, version)
         asked = Asked(person, because)
@@ -78,11 +78,10 @@ def unlock(store: Store, stack: StackId, person: str, now: datetime, because: st
         return lock
 
 
-def _version(transaction: Transaction, stack: StackId, version: int | None) -> TfstateVersion:
+def _version(transaction: Transaction, stack: StackId, version: int) -> TfstateVersion:
     found = transaction.tfstate(stack, version)
     if found is None:
-        which = f"version {version} of the tfstate" if version is not None else "tfstate"
-        raise OperationRefused(Refusal.NOT_FOUND, f"there is no {which} of {stack} here")
+        raise OperationRefused(Refusal.NOT_FOUND, f"there is no version {version} of the tfstate of {stack} here")
     return found
 
 

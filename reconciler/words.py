@@ -1,8 +1,9 @@
-"""Errors of pydantic about settings and requests, in plain words."""
+"""Texts that several parts of the service write: errors of pydantic in plain words, and times."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -37,6 +38,11 @@ _WANTED = {
     "mapping": "a mapping",
 }
 """What is wanted, by the beginning of an error's type."""
+
+
+def moment(time: datetime) -> str:
+    """Return a time for other programs, to the second, in UTC."""
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def plain(failure: ErrorDetails) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -106,7 +107,6 @@ def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) ->
 
 
 def _access(ctx: click.Context, **where: Any) -> Access:
-    from datetime import UTC, datetime
 
     from reconciler.loop.preview import access_of
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "stack": Entry("reconciler.cli.stack", "Show, run, suspend, resume, lock or unlock a stack."),
     "runs": Entry("reconciler.cli.runs", "List runs."),
     "run": Entry("reconciler.cli.run", "Show, confirm, discard, cancel, retry or review a run."),
+    "revisions": Entry("reconciler.cli.revisions", "List the last revisions and how far each got."),
     "resources": Entry("reconciler.cli.resources", "List the resources of all stacks."),
     "task": Entry("reconciler.cli.task", "Run a command in a stack's directory and environment."),
     "drift": Entry("reconciler.cli.drift", "List what differs from what was applied; check a stack."),
@@ -59,7 +60,13 @@ _PLANNED = frozenset(
         ("backup",),
         ("drift", "accept"),
         ("drift", "adopt"),
+        ("migrate",),
+        ("pool",),
         ("restore",),
+        ("run", "prioritize"),
+        ("run", "replan"),
+        ("stack", "pin"),
+        ("stack", "unpin"),
         ("worker",),
     }
 )

@@ -22,6 +22,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.demo_stage import ADMIN, Stage
+from reconciler.cli.errors import CliError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -287,7 +288,7 @@ def _say_what_next(stage: Stage, seconds: float) -> None:
     for what, line in (
         ("list the stacks", f"{station} stacks {data}"),
         ("see where each value comes from", f"{station} render shop/web {data}"),
-        ("list a stack's resources", f"{station} stack resources platform/network {data}"),
+        ("list a stack's runs", f"{station} stack history shop/status-page {data}"),
         ("list the runs", f"{station} runs {data}"),
         ("see held changes and the audit", f"{station} held {data}; {station} audit {data}"),
         ("change something yourself", f"edit a file in {stage.repository}, and there"),
@@ -298,8 +299,7 @@ def _say_what_next(stage: Stage, seconds: float) -> None:
 
 
 def _say_what_to_look_at(console: Console, settings: Settings) -> None:
-    host, port = settings.host_and_port
-    page = f"http://{host}:{port}"
+    page = settings.listen_url
     console.print("\n[bold cyan]The page[/]: what to look at", soft_wrap=True)
     for what, path in (
         ("what waits, and how healthy everything is", "/"),
@@ -314,8 +314,6 @@ def _say_what_to_look_at(console: Console, settings: Settings) -> None:
 
 
 def _scratch(directory: Path | None) -> Path:
-    from reconciler.cli.errors import CliError
-
     if directory is None:
         return Path(tempfile.mkdtemp(prefix="station-demo-"))
     directory = directory.absolute()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect, service_url
 from reconciler.cli.errors import CliError
 from reconciler.cli.output import print_data
 
@@ -86,8 +88,6 @@ def command(ctx: click.Context, /, *, form: str, repository: Path, ref: str, bas
 
 def _as_the_service(flags: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """Add what the service's settings say about admission to the flags; also return what is assumed instead of it."""
-    from reconciler.cli.client import connect, service_url
-
     given = flags["admins"] is not None
     if service_url() is None:
         if given or os.environ.get("STATION_ADMINS"):
@@ -124,7 +124,6 @@ def _resolve(trees: Trees, names: list[str]) -> Revision:
 
 @contextmanager
 def _judging(settings: Settings, person: str | None) -> Iterator[Judging]:
-    from datetime import UTC, datetime
 
     from rbac.access.subjects import Subject, SubjectKind
     from rbac.admission.settings import Rules

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.output import print_data
 from reconciler.cli.service_options import service_options
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ def command(ctx: click.Context, /, form: str, **flags: Any) -> None:
 
     Exit codes: 0 the service can work; 1 something keeps it from working.
     """
-    from reconciler.cli.output import print_data
-
     settings = ctx.ensure_object(options.Common).settings(**flags)
     findings = list(_examine(settings))
     if form in {"json", "yaml"}:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import Any
 
 import click
 
 from reconciler.cli import options
-
-if TYPE_CHECKING:
-    from reconciler.cli.output import Column
+from reconciler.cli.client import connect
+from reconciler.cli.output import Column, key, moment, print_rows
+from reconciler.cli.run_commands import show_run
 
 _DIFFERS = 2
 
@@ -24,13 +25,10 @@ def command(ctx: click.Context, form: str, space: str | None, labels: tuple[str,
     """List what differs from what was applied, as the last checks found it. Exit 2 if anything does."""
     if ctx.invoked_subcommand is not None:
         return
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import print_rows
-
     wanted = options.split_labels(labels)
     with connect() as api:
         found = api.every("/drift", space=space, subtree=True if space else None, label=wanted or None)
-    print_rows(found, _columns(), form)
+    print_rows(found, _COLUMNS, form)
     ctx.exit(_DIFFERS if found else 0)
 
 
@@ -42,28 +40,12 @@ def command(ctx: click.Context, form: str, space: str | None, labels: tuple[str,
 @click.pass_context
 def check(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
     """Compare a stack with the real world now. With --wait, exit 2 if anything differs."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.run_commands import show_run
-
     with connect() as api:
         run = api.post(f"{api.stack(stack)}/drift")
         code = show_run(api, run, form, f"drift check {run['id']} of {run['stack']} is queued", wait=wait)
         if wait and code == 0 and api.get(f"/runs/{run['id']}")["reason"] == "Drifted":
             code = _DIFFERS
     ctx.exit(code)
-
-
-def _columns() -> tuple[Column, ...]:
-    from reconciler.cli.output import Column, key, moment
-
-    return (
-        Column("STACK", key("stack")),
-        Column("ADDRESS", lambda row: row["address"] or "(not named by the tool)"),
-        Column("DIFFERENCE", _difference),
-        Column("TYPE", key("type"), wide=True),
-        Column("RUN", key("run"), wide=True),
-        Column("CHECKED", moment("at")),
-    )
 
 
 def _difference(row: Any) -> str:
@@ -75,7 +57,15 @@ def _difference(row: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    import json
-
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+_COLUMNS = (
+    Column("STACK", key("stack")),
+    Column("ADDRESS", lambda row: row["address"] or "(not named by the tool)"),
+    Column("DIFFERENCE", _difference),
+    Column("TYPE", key("type"), wide=True),
+    Column("RUN", key("run"), wide=True),
+    Column("CHECKED", moment("at")),
+)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
+from reconciler.cli.errors import CliError
 
 
 @click.command("fetch", context_settings=options.CONTEXT)
 @options.common
 def command() -> None:
     """Let the service look at all repositories now, rather than at the next poll."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.errors import CliError
-
     with connect() as api:
         if not api.attended:
             raise CliError("no service runs on this data directory: station reconcile looks at the repositories")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -11,6 +11,12 @@ from reconciler.cli import options
 from reconciler.cli.client import Api, connect
 from reconciler.cli.errors import CliError
 from reconciler.cli.output import print_data
+
+
+def many_command(group: click.Group, what: str, *more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return a decorator that adds a command with one thing as its argument, or -s and -l to choose many instead."""
+    one = click.argument(what, required=False)
+    return options.add_command(group, one, options.space, options.labels, *more, options.output)
 
 
 def check_choice(

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect, service_url
+from reconciler.cli.errors import CliError
 
 
 @click.command("open", context_settings=options.CONTEXT)
@@ -16,9 +18,6 @@ from reconciler.cli import options
 @click.pass_context
 def command(ctx: click.Context, stack: str | None) -> None:
     """Print the address of the page, or of the page of STACK; in a terminal, also open it in a browser."""
-    from reconciler.cli.client import connect, service_url
-    from reconciler.cli.errors import CliError
-
     with connect() as api:
         path = "/"
         if stack is not None:
@@ -29,10 +28,10 @@ def command(ctx: click.Context, stack: str | None) -> None:
         if url is None and not api.attended:
             raise CliError("no service is running on this data directory: start it with station serve")
     if url is None:
-        host, port = ctx.ensure_object(options.Common).settings().host_and_port
-        if not port:
+        settings = ctx.ensure_object(options.Common).settings()
+        if not settings.host_and_port[1]:
             raise CliError("the service listens on a port that it chose itself: name its address with --url")
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        url = settings.listen_url
     parts = urlsplit(url)
     # Without a name or password that may stand in the URL.
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/") + path

@@ -10,6 +10,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.client import connect
 from reconciler.cli.output import Column, key, print_data, print_rows
+from reconciler.cli.policy_test import load_input, load_policies, tried
 
 
 @click.group("policy", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
@@ -52,8 +53,6 @@ def test(  # noqa: PLR0917
     Exit codes: 0 everything is allowed; 2 something is denied or held back; 1 a policy or an input is broken. With
     --expect, or with `expect` in an input: 0 every result is as expected; 2 some result is not.
     """
-    from reconciler.cli.policy_test import load_input, load_policies, tried
-
     policies = load_policies(path, name, kind)
     rows: list[dict[str, Any]] = []
     for file in inputs:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import garbage, options
+from reconciler.cli.diagnostics import line
+from reconciler.cli.output import print_data
 from reconciler.cli.progress import Progress
 from reconciler.cli.service_log import said_once
 from reconciler.cli.service_options import service_options
@@ -122,8 +124,6 @@ def _result(store: Store, started: datetime, seen: Collection[RunId]) -> dict[st
 
 
 def _print(result: dict[str, Any], form: str) -> None:
-    from reconciler.cli.diagnostics import line
-    from reconciler.cli.output import print_data
 
     if form in {"json", "yaml"}:
         print_data(result, form)

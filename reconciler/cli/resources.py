@@ -5,6 +5,9 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
+from reconciler.cli.columns import RESOURCES
+from reconciler.cli.output import Column, key, print_rows
 
 
 @click.command("resources", context_settings=options.CONTEXT)
@@ -16,10 +19,6 @@ from reconciler.cli import options
 @options.common
 def command(*, form: str, space: str | None, kind: str | None, provider: str | None, query: str | None) -> None:
     """List the resources of all stacks, as of their last successful runs."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.columns import RESOURCES
-    from reconciler.cli.output import Column, key, print_rows
-
     subtree = True if space else None
     with connect() as api:
         found = api.every("/resources", space=space, subtree=subtree, type=kind, provider=provider, q=query)

@@ -10,7 +10,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.client import connect
 from reconciler.cli.columns import CHANGES, OUTPUT_CHANGES, RUN
-from reconciler.cli.many import change_waiting_runs, check_choice
+from reconciler.cli.many import change_waiting_runs, check_choice, many_command
 from reconciler.cli.output import print_data, print_record, print_rows
 from reconciler.cli.run_commands import print_log, request_run, show_run
 
@@ -61,13 +61,7 @@ def logs(*, run: str, follow: bool) -> None:
         print_log(api, api.run(run), follow=follow)
 
 
-def _many(*more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:
-    """Return a decorator that adds a command with RUN, or -s and -l to choose all that wait in its place."""
-    one = click.argument("run", required=False)
-    return options.add_command(command, one, options.space, options.labels, *more, options.output)
-
-
-@_many(options.wait)
+@many_command(command, "run", options.wait)
 @click.pass_context
 def confirm(
     ctx: click.Context, *, run: str | None, space: str | None, labels: tuple[str, ...], wait: bool, form: str
@@ -79,7 +73,7 @@ def confirm(
     ctx.exit(_decide(run, "confirm", "is confirmed", form, wait=wait))
 
 
-@_many()
+@many_command(command, "run")
 @click.pass_context
 def discard(ctx: click.Context, *, run: str | None, space: str | None, labels: tuple[str, ...], form: str) -> None:
     """Discard a waiting run, or all that wait of some stacks: their plans are not applied."""

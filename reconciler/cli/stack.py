@@ -10,7 +10,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.client import connect
 from reconciler.cli.columns import OUTPUTS, RESOURCES, RUNS, STACK
-from reconciler.cli.many import change_stacks, check_choice
+from reconciler.cli.many import change_stacks, check_choice, many_command
 from reconciler.cli.output import Column, print_done, print_record, print_rows
 from reconciler.cli.run_commands import request_run
 
@@ -59,20 +59,14 @@ def forget(stack: str, form: str) -> None:
     _change(stack, "forget", "is forgotten", form)
 
 
-def _many(*more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:
-    """Return a decorator that adds a command with STACK, or -s and -l to choose many in its place."""
-    one = click.argument("stack", required=False)
-    return options.add_command(command, one, options.space, options.labels, *more, options.output)
-
-
-@_many()
+@many_command(command, "stack")
 @click.pass_context
 def suspend(ctx: click.Context, /, **chosen: Any) -> None:
     """Suspend a stack, or many: no more runs start."""
     ctx.exit(_steer("suspend", "is suspended", **chosen))
 
 
-@_many()
+@many_command(command, "stack")
 @click.pass_context
 def resume(ctx: click.Context, /, **chosen: Any) -> None:
     """Resume a suspended stack, or many."""
@@ -101,7 +95,7 @@ def unlock(stack: str, form: str) -> None:
     _change(stack, "unlock", "is unlocked", form)
 
 
-@_many(options.wait)
+@many_command(command, "stack", options.wait)
 @click.pass_context
 def run(
     ctx: click.Context, *, stack: str | None, space: str | None, labels: tuple[str, ...], wait: bool, form: str

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
+from reconciler.cli.run_commands import print_log, show_run
 
 
 @click.command("task", context_settings=options.CONTEXT)
@@ -20,11 +24,6 @@ def command(ctx: click.Context, *, stack: str, words: tuple[str, ...], wait: boo
     Write -- before CMD. One word is taken as a line of shell. The right is task:create, and the audit keeps CMD: put no
     secret into it.
     """
-    import shlex
-
-    from reconciler.cli.client import connect
-    from reconciler.cli.run_commands import print_log, show_run
-
     line = words[0] if len(words) == 1 else shlex.join(words)
     with connect() as api:
         run = api.post(f"{api.stack(stack)}/tasks", {"command": line})

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 import click
 
 from reconciler.cli import options
+from reconciler.cli.client import connect
+from reconciler.cli.errors import CliError
+from reconciler.cli.output import Column, key, moment, print_done, print_record, print_rows
 
-if TYPE_CHECKING:
-    from reconciler.cli.output import Column
-
+_COLUMNS = (
+    Column("VERSION", key("version")),
+    Column("SERIAL", key("serial")),
+    Column("RUN", key("run")),
+    Column("PERSON", key("person")),
+    Column("NOTE", key("note")),
+    Column("WRITTEN", moment("createdAt")),
+    Column("LINEAGE", key("lineage"), wide=True),
+)
 _note = click.option("--note", metavar="TEXT", default="", help="Why, for those who read it later.")
 
 
@@ -27,22 +35,16 @@ def command(ctx: click.Context) -> None:
 @options.add_command(command, click.argument("stack"), options.output)
 def list(stack: str, form: str) -> None:  # noqa: A001 - the command's name
     """List the versions of a stack's tfstate, newest first."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import print_rows
-
     with connect() as api:
-        print_rows(api.every(f"{_path(api, stack)}/versions"), _columns(), form)
+        print_rows(api.every(f"{_path(api, stack)}/versions"), _COLUMNS, form)
 
 
 @options.add_command(command, click.argument("stack"), options.output)
 def show(stack: str, form: str) -> None:
     """Show the newest version of a stack's tfstate, and who holds its lock."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import Column, key, moment, print_record
-
     with connect() as api:
         found = api.get(_path(api, stack))
-    columns = [Column(each.title.lower(), key(f"newest.{each.title.lower()}")) for each in _columns()[:6]]
+    columns = [Column(each.title.lower(), key(f"newest.{each.title.lower()}")) for each in _COLUMNS[:6]]
     columns[-1] = Column("written", moment("newest.createdAt"))
     lock = [("lock", "id"), ("held by", "who"), ("operation", "operation"), ("run", "run")]
     columns += [Column(title, key(f"lock.{name}")) for title, name in lock]
@@ -56,9 +58,6 @@ def show(stack: str, form: str) -> None:
 )
 def pull(stack: str, version: int | None) -> None:
     """Print a tfstate as it is, with the secrets in it. The audit keeps who read it."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.errors import CliError
-
     with connect() as api:
         path = _path(api, stack)
         if version is None:
@@ -74,20 +73,16 @@ def pull(stack: str, version: int | None) -> None:
 @options.add_command(
     command,
     click.argument("stack"),
-    click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True, allow_dash=True)),
+    click.argument("file", type=click.File("rb")),
     click.option("--force", is_flag=True, help="Also one of another lineage, or with an older serial."),
     _note,
     options.output,
 )
-def push(*, stack: str, file: Path, force: bool, note: str, form: str) -> None:
+def push(*, stack: str, file: BinaryIO, force: bool, note: str, form: str) -> None:
     """Store FILE (- for standard input) as the next version of a stack's tfstate."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import print_done
-
-    body = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     with connect() as api:
-        made = api.push(f"{_path(api, stack)}/versions", body, note=note or None, force=force or None)
-    print_done(f"version {made['version']} is the tfstate of {stack} now", made, _columns(), form)
+        made = api.push(f"{_path(api, stack)}/versions", file.read(), note=note or None, force=force or None)
+    print_done(f"version {made['version']} is the tfstate of {stack} now", made, _COLUMNS, form)
 
 
 @options.add_command(
@@ -95,21 +90,16 @@ def push(*, stack: str, file: Path, force: bool, note: str, form: str) -> None:
 )
 def rollback(stack: str, version: int, note: str, form: str) -> None:
     """Store an earlier version of a stack's tfstate once more, as the newest one."""
-    from reconciler.cli.client import connect
-    from reconciler.cli.output import print_done
-
     with connect() as api:
         made = api.push(f"{_path(api, stack)}/versions/{version}/rollback", b"", note=note or None)
     print_done(
-        f"version {made['version']} is the tfstate of {stack} now, as version {version} was", made, _columns(), form
+        f"version {made['version']} is the tfstate of {stack} now, as version {version} was", made, _COLUMNS, form
     )
 
 
 @options.add_command(command, click.argument("stack"))
 def unlock(stack: str) -> None:
     """Release the lock of a stack's tfstate, unless the run that holds it is active."""
-    from reconciler.cli.client import connect
-
     with connect() as api:
         lock = api.delete(f"{_path(api, stack)}/lock")
     held = f", which {lock['who']} held" if lock["who"] else ""
@@ -118,17 +108,3 @@ def unlock(stack: str) -> None:
 
 def _path(api: Any, stack: str) -> str:
     return str(api.stack(stack)).replace("/stacks/", "/tfstates/", 1)
-
-
-def _columns() -> tuple[Column, ...]:
-    from reconciler.cli.output import Column, key, moment
-
-    return (
-        Column("VERSION", key("version")),
-        Column("SERIAL", key("serial")),
-        Column("RUN", key("run")),
-        Column("PERSON", key("person")),
-        Column("NOTE", key("note")),
-        Column("WRITTEN", moment("createdAt")),
-        Column("LINEAGE", key("lineage"), wide=True),
-    )

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
+from reconciler.cli.diagnostics import line
 from reconciler.cli.errors import CliError
+from reconciler.cli.output import print_data
+from reconciler.cli.sources import SourceCheck
 
 if TYPE_CHECKING:
     from spaces.reading.attachments import Attach
@@ -27,8 +30,6 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
 
     For a directory, the source paths of its stacks are checked, too. For a single file, only the file is checked.
     """
-    from reconciler.cli.diagnostics import line
-    from reconciler.cli.sources import SourceCheck
     from reconciler.policies.checking import check_rego
     from spaces.diagnostics import in_order
     from spaces.rules.people import strangers
@@ -44,8 +45,6 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     diagnostics = [diagnostic.to_json() for diagnostic in found]
     errors = Counter(diagnostic["severity"] for diagnostic in diagnostics)["error"]
     if form in {"json", "yaml"}:
-        from reconciler.cli.output import print_data
-
         print_data({"diagnostics": diagnostics}, form)
     else:
         directory = "" if base == Path() else f"{base}/"

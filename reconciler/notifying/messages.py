@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunKind, RunStatus
+from reconciler.words import moment
 from spaces.model.notifier import NotifierEvent
 
 _EVENTS: Mapping[RunStatus, NotifierEvent] = {
@@ -47,7 +48,7 @@ def as_json(event: NotifierEvent, run: Run, at: datetime, delivery: str, page: s
     body: dict[str, Any] = {
         "event": event.value,
         "delivery": delivery,
-        "timestamp": _moment(at),
+        "timestamp": moment(at),
         "stack": str(run.stack),
         "space": run.stack.space,
         "run": {
@@ -68,7 +69,7 @@ def as_json(event: NotifierEvent, run: Run, at: datetime, delivery: str, page: s
 
 def of_configuration(told: Mapping[str, Any], at: datetime, delivery: str, address: str | None) -> bytes:
     """Return the body of a webhook about the configuration. `address` is that of the page."""
-    about = {"delivery": delivery, "timestamp": _moment(at), "url": address}
+    about = {"delivery": delivery, "timestamp": moment(at), "url": address}
     return json.dumps({**told, **about}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -87,10 +88,6 @@ def of_configuration_for_slack(told: Mapping[str, Any], address: str | None) -> 
             lines.append(f"and {count - len(changes)} more")
     lines += [f"<{address}>"] if address is not None else []
     return json.dumps({"text": "\n".join(lines)}, ensure_ascii=False).encode()
-
-
-def _moment(at: datetime) -> str:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def as_slack(event: NotifierEvent, run: Run, page: str | None) -> bytes:

@@ -12,6 +12,7 @@ from reconciler.core.results import Planned
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import Component, SourceCommit, StackState
 from reconciler.core.verdicts import Review
+from reconciler.words import moment
 from spaces.effective.policies import Surroundings
 from spaces.model.policy import PolicySpec
 from spaces.names import StackId
@@ -67,7 +68,7 @@ def push_input(case: PushCase) -> dict[str, Any]:
     assert desired is not None  # noqa: S101 - a stack that left Git has nothing to push
     components = {why.component for why in state.why} if applied is not None else set(desired.fingerprint.components)
     return {
-        "now": _moment(case.now),
+        "now": moment(case.now),
         "push": {
             "repository": case.repository,
             "branch": case.branch,
@@ -119,12 +120,12 @@ def input_of(case: Case) -> dict[str, Any]:
             "author": review.person in case.authors,
             "groups": list(case.standings.get(review.person, NO_STANDING).groups),
             "roles": list(case.standings.get(review.person, NO_STANDING).roles),
-            "at": _moment(review.at),
+            "at": moment(review.at),
         }
         for review in case.reviews
     ]
     return {
-        "now": _moment(case.now),
+        "now": moment(case.now),
         "plan": plan_to_json(case.planned),
         "run": {
             "id": run.id,
@@ -132,7 +133,7 @@ def input_of(case: Case) -> dict[str, Any]:
             "command": run.command,
             "revision": run.revision,
             "person": run.person,
-            "createdAt": _moment(run.created_at),
+            "createdAt": moment(run.created_at),
             "why": [{"component": why.component.value, "summary": why.summary} for why in run.why],
             "confirmedBy": run.confirmed_by,
             "changes": run.changes.named(),
@@ -170,9 +171,5 @@ def _previous(run: Run | None) -> dict[str, Any] | None:
         "status": run.status.value,
         "revision": run.revision,
         "person": run.person,
-        "finishedAt": _moment(run.finished_at) if run.finished_at else None,
+        "finishedAt": moment(run.finished_at) if run.finished_at else None,
     }
-
-
-def _moment(time: datetime) -> str:
-    return time.isoformat(timespec="seconds").replace("+00:00", "Z")

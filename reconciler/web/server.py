@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from reconciler.runner.tfstate.door import listen
+from reconciler.settings import http_url
 
 _START_SECONDS = 15.0
 _GOODBYE_SECONDS = 5
@@ -55,8 +56,7 @@ class HttpServer:
         """The address of the app, without a slash at the end; valid between start and stop."""
         if self._socket is None:
             raise RuntimeError("the server does not run")
-        host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return http_url(*self._socket.getsockname()[:2])
 
     def start(self) -> str:
         """Start to answer and return the URL; raise ListenError if the address is taken or not on loopback."""

@@ -135,6 +135,19 @@ def test_links_lead_somewhere(page):
     assert [target for target in targets if not _leads_somewhere(page, target)] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tables_are_whole(page):
+    """A blank line would split a table, and a row with another number of cells would lose some."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        rows = table.splitlines()
+        assert len(rows) > 1, rows
+        assert re.fullmatch(r"\|(?: ?:?-+:? ?\|)+", rows[1]), rows[1]
+        assert {len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", row))) for row in rows} == {rows[1].count("|")}, (
+            rows
+        )
+
+
 def _typed():
     """Find the `station` commands in blocks of code."""
     for page in PAGES:

@@ -16,8 +16,8 @@ from reconciler.store.protocol import Store
 from reconciler.store.stored import AuditEvent, AuditRow
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.broken import is_own
-from reconciler.web.api.errors import ApiError, invalid, not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
+from reconciler.web.api.errors import ApiError, not_found
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, of_number, page
 from reconciler.web.api.schemas.admission import ApprovedJson, AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.told import Told
@@ -104,10 +104,9 @@ def _await_judgement(store: Store, held: str, after: int) -> AuditEvent | None:
 def list_audit(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None) -> Page[AuditJson]:
     """List the audit, oldest first. It tells of everything, and is for whoever may read everything."""
     _see_audit(caller)
-    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
-        raise invalid("cursor", "this is not the `next` of a page")
+    after = of_number(cursor) or 0
     with ports.store.reading() as reading:
-        found = reading.audit(int(cursor or 0), limit + 1)
+        found = reading.audit(after, limit + 1)
     return page(found, limit, lambda row: str(row.number), _row)
 
 

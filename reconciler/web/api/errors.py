@@ -72,9 +72,13 @@ def invalid(field: str, message: str) -> ApiError:
     )
 
 
+KNOWN = (ApiError, OperationRefused, RequestValidationError, HTTPException, StoreError)
+"""The failures that `as_api_error` words; everything else is a bug."""
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers, so that every error of the app has this shape."""
-    for known in (ApiError, OperationRefused, RequestValidationError, HTTPException, StoreError):
+    for known in KNOWN:
         app.add_exception_handler(known, _known)
     app.add_exception_handler(Exception, _bug)
 

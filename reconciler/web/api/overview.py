@@ -9,13 +9,22 @@ from fastapi import APIRouter
 
 from rbac.access.actions import to_read
 from reconciler.git.remote import redact
+from reconciler.store.protocol import Reading
+from reconciler.store.stored import ConfigurationState
 from reconciler.version import __version__
 from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.broken import diagnostics_for
 from reconciler.web.api.followed import followed_json
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, behind, named_spaces, page
-from reconciler.web.api.schemas.overview import CountsJson, FetchJson, SealingJson, SpaceJson, StatusJson
+from reconciler.web.api.schemas.overview import (
+    ConfigurationJson,
+    CountsJson,
+    FetchJson,
+    SealingJson,
+    SpaceJson,
+    StatusJson,
+)
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.ports import Ports
 from spaces.names import ROOT, Kind, SpaceName
@@ -28,9 +37,9 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
     """Return how far the configuration was followed, the problems in it, and counts."""
     with ports.store.reading() as reading:
         state = reading.configuration()
+        followed = _configuration(ports, caller, reading, state)
         counted = reading.count_stacks()
         active = reading.active_runs()
-        held = reading.held_changes() if state.diagnostics else []
     stacks: Counter[str] = Counter()
     readable, runnable = caller.spaces(Right.STACK_READ), caller.spaces(Right.RUN_READ)
     for (space, _, sync), count in counted.items():
@@ -39,23 +48,36 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
     runs = Counter(str(run.status) for run in active if runnable is None or run.stack.space in runnable)
     everything = caller.sees_everything
     return StatusJson(
+        **dict(followed),
         version=__version__,
         ready=ports.ready(),
+        kept=[kept for kept in convert.kept_json(state) if caller.may(to_read(Kind(kept.kind)), SpaceName(kept.space))],
+        sources=followed_json(state, ports.documents()) if everything else [],
+        counts=CountsJson(
+            stacks=dict(sorted(stacks.items())),
+            runs=dict(sorted(runs.items())),
+            documents=dict(state.documents) if everything else {},
+        ),
+    )
+
+
+def configuration_json(ports: Ports, caller: Caller) -> ConfigurationJson:
+    """Return how far the configuration was followed, for those who ask every few seconds."""
+    with ports.store.reading() as reading:
+        return _configuration(ports, caller, reading, reading.configuration())
+
+
+def _configuration(ports: Ports, caller: Caller, reading: Reading, state: ConfigurationState) -> ConfigurationJson:
+    held = reading.held_changes() if state.diagnostics else []
+    return ConfigurationJson(
         url=redact(state.url, keep_ssh_user=True) if state.url else state.url,
         branch=state.branch,
         generation=state.generation,
         attempted_revision=state.attempted_revision,
         admitted_revision=state.admitted_revision,
         changed_at=state.changed_at,
-        halted=convert.halt_json(state, everything=everything),
-        kept=[kept for kept in convert.kept_json(state) if caller.may(to_read(Kind(kept.kind)), SpaceName(kept.space))],
-        sources=followed_json(state, ports.documents()) if everything else [],
+        halted=convert.halt_json(state, everything=caller.sees_everything),
         diagnostics=diagnostics_for(caller, ports, state.diagnostics, held),
-        counts=CountsJson(
-            stacks=dict(sorted(stacks.items())),
-            runs=dict(sorted(runs.items())),
-            documents=dict(state.documents) if everything else {},
-        ),
     )
 
 

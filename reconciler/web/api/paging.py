@@ -49,6 +49,15 @@ def of_stacks(cursor: str | None) -> str | None:
     return cursor
 
 
+def of_number(cursor: str | None) -> int | None:
+    """Return the cursor of a list of things with numbers; raise 422 if it cannot be one."""
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise invalid("cursor", _NO_CURSOR)
+    return int(cursor)
+
+
 def of_runs(cursor: str | None) -> str | None:
     """Return the cursor of a list of runs; raise 422 if it cannot be one."""
     if cursor is not None and not _RUN.fullmatch(cursor):

@@ -30,6 +30,9 @@ def list_all_resources(
     *,
     space: SpaceIn = None,
     subtree: SubtreeIn = False,
+    stack: Annotated[
+        str | None, Query(max_length=130, description="Only those of this stack, as `space/name`.")
+    ] = None,
     type: Annotated[str | None, Query(max_length=200, description="Only resources of this type.")] = None,  # noqa: A002
     provider: Annotated[str | None, Query(max_length=400, description="Only resources of this provider.")] = None,
     q: Annotated[
@@ -41,6 +44,7 @@ def list_all_resources(
     """List what the last successful runs of all stacks left behind, in the order of `space/name`."""
     wanted = ResourceFilter(
         spaces=chosen_spaces(ports.tree(), caller, Right.STACK_READ, space, subtree=subtree),
+        stack=_stack(stack),
         type=type,
         provider=provider,
         text=q,
@@ -62,6 +66,13 @@ def _place(cursor: str | None) -> Place | None:
         with contextlib.suppress(ValueError):
             return Place(StackId.parse(parts[1]), int(parts[2]))
     raise invalid("cursor", "this is not the `next` of a page")
+
+
+def _stack(name: str | None) -> StackId | None:
+    try:
+        return None if name is None else StackId.parse(name)
+    except ValueError:
+        raise invalid("stack", f"write space/name, not {name!r}") from None
 
 
 def _shown(place: Place, resource: Resource) -> PlacedResourceJson:

@@ -85,7 +85,7 @@ def list_stacks(
 def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Return a stack."""
     with ports.store.reading() as reading:
-        return shown_stack(reading, caller, _find(reading, caller, space, name))
+        return shown_stack(reading, caller, find_stack(reading, caller, space, name))
 
 
 @router.get("/{space}/{name}/runs")
@@ -94,7 +94,7 @@ def list_runs_of_stack(
 ) -> Page[RunJson]:
     """List a stack's runs, newest first."""
     with ports.store.reading() as reading:
-        stack = _find(reading, caller, space, name)
+        stack = find_stack(reading, caller, space, name)
         caller.require(Right.RUN_READ, stack.id.space, f"stack {stack.id}")
         found = reading.list_runs(RunFilter(stack=stack.id), of_runs(cursor), limit + 1)
     told = Told.of(caller)
@@ -107,7 +107,7 @@ def list_resources(
 ) -> Page[ResourceJson]:
     """List the resources that a stack's last successful run left behind, by address."""
     with ports.store.reading() as reading:
-        stack = _find(reading, caller, space, name)
+        stack = find_stack(reading, caller, space, name)
         found = sorted(reading.resources(stack.id), key=lambda resource: resource.address)
     cut = behind(found, cursor, limit, lambda resource: resource.address)
     return page(cut, limit, lambda resource: resource.address, convert.resource_json)
@@ -119,7 +119,7 @@ def list_outputs(
 ) -> Page[OutputJson]:
     """List a stack's outputs by name, without the values of sensitive ones."""
     with ports.store.reading() as reading:
-        stack = _find(reading, caller, space, name)
+        stack = find_stack(reading, caller, space, name)
         found = sorted(reading.outputs(stack.id), key=lambda output: output.name)
     cut = behind(found, cursor, limit, lambda output: output.name)
     return page(cut, limit, lambda output: output.name, convert.output_json)
@@ -145,7 +145,8 @@ def named(caller: Caller, right: Right, space: str, name: str) -> StackId:
     return stack
 
 
-def _find(reading: Reading, caller: Caller, space: str, name: str) -> StackState:
+def find_stack(reading: Reading, caller: Caller, space: str, name: str) -> StackState:
+    """Return the stack of a path, if the caller may read it; raise 404 otherwise."""
     stack = named(caller, Right.STACK_READ, space, name)
     found = reading.stack(stack)
     if found is None:

@@ -35,23 +35,19 @@ class Request(Protocol):
 @router.post("/runs", status_code=HTTPStatus.CREATED)
 def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a tracked run, even of a stack that is Synced."""
-    return _queue(
-        ports, caller, named(caller, Right.RUN_TRIGGER, space, name), Right.RUN_TRIGGER, operations.request_run
-    )
+    return _queue(ports, caller, space, name, Right.RUN_TRIGGER, operations.request_run)
 
 
 @router.post("/plan", status_code=HTTPStatus.CREATED)
 def plan_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a run that plans what is desired of a stack, and applies nothing."""
-    right = Right.RUN_PREVIEW
-    return _queue(ports, caller, named(caller, right, space, name), right, operations.request_plan)
+    return _queue(ports, caller, space, name, Right.RUN_PREVIEW, operations.request_plan)
 
 
 @router.post("/drift", status_code=HTTPStatus.CREATED)
 def check_drift(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a drift check of a stack that is Synced."""
-    right = Right.DRIFT_CHECK
-    return _queue(ports, caller, named(caller, right, space, name), right, operations.request_check)
+    return _queue(ports, caller, space, name, Right.DRIFT_CHECK, operations.request_check)
 
 
 @router.post("/tasks", status_code=HTTPStatus.CREATED)
@@ -61,14 +57,13 @@ def run_task(ports: PortsIn, caller: CallerIn, space: str, name: str, body: Task
     def request(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
         return operations.request_task(store, stack, body.command, person, now, because)
 
-    return _queue(ports, caller, named(caller, Right.TASK_CREATE, space, name), Right.TASK_CREATE, request)
+    return _queue(ports, caller, space, name, Right.TASK_CREATE, request)
 
 
 @router.post("/destroy", status_code=HTTPStatus.CREATED)
 def destroy_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a run that removes what a stack made. It waits for confirmation, and leaves the stack suspended."""
-    right = Right.STACK_DELETE
-    return _queue(ports, caller, named(caller, right, space, name), right, operations.request_destroy)
+    return _queue(ports, caller, space, name, Right.STACK_DELETE, operations.request_destroy)
 
 
 @router.post("/forget")
@@ -117,7 +112,8 @@ def unlock_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Sta
     return _changed(ports, caller, locks.unlock(ports.store, stack, caller.person, ports.now(), because, breaks=breaks))
 
 
-def _queue(ports: Ports, caller: Caller, stack: StackId, right: Right, request: Request) -> RunJson:
+def _queue(ports: Ports, caller: Caller, space: str, name: str, right: Right, request: Request) -> RunJson:  # noqa: PLR0917
+    stack = named(caller, right, space, name)
     with refusals(caller, stack):
         run = request(ports.store, stack, caller.person, ports.now(), _basis(caller, right, stack))
     ports.wake()

@@ -9,17 +9,14 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from reconciler import tfstates
-from reconciler.store.protocol import Reading
 from reconciler.store.stored import TfstateLock, TfstateVersion
-from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
-from reconciler.web.api.errors import invalid, not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, page
+from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.paging import CursorIn, LimitIn, of_number, page
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.schemas.tfstates import TfstateJson, TfstateLockJson, TfstateVersionJson
-from reconciler.web.api.stacks import named
+from reconciler.web.api.stacks import find_stack, named
 from reconciler.web.api.tfstate import read_body
 from reconciler.web.api.told import refusals
-from spaces.names import StackId
 
 router = APIRouter(prefix="/tfstates/{space}/{name}", tags=["tfstates"])
 
@@ -31,7 +28,7 @@ NoteIn = Annotated[str, Query(max_length=2000, description="Why, for those who r
 def get_tfstate(ports: PortsIn, caller: CallerIn, space: str, name: str) -> TfstateJson:
     """Return the newest version of a stack's tfstate, without its content, and its lock."""
     with ports.store.reading() as reading:
-        stack = _find(reading, caller, space, name)
+        stack = find_stack(reading, caller, space, name).id
         newest, lock = reading.tfstate_versions(stack, None, 1), reading.tfstate_lock(stack)
     return TfstateJson(newest=_shown(newest[0]) if newest else None, lock=_lock(lock) if lock is not None else None)
 
@@ -41,11 +38,10 @@ def list_tfstates(  # noqa: PLR0917
     ports: PortsIn, caller: CallerIn, space: str, name: str, limit: LimitIn = 100, cursor: CursorIn = None
 ) -> Page[TfstateVersionJson]:
     """List the versions of a stack's tfstate, newest first."""
-    if cursor is not None and not cursor.isdecimal():
-        raise invalid("cursor", "this is not the `next` of a page")
+    before = of_number(cursor)
     with ports.store.reading() as reading:
-        stack = _find(reading, caller, space, name)
-        found = reading.tfstate_versions(stack, None if cursor is None else int(cursor[:10]), limit + 1)
+        stack = find_stack(reading, caller, space, name).id
+        found = reading.tfstate_versions(stack, before, limit + 1)
     return page(found, limit, lambda version: str(version.version), _shown)
 
 
@@ -104,13 +100,6 @@ def unlock_tfstate(ports: PortsIn, caller: CallerIn, space: str, name: str) -> T
     because = caller.basis(Right.TFSTATE_UNLOCK.action, stack.space)
     with refusals(caller, stack):
         return _lock(tfstates.unlock(ports.store, stack, caller.person, ports.now(), because))
-
-
-def _find(reading: Reading, caller: Caller, space: str, name: str) -> StackId:
-    stack = named(caller, Right.STACK_READ, space, name)
-    if reading.stack(stack) is None:
-        raise not_found(f"stack {stack}")
-    return stack
 
 
 def _shown(version: TfstateVersion) -> TfstateVersionJson:

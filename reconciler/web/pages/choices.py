@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
-from fastapi import Query
+from fastapi import Depends, Query
 
 from reconciler.web.api.auth import Caller, Right
 from reconciler.web.api.errors import invalid
@@ -13,6 +14,24 @@ from reconciler.web.ports import Ports
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What a page asks for that refreshes itself: `part` is the part, `seen` the mark of what it shows now."""
+
+    part: str = ""
+    seen: str = ""
+
+    def knows(self, now: str) -> bool:
+        """Whether the page shows already what this is the mark of."""
+        return bool(self.part) and self.seen == now
+
+
+def _poll(part: Annotated[str, Query(max_length=10)] = "", seen: Annotated[str, Query(max_length=32)] = "") -> Poll:
+    return Poll(part, seen)
+
+
+PollIn = Annotated[Poll, Depends(_poll)]
 TextIn = Annotated[str, Query(max_length=400)]
 CursorIn = Annotated[str, Query(max_length=600)]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from reconciler.core.runs import RunStatus
 from reconciler.web.api import admission, overview, revisions, runs, stacks
 from reconciler.web.api.auth import PortsIn, Right
+from reconciler.web.pages.choices import PollIn
 from reconciler.web.pages.render import mark, render, unchanged
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import ViewerIn
@@ -27,12 +26,11 @@ def home(
     request: Request,
     ports: PortsIn,
     viewer: ViewerIn,
-    part: Annotated[str, Query(max_length=10)] = "",
-    seen: Annotated[str, Query(max_length=32)] = "",
+    poll: PollIn,
 ) -> Response:
-    """Show the start page; with `part`, only what changes while one looks at it, if it is not as `seen`."""
+    """Show the start page, or only what has changed while one looks at it."""
     caller = viewer.caller
-    status = overview.get_status(ports, caller)
+    status = overview.configuration_json(ports, caller)
     waits = runs.list_runs(ports, caller, status=[RunStatus.UNCONFIRMED], limit=_WAITING)
     stalled = stacks.list_stacks(ports, caller, condition=["Stalled=True"], limit=_WAITING)
     drifted = stacks.list_stacks(ports, caller, drifted=True, limit=_WAITING)
@@ -52,7 +50,7 @@ def home(
         "problems": problems(status.diagnostics),
         "revisions": [RevisionView(each) for each in newest.items],
     }
-    now = mark(values, ports.now().replace(second=0, microsecond=0))
-    if part and seen == now:
+    now = mark(values, now=ports.now())
+    if poll.knows(now):
         return unchanged()
-    return render(request, viewer, "home_body.html" if part else "home.html", nav="home", mark=now, **values)
+    return render(request, viewer, "home_body.html" if poll.part else "home.html", nav="home", mark=now, **values)

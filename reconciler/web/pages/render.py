@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
@@ -59,15 +60,23 @@ def unchanged() -> Response:
     return Response(status_code=int(HTTPStatus.NO_CONTENT))
 
 
-def mark(*values: object) -> str:
-    """Return a short text that is another one as soon as one of the values is."""
-    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
+def mark(*values: object, now: datetime | None = None) -> str:
+    """Return a short text that is another one as soon as one of the values is.
+
+    `now`: the page says how long ago something was, so it is another one in the next minute, too.
+    """
+    minute = now.replace(second=0, microsecond=0) if now is not None else None
+    return hashlib.sha256(repr((values, minute)).encode()).hexdigest()[:16]
 
 
 def address(path: str, **parameters: object) -> str:
     """Return the address of a page with those parameters that have a value."""
-    given = {name: value for name, value in parameters.items() if value not in (None, "", False, [])}
-    given = {name: "true" if value is True else value for name, value in given.items()}
+    # Not by `in`: 0 is a value, and equal to False.
+    given = {
+        name: "true" if value is True else value
+        for name, value in parameters.items()
+        if not (value is None or value is False or value in ("", []))
+    }
     return f"{quote(path)}?{urlencode(given, doseq=True)}" if given else quote(path)
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from reconciler.web.api import resources
 from reconciler.web.api.auth import PortsIn
-from reconciler.web.pages.choices import CursorIn, TextIn, space_names
+from reconciler.web.pages.choices import CursorIn, PollIn, TextIn, space_names
 from reconciler.web.pages.render import address, render
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import ViewerIn
@@ -23,30 +23,32 @@ def resources_page(
     request: Request,
     ports: PortsIn,
     viewer: ViewerIn,
+    poll: PollIn,
     *,
     space: TextIn = "",
     subtree: bool = False,
+    stack: TextIn = "",
     type: TextIn = "",  # noqa: A002
     provider: TextIn = "",
     q: TextIn = "",
     cursor: CursorIn = "",
-    part: TextIn = "",
 ) -> Response:
-    """Show a page of the table; with `part`, only its rows."""
+    """Show a page of the table, or only its rows."""
     listed = resources.list_all_resources(
         ports,
         viewer.caller,
         space=space or None,
         subtree=subtree,
+        stack=stack or None,
         type=type or None,
         provider=provider or None,
         q=q or None,
         limit=_PAGE,
         cursor=cursor or None,
     )
-    filters = {"space": space, "subtree": subtree, "type": type, "provider": provider, "q": q}
+    filters = {"space": space, "subtree": subtree, "stack": stack, "type": type, "provider": provider, "q": q}
     values: dict[str, Any] = {"listed": listed, "filters": filters, "cursor": cursor}
-    if part:
+    if poll.part:
         answer = render(request, viewer, "resources_rows.html", **values)
         answer.headers["HX-Push-Url"] = address("/resources", **filters)
         return answer

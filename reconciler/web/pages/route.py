@@ -8,19 +8,15 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
-from reconciler.refusals import OperationRefused
 from reconciler.store.stored import StoreError
 from reconciler.web.api import errors
 from reconciler.web.api.errors import ApiError
 from reconciler.web.pages.render import redirect, render
 from reconciler.web.pages.viewer import NotSignedIn, Viewer, viewer_of
 
-_KNOWN = (ApiError, OperationRefused, RequestValidationError, HTTPException, StoreError)
 _TITLES = {
     HTTPStatus.NOT_FOUND: "Not found",
     HTTPStatus.CONFLICT: "That is not possible",
@@ -43,7 +39,7 @@ class PageRoute(APIRoute):
                 return await handle(request)
             except NotSignedIn:
                 return _sign_in_first(request)
-            except _KNOWN as error:
+            except errors.KNOWN as error:
                 return await run_in_threadpool(failure, request, errors.as_api_error(error))
             except Exception as error:  # noqa: BLE001 - a bug, which the log tells of
                 return await run_in_threadpool(failure, request, errors.as_bug(request, error))

@@ -15,7 +15,7 @@ from reconciler.web.api.auth import PortsIn, Right
 from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.api.revisions import summary_of
 from reconciler.web.api.schemas.runs import PlanJson, ReviewRequest, WholeRunJson
-from reconciler.web.pages.choices import CursorIn, TextIn, choice, space_names
+from reconciler.web.pages.choices import CursorIn, Poll, PollIn, TextIn, choice, labels, space_names
 from reconciler.web.pages.render import mark, redirect, render, unchanged
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
@@ -30,6 +30,7 @@ router = APIRouter(prefix="/runs", route_class=PageRoute)
 
 _PAGE = 50
 _LONGEST_NOTE = 2000
+_NO_POLL = Poll()
 
 LineIn = Annotated[int | None, Query(ge=1, le=10**9)]
 
@@ -39,37 +40,38 @@ def runs_page(
     request: Request,
     ports: PortsIn,
     viewer: ViewerIn,
+    poll: PollIn,
     *,
     space: TextIn = "",
     subtree: bool = False,
     status: TextIn = "",
     kind: TextIn = "",
+    label: TextIn = "",
     cursor: CursorIn = "",
-    part: TextIn = "",
-    seen: TextIn = "",
 ) -> Response:
-    """Show a page of the table; with `part`, only its rows, if they are not as `seen`."""
+    """Show a page of the table, or only its rows."""
     wanted, of_kind = choice(RunStatus, "status", status), choice(RunKind, "kind", kind)
     listed = runs.list_runs(
         ports,
         viewer.caller,
         space=space or None,
         subtree=subtree,
+        label=labels(label),
         status=[wanted] if wanted else None,
         kind=[of_kind] if of_kind else None,
         limit=_PAGE,
         cursor=cursor or None,
     )
-    now = mark(listed, ports.now().replace(second=0, microsecond=0))
-    if part and seen == now:
+    now = mark(listed, now=ports.now())
+    if poll.knows(now):
         return unchanged()
     values: dict[str, Any] = {
         "listed": listed,
-        "filters": {"space": space, "subtree": subtree, "status": status, "kind": kind},
+        "filters": {"space": space, "subtree": subtree, "status": status, "kind": kind, "label": label},
         "cursor": cursor,
         "mark": now,
     }
-    if part:
+    if poll.part:
         return render(request, viewer, "runs_rows.html", **values)
     names = space_names(ports, viewer.caller)
     choices = {"spaces": names, "statuses": list(RunStatus), "kinds": list(RunKind)}
@@ -82,15 +84,14 @@ def run_page(
     ports: PortsIn,
     viewer: ViewerIn,
     run: str,
+    poll: PollIn,
     *,
     line: LineIn = None,
     find: TextIn = "",
     skip: Annotated[int, Query(ge=0, le=10**9)] = 0,
-    part: TextIn = "",
-    seen: TextIn = "",
 ) -> Response:
     """Show a run: the log around a line, or what is found in it, and the plan after `skip` resources."""
-    return _show(request, ports, viewer, run, line=line, find=find, skip=skip, part=part, seen=seen)
+    return _show(request, ports, viewer, run, line=line, find=find, skip=skip, poll=poll)
 
 
 @router.get("/{run}/log")
@@ -154,14 +155,13 @@ def _show(
     line: int | None = None,
     find: str = "",
     skip: int = 0,
-    part: str = "",
-    seen: str = "",
+    poll: Poll = _NO_POLL,
     refused: str = "",
 ) -> Response:
     caller = viewer.caller
     state, reviews = runs.glance(ports, caller, run)
     now = mark(state.evolve(lease_until=None), reviews)
-    if part and seen == now:
+    if poll.knows(now):
         return unchanged()
     found = runs.get_run(ports, caller, run)
     where, active = SpaceName(found.stack.partition("/")[0]), RunStatus(found.status) in ACTIVE
@@ -181,7 +181,7 @@ def _show(
         "refused": refused,
         "summary": summary_of(ports, caller, found.revision),
     }
-    if part:
+    if poll.part:
         return render(request, viewer, "run_state.html", **values)
     data, ended = logs.whole(ports, RunId(found.id), active=active)
     shown = log.window(data, around=line, search=find, ended=ended)

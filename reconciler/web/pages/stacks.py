@@ -15,7 +15,7 @@ from reconciler.web.api.dependencies import neighbourhood
 from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.api.schemas.stacks import StackDetailJson
 from reconciler.web.api.told import Told
-from reconciler.web.pages.choices import CursorIn, TextIn, choice, labels, space_names
+from reconciler.web.pages.choices import CursorIn, Poll, PollIn, TextIn, choice, labels, space_names
 from reconciler.web.pages.render import address, mark, redirect, render, unchanged
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
@@ -33,6 +33,7 @@ router = APIRouter(prefix="/stacks", route_class=PageRoute)
 _PAGE = 50
 _RUNS = 10
 _RESOURCES = 200
+_NO_POLL = Poll()
 _CONDITIONS = {
     "Ready=True": "ready",
     "Ready=False": "not ready",
@@ -51,6 +52,7 @@ def stacks_page(
     request: Request,
     ports: PortsIn,
     viewer: ViewerIn,
+    poll: PollIn,
     *,
     space: TextIn = "",
     subtree: bool = False,
@@ -60,10 +62,8 @@ def stacks_page(
     label: TextIn = "",
     q: TextIn = "",
     cursor: CursorIn = "",
-    part: TextIn = "",
-    seen: TextIn = "",
 ) -> Response:
-    """Show a page of the table; with `part`, only its rows, if they are not as `seen`."""
+    """Show a page of the table, or only its rows."""
     listed = stacks.list_stacks(
         ports,
         viewer.caller,
@@ -77,8 +77,8 @@ def stacks_page(
         limit=_PAGE,
         cursor=cursor or None,
     )
-    now = mark(listed, ports.now().replace(second=0, microsecond=0))
-    if part and seen == now:
+    now = mark(listed, now=ports.now())
+    if poll.knows(now):
         return unchanged()
     filters = {
         "space": space,
@@ -90,9 +90,9 @@ def stacks_page(
         "q": q,
     }
     values: dict[str, Any] = {"listed": listed, "filters": filters, "cursor": cursor, "mark": now}
-    if part:
+    if poll.part:
         answer = render(request, viewer, "stacks_rows.html", **values)
-        if not seen:
+        if not poll.seen:
             answer.headers["HX-Push-Url"] = address("/stacks", **filters)
         return answer
     return render(
@@ -109,18 +109,16 @@ def stacks_page(
 
 
 @router.get("/{space}/{name}")
-def stack_page(
+def stack_page(  # noqa: PLR0917
     request: Request,
     ports: PortsIn,
     viewer: ViewerIn,
     space: str,
     name: str,
-    *,
-    part: TextIn = "",
-    seen: TextIn = "",
+    poll: PollIn,
 ) -> Response:
-    """Show a stack; with `part`, only what changes while one looks at it, if it is not as `seen`."""
-    return _show(request, ports, viewer, space, name, part=part, seen=seen)
+    """Show a stack, or only what has changed while one looks at it."""
+    return _show(request, ports, viewer, space, name, poll=poll)
 
 
 @router.post("/{space}/{name}/{verb}")
@@ -136,14 +134,14 @@ def act(  # noqa: PLR0917
                 there = f"/runs/{steering.request_run(ports, caller, space, name).id}"
             case "plan":
                 there = f"/runs/{steering.plan_stack(ports, caller, space, name).id}"
-            case "destroy":
-                there = f"/runs/{steering.destroy_stack(ports, caller, space, name).id}"
             case "drift":
                 there = f"/runs/{steering.check_drift(ports, caller, space, name).id}"
             case "suspend":
                 steering.suspend_stack(ports, caller, space, name)
             case "resume":
                 steering.resume_stack(ports, caller, space, name)
+            case "unlock":
+                steering.unlock_stack(ports, caller, space, name)
             case _:
                 raise not_found("such action")
     except OperationRefused as refused:
@@ -158,8 +156,7 @@ def _show(
     space: str,
     name: str,
     *,
-    part: str = "",
-    seen: str = "",
+    poll: Poll = _NO_POLL,
     refused: str = "",
 ) -> Response:
     caller = viewer.caller
@@ -167,19 +164,19 @@ def _show(
     where = SpaceName(stack.space)
     sees_runs = caller.allows(Right.RUN_READ, where)
     recent = stacks.list_runs_of_stack(ports, caller, space, name, limit=_RUNS) if sees_runs else None
-    now = mark(stack, recent, ports.now().replace(second=0, microsecond=0))
-    if part and seen == now:
+    now = mark(stack, recent, now=ports.now())
+    if poll.knows(now):
         return unchanged()
     values: dict[str, Any] = {
         "stack": stack,
         "standing": stack_standing(stack),
         "recent": recent,
-        "actions": stack_actions(stack, lambda right: caller.allows(Right(right), where)),
+        "actions": stack_actions(stack, caller.person, lambda right: caller.allows(Right(right), where)),
         "follow": stack.last_run.id if stack.last_run is not None and is_active(stack.last_run.status) else "",
         "mark": now,
         "refused": refused,
     }
-    if part:
+    if poll.part:
         return render(request, viewer, "stack_state.html", **values)
     return render(
         request,

@@ -58,10 +58,14 @@ def can_be_reviewed(run: WholeRunJson) -> bool:
     return asked and RunStatus(run.status) is RunStatus.UNCONFIRMED
 
 
-def stack_actions(stack: StackJson, may: May) -> tuple[ActionView, ...]:
-    """Return what can be done with a stack."""
+def stack_actions(stack: StackJson, person: str, may: May) -> tuple[ActionView, ...]:
+    """Return what a person can do with a stack. While it is locked, no run starts for it, whoever asks."""
     if stack.retained:
         return ()
+    if stack.lock is not None:
+        # To end somebody else's lock takes more than to end one's own.
+        right = "stack:lock" if stack.lock.person == person else "stack:unlock"
+        return (_action("unlock", "Unlock", right, may, main=True),)
     if stack.suspended:
         return (_action("resume", "Resume", "run:trigger", may, main=True),)
     busy = stack.last_run is not None and is_active(stack.last_run.status)

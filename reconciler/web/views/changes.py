@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.core.results import Action
 from reconciler.web.api.schemas.runs import OutputChangeJson, PlanJson, ResourceChangeJson
+from reconciler.web.views.diffs import Diff, DiffLine, compared, compared_whole
 from reconciler.web.views.tones import Tone
-from reconciler.web.views.values import cut, lines_of
 
 SHOWN = 100
 """Resources that are shown at once."""
-_COMPARED = 2000
-"""Lines of one value that are compared line by line: the time grows with the square of them."""
 
 _ORDER = (
     Action.DELETE,
@@ -58,14 +55,6 @@ _VERBS = {
     Action.FORGET: "forgotten",
     Action.READ: "read",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class DiffLine:
-    """One line: `+`, `-`, or a space for what stays; "@" for a heading."""
-
-    sign: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,48 +127,10 @@ def _resource(change: ResourceChangeJson) -> Change:
 
 
 def _output(change: OutputChangeJson) -> Change:
-    lines = list(_differences("", change.before, change.after))
-    return _change(change.action, change.name, "output", "sensitive" if change.sensitive else "", lines)
+    note = "sensitive" if change.sensitive else ""
+    return _change(change.action, change.name, "output", note, compared_whole(change.before, change.after))
 
 
-def _change(action: str, address: str, kind: str, note: str, lines: list[DiffLine]) -> Change:
+def _change(action: str, address: str, kind: str, note: str, diff: Diff) -> Change:
     known = Action(action)
-    return Change(_VERBS[known], _SIGNS[known], _TONES[known], address, kind, note, *shortened(lines))
-
-
-def shortened(lines: Sequence[DiffLine]) -> tuple[tuple[DiffLine, ...], int]:
-    """Return the first lines of one resource, each cut if it is too long, and how many are left out."""
-    shown, left_out = cut([line.text for line in lines])
-    return tuple(DiffLine(line.sign, text) for line, text in zip(lines, shown, strict=False)), left_out
-
-
-def compared(before: Any, after: Any) -> list[DiffLine]:
-    """Return the lines of what differs between two values, attribute by attribute if they have any."""
-    if not isinstance(before or {}, dict) or not isinstance(after or {}, dict):
-        return list(_differences("", before, after))
-    old, new = before or {}, after or {}
-    lines: list[DiffLine] = []
-    for name in sorted({*old, *new}):
-        lines += _differences(name, old.get(name), new.get(name))
-    return lines
-
-
-def _differences(name: str, before: Any, after: Any) -> Iterator[DiffLine]:
-    if before == after:
-        return
-    old, new = lines_of(before), lines_of(after)
-    label = f"{name} = " if name else ""
-    if len(old) <= 1 and len(new) <= 1:
-        yield from (DiffLine("-", label + line) for line in old)
-        yield from (DiffLine("+", label + line) for line in new)
-        return
-    if name:
-        yield DiffLine("@", name)
-    if not old or not new or max(len(old), len(new)) > _COMPARED:
-        yield from (DiffLine("-", f"  {line}") for line in old)
-        yield from (DiffLine("+", f"  {line}") for line in new)
-        return
-    for line in list(difflib.unified_diff(old, new, n=2, lineterm=""))[2:]:
-        if line.startswith("@@"):
-            continue
-        yield DiffLine(line[0], f"  {line[1:]}")
+    return Change(_VERBS[known], _SIGNS[known], _TONES[known], address, kind, note, diff.lines, diff.left_out)

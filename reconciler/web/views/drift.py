@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.web.api.schemas.drift import DriftJson
-from reconciler.web.views.changes import SHOWN, Change, compared, shortened
+from reconciler.web.views.changes import SHOWN, Change
+from reconciler.web.views.diffs import compared
 from reconciler.web.views.tones import Tone
 
 _TONES = {"missing": Tone.BAD, "replaced": Tone.BAD}
@@ -29,7 +30,7 @@ def drift_view(found: Sequence[DriftJson]) -> DriftView:
 def _change(found: DriftJson) -> Change:
     was = {attribute.name: attribute.was for attribute in found.attributes}
     now = {attribute.name: attribute.is_ for attribute in found.attributes}
-    lines, left_out = shortened(compared(was, now))
+    diff = compared(was, now)
     return Change(
         verb=found.difference,
         sign=_SIGNS.get(found.difference, "~"),
@@ -37,6 +38,6 @@ def _change(found: DriftJson) -> Change:
         address=found.address or "Something that the tool does not name",
         type=found.type or "",
         note="",
-        lines=lines,
-        left_out=left_out,
+        lines=diff.lines,
+        left_out=diff.left_out,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reconciler.web.views.tones import Tone
 
-WIDTH, HEIGHT = 190, 44
+_WIDTH, _HEIGHT = 190, 44
 _ACROSS, _DOWN, _MARGIN = 56, 14, 6
 _LONGEST = 24
 
@@ -28,6 +28,8 @@ class Box:
     node: Node
     x: int
     y: int
+    width: int
+    height: int
     space: str
     name: str
     here: bool
@@ -56,12 +58,12 @@ def draw(here: str, nodes: Sequence[Node], edges: Sequence[tuple[str, str]], hid
     tallest = max(len(column) for column in rows.values())
     places: dict[str, tuple[int, int]] = {}
     for at, column in enumerate(sorted(rows)):
-        top = (tallest - len(rows[column])) * (HEIGHT + _DOWN) // 2
+        top = (tallest - len(rows[column])) * (_HEIGHT + _DOWN) // 2
         for row, stack in enumerate(rows[column]):
-            places[stack] = _MARGIN + at * (WIDTH + _ACROSS), _MARGIN + top + row * (HEIGHT + _DOWN)
+            places[stack] = _MARGIN + at * (_WIDTH + _ACROSS), _MARGIN + top + row * (_HEIGHT + _DOWN)
     return Picture(
-        width=2 * _MARGIN + len(rows) * (WIDTH + _ACROSS) - _ACROSS,
-        height=2 * _MARGIN + tallest * (HEIGHT + _DOWN) - _DOWN,
+        width=2 * _MARGIN + len(rows) * (_WIDTH + _ACROSS) - _ACROSS,
+        height=2 * _MARGIN + tallest * (_HEIGHT + _DOWN) - _DOWN,
         boxes=tuple(_box(known[stack], *places[stack], here=stack == here) for stack in sorted(known)),
         lines=tuple((_path(places[a], places[b]), f"{b} depends on {a}") for a, b in sorted(edges)),
         hidden=hidden,
@@ -104,12 +106,12 @@ def _untangle(rows: dict[int, list[str]], edges: Sequence[tuple[str, str]]) -> N
 
 def _box(node: Node, x: int, y: int, *, here: bool) -> Box:
     space, _, name = node.id.partition("/")
-    return Box(node, x, y, _cut(space), _cut(name), here)
+    return Box(node, x, y, _WIDTH, _HEIGHT, _cut(space), _cut(name), here)
 
 
 def _path(start: tuple[int, int], end: tuple[int, int]) -> str:
-    x1, y1 = start[0] + WIDTH, start[1] + HEIGHT // 2
-    x2, y2 = end[0], end[1] + HEIGHT // 2
+    x1, y1 = start[0] + _WIDTH, start[1] + _HEIGHT // 2
+    x2, y2 = end[0], end[1] + _HEIGHT // 2
     bend = max(24, (x2 - x1) // 2)
     return f"M{x1} {y1} C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
 

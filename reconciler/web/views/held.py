@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.web.api.schemas.admission import HeldDiffJson
-from reconciler.web.views.changes import DiffLine
+from reconciler.web.views.diffs import DiffLine
 from reconciler.web.views.standing import sentence
 from spaces.diagnostics import printable
 

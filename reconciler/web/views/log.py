@@ -27,13 +27,12 @@ class Line:
 class LogView:
     """Some lines of a log. `first` and `last` are their numbers, `total` is how many there are.
 
-    `offset` is where the next bytes come, and `ended` says that none will. `found`: how many lines match a search.
+    `offset` is where the next bytes come. `found`: how many lines match a search.
     """
 
     lines: tuple[Line, ...]
     total: int
     offset: int
-    ended: bool
     found: int | None = None
 
     @property
@@ -53,17 +52,17 @@ def window(data: bytes, *, around: int | None, search: str, ended: bool) -> LogV
     if search:
         found = _matching(data[:offset], search)
         lines = tuple(_line(at, rows[at - 1]) for at in found[:WINDOW])
-        return LogView(lines, len(rows), offset, ended, len(found))
+        return LogView(lines, len(rows), offset, len(found))
     last = len(rows) if around is None else min(len(rows), max(around + WINDOW // 2, WINDOW))
     first = max(0, last - WINDOW)
-    return LogView(tuple(_line(at + 1, rows[at]) for at in range(first, last)), len(rows), offset, ended)
+    return LogView(tuple(_line(at + 1, rows[at]) for at in range(first, last)), len(rows), offset)
 
 
 def added(data: bytes, number: int, offset: int, *, ended: bool) -> LogView:
     """Return the lines in the bytes of a log from an offset on, which follow the line with this number."""
     rows, length = split(data, ended=ended)
     lines = tuple(_line(number + at, row) for at, row in enumerate(rows, 1))
-    return LogView(lines, number + len(rows), offset + length, ended)
+    return LogView(lines, number + len(rows), offset + length)
 
 
 def split(data: bytes, *, ended: bool) -> tuple[Sequence[bytes], int]:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconciler.core.state import Sync
 from reconciler.web.api.schemas.overview import SpaceJson
 from reconciler.web.views.tones import Tone
 
@@ -19,11 +18,9 @@ class SpaceView:
     """A space. The counts are of the stacks in it and in all spaces below that one sees."""
 
     name: str
-    inherit: bool
     total: int
     ready: int
     stalled: int
-    synced: int
     below: tuple[SpaceView, ...]
 
     @property
@@ -118,10 +115,8 @@ def flat(tops: Sequence[SpaceView]) -> list[tuple[int, SpaceView]]:
 def _view(space: SpaceJson, below: tuple[SpaceView, ...]) -> SpaceView:
     return SpaceView(
         name=space.name,
-        inherit=space.inherit,
         total=sum(space.stacks.values()) + sum(child.total for child in below),
         ready=space.ready + sum(child.ready for child in below),
         stalled=space.stalled + sum(child.stalled for child in below),
-        synced=space.stacks.get(Sync.SYNCED, 0) + sum(child.synced for child in below),
         below=below,
     )

@@ -22,21 +22,21 @@ class Standing:
     advice: str = ""
 
 
-_RETRY = "Read the log of its last run, mend the cause, then retry the run or change the configuration."
+_RETRY = "Read the log of the last run, fix the cause, then retry the run or change the configuration."
 
 _STACK_ADVICE: dict[str, str] = {
-    Reason.RETAINED: "Nothing runs. Put the document back into Git to look after it again.",
+    Reason.RETAINED: "Nothing runs for it. Put the document back into Git to manage it again.",
     Reason.LEAVING: "Put the document back into Git to keep it, or suspend the stack.",
-    Reason.DESTROYED: "Nothing has to be done.",
+    Reason.DESTROYED: "There is nothing to do.",
     Reason.SUSPENDED: "Resume the stack here, or change spec.suspended in its document.",
-    Reason.EXPIRED: "Change spec.ttl or spec.destroyAt in its document to have it again.",
-    Reason.LOCKED: "Wait for its end, or ask the one who locked it to run station stack unlock.",
-    Reason.WAITS_FOR_DEPENDENCY: "Repair the stack that it waits for; this one follows by itself.",
-    Reason.WAITS_FOR_CONFIRMATION: "Look at the plan of its run, then confirm or discard it.",
-    Reason.WAITS_FOR_APPROVAL: "Look at the plan of its run, then review it.",
-    Reason.IGNORED_BY_POLICY: "Nothing has to be done. Start a run to apply it anyway.",
-    Reason.PROPOSED_BY_POLICY: "Nothing has to be done. Start a run to apply what was proposed.",
-    Reason.POLICY_FAILED: "Repair the policy, or start a run.",
+    Reason.EXPIRED: "Change spec.ttl or spec.destroyAt in its document to bring it back.",
+    Reason.LOCKED: "Wait until the lock ends, or ask the person who locked it to unlock it.",
+    Reason.WAITS_FOR_DEPENDENCY: "Fix the stack that it waits for; this one then runs by itself.",
+    Reason.WAITS_FOR_CONFIRMATION: "Read the plan of its run, then confirm or discard it.",
+    Reason.WAITS_FOR_APPROVAL: "Read the plan of its run, then review it.",
+    Reason.IGNORED_BY_POLICY: "There is nothing to do. Start a run to apply it anyway.",
+    Reason.PROPOSED_BY_POLICY: "There is nothing to do. Start a run to apply what was proposed.",
+    Reason.POLICY_FAILED: "Fix the policy, or start a run.",
     Reason.POLICY_DENIED: "Change the configuration so that the policy allows it, or change the policy.",
     Reason.REJECTED_BY_POLICY: "Change the configuration, or ask the reviewers and retry the run.",
     Reason.INTERRUPTED: "Check the resources, then start a run: its plan waits for your confirmation.",
@@ -44,28 +44,28 @@ _STACK_ADVICE: dict[str, str] = {
     Reason.MOVE_BLOCKED: "Wait until the run of the stack under its old name has ended.",
     Reason.SOURCE_NOT_FOUND: "Correct spec.source in the document, or push the missing path.",
     Reason.TOOL_MISSING: "Install the tool where the service looks for it, then retry the run.",
-    Reason.CANCELED: "Retry the run when it may go on.",
+    Reason.CANCELED: "Retry the run when you are ready.",
     Reason.DISCARDED: "Retry the run, or change the configuration.",
 }
 
 _RUN_ADVICE: dict[str, str] = {
-    Reason.WAITS_FOR_CONFIRMATION: "Look at the plan below, then confirm or discard it.",
-    Reason.WAITS_FOR_APPROVAL: "Look at the plan below, then approve or reject it.",
-    Reason.INTERRUPTED: "Nobody knows how far it got: check the resources. The next run waits for confirmation.",
+    Reason.WAITS_FOR_CONFIRMATION: "Read the plan below, then confirm or discard it.",
+    Reason.WAITS_FOR_APPROVAL: "Read the plan below, then approve or reject it.",
+    Reason.INTERRUPTED: "It is unknown how far it got: check the resources. The next run waits for confirmation.",
     Reason.POLICY_DENIED: "Change the configuration so that the policy allows it, or change the policy.",
     Reason.SUPERSEDED: "A newer run has taken its place.",
-    Reason.CANCELED: "Retry it when it may go on.",
-    Reason.DISCARDED: "Retry it to plan once more.",
+    Reason.CANCELED: "Retry it when you are ready.",
+    Reason.DISCARDED: "Retry it to plan again.",
 }
 
 _RUN_STATES = {
-    RunStatus.QUEUED: "It waits for a free place.",
+    RunStatus.QUEUED: "It waits for a free slot.",
     RunStatus.PLANNING: "It is planning.",
     RunStatus.APPLYING: "It is applying its plan.",
     RunStatus.UNCONFIRMED: "It has planned changes and waits.",
-    RunStatus.FINISHED: "It has done what it was to do.",
+    RunStatus.FINISHED: "It finished.",
     RunStatus.FAILED: "It failed.",
-    RunStatus.INTERRUPTED: "Its process died while it applied.",
+    RunStatus.INTERRUPTED: "Its process died during the apply.",
     RunStatus.CANCELED: "It was canceled.",
     RunStatus.DISCARDED: "It was discarded.",
     RunStatus.SUPERSEDED: "A newer run took its place.",
@@ -77,12 +77,12 @@ def stack_standing(stack: StackJson) -> Standing:
     tone, ready = stack_tone(stack), condition_of(stack, ConditionType.READY)
     stalled = condition_of(stack, ConditionType.STALLED)
     if stack.reason == Reason.UP_TO_DATE and tone in {Tone.GOOD, Tone.WAITING}:
-        at = f" at revision {stack.applied_revision[:10]}" if stack.applied_revision else ""
+        applied = f"revision {stack.applied_revision[:10]} is applied" if stack.applied_revision else "all is applied"
         if is_drifted(stack):
             drift = condition_of(stack, ConditionType.DRIFTED).message
-            why = f"What Git says was applied{at}, and the real world has changed since: {drift}."
-            return Standing(tone, Reason.DRIFTED, why, "Start a run to put it right, or change the configuration.")
-        return Standing(tone, stack.reason, f"What Git says was applied{at}.")
+            why = f"{applied[0].upper()}{applied[1:]}, and the real world has changed since: {drift}."
+            return Standing(tone, Reason.DRIFTED, why, "Start a run to restore it, or change the configuration.")
+        return Standing(tone, stack.reason, f"Up to date: {applied}.")
     advice = _STACK_ADVICE.get(stack.reason, "")
     if stack.reason in RETRYABLE | TOOL_FAILURES and stalled.status != ConditionStatus.TRUE:
         advice = "The service tries again by itself."
@@ -97,8 +97,8 @@ def run_standing(run: RunJson) -> Standing:
     said = sentence(run.message) or _RUN_STATES[status]
     advice = _RUN_ADVICE.get(run.reason, "")
     if status is RunStatus.FAILED and not advice:
-        again = "The service tries again by itself." if run.reason in RETRYABLE else "Mend the cause, then retry it."
-        advice = f"The log says more. {again}"
+        again = "The service retries it by itself." if run.reason in RETRYABLE else "Fix the cause, then retry it."
+        advice = f"The log has the details. {again}"
     return Standing(tone, run.status, said, advice)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from reconciler.tools.veil import MASK, UNKNOWN
 
-_MOST_LINES = 300
-_LONGEST = 1000
+MOST_LINES = 300
+LONGEST = 1000
 """Characters of one line."""
-_MOST = 20_000
+MOST_CHARACTERS = 20_000
 """Characters of all lines of one value or resource: a page shows a hundred of them."""
 
 
@@ -41,21 +41,16 @@ def clipped(text: str) -> str:
     return _joined(text.split("\n"))
 
 
-def cut(lines: Sequence[str]) -> tuple[list[str], int]:
-    """Return the first lines, each cut if it is too long, and how many are left out."""
+def _joined(lines: Sequence[str]) -> str:
     shown: list[str] = []
     length = 0
-    for line in lines[:_MOST_LINES]:
-        short = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    for line in lines[:MOST_LINES]:
+        short = line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
         length += len(short)
-        if length > _MOST:
+        if length > MOST_CHARACTERS:
             break
         shown.append(short)
-    return shown, len(lines) - len(shown)
-
-
-def _joined(lines: Sequence[str]) -> str:
-    shown, left_out = cut(lines)
+    left_out = len(lines) - len(shown)
     return "\n".join([*shown, f"… {left_out} more lines"] if left_out else shown)
 
 

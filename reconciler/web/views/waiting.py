@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.core.reasons import Reason
 from reconciler.core.state import ConditionType
 from reconciler.web.api.schemas.admission import HeldJson
-from reconciler.web.api.schemas.runs import ChangeCountsJson, RunJson
+from reconciler.web.api.schemas.runs import RunJson
 from reconciler.web.api.schemas.stacks import StackJson
 from reconciler.web.views.changes import Count, summary
 from reconciler.web.views.standing import sentence, stack_standing
 from reconciler.web.views.tones import Tone, condition_of, stack_tone
 from spaces.names import SpaceName
-
-_APPROVAL = "WaitsForApproval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ def waiting(
 
 def _run(run: RunJson, may: Callable[[str, SpaceName], bool]) -> Item:
     space = SpaceName(run.stack.partition("/")[0])
-    approval = run.reason == _APPROVAL
+    approval = run.reason == Reason.WAITS_FOR_APPROVAL
     return Item(
         Tone.WAITING,
         "review" if approval else "confirm",
@@ -57,7 +56,7 @@ def _run(run: RunJson, may: Callable[[str, SpaceName], bool]) -> Item:
         f"/runs/{run.id}",
         sentence(run.message),
         run.created_at,
-        summary(counts(run.changes)),
+        summary(run.changes.by_action),
         may("run:review" if approval else "run:confirm", space),
     )
 
@@ -75,8 +74,3 @@ def _held(held: HeldJson) -> Item:
     title = f"{held.verb} {held.kind} {held.space}/{held.name}"
     # Whether one may approve it is decided when one does: the right is named by the rules of that moment.
     return Item(Tone.WAITING, "held", title, f"/held/{held.id}", sentence(held.message), None)
-
-
-def counts(changes: ChangeCountsJson) -> dict[str, int]:
-    """Return a run's counts by the names of actions."""
-    return changes.model_dump(by_alias=True)

@@ -67,15 +67,12 @@ class FollowedJson(Shape):
     revision: str
 
 
-class StatusJson(Shape):
-    """The state of the service.
+class ConfigurationJson(Shape):
+    """How far the configuration was followed.
 
-    Readers of everything see its sources and documents, and all diagnostics. Others see those of files in their spaces,
-    and of their own held changes.
+    Readers of everything see all diagnostics. Others see those of files in their spaces, and of their own held changes.
     """
 
-    version: str
-    ready: bool
     url: str | None
     branch: str | None
     generation: int
@@ -83,9 +80,16 @@ class StatusJson(Shape):
     admitted_revision: str | None
     changed_at: datetime | None
     halted: HaltJson | None
+    diagnostics: list[dict[str, Any]]
+
+
+class StatusJson(ConfigurationJson):
+    """The state of the service. Readers of everything see its sources and documents."""
+
+    version: str
+    ready: bool
     kept: list[KeptJson]
     sources: list[FollowedJson]
-    diagnostics: list[dict[str, Any]]
     counts: CountsJson
 
 

@@ -26,6 +26,11 @@ class ChangeCountsJson(Shape):
     move: int
     outputs: int
 
+    @property
+    def by_action(self) -> dict[str, int]:
+        """The numbers by the names of actions."""
+        return self.model_dump(by_alias=True)
+
 
 class VerdictJson(Shape):
     """The verdict of one policy on a run's plan. `error`: the policy could not be evaluated, and messages say why."""

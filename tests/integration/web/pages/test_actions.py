@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from reconciler import locks
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.runs.audit import Approvals
@@ -98,6 +100,21 @@ def test_a_stack_is_run_suspended_and_resumed(as_user: AsUser, runs: dict[str, R
     assert not paused()
 
 
+def test_a_lock_is_shown_and_ended_by_its_person(as_user: AsUser, runs: dict[str, Run], store: SqlStore) -> None:
+    drifted, otto, wanda = f"/stacks/{DRIFTED}", as_user("otto"), as_user("wanda")
+    locks.lock(store, DRIFTED, "<b>moving the database", timedelta(hours=2), "user:otto", NOW)
+    theirs = wanda.see(drifted)
+    assert "Locked by otto" in theirs.text
+    assert "until 2026-03-01 14:00:00 UTC: <b>moving the database" in theirs.text
+    # Nothing is offered that would be refused, and the button names the right that is needed.
+    assert set(theirs.forms) == {"/sign-out"}
+    assert "You need stack:unlock" in [found.get("title") for tag, found in theirs.elements if tag == "button"]
+    assert "locked" in wanda.see("/stacks?q=drifted").text
+    assert wanda.submit(f"{drifted}/unlock", theirs.forms["/sign-out"]).status == 409
+    assert leads_to(otto.press(otto.see(drifted), f"{drifted}/unlock")) == drifted
+    assert f"{drifted}/run" in otto.see(drifted).forms
+
+
 def test_a_refusal_is_said_on_the_page(as_user: AsUser, runs: dict[str, Run], store: SqlStore) -> None:
     run, otto = f"/runs/{runs['waiting'].id}", as_user("otto")
     page = otto.see(run)
@@ -125,7 +142,6 @@ def test_without_the_right_there_is_no_button_and_no_door(
         f"{run}/cancel",
         f"{base}/run",
         f"{base}/suspend",
-        f"{base}/destroy",
     ):
         page = rita.submit(path, token)
         assert page.status == 404, path
@@ -171,6 +187,6 @@ def test_an_approval_that_is_in_force_leads_to_what_is_still_held(
 
 def test_an_action_that_does_not_exist(operator: Person, runs: dict[str, Run]) -> None:
     token = operator.see("/").forms["/sign-out"]
-    for path in (f"/runs/{runs['waiting'].id}/explode", f"/stacks/{BASE}/explode"):
+    for path in (f"/runs/{runs['waiting'].id}/explode", f"/stacks/{BASE}/explode", f"/stacks/{BASE}/destroy"):
         assert operator.submit(path, token).status == 404
     assert operator.see(f"/runs/{runs['waiting'].id}/confirm").status == 405

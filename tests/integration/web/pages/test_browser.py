@@ -72,6 +72,8 @@ def tab(chromium: Any, server: HttpServer, troubles: list[str]) -> Iterator[Any]
     tab.on("pageerror", lambda error: troubles.append(str(error)))
     tab.on("console", lambda said: troubles.append(said.text) if said.type in {"error", "warning"} else None)
     tab.goto("/sign-in?next=/stacks")
+    # Browsers set the focus after the page has loaded, and what is typed before is lost.
+    tab.wait_for_selector("input[name=token]:focus")
     tab.keyboard.type(OPERATOR_TOKEN)
     tab.keyboard.press("Enter")
     tab.wait_for_selector("h1:has-text('Stacks')")

@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.core.runs import Run
 from reconciler.store.sql import SqlStore
+from reconciler.web.pages.render import address
 from reconciler.web.ports import Ports
 from tests.factories import REVISION, a_run_id, a_stack
 from tests.integration.web.pages.fleet import CANARY, LOG, configuration, put_fleet
@@ -195,6 +196,21 @@ def test_a_part_is_sent_only_once_it_has_changed(operator: Person, runs: dict[st
     assert (part.status, "discarded" in part.text, "<html" in part.answer.text) == (200, True, False)
     # It has ended, so the page asks no more.
     assert [found for _, found in part.elements if "hx-get" in found] == []
+
+
+def test_what_is_left_out_of_the_address_and_what_is_not() -> None:
+    assert address("/x", a=0, b=None, c="", d=False, e=True, f=[]) == "/x?a=0&e=true"
+
+
+def test_resources_and_runs_are_filtered_by_their_addresses(operator: Person, runs: dict[str, Run]) -> None:
+    def found(path: str) -> set[str]:
+        return {link for link in operator.see(path).links if link.startswith("/stacks/")}
+
+    assert found("/resources?stack=root/secret") == {"/stacks/root/secret"}
+    assert operator.see("/resources?stack=secret").status == 422
+    assert found("/runs?label=owner=x") == set()
+    polls = [it["hx-get"] for _, it in operator.see(f"/runs/{runs['waiting'].id}?skip=1").elements if "hx-get" in it]
+    assert any("skip=1" in poll for poll in polls)
 
 
 def test_a_growing_log_goes_on_where_it_was(operator: Person, runs: dict[str, Run]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0019"
+down_revision = "0018"
 
 # Not as JSON: PostgreSQL refuses some characters that messages contain. Quotation marks in texts are escaped.
 POSTGRES = """

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from reconciler.credentials.sealing import KeyFileError, SealingKeys
 from reconciler.credentials.secrets import SecretSources
+from reconciler.credentials.sops import SopsFiles
 from reconciler.git.remote import local_path
 from reconciler.settings import Settings, SettingsError, settings_file
 from reconciler.store.connections import parse_url
@@ -51,7 +52,8 @@ def open_secrets(settings: Settings) -> SecretSources:
         sealing_keys = SealingKeys.load_or_create(path)
     except KeyFileError as error:
         raise SettingsError(str(error)) from None
-    return SecretSources(sealing_keys, settings.secrets_dir, settings.env_allowed)
+    sops = SopsFiles(settings.sops_keys_dir, settings.search_path)
+    return SecretSources(sealing_keys, settings.secrets_dir, settings.env_allowed, sops)
 
 
 def _check_key_file(setting: str, path: Path | None) -> None:

@@ -132,6 +132,11 @@ class Settings(BaseModel):
     sealing_key_file: Path | None = Field(
         None, description="The file with the age keys that open sealed values. Default: created in the data directory."
     )
+    sops_keys_dir: Path | None = Field(
+        None,
+        description="The directory of age keys that open SOPS files, with a directory for each space, by its path. "
+        "Documents of a space open files with its keys alone.",
+    )
     issuer_url: str | None = Field(
         None,
         description="The URL under which clouds find the keys of run tokens: https, without a port. "

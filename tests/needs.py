@@ -27,6 +27,7 @@ HOW = {
     "kube-controller-manager": "make tools",
     "kubectl": "make tools",
     "promtool": "apt install prometheus",
+    "sops": "make tools",
     "ssh": "apt install openssh-client",
     "ssh-keygen": "apt install openssh-client",
     "terraform": "download it from https://developer.hashicorp.com/terraform/install",

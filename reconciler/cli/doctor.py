@@ -62,6 +62,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield from _database(settings)
     yield _sandbox(settings)
     yield from _tools(settings)
+    yield _sops(settings)
     yield _repository(settings)
     yield _issuer(settings)
 
@@ -151,6 +152,23 @@ def _tools(settings: Settings) -> Iterator[Finding]:
                 yield Finding("warning", name, f"{binary}: {beside.message}", "remove it, or put another in its place")
             else:
                 yield Finding("ok", name, f"{beside.version} at {binary}")
+
+
+def _sops(settings: Settings) -> Finding:
+    from reconciler.credentials.sops import KEYS, find_sops
+
+    directory = settings.sops_keys_dir
+    if directory is None:
+        return Finding("ok", "sops", "sops_keys_dir is not set: no SOPS files are opened")
+    try:
+        next(directory.iterdir(), None)
+        files = sum(1 for _ in directory.rglob(KEYS))
+    except OSError as error:
+        return Finding("error", "sops", f"sops_keys_dir {directory} cannot be read: {error.strerror}")
+    program = find_sops(settings.search_path)
+    if program is None:
+        return Finding("warning", "sops", "it is not found on PATH", "install it: stacks with SOPS files cannot run")
+    return Finding("ok", "sops", f"{program}, with the age keys of {files} spaces in {directory}")
 
 
 def _repository(settings: Settings) -> Finding:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, assert_never
 
 from reconciler.core.state import VERSION, Component, Fingerprint
+from spaces.documents.secrets import SopsSecret
 from spaces.effective.integrations import ByPhase, IdentityFile, RunName, UsedIntegration
 from spaces.effective.policies import Guardrail
 from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile
@@ -65,6 +66,9 @@ def fingerprint(stack: EffectiveStack, source: SourceSnapshot | None) -> Fingerp
         own["source path"] = short_hash(stack.source.path)
         if stack.source.repository is not None:
             own["source repository"] = short_hash(str(stack.source.repository))
+    for key, secret in stack.secrets.items():
+        if isinstance(secret.value, SopsSecret):  # of others the tool's settings say all that counts
+            own[f"secret {key}"] = short_hash(_said(secret.value))
     shared: dict[str, str] = {}
     clouds = {f"{used.ref.space}/{used.ref.name} token": _token(used) for used in stack.integrations}
     for origin, item, value in _items(stack):
@@ -98,6 +102,9 @@ def _token(used: UsedIntegration) -> str:
     spec = used.spec
     roles = [spec.role(PLAN), spec.role(APPLY)]
     how = [*([spec.assumed_by] if spec.by_service else []), *roles]
+    for role in (spec.plan, spec.apply):
+        how += [role.policy or "", *role.policy_arns] if role is not None and (role.policy or role.policy_arns) else []
+    how += [] if spec.kubernetes is None else [spec.kubernetes.server, spec.kubernetes.certificate_authority or ""]
     return short_hash([spec.provider, spec.aud, spec.subject, spec.session_tags, how])
 
 
@@ -156,6 +163,8 @@ def _said(content: Content) -> object:
             return content
         case SecretRef():
             return content.model_dump(exclude_none=True)
+        case SopsSecret():
+            return {"sops": content.keys, "file": hashlib.blake2b(content.data, digest_size=16).hexdigest()}
         case RepositoryFile():
             return [hashlib.blake2b(content.data, digest_size=16).hexdigest()]
         case OutputOf():

@@ -15,9 +15,10 @@ from pathlib import Path
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_in_directory
 from reconciler.credentials.sealing import SealingKeys
+from reconciler.credentials.sops import Opened, SopsFiles
 from reconciler.credentials.vault import VaultReader
+from spaces.documents.secrets import Secret, SopsSecret
 from spaces.model.sealed import SealedPlace
-from spaces.model.secrets import SecretRef
 from spaces.names import SpacePath
 
 _log = logging.getLogger(__name__)
@@ -32,11 +33,12 @@ _REMEMBERED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class SecretSources:
-    """The sources of secrets: sealed values, files and variables of the service."""
+    """The sources of secrets: sealed values, files, variables of the service, and SOPS files."""
 
     sealing_keys: SealingKeys | None = None
     directory: Path | None = None
     env_allowed: Collection[str] = ()
+    sops: SopsFiles = field(default_factory=SopsFiles)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     by_name: Callable[[], Collection[SpacePath]] = field(default=tuple, repr=False)
     """The paths at which secrets count that an earlier version kept by the bare name of their space."""
@@ -47,8 +49,15 @@ class SecretSources:
     Opening takes a while, and the result never changes.
     """
 
-    def value(self, secret: SecretRef, place: SealedPlace, vault: VaultReader | None = None) -> str:
-        """Return a secret as it is; raise SecretUnreadable if it cannot be read. Only runs have a `vault`."""
+    def value(
+        self, secret: Secret, place: SealedPlace, vault: VaultReader | None = None, opened: Opened | None = None
+    ) -> str:
+        """Return a secret as it is; raise SecretUnreadable if it cannot be read.
+
+        Only runs have a `vault`. `opened` keeps what SOPS files hold, so that one run opens each of them once.
+        """
+        if isinstance(secret, SopsSecret):
+            return self.sops.value(secret, place, opened)
         if secret.vault is not None:
             if vault is None:
                 raise SecretUnreadable("there is no vault integration to read it with")
@@ -61,15 +70,20 @@ class SecretSources:
             raise SecretUnreadable("this installation has no key for sealed values")
         return self.sealing_keys.open(secret.sealed, place, by_name=self._counts_by_name(place))
 
-    def for_run(self, secret: SecretRef, place: SealedPlace, vault: VaultReader | None = None) -> str:
+    def for_run(
+        self, secret: Secret, place: SealedPlace, vault: VaultReader | None = None, opened: Opened | None = None
+    ) -> str:
         """Return a secret that a run may get, which must be maskable; raise SecretUnreadable with its place."""
         try:
-            return _usable(self.value(secret, place, vault))
+            return _usable(self.value(secret, place, vault, opened))
         except SecretUnreadable as error:
             raise SecretUnreadable(f"{place}, {secret}: {error}") from None
 
-    def problem(self, secret: SecretRef, place: SealedPlace) -> str | None:
+    def problem(self, secret: Secret, place: SealedPlace) -> str | None:
         """Return why a run could not get a secret; None if it can, or if only the run itself finds out."""
+        if isinstance(secret, SopsSecret):
+            wrong = self.sops.problem(secret, place, _usable)
+            return None if wrong is None else f"{place}, {secret}: {wrong}"
         if secret.vault is not None:
             return None
         key = (secret.sealed or "", place)

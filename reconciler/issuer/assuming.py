@@ -35,6 +35,8 @@ class Assumption:
     session: str
     region: str | None
     tags: Mapping[str, str]
+    policy: str | None = None
+    policy_arns: tuple[str, ...] = ()
 
     def take_on(self) -> dict[str, Any]:
         """Return credentials in the form that AWS's libraries take from a process; CannotAssume says why not."""
@@ -53,7 +55,7 @@ class Assumption:
                 RoleSessionName=self.session,
                 ExternalId=self.external_id,
                 DurationSeconds=_SECONDS,
-                **({"Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()]} if self.tags else {}),
+                **self._limits(),
             )
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
             why = " ".join(str(error).split())[:300]
@@ -66,6 +68,17 @@ class Assumption:
             "SessionToken": found["SessionToken"],
             "Expiration": found["Expiration"].astimezone(UTC).isoformat().replace("+00:00", "Z"),
         }
+
+    def _limits(self) -> dict[str, Any]:
+        """Return what is said of the session beside its role."""
+        found: dict[str, Any] = {}
+        if self.tags:
+            found["Tags"] = [{"Key": key, "Value": value} for key, value in self.tags.items()]
+        if self.policy is not None:
+            found["Policy"] = self.policy
+        if self.policy_arns:
+            found["PolicyArns"] = [{"arn": arn} for arn in self.policy_arns]
+        return found
 
 
 def dies(credentials: Mapping[str, Any]) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,17 @@ from reconciler.issuer.assuming import NOTE, Assumption, as_credentials, config_
 from reconciler.issuer.issuer import Issuer, expiry
 from reconciler.runner.contract.job import Identity
 from reconciler.runner.processes.sandbox import SEEN
-from spaces.effective.integrations import AWS_FILE, GOOGLE_FILE, ByPhase, IdentityFile, RunName, UsedIntegration
+from spaces.effective.integrations import (
+    AWS_FILE,
+    GOOGLE_FILE,
+    KUBE_FILE,
+    ByPhase,
+    IdentityFile,
+    RunName,
+    UsedIntegration,
+)
 from spaces.effective.stack import EffectiveStack
-from spaces.model.integration import APPLY, PLAN, CloudIntegrationSpec, Provider
+from spaces.model.integration import APPLY, PLAN, CloudIntegrationSpec, Cluster, Provider
 
 _TAGS = "https://aws.amazon.com/tags"
 _STS = "https://sts.googleapis.com/v1/token"
@@ -55,6 +64,8 @@ def identify(issuer: Issuer, bearer: Bearer, now: datetime) -> Identity:
         files[used.token_file] = issuer.sign(_claims(used, bearer), now)
         if used.spec.provider is Provider.GCP:
             files[GOOGLE_FILE] = _google(used, bearer.phase)
+        if used.spec.kubernetes is not None:
+            files[KUBE_FILE] = _kubeconfig(used, used.spec.kubernetes)
     texts, paths = {}, {}
     for name, value in bearer.stack.env.items():
         match value.value:
@@ -104,13 +115,23 @@ def _assumed(issuer: Issuer, note: Mapping[str, Any], now: datetime) -> str:
         session=note["runId"],
         region=note.get("region"),
         tags={key: values[0] for key, values in tags.items()},
+        policy=note.get("policy"),
+        policy_arns=tuple(note.get("policyArns", ())),
     )
     return json.dumps({**wanted.take_on(), NOTE: issuer.sign(note, now)})
 
 
 def _note(used: UsedIntegration, bearer: Bearer) -> dict[str, Any]:
     """Return what the service has to know to renew credentials: no cloud takes a token with this audience."""
-    more = {"aud": _RENEWAL, "role": used.spec.role(bearer.phase), "region": used.spec.region}
+    role = used.spec.identity(bearer.phase)
+    more: dict[str, Any] = {
+        "aud": _RENEWAL,
+        "role": str(role),
+        "region": used.spec.region,
+        "policy": role and role.policy,
+    }
+    if role is not None and role.policy_arns:
+        more["policyArns"] = list(role.policy_arns)
     return {name: value for name, value in (_claims(used, bearer) | more).items() if value is not None}
 
 
@@ -154,4 +175,20 @@ def _google(used: UsedIntegration, phase: str) -> str:
     }
     if account:
         content["service_account_impersonation_url"] = _IMPERSONATION.format(account)
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _kubeconfig(used: UsedIntegration, cluster: Cluster) -> str:
+    """Return a kubeconfig, as JSON, which is YAML, too: kubectl and its libraries read the token's file anew."""
+    name, where = used.ref.name, {"server": cluster.server}
+    if cluster.certificate_authority is not None:
+        where["certificate-authority-data"] = base64.b64encode(cluster.certificate_authority.encode()).decode()
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": where}],
+        "users": [{"name": name, "user": {"tokenFile": str(SEEN.identity / used.token_file)}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    }
     return json.dumps(content, indent=2) + "\n"

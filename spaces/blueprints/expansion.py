@@ -16,6 +16,7 @@ from spaces.model.explain import QUOTE, did_you_mean, dotted, shown
 from spaces.model.inputs import InputType
 from spaces.model.template import CONTEXT_SORTS, TEMPLATE_KINDS, as_clause, hint_of, spliced
 from spaces.names import Kind, ResourceRef
+from spaces.reading.attachments import place_of
 from spaces.reading.resources import Made, Resource, make_resource
 
 MAX_DEPTH = 5
@@ -110,7 +111,7 @@ class _Expander:
                 path = ("spec", "inputs", name)
                 self._report("invalid-input", f"the input {name} {wrong[0]}", instance, path, wrong[1])
                 continue
-            variables[f"inputs.{name}"] = declaration.variable(value)
+            variables[f"inputs.{name}"] = _from_top(instance.resource, declaration.variable(value))
         return variables if len(self.findings) == before else None
 
     def _context(self, instance: Placed) -> dict[str, Any]:
@@ -146,7 +147,7 @@ class _Expander:
             return
         root = self.root.ref
         made = Made(instance.ref, blueprint.ref, spec.version, index, root)
-        resource, problems = make_resource(blueprint.resource, raw, made, root.space)
+        resource, problems = make_resource(blueprint.resource, raw, made, root.space, instance.resource.attachments)
         if raw.get("kind") not in TEMPLATE_KINDS:
             problems = [Problem(("kind",), "invalid-value", "an instance cannot make such a document"), *problems]
         for problem in problems:
@@ -252,6 +253,14 @@ def _sorts(spec: BlueprintSpec) -> Iterator[tuple[str, Any]]:
     yield from CONTEXT_SORTS.items()
     inputs = (declared for declared in spec.inputs if declared.type is not InputType.SECRET)
     yield from ((f"inputs.{declared.name}", declared.sort) for declared in inputs)
+
+
+def _from_top(instance: Resource, value: Any) -> Any:
+    """Return a value as it is, a secret in a SOPS file with the path from the top: the template lies elsewhere."""
+    if not isinstance(value, dict) or "sops" not in value:
+        return value
+    path, mark, keys = value["sops"].partition("#")
+    return {"sops": f"/{place_of(instance.file, path)}{mark}{keys}"}
 
 
 def _of(spec: BlueprintInstanceSpec) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from spaces.model.blueprint import BlueprintInstanceSpec, versioned
 from spaces.model.configuration import Configuration
-from spaces.model.notifier import NotifierSpec
-from spaces.model.repository import RepositorySpec
 from spaces.model.role import BUILT_IN_ROLES, RoleBindingSpec
 from spaces.model.secrets import SecretRef
 from spaces.model.stack import StackSpec
@@ -117,24 +114,7 @@ def mentions(resource: Resource) -> frozenset[NameKey]:
 
 def secrets_in(resource: Resource) -> list[tuple[Path, str, SecretRef]]:
     """List every secret of a document: its path, the key that it is sealed for, and where it comes from."""
-    spec = resource.spec
-    if isinstance(spec, NotifierSpec):
-        return [(("spec", key), key, secret) for key, secret in spec.secrets()]
-    sections: Mapping[str, Mapping[str, object]] = {}
-    of_tool: list[tuple[Path, str, SecretRef]] = []
-    if isinstance(spec, StackSpec) and (settings := spec.settings()) is not None:
-        tool = spec.tool.value
-        of_tool = [(("spec", tool, *path), ".".join((tool, *path)), value) for path, value in settings.secrets()]
-    if isinstance(spec, Configuration):
-        sections = {"env": spec.env, "files": spec.files}
-    elif isinstance(spec, RepositorySpec) and spec.credentials is not None:
-        sections = {"credentials": {"password": spec.credentials.password, "sshKey": spec.credentials.ssh_key}}
-    return [
-        (("spec", section, key), key, value)
-        for section, values in sections.items()
-        for key, value in values.items()
-        if isinstance(value, SecretRef)
-    ] + of_tool
+    return [(("spec", *path), key, secret) for path, key, secret in resource.spec.secrets()]
 
 
 def hijacking_variables(resource: Resource) -> dict[str, object]:

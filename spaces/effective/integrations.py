@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from spaces.model.integration import APPLY, PLAN, CloudIntegrationSpec, Provider
+from spaces.model.integration import APPLY, KUBECONFIG, PLAN, CloudIntegrationSpec, Provider
 from spaces.names import ResourceRef
 
 
@@ -71,6 +71,8 @@ class UsedIntegration:
         spec = self.spec
         if spec.by_service:
             return AWS_KEYS_FILE
+        if spec.kubernetes is not None:
+            return "kubernetes.token"
         return f"{spec.variable}.token" if spec.provider is Provider.OIDC else f"{spec.provider}.token"
 
 
@@ -81,6 +83,9 @@ AWS_KEYS_FILE = "aws-keys.token"
 
 GOOGLE_FILE = "gcp.json"
 """The name of the file that tells Google's libraries where the token is, and what to do with it."""
+
+KUBE_FILE = "kubeconfig.json"
+"""The name of the file that tells kubectl, and what reads the same, where the cluster is and where the token."""
 
 STATIC = {
     Provider.AWS: ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"),
@@ -140,6 +145,8 @@ def variables(used: UsedIntegration) -> dict[str, str | OfRun]:
                 "CLOUDSDK_CORE_PROJECT": spec.project,
                 "GOOGLE_REGION": spec.region,
             }
+        case Provider.OIDC if spec.kubernetes is not None:
+            found = dict.fromkeys((KUBECONFIG, "KUBE_CONFIG_PATH", "K8S_AUTH_KUBECONFIG"), IdentityFile(KUBE_FILE))
         case Provider.OIDC:
             found = {spec.variable or "": token}
         case Provider.VAULT:

@@ -14,11 +14,12 @@ from posixpath import normpath
 from typing import NamedTuple, TypeAlias
 
 from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.documents.secrets import Login, Secret, login_of, secret_of
 from spaces.effective.integrations import OfRun, UsedIntegration, variables
 from spaces.effective.policies import Guardrail, guardrails
 from spaces.model.configuration import Configuration, HookPhase, plain_path
 from spaces.model.refs import Ref
-from spaces.model.repository import RepositoryCredentials, RepositorySpec
+from spaces.model.repository import RepositorySpec
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import FileValue, FromSource, FromText, SecretRef
 from spaces.model.stack import StackSpec
@@ -64,7 +65,7 @@ class OutputOf:
         return f"output {self.output} of {self.stack}"
 
 
-Content: TypeAlias = str | SecretRef | RepositoryFile | OutputOf | OfRun
+Content: TypeAlias = str | Secret | RepositoryFile | OutputOf | OfRun
 """A text from the document, a reference to the place of the value, or what only a run knows."""
 
 
@@ -103,7 +104,7 @@ class GitCredential(NamedTuple):
 
     repository: ResourceRef
     url: str
-    credentials: RepositoryCredentials | None
+    login: Login | None
     """None: the repository has none, so that nothing is given."""
     origin: Origin
 
@@ -152,17 +153,12 @@ class EffectiveStack:
     """Its space and all above it, the root last."""
     git_credentials: tuple[GitCredential, ...] = ()
     """The repositories to which Git may sign in."""
+    secrets: Mapping[str, Value] = field(default_factory=dict)
+    """The secrets in the tool's own settings, by the key that each is sealed for: `ansible.privateKey`."""
 
     def sealed_place(self, owner: ResourceRef, key: str) -> SealedPlace:
         """Return the place of a secret in one of its documents, which lie in its space or above."""
         return SealedPlace(owner, key, space_path(self.lineage[self.lineage.index(owner.space) :]))
-
-    @property
-    def secrets(self) -> Mapping[str, Value]:
-        """The secrets in the tool's own settings, by the key that each is sealed for: `ansible.privateKey`."""
-        settings, origin, tool = self.spec.settings(), Origin(self.id.ref, self.made), self.spec.tool.value
-        found = () if settings is None else settings.secrets()
-        return {".".join((tool, *path)): Value(secret, origin) for path, secret in found}
 
 
 _HookLines = Mapping[HookPhase, tuple[HookCommand, ...]]
@@ -183,7 +179,7 @@ class Layer(NamedTuple):
         hooks = spec.hooks
         return cls(
             origin,
-            {name: Value(value, origin) for name, value in spec.env.items()},
+            {name: Value(_plain(resource, value), origin) for name, value in spec.env.items()},
             {plain_path(name): _file(resource, value, origin) for name, value in spec.files.items()},
             _lines(hooks.before, origin) if hooks.before else {},
             _lines(hooks.after, origin) if hooks.after else {},
@@ -226,6 +222,7 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         integrations,
         documents.tree.lineage(stack.space),
         tuple(_git_credentials(documents, [*((use.placed, use.spec) for use in used), (placed, spec)])),
+        _tool_secrets(placed.resource, spec, own),
     )
 
 
@@ -240,7 +237,7 @@ def _git_credentials(
             if placed is None or not isinstance(placed.resource.spec, RepositorySpec):
                 raise KeyError(f"Repository {name}")
             spec, origin = placed.resource.spec, Origin(owner.ref, owner.resource.made)
-            found.setdefault(placed.ref, GitCredential(placed.ref, spec.url, spec.credentials, origin))
+            found.setdefault(placed.ref, GitCredential(placed.ref, spec.url, login_of(placed.resource), origin))
     return found.values()
 
 
@@ -294,7 +291,17 @@ def _file(resource: Resource, value: FileValue, origin: Origin) -> Value:
         case FromText():
             return Value(value.text, origin, executable=value.executable)
         case _:
-            return Value(value, origin)
+            return Value(_plain(resource, value), origin)
+
+
+def _plain(resource: Resource, value: str | SecretRef) -> str | Secret:
+    return value if isinstance(value, str) else secret_of(resource, value)
+
+
+def _tool_secrets(resource: Resource, spec: StackSpec, origin: Origin) -> dict[str, Value]:
+    settings, tool = spec.settings(), spec.tool.value
+    found = () if settings is None else settings.secrets()
+    return {".".join((tool, *path)): Value(secret_of(resource, secret), origin) for path, secret in found}
 
 
 def _lines(hooks: Mapping[HookPhase, tuple[str, ...]], origin: Origin) -> _HookLines:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from spaces.model.clouds import (
+    CERTIFICATES,
     CLOUD_PROJECT,
     CLOUD_REGION,
+    CLUSTER_ADDRESS,
     ISSUER,
+    POLICY_ARN,
     ROLE_ARN,
     SERVICE_ACCOUNT,
     SUBJECT,
@@ -26,6 +29,9 @@ from spaces.model.clouds import (
 from spaces.model.sealed import SEALED
 from spaces.model.variables import ENV_NAME
 from spaces.names import NAME_PATTERN
+
+if TYPE_CHECKING:
+    from spaces.model.secrets import SecretRef
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -61,12 +67,18 @@ class SpecModel(Model):
         _ = raw
         return iter(())
 
+    def secrets(self) -> Iterable[tuple[Path, str, SecretRef]]:
+        """Return the secrets of the document itself: path below `spec`, the key that each is sealed for, and whence."""
+        return ()
+
     def attachments(self) -> Iterable[tuple[Path, str]]:
         """Return the files of the repository that this refers to: (path below `spec`, name).
 
         A name is relative to the document's own file.
         """
-        return ()
+        for path, _, secret in self.secrets():
+            if secret.sops_file is not None:
+                yield (*path, "sops"), secret.sops_file
 
 
 class Words(NamedTuple):
@@ -96,6 +108,8 @@ FILE = rf"^({_PART}/)*{_FILE_PART}$"
 TEXT = r"^[^\x00]*$"
 COMMAND = r"^[^\x00]*[^\x00\s][^\x00]*$"
 LINE = rf"^[^{_CONTROL}]+$"
+SOPS_SECRET = rf"^/?({_PART}/)*{_FILE_PART}$"
+"""A path, and after # the keys that lead to a value. One from the top of the repository, with / first, is only made."""
 PLAIN_FILE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,251}$"
 
 REVISION = r"^([0-9a-f]{40}|[0-9a-f]{64})$"
@@ -139,6 +153,11 @@ WORDS: Mapping[str, Words] = {
     ),
     LINE: Words("invalid-value", "must be one line of text, not empty"),
     ROLE_ARN: Words("invalid-role", "is not the ARN of an IAM role", "arn:aws:iam::ACCOUNT:role/NAME"),
+    POLICY_ARN: Words("invalid-value", "is not the ARN of a managed policy", "arn:aws:iam::aws:policy/ReadOnlyAccess"),
+    CLUSTER_ADDRESS: Words(
+        "invalid-url", "is not the address of a Kubernetes API", "https://…, without a slash at its end"
+    ),
+    CERTIFICATES: Words("invalid-value", "is not a list of certificates in PEM", "-----BEGIN CERTIFICATE-----…"),
     UUID: Words("invalid-id", "is not an id of Azure", "eight, four, four, four and twelve hexadecimal digits"),
     SERVICE_ACCOUNT: Words(
         "invalid-role", "is not a service account", "its address, as name@project.iam.gserviceaccount.com"
@@ -155,6 +174,9 @@ WORDS: Mapping[str, Words] = {
     VAULT_MOUNT: Words("invalid-path", "is not where an auth method is mounted", "such as jwt, without auth/"),
     VAULT_ROLE: Words("invalid-role", "is not the name of a role in Vault", "letters, digits and -_."),
     VAULT_SECRET: Words("invalid-path", "is not a secret in Vault", "its path and key, as in secret/data/app#password"),
+    SOPS_SECRET: Words(
+        "invalid-path", "is not a secret in a SOPS file", "its path and keys, as in secrets.yaml#database/password"
+    ),
     SEALED: Words("invalid-sealed", "is not what station seal prints"),
     PLAIN_FILE: Words("invalid-secret-name", "is not the name of a file in the secrets directory", "no / in it"),
 }

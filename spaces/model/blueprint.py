@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from spaces.expressions.spans import OPENS
-from spaces.model.base import FILE, VERSION, Path, Problem, QualifiedName, SpecModel, mapping_at, matching
+from spaces.model.base import FILE, SOPS_SECRET, VERSION, Path, Problem, QualifiedName, SpecModel, mapping_at, matching
 from spaces.model.inputs import BlueprintInput, InputValue, input_problems
 
 MAX_DOCUMENTS = 200
@@ -51,8 +51,9 @@ class BlueprintSpec(SpecModel):
             yield Problem(("template",), "invalid-value", "spec.template must hold at least one document")
 
     def attachments(self) -> Iterator[tuple[Path, str]]:
-        """Yield the files of the repository that the template mounts by a path without expressions."""
+        """Yield the files that the template mounts, and its SOPS files, by a path without expressions."""
         for index, document in enumerate(self.template):
+            yield from _sops_files(document, ("template", index))
             for name, value in mapping_at(mapping_at(document, "spec"), "files").items():
                 source = value.get("source") if isinstance(value, dict) else None
                 if isinstance(source, str) and OPENS not in source and re.search(FILE, source):
@@ -65,6 +66,24 @@ class BlueprintInstanceSpec(SpecModel):
     blueprint: QualifiedName = Field(description="A Blueprint by name or as space/name.")
     version: Version = Field(description="The blueprint's version to follow.")
     inputs: dict[str, InputValue] = Field(default_factory=dict, description="The values of the inputs, by name.")
+
+    def attachments(self) -> Iterator[tuple[Path, str]]:
+        """Yield the SOPS files of secret inputs."""
+        return _sops_files(self.inputs, ("inputs",))
+
+
+def _sops_files(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the SOPS files that values as written name, with the paths to their names."""
+    if isinstance(value, Mapping):
+        written = value.get("sops")
+        if len(value) == 1 and isinstance(written, str) and OPENS not in written and re.search(SOPS_SECRET, written):
+            yield (*path, "sops"), written.partition("#")[0]
+        else:
+            for key, item in value.items():
+                yield from _sops_files(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _sops_files(item, (*path, index))
 
 
 def versioned(name: str, version: str) -> str:

@@ -25,7 +25,7 @@ from spaces.model.base import (
     mapping_at,
 )
 from spaces.model.places import in_home
-from spaces.model.secrets import EnvValue, FileValue, FromSource, secret_problems
+from spaces.model.secrets import EnvValue, FileValue, FromSource, SecretRef, secret_problems
 from spaces.model.variables import VariableClass, classify_variable, is_loader
 
 
@@ -104,8 +104,16 @@ class Configuration(SpecModel):
         if named := list_at(raw, "gitCredentials"):
             yield from _named_twice(named)
 
+    def secrets(self) -> Iterator[tuple[Path, str, SecretRef]]:
+        """Yield the secrets among variables and files."""
+        for section, values in (("env", self.env), ("files", self.files)):
+            for name, value in values.items():
+                if isinstance(value, SecretRef):
+                    yield (section, name), name, value
+
     def attachments(self) -> Iterator[tuple[Path, str]]:
-        """Yield the mounted files that lie in the repository."""
+        """Yield the mounted files that lie in the repository, and the SOPS files of secrets."""
+        yield from super().attachments()
         for name, value in self.files.items():
             if isinstance(value, FromSource):
                 yield ("files", name, "source"), value.source

@@ -56,7 +56,7 @@ def _given(value: object) -> object:
 def _secret(value: object) -> object:
     """Return the value if it is a reference to one secret; refuse anything else."""
     if not isinstance(value, dict) or len(value) != 1:
-        raise PydanticCustomError("not-a-value", "must name one of file, env, sealed")
+        raise PydanticCustomError("not-a-value", f"must name one of {', '.join(SOURCES)}")
     try:
         SecretRef.model_validate(value)
     except ValidationError:
@@ -145,7 +145,10 @@ class BlueprintInput(Model):
                 return self._text_fault(value)
             case InputType.SECRET:
                 if not isinstance(value, dict):
-                    return "is a secret, and no document may hold its value", "write {file: …}, {env: …} or {sealed: …}"
+                    return (
+                        "is a secret, and no document may hold its value",
+                        "write {file: …}, {env: …}, {sealed: …} or {sops: …}",
+                    )
                 return None
 
     def _option_fault(self, value: Any) -> tuple[str, str | None] | None:

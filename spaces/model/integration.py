@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from spaces.model.base import (
     MOST_LABELS,
+    TEXT,
     EnvName,
     Flag,
     LabelKey,
@@ -23,8 +25,11 @@ from spaces.model.base import (
     text_at,
 )
 from spaces.model.clouds import (
+    CERTIFICATES,
     CLOUD_PROJECT,
     CLOUD_REGION,
+    CLUSTER_ADDRESS,
+    POLICY_ARN,
     ROLE_ARN,
     SERVICE_ACCOUNT,
     SUBJECT,
@@ -57,6 +62,10 @@ class AssumedBy(StrEnum):
     """The service, with its own identity in AWS; the run gets what it was given."""
 
 
+KUBECONFIG = "KUBECONFIG"
+MAX_POLICY = 2048
+"""The longest session policy that AWS takes, in characters."""
+
 AUDIENCES: Mapping[Provider, str] = {
     Provider.AWS: "sts.amazonaws.com",
     Provider.AZURE: "api://AzureADTokenExchange",
@@ -77,7 +86,7 @@ _OWN = {
     Provider.AWS: ("region", "sessionTags", "assumedBy"),
     Provider.AZURE: ("tenantId", "subscriptionId"),
     Provider.GCP: ("project", "region"),
-    Provider.OIDC: ("variable",),
+    Provider.OIDC: ("variable", "kubernetes"),
     Provider.VAULT: ("address", "mount"),
 }
 """The keys of a spec that only some providers have."""
@@ -103,10 +112,28 @@ class CloudRole(Model):
     )
 
     role: Annotated[str, matching(VAULT_ROLE)] | None = Field(None, description="vault: a role of the auth method.")
+    policy: Annotated[str, matching(TEXT, MAX_POLICY)] | None = Field(
+        None,
+        description="aws, assumedBy service: a session policy in JSON. The session can do what role and policy allow.",
+    )
+    policy_arns: tuple[Annotated[str, matching(POLICY_ARN, 2048)], ...] = Field(
+        (), max_length=10, description="aws, assumedBy service: managed policies that limit the session likewise."
+    )
 
     def __str__(self) -> str:
         """Return the one that is set."""
         return self.role_arn or self.client_id or self.service_account or self.role or ""
+
+
+class Cluster(Model):
+    """A Kubernetes API that takes the tokens."""
+
+    server: Annotated[str, matching(CLUSTER_ADDRESS, 500)] = Field(
+        description="The address of its API, as https://cluster.example.com:6443."
+    )
+    certificate_authority: Annotated[str, matching(CERTIFICATES, 64 * 1024)] | None = Field(
+        None, description="The certificates that it is known by, in PEM. Default: those that the machine trusts."
+    )
 
 
 class UsableBy(Model):
@@ -162,6 +189,9 @@ class CloudIntegrationSpec(SpecModel):
         "external id; for an issuer that AWS cannot reach).",
     )
     variable: EnvName | None = Field(None, description="oidc: the variable that gets the path of the token's file.")
+    kubernetes: Cluster | None = Field(
+        None, description="oidc, in place of variable: a cluster; runs get a kubeconfig that names the token's file."
+    )
     attach: AttachTo | None = Field(
         None, description="The stacks that use it without naming it, in its space and where that is inherited."
     )
@@ -182,12 +212,16 @@ class CloudIntegrationSpec(SpecModel):
     @property
     def place(self) -> str:
         """What a stack can have only one of: a cloud, or a variable with a token."""
-        return f"variable {self.variable}" if self.provider is Provider.OIDC else self.provider.value
+        variable = self.variable or KUBECONFIG
+        return f"variable {variable}" if self.provider is Provider.OIDC else self.provider.value
+
+    def identity(self, phase: str) -> CloudRole | None:
+        """Return the identity in a phase; None where the token itself is all that the run has."""
+        return self.apply if phase == APPLY and self.apply is not None else self.plan
 
     def role(self, phase: str) -> str:
-        """Return the identity in a phase; empty where the token itself is all that the run has."""
-        chosen = self.apply if phase == APPLY and self.apply is not None else self.plan
-        return "" if chosen is None else str(chosen)
+        """Return the name of the identity in a phase; empty where there is none."""
+        return str(self.identity(phase) or "")
 
     def allows(self, labels: Mapping[str, str]) -> bool:
         """Whether a stack with these labels may use it."""
@@ -236,8 +270,11 @@ def _foreign_keys(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Proble
 
 
 def _missing_keys(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Problem]:
-    needed = {Provider.AZURE: ("tenantId",), Provider.GCP: ("audience",), Provider.OIDC: ("audience", "variable")}
+    needed = {Provider.AZURE: ("tenantId",), Provider.GCP: ("audience",), Provider.OIDC: ("audience",)}
     needed[Provider.VAULT] = ("address",)
+    if provider is Provider.OIDC and ("variable" in raw) == ("kubernetes" in raw):
+        summary = "spec must have one of variable and kubernetes: provider oidc needs it"
+        yield Problem((), "missing-key", summary, at_key=True)
     for key in needed.get(provider, ()):
         if raw.get(key) is None:
             yield Problem((), "missing-key", f"spec.{key} is missing: provider {provider} needs it", at_key=True)
@@ -257,6 +294,7 @@ def _wrong_values(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Proble
     if apply and apply != plan and isinstance(subject, str) and "{phase}" not in subject:
         summary = "spec.subject has no {phase}: a plan's token would open the identity of applies"
         yield Problem(("subject",), "invalid-value", summary, "add :phase:{phase} at its end")
+    yield from _session_policies(raw)
     audience = text_at(raw, "audience")
     if provider is Provider.GCP and audience is not None and not WORKLOAD_PROVIDER.fullmatch(audience):
         summary = "spec.audience is not the name of a workload identity provider"
@@ -266,3 +304,25 @@ def _wrong_values(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Proble
     if variable is not None and classify_variable(variable) is not VariableClass.PLAIN:
         summary = f"spec.variable: {variable[:80]} may not be set by an integration"
         yield Problem(("variable",), "env-not-allowed", summary, "choose another variable")
+
+
+def _session_policies(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield session policies that nobody would hand to AWS, or that are none."""
+    for phase in (PLAN, APPLY):
+        role = mapping_at(raw, phase)
+        for key in ("policy", "policyArns"):
+            if key in role and raw.get("assumedBy") != AssumedBy.SERVICE:
+                summary = f"spec.{phase}.{key} is for assumedBy: service; runs take on a role by themselves without it"
+                hint = "give the role itself fewer rights"
+                yield Problem((phase, key), "invalid-value", summary, hint, at_key=True)
+        policy = role.get("policy")
+        if isinstance(policy, str) and not _is_object(policy):
+            summary = f"spec.{phase}.policy is no JSON object"
+            yield Problem((phase, "policy"), "invalid-value", summary, 'as {"Version": "2012-10-17", "Statement": […]}')
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

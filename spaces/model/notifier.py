@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import MOST_LABELS, Flag, LabelKey, LabelValue, Line, Model, Problem, SpecModel
+from spaces.model.base import MOST_LABELS, Flag, LabelKey, LabelValue, Line, Model, Path, Problem, SpecModel
 from spaces.model.explain import shown
 from spaces.model.role import not_empty
 from spaces.model.secrets import SecretRef, secret_problems
@@ -93,7 +93,7 @@ class NotifierSpec(SpecModel):
             yield from secret_problems(("url",), url, "spec.url")
         elif isinstance(url, str) and raw.get("type") == NotifierType.SLACK:
             summary = "spec.url: the address of a Slack webhook is a secret"
-            hint = "write {file: NAME}, {sealed: …} or {env: NAME}"
+            hint = "write {file: NAME}, {sealed: …}, {sops: …} or {env: NAME}"
             yield Problem(("url",), "invalid-value", summary, hint)
         elif isinstance(url, str) and url.lower().startswith("http:") and raw.get("allowHttp") is not True:
             summary = "spec.url uses http, which everybody on the way can read"
@@ -114,9 +114,9 @@ class NotifierSpec(SpecModel):
         if isinstance(raw["secret"], dict):
             yield from secret_problems(("secret",), raw["secret"], "spec.secret")
 
-    def secrets(self) -> Iterator[tuple[str, SecretRef]]:
-        """Yield each secret with its key, which is also what it is sealed for."""
+    def secrets(self) -> Iterator[tuple[Path, str, SecretRef]]:
+        """Yield the address, where it is a secret, and the key that signs."""
         if isinstance(self.url, SecretRef):
-            yield "url", self.url
+            yield ("url",), "url", self.url
         if self.secret is not None:
-            yield "secret", self.secret
+            yield ("secret",), "secret", self.secret

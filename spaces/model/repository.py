@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import CommitId, Line, Model, Name, Problem, SpecModel, list_at, mapping_at
+from spaces.model.base import CommitId, Line, Model, Name, Path, Problem, SpecModel, list_at, mapping_at
 from spaces.model.role import not_empty
 from spaces.model.secrets import SecretRef, secret_problems
 
@@ -128,6 +128,13 @@ class RepositorySpec(SpecModel):
         "committer's line has), or named (who signed them, else whose addresses author and committer have).",
     )
     verify: Verify | None = Field(None, description="Follow only revisions that one of these people signed.")
+
+    def secrets(self) -> Iterator[tuple[Path, str, SecretRef]]:
+        """Yield the secret with which to sign in."""
+        given = self.credentials
+        for key, secret in () if given is None else (("password", given.password), ("sshKey", given.ssh_key)):
+            if secret is not None:
+                yield ("credentials", key), key, secret
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:

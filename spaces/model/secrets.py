@@ -7,11 +7,11 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
-from spaces.model.base import EnvName, FilePath, Flag, Model, Problem, SecretFile, Text, matching
+from spaces.model.base import SOPS_SECRET, EnvName, FilePath, Flag, Model, Problem, SecretFile, Text, matching
 from spaces.model.clouds import VAULT_SECRET
 from spaces.model.sealed import MAX_SEALED, SEALED, flaw
 
-SOURCES = ("file", "env", "sealed", "vault")
+SOURCES = ("file", "env", "sealed", "sops", "vault")
 """The keys of a secret reference, which has exactly one of them."""
 
 
@@ -23,13 +23,24 @@ class SecretRef(Model):
     sealed: Annotated[str, matching(SEALED, MAX_SEALED)] | None = Field(
         None, description="The output of `station seal` for this place."
     )
-
+    sops: Annotated[str, matching(SOPS_SECRET, 1500)] | None = Field(
+        None,
+        description="A value in a SOPS file of the repository, as path#key, relative to this document's file; keys "
+        "below others follow with /, and without # it is the whole file.",
+    )
     vault: Annotated[str, matching(VAULT_SECRET, 500)] | None = Field(
         None, description="A secret in Vault, as path#key, which a run of a stack with a vault integration reads."
     )
 
+    @property
+    def sops_file(self) -> str | None:
+        """The path of the SOPS file as written; None for other secrets."""
+        return None if self.sops is None else self.sops.partition("#")[0]
+
     def __str__(self) -> str:
         """Return where the value comes from, never the value."""
+        if self.sops is not None:
+            return f"{self.sops.removeprefix('/')} by SOPS"
         if self.vault is not None:
             return f"{self.vault} in Vault"
         if self.file is not None:

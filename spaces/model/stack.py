@@ -26,6 +26,7 @@ from spaces.model.base import (
     Model,
     Name,
     Number,
+    Path,
     Problem,
     QualifiedName,
     list_at,
@@ -42,6 +43,7 @@ from spaces.model.repository import Branch, Tag
 from spaces.model.retries import Retry
 from spaces.model.role import Expiry
 from spaces.model.schedules import MOST_SCHEDULES, Schedule, schedule_problems
+from spaces.model.secrets import SecretRef
 from spaces.model.semver import semver_range
 from spaces.model.tool import ToolDescription, ToolSettings
 from spaces.model.tools import TOOLS
@@ -185,6 +187,13 @@ class _StackSpec(Configuration):
         """Return the settings under the tool's own key."""
         found = getattr(self, self.tool.value)
         return found if isinstance(found, ToolSettings) else None
+
+    def secrets(self) -> Iterator[tuple[Path, str, SecretRef]]:
+        """Yield the secrets among variables, files and the tool's own settings."""
+        yield from super().secrets()
+        tool, settings = self.tool.value, self.settings()
+        for path, secret in () if settings is None else settings.secrets():
+            yield (tool, *path), ".".join((tool, *path)), secret
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:

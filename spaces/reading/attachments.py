@@ -25,6 +25,7 @@ Attach: TypeAlias = Callable[[str], bytes | Unusable]
 NOT_THERE = Unusable("file-not-found", "does not exist")
 TOO_LARGE = Unusable("file-too-large", f"is larger than {MAX_BYTES // 1024 // 1024} MiB")
 NO_FILE = Unusable("file-not-found", "is not a regular file")
+FROM_TOP = Unusable("invalid-path", "begins with /")
 THROUGH_LINK = Unusable("file-not-found", "goes through a symbolic link, and links are not followed")
 
 
@@ -48,5 +49,7 @@ def out_of(files: Mapping[str, bytes]) -> Attach:
 
 def place_of(file: str, written: str) -> str:
     """Return the path in the repository of the file that the document in `file` calls `written`."""
+    if written.startswith("/"):
+        return normpath(written.lstrip("/"))
     directory = file.rpartition("/")[0]
     return normpath(f"{directory}/{written}" if directory else written)

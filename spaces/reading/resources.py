@@ -26,7 +26,7 @@ from spaces.model.kinds import SPECS, Spec
 from spaces.model.role import RESERVED_NAMES
 from spaces.model.template import template_problems
 from spaces.names import ROOT, Digest, Kind, ResourceRef, SpaceName
-from spaces.reading.attachments import Attach, Unusable, no_files, place_of
+from spaces.reading.attachments import FROM_TOP, Attach, Unusable, no_files, place_of
 from spaces.reading.documents import (
     Document,
     Positions,
@@ -36,6 +36,7 @@ from spaces.reading.documents import (
     parse_documents,
     read_documents,
 )
+from spaces.reading.sops import sops_flaw
 
 _OUTSIDE = Unusable("file-not-found", "is not read: write the path in the template without expressions")
 _QUALIFIED_NAME = re.compile(QUALIFIED_NAME)
@@ -201,7 +202,8 @@ def _attach(resource: Resource, attach: Attach, attached: set[str]) -> tuple[Res
     for path, written in resource.spec.attachments():
         place = place_of(resource.file, written)
         attached.add(place)
-        data = attach(place)
+        # A file anywhere would be content of this document, and who changes it would need the right for this one.
+        data = FROM_TOP if written.startswith("/") and resource.made is None else attach(place)
         if isinstance(data, Unusable):
             summary = f"{dotted(('spec', *path))}: {shown(written)} {data.what}"
             problems.append(
@@ -209,9 +211,22 @@ def _attach(resource: Resource, attach: Attach, attached: set[str]) -> tuple[Res
             )
         else:
             contents[place] = data
+    if not problems and contents:
+        problems = list(_flaws_of_sops(resource, contents))
     if problems or not contents:
         return None if problems else resource, problems
     return replace(resource, attachments=contents), []
+
+
+def _flaws_of_sops(resource: Resource, contents: Mapping[str, bytes]) -> Iterator[Problem]:
+    """Yield the secrets that cannot be in the SOPS files that they name."""
+    for path, _, secret in resource.spec.secrets():
+        if secret.sops is not None and secret.sops_file is not None:
+            place = place_of(resource.file, secret.sops_file)
+            wrong = sops_flaw(place, contents[place], secret.sops.partition("#")[2])
+            if wrong is not None:
+                summary = f"{dotted(('spec', *path, 'sops'))}: {shown(place)} {wrong}"
+                yield Problem(("spec", *path, "sops"), "invalid-sops", summary)
 
 
 def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:
@@ -270,16 +285,17 @@ def _needed_by_stack(spec: dict[str, Any], positions: Positions) -> Iterator[tup
 
 
 def make_resource(
-    blueprint: Resource, raw: dict[str, Any], made: Made, space: SpaceName
+    blueprint: Resource, raw: dict[str, Any], made: Made, space: SpaceName, given: Mapping[str, bytes]
 ) -> tuple[Resource | None, list[Problem]]:
-    """Read a document that an instance makes. Positions are those of the template."""
+    """Read a document that an instance makes. Positions are those of the template; `given` are the instance's files."""
     resource, problems = _resource(blueprint.file, blueprint.data, Document(blueprint.index, raw, sound=True))
     if resource is None:
         return None, problems
-    resource, missing = _attach(resource, lambda place: blueprint.attachments.get(place, _OUTSIDE), set())
-    if resource is None:
-        return None, missing
-    return replace(resource, space=space, made=made), problems
+    files = {**given, **blueprint.attachments}
+    resource, missing = _attach(
+        replace(resource, space=space, made=made), lambda place: files.get(place, _OUTSIDE), set()
+    )
+    return resource, problems if resource is not None else missing
 
 
 def _template_problems(raw: dict[str, Any]) -> list[Problem]:

@@ -70,6 +70,12 @@ pulumi-yaml() {
 }
 
 # A provider for Terraform and OpenTofu, laid out as a mirror of both registries.
+sops() {
+  local module=github.com/getsops/sops/v3 release
+  release=$(version $module) || return
+  program sops $module/cmd/sops "$module/version.Version=${release#v}"
+}
+
 terraform-provider-local() {
   local module=github.com/terraform-providers/terraform-provider-local release=1.4.0 registry place
   place=hashicorp/local/$release/$(go env GOOS)_$(go env GOARCH)
@@ -82,7 +88,7 @@ terraform-provider-local() {
 
 mkdir -p "$tools/bin" "$tools/built" "$tools/providers"
 failed=()
-for tool in opentofu terragrunt terraform-provider-local helm kubernetes pulumi pulumi-yaml; do
+for tool in opentofu terragrunt terraform-provider-local sops helm kubernetes pulumi pulumi-yaml; do
   wanted=$(cat build.sh $tool/* | cksum)
   if [ "$(cat "$tools/built/$tool" 2>/dev/null)" = "$wanted" ]; then continue; fi
   if (cd $tool && $tool); then

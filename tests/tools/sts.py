@@ -175,7 +175,8 @@ class Sts:
             raise Refused(f"{external} may not become {role}")
         name = "ASIA" + secrets.token_hex(8).upper()
         tags = {form[key]: form[key.replace("Key", "Value")] for key in form if key.endswith(".Key")}
-        self.opened[name] = Opened(role, {"sub": external, "tags": tags}, form["RoleSessionName"])
+        limits = [form[key] for key in form if key == "Policy" or key.startswith("PolicyArns.member")]
+        self.opened[name] = Opened(role, {"sub": external, "tags": tags, "limits": limits}, form["RoleSessionName"])
         dies = time.gmtime(time.time() + self.ahead + int(form["DurationSeconds"]))
         return _answered("AssumeRole", role, name, time.strftime("%Y-%m-%dT%H:%M:%SZ", dies))
 

@@ -27,6 +27,7 @@ from reconciler.loop.desired.world import (
 )
 from reconciler.settings import Settings
 from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.documents.secrets import login_of
 from spaces.effective.stack import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce
 from spaces.model.refs import read_ref
@@ -64,25 +65,22 @@ class Remotes:
         spec = placed.resource.spec
         try:
             check_local(spec.url, self.settings.file_repositories)
-            credentials = self._credentials(documents, placed, spec)
+            credentials = self._credentials(documents, placed)
         except ValueError as refused:
             return StackProblem(Reason.SOURCE_REFUSED, f"{placed.ref}: {refused}")
         except SecretUnreadable as error:
             return StackProblem(Reason.SOURCE_UNAVAILABLE, f"{placed.ref}: {error}")
         return Remote(spec.url, source.ref or spec.branch, credentials, f"{placed.ref.space}/{placed.ref.name}")
 
-    def _credentials(self, documents: PlacedDocuments, placed: Placed, spec: RepositorySpec) -> Credentials | None:
-        given = spec.credentials
-        if given is None:
+    def _credentials(self, documents: PlacedDocuments, placed: Placed) -> Credentials | None:
+        login = login_of(placed.resource)
+        if login is None:
             return None
-        user, path = given.username or DEFAULT_USER, documents.tree.path(placed.ref.space)
-        if given.ssh_key is not None:
-            key = self.secrets.value(given.ssh_key, SealedPlace(placed.ref, "sshKey", path))
-            return Credentials(username=user, ssh_key=key)
-        if given.password is None:
-            raise SecretUnreadable("its credentials contain no secret")
-        password = self.secrets.value(given.password, SealedPlace(placed.ref, "password", path)).strip()
-        return Credentials(username=user, password=password)
+        place = SealedPlace(placed.ref, login.key, documents.tree.path(placed.ref.space))
+        value = self.secrets.value(login.secret, place)
+        if login.key == "sshKey":
+            return Credentials(username=login.username, ssh_key=value)
+        return Credentials(username=login.username, password=value.strip())
 
 
 def verifying(documents: PlacedDocuments, repository: ResourceRef) -> ResourceRef | None:

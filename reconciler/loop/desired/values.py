@@ -12,11 +12,12 @@ from reconciler.core.state import StackProblem
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.known_hosts import known_hosts
 from reconciler.credentials.secrets import SecretSources
+from reconciler.credentials.sops import Opened as OpenedFiles
 from reconciler.credentials.vault import VaultReader
 from reconciler.engine.base import GitAccess
+from spaces.documents.secrets import Login, Secret, SopsSecret
 from spaces.effective.integrations import ByPhase, IdentityFile, OfRun, RunName
 from spaces.effective.stack import Content, EffectiveStack, GitCredential, OutputOf, RepositoryFile, Value
-from spaces.model.repository import DEFAULT_USER
 from spaces.model.secrets import SecretRef
 from spaces.model.variables import VariableClass, classify_variable
 
@@ -42,6 +43,7 @@ def open_values(stack: EffectiveStack, secrets: SecretSources, vault: VaultReade
     Outputs of other stacks are not among them: those are read from the store. Nor is what only a run knows.
     """
     masked: list[str] = []
+    in_files: OpenedFiles = {}
 
     def opened(key: str, value: Value) -> bytes:
         content: Content = value.value
@@ -50,8 +52,8 @@ def open_values(stack: EffectiveStack, secrets: SecretSources, vault: VaultReade
                 return content.encode()
             case RepositoryFile():
                 return content.data
-            case SecretRef():
-                masked.append(secrets.for_run(content, stack.sealed_place(value.origin.ref, key), vault))
+            case SecretRef() | SopsSecret():
+                masked.append(secrets.for_run(content, stack.sealed_place(value.origin.ref, key), vault, in_files))
                 return masked[-1].encode()
             case OutputOf() | ByPhase() | IdentityFile() | RunName():
                 raise TypeError(f"{content} is not read with the configuration")
@@ -62,33 +64,31 @@ def open_values(stack: EffectiveStack, secrets: SecretSources, vault: VaultReade
     env = {key: _variable(value, opened(key, value)) for key, value in own.items()}
     mounted = {key: value for key, value in stack.files.items() if not isinstance(value.value, OutputOf)}
     files = {key: opened(key, value) for key, value in mounted.items()}
-    secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, SecretRef)}
+    secret = {key: files.pop(key).decode() for key, value in stack.files.items() if isinstance(value.value, Secret)}
     of_tool = {key: _variable(value, opened(key, value)) for key, value in stack.secrets.items()}
     executable = frozenset(key for key, value in stack.files.items() if value.executable)
-    git = tuple(_git_access(stack, each, secrets) for each in stack.git_credentials if each.credentials is not None)
+    logins = ((each, each.login) for each in stack.git_credentials)
+    git = tuple(_git_access(stack, each, login, secrets, in_files) for each, login in logins if login is not None)
     masked += [text for access in git for text in (access.password, access.ssh_key) if text]
     return Opened(env, files, secret, tuple(dict.fromkeys(masked)), of_tool, executable, git)
 
 
-def _git_access(stack: EffectiveStack, access: GitCredential, secrets: SecretSources) -> GitAccess:
-    given = access.credentials
-    assert given is not None  # noqa: S101 - others are left out
-    username = given.username or DEFAULT_USER
-    if given.ssh_key is not None:
-        key = secrets.for_run(given.ssh_key, stack.sealed_place(access.repository, "sshKey"))
-        return GitAccess(access.url, username, ssh_key=key, known_hosts=known_hosts(access.url))
-    if given.password is None:
-        raise SecretUnreadable(f"{access.repository}: its credentials contain no secret")
-    password = secrets.for_run(given.password, stack.sealed_place(access.repository, "password")).strip()
+def _git_access(
+    stack: EffectiveStack, access: GitCredential, login: Login, secrets: SecretSources, in_files: OpenedFiles
+) -> GitAccess:
+    value = secrets.for_run(login.secret, stack.sealed_place(access.repository, login.key), opened=in_files)
+    if login.key == "sshKey":
+        return GitAccess(access.url, login.username, ssh_key=value, known_hosts=known_hosts(access.url))
+    password = value.strip()
     if not password.isprintable():
-        raise SecretUnreadable(f"{access.repository}, {given.password}: it is not one line of text")
-    return GitAccess(access.url, username, password=password)
+        raise SecretUnreadable(f"{access.repository}, {login.secret}: it is not one line of text")
+    return GitAccess(access.url, login.username, password=password)
 
 
 def _variable(value: Value, data: bytes) -> str:
     text = data.decode()
     # A file that somebody wrote ends with a line's end, which is no part of a variable.
-    return text.removesuffix("\n").removesuffix("\r") if isinstance(value.value, SecretRef) else text
+    return text.removesuffix("\n").removesuffix("\r") if isinstance(value.value, Secret) else text
 
 
 def unreadable(stack: EffectiveStack, secrets: SecretSources) -> StackProblem | None:
@@ -97,17 +97,15 @@ def unreadable(stack: EffectiveStack, secrets: SecretSources) -> StackProblem | 
         problem
         for values in (stack.env, stack.files, stack.secrets)
         for key, value in values.items()
-        if isinstance(value.value, SecretRef)
+        if isinstance(value.value, Secret)
         and (problem := secrets.problem(value.value, stack.sealed_place(value.origin.ref, key))) is not None
     ]
     for access in stack.git_credentials:
-        given = access.credentials
-        for key, secret in (("sshKey", given.ssh_key), ("password", given.password)) if given is not None else ():
-            problem = (
-                secrets.problem(secret, stack.sealed_place(access.repository, key)) if secret is not None else None
-            )
-            if problem is not None:
-                wrong.append(problem)
+        login = access.login
+        place = None if login is None else stack.sealed_place(access.repository, login.key)
+        problem = secrets.problem(login.secret, place) if login is not None and place is not None else None
+        if problem is not None:
+            wrong.append(problem)
     return StackProblem(Reason.SECRET_UNREADABLE, "; ".join(dict.fromkeys(wrong))) if wrong else None
 
 

@@ -22,6 +22,7 @@ from reconciler.notifying.messages import (
 from reconciler.notifying.sending import Failed, Parcel, send, signed
 from reconciler.store.stored import Announcement, OutboxEntry
 from spaces.documents.documents import Placed
+from spaces.documents.secrets import secret_of
 from spaces.effective.notifiers import notifiers
 from spaces.model.notifier import NotifierEvent, NotifierSpec, NotifierType
 from spaces.model.sealed import SealedPlace
@@ -113,4 +114,5 @@ class Delivery:
         return f"{self.address.rstrip('/')}/runs/{entry.run.id}" if self.address is not None else None
 
     def _opened(self, secret: SecretRef, key: str) -> str:
-        return self.secrets.for_run(secret, SealedPlace(self.placed.ref, key, self.path)).strip()
+        whole = secret_of(self.placed.resource, secret)
+        return self.secrets.for_run(whole, SealedPlace(self.placed.ref, key, self.path)).strip()

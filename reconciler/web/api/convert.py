@@ -52,6 +52,7 @@ from reconciler.web.api.schemas.stacks import (
     WhyJson,
 )
 from reconciler.web.api.told import Told
+from spaces.documents.secrets import SopsSecret
 from spaces.effective.integrations import ByPhase, IdentityFile, RunName
 from spaces.effective.stack import Content, EffectiveStack, Origin, OutputOf, RepositoryFile, Value
 from spaces.model.integration import APPLY, PLAN
@@ -318,7 +319,7 @@ def _shown(content: Content) -> tuple[str | None, str | None, int | None]:
             except UnicodeDecodeError:
                 text = None
             return text, f"file {path} of the repository", len(data)
-        case SecretRef():
+        case SecretRef() | SopsSecret():
             return None, str(content), None
         case OutputOf() | ByPhase() | IdentityFile() | RunName():
             return None, str(content), None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import shlex
 import sys
 import time
@@ -46,10 +48,16 @@ GCP = {
     "apply": {"serviceAccount": APPLIER},
 }
 OIDC = {"provider": "oidc", "audience": "https://vault.example.com", "variable": "VAULT_JWT_FILE"}
+CA = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
+CLUSTER = {
+    "provider": "oidc",
+    "audience": "kubernetes",
+    "kubernetes": {"server": "https://cluster.example.com:6443", "certificateAuthority": CA},
+}
 AZURE_AUDIENCE = "api://AzureADTokenExchange"
 CLOUDS = "".join(
     document("CloudIntegration", name, spec) + "---\n"
-    for name, spec in {"aws": AWS, "azure": AZURE, "gcp": GCP, "vault": OIDC}.items()
+    for name, spec in {"aws": AWS, "azure": AZURE, "gcp": GCP, "vault": OIDC, "cluster": CLUSTER}.items()
 )
 
 
@@ -90,6 +98,7 @@ def test_the_clouds_own_libraries_get_in_by_what_a_run_has(
     repo: Repo, machine: Machine, sts: Sts, tmp_path: Path
 ) -> None:
     looked, changed, secret, other = (tmp_path / name for name in ("looked", "changed", "secret", "other"))
+    kubeconfig, of_cluster = tmp_path / "kubeconfig", tmp_path / "token"
     clouds = ("aws", "azure", "gcp")
     plan = "\n".join(
         [
@@ -104,13 +113,14 @@ def test_the_clouds_own_libraries_get_in_by_what_a_run_has(
             *(by(cloud, changed) for cloud in clouds),
             f'echo "$AWS_WEB_IDENTITY_TOKEN_FILE $(stat -c %a "$AWS_WEB_IDENTITY_TOKEN_FILE")" >> {changed}',
             f'cp "$VAULT_JWT_FILE" {secret}; cat "$VAULT_JWT_FILE" "$AWS_WEB_IDENTITY_TOKEN_FILE"',
+            f'cp "$KUBECONFIG" {kubeconfig}; cat $(grep -o "/run/station/[^\\"]*" "$KUBECONFIG") > {of_cluster}',
             'base64 -w0 "$VAULT_JWT_FILE"; ! touch /run/station/identity/x',
         ]
     )
     repo.commit(
         {
             "clouds.yaml": CLOUDS,
-            "a.yaml": stack("a", sts, apply, plan, ("aws", "azure", "gcp", "vault")),
+            "a.yaml": stack("a", sts, apply, plan, ("aws", "azure", "gcp", "vault", "cluster")),
             "b.yaml": stack("b", sts, by("aws", other)),
         }
     )
@@ -133,6 +143,11 @@ def test_the_clouds_own_libraries_get_in_by_what_a_run_has(
     wanted = {"space": "root", "spacePath": "root", "stack": "a", "runId": run.id, "kind": "tracked", "phase": "apply"}
     assert session.claims.items() >= {**wanted, "revision": run.revision, "tool": "script"}.items()
     assert session.claims["https://aws.amazon.com/tags"]["principal_tags"]["stack"] == ["a"]
+
+    cluster = json.loads(kubeconfig.read_text())
+    assert cluster["current-context"] == "cluster"
+    assert base64.b64decode(cluster["clusters"][0]["cluster"]["certificate-authority-data"]).decode() == CA
+    assert sts.check(of_cluster.read_text(), "kubernetes")["phase"] == "apply"
 
     token = secret.read_text()
     assert sts.check(token, OIDC["audience"])["sub"] == "space:root:stack:a:kind:tracked:phase:apply"
@@ -232,7 +247,12 @@ def test_the_service_takes_on_roles_for_those_whose_issuer_aws_cannot_reach(
     looked, changed, go = tmp_path / "looked", tmp_path / "changed", tmp_path / "go"
     wait = f"while [ ! -e {go} ]; do sleep 0.02; done"
     apply = f"{by('aws', changed)}\n{wait}\n{by('aws', changed)}\ncat /run/station/identity/*.token; env | grep AWS"
-    integration = document("CloudIntegration", "aws", AWS | {"assumedBy": "service"})
+    less = {"policy": '{"Version": "2012-10-17", "Statement": []}', "policyArns": ["arn:aws:iam::aws:policy/Reader"]}
+    integration = document(
+        "CloudIntegration",
+        "aws",
+        AWS | {"assumedBy": "service", "plan": AWS["plan"] | less, "apply": AWS["apply"] | less},
+    )
     repo.commit(
         {
             "clouds.yaml": integration,
@@ -247,6 +267,7 @@ def test_the_service_takes_on_roles_for_those_whose_issuer_aws_cannot_reach(
     first = sts.opened[lines(changed)[0]]
     assert first.claims["sub"] == "space:root:stack:a:kind:tracked:phase:apply"
     assert first.claims["tags"] == {"space": "root", "stack": "a", "kind": "tracked", "phase": "apply"}
+    assert first.claims["limits"] == [less["policy"], *less["policyArns"]]
     machine.restart()
     machine.service.loop.renewal.round(utc_now())
     assert len(sts.opened) == 2, "they are good for long enough"
@@ -260,6 +281,7 @@ def test_the_service_takes_on_roles_for_those_whose_issuer_aws_cannot_reach(
     second = lines(changed)[1]
     assert second != lines(changed)[0]
     assert (sts.opened[second].identity, sts.opened[second].session) == (ROLE + "apply", run.id)
+    assert sts.opened[second].claims == first.claims
     log = machine.log(run)
     assert second in log, "ids are no secrets"
     assert "secret-of" not in log

@@ -19,6 +19,7 @@ from spaces.names import Kind, SpaceName
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.git.http_server import GitServer
 from tests.integration.loop.machine import Look, Machine
+from tests.tools.encrypting import age_key, encrypted
 
 VALUE = "hunter2-hunter2"
 
@@ -251,3 +252,63 @@ def test_who_only_looks_judges_nothing_by_settings_of_their_own(
     assert [(it["id"], it["sync"], it["reason"]) for it in json.loads(looked.stdout)] == [
         ("root/a", "Synced", "UpToDate")
     ]
+
+
+def test_a_sops_file_opens_for_its_space_alone(
+    repo: Repo, new_machine: Callable[..., Machine], ran: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    recipient = age_key(keys / "root/keys.txt")
+    age_key(keys / "shop/keys.txt")
+    machine = new_machine(repo.url, sops_keys_dir=keys)
+    file = encrypted(f"db: {{password: {VALUE}}}\ntoken: a-token-of-length\n", recipient)
+    blueprint = {
+        "version": "1",
+        "inputs": [{"name": "token", "type": "secret"}],
+        "template": [
+            {
+                "kind": "Stack",
+                "metadata": {"name": "b"},
+                "spec": {
+                    "tool": "script",
+                    "script": {"apply": f'echo "$T" >> {ran}; echo "$T"'},
+                    "env": {"T": "${{ inputs.token }}"},
+                },
+            }
+        ],
+    }
+    instance = {"blueprint": "one", "version": "1", "inputs": {"token": {"sops": "secrets/prod.yaml#token"}}}
+    env = {"A": {"sops": "secrets/prod.yaml#db/password"}}
+    files = {"whole.yaml": {"sops": "secrets/prod.yaml"}}
+    script = f'echo "$A" >> {ran}; echo "$A"; grep -c password: whole.yaml >> {ran}'
+    repo.commit(
+        {
+            "shop/space.yaml": document("Space", "shop", {"parent": "root"}),
+            "apps/a.yaml": a_script("a", script, env=env, files=files),
+            "apps/secrets/prod.yaml": file,
+            "blueprints/one.yaml": document("Blueprint", "one", blueprint),
+            "apps/b.yaml": document("BlueprintInstance", "b", instance),
+            "shop/stolen.yaml": file,
+            "shop/c.yaml": a_script("c", f'echo "$A" >> {ran}', env={"A": {"sops": "stolen.yaml#db/password"}}),
+        }
+    )
+    look = machine.reconcile()
+    assert look.ran == {"root/a": "finished", "root/b": "finished"}
+    assert sorted(ran.read_text().splitlines()) == sorted([VALUE, "1", "a-token-of-length"])
+    for run in look.runs:
+        assert "***" in machine.log(run)
+        assert VALUE not in machine.log(run)
+    stolen = look.stacks["shop/c"].desired
+    assert stolen is not None
+    assert stolen.problem is not None
+    assert "encrypted to none of the age keys of shop" in stolen.problem.message
+    effective = machine.service.loop.follower.world.effective(look.stacks["root/a"].id)
+    assert VALUE not in repr(effective)
+    repo.commit(
+        {"apps/secrets/prod.yaml": encrypted("db: {password: another-password}\ntoken: other-token-1\n", recipient)}
+    )
+    look = machine.reconcile()
+    assert look.ran == {"root/a": "finished", "root/b": "finished"}, "the content of the file counts"
+    assert look.why("root/a") == ["spec: env A, file whole.yaml"]
+    repo.commit({"apps/secrets/prod.yaml": encrypted("db: {}\ntoken: other-token-1\n", recipient)})
+    assert machine.reconcile().problems == ["apps/a.yaml: error: invalid-sops"]

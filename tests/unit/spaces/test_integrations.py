@@ -69,6 +69,21 @@ def shown(name: str, state: State) -> dict[str, str | None]:
         ),
         ("  provider: oidc\n  audience: a\n  variable: T\n  assumedBy: service\n", [("invalid-value", 4, 3)]),
         ("  provider: oidc\n  audience: vault\n  variable: PATH\n", [("env-not-allowed", 3, 13)]),
+        ("  provider: oidc\n  audience: k8s\n", [("missing-key", 0, 1)]),
+        ("  provider: oidc\n  audience: k8s\n  kubernetes: {server: http://k.example}\n", [("invalid-url", 3, 24)]),
+        (
+            "  provider: oidc\n  audience: k\n  kubernetes: {server: https://k.example, certificateAuthority: x}\n",
+            [("invalid-value", 3, 65)],
+        ),
+        (f"  provider: aws\n  plan: {{roleArn: {PLAN}, policy: '{{}}'}}\n", [("invalid-value", 2, 45)]),
+        (
+            f"  provider: aws\n  assumedBy: service\n  plan: {{roleArn: {PLAN}, policy: allow}}\n",
+            [("invalid-value", 3, 53)],
+        ),
+        (
+            f"  provider: aws\n  assumedBy: service\n  plan: {{roleArn: {PLAN}, policyArns: [admin]}}\n",
+            [("invalid-value", 3, 58)],
+        ),
         ("  provider: oidc\n  audience: vault\n  variable: T\n  plan: {}\n", [("invalid-value", 4, 3)]),
     ],
 )

@@ -282,5 +282,5 @@ def test_what_is_not_built_yet_is_said_to_be_so(key):
 def test_nothing_that_would_steer_a_terminal_is_said():
     stack = json.dumps({"tool": "terraform", "source": {"path": "."}, "env": {"\x1b[31m\x07": {}}})
     (told,) = validate_files({"a\x1b.yaml": text("Stack", "{name: s}", stack)})
-    assert told.summary == r"spec.env.\x1b[31m\x07 must name one of file, env, sealed, vault"
+    assert told.summary == r"spec.env.\x1b[31m\x07 must name one of file, env, sealed, sops, vault"
     assert str(told).isprintable()

@@ -22,6 +22,7 @@ from rbac.admission.admit import Admission
 from rbac.admission.held_diff import held_diff
 from rbac.admission.settings import Rules
 from reconciler.core.runs import Run
+from reconciler.core.verdicts import Verdict
 from reconciler.credentials.files import read_secret_file
 from reconciler.credentials.secrets import SecretSources
 from reconciler.data_directory import (
@@ -52,6 +53,7 @@ from reconciler.loop.runs.record import Recorder
 from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.metrics import Metrics
 from reconciler.policies.checking import check_rego, engine_key
+from reconciler.policies.documents import ask_config
 from reconciler.runner.contract.directory import RunDirectory, free_ended
 from reconciler.runner.contract.job import TfstateAccess
 from reconciler.settings import MetricsAccess, Settings, SettingsError
@@ -116,17 +118,24 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         closing.callback(engine.close)
         readings = Readings.at(directory)
         closing.callback(readings.close)
-        follower = _follower(settings, store, open_secrets(settings), readings)
+        metrics = Metrics()
+        follower = _follower(settings, store, open_secrets(settings), readings, metrics)
         closing.callback(follower.close)
-        yield _assemble(settings, store, engine, follower, port, watching)
+        yield _assemble(settings, store, engine, follower, metrics, port, watching)
 
 
-def _follower(settings: Settings, store: SqlStore, own_secrets: SecretSources, readings: Readings) -> Follower:
+def _follower(
+    settings: Settings, store: SqlStore, own_secrets: SecretSources, readings: Readings, metrics: Metrics
+) -> Follower:
     mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
     world = World()
     remotes = Remotes(settings, replace(own_secrets, by_name=lambda: world.by_name))
     check = readings.checking(check_rego, engine_key())
-    return Follower(store, mirrors, remotes, readings.read, check, world)
+
+    def told(verdict: Verdict) -> None:
+        metrics.policy_decided(verdict.type, "error" if verdict.error else verdict.result.value)
+
+    return Follower(store, mirrors, remotes, readings.read, check, partial(ask_config, told=told), world)
 
 
 def _assemble(  # noqa: PLR0917
@@ -134,10 +143,11 @@ def _assemble(  # noqa: PLR0917
     store: SqlStore,
     engine: LocalEngine,
     follower: Follower,
+    metrics: Metrics,
     port: int | None,
     watching: Watching | None,
 ) -> Service:
-    holder, metrics = holder_of(settings.data_dir), Metrics()
+    holder = holder_of(settings.data_dir)
     host, own_port = settings.host_and_port
 
     directory, rules = settings.data_dir.absolute(), _rules(settings)
@@ -201,7 +211,7 @@ def local_app(settings: Settings) -> FastAPI:
         settings = with_remembered(settings, reading.configuration())
     own_secrets = open_secrets(settings)
     readings = Readings.at(settings.data_dir.absolute())
-    follower = _follower(settings, store, own_secrets, readings)
+    follower = _follower(settings, store, own_secrets, readings, Metrics())
     caught_up = False
 
     def catch_up() -> Follower:

@@ -17,6 +17,7 @@ from itertools import chain
 from rbac.access.access import Access
 from rbac.access.actions import Action
 from rbac.admission.authors import Authors
+from rbac.admission.documents import Documents
 from rbac.admission.entries import Entry, Held
 from rbac.admission.former import Former
 from rbac.admission.held import HeldChange
@@ -34,6 +35,7 @@ from spaces.composition.trial import Trial
 from spaces.diagnostics import in_order
 from spaces.documents.changes import Verb, changes
 from spaces.documents.documents import PlacedDocuments
+from spaces.effective.config_policies import AskConfig, nobody_asked
 from spaces.effective.stack import effective
 from spaces.in_force import InForce, differing
 from spaces.names import ROOT, Kind, ResourceRef, Revision, StackId
@@ -79,6 +81,8 @@ class Commit:
     """Says whether files belong to a stack, at this commit."""
     read: ReadDocuments = field(repr=False, compare=False, default=read_documents)
     """Reads files of documents."""
+    ask: AskConfig = field(repr=False, compare=False, default=nobody_asked)
+    """Asks the policies over documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +326,9 @@ class _Work:
 
     def _settling(self, proposal: Proposal, *, approved: bool = False) -> Settling:
         access, authors = self.before.access.at(self.now), Authors(proposal)
-        rights = Rights(access, authors.persons, self._planted(approved=approved), self.judging, self.before.former)
+        documents = Documents(self.commit.ask, access, self.now, approved)
+        planted = self._planted(approved=approved)
+        rights = Rights(access, authors.persons, planted, documents, self.judging, self.before.former)
         return Settling(proposal, authors, rights)
 
     def _planted(self, *, approved: bool) -> Callable[[PlacedDocuments, StackId, Judge], Writes]:
@@ -369,7 +375,7 @@ def _too_many(leaving: int, stacks: int) -> MissingRight:
 
 
 def _refusal(entry: Entry) -> str:
-    if entry.hold.because is Because.NO_RIGHT:
+    if entry.hold.because in {Because.NO_RIGHT, Because.DENIED}:
         return entry.message
     told = "; ".join(each.summary + (f" ({each.hint})" if each.hint else "") for each in entry.hold.told)
     first = ", ".join(sorted({unit.path for unit in entry.hold.linked}))

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from rbac.access.access import Access
 from rbac.access.actions import Action
+from rbac.admission.documents import Denial, Documents
 from rbac.admission.former import Former
 from rbac.admission.judge import Judge, MissingRight
 from rbac.admission.sources import Writes, named
@@ -45,11 +46,12 @@ class Wrong(NamedTuple):
 
 @dataclass(slots=True)
 class Rights:
-    """Objects to what its persons have no right to. Nothing where access does not count."""
+    """Objects to what its persons have no right to, where access counts, and to what policies over documents deny."""
 
     access: Access
     persons: Persons
     planted: Planted
+    documents: Documents
     judging: bool = True
     former: Former = field(default_factory=Former)
     _judges: dict[str, Judge] = field(default_factory=dict)
@@ -74,6 +76,10 @@ class Rights:
         found += self._claims(step, trial)
         found += self._other_parents(step, trial)
         return found
+
+    def denied(self, step: Step, trial: Trial) -> list[Objection]:
+        """Return the changes of a trial that policies over documents deny, also where access does not count."""
+        return [_denied(each) for each in self.documents.denials(step, trial, self.persons)]
 
     def _first(self, trial: Trial, units: Iterable[Unit], ask: Callable[[Judge], MissingRight | None]) -> Wrong | None:
         persons = dict(each for unit in units for each in self.persons(unit))
@@ -146,6 +152,11 @@ class Rights:
         return DocumentChange(
             root, Verb.UPDATE, trial.before.documents.written(root), trial.after.documents.written(root)
         )
+
+
+def _denied(denial: Denial) -> Objection:
+    change = denial.objection.change
+    return denial.objection._replace(why=_named(change, Wrong(denial.name, denial.missing)))
 
 
 def _named(change: DocumentChange, wrong: Wrong) -> Wrong:

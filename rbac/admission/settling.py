@@ -20,9 +20,10 @@ from rbac.admission.proposal import Proposal, State
 from spaces.catalog import YAML, is_space_file
 from spaces.composition.changed_file import ChangedFile, Unit
 from spaces.composition.faults import left
-from spaces.composition.holds import Because, Hold, name_of
+from spaces.composition.holds import Because, Hold, Objection, name_of
 from spaces.composition.step import Objections, Step
 from spaces.composition.trial import Trial
+from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import DocumentChange, Verb
 from spaces.documents.documents import Placed
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
@@ -56,15 +57,17 @@ class Settling:
     def settle(self) -> State:
         """Find what comes into force, and make entries of what does not."""
         standing = {entry.unit: entry.hold for entry in self.proposal.held}
-        return self._state(self._step(self.rights, standing, self.authors.kept_out()))
+        return self._state(self._step(self.rights, standing, self.authors.kept_out(), self.rights.denied))
 
     def hold_whole(self, missing: MissingRight) -> State:
         """Hold everything that is proposed."""
         units = (Unit(path, key) for path, file in self.proposal.files.items() for key in file.differing)
-        step = self._step(lambda _step, _trial: [], {}, dict.fromkeys(units, Hold(Because.NO_RIGHT)))
+        step = self._step(_nothing, {}, dict.fromkeys(units, Hold(Because.NO_RIGHT)), _nothing)
         return self._state(step, Wrong(self.proposal.who.name, missing))
 
-    def _step(self, objections: Objections, standing: Mapping[Unit, Hold], held: dict[Unit, Hold]) -> Step:
+    def _step(
+        self, objections: Objections, standing: Mapping[Unit, Hold], held: dict[Unit, Hold], denials: Objections
+    ) -> Step:
         it = self.proposal
         declared, unread = it.held.declared(it.files)
         return Step(
@@ -79,6 +82,7 @@ class Settling:
             declared=declared,
             unread=unread,
             carried=self.authors.carried,
+            denials=denials,
         )
 
     def _state(self, step: Step, whole: Wrong | None = None) -> State:
@@ -100,7 +104,11 @@ class Settling:
             woken.update(self.proposal.files)
         if any(ref.kind is Kind.SPACE for ref in trial.refs):
             woken.add(SPACES)
-        return State(trial.after, held, frozenset(touched), frozenset(woken), tuple(left(step, trial)))
+        return State(trial.after, held, frozenset(touched), frozenset(woken), (*left(step, trial), *self._warned()))
+
+    def _warned(self) -> Iterator[Diagnostic]:
+        for told in self.rights.documents.warnings.values():
+            yield from told
 
     def _differs(self, step: Step, unit: Unit) -> bool:
         file = self.proposal.files[unit.path]
@@ -221,6 +229,10 @@ class Settling:
         if parsed is None or file.text(unit.key) is None:
             return None
         return next((each for each in parsed.resources if _is(each, unit.key, file)), None)
+
+
+def _nothing(_step: Step, _trial: Trial) -> list[Objection]:
+    return []
 
 
 def _without_right(values: Mapping[str, Author], whose: Collection[Author]) -> dict[str, Author]:

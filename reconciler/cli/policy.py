@@ -10,7 +10,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.client import connect
 from reconciler.cli.output import Column, key, print_data, print_rows
-from reconciler.cli.policy_test import load_input, load_policies, tried
+from reconciler.cli.policy_test import load_inputs, load_policies, tried
 
 
 @click.group("policy", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
@@ -30,13 +30,13 @@ def command(ctx: click.Context) -> None:
     multiple=True,
     required=True,
     metavar="FILE",
-    help="A recorded input, as JSON or YAML; repeatable.",
+    help="A recorded input, as JSON or YAML, or for policies over documents a file of these; repeatable.",
 )
 @click.option("--policy", "name", metavar="NAME", help="Only this policy from the file.")
 @click.option(
     "--type",
     "kind",
-    type=click.Choice(["plan", "approval", "push", "notification"]),
+    type=click.Choice(["plan", "approval", "push", "notification", "config"]),
     default="plan",
     help="The type of a bare .rego file. Default: plan.",
 )
@@ -56,7 +56,8 @@ def test(  # noqa: PLR0917
     policies = load_policies(path, name, kind)
     rows: list[dict[str, Any]] = []
     for file in inputs:
-        rows += tried(policies, load_input(file), str(file), expect)
+        for recorded in load_inputs(file):
+            rows += tried(policies, recorded, str(file), expect)
     columns = (
         Column("POLICY", key("policy")),
         Column("INPUT", key("input")),

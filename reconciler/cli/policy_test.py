@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from reconciler.core.verdicts import Result, Verdict
 from reconciler.policies.checking import check_rego
 from reconciler.policies.evaluation import evaluate
 from spaces.composition.reading import FileReading
-from spaces.diagnostics import Position, Severity
+from spaces.diagnostics import Diagnostic, Position, Severity
+from spaces.documents.changes import DocumentChange, Verb
+from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.effective.config_policies import document_input
 from spaces.effective.policies import Guardrail
 from spaces.model.policy import PolicySpec, PolicyType
 from spaces.names import ROOT, Kind, ResourceRef
@@ -28,6 +32,7 @@ _EXPECTATIONS = {
     PolicyType.APPROVAL: ("approve", "reject"),
     PolicyType.PUSH: ("ignore", "propose", "track"),
     PolicyType.NOTIFICATION: ("notify",),
+    PolicyType.CONFIG: ("deny", "warn"),
 }
 
 
@@ -45,10 +50,7 @@ def load_policies(path: Path, name: str | None, kind: str) -> list[Guardrail]:
     parsed = FileReading(attach, check=check_rego).parse({path.name: data}, attach)[path.name]
     told = [each for each in parsed.diagnostics if each.severity is Severity.ERROR]
     if told:
-        first = told[0]
-        at = first.position or Position(path.name)
-        more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
-        raise CliError(f"{path.parent / at.file}:{at.line}:{at.column}: {first.summary}{more}")
+        raise _wrong(path, told)
     found = []
     for resource in parsed.resources:
         policy, rego = resource.spec, rego_of(resource)
@@ -59,9 +61,39 @@ def load_policies(path: Path, name: str | None, kind: str) -> list[Guardrail]:
     return found
 
 
-def load_input(path: Path) -> dict[str, Any]:
-    """Return a recorded input as `{input, expect}`; a file may hold the input alone."""
+def load_inputs(path: Path) -> list[dict[str, Any]]:
+    """Return the recorded input in a file as `{input, expect}`; a file may hold the input alone.
+
+    For policies over documents the file may be one of a configuration repository: each document is an input.
+    """
     data = _read(path)
+    found = _documents(path, data) if path.suffix != ".json" else []
+    return found or [_load_input(path, data)]
+
+
+def _documents(path: Path, data: bytes) -> list[dict[str, Any]]:
+    attach = attach_in(path.parent)
+    parsed = FileReading(attach, check=check_rego).parse({path.name: data}, attach)[path.name]
+    told = [each for each in parsed.diagnostics if each.severity is Severity.ERROR]
+    if told and (parsed.resources or b"apiVersion: stationkeeper/" in data):
+        raise _wrong(path, told)
+    nothing, now = PlacedDocuments.empty(), datetime.now(UTC)
+    found = []
+    for resource in parsed.resources:
+        placed = Placed(ResourceRef(resource.kind, resource.space or ROOT, resource.name), resource)
+        change = DocumentChange(placed.ref, Verb.CREATE, None, placed)
+        found.append({"input": document_input(nothing, nothing, change, None, now)})
+    return found
+
+
+def _wrong(path: Path, told: Sequence[Diagnostic]) -> CliError:
+    first = told[0]
+    at = first.position or Position(path.name)
+    more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+    return CliError(f"{path.parent / at.file}:{at.line}:{at.column}: {first.summary}{more}")
+
+
+def _load_input(path: Path, data: bytes) -> dict[str, Any]:
     try:
         read = json.loads(data) if path.suffix == ".json" else YAML(typ="safe", pure=True).load(data)
     except (ValueError, YAMLError) as wrong:

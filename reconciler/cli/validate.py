@@ -31,6 +31,7 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     For a directory, the source paths of its stacks are checked, too. For a single file, only the file is checked.
     """
     from reconciler.policies.checking import check_rego
+    from reconciler.policies.documents import about_documents
     from spaces.diagnostics import in_order
     from spaces.rules.people import strangers
     from spaces.validate import examine_files, findings
@@ -41,7 +42,7 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     about_sources = SourceCheck.of(path).check(examined) if path.is_dir() else ()
     # A single file knows nobody.
     about_people = strangers(examined.documents) if path.is_dir() else ()
-    found = in_order((*findings(examined, files), *about_sources, *about_people))
+    found = in_order((*findings(examined, files), *about_sources, *about_people, *about_documents(examined.documents)))
     diagnostics = [diagnostic.to_json() for diagnostic in found]
     errors = Counter(diagnostic["severity"] for diagnostic in diagnostics)["error"]
     if form in {"json", "yaml"}:

@@ -45,6 +45,7 @@ RESULTS: Mapping[str, tuple[Result, ...]] = {
     "approval": (Result.APPROVE, Result.WAIT, Result.REJECT),
     "push": (Result.TRACK, Result.PROPOSE, Result.IGNORE),
     "notification": (Result.NOTIFY, Result.QUIET),
+    "config": (Result.ALLOW, Result.WARN, Result.DENY),
 }
 """What each type of policy can say."""
 
@@ -183,19 +184,28 @@ def _because(verdict: Verdict) -> str:
 
 def plan_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> Verdict:
     """Read what a plan policy answered. An error, or an answer of another shape, denies."""
+    return _verdict(policy, "plan", mandatory=mandatory, answer=answer)
+
+
+def config_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> Verdict:
+    """Read what a policy over documents answered, likewise."""
+    return _verdict(policy, "config", mandatory=mandatory, answer=answer)
+
+
+def _verdict(policy: str, kind: str, *, mandatory: bool, answer: Mapping[str, Any]) -> Verdict:
     rules = answer.get("answers")
     if not isinstance(rules, Mapping):
-        return _failed(policy, "plan", answer, mandatory=mandatory)
+        return _failed(policy, kind, answer, mandatory=mandatory)
     said = {}
     for name in ("deny", "confirm", "warn"):
         sentences = _sentences(rules.get(name))
         if sentences is None:
             shape = {"error": f"{name} must be a set of sentences, or of objects with a msg"}
-            return _failed(policy, "plan", shape, mandatory=mandatory)
+            return _failed(policy, kind, shape, mandatory=mandatory)
         said[name] = sentences
     results = (Result.DENY, Result.CONFIRM, Result.WARN)
     result = next((each for each in results if said[each.value]), Result.ALLOW)
-    return Verdict(policy, "plan", mandatory, result, _short(said["deny"] or said["confirm"]), _short(said["warn"]))
+    return Verdict(policy, kind, mandatory, result, _short(said["deny"] or said["confirm"]), _short(said["warn"]))
 
 
 def approval_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, Any]) -> Verdict:
@@ -290,7 +300,13 @@ def notification_verdict(policy: str, *, mandatory: bool, answer: Mapping[str, A
     return Verdict(policy, "notification", mandatory, result, tuple(notice.message for notice in told))
 
 
-_FAILED = {"plan": Result.DENY, "approval": Result.WAIT, "push": Result.IGNORE, "notification": Result.QUIET}
+_FAILED = {
+    "plan": Result.DENY,
+    "config": Result.DENY,
+    "approval": Result.WAIT,
+    "push": Result.IGNORE,
+    "notification": Result.QUIET,
+}
 
 
 def _failed(policy: str, kind: str, answer: Mapping[str, Any], *, mandatory: bool) -> Verdict:

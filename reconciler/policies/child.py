@@ -35,6 +35,7 @@ RULES = {
     "approval": ("approve", "reject"),
     "push": ("ignore", "propose", "track"),
     "notification": ("notify",),
+    "config": ("deny", "warn"),
 }
 SETS = frozenset({"deny", "confirm", "warn", "notify"})
 """The rules that collect sentences."""
@@ -59,14 +60,35 @@ def main() -> None:
             answer: dict[str, Any] = {
                 "findings": with_columns(policy["text"], findings(policy["text"], policy["type"]))
             }
+        elif "inputs" in policy:
+            answer = {"each": judged(policy, policy["inputs"])}
         else:
-            try:
-                given = with_params(question["input"], policy.get("params", "{}"))
-                answer = {"answers": evaluate_rules(policy["text"], policy["rules"], given)}
-            except Exception as wrong:  # noqa: BLE001 - the engine raises whatever it likes
-                line, column, message = read_error(wrong)
-                answer = {"error": f"{message} (line {line}, column {count_characters(policy['text'], line, column)})"}
+            answer = judged(policy, [question["input"]])[0]
         answers.write(json.dumps(answer) + "\n")
+
+
+def judged(policy: dict[str, Any], documents: list[str]) -> list[dict[str, Any]]:
+    """Return the answers of a policy about some inputs, in order; an error where it cannot be evaluated."""
+    params = policy.get("params", "{}")
+    size, found = MAX_ANSWER, []
+    try:
+        rules = ready(policy["text"], policy["rules"])
+    except Exception as wrong:  # noqa: BLE001 - the engine raises whatever it likes
+        return [error_of(policy["text"], wrong)] * len(documents)
+    for document in documents:
+        try:
+            answers, used = evaluate_rules(rules, with_params(document, params), size)
+            size -= used
+            found.append({"answers": answers})
+        except Exception as wrong:  # noqa: BLE001
+            found.append(error_of(policy["text"], wrong))
+    return found
+
+
+def error_of(text: str, wrong: Exception) -> dict[str, Any]:
+    """Return the answer of a policy that could not be evaluated."""
+    line, column, message = read_error(wrong)
+    return {"error": f"{message} (line {line}, column {count_characters(text, line, column)})"}
 
 
 def limit(seconds: float) -> None:
@@ -79,28 +101,32 @@ def limit(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
 
 
-def evaluate_rules(text: str, rules: list[str], document: str) -> dict[str, Any]:
-    """Return the values of those of the rules that the policy defines; an undefined value is None."""
+def ready(text: str, rules: list[str]) -> tuple[Any, list[str]]:
+    """Return an engine that has read a policy, and those of the rules that the policy defines."""
     # Checked again each time: the check also covers policies that came into force before it existed.
     bad = next((problem for problem in findings(text, None) if problem["code"] != "rego-rule"), None)
     if bad is not None:
         raise RuntimeError(f"--> policy:{bad['line']}:{bad['column']}\nerror: {bad['summary']}")
     engine = new_engine()
     engine.add_policy("policy", text)
-    engine.set_input_json(document)
     defined = {name for name, _, _ in rule_heads(syntax_tree(engine))}
+    return engine, [rule for rule in rules if rule in defined]
+
+
+def evaluate_rules(policy: tuple[Any, list[str]], document: str, most: int) -> tuple[dict[str, Any], int]:
+    """Return the values of the rules, and how long they are; an undefined value is None."""
+    engine, rules = policy
+    engine.set_input_json(document)
     values: dict[str, Any] = {}
     size = 0
     for rule in rules:
-        if rule not in defined:
-            continue
         raw = engine.eval_rule_as_json(f"data.{PACKAGE}.{rule}")
         size += len(raw)
-        if size > MAX_ANSWER:
+        if size > most:
             raise RuntimeError(f"--> policy:1:1\nerror: its answer is longer than {MAX_ANSWER // 1024} KiB")
         value = json.loads(raw)
         values[rule] = None if value == "<undefined>" else value
-    return values
+    return values, size
 
 
 def with_params(document: str, params: str) -> str:
@@ -183,7 +209,7 @@ def try_rules(engine: Any, module: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Evaluate every rule once on an empty input, and yield the problems that the engine notices only then."""
     engine.set_input_json(
         '{"plan": {"changes": [], "outputs": []}, "reviews": [], "run": {}, "stack": {}, "space": {}, "params": {}, '
-        '"push": {"paths": [], "components": [], "why": []}}'
+        '"document": {"metadata": {}, "spec": {}}, "push": {"paths": [], "components": [], "why": []}}'
     )
     try:
         # Evaluates no rule yet: the engine only analyses the whole module.

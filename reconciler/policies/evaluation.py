@@ -11,6 +11,7 @@ from reconciler.core.verdicts import (
     Notice,
     Verdict,
     approval_verdict,
+    config_verdict,
     notices,
     notification_verdict,
     plan_verdict,
@@ -64,6 +65,8 @@ def verdict(policy: Guardrail, answer: dict[str, Any]) -> Verdict:
             return approval_verdict(policy.name, mandatory=mandatory, answer=answer)
         case PolicyType.PUSH:
             return push_verdict(policy.name, mandatory=mandatory, answer=answer)
+        case PolicyType.CONFIG:
+            return config_verdict(policy.name, mandatory=mandatory, answer=answer)
         case PolicyType.NOTIFICATION:
             return notification_verdict(policy.name, mandatory=mandatory, answer=answer)
         case _:

@@ -19,6 +19,8 @@ class Because(StrEnum):
     """Somebody who changed it had not the right."""
     BROKEN = "broken"
     """It cannot be read, or does not work among the others."""
+    DENIED = "denied"
+    """A policy over documents denies it."""
     WAITS = "waits"
     """It waits for another one that stays as it was."""
 

@@ -56,6 +56,8 @@ class Step:
     """Held documents that lie elsewhere now, each with where it lay: what is in force of it goes along."""
     _parsed: dict[tuple[str, bytes, bool], ParsedFile] = field(default_factory=dict)
     _held_by_path: dict[str, set[Unit]] = field(default_factory=dict)
+    denials: Objections = lambda _step, _trial: []
+    """Returns what policies deny of the changes that nothing else is against."""
     hiding: frozenset[Unit] = frozenset()
     """Proposed documents that may be any document."""
 
@@ -81,6 +83,7 @@ class Step:
                 or whereabouts.astray(self, trial)
                 or whereabouts.leaving(self, trial)
                 or faults.invalid(self, trial)
+                or self._hold(self.denials(self, trial))
             ):
                 faults.tell_flawed(self, trial)
                 return trial
@@ -182,8 +185,11 @@ class Step:
             for each in found
             if any(is_space_file(unit.path) for unit in each.units) or each.change.ref.kind is Kind.SPACE
         ]
+        return self._hold(spaces or found)
+
+    def _hold(self, objections: Iterable[Objection]) -> bool:
         again = False
-        for each in spaces or found:
+        for each in objections:
             again |= self.hold(each.units, Hold(each.because, wakes=each.wakes, objection=each))
         return again
 

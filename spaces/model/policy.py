@@ -1,4 +1,4 @@
-"""The Policy: a rule in Rego that plans, approvals or pushes in a space's whole subtree must pass."""
+"""The Policy: a rule in Rego that documents, plans, approvals or pushes in a space's whole subtree must pass."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class PolicyType(StrEnum):
     APPROVAL = "approval"
     PUSH = "push"
     NOTIFICATION = "notification"
+    CONFIG = "config"
 
 
 class Enforcement(StrEnum):

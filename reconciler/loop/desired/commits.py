@@ -22,9 +22,11 @@ from reconciler.loop.desired.source_changes import HeldSources, SourceChanges
 from reconciler.loop.desired.sources import SourceIndex, uses_at
 from reconciler.loop.desired.world import CONFIGURATION, World
 from reconciler.policies.checking import check_rego
+from reconciler.policies.documents import ask_config
 from reconciler.runs.audit import Approvals
 from reconciler.store.stored import AuditEvent, ConfigurationState, Halt, StoredApproval
 from spaces.documents.changes import changes
+from spaces.effective.config_policies import AskConfig
 from spaces.in_force import InForce, affected, differing, left
 from spaces.names import Revision, StackId
 from spaces.reading.documents import ReadDocuments, read_documents
@@ -61,6 +63,7 @@ class Admitting:
     persons: FindsPersons
     read: ReadDocuments = read_documents
     check: CheckRego = check_rego
+    ask: AskConfig = ask_config
     held_sources: HeldSources = field(default_factory=HeldSources)
 
     def walk(self, before: Admission | None, chain: Sequence[Revision], index: SourceIndex, now: datetime) -> Walk:
@@ -119,7 +122,9 @@ class Admitting:
         trees, at = self.trees(), before.in_force.revision
         details = {"held": stored.held, "because": stored.because} | ({"change": held.to_json()} if held else {})
         approval = Approval(stored.held, Person(_subject(stored.subject), stored.because))
-        commit = Commit(at, {}, attach=attach_at(trees, at), check=self.check, uses=uses_at(trees, at), read=self.read)
+        commit = Commit(
+            at, {}, attach=attach_at(trees, at), check=self.check, uses=uses_at(trees, at), read=self.read, ask=self.ask
+        )
         result = approve(before, approval, self.rules, now, commit)
         if isinstance(result, Refused):
             details["refused"] = result.message
@@ -151,7 +156,7 @@ class Admitting:
             person = self.persons.of(trees.commit(revision), here.in_force.documents, now)
             person = person if beside is None else _nobody_knows(beside)
         uses = uses_at(trees, revision)
-        commit = Commit(revision, changed, person, *looked, attach, self.check, uses, self.read)
+        commit = Commit(revision, changed, person, *looked, attach, self.check, uses, self.read, self.ask)
         return admit(here, commit, self.rules, now, halting=halting), person
 
 

@@ -29,8 +29,10 @@ from reconciler.loop.desired.source_repositories import AboutAccess, outside_sou
 from reconciler.loop.desired.source_signers import SourceSigners
 from reconciler.loop.desired.world import SourceLocation, World
 from reconciler.policies.checking import check_rego
+from reconciler.policies.documents import ask_config
 from reconciler.store.protocol import Store
 from spaces.documents.documents import PlacedDocuments
+from spaces.effective.config_policies import AskConfig
 from spaces.effective.stack import EffectiveStack, ResolvedSource
 from spaces.in_force import InForce
 from spaces.names import StackId
@@ -67,6 +69,7 @@ class Follower:
     remotes: Remotes
     read: ReadDocuments = read_documents
     check: CheckRego = check_rego
+    ask: AskConfig = ask_config
     world: World = field(default_factory=World)
     _outside: tuple[InForce, list[ResolvedSource]] | None = None
     """The sources outside the configuration repository, and the configuration that names them."""
@@ -86,7 +89,9 @@ class Follower:
         places = self._places = Places(self.mirrors, self.remotes, world)
         self._left = LeftStacks(places)
         walking = Walking(
-            world, places, Admitting(places.config_trees, settings.config_path, rules, persons, self.read, self.check)
+            world,
+            places,
+            Admitting(places.config_trees, settings.config_path, rules, persons, self.read, self.check, self.ask),
         )
         generations = Generations(world, places, rules)
         about_access = AboutAccess(rules, settings.identity)

@@ -74,6 +74,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
 
         page_routes.install(app)
     describe_errors(app, PREFIX)
+    app.add_middleware(well_known.Published, ports=ports)
     app.add_middleware(
         RequestGuard,
         hosts=ports.hosts,

@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from reconciler.core.conditions import assess
+from reconciler.core.keeping import StackLock
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus, leading
 from reconciler.core.standing import without_ended_lock
-from reconciler.core.state import StackLock, StackState
+from reconciler.core.state import StackState
 from reconciler.refusals import OperationRefused, Refusal, in_force
 from reconciler.runs.audit import Asked, Audited, about_request
 from reconciler.runs.transition import advance, find_stack

@@ -8,26 +8,21 @@ does that.
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from datetime import datetime
 
 from rbac.admission.held import HeldChange
-from reconciler.core.dependencies import previews_ahead
-from reconciler.core.ends import is_to_go
-from reconciler.core.identifiers import next_run_id, run_id
-from reconciler.core.reasons import Reason
+from reconciler.core.identifiers import run_id
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.standing import is_current
-from reconciler.core.state import Desired, Heading, Push, StackState
-from reconciler.core.transition import new_run
+from reconciler.core.state import StackState
 from reconciler.core.verdicts import Review
+from reconciler.queueing import find_run, may_run, not_locked, queue
 from reconciler.refusals import OperationRefused, Refusal, in_force
 from reconciler.runs.audit import Asked, Audited, about_request, log_run
 from reconciler.runs.checks import cannot_be_checked, queue_check
-from reconciler.runs.transition import TakenByAnother, advance, find_stack
-from reconciler.store.protocol import Reading, Store, Transaction
+from reconciler.runs.transition import advance, find_stack
+from reconciler.store.protocol import Store
 from reconciler.store.stored import StoredApproval
-from reconciler.store.waiting import waiting
 from spaces.model.tools import TOOLS
 from spaces.names import StackId
 
@@ -38,17 +33,17 @@ REPEATABLE = frozenset({RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.CANCE
 def confirm(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
     """Confirm a run that waits. The loop of the service that planned it starts the apply, if nothing changed."""
     with store.writing() as transaction:
-        found = _run(transaction, run)
+        found = find_run(transaction, run)
         if found.status is not RunStatus.UNCONFIRMED:
             raise OperationRefused(
                 Refusal.NOT_WAITING, f"run {run} is {found.status}: it does not wait for confirmation"
             )
         stack, desired = in_force(transaction, found.stack)
-        _not_locked(stack, now)
+        not_locked(stack, now)
         if found.destroys and found.heeds_suspension and stack.paused:
             raise OperationRefused(Refusal.SUSPENDED, f"{stack.id} is suspended: resume it first")
         if not found.destroys:
-            _may_run(stack, desired, now)
+            may_run(stack, desired, now)
         if not is_current(stack, found):
             raise OperationRefused(
                 Refusal.OUTDATED,
@@ -75,7 +70,7 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
 def review(store: Store, run: RunId, review: Review, because: str = "") -> Run:
     """Keep a person's review of a run that waits. The loop then asks the policies over the run again."""
     with store.writing() as transaction:
-        found = _run(transaction, run)
+        found = find_run(transaction, run)
         if found.status is not RunStatus.UNCONFIRMED:
             raise OperationRefused(
                 Refusal.NOT_WAITING, f"run {run} is {found.status}: only a waiting run can be reviewed"
@@ -91,7 +86,7 @@ def review(store: Store, run: RunId, review: Review, because: str = "") -> Run:
 def discard(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
     """Discard a run that waits for confirmation."""
     with store.writing() as transaction:
-        found = _run(transaction, run)
+        found = find_run(transaction, run)
         if found.status is not RunStatus.UNCONFIRMED:
             raise OperationRefused(
                 Refusal.NOT_WAITING, f"run {run} is {found.status}: only a waiting run can be discarded"
@@ -105,7 +100,7 @@ def discard(store: Store, run: RunId, person: str, now: datetime, because: str =
 def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
     """Stop a run: at once while it is queued; one at work is asked to stop by the loop of the service that holds it."""
     with store.writing() as transaction:
-        found = _run(transaction, run)
+        found = find_run(transaction, run)
         stack, asked = find_stack(transaction, found.stack), Asked(person, because)
         match found.status:
             case RunStatus.QUEUED:
@@ -131,7 +126,7 @@ def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = 
 def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a new run in the place of one that failed, was canceled or discarded, with the current configuration."""
     with store.writing() as transaction:
-        found = _run(transaction, run)
+        found = find_run(transaction, run)
         if found.is_active:
             raise OperationRefused(
                 Refusal.STILL_ACTIVE, f"run {run} is {found.status}: cancel it, or wait until it ends"
@@ -141,7 +136,7 @@ def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "
                 Refusal.NOT_REPEATABLE,
                 f"run {run} is a {found.kind} run that is {found.status}: start a new run with station stack run",
             )
-        queued = _queue(transaction, found.stack, Asked(person, because), now, f"retry of run {run}")
+        queued = queue(transaction, found.stack, Asked(person, because), now, f"retry of run {run}")
     log_run(queued)
     return queued
 
@@ -149,7 +144,7 @@ def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "
 def request_run(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a tracked run of a stack, also when it is Synced."""
     with store.writing() as transaction:
-        queued = _queue(transaction, stack, Asked(person, because), now, "requested")
+        queued = queue(transaction, stack, Asked(person, because), now, "requested")
     log_run(queued)
     return queued
 
@@ -177,7 +172,7 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
             whom = "a stack that depends on it is" if standing == 1 else f"{standing} stacks that depend on it are"
             raise OperationRefused(Refusal.HAS_DEPENDENTS, f"{stack} cannot be destroyed: {whom} still applied")
         asked = Asked(person, because)
-        queued = _queue(transaction, stack, asked, now, "destruction requested", RunKind.DESTROY)
+        queued = queue(transaction, stack, asked, now, "destruction requested", RunKind.DESTROY)
     log_run(queued)
     return queued
 
@@ -185,7 +180,7 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
 def request_plan(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a run that plans what is desired of a stack and applies nothing; refused where another run is active."""
     with store.writing() as transaction:
-        return _queue(transaction, stack, Asked(person, because), now, "plan requested", RunKind.PROPOSED)
+        return queue(transaction, stack, Asked(person, because), now, "plan requested", RunKind.PROPOSED)
 
 
 def request_task(  # noqa: PLR0917
@@ -194,7 +189,7 @@ def request_task(  # noqa: PLR0917
     """Queue a shell command in a stack's directory and environment, in the same queue as its other runs."""
     with store.writing() as transaction:
         asked = Asked(person, because, {"command": command})
-        return _queue(transaction, stack, asked, now, "task requested", RunKind.TASK, command)
+        return queue(transaction, stack, asked, now, "task requested", RunKind.TASK, command=command)
 
 
 def request_check(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
@@ -240,85 +235,3 @@ def approve(store: Store, held: HeldChange, subject: str, now: datetime, because
         transaction.add_approval(StoredApproval(held.id, subject, because, now))
         about = {"held": held.id, "document": str(held.ref), "revision": held.revision}
         transaction.append_audit([about_request(Audited.HELD_APPROVED, Asked(subject, because), now, **about)])
-
-
-def _queue(  # noqa: PLR0917
-    transaction: Transaction,
-    stack: StackId,
-    asked: Asked,
-    now: datetime,
-    words: str,
-    kind: RunKind = RunKind.TRACKED,
-    command: str | None = None,
-) -> Run:
-    state, desired = in_force(transaction, stack)
-    _not_locked(state, now)
-    if kind in {RunKind.TRACKED, RunKind.TASK}:
-        _may_run(state, desired, now)
-    ahead = kind is RunKind.PROPOSED and previews_ahead(desired)
-    problem = desired.problem
-    if problem is not None and not (ahead and problem.reason == Reason.OUTPUT_MISSING):
-        raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {problem.message}", problem.reason)
-    waits = None if ahead else waiting(transaction, [stack]).get(stack)
-    if waits is not None:
-        # Only what its own document names may be known to whoever reads it.
-        named = any(need.parent == waits.on for need in desired.needs)
-        whom = f"{waits.on}, which {waits.words}" if named else "a stack that it depends on"
-        raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}", Reason.WAITS_FOR_DEPENDENCY)
-    for active in transaction.active_runs([stack]):
-        if active.kind is RunKind.PROPOSED and active.status is RunStatus.QUEUED:
-            message = f"{asked.person} requested a run"
-            advance(transaction, state, active, RunEvent.SUPERSEDE, now, message=message)
-        elif active.leads:
-            raise OperationRefused(Refusal.ALREADY_RUNNING, f"{stack} already has run {active.id}: {active.status}")
-    message = f"{words} by {asked.person}"
-    if state.last is not None:
-        # Whoever asks has looked at the failures: they count anew.
-        state = state.evolve(last=replace(state.last, failures=0))
-    if desired.push_policies is not None and kind is not RunKind.PROPOSED:
-        # What a person asks for is not held back again when it is tried anew.
-        push = Push(desired.digest, desired.push_policies, Heading.TRACK, message)
-        state = state.evolve(push=push)
-    run = new_run(
-        state,
-        desired,
-        next_run_id(state, now, secrets.token_bytes(10)),
-        now,
-        kind=kind,
-        leaving=desired.leaving,
-        command=command,
-        person=asked.person,
-        needs_confirmation=kind is RunKind.DESTROY
-        or (kind is not RunKind.TASK and (state.interrupted or not desired.autodeploy)),
-        message=message,
-    )
-    try:
-        return advance(transaction, state, run, RunEvent.QUEUE, now, asked)
-    except TakenByAnother as taken:
-        raise OperationRefused(Refusal.ALREADY_RUNNING, str(taken)) from None
-
-
-def _run(reading: Reading, run: RunId) -> Run:
-    found = reading.run(run)
-    if found is None:
-        raise OperationRefused(Refusal.NOT_FOUND, f"there is no run {run}")
-    return found
-
-
-def _not_locked(stack: StackState, now: datetime) -> None:
-    if stack.lock is not None and not stack.lock.ended(now):
-        raise OperationRefused(Refusal.LOCKED, f"{stack.id} is {stack.lock}")
-
-
-def _may_run(stack: StackState, desired: Desired, now: datetime) -> None:
-    if is_to_go(stack, now):
-        message = f"the time of {stack.id} is over: change spec.ttl or spec.destroyAt in Git first"
-        raise OperationRefused(Refusal.EXPIRED, message)
-    if desired.leaving:
-        raise OperationRefused(Refusal.NOT_IN_FORCE, f"{stack.id} left Git, and what it made is to be destroyed")
-    if stack.paused:
-        raise OperationRefused(Refusal.SUSPENDED, f"{stack.id} is suspended: resume it first")
-    if desired.suspended:
-        raise OperationRefused(
-            Refusal.SUSPENDED_IN_GIT, f"{stack.id} is suspended by its document: change spec.suspended in Git"
-        )

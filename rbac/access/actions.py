@@ -85,7 +85,7 @@ def expand(patterns: tuple[str, ...]) -> Actions:
     return frozenset(actions)
 
 
-_STEERING = ("run:*", "task:*", "drift:*", "stack:lock")
+_STEERING = ("run:*", "task:*", "drift:*", "stack:lock", "stack:pin")
 _WRITTEN = ("stack", "context", "blueprintInstance", "notifier")
 
 _READER = (EVERY_READ,)

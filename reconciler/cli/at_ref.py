@@ -44,7 +44,7 @@ def at_ref(function: _Function) -> _Function:
 def read_clone(ctx: click.Context, *, ref: str, repository: Path, config_path: str | None) -> InForce:
     """Return what would be in force at a ref of a clone; print its errors on standard error."""
     from reconciler.git.trees import Trees
-    from reconciler.loop.desired.left import in_force_at
+    from reconciler.loop.desired.earlier import in_force_at
 
     settings = ctx.ensure_object(options.Common).settings(config_path=config_path)
     trees = Trees.of_clone(repository)

@@ -41,11 +41,13 @@ def _follows(row: Row) -> object:
 
 
 def _reason(row: Row) -> object:
-    """Return the stack's reason, with a note where it is suspended or locked for another one."""
+    """Return the stack's reason, with a note where it is suspended, locked or pinned for another one."""
     reason = row["reason"]
     if row.get("lock") and reason != "Locked":
         return f"{reason} (locked)"
-    return f"{reason} (suspended)" if row["suspended"] and reason != "Suspended" else reason
+    if row["suspended"] and reason != "Suspended":
+        return f"{reason} (suspended)"
+    return f"{reason} (pinned)" if row.get("pin") and reason != "Pinned" else reason
 
 
 def _source(name: str) -> Callable[[Row], object]:
@@ -64,10 +66,18 @@ def _source(name: str) -> Callable[[Row], object]:
 def _lock(row: Row) -> object:
     """Return who keeps a stack to themselves, and why; an older service says nothing of locks."""
     lock = row.get("lock")
-    if not lock:
-        return None
-    until = f" until {lock['until']}" if lock["until"] else ""
-    return f"by {lock['person']}{until}: {lock['note']}"
+    return _by(lock) if lock else None
+
+
+def _pin(row: Row) -> object:
+    """Return what a stack is pinned to, by whom, and why; an older service says nothing of pins."""
+    pin = row.get("pin")
+    return f"to {pin['revision']} {_by(pin)}" if pin else None
+
+
+def _by(kept: Row) -> str:
+    until = f" until {kept['until']}" if kept["until"] else ""
+    return f"by {kept['person']}{until}: {kept['note']}"
 
 
 STACKS = (
@@ -106,6 +116,7 @@ STACK = (
     Column("expired", lambda row: _condition(row, "Expired")),
     Column("suspended", lambda row: row["suspended"] or None),
     Column("locked", _lock),
+    Column("pinned", _pin),
     Column("retained", lambda row: row["retained"] or None),
     Column("desired", key("desiredRevision")),
     Column("attempted", key("attemptedRevision")),
@@ -161,6 +172,7 @@ RUN = (
     Column("status", key("status")),
     Column("phase", key("phase")),
     Column("retry", lambda row: row.get("retry") or None),
+    Column("targets", lambda row: ", ".join(row.get("targets", ())) or None),
     Column("reason", key("reason")),
     Column("message", key("message")),
     Column("why", _why),

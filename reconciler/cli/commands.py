@@ -34,7 +34,7 @@ COMMANDS = {
     "open": Entry("reconciler.cli.open", "Open the page in a browser."),
     "status": Entry("reconciler.cli.status", "Show the state of the service and its configuration."),
     "stacks": Entry("reconciler.cli.stacks", "List stacks."),
-    "stack": Entry("reconciler.cli.stack", "Show, run, suspend, resume, lock or unlock a stack."),
+    "stack": Entry("reconciler.cli.stack", "Show, run, suspend, lock or pin a stack."),
     "runs": Entry("reconciler.cli.runs", "List runs."),
     "run": Entry("reconciler.cli.run", "Show, confirm, discard, cancel, retry or review a run."),
     "revisions": Entry("reconciler.cli.revisions", "List the last revisions and how far each got."),

@@ -101,6 +101,21 @@ def retry(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
 
 
 @_command(
+    click.option(
+        "--target", "targets", multiple=True, required=True, metavar="ADDR", help="A resource; may be repeated."
+    ),
+    options.wait,
+)
+@click.pass_context
+def replan(ctx: click.Context, *, run: str, targets: tuple[str, ...], wait: bool, form: str) -> None:
+    """Plan only some resources of a run, in its place.
+
+    The new run waits for confirmation. After it the stack stays out of sync until a run applies the rest.
+    """
+    ctx.exit(request_run(lambda api: f"{api.run(run)}/replan", form, wait=wait, body={"targets": list(targets)}))
+
+
+@_command(
     click.option("--approve/--reject", "approves", default=None, help="Your verdict; one of the two is required."),
     click.option("--note", default="", help="Your reason. Everyone who may read the run sees it."),
 )

@@ -24,10 +24,10 @@ _FAILED_OR_WAITS = 3
 _HINT = "the next station reconcile or service carries it out"
 
 
-def request_run(path: Callable[[Api], str], form: str, *, wait: bool) -> int:
+def request_run(path: Callable[[Api], str], form: str, *, wait: bool, body: Mapping[str, Any] | None = None) -> int:
     """Request a run at an API path, print it, and return the exit code."""
     with connect() as api:
-        run = api.post(path(api))
+        run = api.post(path(api), body)
         return show_run(api, run, form, f"run {run['id']} of {run['stack']} is queued", wait=wait)
 
 

@@ -19,7 +19,7 @@ from reconciler.cli.run_commands import request_run
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show, run, suspend, resume, lock or unlock a stack. STACK is space/name, or a name that only one stack has."""
+    """Show, run, suspend, resume, lock or pin a stack. STACK is space/name, or a name that only one stack has."""
     options.help_alone(ctx)
 
 
@@ -73,15 +73,15 @@ def resume(ctx: click.Context, /, **chosen: Any) -> None:
     ctx.exit(_steer("resume", "is resumed", **chosen))
 
 
-@_command(
-    click.option("--note", required=True, metavar="TEXT", help="Why, for those who wait."),
-    click.option(
-        "--for",
-        "duration",
-        metavar="TIME",
-        help="How long at most, as 30m, 4h or 2d. Default: until somebody unlocks it.",
-    ),
-)
+_note = click.option("--note", required=True, metavar="TEXT", help="Why, for the others.")
+
+
+def _for(until: str) -> options.Option:
+    said = f"How long at most, as 30m, 4h or 2d. Default: until {until}."
+    return click.option("--for", "duration", metavar="TIME", help=said)
+
+
+@_command(_note, _for("somebody unlocks it"))
 def lock(stack: str, note: str, duration: str | None, form: str) -> None:
     """Lock a stack: nothing starts for it until you unlock it. A run at work goes on."""
     with connect() as api:
@@ -93,6 +93,33 @@ def lock(stack: str, note: str, duration: str | None, form: str) -> None:
 def unlock(stack: str, form: str) -> None:
     """Unlock a stack: your own lock, or with the right stack:unlock that of somebody else."""
     _change(stack, "unlock", "is unlocked", form)
+
+
+@_command(
+    click.option("--at", required=True, metavar="REV", help="A commit of the configuration, or a run of the stack."),
+    _note,
+    _for("somebody unpins it, or a commit changes the stack"),
+)
+def pin(stack: str, at: str, note: str, duration: str | None, form: str) -> None:
+    """Pin a stack: it stays at, or goes back to, what it was at a revision, while the rest of the branch goes on."""
+    with connect() as api:
+        found = api.post(f"{api.stack(stack)}/pin", {"at": at, "note": note, "for": duration})
+        there = found["pin"]
+        later = "" if there["inForce"] else f": {_NOT_YET if api.attended else _LATER}"
+    print_done(f"{found['id']} is pinned to {there['revision'][:12]}{later}", found, STACK, form)
+
+
+@_command()
+def unpin(stack: str, form: str) -> None:
+    """End the pin of a stack: it follows the branch again."""
+    with connect() as api:
+        found = api.post(f"{api.stack(stack)}/unpin")
+        later = f": {_NOT_YET if api.attended else _LATER}" if found["pin"] else ""
+    print_done(f"{found['id']} is unpinned{later}", found, STACK, form)
+
+
+_NOT_YET = "the service has not taken that in yet"
+_LATER = "the next station reconcile or service takes that in"
 
 
 @many_command(command, "stack", options.wait)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from reconciler.core.ends import ends_at, is_over, is_to_go
+from reconciler.core.keeping import StackLock
 from reconciler.core.pushes import held_back
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import AT_WORK, Run, RunKind, RunStatus
@@ -36,7 +37,6 @@ from reconciler.core.state import (
     Heading,
     NewestRun,
     Observed,
-    StackLock,
     StackState,
     Sync,
     Waits,
@@ -83,6 +83,8 @@ def assess(
         ConditionType.RECONCILING: _reconciling(state.lock, active, due, reason, message),
         ConditionType.STALLED: _stalled(state, active, due),
     }
+    if state.desired is not None and state.desired.pin is not None:
+        fresh[ConditionType.PINNED] = ConditionStatus.TRUE, Reason.PINNED, str(state.desired.pin)
     if state.desired is not None and state.desired.refused is not None:
         unverified = ConditionStatus.FALSE, Reason.SOURCE_UNVERIFIED, state.desired.refused
         fresh[ConditionType.SOURCE_VERIFIED] = unverified
@@ -128,6 +130,11 @@ def _against(applied: AppliedState, desired: Desired, failed: NewestRun | None) 
         # What was applied is not all there any more, though it is desired again.
         what = "destroyed what was applied" if destroyed else "applied another configuration"
         return Sync.OUT_OF_SYNC, Reason.HALF_APPLIED, f"run {failed.run} failed while it {what}"
+    if applied.partly:
+        message = f"run {applied.run} applied only what it was asked for, and the rest waits for a person"
+        return Sync.OUT_OF_SYNC, Reason.PARTLY_APPLIED, message
+    if desired.pin is not None:
+        return Sync.SYNCED, Reason.PINNED, str(desired.pin)
     return Sync.SYNCED, Reason.UP_TO_DATE, f"applied at revision {applied.revision[:12]}"
 
 
@@ -147,6 +154,7 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
             | Standing.LOCKED
             | Standing.SUSPENDED
             | Standing.HELD_BACK
+            | Standing.PARTLY
         ):
             return None
         case Standing.WAITS:
@@ -263,7 +271,7 @@ def _drifted(observed: Observed) -> tuple[ConditionStatus, str, str]:
     return ConditionStatus.FALSE, Reason.NO_DRIFT, f"as of run {observed.run}"
 
 
-_WAITING = frozenset({Reason.WAITS_FOR_DEPENDENCY, *HELD.values()})
+_WAITING = frozenset({Reason.WAITS_FOR_DEPENDENCY, Reason.PARTLY_APPLIED, *HELD.values()})
 
 
 def _stalled(state: StackState, active: Run | None, due: datetime | None) -> tuple[ConditionStatus, str, str]:

@@ -103,6 +103,7 @@ def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | 
             | Standing.SUSPENDED
             | Standing.WAITS
             | Standing.HELD_BACK
+            | Standing.PARTLY
         ):
             return Wait()
         case unknown:

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     LOCKED = "Locked"
     EXPIRED = "Expired"
+    PINNED = "Pinned"
     PROTECTED = "Protected"
     HAS_DEPENDENTS = "HasDependents"
     DUE = "Due"
@@ -34,6 +35,7 @@ class Reason(StrEnum):
     DISCARDED = "Discarded"
     INTERRUPTED = "Interrupted"
     HALF_APPLIED = "HalfApplied"
+    PARTLY_APPLIED = "PartlyApplied"
 
     POLICY_DENIED = "PolicyDenied"
     REJECTED_BY_POLICY = "RejectedByPolicy"
@@ -64,6 +66,7 @@ class Reason(StrEnum):
     NEVER_STARTED = "NeverStarted"
     DISK_FULL = "DiskFull"
     MOVE_BLOCKED = "MoveBlocked"
+    PIN_UNUSABLE = "PinUnusable"
     OUTPUT_MISSING = "OutputMissing"
     OUTPUT_UNUSABLE = "OutputUnusable"
     LEASE_LOST = "LeaseLost"

@@ -177,6 +177,8 @@ class Run:
     """A schedule asked for it."""
     retry: int = 0
     """Which retry by itself it is after failures of its tool, from 1; 0: none."""
+    targets: tuple[str, ...] = ()
+    """The addresses of the resources that it plans and applies; empty: all of them."""
     phase_seconds: Mapping[Phase, float] = field(default_factory=dict)
     """How long each phase took that has ended."""
 

@@ -38,6 +38,8 @@ class Standing(Enum):
     """Its push policies have to be asked first."""
     HELD_BACK = auto()
     """Its push policies let nothing run."""
+    PARTLY = auto()
+    """Somebody had only some of it applied: the rest comes when somebody asks, or with the next change."""
     ENDED_BADLY = auto()
     """The last run for what is desired did not succeed: the next one comes at `retry_at`, or when somebody asks."""
     FREE = auto()
@@ -76,7 +78,15 @@ def standing(  # noqa: C901, PLR0911
         return Standing.TO_BE_PUSHED
     if held_back(state) is not None:
         return Standing.HELD_BACK
+    if is_partly_applied(state) and stands_still(state) is None:
+        return Standing.PARTLY
     return Standing.ENDED_BADLY if stands_still(state) is not None else Standing.FREE
+
+
+def is_partly_applied(state: StackState) -> bool:
+    """Whether only some of what is desired was applied, as somebody asked for."""
+    desired, applied = state.desired, state.applied
+    return applied is not None and desired is not None and applied.partly and applied.digest == desired.digest
 
 
 def is_current(state: StackState, run: Run) -> bool:

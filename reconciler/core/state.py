@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from reconciler.core.keeping import StackLock, StackPin
+from reconciler.core.reasons import Reason
 from spaces.model.dependency import OutputUse
 from spaces.model.drift import Drift
 from spaces.model.retries import Retry
@@ -196,6 +198,18 @@ class Desired:
     """How often a run that failed by its tool is tried again; no part of the digest."""
     refused: str | None = None
     """Why a newer revision of its source is not followed: the signature that it needs is missing."""
+    pin: StackPin | None = None
+    """It stays at an earlier revision: digest, fingerprint, revision, needs and source are those of then."""
+    behind: tuple[str, ...] = ()
+    """Whose changes the branch has beside the pin: they count as authors of the run that follows it."""
+
+    @property
+    def lacks_source(self) -> bool:
+        """Whether the source cannot be read for now, through no fault of anything that is desired."""
+        return self.problem is not None and self.problem.reason in _NO_SOURCE
+
+
+_NO_SOURCE = frozenset({Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_UNVERIFIED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +227,8 @@ class AppliedState:
     changed: str | None = None
     """The last run that applied a plan; `run` may be one that found nothing to do. None: there was none, or an earlier
     version did not note it."""
+    partly: bool = False
+    """Only some of its resources were applied, as somebody asked for; the rest is as it was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,26 +266,6 @@ class NewestRun:
     """Which retry by itself comes next, from 1; 0: none."""
 
 
-@dataclass(frozen=True, slots=True)
-class StackLock:
-    """Nothing starts for a stack while somebody keeps it to themselves: who, why, and until when."""
-
-    person: str
-    note: str
-    since: datetime
-    until: datetime | None = None
-    """None: until somebody ends it."""
-
-    def ended(self, now: datetime) -> bool:
-        """Whether it has ended by itself."""
-        return self.until is not None and self.until <= now
-
-    def __str__(self) -> str:
-        """Read as `locked by user:alice since 2026-03-01 12:00 UTC, until 2026-03-01 16:00 UTC: repairs by hand`."""
-        until = f", until {self.until:%Y-%m-%d %H:%M} UTC" if self.until is not None else ""
-        return f"locked by {self.person} since {self.since:%Y-%m-%d %H:%M} UTC{until}: {self.note}"
-
-
 class ConditionStatus(StrEnum):
     """The three answers a condition can give."""
 
@@ -289,6 +285,8 @@ class ConditionType(StrEnum):
     """Only there, and false, while a newer revision of the source is refused."""
     EXPIRED = "Expired"
     """Only there, and true, once its time is over: `ttl` or `destroyAt`."""
+    PINNED = "Pinned"
+    """Only there, and true, while the stack stays at an earlier revision of itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,9 +128,13 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
             first = now if before_it is None else before_it.first or before_it.at
             changed = run.id if event is RunEvent.SUCCEED else before_it.changed if before_it is not None else None
             applied = AppliedState(run.digest, run.fingerprint, run.revision, run.id, now, run.source, first, changed)
-            observed = Observed(run.id, now, run.digest)
-            state = state.evolve(applied=applied, observed=observed, interrupted=False, failed=None, why=())
             failures = 0
+            if run.targets:
+                # What was wrong with the rest is still wrong, and nobody has looked at it.
+                state = state.evolve(applied=replace(applied, partly=True), why=())
+            else:
+                observed = Observed(run.id, now, run.digest)
+                state = state.evolve(applied=applied, observed=observed, interrupted=False, failed=None, why=())
         case RunEvent.INTERRUPT:
             state = state.evolve(interrupted=True)
         case RunEvent.FAIL:

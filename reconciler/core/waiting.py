@@ -9,7 +9,7 @@ from reconciler.core.conditions import HELD
 from reconciler.core.pushes import held_back
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunStatus
-from reconciler.core.standing import is_suspended, unmended
+from reconciler.core.standing import is_partly_applied, is_suspended, unmended
 from reconciler.core.state import StackState, Sync, Waits
 from spaces.names import StackId
 
@@ -25,7 +25,7 @@ class Hindrance:
     lasting: bool
 
 
-def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  # noqa: PLR0911
+def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  # noqa: C901, PLR0911
     """Return why the dependents of a stack have to wait; None: it is settled. `run` is its active writing run.
 
     A failed stack keeps them waiting also where it is in sync: its outputs are not trusted until a run succeeds.
@@ -45,6 +45,8 @@ def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  #
     if state.sync is Sync.SYNCED:
         broken = unmended(state)
         return Hindrance(f"failed: {broken.reason}", lasting=True) if broken is not None else None
+    if is_partly_applied(state):
+        return Hindrance("is only partly applied", lasting=True)
     if ended in _STUCK:
         return Hindrance(f"is out of sync, and its run was {ended}", lasting=True)
     held = held_back(state)

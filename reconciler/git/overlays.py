@@ -46,7 +46,14 @@ def recorded(repository: pygit2.Repository, tip: Revision) -> list[Revision]:
         return []
     walk = repository.walk(pygit2.Oid(hex=last), SortMode.TOPOLOGICAL)
     walk.simplify_first_parent()
-    return [Revision(str(commit.id)) for commit in walk if commit.parent_ids and str(commit.parent_ids[-1]) == tip]
+    found = []
+    for commit in walk:
+        if commit.parent_ids and str(commit.parent_ids[-1]) == tip:
+            found.append(Revision(str(commit.id)))
+        if len(commit.parent_ids) < 2:
+            # The first that was recorded: behind it is the branch.
+            break
+    return found
 
 
 def _is_utf8(path: str) -> bool:

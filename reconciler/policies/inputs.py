@@ -131,6 +131,7 @@ def input_of(case: Case) -> dict[str, Any]:
             "id": run.id,
             "kind": run.kind.value,
             "command": run.command,
+            "targets": list(run.targets),
             "revision": run.revision,
             "person": run.person,
             "createdAt": moment(run.created_at),

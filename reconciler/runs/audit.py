@@ -37,6 +37,8 @@ class Audited(StrEnum):
     STACK_FORGOTTEN = "stack-forgotten"
     STACK_LOCKED = "stack-locked"
     STACK_UNLOCKED = "stack-unlocked"
+    STACK_PINNED = "stack-pinned"
+    STACK_UNPINNED = "stack-unpinned"
     TFSTATE_READ = "tfstate-read"
     TFSTATE_WRITTEN = "tfstate-written"
     TFSTATE_UNLOCKED = "tfstate-unlocked"

@@ -82,7 +82,7 @@ def _caused(before: StackState, after: StackState, causes: Mapping[StackId, Caus
     if not found:
         return after
     applied = before.applied
-    in_sync = applied is not None and applied.digest == old.digest
+    in_sync = applied is not None and applied.digest == old.digest and not applied.partly
     earlier = () if in_sync else (*old.authors, *([old.person] if old.person is not None else []))
     authors = dict.fromkeys((*earlier, *(author for cause in found for author in cause.authors)))
     # Whoever changed the stack itself stays its person, and the others are authors beside them.

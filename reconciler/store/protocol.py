@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.core.issuer_keys import IssuerKey
+from reconciler.core.keeping import StackPin
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import Desired, StackState
@@ -175,6 +176,9 @@ class Reading(Protocol):
     def approvals(self) -> list[StoredApproval]:
         """Return the approvals that admission has not looked at yet, oldest first."""
 
+    def pins(self) -> dict[StackId, StackPin]:
+        """Return the pins that somebody asked for and nobody ended."""
+
     def outbox(self, now: datetime, limit: int) -> list[OutboxEntry]:
         """Return notices that are due, oldest run first."""
 
@@ -311,6 +315,12 @@ class Transaction(Reading, Protocol):
 
     def add_approval(self, approval: StoredApproval) -> None:
         """Note an approval for admission to look at; a later one of the same change takes its place."""
+
+    def put_pin(self, stack: StackId, pin: StackPin) -> None:
+        """Set the pin of a stack, in place of the one that it has."""
+
+    def remove_pin(self, stack: StackId, pin: StackPin) -> bool:
+        """Remove exactly this pin of a stack; False where it has another one by now, or none."""
 
     def remove_approvals(self, held: Collection[str]) -> None:
         """Forget approvals, by the held changes' ids: admission has looked at them."""

@@ -26,6 +26,7 @@ from reconciler.store.inventory import InventoryReading
 from reconciler.store.issuing import IssuingReading
 from reconciler.store.leases import LeaseReading
 from reconciler.store.outbox import OutboxReading
+from reconciler.store.pins import PinReading
 from reconciler.store.revisions import RevisionReading
 from reconciler.store.selecting import among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.stored import (
@@ -55,6 +56,7 @@ class SqlReading(
     IssuingReading,
     LeaseReading,
     OutboxReading,
+    PinReading,
     RevisionReading,
     TfstateReading,
     TimerReading,

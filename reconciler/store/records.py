@@ -8,9 +8,10 @@ from typing import Any
 
 from reconciler.core.results import Action, MadeBy, OutputChange, Planned, ResourceChange
 from reconciler.core.verdicts import Judgement, Result, Verdict
+from reconciler.store.pins import pin_from_json, pin_to_json
 from reconciler.store.stored import ConfigurationState, Halt, KeptDocument
 from reconciler.store.texts import moment, moment_text
-from spaces.names import Digest, SpaceName, SpacePath
+from spaces.names import Digest, SpaceName, SpacePath, StackId
 
 
 def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
         "restored": state.restored,
         "changedAt": moment_text(state.changed_at),
         "database": state.database,
+        "pins": {str(stack): pin_to_json(pin) for stack, pin in state.pins.items()},
     }
 
 
@@ -68,6 +70,7 @@ def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
         restored=body.get("restored"),
         changed_at=moment(body["changedAt"]),
         database=body.get("database"),
+        pins={StackId.parse(stack): pin_from_json(pin) for stack, pin in body.get("pins", {}).items()},
     )
 
 

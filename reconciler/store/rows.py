@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from reconciler.core.keeping import StackLock
 from reconciler.core.phases import Phase
 from reconciler.core.queue import line_of
 from reconciler.core.results import ChangeCounts
@@ -25,13 +26,13 @@ from reconciler.core.state import (
     Observed,
     Push,
     SourceCommit,
-    StackLock,
     StackProblem,
     StackState,
     Sync,
     Why,
 )
 from reconciler.store.needs import need_from_json, need_to_json
+from reconciler.store.pins import pin_from_json, pin_to_json
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.model.drift import Drift, IgnoredDrift, Repair
 from spaces.model.retries import Retry
@@ -179,6 +180,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "gentle": run.gentle,
                 "scheduled": run.scheduled,
                 "retry": run.retry,
+                "targets": list(run.targets),
                 "phaseSeconds": dict(run.phase_seconds),
             }
         ),
@@ -221,6 +223,7 @@ def run_from_row(row: Row[Any]) -> Run:
         gentle=body.get("gentle", False),
         scheduled=body.get("scheduled", False),
         retry=body.get("retry", 0),
+        targets=tuple(body.get("targets", ())),
         phase_seconds={Phase(phase): seconds for phase, seconds in body.get("phaseSeconds", {}).items()},
     )
 
@@ -260,6 +263,8 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "ttl": desired.ttl,
         "destroyAt": moment_text(desired.destroy_at),
         "schedules": [[each.cron, each.timezone, each.task] for each in desired.schedules],
+        "pin": pin_to_json(desired.pin) if desired.pin else None,
+        "behind": list(desired.behind),
     }
 
 
@@ -288,6 +293,8 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         destroy_at=moment(body.get("destroyAt")),
         # As they were checked when their document was read.
         schedules=tuple(_schedule_from_json(*each) for each in body.get("schedules", ())),
+        pin=pin_from_json(body["pin"]) if body.get("pin") else None,
+        behind=tuple(body.get("behind", ())),
     )
 
 
@@ -361,6 +368,7 @@ def _applied_to_json(applied: AppliedState, desired: Desired | None) -> dict[str
         "at": moment_text(applied.at),
         "source": _source_to_json(applied.source),
         "first": moment_text(applied.first),
+        "partly": applied.partly,
         "changed": applied.changed,
     }
 
@@ -379,6 +387,7 @@ def _applied_from_json(body: dict[str, Any], desired: Desired | None, row: Row[A
         _source_from_json(body.get("source")),
         moment(body.get("first")),
         body.get("changed"),
+        body.get("partly", False),
     )
 
 

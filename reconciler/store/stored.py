@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from reconciler.core.keeping import StackPin
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
 from spaces.names import Revision, SpaceName, SpacePath, StackId
@@ -91,6 +92,8 @@ class ConfigurationState:
     changed_at: datetime | None = None
     database: str | None = None
     """The id of this database, by which a data directory knows it again."""
+    pins: Mapping[StackId, StackPin] = field(default_factory=dict)
+    """The stacks that stay at an earlier revision of themselves in this generation."""
 
 
 @dataclass(frozen=True, slots=True)

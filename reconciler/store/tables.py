@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0019"
+SCHEMA_VERSION = "0020"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -136,6 +136,14 @@ timers = Table(
 
 `item` tells several things of one purpose apart.
 """
+
+pins = Table(
+    "pins",
+    metadata,
+    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+)
+"""The stacks that are to stay at an earlier revision of themselves. The configuration's state says which do."""
 
 plans = Table(
     "plans",

@@ -25,6 +25,7 @@ from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.issuing import IssuingWriting
 from reconciler.store.leases import LeaseWriting
 from reconciler.store.outbox import OutboxWriting
+from reconciler.store.pins import PinWriting
 from reconciler.store.queue import QueueWriting
 from reconciler.store.reading import SqlReading
 from reconciler.store.selecting import (
@@ -58,6 +59,7 @@ class SqlTransaction(
     IssuingWriting,
     LeaseWriting,
     OutboxWriting,
+    PinWriting,
     QueueWriting,
     TfstateWriting,
     TimerWriting,
@@ -91,7 +93,7 @@ class SqlTransaction(
         key = self._key(stack)
         if key is None:
             return
-        for table in (tables.resources, tables.outputs, tables.timers):
+        for table in (tables.resources, tables.outputs, tables.timers, tables.pins):
             self._connection.execute(delete(table).where(table.c.stack_id == key))
         nothing = {"in_git": False, "tool": None, "sync": None, "due_at": None, "drifted": None, "body": None}
         self._connection.execute(update(stacks).where(stacks.c.id == key).values(name=name, **nothing))

@@ -84,6 +84,8 @@ class ToolJob:
     """Where to keep what is downloaded, for later runs of this stack; see `reconciler.tools.cache`."""
     fills_cache: bool = False
     """Whether this run may put something there, and have something kept in `shared`."""
+    targets: tuple[str, ...] = ()
+    """The addresses of the resources that are planned; empty: all of them."""
     shared: SharedPackages | None = None
     """What is kept for the runs of all stacks; see `reconciler.tools.terraform.provider_cache`."""
 
@@ -184,6 +186,8 @@ class Abilities:
     """Whether the service can keep its tfstate."""
     cli_config: bool = False
     """Whether it reads the file of the setting `terraform_cli_config`."""
+    targets: bool = False
+    """Whether it can plan some of its resources only."""
 
 
 class Tool(Protocol):

@@ -15,6 +15,7 @@ from reconciler.web.api import (
     errors,
     issuer,
     overview,
+    pins,
     resources,
     revisions,
     runs,
@@ -49,6 +50,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     for routes in (
         stacks.router,
         steering.router,
+        pins.router,
         drift.router,
         tfstates.router,
         runs.router,

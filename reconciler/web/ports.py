@@ -10,7 +10,7 @@ from typing import Any
 from rbac.access.access import Access
 from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import IdentityMode
-from reconciler.core.runs import RunId
+from reconciler.core.runs import Run, RunId
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.issuer.issuer import Issuer
 from reconciler.metrics import Metrics
@@ -49,6 +49,10 @@ def _no_summary(_revision: Revision) -> str | None:
 
 def _no_diff(_held: str) -> str | None:
     return None
+
+
+def _nowhere(_stack: StackId, _at: str) -> Run | str:
+    return "what is in force is not known here"
 
 
 WebhookSecret = Callable[[], str]
@@ -97,6 +101,8 @@ class Ports:
     """Returns what a person's review of a run does; None if that cannot be told."""
     summary: Callable[[Revision], str | None] = _no_summary
     """Returns the first line of what a commit of the configuration says; None if it is not there."""
+    earlier: Callable[[StackId, str], Run | str] = _nowhere
+    """Returns the run that was for what a stack was at a revision, or at a run's id; else why there is none."""
     codes: OneTimeCodes = field(default_factory=OneTimeCodes)
     """The codes that sign the operator in to the page."""
     metrics: Metrics = field(default_factory=Metrics)

@@ -32,8 +32,8 @@ _DOCUMENT_VERBS = ("read", "create", "update", "delete")
 VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {noun(kind): _DOCUMENT_VERBS for kind in Kind}
     | {
-        "stack": (*_DOCUMENT_VERBS, "lock", "unlock"),
-        "run": ("read", "preview", "trigger", "confirm", "discard", "cancel", "retry", "review"),
+        "stack": (*_DOCUMENT_VERBS, "lock", "unlock", "pin"),
+        "run": ("read", "preview", "trigger", "confirm", "discard", "cancel", "retry", "review", "replan"),
         "task": ("read", "create"),
         "drift": ("read", "check"),
         "tfstate": ("read", "write", "unlock"),

@@ -20,6 +20,7 @@ from reconciler.loop.desired.announcing import about_halt, about_held
 from reconciler.loop.desired.commits import Walking, halt
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Changeset, Generations
+from reconciler.loop.desired.pinning import Pinning, Pins
 from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.restore import loading
@@ -59,6 +60,7 @@ class Advancing:
     about_access: AboutAccess
     source_authors: SourceAuthors
     source_signers: SourceSigners
+    pinning: Pinning
     _telling: Telling = field(default_factory=Telling)
     halted: bool = False
     """Whether admission stood still when something was last taken in."""
@@ -78,7 +80,7 @@ class Advancing:
 
     def _advance(self, fetched: Fetched, now: datetime) -> bool:
         with self.store.reading() as reading:
-            state, approvals = reading.configuration(), reading.approvals()
+            state, approvals, pins = reading.configuration(), reading.approvals(), reading.pins()
         if state.generation != self.world.generation:
             return False
         configuration = self.places.configuration()
@@ -92,6 +94,7 @@ class Advancing:
         here = changeset.in_force if changeset is not None else self.world.in_force
         tips = self._sources(fetched, configuration, here, now)
         others = self._refused_or_not() | self._recovered_or_untold(fetched, configuration)
+        others |= self.pinning.turned(pins, now)
         if changeset is None and self.world.admission is not None and (tips or approvals or others):
             changeset = Changeset(self.world.admission, set())
         if changeset is not None:
@@ -117,7 +120,7 @@ class Advancing:
             halted=halted,
             diagnostics=tuple(dict(diagnostic.to_json()) for diagnostic in told) if fetched else state.diagnostics,
         )
-        changes = changeset is not None and self._commit(changeset, fresh, now)
+        changes = changeset is not None and self._commit(changeset, fresh, pins, now)
         if changeset is None or changes:
             self._note(fresh, state if changeset is None else fresh, now)
             self._telling.recorded(changeset.events if changeset is not None else ())
@@ -267,11 +270,14 @@ class Advancing:
         entry = self.places.config_trees().entry(revision, self.places.settings.config_path)
         return entry is not None and entry.kind is EntryKind.TREE
 
-    def _commit(self, changeset: Changeset, state: ConfigurationState, now: datetime) -> bool:
+    def _commit(self, changeset: Changeset, state: ConfigurationState, asked: Pins, now: datetime) -> bool:
         """Record a changeset as the next generation, all of it in one transaction, and only then take it over."""
         wanted = self.generations.desire(changeset)
         wanted = self.source_authors.credit(changeset.in_force, wanted, changeset.moves, now)
         wanted = self.places.with_refusals(wanted)
+        settled = self.pinning.settle(asked, changeset, wanted, now)
+        wanted, changeset.pinned = self.pinning.over(wanted, settled.pins, changeset.in_force)
+        changeset.pins = settled.pins
         fresh = replace(
             state,
             generation=self.world.generation + 1,
@@ -283,6 +289,7 @@ class Advancing:
             by_name=tuple(sorted(self.world.by_name)),
             restored=self._still_restored(state.restored, changeset.in_force.revision),
             documents={str(kind): count for kind, count in changeset.in_force.documents.counts().items()},
+            pins=settled.pins,
             changed_at=now,
         )
         self.places.keep(changeset.in_force.revision)
@@ -297,6 +304,8 @@ class Advancing:
             halted = transaction.configuration().halted
             lost = from_nowhere(transaction, changeset.unfounded)
             fresh = replace(fresh, diagnostics=(*fresh.diagnostics, *(dict(each.tell().to_json()) for each in lost)))
+            # While they have their old names.
+            pins_ended = settled.record(transaction, now)
             blocked = move_stacks(transaction, changeset.in_force, changeset.moves, wanted)
             wanted = {
                 stack: replace(desired, problem=blocked[stack]) if stack in blocked else desired
@@ -312,7 +321,8 @@ class Advancing:
             documents = changeset.in_force.documents
             transaction.add_announcements(about_held(documents, changeset.events, fresh.generation, now))
             transaction.add_announcements(about_halt(documents, halted, fresh.halted, fresh.generation, now))
-            transaction.append_audit([*changeset.events, *_end_tokens(transaction, changeset.left, now)])
+            ended = [*pins_ended, *_end_tokens(transaction, changeset.left, now)]
+            transaction.append_audit([*changeset.events, *ended])
         self._unfounded += lost
         self.generations.take_over(changeset, fresh.generation, wanted)
         note(self.places.settings.data_dir, fresh.generation, fresh.admitted_revision)

@@ -11,6 +11,7 @@ from rbac.access.access import Access
 from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
 from reconciler.core.reasons import Reason
+from reconciler.core.runs import Run, RunKind
 from reconciler.core.state import StackProblem
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors, Remote
@@ -18,19 +19,22 @@ from reconciler.git.signatures import Signatures
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.advance import Advancing
 from reconciler.loop.desired.commits import Admitting, Walking
+from reconciler.loop.desired.earlier import AsItWas, EarlierStacks
+from reconciler.loop.desired.earlier_runs import MOST_RUNS, run_at
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Generations
-from reconciler.loop.desired.left import LeftStack, LeftStacks
 from reconciler.loop.desired.persons import Persons
+from reconciler.loop.desired.pinning import Pinning
 from reconciler.loop.desired.repositories import CannotFollow, Places, Remotes
 from reconciler.loop.desired.restore import CatchingUp
 from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, outside_sources
 from reconciler.loop.desired.source_signers import SourceSigners
-from reconciler.loop.desired.world import SourceLocation, World
+from reconciler.loop.desired.world import EarlierStack, SourceLocation, World
 from reconciler.policies.checking import check_rego
 from reconciler.policies.documents import ask_config
 from reconciler.store.protocol import Store
+from reconciler.store.stored import RunFilter
 from spaces.documents.documents import PlacedDocuments
 from spaces.effective.config_policies import AskConfig
 from spaces.effective.stack import EffectiveStack, ResolvedSource
@@ -77,7 +81,7 @@ class Follower:
     _catching_up: CatchingUp = field(init=False)
     _advancing: Advancing = field(init=False)
     _signatures: Signatures = field(init=False)
-    _left: LeftStacks = field(init=False)
+    _earlier: EarlierStacks = field(init=False)
 
     def __post_init__(self) -> None:
         """Take what admission needs out of the settings, and put the parts together."""
@@ -87,7 +91,7 @@ class Follower:
         rules = Rules(settings.first_admins, settings.destroy_budget)
         store, world = self.store, self.world
         places = self._places = Places(self.mirrors, self.remotes, world)
-        self._left = LeftStacks(places)
+        self._earlier = EarlierStacks(places)
         walking = Walking(
             world,
             places,
@@ -95,10 +99,11 @@ class Follower:
         )
         generations = Generations(world, places, rules)
         about_access = AboutAccess(rules, settings.identity)
-        self._catching_up = CatchingUp(store, world, places, walking, generations)
+        pinning = Pinning(world, self._earlier)
+        self._catching_up = CatchingUp(store, world, places, walking, generations, pinning)
         authors = SourceAuthors(store, places, persons, rules)
         signers = SourceSigners(persons)
-        self._advancing = Advancing(store, world, places, walking, generations, about_access, authors, signers)
+        self._advancing = Advancing(store, world, places, walking, generations, about_access, authors, signers, pinning)
 
     @property
     def halted(self) -> bool:
@@ -146,13 +151,29 @@ class Follower:
             found = self.world.effective(stack)
         return found if found is not None and suits(found) else None
 
-    def left(self, stack: StackId) -> LeftStack | StackProblem:
+    def left(self, stack: StackId) -> EarlierStack | StackProblem:
         """Return a stack whose document has left Git, as it was applied, with the policies over it now."""
         with self.store.reading() as reading:
             state = reading.stack(stack)
         if state is None or state.applied is None:
             return StackProblem(Reason.PLAN_OUTDATED, f"{stack} has nothing applied any more")
-        return self._left.find(stack, state.applied)
+        found = self._earlier.find(stack, AsItWas.applied(state.applied), self.world.in_force)
+        if isinstance(found, StackProblem):
+            return StackProblem(found.reason, f"{stack} cannot be destroyed: {found.message}")
+        return found
+
+    def run_at(self, stack: StackId, at: str) -> Run | str:
+        """Return the run that was for what a stack was at a revision, or at a run's id; else why there is none."""
+        with self.store.reading() as reading:
+            runs = reading.list_runs(RunFilter(stack, kinds={RunKind.TRACKED}), None, MOST_RUNS)
+        try:
+            found = run_at(self._earlier, stack, at, runs)
+            there = (
+                self._earlier.find(stack, AsItWas.of(found), self.world.in_force) if isinstance(found, Run) else None
+            )
+            return there.message if isinstance(there, StackProblem) else found
+        except GitError as error:
+            return f"the history of {stack} cannot be read: {error.message}"
 
     def catch_up(self, now: datetime, *, writing: bool = True) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from rbac.access.subjects import Subject, SubjectKind
 from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
-from reconciler.core.state import Desired
+from reconciler.core.keeping import StackPin
+from reconciler.core.state import Desired, StackProblem
 from reconciler.git.errors import GitError
 from reconciler.loop.desired.repositories import Places
-from reconciler.loop.desired.world import World, desire
+from reconciler.loop.desired.world import EarlierStack, World, desire
 from reconciler.store.stored import AuditEvent
 from spaces.documents.changes import DocumentChange, Unfounded, Verb, changes, unfounded
 from spaces.in_force import InForce, affected, differing
@@ -46,6 +47,10 @@ class Changeset:
     left: set[str] = field(default_factory=set)
     """Users and API keys that left Git, even where another of the name has come."""
     events: list[AuditEvent] = field(default_factory=list)
+    pins: Mapping[StackId, StackPin] = field(default_factory=dict)
+    """The stacks that stay at an earlier revision of themselves after it."""
+    pinned: Mapping[StackId, EarlierStack | StackProblem] = field(default_factory=dict)
+    """Those of them that are worked out anew, as they were."""
     approvals: tuple[str, ...] = ()
     """The held changes whose approvals were looked at."""
 
@@ -146,6 +151,8 @@ class Generations:
         """Let what was recorded be what this process knows."""
         previous = self.world.revision
         self.world.put(wanted, changeset.gone)
+        kept = {stack: it for stack, it in self.world.pinned.items() if stack in changeset.pins}
+        self.world.pins, self.world.pinned = changeset.pins, {**kept, **changeset.pinned}
         self.world.generation, self.world.admission = generation, changeset.admission
         self.world.tips = {**self.world.tips, **changeset.tips}
         self.places.release(previous)

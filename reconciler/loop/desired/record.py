@@ -63,7 +63,8 @@ def put_desired(  # noqa: PLR0917
         elif desired is None:
             desired = _leaving(state, gone[stack])
         elif state.desired is not None and desired is not None:
-            applied = state.applied is not None and state.applied.digest == state.desired.digest
+            done = state.applied is not None and not state.applied.partly
+            applied = done and state.applied is not None and state.applied.digest == state.desired.digest
             desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack), applied=applied)
         run = active.get(stack)
         state = state.evolve(desired=desired)
@@ -108,6 +109,8 @@ def _leaving(state: StackState, departure: Departure) -> Desired | None:
         ttl=None,
         destroy_at=None,
         refused=None,
+        pin=None,
+        behind=(),
     )
 
 
@@ -190,14 +193,6 @@ def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
     return explain(state.desired.fingerprint, applied, count_files)
 
 
-_NO_SOURCE = frozenset({Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_UNVERIFIED})
-
-
-def lacks_source(desired: Desired) -> bool:
-    """Whether the source cannot be read for now, through no fault of anything that is desired."""
-    return desired.problem is not None and desired.problem.reason in _NO_SOURCE
-
-
 def same_desired(one: Desired, other: Desired) -> bool:
     """Whether both ask for the same, apart from the outputs of other stacks and from their authors."""
     return (
@@ -211,6 +206,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.drift == other.drift
         and (one.schedules, one.ttl, one.destroy_at) == (other.schedules, other.ttl, other.destroy_at)
         and one.retry == other.retry
+        and (one.pin == other.pin if one.pin is None else one.pin.is_same(other.pin))
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels
         and one.push_policies == other.push_policies
@@ -231,6 +227,23 @@ def same_files(before: Desired, now: Desired) -> bool:
 def _own_problem(desired: Desired) -> StackProblem | None:
     problem = desired.problem
     return None if problem is not None and problem.reason == Reason.OUTPUT_MISSING else problem
+
+
+def _with_authors(before: Desired, now: Desired, *, applied: bool) -> Desired:
+    """Return the desired state with everyone whose changes its next run brings."""
+    earlier = (*before.authors, *([before.person] if before.person else ()))
+    if now.pin is not None:
+        # What others changed waits behind it. Nobody knows how much of that is in the earlier revision as well.
+        behind = _each_once(earlier if before.pin is None else before.behind, now.behind)
+        return replace(now, behind=behind, authors=_each_once(behind, now.authors))
+    if before.pin is not None:
+        brought = _each_once(before.behind, now.authors)
+        return replace(now, authors=brought, person=now.person or next(reversed(brought), None))
+    return now if applied else replace(now, authors=_each_once(earlier, now.authors))
+
+
+def _each_once(*persons: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(persons)))
 
 
 def _late_moves(
@@ -266,12 +279,12 @@ def _carry_on(before: Desired, now: Desired, *, moves: bool, applied: bool) -> D
         and before.problem.reason == Reason.MOVE_BLOCKED
     ):
         now = replace(now, problem=before.problem)
-    if lacks_source(now) and _apart_from_source(before) == _apart_from_source(now):
+    if now.lacks_source and now.pin is not None and now.pin.is_same(before.pin):
+        now = replace(now, digest=before.digest, fingerprint=before.fingerprint, needs=before.needs)
+    if now.lacks_source and _apart_from_source(before) == _apart_from_source(now):
         # What was planned from it is as good as before: its digest stays, and nothing that waits is thrown away.
         now = replace(now, digest=before.digest, fingerprint=before.fingerprint)
-    if not applied:
-        earlier = (*before.authors, *([before.person] if before.person else ()))
-        now = replace(now, authors=tuple(dict.fromkeys((*earlier, *now.authors))))
+    now = _with_authors(before, now, applied=applied)
     if before.source is not None and same_files(before, now):
         name = now.source.repository if now.source is not None else before.source.repository
         now = replace(now, source=replace(before.source, repository=name))

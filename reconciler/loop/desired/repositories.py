@@ -154,13 +154,14 @@ class Places:
         return {
             stack
             for stack in self.world.troubled()
-            if (found := self.world.effective(stack)) is not None
+            if not isinstance(self.world.pinned.get(stack), StackProblem)
+            and (found := self.world.effective(stack)) is not None
             and self._problem(found) != self.world.desired[stack].problem
         }
 
     def _problem(self, stack: EffectiveStack) -> StackProblem | None:
         in_force = self.world.in_force
-        if stack.source is not None and in_force is not None:
+        if stack.source is not None and in_force is not None and stack.id not in self.world.pinned:
             _, source = read_source(in_force, stack, self.locate)
             if isinstance(source, StackProblem):
                 return source

@@ -20,7 +20,8 @@ from reconciler.git.trees import Trees
 from reconciler.loop.desired.commits import Walking
 from reconciler.loop.desired.files import attach_at, changed_files, read_file
 from reconciler.loop.desired.generation import Changeset, Generations, repinned
-from reconciler.loop.desired.record import lacks_source, put_desired, same_desired
+from reconciler.loop.desired.pinning import Pinning
+from reconciler.loop.desired.record import put_desired, same_desired
 from reconciler.loop.desired.repositories import CannotFollow, Places
 from reconciler.loop.desired.takeover import take_over
 from reconciler.loop.desired.world import World, desire
@@ -123,6 +124,7 @@ class CatchingUp:
     places: Places
     walking: Walking
     generations: Generations
+    pinning: Pinning
 
     def catch_up(self, now: datetime, *, writing: bool) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.
@@ -161,7 +163,9 @@ class CatchingUp:
             stacks = list(in_force.documents.stacks())
             person = self.generations.person(in_force)
             read = self.places.reading(world.tips, admission.pins)
-            world.desired = dict(desire(in_force, stacks, read, world.index, person, check=self.places.check))
+            branch = desire(in_force, stacks, read, world.index, person, check=self.places.check)
+            world.desired, world.pinned = self.pinning.over(branch, state.pins, in_force)
+            world.pins = state.pins
             self.world.become(world)
             if writing:
                 if recorded.earlier or state.by_name is None:
@@ -209,7 +213,12 @@ class CatchingUp:
         changeset.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
         for key, tip in changeset.tips.items():
             changeset.stacks |= self.places.users(key, tip)
-        self.generations.take_over(changeset, state.generation, self.generations.desire(changeset))
+        pins = self.world.pins
+        changeset.stacks |= {it for it in {*pins, *state.pins} if pins.get(it) != state.pins.get(it)}
+        branch = self.generations.desire(changeset)
+        wanted, changeset.pinned = self.pinning.over(branch, state.pins, admission.in_force)
+        changeset.pins = state.pins
+        self.generations.take_over(changeset, state.generation, wanted)
         return True
 
     def _find_again(self, revision: Revision, recorded: Recorded, now: datetime) -> Admission:
@@ -266,7 +275,7 @@ class CatchingUp:
         self.world.untold = {
             stack
             for stack in differing_stacks & stored.keys()
-            if lacks_source(self.world.desired[stack]) and not lacks_source(stored[stack])
+            if self.world.desired[stack].lacks_source and not stored[stack].lacks_source
         }
         differing_stacks -= self.world.untold
         if differing_stacks:

@@ -8,6 +8,7 @@ from itertools import islice
 
 from rbac.admission.admit import Admission
 from reconciler.core.digest import SourceSnapshot, fingerprint, push_policies
+from reconciler.core.keeping import StackPin
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Desired, Need, SourceCommit, StackProblem
 from reconciler.git.trees import Trees
@@ -62,6 +63,10 @@ class World:
     """Why a newer revision of a source repository's branch is not followed."""
     missing: dict[str, str] = field(default_factory=dict)
     """Why there is no revision of what is followed, as far as only the repository's content decides it."""
+    pins: Mapping[StackId, StackPin] = field(default_factory=dict)
+    """The stacks that stay at an earlier revision of themselves."""
+    pinned: Mapping[StackId, EarlierStack | StackProblem] = field(default_factory=dict)
+    """These stacks as they were."""
     untold: set[StackId] = field(default_factory=set)
     """The stacks whose source this process could not read yet, and whose stored state says nothing of it."""
     by_name: frozenset[SpacePath] = frozenset()
@@ -85,6 +90,7 @@ class World:
         self.desired, self.index = other.desired, other.index
         self.by_name = other.by_name
         self.refused, self.untold, self._troubled = other.refused, other.untold, None
+        self.pins, self.pinned = other.pins, other.pinned
 
     def put(self, wanted: Mapping[StackId, Desired], gone: Collection[StackId]) -> None:
         """Note what is desired of some stacks now, and that others are no more."""
@@ -103,11 +109,29 @@ class World:
         return self._troubled
 
     def effective(self, stack: StackId) -> EffectiveStack | None:
-        """Return a stack's effective configuration; None where it is not in force."""
+        """Return a stack's effective configuration, that of then where it is pinned; None where it is not in force."""
+        earlier = self.pinned.get(stack)
+        if isinstance(earlier, EarlierStack):
+            return earlier.stack
         try:
             return effective(self.in_force.documents, stack) if self.in_force else None
         except KeyError:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierStack:
+    """A stack as it was: its configuration and the place of its source, with the policies over it now."""
+
+    stack: EffectiveStack
+    source: SourceSnapshot
+    trees: Trees | None
+    """None: it has no source."""
+
+    @property
+    def source_seen(self) -> SourceSnapshot | None:
+        """The source, where it has one."""
+        return self.source if self.trees is not None else None
 
 
 def _troubled(desired: Mapping[StackId, Desired]) -> set[StackId]:

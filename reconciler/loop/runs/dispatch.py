@@ -185,6 +185,11 @@ class Dispatcher:
         if world.in_force is None or desired is None or stack is None:
             raise CannotRun(Reason.PLAN_OUTDATED, "the desired configuration has changed")
         outputs = self._outputs(run, desired)
+        earlier = world.pinned.get(run.stack)
+        if isinstance(earlier, StackProblem):
+            raise refuse(earlier)
+        if earlier is not None:
+            return Inputs(earlier.stack, earlier.source, earlier.trees, outputs, self._made_by(run, leg))
         place = self.follower.locate(world.in_force, stack) if stack.source is not None else None
         if isinstance(place, StackProblem):
             raise refuse(place)

@@ -43,6 +43,7 @@ def job_from_data(data: _Data) -> Job:
             "limits": Limits(**limits),
             "tfstate": None if data["tfstate"] is None else TfstateAccess(*data["tfstate"]),
             "masked": tuple(data["masked"]),
+            "targets": tuple(data["targets"]),
             "identity": None if data["identity"] is None else Identity(*data["identity"]),
             "git": tuple(GitAccess(*access) for access in data["git"]),
         }

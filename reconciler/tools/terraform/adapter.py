@@ -29,7 +29,7 @@ _MANAGED, _OWN = b"managed", b"own"
 class Terraform:
     """Runs `terraform` or `tofu`."""
 
-    abilities = Abilities(plans_drift=True, managed_tfstate=True, cli_config=True)
+    abilities = Abilities(plans_drift=True, managed_tfstate=True, cli_config=True, targets=True)
 
     def __init__(self, name: str, binary: str) -> None:
         self.name = name
@@ -148,6 +148,8 @@ def _planning(job: ToolJob) -> Iterator[str]:
     """Yield what the document and the kind of run add to a plan."""
     if job.destroy:
         yield "-destroy"
+    for address in job.targets:
+        yield f"-target={address}"
     for file in job.options.get("varFiles") or ():
         yield f"-var-file={file}"
     yield from _writing(job)

@@ -39,6 +39,7 @@ class Right(StrEnum):
     STACK_DELETE = "stack:delete"
     STACK_LOCK = "stack:lock"
     STACK_UNLOCK = "stack:unlock"
+    STACK_PIN = "stack:pin"
     CONTEXT_READ = "context:read"
     BLUEPRINT_READ = "blueprint:read"
     INSTANCE_READ = "blueprintInstance:read"
@@ -60,6 +61,7 @@ class Right(StrEnum):
     RUN_CANCEL = "run:cancel"
     RUN_RETRY = "run:retry"
     RUN_REVIEW = "run:review"
+    RUN_REPLAN = "run:replan"
 
     @property
     def action(self) -> Action:

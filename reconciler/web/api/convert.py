@@ -49,6 +49,7 @@ from reconciler.web.api.schemas.stacks import (
     SourceCommitJson,
     StackJson,
     StackLockJson,
+    StackPinJson,
     WhyJson,
 )
 from reconciler.web.api.told import Told
@@ -93,6 +94,7 @@ def stack_json(stack: StackState, last: Run | None, told: Told = _EVERYTHING) ->
         autodeploy=desired.autodeploy if desired else False,
         suspended=is_suspended(stack),
         lock=StackLockJson.model_validate(stack.lock) if stack.lock else None,
+        pin=StackPinJson.model_validate(desired.pin) if desired and desired.pin else None,
         retained=desired is None,
     )
 

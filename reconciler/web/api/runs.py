@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from reconciler import operations
+from reconciler import operations, replanning
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.verdicts import Review, authors_of
 from reconciler.store.protocol import Reading, Store
@@ -22,6 +22,7 @@ from reconciler.web.api.schemas.runs import (
     LogJson,
     PlanJson,
     PolicySampleJson,
+    ReplanRequest,
     ReviewedRunJson,
     ReviewEffectJson,
     ReviewRequest,
@@ -175,6 +176,16 @@ def cancel_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
 def retry_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
     """Retry a failed or discarded run with the current configuration."""
     return _act(ports, caller, Right.RUN_RETRY, run, operations.retry)
+
+
+@router.post("/{run}/replan", status_code=201)
+def replan_run(ports: PortsIn, caller: CallerIn, run: str, wanted: ReplanRequest) -> RunJson:
+    """Plan some of a run's resources only, in its place. The new run waits for a person."""
+
+    def replan(store: Store, found: RunId, person: str, now: datetime, because: str) -> Run:
+        return replanning.replan(store, found, wanted.targets, person, now, because)
+
+    return _act(ports, caller, Right.RUN_REPLAN, run, replan)
 
 
 def _act(

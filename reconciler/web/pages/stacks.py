@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
 from reconciler.refusals import OperationRefused
-from reconciler.web.api import convert, drift, stacks, steering
+from reconciler.web.api import convert, drift, pins, stacks, steering
 from reconciler.web.api.auth import Caller, PortsIn, Right
 from reconciler.web.api.dependencies import neighbourhood
 from reconciler.web.api.errors import ApiError, not_found
@@ -138,6 +138,8 @@ def act(  # noqa: PLR0917
                 there = f"/runs/{steering.check_drift(ports, caller, space, name).id}"
             case "suspend":
                 steering.suspend_stack(ports, caller, space, name)
+            case "unpin":
+                pins.unpin_stack(ports, caller, space, name)
             case "resume":
                 steering.resume_stack(ports, caller, space, name)
             case "unlock":

@@ -73,7 +73,8 @@ def stack_actions(stack: StackJson, person: str, may: May) -> tuple[ActionView, 
     checkable = not busy and stack.sync == Sync.SYNCED
     plan = () if busy else (_action("plan", "Plan only", "run:preview", may),)
     check = (_action("drift", "Check drift", "drift:check", may),) if checkable else ()
-    return (*run, *plan, *check, _action("suspend", "Suspend", "run:cancel", may))
+    unpin = (_action("unpin", "End the pin", "stack:pin", may),) if stack.pin is not None else ()
+    return (*run, *plan, *check, *unpin, _action("suspend", "Suspend", "run:cancel", may))
 
 
 def _action(verb: str, label: str, right: str, may: May, *, main: bool = False, danger: bool = False) -> ActionView:

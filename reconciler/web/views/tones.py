@@ -41,6 +41,7 @@ _REASONS: dict[str, Tone] = {
     Reason.WAITS_FOR_CONFIRMATION: Tone.WAITING,
     Reason.WAITS_FOR_APPROVAL: Tone.WAITING,
     Reason.WAITS_FOR_DEPENDENCY: Tone.WAITING,
+    Reason.PARTLY_APPLIED: Tone.WAITING,
     Reason.SUSPENDED: Tone.QUIET,
     Reason.RETAINED: Tone.QUIET,
     Reason.DESTROYED: Tone.QUIET,

@@ -191,6 +191,7 @@ def test_a_space_above_that_one_does_not_see_is_not_named_as_parent(as_user: Cal
         ("POST", "/stacks/{space}/network/suspend"),
         ("POST", "/stacks/{space}/network/resume"),
         ("POST", "/stacks/{space}/network/unlock"),
+        ("POST", "/stacks/{space}/network/unpin"),
         ("POST", "/stacks/{space}/network/drift"),
         ("POST", "/stacks/{space}/network/plan"),
         ("GET", "/tfstates/{space}/network"),

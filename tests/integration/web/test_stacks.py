@@ -78,6 +78,7 @@ def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlS
         "autodeploy": True,
         "suspended": False,
         "lock": None,
+        "pin": None,
         "retained": False,
         "dependencies": [],
         "dependents": [],

@@ -10,11 +10,12 @@ import pytest
 
 from reconciler import locks, operations
 from reconciler.core.conditions import assess
+from reconciler.core.keeping import StackLock
 from reconciler.core.planning import Proceed, QueueRun, Wait, decide
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.standing import without_ended_lock
-from reconciler.core.state import ConditionType, StackLock, StackState, Sync
+from reconciler.core.state import ConditionType, StackState, Sync
 from reconciler.core.waiting import hindrance
 from reconciler.loop.runs.decide import decide_due
 from reconciler.refusals import OperationRefused, Refusal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -62,6 +62,14 @@ class TaskRequest(Shape):
     command: str = Field(min_length=1, max_length=10_000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")
 
 
+class ReplanRequest(Shape):
+    """The addresses of the resources that are planned anew, as the plan names them; a module's means all in it."""
+
+    model_config = ConfigDict(extra="forbid", **Shape.model_config)
+
+    targets: list[Annotated[str, Field(min_length=1, max_length=1000)]] = Field(min_length=1, max_length=100)
+
+
 class ReviewRequest(Shape):
     """An approval or a rejection of a waiting run."""
 
@@ -78,7 +86,10 @@ class PolicySampleJson(Shape):
 
 
 class RunJson(Shape):
-    """A run. `retry`: which retry by itself it is after failures of its tool, from 1; 0: none."""
+    """A run. `retry`: which retry by itself it is after failures of its tool, from 1; 0: none.
+
+    `targets`: the addresses of the resources that it plans; all of them where there are none.
+    """
 
     id: str
     stack: Written
@@ -97,6 +108,7 @@ class RunJson(Shape):
     cancel_requested: bool
     attempt: int
     retry: int
+    targets: list[str]
     phase_seconds: dict[str, float]
     created_at: datetime
     started_at: datetime | None

@@ -52,6 +52,18 @@ class StackLockJson(Shape):
     until: datetime | None
 
 
+class StackPinJson(Shape):
+    """The earlier revision that a stack stays at, who asked for that and why; `in_force`: the service took it in."""
+
+    revision: str
+    source: SourceCommitJson | None
+    person: str
+    note: str
+    since: datetime
+    until: datetime | None
+    in_force: bool = True
+
+
 class LockRequest(Shape):
     """Why a stack is locked, and for how long, as 30m, 4h or 2d; null: until somebody ends it."""
 
@@ -76,6 +88,12 @@ class LockRequest(Shape):
         return duration
 
 
+class PinRequest(LockRequest):
+    """Which revision or run a stack stays at, why, and for how long; null: until somebody or a commit ends it."""
+
+    at: str = Field(min_length=1, max_length=100)
+
+
 class StackJson(Shape):
     """A stack. `retained`: its document has left Git."""
 
@@ -98,6 +116,7 @@ class StackJson(Shape):
     autodeploy: bool
     suspended: bool
     lock: StackLockJson | None
+    pin: StackPinJson | None
     retained: bool
 
 

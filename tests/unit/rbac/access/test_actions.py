@@ -11,11 +11,12 @@ def held(role):
     return {str(action) for action in BUILT_IN[role]}
 
 
-STEERING = {f"run:{verb}" for verb in ("trigger", "confirm", "discard", "cancel", "retry", "review")} | {
+STEERING = {f"run:{verb}" for verb in ("trigger", "confirm", "discard", "cancel", "retry", "review", "replan")} | {
     "task:create",
     "drift:check",
     "run:preview",
     "stack:lock",
+    "stack:pin",
 }
 WRITTEN = {
     f"{kind}:{verb}"

@@ -247,7 +247,7 @@ def test_nobody_gives_more_than_they_hold(granter, role, space, bounded):
         binding("web/a", "admin", "user:bob"),
         binding("web/b", "binder", "user:carol"),
         roles={
-            "binder": "*:read run:* task:* drift:* stack:lock roleBinding:*",
+            "binder": "*:read run:* task:* drift:* stack:lock stack:pin roleBinding:*",
             "custom": "*:delete",
             "small": "run:confirm",
         },

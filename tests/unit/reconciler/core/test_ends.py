@@ -9,10 +9,11 @@ import pytest
 
 from reconciler.core.conditions import assess
 from reconciler.core.ends import ends_at
+from reconciler.core.keeping import StackLock
 from reconciler.core.planning import QueueRun, Supersede, Wait, decide, on_schedule
 from reconciler.core.runs import RunEvent, RunKind, RunStatus
 from reconciler.core.standing import is_current
-from reconciler.core.state import ConditionType, StackLock, StackState, Sync, Waits
+from reconciler.core.state import ConditionType, StackState, Sync, Waits
 from reconciler.core.transition import take_step
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, a_stack_id, an_applied, an_outcome, later
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.keeping import StackLock
 from reconciler.core.planning import Proceed, QueueRun, StopRun, Supersede, Wait, decide, on_schedule
 from reconciler.core.runs import ACTIVE, Run, RunStatus
-from reconciler.core.state import Heading, Push, StackLock, StackProblem, StackState, Sync, Waits
+from reconciler.core.state import Heading, Push, StackProblem, StackState, Sync, Waits
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, a_stack_id, an_applied, an_outcome, later
 
 OTHER = a_fingerprint(spec={"env A": "other"})

@@ -102,7 +102,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         store = open_store(settings.database, open_keys(settings))
         closing.callback(store.close)
         check_belonging(store, directory, redact(settings.database))
-        suspend_if_restored(store, directory, utc_now())
+        suspend_if_restored(store, settings.notes, utc_now())
         with store.reading() as reading:
             state = reading.configuration()
         changed = differs(settings, state)

@@ -23,9 +23,6 @@ from reconciler.store.encryption import Keys
 
 _log = logging.getLogger(__name__)
 
-_KEY = "encryption.key"
-_SEALING_KEY = "sealing.key"
-
 
 class DataDirectoryBusy(Exception):
     """Another service uses the data directory. The message names it."""
@@ -41,15 +38,14 @@ def make_data_dir(settings: Settings) -> Path:
 def open_keys(settings: Settings) -> Keys:
     """Return the keys for encryption at rest, created at the first start."""
     _check_key_file("encryption_key_file", settings.encryption_key_file)
-    return Keys.at(settings.encryption_key_file or settings.data_dir.absolute() / _KEY)
+    return Keys.at(settings.key_files[0])
 
 
 def open_secrets(settings: Settings) -> SecretSources:
     """Return the sources of secrets. The key for sealed values is created at the first start."""
     _check_key_file("sealing_key_file", settings.sealing_key_file)
-    path = settings.sealing_key_file or settings.data_dir.absolute() / _SEALING_KEY
     try:
-        sealing_keys = SealingKeys.load_or_create(path)
+        sealing_keys = SealingKeys.load_or_create(settings.key_files[1])
     except KeyFileError as error:
         raise SettingsError(str(error)) from None
     sops = SopsFiles(settings.sops_keys_dir, settings.search_path)
@@ -76,6 +72,7 @@ def hidden_from_runs(settings: Settings) -> list[Path]:
         settings.config_password_file,
         settings.config_ssh_key_file,
         settings.webhook_secret_file,
+        settings.notes[-1],
         settings_file(os.environ, Path.cwd()),
         local_path(settings.config_url or ""),
     )

@@ -80,6 +80,11 @@ class Settings(BaseModel):
         Path("./station-data"), description="The directory for mirrors, runs, keys and the embedded database."
     )
     database_url: str | None = Field(None, description="postgresql://…. Default: SQLite in the data directory.")
+    seen_file: Path | None = Field(
+        None,
+        description="The file, outside of the data directory, in which the service notes how far it is: so it notices "
+        "a data directory that was restored from a backup. Default: beside the data directory, as station-data.seen.",
+    )
     encryption_key_file: Path | None = Field(
         None,
         description="The file with the keys that encrypt tfstate and sensitive outputs. "
@@ -283,6 +288,20 @@ class Settings(BaseModel):
     def database(self) -> str:
         """The URL of the database."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'station.db'}"
+
+    @property
+    def key_files(self) -> tuple[Path, Path]:
+        """The files of the keys that encrypt what is stored, and of those that open sealed values."""
+        directory = self.data_dir.absolute()
+        encryption = self.encryption_key_file or directory / "encryption.key"
+        return encryption, self.sealing_key_file or directory / "sealing.key"
+
+    @property
+    def notes(self) -> tuple[Path, Path]:
+        """The files that say how far the service is: in the data directory, and outside of it."""
+        directory = self.data_dir.absolute()
+        outside = self.seen_file or directory.with_name(f"{directory.name}.seen")
+        return directory / "generation", outside.absolute()
 
     @property
     def most_checks(self) -> int:

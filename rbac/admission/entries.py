@@ -208,7 +208,8 @@ class Held:
 
     def change(self, entry: Entry) -> HeldChange:
         """Return a held document as it is listed."""
-        author = entry.author
+        author, unreadable = entry.author, entry.unit.key.kind == UNKNOWN
+        message = entry.message.replace(str(entry.ref), entry.unit.path) if unreadable else entry.message
         return HeldChange(
             self.id_of(entry),
             entry.ref,
@@ -216,16 +217,24 @@ class Held:
             author.name,
             entry.missing,
             author.revision,
-            entry.message,
+            message,
             entry.hold.because,
             entry.unit.path,
             at=entry.at,
+            unreadable=unreadable,
         )
 
     def changes(self) -> list[HeldChange]:
-        """Return every held document, by kind, space and name; a move is one."""
-        found = [self.change(entry) for entry in self if entry.unit.key.kind != UNKNOWN and not self._moves(entry)]
+        """Return every held document, by kind, space and name; a move is one, and so is a file that cannot be read."""
+        found = [self.change(entry) for entry in self if not (self._hides(entry) or self._moves(entry))]
         return sorted(found, key=lambda each: (each.ref, each.id))
+
+    def _hides(self, entry: Entry) -> bool:
+        """Whether an entry is text of which nobody can tell what it is, in a file that others speak for."""
+        if entry.unit.key.kind != UNKNOWN:
+            return False
+        first = min(self.in_file(entry.unit.path), key=lambda key: (key.kind == UNKNOWN, key))
+        return entry.unit.key != first
 
     def _moves(self, entry: Entry) -> bool:
         """Whether an entry is the old place of a stack that would move."""

@@ -73,6 +73,13 @@ class HeldChange:
     files: HeldFiles = UNKNOWN_FILES
     at: Revision | None = None
     """As of which commit the document is in force; None: not at all."""
+    unreadable: bool = False
+    """Whether it is a file, or a part of one, of which nobody can tell what documents it holds."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of the document, as it is shown."""
+        return "File" if self.unreadable else self.ref.kind.value
 
     @classmethod
     def of_source(  # noqa: PLR0917
@@ -94,7 +101,7 @@ class HeldChange:
         """Return it as it is printed."""
         return {
             "id": self.id,
-            "kind": self.ref.kind.value,
+            "kind": self.kind,
             "space": self.ref.space,
             "name": self.ref.name,
             "verb": self.verb.value,
@@ -111,6 +118,8 @@ class HeldChange:
         """Return all of it, to be stored."""
         rightful = None if self.files.rightful is None else dict(self.files.rightful)
         return self.to_json() | {
+            "kind": self.ref.kind.value,
+            "unreadable": self.unreadable,
             "message": self.message,
             "file": self.file,
             "pin": self.pin,
@@ -136,4 +145,5 @@ class HeldChange:
             revision["pin"],
             HeldFiles(record.get("rightful")),
             revision["at"],
+            record.get("unreadable", False),
         )

@@ -49,6 +49,9 @@ COMMANDS = {
     "access": Entry("reconciler.cli.access", "Ask who may do what, where, and why."),
     "token": Entry("reconciler.cli.token", "Create, list and revoke API tokens."),
     "seal": Entry("reconciler.cli.seal", "Encrypt a secret for one place in the configuration."),
+    "backup": Entry("reconciler.cli.backup", "Write everything that the database holds into a file."),
+    "restore": Entry("reconciler.cli.restore", "Bring a backup into an empty database; nothing runs at first."),
+    "migrate": Entry("reconciler.cli.migrate", "Move from SQLite to PostgreSQL."),
     "oidc": Entry("reconciler.cli.oidc", "Print the documents of the issuer of run tokens."),
     "doctor": Entry("reconciler.cli.doctor", "Check that everything the service needs is in place."),
     "schema": Entry("reconciler.cli.schema", "Print or write the JSON Schemas for editors."),
@@ -57,12 +60,9 @@ COMMANDS = {
 
 _PLANNED = frozenset(
     {
-        ("backup",),
         ("drift", "accept"),
         ("drift", "adopt"),
-        ("migrate",),
         ("pool",),
-        ("restore",),
         ("run", "prioritize"),
         ("run", "replan"),
         ("stack", "pin"),

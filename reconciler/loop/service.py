@@ -20,6 +20,7 @@ from reconciler.engine.base import Engine
 from reconciler.loop.concern import Concern, WorkDone
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import Follower
+from reconciler.loop.desired.seen import Noting
 from reconciler.loop.policies.deliveries import Deliveries
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.notification import Notifier
@@ -76,6 +77,7 @@ class Loop:
     notifier: Notifier = field(init=False)
     deliveries: Deliveries = field(init=False)
     inquiries: Inquiries = field(init=False)
+    noting: Noting = field(init=False)
     _watch: Concern = field(init=False)
     _recording: Concern = field(init=False)
     concerns: tuple[Concern, ...] = field(init=False)
@@ -107,6 +109,7 @@ class Loop:
         self.deliveries = Deliveries(
             store, self.follower.world, self.metrics, engine.wake, remotes.secrets, remotes.settings
         )
+        self.noting = Noting(store, remotes.settings.notes)
         self._recording = Concern("recording runs", self._record)
         self.concerns = (
             Concern("making room", self._make_room),
@@ -121,6 +124,7 @@ class Loop:
             Concern("sending notices", self._notify),
             Concern("notifying", self._deliver),
             Concern("putting away what ended", self._put_away),
+            Concern("noting how far it is", self._note),
         )
         self._watch = Concern("taking in what was fetched", self.watcher.step)
 
@@ -280,6 +284,10 @@ class Loop:
         if self._untidy:
             self.recorder.put_away_left()
             self._untidy = False
+        return WorkDone.NONE
+
+    def _note(self, _now: datetime) -> WorkDone:
+        self.noting.step(self.follower.world.generation)
         return WorkDone.NONE
 
     def _changed(self, run: Run) -> None:

@@ -10,7 +10,7 @@ from reconciler.core.runs import RunId
 from reconciler.store import rows, statements
 from reconciler.store.selecting import AT_WORK_STATUSES
 from reconciler.store.stored import ApiToken, Session
-from reconciler.store.tables import api_tokens, runs, sessions, stacks, tokens
+from reconciler.store.tables import announcements, api_tokens, outbox, runs, sessions, stacks, tokens
 from spaces.names import SpaceName, StackId
 
 
@@ -79,6 +79,11 @@ class AccessWriting(AccessReading):
     def remove_session(self, session_id: str) -> None:
         """End a sign-in to the page, if there is one."""
         self._connection.execute(delete(sessions).where(sessions.c.id == session_id))
+
+    def forget_passing(self) -> None:
+        """End all sign-ins, and forget what was still to be told: of a database that was restored."""
+        for table in (sessions, outbox, announcements):
+            self._connection.execute(delete(table))
 
     def _key_for(self, stack: StackId) -> int:
         raise NotImplementedError

@@ -104,7 +104,7 @@ class AdmissionWriting(AdmissionReading):
         gone = [name for name, body in old.items() if bodies.get(name) != body]
         _delete(self._connection, tables.held_changes.c.id, gone)
         values = [
-            {"id": name, "space": each.ref.space, "kind": each.ref.kind.value, "body": bodies[name]}
+            {"id": name, "space": each.ref.space, "kind": each.kind, "body": bodies[name]}
             for name, each in new.items()
             if old.get(name) != bodies[name]
         ]

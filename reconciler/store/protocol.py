@@ -304,6 +304,9 @@ class Transaction(Reading, Protocol):
     def remove_session(self, session_id: str) -> None:
         """End a sign-in to the page, if there is one."""
 
+    def forget_passing(self) -> None:
+        """End all sign-ins, and forget what was still to be told: of a database that was restored."""
+
     def put_held_changes(self, held: Iterable[HeldChange], now: datetime) -> None:
         """Let these, and no others, be what is held: since `now`, those that were not held before."""
 

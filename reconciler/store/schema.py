@@ -32,6 +32,17 @@ def bring_up_to_date(engine: Engine, where: str, patience: timedelta) -> None:
         _migrate(engine, where)
 
 
+def check_schema(engine: Engine, where: str) -> None:
+    """Raise StoreError for a database with another schema than this version's; migrate nothing."""
+    with engine.connect() as connection:
+        present = _version(connection)
+    if present != SCHEMA_VERSION:
+        has = f"has schema {present}" if present is not None else "has no tables yet"
+        raise StoreError(
+            f"{where} {has}, and this version of Stationkeeper uses {SCHEMA_VERSION}: use the one that wrote it"
+        )
+
+
 def _use_wal(engine: Engine) -> None:
     raw = engine.raw_connection()
     try:

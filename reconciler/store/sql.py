@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from sqlalchemy import Engine, func, select
 
 from reconciler.core.runs import RunId
 from reconciler.store import connections, tables
+from reconciler.store.copying import copy_rows, has_rows
 from reconciler.store.encryption import Keys
 from reconciler.store.reading import SqlReading
-from reconciler.store.schema import bring_up_to_date
+from reconciler.store.schema import bring_up_to_date, check_schema
 from reconciler.store.stored import StoreBusy, StoreError
 from reconciler.store.writing import SqlTransaction
 
@@ -47,6 +48,22 @@ class SqlStore:
     def carry_key(self, run: RunId) -> str:
         return self._keys.carry_key(run)
 
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written into it."""
+        with connections.in_words(self._where), self._readers.begin() as connection:
+            return not has_rows(connection)
+
+    def copy_to(self, target: SqlStore) -> Mapping[str, int]:
+        """Copy everything into an empty store, all or nothing; return the numbers of rows by table."""
+        with (
+            target._my_turn(),
+            connections.in_words(self._where),
+            self._readers.begin() as source,
+            connections.in_words(target._where),
+            target._writers.begin() as connection,
+        ):
+            return copy_rows(source, connection)
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -64,10 +81,11 @@ class SqlStore:
             raise StoreBusy(f"{self._where} {problem}", f"the database {problem}")
 
 
-def open_store(url: str, keys: Keys, patience: timedelta = PATIENCE) -> SqlStore:
+def open_store(url: str, keys: Keys, patience: timedelta = PATIENCE, *, migrating: bool = True) -> SqlStore:
     """Open a database (`sqlite:////path`, `postgresql://…`) and migrate it to this version's schema.
 
-    Raise StoreError if it cannot be used, was written by a newer version, or needs a key that is missing.
+    Not `migrating`: a database with another schema is refused, as one that is left to the version that uses it. Raise
+    StoreError if it cannot be used, was written by a newer version, or needs a key that is missing.
     """
     parsed = connections.parse_url(url)
     where = connections.describe(parsed)
@@ -75,7 +93,10 @@ def open_store(url: str, keys: Keys, patience: timedelta = PATIENCE) -> SqlStore
     engine = connect(parsed, patience)
     try:
         with connections.in_words(where):
-            bring_up_to_date(engine, where, patience)
+            if migrating:
+                bring_up_to_date(engine, where, patience)
+            else:
+                check_schema(engine, where)
             _check_keys(engine, keys)
         keys.make()
     except BaseException:

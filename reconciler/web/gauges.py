@@ -91,7 +91,7 @@ def _gauges(reading: Reading) -> Gauges:
         documents=configuration.documents,
         diagnostics=Counter(str(diagnostic.get("severity")) for diagnostic in configuration.diagnostics),
         halted=_halted(configuration),
-        held=Counter((str(held.ref.space), str(held.ref.kind)) for held in reading.held_changes()),
+        held=Counter((str(held.ref.space), held.kind) for held in reading.held_changes()),
         held_since=reading.held_since(),
         stacks=tuple(stacks),
         runs_active=nobody | Counter((str(run.kind), str(run.status)) for run in active),

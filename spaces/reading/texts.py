@@ -78,7 +78,8 @@ def split(data: bytes | None) -> tuple[DocumentText, ...]:
     except UnicodeDecodeError:
         text = None
     if text is None or is_pointer(data):
-        return (DocumentText(None, data, hides=True),)
+        key = DocumentKey(UNKNOWN, "") if OURS.encode() in data else None
+        return (DocumentText(key, data, hides=True),)
     found: list[DocumentText] = []
     copies: dict[DocumentKey, int] = {}
     for line, chunk in chunks(text):

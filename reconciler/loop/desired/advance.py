@@ -24,7 +24,7 @@ from reconciler.loop.desired.pinning import Pinning, Pins
 from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.restore import loading
-from reconciler.loop.desired.seen import note
+from reconciler.loop.desired.seen import NOT_KNOWN
 from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, follows, is_accepted, unavailable
 from reconciler.loop.desired.source_signers import SourceSigners, Way, newly_verified, still_asks, ways
@@ -118,6 +118,7 @@ class Advancing:
             config_path=self.places.settings.config_path,
             attempted_revision=Revision(attempted) if attempted else None,
             halted=halted,
+            restored=None if state.restored == NOT_KNOWN and tip == state.admitted_revision else state.restored,
             diagnostics=tuple(dict(diagnostic.to_json()) for diagnostic in told) if fetched else state.diagnostics,
         )
         changes = changeset is not None and self._commit(changeset, fresh, pins, now)
@@ -325,12 +326,11 @@ class Advancing:
             transaction.append_audit([*changeset.events, *ended])
         self._unfounded += lost
         self.generations.take_over(changeset, fresh.generation, wanted)
-        note(self.places.settings.data_dir, fresh.generation, fresh.admitted_revision)
         return True
 
     def _still_restored(self, seen: Revision | None, revision: Revision) -> Revision | None:
         """Return the revision up to which what comes was applied before a restore; None: it is reached."""
-        if seen is None:
+        if seen is None or seen == NOT_KNOWN:
             return None
         trees = self.places.config_trees()
         reached = revision == seen or (trees.has(seen) and trees.is_ancestor(seen, revision))

@@ -189,7 +189,7 @@ def _no_right(held: str, action: Action, space: str) -> ApiError:
 
 
 def _place(held: HeldChange) -> str:
-    return f"{held.ref.kind} {held.ref.space}/{held.ref.name} {held.id}"
+    return f"{held.kind} {held.ref.space}/{held.ref.name} {held.id}"
 
 
 def _shown(held: HeldChange, approved: dict[str, str], told: Told, *, reads: bool = True) -> HeldJson:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ from reconciler.loop.service import utc_now
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.tfstate.backlog import Spool, pending_requests
 from reconciler.settings import SettingsError
+from reconciler.store.stored import StoreError
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, eventually
 from tests.integration.loop.machine import Machine
@@ -123,8 +125,9 @@ def test_a_run_that_cannot_be_read_keeps_no_service_from_starting(repo: Repo, ma
     assert (runs / "odd" / "work").exists()
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["alone", "with its data directory"])
 def test_a_database_that_was_restored_from_a_backup_applies_nothing_until_somebody_has_looked(
-    repo: Repo, machine: Machine, ran: Path, tmp_path: Path
+    *, repo: Repo, machine: Machine, ran: Path, tmp_path: Path, whole: bool
 ) -> None:
     def writes(name: str, word: str) -> str:
         return a_script(name, f"echo {name} {word} >> {ran}")
@@ -133,14 +136,18 @@ def test_a_database_that_was_restored_from_a_backup_applies_nothing_until_somebo
     machine.reconcile()
     machine.close()
     database = machine.settings.data_dir / "station.db"
-    backup = database.read_bytes()
+    shutil.copytree(machine.settings.data_dir, tmp_path / "backup")
     assert not database.with_name("station.db-wal").exists()
     repo.commit({"a.yaml": writes("a", "2"), "b.yaml": writes("b", "1")})
     machine.reconcile()
     machine.close()
     applied = ["a 1", "a 2", "b 1"]
     assert sorted(ran.read_text().splitlines()) == applied
-    database.write_bytes(backup)
+    if whole:
+        shutil.rmtree(machine.settings.data_dir)
+        shutil.copytree(tmp_path / "backup", machine.settings.data_dir)
+    else:
+        shutil.copy(tmp_path / "backup" / "station.db", database)
     for _ in range(2):
         look = machine.reconcile()
         assert {name: stack.reason for name, stack in look.stacks.items()} == {
@@ -153,3 +160,30 @@ def test_a_database_that_was_restored_from_a_backup_applies_nothing_until_somebo
     repo.commit({"c.yaml": writes("c", "1")})
     locks.resume(machine.service.store, StackId.parse("root/b"), "ada", utc_now())
     assert machine.reconcile().ran == {"root/b": "finished", "root/c": "finished"}
+
+
+def test_an_apply_that_came_after_the_backup_is_noticed_by_the_audit_alone(
+    repo: Repo, machine: Machine, ran: Path
+) -> None:
+    """The configuration has not changed since the backup."""
+    repo.commit({"a.yaml": a_script("a", f"echo a >> {ran}", autodeploy=False)})
+    machine.reconcile()
+    machine.close()
+    backup = (machine.settings.data_dir / "station.db").read_bytes()
+    machine.confirm("root/a")
+    assert machine.reconcile().sync == {"root/a": "Synced"}
+    machine.close()
+    (machine.settings.data_dir / "station.db").write_bytes(backup)
+    assert machine.reconcile().stacks["root/a"].reason == "Suspended"
+
+
+def test_an_empty_data_directory_in_the_place_of_one_in_use_is_refused(repo: Repo, machine: Machine, ran: Path) -> None:
+    repo.commit({"a.yaml": a_script("a", f"echo a >> {ran}")})
+    machine.reconcile()
+    machine.close()
+    shutil.rmtree(machine.settings.data_dir)
+    outside = machine.settings.notes[-1]
+    with pytest.raises(StoreError, match=rf"the database is empty, and {outside} says that another one was used here"):
+        machine.reconcile()
+    outside.unlink()
+    assert machine.reconcile().ran == {"root/a": "finished"}

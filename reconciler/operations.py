@@ -8,10 +8,13 @@ does that.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 
 from rbac.admission.held import HeldChange
+from reconciler.core.freezing import Frozen, frozen, holds_up
 from reconciler.core.identifiers import run_id
+from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.standing import is_current
 from reconciler.core.state import StackState
@@ -54,6 +57,10 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
             return found
         if found.awaits_approval:
             raise OperationRefused(Refusal.NOT_APPROVED, f"run {run} is not approved yet: {found.message}")
+        window = holds_up(stack, found, now)
+        if found.frozen and window is not None:
+            message = f"run {run} needs no confirmation: it goes on by itself; {window}. See station run through"
+            raise OperationRefused(Refusal.FROZEN, message)
         return advance(
             transaction,
             stack,
@@ -62,8 +69,39 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
             now,
             Asked(person, because),
             confirmed_by=person,
-            message=f"confirmed by {person}",
+            message=f"confirmed by {person}" + (f"; {window}" if window is not None else ""),
+            reason=Reason.FROZEN if window is not None else found.reason,
             to_judge=found.to_judge or found.is_guarded,
+        )
+
+
+def let_through(store: Store, run: RunId, person: str, now: datetime, basis: Callable[[Frozen], str]) -> Run:
+    """Let a run go on to apply although freeze windows are open. It still waits for everything else.
+
+    `basis` returns what the person's right rests on, or raises OperationRefused.
+    """
+    with store.writing() as transaction:
+        found = _run(transaction, run)
+        stack, _ = in_force(transaction, found.stack)
+        window = frozen(stack, now)
+        if window is None:
+            raise OperationRefused(Refusal.NOT_FROZEN, f"no freeze window is open over {found.stack}")
+        if not found.is_active or found.status is RunStatus.APPLYING or not found.is_writing:
+            raise OperationRefused(Refusal.NOT_WAITING, f"run {run} is {found.status}: no freeze window holds it up")
+        because = basis(window)
+        if found.through is not None:
+            return found
+        details = {"until": window.until.isoformat(), "windows": [each.space for each in window.windows]}
+        asked, message = Asked(person, because, details), f"let through the freeze window by {person}"
+        return advance(
+            transaction,
+            find_stack(transaction, found.stack),
+            found,
+            RunEvent.LET_THROUGH,
+            now,
+            asked,
+            through=person,
+            message=message,
         )
 
 

@@ -23,6 +23,8 @@ class Refusal(StrEnum):
     LOCKED = "Locked"
     NO_SUCH_REVISION = "NoSuchRevision"
     NOT_PINNED = "NotPinned"
+    FROZEN = "Frozen"
+    NOT_FROZEN = "NotFrozen"
     EXPIRED = "Expired"
     NOT_LOCKED = "NotLocked"
     ALREADY_RUNNING = "AlreadyRunning"

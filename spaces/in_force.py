@@ -9,6 +9,7 @@ from spaces.catalog import Catalog
 from spaces.diagnostics import Diagnostic, in_order
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.effective.policies import guarded
+from spaces.effective.windows import refrozen
 from spaces.names import Kind, ResourceRef, Revision, StackId
 from spaces.rules.impact import impact
 
@@ -67,6 +68,7 @@ def affected(before: InForce | None, after: InForce) -> frozenset[StackId]:
         for ref in impact(changed, before.documents, after.documents)
         if ref.kind is Kind.STACK
     } | guarded(changed, before.documents, after.documents)
+    reached |= refrozen(changed, before.documents, after.documents)[1]
     return frozenset(stack for stack in reached if after.documents.placed(stack.ref))
 
 

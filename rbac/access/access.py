@@ -21,7 +21,7 @@ from rbac.access.subjects import Subject, SubjectKind, user
 from spaces.documents.tree import SpaceTree
 from spaces.model.explain import shown
 from spaces.model.people import UserSpec, email_key
-from spaces.model.role import RoleBindingSpec
+from spaces.model.role import BUILT_IN_ROLES, RoleBindingSpec
 from spaces.names import SpaceName
 
 _GRANT = Action("roleBinding", "create")
@@ -183,6 +183,13 @@ class Access:
     def roles_in(self, subject: Subject, space: SpaceName) -> tuple[str, ...]:
         """Return the names of the roles that the subject holds in a space, those from above included, sorted."""
         return tuple(sorted(self.grants.held(self.grants.holders(subject), space).keys() - {SIGHT}))
+
+    def holds(self, subject: Subject, role: str, space: SpaceName) -> str | None:
+        """Return by what the subject holds a role in the space, or a built-in one above it; None: it does not."""
+        wanted = BUILT_IN_ROLES[BUILT_IN_ROLES.index(role) :] if role in BUILT_IN_ROLES else (role, BUILT_IN_ROLES[-1])
+        held = self.grants.held(self.grants.holders(subject), space)
+        grant = next((held[name] for name in wanted if name in held), None)
+        return basis(grant, subject) if grant is not None else None
 
     def rights(self, subject: Subject, space: SpaceName) -> Actions:
         """Return all actions that the subject may do in the space."""

@@ -102,6 +102,15 @@ def _next(row: Row) -> object:
     return ", ".join(time + command for time, command in zip(times, of_task, strict=True)) or None
 
 
+def _frozen(row: Row) -> object:
+    """Return until when nothing is applied, and by the windows of which spaces."""
+    found = row.get("frozen")
+    if not found:
+        return None
+    spaces = ", ".join(dict.fromkeys(window["space"] for window in found["windows"]))
+    return f"until {moment('until')(found)} UTC by {spaces}"
+
+
 STACK = (
     Column("stack", key("id")),
     Column("tool", key("tool")),
@@ -126,6 +135,7 @@ STACK = (
     Column("applied source", _source("appliedSource")),
     Column("last run", lambda row: row["lastRun"] and f"{row['lastRun']['id']} {row['lastRun']['status']}"),
     Column("next", _next),
+    Column("frozen", _frozen),
     Column("depends on", lambda row: _links(row, "dependencies")),
     Column("dependents", lambda row: _links(row, "dependents")),
 )

@@ -19,7 +19,7 @@ from reconciler.cli.run_commands import print_log, request_run, show_run
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show, confirm, discard, cancel, retry or review a run. RUN is the run's id, or its beginning or end."""
+    """Show, confirm, discard, cancel, retry, review or let through a run. RUN is its id, or a part of it."""
     options.help_alone(ctx)
 
 
@@ -71,6 +71,13 @@ def confirm(
     if run is None:
         ctx.exit(change_waiting_runs("confirm", "is confirmed", space, labels, form))
     ctx.exit(_decide(run, "confirm", "is confirmed", form, wait=wait))
+
+
+@_command(options.wait)
+@click.pass_context
+def through(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
+    """Let a run through the freeze windows that are open, by the roles that these ask for. The audit keeps it."""
+    ctx.exit(_decide(run, "through", "is let through", form, wait=wait))
 
 
 @many_command(command, "run")

@@ -30,6 +30,7 @@ def command(form: str) -> None:
         Column("admitted", key("admittedRevision")),
         Column("changed", moment("changedAt")),
         Column("halted", lambda row: row["halted"] and _halted(row["halted"])),
+        Column("frozen", lambda row: ", ".join(map(_frozen, row["frozen"])) or None),
         Column("stacks", lambda row: _counted(row["counts"]["stacks"])),
         Column("active runs", lambda row: _counted(row["counts"]["runs"])),
         Column("documents", lambda row: _counted(row["counts"]["documents"])),
@@ -56,6 +57,11 @@ def command(form: str) -> None:
 def _halted(halted: Mapping[str, Any]) -> str:
     hint = f" ({halted['hint']})" if halted.get("hint") else ""
     return f"{halted['reason']}: {halted['message']}{hint}"
+
+
+def _frozen(window: Mapping[str, Any]) -> str:
+    through = f" ({window['override']} may let runs through)" if window["override"] else ""
+    return f"{window['space']} until {moment('until')(window)} UTC{through}"
 
 
 def _counted(counts: Mapping[str, Any]) -> str:

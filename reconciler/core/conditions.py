@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from reconciler.core.ends import ends_at, is_over, is_to_go
+from reconciler.core.freezing import Frozen, frozen, holds_up
 from reconciler.core.keeping import StackLock
 from reconciler.core.pushes import held_back
 from reconciler.core.reasons import Reason
@@ -72,15 +73,19 @@ def assess(
             reason, message = HELD[held.heading], held.message
     if is_over(state, now) and state.applied is None and reason == Reason.NEW:
         reason, message = Reason.EXPIRED, _expired(state, waits)[2]
+    still = frozen(state, now) if active is None and standing(state, sync, waits, now) is Standing.FROZEN else None
+    if still is not None and sync is Sync.OUT_OF_SYNC:
+        reason, message = Reason.FROZEN, f"{message}; {still}"
     due = _due(state, active, sync, now, waits)
     ends = (due, state.lock.until if state.lock is not None else None, ends_at(state))
     # What has ended already needs no look by itself: `due` knows what comes of it.
     looked_at = min((time for time in ends if time is not None and (time is due or time > now)), default=None)
     state = state.evolve(sync=sync, reason=reason, why=why if sync is Sync.OUT_OF_SYNC else (), due_at=looked_at)
-    ready = _ready(state, active, message)
+    window = _held_up(state, active, now)
+    ready = _ready(state, active, message, window)
     fresh = {
         ConditionType.READY: ready,
-        ConditionType.RECONCILING: _reconciling(state.lock, active, due, reason, message),
+        ConditionType.RECONCILING: _reconciling(state.lock, active, due, reason, message, window or still),
         ConditionType.STALLED: _stalled(state, active, due),
     }
     if state.desired is not None and state.desired.pin is not None:
@@ -138,14 +143,19 @@ def _against(applied: AppliedState, desired: Desired, failed: NewestRun | None) 
     return Sync.SYNCED, Reason.UP_TO_DATE, f"applied at revision {applied.revision[:12]}"
 
 
-def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits: Waits | None) -> datetime | None:
+def _due(  # noqa: PLR0911
+    state: StackState, active: Run | None, sync: Sync, now: datetime, waits: Waits | None
+) -> datetime | None:
     if active is not None:
-        return now if _needs_attention(state, active, waits, now) else None
+        return now if _needs_attention(state, active, waits, now) else _thaws(state, active, now)
     match standing(state, sync, waits, now):
         case Standing.TO_BE_PUSHED | Standing.FREE:
             return now
         case Standing.ENDED_BADLY:
             return state.retry_at
+        case Standing.FROZEN:
+            window = frozen(state, now)
+            return window.until if window is not None else now
         case (
             Standing.LEFT_GIT
             | Standing.HAS_PROBLEM
@@ -169,13 +179,31 @@ def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits
 def _needs_attention(state: StackState, active: Run, waits: Waits | None, now: datetime) -> bool:
     """Whether the loop has something to do about an active run, by the rules of `planning`."""
     outdated = is_outdated(state, active, now)
-    goes_on = active.status is RunStatus.UNCONFIRMED and (active.confirmed_by is not None or active.to_judge)
+    by_itself = active.frozen and not rests(state, active)
+    released = (active.confirmed_by is not None or by_itself) and holds_up(state, active, now) is None
+    goes_on = active.status is RunStatus.UNCONFIRMED and (released or active.to_judge)
     asked = active.cancel_requested or (goes_on and waits is None and can_proceed(state))
     stoppable = active.status is not RunStatus.APPLYING
     return (outdated and stoppable) or asked
 
 
-def _ready(state: StackState, active: Run | None, message: str) -> tuple[ConditionStatus, str, str]:
+def _thaws(state: StackState, active: Run, now: datetime) -> datetime | None:
+    """Return when the window ends that alone keeps a run from going on; None: something else does, or nothing."""
+    window = _held_up(state, active, now)
+    rested = rests(state, active) and active.confirmed_by is None
+    return window.until if window is not None and not rested else None
+
+
+def _held_up(state: StackState, active: Run | None, now: datetime) -> Frozen | None:
+    """Return the windows that alone keep a run from going on to apply."""
+    if active is None or active.status is not RunStatus.UNCONFIRMED:
+        return None
+    return holds_up(state, active, now) if active.frozen or active.confirmed_by is not None else None
+
+
+def _ready(  # noqa: PLR0911
+    state: StackState, active: Run | None, message: str, window: Frozen | None
+) -> tuple[ConditionStatus, str, str]:
     if state.desired is None:
         return ConditionStatus.UNKNOWN, state.reason, message
     if state.desired.problem is not None:
@@ -184,6 +212,8 @@ def _ready(state: StackState, active: Run | None, message: str) -> tuple[Conditi
     broken = _stuck(state)
     status = ConditionStatus.TRUE if synced and broken is None else ConditionStatus.FALSE
     word = _word(active, state) if active is not None else None
+    if active is not None and window is not None and not rests(state, active):
+        return status, Reason.FROZEN, f"{message}; run {active.id} waits: {window}"
     if active is not None and word is not None:
         waits = " waits for confirmation" if _waits(active) else ""
         return status, word, f"{message}; run {active.id}{waits}"
@@ -234,9 +264,16 @@ def _waits_for(run: Run) -> Reason:
     return Reason.WAITS_FOR_APPROVAL if run.awaits_approval else Reason.WAITS_FOR_CONFIRMATION
 
 
-def _reconciling(
-    lock: StackLock | None, active: Run | None, due: datetime | None, reason: str, message: str
+def _reconciling(  # noqa: PLR0917
+    lock: StackLock | None,
+    active: Run | None,
+    due: datetime | None,
+    reason: str,
+    message: str,
+    window: Frozen | None,
 ) -> tuple[ConditionStatus, str, str]:
+    if window is not None and lock is None:
+        return ConditionStatus.FALSE if active is None else ConditionStatus.TRUE, Reason.FROZEN, str(window)
     if active is None:
         if lock is not None:
             return ConditionStatus.FALSE, *_at_rest(lock)

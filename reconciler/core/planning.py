@@ -13,9 +13,18 @@ from typing import assert_never
 from reconciler.core.dependencies import may_go_ahead
 from reconciler.core.drift import awaits_repair, repairs_gently
 from reconciler.core.ends import is_late, is_over, is_to_go
+from reconciler.core.freezing import Frozen, holds_up
 from reconciler.core.pushes import held_back, pushed, to_be_pushed
 from reconciler.core.runs import Run, RunKind, RunStatus
-from reconciler.core.standing import Standing, can_proceed, is_outdated, is_suspended, standing, without_ended_lock
+from reconciler.core.standing import (
+    Standing,
+    can_proceed,
+    is_outdated,
+    is_suspended,
+    rests,
+    standing,
+    without_ended_lock,
+)
 from reconciler.core.state import Heading, StackState, Sync, Waits
 
 
@@ -102,6 +111,7 @@ def decide(state: StackState, active: Run | None, now: datetime, waits: Waits | 
             | Standing.LOCKED
             | Standing.SUSPENDED
             | Standing.WAITS
+            | Standing.FROZEN
             | Standing.HELD_BACK
             | Standing.PARTLY
         ):
@@ -165,13 +175,13 @@ def _about(state: StackState, active: Run, waits: Waits | None, now: datetime) -
         case RunStatus.APPLYING if active.cancel_requested:
             return StopRun(active)
         case RunStatus.UNCONFIRMED if waits is None and can_proceed(state):
-            return _about_waiting(active)
+            return _about_waiting(active, holds_up(state, active, now), resting=rests(state, active))
         case _:
             return Wait()
 
 
-def _about_waiting(run: Run) -> Action:
-    confirmed = run.confirmed_by is not None
-    if run.to_judge or (run.is_guarded and confirmed):
+def _about_waiting(run: Run, window: Frozen | None, *, resting: bool) -> Action:
+    goes_on = (run.confirmed_by is not None or (run.frozen and not resting)) and window is None
+    if run.to_judge or (run.is_guarded and goes_on):
         return AskPolicies(run)
-    return Proceed(run) if confirmed else Wait()
+    return Proceed(run) if goes_on else Wait()

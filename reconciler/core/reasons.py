@@ -16,6 +16,7 @@ class Reason(StrEnum):
     DESTROYED = "Destroyed"
     SUSPENDED = "Suspended"
     LOCKED = "Locked"
+    FROZEN = "Frozen"
     EXPIRED = "Expired"
     PINNED = "Pinned"
     PROTECTED = "Protected"

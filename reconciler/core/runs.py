@@ -73,6 +73,7 @@ class RunEvent(StrEnum):
     REVIEW = "be reviewed"
     CONFIRM = "be confirmed"
     DISCARD = "be discarded"
+    LET_THROUGH = "be let through a freeze window"
     STOP = "be asked to stop"
     CANCEL = "be canceled"
     SUPERSEDE = "be superseded"
@@ -92,6 +93,9 @@ TRANSITIONS: dict[tuple[RunStatus | None, RunEvent], RunStatus] = {
     (RunStatus.PLANNING, RunEvent.OBSERVE): RunStatus.FINISHED,
     (RunStatus.PLANNING, RunEvent.AWAIT): RunStatus.UNCONFIRMED,
     (RunStatus.PLANNING, RunEvent.PROCEED): RunStatus.APPLYING,
+    (RunStatus.QUEUED, RunEvent.LET_THROUGH): RunStatus.QUEUED,
+    (RunStatus.PLANNING, RunEvent.LET_THROUGH): RunStatus.PLANNING,
+    (RunStatus.UNCONFIRMED, RunEvent.LET_THROUGH): RunStatus.UNCONFIRMED,
     (RunStatus.PLANNING, RunEvent.STOP): RunStatus.PLANNING,
     (RunStatus.PLANNING, RunEvent.FAIL): RunStatus.FAILED,
     (RunStatus.PLANNING, RunEvent.CANCEL): RunStatus.CANCELED,
@@ -171,6 +175,10 @@ class Run:
     """It destroys what a stack made whose document has left Git."""
     repairs: str | None = None
     """The drift check whose findings it puts right."""
+    frozen: bool = False
+    """It waits for the end of a freeze window, and for nobody: then it goes on by itself."""
+    through: str | None = None
+    """The person who lets it through freeze windows."""
     gentle: bool = False
     """It waits for a person where its plan deletes or replaces something."""
     scheduled: bool = False

@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from reconciler.core.drift import awaits_repair
 from reconciler.core.ends import is_over, is_to_go, still_ends
+from reconciler.core.freezing import frozen
 from reconciler.core.pushes import held_back, to_be_pushed
 from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import NewestRun, StackState, Sync, Waits
@@ -34,6 +35,8 @@ class Standing(Enum):
     SUSPENDED = auto()
     WAITS = auto()
     """A stack that it depends on is not settled."""
+    FROZEN = auto()
+    """A freeze window is open, and what is due has no plan that could be made meanwhile."""
     TO_BE_PUSHED = auto()
     """Its push policies have to be asked first."""
     HELD_BACK = auto()
@@ -68,6 +71,9 @@ def standing(  # noqa: C901, PLR0911
         return Standing.SUSPENDED
     if waits is not None:
         return Standing.WAITS
+    if (over or repair or desired.leaving) and frozen(state, now) is not None:
+        # What is planned anew after the window is better than a plan that waited through it.
+        return Standing.FROZEN
     if over:
         last = stands_still(state)
         return Standing.ENDED_BADLY if last is not None and last.kind == RunKind.DESTROY else Standing.FREE

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from reconciler.core.keeping import StackLock, StackPin
 from reconciler.core.reasons import Reason
+from spaces.effective.windows import Freeze
 from spaces.model.dependency import OutputUse
 from spaces.model.drift import Drift
 from spaces.model.retries import Retry
@@ -196,6 +197,8 @@ class Desired:
     """When what it made is destroyed."""
     retry: Retry | None = None
     """How often a run that failed by its tool is tried again; no part of the digest."""
+    freezes: tuple[Freeze, ...] = ()
+    """The freeze windows over it; no part of the digest."""
     refused: str | None = None
     """Why a newer revision of its source is not followed: the signature that it needs is missing."""
     pin: StackPin | None = None

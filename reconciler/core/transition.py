@@ -55,6 +55,9 @@ class Transition:
         """Whether somebody may want a notice: the run ended, or began to wait for a person."""
         if self.run.checks and self.run.status is not RunStatus.FAILED and self.run.reason != Reason.DRIFTED:
             return False
+        if self.run.frozen and self.run.is_active:
+            # It waits for a time, and for nobody.
+            return False
         return self.before is not self.run.status and (
             not self.run.is_active or self.run.status is RunStatus.UNCONFIRMED
         )
@@ -81,6 +84,8 @@ def take_step(state: StackState, run: Run, event: RunEvent, now: datetime, **cha
     changes.setdefault("reason", str(REASONS.get(event, run.reason)))
     changes.setdefault("phase", _PHASES.get(event, run.phase))
     after = run.evolve(status=status, **changes)
+    if event is not RunEvent.AWAIT and status is not RunStatus.UNCONFIRMED:
+        after = after.evolve(frozen=False)
     if not after.is_active:
         after = after.evolve(finished_at=now, lease_until=None)
     return Transition(

@@ -33,6 +33,8 @@ def hindrance(state: StackState | None, run: Run | None) -> Hindrance | None:  #
     if state is None or state.desired is None:
         return Hindrance("was not applied yet", lasting=False)
     if run is not None:
+        if run.frozen:
+            return Hindrance("waits for the end of a freeze window", lasting=True)
         if run.status is RunStatus.UNCONFIRMED:
             return Hindrance("waits for confirmation", lasting=True)
         return Hindrance(f"has an active run ({run.status})", lasting=False)

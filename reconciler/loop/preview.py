@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -31,6 +32,7 @@ from spaces.diagnostics import Diagnostic, Position, Severity, error
 from spaces.documents.changes import DocumentChange, Verb, changes, unfounded
 from spaces.documents.documents import PlacedDocuments
 from spaces.effective.stack import EffectiveStack
+from spaces.effective.windows import Freeze, freezes
 from spaces.in_force import InForce, affected, differing
 from spaces.names import Kind, Revision, StackId
 from spaces.rules.dependencies import ResolvedDependency, dependencies_of, descendants_of
@@ -173,7 +175,7 @@ def preview(trees: Trees, base: Revision, revision: Revision, config_path: str, 
     if isinstance(last, Halted):
         return Preview(base, revision, diagnostics=(error("branch-emptied", last.message),))
     about_base = _about_base(base, first.in_force)
-    return _compare(reading, first, last, old, index, Preview(base, revision, diagnostics=about_base))
+    return _compare(reading, first, last, old, index, Preview(base, revision, diagnostics=about_base), judging.now)
 
 
 def _about_base(base: Revision, in_force: InForce) -> tuple[Diagnostic, ...]:
@@ -192,7 +194,13 @@ def _about_base(base: Revision, in_force: InForce) -> tuple[Diagnostic, ...]:
 
 
 def _compare(  # noqa: PLR0917
-    trees: Trees, first: Admission, last: Admission, old: Mapping[StackId, Desired], index: SourceIndex, empty: Preview
+    trees: Trees,
+    first: Admission,
+    last: Admission,
+    old: Mapping[StackId, Desired],
+    index: SourceIndex,
+    empty: Preview,
+    now: datetime,
 ) -> Preview:
     before, after = first.in_force, last.in_force
     documents = changes(before.documents, after.documents, differing(before, after))
@@ -221,10 +229,32 @@ def _compare(  # noqa: PLR0917
             *empty.diagnostics,
             *after.diagnostics,
             *_problems(new),
+            *_frozen(after.documents, stacks, now),
             *(each.tell() for each in unfounded(before.documents, documents)),
             *strangers(after.documents),
         ),
     )
+
+
+def _frozen(documents: PlacedDocuments, stacks: Iterable[StackPreview], now: datetime) -> list[Diagnostic]:
+    """Return a warning about each freeze window that would keep stacks waiting which the merge makes run."""
+    held_up: Counter[tuple[Freeze, datetime]] = Counter()
+    for stack in stacks:
+        if stack.why or stack.action is StackAction.DESTROY:
+            over = freezes(documents, stack.id.space)
+            held_up.update((each, until) for each in over if (until := each.until(now)) is not None)
+    return [
+        Diagnostic(
+            Severity.WARNING,
+            "frozen",
+            f"a freeze window of {window.space} is open until {until:%Y-%m-%d %H:%M} UTC: "
+            f"{count} stack{'' if count == 1 else 's'} would be applied only after it",
+            f"who holds the role {window.override} in {window.space} can let a run through"
+            if window.override is not None
+            else None,
+        )
+        for (window, until), count in sorted(held_up.items(), key=lambda item: item[0][1])
+    ]
 
 
 def _when_gone(was: Desired | None) -> StackAction:

@@ -32,6 +32,7 @@ class Audited(StrEnum):
     RUN_DISCARDED = "run-discarded"
     RUN_CANCELED = "run-canceled"
     RUN_REVIEWED = "run-reviewed"
+    RUN_LET_THROUGH = "run-let-through"
     STACK_SUSPENDED = "stack-suspended"
     STACK_RESUMED = "stack-resumed"
     STACK_FORGOTTEN = "stack-forgotten"
@@ -70,6 +71,7 @@ _BY_A_PERSON = {
     RunEvent.REVIEW: Audited.RUN_REVIEWED,
     RunEvent.CONFIRM: Audited.RUN_CONFIRMED,
     RunEvent.DISCARD: Audited.RUN_DISCARDED,
+    RunEvent.LET_THROUGH: Audited.RUN_LET_THROUGH,
     RunEvent.STOP: Audited.RUN_CANCELED,
     RunEvent.CANCEL: Audited.RUN_CANCELED,
 }

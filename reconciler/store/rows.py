@@ -34,6 +34,7 @@ from reconciler.core.state import (
 from reconciler.store.needs import need_from_json, need_to_json
 from reconciler.store.pins import pin_from_json, pin_to_json
 from reconciler.store.texts import dump, load, moment, moment_text
+from spaces.effective.windows import Freeze
 from spaces.model.drift import Drift, IgnoredDrift, Repair
 from spaces.model.retries import Retry
 from spaces.model.schedules import Schedule
@@ -177,6 +178,8 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "command": run.command,
                 "leaving": run.leaving,
                 "repairs": run.repairs,
+                "frozen": run.frozen,
+                "through": run.through,
                 "gentle": run.gentle,
                 "scheduled": run.scheduled,
                 "retry": run.retry,
@@ -220,6 +223,8 @@ def run_from_row(row: Row[Any]) -> Run:
         command=body.get("command"),
         leaving=body.get("leaving", False),
         repairs=body.get("repairs"),
+        frozen=body.get("frozen", False),
+        through=body.get("through"),
         gentle=body.get("gentle", False),
         scheduled=body.get("scheduled", False),
         retry=body.get("retry", 0),
@@ -261,6 +266,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "drift": desired.drift.model_dump(mode="json") if desired.drift else None,
         "retry": [desired.retry.limit, desired.retry.backoff] if desired.retry else None,
         "ttl": desired.ttl,
+        "freezes": [[each.space, each.cron, each.timezone, each.seconds, each.override] for each in desired.freezes],
         "destroyAt": moment_text(desired.destroy_at),
         "schedules": [[each.cron, each.timezone, each.task] for each in desired.schedules],
         "pin": pin_to_json(desired.pin) if desired.pin else None,
@@ -290,6 +296,7 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         drift=_drift_from_json(body.get("drift")),
         retry=_retry_from_json(body.get("retry")),
         ttl=body.get("ttl"),
+        freezes=tuple(Freeze(*each) for each in body.get("freezes", ())),
         destroy_at=moment(body.get("destroyAt")),
         # As they were checked when their document was read.
         schedules=tuple(_schedule_from_json(*each) for each in body.get("schedules", ())),

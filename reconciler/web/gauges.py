@@ -109,7 +109,8 @@ def _halted(configuration: ConfigurationState) -> dict[str, bool]:
 
 def _waiting(reading: Reading, active: Iterable[Run]) -> dict[tuple[str, str], datetime]:
     """Find since when runs wait for an approval or a confirmation: the condition of their stack says so."""
-    waiting = [run for run in active if run.status is RunStatus.UNCONFIRMED and run.confirmed_by is None]
+    unconfirmed = (run for run in active if run.status is RunStatus.UNCONFIRMED)
+    waiting = [run for run in unconfirmed if run.confirmed_by is None and not run.frozen]
     stacks = reading.peek({run.stack for run in waiting}) if waiting else {}
     since: dict[tuple[str, str], datetime] = {}
     for run in waiting:

@@ -8,6 +8,7 @@ from spaces.model.blueprint import BlueprintInstanceSpec, versioned
 from spaces.model.configuration import Configuration
 from spaces.model.role import BUILT_IN_ROLES, RoleBindingSpec
 from spaces.model.secrets import SecretRef
+from spaces.model.space import SpaceSpec
 from spaces.model.stack import StackSpec
 from spaces.model.variables import VariableClass, classify_variable
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
@@ -91,12 +92,16 @@ def moved_from(resource: Resource) -> ResourceRef | None:
     return ResourceRef(resource.kind, SpaceName(space), name)
 
 
-def role_of(resource: Resource) -> ResourceRef | None:
-    """Name the Role that a binding gives; None for a built-in one, and for other documents. Roles lie in the root."""
+def roles_of(resource: Resource) -> list[tuple[Path, ResourceRef]]:
+    """Name the Roles that a binding gives, or that windows ask for, without built-in ones. Roles lie in the root."""
     spec: Any = resource.spec
-    if not isinstance(spec, RoleBindingSpec) or spec.role in BUILT_IN_ROLES:
-        return None
-    return ResourceRef(Kind.ROLE, ROOT, spec.role)
+    named: list[tuple[Path, str]] = []
+    if isinstance(spec, RoleBindingSpec):
+        named = [(("spec", "role"), spec.role)]
+    elif isinstance(spec, SpaceSpec):
+        asked = ((("spec", "windows", index, "override"), each.override) for index, each in enumerate(spec.windows))
+        named = [(path, role) for path, role in asked if role is not None]
+    return [(path, ResourceRef(Kind.ROLE, ROOT, role)) for path, role in named if role not in BUILT_IN_ROLES]
 
 
 def mentions(resource: Resource) -> frozenset[NameKey]:
@@ -106,9 +111,7 @@ def mentions(resource: Resource) -> frozenset[NameKey]:
     if origin is not None:
         keys.add((origin.kind, origin.name))
     keys.update((Kind.SPACE, space) for space in shared_with(resource))
-    role = role_of(resource)
-    if role is not None:
-        keys.add((role.kind, role.name))
+    keys.update((role.kind, role.name) for _, role in roles_of(resource))
     return frozenset(keys)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.documents.expansions import ExpansionProblem, Spot
-from spaces.documents.references import Path, moved_from, names, references, role_of, secrets_in, shared_with
+from spaces.documents.references import Path, moved_from, names, references, roles_of, secrets_in, shared_with
 from spaces.documents.tree import TreeFault
 from spaces.model.configuration import ContextSpec, plain_path
 from spaces.model.integration import MAX_SUBJECT_BYTES, CloudIntegrationSpec, Provider
@@ -134,6 +134,7 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
     tree, ref = documents.tree, placed.ref
     if ref.kind is Kind.SPACE:
         yield from _misplacement(documents, placed)
+        yield from _unknown_roles(documents, placed)
         return
     if not tree.exists(ref.space):
         yield Violation(Rule.UNKNOWN_SPACE, ("metadata", "space"), ref.space)
@@ -142,9 +143,7 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
     if ref.kind in ROOT_ONLY and ref.space != ROOT:
         yield Violation(Rule.NOT_IN_ROOT, ("metadata", "space"), ref.space)
         return
-    role = role_of(placed.resource)
-    if role is not None and documents.placed(role) is None:
-        yield Violation(Rule.UNKNOWN_ROLE, ("spec", "role"), role.name)
+    yield from _unknown_roles(documents, placed)
     if not all(documents.find(kind, name, ref.space) for kind, name in names(placed.resource)):
         for reference in references(placed.resource):
             if documents.find(reference.kind, reference.name, ref.space) is None:
@@ -158,6 +157,12 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
         yield from _dependency_clashes(documents, placed, cycles or Cycles(documents))
     if documents.expansions and placed.resource.made is None:
         yield from _making(documents, ref, cycles)
+
+
+def _unknown_roles(documents: PlacedDocuments, placed: Placed) -> Iterator[Violation]:
+    for path, role in roles_of(placed.resource):
+        if documents.placed(role) is None:
+            yield Violation(Rule.UNKNOWN_ROLE, path, role.name)
 
 
 def _misplacement(documents: PlacedDocuments, space: Placed) -> Iterator[Violation]:

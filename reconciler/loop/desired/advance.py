@@ -19,6 +19,7 @@ from reconciler.git.wanted import Arrived, Release, revision_of
 from reconciler.loop.desired.announcing import about_halt, about_held
 from reconciler.loop.desired.commits import Walking, halt
 from reconciler.loop.desired.fetch import Fetched
+from reconciler.loop.desired.freezing import refreeze
 from reconciler.loop.desired.generation import Changeset, Generations
 from reconciler.loop.desired.pinning import Pinning, Pins
 from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
@@ -316,6 +317,7 @@ class Advancing:
             put_desired(
                 transaction, changeset.in_force, wanted, leaving, self.places.count_changes, now, paused=restored
             )
+            refreeze(transaction, changeset.in_force.documents, changeset.refrozen, now)
             transaction.put_configuration(fresh)
             self._put_held(transaction, changeset.admission, now)
             transaction.remove_approvals(changeset.approvals)

@@ -15,8 +15,9 @@ from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.world import EarlierStack, World, desire
 from reconciler.store.stored import AuditEvent
 from spaces.documents.changes import DocumentChange, Unfounded, Verb, changes, unfounded
+from spaces.effective.windows import refrozen
 from spaces.in_force import InForce, affected, differing
-from spaces.names import Kind, Revision, StackId
+from spaces.names import Kind, Revision, SpaceName, StackId
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Changeset:
     """Stacks whose desired state is to be worked out anew."""
     gone: set[StackId] = field(default_factory=set)
     """Stacks whose documents really left Git."""
+    refrozen: set[SpaceName] = field(default_factory=set)
+    """Spaces over which other freeze windows may be now."""
     moves: list[tuple[StackId, StackId]] = field(default_factory=list)
     unfounded: list[Unfounded] = field(default_factory=list)
     """New stacks that say they moved from where none was in force."""
@@ -81,7 +84,9 @@ class Changeset:
         self.stacks |= affected(before, after)
         if before is None:
             return
-        found = changes(before.documents, after.documents, differing(before, after))
+        differ = differing(before, after)
+        self.refrozen |= refrozen(differ, before.documents, after.documents)[0]
+        found = changes(before.documents, after.documents, differ)
         self.unfounded += unfounded(before.documents, found)
         for change in found:
             self._note_left(change)

@@ -205,7 +205,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.destroy_after == other.destroy_after
         and one.drift == other.drift
         and (one.schedules, one.ttl, one.destroy_at) == (other.schedules, other.ttl, other.destroy_at)
-        and one.retry == other.retry
+        and (one.retry, one.freezes) == (other.retry, other.freezes)
         and (one.pin == other.pin if one.pin is None else one.pin.is_same(other.pin))
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from rbac.admission.admit import Admission
@@ -14,9 +14,10 @@ from reconciler.core.state import Desired, Need, SourceCommit, StackProblem
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
 from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
+from spaces.effective.windows import Freeze, freezes
 from spaces.in_force import InForce
 from spaces.model.stack import OnDelete
-from spaces.names import Revision, SpacePath, StackId
+from spaces.names import Revision, SpaceName, SpacePath, StackId
 
 CONFIGURATION = "configuration"
 """The key of the configuration repository among the sources."""
@@ -158,6 +159,7 @@ def desire(
     """Work out what is desired of each of these stacks, and note in `index` what their sources use."""
     result: dict[StackId, Desired] = {}
     layers: Layers = {}
+    windows: dict[SpaceName, tuple[Freeze, ...]] = {}
     left = iter(stacks)
     # Step by step for several stacks, not one stack after the other: a processor likes to do the same thing again.
     while batch := list(islice(left, _BATCH)):
@@ -167,7 +169,11 @@ def desire(
             if configured.source is not None:
                 index.put(configured.id, key, configured.source, watched(source))
             problem = source if isinstance(source, StackProblem) else check(configured)
-            result[configured.id] = _desired(configured, source, problem, in_force.revision, person)
+            space = configured.id.space
+            if space not in windows:
+                windows[space] = freezes(in_force.documents, space)
+            made = _desired(configured, source, problem, in_force.revision, person)
+            result[configured.id] = replace(made, freezes=windows[space]) if windows[space] else made
     return result
 
 

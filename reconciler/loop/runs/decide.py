@@ -18,6 +18,7 @@ from reconciler.core.runs import Run, RunEvent, leading
 from reconciler.core.standing import is_current, is_outdated, without_ended_lock
 from reconciler.core.state import StackState, Waits
 from reconciler.core.transition import Transition, new_run, take_step
+from reconciler.loop.runs.turn import set_going
 from reconciler.runs.audit import log_run
 from reconciler.runs.outputs import relink
 from reconciler.runs.transition import record
@@ -147,7 +148,7 @@ def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: 
             case Proceed(run):
                 if run.holder != holder:
                     return decision.look_again()
-                message = f"confirmed by {run.confirmed_by}"
+                message = set_going(run)
                 decision.followups.append(ToApply(decision.step(run, RunEvent.PROCEED, message=message)))
                 return decision.settle()
             case _:

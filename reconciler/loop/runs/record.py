@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 
 from reconciler.core.dependencies import may_go_ahead
 from reconciler.core.drift import observe
+from reconciler.core.freezing import holds_up
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.resources import resources_after
@@ -170,7 +171,9 @@ class Recorder:
             state = without_ended_lock(find_stack(transaction, found.stack), now)
             judgement = judged.judgement if judged is not None else None
             if judgement is not None and is_current(state, found):
-                event, changes = while_it_waits(found, judgement, suspended=rests(state, found))
+                event, changes = while_it_waits(
+                    found, judgement, holds_up(state, found, now), suspended=rests(state, found)
+                )
             else:
                 event = RunEvent.SUPERSEDE
                 changes = {"reason": Reason.PLAN_OUTDATED, "message": CHANGED_POLICIES}
@@ -190,7 +193,13 @@ class Recorder:
         heeds = report.leg is Leg.PLAN and not may_go_ahead(run, state)
         waits = waiting(transaction, [run.stack], now).get(run.stack) if heeds else None
         event, changes = after_leg(
-            run, report, judgement, waits, current=is_current(state, run), suspended=rests(state, run)
+            run,
+            report,
+            judgement,
+            waits,
+            holds_up(state, run, now),
+            current=is_current(state, run),
+            suspended=rests(state, run),
         )
         if event is not RunEvent.PROCEED:
             changes["phase"] = report.phase

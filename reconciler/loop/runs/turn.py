@@ -10,6 +10,7 @@ from typing import Any, assert_never
 
 from reconciler.core.dependencies import stood_in
 from reconciler.core.drift import takes_away
+from reconciler.core.freezing import Frozen
 from reconciler.core.phases import Leg
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunKind
@@ -31,6 +32,7 @@ def after_leg(  # noqa: PLR0911
     report: LegReport,
     judgement: Judgement | None = None,
     waits: Waits | None = None,
+    window: Frozen | None = None,
     *,
     current: bool,
     suspended: bool,
@@ -38,6 +40,7 @@ def after_leg(  # noqa: PLR0911
     """Return what the end of a leg means for its run.
 
     `current`: the run is still for what is desired. `waits`: a stack that it depends on is not settled any more.
+    `window`: the freeze windows that keep it from going on to apply.
     """
     if report.leg is Leg.APPLY:
         return _after_apply(report)
@@ -45,7 +48,10 @@ def after_leg(  # noqa: PLR0911
         case Ending.SUCCEEDED if run.checks:
             return _after_check(run, report, current=current)
         case Ending.SUCCEEDED:
-            return _after_plan(run, report, judgement, waits, current=current, suspended=suspended)
+            event, changes = _after_plan(run, report, judgement, waits, current=current, suspended=suspended)
+            if event is RunEvent.PROCEED and window is not None:
+                return RunEvent.AWAIT, _until_it_ends(window)
+            return event, changes
         case Ending.CANCELED if run.cancel_requested or (current and waits is None):
             return RunEvent.CANCEL, {"message": report.message}
         case Ending.CANCELED:
@@ -127,8 +133,19 @@ def _by_its_policies(
     return RunEvent.PROCEED, {"message": "applies the saved plan"}
 
 
-def while_it_waits(run: Run, judgement: Judgement, *, suspended: bool) -> Turn:
-    """Return what becomes of a run that waits, once its policies were asked again."""
+def while_it_waits(run: Run, judgement: Judgement, window: Frozen | None = None, *, suspended: bool) -> Turn:
+    """Return what becomes of a run that waits, once its policies were asked again. `window` as for `after_leg`."""
+    event, changes = _once_judged(run, judgement, suspended=suspended)
+    if event is RunEvent.PROCEED and window is not None:
+        return RunEvent.AWAIT, {**_until_it_ends(window), "awaits_approval": False}
+    return event, changes if event is RunEvent.PROCEED else {**changes, "frozen": False}
+
+
+def _until_it_ends(window: Frozen) -> dict[str, Any]:
+    return {"reason": Reason.FROZEN, "message": f"it goes on by itself: {window}", "frozen": True}
+
+
+def _once_judged(run: Run, judgement: Judgement, *, suspended: bool) -> Turn:
     match judgement.ruling:
         case Ruling.DENIED | Ruling.REJECTED:
             return RunEvent.DISCARD, {"reason": AGAINST[judgement.ruling], "message": judgement.message}
@@ -140,13 +157,22 @@ def while_it_waits(run: Run, judgement: Judgement, *, suspended: bool) -> Turn:
             return RunEvent.AWAIT, changes
         case Ruling.ASKS | Ruling.PASSES:
             approved = run.awaits_approval and not run.needs_confirmation
-            if suspended or not (approved or run.confirmed_by is not None):
+            if suspended or not (approved or run.frozen or run.confirmed_by is not None):
                 message = "approved" if run.awaits_approval else run.message
                 return RunEvent.AWAIT, {"message": message, "awaits_approval": False}
-            message = f"confirmed by {run.confirmed_by}" if run.confirmed_by is not None else "approved"
+            message = set_going(run) or "approved"
             return RunEvent.PROCEED, {"message": message, "awaits_approval": False}
         case _:
             assert_never(judgement.ruling)
+
+
+def set_going(run: Run) -> str | None:
+    """Return what lets a run that waits go on; None: nothing of what it says itself."""
+    if run.confirmed_by is not None:
+        return f"confirmed by {run.confirmed_by}"
+    if run.through is not None:
+        return f"let through the freeze window by {run.through}"
+    return "the freeze window is over" if run.frozen else None
 
 
 def _for_approval(judgement: Judgement) -> dict[str, Any]:

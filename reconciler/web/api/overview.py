@@ -16,6 +16,7 @@ from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.broken import diagnostics_for
 from reconciler.web.api.followed import followed_json
+from reconciler.web.api.frozen import open_in
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, behind, named_spaces, page
 from reconciler.web.api.schemas.overview import (
     ConfigurationJson,
@@ -78,6 +79,7 @@ def _configuration(ports: Ports, caller: Caller, reading: Reading, state: Config
         changed_at=state.changed_at,
         halted=convert.halt_json(state, everything=caller.sees_everything),
         diagnostics=diagnostics_for(caller, ports, state.diagnostics, held),
+        frozen=open_in(ports.documents(), caller, ports.now()),
     )
 
 

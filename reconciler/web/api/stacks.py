@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -14,6 +15,7 @@ from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.dependencies import dependencies_json, dependents_json
 from reconciler.web.api.errors import invalid, not_found
+from reconciler.web.api.frozen import frozen_json
 from reconciler.web.api.paging import (
     CursorIn,
     LimitIn,
@@ -85,7 +87,7 @@ def list_stacks(
 def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Return a stack."""
     with ports.store.reading() as reading:
-        return shown_stack(reading, caller, find_stack(reading, caller, space, name))
+        return shown_stack(reading, caller, find_stack(reading, caller, space, name), ports.now())
 
 
 @router.get("/{space}/{name}/runs")
@@ -154,7 +156,7 @@ def find_stack(reading: Reading, caller: Caller, space: str, name: str) -> Stack
     return found
 
 
-def shown_stack(reading: Reading, caller: Caller, stack: StackState) -> StackDetailJson:
+def shown_stack(reading: Reading, caller: Caller, stack: StackState, now: datetime) -> StackDetailJson:
     """Return a stack, with its newest run if the caller may read runs."""
     last = reading.last_runs([stack.id]) if caller.allows(Right.RUN_READ, stack.id.space) else {}
     shown = convert.stack_json(stack, last.get(stack.id), Told.of(caller))
@@ -163,6 +165,7 @@ def shown_stack(reading: Reading, caller: Caller, stack: StackState) -> StackDet
         dependencies=dependencies_json(caller, stack),
         dependents=dependents_json(reading, caller, stack.id),
         next=[convert.next_json(timer, stack) for timer in reading.timers(stack.id)],
+        frozen=frozen_json(stack, now, Told.of(caller)),
     )
 
 

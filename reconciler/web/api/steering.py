@@ -123,7 +123,7 @@ def _queue(ports: Ports, caller: Caller, space: str, name: str, right: Right, re
 def _changed(ports: Ports, caller: Caller, state: StackState) -> StackDetailJson:
     ports.wake()
     with ports.store.reading() as reading:
-        return shown_stack(reading, caller, state)
+        return shown_stack(reading, caller, state, ports.now())
 
 
 def _basis(caller: Caller, right: Right, stack: StackId) -> str:

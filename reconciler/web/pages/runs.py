@@ -128,6 +128,8 @@ def act(request: Request, ports: PortsIn, viewer: ViewerIn, run: str, verb: str,
     caller = viewer.caller
     try:
         match verb:
+            case "through":
+                done = runs.let_run_through(ports, caller, run)
             case "confirm":
                 done = runs.confirm_run(ports, caller, run)
             case "discard":

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from reconciler.core.reasons import Reason
 from reconciler.core.runs import ACTIVE, RunKind, RunStatus
 from reconciler.core.state import Sync
 from reconciler.operations import REPEATABLE
@@ -35,6 +36,8 @@ def run_actions(run: WholeRunJson, may: May) -> tuple[ActionView, ...]:
     status = RunStatus(run.status)
     if status is RunStatus.UNCONFIRMED:
         discard = _action("discard", "Discard", "run:discard", may)
+        if run.reason == Reason.FROZEN and run.through is None:
+            return _action("through", "Let it through the freeze", "run:confirm", may, danger=True), discard
         if run.awaits_approval or run.confirmed_by is not None:
             return (discard,)
         destroys = bool(run.changes.delete or run.changes.replace) or run.kind == RunKind.DESTROY

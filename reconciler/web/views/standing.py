@@ -29,6 +29,7 @@ _STACK_ADVICE: dict[str, str] = {
     Reason.LEAVING: "Put the document back into Git to keep it, or suspend the stack.",
     Reason.DESTROYED: "There is nothing to do.",
     Reason.SUSPENDED: "Resume the stack here, or change spec.suspended in its document.",
+    Reason.FROZEN: "There is nothing to do. A person who holds the role that the window names can let its run through.",
     Reason.EXPIRED: "Change spec.ttl or spec.destroyAt in its document to bring it back.",
     Reason.LOCKED: "Wait until the lock ends, or ask the person who locked it to unlock it.",
     Reason.PARTLY_APPLIED: "Start a run to apply the rest.",
@@ -52,6 +53,7 @@ _STACK_ADVICE: dict[str, str] = {
 }
 
 _RUN_ADVICE: dict[str, str] = {
+    Reason.FROZEN: "There is nothing to do. A person who holds the role that the window names can let it through.",
     Reason.WAITS_FOR_CONFIRMATION: "Read the plan below, then confirm or discard it.",
     Reason.WAITS_FOR_APPROVAL: "Read the plan below, then approve or reject it.",
     Reason.INTERRUPTED: "It is unknown how far it got: check the resources. The next run waits for confirmation.",

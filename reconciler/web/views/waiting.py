@@ -48,16 +48,16 @@ def waiting(
 
 def _run(run: RunJson, may: Callable[[str, SpaceName], bool]) -> Item:
     space = SpaceName(run.stack.partition("/")[0])
-    approval = run.reason == Reason.WAITS_FOR_APPROVAL
+    approval, frozen = run.reason == Reason.WAITS_FOR_APPROVAL, run.reason == Reason.FROZEN
     return Item(
         Tone.WAITING,
-        "review" if approval else "confirm",
+        "frozen" if frozen else "review" if approval else "confirm",
         run.stack,
         f"/runs/{run.id}",
         sentence(run.message),
         run.created_at,
         summary(run.changes.by_action),
-        may("run:review" if approval else "run:confirm", space),
+        not frozen and may("run:review" if approval else "run:confirm", space),
     )
 
 

@@ -67,6 +67,14 @@ class FollowedJson(Shape):
     revision: str
 
 
+class WindowJson(Shape):
+    """A freeze window that is open: of which space, until when, and the role in it that lets runs through."""
+
+    space: str
+    until: datetime
+    override: str | None
+
+
 class ConfigurationJson(Shape):
     """How far the configuration was followed.
 
@@ -81,6 +89,7 @@ class ConfigurationJson(Shape):
     changed_at: datetime | None
     halted: HaltJson | None
     diagnostics: list[dict[str, Any]]
+    frozen: list[WindowJson]
 
 
 class StatusJson(ConfigurationJson):

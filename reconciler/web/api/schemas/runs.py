@@ -89,6 +89,7 @@ class RunJson(Shape):
     """A run. `retry`: which retry by itself it is after failures of its tool, from 1; 0: none.
 
     `targets`: the addresses of the resources that it plans; all of them where there are none.
+    `frozen`: it waits for the end of a freeze window, and for nobody. `through`: who lets it through such windows.
     """
 
     id: str
@@ -105,6 +106,8 @@ class RunJson(Shape):
     changes: ChangeCountsJson
     needs_confirmation: bool
     confirmed_by: str | None
+    frozen: bool
+    through: str | None
     cancel_requested: bool
     attempt: int
     retry: int

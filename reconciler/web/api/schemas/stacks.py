@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, field_validator
 
+from reconciler.web.api.schemas.overview import WindowJson
 from reconciler.web.api.schemas.shapes import Shape
 from spaces.model.durations import LONG, parse_duration
 
@@ -128,6 +129,13 @@ class DependencyJson(Shape):
     always: bool
 
 
+class FrozenJson(Shape):
+    """Until when nothing is applied, and the freeze windows that are open over the stack."""
+
+    until: datetime
+    windows: list[WindowJson]
+
+
 class NextJson(Shape):
     """What comes by the clock, and when: the kind of the run, and the command of a task."""
 
@@ -142,6 +150,7 @@ class StackDetailJson(StackJson):
     dependencies: list[DependencyJson]
     dependents: list[DependencyJson]
     next: list[NextJson]
+    frozen: FrozenJson | None
 
 
 class ResourceJson(Shape):

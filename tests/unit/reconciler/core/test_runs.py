@@ -18,8 +18,14 @@ from tests.factories import a_run
 
 # Written out once more, and by hand: status -> event -> status, as the contract tells it.
 ALLOWED = {
-    "queued": {"be claimed": "planning", "be canceled": "canceled", "be superseded": "superseded"},
+    "queued": {
+        "be let through a freeze window": "queued",
+        "be claimed": "planning",
+        "be canceled": "canceled",
+        "be superseded": "superseded",
+    },
     "planning": {
+        "be let through a freeze window": "planning",
         "be prepared": "planning",
         "find nothing to do": "finished",
         "end as a proposal": "finished",
@@ -32,6 +38,7 @@ ALLOWED = {
         "be superseded": "superseded",
     },
     "unconfirmed": {
+        "be let through a freeze window": "unconfirmed",
         "be reviewed": "unconfirmed",
         "be confirmed": "unconfirmed",
         "wait for a person": "unconfirmed",

@@ -81,7 +81,7 @@ def let_through(store: Store, run: RunId, person: str, now: datetime, basis: Cal
     `basis` returns what the person's right rests on, or raises OperationRefused.
     """
     with store.writing() as transaction:
-        found = _run(transaction, run)
+        found = find_run(transaction, run)
         stack, _ = in_force(transaction, found.stack)
         window = frozen(stack, now)
         if window is None:

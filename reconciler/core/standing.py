@@ -49,7 +49,7 @@ class Standing(Enum):
     """A run is due."""
 
 
-def standing(  # noqa: C901, PLR0911
+def standing(  # noqa: C901, PLR0911, PLR0912
     state: StackState, sync: Sync, waits: Waits | None, now: datetime
 ) -> Standing:
     """Return the first rule that applies to a stack without an active run, in the order of `Standing`."""

@@ -66,6 +66,7 @@ ROUTES = [
     ("POST", "/runs/01/cancel"),
     ("POST", "/runs/01/retry"),
     ("POST", "/runs/01/replan"),
+    ("POST", "/runs/01/through"),
     ("POST", "/runs/01/reviews"),
     ("GET", "/runs/01/policy-input"),
     ("GET", "/sealing"),
@@ -287,6 +288,7 @@ def test_status(client: Client, store: SqlStore) -> None:
     assert "secret" not in answer.text
     assert status.pop("version")
     assert status == {
+        "frozen": [],
         "ready": True,
         "url": "https://git.example/config.git",
         "branch": "main",

@@ -64,6 +64,8 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         },
         "needsConfirmation": True,
         "confirmedBy": None,
+        "frozen": False,
+        "through": None,
         "cancelRequested": False,
         "attempt": 1,
         "retry": 0,

@@ -83,9 +83,10 @@ def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlS
         "dependencies": [],
         "dependents": [],
         "next": [],
+        "frozen": None,
     }
     shown = client.get(PATH).json()
-    del shown["dependencies"], shown["dependents"], shown["next"]
+    del shown["dependencies"], shown["dependents"], shown["next"], shown["frozen"]
     assert client.get(STACKS).json() == {"items": [shown], "next": None}
 
 

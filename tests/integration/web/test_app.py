@@ -69,6 +69,7 @@ ROUTES = [
     ("POST", "/runs/01/through"),
     ("POST", "/runs/01/reviews"),
     ("GET", "/runs/01/policy-input"),
+    ("GET", "/revisions"),
     ("GET", "/sealing"),
     ("POST", "/issuer/rotate"),
     ("GET", "/blueprints"),

@@ -66,6 +66,7 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         "confirmedBy": None,
         "frozen": False,
         "through": None,
+        "targets": [],
         "cancelRequested": False,
         "attempt": 1,
         "retry": 0,

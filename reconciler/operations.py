@@ -161,6 +161,21 @@ def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = 
     return ended
 
 
+def prioritize(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
+    """Let a queued run start before all others, of whatever kind and space."""
+    with store.writing() as transaction:
+        found = find_run(transaction, run)
+        if found.status is not RunStatus.QUEUED:
+            raise OperationRefused(
+                Refusal.NOT_QUEUED, f"run {run} is {found.status}: only a queued run can start earlier"
+            )
+        if found.prioritized:
+            return found
+        stack, asked = find_stack(transaction, found.stack), Asked(person, because)
+        message = f"{found.message}; put first by {person}" if found.message else f"put first by {person}"
+        return advance(transaction, stack, found, RunEvent.PRIORITIZE, now, asked, prioritized=True, message=message)
+
+
 def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a new run in the place of one that failed, was canceled or discarded, with the current configuration."""
     with store.writing() as transaction:

@@ -29,6 +29,7 @@ class Refusal(StrEnum):
     NOT_LOCKED = "NotLocked"
     ALREADY_RUNNING = "AlreadyRunning"
     NOT_WAITING = "NotWaiting"
+    NOT_QUEUED = "NotQueued"
     WAITS_FOR_CONFIRMATION = "WaitsForConfirmation"
     ALREADY_ENDED = "AlreadyEnded"
     STILL_ACTIVE = "StillActive"

@@ -85,7 +85,9 @@ def expand(patterns: tuple[str, ...]) -> Actions:
     return frozenset(actions)
 
 
-_STEERING = ("run:*", "task:*", "drift:*", "stack:lock", "stack:pin")
+# Who puts a run first makes other spaces wait: that is not for everybody who steers runs.
+_RUNS = tuple(f"run:{verb}" for verb in VERBS["run"] if verb != "prioritize")
+_STEERING = (*_RUNS, "task:*", "drift:*", "stack:lock", "stack:pin")
 _WRITTEN = ("stack", "context", "blueprintInstance", "notifier")
 
 _READER = (EVERY_READ,)

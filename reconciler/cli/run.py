@@ -97,6 +97,13 @@ def cancel(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
     ctx.exit(_decide(run, "cancel", "is asked to stop", form, wait=wait))
 
 
+@_command()
+@click.pass_context
+def prioritize(ctx: click.Context, *, run: str, form: str) -> None:
+    """Let a queued run start before all others."""
+    ctx.exit(_decide(run, "prioritize", "starts before all others", form, wait=False))
+
+
 @_command(options.wait)
 @click.pass_context
 def retry(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:

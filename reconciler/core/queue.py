@@ -15,12 +15,15 @@ from typing import Self
 from reconciler.core.runs import Run, RunKind, RunStatus
 from spaces.names import SpaceName
 
+FIRST = 0
+"""The rank of runs that somebody put before all others."""
+
 RANKS = {
-    RunKind.DESTROY: 0,
-    RunKind.TRACKED: 0,
-    RunKind.TASK: 1,
-    RunKind.PROPOSED: 2,
-    RunKind.DRIFT: 3,
+    RunKind.DESTROY: 1,
+    RunKind.TRACKED: 1,
+    RunKind.TASK: 2,
+    RunKind.PROPOSED: 3,
+    RunKind.DRIFT: 4,
 }
 """What a run is for; the smallest number starts first. One digit, by which the names of lines are sorted."""
 
@@ -50,7 +53,9 @@ class Line:
 
 def line_of(run: Run) -> str | None:
     """Return the name of the line that a run stands in; None: it is not queued."""
-    return Line(RANKS[run.kind], run.stack.space, run.id).name if run.status is RunStatus.QUEUED else None
+    if run.status is not RunStatus.QUEUED:
+        return None
+    return Line(FIRST if run.prioritized else RANKS[run.kind], run.stack.space, run.id).name
 
 
 def next_line(lines: Iterable[Line], at_work: Mapping[SpaceName, int]) -> Line | None:

@@ -64,6 +64,7 @@ class RunEvent(StrEnum):
 
     QUEUE = "be queued"
     CLAIM = "be claimed"
+    PRIORITIZE = "be prioritized"
     PREPARE = "be prepared"
     FOUND_NOTHING = "find nothing to do"
     PROPOSE = "end as a proposal"
@@ -85,6 +86,7 @@ class RunEvent(StrEnum):
 TRANSITIONS: dict[tuple[RunStatus | None, RunEvent], RunStatus] = {
     (None, RunEvent.QUEUE): RunStatus.QUEUED,
     (RunStatus.QUEUED, RunEvent.CLAIM): RunStatus.PLANNING,
+    (RunStatus.QUEUED, RunEvent.PRIORITIZE): RunStatus.QUEUED,
     (RunStatus.QUEUED, RunEvent.CANCEL): RunStatus.CANCELED,
     (RunStatus.QUEUED, RunEvent.SUPERSEDE): RunStatus.SUPERSEDED,
     (RunStatus.PLANNING, RunEvent.PREPARE): RunStatus.PLANNING,
@@ -185,6 +187,8 @@ class Run:
     """A schedule asked for it."""
     retry: int = 0
     """Which retry by itself it is after failures of its tool, from 1; 0: none."""
+    prioritized: bool = False
+    """Somebody put it before all other queued runs."""
     targets: tuple[str, ...] = ()
     """The addresses of the resources that it plans and applies; empty: all of them."""
     phase_seconds: Mapping[Phase, float] = field(default_factory=dict)

@@ -33,6 +33,7 @@ class Audited(StrEnum):
     RUN_CANCELED = "run-canceled"
     RUN_REVIEWED = "run-reviewed"
     RUN_LET_THROUGH = "run-let-through"
+    RUN_PRIORITIZED = "run-prioritized"
     STACK_SUSPENDED = "stack-suspended"
     STACK_RESUMED = "stack-resumed"
     STACK_FORGOTTEN = "stack-forgotten"
@@ -68,6 +69,7 @@ class Asked:
 
 _BY_A_PERSON = {
     RunEvent.QUEUE: Audited.RUN_REQUESTED,
+    RunEvent.PRIORITIZE: Audited.RUN_PRIORITIZED,
     RunEvent.REVIEW: Audited.RUN_REVIEWED,
     RunEvent.CONFIRM: Audited.RUN_CONFIRMED,
     RunEvent.DISCARD: Audited.RUN_DISCARDED,

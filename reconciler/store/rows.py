@@ -183,6 +183,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "gentle": run.gentle,
                 "scheduled": run.scheduled,
                 "retry": run.retry,
+                "prioritized": run.prioritized,
                 "targets": list(run.targets),
                 "phaseSeconds": dict(run.phase_seconds),
             }
@@ -228,6 +229,7 @@ def run_from_row(row: Row[Any]) -> Run:
         gentle=body.get("gentle", False),
         scheduled=body.get("scheduled", False),
         retry=body.get("retry", 0),
+        prioritized=body.get("prioritized", False),
         targets=tuple(body.get("targets", ())),
         phase_seconds={Phase(phase): seconds for phase, seconds in body.get("phaseSeconds", {}).items()},
     )

@@ -33,7 +33,18 @@ VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {noun(kind): _DOCUMENT_VERBS for kind in Kind}
     | {
         "stack": (*_DOCUMENT_VERBS, "lock", "unlock", "pin"),
-        "run": ("read", "preview", "trigger", "confirm", "discard", "cancel", "retry", "review", "replan"),
+        "run": (
+            "read",
+            "preview",
+            "trigger",
+            "confirm",
+            "discard",
+            "cancel",
+            "retry",
+            "review",
+            "replan",
+            "prioritize",
+        ),
         "task": ("read", "create"),
         "drift": ("read", "check"),
         "tfstate": ("read", "write", "unlock"),

@@ -62,6 +62,7 @@ class Right(StrEnum):
     RUN_RETRY = "run:retry"
     RUN_REVIEW = "run:review"
     RUN_REPLAN = "run:replan"
+    RUN_PRIORITIZE = "run:prioritize"
 
     @property
     def action(self) -> Action:

@@ -182,6 +182,12 @@ def cancel_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
     return _act(ports, caller, Right.RUN_CANCEL, run, operations.cancel)
 
 
+@router.post("/{run}/prioritize")
+def prioritize_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
+    """Let a queued run start before all others."""
+    return _act(ports, caller, Right.RUN_PRIORITIZE, run, operations.prioritize)
+
+
 @router.post("/{run}/retry", status_code=201)
 def retry_run(ports: PortsIn, caller: CallerIn, run: str) -> RunJson:
     """Retry a failed or discarded run with the current configuration."""

@@ -134,6 +134,8 @@ def act(request: Request, ports: PortsIn, viewer: ViewerIn, run: str, verb: str,
                 done = runs.confirm_run(ports, caller, run)
             case "discard":
                 done = runs.discard_run(ports, caller, run)
+            case "prioritize":
+                done = runs.prioritize_run(ports, caller, run)
             case "cancel":
                 done = runs.cancel_run(ports, caller, run)
             case "retry":

@@ -44,7 +44,9 @@ def run_actions(run: WholeRunJson, may: May) -> tuple[ActionView, ...]:
         label = "Confirm and destroy" if destroys else "Confirm"
         return _action("confirm", label, "run:confirm", may, main=True, danger=destroys), discard
     if status in ACTIVE:
-        return () if run.cancel_requested else (_action("cancel", "Cancel", "run:cancel", may),)
+        waits = status is RunStatus.QUEUED and not run.prioritized
+        first = (_action("prioritize", "Start first", "run:prioritize", may),) if waits else ()
+        return () if run.cancel_requested else (*first, _action("cancel", "Cancel", "run:cancel", may))
     if status in REPEATABLE and run.kind == RunKind.TRACKED:
         return (_action("retry", "Retry", "run:retry", may, main=True),)
     return ()

@@ -67,6 +67,7 @@ ROUTES = [
     ("POST", "/runs/01/retry"),
     ("POST", "/runs/01/replan"),
     ("POST", "/runs/01/through"),
+    ("POST", "/runs/01/prioritize"),
     ("POST", "/runs/01/reviews"),
     ("GET", "/runs/01/policy-input"),
     ("GET", "/revisions"),

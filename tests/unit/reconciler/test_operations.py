@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -316,3 +317,17 @@ def test_a_token_is_found_by_its_hash_only_while_its_run_is_active(store: Store)
         transaction.put_run(run.evolve(status=RunStatus.FAILED))
     with store.reading() as reading:
         assert reading.token_stack(tokens.token_hash(token)) is None
+
+
+def test_a_queued_run_is_put_before_all_others(store: Store) -> None:
+    first, chosen = a_run(NETWORK), a_run("calm/y", kind=RunKind.PROPOSED)
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("calm/y")])
+    put(store, None, first, chosen)
+    assert operations.prioritize(store, chosen.id, "alice", LATER).prioritized
+    assert operations.prioritize(store, chosen.id, "bob", LATER).message.endswith("put first by alice")
+    with store.writing() as transaction:
+        taken = transaction.claim("me", LATER, timedelta(minutes=1), 1)
+    assert [run.id for run in taken] == [chosen.id]
+    with pytest.raises(OperationRefused, match="only a queued run can start earlier"):
+        operations.prioritize(store, chosen.id, "alice", LATER)

@@ -112,6 +112,7 @@ class RunJson(Shape):
     attempt: int
     retry: int
     targets: list[str]
+    prioritized: bool
     phase_seconds: dict[str, float]
     created_at: datetime
     started_at: datetime | None

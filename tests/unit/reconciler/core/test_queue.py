@@ -79,9 +79,10 @@ def test_among_many_spaces_each_gets_its_turn() -> None:
 def test_ranks_come_before_turns() -> None:
     kinds = [RunKind.DRIFT, RunKind.PROPOSED, RunKind.TASK, RunKind.TRACKED, RunKind.DESTROY]
     names = [line_of(a_run("a/b", kind=kind)) for kind in kinds]
-    assert names == ["3:a", "2:a", "1:a", "0:a", "0:a"]
+    assert names == ["4:a", "3:a", "2:a", "1:a", "1:a"]
+    assert line_of(a_run("a/b", kind=RunKind.DRIFT, prioritized=True)) == "0:a"
     assert line_of(a_run(status=RunStatus.PLANNING)) is None
-    drift, tracked = Line(3, SpaceName("calm"), "1"), Line(0, SpaceName("busy"), "2", turn=9)
+    drift, tracked = Line(4, SpaceName("calm"), "1"), Line(1, SpaceName("busy"), "2", turn=9)
     assert next_line([drift, tracked], {SpaceName("busy"): 50}) == tracked
     assert next_line([], {}) is None
     assert Line.named(drift.name, "1", 0) == drift

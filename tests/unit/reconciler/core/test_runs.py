@@ -21,6 +21,7 @@ ALLOWED = {
     "queued": {
         "be let through a freeze window": "queued",
         "be claimed": "planning",
+        "be prioritized": "queued",
         "be canceled": "canceled",
         "be superseded": "superseded",
     },

@@ -289,6 +289,7 @@ BEFORE_TASK: tuple[Step, ...] = (
     (Phase.INIT, _hooks("after.init")),
     (Phase.PLAN, _expect_task),
     (Phase.PLAN, _record_plan),
+    (Phase.PLAN, _conclude_plan),
 )
 TASK: tuple[Step, ...] = (
     (Phase.APPLY, _check_plan),

@@ -91,3 +91,8 @@ def test_what_hooks_said_waits_with_the_run(repo: Repo, machine: Machine, ran: P
     look = machine.reconcile()
     assert (look.ran, lines(ran)) == ({"root/a": "finished"}, ["a-42-token"])
     assert "a-42-token" not in machine.log(look.runs[0])
+    task = f'echo "task $TOKEN" | tee {ran}'
+    operations.request_task(machine.service.store, StackId.parse("root/a"), task, "user:ada", utc_now())
+    look = machine.reconcile()
+    assert (look.ran, lines(ran)) == ({"root/a": "finished"}, ["task a-42-token"])
+    assert "a-42-token" not in machine.log(look.runs[0])

@@ -55,7 +55,7 @@ class PushCase:
     labels: dict[str, str]
     space: Surroundings
     repository: str
-    branch: str
+    branch: str | None
     revision: str
     paths: Sequence[str]
     truncated: bool

@@ -18,6 +18,7 @@ from reconciler.core.state import Component, Heading, Push, StackState
 from reconciler.core.verdicts import Verdict, heading
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.remote import redact
+from reconciler.git.source_keys import read_key
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.sources import MISSING
@@ -30,6 +31,7 @@ from reconciler.store.protocol import Store
 from spaces.effective.policies import Guardrail, surroundings
 from spaces.effective.stack import EffectiveStack
 from spaces.model.policy import PolicyType
+from spaces.model.refs import RefKind, read_ref
 from spaces.names import Digest, StackId
 
 _log = logging.getLogger(__name__)
@@ -137,10 +139,7 @@ class PushPolicies:
         old = state.applied.fingerprint.components.get(Component.SOURCE, {}) if state.applied is not None else {}
         new = desired.fingerprint.components.get(Component.SOURCE, {})
         paths, truncated = changed_files(place.trees, old, new)
-        settings = self.follower.remotes.settings
-        url, _, branch = (settings.config_url or "", "", settings.config_branch)
-        if place.key != CONFIGURATION:
-            url, _, branch = place.key.rpartition("#")
+        url, branch = self._followed(place.key)
         return PushCase(
             state=state,
             tool=configured.spec.tool.value,
@@ -153,3 +152,12 @@ class PushPolicies:
             truncated=truncated,
             now=now,
         )
+
+    def _followed(self, key: str) -> tuple[str, str | None]:
+        """Return the address of a repository and the branch that is followed of it; None: a tag, version or commit."""
+        if key == CONFIGURATION:
+            settings = self.follower.remotes.settings
+            return settings.config_url or "", settings.config_branch
+        source = read_key(key)
+        followed = read_ref(source.ref)
+        return source.url, followed.name if followed.kind is RefKind.BRANCH else None

@@ -366,3 +366,24 @@ def test_a_notification_reaches_the_audit(repo: Repo, machine: Machine, ran: Pat
 def test_documents_of_these_types_are_taken(repo: Repo, machine: Machine) -> None:
     repo.commit({"p.yaml": document("Policy", "p", {"type": "push", "rego": "package stationkeeper\nnope if true\n"})})
     assert machine.reconcile().problems == ["p.yaml: error: rego-rule"]
+
+
+def test_it_sees_the_repository_that_the_source_lies_in(repo: Repo, machine: Machine, ran: Path) -> None:
+    rego = """
+        package stationkeeper
+        ignore contains sprintf("%v %v", [input.push.repository, input.push.branch])
+    """
+    other = Repo(repo.path.with_name("infra"), {"live/one.txt": "1"})
+    other.git("branch", "-q", "stable")
+    other.git("tag", "v1")
+    sources = {"a": {"branch": "stable"}, "b": {"tag": "v1"}}
+    stacks = {
+        f"{name}.yaml": a_script(name, "true", source={"repository": "infra", "path": "live", **ref})
+        for name, ref in sources.items()
+    }
+    infra = document("Repository", "infra", {"url": other.url})
+    repo.commit({"p.yaml": a_push("p", rego), "infra.yaml": infra, **stacks})
+    look = machine.reconcile()
+    words = "policy root/p ignores it:"
+    assert _ready(look, "root/a")[1] == f"{words} {other.url} stable", look.problems
+    assert _ready(look, "root/b")[1] == f"{words} {other.url} null"

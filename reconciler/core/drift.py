@@ -12,7 +12,7 @@ from datetime import datetime
 
 from reconciler.core.results import Action, JsonValue, Planned, ResourceChange
 from reconciler.core.runs import Run, RunStatus
-from reconciler.core.state import Observed, StackState
+from reconciler.core.state import Observed, StackState, Sync
 from spaces.model.drift import IgnoredDrift, Repair
 
 _TAKES_AWAY = frozenset({Action.DELETE, Action.REPLACE})
@@ -89,10 +89,13 @@ def takes_away(planned: Planned) -> bool:
     return any(change.action in _TAKES_AWAY for change in planned.changes)
 
 
-def awaits_repair(state: StackState) -> bool:
-    """Whether a run is to put drift right: the stack asks for it, and none was tried since the check."""
+def awaits_repair(state: StackState, sync: Sync) -> bool:
+    """Whether a run is to put drift right: the stack asks for it, and none was tried since the check.
+
+    A stack out of sync gets the run that this asks for, by the rules for that one.
+    """
     desired, applied, observed = state.desired, state.applied, state.observed
-    if desired is None or desired.drift is None or applied is None or observed is None:
+    if desired is None or desired.drift is None or applied is None or observed is None or sync is not Sync.SYNCED:
         return False
     if desired.drift.reconcile is Repair.NEVER or not observed.drifted or not observed.mendable:
         return False

@@ -1,7 +1,7 @@
 """The next action for a stack that is due: pure, a closed set of actions.
 
 `loop.runs.decide` calls `decide` until it says to wait, and carries the actions out. A stack without an active run
-follows `conditions.standing`, by which `conditions.assess` has set its due time as well.
+follows `standing.standing`, by which `conditions.assess` has set its due time as well.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _queue(state: StackState, now: datetime) -> QueueRun:
     if is_to_go(state, now):
         asks = state.interrupted or is_late(state, now) or not (state.desired is not None and state.desired.autodeploy)
         return QueueRun(needs_confirmation=asks, kind=RunKind.DESTROY, scheduled=True)
-    if state.observed is not None and awaits_repair(state):
+    if state.observed is not None and awaits_repair(state, state.sync):
         confirmed = state.desired is not None and state.desired.autodeploy
         return QueueRun(not confirmed, repairs=state.observed.run, gentle=repairs_gently(state))
     push, desired = pushed(state), state.desired

@@ -58,7 +58,7 @@ def standing(  # noqa: C901, PLR0911, PLR0912
         return Standing.LEFT_GIT
     if desired.problem is not None:
         return Standing.HAS_PROBLEM
-    repair = sync is Sync.SYNCED and awaits_repair(state)
+    repair = awaits_repair(state, sync)
     over = is_over(state, now)
     if over and state.applied is None:
         return Standing.OVER

@@ -77,12 +77,14 @@ class EarlierStacks:
         """
         revision = was.revision
         in_force: EarlierStack | None = None
-        for commit in self.commits(revision):
+        commits = self.commits(revision)
+        # Reading a state whole takes long, and stacks that leave together were often applied from several of them.
+        for commit in dict.fromkeys((*self._states, *commits)):
             found = self._look(stack, was, commit, now)
             # Of several states that were in force at the revision, a later one may have waited and never been applied.
             if found is not None and mark_of(fingerprint(found.stack, found.source_seen)) == was.mark:
                 return found
-            if in_force is None and commit != revision:
+            if in_force is None and commit in commits and commit != revision:
                 in_force = found
         # A mirror that was fetched anew has only the branch, which nobody has judged: what is taken from there has to
         # be exactly what it was. An older version of the service may have noted what was in force otherwise.

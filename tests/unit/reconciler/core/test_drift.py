@@ -149,6 +149,12 @@ def test_a_stack_that_wants_confirmation_gets_it_for_a_repair_too() -> None:
     assert action.needs_confirmation
 
 
+def test_after_an_interruption_the_next_run_waits_for_a_person_whatever_has_drifted() -> None:
+    # The interrupted repair is not the newest run any more: one that came after it gave way.
+    gave_way = an_outcome(run="01zzzzzzzzzz", status="superseded")
+    assert decide(checked(True, interrupted=True, last=gave_way), None, NOW) == QueueRun(needs_confirmation=True)
+
+
 @pytest.mark.parametrize("event", [RunEvent.QUEUE, RunEvent.PREPARE, RunEvent.FAIL, RunEvent.CANCEL, RunEvent.OBSERVE])
 def test_a_check_is_never_the_stacks_newest_run(event: RunEvent) -> None:
     state = checked(False, last=an_outcome(run="0"), failed=None)

@@ -274,6 +274,7 @@ def forget(store: Store, stack: StackId, person: str, now: datetime, because: st
             raise OperationRefused(Refusal.STILL_ACTIVE, f"{stack} has run {run.id}, which is {run.status}")
         # No document can have this name.
         name = f"{stack.name}~{run_id(now, secrets.token_bytes(10))}"
+        transaction.wake_parents([stack], now)
         transaction.forget_stack(stack, name)
         about = {"stack": str(stack), "as": name}
         transaction.append_audit([about_request(Audited.STACK_FORGOTTEN, Asked(person, because), now, **about)])

@@ -44,8 +44,7 @@ from reconciler.core.state import (
     Why,
 )
 
-_LOOK_AGAIN = timedelta(seconds=2)
-_LOOK_AGAIN_LATER = timedelta(minutes=1)
+_LOOK_AGAIN = timedelta(minutes=1)
 
 HELD = {
     Heading.IGNORE: Reason.IGNORED_BY_POLICY,
@@ -168,10 +167,9 @@ def _due(  # noqa: PLR0911
         ):
             return None
         case Standing.WAITS:
-            # Nothing wakes a stack that waits for the destruction of those below it.
-            if is_to_go(state, now):
-                return now + _LOOK_AGAIN_LATER
-            return now + _LOOK_AGAIN if state.desired is not None and state.desired.leaving else None
+            # Those below it wake it when they are gone, but not where another service holds it just then.
+            waits_below = is_to_go(state, now) or (state.desired is not None and state.desired.leaving)
+            return now + _LOOK_AGAIN if waits_below else None
         case unknown:
             assert_never(unknown)
 

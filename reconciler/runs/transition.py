@@ -93,6 +93,8 @@ def record(  # noqa: PLR0917
     transaction.put_stacks(state for state in stacks if state.id not in left_out)
     causes = {step.run.stack: Cause.of(step.run, step.stack) for step in steps if step.changes_applied}
     pass_on_outputs(transaction, causes, now)
+    gone = {step.run.stack for step in steps if step.changes_applied and step.stack.applied is None}
+    transaction.wake_parents(gone, now)
     transaction.wake_dependents({step.run.stack for step in steps if step.wakes_dependents}, now)
     transaction.add_to_outbox([step.run for step in steps if step.is_news], now)
     rows = [*told, *(row for step in steps if (row := about_step(step, asked, now)) is not None)]

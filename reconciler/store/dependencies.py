@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, or_, select, update
 
 from reconciler.core.state import StackState, Sync
 from reconciler.store import rows, statements, tables
@@ -131,6 +131,21 @@ class DependencyWriting(DependencyReading, ABC):
             query = select(stacks.c.id).where(waiting).order_by(stacks.c.space, stacks.c.name)
             self._connection.execute(query.with_for_update(key_share=True), values).all()
         self._connection.execute(update(stacks).where(waiting).values(due_at=rows.micros(now)), values)
+
+    def wake_parents(self, wanted: Collection[StackId], now: datetime) -> None:
+        if not wanted or not self._has_edges():
+            return
+        above = select(_EDGES.c.parent_id).where(among_stacks(self._dialect, _EDGES.c.child_id))
+        query = select(stacks.c.id).where(stacks.c.id.in_(above), stacks.c.due_at > rows.micros(now))
+        if self._dialect == POSTGRES:
+            # Others lock from above to below. Whoever holds one of these now looks at it anyway, or again in a minute.
+            query = query.with_for_update(skip_locked=True, key_share=True)
+        woken = [
+            {"above": key} for key in self._connection.execute(query, bind_stacks(self._dialect, wanted)).scalars()
+        ]
+        if woken:
+            due_now = update(stacks).where(stacks.c.id == bindparam("above")).values(due_at=rows.micros(now))
+            self._connection.execute(due_now, woken)
 
     def _find_edges(self, wanted: Collection[StackId]) -> dict[StackId, set[StackId]]:
         edges = select(_EDGES).where(among_stacks(self._dialect, _EDGES.c.child_id)).cte("known")

@@ -219,6 +219,9 @@ class Transaction(Reading, Protocol):
     def put_dependencies(self, parents: Mapping[StackId, Collection[StackId]]) -> None:
         """Set the parents of these stacks, in place of those that they had."""
 
+    def wake_parents(self, wanted: Collection[StackId], now: datetime) -> None:
+        """Let the stacks right above these, which may wait for them to go, be looked at now instead of later."""
+
     def wake_dependents(self, wanted: Collection[StackId], now: datetime) -> None:
         """Make the stacks below these, at any distance, due now if out of sync, drifted, or with an active run."""
 

@@ -77,6 +77,7 @@ def put_desired(  # noqa: PLR0917
             given[stack] = replace(given[stack], in_sync=changed[stack].sync is Sync.SYNCED)
     record(transaction, steps, changed.values(), now)
     _set_timers(transaction, states, changed, now)
+    transaction.wake_parents(states, now)
     transaction.put_dependencies({stack: parents_in([state.desired]) for stack, state in changed.items()})
     transaction.wake_dependents(stacks, now)
 

@@ -81,6 +81,17 @@ def test_those_out_of_sync_or_drifted_below_are_woken_at_any_distance(store: Sql
         }  # fmt: skip
 
 
+def test_those_right_above_that_wait_are_woken(store: SqlStore) -> None:
+    put(store, GRAPH)
+    with store.writing() as transaction:
+        transaction.put_stacks(a_stack(IDS[name], due_at=later(60)) for name in "abe")
+        transaction.wake_parents([IDS["d"]], NOW)
+        transaction.wake_parents([IDS["x"]], NOW)
+    with store.reading() as reading:
+        found = {stack.name: state.due_at for stack, state in reading.stacks().items()}
+    assert found == {"a": later(60), "b": NOW, "c": None, "d": None, "e": later(60)}
+
+
 def test_what_a_stack_needs_comes_back(store: SqlStore) -> None:
     needs = (
         Need(

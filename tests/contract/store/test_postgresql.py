@@ -14,7 +14,7 @@ from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.store.stored import StoreBusy, StoreError
 from spaces.names import StackId
-from tests.factories import NOW, a_run, a_stack, a_stack_id
+from tests.factories import NOW, a_run, a_stack, a_stack_id, later
 
 CUT = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -60,6 +60,20 @@ def test_a_claim_neither_waits_for_a_locked_stack_nor_takes_its_run(store: SqlSt
             other.stacks([run.stack for run in taken])
         transaction.put_run(one.advance(RunEvent.SUPERSEDE))
     assert [run.id for run in taken] == [two.id]
+
+
+def test_a_stack_that_goes_wakes_those_above_and_waits_for_none_of_them(store: SqlStore, hasty: SqlStore) -> None:
+    above, also = a_stack_id("a/above"), a_stack_id("a/also")
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(B), *(a_stack(stack, due_at=later(60)) for stack in (above, also))])
+        transaction.put_dependencies({B: {above, also}})
+    with store.writing() as transaction:
+        # Who holds a stack may want those below it next: to wait here would be to wait for each other.
+        transaction.stack(above)
+        with hasty.writing() as other:
+            other.wake_parents([B], NOW)
+    with store.reading() as reading:
+        assert [reading.stacks()[stack].due_at for stack in (above, also)] == [later(60), NOW]
 
 
 def test_a_connection_that_is_cut_is_busy_and_the_next_one_works(store: SqlStore) -> None:

@@ -56,3 +56,6 @@ def test_dependents_go_first_and_what_is_protected_stays(repo: Repo, machine: Ma
     repo.commit({"top.yaml": made("top", ran, protected=True, destroyAt=just_now(), **below)})
     assert machine.reconcile().stacks["root/top"].conditions["Expired"].reason == "Protected"
     assert lines(ran) == ["base", "top"]
+    repo.commit({"top.yaml": made("top", ran, destroyAt=just_now(), **below)})
+    machine.reconcile()
+    assert lines(ran) == ["base", "top", "top gone", "base gone"]

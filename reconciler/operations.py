@@ -19,7 +19,7 @@ from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.standing import is_current
 from reconciler.core.state import StackState
 from reconciler.core.verdicts import Review
-from reconciler.queueing import find_run, may_run, not_locked, queue
+from reconciler.queueing import find_run, may_run, not_locked, not_suspended, queue
 from reconciler.refusals import OperationRefused, Refusal, in_force
 from reconciler.runs.audit import Asked, Audited, about_request, log_run
 from reconciler.runs.checks import cannot_be_checked, queue_check
@@ -43,10 +43,10 @@ def confirm(store: Store, run: RunId, person: str, now: datetime, because: str =
             )
         stack, desired = in_force(transaction, found.stack)
         not_locked(stack, now)
-        if found.destroys and found.heeds_suspension and stack.paused:
-            raise OperationRefused(Refusal.SUSPENDED, f"{stack.id} is suspended: resume it first")
         if not found.destroys:
             may_run(stack, desired, now)
+        elif found.heeds_suspension:
+            not_suspended(stack, desired)
         if not is_current(stack, found):
             raise OperationRefused(
                 Refusal.OUTDATED,

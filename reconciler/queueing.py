@@ -91,6 +91,11 @@ def may_run(stack: StackState, desired: Desired, now: datetime) -> None:
         raise OperationRefused(Refusal.EXPIRED, message)
     if desired.leaving:
         raise OperationRefused(Refusal.NOT_IN_FORCE, f"{stack.id} left Git, and what it made is to be destroyed")
+    not_suspended(stack, desired)
+
+
+def not_suspended(stack: StackState, desired: Desired) -> None:
+    """Refuse while somebody, or the document, has suspended the stack."""
     if stack.paused:
         raise OperationRefused(Refusal.SUSPENDED, f"{stack.id} is suspended: resume it first")
     if desired.suspended:

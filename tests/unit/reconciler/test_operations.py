@@ -227,6 +227,28 @@ OTHER = a_stack(NETWORK, desired=a_desired(digest=Digest("other")))
 
 
 @pytest.mark.parametrize(
+    ("stack", "reason"),
+    [
+        pytest.param(PAUSED, Refusal.SUSPENDED, id="by somebody"),
+        pytest.param(SUSPENDED_IN_GIT, Refusal.SUSPENDED_IN_GIT, id="by its document"),
+    ],
+)
+def test_what_destroys_a_suspended_stack_is_confirmed_only_where_a_person_asked_for_it(
+    store: Store, stack: StackState, reason: Refusal
+) -> None:
+    waiting = {"kind": RunKind.DESTROY, "status": RunStatus.UNCONFIRMED}
+    by_itself, asked = a_run(NETWORK, scheduled=True, **waiting), a_run(a_stack_id("root/asked"), **waiting)
+    put(store, stack, by_itself)
+    with store.writing() as transaction:
+        transaction.put_stacks([stack.evolve(id=asked.stack)])
+        transaction.add_runs([asked])
+    with pytest.raises(OperationRefused) as refused:
+        confirm(store, by_itself)
+    assert refused.value.reason is reason
+    assert confirm(store, asked).confirmed_by == "alice"
+
+
+@pytest.mark.parametrize(
     ("stack", "status", "steer", "reason"),
     [
         *[

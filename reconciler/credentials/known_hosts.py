@@ -8,7 +8,8 @@ import hmac
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from spaces.model.repository import ssh_place
 
 _HASHED = "|1|"
 _PORT = 22
@@ -19,7 +20,7 @@ def known_hosts(url: str, file: Path | None = None) -> str:
 
     None of them where the file says nothing of it: then nothing signs in there, because nobody knows whom to trust.
     """
-    host, port = _host_and_port(url)
+    host, port, _ = ssh_place(url)
     name = host if port == _PORT else f"[{host}]:{port}"
     try:
         text = (file or Path.home() / ".ssh" / "known_hosts").read_text(encoding="utf-8", errors="replace")
@@ -53,10 +54,3 @@ def _names(written: str, name: str) -> bool:
 def _matches(name: str, pattern: str) -> bool:
     # Only * and ? have a meaning: the brackets around a host with a port are its own.
     return fnmatchcase(name, pattern.replace("[", "[[]"))
-
-
-def _host_and_port(url: str) -> tuple[str, int]:
-    if "://" in url:
-        parts = urlsplit(url)
-        return (parts.hostname or "").lower(), parts.port or _PORT
-    return url.partition(":")[0].rpartition("@")[2].lower(), _PORT

@@ -24,7 +24,8 @@ def notifiers(documents: PlacedDocuments, space: SpaceName, event: NotifierEvent
             spec = placed.resource.spec
             if not isinstance(spec, NotifierSpec) or event not in spec.events:
                 continue
-            if spec.spaces is not None:
+            # A halt is about no space, so that nobody can leave it out by labels.
+            if spec.spaces is not None and event is not NotifierEvent.HALTED:
                 labels = added_up(documents, space) if labels is None else labels
                 if not spec.spaces.match_labels.items() <= labels:
                     continue

@@ -90,7 +90,7 @@ class NotifierSpec(SpecModel):
         """Yield what does not fit together: type, url and secret."""
         url, events = raw.get("url"), raw.get("events")
         if isinstance(url, dict):
-            yield from secret_problems(("url",), url, "spec.url")
+            yield from secret_problems(("url",), url, "spec.url", of_run=False)
         elif isinstance(url, str) and raw.get("type") == NotifierType.SLACK:
             summary = "spec.url: the address of a Slack webhook is a secret"
             hint = "write {file: NAME}, {sealed: …}, {sops: …} or {env: NAME}"
@@ -112,7 +112,7 @@ class NotifierSpec(SpecModel):
             summary = "spec.secret is for notifiers of type webhook: Slack checks no signature"
             yield Problem(("secret",), "invalid-value", summary, "leave it out", at_key=True)
         if isinstance(raw["secret"], dict):
-            yield from secret_problems(("secret",), raw["secret"], "spec.secret")
+            yield from secret_problems(("secret",), raw["secret"], "spec.secret", of_run=False)
 
     def secrets(self) -> Iterator[tuple[Path, str, SecretRef]]:
         """Yield the address, where it is a secret, and the key that signs."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -63,6 +64,15 @@ def _url(text: str) -> str:
     if scheme and scheme[1].lower() not in {"http", "https", "ssh", "file"}:
         raise PydanticCustomError("invalid-url", "uses a scheme that is not allowed")
     raise PydanticCustomError("invalid-url", "is not the address of a repository")
+
+
+def ssh_place(url: str) -> tuple[str, int, str]:
+    """Return the host, the port and the path of a repository over ssh; hosts are compared in lower case."""
+    if "://" in url:
+        parts = urlsplit(url)
+        return (parts.hostname or "").lower(), parts.port or 22, unquote(parts.path)
+    before, _, path = url.partition(":")
+    return before.rpartition("@")[2].lower(), 22, path
 
 
 Branch = Annotated[Line, AfterValidator(_branch)]
@@ -146,10 +156,8 @@ class RepositorySpec(SpecModel):
         for key in ("password", "sshKey"):
             reference = credentials.get(key)
             if isinstance(reference, dict):
-                yield from secret_problems(("credentials", key), reference, f"spec.credentials.{key}")
-                if "vault" in reference:
-                    summary = f"spec.credentials.{key}.vault: only runs read from Vault"
-                    yield Problem(("credentials", key, "vault"), "invalid-value", summary, at_key=True)
+                words = f"spec.credentials.{key}"
+                yield from secret_problems(("credentials", key), reference, words, of_run=False)
         if "credentials" not in raw or not isinstance(raw["credentials"], dict):
             return
         if ("password" in credentials) == ("sshKey" in credentials):

@@ -14,6 +14,9 @@ from spaces.model.sealed import MAX_SEALED, SEALED, flaw
 SOURCES = ("file", "env", "sealed", "sops", "vault")
 """The keys of a secret reference, which has exactly one of them."""
 
+OF_SERVICE = tuple(source for source in SOURCES if source != "vault")
+"""Those that the service itself can read."""
+
 
 class SecretRef(Model):
     """Where a secret comes from."""
@@ -90,10 +93,19 @@ FileValue: TypeAlias = Annotated[
 ]
 
 
-def secret_problems(path: tuple[str | int, ...], value: Mapping[str, Any], words: str) -> Iterator[Problem]:
-    """Yield the problems of a mapping that should refer to one secret; `words` names its place for people."""
-    if len([key for key in SOURCES if key in value]) != 1:
-        yield Problem(path, "invalid-value", f"{words} must name one of {', '.join(SOURCES)}")
+def secret_problems(
+    path: tuple[str | int, ...], value: Mapping[str, Any], words: str, *, of_run: bool = True
+) -> Iterator[Problem]:
+    """Yield the problems of a mapping that should refer to one secret; `words` names its place for people.
+
+    `of_run`: it is for runs, which alone have a token for Vault.
+    """
+    sources = SOURCES if of_run else OF_SERVICE
+    if "vault" in value and not of_run:
+        hint = f"name one of {', '.join(sources)}"
+        yield Problem((*path, "vault"), "invalid-value", f"{words}.vault: only runs read from Vault", hint, at_key=True)
+    elif len([key for key in sources if key in value]) != 1:
+        yield Problem(path, "invalid-value", f"{words} must name one of {', '.join(sources)}")
     sealed = value.get("sealed")
     if isinstance(sealed, str) and (wrong := flaw(sealed)) is not None:
         hint = "seal the value again: station seal --space S --kind K --name N --key KEY"

@@ -27,7 +27,7 @@ from spaces.effective.notifiers import notifiers
 from spaces.model.notifier import NotifierEvent, NotifierSpec, NotifierType
 from spaces.model.sealed import SealedPlace
 from spaces.model.secrets import SecretRef
-from spaces.names import Kind, ResourceRef, SpaceName, SpacePath
+from spaces.names import ROOT, Kind, ResourceRef, SpaceName, SpacePath
 
 Errand: TypeAlias = OutboxEntry | Announcement
 """A row that says what is still to be told, and by which notifier."""
@@ -35,10 +35,14 @@ Errand: TypeAlias = OutboxEntry | Announcement
 
 def hearing(world: World, entry: OutboxEntry) -> dict[str, Placed]:
     """Return the notifiers that hear of a notice, by `space/name`."""
-    event = event_of(entry.run)
-    if world.in_force is None or event is None:
+    event, admission = event_of(entry.run), world.admission
+    if admission is None or event is None:
         return {}
-    found = notifiers(world.in_force.documents, entry.run.stack.space, event)
+    documents, space = admission.in_force.documents, entry.run.stack.space
+    if not documents.tree.exists(space):
+        # It left with the stack, and those above it hear how that ends.
+        space = admission.former.keeper(space, documents.tree) or ROOT
+    found = notifiers(documents, space, event)
     return {f"{placed.ref.space}/{placed.ref.name}": placed for placed in found}
 
 

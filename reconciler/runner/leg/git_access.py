@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import GitAccess
+from spaces.model.repository import ssh_place
 
 
 def lay_out(
@@ -70,12 +71,7 @@ def _ssh(access: GitAccess, number: int, here: Path, seen: Path) -> str:
     _write(here / f"key-{number}", access.ssh_key.rstrip("\n") + "\n")
     _write(here / f"known-hosts-{number}", access.known_hosts)
     _write(here / f"config-{number}", _ssh_config(seen / f"key-{number}", seen / f"known-hosts-{number}"))
-    if "://" in access.url:
-        parts = urlsplit(access.url)
-        host, port, path = (parts.hostname or "").lower(), parts.port or 22, unquote(parts.path)
-    else:
-        before, _, path = access.url.partition(":")
-        host, port = before.rpartition("@")[2], 22
+    host, port, path = ssh_place(access.url)
     wanted = f"{port} {host} {_plain(path).lstrip('/')}"
     config = shlex.quote(str(seen / f"config-{number}"))
     return f'  {shlex.quote(wanted)}|{shlex.quote(f"{wanted}.git")}) exec ssh -F {config} "$@" ;;'
@@ -106,7 +102,8 @@ done
 path=${{command#*\'}}
 path=${{path%\'}}
 path=${{path#/}}
-case "$port ${{host#*@}} ${{path%/}}" in
+host=$(printf %s "${{host#*@}}" | LC_ALL=C tr A-Z a-z)
+case "$port $host ${{path%/}}" in
 {chr(10).join(cases)}
 esac
 exec ssh "$@"

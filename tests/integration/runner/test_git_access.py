@@ -92,6 +92,7 @@ exec git upload-pack "$SERVED/platform/modules.git"
         ("ssh://git@git.example.com/platform/modules.git", True),
         ("ssh://git@git.example.com:22/platform/modules", True),
         ("ssh://git@git.example.com:2222/platform/modules.git", False),
+        ("git@Git.Example.com:platform/modules.git", True),
         ("git@git.example.com:platform/other.git", False),
         ("git@git.example.com:platform/modules/x.git", False),
         ("git@evil.example.com:platform/modules.git", False),
@@ -101,7 +102,7 @@ exec git upload-pack "$SERVED/platform/modules.git"
 def test_over_ssh_the_key_is_for_exactly_one_repository(
     directory: RunDirectory, server: GitServer, tmp_path: Path, wanted: str, *, signs_in: bool
 ) -> None:
-    access = GitAccess("git@git.example.com:platform/modules.git", "git", ssh_key="a key", known_hosts="known\n")
+    access = GitAccess("git@git.EXAMPLE.com:platform/modules.git", "git", ssh_key="a key", known_hosts="known\n")
     env = lay_out([access], directory, directory, {})
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "ssh").write_text(SSH)

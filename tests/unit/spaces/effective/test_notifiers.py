@@ -30,6 +30,7 @@ def labelled(name, labels, parent=None):
         pytest.param(SLACK, {"events": ["run.failed"] * 2}, "invalid-value", "spec.events[1]", id="twice"),
         pytest.param(SLACK, {"url": "https://hooks.example.com/x"}, "invalid-value", "is a secret", id="plain slack"),
         pytest.param(SLACK, {"url": {}}, "invalid-value", "spec.url must name one of", id="no secret"),
+        pytest.param(SLACK, {"url": {"vault": "secret/a#b"}}, "invalid-value", "only runs read from", id="vault"),
         pytest.param(SLACK, {"url": {"fil": "a"}}, "invalid-value", "spec.url must name one of", id="wrong secret"),
         pytest.param(SLACK, {"secret": {"file": "k"}}, "invalid-value", "spec.secret", id="slack signs nothing"),
         pytest.param(WEBHOOK, {"secret": "k"}, "wrong-type", "spec.secret", id="plain secret"),
@@ -62,7 +63,7 @@ def test_a_notifier_hears_of_its_subtree_and_no_label_below_hides_a_space():
         ),
         "n.yaml": many(
             notifier("everything"),
-            notifier("prod", spaces={"matchLabels": {"env": "prod"}}),
+            notifier("prod", spaces={"matchLabels": {"env": "prod"}}, events=["run.failed", "halted"]),
             notifier("of-top", "top", events=["run.waiting", "run.failed"]),
             notifier("of-deep", "deep"),
             notifier("other-event", events=["run.waiting"]),
@@ -76,4 +77,5 @@ def test_a_notifier_hears_of_its_subtree_and_no_label_below_hides_a_space():
     assert heard("deep") == ["everything", "prod", "of-top", "of-deep"]
     assert heard("top") == ["everything", "prod", "of-top"]
     assert heard("other") == heard("root") == ["everything"]
+    assert heard("root", NotifierEvent.HALTED) == ["prod"], "a halt is about no space"
     assert heard("deep", NotifierEvent.RUN_WAITING) == ["other-event", "of-top"]

@@ -51,7 +51,6 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
             finally:
                 unmount(job.secret_files, directory, job.path)
                 work.commands.files.clear()
-                git_access.take_away(directory)
             report = _report(work, end)
         else:
             log.say(_first_phase(job), work.message)
@@ -63,6 +62,7 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
         log.say(report.phase, report.message if told else f"{report.ending}: {report.message}")
     finally:
         take_away(directory)
+        git_access.take_away(directory)
         log.close()
     if log.broken is not None:
         report = replace(report, message=f"{report.message}; the log is not complete: {log.broken}")

@@ -32,7 +32,8 @@ def unsent(scratch: Path) -> bytes | None:
 
     Nothing of the run is alive any more. What it left is read as the run itself would have read it.
     """
-    with suppress(StepFailed):
+    # A disk that fails must not keep the end of the run from being recorded.
+    with suppress(StepFailed, OSError):
         sent = read_result(scratch / _SENT)
         return None if sent is None else _left(scratch, parse_json(sent, _SENT))
     return None
@@ -156,7 +157,10 @@ class Kept:
         return read_result(file, top=self.directory.parent)
 
     def _file(self) -> Path | None:
-        return next(iter(sorted((self._pulumi / "stacks").rglob(f"{self.stack.rpartition('/')[2]}.json"))), None)
+        name = f"{self.stack.rpartition('/')[2]}.json"
+        # Below the project; an older Pulumi, or a project that it was told not to name, has it at the top.
+        found = (sorted((self._pulumi / "stacks").glob(where)) for where in (f"*/{name}", name))
+        return next((file for each in found for file in each), None)
 
     def _mark(self) -> tuple[int, int] | None:
         file = self._file()

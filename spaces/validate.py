@@ -19,8 +19,8 @@ from spaces.names import Kind, Revision
 from spaces.reading.attachments import Attach, no_files, out_of
 from spaces.reading.documents import parse_documents
 from spaces.reading.rego import CheckRego, unchecked
+from spaces.rules.advice import advice
 from spaces.rules.integrations import integrations_in_use
-from spaces.rules.people import strangers
 
 _TEMPLATE_MARKS = (b"{{", b"{%")
 
@@ -45,7 +45,7 @@ def examine_files(
 def validate_files(files: Mapping[str, bytes]) -> list[Diagnostic]:
     """Return everything wrong with these files, taken alone; sorted by place."""
     examined = examine_files(files, out_of(files))
-    return [*in_order((*findings(examined, files), *strangers(examined.documents)))]
+    return [*in_order((*findings(examined, files), *advice(examined.documents)))]
 
 
 def findings(examined: InForce, files: Mapping[str, bytes]) -> list[Diagnostic]:

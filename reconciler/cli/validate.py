@@ -33,7 +33,7 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     from reconciler.policies.checking import check_rego
     from reconciler.policies.documents import about_documents
     from spaces.diagnostics import in_order
-    from spaces.rules.people import strangers
+    from spaces.rules.advice import advice
     from spaces.validate import examine_files, findings
 
     files = _read(path)
@@ -41,8 +41,8 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     examined = examine_files(files, attach_in(base), check_rego)
     about_sources = SourceCheck.of(path).check(examined) if path.is_dir() else ()
     # A single file knows nobody.
-    about_people = strangers(examined.documents) if path.is_dir() else ()
-    found = in_order((*findings(examined, files), *about_sources, *about_people, *about_documents(examined.documents)))
+    about_others = advice(examined.documents) if path.is_dir() else ()
+    found = in_order((*findings(examined, files), *about_sources, *about_others, *about_documents(examined.documents)))
     diagnostics = [diagnostic.to_json() for diagnostic in found]
     errors = Counter(diagnostic["severity"] for diagnostic in diagnostics)["error"]
     if form in {"json", "yaml"}:

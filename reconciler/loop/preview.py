@@ -35,8 +35,8 @@ from spaces.effective.stack import EffectiveStack
 from spaces.effective.windows import Freeze, freezes
 from spaces.in_force import InForce, affected, differing
 from spaces.names import Kind, Revision, StackId
+from spaces.rules.advice import advice
 from spaces.rules.dependencies import ResolvedDependency, dependencies_of, descendants_of
-from spaces.rules.people import strangers
 
 
 def access_of(in_force: InForce, admins: Iterable[Subject], now: datetime) -> Access:
@@ -231,7 +231,7 @@ def _compare(  # noqa: PLR0917
             *_problems(new),
             *_frozen(after.documents, stacks, now),
             *(each.tell() for each in unfounded(before.documents, documents)),
-            *strangers(after.documents),
+            *advice(after.documents),
         ),
     )
 

@@ -42,7 +42,7 @@ from spaces.documents.documents import PlacedDocuments
 from spaces.in_force import InForce
 from spaces.model.refs import RefKind, read_ref
 from spaces.names import Revision, StackId
-from spaces.rules.people import strangers
+from spaces.rules.advice import advice
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Advancing:
     """The source repositories that could not be followed when they were last looked at."""
     _unfounded: list[Unfounded] = field(default_factory=list)
     """The stacks that say they moved from one that nobody knows."""
-    _strangers: tuple[PlacedDocuments, list[Diagnostic]] | None = None
+    _advice: tuple[PlacedDocuments, list[Diagnostic]] | None = None
     """The names of people in these documents that nobody has."""
     _too_much: tuple[tuple[Revision | None, Revision], Halt] | None = None
     """The revision in force and the tip between which is more than can be read, and the halt that told of it."""
@@ -111,7 +111,7 @@ class Advancing:
         about_access = self.about_access.diagnostics(in_force)
         self._unfounded = [each for each in self._unfounded if in_force and each.holds(in_force.documents)]
         told = [*(in_force.diagnostics if in_force else ()), *self._unavailable.values(), *about_access]
-        told += [*(each.tell() for each in self._unfounded), *self._about_people(in_force)]
+        told += [*(each.tell() for each in self._unfounded), *self._advised(in_force)]
         fresh = replace(
             state,
             url=redact(configuration.url, keep_ssh_user=True),
@@ -130,11 +130,11 @@ class Advancing:
             self._telling.halt(halted, of_fetch=isinstance(tip, GitError))
         return changes
 
-    def _about_people(self, in_force: InForce | None) -> list[Diagnostic]:
-        """Warn of names that nobody has. Every fetch asks, so that the answer is kept."""
-        if in_force is not None and (self._strangers is None or self._strangers[0] is not in_force.documents):
-            self._strangers = in_force.documents, list(strangers(in_force.documents))
-        return self._strangers[1] if in_force is not None and self._strangers is not None else []
+    def _advised(self, in_force: InForce | None) -> list[Diagnostic]:
+        """Warn of what does nothing. Every fetch asks, so that the answer is kept."""
+        if in_force is not None and (self._advice is None or self._advice[0] is not in_force.documents):
+            self._advice = in_force.documents, list(advice(in_force.documents))
+        return self._advice[1] if in_force is not None and self._advice is not None else []
 
     def _refused_or_not(self) -> set[StackId]:
         """Find the stacks of which a newer revision is refused that was not, or for another reason, or no more."""
@@ -331,12 +331,14 @@ class Advancing:
         return True
 
     def _still_restored(self, seen: Revision | None, revision: Revision) -> Revision | None:
-        """Return the revision up to which what comes was applied before a restore; None: it is reached."""
-        if seen is None or seen == NOT_KNOWN:
-            return None
+        """Return the revision up to which what comes was applied before a restore.
+
+        None: it is reached, or the branch has gone another way and never will reach it.
+        """
         trees = self.places.config_trees()
-        reached = revision == seen or (trees.has(seen) and trees.is_ancestor(seen, revision))
-        return None if reached else seen
+        if seen is None or seen in {NOT_KNOWN, revision} or not trees.has(seen):
+            return None
+        return seen if trees.is_ancestor(revision, seen) else None
 
     def _put_held(self, transaction: Transaction, admission: Admission, now: datetime) -> None:
         """Write what is held, as far as it is not what was held before."""

@@ -79,6 +79,19 @@ ROOT_CONTEXTS = (
             id="nobody of that name",
         ),
         pytest.param(
+            {
+                "r.yaml": text("Repository", "{name: r}", "{url: 'https://h/r.git'}"),
+                "s.yaml": text("Stack", "{name: s}", "{tool: terraform, source: {path: .}, gitCredentials: [r]}"),
+                "t/space.yaml": text("Space", "{name: team}"),
+                "t/n.yaml": text("Notifier", "{name: n}", "{type: slack, url: {file: f}, events: [held, halted]}"),
+            },
+            [
+                "s.yaml:4:61 no-credentials add them there, or leave it out",
+                "t/n.yaml:4:52 never-told leave it out, or add a notifier in root",
+            ],
+            id="no effect",
+        ),
+        pytest.param(
             {"c.yaml": ROOT_CONTEXTS, "a.yaml": text("Stack", "{name: s}", STACK % "common, other")},
             ["a.yaml:4:63 context-tie give one of them a higher priority"],
             id="context tie",

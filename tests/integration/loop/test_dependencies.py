@@ -405,6 +405,7 @@ def test_two_services_on_one_database_know_of_each_other_s_outputs(
 CODE_LIKE = {"url": "https://x/${1 + 1}", "names": ["$${x}", "${aws:username}"]}
 
 
+@needs("terraform")
 def test_values_pass_from_terraform_to_terraform_as_they_were(repo: Repo, machine: Machine, ran: Path) -> None:
     variables = 'variable "typed" {\n  type = any\n}\nvariable "bare" {}\nvariable "size" {\n  default = 7\n}\nvariable "my-var" {}\n'
     given = json.dumps(CODE_LIKE).replace("${", "$${").replace("$$$${", "$$$$${")

@@ -12,6 +12,8 @@ from tests.e2e.station import Repo, a_terraform, document
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
 
+pytestmark = needs("terraform")
+
 BACKEND = 'terraform {\n  backend "local" {\n    path = "own.tfstate"\n  }\n}\n'
 MODULE = 'module "m" {\n  source = "../lib/m"\n}\n'
 RESOURCE = 'resource "terraform_data" "a" {}\n'

@@ -10,6 +10,7 @@ import pytest
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform
 from tests.integration.loop.machine import Machine
+from tests.needs import needs
 
 MODULE = 'variable "region" {\n  default = "default"\n}\noutput "region" {\n  value = var.region\n}\n'
 
@@ -25,6 +26,7 @@ def value(machine: Machine, stack: str, name: str) -> object:
         return next(each.value for each in reading.outputs(StackId.parse(stack)) if each.name == name)
 
 
+@needs("terraform")
 def test_a_linked_file_is_used_and_a_change_of_it_runs_the_stack(repo: Repo, machine: Machine) -> None:
     link(repo, {"net/terraform.tfvars": "../common/region", "common/region": "eu/global.tfvars"})
     repo.commit(
@@ -45,6 +47,7 @@ def test_a_linked_file_is_used_and_a_change_of_it_runs_the_stack(repo: Repo, mac
     assert value(machine, "root/net", "region") == "us"
 
 
+@needs("terraform")
 def test_modules_and_backends_behind_links_are_seen(repo: Repo, machine: Machine) -> None:
     link(repo, {"live": "teams/net", "teams/net/vpc": "../../lib/vpc", "teams/net/backend.tf": "../../lib/backend"})
     repo.commit(

@@ -211,7 +211,7 @@ class _StackSpec(Configuration):
                     check_glob(glob)
                 except ValueError as wrong:
                     yield Problem(("source", "include", index), "invalid-glob", str(wrong))
-        yield from _end_problems(tool, raw)
+        yield from _end_problems(raw)
         yield from schedule_problems(raw)
         yield from _context_problems(raw)
         yield from _integration_problems(raw)
@@ -230,15 +230,30 @@ def _followed_problems(source: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(("source", given[1]), "invalid-value", summary, "leave all but one of them out", at_key=True)
 
 
-def _end_problems(tool: str | None, raw: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield an end that comes twice, and one of what cannot be destroyed."""
-    given = [key for key in ("ttl", "destroyAt") if raw.get(key) is not None]
-    if len(given) > 1:
+def _end_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield an end that comes twice."""
+    if all(raw.get(key) is not None for key in _ENDS):
         summary = "spec has ttl and destroyAt: only one of them can say when it ends"
         yield Problem(("destroyAt",), "invalid-value", summary, "leave one of them out", at_key=True)
-    if given and tool is not None and tool in TOOLS and not TOOLS[tool].destroys:
-        summary = f"spec.{given[0]} is not for {tool}, which keeps no record of what it made"
-        yield Problem((given[0],), "invalid-value", summary, "leave it out", at_key=True)
+
+
+def _destruction_problems(tool: ToolDescription, raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what asks for the destruction of what cannot be destroyed."""
+    asking = {key: f"spec.{key}" for key in _ENDS if raw.get(key) is not None}
+    if text_at(raw, "onDelete") == OnDelete.DESTROY:
+        asking["onDelete"] = "spec.onDelete: destroy"
+    for key, words in asking.items():
+        at_key = key in _ENDS
+        if not tool.destroys:
+            summary = f"{words} is not for {tool.name}, which keeps no record of what it made"
+            yield Problem((key,), "invalid-value", summary, "leave it out, and have a playbook remove it", at_key)
+        elif tool.destroys_by is not None and mapping_at(raw, tool.name).get(tool.destroys_by) is None:
+            needed = f"spec.{tool.name}.{tool.destroys_by}"
+            summary = f"{words} needs {needed}, by which it is destroyed"
+            yield Problem((key,), "missing-key", summary, f"add {needed}, or leave {key} out", at_key)
+
+
+_ENDS = ("ttl", "destroyAt")
 
 
 def _tool_problems(tool: ToolDescription, raw: Mapping[str, Any]) -> Iterator[Problem]:
@@ -249,9 +264,7 @@ def _tool_problems(tool: ToolDescription, raw: Mapping[str, Any]) -> Iterator[Pr
     if not tool.has_version and "toolVersion" in raw:
         hint = "leave it out; check versions in the commands"
         yield Problem(("toolVersion",), "invalid-value", f"spec.toolVersion is not for a {tool.name}", hint, True)
-    if not tool.destroys and text_at(raw, "onDelete") == OnDelete.DESTROY:
-        summary = f"spec.onDelete: destroy is not for {tool.name}, which keeps no record of what it made"
-        yield Problem(("onDelete",), "invalid-value", summary, "write retain, and have a playbook remove it")
+    yield from _destruction_problems(tool, raw)
     if tool.needs_source and raw.get("source") is None:
         yield Problem((), "missing-key", "spec.source is missing", "only a script needs no source", True)
     if raw.get(tool.name) is None:

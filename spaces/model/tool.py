@@ -49,3 +49,5 @@ class ToolDescription:
     """Whether an apply that failed can be tried again: it works towards a desired state."""
     destroys: bool = True
     """Whether it can remove what it made."""
+    destroys_by: str | None = None
+    """The setting without which a stack of it cannot be destroyed."""

@@ -24,5 +24,11 @@ class ScriptSettings(ToolSettings):
 
 
 TOOL = ToolDescription(
-    "script", ScriptSettings, "The commands of a script.", needs_source=False, has_version=False, repeatable=False
+    "script",
+    ScriptSettings,
+    "The commands of a script.",
+    needs_source=False,
+    has_version=False,
+    repeatable=False,
+    destroys_by="destroy",
 )

@@ -198,6 +198,7 @@ def test_models_do_not_change():
                      [("invalid-path", 3, 23), ("invalid-value", 3, 41), ("invalid-secret-name", 3, 59), ("invalid-value", 3, 74), ("invalid-value", 3, 89)],
                      id="ansible"),
         pytest.param("Stack", "  tool: ansible\n  source: {path: .}\n  onDelete: destroy\n  ansible: {playbook: x}\n", [("invalid-value", 3, 13)], id="destroy-a-playbook"),
+        pytest.param("Stack", "  tool: script\n  onDelete: destroy\n  ttl: 1d\n  script: {apply: 'true'}\n", [("missing-key", 2, 13), ("missing-key", 3, 3)], id="destroy-by-nothing"),
         pytest.param("Stack", "  tool: ansible\n  source: {path: .}\n  ansible: {playbook: x, inventory: [hosts, {txt: x}, [y]], privateKey: {}, vaultPasswords: {a: text, b: {file: x, env: Y}}}\n",
                      [("missing-key", 3, 45), ("unknown-key", 3, 46), ("wrong-type", 3, 55), ("invalid-value", 3, 73), ("wrong-type", 3, 97), ("invalid-value", 3, 106)],
                      id="inventories-and-secrets-of-ansible"),

@@ -19,9 +19,9 @@ from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.standing import is_current
 from reconciler.core.state import StackState
 from reconciler.core.verdicts import Review
-from reconciler.queueing import find_run, may_run, not_locked, not_suspended, queue
+from reconciler.queueing import find_run, may_run, not_locked, not_suspended, queue, told
 from reconciler.refusals import OperationRefused, Refusal, in_force
-from reconciler.runs.audit import Asked, Audited, about_request, log_run
+from reconciler.runs.audit import Asked, Audited, about_request
 from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import Store
@@ -131,8 +131,7 @@ def discard(store: Store, run: RunId, person: str, now: datetime, because: str =
             )
         stack, message = find_stack(transaction, found.stack), f"discarded by {person}"
         ended = advance(transaction, stack, found, RunEvent.DISCARD, now, Asked(person, because), message=message)
-    log_run(ended)
-    return ended
+    return told(ended)
 
 
 def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
@@ -157,8 +156,7 @@ def cancel(store: Store, run: RunId, person: str, now: datetime, because: str = 
                 )
             case _:
                 raise OperationRefused(Refusal.ALREADY_ENDED, f"run {run} is already {found.status}")
-    log_run(ended)
-    return ended
+    return told(ended)
 
 
 def prioritize(store: Store, run: RunId, person: str, now: datetime, because: str = "") -> Run:
@@ -190,16 +188,14 @@ def retry(store: Store, run: RunId, person: str, now: datetime, because: str = "
                 f"run {run} is a {found.kind} run that is {found.status}: start a new run with station stack run",
             )
         queued = queue(transaction, found.stack, Asked(person, because), now, f"retry of run {run}")
-    log_run(queued)
-    return queued
+    return told(queued)
 
 
 def request_run(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a tracked run of a stack, also when it is Synced."""
     with store.writing() as transaction:
         queued = queue(transaction, stack, Asked(person, because), now, "requested")
-    log_run(queued)
-    return queued
+    return told(queued)
 
 
 def request_destroy(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
@@ -226,14 +222,14 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
             raise OperationRefused(Refusal.HAS_DEPENDENTS, f"{stack} cannot be destroyed: {whom} still applied")
         asked = Asked(person, because)
         queued = queue(transaction, stack, asked, now, "destruction requested", RunKind.DESTROY)
-    log_run(queued)
-    return queued
+    return told(queued)
 
 
 def request_plan(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
     """Queue a run that plans what is desired of a stack and applies nothing; refused where another run is active."""
     with store.writing() as transaction:
-        return queue(transaction, stack, Asked(person, because), now, "plan requested", RunKind.PROPOSED)
+        queued = queue(transaction, stack, Asked(person, because), now, "plan requested", RunKind.PROPOSED)
+    return told(queued)
 
 
 def request_task(  # noqa: PLR0917
@@ -242,7 +238,8 @@ def request_task(  # noqa: PLR0917
     """Queue a shell command in a stack's directory and environment, in the same queue as its other runs."""
     with store.writing() as transaction:
         asked = Asked(person, because, {"command": command})
-        return queue(transaction, stack, asked, now, "task requested", RunKind.TASK, command=command)
+        queued = queue(transaction, stack, asked, now, "task requested", RunKind.TASK, command=command)
+    return told(queued)
 
 
 def request_check(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
@@ -254,8 +251,7 @@ def request_check(store: Store, stack: StackId, person: str, now: datetime, beca
         if reason is not None:
             raise OperationRefused(Refusal.NOT_CHECKABLE, f"{stack} {reason}")
         queued = queue_check(transaction, state, now, Asked(person, because))
-    log_run(queued)
-    return queued
+    return told(queued)
 
 
 def forget(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> StackState:

@@ -15,7 +15,7 @@ from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.state import Desired, Heading, Push, StackState
 from reconciler.core.transition import new_run
 from reconciler.refusals import OperationRefused, Refusal, in_force
-from reconciler.runs.audit import Asked
+from reconciler.runs.audit import Asked, log_run
 from reconciler.runs.transition import TakenByAnother, advance
 from reconciler.store.protocol import Reading, Transaction
 from reconciler.store.waiting import waiting
@@ -34,18 +34,11 @@ def queue(  # noqa: PLR0917
     """Queue a run of a stack that somebody asks for, or refuse; `more` are fields of the run."""
     state, desired = in_force(transaction, stack)
     not_locked(state, now)
-    if kind in {RunKind.TRACKED, RunKind.TASK}:
+    if kind is RunKind.PROPOSED:
+        _not_leaving(state, desired)
+    elif kind is not RunKind.DESTROY:
         may_run(state, desired, now)
-    ahead = kind is RunKind.PROPOSED and previews_ahead(desired)
-    problem = desired.problem
-    if problem is not None and not (ahead and problem.reason == Reason.OUTPUT_MISSING):
-        raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {problem.message}", problem.reason)
-    waits = None if ahead else waiting(transaction, [stack]).get(stack)
-    if waits is not None:
-        # Only what its own document names may be known to whoever reads it.
-        named = any(need.parent == waits.on for need in desired.needs)
-        whom = f"{waits.on}, which {waits.words}" if named else "a stack that it depends on"
-        raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}", Reason.WAITS_FOR_DEPENDENCY)
+    _not_held_up(transaction, stack, desired, kind)
     for active in transaction.active_runs([stack]):
         if active.kind is RunKind.PROPOSED and active.status is RunStatus.QUEUED:
             message = f"{asked.person} requested a run"
@@ -70,6 +63,12 @@ def queue(  # noqa: PLR0917
         raise OperationRefused(Refusal.ALREADY_RUNNING, str(taken)) from None
 
 
+def told(run: Run) -> Run:
+    """Say in the log what became of a run, now that its transaction is through."""
+    log_run(run)
+    return run
+
+
 def find_run(reading: Reading, run: RunId) -> Run:
     """Return the run that a request names."""
     found = reading.run(run)
@@ -89,8 +88,7 @@ def may_run(stack: StackState, desired: Desired, now: datetime) -> None:
     if is_to_go(stack, now):
         message = f"the time of {stack.id} is over: change spec.ttl or spec.destroyAt in Git first"
         raise OperationRefused(Refusal.EXPIRED, message)
-    if desired.leaving:
-        raise OperationRefused(Refusal.NOT_IN_FORCE, f"{stack.id} left Git, and what it made is to be destroyed")
+    _not_leaving(stack, desired)
     not_suspended(stack, desired)
 
 
@@ -102,3 +100,21 @@ def not_suspended(stack: StackState, desired: Desired) -> None:
         raise OperationRefused(
             Refusal.SUSPENDED_IN_GIT, f"{stack.id} is suspended by its document: change spec.suspended in Git"
         )
+
+
+def _not_leaving(stack: StackState, desired: Desired) -> None:
+    if desired.leaving:
+        raise OperationRefused(Refusal.NOT_IN_FORCE, f"{stack.id} left Git, and what it made is to be destroyed")
+
+
+def _not_held_up(transaction: Transaction, stack: StackId, desired: Desired, kind: RunKind) -> None:
+    ahead = kind is RunKind.PROPOSED and previews_ahead(desired)
+    problem = desired.problem
+    if problem is not None and not (ahead and problem.reason == Reason.OUTPUT_MISSING):
+        raise OperationRefused(Refusal.PROBLEM, f"{stack} cannot be run: {problem.message}", problem.reason)
+    waits = None if ahead else waiting(transaction, [stack]).get(stack)
+    if waits is not None:
+        # Only what its own document names may be known to whoever reads it.
+        named = any(need.parent == waits.on for need in desired.needs)
+        whom = f"{waits.on}, which {waits.words}" if named else "a stack that it depends on"
+        raise OperationRefused(Refusal.WAITS_FOR_DEPENDENCY, f"{stack} waits for {whom}", Reason.WAITS_FOR_DEPENDENCY)

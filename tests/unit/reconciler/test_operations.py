@@ -97,6 +97,10 @@ def request(store: Store, run: Run) -> Run:
     return operations.request_run(store, run.stack, "alice", LATER)
 
 
+def plan(store: Store, run: Run) -> Run:
+    return operations.request_plan(store, run.stack, "alice", LATER)
+
+
 def destroy(store: Store, run: Run) -> Run:
     return operations.request_destroy(store, run.stack, "alice", LATER)
 
@@ -224,6 +228,7 @@ SUSPENDED_IN_GIT = a_stack(NETWORK, desired=a_desired(suspended=True))
 BROKEN = a_stack(NETWORK, desired=a_desired(problem=StackProblem("ToolMissing", "terraform is not installed")))
 PLAYBOOK = a_stack(NETWORK, desired=a_desired(tool="ansible"))
 OTHER = a_stack(NETWORK, desired=a_desired(digest=Digest("other")))
+LEAVING = a_stack(NETWORK, desired=a_desired(leaving=True))
 
 
 @pytest.mark.parametrize(
@@ -282,6 +287,7 @@ def test_what_destroys_a_suspended_stack_is_confirmed_only_where_a_person_asked_
             pytest.param(IN_FORCE, status, request, Refusal.ALREADY_RUNNING, id=f"run while {status}")
             for status in (RunStatus.QUEUED, RunStatus.PLANNING, RunStatus.UNCONFIRMED, RunStatus.APPLYING)
         ],
+        pytest.param(LEAVING, RunStatus.FINISHED, plan, Refusal.NOT_IN_FORCE, id="plan what is to be destroyed"),
         pytest.param(PLAYBOOK, RunStatus.FINISHED, destroy, Refusal.TOOL_CANNOT_DESTROY, id="destroy, a playbook"),
         pytest.param(RETAINED, RunStatus.FINISHED, suspend, Refusal.NOT_IN_FORCE, id="suspend, retained"),
         pytest.param(RETAINED, RunStatus.FINISHED, resume, Refusal.NOT_IN_FORCE, id="resume, retained"),

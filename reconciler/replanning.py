@@ -9,9 +9,9 @@ from reconciler.core.results import Planned
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.standing import is_current
 from reconciler.operations import REPEATABLE
-from reconciler.queueing import find_run, queue
+from reconciler.queueing import find_run, queue, told
 from reconciler.refusals import OperationRefused, Refusal, in_force
-from reconciler.runs.audit import Asked, log_run
+from reconciler.runs.audit import Asked
 from reconciler.runs.transition import advance
 from reconciler.store.protocol import Store
 from reconciler.tools.registry import tool
@@ -51,8 +51,7 @@ def replan(  # noqa: PLR0917
         asked = Asked(person, because, {"targets": list(chosen), "insteadOf": run})
         words = f"replan of run {run} for {', '.join(chosen)} requested"
         queued = queue(transaction, found.stack, asked, now, words, targets=chosen, needs_confirmation=True)
-    log_run(queued)
-    return queued
+    return told(queued)
 
 
 def _plans(planned: Planned, address: str) -> bool:

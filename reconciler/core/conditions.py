@@ -142,9 +142,7 @@ def _against(applied: AppliedState, desired: Desired, failed: NewestRun | None) 
     return Sync.SYNCED, Reason.UP_TO_DATE, f"applied at revision {applied.revision[:12]}"
 
 
-def _due(  # noqa: PLR0911
-    state: StackState, active: Run | None, sync: Sync, now: datetime, waits: Waits | None
-) -> datetime | None:
+def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits: Waits | None) -> datetime | None:
     if active is not None:
         return now if _needs_attention(state, active, waits, now) else _thaws(state, active, now)
     match standing(state, sync, waits, now):

@@ -26,6 +26,7 @@ from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import Store
 from reconciler.store.stored import StoredApproval
+from reconciler.tools.registry import tool
 from spaces.model.tools import TOOLS
 from spaces.names import StackId
 
@@ -240,6 +241,24 @@ def request_task(  # noqa: PLR0917
         asked = Asked(person, because, {"command": command})
         queued = queue(transaction, stack, asked, now, "task requested", RunKind.TASK, command=command)
     return told(queued)
+
+
+def request_refresh(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
+    """Queue a run by which the tool takes over into its tfstate what the real world has, by a saved plan.
+
+    Nothing else changes. Without autodeploy it waits for a person.
+    """
+    with store.writing() as transaction:
+        state, desired = in_force(transaction, stack)
+        if not tool(desired.tool).abilities.refreshes:
+            why = f"{stack} cannot be refreshed: {desired.tool} has no refresh of its own that could be planned first"
+            raise OperationRefused(Refusal.TOOL_CANNOT_REFRESH, why)
+        if state.applied is None:
+            raise OperationRefused(Refusal.NOTHING_APPLIED, f"{stack} cannot be refreshed: nothing of it is applied")
+        asks = state.interrupted or not desired.autodeploy
+        asked = Asked(person, because, {"refresh": True})
+        more = {"refreshes": True, "needs_confirmation": asks}
+        return queue(transaction, stack, asked, now, "refresh requested", RunKind.TASK, **more)
 
 
 def request_check(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:

@@ -36,6 +36,8 @@ class Refusal(StrEnum):
     NOT_REPEATABLE = "NotRepeatable"
     NOT_PLANNED = "NotPlanned"
     TOOL_CANNOT_TARGET = "ToolCannotTarget"
+    TOOL_CANNOT_REFRESH = "ToolCannotRefresh"
+    NOTHING_APPLIED = "NothingApplied"
     OUTDATED = "Outdated"
     PROBLEM = "Problem"
     PROTECTED = "Protected"

@@ -182,6 +182,7 @@ RUN = (
     Column("status", key("status")),
     Column("phase", key("phase")),
     Column("retry", lambda row: row.get("retry") or None),
+    Column("refreshes", lambda row: row.get("refreshes") or None),
     Column("prioritized", lambda row: row.get("prioritized") or None),
     Column("targets", lambda row: ", ".join(row.get("targets", ())) or None),
     Column("reason", key("reason")),

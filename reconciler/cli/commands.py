@@ -60,13 +60,8 @@ COMMANDS = {
 
 _PLANNED = frozenset(
     {
-        ("drift", "accept"),
         ("drift", "adopt"),
         ("pool",),
-        ("run", "prioritize"),
-        ("run", "replan"),
-        ("stack", "pin"),
-        ("stack", "unpin"),
         ("worker",),
     }
 )

@@ -10,7 +10,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.client import connect
 from reconciler.cli.output import Column, key, moment, print_rows
-from reconciler.cli.run_commands import show_run
+from reconciler.cli.run_commands import request_run, show_run
 
 _DIFFERS = 2
 
@@ -46,6 +46,20 @@ def check(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
         if wait and code == 0 and api.get(f"/runs/{run['id']}")["reason"] == "Drifted":
             code = _DIFFERS
     ctx.exit(code)
+
+
+@command.command()
+@click.argument("stack")
+@options.wait
+@options.output
+@options.common
+@click.pass_context
+def accept(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
+    """Accept what the real world has: the tool takes it over into its tfstate, by a saved plan, and changes nothing.
+
+    What the configuration wants otherwise still differs: the next check tells.
+    """
+    ctx.exit(request_run(lambda api: f"{api.stack(stack)}/refresh", form, wait=wait))
 
 
 def _difference(row: Any) -> str:

@@ -143,6 +143,13 @@ def plan(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
 
 @_command(options.wait)
 @click.pass_context
+def refresh(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
+    """Let the tool take over into its tfstate what the real world has, as station drift accept does."""
+    ctx.exit(request_run(lambda api: f"{api.stack(stack)}/refresh", form, wait=wait))
+
+
+@_command(options.wait)
+@click.pass_context
 def destroy(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
     """Plan the destruction of what a stack made. The run waits for confirmation; the stack is suspended afterwards."""
     ctx.exit(request_run(lambda api: f"{api.stack(stack)}/destroy", form, wait=wait))

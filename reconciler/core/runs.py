@@ -187,6 +187,8 @@ class Run:
     """A schedule asked for it."""
     retry: int = 0
     """Which retry by itself it is after failures of its tool, from 1; 0: none."""
+    refreshes: bool = False
+    """It takes over into the tfstate what the real world has, and changes nothing else."""
     prioritized: bool = False
     """Somebody put it before all other queued runs."""
     targets: tuple[str, ...] = ()
@@ -243,6 +245,8 @@ class Run:
         """Why the run exists, where no difference from what was applied says so."""
         if self.repairs is not None:
             return f"puts right the drift that run {self.repairs} found"
+        if self.refreshes:
+            return "takes over what the real world has"
         if self.checks:
             return "compares the real world with what was applied"
         if self.scheduled:

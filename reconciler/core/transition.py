@@ -65,7 +65,7 @@ class Transition:
     @property
     def changes_applied(self) -> bool:
         """Whether the outputs of the stack, or its sync, may be others now."""
-        return not self.run.keeps_applied and self.event in _CHANGES_APPLIED
+        return (self.run.refreshes or not self.run.keeps_applied) and self.event in _CHANGES_APPLIED
 
     @property
     def wakes_dependents(self) -> bool:
@@ -114,8 +114,7 @@ def _stack_after(state: StackState, run: Run, event: RunEvent, before: RunStatus
     if run.checks:
         return _after_check(state, run, event, now)
     if run.keeps_applied:
-        # A task that died may have left anything behind.
-        return state.evolve(interrupted=True) if event is RunEvent.INTERRUPT else state
+        return _after_task(state, run, event)
     failures = _failures(state, run)
     retry_at, retry = None, 0
     match event:
@@ -162,6 +161,14 @@ def _again(state: StackState, run: Run, failures: int, now: datetime, *, applyin
         return now + retry_delay(failures), run.retry
     pause = pause_before_retry(state, run, applying=applying)
     return (None, 0) if pause is None else (now + pause, run.retry + 1)
+
+
+def _after_task(state: StackState, run: Run, event: RunEvent) -> StackState:
+    if run.refreshes and event is RunEvent.SUCCEED:
+        # What differed counts as known now. Whether the configuration wants something else, the next look tells.
+        return state.evolve(observed=None)
+    # One that died may have left anything behind.
+    return state.evolve(interrupted=True) if event is RunEvent.INTERRUPT else state
 
 
 def _after_check(state: StackState, run: Run, event: RunEvent, now: datetime) -> StackState:

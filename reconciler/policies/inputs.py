@@ -132,6 +132,7 @@ def input_of(case: Case) -> dict[str, Any]:
             "kind": run.kind.value,
             "command": run.command,
             "targets": list(run.targets),
+            "refreshes": run.refreshes,
             "revision": run.revision,
             "person": run.person,
             "createdAt": moment(run.created_at),

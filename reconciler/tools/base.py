@@ -84,6 +84,8 @@ class ToolJob:
     """Where to keep what is downloaded, for later runs of this stack; see `reconciler.tools.cache`."""
     fills_cache: bool = False
     """Whether this run may put something there, and have something kept in `shared`."""
+    refresh: bool = False
+    """Whether the run only takes over what the real world has, which is what is planned and applied."""
     targets: tuple[str, ...] = ()
     """The addresses of the resources that are planned; empty: all of them."""
     shared: SharedPackages | None = None
@@ -188,6 +190,8 @@ class Abilities:
     """Whether it reads the file of the setting `terraform_cli_config`."""
     targets: bool = False
     """Whether it can plan some of its resources only."""
+    refreshes: bool = False
+    """Whether it can take over into its tfstate what the real world has, by a saved plan."""
 
 
 class Tool(Protocol):

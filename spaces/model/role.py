@@ -46,7 +46,7 @@ VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "prioritize",
         ),
         "task": ("read", "create"),
-        "drift": ("read", "check"),
+        "drift": ("read", "check", "accept"),
         "tfstate": ("read", "write", "unlock"),
         "audit": ("read",),
         "env": ("takeover",),

@@ -124,6 +124,7 @@ def build_job(  # noqa: PLR0917
         identity=inputs.identity,
         destroy=run.destroys,
         check=run.checks,
+        refresh=run.refreshes,
         targets=run.targets,
         command=run.command,
         about=_about(run, inputs.stack, settings),

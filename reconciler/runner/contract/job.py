@@ -150,6 +150,8 @@ class Job:
     """Whether the run is to remove what the stack made, rather than to make it."""
     check: bool = False
     """Whether the run only compares the real world with what was applied."""
+    refresh: bool = False
+    """Whether the run only takes over what the real world has."""
     targets: tuple[str, ...] = ()
     """The addresses of the resources that are planned; empty: all of them."""
     command: str | None = None

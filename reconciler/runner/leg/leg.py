@@ -109,6 +109,7 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
         job.secrets,
         Path(job.cache) if job.cache else None,
         job.fills_cache,
+        job.refresh,
         tuple(job.targets),
         _shared(context),
     ).with_variables(commands.files.variables)

@@ -19,6 +19,7 @@ from reconciler.tools.files import read_result, remove_beside_source, write_scra
 from reconciler.tools.terraform import provider_cache, scratch
 from reconciler.tools.terraform.backend import ERRORED, http_backend, rescue, stored
 from reconciler.tools.terraform.directory import RootModule, look, write_override
+from reconciler.tools.terraform.plan import as_refresh
 from reconciler.tools.terraform.tfstate import applied
 from reconciler.tools.terraform.variables import given
 
@@ -29,7 +30,7 @@ _MANAGED, _OWN = b"managed", b"own"
 class Terraform:
     """Runs `terraform` or `tofu`."""
 
-    abilities = Abilities(plans_drift=True, managed_tfstate=True, cli_config=True, targets=True)
+    abilities = Abilities(plans_drift=True, managed_tfstate=True, cli_config=True, targets=True, refreshes=True)
 
     def __init__(self, name: str, binary: str) -> None:
         self.name = name
@@ -79,7 +80,8 @@ class Terraform:
         command = (job.binary, "plan", "-input=false", "-no-color", "-detailed-exitcode", *_planning(job))
         code = do((*command, f"-out={plan}"), ok=(0, 2), env=environment)
         do((job.binary, "show", "-json", "-no-color", str(plan)), env=environment, stdout=shown, shown=False)
-        return scratch.take_plan(job, shown, has_changes=code == 2)
+        planned = scratch.take_plan(job, shown, has_changes=code == 2)
+        return as_refresh(planned) if job.refresh else planned
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Apply the saved plan and read the tfstate that it leaves."""
@@ -148,6 +150,8 @@ def _planning(job: ToolJob) -> Iterator[str]:
     """Yield what the document and the kind of run add to a plan."""
     if job.destroy:
         yield "-destroy"
+    if job.refresh:
+        yield "-refresh-only"
     for address in job.targets:
         yield f"-target={address}"
     for file in job.options.get("varFiles") or ():

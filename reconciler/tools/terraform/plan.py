@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.core.results import Action, Output, OutputChange, Planned, ResourceChange
@@ -97,6 +97,15 @@ def _check_format(document: Any) -> None:
     version = document.get("format_version") if isinstance(document, dict) else None
     if not isinstance(version, str) or version.split(".")[0] != "1":
         raise StepFailed(f"the plan's JSON has format {version!r}, and only format 1 is known")
+
+
+def as_refresh(planned: Planned) -> Planned:
+    """Return the plan of a refresh: what drifted is what it takes over, and what is gone it forgets."""
+    changes = tuple(
+        replace(change, action=Action.FORGET) if change.action is Action.DELETE else change
+        for change in planned.drifted
+    )
+    return replace(planned, changes=changes, drifted=())
 
 
 def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

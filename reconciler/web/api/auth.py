@@ -52,6 +52,7 @@ class Right(StrEnum):
     TASK_CREATE = "task:create"
     DRIFT_READ = "drift:read"
     DRIFT_CHECK = "drift:check"
+    DRIFT_ACCEPT = "drift:accept"
     AUDIT_READ = "audit:read"
     RUN_READ = "run:read"
     RUN_TRIGGER = "run:trigger"

@@ -50,6 +50,12 @@ def check_drift(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJ
     return _queue(ports, caller, space, name, Right.DRIFT_CHECK, operations.request_check)
 
 
+@router.post("/refresh", status_code=HTTPStatus.CREATED)
+def refresh_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
+    """Queue a run by which the tool takes over into its tfstate what the real world has."""
+    return _queue(ports, caller, space, name, Right.DRIFT_ACCEPT, operations.request_refresh)
+
+
 @router.post("/tasks", status_code=HTTPStatus.CREATED)
 def run_task(ports: PortsIn, caller: CallerIn, space: str, name: str, body: TaskRequest) -> RunJson:
     """Queue a shell command in a stack's directory and environment."""

@@ -202,6 +202,17 @@ class TestStacks:
         assert remote("stack", "unlock", "network").out == "production/network is unlocked\n"
         assert stacks_of(store)["production/network"].lock is None
 
+    def test_pin_and_other_doors_are_there(self, remote: Station, store: SqlStore) -> None:
+        pinned = remote("stack", "pin", "network", "--at", "abcdef0", "--note", "it is slow")
+        assert (pinned.code, pinned.err) == (1, "error: what is in force is not known here\n")
+        assert remote("stack", "unpin", "network").err == "error: production/network is not pinned\n"
+        run = a_run(NETWORK)
+        add(store, run)
+        assert "starts before all others" in remote("run", "prioritize", run.id).out
+        assert "all or nothing" in remote("run", "replan", run.id, "--target", "x").err
+        for refresh in (["stack", "refresh"], ["drift", "accept"]):
+            assert "cannot be refreshed" in remote(*refresh, "network").err
+
     def test_run(self, remote: Station) -> None:
         result = remote("stack", "run", "network", "-o", "json")
         assert (result.code, json.loads(result.out)["status"]) == (0, "queued")

@@ -193,6 +193,7 @@ def test_a_space_above_that_one_does_not_see_is_not_named_as_parent(as_user: Cal
         ("POST", "/stacks/{space}/network/unlock"),
         ("POST", "/stacks/{space}/network/unpin"),
         ("POST", "/stacks/{space}/network/drift"),
+        ("POST", "/stacks/{space}/network/refresh"),
         ("POST", "/stacks/{space}/network/plan"),
         ("GET", "/tfstates/{space}/network"),
         ("GET", "/tfstates/{space}/network/versions/1"),

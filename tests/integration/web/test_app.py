@@ -45,6 +45,7 @@ ROUTES = [
     ("POST", "/stacks/production/network/pin"),
     ("POST", "/stacks/production/network/unpin"),
     ("POST", "/stacks/production/network/drift"),
+    ("POST", "/stacks/production/network/refresh"),
     ("POST", "/stacks/production/network/plan"),
     ("POST", "/stacks/production/network/forget"),
     ("POST", "/stacks/production/network/tasks"),

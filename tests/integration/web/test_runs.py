@@ -67,6 +67,8 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         "frozen": False,
         "through": None,
         "targets": [],
+        "prioritized": False,
+        "refreshes": False,
         "cancelRequested": False,
         "attempt": 1,
         "retry": 0,

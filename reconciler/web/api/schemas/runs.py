@@ -113,6 +113,7 @@ class RunJson(Shape):
     retry: int
     targets: list[str]
     prioritized: bool
+    refreshes: bool
     phase_seconds: dict[str, float]
     created_at: datetime
     started_at: datetime | None

@@ -14,6 +14,7 @@ def held(role):
 STEERING = {f"run:{verb}" for verb in ("trigger", "confirm", "discard", "cancel", "retry", "review", "replan")} | {
     "task:create",
     "drift:check",
+    "drift:accept",
     "run:preview",
     "stack:lock",
     "stack:pin",

@@ -90,6 +90,15 @@ class Settings(BaseModel):
         description="The file with the keys that encrypt tfstate and sensitive outputs. "
         "Default: created in the data directory.",
     )
+    run_retention: int | None = Field(
+        None,
+        ge=1,
+        description="How many days runs are kept after their end, with log and plan; what was applied last stays. "
+        "Default: for ever.",
+    )
+    tfstate_versions: int | None = Field(
+        None, ge=1, description="How many versions of each stack's tfstate are kept. Default: all."
+    )
     poll_interval: float = Field(30.0, gt=0, le=86400, description="Seconds between fetches of the repositories.")
     parallelism: int = Field(4, ge=1, le=1000, description="How many runs may be active at the same time.")
     drift_parallelism: int | None = Field(
@@ -204,6 +213,12 @@ class Settings(BaseModel):
     run_timeout: float = Field(3600.0, gt=0, description="Seconds that a phase may take, if its stack has no timeout.")
     silence_timeout: float = Field(1800.0, gt=0, description="Seconds without output before a run is stopped.")
     grace_period: float = Field(120.0, gt=0, description="Seconds that a stopped run has to end before it is killed.")
+    drain_timeout: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds that a service which is told to stop waits for its runs, and starts none meanwhile: for "
+        "containers, which take the runs along.",
+    )
     run_memory: int = Field(
         4 * 1024**3, ge=256 * 1024**2, description="Bytes of memory that each process of a run may use."
     )

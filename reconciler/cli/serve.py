@@ -23,7 +23,8 @@ from reconciler.cli.service_options import service_options
 def command(ctx: click.Context, /, **flags: Any) -> None:
     """Run the service: watch the configuration repository, reconcile, and serve the page, the API and metrics.
 
-    SIGTERM or Ctrl-C stops it. Active runs continue, and the next service resumes watching them.
+    SIGTERM or Ctrl-C stops it. Active runs continue, and the next service resumes watching them. With drain_timeout it
+    waits for them first, until a second signal.
     """
     from reconciler.bootstrap import open_service
 
@@ -44,10 +45,16 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
                 f"The page is at {url}. Sign in as operator, once and within 15 minutes: {url}/sign-in?code={code}",
                 err=True,
             )
+        stopping = threading.Event()
         worker = threading.Thread(target=service.loop.run, name="loop")
 
         def stop(_number: int, _frame: FrameType | None) -> None:
-            service.loop.stop()
+            if settings.drain_timeout and not stopping.is_set():
+                stopping.set()
+                log.info("stopping once the active runs have ended; a second signal leaves them to the next service")
+                service.loop.drain(settings.drain_timeout)
+            else:
+                service.loop.stop()
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)

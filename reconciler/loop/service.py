@@ -31,6 +31,7 @@ from reconciler.loop.runs.ends import Ends
 from reconciler.loop.runs.leases import Leases
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.runs.renewal import Renewal
+from reconciler.loop.runs.retention import Retention
 from reconciler.loop.runs.schedule import Scheduler
 from reconciler.loop.runs.schedules import Schedules
 from reconciler.loop.watch import Watcher
@@ -77,6 +78,7 @@ class Loop:
     notifier: Notifier = field(init=False)
     deliveries: Deliveries = field(init=False)
     inquiries: Inquiries = field(init=False)
+    retention: Retention = field(init=False)
     noting: Noting = field(init=False)
     _watch: Concern = field(init=False)
     _recording: Concern = field(init=False)
@@ -88,6 +90,8 @@ class Loop:
     """Whether this pass waited for a leg to end, or had no need to."""
     _untidy: bool = False
     """Whether a concern failed and works again, so that what ended meanwhile may still have to be put away."""
+    _drains_until: float | None = None
+    """Until when it waits for its runs, by the clock of `time.monotonic`; None: it is not to stop."""
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -109,6 +113,7 @@ class Loop:
         self.deliveries = Deliveries(
             store, self.follower.world, self.metrics, engine.wake, remotes.secrets, remotes.settings
         )
+        self.retention = Retention(store, remotes.settings)
         self.noting = Noting(store, remotes.settings.notes)
         self._recording = Concern("recording runs", self._record)
         self.concerns = (
@@ -124,6 +129,7 @@ class Loop:
             Concern("sending notices", self._notify),
             Concern("notifying", self._deliver),
             Concern("putting away what ended", self._put_away),
+            Concern("forgetting what is old", self._forget),
             Concern("noting how far it is", self._note),
         )
         self._watch = Concern("taking in what was fetched", self.watcher.step)
@@ -185,7 +191,7 @@ class Loop:
 
     def run(self) -> None:
         """Go on until `stop`. A concern that fails is logged and tried again; the loop and the others go on."""
-        while not self._stopped.is_set():
+        while not (self._stopped.is_set() or self._drained):
             started = time.monotonic()
             failing = any(concern.backoff.failing for concern in self._all)
             made, failure = self._pass(self._all, None, Concern.attempt)
@@ -211,6 +217,17 @@ class Loop:
         """Make the loop look at the repositories and the store at once."""
         self.watcher.ask()
         self.engine.wake()
+
+    def drain(self, seconds: float) -> None:
+        """End `run` once no run is at work here, at the latest after some seconds; start nothing more until then."""
+        self._drains_until = time.monotonic() + seconds
+        self.engine.wake()
+
+    @property
+    def _drained(self) -> bool:
+        if self._drains_until is None:
+            return False
+        return time.monotonic() >= self._drains_until or not (self.dispatcher.at_work() or self.ends.about)
 
     def stop(self) -> None:
         """End `run` soon. Runs at work go on without the service."""
@@ -262,7 +279,8 @@ class Loop:
         return _made(self.watcher.known and self.checks.step(now))
 
     def _start(self, now: datetime) -> WorkDone:
-        return _made(self.watcher.known and self.dispatcher.claim(now))
+        starting = self.watcher.known and self._drains_until is None
+        return _made(starting and self.dispatcher.claim(now))
 
     def _wait(self, _now: datetime) -> WorkDone:
         patience = self.watcher.pause(_TICK) if self._patience is None else self._patience
@@ -285,6 +303,9 @@ class Loop:
             self.recorder.put_away_left()
             self._untidy = False
         return WorkDone.NONE
+
+    def _forget(self, now: datetime) -> WorkDone:
+        return _made(self.retention.step(now))
 
     def _note(self, _now: datetime) -> WorkDone:
         self.noting.step(self.follower.world.generation)

@@ -89,6 +89,9 @@ class Reading(Protocol):
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
         """Return one page, newest first, of the runs older than the run `before`."""
 
+    def ended_runs(self, before: datetime, after: str, limit: int) -> list[tuple[RunId, StackId]]:
+        """Return one page, oldest first, of the runs that ended before a time and are newer than the run `after`."""
+
     def list_revisions(self, wanted: RunFilter, before: str | None, limit: int) -> list[Progress]:
         """Return one page, newest first, of the revisions whose newest run is older than the run `before`.
 
@@ -306,6 +309,12 @@ class Transaction(Reading, Protocol):
 
     def remove_session(self, session_id: str) -> None:
         """End a sign-in to the page, if there is one."""
+
+    def forget_runs(self, wanted: Collection[RunId]) -> None:
+        """Forget runs that have ended: their logs, plans, verdicts, reviews, and notices that were not sent."""
+
+    def forget_tfstates(self, keep: int) -> int:
+        """Forget all versions of each tfstate but the newest `keep`; return how many there were."""
 
     def forget_passing(self) -> None:
         """End all sign-ins, and forget what was still to be told: of a database that was restored."""

@@ -27,6 +27,7 @@ from reconciler.store.issuing import IssuingReading
 from reconciler.store.leases import LeaseReading
 from reconciler.store.outbox import OutboxReading
 from reconciler.store.pins import PinReading
+from reconciler.store.retention import RetentionReading
 from reconciler.store.revisions import RevisionReading
 from reconciler.store.selecting import among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.stored import (
@@ -57,6 +58,7 @@ class SqlReading(
     LeaseReading,
     OutboxReading,
     PinReading,
+    RetentionReading,
     RevisionReading,
     TfstateReading,
     TimerReading,

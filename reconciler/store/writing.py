@@ -28,6 +28,7 @@ from reconciler.store.outbox import OutboxWriting
 from reconciler.store.pins import PinWriting
 from reconciler.store.queue import QueueWriting
 from reconciler.store.reading import SqlReading
+from reconciler.store.retention import RetentionWriting
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
     AT_WORK_STATUSES,
@@ -61,6 +62,7 @@ class SqlTransaction(
     OutboxWriting,
     PinWriting,
     QueueWriting,
+    RetentionWriting,
     TfstateWriting,
     TimerWriting,
     SqlReading,

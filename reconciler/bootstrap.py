@@ -15,6 +15,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from posixpath import dirname
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
@@ -194,6 +195,7 @@ def _assemble(  # noqa: PLR0917
         trouble=lambda: loop.brief,
         now=utc_now,
         holder=holder,
+        hosts=_hosts(settings),
         recipient=_recipient(follower.remotes.secrets),
         issuer=issuer if settings.issuer_url is not None else None,
         webhook_secret=_webhook_secret(settings),
@@ -285,6 +287,12 @@ def _recipient(own: SecretSources) -> str:
 
 def _issuer(settings: Settings, store: SqlStore) -> Issuer | None:
     return Issuer(store, settings.issuer_url) if settings.issuer_url is not None else None
+
+
+def _hosts(settings: Settings) -> frozenset[str]:
+    """Return the name under which people reach the page: a proxy may pass it on."""
+    name = urlsplit(settings.public_url or "").hostname
+    return frozenset({name} if name else ())
 
 
 def _webhook_secret(settings: Settings) -> WebhookSecret | None:

@@ -6,11 +6,14 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 
 from reconciler.gauges import Gauges, StackGauge
 from reconciler.metrics import Metrics
+from reconciler.settings import Settings
 from tests.needs import needs
+from tests.tools.cluster import PROGRAMS, Cluster
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -98,3 +101,39 @@ def test_every_metric_that_dashboards_may_rely_on_is_there_with_its_labels():
     for name, labels in re.findall(r"(\w+)(?:\{([\w,]+)\})?", PROMISED):
         found = samples.get(f"stationkeeper_{name}", samples.get(f"stationkeeper_{name}_count"))
         assert found == (set(labels.split(",")) - {""} | ({"version"} if name == "build_info" else set())), name
+
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+
+
+def test_what_starts_the_service_sets_settings_that_exist_and_waits_longer_than_it_drains():
+    compose = YAML(typ="safe").load(ROOT / "deploy" / "compose.yaml")["services"]["station"]
+    base = dict(line.split("=", 1) for line in (KUBERNETES / "station.env").read_text().splitlines())
+    pod = YAML(typ="safe").load(KUBERNETES / "statefulset.yaml")["spec"]["template"]["spec"]
+    for given in (compose["environment"], base):
+        named = {name.removeprefix("STATION_").lower(): value for name, value in given.items()}
+        assert named.keys() <= Settings.model_fields.keys()
+        plain = {name: value for name, value in named.items() if "$" not in str(value)}
+        assert Settings.model_validate(plain).drain_timeout == 3600
+    assert compose["stop_grace_period"] == "65m"
+    assert pod["terminationGracePeriodSeconds"] > 3600
+    mounts = {each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+    assert mounts == {"/data", "/seen", "/secrets", "/tmp"}
+    assert {each.partition(":")[0] for each in compose["volumes"]} >= {"data", "seen"}
+
+
+@pytest.mark.xdist_group("kubernetes")
+@needs(*PROGRAMS)
+def test_a_cluster_takes_the_manifests(cluster: Cluster):
+    cluster.kubectl("apply", "--server-side", "--kustomize", str(KUBERNETES))
+    found = cluster.kubectl("--namespace", "stationkeeper", "get", "statefulset,service,networkpolicy", "-o", "name")
+    assert sorted(line.rpartition("/")[2] for line in found.split()) == ["station"] * 3
+    # What is refused at admission never becomes a pod: the same template as one.
+    template = json.loads(
+        cluster.kubectl("--namespace", "stationkeeper", "get", "statefulset", "station", "-o", "json")
+    )
+    spec = template["spec"]["template"]["spec"]
+    claims = [{"name": name, "emptyDir": {}} for name in ("data", "seen")]
+    spec["volumes"] += claims
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "station-check"}, "spec": spec}
+    cluster.kubectl("--namespace", "stationkeeper", "create", "-f", "-", "--dry-run=server", stdin=json.dumps(pod))

@@ -137,7 +137,10 @@ def station(repo: Repo, new_station: Callable[..., Station], secrets: Path) -> S
 
 
 @pytest.mark.usefixtures("terraform")
-def test_nothing_of_a_secret_is_kept_or_shown(repo: Repo, station: Station) -> None:
+def test_nothing_of_a_secret_is_kept_or_shown(
+    repo: Repo, station: Station, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    own = tmp_path_factory.mktemp("tfstate") / "its.tfstate"
     env = {"TOKEN": {"file": "token"}, "PLAIN": {"env": "STATION_MY_PLAIN"}}
     shared = {"files": {"key": {"file": "key"}}}
     echo = {**env, "SEALED": {"sealed": sealed_for(station, "echo")}}
@@ -154,7 +157,7 @@ def test_nothing_of_a_secret_is_kept_or_shown(repo: Repo, station: Station) -> N
             "bad.yaml": a_script("bad", bad, env=env, **shared),
             "hooked.yaml": a_script("hooked", "true", env=hooked, hooks=hooks, **shared),
             "tf.yaml": a_terraform("tf", "tf", env=variables, hooks=after),
-            "tf/main.tf": TERRAFORM,
+            "tf/main.tf": TERRAFORM.replace("its.tfstate", str(own)),
         }
     )
     with station.serving() as server:

@@ -17,7 +17,7 @@ from reconciler.core.results import Applied, Planned
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import read_result, remove_beside_source, write_scratch
 from reconciler.tools.terraform import provider_cache, scratch
-from reconciler.tools.terraform.backend import ERRORED, http_backend, rescue, stored
+from reconciler.tools.terraform.backend import ERRORED, http_backend, rescue, stored, why_lost
 from reconciler.tools.terraform.directory import RootModule, look, write_override
 from reconciler.tools.terraform.plan import as_refresh
 from reconciler.tools.terraform.tfstate import applied
@@ -69,6 +69,10 @@ class Terraform:
         provider_cache.offer(job, self.name)
         environment = self.environment(job)
         do((job.binary, "init", "-input=false", "-no-color", *_added(job, "init")), env=environment)
+        if not managed and (why := why_lost(job, job.directory)):
+            raise StepFailed(
+                f"the source {why}: leave the backend out, so that the service keeps it, or name another one"
+            )
         provider_cache.keep(job, do, self.name, job.binary)
         if workspace:
             do((job.binary, "workspace", "select", "-no-color", "-or-create", workspace), env=environment)

@@ -1,12 +1,14 @@
-"""The managed tfstate as Terraform and OpenTofu reach it: the backend `http`, told by the environment."""
+"""Where a run's tfstate is: managed, as the backend `http` that the environment tells of, or in one of the code's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from reconciler.tools.base import StepFailed, TfstateBackend, TfstateNotSaved, ToolJob
-from reconciler.tools.files import parse_json
+from reconciler.tools.files import parse_json, read_json
 
 
 def http_backend(backend: TfstateBackend) -> Mapping[str, str]:
@@ -34,6 +36,34 @@ def stored(job: ToolJob) -> Any:
         raise StepFailed("there is no place for the managed tfstate of this run")
     data = fetch(job.tfstate)
     return None if data is None else parse_json(data, "the tfstate")
+
+
+INITIALISED = ".terraform/terraform.tfstate"
+"""Where `init` notes which backend it has set up, if any is named."""
+
+
+def why_lost(job: ToolJob, directory: Path) -> str | None:
+    """Return why the tfstate would go with the run, now that `init` was run in a directory; None: it would not."""
+    top = Path(os.path.commonpath([job.directory, job.scratch]))
+    noted = read_json(directory / INITIALISED, top=top)
+    backend = noted.get("backend") if isinstance(noted, dict) else None
+    if not isinstance(backend, dict):
+        return "names no backend"
+    # The local backend keeps those of workspaces in a place of their own.
+    place = (backend.get("config") or {}).get("workspace_dir" if job.options.get("workspace") else "path")
+    work = top / job.directory.relative_to(top).parts[0]
+    if backend.get("type") != "local" or (isinstance(place, str) and not _is_in(place, (_SEEN, work, job.scratch))):
+        return None
+    return "keeps its tfstate in the work directory (backend local), which goes with the run"
+
+
+_SEEN = Path("/run/station")
+"""Where commands see the run's own directories."""
+
+
+def _is_in(place: str, directories: Iterable[Path]) -> bool:
+    path = Path(os.path.normpath(place))
+    return not path.is_absolute() or any(path.is_relative_to(directory) for directory in directories)
 
 
 ERRORED = "errored.tfstate"

@@ -23,10 +23,10 @@ from reconciler.tools.terraform.tfstate import applied
 from reconciler.tools.terraform.variables import PREFIX, given
 from reconciler.tools.terragrunt import units
 from reconciler.tools.terragrunt.command import below, environment, printed, run, terragrunt
+from reconciler.tools.terragrunt.kept import CACHE, refuse_lost
 
 _VERSION = re.compile(r"^terragrunt version v?(\S+)", re.MULTILINE)
 _OLDEST = (1, 0)
-_CACHE = ".terragrunt-cache"
 
 
 class Terragrunt:
@@ -71,6 +71,8 @@ class Terragrunt:
             declare = given(job.env, job.inputs, module.variables).declare
             write_override(job, backend=managed, variables=declare)
         do(run(job, "init", "-input=false", "-no-color"), env=_environment(job))
+        if not managed:
+            refuse_lost(job, (".",))
         _keep_providers(job, do)
 
     def plan(self, job: ToolJob, do: Do) -> Planned:
@@ -172,7 +174,7 @@ def _module(job: ToolJob) -> RootModule | None:
         return None
     # Terragrunt names it as it is called inside of the sandbox.
     parts = Path(place.decode()).parts
-    below = parts[parts.index(_CACHE) :] if _CACHE in parts else ()
+    below = parts[parts.index(CACHE) :] if CACHE in parts else ()
     return look(replace(job, directory=job.directory.joinpath(*below)), tofu=True)
 
 

@@ -22,6 +22,7 @@ from reconciler.tools.terraform.plan import Expected, expected, planned
 from reconciler.tools.terraform.scratch import expected_path
 from reconciler.tools.terraform.tfstate import applied
 from reconciler.tools.terragrunt.command import printed, run, terragrunt
+from reconciler.tools.terragrunt.kept import refuse_lost
 
 _BETWEEN = "::"
 """Stands between a unit and an address in it: `net/eu::aws_vpc.main`."""
@@ -39,6 +40,7 @@ def plan(job: ToolJob, do: Do, env: Mapping[str, str]) -> Planned:
     """Plan every unit, and return the changes of all of them in one list; addresses carry the unit."""
     graph = _graph(job, do, env)
     plans = _plan(job, do, env, "plans", ())
+    refuse_lost(job, plans)
     write_scratch(_graph_path(job), json.dumps([[unit.path, sorted(unit.needs)] for unit in graph]).encode())
     known = {path: expected(document).to_data() for path, document in plans.items()}
     write_scratch(expected_path(job), json.dumps(known).encode())

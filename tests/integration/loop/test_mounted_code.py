@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tests.needs import needs
 
 pytestmark = needs("terraform")
 
-BACKEND = 'terraform {\n  backend "local" {\n    path = "own.tfstate"\n  }\n}\n'
+BACKEND = 'terraform {\n  backend "local" {\n    path = "PLACE/own.tfstate"\n  }\n}\n'
 MODULE = 'module "m" {\n  source = "../lib/m"\n}\n'
 RESOURCE = 'resource "terraform_data" "a" {}\n'
 USED = 'Successfully configured the backend "local"!'
@@ -39,8 +40,8 @@ def _by_a_hook(file: str, text: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", [_by_a_stack, _by_a_context, _by_a_file, _by_a_hook], ids=lambda how: how.__name__[4:])
-def test_a_backend_is_used_wherever_it_comes_from(repo: Repo, machine: Machine, how: Any) -> None:
-    repo.commit({"net/main.tf": RESOURCE, **how("backend.tf", BACKEND)})
+def test_a_backend_is_used_wherever_it_comes_from(repo: Repo, machine: Machine, how: Any, tmp_path: Path) -> None:
+    repo.commit({"net/main.tf": RESOURCE, **how("backend.tf", BACKEND.replace("PLACE", str(tmp_path)))})
     look = machine.reconcile()
     assert look.ran == {"root/net": "finished"}
     assert USED in machine.log(look.runs[0])

@@ -48,14 +48,14 @@ def test_a_linked_file_is_used_and_a_change_of_it_runs_the_stack(repo: Repo, mac
 
 
 @needs("terraform")
-def test_modules_and_backends_behind_links_are_seen(repo: Repo, machine: Machine) -> None:
+def test_modules_and_backends_behind_links_are_seen(repo: Repo, machine: Machine, tmp_path: Path) -> None:
     link(repo, {"live": "teams/net", "teams/net/vpc": "../../lib/vpc", "teams/net/backend.tf": "../../lib/backend"})
     repo.commit(
         {
             "teams/net/main.tf": 'module "vpc" {\n  source = "./vpc"\n}\noutput "id" {\n  value = module.vpc.id\n}\n',
             "lib/vpc/main.tf": 'module "inner" {\n  source = "../zone"\n}\noutput "id" {\n  value = module.inner.id\n}\n',
             "lib/zone/main.tf": 'output "id" {\n  value = "one"\n}\n',
-            "lib/backend": 'terraform {\n  backend "local" {}\n}\n',
+            "lib/backend": f'terraform {{\n  backend "local" {{ path = "{tmp_path}/own" }}\n}}\n',
             "net.yaml": a_terraform("net", "./live"),
         }
     )

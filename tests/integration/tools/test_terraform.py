@@ -172,14 +172,22 @@ def test_a_committed_data_directory_has_no_say(place: Any, tfstate_server: Any) 
 
 
 def test_a_backend_of_the_code_is_left_alone_with_its_workspace(place: Any) -> None:
-    own = f'terraform {{\n  backend "local" {{\n    path = "{place.top}/own.tfstate"\n  }}\n}}\n'
+    kept = place.top / "kept"
+    own = f'terraform {{\n  backend "local" {{\n    workspace_dir = "{kept}"\n  }}\n}}\n'
     (place.work / "main.tf").write_text(own + MODULE)
     applied = run(tool("terraform"), job(place, None, {"workspace": "prod"}), place.do)
     assert len(applied.resources) == 3
     assert applied.outputs[1] == Output("size", 1)
-    assert (place.work / "terraform.tfstate.d" / "prod").is_dir()
+    assert (kept / "prod").is_dir()
     assert not list(place.work.glob("station_*"))
     assert not (place.scratch / "pulled.tfstate").exists()
+
+
+@pytest.mark.parametrize("said", ["", 'path = "./it.tfstate"', 'path = "/run/station/home/it.tfstate"'])
+def test_a_backend_that_goes_with_the_run_is_refused(place: Any, said: str) -> None:
+    (place.work / "main.tf").write_text(f'terraform {{\n  backend "local" {{\n    {said}\n  }}\n}}\n{MODULE}')
+    with pytest.raises(StepFailed, match=r"keeps its tfstate in the work directory .* which goes with the run"):
+        tool("terraform").init(job(place, None), place.do)
 
 
 def test_a_workspace_needs_a_backend_of_the_code(place: Any, tfstate_server: Any) -> None:

@@ -197,6 +197,12 @@ def test_a_stack_file_makes_its_units_first(place: Any) -> None:
     planned, applied = rounds(place, job(place, "live", runAll=True))
     assert [it.address for it in planned.changes] == [".terragrunt-stack/net::terraform_data.t"]
     assert len(applied.resources) == 1
+    # Only now can anybody see that such a unit names no backend.
+    shutil.rmtree(place.work / "live" / ".terragrunt-stack")
+    unit_file = place.work / "units" / "net" / "terragrunt.hcl"
+    unit_file.write_text(unit_file.read_text().split("}\n", 1)[1])
+    with pytest.raises(StepFailed, match=r"the unit \.terragrunt-stack/net names no backend"):
+        rounds(place, job(place, "live", runAll=True))
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def parameters(stack: Stack, declared: list[Json], before: Json | None) -> list[
     had = {each["ParameterKey"] for each in (before or {}).get("Parameters", ())}
     missing = [each["ParameterKey"] for each in declared if "DefaultValue" not in each]
     if missing := sorted(set(missing) - given.keys() - had):
-        fail(f"the template's parameter {', '.join(missing)} has no value: set cloudformation.parameters")
+        fail(f"the template asks for {', '.join(missing)}: give a value in cloudformation.parameters")
     kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(names & had - given.keys())]
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in sorted(given.items())] + kept
 

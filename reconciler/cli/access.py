@@ -80,7 +80,7 @@ def who(ctx: click.Context, /, *, action: str, space: str, form: str, **where: A
 @at_ref
 @click.pass_context
 def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) -> None:
-    """List the roles of SUBJECT: its own and those of its groups."""
+    """List the roles that SUBJECT holds directly or through groups."""
     from rbac.access.actions import summarize
 
     if where["ref"] is None:

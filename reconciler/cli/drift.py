@@ -22,7 +22,7 @@ _DIFFERS = 2
 @options.common
 @click.pass_context
 def command(ctx: click.Context, form: str, space: str | None, labels: tuple[str, ...]) -> None:
-    """List what differs from what was applied, as the last checks found it. Exit 2 if anything does."""
+    """List the drift that the last checks found. Exit 2 if there is any; `drift check` looks now."""
     if ctx.invoked_subcommand is not None:
         return
     wanted = options.split_labels(labels)
@@ -39,7 +39,7 @@ def command(ctx: click.Context, form: str, space: str | None, labels: tuple[str,
 @options.common
 @click.pass_context
 def check(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
-    """Compare a stack with the real world now. With --wait, exit 2 if anything differs."""
+    """Check a stack for drift now. With --wait, exit 2 if there is any."""
     with connect() as api:
         run = api.post(f"{api.stack(stack)}/drift")
         code = show_run(api, run, form, f"drift check {run['id']} of {run['stack']} is queued", wait=wait)

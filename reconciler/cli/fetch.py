@@ -12,7 +12,7 @@ from reconciler.cli.errors import CliError
 @click.command("fetch", context_settings=options.CONTEXT)
 @options.common
 def command() -> None:
-    """Let the service look at all repositories now, rather than at the next poll."""
+    """Make the service fetch all its repositories now instead of at the next poll."""
     with connect() as api:
         if not api.attended:
             raise CliError("no service runs on this data directory: station reconcile looks at the repositories")

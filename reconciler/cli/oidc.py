@@ -10,24 +10,26 @@ from reconciler.cli import options
 from reconciler.cli.client import connect
 
 
-@click.group("oidc", context_settings=options.CONTEXT)
-def command() -> None:
-    """Print the documents of the issuer of run tokens, or replace its keys."""
+@click.group("oidc", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Print the documents that clouds need to check run tokens, or replace the keys that sign them."""
+    options.help_alone(ctx)
 
 
 @command.command()
 @options.common
 def discovery() -> None:
-    """Print the discovery document, to be published as .well-known/openid-configuration below issuer_url."""
+    """Print the discovery document. Publish it as .well-known/openid-configuration below issuer_url."""
     _print("openid-configuration")
 
 
 @command.command()
 @options.common
 def jwks() -> None:
-    """Print the public keys, to be published as .well-known/jwks below issuer_url.
+    """Print the public keys. Publish them as .well-known/jwks below issuer_url.
 
-    The keys change: publish them anew at least once a day. A key is listed three days before it signs.
+    Keys rotate, so publish them again at least once a day. A key is listed three days before it signs.
     """
     _print("jwks")
 
@@ -35,13 +37,13 @@ def jwks() -> None:
 @command.command()
 @options.common
 def rotate() -> None:
-    """Replace the keys at once, because somebody else may have them. Tokens of runs at work are worth nothing then.
+    """Replace the keys at once, because somebody else may have them. Tokens of active runs stop working.
 
-    Publish the new key (station oidc jwks) if the clouds do not fetch it from this service. Only the operator may.
+    If clouds do not fetch the keys from this service, publish the new one (station oidc jwks). Only for the operator.
     """
     with connect() as api:
         key = api.post("/issuer/rotate")["key"]
-    click.echo(f"the key {key} signs from now on, and no other is published")
+    click.echo(f"key {key} signs from now on; the others are no longer published")
 
 
 def _print(name: str) -> None:

@@ -17,7 +17,7 @@ from reconciler.cli.errors import CliError
 @options.common
 @click.pass_context
 def command(ctx: click.Context, stack: str | None) -> None:
-    """Print the address of the page, or of the page of STACK; in a terminal, also open it in a browser."""
+    """Open the page, or the page of STACK, in a browser, and print its address. Without a terminal, only print it."""
     with connect() as api:
         path = "/"
         if stack is not None:

@@ -15,10 +15,10 @@ from reconciler.cli.output import Column, key, print_rows
 @options.space
 @click.option("--type", "kind", metavar="TYPE", help="Only resources of this type.")
 @click.option("--provider", metavar="PROVIDER", help="Only resources of this provider.")
-@click.option("-q", "--query", metavar="TEXT", help="Only those with TEXT in the address or an attribute.")
+@click.option("-q", "--query", metavar="TEXT", help="Only resources with TEXT in the address or an attribute.")
 @options.common
 def command(*, form: str, space: str | None, kind: str | None, provider: str | None, query: str | None) -> None:
-    """List the resources of all stacks, as of their last successful runs."""
+    """List the resources that the last successful run of each stack left behind."""
     subtree = True if space else None
     with connect() as api:
         found = api.every("/resources", space=space, subtree=subtree, type=kind, provider=provider, q=query)

@@ -66,7 +66,7 @@ def logs(*, run: str, follow: bool) -> None:
 def confirm(
     ctx: click.Context, *, run: str | None, space: str | None, labels: tuple[str, ...], wait: bool, form: str
 ) -> None:
-    """Confirm a waiting run, or all that wait of some stacks, so that they apply their plans."""
+    """Confirm a waiting run, or all waiting runs of some stacks, so that they apply their plans."""
     check_choice(run, space, labels, "run", wait=wait)
     if run is None:
         ctx.exit(change_waiting_runs("confirm", "is confirmed", space, labels, form))
@@ -83,7 +83,7 @@ def through(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
 @many_command(command, "run")
 @click.pass_context
 def discard(ctx: click.Context, *, run: str | None, space: str | None, labels: tuple[str, ...], form: str) -> None:
-    """Discard a waiting run, or all that wait of some stacks: their plans are not applied."""
+    """Discard a waiting run, or all waiting runs of some stacks. Their plans are not applied."""
     check_choice(run, space, labels, "run")
     if run is None:
         ctx.exit(change_waiting_runs("discard", "is discarded", space, labels, form))

@@ -55,14 +55,14 @@ def outputs(stack: str, form: str) -> None:
 
 @_command()
 def forget(stack: str, form: str) -> None:
-    """Forget a stack that left Git. What it made stays; a new stack of its name starts from nothing."""
+    """Forget a stack that left Git. Its resources stay; a new stack of that name starts from scratch."""
     _change(stack, "forget", "is forgotten", form)
 
 
 @many_command(command, "stack")
 @click.pass_context
 def suspend(ctx: click.Context, /, **chosen: Any) -> None:
-    """Suspend a stack, or many: no more runs start."""
+    """Suspend a stack, or many, so that no more runs start."""
     ctx.exit(_steer("suspend", "is suspended", **chosen))
 
 
@@ -73,7 +73,7 @@ def resume(ctx: click.Context, /, **chosen: Any) -> None:
     ctx.exit(_steer("resume", "is resumed", **chosen))
 
 
-_note = click.option("--note", required=True, metavar="TEXT", help="Why, for the others.")
+_note = click.option("--note", required=True, metavar="TEXT", help="The reason, for the others.")
 
 
 def _for(until: str) -> options.Option:
@@ -83,7 +83,7 @@ def _for(until: str) -> options.Option:
 
 @_command(_note, _for("somebody unlocks it"))
 def lock(stack: str, note: str, duration: str | None, form: str) -> None:
-    """Lock a stack: nothing starts for it until you unlock it. A run at work goes on."""
+    """Lock a stack so that no run starts until it is unlocked. An active run continues."""
     with connect() as api:
         found = api.post(f"{api.stack(stack)}/lock", {"note": note, "for": duration})
     print_done(f"{found['id']} is locked", found, STACK, form)
@@ -91,7 +91,7 @@ def lock(stack: str, note: str, duration: str | None, form: str) -> None:
 
 @_command()
 def unlock(stack: str, form: str) -> None:
-    """Unlock a stack: your own lock, or with the right stack:unlock that of somebody else."""
+    """Unlock a stack that you locked. With the right stack:unlock, also one that somebody else locked."""
     _change(stack, "unlock", "is unlocked", form)
 
 
@@ -137,7 +137,7 @@ def run(
 @_command(options.wait)
 @click.pass_context
 def plan(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
-    """Plan what is desired of a stack, and apply nothing."""
+    """Plan a stack without applying anything."""
     ctx.exit(request_run(lambda api: f"{api.stack(stack)}/plan", form, wait=wait))
 
 

@@ -21,8 +21,8 @@ from reconciler.cli.run_commands import print_log, show_run
 def command(ctx: click.Context, *, stack: str, words: tuple[str, ...], wait: bool, form: str) -> None:
     """Run CMD in the directory and environment of STACK, for example `terraform state list`.
 
-    Write -- before CMD. One word is taken as a line of shell. The right is task:create, and the audit keeps CMD: put no
-    secret into it.
+    Write -- before CMD. If CMD is one word, a shell runs it. You need the right task:create. The audit
+    keeps CMD, so put no secret into it.
     """
     line = words[0] if len(words) == 1 else shlex.join(words)
     with connect() as api:

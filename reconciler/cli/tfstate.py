@@ -21,14 +21,14 @@ _COLUMNS = (
     Column("WRITTEN", moment("createdAt")),
     Column("LINEAGE", key("lineage"), wide=True),
 )
-_note = click.option("--note", metavar="TEXT", default="", help="Why, for those who read it later.")
+_note = click.option("--note", metavar="TEXT", default="", help="The reason, for later readers.")
 
 
 @click.group("tfstate", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List, read, write and roll back the tfstate of a stack. STACK is space/name, or a name of only one stack."""
+    """List, download, upload and roll back a stack's tfstate. STACK is space/name, or a name that is unique."""
     options.help_alone(ctx)
 
 
@@ -57,7 +57,7 @@ def show(stack: str, form: str) -> None:
     click.option("--version", type=click.IntRange(min=1), metavar="N", help="The version. Default: the newest."),
 )
 def pull(stack: str, version: int | None) -> None:
-    """Print a tfstate as it is, with the secrets in it. The audit keeps who read it."""
+    """Print a tfstate, including the secrets in it. The audit records who read it."""
     with connect() as api:
         path = _path(api, stack)
         if version is None:
@@ -74,7 +74,7 @@ def pull(stack: str, version: int | None) -> None:
     command,
     click.argument("stack"),
     click.argument("file", type=click.File("rb")),
-    click.option("--force", is_flag=True, help="Also one of another lineage, or with an older serial."),
+    click.option("--force", is_flag=True, help="Accept another lineage or an older serial."),
     _note,
     options.output,
 )
@@ -82,24 +82,27 @@ def push(*, stack: str, file: BinaryIO, force: bool, note: str, form: str) -> No
     """Store FILE (- for standard input) as the next version of a stack's tfstate."""
     with connect() as api:
         made = api.push(f"{_path(api, stack)}/versions", file.read(), note=note or None, force=force or None)
-    print_done(f"version {made['version']} is the tfstate of {stack} now", made, _COLUMNS, form)
+    print_done(f"version {made['version']} is now the tfstate of {stack}", made, _COLUMNS, form)
 
 
 @options.add_command(
     command, click.argument("stack"), click.argument("version", type=click.IntRange(min=1)), _note, options.output
 )
 def rollback(stack: str, version: int, note: str, form: str) -> None:
-    """Store an earlier version of a stack's tfstate once more, as the newest one."""
+    """Go back to an earlier version of a stack's tfstate, by storing it again as the newest."""
     with connect() as api:
         made = api.push(f"{_path(api, stack)}/versions/{version}/rollback", b"", note=note or None)
     print_done(
-        f"version {made['version']} is the tfstate of {stack} now, as version {version} was", made, _COLUMNS, form
+        f"version {made['version']} is now the tfstate of {stack}, with the content of version {version}",
+        made,
+        _COLUMNS,
+        form,
     )
 
 
 @options.add_command(command, click.argument("stack"))
 def unlock(stack: str) -> None:
-    """Release the lock of a stack's tfstate, unless the run that holds it is active."""
+    """Release the lock on a stack's tfstate. Refused while the run that holds it is active."""
     with connect() as api:
         lock = api.delete(f"{_path(api, stack)}/lock")
     held = f", which {lock['who']} held" if lock["who"] else ""

@@ -85,7 +85,7 @@ def _configuration(ports: Ports, caller: Caller, reading: Reading, state: Config
 
 @router.post("/fetch", status_code=HTTPStatus.ACCEPTED)
 def fetch(ports: PortsIn, caller: CallerIn) -> FetchJson:
-    """Look at all repositories now rather than at the next poll; any valid token may ask."""
+    """Fetch all repositories now instead of at the next poll; any valid token may ask."""
     _ = caller
     ports.wake()
     return FetchJson(asked=ports.now())

@@ -101,7 +101,7 @@ def resume_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Sta
 
 @router.post("/lock")
 def lock_stack(ports: PortsIn, caller: CallerIn, space: str, name: str, wanted: LockRequest) -> StackDetailJson:
-    """Keep a stack to oneself: nothing starts for it until somebody unlocks it, or the time is over."""
+    """Lock a stack so that no run starts until it is unlocked, or the time is over."""
     stack = named(caller, Right.STACK_LOCK, space, name)
     duration = timedelta(seconds=parse_duration(wanted.duration, LONG)) if wanted.duration is not None else None
     because = _basis(caller, Right.STACK_LOCK, stack)

@@ -33,7 +33,7 @@ def test_a_tfstate_goes_out_and_comes_back_byte_by_byte(remote: Station, tmp_pat
 @pytest.mark.usefixtures("kept")
 def test_versions_are_listed_and_rolled_back(remote: Station) -> None:
     assert remote("tfstate", "rollback", "network", 1).out == (
-        "version 2 is the tfstate of network now, as version 1 was\n"
+        "version 2 is now the tfstate of network, with the content of version 1\n"
     )
     listed = remote("tfstate", "list", "production/network").out.splitlines()
     assert [line.split()[:3] for line in listed[1:]] == [["2", "2", "operator"], ["1", "1", "run-1"]]

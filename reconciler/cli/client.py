@@ -16,7 +16,7 @@ import click
 
 from reconciler.cli.errors import CliError
 from reconciler.cli.options import Common
-from reconciler.cli.service_token import find_token, is_loopback, is_served
+from reconciler.cli.service_token import check_token, find_token, is_loopback, is_served
 from reconciler.version import __version__
 from spaces.names import is_name
 
@@ -58,6 +58,14 @@ class Api:
     def post(self, path: str, body: Any = None, *, changes: bool = True) -> Any:
         """Post a request and return the answer; `changes` is False for a request that changes nothing."""
         return self._answer("POST", path, {}, body, changes=changes)
+
+    def ask(self, method: str, path: str, params: Mapping[str, Any], body: bytes | None = None) -> bytes:
+        """Send any request and return the answer as bytes."""
+        self._tell_who(method)
+        response = self._transport.send(method, _PREFIX + path, params, body)
+        if not response.is_success:
+            raise CliError(_problem(response))
+        return response.content
 
     def push(self, path: str, body: bytes, **params: Any) -> Any:
         """Post bytes as they are, and return the answer."""
@@ -130,6 +138,11 @@ class Api:
         # The whole id sorts before longer ones that begin with it.
         return f"{path}/{quote(found[0], safe='')}"
 
+    def _tell_who(self, method: str) -> None:
+        if method != "GET" and not self.remote and not self._told:
+            click.echo("acting as the operator of the data directory", err=True)
+            self._told = True
+
     def _answer(
         self,
         method: str,
@@ -140,9 +153,8 @@ class Api:
         changes: bool = True,
         prefix: str = _PREFIX,
     ) -> Any:
-        if method != "GET" and changes and not self.remote and not self._told:
-            click.echo("acting as the operator of the data directory", err=True)
-            self._told = True
+        if changes:
+            self._tell_who(method)
         given = {name: value for name, value in params.items() if value is not None}
         response = self._transport.send(method, prefix + path, given, body)
         if response.is_success:
@@ -183,6 +195,13 @@ def connect() -> Iterator[Api]:
             yield Api(transport, remote=False, attended=is_served(common.settings().data_dir))
 
 
+@contextlib.contextmanager
+def connect_as(url: str, token: str) -> Iterator[Api]:
+    """Connect to a service with a token that was just typed."""
+    with _Remote(url, check_token(token)) as transport:
+        yield Api(transport, remote=True)
+
+
 class _Remote:
     def __init__(self, url: str, token: str | None) -> None:
         import httpx
@@ -218,7 +237,7 @@ class _Remote:
             raise CliError(f"{self._name} cannot be reached: {error}") from None
         if response.status_code == 401:
             why = "rejected the token" if self._token else f"requires a token{self._why_none()}"
-            raise CliError(f"{self._name} {why}: set STATION_TOKEN or --token-file")
+            raise CliError(f"{self._name} {why}: set STATION_TOKEN or --token-file, or run station login")
         return response
 
     def _why_none(self) -> str:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from reconciler.cli.errors import CliError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Entry(NamedTuple):
@@ -32,6 +35,8 @@ COMMANDS = {
     "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
     "blueprint": Entry("reconciler.cli.blueprint", "Show a blueprint's inputs and the documents it makes."),
     "open": Entry("reconciler.cli.open", "Open the page in a browser."),
+    "login": Entry("reconciler.cli.login", "Keep a token for a service."),
+    "logout": Entry("reconciler.cli.logout", "Forget the token for a service."),
     "status": Entry("reconciler.cli.status", "Show the state of the service and its configuration."),
     "stacks": Entry("reconciler.cli.stacks", "List stacks."),
     "stack": Entry("reconciler.cli.stack", "Show a stack, run it, suspend it, lock it, pin it and more."),
@@ -54,6 +59,8 @@ COMMANDS = {
     "migrate": Entry("reconciler.cli.migrate", "Move from SQLite to PostgreSQL."),
     "oidc": Entry("reconciler.cli.oidc", "Print what clouds need to check run tokens; rotate the keys."),
     "doctor": Entry("reconciler.cli.doctor", "Check that everything the service needs is in place."),
+    "api": Entry("reconciler.cli.api", "Send any request to the API."),
+    "completion": Entry("reconciler.cli.completion", "Print what makes a shell complete commands, stacks and runs."),
     "schema": Entry("reconciler.cli.schema", "Print or write the JSON Schemas for editors."),
 }
 """Every command, in the order of `station --help`."""
@@ -77,6 +84,16 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands in the order of the table."""
         return [*self._entries, *super().list_commands(ctx)]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin with what is typed, without importing any command."""
+        from click.shell_completion import CompletionItem
+
+        begun = [
+            CompletionItem(name, help=it.help) for name, it in self._entries.items() if name.startswith(incomplete)
+        ]
+        # Not those of the group, which imports every command.
+        return [*begun, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command and return it; None where there is no such command."""

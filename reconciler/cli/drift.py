@@ -9,6 +9,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.client import connect
+from reconciler.cli.completing import stack_argument
 from reconciler.cli.output import Column, key, moment, print_rows
 from reconciler.cli.run_commands import request_run, show_run
 
@@ -33,7 +34,7 @@ def command(ctx: click.Context, form: str, space: str | None, labels: tuple[str,
 
 
 @command.command()
-@click.argument("stack")
+@stack_argument()
 @options.wait
 @options.output
 @options.common

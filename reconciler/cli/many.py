@@ -13,9 +13,10 @@ from reconciler.cli.errors import CliError
 from reconciler.cli.output import print_data
 
 
-def many_command(group: click.Group, what: str, *more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:
+def many_command(
+    group: click.Group, one: options.Option, *more: options.Option
+) -> Callable[[Callable[..., Any]], click.Command]:
     """Return a decorator that adds a command with one thing as its argument, or -s and -l to choose many instead."""
-    one = click.argument(what, required=False)
     return options.add_command(group, one, options.space, options.labels, *more, options.output)
 
 

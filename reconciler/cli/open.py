@@ -9,11 +9,12 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.client import connect, service_url
+from reconciler.cli.completing import stack_argument
 from reconciler.cli.errors import CliError
 
 
 @click.command("open", context_settings=options.CONTEXT)
-@click.argument("stack", required=False)
+@stack_argument(required=False)
 @options.common
 @click.pass_context
 def command(ctx: click.Context, stack: str | None) -> None:

@@ -9,8 +9,8 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.client import connect
+from reconciler.cli.completing import run_argument
 from reconciler.cli.output import Column, key, print_data, print_rows
-from reconciler.cli.policy_test import load_inputs, load_policies, tried
 
 
 @click.group("policy", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
@@ -53,6 +53,9 @@ def test(  # noqa: PLR0917
     Exit codes: 0 everything is allowed; 2 something is denied or held back; 1 a policy or an input is broken. With
     --expect, or with `expect` in an input: 0 every result is as expected; 2 some result is not.
     """
+    # Everything that evaluates policies is slow to import.
+    from reconciler.cli.policy_test import load_inputs, load_policies, tried
+
     policies = load_policies(path, name, kind)
     rows: list[dict[str, Any]] = []
     for file in inputs:
@@ -70,7 +73,7 @@ def test(  # noqa: PLR0917
 
 
 @command.command()
-@click.argument("run")
+@run_argument()
 @options.common
 def sample(run: str) -> None:
     """Print the policy input of a run, for `station policy test`. Add an `expect` to it to make it a test."""

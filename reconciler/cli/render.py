@@ -10,6 +10,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.at_ref import at_ref, read_clone
 from reconciler.cli.client import connect
+from reconciler.cli.completing import stack_argument
 from reconciler.cli.errors import CliError
 from reconciler.cli.output import Column, key, print_data, print_record, print_rows
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("render", context_settings=options.CONTEXT)
-@click.argument("stack")
+@stack_argument()
 @at_ref
 @click.pass_context
 def command(ctx: click.Context, /, *, stack: str, form: str, **where: Any) -> None:

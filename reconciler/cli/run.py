@@ -10,6 +10,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.client import connect
 from reconciler.cli.columns import CHANGES, OUTPUT_CHANGES, RUN
+from reconciler.cli.completing import run_argument
 from reconciler.cli.many import change_waiting_runs, check_choice, many_command
 from reconciler.cli.output import print_data, print_record, print_rows
 from reconciler.cli.run_commands import print_log, request_run, show_run
@@ -25,7 +26,7 @@ def command(ctx: click.Context) -> None:
 
 def _command(*more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:
     """Return a decorator that adds a command with RUN, `more` options, -o and the common ones."""
-    return options.add_command(command, click.argument("run"), *more, options.output)
+    return options.add_command(command, run_argument(), *more, options.output)
 
 
 @_command()
@@ -52,7 +53,7 @@ def plan(run: str, form: str) -> None:
 
 
 @command.command()
-@click.argument("run")
+@run_argument()
 @click.option("-f", "--follow", is_flag=True, help="Keep printing until the run ends.")
 @options.common
 def logs(*, run: str, follow: bool) -> None:
@@ -61,7 +62,7 @@ def logs(*, run: str, follow: bool) -> None:
         print_log(api, api.run(run), follow=follow)
 
 
-@many_command(command, "run", options.wait)
+@many_command(command, run_argument(required=False), options.wait)
 @click.pass_context
 def confirm(
     ctx: click.Context, *, run: str | None, space: str | None, labels: tuple[str, ...], wait: bool, form: str
@@ -80,7 +81,7 @@ def through(ctx: click.Context, *, run: str, wait: bool, form: str) -> None:
     ctx.exit(_decide(run, "through", "is let through", form, wait=wait))
 
 
-@many_command(command, "run")
+@many_command(command, run_argument(required=False))
 @click.pass_context
 def discard(ctx: click.Context, *, run: str | None, space: str | None, labels: tuple[str, ...], form: str) -> None:
     """Discard a waiting run, or all waiting runs of some stacks. Their plans are not applied."""

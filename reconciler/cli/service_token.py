@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from reconciler.cli.errors import CliError
+from reconciler.cli.kept_tokens import kept_token
 from reconciler.cli.options import Common
 
 _PROC = Path("/proc")
@@ -21,9 +22,14 @@ _LISTENS = "0A"
 
 
 def find_token(common: Common, url: str) -> str | None:
-    """Return the token for the service at `url`: a flag's, the environment's, or the operator's; None without one."""
+    """Return the token for the service at `url`: a flag's, the environment's, a login's, or the operator's, or None."""
     token = _configured_token(common, url)
-    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+    return None if token is None else check_token(token)
+
+
+def check_token(token: str) -> str:
+    """Return the token; raise CliError if it cannot be one."""
+    if not token or not (token.isascii() and token.isprintable() and " " not in token):
         # The message never contains the token: it may be a valid one with something behind it.
         raise CliError("this is not a Stationkeeper token: check STATION_TOKEN or --token-file")
     return token
@@ -49,6 +55,8 @@ def _configured_token(common: Common, url: str) -> str | None:
         return common.token_file.read_text(encoding="utf-8", errors="replace").strip()
     if token := os.environ.get("STATION_TOKEN", "").strip():
         return token
+    if kept := kept_token(url):
+        return kept
     if is_loopback(urlsplit(url).hostname or ""):
         data_dir = common.settings().data_dir
         with contextlib.suppress(OSError):

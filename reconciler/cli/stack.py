@@ -10,6 +10,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.client import connect
 from reconciler.cli.columns import OUTPUTS, RESOURCES, RUNS, STACK
+from reconciler.cli.completing import stack_argument
 from reconciler.cli.many import change_stacks, check_choice, many_command
 from reconciler.cli.output import Column, print_done, print_record, print_rows
 from reconciler.cli.run_commands import request_run
@@ -25,7 +26,7 @@ def command(ctx: click.Context) -> None:
 
 def _command(*more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:
     """Return a decorator that adds a command with STACK, `more` options, -o and the common ones."""
-    return options.add_command(command, click.argument("stack"), *more, options.output)
+    return options.add_command(command, stack_argument(), *more, options.output)
 
 
 @_command()
@@ -59,14 +60,14 @@ def forget(stack: str, form: str) -> None:
     _change(stack, "forget", "is forgotten", form)
 
 
-@many_command(command, "stack")
+@many_command(command, stack_argument(required=False))
 @click.pass_context
 def suspend(ctx: click.Context, /, **chosen: Any) -> None:
     """Suspend a stack, or many, so that no more runs start."""
     ctx.exit(_steer("suspend", "is suspended", **chosen))
 
 
-@many_command(command, "stack")
+@many_command(command, stack_argument(required=False))
 @click.pass_context
 def resume(ctx: click.Context, /, **chosen: Any) -> None:
     """Resume a suspended stack, or many."""
@@ -122,7 +123,7 @@ _NOT_YET = "the service has not taken that in yet"
 _LATER = "the next station reconcile or service takes that in"
 
 
-@many_command(command, "stack", options.wait)
+@many_command(command, stack_argument(required=False), options.wait)
 @click.pass_context
 def run(
     ctx: click.Context, *, stack: str | None, space: str | None, labels: tuple[str, ...], wait: bool, form: str

@@ -8,11 +8,12 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.client import connect
+from reconciler.cli.completing import stack_argument
 from reconciler.cli.run_commands import print_log, show_run
 
 
 @click.command("task", context_settings=options.CONTEXT)
-@click.argument("stack")
+@stack_argument()
 @click.argument("words", metavar="CMD", nargs=-1, required=True, type=click.UNPROCESSED)
 @options.wait
 @options.output

@@ -9,6 +9,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.client import connect
+from reconciler.cli.completing import stack_argument
 from reconciler.cli.errors import CliError
 from reconciler.cli.output import Column, key, moment, print_done, print_record, print_rows
 
@@ -32,14 +33,14 @@ def command(ctx: click.Context) -> None:
     options.help_alone(ctx)
 
 
-@options.add_command(command, click.argument("stack"), options.output)
+@options.add_command(command, stack_argument(), options.output)
 def list(stack: str, form: str) -> None:  # noqa: A001 - the command's name
     """List the versions of a stack's tfstate, newest first."""
     with connect() as api:
         print_rows(api.every(f"{_path(api, stack)}/versions"), _COLUMNS, form)
 
 
-@options.add_command(command, click.argument("stack"), options.output)
+@options.add_command(command, stack_argument(), options.output)
 def show(stack: str, form: str) -> None:
     """Show the newest version of a stack's tfstate, and who holds its lock."""
     with connect() as api:
@@ -53,7 +54,7 @@ def show(stack: str, form: str) -> None:
 
 @options.add_command(
     command,
-    click.argument("stack"),
+    stack_argument(),
     click.option("--version", type=click.IntRange(min=1), metavar="N", help="The version. Default: the newest."),
 )
 def pull(stack: str, version: int | None) -> None:
@@ -72,7 +73,7 @@ def pull(stack: str, version: int | None) -> None:
 
 @options.add_command(
     command,
-    click.argument("stack"),
+    stack_argument(),
     click.argument("file", type=click.File("rb")),
     click.option("--force", is_flag=True, help="Accept another lineage or an older serial."),
     _note,
@@ -86,7 +87,7 @@ def push(*, stack: str, file: BinaryIO, force: bool, note: str, form: str) -> No
 
 
 @options.add_command(
-    command, click.argument("stack"), click.argument("version", type=click.IntRange(min=1)), _note, options.output
+    command, stack_argument(), click.argument("version", type=click.IntRange(min=1)), _note, options.output
 )
 def rollback(stack: str, version: int, note: str, form: str) -> None:
     """Go back to an earlier version of a stack's tfstate, by storing it again as the newest."""
@@ -100,7 +101,7 @@ def rollback(stack: str, version: int, note: str, form: str) -> None:
     )
 
 
-@options.add_command(command, click.argument("stack"))
+@options.add_command(command, stack_argument())
 def unlock(stack: str) -> None:
     """Release the lock on a stack's tfstate. Refused while the run that holds it is active."""
     with connect() as api:

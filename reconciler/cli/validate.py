@@ -13,7 +13,6 @@ from reconciler.cli import options
 from reconciler.cli.diagnostics import line
 from reconciler.cli.errors import CliError
 from reconciler.cli.output import print_data
-from reconciler.cli.sources import SourceCheck
 
 if TYPE_CHECKING:
     from spaces.reading.attachments import Attach
@@ -30,6 +29,8 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
 
     For a directory, the source paths of its stacks are checked, too. For a single file, only the file is checked.
     """
+    # Everything that reads documents is slow to import.
+    from reconciler.cli.sources import SourceCheck
     from reconciler.policies.checking import check_rego
     from reconciler.policies.documents import about_documents
     from spaces.diagnostics import in_order

@@ -58,6 +58,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         resources.router,
         overview.router,
         access.router,
+        access.me,
         tokens.router,
         issuer.router,
         admission.router,

@@ -16,11 +16,12 @@ from rbac.access.subjects import Subject
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import invalid
 from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
-from reconciler.web.api.schemas.access import AccessSettingsJson, DecisionJson, HolderJson, RoleHeldJson
+from reconciler.web.api.schemas.access import AccessSettingsJson, DecisionJson, HolderJson, MeJson, RoleHeldJson
 from reconciler.web.api.schemas.shapes import Page
 from spaces.names import ROOT, SpaceName
 
 router = APIRouter(prefix="/access", tags=["access"])
+me = APIRouter(tags=["access"])
 
 SubjectIn = Annotated[
     str, Query(max_length=200, description="`user:alice`, `group:…`, `apiKey:…`, `stack:space/name`.")
@@ -29,6 +30,12 @@ ActionIn = Annotated[str, Query(max_length=64, description="`stack:update`, `run
 WhereIn = Annotated[str, Query(max_length=63, description="The space.")]
 
 _ABOVE = "by a role in a space above"
+
+
+@me.get("/me")
+def get_me(caller: CallerIn) -> MeJson:
+    """Return whose token the request carries, and until when it is valid."""
+    return MeJson(person=caller.person, until=caller.until)
 
 
 @router.get("/can")

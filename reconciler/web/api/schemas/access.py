@@ -9,6 +9,13 @@ from pydantic import ConfigDict, Field
 from reconciler.web.api.schemas.shapes import Shape
 
 
+class MeJson(Shape):
+    """Whose token a request carries; `until` is null for a token that does not end."""
+
+    person: str
+    until: datetime | None
+
+
 class DecisionJson(Shape):
     """Whether somebody may do something, and the reason."""
 

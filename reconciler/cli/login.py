@@ -1,0 +1,53 @@
+"""`station login` and `station logout`: keep a token for later commands, or forget it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.client import connect_as, service_url
+from reconciler.cli.errors import CliError
+from reconciler.cli.kept_tokens import keep_token, kept_token
+
+
+@click.command("login", context_settings=options.CONTEXT)
+@click.argument("address", metavar="[URL]", required=False)
+@options.common
+def command(address: str | None) -> None:
+    """Keep a token for the service at URL, so that later commands use it. Default: the service of STATION_URL.
+
+    The token is asked for, or read from standard input. An admin makes one with station token create user:NAME.
+    """
+    service = _service(address)
+    if sys.stdin.isatty():
+        token = click.prompt("Token", hide_input=True, err=True).strip()
+    else:
+        token = sys.stdin.readline().strip()
+    with connect_as(service, token) as api:
+        me = api.get("/me")
+    path = keep_token(service, token)
+    until = f" until {me['until']}" if me["until"] else ""
+    click.echo(f"signed in as {me['person']}{until}; the token is in {path}")
+    if service_url() != service:
+        click.echo(f"to use this service: export STATION_URL={service}")
+
+
+@click.command("logout", context_settings=options.CONTEXT)
+@click.argument("address", metavar="[URL]", required=False)
+@options.common
+def logout(address: str | None) -> None:
+    """Forget the token that station login kept for the service. The token stays valid until it is revoked."""
+    service = _service(address)
+    if kept_token(service) is None:
+        raise CliError(f"no token is kept for {service}")
+    keep_token(service, None)
+    click.echo(f"the token for {service} is forgotten; station token revoke makes it invalid")
+
+
+def _service(address: str | None) -> str:
+    service = address or service_url()
+    if service is None:
+        raise CliError("name the service: station login URL")
+    return service

@@ -24,7 +24,8 @@ _METHODS = ("GET", "POST", "PUT", "DELETE")
 def command(*, method: str, path: str, body: BinaryIO | None) -> None:
     """Send a request to the API, such as GET /stacks?limit=10, and print the answer.
 
-    METHOD is GET, POST, PUT or DELETE. PATH begins below /api/v1; GET /openapi.json describes all of them. Exits 1 if the service refuses.
+    METHOD is GET, POST, PUT or DELETE. PATH begins below /api/v1; GET /openapi.json describes all paths. Exits 1 if the
+    service refuses.
     """
     parts = urlsplit(path)
     if parts.scheme or parts.netloc or not parts.path.startswith("/"):

@@ -193,7 +193,7 @@ class TestStacks:
         assert lock is not None
         assert (lock.note, lock.until is not None) == ("repairs", True)
         assert re.search(r"locked +by operator until .*: repairs", remote("stack", "get", "network").out)
-        assert re.search(r"production/network .* Locked ", remote("stacks").out)
+        assert re.search(r"production/network .* Locked\b", remote("stacks").out)
         refused = remote("stack", "run", "network")
         assert (refused.code, "is locked by operator since" in refused.err) == (1, True)
         assert remote("stack", "lock", "network", "--note", "x", "--for", "soon").err == (

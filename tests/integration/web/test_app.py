@@ -80,6 +80,7 @@ ROUTES = [
     ("GET", "/blueprint-instances/production/network/render"),
     ("GET", "/status"),
     ("GET", "/spaces"),
+    ("GET", "/me"),
     ("GET", "/access/can"),
     ("GET", "/access/settings"),
     ("GET", "/access/who"),

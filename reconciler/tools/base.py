@@ -51,6 +51,18 @@ class SharedPackages:
 
 
 @dataclass(frozen=True, slots=True)
+class ChartRepositories:
+    """The repositories to which helm can sign in: `file` is its list of them, `names` has their names there."""
+
+    file: Path
+    names: Mapping[str, str]
+
+    def name_of(self, address: str) -> str | None:
+        """Return the name of exactly the repository at an address; None: helm cannot sign in there."""
+        return self.names.get(address.rstrip("/"))
+
+
+@dataclass(frozen=True, slots=True)
 class ToolJob:
     """What an adapter needs to know of a run."""
 
@@ -90,6 +102,7 @@ class ToolJob:
     """The addresses of the resources that are planned; empty: all of them."""
     shared: SharedPackages | None = None
     """What is kept for the runs of all stacks; see `reconciler.tools.terraform.provider_cache`."""
+    charts: ChartRepositories | None = None
 
     def with_variables(self, variables: Mapping[str, str]) -> ToolJob:
         """Return the job as it is once hooks have set variables, which win over those of documents and outputs."""

@@ -1,7 +1,8 @@
-"""Lets Git in a run sign in to some repositories, and to no others.
+"""Lets Git, and helm, in a run sign in to some repositories, and to no others.
 
 Over http(s) Git asks a helper, which answers only for exactly the repository's address. Over ssh a script of the run's
-own stands in the place of `ssh`: it gives the key only to exactly the repository on its host. Both read files that lie
+own stands in the place of `ssh`: it gives the key only to exactly the repository on its host. Helm has a list of its
+own of the repositories of charts. All of them read files that lie
 in a directory of the run, for its owner alone, while a leg is at work. Nothing secret is in a variable, an argument or
 an address.
 """
@@ -9,6 +10,7 @@ an address.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -19,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import GitAccess
+from reconciler.tools.base import ChartRepositories
 from spaces.model.repository import ssh_place
 
 
@@ -35,6 +38,7 @@ def lay_out(
     directory.git.mkdir(mode=0o700)
     config: list[tuple[str, str]] = []
     cases: list[str] = []
+    _write(directory.git / _CHARTS, _chart_repositories(accesses))
     for number, access in enumerate(accesses):
         if access.ssh_key:
             cases.append(_ssh(access, number, directory.git, seen.git))
@@ -46,6 +50,12 @@ def lay_out(
         variables["GIT_SSH_COMMAND"] = f"sh {shlex.quote(str(seen.git / 'ssh'))}"
         variables["GIT_SSH_VARIANT"] = "ssh"
     return variables
+
+
+def charts(accesses: Sequence[GitAccess], seen: RunDirectory) -> ChartRepositories | None:
+    """Return how helm signs in to those of the repositories that are reached over http(s)."""
+    names = {access.url.rstrip("/"): _chart_name(number) for number, access in _over_http(accesses)}
+    return ChartRepositories(seen.git / _CHARTS, names) if names else None
 
 
 def take_away(directory: RunDirectory) -> None:
@@ -64,6 +74,25 @@ def _http(access: GitAccess, number: int, here: Path, seen: Path) -> Iterator[tu
         yield f"credential.{each}.helper", ""
         yield f"credential.{each}.helper", f"!sh {shlex.quote(str(seen / f'helper-{number}'))}"
         yield f"credential.{each}.useHttpPath", "true"
+
+
+_CHARTS = "charts.yaml"
+
+
+def _chart_repositories(accesses: Sequence[GitAccess]) -> str:
+    listed = [
+        {"name": _chart_name(number), "url": each.url, "username": each.username, "password": each.password}
+        for number, each in _over_http(accesses)
+    ]
+    return json.dumps({"apiVersion": "v1", "repositories": listed})
+
+
+def _chart_name(number: int) -> str:
+    return f"station-{number}"
+
+
+def _over_http(accesses: Sequence[GitAccess]) -> Iterator[tuple[int, GitAccess]]:
+    return ((number, each) for number, each in enumerate(accesses) if not each.ssh_key)
 
 
 def _ssh(access: GitAccess, number: int, here: Path, seen: Path) -> str:

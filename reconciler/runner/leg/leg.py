@@ -112,6 +112,7 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
         job.refresh,
         tuple(job.targets),
         _shared(context),
+        git_access.charts(job.git, seen),
     ).with_variables(commands.files.variables)
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
 

@@ -53,7 +53,7 @@ def rendered(job: ToolJob, do: Do, kubectl: Kubectl, kinds: Kinds, namespace: st
     """Return the objects of the source, as it is written."""
     helm = job.options.get("helm")
     if helm:
-        command = _helm(job, helm, kubectl, kinds, namespace)
+        command = _helm(job, do, helm, kubectl, kinds, namespace)
     elif _is_kustomized(job):
         command = (job.binary, "kustomize", ".")
     else:
@@ -96,7 +96,9 @@ def _values(job: ToolJob) -> Path:
     return job.scratch / "values.json"
 
 
-def _helm(job: ToolJob, helm: Mapping[str, Any], kubectl: Kubectl, kinds: Kinds, namespace: str) -> tuple[str, ...]:
+def _helm(  # noqa: PLR0917
+    job: ToolJob, do: Do, helm: Mapping[str, Any], kubectl: Kubectl, kinds: Kinds, namespace: str
+) -> tuple[str, ...]:
     binary = shutil.which("helm", path=job.env.get("PATH", os.environ.get("PATH", "")))
     if binary is None:
         raise StepFailed("helm is not installed: there is no helm on the search path")
@@ -106,6 +108,11 @@ def _helm(job: ToolJob, helm: Mapping[str, Any], kubectl: Kubectl, kinds: Kinds,
         place = _local(job, chart)
     elif repository.startswith("oci://"):
         place = f"{repository.rstrip('/')}/{chart}"
+    elif job.charts is not None and (name := job.charts.name_of(repository)):
+        place = f"{name}/{chart}"
+        known = (f"--repository-config={job.charts.file}", f"--repository-cache={job.scratch / 'charts'}")
+        do((binary, "repo", "update", *known, "--", name))
+        flags += known
     else:
         place = chart
         flags.append(f"--repo={repository}")

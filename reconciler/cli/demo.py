@@ -22,6 +22,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.demo_stage import ADMIN, Stage
+from reconciler.cli.demo_tools import SPACE, relay
 from reconciler.cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def _play(stage: Stage) -> None:
         _why(stage, service)
         _repair(stage, service)
         _leaves(stage, service)
+        relay(stage, service)
         _waits(stage, service)
     _say_what_next(stage, time.monotonic() - started)
 
@@ -289,6 +291,7 @@ def _say_what_next(stage: Stage, seconds: float) -> None:
         ("list the stacks", f"{station} stacks {data}"),
         ("see where each value comes from", f"{station} render shop/web {data}"),
         ("list a stack's runs", f"{station} stack history shop/status-page {data}"),
+        ("see what each tool handed on", f"{station} stack outputs {SPACE}/script {data}"),
         ("list the runs", f"{station} runs {data}"),
         ("see held changes and the audit", f"{station} held {data}; {station} audit {data}"),
         ("change something yourself", f"edit a file in {stage.repository}, and there"),

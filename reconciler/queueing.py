@@ -12,6 +12,7 @@ from reconciler.core.ends import is_to_go
 from reconciler.core.identifiers import next_run_id
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
+from reconciler.core.standing import without_ended_lock
 from reconciler.core.state import Desired, Heading, Push, StackState
 from reconciler.core.transition import new_run
 from reconciler.refusals import OperationRefused, Refusal, in_force
@@ -79,8 +80,9 @@ def find_run(reading: Reading, run: RunId) -> Run:
 
 def not_locked(stack: StackState, now: datetime) -> None:
     """Refuse while somebody keeps the stack to themselves."""
-    if stack.lock is not None and not stack.lock.ended(now):
-        raise OperationRefused(Refusal.LOCKED, f"{stack.id} is {stack.lock}")
+    lock = without_ended_lock(stack, now).lock
+    if lock is not None:
+        raise OperationRefused(Refusal.LOCKED, f"{stack.id} is {lock}")
 
 
 def may_run(stack: StackState, desired: Desired, now: datetime) -> None:

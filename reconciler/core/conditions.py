@@ -297,8 +297,8 @@ def _expired(state: StackState, waits: Waits | None) -> tuple[ConditionStatus, s
 
 def _drifted(observed: Observed) -> tuple[ConditionStatus, str, str]:
     if observed.drifted:
-        many = "1 resource differs" if observed.drifted == 1 else f"{observed.drifted} resources differ"
-        return ConditionStatus.TRUE, Reason.DRIFTED, f"{many} from what was applied, as run {observed.run} found"
+        message = f"{observed.many} from what was applied, as run {observed.run} found"
+        return ConditionStatus.TRUE, Reason.DRIFTED, message
     if observed.failed is not None:
         return ConditionStatus.UNKNOWN, Reason.CHECK_FAILED, observed.failed
     return ConditionStatus.FALSE, Reason.NO_DRIFT, f"as of run {observed.run}"

@@ -249,6 +249,11 @@ class Observed:
     failed: str | None = None
     """Why the newest check could not find out; the rest is then what the one before it found."""
 
+    @property
+    def many(self) -> str:
+        """How many resources differ, in words."""
+        return "1 resource differs" if self.drifted == 1 else f"{self.drifted} resources differ"
+
 
 @dataclass(frozen=True, slots=True)
 class NewestRun:

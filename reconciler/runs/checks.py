@@ -7,7 +7,7 @@ from datetime import datetime
 
 from reconciler.core.identifiers import next_run_id
 from reconciler.core.runs import Run, RunEvent, RunKind
-from reconciler.core.standing import is_suspended
+from reconciler.core.standing import is_suspended, without_ended_lock
 from reconciler.core.state import StackState, Sync
 from reconciler.core.transition import new_run
 from reconciler.runs.audit import Asked
@@ -23,8 +23,9 @@ def cannot_be_checked(transaction: Transaction, state: StackState, now: datetime
         return f"cannot be run: {state.desired.problem.message}"
     if state.sync is not Sync.SYNCED:
         return f"is {state.sync}: what its plan shows is its change, not drift"
-    if state.lock is not None and not state.lock.ended(now):
-        return f"is {state.lock}"
+    lock = without_ended_lock(state, now).lock
+    if lock is not None:
+        return f"is {lock}"
     if is_suspended(state):
         return "is suspended"
     active = transaction.active_runs([state.id])

@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from reconciler.store import rows, statements
 from reconciler.store.selecting import POSTGRES, among
 from reconciler.store.stored import Announcement
 from reconciler.store.tables import announcements
 from reconciler.store.texts import dump, load
+
+_DUE = (
+    select(announcements)
+    .where(announcements.c.due_at <= bindparam("now"))
+    .order_by(announcements.c.due_at, announcements.c.id)
+    .limit(bindparam("most"))
+)
 
 
 class AnnouncementReading:
@@ -23,9 +30,8 @@ class AnnouncementReading:
 
     def announcements(self, now: datetime, limit: int) -> list[Announcement]:
         """Return those that are due, the longest due first."""
-        due = select(announcements).where(announcements.c.due_at <= rows.micros(now))
-        due = due.order_by(announcements.c.due_at, announcements.c.id).limit(limit)
-        return [_announcement(row) for row in self._connection.execute(due)]
+        found = self._connection.execute(_DUE, {"now": rows.micros(now), "most": limit})
+        return [_announcement(row) for row in found]
 
 
 class AnnouncementWriting(AnnouncementReading):

@@ -73,7 +73,7 @@ class ConfigurationState:
     attempted_revision: Revision | None = None
     admitted_revision: Revision | None = None
     sources: Mapping[str, Revision] = field(default_factory=dict)
-    """The revision that each source repository's branch ("url#branch") is followed at."""
+    """The revision that each source repository is followed at, by what is followed of it (`git.source_keys`)."""
     kept: tuple[KeptDocument, ...] = ()
     remembered: Mapping[str, Any] = field(default_factory=dict)
     """What an earlier version remembered of what was in force; read once, to be taken over."""

@@ -31,6 +31,7 @@ def pause(first: float, failures: int, longest: float) -> float:
 
 
 Fetched = dict[Remote, Arrived]
+_Key = tuple[str, str, str]
 
 _LONGEST_PAUSE = 900.0
 
@@ -69,9 +70,9 @@ class Fetcher:
     mirrors: Mirrors
     metrics: Metrics
     interval: float
-    _paces: dict[tuple[str, str, str], _Pace] = field(default_factory=dict)
-    _names: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    """The remotes that are followed, with the name under which metrics speak of them."""
+    _paces: dict[_Key, _Pace] = field(default_factory=dict)
+    _named: dict[str, list[_Key]] = field(default_factory=dict)
+    """The remotes that are followed, by the name under which metrics speak of them."""
 
     def fetch(self, remotes: Collection[Remote], now: datetime, *, everything: bool) -> Fetched:
         """Fetch the remotes that are due (or all of them); the others are not in the answer."""
@@ -101,22 +102,22 @@ class Fetcher:
 
     def _forget(self, remotes: Collection[Remote]) -> None:
         """Let go of all remotes but these."""
-        self._names = {_key(remote): redact(remote.url) for remote in remotes}
-        self._paces = {key: pace for key, pace in self._paces.items() if key in self._names}
-        self.metrics.follow(self._names.values())
+        keys = {_key(remote): redact(remote.url) for remote in remotes}
+        self._named = {}
+        for key, name in keys.items():
+            self._named.setdefault(name, []).append(key)
+        self._paces = {key: pace for key, pace in self._paces.items() if key in keys}
+        self.metrics.follow(self._named)
 
     def _since(self, name: str) -> datetime | None:
         """Return when that branch of a repository was fetched whose last success is longest ago; None: one never."""
-        times = [
-            pace.succeeded if (pace := self._paces.get(key)) is not None else None
-            for key, each in self._names.items()
-            if each == name
-        ]
-        return None if None in times else min(time for time in times if time is not None)
+        paces = [self._paces.get(key) for key in self._named.get(name, ())]
+        times = [pace.succeeded for pace in paces if pace is not None and pace.succeeded is not None]
+        return min(times, default=None) if len(times) == len(paces) else None
 
     def _pace(self, remote: Remote) -> _Pace:
         return self._paces.setdefault(_key(remote), _Pace())
 
 
-def _key(remote: Remote) -> tuple[str, str, str]:
+def _key(remote: Remote) -> _Key:
     return remote.url, remote.ref, remote.reader

@@ -145,7 +145,7 @@ class Inquiries:
                 return False
             failed = inquiry.future.exception()
             if failed is not None:
-                _log.error("the policies over %s could not be asked", inquiry.about, exc_info=failed)
+                _log.error("the question about %s could not be asked", inquiry.about, exc_info=failed)
             inquiry.answer = None if failed is not None else inquiry.future.result()
             inquiry.stage = Stage.ANSWERED
         inquiry.conclude(inquiry.question, inquiry.answer, now)

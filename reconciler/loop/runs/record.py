@@ -248,11 +248,9 @@ def _with_observation(state: StackState, run: Run, planned: Planned, now: dateti
 
 def _found(state: StackState) -> dict[str, Any]:
     """Return how a drift check ended, in the words of the stack's condition."""
-    drifted = state.observed.drifted if state.observed is not None else 0
-    if not drifted:
+    if state.observed is None or not state.observed.drifted:
         return {"reason": Reason.NO_DRIFT, "message": "nothing differs from what was applied"}
-    many = "1 resource differs" if drifted == 1 else f"{drifted} resources differ"
-    return {"reason": Reason.DRIFTED, "message": f"{many} from what was applied"}
+    return {"reason": Reason.DRIFTED, "message": f"{state.observed.many} from what was applied"}
 
 
 def _was_given_up(run: Run) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.ansible.arguments import arguments
-from reconciler.tools.ansible.events import applied, failure, parse, planned
+from reconciler.tools.ansible.events import Events, applied, failure, parse, planned
 from reconciler.tools.ansible.requirements import install, search_path
 from reconciler.tools.ansible.settings import AnsibleConfig, ansible_config
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
@@ -57,14 +57,14 @@ class Ansible:
         """Run the playbook in check mode and return what it would change."""
         if job.destroy:
             raise StepFailed("ansible cannot destroy: write a playbook that removes what this one made")
-        events = _run(job, do, "--check", "--diff")
+        data, events = _run(job, do, "--check", "--diff")
         # A digest, because the differences may hold what nobody has masked yet.
-        write_scratch(_checked(job), blake2b(events).hexdigest().encode())
-        return planned(parse(events), foreseen_only=job.check)
+        write_scratch(_checked(job), blake2b(data).hexdigest().encode())
+        return planned(events, foreseen_only=job.check)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Run the playbook, and return what each task did. The runner itself reads the outputs file."""
-        return applied(parse(_run(job, do)))
+        return applied(_run(job, do)[1])
 
     def environment(self, job: ToolJob) -> Mapping[str, str]:  # noqa: ARG002 - the protocol's signature
         """Return nothing: the documents' own variables are all that its commands need."""
@@ -79,8 +79,11 @@ def _checked(job: ToolJob) -> Path:
     return job.scratch / "checked"
 
 
-def _run(job: ToolJob, do: Do, *flags: str) -> bytes:
-    """Run the playbook and return the events that our callback wrote; StepFailed says where it failed."""
+def _run(job: ToolJob, do: Do, *flags: str) -> tuple[bytes, Events]:
+    """Run the playbook and return the events that our callback wrote, as written and as read.
+
+    StepFailed says where it failed.
+    """
     playbook = job.options.get("playbook")
     if not isinstance(playbook, str):
         raise StepFailed("the stack has no ansible.playbook")
@@ -100,9 +103,10 @@ def _run(job: ToolJob, do: Do, *flags: str) -> bytes:
         raise StepFailed(message, failed.code, "HostUnreachable" if blamed.unreachable else None) from None
     finally:
         remove(file)
-    if not parse(data).hosts:
+    events = parse(data)
+    if not events.hosts:
         raise StepFailed("the playbook ran on no host: none in the inventory matches its plays")
-    return data
+    return data, events
 
 
 def _callback(job: ToolJob, config: AnsibleConfig, events: Path) -> Mapping[str, str]:

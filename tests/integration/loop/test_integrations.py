@@ -6,7 +6,6 @@ import base64
 import json
 import shlex
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -337,9 +336,9 @@ def test_a_token_that_lies_where_it_does_not_belong_is_not_renewed(
     assert issuer is not None
     (run,) = machine.service.engine.active()
     foreign = issuer.sign({"aud": "x", "sub": "space:prod:phase:apply", "runId": "another"}, utc_now())
-    for text in (foreign, "no token", foreign[:-20] + "A" * 20):
+    for hours, text in enumerate((foreign, "no token", foreign[:-20] + "A" * 20), 1):
         RunDirectory.of(machine.settings.data_dir.absolute(), run).put_identity("aws.token", text)
-        loop.renewal.round(utc_now() + timedelta(hours=time.monotonic() % 100 + 1))
+        loop.renewal.round(utc_now() + timedelta(hours=hours))
         assert _tokens(machine)["aws.token"] == text
     go.touch()
     assert machine.reconcile().ran == {"root/a": str(RunStatus.FINISHED)}

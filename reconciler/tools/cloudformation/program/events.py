@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import dropwhile
+from itertools import dropwhile, takewhile
 
 from botocore.exceptions import ClientError
 
@@ -16,18 +17,18 @@ _AS_GOOD_AS_DONE = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation that is about to be asked for: its stack, its token, and the events that were there before it."""
+    """An operation that is about to be asked for: its stack, its token, and the newest event from before it."""
 
     stack: Stack
     stack_id: str
     token: str
-    seen: frozenset[str]
+    before: str | None
 
     @classmethod
     def about_to_begin(cls, stack: Stack, stack_id: str) -> Operation:
-        """Note the events that are there."""
-        seen = frozenset(event["EventId"] for event in _events(stack, stack_id))
-        return cls(stack, stack_id, stack.request["token"], seen)
+        """Note the newest event that is there."""
+        newest = next(_newest_first(stack, stack_id), None)
+        return cls(stack, stack_id, stack.request["token"], None if newest is None else newest["EventId"])
 
     def follow(self) -> str:
         """Print events as they come, and return the state in which the operation leaves the stack.
@@ -58,7 +59,10 @@ class Operation:
         return ""
 
     def _new(self) -> list[Json]:
-        return [event for event in _events(self.stack, self.stack_id) if event["EventId"] not in self.seen]
+        """Return the events of the operation, oldest first."""
+        events = _newest_first(self.stack, self.stack_id)
+        # A stack keeps ninety days of them: what was there before is not read again at each look.
+        return [*takewhile(lambda event: event["EventId"] != self.before, events)][::-1]
 
     def _states(self, events: list[Json]) -> list[str]:
         """Return the states that the stack has had since this operation began.
@@ -79,15 +83,14 @@ class Operation:
         return not found or found[0]["StackStatus"] == "DELETE_COMPLETE"
 
 
-def _events(stack: Stack, stack_id: str) -> list[Json]:
-    """Return the stack's events, oldest first; none where there is no stack any more."""
+def _newest_first(stack: Stack, stack_id: str) -> Iterator[Json]:
+    """Yield the stack's events, page by page; none where there is no stack any more."""
     try:
-        pages = stack.api.get_paginator("describe_stack_events").paginate(StackName=stack_id)
-        return [event for page in pages for event in page["StackEvents"]][::-1]
+        for page in stack.api.get_paginator("describe_stack_events").paginate(StackName=stack_id):
+            yield from page["StackEvents"]
     except ClientError as error:
-        if is_missing(error):
-            return []
-        raise
+        if not is_missing(error):
+            raise
 
 
 def _line(event: Json) -> str:

@@ -86,7 +86,7 @@ def test_a_question_that_cannot_be_asked_is_concluded_without_an_answer(
     asker.open("a", Question(OSError("no process")))
     eventually(lambda: asker.step() or asker.concluded)
     assert asker.concluded == [("a", None)]
-    assert "the policies over a could not be asked" in caplog.text
+    assert "the question about a could not be asked" in caplog.text
 
 
 @pytest.mark.parametrize("stage", ["gather", "conclude"])

@@ -44,7 +44,7 @@ from reconciler.loop.desired.follower import CurrentAccess, Follower
 from reconciler.loop.desired.merged import merged_at
 from reconciler.loop.desired.repositories import CannotFollow, Remotes
 from reconciler.loop.desired.restore import differs, with_remembered
-from reconciler.loop.desired.seen import suspend_if_restored
+from reconciler.loop.desired.seen import Noting, suspend_if_restored
 from reconciler.loop.desired.source_repositories import NOT_SET_UP
 from reconciler.loop.desired.world import World
 from reconciler.loop.policies.plan import PlanPolicies, policy_input
@@ -104,6 +104,8 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         closing.callback(store.close)
         check_belonging(store, directory, redact(settings.database))
         suspend_if_restored(store, settings.notes, utc_now())
+        # Before any run starts, which is kept from the notes that are there.
+        Noting(store, settings.notes).step(-1)
         with store.reading() as reading:
             state = reading.configuration()
         changed = differs(settings, state)

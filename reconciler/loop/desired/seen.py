@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -99,7 +100,8 @@ def suspend_if_restored(store: Store, files: tuple[Path, ...], now: datetime) ->
     if not ahead:
         return False
     file, seen = max(ahead, key=lambda each: (each[1].generation, each[1].row))
-    suspend_restored(store, Revision(seen.revision), now, f"{file} has seen it at generation {seen.generation}")
+    _log.warning("%s says that the database was at generation %d", file, seen.generation)
+    suspend_restored(store, Revision(seen.revision), now, f"a note has seen it at generation {seen.generation}")
     return True
 
 
@@ -125,9 +127,15 @@ def suspend_restored(store: Store, revision: Revision, now: datetime, why: str) 
 
 def _write(file: Path, seen: Seen, *, known: bool) -> None:
     try:
-        fresh = file.with_name(f"{file.name}.new")
-        fresh.write_text(json.dumps(asdict(seen)) + "\n", encoding="ascii")
-        os.replace(fresh, file)  # noqa: PTH105
+        # A name that nobody can guess: a run that may write beside the file could put a link there.
+        handle, fresh = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as opened:
+                opened.write(json.dumps(asdict(seen)) + "\n")
+            os.replace(fresh, file)  # noqa: PTH105
+        except OSError:
+            Path(fresh).unlink()
+            raise
     except OSError as error:
         # The disk may be full, or the place read-only: the note is only behind then. Once is enough to say so.
         level = logging.DEBUG if known else logging.WARNING

@@ -171,6 +171,24 @@ spec: {tool: script, script: {apply: x}}
     assert (shown["env"][0]["value"], shown["env"][0]["origin"]["space"]) == ("info", "platform")
 
 
+@pytest.mark.parametrize(
+    ("inherit", "path"), [(True, "platform/production"), (False, None)], ids=["sees what is above", "does not"]
+)
+def test_where_a_space_is_to_seal_for_is_told_as_far_as_one_sees_it(
+    *, ports: Ports, store: SqlStore, access: Access, inherit: bool, path: str | None
+) -> None:
+    nodes = {PLATFORM: SpaceNode(ROOT), PRODUCTION: SpaceNode(PLATFORM, inherit=inherit), SECRET: SpaceNode(ROOT)}
+    tree = SpaceTree.build(nodes)
+    rights = Access.compile(access._documents, tree, access.admins, NOW)
+    app = WarmApp(replace(ports, metrics=Metrics(), tree=lambda: tree, access=lambda: rights))
+    with store.writing() as transaction:
+        token = make_token(transaction, Subject.parse("user:rita"), "operator", NOW, later(3600))[0]
+    with Client(app, token) as rita:
+        assert rita.get(f"{V1}/sealing", space="production").json()["path"] == path
+        hidden, nowhere = (rita.get(f"{V1}/sealing", space=space) for space in ("secret", "nowhere"))
+        assert (hidden.status_code, nowhere.status_code) == (404, 404)
+
+
 def test_a_space_above_that_one_does_not_see_is_not_named_as_parent(as_user: Callable[..., Client]) -> None:
     (found,) = as_user("sam").get(f"{V1}/spaces").json()["items"]
     assert (found["name"], found["parent"]) == ("secret", None)

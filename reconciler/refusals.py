@@ -25,6 +25,7 @@ class Refusal(StrEnum):
     NOT_PINNED = "NotPinned"
     FROZEN = "Frozen"
     NOT_FROZEN = "NotFrozen"
+    NOT_PAUSED = "NotPaused"
     EXPIRED = "Expired"
     NOT_LOCKED = "NotLocked"
     ALREADY_RUNNING = "AlreadyRunning"

@@ -42,6 +42,7 @@ COMMANDS = {
     "stack": Entry("reconciler.cli.stack", "Show a stack, run it, suspend it, lock it, pin it and more."),
     "runs": Entry("reconciler.cli.runs", "List runs."),
     "run": Entry("reconciler.cli.run", "Show a run, confirm it, cancel it, review it and more."),
+    "rollout": Entry("reconciler.cli.rollout", "List revisions on their way to many stacks; resume a paused one."),
     "revisions": Entry("reconciler.cli.revisions", "List the last revisions and how far each got."),
     "resources": Entry("reconciler.cli.resources", "List the resources of all stacks."),
     "task": Entry("reconciler.cli.task", "Run a command in a stack's directory and environment."),

@@ -54,7 +54,7 @@ HELD = {
 """The reason of a stack that push policies hold back."""
 
 
-def assess(
+def assess(  # noqa: C901
     state: StackState, active: Run | None, why: tuple[Why, ...], now: datetime, waits: Waits | None = None
 ) -> StackState:
     """Return the stack with sync, reason, conditions and due time as its facts say. `why`: what differs from applied.
@@ -68,6 +68,8 @@ def assess(
         held = held_back(state)
         if waits is not None:
             reason, message = Reason.WAITS_FOR_DEPENDENCY, str(waits)
+        elif state.turn is not None:
+            reason, message = Reason.WAITS_FOR_ROLLOUT, state.turn
         elif held is not None:
             reason, message = HELD[held.heading], held.message
     if is_over(state, now) and state.applied is None and reason == Reason.NEW:
@@ -142,10 +144,15 @@ def _against(applied: AppliedState, desired: Desired, failed: NewestRun | None) 
     return Sync.SYNCED, Reason.UP_TO_DATE, f"applied at revision {applied.revision[:12]}"
 
 
-def _due(state: StackState, active: Run | None, sync: Sync, now: datetime, waits: Waits | None) -> datetime | None:
+def _due(  # noqa: PLR0911
+    state: StackState, active: Run | None, sync: Sync, now: datetime, waits: Waits | None
+) -> datetime | None:
     if active is not None:
         return now if _needs_attention(state, active, waits, now) else _thaws(state, active, now)
     match standing(state, sync, waits, now):
+        case Standing.FREE if state.turn is not None and sync is Sync.OUT_OF_SYNC and not is_to_go(state, now):
+            # `loop.runs.rollouts` wakes it when its turn comes.
+            return None
         case Standing.TO_BE_PUSHED | Standing.FREE:
             return now
         case Standing.ENDED_BADLY:
@@ -304,7 +311,7 @@ def _drifted(observed: Observed) -> tuple[ConditionStatus, str, str]:
     return ConditionStatus.FALSE, Reason.NO_DRIFT, f"as of run {observed.run}"
 
 
-_WAITING = frozenset({Reason.WAITS_FOR_DEPENDENCY, Reason.PARTLY_APPLIED, *HELD.values()})
+_WAITING = frozenset({Reason.WAITS_FOR_DEPENDENCY, Reason.WAITS_FOR_ROLLOUT, Reason.PARTLY_APPLIED, *HELD.values()})
 
 
 def _stalled(state: StackState, active: Run | None, due: datetime | None) -> tuple[ConditionStatus, str, str]:

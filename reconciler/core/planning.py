@@ -180,6 +180,12 @@ def _about(state: StackState, active: Run, waits: Waits | None, now: datetime) -
             return Wait()
 
 
+def may_wait_for_turn(state: StackState, queue: QueueRun) -> bool:
+    """Whether a run waits for others of its rollout: only one for a change, and not one that is tried again."""
+    plain = queue.kind is RunKind.TRACKED and queue.repairs is None and not queue.retry
+    return plain and state.desired is not None and state.desired.rollout is not None
+
+
 def _about_waiting(run: Run, window: Frozen | None, *, resting: bool) -> Action:
     goes_on = (run.confirmed_by is not None or (run.frozen and not resting)) and window is None
     if run.to_judge or (run.is_guarded and goes_on):

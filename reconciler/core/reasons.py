@@ -17,6 +17,7 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     LOCKED = "Locked"
     FROZEN = "Frozen"
+    WAITS_FOR_ROLLOUT = "WaitsForRollout"
     EXPIRED = "Expired"
     PINNED = "Pinned"
     PROTECTED = "Protected"

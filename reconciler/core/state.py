@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from reconciler.core.keeping import StackLock, StackPin
 from reconciler.core.reasons import Reason
+from spaces.effective.rollouts import RolloutRule
 from spaces.effective.windows import Freeze
 from spaces.model.dependency import OutputUse
 from spaces.model.drift import Drift
@@ -199,6 +200,8 @@ class Desired:
     """How often a run that failed by its tool is tried again; no part of the digest."""
     freezes: tuple[Freeze, ...] = ()
     """The freeze windows over it; no part of the digest."""
+    rollout: RolloutRule | None = None
+    """How it goes out with a revision that changes many stacks; no part of the digest."""
     refused: str | None = None
     """Why a newer revision of its source is not followed: the signature that it needs is missing."""
     pin: StackPin | None = None
@@ -335,6 +338,8 @@ class StackState:
     reason: str = "New"
     why: tuple[Why, ...] = ()
     conditions: Mapping[ConditionType, Condition] = field(default_factory=dict)
+    turn: str | None = None
+    """Why it waits for other stacks of its rollout, as of the last decision; None: it does not."""
     due_at: datetime | None = None
     """When the loop has to look at it next; None: nothing to do until something changes."""
 

@@ -32,6 +32,7 @@ from reconciler.loop.runs.leases import Leases
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.runs.renewal import Renewal
 from reconciler.loop.runs.retention import Retention
+from reconciler.loop.runs.rollouts import Rollouts
 from reconciler.loop.runs.schedule import Scheduler
 from reconciler.loop.runs.schedules import Schedules
 from reconciler.loop.watch import Watcher
@@ -75,6 +76,7 @@ class Loop:
     checks: Checks = field(init=False)
     renewal: Renewal = field(init=False)
     schedules: Schedules = field(init=False)
+    rollouts: Rollouts = field(init=False)
     notifier: Notifier = field(init=False)
     deliveries: Deliveries = field(init=False)
     inquiries: Inquiries = field(init=False)
@@ -108,6 +110,7 @@ class Loop:
         self.checks = Checks(store, engine, self.holder, dispatcher.settings.most_checks)
         self.renewal = Renewal(engine, dispatcher.issuer)
         self.schedules = Schedules(store)
+        self.rollouts = Rollouts(store)
         self.notifier = Notifier(store, self.follower.world, self.metrics, engine.wake)
         remotes = self.follower.remotes
         self.deliveries = Deliveries(
@@ -121,6 +124,7 @@ class Loop:
             Concern("keeping the leases", self._keep_leases),
             Concern("renewing tokens", self._renew_tokens),
             Concern("deciding", self._decide),
+            Concern("rolling out", self._roll_out),
             Concern("keeping schedules", self._keep_schedules),
             Concern("checking for drift", self._check),
             Concern("starting runs", self._start),
@@ -181,6 +185,8 @@ class Loop:
             return False
         with self.store.reading() as reading:
             if reading.due_stacks(now, 1) or any(reading.due_timers(purpose, now, 1) for purpose in Purpose):
+                return False
+            if not self.rollouts.is_idle(reading):
                 return False
             if not self.notifier.is_idle(reading, now) or not self.deliveries.is_idle(reading, now):
                 return False
@@ -271,6 +277,9 @@ class Loop:
 
     def _decide(self, now: datetime) -> WorkDone:
         return _made(self.watcher.learn(now) and self.scheduler.step(now))
+
+    def _roll_out(self, now: datetime) -> WorkDone:
+        return _made(self.watcher.known and self.rollouts.step(now))
 
     def _keep_schedules(self, now: datetime) -> WorkDone:
         return _made(self.watcher.known and self.schedules.step(now))

@@ -37,6 +37,7 @@ class Audited(StrEnum):
     STACK_SUSPENDED = "stack-suspended"
     STACK_RESUMED = "stack-resumed"
     STACK_FORGOTTEN = "stack-forgotten"
+    ROLLOUT_RESUMED = "rollout-resumed"
     STACK_LOCKED = "stack-locked"
     STACK_UNLOCKED = "stack-unlocked"
     STACK_PINNED = "stack-pinned"

@@ -18,6 +18,7 @@ from rbac.admission.sources import Write
 from reconciler.core.issuer_keys import IssuerKey
 from reconciler.core.keeping import StackPin
 from reconciler.core.results import Output, Planned, Resource
+from reconciler.core.rollouts import Accepted, Part, RolloutId, RolloutProgress
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import Desired, StackState
 from reconciler.core.timers import Timer
@@ -79,6 +80,15 @@ class Reading(Protocol):
 
     def timers(self, stack: StackId) -> list[Timer]:
         """Return the timers of a stack, the next one first."""
+
+    def waiting_rollouts(self) -> list[RolloutId]:
+        """Return the rollouts in which stacks wait for others."""
+
+    def rollout_progress(self, rollout: RolloutId) -> RolloutProgress:
+        """Return how many stacks of a rollout stand where, and what people accepted."""
+
+    def in_rollout(self, rollout: RolloutId, parts: Collection[Part], limit: int, *, canaries: bool) -> list[StackId]:
+        """Return stacks of a rollout that stand there, by name; `canaries`: those that go first, or the others."""
 
     def next_due(self) -> datetime | None:
         """Return when the next stack becomes due; None if none does."""
@@ -339,6 +349,15 @@ class Transaction(Reading, Protocol):
 
     def remove_approvals(self, held: Collection[str]) -> None:
         """Forget approvals, by the held changes' ids: admission has looked at them."""
+
+    def one_at_a_time(self, rollout: RolloutId) -> None:
+        """Let no other transaction decide about a rollout until the end of this one."""
+
+    def wake(self, wanted: Collection[StackId], now: datetime) -> None:
+        """Make these stacks due now."""
+
+    def accept(self, rollout: RolloutId, accepted: Accepted) -> None:
+        """Note what people accept of a rollout, in place of what was noted before."""
 
     def put_timers(self, wanted: Iterable[Timer]) -> None:
         """Set timers, in place of those for the same purpose and item. One with the same schedule stays as it is."""

@@ -29,6 +29,7 @@ from reconciler.store.outbox import OutboxReading
 from reconciler.store.pins import PinReading
 from reconciler.store.retention import RetentionReading
 from reconciler.store.revisions import RevisionReading
+from reconciler.store.rollouts import RolloutReading
 from reconciler.store.selecting import among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.stored import (
     ConfigurationState,
@@ -57,6 +58,7 @@ class SqlReading(
     IssuingReading,
     LeaseReading,
     OutboxReading,
+    RolloutReading,
     PinReading,
     RetentionReading,
     RevisionReading,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from reconciler.core.keeping import StackLock
 from reconciler.core.phases import Phase
 from reconciler.core.queue import line_of
 from reconciler.core.results import ChangeCounts
+from reconciler.core.rollouts import CANARY, part_of, rollout_id
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import (
     AppliedState,
@@ -34,6 +36,7 @@ from reconciler.core.state import (
 from reconciler.store.needs import need_from_json, need_to_json
 from reconciler.store.pins import pin_from_json, pin_to_json
 from reconciler.store.texts import dump, load, moment, moment_text
+from spaces.effective.rollouts import RolloutRule
 from spaces.effective.windows import Freeze
 from spaces.model.drift import Drift, IgnoredDrift, Repair
 from spaces.model.retries import Retry
@@ -80,6 +83,7 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
         "ready": _answer(state, ConditionType.READY),
         "stalled": _answer(state, ConditionType.STALLED),
         "drifted": state.observed.drifted if state.observed else None,
+        **_rollout_columns(state),
         "body": dump(
             {
                 "desired": _desired_to_json(desired) if desired else None,
@@ -94,6 +98,7 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
                 "failed": _outcome_to_json(state.failed) if state.failed else None,
                 "observed": _observed_to_json(state.observed) if state.observed else None,
                 "lock": _lock_to_json(state.lock) if state.lock else None,
+                "turn": state.turn,
                 "reason": state.reason,
                 "why": _why_to_json(state.why),
                 "conditions": {
@@ -103,6 +108,14 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
             }
         ),
     }
+
+
+def _rollout_columns(state: StackState) -> dict[str, str | None]:
+    rollout = rollout_id(state)
+    if rollout is None or state.desired is None or state.desired.rollout is None:
+        return {"rollout": None, "rollout_part": None}
+    first = CANARY if state.desired.rollout.is_canary else ""
+    return {"rollout": str(rollout), "rollout_part": f"{first}{part_of(state)}"}
 
 
 def _answer(state: StackState, condition: ConditionType) -> str | None:
@@ -133,6 +146,7 @@ def stack_from_row(row: Row[Any]) -> StackState:
             _CONDITIONS[kind]: Condition(_ANSWERS[status], reason, message, datetime.fromisoformat(since))
             for kind, (status, reason, message, since) in body["conditions"].items()
         },
+        body.get("turn"),
         from_micros(row.due_at),
     )
 
@@ -270,6 +284,7 @@ def _desired_to_json(desired: Desired) -> dict[str, Any]:
         "drift": desired.drift.model_dump(mode="json") if desired.drift else None,
         "retry": [desired.retry.limit, desired.retry.backoff] if desired.retry else None,
         "ttl": desired.ttl,
+        "rollout": astuple(desired.rollout) if desired.rollout else None,
         "freezes": [[each.space, each.cron, each.timezone, each.seconds, each.override] for each in desired.freezes],
         "destroyAt": moment_text(desired.destroy_at),
         "schedules": [[each.cron, each.timezone, each.task] for each in desired.schedules],
@@ -300,6 +315,7 @@ def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         drift=_drift_from_json(body.get("drift")),
         retry=_retry_from_json(body.get("retry")),
         ttl=body.get("ttl"),
+        rollout=RolloutRule(*body["rollout"]) if body.get("rollout") else None,
         freezes=tuple(Freeze(*each) for each in body.get("freezes", ())),
         destroy_at=moment(body.get("destroyAt")),
         # As they were checked when their document was read.

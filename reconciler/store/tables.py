@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0021"
+SCHEMA_VERSION = "0022"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -69,12 +69,16 @@ stacks = Table(
     Column("applied_digest", Text),
     Column("due_at", BigInteger),
     Column("drifted", Integer),
+    Column("rollout", _NAME),
+    Column("rollout_part", _NAME),
     Column("ready", Text),
     Column("stalled", Text),
     Column("body", Text),
     UniqueConstraint("space", "name"),
     Index("ix_stacks_counted", "in_git", "space", "tool", "sync", "ready", "stalled"),
     Index("ix_stacks_due_at", "due_at"),
+    Index("ix_stacks_rollout_rollout_part", "rollout", "rollout_part"),
+    Index("ix_stacks_rollout_part", "rollout_part"),
 )
 """A row without a body is only a name that other rows refer to.
 
@@ -111,6 +115,15 @@ runs = Table(
     ),
 )
 """`line` is where a run stands that is queued: its rank and space, as `core.queue` names it."""
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("canaries", Boolean, nullable=False),
+)
+"""What people accepted when they resumed a rollout: so many failures, and that the rest need not wait for canaries."""
 
 turns = Table(
     "turns",

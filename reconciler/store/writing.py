@@ -29,6 +29,7 @@ from reconciler.store.pins import PinWriting
 from reconciler.store.queue import QueueWriting
 from reconciler.store.reading import SqlReading
 from reconciler.store.retention import RetentionWriting
+from reconciler.store.rollouts import RolloutWriting
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
     AT_WORK_STATUSES,
@@ -63,6 +64,7 @@ class SqlTransaction(
     PinWriting,
     QueueWriting,
     RetentionWriting,
+    RolloutWriting,
     TfstateWriting,
     TimerWriting,
     SqlReading,
@@ -97,7 +99,16 @@ class SqlTransaction(
             return
         for table in (tables.resources, tables.outputs, tables.timers, tables.pins):
             self._connection.execute(delete(table).where(table.c.stack_id == key))
-        nothing = {"in_git": False, "tool": None, "sync": None, "due_at": None, "drifted": None, "body": None}
+        nothing = {
+            "in_git": False,
+            "tool": None,
+            "sync": None,
+            "due_at": None,
+            "drifted": None,
+            "rollout": None,
+            "rollout_part": None,
+            "body": None,
+        }
         self._connection.execute(update(stacks).where(stacks.c.id == key).values(name=name, **nothing))
 
     def add_runs(self, runs: Sequence[Run]) -> list[RunId]:

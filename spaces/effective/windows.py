@@ -42,19 +42,26 @@ def freezes(documents: PlacedDocuments, space: SpaceName) -> tuple[Freeze, ...]:
 def refrozen(
     refs: Iterable[ResourceRef], before: PlacedDocuments, after: PlacedDocuments
 ) -> tuple[frozenset[SpaceName], frozenset[StackId]]:
-    """Return the spaces whose windows a change of these documents may change, and the stacks in them."""
+    """Return the spaces over which these documents may bring other windows or rollouts, and their stacks."""
     changed = {
         ref.space
         for ref in refs
         if ref.kind is Kind.SPACE
         and (
-            _windows(before, ref.space) != _windows(after, ref.space)
+            _own(before, ref.space) != _own(after, ref.space)
             or before.tree.parent(ref.space) != after.tree.parent(ref.space)
         )
     }
     below = {space for documents in (before, after) for space in documents.tree.subtrees(changed)} if changed else set()
     inside = (ref for documents in (before, after) for space in below for ref in documents.in_space(space))
     return frozenset(below), frozenset(StackId(ref.space, ref.name) for ref in inside if ref.kind is Kind.STACK)
+
+
+def _own(documents: PlacedDocuments, space: SpaceName) -> object:
+    """Return what a space says for all stacks below it: its windows, and how revisions go out."""
+    placed = documents.placed(ResourceRef(Kind.SPACE, space, space))
+    spec = placed.resource.spec if placed is not None else None
+    return (spec.windows, spec.rollout) if isinstance(spec, SpaceSpec) else ((), None)
 
 
 def _windows(documents: PlacedDocuments, space: SpaceName) -> tuple[Window, ...]:

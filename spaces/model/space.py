@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from spaces.model.base import Flag, Name, Problem, SpecModel
+from spaces.model.rollout import Rollout
 from spaces.model.windows import MOST_WINDOWS, Window, window_problems
 
 
@@ -20,6 +21,9 @@ class SpaceSpec(SpecModel):
     )
     windows: tuple[Window, ...] = Field(
         (), max_length=MOST_WINDOWS, description="Freeze windows for all stacks in the space and below it."
+    )
+    rollout: Rollout | None = Field(
+        None, description="How a revision that changes many stacks in the space and below it goes out."
     )
 
     @classmethod

@@ -67,7 +67,7 @@ def put_desired(  # noqa: PLR0917
             applied = done and state.applied is not None and state.applied.digest == state.desired.digest
             desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack), applied=applied)
         run = active.get(stack)
-        state = state.evolve(desired=desired)
+        state = state.evolve(desired=desired, turn=None)
         if desired is None and run is not None and run.status in _WITHOUT_PROCESS:
             # One at work is stopped by the service that holds it.
             steps.append(take_step(state, run, RunEvent.SUPERSEDE, now, message="its stack was removed from Git"))
@@ -206,7 +206,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and one.destroy_after == other.destroy_after
         and one.drift == other.drift
         and (one.schedules, one.ttl, one.destroy_at) == (other.schedules, other.ttl, other.destroy_at)
-        and (one.retry, one.freezes) == (other.retry, other.freezes)
+        and (one.retry, one.freezes, one.rollout) == (other.retry, other.freezes, other.rollout)
         and (one.pin == other.pin if one.pin is None else one.pin.is_same(other.pin))
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels

@@ -13,6 +13,7 @@ from reconciler.core.reasons import Reason
 from reconciler.core.state import Desired, Need, SourceCommit, StackProblem
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
+from spaces.effective.rollouts import rollout_of
 from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.effective.windows import Freeze, freezes
 from spaces.in_force import InForce
@@ -173,7 +174,9 @@ def desire(
             if space not in windows:
                 windows[space] = freezes(in_force.documents, space)
             made = _desired(configured, source, problem, in_force.revision, person)
-            result[configured.id] = replace(made, freezes=windows[space]) if windows[space] else made
+            rollout = rollout_of(in_force.documents, space, configured.labels)
+            over = bool(windows[space]) or rollout is not None
+            result[configured.id] = replace(made, freezes=windows[space], rollout=rollout) if over else made
     return result
 
 

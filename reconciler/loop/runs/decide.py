@@ -13,11 +13,23 @@ from typing import Any, Self, assert_never
 
 from reconciler.core.conditions import assess
 from reconciler.core.identifiers import next_run_id
-from reconciler.core.planning import AskPolicies, AskPush, Proceed, QueueRun, StopRun, Supersede, Wait, decide
+from reconciler.core.planning import (
+    AskPolicies,
+    AskPush,
+    Proceed,
+    QueueRun,
+    StopRun,
+    Supersede,
+    Wait,
+    decide,
+    may_wait_for_turn,
+)
+from reconciler.core.rollouts import WAITS
 from reconciler.core.runs import Run, RunEvent, leading
 from reconciler.core.standing import is_current, is_outdated, without_ended_lock
 from reconciler.core.state import StackState, Waits
 from reconciler.core.transition import Transition, new_run, take_step
+from reconciler.loop.runs.rollouts import Turns
 from reconciler.loop.runs.turn import set_going
 from reconciler.runs.audit import log_run
 from reconciler.runs.outputs import relink
@@ -82,8 +94,9 @@ def decide_due(store: Store, holder: str, now: datetime) -> tuple[int, list[Foll
         states = relink(transaction, transaction.stacks(wanted))
         waits = waiting(transaction, states, now)
         active = leading(transaction.active_runs(wanted))
+        rollouts = Turns(transaction)
         decisions = [
-            _decide(without_ended_lock(state, now), active.get(stack), waits.get(stack), holder, now)
+            _decide(without_ended_lock(state, now), active.get(stack), waits.get(stack), holder, now, rollouts)
             for stack, state in states.items()
             if state.due_at is not None and state.due_at <= now
         ]
@@ -123,9 +136,11 @@ class _Decision:
         return self
 
 
-def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: str, now: datetime) -> _Decision:
+def _decide(  # noqa: C901, PLR0911, PLR0917
+    state: StackState, active: Run | None, waits: Waits | None, holder: str, now: datetime, rollouts: Turns
+) -> _Decision:
     """Decide about one stack, until there is nothing more to decide."""
-    decision = _Decision(state, active, now)
+    decision = _Decision(state.evolve(turn=None), active, now)
     while True:
         action = decide(decision.state, decision.active, now, waits)
         match action:
@@ -136,6 +151,10 @@ def _decide(state: StackState, active: Run | None, waits: Waits | None, holder: 
                 decision.followups.append(ToPush(state.id))
                 return decision.look_again()
             case QueueRun():
+                held = rollouts.hold(decision.state) if may_wait_for_turn(decision.state, action) else None
+                if held is not None:
+                    decision.state = decision.state.evolve(turn=WAITS)
+                    return decision.settle(waits)
                 decision.step(run_for(decision.state, action, now), RunEvent.QUEUE)
                 return decision.settle()
             case Supersede(run):

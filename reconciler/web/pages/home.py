@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from reconciler.core.runs import RunStatus
-from reconciler.web.api import admission, overview, revisions, runs, stacks
+from reconciler.web.api import admission, overview, revisions, rollouts, runs, stacks
 from reconciler.web.api.auth import PortsIn, Right
 from reconciler.web.pages.choices import PollIn
 from reconciler.web.pages.render import mark, render, unchanged
@@ -44,6 +44,7 @@ def home(
             stalled.items,
             drifted.items,
             held.items,
+            rollouts.list_rollouts(ports, caller).items,
             lambda right, space: caller.allows(Right(right), space),
         ),
         "more": {"runs": waits.next, "stalled": stalled.next, "drifted": drifted.next, "held": held.next},

@@ -30,6 +30,7 @@ _STACK_ADVICE: dict[str, str] = {
     Reason.DESTROYED: "There is nothing to do.",
     Reason.SUSPENDED: "Resume the stack here, or change spec.suspended in its document.",
     Reason.FROZEN: "There is nothing to do. A person who holds the role that the window names can let its run through.",
+    Reason.WAITS_FOR_ROLLOUT: "There is nothing to do, unless its rollout is paused: then resume it by its space.",
     Reason.EXPIRED: "Change spec.ttl or spec.destroyAt in its document to bring it back.",
     Reason.LOCKED: "Wait until the lock ends, or ask the person who locked it to unlock it.",
     Reason.PARTLY_APPLIED: "Start a run to apply the rest.",

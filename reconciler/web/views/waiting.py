@@ -9,6 +9,7 @@ from datetime import datetime
 from reconciler.core.reasons import Reason
 from reconciler.core.state import ConditionType
 from reconciler.web.api.schemas.admission import HeldJson
+from reconciler.web.api.schemas.rollouts import RolloutJson
 from reconciler.web.api.schemas.runs import RunJson
 from reconciler.web.api.schemas.stacks import StackJson
 from reconciler.web.views.changes import Count, summary
@@ -31,15 +32,17 @@ class Item:
     yours: bool = True
 
 
-def waiting(
+def waiting(  # noqa: PLR0917
     runs: Iterable[RunJson],
     stalled: Iterable[StackJson],
     drifted: Iterable[StackJson],
     held: Iterable[HeldJson],
+    rollouts: Iterable[RolloutJson],
     may: Callable[[str, SpaceName], bool],
 ) -> list[Item]:
     """Return what waits, what the person can do something about first. `may`: whether they have a right in a space."""
     items = [_run(run, may) for run in runs]
+    items += [_rollout(each, may) for each in rollouts if each.paused is not None]
     items += [_stack(stack, may) for stack in stalled]
     items += [_held(each) for each in held]
     items += [_stack(stack, may) for stack in drifted if stack_tone(stack) is Tone.WAITING]
@@ -68,6 +71,15 @@ def _stack(stack: StackJson, may: Callable[[str, SpaceName], bool]) -> Item:
     text = f"{standing.why} {standing.advice}".strip()
     yours = may("run:trigger", SpaceName(stack.space))
     return Item(standing.tone, standing.word, stack.id, f"/stacks/{stack.id}", text, since, yours=yours)
+
+
+def _rollout(rollout: RolloutJson, may: Callable[[str, SpaceName], bool]) -> Item:
+    counts = ", ".join(f"{count} {part}" for part, count in rollout.stacks.items())
+    text = (
+        f"{sentence(rollout.paused or '')} Of its stacks: {counts}. Resume it: station rollout resume {rollout.space}"
+    )
+    title, path = f"{rollout.space} at {rollout.revision[:10]}", f"/stacks?space={rollout.space}&subtree=true"
+    return Item(Tone.BAD, "rollout", title, path, text, None, yours=may("run:trigger", SpaceName(rollout.space)))
 
 
 def _held(held: HeldJson) -> Item:

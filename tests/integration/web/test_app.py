@@ -72,6 +72,8 @@ ROUTES = [
     ("POST", "/runs/01/reviews"),
     ("GET", "/runs/01/policy-input"),
     ("GET", "/revisions"),
+    ("GET", "/rollouts"),
+    ("POST", "/rollouts/production/resume"),
     ("GET", "/sealing"),
     ("POST", "/issuer/rotate"),
     ("GET", "/blueprints"),
@@ -136,6 +138,7 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
             method,
             "/api/v1"
             + path.replace("/production/network", "/{space}/{name}")
+            .replace("/rollouts/production", "/rollouts/{space}")
             .replace("/01", "/{run}")
             .replace("/02", "/{token}")
             .replace("/03", "/{held}")

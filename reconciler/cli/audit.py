@@ -19,35 +19,46 @@ from reconciler.cli.output import Column, key, moment, print_data, print_rows
 def command(ctx: click.Context, form: str) -> None:
     """List the audit log, oldest first; verify that nobody altered it."""
     if ctx.invoked_subcommand is None:
-        _list(form)
+        _list(form, {})
 
 
 @command.command("list")
+@click.option("--event", metavar="EVENT", help="Only rows of this event, such as admitted or apply-ended.")
+@click.option("--person", metavar="PERSON", help="Only rows of this person, as user:NAME.")
+@click.option("--stack", metavar="STACK", help="Only rows about this stack, as space/name.")
+@click.option("--run", metavar="RUN", help="Only rows about this run.")
+@click.option("--revision", metavar="REV", help="Only rows about this revision, by its whole commit id.")
+@click.option("--since", metavar="TIME", help="Only rows from this time on, as 2030-12-31T18:00:00Z.")
+@click.option("--until", metavar="TIME", help="Only rows up to this time.")
 @options.output
 @options.common
-def list_all(form: str) -> None:
+def list_all(form: str, **wanted: str | None) -> None:
     """List the audit log, oldest first."""
-    _list(form)
+    _list(form, wanted)
 
 
 @command.command()
+@click.option("--head", "kept", metavar="HEAD", help="An earlier head, NUMBER:HASH: it must still be in the chain.")
 @options.output
 @options.common
 @click.pass_context
-def verify(ctx: click.Context, form: str) -> None:
-    """Verify that no row was changed, removed or inserted. Exit codes: 0 intact; 1 altered."""
+def verify(ctx: click.Context, form: str, kept: str | None) -> None:
+    """Verify that no row was changed, removed or inserted, and print the head. Exit codes: 0 intact; 1 altered.
+
+    Keep the head elsewhere: with --head it shows later whether somebody wrote the whole chain anew.
+    """
     with connect() as api:
-        found = api.get("/audit/check")
+        found = api.get("/audit/check", kept=kept)
     if form in {"json", "yaml"}:
         print_data(found, form)
     elif found["whole"]:
-        click.echo("the audit log is intact")
+        click.echo(f"the audit log is intact; its head is {found['head']}")
     if not found["whole"]:
         click.echo(f"error: the audit log was altered: {found['fault']}", err=True)
         ctx.exit(1)
 
 
-def _list(form: str) -> None:
+def _list(form: str, wanted: dict[str, Any]) -> None:
     def details(row: Any) -> str:
         return " ".join(
             f"{name}={value if isinstance(value, str) else json.dumps(value)}"
@@ -56,7 +67,9 @@ def _list(form: str) -> None:
         )
 
     with connect() as api:
-        found = api.every("/audit")
+        if wanted.get("run"):
+            wanted = {**wanted, "run": api.run(str(wanted["run"])).rpartition("/")[2]}
+        found = api.every("/audit", **wanted)
     columns = (
         Column("ROW", key("number")),
         Column("TIME", moment("at")),

@@ -51,6 +51,7 @@ COMMANDS = {
     "tfstate": Entry("reconciler.cli.tfstate", "List, download, upload and roll back a stack's tfstate."),
     "policy": Entry("reconciler.cli.policy", "Test policies on recorded inputs; record the input of a run."),
     "held": Entry("reconciler.cli.held", "List, show and approve held changes."),
+    "explain": Entry("reconciler.cli.explain", "Show why a stack is what it is, from the commit to the apply."),
     "audit": Entry("reconciler.cli.audit", "List the audit log; verify that nobody altered it."),
     "access": Entry("reconciler.cli.access", "Ask who may do what, where, and why."),
     "token": Entry("reconciler.cli.token", "Create, list and revoke API tokens."),

@@ -1,10 +1,8 @@
-"""What is held, what was approved, and the audit: an append-only chain of hashes."""
+"""What is held, and what was approved."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +11,7 @@ from sqlalchemy import Column, Connection, delete, select
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.store import rows, statements, tables
-from reconciler.store.stored import AuditEvent, AuditRow, StoredApproval
+from reconciler.store.stored import StoredApproval
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.names import Revision
 
@@ -51,42 +49,6 @@ class AdmissionReading:
         """Return the approvals that admission has not looked at yet, oldest first."""
         found = self._connection.execute(statements.APPROVALS)
         return [StoredApproval(row.held, row.subject, row.because, rows.instant(row.at)) for row in found]
-
-    def audit(self, after: int, limit: int) -> list[AuditRow]:
-        """Return one page of the audit, oldest first, behind the row of number `after`."""
-        query = select(tables.audit).where(tables.audit.c.number > after).order_by(tables.audit.c.number).limit(limit)
-        return [_audit_row(row.number, row.body, row.previous, row.hash) for row in self._connection.execute(query)]
-
-    def audit_length(self) -> int:
-        """Return the number of the newest row of the audit; 0 if there is none."""
-        return int(self._connection.execute(select(tables.audit_head.c.number)).scalar_one())
-
-    def audit_fault(self) -> str | None:
-        """Check the whole chain; say what is wrong with the first row that was changed, removed or put in."""
-        number, previous = 0, ""
-        for row in self._audit_rows():
-            number += 1
-            if row.number != number:
-                return f"row {number} is missing"
-            if row.previous != previous:
-                return f"row {number} does not follow the row before it: one of them was changed or put in"
-            if row.hash != chained(previous, row.body) or load(row.body)["number"] != number:
-                return f"row {number} was changed"
-            previous = row.hash
-        head = self._connection.execute(select(tables.audit_head)).one()
-        if (head.number, head.hash) != (number, previous):
-            return f"the audit ends at row {number}, and was at row {head.number} before: rows at its end are missing"
-        return None
-
-    def _audit_rows(self) -> Iterator[Any]:
-        after = 0
-        while True:
-            query = select(tables.audit).where(tables.audit.c.number > after).order_by(tables.audit.c.number)
-            page = self._connection.execute(query.limit(_PAGE)).all()
-            yield from page
-            if len(page) < _PAGE:
-                return
-            after = page[-1].number
 
 
 class AdmissionWriting(AdmissionReading):
@@ -145,45 +107,9 @@ class AdmissionWriting(AdmissionReading):
         for each in sorted(held):
             self._connection.execute(delete(tables.approvals).where(tables.approvals.c.held == each))
 
-    def append_audit(self, events: Iterable[AuditEvent]) -> None:
-        """Add rows to the audit. As the last step of a transaction: it makes others wait."""
-        head = self._connection.execute(statements.AUDIT_HEAD).one()
-        number, previous = head.number, head.hash
-        values = []
-        for event in events:
-            number += 1
-            body = _canonical(number, event)
-            values.append({"number": number, "body": body, "previous": previous, "hash": chained(previous, body)})
-            previous = values[-1]["hash"]
-        if values:
-            self._connection.execute(statements.ADD_AUDIT, values)
-            self._connection.execute(statements.MOVE_AUDIT_HEAD, {"number": number, "hash": previous})
-
 
 def _delete(connection: Connection, column: Column[str], keys: Iterable[str]) -> None:
     wanted = list(keys)
     for start in range(0, len(wanted), _AT_ONCE):
         batch = wanted[start : start + _AT_ONCE]
         connection.execute(delete(column.table).where(column.in_(batch)))
-
-
-def chained(previous: str, body: str) -> str:
-    """Return the hash of a row."""
-    return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
-
-
-def _canonical(number: int, event: AuditEvent) -> str:
-    value = {
-        "number": number,
-        "event": event.event,
-        "at": moment_text(event.at),
-        "person": event.person,
-        "details": dict(event.details),
-    }
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _audit_row(number: int, body: str, previous: str, hashed: str) -> AuditRow:
-    value = load(body)
-    event = AuditEvent(value["event"], datetime.fromisoformat(value["at"]), value["person"], value["details"])
-    return AuditRow(number, event, previous, hashed)

@@ -23,10 +23,12 @@ from reconciler.core.runs import Run, RunId
 from reconciler.core.state import Desired, StackState
 from reconciler.core.timers import Timer
 from reconciler.core.verdicts import Judgement, Review
+from reconciler.store.provenances import ResourceAuthor
 from reconciler.store.stored import (
     Announcement,
     ApiToken,
     AuditEvent,
+    AuditFilter,
     AuditRow,
     ConfigurationState,
     Health,
@@ -34,6 +36,7 @@ from reconciler.store.stored import (
     OutboxEntry,
     Place,
     Progress,
+    Provenance,
     ResourceFilter,
     RunFilter,
     Session,
@@ -210,13 +213,22 @@ class Reading(Protocol):
     def lease(self, name: str) -> Lease | None:
         """Return the lease of this name, even one that has ended; None if nobody ever took it."""
 
-    def audit(self, after: int, limit: int) -> list[AuditRow]:
+    def provenance(self, stack: StackId, address: str) -> Provenance | None:
+        """Return which runs made a resource and changed it last; None: the stack has no such resource."""
+
+    def newest_audit(self, wanted: AuditFilter, limit: int) -> list[AuditRow]:
+        """Return the newest rows of the audit that are wanted, the newest first."""
+
+    def audit_head(self) -> tuple[int, str]:
+        """Return the number and the hash of the newest row of the audit; 0 and nothing if there is none."""
+
+    def audit(self, after: int, limit: int, wanted: AuditFilter | None = None) -> list[AuditRow]:
         """Return one page of the audit log, oldest first, of the rows after number `after`."""
 
     def audit_length(self) -> int:
         """Return the number of the newest row of the audit; 0 if there is none."""
 
-    def audit_fault(self) -> str | None:
+    def audit_fault(self, kept: tuple[int, str] | None = None) -> str | None:
         """Check the whole chain; return the problem of the first row that was changed, removed or inserted."""
 
 
@@ -282,7 +294,13 @@ class Transaction(Reading, Protocol):
     def put_review(self, run: RunId, review: Review) -> None:
         """Store a person's review of a run, in place of an earlier one."""
 
-    def record_results(self, stack: StackId, resources: Sequence[Resource] | None, outputs: Sequence[Output]) -> None:
+    def record_results(
+        self,
+        stack: StackId,
+        resources: Sequence[Resource] | None,
+        outputs: Sequence[Output],
+        author: ResourceAuthor | None = None,
+    ) -> None:
         """Replace the stack's resources (None: unknown, none listed) and outputs. Sensitive values are encrypted."""
 
     def record_log(self, run: RunId, log: bytes) -> None:

@@ -20,6 +20,7 @@ from reconciler.store import records, rows, statements, tables
 from reconciler.store.access import AccessReading
 from reconciler.store.admissions import AdmissionReading
 from reconciler.store.announcements import AnnouncementReading
+from reconciler.store.auditing import AuditReading
 from reconciler.store.dependencies import DependencyReading
 from reconciler.store.encryption import Keys
 from reconciler.store.inventory import InventoryReading
@@ -27,6 +28,7 @@ from reconciler.store.issuing import IssuingReading
 from reconciler.store.leases import LeaseReading
 from reconciler.store.outbox import OutboxReading
 from reconciler.store.pins import PinReading
+from reconciler.store.provenances import ProvenanceReading
 from reconciler.store.retention import RetentionReading
 from reconciler.store.revisions import RevisionReading
 from reconciler.store.rollouts import RolloutReading
@@ -53,9 +55,11 @@ class SqlReading(
     AccessReading,
     AdmissionReading,
     AnnouncementReading,
+    AuditReading,
     DependencyReading,
     InventoryReading,
     IssuingReading,
+    ProvenanceReading,
     LeaseReading,
     OutboxReading,
     RolloutReading,

@@ -183,6 +183,33 @@ class AuditRow:
     event: AuditEvent
     previous: str
     hash: str
+    intact: bool = True
+    """Whether the row is what its own hash says; whether a row is missing shows only in the whole chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """The rows of the audit that a listing selects; None: any."""
+
+    event: str | None = None
+    events: Collection[str] | None = None
+    person: str | None = None
+    stack: str | None = None
+    run: str | None = None
+    revision: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    above: int | None = None
+    below: int | None = None
+    """Only rows of numbers between these, which are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """The runs that made a resource and changed it last; None: from before that was noted."""
+
+    made: RunId | None
+    changed: RunId | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,7 +226,10 @@ resources = Table(
     Column("type", Text, nullable=False),
     Column("provider", Text, nullable=False),
     Column("attributes", Text, nullable=False),
+    Column("made", Text),
+    Column("changed", Text),
 )
+"""`made` and `changed` are the runs that made it and changed it last; null: from before that was noted."""
 
 outputs = Table(
     "outputs",
@@ -376,8 +379,18 @@ audit = Table(
     Column("body", Text, nullable=False),
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
+    Column("event", Text),
+    Column("at", BigInteger),
+    Column("person", Text),
+    Column("stack", Text),
+    Column("run", Text),
+    Column("revision", Text),
+    Index("ix_audit_person_number", "person", "number"),
+    Index("ix_audit_stack_number", "stack", "number"),
+    Index("ix_audit_run_number", "run", "number"),
+    Index("ix_audit_revision_number", "revision", "number"),
 )
-"""Rows are only appended. The hash of each covers the row before."""
+"""Rows are only appended. The hash of each covers the row before. What follows the hash is said in the body, too."""
 
 audit_head = Table(
     "audit_head",

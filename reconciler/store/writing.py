@@ -21,11 +21,13 @@ from reconciler.store import records, rows, statements, tables
 from reconciler.store.access import AccessWriting
 from reconciler.store.admissions import AdmissionWriting
 from reconciler.store.announcements import AnnouncementWriting
+from reconciler.store.auditing import AuditWriting
 from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.issuing import IssuingWriting
 from reconciler.store.leases import LeaseWriting
 from reconciler.store.outbox import OutboxWriting
 from reconciler.store.pins import PinWriting
+from reconciler.store.provenances import ResourceAuthor, provenance
 from reconciler.store.queue import QueueWriting
 from reconciler.store.reading import SqlReading
 from reconciler.store.retention import RetentionWriting
@@ -57,6 +59,7 @@ class SqlTransaction(
     AccessWriting,
     AdmissionWriting,
     AnnouncementWriting,
+    AuditWriting,
     DependencyWriting,
     IssuingWriting,
     LeaseWriting,
@@ -160,8 +163,15 @@ class SqlTransaction(
             statement.on_conflict_do_update(index_elements=["run_id", "person"], set_=changed), values
         )
 
-    def record_results(self, stack: StackId, resources: Sequence[Resource] | None, outputs: Sequence[Output]) -> None:
+    def record_results(
+        self,
+        stack: StackId,
+        resources: Sequence[Resource] | None,
+        outputs: Sequence[Output],
+        author: ResourceAuthor | None = None,
+    ) -> None:
         key = self._key_for(stack)
+        before = self._provenances(key) if resources and author is not None else {}
         marks = self._marks_for(stack, outputs)
         for table in (tables.resources, tables.outputs):
             self._connection.execute(delete(table).where(table.c.stack_id == key))
@@ -175,7 +185,8 @@ class SqlTransaction(
                         "address": cleaned(resource.address),
                         "type": cleaned(resource.type),
                         "provider": cleaned(resource.provider),
-                        "attributes": dump(dict(resource.attributes)),
+                        "attributes": (attributes := dump(dict(resource.attributes))),
+                        **provenance(before, author, resource.address, attributes),
                     }
                     for position, resource in enumerate(resources)
                 ],

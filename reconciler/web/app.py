@@ -13,6 +13,7 @@ from reconciler.web.api import (
     blueprints,
     drift,
     errors,
+    explain,
     issuer,
     overview,
     pins,
@@ -50,6 +51,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     gauges.expose(ports)
     for routes in (
         stacks.router,
+        explain.router,
         steering.router,
         pins.router,
         drift.router,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rbac.access.actions import on_document
 from rbac.access.subjects import Subject, SubjectKind
 from rbac.admission.admit import NOBODY, Admission, Approval, Commit, Halted, HaltReason, Refused, admit, approve
 from rbac.admission.held import HeldChange
@@ -25,7 +26,7 @@ from reconciler.policies.checking import check_rego
 from reconciler.policies.documents import ask_config
 from reconciler.runs.audit import Approvals
 from reconciler.store.stored import AuditEvent, ConfigurationState, Halt, StoredApproval
-from spaces.documents.changes import changes
+from spaces.documents.changes import DocumentChange, changes
 from spaces.effective.config_policies import AskConfig
 from spaces.in_force import InForce, affected, differing, left
 from spaces.names import Revision, StackId
@@ -191,6 +192,8 @@ def _told(before: Admission | None, after: Admission, person: Person | Stranger,
     if found:
         words = [f"{change.verb} {change.ref}" for change in found]
         details = {"revision": revision, "because": how, "changes": words[:_LISTED], "count": len(words)}
+        if isinstance(person, Person):
+            details["rights"] = _rights(before, person, found, now)
         yield AuditEvent("admitted", now, who, details)
     old, new = ({each.id: each for each in it.held_changes} for it in (before, after))
     for name in sorted(new.keys() - old.keys()):
@@ -198,6 +201,14 @@ def _told(before: Admission | None, after: Admission, person: Person | Stranger,
     for name in sorted(old.keys() - new.keys()):
         details = {"revision": revision, "because": how, "change": old[name].to_json()}
         yield AuditEvent("hold-ended", now, who, details)
+
+
+def _rights(before: Admission, person: Person, found: Sequence[DocumentChange], now: datetime) -> list[str]:
+    """Return what the person's rights to some changes rested on, each basis once."""
+    access = before.access.at(now)
+    asked = dict.fromkeys((change.ref.kind, change.verb, change.ref.space) for change in found)
+    decisions = (access.decide(person.subject, on_document(kind, verb), space) for kind, verb, space in asked)
+    return list(dict.fromkeys(decision.because for decision in decisions if decision.allowed))[:_LISTED]
 
 
 def _subject(text: str) -> Subject:

@@ -34,6 +34,7 @@ from reconciler.runner.tfstate.backlog import pending_requests
 from reconciler.runs.audit import log_run
 from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import Store, Transaction
+from reconciler.store.provenances import ResourceAuthor
 from reconciler.store.stored import StoreError
 from reconciler.store.waiting import waiting
 from reconciler.tools.registry import tool
@@ -215,11 +216,12 @@ class Recorder:
             transaction.record_results(run.stack, (), ())
         elif report.applied is not None and (report.leg is Leg.APPLY or first):
             resources = report.applied.resources
+            planned = report.planned or transaction.planned(run.id)
             if report.applied.by_plan:
-                planned = report.planned or transaction.planned(run.id)
                 known = transaction.resources(run.stack) if _same_tool(state, run) else ()
                 resources = resources_after(known, planned.changes if planned else ())
-            transaction.record_results(run.stack, resources, report.applied.outputs)
+            author = ResourceAuthor.of(run.id, planned.changes if planned else ()) if not first else None
+            transaction.record_results(run.stack, resources, report.applied.outputs, author)
         changes["phase_seconds"] = {**run.phase_seconds, **report.phase_seconds}
         changes["plan_digest"] = report.plan_digest or run.plan_digest
         return advance(transaction, state, run, event, now, judgement=judgement, **changes)

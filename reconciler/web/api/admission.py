@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from rbac.access.actions import Action, to_read
 from rbac.admission.held import HeldChange
 from reconciler import operations
 from reconciler.runs.audit import Approvals
 from reconciler.store.protocol import Store
-from reconciler.store.stored import AuditEvent, AuditRow
+from reconciler.store.stored import AuditEvent, AuditFilter, AuditRow
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.broken import is_own
-from reconciler.web.api.errors import ApiError, not_found
+from reconciler.web.api.errors import ApiError, invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, of_number, page
 from reconciler.web.api.schemas.admission import ApprovedJson, AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
 from reconciler.web.api.schemas.shapes import Page
@@ -100,23 +102,52 @@ def _await_judgement(store: Store, held: str, after: int) -> AuditEvent | None:
             time.sleep(_PAUSE)
 
 
+_HEAD = r"^[1-9][0-9]{0,17}:[0-9a-f]{64}$"
+
+
 @router.get("/audit")
-def list_audit(ports: PortsIn, caller: CallerIn, limit: LimitIn = 100, cursor: CursorIn = None) -> Page[AuditJson]:
+def list_audit(
+    ports: PortsIn,
+    caller: CallerIn,
+    *,
+    event: Annotated[str | None, Query(max_length=60, description="Only rows of this event.")] = None,
+    person: Annotated[str | None, Query(max_length=400, description="Only rows of this person.")] = None,
+    stack: Annotated[str | None, Query(max_length=130, description="Only rows about this stack.")] = None,
+    run: Annotated[str | None, Query(max_length=26, description="Only rows about this run, by its whole id.")] = None,
+    revision: Annotated[str | None, Query(max_length=64, description="Only rows about this revision, whole.")] = None,
+    since: Annotated[datetime | None, Query(description="Only rows from this time on, with its zone.")] = None,
+    until: Annotated[datetime | None, Query(description="Only rows up to this time, with its zone.")] = None,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
+) -> Page[AuditJson]:
     """List the audit, oldest first. It tells of everything, and is for whoever may read everything."""
     _see_audit(caller)
+    for name, time_given in (("since", since), ("until", until)):
+        if time_given is not None and time_given.tzinfo is None:
+            raise invalid(name, "write a time with its zone, as 2030-12-31T18:00:00Z")
+    wanted = AuditFilter(event, None, person, stack, run, revision, since, until)
     after = of_number(cursor) or 0
     with ports.store.reading() as reading:
-        found = reading.audit(after, limit + 1)
+        found = reading.audit(after, limit + 1, wanted)
     return page(found, limit, lambda row: str(row.number), _row)
 
 
 @router.get("/audit/check")
-def check_audit(ports: PortsIn, caller: CallerIn) -> AuditCheckJson:
+def check_audit(
+    ports: PortsIn,
+    caller: CallerIn,
+    kept: Annotated[
+        str | None,
+        Query(pattern=_HEAD, description="An earlier head, NUMBER:HASH: it must still be in the chain."),
+    ] = None,
+) -> AuditCheckJson:
     """Check whether any row of the audit was changed, removed or inserted."""
     _see_audit(caller)
+    number, _, hashed = (kept or "").partition(":")
     with ports.store.reading() as reading:
-        fault = reading.audit_fault()
-    return AuditCheckJson(whole=fault is None, fault=fault)
+        fault = reading.audit_fault((int(number), hashed) if kept is not None else None)
+        length, head = reading.audit_head()
+    return AuditCheckJson(whole=fault is None, fault=fault, head=f"{length}:{head}")
 
 
 def _see_audit(caller: Caller) -> None:

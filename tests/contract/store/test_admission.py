@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,9 +12,9 @@ from sqlalchemy import delete, update
 from rbac.access.actions import Action
 from rbac.admission.held import HeldChange
 from reconciler.store import tables
-from reconciler.store.admissions import chained
+from reconciler.store.auditing import chained
 from reconciler.store.sql import SqlStore
-from reconciler.store.stored import AuditEvent, StoredApproval
+from reconciler.store.stored import AuditEvent, AuditFilter, StoredApproval
 from spaces.composition.holds import Because
 from spaces.documents.changes import Verb
 from spaces.names import Kind, ResourceRef, Revision, SpaceName
@@ -81,6 +82,63 @@ def test_the_audit_is_read_in_order(store: SqlStore) -> None:
         assert reading.audit_fault() is None
 
 
+def test_a_chain_that_was_written_anew_does_not_hold_the_head_that_was_kept(store: SqlStore) -> None:
+    fill(store)
+    with store.reading() as reading:
+        kept = reading.audit_head()
+        assert reading.audit_fault(kept) is None
+    with store.writing() as transaction:
+        connection = transaction._connection
+        connection.execute(delete(AUDIT))
+        connection.execute(update(tables.audit_head).values(number=0, hash=""))
+    assert "rows at its end are missing" in str(_fault(store, kept))
+    fill(store, 6)
+    assert _fault(store) is None
+    assert "row 5 is another one" in str(_fault(store, (5, "0" * 64)))
+
+
+def _fault(store: SqlStore, kept: tuple[int, str] | None = None) -> str | None:
+    with store.reading() as reading:
+        return reading.audit_fault(kept)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        pytest.param(AuditFilter(), [1, 2, 3], id="all"),
+        pytest.param(AuditFilter(stack="shop/web"), [1, 3], id="a stack, also of a held change"),
+        pytest.param(AuditFilter(run="r1", events=("run-queued",)), [1], id="a run"),
+        pytest.param(AuditFilter(person="user:bob", revision="c0ffee"), [2], id="a person and a revision"),
+        pytest.param(AuditFilter(event="held"), [3], id="an event"),
+        pytest.param(AuditFilter(since=NOW + timedelta(hours=1), until=NOW + timedelta(hours=1)), [2], id="a time"),
+    ],
+)
+def test_rows_of_the_audit_are_chosen(store: SqlStore, wanted: AuditFilter, numbers: list[int]) -> None:
+    change = {"kind": "Stack", "space": "shop", "name": "web"}
+    events = [
+        AuditEvent("run-queued", NOW, "user:alice", {"run": "r1", "stack": "shop/web"}),
+        AuditEvent("admitted", NOW + timedelta(hours=1), "user:bob", {"revision": "c0ffee"}),
+        AuditEvent("held", NOW + timedelta(hours=2), "user:bob", {"revision": "decaf", "change": change}),
+    ]
+    with store.writing() as transaction:
+        transaction.append_audit(events)
+    with store.reading() as reading:
+        assert [row.number for row in reading.audit(0, 10, wanted)] == numbers
+        assert [row.number for row in reading.newest_audit(wanted, 1)] == numbers[-1:]
+
+
+def test_two_that_write_at_once_make_one_chain(store: SqlStore) -> None:
+    def write(name: str) -> None:
+        for number in range(10):
+            with store.writing() as transaction:
+                transaction.append_audit([AuditEvent("held", NOW, name, {"n": number})])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ("user:alice", "user:bob")))
+    with store.reading() as reading:
+        assert (len(reading.audit(0, 100)), reading.audit_fault()) == (20, None)
+
+
 def test_an_empty_audit_is_whole(store: SqlStore) -> None:
     with store.reading() as reading:
         assert reading.audit_fault() is None
@@ -117,6 +175,11 @@ def _insert_between(connection: object) -> None:
             ),
             "row 3 was changed",
             id="changed with its hash",
+        ),
+        pytest.param(
+            lambda c: c.execute(update(AUDIT).where(AUDIT.c.number == 2).values(stack="shop/other")),
+            "row 2 was changed",
+            id="what it is about",
         ),
         pytest.param(lambda c: c.execute(delete(AUDIT).where(AUDIT.c.number == 1)), "row 1 is missing", id="first"),
         pytest.param(lambda c: c.execute(delete(AUDIT).where(AUDIT.c.number == 3)), "row 3 is missing", id="middle"),

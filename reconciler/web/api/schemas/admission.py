@@ -18,8 +18,9 @@ class MissingJson(Shape):
 class HeldJson(Shape):
     """A change that is not in force. `files`: it is about files that a stack refers to.
 
-    `because` is `no-right` (somebody with the right can approve it), `broken` (it does not work among the others) or
-    `waits` (for another held change); only the first has `missing`. With `file`, it is about a document in that file.
+    `because` is `no-right` (somebody with the right can approve it), `denied` (a policy denies it, and who may change
+    that policy can approve it), `broken` (it does not work among the others) or `waits` (for another held change); the
+    first two have `missing`. With `file`, it is about a document in that file.
     `approvedBy` has given their word, and admission has not judged it yet.
     """
 
@@ -66,7 +67,11 @@ class AuditJson(Shape):
 
 
 class AuditCheckJson(Shape):
-    """Whether the audit is whole; `fault` says what is wrong with the first row that is not."""
+    """Whether the audit is whole; `fault` says what is wrong with the first row that is not.
+
+    `head` is the newest row, as NUMBER:HASH: kept elsewhere, it shows later whether the chain was written anew.
+    """
 
     whole: bool
     fault: str | None
+    head: str

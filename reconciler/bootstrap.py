@@ -65,7 +65,9 @@ from reconciler.store.stored import ConfigurationState
 from reconciler.web.api.errors import ApiError
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app
+from reconciler.web.issuers import Issuers, fetch_json
 from reconciler.web.ports import AdmissionSettings, Ports, WebhookSecret
+from reconciler.web.provider import CALLBACK, Provider
 from reconciler.web.server import LazyServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
@@ -200,6 +202,7 @@ def _assemble(  # noqa: PLR0917
         hosts=_hosts(settings),
         recipient=_recipient(follower.remotes.secrets),
         issuer=issuer if settings.issuer_url is not None else None,
+        provider=_provider(settings),
         webhook_secret=_webhook_secret(settings),
     )
     server = LazyServer(partial(create_app, ports), host, own_port if port is None else port, directory)
@@ -295,6 +298,24 @@ def _hosts(settings: Settings) -> frozenset[str]:
     """Return the name under which people reach the page: a proxy may pass it on."""
     name = urlsplit(settings.public_url or "").hostname
     return frozenset({name} if name else ())
+
+
+def _provider(settings: Settings) -> Provider | None:
+    issuer, client = settings.oidc_issuer, settings.oidc_client_id
+    if issuer is None or client is None or settings.public_url is None:
+        return None
+    here, file = issuer.startswith("http://"), settings.oidc_client_secret_file
+    return Provider(
+        issuer,
+        client,
+        settings.public_url.rstrip("/") + CALLBACK,
+        Issuers(partial(fetch_json, here=here)),
+        secret=None if file is None else lambda: read_secret_file(file, "oidc_client_secret_file").strip(),
+        scopes=settings.oidc_scopes,
+        user_claim=settings.oidc_user_claim,
+        groups_claim=settings.oidc_groups_claim,
+        here=here,
+    )
 
 
 def _webhook_secret(settings: Settings) -> WebhookSecret | None:

@@ -15,7 +15,16 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import Admins, CommitLine, Forge, IdentityMode
@@ -116,6 +125,26 @@ class Settings(BaseModel):
     )
     public_url: str | None = Field(
         None, description="The address under which people reach the page, such as https://station.example.com."
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        description="The identity provider that people sign in with (OpenID Connect), exactly as its tokens name it. "
+        "It needs public_url: the provider sends browsers back to /sign-in/callback there.",
+    )
+    oidc_client_id: str | None = Field(None, description="The id of this service as a client of the identity provider.")
+    oidc_client_secret_file: Path | None = Field(
+        None, description="A file with the client's secret. Default: none, for a public client."
+    )
+    oidc_scopes: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        ("openid", "email", "profile"), description="What the service asks the identity provider for."
+    )
+    oidc_user_claim: str = Field(
+        "email",
+        description="The claim that says who somebody is: email (a verified address of their User document), or any "
+        "other, whose value is the name of their User document.",
+    )
+    oidc_groups_claim: str = Field(
+        "groups", description="The claim with the groups of the identity provider, for Group.spec.idpGroups."
     )
     notify_networks: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (),
@@ -256,6 +285,25 @@ class Settings(BaseModel):
             raise ValueError("write an address such as https://station.example.com")
         return value
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _provider(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        try:
+            check_secure_url(value)
+        except ValueError:
+            raise ValueError("write its address, such as https://login.example.com/realms/main") from None
+        if info.data.get("public_url") is None:
+            raise ValueError("set public_url, too: the provider sends browsers back to it")
+        return value
+
+    @model_validator(mode="after")
+    def _whole_client(self) -> Self:
+        if self.oidc_issuer is not None and not self.oidc_client_id:
+            raise ValueError("set oidc_client_id, too: the provider knows this service by it")
+        return self
+
     @field_validator("notify_networks")
     @classmethod
     def _networks_readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -373,6 +421,14 @@ class Settings(BaseModel):
                 near = did_you_mean(name, cls.model_fields)
                 message = "unknown setting" + (f": {near}" if near else "")
             raise SettingsError(f"{name} (from {places.get(name, 'defaults')}): {message}") from None
+
+
+def check_secure_url(value: str) -> None:
+    """Raise ValueError for what is no https address, nor http on this machine."""
+    if not re.fullmatch(
+        r"(https://[A-Za-z0-9.-]+|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?(/[\w.~/-]*)?", value, re.ASCII
+    ):
+        raise ValueError("not https")
 
 
 def settings_file(environ: Mapping[str, str], directory: Path) -> Path:

@@ -12,6 +12,8 @@ from reconciler.cli.output import Column, key, moment, print_data, print_done, p
 _COLUMNS = (
     Column("TOKEN", key("id")),
     Column("SUBJECT", key("subject")),
+    Column("NAME", key("name")),
+    Column("LAST USED", moment("usedAt")),
     Column("EXPIRES", moment("expiresAt")),
     Column("EXPIRED", key("expired")),
     Column("CREATED BY", key("createdBy")),
@@ -32,12 +34,15 @@ def command(ctx: click.Context) -> None:
 @click.option(
     "--expires", metavar="TIME", default="90d", show_default=True, help="How long the token is valid: 30d, 12h, 45m."
 )
+@click.option("--name", metavar="TEXT", help="What it is for, to know it again in the list.")
 @options.output
 @options.common
-def create(subject: str, expires: str, form: str) -> None:
+def create(subject: str, expires: str, name: str | None, form: str) -> None:
     """Create a token for SUBJECT: user:NAME, apiKey:NAME, or a user's name. It is shown only once."""
     with connect() as api:
-        made = api.post("/tokens", {"subject": subject, "seconds": _seconds(expires)})
+        made = api.post(
+            "/tokens", {"subject": subject, "seconds": _seconds(expires), **({"name": name} if name else {})}
+        )
     if form in {"json", "yaml"}:
         print_data(made, form)
         return

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, select, update
 
 from reconciler.core.runs import RunId
 from reconciler.store import rows, statements
@@ -65,6 +67,11 @@ class AccessWriting(AccessReading):
         """Store a token of the API."""
         self._connection.execute(api_tokens.insert(), _token_to_row(token))
 
+    def use_api_token(self, token_id: str, at: datetime) -> None:
+        """Note when a token of the API was used."""
+        change = update(api_tokens).where(api_tokens.c.id == token_id).values(used_at=rows.micros(at))
+        self._connection.execute(change)
+
     def remove_api_token(self, token_id: str) -> bool:
         """Revoke a token of the API; return False if there is none."""
         done = self._connection.execute(delete(api_tokens).where(api_tokens.c.id == token_id))
@@ -99,13 +106,18 @@ def _token_to_row(token: ApiToken) -> dict[str, Any]:
         "created_at": rows.micros(token.created_at),
         "expires_at": rows.micros(token.expires_at),
         "made_with": token.made_with,
+        "name": token.name,
+        "used_at": rows.micros(token.used_at),
+        "idp_groups": json.dumps(token.idp_groups) if token.idp_groups else None,
     }
 
 
 def _token_from_row(row: Row[Any]) -> ApiToken:
     """Return the token of the API in a row."""
     made, ends = rows.instant(row.created_at), rows.from_micros(row.expires_at)
-    return ApiToken(row.id, row.subject, row.created_by, made, ends, row.hash, row.made_with)
+    groups = () if row.idp_groups is None else tuple(json.loads(row.idp_groups))
+    used = rows.from_micros(row.used_at)
+    return ApiToken(row.id, row.subject, row.created_by, made, ends, row.hash, row.made_with, row.name, used, groups)
 
 
 def _session_to_row(session: Session) -> dict[str, Any]:

@@ -332,6 +332,9 @@ class Transaction(Reading, Protocol):
     def remove_api_token(self, token_id: str) -> bool:
         """Revoke a token of the API; return False if there is none."""
 
+    def use_api_token(self, token_id: str, at: datetime) -> None:
+        """Note when a token of the API was used."""
+
     def add_session(self, session: Session) -> None:
         """Store a sign-in to the page, and forget those that had expired by then."""
 

@@ -136,6 +136,12 @@ class ApiToken:
     hash: str = field(default="", repr=False)
     made_with: str | None = None
     """The id of the token that it was created with, and that it ends with; None: the operator's."""
+    name: str | None = None
+    """What its maker calls it."""
+    used_at: datetime | None = None
+    """When it was used last, to some minutes; None: never."""
+    idp_groups: tuple[str, ...] = ()
+    """The groups that an identity provider confirmed at the sign-in that it comes from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = "0023"
+SCHEMA_VERSION = "0024"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -311,6 +311,9 @@ api_tokens = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("made_with", _NAME),
+    Column("name", Text),
+    Column("used_at", BigInteger),
+    Column("idp_groups", Text),
 )
 
 sessions = Table(

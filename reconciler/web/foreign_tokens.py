@@ -7,87 +7,28 @@ not make the service fetch again and again.
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
-import re
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
-
+from reconciler.web.issuers import LONGEST, Issuers, Refused, read, times
 from spaces.documents.documents import PlacedDocuments
 from spaces.model.people import ApiKeySpec, OidcTrust
 from spaces.names import Kind
 
 _log = logging.getLogger(__name__)
 
-_ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384"]
-_SHORTEST_RSA = 2048
-_LONGEST = 16 * 1024
-_LONGEST_ANSWER = 512 * 1024
-_FRESH_SECONDS = 600.0
-_AGAIN_SECONDS = 30.0
-_PATIENCE = 2.0
-_FETCH_SECONDS = 5.0
-_SLACK = timedelta(seconds=60)
-_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-
-Fetch = Callable[[str], Any]
-"""Returns the JSON at an https URL; raises OSError with the reason."""
-
-
-class Refused(Exception):
-    """A token opens nothing. The message says why, for the service's log; it holds nothing of the token's."""
-
-
-@dataclass(slots=True)
-class _Issuer:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    keys: Mapping[str, RSAKey | ECKey] = field(default_factory=dict)
-    fetched: float = float("-inf")
-    tried: float = float("-inf")
-
-
-def fetch_json(url: str) -> Any:
-    """Fetch JSON over https, without following anybody elsewhere; raise OSError with the reason."""
-    import httpx  # noqa: PLC0415 - few services trust foreign tokens
-
-    if not url.startswith("https://"):
-        raise OSError(f"{url[:200]} is not https")
-    try:
-        body = b""
-        with httpx.stream("GET", url, timeout=_FETCH_SECONDS, follow_redirects=False) as answer:
-            if answer.status_code != 200:
-                raise OSError(f"{url[:200]} answers {answer.status_code}")
-            for piece in answer.iter_bytes():
-                body += piece
-                if len(body) > _LONGEST_ANSWER:
-                    raise OSError(f"{url[:200]} answers with more than {_LONGEST_ANSWER} bytes")
-        return json.loads(body)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise OSError(f"{url[:200]} cannot be fetched: {error}") from None
-    except ValueError:
-        raise OSError(f"{url[:200]} is no JSON") from None
-
 
 @dataclass(slots=True)
 class Foreigners:
-    """Checks foreign tokens, and keeps the keys of their issuers for a while. Any thread may ask."""
+    """Finds the API keys that foreign tokens open. Any thread may ask."""
 
-    fetch: Fetch = fetch_json
-    _issuers: dict[str, _Issuer] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    issuers: Issuers = field(default_factory=Issuers)
 
     def holder(self, text: str, documents: PlacedDocuments, now: datetime) -> tuple[str, datetime] | None:
         """Return the name of the one API key that a token opens, and when it dies; None for one that opens none."""
-        if len(text) > _LONGEST or not _SHAPE.fullmatch(text):
+        if text.count(".") != 2 or len(text) > LONGEST:
             return None
         try:
             return self._holder(text, _trusts(documents), now)
@@ -96,19 +37,13 @@ class Foreigners:
             return None
 
     def _holder(self, text: str, trusts: Mapping[str, OidcTrust], now: datetime) -> tuple[str, datetime]:
-        try:
-            parsed = jws.extract_compact(text.encode())
-            header, claims = parsed.headers(), json.loads(parsed.payload)
-        except (JoseError, ValueError):
-            raise Refused("it cannot be read") from None
-        if not isinstance(claims, dict):
-            raise Refused("it has no claims")
+        header, claims = read(text)
         mine = {name: trust for name, trust in trusts.items() if trust.issuer == claims.get("iss")}
         if not mine:
             raise Refused("no ApiKey names its issuer")
         issuer = str(claims["iss"])
-        self._verify(text, header, issuer)
-        dies = _times(claims, now)
+        self.issuers.verify(text, header, issuer)
+        dies = times(claims, now)
         audiences = claims.get("aud")
         listed = audiences if isinstance(audiences, list) else [audiences]
         opens = [
@@ -125,97 +60,7 @@ class Foreigners:
             raise Refused(f"{why} (issuer {issuer})")
         return opens[0], dies
 
-    def _verify(self, text: str, header: Mapping[str, Any], issuer: str) -> None:
-        algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm not in _ALGORITHMS:
-            raise Refused(f"its algorithm is none of {', '.join(_ALGORITHMS)} (issuer {issuer})")
-        if not isinstance(kid, str):
-            raise Refused(f"it names no key (issuer {issuer})")
-        try:
-            jws.deserialize_compact(text, self._key(issuer, kid), algorithms=_ALGORITHMS)
-        except (JoseError, ValueError):
-            raise Refused(f"its signature is wrong (issuer {issuer})") from None
-
-    def _key(self, issuer: str, kid: str) -> RSAKey | ECKey:
-        with self._lock:
-            known = self._issuers.setdefault(issuer, _Issuer())
-        fresh = time.monotonic() - known.fetched < _FRESH_SECONDS
-        if not fresh or kid not in known.keys:
-            # Who waits too long is refused: slow issuers must not take up every thread.
-            if not known.lock.acquire(timeout=_PATIENCE):
-                raise Refused(f"{issuer} is slow to give its keys")
-            try:
-                self._refresh(known, issuer, kid)
-            finally:
-                known.lock.release()
-        if kid not in known.keys:
-            raise Refused(f"its key is none that {issuer} publishes")
-        return known.keys[kid]
-
-    def _refresh(self, known: _Issuer, issuer: str, kid: str) -> None:
-        now = time.monotonic()
-        fresh = now - known.fetched < _FRESH_SECONDS
-        if (fresh and kid in known.keys) or now - known.tried < _AGAIN_SECONDS:
-            return
-        known.tried = now
-        try:
-            known.keys = self._published(issuer)
-        except OSError as error:
-            # Keys that were good a while ago stay so, while their issuer cannot be reached.
-            if kid not in known.keys:
-                raise Refused(str(error)) from None
-        else:
-            known.fetched = now
-
-    def _published(self, issuer: str) -> dict[str, RSAKey | ECKey]:
-        discovery = self.fetch(issuer.rstrip("/") + "/.well-known/openid-configuration")
-        if not isinstance(discovery, dict) or discovery.get("issuer") != issuer:
-            raise OSError(f"{issuer} says that it is another issuer")
-        found = self.fetch(str(discovery.get("jwks_uri")))
-        listed = found.get("keys") if isinstance(found, dict) else None
-        return dict(_usable(listed if isinstance(listed, list) else []))
-
 
 def _trusts(documents: PlacedDocuments) -> dict[str, OidcTrust]:
     found = ((placed.ref.name, placed.resource.spec) for placed in documents.of_kind(Kind.API_KEY))
     return {name: spec.oidc for name, spec in found if isinstance(spec, ApiKeySpec) and spec.oidc is not None}
-
-
-def _usable(listed: Iterable[Any]) -> Iterator[tuple[str, RSAKey | ECKey]]:
-    """Yield the keys that may sign, by their ids; those that are none, or too short, are left out."""
-    for each in listed:
-        if not isinstance(each, dict) or not isinstance(each.get("kid"), str) or each.get("use", "sig") != "sig":
-            continue
-        try:
-            if each.get("kty") == "EC":
-                yield each["kid"], ECKey.import_key(each)
-            elif each.get("kty") == "RSA" and _bits(each["n"]) >= _SHORTEST_RSA:
-                yield each["kid"], RSAKey.import_key(each)
-        except (JoseError, ValueError, TypeError, KeyError):
-            continue
-
-
-def _bits(number: str) -> int:
-    return int.from_bytes(base64.urlsafe_b64decode(number + "=" * (-len(number) % 4)), "big").bit_length()
-
-
-def _times(claims: Mapping[str, Any], now: datetime) -> datetime:
-    """Return when a token dies; Refused for one that is dead, not born yet, or says nothing of its death."""
-    moments = {}
-    for name in ("exp", "nbf", "iat"):
-        value = claims.get(name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Refused(f"its {name} is no time")
-        try:
-            moments[name] = datetime.fromtimestamp(value, UTC)
-        except (ValueError, OverflowError, OSError):
-            raise Refused(f"its {name} is no time") from None
-    if "exp" not in moments:
-        raise Refused("it never dies")
-    if moments["exp"] + _SLACK <= now:
-        raise Refused("it is dead")
-    if any(moments[name] - _SLACK > now for name in ("nbf", "iat") if name in moments):
-        raise Refused("it is from the future: compare the clocks")
-    return moments["exp"]

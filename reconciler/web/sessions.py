@@ -11,14 +11,18 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
+from rbac.access.subjects import Subject
+from reconciler.runs.audit import Audited, about_token
 from reconciler.store.stored import Session
 from reconciler.tokens import token_hash
 from reconciler.web.api.auth import Caller, caller_of, holder, operator
-from reconciler.web.api_tokens import opens
+from reconciler.web.api_tokens import make_token, note_use, opens
 from reconciler.web.ports import Ports
 
 LASTS = timedelta(hours=12)
 """How long somebody stays signed in, if their token lasts that long."""
+BY_PROVIDER = "sign-in"
+"""Who made the tokens that stand for a sign-in with the identity provider."""
 _LONGEST_SECRET = 100
 
 
@@ -32,6 +36,18 @@ def begin(ports: Ports, token: str) -> str | None:
     if caller is None or (caller.token is None and caller.access is not None):
         return None
     return _begin(ports, caller.token, token, caller.until)
+
+
+def begin_by_provider(ports: Ports, subject: Subject) -> str:
+    """Sign in somebody whom the identity provider knows; return the secret for the browser.
+
+    A token of their own stands for the sign-in, so that it can be listed and revoked as others. Nobody has its text.
+    """
+    now = ports.now()
+    with ports.store.writing() as transaction:
+        text, token = make_token(transaction, subject, BY_PROVIDER, now, now + LASTS, name=BY_PROVIDER)
+        transaction.append_audit([about_token(Audited.TOKEN_CREATED, token, str(subject), now)])
+    return _begin(ports, token.id, text, token.expires_at)
 
 
 def begin_as_operator(ports: Ports) -> str:
@@ -52,13 +68,20 @@ def caller_in(ports: Ports, secret: str) -> Caller | None:
     if session.token is None:
         same = secrets.compare_digest(session.proof, token_hash(ports.operator_token))
         return operator(ports) if same else None
-    return holder(ports, token) if token is not None and opens(token, session.proof, now) else None
+    if token is None or not opens(token, session.proof, now):
+        return None
+    note_use(ports.store, token, now)
+    return holder(ports, token)
 
 
 def end(ports: Ports, secret: str) -> None:
-    """Sign out: the secret opens nothing any more."""
+    """Sign out: the secret opens nothing any more, nor what the sign-in itself made."""
     with ports.store.writing() as transaction:
+        session = transaction.session(_id(secret))
         transaction.remove_session(_id(secret))
+        token = transaction.api_token(session.token) if session is not None and session.token is not None else None
+        if token is not None and token.created_by == BY_PROVIDER:
+            transaction.remove_api_token(token.id)
 
 
 def form_token(secret: str) -> str:

@@ -104,9 +104,6 @@ class GroupSpec(SpecModel):
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield names that cannot be groups of an identity provider, and duplicates."""
-        if list_at(raw, "idpGroups"):
-            summary = "spec.idpGroups (groups of an identity provider) is not supported by this version"
-            yield Problem(("idpGroups",), "not-supported", summary, "name the users in members", at_key=True)
         for key in ("members", "idpGroups"):
             seen = set()
             for index, text in enumerate(list_at(raw, key)):

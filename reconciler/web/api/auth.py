@@ -10,7 +10,7 @@ import base64
 import binascii
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
@@ -26,7 +26,7 @@ from rbac.identity import LOCAL_OPERATOR
 from reconciler.metrics import Metrics
 from reconciler.store.stored import ApiToken
 from reconciler.web.api.errors import ApiError, not_found
-from reconciler.web.api_tokens import find_token
+from reconciler.web.api_tokens import find_token, note_use
 from reconciler.web.ports import Ports
 from spaces.names import ROOT, SpaceName
 
@@ -186,7 +186,10 @@ def caller_of(ports: Ports, token: str) -> Caller | None:
         access, subject = ports.access(), Subject(SubjectKind.API_KEY, foreign[0])
         return Caller(str(subject), subject, access, ports.metrics, foreign[1]) if access.knows(subject) else None
     found = find_token(ports.store, token, ports.now())
-    return None if found is None else holder(ports, found)
+    if found is None:
+        return None
+    note_use(ports.store, found, ports.now())
+    return holder(ports, found)
 
 
 def operator(ports: Ports) -> Caller:
@@ -196,7 +199,7 @@ def operator(ports: Ports) -> Caller:
 
 def holder(ports: Ports, token: ApiToken) -> Caller | None:
     """Return whose token this is by the access rules of the moment; None if its document has left Git."""
-    access, subject = ports.access(), Subject.parse(token.subject)
+    access, subject = ports.access(), replace(Subject.parse(token.subject), idp_groups=frozenset(token.idp_groups))
     if not access.knows(subject):
         return None
     return Caller(str(subject), subject, access, ports.metrics, token.expires_at, token.id)

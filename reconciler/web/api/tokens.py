@@ -47,7 +47,7 @@ def create_token(ports: PortsIn, caller: CallerIn, wanted: TokenRequest) -> NewT
     access = ports.access()
     if not _controls(caller, subject) or not access.knows(subject):
         raise not_found(f"{subject} for whom you may create a token")
-    beyond = () if caller.access is None or caller.subject == subject else access.beyond(caller.subject, subject)
+    beyond = () if caller.access is None or caller.subject.plain == subject else access.beyond(caller.subject, subject)
     if beyond:
         space, action = next(iter(beyond))
         detail = f"{subject} has rights that you lack, such as {action} in {space}"
@@ -56,7 +56,9 @@ def create_token(ports: PortsIn, caller: CallerIn, wanted: TokenRequest) -> NewT
     with ports.store.writing() as transaction:
         until = now + timedelta(seconds=wanted.seconds)
         until = until if caller.until is None else min(until, caller.until)
-        text, token = make_token(transaction, subject, caller.person, now, until, caller.token)
+        # With a token of their own, people have what they have now: also by the groups of their sign-in.
+        whose = caller.subject if caller.subject.plain == subject else subject
+        text, token = make_token(transaction, whose, caller.person, now, until, caller.token, wanted.name)
         transaction.append_audit([about_token(Audited.TOKEN_CREATED, token, caller.person, now)])
     return NewTokenJson(token=text, **_shown(ports, token).model_dump())
 
@@ -77,13 +79,15 @@ def revoke_token(ports: PortsIn, caller: CallerIn, token: str) -> TokenJson:
 def _controls(caller: Caller, subject: Subject) -> bool:
     """Whether the caller may handle the subject's tokens: their own, or those of a subject that they may change."""
     right = Right.USER_UPDATE if subject.kind is SubjectKind.USER else Right.API_KEY_UPDATE
-    return caller.subject == subject or caller.allows(right, ROOT)
+    return caller.subject.plain == subject or caller.allows(right, ROOT)
 
 
 def _shown(ports: Ports, token: ApiToken) -> TokenJson:
     return TokenJson(
         id=token.id,
         subject=token.subject,
+        name=token.name,
+        used_at=token.used_at,
         created_by=token.created_by,
         created_at=token.created_at,
         expires_at=token.expires_at,

@@ -19,6 +19,7 @@ def install(app: FastAPI) -> None:
     """Add the pages to an app, and let a browser read about a missing one."""
     for part in (home, sign_in, stacks, runs, held, resources, access):
         app.include_router(part.router, include_in_schema=False, dependencies=[KNOWN_PARAMETERS])
+    app.include_router(sign_in.callbacks, include_in_schema=False)
     app.include_router(_files, include_in_schema=False)
     app.add_exception_handler(HTTPException, _missing)
 

@@ -17,6 +17,9 @@ from reconciler.web.api.errors import ApiError, invalid
 COOKIE, SECURE_COOKIE = "station-session", "__Host-station-session"
 """The name of the cookie, without and with TLS. Browsers accept the second one only from this host itself."""
 
+QUESTION, SECURE_QUESTION = "station-sign-in", "__Host-station-sign-in"
+"""The name of the cookie with what was asked of the identity provider."""
+
 _MOST_FIELDS = 50
 
 
@@ -64,6 +67,26 @@ def take_cookie(request: Request, response: Response) -> None:
     for name in (SECURE_COOKIE, COOKIE):
         if name in request.cookies:
             response.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=name == SECURE_COOKIE)
+
+
+def give_question(request: Request, response: Response, question: str) -> None:
+    """Let the browser keep what was asked of the identity provider until it comes back from there."""
+    secure = _is_secure(request)
+    name = SECURE_QUESTION if secure else QUESTION
+    # Lax: a strict cookie would not come back from another site.
+    response.set_cookie(name, question, max_age=600, httponly=True, samesite="lax", secure=secure, path="/")
+
+
+def question_in(request: Request) -> str:
+    """Return what was asked of the identity provider, from a request's cookie; empty if nothing was."""
+    return request.cookies.get(SECURE_QUESTION) or request.cookies.get(QUESTION) or ""
+
+
+def take_question(request: Request, response: Response) -> None:
+    """Let the browser forget what was asked: each question is good once."""
+    for name in (SECURE_QUESTION, QUESTION):
+        if name in request.cookies:
+            response.delete_cookie(name, path="/", httponly=True, samesite="lax", secure=name == SECURE_QUESTION)
 
 
 async def fields(request: Request) -> dict[str, str]:

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from rbac.access.access import Access
 from rbac.access.grants import AccessDocuments
-from reconciler.web import foreign_tokens
-from reconciler.web.foreign_tokens import Foreigners, fetch_json
+from reconciler.web import issuers
+from reconciler.web.foreign_tokens import Foreigners
+from reconciler.web.issuers import Issuers, fetch_json
 from reconciler.web.ports import Ports
 from tests.factories import NOW
 from tests.integration.web.client import Client
@@ -96,7 +97,7 @@ def cloud(ports: Ports, issuer: Issuer) -> Iterator[Client]:
         documents=lambda: documents,
         tree=lambda: documents.tree,
         access=lambda: access,
-        foreigners=Foreigners(issuer.fetch),
+        foreigners=Foreigners(Issuers(issuer.fetch)),
     )
     with Client(WarmApp(mine), token=None) as client:
         yield client
@@ -176,18 +177,18 @@ def test_an_issuer_is_not_asked_again_for_each_unknown_key(
         assert ask(cloud, token(OTHER, {"kid": "second"})) == 401
     assert len(issuer.asked) == 2
     issuer.keys.append(_jwk(OTHER, "second"))
-    monkeypatch.setattr(foreign_tokens, "_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(issuers, "_AGAIN_SECONDS", 0.0)
     assert ask(cloud, token(OTHER, {"kid": "second"})) == 200
 
 
 def test_an_issuer_that_is_away_or_lies(cloud: Client, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign_tokens, "_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(issuers, "_AGAIN_SECONDS", 0.0)
     issuer.name = "https://another.example.com"
     assert ask(cloud, token()) == 401
     issuer.name = ISSUER
     assert ask(cloud, token()) == 200
     issuer.down = True
-    monkeypatch.setattr(foreign_tokens, "_FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(issuers, "_FRESH_SECONDS", 0.0)
     assert ask(cloud, token()) == 200, "its keys were good a while ago"
 
 

@@ -59,6 +59,7 @@ class TokenRequest(Shape):
 
     subject: str = Field(max_length=200)
     seconds: float = Field(gt=0, le=10 * 366 * 86400)
+    name: str | None = Field(None, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
 
 
 class TokenJson(Shape):
@@ -66,6 +67,8 @@ class TokenJson(Shape):
 
     id: str
     subject: str
+    name: str | None
+    used_at: datetime | None
     created_by: str
     created_at: datetime
     expires_at: datetime | None

@@ -96,8 +96,7 @@ BIND = "  role: writer\n"
         pytest.param("User", "  signingKeys: [x, 5]\n", [("invalid-signing-key", 1, 17), ("wrong-type", 1, 20)], id="not-a-key"),
         pytest.param("Group", "  members: ['*', 'a,b', \"a\\n\", A]\n", [("invalid-name", 1, n) for n in (13, 18, 25, 32)], id="members"),
         pytest.param("Group", "  members: [a, b, a]\n", [("duplicate-value", 1, 19)], id="member-twice"),
-        pytest.param("Group", "  idpGroups: ['*', 'a,b', \"a\\nb\", '']\n", [("not-supported", 1, 3), *(("invalid-value", 1, n) for n in (15, 20, 27, 35))], id="idp-groups"),
-        pytest.param("Group", "  idpGroups: [Team A]\n", [("not-supported", 1, 3)], id="idp-groups-not-built"),
+        pytest.param("Group", "  idpGroups: ['*', 'a,b', \"a\\nb\", '']\n", [("invalid-value", 1, n) for n in (15, 20, 27, 35)], id="idp-groups"),
         pytest.param("ApiKey", "  token: abc\n", [("unknown-key", 1, 3)], id="api-key-with-a-token"),
     ],
 )  # fmt: skip

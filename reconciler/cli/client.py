@@ -67,6 +67,15 @@ class Api:
             raise CliError(_problem(response))
         return response.content
 
+    def post_unless(self, path: str, body: Any, pending: str) -> Any | None:
+        """Post a request and return the answer; None where the service refuses for this reason."""
+        response = self._transport.send("POST", _PREFIX + path, {}, body)
+        if response.status_code == 409 and response.json().get("reason") == pending:
+            return None
+        if not response.is_success:
+            raise CliError(_problem(response))
+        return response.json()
+
     def push(self, path: str, body: bytes, **params: Any) -> Any:
         """Post bytes as they are, and return the answer."""
         return self._answer("POST", path, params, body)
@@ -196,9 +205,9 @@ def connect() -> Iterator[Api]:
 
 
 @contextlib.contextmanager
-def connect_as(url: str, token: str) -> Iterator[Api]:
-    """Connect to a service with a token that was just typed."""
-    with _Remote(url, check_token(token)) as transport:
+def connect_as(url: str, token: str | None) -> Iterator[Api]:
+    """Connect to a service with a token that was just typed, or without any."""
+    with _Remote(url, None if token is None else check_token(token)) as transport:
         yield Api(transport, remote=True)
 
 

@@ -35,7 +35,7 @@ COMMANDS = {
     "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
     "blueprint": Entry("reconciler.cli.blueprint", "Show a blueprint's inputs and the documents it makes."),
     "open": Entry("reconciler.cli.open", "Open the page in a browser."),
-    "login": Entry("reconciler.cli.login", "Keep a token for a service."),
+    "login": Entry("reconciler.cli.login", "Sign in to a service, and keep a token for it."),
     "logout": Entry("reconciler.cli.logout", "Forget the token for a service."),
     "status": Entry("reconciler.cli.status", "Show the state of the service and its configuration."),
     "stacks": Entry("reconciler.cli.stacks", "List stacks."),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+import time
+from urllib.parse import urlsplit
 
 import click
 
@@ -14,14 +17,24 @@ from reconciler.cli.kept_tokens import keep_token, kept_token
 
 @click.command("login", context_settings=options.CONTEXT)
 @click.argument("address", metavar="[URL]", required=False)
+@click.option(
+    "--browser/--token",
+    "browser",
+    default=None,
+    help="Confirm a code in a browser (default in a terminal), or give a token.",
+)
 @options.common
-def command(address: str | None) -> None:
+def command(address: str | None, *, browser: bool | None) -> None:
     """Keep a token for the service at URL, so that later commands use it. Default: the service of STATION_URL.
 
-    The token is asked for, or read from standard input. An admin makes one with station token create user:NAME.
+    In a terminal it prints a code that you confirm on the page. Otherwise the token is read from standard input. An
+    admin makes one with station token create user:NAME.
     """
     service = _service(address)
-    if sys.stdin.isatty():
+    terminal = sys.stdin.isatty()
+    if browser or (browser is None and terminal):
+        token = _confirmed(service)
+    elif terminal:
         token = click.prompt("Token", hide_input=True, err=True).strip()
     else:
         token = sys.stdin.readline().strip()
@@ -44,6 +57,22 @@ def logout(address: str | None) -> None:
         raise CliError(f"no token is kept for {service}")
     keep_token(service, None)
     click.echo(f"the token for {service} is forgotten; station token revoke makes it invalid")
+
+
+def _confirmed(service: str) -> str:
+    """Return a token that somebody has confirmed in their browser."""
+    with connect_as(service, None) as api:
+        asked = api.post("/login", {"client": f"station on {socket.gethostname()}"[:100]})
+        parts = urlsplit(service)
+        page = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/") + asked["path"]
+        click.echo(f"Open {page} and confirm the code {asked['code']}", err=True)
+        if sys.stdout.isatty():
+            click.launch(page)
+        made = None
+        while made is None:
+            time.sleep(asked["interval"])
+            made = api.post_unless("/login/token", {"secret": asked["secret"]}, pending="LoginPending")
+    return str(made["token"])
 
 
 def _service(address: str | None) -> str:

@@ -6,13 +6,13 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from reconciler.core.runs import RunId
 from reconciler.store import rows, statements
 from reconciler.store.selecting import AT_WORK_STATUSES
-from reconciler.store.stored import ApiToken, Session
-from reconciler.store.tables import announcements, api_tokens, outbox, runs, sessions, stacks, tokens
+from reconciler.store.stored import ApiToken, DeviceLogin, Session
+from reconciler.store.tables import announcements, api_tokens, device_logins, outbox, runs, sessions, stacks, tokens
 from spaces.names import SpaceName, StackId
 
 
@@ -52,6 +52,18 @@ class AccessReading:
         row = self._connection.execute(query).one_or_none()
         return _session_from_row(row) if row else None
 
+    def device_login(self, login_id: str) -> DeviceLogin | None:
+        """Return the sign-in of a program, even an expired one; None if there is none."""
+        query = select(device_logins).where(device_logins.c.id == login_id)
+        row = self._connection.execute(query).one_or_none()
+        return _login_from_row(row) if row else None
+
+    def device_login_of(self, code: str) -> DeviceLogin | None:
+        """Return the sign-in of a program by its code."""
+        query = select(device_logins).where(device_logins.c.code == code)
+        row = self._connection.execute(query).one_or_none()
+        return _login_from_row(row) if row else None
+
 
 class AccessWriting(AccessReading):
     """The changes of tokens and sign-ins, for a `Transaction`."""
@@ -83,13 +95,32 @@ class AccessWriting(AccessReading):
         self._connection.execute(delete(sessions).where(expired))
         self._connection.execute(sessions.insert(), _session_to_row(session))
 
+    def add_device_login(self, login: DeviceLogin, most: int) -> bool:
+        """Store the sign-in of a program, and forget expired ones; return False where so many wait already."""
+        expired = device_logins.c.expires_at <= rows.micros(login.created_at)
+        self._connection.execute(delete(device_logins).where(expired))
+        if self._connection.execute(select(func.count()).select_from(device_logins)).scalar_one() >= most:
+            return False
+        self._connection.execute(device_logins.insert(), _login_to_row(login))
+        return True
+
+    def confirm_device_login(self, login: DeviceLogin) -> bool:
+        """Store who said yes to the sign-in of a program; return False if somebody has, or it is gone."""
+        waits = (device_logins.c.id == login.id) & device_logins.c.subject.is_(None)
+        done = self._connection.execute(update(device_logins).where(waits).values(_login_to_row(login)))
+        return bool(done.rowcount)
+
+    def remove_device_login(self, login_id: str) -> None:
+        """Forget the sign-in of a program."""
+        self._connection.execute(delete(device_logins).where(device_logins.c.id == login_id))
+
     def remove_session(self, session_id: str) -> None:
         """End a sign-in to the page, if there is one."""
         self._connection.execute(delete(sessions).where(sessions.c.id == session_id))
 
     def forget_passing(self) -> None:
         """End all sign-ins, and forget what was still to be told: of a database that was restored."""
-        for table in (sessions, outbox, announcements):
+        for table in (sessions, device_logins, outbox, announcements):
             self._connection.execute(delete(table))
 
     def _key_for(self, stack: StackId) -> int:
@@ -134,3 +165,24 @@ def _session_to_row(session: Session) -> dict[str, Any]:
 def _session_from_row(row: Row[Any]) -> Session:
     """Return the sign-in to the page in a row."""
     return Session(row.id, row.token, row.proof, rows.instant(row.created_at), rows.instant(row.expires_at))
+
+
+def _login_to_row(login: DeviceLogin) -> dict[str, Any]:
+    """Return the columns of the sign-in of a program."""
+    return {
+        "id": login.id,
+        "code": login.code,
+        "client": login.client,
+        "created_at": rows.micros(login.created_at),
+        "expires_at": rows.micros(login.expires_at),
+        "subject": login.subject,
+        "idp_groups": json.dumps(login.idp_groups) if login.idp_groups else None,
+        "token": login.token,
+    }
+
+
+def _login_from_row(row: Row[Any]) -> DeviceLogin:
+    """Return the sign-in of a program in a row."""
+    groups = () if row.idp_groups is None else tuple(json.loads(row.idp_groups))
+    made, ends = rows.instant(row.created_at), rows.instant(row.expires_at)
+    return DeviceLogin(row.id, row.code, row.client, made, ends, row.subject, groups, row.token)

@@ -31,6 +31,7 @@ from reconciler.store.stored import (
     AuditFilter,
     AuditRow,
     ConfigurationState,
+    DeviceLogin,
     Health,
     Lease,
     OutboxEntry,
@@ -176,6 +177,12 @@ class Reading(Protocol):
 
     def session(self, session_id: str) -> Session | None:
         """Return one sign-in to the page, even an expired one; None if there is none."""
+
+    def device_login(self, login_id: str) -> DeviceLogin | None:
+        """Return the sign-in of a program, even an expired one; None if there is none."""
+
+    def device_login_of(self, code: str) -> DeviceLogin | None:
+        """Return the sign-in of a program by its code."""
 
     def held_changes(self) -> list[HeldChange]:
         """Return every change that waits for somebody with the right, by kind, space and name."""
@@ -334,6 +341,15 @@ class Transaction(Reading, Protocol):
 
     def use_api_token(self, token_id: str, at: datetime) -> None:
         """Note when a token of the API was used."""
+
+    def add_device_login(self, login: DeviceLogin, most: int) -> bool:
+        """Store the sign-in of a program, and forget expired ones; return False where so many wait already."""
+
+    def confirm_device_login(self, login: DeviceLogin) -> bool:
+        """Store who said yes to the sign-in of a program; return False if somebody has, or it is gone."""
+
+    def remove_device_login(self, login_id: str) -> None:
+        """Forget the sign-in of a program."""
 
     def add_session(self, session: Session) -> None:
         """Store a sign-in to the page, and forget those that had expired by then."""

@@ -159,6 +159,24 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceLogin:
+    """A program that wants to sign in, and the code by which its person finds it on the page."""
+
+    id: str
+    """The hash of the secret that only the program has."""
+    code: str
+    client: str
+    """What the program calls itself."""
+    created_at: datetime
+    expires_at: datetime
+    subject: str | None = None
+    """Who said yes; None: nobody yet."""
+    idp_groups: tuple[str, ...] = ()
+    token: str | None = None
+    """The id of the token behind the session in which they did."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredApproval:
     """Somebody's word that a held change may come into force. `subject` is written as `kind:name`."""
 

@@ -327,6 +327,20 @@ sessions = Table(
 )
 """Who is signed in to the page: by the hash of a secret that only their browser has."""
 
+device_logins = Table(
+    "device_logins",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("code", _NAME, nullable=False, unique=True),
+    Column("client", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("subject", Text),
+    Column("idp_groups", Text),
+    Column("token", _NAME),
+)
+"""Programs that wait for their person to say yes on the page."""
+
 held_changes = Table(
     "held_changes",
     metadata,

@@ -15,6 +15,7 @@ from reconciler.web.api import (
     errors,
     explain,
     issuer,
+    login,
     overview,
     pins,
     resources,
@@ -70,6 +71,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         blueprints.instances,
     ):
         app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
+    app.include_router(login.router, prefix=PREFIX, dependencies=[KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     app.include_router(well_known.router)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from rbac.access.subjects import Subject
 from reconciler.runs.audit import Audited, about_token
 from reconciler.store.stored import Session
-from reconciler.tokens import token_hash
+from reconciler.tokens import revoke_tokens, token_hash
 from reconciler.web.api.auth import Caller, caller_of, holder, operator
 from reconciler.web.api_tokens import make_token, note_use, opens
 from reconciler.web.ports import Ports
@@ -81,7 +81,7 @@ def end(ports: Ports, secret: str) -> None:
         transaction.remove_session(_id(secret))
         token = transaction.api_token(session.token) if session is not None and session.token is not None else None
         if token is not None and token.created_by == BY_PROVIDER:
-            transaction.remove_api_token(token.id)
+            revoke_tokens(transaction, [token])
 
 
 def form_token(secret: str) -> str:

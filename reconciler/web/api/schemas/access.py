@@ -79,3 +79,38 @@ class NewTokenJson(TokenJson):
     """A token that was just created, with its text, which is shown only this once."""
 
     token: str
+
+
+class LoginRequest(Shape):
+    """What a program that wants to sign in calls itself; its person reads that."""
+
+    model_config = ConfigDict(extra="forbid", **Shape.model_config)
+
+    client: str = Field(min_length=1, max_length=100, pattern=r"^[\x20-\x7e]+$")
+
+
+class LoginJson(Shape):
+    """The code that somebody confirms at `path` of the page, and the secret by which the program collects its token."""
+
+    secret: str
+    code: str
+    path: str
+    interval: int
+    expires_at: datetime
+
+
+class CollectRequest(Shape):
+    """The secret of a program that wants to sign in."""
+
+    model_config = ConfigDict(extra="forbid", **Shape.model_config)
+
+    secret: str = Field(max_length=100)
+
+
+class LoginTokenJson(Shape):
+    """The token of a program whose person said yes, shown only this once."""
+
+    token: str
+    id: str
+    subject: str
+    expires_at: datetime | None

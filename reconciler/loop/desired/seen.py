@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +23,8 @@ from spaces.names import Revision
 _log = logging.getLogger(__name__)
 
 _WHO = "the service"
+_LENGTH = 512
+"""All notes are as long, so that a shorter one leaves nothing of the one before."""
 
 NOT_KNOWN = Revision("-")
 """In place of the last revision that was in force before a restore, where nobody knows it: what is fetched first."""
@@ -126,16 +127,15 @@ def suspend_restored(store: Store, revision: Revision, now: datetime, why: str) 
 
 
 def _write(file: Path, seen: Seen, *, known: bool) -> None:
+    # In its place and in one piece: another file in its place would not be hidden from the runs that are at work.
+    text = json.dumps(asdict(seen)).ljust(_LENGTH - 1) + "\n"
     try:
-        # A name that nobody can guess: a run that may write beside the file could put a link there.
-        handle, fresh = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            with os.fdopen(handle, "w", encoding="ascii") as opened:
-                opened.write(json.dumps(asdict(seen)) + "\n")
-            os.replace(fresh, file)  # noqa: PTH105
-        except OSError:
-            Path(fresh).unlink()
-            raise
+            os.write(handle, text.encode("ascii"))
+            os.truncate(handle, len(text))
+        finally:
+            os.close(handle)
     except OSError as error:
         # The disk may be full, or the place read-only: the note is only behind then. Once is enough to say so.
         level = logging.DEBUG if known else logging.WARNING

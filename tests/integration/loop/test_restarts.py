@@ -170,9 +170,13 @@ def test_an_apply_that_came_after_the_backup_is_noticed_by_the_audit_alone(
     machine.reconcile()
     machine.close()
     backup = (machine.settings.data_dir / "station.db").read_bytes()
+    outside = machine.settings.notes[-1].stat()
+    assert (outside.st_mode & 0o777, outside.st_size) == (0o600, 512)
     machine.confirm("root/a")
     assert machine.reconcile().sync == {"root/a": "Synced"}
     machine.close()
+    # A run that is at work has this very file hidden.
+    assert machine.settings.notes[-1].stat().st_ino == outside.st_ino
     (machine.settings.data_dir / "station.db").write_bytes(backup)
     assert machine.reconcile().stacks["root/a"].reason == "Suspended"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from posixpath import basename
 from typing import Any
 
 from rbac.access.actions import Action
@@ -81,6 +82,16 @@ class HeldChange:
         """The kind of the document, as it is shown."""
         return "File" if self.unreadable else self.ref.kind.value
 
+    @property
+    def name(self) -> str:
+        """The name of the document, as it is shown; of a file its own, without its directory."""
+        return basename(self.ref.name) if self.unreadable else self.ref.name
+
+    @property
+    def what(self) -> str:
+        """What is held, in words."""
+        return f"File {self.file}" if self.unreadable else str(self.ref)
+
     @classmethod
     def of_source(  # noqa: PLR0917
         cls,
@@ -103,7 +114,7 @@ class HeldChange:
             "id": self.id,
             "kind": self.kind,
             "space": self.ref.space,
-            "name": self.ref.name,
+            "name": self.name,
             "verb": self.verb.value,
             "person": self.person,
             "missing": {"action": str(self.missing[0]), "space": self.missing[1]} if self.missing else None,
@@ -119,6 +130,7 @@ class HeldChange:
         rightful = None if self.files.rightful is None else dict(self.files.rightful)
         return self.to_json() | {
             "kind": self.ref.kind.value,
+            "name": self.ref.name,
             "unreadable": self.unreadable,
             "message": self.message,
             "file": self.file,

@@ -213,7 +213,9 @@ def _print_access(found: Preview) -> None:
             words = f"{each.verb} {summarize(each.actions)} on {each.space}{below}"
             click.echo(f"  {each.subject} {words}: {each.because}")
     if found.held:
+        from spaces.diagnostics import printable
+
         click.echo("\nheld")
         for held in found.held:
             lacks = f", without {held.missing[0]} in {held.missing[1]}" if held.missing else ""
-            click.echo(f"  ! {held.verb} {held.ref} by {held.person}{lacks}: {held.message}")
+            click.echo(f"  ! {held.verb} {printable(held.what)} by {held.person}{lacks}: {held.message}")

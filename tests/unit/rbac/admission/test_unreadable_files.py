@@ -31,8 +31,9 @@ def test_who_adds_a_file_that_is_no_yaml_sees_it_held(who, because, words, data)
     after = go(begin(FILES), who, {"p/new.yaml": data}, "r1", ROOT_ADMINS)
     (change,) = after.held_changes
     shown = change.to_json()
-    assert (shown["kind"], shown["space"], shown["name"], shown["person"]) == ("File", "p", "p/new.yaml", f"user:{who}")
+    assert (shown["kind"], shown["space"], shown["name"], shown["person"]) == ("File", "p", "new.yaml", f"user:{who}")
     assert (shown["because"], shown["message"][: len(words)]) == (because, words)
+    assert (shown["file"], change.what) == ("p/new.yaml", "File p/new.yaml")
     assert any(told in shown["message"] for told in ("not valid YAML: ", "the file is not UTF-8"))
     assert HeldChange.from_record(change.to_record()) == change
     assert "+apiVersion: stationkeeper/v1\n" in held_diff(after.held, change.id)

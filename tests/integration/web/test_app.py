@@ -32,6 +32,7 @@ PUBLIC = ("/healthz", "/readyz", "/metrics", "/.well-known/openid-configuration"
 ROUTES = [
     ("GET", "/stacks"),
     ("GET", "/stacks/production/network"),
+    ("GET", "/stacks/production/network/explain"),
     ("GET", "/stacks/production/network/runs"),
     ("GET", "/stacks/production/network/resources"),
     ("GET", "/stacks/production/network/outputs"),

@@ -75,6 +75,12 @@ def _pin(row: Row) -> object:
     return f"to {pin['revision']} {_by(pin)}" if pin else None
 
 
+def _interrupted(row: Row) -> object:
+    """Return what is known of an apply that was interrupted."""
+    found = row.get("interrupted")
+    return f"run {found['run']}: {'; '.join(found['said'])}" if found else None
+
+
 def _by(kept: Row) -> str:
     until = f" until {kept['until']}" if kept["until"] else ""
     return f"by {kept['person']}{until}: {kept['note']}"
@@ -122,6 +128,7 @@ STACK = (
     Column("stalled", lambda row: _condition(row, "Stalled")),
     Column("drifted", lambda row: _condition(row, "Drifted")),
     Column("source verified", lambda row: _condition(row, "SourceVerified")),
+    Column("interrupted", _interrupted),
     Column("expired", lambda row: _condition(row, "Expired")),
     Column("suspended", lambda row: row["suspended"] or None),
     Column("locked", _lock),

@@ -43,6 +43,11 @@ def command(form: str) -> None:
             asked = f", signed for {source['verifiedFor']}" if source["verifiedFor"] else ""
             version = f", {source['tag']}" if source["tag"] and source["ref"] != f"tag {source['tag']}" else ""
             click.echo(f"  {source['url']} ({source['ref']}{version}{asked}) at {source['revision'][:12]}")
+    if status.get("pins"):
+        click.echo("\npinned")
+        for pin in status["pins"]:
+            until = f" until {pin['until']}" if pin["until"] else ""
+            click.echo(f"  {pin['stack']} to {pin['revision'][:12]} by {pin['person']}{until}: {pin['note']}")
     if status["diagnostics"]:
         click.echo("\ndiagnostics")
         for diagnostic in status["diagnostics"]:

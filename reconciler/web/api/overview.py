@@ -22,6 +22,7 @@ from reconciler.web.api.schemas.overview import (
     ConfigurationJson,
     CountsJson,
     FetchJson,
+    PinnedJson,
     SealingJson,
     SpaceJson,
     StatusJson,
@@ -41,6 +42,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         followed = _configuration(ports, caller, reading, state)
         counted = reading.count_stacks()
         active = reading.active_runs()
+        pins = reading.pins()
     stacks: Counter[str] = Counter()
     readable, runnable = caller.spaces(Right.STACK_READ), caller.spaces(Right.RUN_READ)
     for (space, _, sync), count in counted.items():
@@ -54,6 +56,11 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         ready=ports.ready(),
         kept=[kept for kept in convert.kept_json(state) if caller.may(to_read(Kind(kept.kind)), SpaceName(kept.space))],
         sources=followed_json(state, ports.documents()) if everything else [],
+        pins=[
+            PinnedJson(stack=str(stack), revision=pin.revision, person=pin.person, note=pin.note, until=pin.until)
+            for stack, pin in sorted(pins.items())
+            if readable is None or stack.space in readable
+        ],
         counts=CountsJson(
             stacks=dict(sorted(stacks.items())),
             runs=dict(sorted(runs.items())),

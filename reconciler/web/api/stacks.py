@@ -16,6 +16,7 @@ from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.dependencies import dependencies_json, dependents_json
 from reconciler.web.api.errors import invalid, not_found
 from reconciler.web.api.frozen import frozen_json
+from reconciler.web.api.interrupted import interrupted_json
 from reconciler.web.api.paging import (
     CursorIn,
     LimitIn,
@@ -165,6 +166,7 @@ def shown_stack(reading: Reading, caller: Caller, stack: StackState, now: dateti
         dependencies=dependencies_json(caller, stack),
         dependents=dependents_json(reading, caller, stack.id),
         next=[convert.next_json(timer, stack) for timer in reading.timers(stack.id)],
+        interrupted=interrupted_json(reading, caller, stack),
         frozen=frozen_json(stack, now, Told.of(caller)),
     )
 

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from reconciler import tfstates
-from reconciler.store.stored import TfstateLock, TfstateVersion
+from reconciler.store.stored import TfstateVersion
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.interrupted import lock_json, tfstate_json
 from reconciler.web.api.paging import CursorIn, LimitIn, of_number, page
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.schemas.tfstates import TfstateJson, TfstateLockJson, TfstateVersionJson
@@ -30,7 +31,7 @@ def get_tfstate(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Tfst
     with ports.store.reading() as reading:
         stack = find_stack(reading, caller, space, name).id
         newest, lock = reading.tfstate_versions(stack, None, 1), reading.tfstate_lock(stack)
-    return TfstateJson(newest=_shown(newest[0]) if newest else None, lock=_lock(lock) if lock is not None else None)
+    return tfstate_json(newest[0] if newest else None, lock)
 
 
 @router.get("/versions")
@@ -99,19 +100,8 @@ def unlock_tfstate(ports: PortsIn, caller: CallerIn, space: str, name: str) -> T
     stack = named(caller, Right.TFSTATE_UNLOCK, space, name)
     because = caller.basis(Right.TFSTATE_UNLOCK.action, stack.space)
     with refusals(caller, stack):
-        return _lock(tfstates.unlock(ports.store, stack, caller.person, ports.now(), because))
+        return lock_json(tfstates.unlock(ports.store, stack, caller.person, ports.now(), because))
 
 
 def _shown(version: TfstateVersion) -> TfstateVersionJson:
     return TfstateVersionJson.model_validate(version)
-
-
-def _lock(lock: TfstateLock) -> TfstateLockJson:
-    who, operation = lock.info.get("Who"), lock.info.get("Operation")
-    return TfstateLockJson(
-        id=lock.lock_id,
-        who=who if isinstance(who, str) else None,
-        operation=operation if isinstance(operation, str) else None,
-        run=lock.run,
-        since=lock.since,
-    )

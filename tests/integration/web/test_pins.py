@@ -47,6 +47,9 @@ def test_operators_pin_and_unpin(as_user: Callable[..., Client]) -> None:  # noq
         "until": "2026-03-01T14:00:00Z",
         "inForce": False,
     }
+    pins = {each: as_user(each).get("/api/v1/status").json()["pins"] for each in ("rita", "sam")}
+    assert [pin["stack"] for pin in pins["rita"]] == ["production/network"]
+    assert pins["sam"] == []
     assert otto.post(f"{NETWORK}/unpin").status_code == 200
     again = otto.post(f"{NETWORK}/unpin")
     assert (again.status_code, again.json()["reason"]) == (409, "NotPinned")

@@ -84,9 +84,10 @@ def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlS
         "dependents": [],
         "next": [],
         "frozen": None,
+        "interrupted": None,
     }
     shown = client.get(PATH).json()
-    del shown["dependencies"], shown["dependents"], shown["next"], shown["frozen"]
+    del shown["dependencies"], shown["dependents"], shown["next"], shown["frozen"], shown["interrupted"]
     assert client.get(STACKS).json() == {"items": [shown], "next": None}
 
 

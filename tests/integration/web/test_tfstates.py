@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from reconciler.core.results import ChangeCounts
 from reconciler.core.runs import RunStatus
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import TfstateLock
@@ -119,3 +120,26 @@ def test_rolling_back_makes_a_new_version_above_all_others(client: Client, kept:
     made = client.post(f"{PATH}/versions/1/rollback")
     assert (made.status_code, made.json()["serial"], made.json()["note"]) == (201, 3, "back to version 1")
     assert client.get(f"{PATH}/versions/3").json()["outputs"] == {"password": "hunter2"}
+
+
+def test_what_is_known_of_an_interrupted_apply_is_said(client: Client, kept: SqlStore) -> None:
+    run = a_run(STACK, status=RunStatus.INTERRUPTED, changes=ChangeCounts(create=2, delete=1), finished_at=NOW)
+    with kept.writing() as transaction:
+        transaction.put_stacks([a_stack(STACK, interrupted=True)])
+        transaction.add_runs([run])
+        transaction.lock_tfstate(TfstateLock(STACK, "l", {}, run.id, NOW))
+    found = client.get("/api/v1/stacks/production/network").json()["interrupted"]
+    assert (found["run"], found["tfstate"]["newest"]["serial"], found["planned"]["create"]) == (run.id, 2, 2)
+    assert found["said"] == [
+        "it was to apply a plan with 2 to create, 1 to delete",
+        "it wrote no tfstate: the newest is version 2, from before it",
+        "it still holds the lock of the tfstate, since 2026-03-01 12:00 UTC; station tfstate unlock ends it",
+    ]
+    with kept.writing() as transaction:
+        transaction.add_tfstate(STACK, body(3), run.id, NOW)
+        transaction.unlock_tfstate(STACK, None)
+    found = client.get("/api/v1/stacks/production/network").json()["interrupted"]
+    assert found["said"][1:] == [
+        "it still wrote version 3 of the tfstate (serial 3)",
+        "nobody holds the lock of the tfstate",
+    ]

@@ -43,6 +43,16 @@ class HaltJson(Shape):
     since: datetime
 
 
+class PinnedJson(Shape):
+    """A stack that is to stay at an earlier revision of itself: at which, who asked for that, and why."""
+
+    stack: str
+    revision: str
+    person: str
+    note: str
+    until: datetime | None
+
+
 class CountsJson(Shape):
     """The number of stacks by sync, of active runs by status, of documents in force by kind."""
 
@@ -100,6 +110,7 @@ class StatusJson(ConfigurationJson):
     kept: list[KeptJson]
     sources: list[FollowedJson]
     counts: CountsJson
+    pins: list[PinnedJson]
 
 
 class SpaceJson(Shape):

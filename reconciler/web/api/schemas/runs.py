@@ -7,29 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from reconciler.web.api.schemas.shapes import Shape, Written
+from reconciler.web.api.schemas.shapes import ChangeCountsJson, Shape, Written
 from reconciler.web.api.schemas.stacks import SourceCommitJson, WhyJson
-
-
-class ChangeCountsJson(Shape):
-    """How many resources a plan touches, by action, and how many outputs it changes.
-
-    A resource that is imported or moved, and changed as well, counts for both.
-    """
-
-    create: int
-    update: int
-    delete: int
-    replace: int
-    forget: int
-    import_: int = Field(alias="import")
-    move: int
-    outputs: int
-
-    @property
-    def by_action(self) -> dict[str, int]:
-        """The numbers by the names of actions."""
-        return self.model_dump(by_alias=True)
 
 
 class VerdictJson(Shape):

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import ConfigDict, Field, field_validator
 
 from reconciler.web.api.schemas.overview import WindowJson
-from reconciler.web.api.schemas.shapes import Shape
+from reconciler.web.api.schemas.shapes import ChangeCountsJson, Shape
+from reconciler.web.api.schemas.tfstates import TfstateJson
 from spaces.model.durations import LONG, parse_duration
 
 
@@ -144,6 +145,16 @@ class NextJson(Shape):
     command: str | None
 
 
+class InterruptedJson(Shape):
+    """What is known of an apply that was interrupted; `said`: the same in sentences."""
+
+    run: str
+    at: datetime | None
+    planned: ChangeCountsJson
+    tfstate: TfstateJson
+    said: list[str]
+
+
 class StackDetailJson(StackJson):
     """A stack with its dependencies and dependents, as far as the caller may read them, and what comes by the clock."""
 
@@ -151,6 +162,7 @@ class StackDetailJson(StackJson):
     dependents: list[DependencyJson]
     next: list[NextJson]
     frozen: FrozenJson | None
+    interrupted: InterruptedJson | None
 
 
 class ResourceJson(Shape):

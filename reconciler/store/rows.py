@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,25 +20,22 @@ from reconciler.core.state import (
     ConditionStatus,
     ConditionType,
     Desired,
-    Fingerprint,
     Heading,
     NewestRun,
     Observed,
     Push,
-    SourceCommit,
-    StackProblem,
     StackState,
     Sync,
     Why,
 )
-from reconciler.store.needs import need_from_json, need_to_json
-from reconciler.store.pins import pin_from_json, pin_to_json
+from reconciler.store.desired import (
+    desired_from_json,
+    desired_to_json,
+    fingerprint_from_json,
+    source_from_json,
+    source_to_json,
+)
 from reconciler.store.texts import dump, load, moment, moment_text
-from spaces.effective.rollouts import RolloutRule
-from spaces.effective.windows import Freeze
-from spaces.model.drift import Drift, IgnoredDrift, Repair
-from spaces.model.retries import Retry
-from spaces.model.schedules import Schedule
 from spaces.names import Digest, Revision, SpaceName, StackId
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -86,7 +81,7 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
         **_rollout_columns(state),
         "body": dump(
             {
-                "desired": _desired_to_json(desired) if desired else None,
+                "desired": desired_to_json(desired) if desired else None,
                 "applied": _applied_to_json(applied, desired) if applied else None,
                 "last": _outcome_to_json(state.last) if state.last else None,
                 "paused": state.paused,
@@ -126,7 +121,7 @@ def _answer(state: StackState, condition: ConditionType) -> str | None:
 def stack_from_row(row: Row[Any]) -> StackState:
     """Return the stack in a row of `stacks` that has a body."""
     body = load(row.body)
-    desired = _desired_from_json(body["desired"], row.desired_digest, row.tool) if body["desired"] else None
+    desired = desired_from_json(body["desired"], row.desired_digest, row.tool) if body["desired"] else None
     return StackState(
         StackId(SpaceName(row.space), row.name),
         desired,
@@ -153,7 +148,7 @@ def stack_from_row(row: Row[Any]) -> StackState:
 
 def read_desired(digest: str, tool: str, body: str) -> Desired:
     """Return only the desired state from these columns of a row of `stacks` that is in Git."""
-    return _desired_from_json(load(body)["desired"], digest, tool)
+    return desired_from_json(load(body)["desired"], digest, tool)
 
 
 def run_to_row(run: Run) -> dict[str, Any]:
@@ -188,7 +183,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "confirmedBy": run.confirmed_by,
                 "awaitsApproval": run.awaits_approval,
                 "toJudge": run.to_judge,
-                "source": _source_to_json(run.source),
+                "source": source_to_json(run.source),
                 "command": run.command,
                 "leaving": run.leaving,
                 "repairs": run.repairs,
@@ -216,7 +211,7 @@ def run_from_row(row: Row[Any]) -> Run:
         status=RunStatus(row.status),
         revision=Revision(body["revision"]),
         digest=Digest(body["digest"]),
-        fingerprint=_fingerprint(body["fingerprint"]),
+        fingerprint=fingerprint_from_json(body["fingerprint"]),
         created_at=datetime.fromisoformat(body["createdAt"]),
         why=_why_from_json(body["why"]),
         person=body["person"],
@@ -235,7 +230,7 @@ def run_from_row(row: Row[Any]) -> Run:
         confirmed_by=body["confirmedBy"],
         awaits_approval=body.get("awaitsApproval", False),
         to_judge=body.get("toJudge", False),
-        source=_source_from_json(body.get("source")),
+        source=source_from_json(body.get("source")),
         command=body.get("command"),
         leaving=body.get("leaving", False),
         repairs=body.get("repairs"),
@@ -251,113 +246,12 @@ def run_from_row(row: Row[Any]) -> Run:
     )
 
 
-def _fingerprint(components: Mapping[str, Mapping[str, str]]) -> Fingerprint:
-    return Fingerprint({_COMPONENTS[name]: items for name, items in components.items()})
-
-
 def _why_to_json(why: tuple[Why, ...]) -> list[list[str]]:
     return [[it.component, it.summary] for it in why]
 
 
 def _why_from_json(why: list[list[str]]) -> tuple[Why, ...]:
     return tuple(Why(_COMPONENTS[component], summary) for component, summary in why)
-
-
-def _desired_to_json(desired: Desired) -> dict[str, Any]:
-    problem = desired.problem
-    return {
-        "fingerprint": desired.fingerprint.components,
-        "revision": desired.revision,
-        "labels": dict(desired.labels),
-        "autodeploy": desired.autodeploy,
-        "suspended": desired.suspended,
-        "person": desired.person,
-        "authors": list(desired.authors),
-        "problem": [problem.reason, problem.message] if problem else None,
-        "needs": [need_to_json(need) for need in desired.needs],
-        "pushPolicies": desired.push_policies,
-        "protected": desired.protected,
-        "destroyAfter": desired.destroy_after,
-        "leaving": desired.leaving,
-        "source": _source_to_json(desired.source),
-        "refused": desired.refused,
-        "drift": desired.drift.model_dump(mode="json") if desired.drift else None,
-        "retry": [desired.retry.limit, desired.retry.backoff] if desired.retry else None,
-        "ttl": desired.ttl,
-        "rollout": astuple(desired.rollout) if desired.rollout else None,
-        "freezes": [[each.space, each.cron, each.timezone, each.seconds, each.override] for each in desired.freezes],
-        "destroyAt": moment_text(desired.destroy_at),
-        "schedules": [[each.cron, each.timezone, each.task] for each in desired.schedules],
-        "pin": pin_to_json(desired.pin) if desired.pin else None,
-        "behind": list(desired.behind),
-    }
-
-
-def _desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
-    return Desired(
-        Digest(digest),
-        _fingerprint(body["fingerprint"]),
-        Revision(body["revision"]),
-        tool,
-        body["labels"],
-        body["autodeploy"],
-        body["suspended"],
-        body["person"],
-        StackProblem(*body["problem"]) if body["problem"] else None,
-        tuple(map(need_from_json, body.get("needs", ()))),
-        push_policies=body.get("pushPolicies"),
-        authors=tuple(body.get("authors", ())),
-        protected=body.get("protected", False),
-        destroy_after=body.get("destroyAfter", False),
-        leaving=body.get("leaving", False),
-        source=_source_from_json(body.get("source")),
-        refused=body.get("refused"),
-        drift=_drift_from_json(body.get("drift")),
-        retry=_retry_from_json(body.get("retry")),
-        ttl=body.get("ttl"),
-        rollout=RolloutRule(*body["rollout"]) if body.get("rollout") else None,
-        freezes=tuple(Freeze(*each) for each in body.get("freezes", ())),
-        destroy_at=moment(body.get("destroyAt")),
-        # As they were checked when their document was read.
-        schedules=tuple(_schedule_from_json(*each) for each in body.get("schedules", ())),
-        pin=pin_from_json(body["pin"]) if body.get("pin") else None,
-        behind=tuple(body.get("behind", ())),
-    )
-
-
-def _source_to_json(source: SourceCommit | None) -> list[str | None] | None:
-    return None if source is None else [source.repository, source.revision, source.author]
-
-
-def _source_from_json(body: list[str | None] | None) -> SourceCommit | None:
-    if body is None:
-        return None
-    repository, revision, author = body
-    return SourceCommit(repository, Revision(revision or ""), author)
-
-
-def _schedule_from_json(cron: str, timezone: str, task: str | None = None) -> Schedule:
-    return Schedule.model_construct(cron=cron, timezone=timezone, run=True if task is None else None, task=task)
-
-
-def _drift_from_json(body: dict[str, Any] | None) -> Drift | None:
-    if body is None:
-        return None
-    # As it was checked when its document was read.
-    return Drift.model_construct(
-        schedules=tuple(body["schedules"]),
-        timezone=body["timezone"],
-        reconcile=Repair(body["reconcile"]),
-        ignore=tuple(
-            IgnoredDrift.model_construct(address=it["address"], attributes=tuple(it["attributes"]))
-            for it in body["ignore"]
-        ),
-    )
-
-
-def _retry_from_json(body: list[int] | None) -> Retry | None:
-    # As it was checked when its document was read.
-    return None if body is None else Retry.model_construct(limit=body[0], backoff=body[1])
 
 
 def _observed_to_json(observed: Observed) -> list[Any]:
@@ -393,7 +287,7 @@ def _applied_to_json(applied: AppliedState, desired: Desired | None) -> dict[str
         "revision": applied.revision,
         "run": applied.run,
         "at": moment_text(applied.at),
-        "source": _source_to_json(applied.source),
+        "source": source_to_json(applied.source),
         "first": moment_text(applied.first),
         "partly": applied.partly,
         "changed": applied.changed,
@@ -404,14 +298,14 @@ def _applied_from_json(body: dict[str, Any], desired: Desired | None, row: Row[A
     if body["fingerprint"] is None and desired is not None:
         fingerprint = desired.fingerprint
     else:
-        fingerprint = _fingerprint(body["fingerprint"])
+        fingerprint = fingerprint_from_json(body["fingerprint"])
     return AppliedState(
         Digest(row.applied_digest),
         fingerprint,
         Revision(body["revision"]),
         body["run"],
         datetime.fromisoformat(body["at"]),
-        _source_from_json(body.get("source")),
+        source_from_json(body.get("source")),
         moment(body.get("first")),
         body.get("changed"),
         body.get("partly", False),

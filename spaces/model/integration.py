@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
@@ -90,6 +91,12 @@ _OWN = {
     Provider.VAULT: ("address", "mount"),
 }
 """The keys of a spec that only some providers have."""
+
+_REGIONS = {
+    Provider.AWS: (re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+"), "such as eu-central-1"),
+    Provider.GCP: (re.compile(r"[a-z]+-[a-z]+[0-9]+"), "such as europe-west3, without a zone"),
+}
+"""How regions look, and one of them: each of the two takes the other's for a host that does not exist."""
 
 _ROLE = {
     Provider.AWS: "roleArn",
@@ -253,11 +260,11 @@ class CloudIntegrationSpec(SpecModel):
 
 
 def _foreign_keys(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for other, keys in _OWN.items():
-        for key in keys:
-            if key in raw and key not in _OWN[provider]:
-                summary = f"spec.{key} is for provider {other}; this integration's is {provider}"
-                yield Problem((key,), "invalid-value", summary, "leave it out", at_key=True)
+    for key in dict.fromkeys(key for keys in _OWN.values() for key in keys):
+        if key in raw and key not in _OWN[provider]:
+            others = " and ".join(other for other, keys in _OWN.items() if key in keys)
+            summary = f"spec.{key} is for provider {others}; this integration's is {provider}"
+            yield Problem((key,), "invalid-value", summary, "leave it out", at_key=True)
     for phase in (PLAN, APPLY):
         if provider is Provider.OIDC and phase in raw:
             hint = "leave it out: whoever takes the token tells phases apart by its subject"
@@ -300,6 +307,11 @@ def _wrong_values(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Proble
         summary = "spec.audience is not the name of a workload identity provider"
         hint = "//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER"
         yield Problem(("audience",), "invalid-value", summary, hint)
+    region = text_at(raw, "region")
+    if region is not None and provider in _REGIONS and re.search(CLOUD_REGION, region):
+        shape, example = _REGIONS[provider]
+        if not shape.fullmatch(region):
+            yield Problem(("region",), "invalid-value", f"spec.region is not a region of {provider}", example)
     variable = text_at(raw, "variable")
     if variable is not None and classify_variable(variable) is not VariableClass.PLAIN:
         summary = f"spec.variable: {variable[:80]} may not be set by an integration"

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from rbac.admission.admit import Admission
 from reconciler.core.reasons import Reason
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Remote
@@ -21,11 +20,12 @@ from reconciler.loop.desired.commits import Walking, halt
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.freezing import refreeze
 from reconciler.loop.desired.generation import Changeset, Generations
+from reconciler.loop.desired.holding import kept, put_held
 from reconciler.loop.desired.pinning import Pinning, Pins
 from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.restore import loading
-from reconciler.loop.desired.seen import NOT_KNOWN
+from reconciler.loop.desired.seen import NOT_KNOWN, still_restored
 from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, follows, is_accepted, unavailable
 from reconciler.loop.desired.source_signers import SourceSigners, Way, newly_verified, still_asks, ways
@@ -33,9 +33,8 @@ from reconciler.loop.desired.telling import Telling
 from reconciler.loop.desired.world import World
 from reconciler.runs.audit import Audited, about_token
 from reconciler.store.protocol import Store, Transaction
-from reconciler.store.stored import AuditEvent, ConfigurationState, Halt, KeptDocument
+from reconciler.store.stored import AuditEvent, ConfigurationState, Halt
 from reconciler.tokens import revoke_tokens
-from spaces.composition.holds import Because
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded
 from spaces.documents.documents import PlacedDocuments
@@ -285,11 +284,11 @@ class Advancing:
             generation=self.world.generation + 1,
             admitted_revision=changeset.in_force.revision,
             sources={**self.world.tips, **changeset.tips},
-            kept=_kept(changeset.admission),
+            kept=kept(changeset.admission),
             remembered={},
             former=changeset.admission.former.above,
             by_name=tuple(sorted(self.world.by_name)),
-            restored=self._still_restored(state.restored, changeset.in_force.revision),
+            restored=still_restored(self.places.config_trees(), state.restored, changeset.in_force.revision),
             documents={str(kind): count for kind, count in changeset.in_force.documents.counts().items()},
             pins=settled.pins,
             changed_at=now,
@@ -319,7 +318,7 @@ class Advancing:
             )
             refreeze(transaction, changeset.in_force.documents, changeset.refrozen, now)
             transaction.put_configuration(fresh)
-            self._put_held(transaction, changeset.admission, now)
+            put_held(transaction, self.world.admission, changeset.admission, now)
             transaction.remove_approvals(changeset.approvals)
             documents = changeset.in_force.documents
             transaction.add_announcements(about_held(documents, changeset.events, fresh.generation, now))
@@ -329,29 +328,6 @@ class Advancing:
         self._unfounded += lost
         self.generations.take_over(changeset, fresh.generation, wanted)
         return True
-
-    def _still_restored(self, seen: Revision | None, revision: Revision) -> Revision | None:
-        """Return the revision up to which what comes was applied before a restore.
-
-        None: it is reached, or the branch has gone another way and never will reach it.
-        """
-        trees = self.places.config_trees()
-        if seen is None or seen in {NOT_KNOWN, revision} or not trees.has(seen):
-            return None
-        return seen if trees.is_ancestor(revision, seen) else None
-
-    def _put_held(self, transaction: Transaction, admission: Admission, now: datetime) -> None:
-        """Write what is held, as far as it is not what was held before."""
-        before = self.world.admission
-        files = admission.held.files
-        old = before.held.files if before is not None else {}
-        new = admission.held.to_records([path for path, file in files.items() if old.get(path) is not file])
-        gone = (old.keys() if before is not None else transaction.held_files().keys()) - files.keys()
-        transaction.put_held_changes(admission.held_changes, now)
-        transaction.put_held_files({**new, **dict.fromkeys(gone)})
-        writes = before.writes if before is not None else transaction.unearned_writes()
-        differ = {path for path in {*writes, *admission.writes} if writes.get(path) != admission.writes.get(path)}
-        transaction.put_unearned_writes({path: admission.writes.get(path) for path in differ})
 
     def _note(self, fresh: ConfigurationState, stored: ConfigurationState, now: datetime) -> None:
         if fresh == stored:
@@ -392,16 +368,3 @@ def _end_tokens(transaction: Transaction, left: Collection[str], now: datetime) 
     """Revoke the tokens of those who left: nobody else of the name may find them open."""
     tokens = [token for token in transaction.api_tokens() if token.subject in left] if left else []
     return [about_token(Audited.TOKEN_REVOKED, each, None, now) for each in revoke_tokens(transaction, tokens)]
-
-
-def _kept(admission: Admission) -> tuple[KeptDocument, ...]:
-    """Return the documents that do not work as proposed, and stay in force as they were."""
-    found = []
-    for entry in admission.held:
-        if entry.hold.because is Because.NO_RIGHT or entry.at is None:
-            continue
-        for placed in admission.in_force.tree.placed.get(entry.unit.path, ()):
-            if (placed.resource.kind, placed.resource.name) == entry.unit.key[:2]:
-                ref, because = placed.ref, entry.hold.because.value
-                found.append(KeptDocument(str(ref.kind), ref.space, ref.name, entry.unit.path, entry.at, because))
-    return tuple(sorted(found, key=lambda each: (each.kind, each.space, each.name)))

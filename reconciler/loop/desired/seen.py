@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler import locks
+from reconciler.git.trees import Trees
 from reconciler.store.protocol import Reading, Store
 from reconciler.store.stored import AuditEvent, StoreError
 from spaces.names import Revision
@@ -152,3 +153,13 @@ def _read(file: Path) -> Seen | None:
         return Seen(**json.loads(text))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def still_restored(trees: Trees, seen: Revision | None, revision: Revision) -> Revision | None:
+    """Return the revision up to which what comes was applied before a restore.
+
+    None: it is reached, or the branch has gone another way and never will reach it.
+    """
+    if seen is None or seen in {NOT_KNOWN, revision} or not trees.has(seen):
+        return None
+    return seen if trees.is_ancestor(revision, seen) else None

@@ -63,6 +63,9 @@ def shown(name: str, state: State) -> dict[str, str | None]:
         (f"  provider: azure\n  plan: {{clientId: {TENANT}}}\n", [("missing-key", 0, 1)]),
         (f"  provider: azure\n  tenantId: example\n  plan: {{clientId: {TENANT}}}\n", [("invalid-id", 2, 13)]),
         ("  provider: gcp\n  audience: x\n", [("invalid-value", 2, 13)]),
+        (f"  provider: gcp\n  audience: {POOL}\n  region: eu-central-1\n", [("invalid-value", 3, 11)]),
+        (f"  provider: aws\n  plan: {{roleArn: {PLAN}}}\n  region: europe-west3\n", [("invalid-value", 3, 11)]),
+        ("  provider: oidc\n  audience: a\n  variable: T\n  region: eu-central-1\n", [("invalid-value", 4, 3)]),
         (
             f"  provider: gcp\n  audience: {POOL}\n  plan: {{serviceAccount: bot@example.com}}\n",
             [("invalid-role", 3, 26)],

@@ -7,6 +7,8 @@ security headers to responses. It knows no tokens, users or rights, and never ch
 from __future__ import annotations
 
 import ipaddress
+import re
+import secrets
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,6 +23,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_BODY = 64 * 1024
 """The most bytes of a request's body. An ordinary request of the API has some hundred."""
 
@@ -47,9 +50,13 @@ class RequestGuard:
             await self._app(scope, receive, send)
             return
 
+        request = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        scope["request_id"] = request
+
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
@@ -83,6 +90,11 @@ class RequestGuard:
         except ValueError:
             return False
         return True
+
+
+def _request_id(wanted: str) -> str:
+    """Return the id that the caller gave the request, if it can stand in a log, else a new one."""
+    return wanted if _REQUEST_ID.fullmatch(wanted) else secrets.token_hex(8)
 
 
 def _short(receive: Receive) -> Receive:

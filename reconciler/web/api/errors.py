@@ -112,8 +112,9 @@ def as_api_error(error: Exception) -> ApiError:
 
 def as_bug(request: Request, error: Exception) -> ApiError:
     """Return the error for a bug, and log its details."""
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    detail = "this is a bug in the service; its log has the details"
+    found = request.scope.get("request_id", "")
+    _log.error("%s %s failed (request %s)", request.method, request.url.path, found, exc_info=error)
+    detail = f"this is a bug in the service; its log has the details, under request {found}"
     return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", detail)
 
 

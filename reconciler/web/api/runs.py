@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import PlainTextResponse
 
 from reconciler import operations, replanning
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
@@ -152,6 +153,14 @@ def get_log(
     live = ports.live_log(found.id, offset, limit)
     data = live or b""
     return logs.piece(data, offset, more=len(data) == limit, ended=not found.is_active)
+
+
+@router.get("/{run}/log.txt", response_class=PlainTextResponse)
+def get_log_text(ports: PortsIn, caller: CallerIn, run: str) -> Response:
+    """Return a run's whole log as text, as far as it is written."""
+    found, _ = glance(ports, caller, run)
+    data, _ = logs.whole(ports, found.id, active=found.is_active)
+    return PlainTextResponse(data)
 
 
 @router.post("/{run}/confirm")

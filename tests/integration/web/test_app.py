@@ -84,6 +84,8 @@ ROUTES = [
     ("GET", "/status"),
     ("GET", "/spaces"),
     ("GET", "/me"),
+    ("GET", "/documents"),
+    ("GET", "/runs/01/log.txt"),
     ("GET", "/access/can"),
     ("GET", "/access/settings"),
     ("GET", "/access/who"),

@@ -180,6 +180,11 @@ def test_a_stored_log_is_read_in_pieces_that_cut_no_character(client: Client, st
         transaction.record_log(run.id, LOG.encode())
     for limit in (16, 17, 19, 4096):
         assert read_all(client, run, limit) == (LOG, True)
+    whole = client.request("GET", f"/api/v1/runs/{run.id}/log.txt", headers={"X-Request-Id": "deploy-7"})
+    assert (whole.text, whole.headers["x-request-id"]) == (LOG, "deploy-7")
+    assert whole.headers["content-type"] == "text/plain; charset=utf-8"
+    odd = client.request("GET", "/api/v1/runs", headers={"X-Request-Id": "<b>"})
+    assert len(odd.headers["x-request-id"]) == 16
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,17 @@ class SpaceJson(Shape):
     stalled: int
 
 
+class DocumentJson(Shape):
+    """A document in force, without its content."""
+
+    kind: str
+    space: str
+    name: str
+    labels: dict[str, str]
+    description: str | None
+    file: str
+
+
 class FetchJson(Shape):
     """When a look at the repositories was asked for."""
 

@@ -84,11 +84,21 @@ def keep(job: ToolJob, do: Do, tool: str, binary: str, *, below: bool = False) -
                     _make_room(shared.kept, shared.limit)
 
 
+def names_a_mirror(cli_config: str) -> bool:
+    """Whether the operator has providers in directories of this machine."""
+    return _says(cli_config, "provider_installation", "filesystem_mirror")
+
+
+def _says(cli_config: str, *blocks: str) -> bool:
+    path = tuple((block,) for block in blocks)
+    return any(isinstance(it, Block) and it.path == path for it in scan(cli_config))
+
+
 def _fits(job: ToolJob) -> bool:
     """Whether nothing else says where this run's providers come from: then that holds."""
     if any(name in job.env for name in ("TF_CLI_CONFIG_FILE", "XDG_DATA_HOME", "XDG_DATA_DIRS")):
         return False
-    if any(isinstance(it, Block) and it.path == (("provider_installation",),) for it in scan(job.cli_config)):
+    if _says(job.cli_config, "provider_installation"):
         return False
     # Directories that the tool searches as long as its configuration names no others.
     home = job.shared.home if job.shared is not None else job.scratch

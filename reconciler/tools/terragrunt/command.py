@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.tools.base import Do, ToolJob
+from reconciler.tools.terraform import provider_cache
 from reconciler.tools.terraform.scratch import cli_config
 
 _BELOW = {"opentofu": "tofu", "terraform": "terraform"}
@@ -40,6 +41,9 @@ def environment(job: ToolJob) -> dict[str, str]:
         "TG_TF_PATH": _BELOW[below(job)],
         "TF_CLI_CONFIG_FILE": str(cli_config(job)),
     }
+    if provider_cache.names_a_mirror(job.cli_config):
+        # Units that link providers of a mirror into one directory at the same time take them away from each other.
+        chosen["TG_NO_AUTO_PROVIDER_CACHE_DIR"] = "true"
     return {name: value for name, value in chosen.items() if name not in job.env}
 
 

@@ -101,3 +101,15 @@ def test_what_was_used_longest_ago_goes_first(job: ToolJob) -> None:
     assert job.shared is not None
     provider_cache._make_room(job.shared.kept, limit=3)
     assert [file.exists() for file in files] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('provider_installation {\n  filesystem_mirror {\n    path = "/m"\n  }\n}\n', True),
+        ('provider_installation {\n  network_mirror {\n    url = "https://m"\n  }\n}\n', False),
+        ("", False),
+    ],
+)
+def test_a_mirror_on_this_machine_is_known(text: str, *, expected: bool) -> None:
+    assert provider_cache.names_a_mirror(text) is expected

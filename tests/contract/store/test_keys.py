@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from reconciler.core.issuer_keys import IssuerKey
 from reconciler.core.results import Output
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.store.stored import CannotUnseal, StoreError
-from reconciler.store.tables import VERSION_TABLE
+from tests.contract.store.older import make_older
 from tests.factories import NOW, a_stack_id
 
 STACK = a_stack_id("a/one")
@@ -34,25 +33,6 @@ def _seal_nothing(store: SqlStore) -> None:
         transaction.record_results(STACK, [], [Output("url", "x")])
 
 
-def _forget_what_is_newer(store: SqlStore) -> None:
-    """Leave a database as it was before keys were noted."""
-    with store._engine.begin() as connection:
-        for table in (
-            "sealing_keys", "dependencies", "judgements", "reviews", "held_files", "unearned_writes", "outbox", "timers",
-            "leases", "sessions", "issuer_keys", "announcements",
-        ):  # fmt: skip
-            connection.execute(text(f"DROP TABLE {table}"))
-        connection.execute(text("DROP INDEX ix_stacks_counted"))
-        connection.execute(text("ALTER TABLE stacks DROP COLUMN ready"))
-        connection.execute(text("ALTER TABLE stacks DROP COLUMN stalled"))
-        connection.execute(text("ALTER TABLE outputs DROP COLUMN mark"))
-        connection.execute(text("ALTER TABLE api_tokens DROP COLUMN made_with"))
-        connection.execute(text("ALTER TABLE stacks DROP COLUMN drifted"))
-        connection.execute(text("ALTER TABLE tfstates DROP COLUMN person"))
-        connection.execute(text("ALTER TABLE tfstates DROP COLUMN note"))
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
-
-
 @pytest.mark.parametrize("seal", [_seal_a_tfstate, _seal_an_output], ids=["tfstate", "output"])
 @pytest.mark.parametrize("older", [False, True], ids=["noted", "of an older schema"])
 def test_a_lost_key_is_not_made_anew(
@@ -60,7 +40,7 @@ def test_a_lost_key_is_not_made_anew(
 ) -> None:
     seal(store)
     if older:
-        _forget_what_is_newer(store)
+        make_older(store, "0003")
     lost = tmp_path / "lost"
     message = f"^the database holds data sealed with key {keys.current}, which is not in {lost}: restore it "
     for _ in range(2):

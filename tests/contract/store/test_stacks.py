@@ -4,7 +4,6 @@ import dataclasses
 from datetime import timedelta, timezone
 
 import pytest
-from sqlalchemy import text
 
 from reconciler.core.state import (
     Component,
@@ -22,8 +21,8 @@ from reconciler.core.state import (
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.store.stored import ConfigurationState, Halt, Health, KeptDocument, StackFilter
-from reconciler.store.tables import VERSION_TABLE
 from spaces.names import SpaceName
+from tests.contract.store.older import make_older
 from tests.factories import (
     NOW,
     OTHER_REVISION,
@@ -242,13 +241,7 @@ def test_ready_and_stalled_stacks_are_counted_by_space(store: SqlStore) -> None:
 
 def test_stacks_of_an_older_database_are_counted_too(store: SqlStore, url: str, keys: Keys) -> None:
     put(store, *FLEET)
-    with store._engine.begin() as connection:
-        connection.execute(text("DROP TABLE issuer_keys"))
-        connection.execute(text("DROP INDEX ix_stacks_counted"))
-        connection.execute(text("DROP TABLE announcements"))
-        connection.execute(text("ALTER TABLE stacks DROP COLUMN ready"))
-        connection.execute(text("ALTER TABLE stacks DROP COLUMN stalled"))
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0013'"))
+    make_older(store, "0013")
     newer = open_store(url, keys)
     with newer.reading() as reading:
         assert reading.count_health() == {"a": Health(ready=1, stalled=1), "b": Health(0, 0)}

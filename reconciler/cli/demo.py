@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,7 @@ def _play(stage: Stage) -> None:
         _why(stage, service)
         _repair(stage, service)
         _leaves(stage, service)
+        _too_many(stage, service)
         relay(stage, service)
         _waits(stage, service)
     _say_what_next(stage, time.monotonic() - started)
@@ -224,36 +226,73 @@ def _why(stage: Stage, service: Service) -> None:
 
 
 def _repair(stage: Stage, service: Service) -> None:
-    from reconciler.loop.service import utc_now
-    from reconciler.operations import request_check
-    from spaces.names import SpaceName, StackId
-
-    stage.scene("Somebody deletes a file that a stack made", "a drift check finds it, and a run restores the file")
+    stage.scene("Somebody changes what a stack made, by hand", "a scheduled check finds it, and a run puts it right")
     page = stage.fleet / _PAGE
-    page.unlink(missing_ok=True)
-    stage.tell(f"$ rm {page}")
-    stage.tell("$ station drift check shop/status-page    # the schedule would do it within ten minutes")
-    request_check(service.store, StackId(SpaceName("shop"), "status-page"), "demo", utc_now())
+    if page.exists():
+        page.write_text("<h1>Closed, go away</h1>\n", encoding="utf-8")
+    stage.tell(f"$ echo '<h1>Closed, go away</h1>' > {page}")
+    stage.tell("ten minutes pass: the next time of drift.schedules is brought forward to now")
+    _bring_forward(service, f"{_OWN}/status-page")
     stage.reconcile(service)
-    stage.tell(f"{page} is {'back' if page.exists() else 'still missing'}")
+    right = page.exists() and "go away" not in page.read_text(encoding="utf-8")
+    stage.tell(f"{page} is {'as the stack made it' if right else 'still as somebody left it'}")
+
+
+def _bring_forward(service: Service, name: str) -> None:
+    """Let the next scheduled drift check of a stack be due now."""
+    from reconciler.core.timers import Purpose
+    from reconciler.loop.service import utc_now
+    from spaces.names import StackId
+
+    with service.store.writing() as transaction:
+        for timer in transaction.timers(StackId.parse(name)):
+            if timer.purpose == Purpose.DRIFT:
+                transaction.take_timer(timer, replace(timer, at=utc_now()))
 
 
 def _leaves(stage: Stage, service: Service) -> None:
-    stage.scene("A stack that leaves Git", "with onDelete: destroy, what it made goes with its document")
-    banner, file = stage.fleet / "status" / "banner.txt", stage.repository / _OWN / "banner.yaml"
-    spec = {
-        "tool": "script",
-        "onDelete": "destroy",
-        "script": {"apply": f"echo 'Sale!' > {banner}", "destroy": f"rm {banner}"},
-    }
-    file.write_text(_document("Stack", "banner", _OWN, spec), encoding="utf-8")
-    stage.commit("Put up a banner", _WRITER)
+    stage.scene(
+        "Stacks that leave Git", "one is retained; two with onDelete: destroy go, first the one that needs the other"
+    )
+    place, made = stage.fleet / "status", ("poster", "banner", "lights")
+    for name in made:
+        file, needs = place / f"{name}.txt", {"dependsOn": ["banner"]} if name == "lights" else {}
+        spec = {
+            "tool": "script",
+            "onDelete": "retain" if name == "poster" else "destroy",
+            "script": {"apply": f"echo {name} > {file}", "destroy": f"rm {file}"},
+            **needs,
+        }
+        (stage.repository / _OWN / f"{name}.yaml").write_text(_document("Stack", name, _OWN, spec), encoding="utf-8")
+    stage.commit("Put up a poster, and a banner with lights", _WRITER)
     stage.reconcile(service)
-    file.unlink()
-    stage.tell(f"$ git rm {file.relative_to(stage.repository)}")
-    stage.commit("Take the banner down", _WRITER)
+    for name in made:
+        (stage.repository / _OWN / f"{name}.yaml").unlink()
+    stage.tell(f"$ git rm {' '.join(f'{_OWN}/{name}.yaml' for name in made)}")
+    stage.commit("The sale is over", _WRITER)
     stage.reconcile(service)
-    stage.tell(f"{banner} is {'still there' if banner.exists() else 'gone'}")
+    for name in made:
+        stage.tell(f"{place / name}.txt is {'still there' if (place / f'{name}.txt').exists() else 'gone'}")
+
+
+def _too_many(stage: Stage, service: Service) -> None:
+    stage.scene("One delete too many", "a commit by which more stacks leave than the destruction budget allows is held")
+    leaving = [stage.repository / "billing" / "ledger.yaml"]
+    leaving += [stage.repository / _OWN / f"{name}.yaml" for name in ("search", "status-page", "web")]
+    kept = {path: path.read_bytes() for path in leaving}
+    for path in leaving:
+        path.unlink()
+    stage.tell(f"$ git rm {' '.join(str(path.relative_to(stage.repository)) for path in leaving)}")
+    stage.commit("Tidy up", ADMIN)
+    stage.reconcile(service)
+    with service.store.reading() as reading:
+        held = [each for each in reading.held_changes() if each.file is not None and each.verb == "delete"]
+    for each in held[:1]:
+        stage.console.print(f"  held: {each.message}", style="yellow", markup=False, soft_wrap=True)
+    for path, data in kept.items():
+        path.write_bytes(data)
+    stage.commit("Keep what is in use", ADMIN)
+    stage.reconcile(service)
 
 
 def _waits(stage: Stage, service: Service) -> None:
@@ -293,6 +332,7 @@ def _say_what_next(stage: Stage, seconds: float) -> None:
         ("list a stack's runs", f"{station} stack history shop/status-page {data}"),
         ("see what each tool handed on", f"{station} stack outputs {SPACE}/script {data}"),
         ("list the runs", f"{station} runs {data}"),
+        ("see why a stack is what it is", f"{station} explain shop/status-page {data}"),
         ("see held changes and the audit", f"{station} held {data}; {station} audit {data}"),
         ("change something yourself", f"edit a file in {stage.repository}, and there"),
         ("", f"git -c gpg.format=ssh -c user.signingKey={stage.scratch / 'keys' / ADMIN} commit --all -S -m …"),

@@ -332,6 +332,14 @@ class Trees:
             return None
         return Revision(str(commit.id))
 
+    def find(self, prefix: str) -> Revision | None:
+        """Return the commit whose id begins so (hexadecimal digits); None if there is none, or more than one."""
+        try:
+            found = self._store.repository.get(prefix)
+        except LIBRARY_ERRORS:
+            return None
+        return Revision(str(found.id)) if isinstance(found, pygit2.Commit) else None
+
     def merged_tree(self, base: Revision, ref: Revision) -> MergePreview:
         """Return the result of merging `ref` into `base`, made in memory; it is `base` if `ref` is merged already."""
         if self.is_ancestor(ref, base):

@@ -33,11 +33,12 @@ def run_at(earlier: EarlierStacks, stack: StackId, at: str, runs: Sequence[Run])
         return named
     if not _ID.fullmatch(at):
         return f"{at[:80]!r} is no revision (at least seven hexadecimal digits) and no run of {stack}"
-    trees = earlier.places.config_trees()
-    revision = trees.resolve(at)
+    direct = next((run for run in runs if run.revision.startswith(at)), None)
+    if direct is not None:
+        return direct
+    revision = earlier.places.config_trees().find(at)
     if revision is not None:
-        direct = next((run for run in runs if run.revision == revision), None)
-        return direct or _same(earlier, stack, revision, runs)
+        return _same(earlier, stack, revision, runs)
     of_source = next((run for run in runs if run.source is not None and run.source.revision.startswith(at)), None)
     return of_source or f"there is no revision {at} in the configuration, nor did a run of {stack} have it as source"
 

@@ -15,7 +15,8 @@ import click
 from reconciler.cli.commands import COMMANDS
 from reconciler.gauges import Gauges, families
 from reconciler.metrics import Metrics
-from reconciler.settings import PREFIX, Settings
+from reconciler.setting_sources import PREFIX
+from reconciler.settings import Settings
 from spaces.model.base import Model
 from spaces.model.kinds import SPECS
 from spaces.names import Kind

@@ -74,6 +74,16 @@ class Forge:
     key: SigningKey
     line: CommitLine
 
+    @classmethod
+    def parse(cls, text: str) -> Forge:
+        """Parse `author KEY` or `committer KEY`; raise ValueError that names the wrong part."""
+        word, _, key = text.strip().partition(" ")
+        try:
+            line = CommitLine(word)
+        except ValueError:
+            raise ValueError(f"{text[:40]!r}: write author or committer, then the key") from None
+        return cls(parse_signing_key(key.strip()), line)
+
 
 @dataclass(frozen=True, slots=True)
 class Addresses:

@@ -57,7 +57,8 @@ from reconciler.policies.checking import check_rego, engine_key
 from reconciler.policies.documents import ask_config
 from reconciler.runner.contract.directory import RunDirectory, free_ended
 from reconciler.runner.contract.job import TfstateAccess
-from reconciler.settings import MetricsAccess, Settings, SettingsError
+from reconciler.setting_sources import SettingsError
+from reconciler.settings import MetricsAccess, Settings
 from reconciler.store.belonging import check_belonging
 from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store

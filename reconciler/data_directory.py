@@ -17,7 +17,8 @@ from reconciler.credentials.sealing import KeyFileError, SealingKeys
 from reconciler.credentials.secrets import SecretSources
 from reconciler.credentials.sops import SopsFiles
 from reconciler.git.remote import local_path
-from reconciler.settings import Settings, SettingsError, settings_file
+from reconciler.setting_sources import SettingsError, settings_file
+from reconciler.settings import Settings
 from reconciler.store.connections import parse_url
 from reconciler.store.encryption import Keys
 

@@ -6,9 +6,7 @@ The descriptions are what users read: `docs/settings.md` and the help of the com
 from __future__ import annotations
 
 import os
-import re
 import sys
-import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import ip_network
@@ -27,17 +25,11 @@ from pydantic import (
 )
 
 from rbac.admission.settings import DESTROY_BUDGET
-from rbac.identity import Admins, CommitLine, Forge, IdentityMode
+from rbac.identity import Admins, Forge, IdentityMode
+from reconciler.addresses import check_public_url, check_secure_url, http_url, public_issuer
+from reconciler.setting_sources import SettingsError, gather
 from reconciler.words import plain
 from spaces.model.explain import did_you_mean
-from spaces.model.signing_keys import parse_signing_key
-
-FILE_NAME = "station.toml"
-PREFIX = "STATION_"
-
-
-class SettingsError(Exception):
-    """A setting cannot be used. The message names it, where it comes from, and a value that would work."""
 
 
 class EngineName(StrEnum):
@@ -61,11 +53,6 @@ def _listed(value: object) -> object:
 def _search_path(value: object) -> object:
     """Split a text as in PATH, or a comma-separated one, into a list."""
     return _listed(value.replace(os.pathsep, ",")) if isinstance(value, str) else value
-
-
-def http_url(host: str, port: int) -> str:
-    """Return the URL of a server on this machine."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Settings(BaseModel):
@@ -276,13 +263,13 @@ class Settings(BaseModel):
     @field_validator("issuer_url")
     @classmethod
     def _public(cls, value: str | None) -> str | None:
-        return None if value is None else _issuer_url(value)
+        return None if value is None else public_issuer(value)
 
     @field_validator("public_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+(/[\w.~/-]*)?", value, re.ASCII):
-            raise ValueError("write an address such as https://station.example.com")
+        if value is not None:
+            check_public_url(value)
         return value
 
     @field_validator("oidc_issuer")
@@ -334,13 +321,13 @@ class Settings(BaseModel):
     @classmethod
     def _forges_readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
-            _forge(text)
+            Forge.parse(text)
         return value
 
     @property
     def forges(self) -> tuple[Forge, ...]:
         """The forges' keys, parsed."""
-        return tuple(map(_forge, self.identity_forges))
+        return tuple(map(Forge.parse, self.identity_forges))
 
     @property
     def first_admins(self) -> Admins:
@@ -390,27 +377,8 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, flags: Mapping[str, Any], environ: Mapping[str, str], directory: Path) -> Self:
-        """Merge the settings of all sources; raise SettingsError that names the wrong setting and its source.
-
-        A flag with the value None was not given. Unknown `STATION_*` variables belong to other programs and are
-        ignored.
-        """
-        values: dict[str, Any] = {}
-        places: dict[str, str] = {}
-
-        def take(new: Mapping[str, Any], place: str) -> None:
-            values.update(new)
-            places.update(dict.fromkeys(new, place))
-
-        file = settings_file(environ, directory)
-        if file.is_file():
-            try:
-                take(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
-            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
-                raise SettingsError(f"{file}: {wrong}") from None
-        known = {PREFIX + name.upper(): name for name in cls.model_fields}
-        take({known[key]: value for key, value in environ.items() if key in known}, "the environment")
-        take({name: value for name, value in flags.items() if value is not None}, "the command line")
+        """Merge the settings of all sources; raise SettingsError that names the wrong setting and its source."""
+        values, places = gather(cls.model_fields, flags, environ, directory)
         try:
             return cls.model_validate(values)
         except ValidationError as wrong:
@@ -421,52 +389,3 @@ class Settings(BaseModel):
                 near = did_you_mean(name, cls.model_fields)
                 message = "unknown setting" + (f": {near}" if near else "")
             raise SettingsError(f"{name} (from {places.get(name, 'defaults')}): {message}") from None
-
-
-def check_secure_url(value: str) -> None:
-    """Raise ValueError for what is no https address, nor http on this machine."""
-    if not re.fullmatch(
-        r"(https://[A-Za-z0-9.-]+|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?(/[\w.~/-]*)?", value, re.ASCII
-    ):
-        raise ValueError("not https")
-
-
-def settings_file(environ: Mapping[str, str], directory: Path) -> Path:
-    """Return where the settings' file is, or would be, for a command that is started in the directory."""
-    return directory / environ.get(PREFIX + "CONFIG", FILE_NAME)
-
-
-_ISSUER = re.compile(r"(?P<scheme>[a-z]+)://(?P<host>[^/?#]*)(?P<path>/[A-Za-z0-9._~/-]*)?", re.IGNORECASE)
-_HOST = re.compile(r"(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z][-a-z0-9]{0,61}[a-z0-9]")
-_LOCAL = ("localhost", "local", "internal", "test", "invalid", "example", "lan", "home.arpa")
-
-
-def _issuer_url(text: str) -> str:
-    """Return the URL of the issuer without a slash at its end; ValueError for one that clouds would not take."""
-    found = _ISSUER.fullmatch(text)
-    if found is None:
-        raise ValueError("is not a plain URL: write one such as https://station.example.com")
-    if found["scheme"] != "https":
-        raise ValueError("must begin with https://: clouds fetch the keys over nothing else")
-    host = found["host"]
-    if "@" in host:
-        raise ValueError("must not contain a user name")
-    if ":" in host:
-        raise ValueError("must not have a port: AWS takes none")
-    if not _HOST.fullmatch(host):
-        raise ValueError("needs a public host name in lower case: clouds must reach it")
-    if any(host.endswith(f".{each}") for each in _LOCAL):
-        raise ValueError(f"{host} is not a public name: clouds must reach it")
-    path = (found["path"] or "").rstrip("/")
-    if "//" in path or any(part in {".", ".."} for part in path.split("/")):
-        raise ValueError("has a path with empty or dotted parts")
-    return f"https://{host}{path}"
-
-
-def _forge(text: str) -> Forge:
-    word, _, key = text.strip().partition(" ")
-    try:
-        line = CommitLine(word)
-    except ValueError:
-        raise ValueError(f"{text[:40]!r}: write author or committer, then the key") from None
-    return Forge(parse_signing_key(key.strip()), line)

@@ -15,7 +15,7 @@ import click
 
 _EXPECTED = frozenset(
     {
-        ("reconciler.settings", "SettingsError"),
+        ("reconciler.setting_sources", "SettingsError"),
         ("reconciler.store.stored", "StoreError"),
         ("reconciler.refusals", "OperationRefused"),
         ("reconciler.engine.preparing", "WritableRefused"),

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from reconciler.settings import PREFIX, Settings
+from reconciler.setting_sources import PREFIX
+from reconciler.settings import Settings
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -14,8 +14,8 @@ from typing import Self
 import uvicorn
 from fastapi import FastAPI
 
+from reconciler.addresses import http_url
 from reconciler.runner.tfstate.door import listen
-from reconciler.settings import http_url
 
 _START_SECONDS = 15.0
 _GOODBYE_SECONDS = 5

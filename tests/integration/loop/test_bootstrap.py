@@ -11,7 +11,8 @@ from reconciler.bootstrap import open_service
 from reconciler.core.runs import RunStatus
 from reconciler.data_directory import DataDirectoryBusy
 from reconciler.engine.local import SandboxUnavailable
-from reconciler.settings import Settings, SettingsError
+from reconciler.setting_sources import SettingsError
+from reconciler.settings import Settings
 from reconciler.store.stored import StoreError
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine

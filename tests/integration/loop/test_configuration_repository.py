@@ -10,7 +10,8 @@ import pytest
 
 from reconciler.cli.main import main
 from reconciler.loop.service import utc_now
-from reconciler.settings import Settings, SettingsError
+from reconciler.setting_sources import SettingsError
+from reconciler.settings import Settings
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script
 from tests.integration.loop.machine import Machine

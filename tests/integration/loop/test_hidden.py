@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.bootstrap import open_service
-from reconciler.settings import Settings, SettingsError
+from reconciler.setting_sources import SettingsError
+from reconciler.settings import Settings
 from tests.e2e.station import Repo, a_script
 from tests.integration.loop.machine import Machine
 from tests.needs import needs

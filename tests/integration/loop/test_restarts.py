@@ -18,7 +18,7 @@ from reconciler.engine.base import Ending, LegReport
 from reconciler.loop.service import utc_now
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.tfstate.backlog import Spool, pending_requests
-from reconciler.settings import SettingsError
+from reconciler.setting_sources import SettingsError
 from reconciler.store.stored import StoreError
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, eventually

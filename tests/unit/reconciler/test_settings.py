@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.settings import Settings, SettingsError
+from reconciler.setting_sources import SettingsError
+from reconciler.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from spaces.diagnostics import Diagnostic, Position, error, in_order
 from spaces.model.policy import PolicySpec, PolicyType
 from spaces.names import Kind
 from spaces.reading.attachments import place_of
-from spaces.reading.resources import Flawed, ParsedFile, Resource
+from spaces.reading.flawed import Flawed
+from spaces.reading.resources import ParsedFile, Resource
 
 
 @dataclass(frozen=True, slots=True)

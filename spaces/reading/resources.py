@@ -9,7 +9,6 @@ documents, spaces and rights are checked elsewhere. Nothing here reads a file: c
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -19,11 +18,10 @@ from pydantic import ValidationError
 
 from spaces.diagnostics import Diagnostic, Position, error, in_order
 from spaces.expressions.spans import OPENS
-from spaces.model.base import QUALIFIED_NAME, Metadata, Path, Problem, list_at, mapping_at
+from spaces.model.base import Metadata, Path, Problem
 from spaces.model.blueprint import BlueprintSpec, versioned
-from spaces.model.explain import did_you_mean, dotted, explain, shape_of, shown
+from spaces.model.explain import dotted, explain, shown
 from spaces.model.kinds import SPECS, Spec
-from spaces.model.role import RESERVED_NAMES
 from spaces.model.template import template_problems
 from spaces.names import ROOT, Digest, Kind, ResourceRef, SpaceName
 from spaces.reading.attachments import FROM_TOP, Attach, Unusable, no_files, place_of
@@ -36,14 +34,13 @@ from spaces.reading.documents import (
     parse_documents,
     read_documents,
 )
+from spaces.reading.envelope import kind_of, metadata_problems, outer_problems
+from spaces.reading.flawed import Flawed, flawed_document
 from spaces.reading.sops import sops_flaw
 
 _OUTSIDE = Unusable("file-not-found", "is not read: write the path in the template without expressions")
-_QUALIFIED_NAME = re.compile(QUALIFIED_NAME)
-_KEYS = ("apiVersion", "kind", "metadata", "spec")
 _BATCH_BYTES = 32 * 1024
 _NONE: Mapping[str, bytes] = {}
-_KIND_OF = {kind.value: kind for kind in Kind}
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
@@ -120,20 +117,6 @@ class Resource:
         return _within(self.data, position, within) if within is not None else position
 
 
-@dataclass(frozen=True, slots=True)
-class Flawed:
-    """A document with errors of its own that still says what it is. `space` None: its directory decides.
-
-    `needs` are the documents that it names in spite of its errors, each with the position where it does.
-    """
-
-    kind: Kind
-    name: str
-    space: SpaceName | None
-    position: Position
-    needs: tuple[tuple[Kind, str, Position], ...] = ()
-
-
 class ParsedFile(NamedTuple):
     """The content of one file: the valid documents, and the diagnostics about the others.
 
@@ -187,7 +170,7 @@ def _understand(file: str, data: bytes, read: ReadFile, attach: Attach) -> Parse
             problems += missing
         if resource is not None and document.sound:
             resources.append(resource)
-        elif (named := _flawed(file, data, document)) is not None:
+        elif (named := flawed_document(file, data, document)) is not None:
             flawed.append(named)
         if problems:
             positions = locate(file, data, document.index)
@@ -229,61 +212,6 @@ def _flaws_of_sops(resource: Resource, contents: Mapping[str, bytes]) -> Iterato
                 yield Problem(("spec", *path, "sops"), "invalid-sops", summary)
 
 
-def _flawed(file: str, data: bytes, document: Document) -> Flawed | None:
-    word, metadata = document.value.get("kind"), document.value.get("metadata")
-    if not isinstance(word, str) or word not in SPECS or not isinstance(metadata, dict):
-        return None
-    name, space = metadata.get("name"), metadata.get("space")
-    if not isinstance(name, str):
-        return None
-    kind, positions = Kind(word), locate(file, data, document.index)
-    if kind is Kind.BLUEPRINT:
-        version = mapping_at(document.value, "spec").get("version")
-        name = versioned(name, version) if isinstance(version, str) else name
-    own = SpaceName(space) if isinstance(space, str) else None
-    needs = tuple(_needs(kind, document.value.get("spec"), positions))
-    return Flawed(kind, name, own, positions.value(("metadata", "name")), needs)
-
-
-def _needs(kind: Kind, spec: Any, positions: Positions) -> Iterator[tuple[Kind, str, Position]]:
-    """Yield the documents that a spec names, as far as the names are written well."""
-    if not isinstance(spec, dict):
-        return
-    if kind is Kind.BLUEPRINT_INSTANCE:
-        name, version = spec.get("blueprint"), spec.get("version")
-        if isinstance(name, str) and isinstance(version, str) and _QUALIFIED_NAME.search(name):
-            yield Kind.BLUEPRINT, versioned(name, version), positions.value(("spec", "blueprint"))
-    if kind in {Kind.STACK, Kind.CONTEXT}:
-        yield from _needed_credentials(spec, positions)
-    if kind is Kind.STACK:
-        yield from _needed_by_stack(spec, positions)
-
-
-def _needed_credentials(spec: dict[str, Any], positions: Positions) -> Iterator[tuple[Kind, str, Position]]:
-    for index, name in enumerate(list_at(spec, "gitCredentials")):
-        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
-            yield Kind.REPOSITORY, name, positions.value(("spec", "gitCredentials", index))
-
-
-def _needed_by_stack(spec: dict[str, Any], positions: Positions) -> Iterator[tuple[Kind, str, Position]]:
-    for index, use in enumerate(list_at(spec, "contexts")):
-        path: Path = ("spec", "contexts", index)
-        name, path = (use.get("name"), (*path, "name")) if isinstance(use, dict) else (use, path)
-        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
-            yield Kind.CONTEXT, name, positions.value(path)
-    for index, name in enumerate(list_at(spec, "integrations")):
-        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
-            yield Kind.CLOUD_INTEGRATION, name, positions.value(("spec", "integrations", index))
-    for index, entry in enumerate(list_at(spec, "dependsOn")):
-        path = ("spec", "dependsOn", index)
-        name, path = (entry.get("stack"), (*path, "stack")) if isinstance(entry, dict) else (entry, path)
-        if isinstance(name, str) and _QUALIFIED_NAME.search(name):
-            yield Kind.STACK, name, positions.value(path)
-    name = mapping_at(spec, "source").get("repository")
-    if isinstance(name, str) and _QUALIFIED_NAME.search(name):
-        yield Kind.REPOSITORY, name, positions.value(("spec", "source", "repository"))
-
-
 def make_resource(
     blueprint: Resource, raw: dict[str, Any], made: Made, space: SpaceName, given: Mapping[str, bytes]
 ) -> tuple[Resource | None, list[Problem]]:
@@ -305,8 +233,8 @@ def _template_problems(raw: dict[str, Any]) -> list[Problem]:
 
 def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | None, list[Problem]]:
     raw = document.value
-    problems = list(_outer_problems(raw))
-    kind, about_kind = _kind(raw)
+    problems = list(outer_problems(raw))
+    kind, about_kind = kind_of(raw)
     problems += about_kind
     if kind is None:
         return None, problems
@@ -316,7 +244,7 @@ def _resource(file: str, data: bytes, document: Document) -> tuple[Resource | No
         raw_spec = {}
     metadata = spec = None
     if isinstance(raw_metadata, dict):
-        problems += _metadata_problems(kind, raw_metadata)
+        problems += metadata_problems(kind, raw_metadata)
         try:
             metadata = Metadata.model_validate(raw_metadata)
         except ValidationError as failure:
@@ -347,48 +275,6 @@ def _problems_of_the_root(spec: dict[str, Any]) -> Iterator[Problem]:
         if key in spec:
             summary = f"the space root is above all others and has no spec.{key}"
             yield Problem(("spec", key), "invalid-value", summary, "remove it", at_key=True)
-
-
-def _outer_problems(raw: dict[str, Any]) -> Iterator[Problem]:
-    for key in raw:
-        if key not in _KEYS:
-            hint = did_you_mean(key, _KEYS) or f"known are {', '.join(_KEYS)}"
-            yield Problem((key,), "unknown-key", f"{dotted((key,))} is not known", hint, at_key=True)
-    if "metadata" not in raw:
-        yield Problem((), "missing-key", "metadata is missing", "it needs at least metadata.name")
-    elif not isinstance(raw["metadata"], dict):
-        summary = f"metadata must be a mapping, is {shape_of(raw['metadata'])}"
-        yield Problem(("metadata",), "wrong-type", summary, at_key=True)
-    if not isinstance(raw.get("spec"), dict | None):
-        yield Problem(("spec",), "wrong-type", f"spec must be a mapping, is {shape_of(raw['spec'])}", at_key=True)
-
-
-def _kind(raw: dict[str, Any]) -> tuple[Kind | None, list[Problem]]:
-    if "kind" not in raw:
-        return None, [Problem((), "missing-key", "kind is missing", f"one of {', '.join(SPECS)}")]
-    word = raw["kind"]
-    if not isinstance(word, str):
-        return None, [Problem(("kind",), "wrong-type", f"kind must be text, is {shape_of(word)}")]
-    kind = _KIND_OF.get(word)
-    if kind is None:
-        hint = did_you_mean(word, list(Kind)) or f"one of {', '.join(SPECS)}"
-        return None, [Problem(("kind",), "unknown-kind", f"the kind {word[:80]!r} is not known", hint)]
-    if kind not in SPECS:
-        summary = f"{kind} is not supported by this version"
-        return None, [Problem(("kind",), "kind-not-supported", summary, f"supported are {', '.join(SPECS)}")]
-    return kind, []
-
-
-def _metadata_problems(kind: Kind, raw: dict[str, Any]) -> Iterator[Problem]:
-    if kind is Kind.SPACE and "space" in raw:
-        summary, hint = "a Space has no metadata.space", "name its parent in spec.parent"
-        yield Problem(("metadata", "space"), "invalid-value", summary, hint, at_key=True)
-    if isinstance(raw.get("name"), str) and raw["name"] in RESERVED_NAMES.get(kind, ()):
-        summary = f"the {kind} {raw['name']} is built in"
-        yield Problem(("metadata", "name"), "reserved-name", summary, "give it another name")
-    if kind is not Kind.STACK and "movedFrom" in raw:
-        summary = f"metadata.movedFrom is for stacks; this is a {kind}"
-        yield Problem(("metadata", "movedFrom"), "invalid-value", summary, "leave it out", at_key=True)
 
 
 def _diagnostic(problem: Problem, positions: Positions, data: bytes) -> Diagnostic:

@@ -16,7 +16,7 @@ from spaces.documents.expansions import roots
 from spaces.documents.references import NameKey, moved_from
 from spaces.model.explain import did_you_mean
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
-from spaces.reading.resources import Flawed
+from spaces.reading.flawed import Flawed
 from spaces.rules.dependencies import Cycles
 from spaces.rules.impact import impact
 from spaces.rules.integrations import integrations_in_use

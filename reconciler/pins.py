@@ -13,7 +13,8 @@ from reconciler.core.pins import mark_of
 from reconciler.core.runs import Run
 from reconciler.refusals import OperationRefused, Refusal
 from reconciler.runs.audit import Asked, Audited, about_request
-from reconciler.store.protocol import Reading, Store
+from reconciler.store.protocol import Store
+from reconciler.store.queries import Reading
 from spaces.names import StackId
 
 

@@ -18,7 +18,8 @@ from reconciler.core.transition import new_run
 from reconciler.refusals import OperationRefused, Refusal, in_force
 from reconciler.runs.audit import Asked, log_run
 from reconciler.runs.transition import TakenByAnother, advance
-from reconciler.store.protocol import Reading, Transaction
+from reconciler.store.protocol import Transaction
+from reconciler.store.queries import Reading
 from reconciler.store.waiting import waiting
 from spaces.names import StackId
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from reconciler.core.state import Desired, StackState
-from reconciler.store.protocol import Reading
+from reconciler.store.queries import Reading
 from spaces.names import StackId
 
 

@@ -11,7 +11,8 @@ from datetime import datetime
 from reconciler.core.rollouts import Accepted, Part, RolloutId, RolloutProgress, is_paused
 from reconciler.refusals import OperationRefused, Refusal
 from reconciler.runs.audit import Asked, Audited, about_request
-from reconciler.store.protocol import Reading, Store
+from reconciler.store.protocol import Store
+from reconciler.store.queries import Reading
 from spaces.names import SpaceName
 
 

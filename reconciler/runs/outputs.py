@@ -15,7 +15,8 @@ from reconciler.core.dependencies import ParentOutputs, linked
 from reconciler.core.diff import explain
 from reconciler.core.runs import Run, leading
 from reconciler.core.state import Component, Desired, Fingerprint, StackState, Sync, Why
-from reconciler.store.protocol import Reading, Transaction
+from reconciler.store.protocol import Transaction
+from reconciler.store.queries import Reading
 from spaces.names import StackId
 
 

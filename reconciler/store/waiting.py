@@ -8,7 +8,7 @@ from datetime import datetime
 from reconciler.core.ends import is_to_go
 from reconciler.core.state import Waits
 from reconciler.core.waiting import hindrance, waits_for
-from reconciler.store.protocol import Reading
+from reconciler.store.queries import Reading
 from spaces.names import StackId
 
 

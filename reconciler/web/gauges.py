@@ -20,7 +20,8 @@ from reconciler.core.verdicts import RESULTS
 from reconciler.gauges import Gauges, StackGauge
 from reconciler.git.errors import GitReason
 from reconciler.repeating import Repeating
-from reconciler.store.protocol import Reading, Store
+from reconciler.store.protocol import Store
+from reconciler.store.queries import Reading
 from reconciler.store.stored import ConfigurationState, StackFilter, StoreError
 from reconciler.web.ports import Ports
 

@@ -26,7 +26,8 @@ from reconciler.loop.desired.repositories import CannotFollow, Places
 from reconciler.loop.desired.takeover import take_over
 from reconciler.loop.desired.world import World, desire
 from reconciler.settings import Settings
-from reconciler.store.protocol import Reading, Store
+from reconciler.store.protocol import Store
+from reconciler.store.queries import Reading
 from reconciler.store.stored import ConfigurationState, StackFilter
 from spaces.catalog import Catalog
 from spaces.composition.reading import FileReading

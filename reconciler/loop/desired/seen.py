@@ -17,7 +17,8 @@ from pathlib import Path
 
 from reconciler import locks
 from reconciler.git.trees import Trees
-from reconciler.store.protocol import Reading, Store
+from reconciler.store.protocol import Store
+from reconciler.store.queries import Reading
 from reconciler.store.stored import AuditEvent, StoreError
 from spaces.names import Revision
 

@@ -24,7 +24,8 @@ from reconciler.metrics import Metrics
 from reconciler.notifying.sending import Failed
 from reconciler.runs.audit import about_delivery
 from reconciler.settings import Settings
-from reconciler.store.protocol import Reading, Store, Transaction
+from reconciler.store.protocol import Store, Transaction
+from reconciler.store.queries import Reading
 from reconciler.store.stored import Announcement, OutboxEntry
 from spaces.model.notifier import NotifierType
 

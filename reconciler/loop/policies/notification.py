@@ -24,7 +24,8 @@ from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import notify
 from reconciler.policies.inputs import Case, event_input
 from reconciler.runs.audit import about_notice, about_silence
-from reconciler.store.protocol import Reading, Store, Transaction
+from reconciler.store.protocol import Store, Transaction
+from reconciler.store.queries import Reading
 from reconciler.store.stored import AuditEvent, OutboxEntry
 from spaces.effective.policies import Guardrail
 from spaces.model.policy import PolicyType

@@ -22,7 +22,8 @@ from reconciler.loop.desired.world import World
 from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import judge
 from reconciler.policies.inputs import Case, Standing, event_input
-from reconciler.store.protocol import Reading, Store
+from reconciler.store.protocol import Store
+from reconciler.store.queries import Reading
 from reconciler.store.stored import RunFilter
 from spaces.effective.policies import Guardrail, surroundings
 from spaces.effective.stack import EffectiveStack

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from reconciler.core.rollouts import Part, RolloutId, RolloutProgress, hold, places, rollout_id
 from reconciler.core.state import StackState
-from reconciler.store.protocol import Reading, Store, Transaction
+from reconciler.store.protocol import Store, Transaction
+from reconciler.store.queries import Reading
 from spaces.names import StackId
 
 _MOST_CANARIES = 10_000

@@ -11,7 +11,7 @@ from reconciler.core.reasons import Reason
 from reconciler.core.results import JsonValue, Output
 from reconciler.core.state import Need, StackProblem
 from reconciler.loop.desired.values import Opened
-from reconciler.store.protocol import Reading
+from reconciler.store.queries import Reading
 from reconciler.store.stored import CannotUnseal
 from spaces.model.configuration import plain_path
 from spaces.model.dependency import OutputUse

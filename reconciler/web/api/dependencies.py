@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reconciler.core.dependencies import uses
 from reconciler.core.runs import Run
 from reconciler.core.state import Need, StackState
-from reconciler.store.protocol import Reading
+from reconciler.store.queries import Reading
 from reconciler.web.api.auth import Caller, Right
 from reconciler.web.api.schemas.runs import FollowJson
 from reconciler.web.api.schemas.stacks import DependencyJson

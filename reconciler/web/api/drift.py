@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from reconciler.core.drift import Difference, differences
 from reconciler.core.runs import RunId
 from reconciler.core.state import Observed, StackState
-from reconciler.store.protocol import Reading
+from reconciler.store.queries import Reading
 from reconciler.store.stored import StackFilter
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_stacks

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query
 from reconciler.core.identifiers import run_id
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.runs.audit import Approvals, Audited
-from reconciler.store.protocol import Reading
+from reconciler.store.queries import Reading
 from reconciler.store.stored import AuditFilter, AuditRow, RunFilter
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right

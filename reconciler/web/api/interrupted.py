@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import StackState
-from reconciler.store.protocol import Reading
+from reconciler.store.queries import Reading
 from reconciler.store.stored import RunFilter, TfstateLock, TfstateVersion
 from reconciler.web.api.auth import Caller, Right
 from reconciler.web.api.schemas.shapes import ChangeCountsJson

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from rbac.access.actions import to_read
 from reconciler.git.remote import redact
-from reconciler.store.protocol import Reading
+from reconciler.store.queries import Reading
 from reconciler.store.stored import ConfigurationState
 from reconciler.version import __version__
 from reconciler.web.api import convert

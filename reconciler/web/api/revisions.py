@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from reconciler.core.runs import ACTIVE, RunKind, RunStatus
-from reconciler.store.protocol import Reading
+from reconciler.store.queries import Reading
 from reconciler.store.stored import Progress, RunFilter
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page

@@ -12,7 +12,8 @@ from fastapi.responses import PlainTextResponse
 from reconciler import operations, replanning
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.verdicts import Review, authors_of
-from reconciler.store.protocol import Reading, Store
+from reconciler.store.protocol import Store
+from reconciler.store.queries import Reading
 from reconciler.store.stored import RunFilter
 from reconciler.web.api import convert, frozen, logs
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from reconciler.core.runs import Run
 from reconciler.core.state import ConditionStatus, ConditionType, StackState, Sync
-from reconciler.store.protocol import Reading
+from reconciler.store.queries import Reading
 from reconciler.store.stored import RunFilter, StackFilter
 from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right

@@ -19,7 +19,8 @@ from starlette.concurrency import run_in_threadpool
 
 from reconciler.core.runs import RunId
 from reconciler.runner.contract.job import WITH_TFSTATE
-from reconciler.store.protocol import Reading, Transaction
+from reconciler.store.protocol import Transaction
+from reconciler.store.queries import Reading
 from reconciler.store.stored import TfstateLock, TfstateVersion
 from reconciler.tokens import token_hash
 from reconciler.web.api.auth import PortsIn, shown_token, unauthorized

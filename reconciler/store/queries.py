@@ -1,0 +1,233 @@
+"""What can be asked of what the service remembers: the half of the store's protocol that changes nothing.
+
+`Store.reading` opens one; a transaction answers the same queries, and locks what it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Protocol
+
+from rbac.admission.held import HeldChange
+from rbac.admission.sources import Write
+from reconciler.core.issuer_keys import IssuerKey
+from reconciler.core.keeping import StackPin
+from reconciler.core.results import Output, Planned, Resource
+from reconciler.core.rollouts import Part, RolloutId, RolloutProgress
+from reconciler.core.runs import Run, RunId
+from reconciler.core.state import Desired, StackState
+from reconciler.core.timers import Timer
+from reconciler.core.verdicts import Judgement, Review
+from reconciler.store.stored import (
+    Announcement,
+    ApiToken,
+    AuditFilter,
+    AuditRow,
+    ConfigurationState,
+    DeviceLogin,
+    Health,
+    Lease,
+    OutboxEntry,
+    Place,
+    Progress,
+    Provenance,
+    ResourceFilter,
+    RunFilter,
+    Session,
+    StackFilter,
+    StoredApproval,
+    TfstateLock,
+    TfstateVersion,
+)
+from spaces.names import SpaceName, StackId
+
+
+class Reading(Protocol):
+    """Queries, all answered from one consistent snapshot."""
+
+    def configuration(self) -> ConfigurationState:
+        """Return how far the configuration was followed; generation 0 for a fresh store."""
+
+    def stack(self, stack: StackId) -> StackState | None:
+        """Return one stack; None if it does not exist."""
+
+    def stacks(self, wanted: Collection[StackId] | None = None) -> dict[StackId, StackState]:
+        """Return those of the stacks that exist; None: all stacks."""
+
+    def desired(self) -> dict[StackId, Desired]:
+        """Return the desired state of every stack in Git, and nothing else of them. Fast for many stacks too."""
+
+    def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:
+        """Return one page, by space and name, of the stacks after the stack `after` (`space/name`)."""
+
+    def count_stacks(self) -> dict[tuple[str, str, str], int]:
+        """Return the number of stacks in Git by (space, tool, sync)."""
+
+    def count_health(self) -> dict[SpaceName, Health]:
+        """Return how many stacks in Git are ready or stalled, for each space that has stacks."""
+
+    def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
+        """Return the stacks with `due_at` <= now, the longest due first."""
+
+    def due_timers(self, purpose: str, now: datetime, limit: int) -> list[Timer]:
+        """Return the timers of a purpose that are due, the longest due first.
+
+        Also those that were set while the clock was ahead, as `Timer.is_due` tells.
+        """
+
+    def timers(self, stack: StackId) -> list[Timer]:
+        """Return the timers of a stack, the next one first."""
+
+    def waiting_rollouts(self) -> list[RolloutId]:
+        """Return the rollouts in which stacks wait for others."""
+
+    def rollout_progress(self, rollout: RolloutId) -> RolloutProgress:
+        """Return how many stacks of a rollout stand where, and what people accepted."""
+
+    def in_rollout(self, rollout: RolloutId, parts: Collection[Part], limit: int, *, canaries: bool) -> list[StackId]:
+        """Return stacks of a rollout that stand there, by name; `canaries`: those that go first, or the others."""
+
+    def next_due(self) -> datetime | None:
+        """Return when the next stack becomes due; None if none does."""
+
+    def run(self, run: RunId) -> Run | None:
+        """Return one run; None if it does not exist."""
+
+    def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
+        """Return one page, newest first, of the runs older than the run `before`."""
+
+    def ended_runs(self, before: datetime, after: str, limit: int) -> list[tuple[RunId, StackId]]:
+        """Return one page, oldest first, of the runs that ended before a time and are newer than the run `after`."""
+
+    def list_revisions(self, wanted: RunFilter, before: str | None, limit: int) -> list[Progress]:
+        """Return one page, newest first, of the revisions whose newest run is older than the run `before`.
+
+        Of `wanted`, the spaces and kinds count.
+        """
+
+    def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
+        """Return all runs that have not ended, oldest first."""
+
+    def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
+        """Return the newest run of each stack that has one."""
+
+    def planned(self, run: RunId) -> Planned | None:
+        """Return the result of the run's plan; None if it has none yet."""
+
+    def judgement(self, run: RunId) -> Judgement | None:
+        """Return the last verdicts of the policies over a run; None if they were not asked yet."""
+
+    def reviews(self, run: RunId) -> list[Review]:
+        """Return the reviews of a run by time."""
+
+    def resources(self, stack: StackId) -> list[Resource]:
+        """Return the resources that the last successful run left behind."""
+
+    def list_resources(self, wanted: ResourceFilter, after: Place | None, limit: int) -> list[tuple[Place, Resource]]:
+        """Return one page, by space, stack and position, of the resources after the place `after`."""
+
+    def count_resources(self) -> dict[StackId, int]:
+        """Return the number of resources by stack."""
+
+    def parents(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
+        """Return the parents of these stacks and of all their ancestors; stacks without parents are left out."""
+
+    def children(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
+        """Return the stacks in Git that depend directly on these; stacks without children are left out."""
+
+    def peek(self, wanted: Collection[StackId]) -> dict[StackId, StackState]:
+        """Return those of the stacks that exist, as committed and without a lock."""
+
+    def output_marks(self, wanted: Collection[StackId]) -> dict[StackId, dict[str, str]]:
+        """Return a mark of each output of these stacks. It changes with the value, and does not reveal it."""
+
+    def outputs(self, stack: StackId) -> list[Output]:
+        """Return the outputs, sensitive ones decrypted."""
+
+    def log(self, run: RunId) -> bytes | None:
+        """Return the stored log of a run that has ended; None if it has none."""
+
+    def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
+        """Return one version of the tfstate (None: the newest); None if there is none."""
+
+    def tfstate_versions(self, stack: StackId, before: int | None, limit: int) -> list[TfstateVersion]:
+        """Return one page of the versions older than `before`, newest first, without their bodies."""
+
+    def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
+        """Return the holder of the tfstate; None if it is not locked."""
+
+    def token_stack(self, token_hash: str) -> tuple[StackId, str] | None:
+        """Return the (stack, run) whose tfstate a run's token may access, while that run is active.
+
+        A lapsed lease does not matter: an apply whose service died must still be able to write its tfstate.
+        """
+
+    def api_token(self, token_id: str) -> ApiToken | None:
+        """Return one token of the API, even an expired one; None if there is none."""
+
+    def api_tokens(self) -> list[ApiToken]:
+        """Return all tokens of the API by id."""
+
+    def session(self, session_id: str) -> Session | None:
+        """Return one sign-in to the page, even an expired one; None if there is none."""
+
+    def device_login(self, login_id: str) -> DeviceLogin | None:
+        """Return the sign-in of a program, even an expired one; None if there is none."""
+
+    def device_login_of(self, code: str) -> DeviceLogin | None:
+        """Return the sign-in of a program by its code."""
+
+    def held_changes(self) -> list[HeldChange]:
+        """Return every change that waits for somebody with the right, by kind, space and name."""
+
+    def held_since(self) -> datetime | None:
+        """Return since when the change that is held longest is held; None if nothing is held."""
+
+    def held_files(self) -> dict[str, tuple[bytes | None, list[dict[str, Any]]]]:
+        """Return what is held of the configuration's files, by path: the file as it is in force, and the entries."""
+
+    def unearned_writes(self) -> dict[str, Write]:
+        """Return the files that somebody without the right has written, by path."""
+
+    def approvals(self) -> list[StoredApproval]:
+        """Return the approvals that admission has not looked at yet, oldest first."""
+
+    def pins(self) -> dict[StackId, StackPin]:
+        """Return the pins that somebody asked for and nobody ended."""
+
+    def outbox(self, now: datetime, limit: int) -> list[OutboxEntry]:
+        """Return notices that are due, oldest run first."""
+
+    def issuer_keys(self) -> list[IssuerKey]:
+        """Return the keys that sign run tokens, the one that signs first at the beginning."""
+
+    def private_issuer_key(self, key: str) -> bytes | None:
+        """Return the private half of such a key (PKCS #8, DER), decrypted; None if there is no such key."""
+
+    def deliveries(self, now: datetime, limit: int) -> list[OutboxEntry]:
+        """Return notices for receivers that are due, the longest due first."""
+
+    def announcements(self, now: datetime, limit: int) -> list[Announcement]:
+        """Return those that are due, the longest due first."""
+
+    def lease(self, name: str) -> Lease | None:
+        """Return the lease of this name, even one that has ended; None if nobody ever took it."""
+
+    def provenance(self, stack: StackId, address: str) -> Provenance | None:
+        """Return which runs made a resource and changed it last; None: the stack has no such resource."""
+
+    def newest_audit(self, wanted: AuditFilter, limit: int) -> list[AuditRow]:
+        """Return the newest rows of the audit that are wanted, the newest first."""
+
+    def audit_head(self) -> tuple[int, str]:
+        """Return the number and the hash of the newest row of the audit; 0 and nothing if there is none."""
+
+    def audit(self, after: int, limit: int, wanted: AuditFilter | None = None) -> list[AuditRow]:
+        """Return one page of the audit log, oldest first, of the rows after number `after`."""
+
+    def audit_length(self) -> int:
+        """Return the number of the newest row of the audit; 0 if there is none."""
+
+    def audit_fault(self, kept: tuple[int, str] | None = None) -> str | None:
+        """Check the whole chain; return the problem of the first row that was changed, removed or inserted."""

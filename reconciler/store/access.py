@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from reconciler.core.runs import RunId
 from reconciler.store import rows, statements
+from reconciler.store.access_tables import api_tokens, device_logins, sessions
 from reconciler.store.selecting import AT_WORK_STATUSES
 from reconciler.store.stored import ApiToken, DeviceLogin, Session
-from reconciler.store.tables import announcements, api_tokens, device_logins, outbox, runs, sessions, stacks, tokens
+from reconciler.store.tables import announcements, outbox, runs, stacks, tokens
 from spaces.names import SpaceName, StackId
 
 

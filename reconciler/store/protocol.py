@@ -1,9 +1,9 @@
 """What the service remembers, as small steps inside transactions, the same on every database.
 
-The loop, the operations and the API depend on these protocols and on `queries`, never on a database. They open `Store.reading` for a
-consistent snapshot, or `Store.writing` for a transaction in which everything happens or nothing. Methods take and
-return the records of `reconciler.core` and of `stored`; a row or a cursor never gets out. The store decides who runs
-what: `claim` gives a run to one holder, and every write of a run is fenced by its attempt.
+The loop, the operations and the API depend on these protocols and on `queries`, never on a database. They open
+`Store.reading` for a consistent snapshot, or `Store.writing` for a transaction in which everything happens or nothing.
+Methods take and return the records of `reconciler.core` and of `stored`; a row or a cursor never gets out. The store
+decides who runs what: `claim` gives a run to one holder, and every write of a run is fenced by its attempt.
 """
 
 from __future__ import annotations

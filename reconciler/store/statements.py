@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from reconciler.store import tables
+from reconciler.store import access_tables, tables
 from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, among_stacks, locked, select_runs
 from reconciler.store.tables import runs, stacks
 
@@ -29,8 +29,8 @@ NEXT_DUE = select(func.min(stacks.c.due_at))
 
 ANY_DEPENDENCY = select(tables.dependencies.c.child_id).limit(1)
 
-HELD_CHANGES = select(tables.held_changes.c.body)
-APPROVALS = select(tables.approvals).order_by(tables.approvals.c.at, tables.approvals.c.held)
+HELD_CHANGES = select(access_tables.held_changes.c.body)
+APPROVALS = select(access_tables.approvals).order_by(access_tables.approvals.c.at, access_tables.approvals.c.held)
 
 ANY_NOTICE = select(tables.outbox.c.id).where(tables.outbox.c.due_at <= bindparam("now")).limit(1)
 

@@ -14,13 +14,14 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.types import TypeEngine
+
+from reconciler.store import access_tables
+from reconciler.store.columns import KEY, NAME
 
 SCHEMA_VERSION = "0024"
 """The newest migration, which matches the tables below."""
@@ -35,18 +36,8 @@ ACTIVE_WRITING = (
 
 IN_LINE = "line IS NOT NULL"
 
-_KEY: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
-_NAME: TypeEngine[str] = Text().with_variant(Text(collation="C"), "postgresql")
-"""Compared byte by byte, so that pages have the same order on every database."""
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+metadata = access_tables.api_tokens.metadata
+"""Of all tables. It is taken from the tables of access, so that these are always in it."""
 
 configuration = Table(
     "configuration",
@@ -59,9 +50,9 @@ configuration = Table(
 stacks = Table(
     "stacks",
     metadata,
-    Column("id", _KEY, primary_key=True),
-    Column("space", _NAME, nullable=False),
-    Column("name", _NAME, nullable=False),
+    Column("id", KEY, primary_key=True),
+    Column("space", NAME, nullable=False),
+    Column("name", NAME, nullable=False),
     Column("in_git", Boolean, nullable=False, server_default=text("false")),
     Column("tool", Text),
     Column("sync", Text),
@@ -69,8 +60,8 @@ stacks = Table(
     Column("applied_digest", Text),
     Column("due_at", BigInteger),
     Column("drifted", Integer),
-    Column("rollout", _NAME),
-    Column("rollout_part", _NAME),
+    Column("rollout", NAME),
+    Column("rollout_part", NAME),
     Column("ready", Text),
     Column("stalled", Text),
     Column("body", Text),
@@ -89,8 +80,8 @@ answers of these conditions. All that is counted stands in one index, so that co
 runs = Table(
     "runs",
     metadata,
-    Column("id", _NAME, primary_key=True),
-    Column("stack_id", _KEY, ForeignKey("stacks.id"), nullable=False),
+    Column("id", NAME, primary_key=True),
+    Column("stack_id", KEY, ForeignKey("stacks.id"), nullable=False),
     Column("kind", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -100,7 +91,7 @@ runs = Table(
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
     Column("revision", Text),
-    Column("line", _NAME),
+    Column("line", NAME),
     Column("body", Text, nullable=False),
     Index("ix_runs_stack_id_id", "stack_id", "id"),
     Index("ix_runs_revision_id", "revision", "id"),
@@ -119,7 +110,7 @@ runs = Table(
 rollouts = Table(
     "rollouts",
     metadata,
-    Column("id", _NAME, primary_key=True),
+    Column("id", NAME, primary_key=True),
     Column("failures", Integer, nullable=False),
     Column("canaries", Boolean, nullable=False),
 )
@@ -128,7 +119,7 @@ rollouts = Table(
 turns = Table(
     "turns",
     metadata,
-    Column("space", _NAME, primary_key=True),
+    Column("space", NAME, primary_key=True),
     Column("turn", BigInteger, nullable=False),
 )
 """The number of the last turn in which each space got a place for a run."""
@@ -136,9 +127,9 @@ turns = Table(
 timers = Table(
     "timers",
     metadata,
-    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
-    Column("purpose", _NAME, primary_key=True),
-    Column("item", _NAME, primary_key=True),
+    Column("stack_id", KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("purpose", NAME, primary_key=True),
+    Column("item", NAME, primary_key=True),
     Column("at", BigInteger, nullable=False),
     Column("set_at", BigInteger, nullable=False),
     Column("schedule", Text, nullable=False),
@@ -153,7 +144,7 @@ timers = Table(
 pins = Table(
     "pins",
     metadata,
-    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("stack_id", KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
     Column("body", Text, nullable=False),
 )
 """The stacks that are to stay at an earlier revision of themselves. The configuration's state says which do."""
@@ -161,21 +152,21 @@ pins = Table(
 plans = Table(
     "plans",
     metadata,
-    Column("run_id", _NAME, ForeignKey("runs.id"), primary_key=True),
+    Column("run_id", NAME, ForeignKey("runs.id"), primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
 
 logs = Table(
     "logs",
     metadata,
-    Column("run_id", _NAME, ForeignKey("runs.id"), primary_key=True),
+    Column("run_id", NAME, ForeignKey("runs.id"), primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
 
 judgements = Table(
     "judgements",
     metadata,
-    Column("run_id", _NAME, ForeignKey("runs.id"), primary_key=True),
+    Column("run_id", NAME, ForeignKey("runs.id"), primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
 """The last verdicts of the policies over a run."""
@@ -183,8 +174,8 @@ judgements = Table(
 reviews = Table(
     "reviews",
     metadata,
-    Column("run_id", _NAME, ForeignKey("runs.id"), primary_key=True),
-    Column("person", _NAME, primary_key=True),
+    Column("run_id", NAME, ForeignKey("runs.id"), primary_key=True),
+    Column("person", NAME, primary_key=True),
     Column("approves", Boolean, nullable=False),
     Column("note", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
@@ -193,8 +184,8 @@ reviews = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", _NAME, primary_key=True),
-    Column("run_id", _NAME, ForeignKey("runs.id"), nullable=False),
+    Column("id", NAME, primary_key=True),
+    Column("run_id", NAME, ForeignKey("runs.id"), nullable=False),
     Column("status", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
@@ -207,7 +198,7 @@ outbox = Table(
 announcements = Table(
     "announcements",
     metadata,
-    Column("id", _NAME, primary_key=True),
+    Column("id", NAME, primary_key=True),
     Column("receiver", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
@@ -220,7 +211,7 @@ announcements = Table(
 resources = Table(
     "resources",
     metadata,
-    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("stack_id", KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("address", Text, nullable=False),
     Column("type", Text, nullable=False),
@@ -234,7 +225,7 @@ resources = Table(
 outputs = Table(
     "outputs",
     metadata,
-    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("stack_id", KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("name", Text, nullable=False),
     Column("value", Text),
@@ -246,8 +237,8 @@ outputs = Table(
 dependencies = Table(
     "dependencies",
     metadata,
-    Column("child_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
-    Column("parent_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("child_id", KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("parent_id", KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
     Index("ix_dependencies_parent_id", "parent_id"),
 )
 """Which stack in Git waits for which."""
@@ -255,7 +246,7 @@ dependencies = Table(
 tfstates = Table(
     "tfstates",
     metadata,
-    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("stack_id", KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("serial", BigInteger),
     Column("lineage", Text),
@@ -269,14 +260,14 @@ tfstates = Table(
 sealing_keys = Table(
     "sealing_keys",
     metadata,
-    Column("id", _NAME, primary_key=True),
+    Column("id", NAME, primary_key=True),
 )
 """The ids, in hex, of the keys that sealed a value here, so that a missing key is noticed."""
 
 issuer_keys = Table(
     "issuer_keys",
     metadata,
-    Column("id", _NAME, primary_key=True),
+    Column("id", NAME, primary_key=True),
     Column("begins_at", BigInteger, nullable=False),
     Column("public", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
@@ -286,7 +277,7 @@ issuer_keys = Table(
 tfstate_locks = Table(
     "tfstate_locks",
     metadata,
-    Column("stack_id", _KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("stack_id", KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
     Column("lock_id", Text, nullable=False),
     Column("info", Text, nullable=False),
     Column("run", Text),
@@ -297,97 +288,18 @@ tokens = Table(
     "tokens",
     metadata,
     Column("hash", Text, primary_key=True),
-    Column("stack_id", _KEY, ForeignKey("stacks.id"), nullable=False),
-    Column("run_id", _NAME, ForeignKey("runs.id"), nullable=False),
+    Column("stack_id", KEY, ForeignKey("stacks.id"), nullable=False),
+    Column("run_id", NAME, ForeignKey("runs.id"), nullable=False),
 )
-
-api_tokens = Table(
-    "api_tokens",
-    metadata,
-    Column("id", _NAME, primary_key=True),
-    Column("hash", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("created_by", Text, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("expires_at", BigInteger),
-    Column("made_with", _NAME),
-    Column("name", Text),
-    Column("used_at", BigInteger),
-    Column("idp_groups", Text),
-)
-
-sessions = Table(
-    "sessions",
-    metadata,
-    Column("id", _NAME, primary_key=True),
-    Column("token", _NAME),
-    Column("proof", Text, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("expires_at", BigInteger, nullable=False),
-)
-"""Who is signed in to the page: by the hash of a secret that only their browser has."""
-
-device_logins = Table(
-    "device_logins",
-    metadata,
-    Column("id", _NAME, primary_key=True),
-    Column("code", _NAME, nullable=False, unique=True),
-    Column("client", Text, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("expires_at", BigInteger, nullable=False),
-    Column("subject", Text),
-    Column("idp_groups", Text),
-    Column("token", _NAME),
-)
-"""Programs that wait for their person to say yes on the page."""
-
-held_changes = Table(
-    "held_changes",
-    metadata,
-    Column("id", _NAME, primary_key=True),
-    Column("space", _NAME, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("body", Text, nullable=False),
-)
-
-held_files = Table(
-    "held_files",
-    metadata,
-    Column("path", _NAME, primary_key=True),
-    Column("force", LargeBinary),
-    Column("body", Text, nullable=False),
-)
-"""The configuration's files that are in force otherwise than the branch has them, and what is held of each."""
-
-unearned_writes = Table(
-    "unearned_writes",
-    metadata,
-    Column("path", _NAME, primary_key=True),
-    Column("content", Text, nullable=False),
-    Column("rightful", Text, nullable=False),
-    Column("person", Text, nullable=False),
-    Column("revision", Text, nullable=False),
-)
-"""Files of the configuration repository that somebody without the right has written."""
 
 leases = Table(
     "leases",
     metadata,
-    Column("name", _NAME, primary_key=True),
+    Column("name", NAME, primary_key=True),
     Column("holder", Text, nullable=False),
     Column("until", BigInteger, nullable=False),
 )
 """What only one service at a time does, and which one until when."""
-
-approvals = Table(
-    "approvals",
-    metadata,
-    Column("held", _NAME, primary_key=True),
-    Column("subject", Text, nullable=False),
-    Column("because", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
-)
-"""What was approved and not looked at yet; what came of it is in the audit."""
 
 audit = Table(
     "audit",

@@ -9,8 +9,8 @@ from sqlalchemy import select
 from rbac.access.access import Access
 from rbac.access.grants import AccessDocuments
 from rbac.access.subjects import user
+from reconciler.store.access_tables import device_logins
 from reconciler.store.sql import SqlStore
-from reconciler.store.tables import device_logins
 from reconciler.web import device
 from reconciler.web.api.auth import caller_of
 from reconciler.web.api_tokens import make_token

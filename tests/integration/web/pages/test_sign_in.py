@@ -11,8 +11,8 @@ import pytest
 from rbac.access.access import Access
 from rbac.access.grants import AccessDocuments
 from reconciler.metrics import Metrics
+from reconciler.store.access_tables import sessions
 from reconciler.store.sql import SqlStore
-from reconciler.store.tables import sessions
 from reconciler.web.ports import Ports
 from reconciler.web.sessions import LASTS
 from tests.factories import NOW, later

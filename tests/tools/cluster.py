@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -26,6 +26,7 @@ PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 READY_WITHIN = 90.0
 STOPPED_WITHIN = 20.0
 TOKEN = "the-tests-administrator"
+_KEY = "service-accounts.pem"
 
 
 @dataclass(frozen=True)
@@ -53,58 +54,65 @@ def missing() -> list[str]:
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
     """Yield a cluster that answers; all that it writes lies in the folder. Stop its processes at the end."""
-    key = folder / "service-accounts.pem"
+    with running_api(folder) as api:
+        (port,) = _free_ports(1)
+        manager = [
+            f"--kubeconfig={api.kubeconfig}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--cert-dir={folder / 'manager'}",
+            f"--service-account-private-key-file={folder / _KEY}",
+            f"--root-ca-file={api.authority}",
+            "--leader-elect=false",
+        ]
+        ready, authority = f"https://127.0.0.1:{port}/healthz", folder / "manager" / "kube-controller-manager.crt"
+        with _running(folder, "kube-controller-manager", manager, ready, authority) as process:
+            yield replace(api, processes=(*api.processes, process))
+
+
+@contextmanager
+def running_api(folder: Path, *more: str) -> Iterator[Cluster]:
+    """Yield an API without controllers. `more` are further arguments of kube-apiserver."""
+    key = folder / _KEY
     _make_key(key)
     tokens = folder / "tokens.csv"
     tokens.write_text(f"{TOKEN},administrator,administrator,system:masters\n")
     # Each server makes its own certificate, which is also the authority that its clients trust.
     authority = folder / "apiserver.crt"
     kubeconfig = folder / "kubeconfig"
-    client_port, peer_port, port, manager_port = _free_ports(4)
+    client_port, peer_port, port = _free_ports(3)
     store, peer, url = f"http://127.0.0.1:{client_port}", f"http://127.0.0.1:{peer_port}", f"https://127.0.0.1:{port}"
     kubeconfig.write_text(_kubeconfig(url, authority))
-    with ExitStack() as stack:
-        etcd = [
-            f"--data-dir={folder / 'etcd'}",
-            f"--listen-client-urls={store}",
-            f"--advertise-client-urls={store}",
-            f"--listen-peer-urls={peer}",
-            f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=default={peer}",
-            "--unsafe-no-fsync",
-        ]
-        api_server = [
-            f"--etcd-servers={store}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            f"--secure-port={port}",
-            f"--cert-dir={folder}",
-            f"--token-auth-file={tokens}",
-            "--authorization-mode=RBAC",
-            "--service-cluster-ip-range=10.0.0.0/24",
-            "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={key}",
-            f"--service-account-signing-key-file={key}",
-            # A Service cannot have an endpoint on loopback, and no Pod runs that would ask for it.
-            "--endpoint-reconciler-type=none",
-        ]
-        manager = [
-            f"--kubeconfig={kubeconfig}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={manager_port}",
-            f"--cert-dir={folder / 'manager'}",
-            f"--service-account-private-key-file={key}",
-            f"--root-ca-file={authority}",
-            "--leader-elect=false",
-        ]
-        manager_url = f"https://127.0.0.1:{manager_port}/healthz"
-        manager_authority = folder / "manager" / "kube-controller-manager.crt"
-        processes = (
-            stack.enter_context(_running(folder, "etcd", etcd, f"{store}/health")),
-            stack.enter_context(_running(folder, "kube-apiserver", api_server, f"{url}/readyz", authority)),
-            stack.enter_context(_running(folder, "kube-controller-manager", manager, manager_url, manager_authority)),
-        )
-        yield Cluster(url, kubeconfig, authority, processes)
+    etcd = [
+        f"--data-dir={folder / 'etcd'}",
+        f"--listen-client-urls={store}",
+        f"--advertise-client-urls={store}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+        "--unsafe-no-fsync",
+    ]
+    api_server = [
+        f"--etcd-servers={store}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={folder}",
+        f"--token-auth-file={tokens}",
+        "--authorization-mode=RBAC",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={key}",
+        f"--service-account-signing-key-file={key}",
+        # A Service cannot have an endpoint on loopback, and no Pod runs that would ask for it.
+        "--endpoint-reconciler-type=none",
+        *more,
+    ]
+    with (
+        _running(folder, "etcd", etcd, f"{store}/health") as first,
+        _running(folder, "kube-apiserver", api_server, f"{url}/readyz", authority) as second,
+    ):
+        yield Cluster(url, kubeconfig, authority, (first, second))
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import os
 import shutil
@@ -14,15 +13,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.tools.certificate import a_certificate
 
 PROVIDER = Path(__file__).parents[2] / ".tools" / "providers" / "terraform-provider-local_v1.4.0"
 VERSION = "1.4.0"
@@ -56,7 +51,7 @@ def running_registry(folder: Path) -> Iterator[Registry]:
     package = _package(folder)
     sums = f"{hashlib.sha256(package).hexdigest()}  {_NAME}\n".encode()
     key_id, key, signature = _signed(sums)
-    certificate = _certificate(folder)
+    certificate, private = a_certificate(folder)
     platform = {"os": "linux", "arch": MACHINE}
     offer = {
         **platform,
@@ -93,7 +88,7 @@ def running_registry(folder: Path) -> Iterator[Registry]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, folder / "registry.key")
+    context.load_cert_chain(certificate, private)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     registry = Registry(server.server_port, certificate, package)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -129,26 +124,3 @@ def _signed(data: bytes) -> tuple[str, str, bytes]:
     finally:
         subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=False)
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "registry.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    file = folder / "registry.pem"
-    file.write_bytes(made.public_bytes(pem))
-    return file

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness import Figure, Limit, alternate
-from reconciler.issuer.issuer import JWKS_PATH, Issuer
+from reconciler.issuer.issuer import DISCOVERY_PATH, JWKS_PATH, Issuer
 from reconciler.loop.service import utc_now
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import open_store
@@ -49,26 +49,28 @@ def measure(scratch: Path) -> Iterator[Figure]:
     with HttpServer(create_app(ports)) as server, HttpServer(_bare(issuer.jwks(now))) as bare:
         asking: list[float] = []
         ours, peer = alternate(7, lambda: sum(_burst(server, asking)), lambda: sum(_burst(bare, [])))
+        discovering = _burst(server, [], DISCOVERY_PATH, b'"jwks_uri"')
     store.close()
     yield Figure("the issuer's keys over HTTP", statistics.median(asking) * 1e3, "ms", limit=5, kind=Limit.AT_MOST)
+    yield Figure("  what it says of itself", statistics.median(discovering) * 1e3, "ms", limit=5, kind=Limit.AT_MOST)
     name = f"  {BURST} times, one after the other"
     yield Figure(name, ours * 1e3, "ms", peer * 1e3, "a server that knows only this answer", limit=1.5)
 
 
-def _burst(server: HttpServer, taken: list[float]) -> list[float]:
+def _burst(server: HttpServer, taken: list[float], path: str = JWKS_PATH, holds: bytes = b'"keys"') -> list[float]:
     """Return the seconds of each of some requests, and add them to `taken`."""
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"))
-    burst = [_seconds(lambda: _ask(connection)) for _ in range(BURST)]
+    burst = [_seconds(lambda: _ask(connection, path, holds)) for _ in range(BURST)]
     connection.close()
     taken += burst
     return burst
 
 
-def _ask(connection: http.client.HTTPConnection) -> None:
-    connection.request("GET", JWKS_PATH)
+def _ask(connection: http.client.HTTPConnection, path: str, holds: bytes) -> None:
+    connection.request("GET", path)
     answer = connection.getresponse()
-    if answer.status != 200 or b'"keys"' not in answer.read():
-        raise RuntimeError(f"no keys: {answer.status}")
+    if answer.status != 200 or holds not in answer.read():
+        raise RuntimeError(f"{path} answers {answer.status}")
 
 
 def _bare(body: bytes) -> Any:

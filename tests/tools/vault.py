@@ -25,6 +25,8 @@ class Vault:
     elsewhere: str | None = None
     """Redirects everybody there."""
     pause: float = 0.0
+    drops: float = 0.0
+    """Answers byte by byte, so slowly."""
     live: dict[str, str] = field(default_factory=dict)
     """Tokens that were given out and not revoked, with their roles."""
     given: int = 0
@@ -51,7 +53,12 @@ class Vault:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
-                self.wfile.write(text)
+                for piece in [text[n : n + 1] for n in range(len(text))] if vault.drops else [text]:
+                    time.sleep(vault.drops)
+                    try:
+                        self.wfile.write(piece)
+                    except OSError:
+                        return
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -74,6 +74,7 @@ def test_what_only_an_apply_may_read_a_plan_does_not(repo: Repo, machine: Machin
     [
         ("elsewhere", "it answers with a redirect, which is not followed"),
         ("pause", "Timeout"),
+        ("drops", "the answer takes longer than"),
         ("down", "ConnectError"),
         ("no key", "has no key other at secret/data/app"),
     ],
@@ -88,6 +89,9 @@ def test_a_vault_that_gives_nothing(  # noqa: PLR0917
         case "pause":
             vault.pause = 0.5
             monkeypatch.setattr(reading, "SECONDS", 0.1)
+        case "drops":
+            vault.drops = 0.05
+            monkeypatch.setattr(reading, "SECONDS", 0.3)
         case "down":
             found = {name: (text or "").replace(vault.address, "http://127.0.0.1:9") for name, text in found.items()}
         case _:

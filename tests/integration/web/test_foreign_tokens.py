@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import json
 from collections.abc import Iterator
@@ -40,6 +41,11 @@ BASE = {
 }
 KEY, OTHER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
 SHORT = rsa.generate_private_key(65537, 1024)
+# No library makes or uses a key of 512 bits any more: its modulus and private exponent.
+TINY = (
+    0xD95B5A3E555E2A3F8D8E39D622859278AEC1FF818B87186304C30280C0BEB5B243180E66DC4D903D8AEE7B52CA5BF239C89B09440E3CFA5094C99FA0DAAE428F,
+    0xA54C03E543A6C91A6BDCADBF5BA199328E349ACB3A01135ABA5453A2F6F211DA88921D96E7E2E62D29C52B7110BBD7F99857FEBA59B6435785B5DE486DCBF801,
+)
 
 
 def _encoded(data: bytes) -> str:
@@ -48,7 +54,11 @@ def _encoded(data: bytes) -> str:
 
 def _jwk(key: rsa.RSAPrivateKey, kid: str) -> dict[str, Any]:
     numbers = key.public_key().public_numbers()
-    n, e = (_encoded(each.to_bytes((each.bit_length() + 7) // 8, "big")) for each in (numbers.n, numbers.e))
+    return _published(numbers.n, numbers.e, kid)
+
+
+def _published(modulus: int, exponent: int, kid: str) -> dict[str, Any]:
+    n, e = (_encoded(each.to_bytes((each.bit_length() + 7) // 8, "big")) for each in (modulus, exponent))
     return {"kty": "RSA", "kid": kid, "n": n, "e": e, "use": "sig"}
 
 
@@ -66,9 +76,22 @@ def token(key: rsa.RSAPrivateKey = KEY, header: dict[str, Any] | None = None, **
     return f"{text}.{_encoded(key.sign(text.encode(), PKCS1v15(), SHA256()))}"
 
 
+def tiny() -> str:
+    """Return a token that a key of 512 bits signed, as it has to be."""
+    text = token(header={"kid": "tiny"}).rpartition(".")[0]
+    digest = bytes.fromhex("3031300d060960864801650304020105000420") + hashlib.sha256(text.encode()).digest()
+    padded = b"\x00\x01" + b"\xff" * (61 - len(digest)) + b"\x00" + digest
+    n, d = TINY
+    return f"{text}.{_encoded(pow(int.from_bytes(padded, 'big'), d, n).to_bytes(64, 'big'))}"
+
+
+def _all() -> list[dict[str, Any]]:
+    return [_jwk(KEY, "first"), _jwk(SHORT, "short"), _published(TINY[0], 65537, "tiny")]
+
+
 @dataclass
 class Issuer:
-    keys: list[dict[str, Any]] = field(default_factory=lambda: [_jwk(KEY, "first"), _jwk(SHORT, "short")])
+    keys: list[dict[str, Any]] = field(default_factory=_all)
     name: str = ISSUER
     asked: list[str] = field(default_factory=list)
     down: bool = False
@@ -142,6 +165,7 @@ def test_a_token_with_an_elliptic_curve(cloud: Client, issuer: Issuer) -> None:
         pytest.param(token(OTHER), id="another key"),
         pytest.param(token(OTHER, {"kid": "second"}), id="an unknown key"),
         pytest.param(token(SHORT, {"kid": "short"}), id="a short key"),
+        pytest.param(tiny(), id="a key of 512 bits"),
         pytest.param(token(OTHER, {"jku": "https://evil.example.com/keys", "kid": "evil"}), id="keys elsewhere"),
         pytest.param(token(OTHER, {"jwk": _jwk(OTHER, "first")}), id="a key that it brings along"),
         pytest.param(token(header={"kid": None}), id="no key"),

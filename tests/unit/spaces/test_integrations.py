@@ -236,8 +236,52 @@ def test_what_stacks_get_is_shown_with_names_and_roles() -> None:
         "api://AzureADTokenExchange",
     )
     assert (used.plan, used.apply) == (TENANT, TENANT)
-    assert shown("shop/t", state)["ARM_CLIENT_ID"] == TENANT
     assert of(state, "shop/u").integrations == of(state, "lab/v").integrations == ()
+
+
+ACCOUNT = "look@shop.iam.gserviceaccount.com"
+TOKEN = "(file {}.token of the run)"
+GOOGLE = "(file gcp.json of the run)"
+KUBE = "(file kubeconfig.json of the run)"
+GCP = {"provider": "gcp", "audience": POOL}
+CLUSTER = {"provider": "oidc", "audience": "k", "kubernetes": {"server": "https://k.example"}}
+KUBERNETES = {"KUBECONFIG": KUBE, "KUBE_CONFIG_PATH": KUBE, "K8S_AUTH_KUBECONFIG": KUBE}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (
+            AZURE | {"subscriptionId": TENANT},
+            {
+                "ARM_USE_OIDC": "true",
+                **dict.fromkeys(["ARM_OIDC_TOKEN_FILE_PATH", "AZURE_FEDERATED_TOKEN_FILE"], TOKEN.format("azure")),
+                **{
+                    f"{tool}_{name}": TENANT
+                    for tool in ("ARM", "AZURE")
+                    for name in ("CLIENT_ID", "TENANT_ID", "SUBSCRIPTION_ID")
+                },
+            },
+        ),
+        (
+            GCP | {"project": "shop", "region": "europe-west3", "plan": {"serviceAccount": ACCOUNT}},
+            {
+                **dict.fromkeys(["GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE"], GOOGLE),
+                **dict.fromkeys(["GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"], "shop"),
+                "GOOGLE_REGION": "europe-west3",
+            },
+        ),
+        (GCP, dict.fromkeys(["GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE"], GOOGLE)),
+        (VAULT, {"VAULT_ADDR": "https://v.example"}),
+        ({"provider": "oidc", "audience": "a", "variable": "NOMAD_FILE"}, {"NOMAD_FILE": TOKEN.format("NOMAD_FILE")}),
+        (CLUSTER, KUBERNETES),
+    ],
+    ids=["azure", "gcp", "gcp without impersonation", "vault", "oidc", "kubernetes"],
+)
+def test_the_variables_of_each_provider(spec: dict, expected: dict[str, str]) -> None:
+    assert (
+        shown("root/s", begin({"i.yaml": integration("i", spec), "s.yaml": stack("s", integrations=["i"])})) == expected
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ A reader is made for one leg of a run. It logs in at the first secret, reads eac
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -74,12 +74,13 @@ class VaultReader:
         headers = {"X-Vault-Request": "true", **({"X-Vault-Token": login} if login is not None else {})}
         url, what = f"{self.address}/v1/{path}", f"{self.address} (auth/{self.mount}, role {self.role}), {path}"
         try:
-            with httpx.stream(
-                method, url, json=body, headers=headers, timeout=SECONDS, follow_redirects=False
-            ) as answer:
-                text = _whole(answer, what)
+            answer, text = asyncio.run(_answered(httpx.Request(method, url, json=body, headers=headers)))
+        except (TimeoutError, httpx.TimeoutException):
+            raise SecretUnreadable(f"{what}: the answer takes longer than {SECONDS:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SecretUnreadable(f"{what}: {type(error).__name__}: {str(error)[:200]}") from None
+        if len(text) > _LONGEST:
+            raise SecretUnreadable(f"{what}: the answer is longer than {_LONGEST} bytes")
         if answer.is_redirect:
             raise SecretUnreadable(f"{what}: it answers with a redirect, which is not followed")
         if answer.status_code == 204:
@@ -97,13 +98,19 @@ class VaultReader:
         return found
 
 
-def _whole(answer: httpx.Response, what: str) -> bytes:
-    """Return the body, unless it is very long or takes for ever."""
-    end, body = time.monotonic() + SECONDS, b""
-    for piece in answer.iter_bytes():
-        body += piece
-        if len(body) > _LONGEST:
-            raise SecretUnreadable(f"{what}: the answer is longer than {_LONGEST} bytes")
-        if time.monotonic() > end:
-            raise SecretUnreadable(f"{what}: the answer takes longer than {SECONDS:.0f} s")
-    return body
+async def _answered(request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    """Return the answer and its body, of which no more is read than says that it is too long; TimeoutError when late.
+
+    The time counts for everything together. A limit for each read alone would never end an answer that comes in drops.
+    """
+    import httpx  # noqa: PLC0415 - few stacks have such secrets
+
+    body = b""
+    async with asyncio.timeout(SECONDS), httpx.AsyncClient(timeout=SECONDS, follow_redirects=False) as client:
+        answer = await client.send(request, stream=True)
+        async for piece in answer.aiter_bytes():
+            body += piece
+            if len(body) > _LONGEST:
+                break
+        await answer.aclose()
+    return answer, body

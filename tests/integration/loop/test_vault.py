@@ -73,7 +73,7 @@ def test_what_only_an_apply_may_read_a_plan_does_not(repo: Repo, machine: Machin
     ("what", "told"),
     [
         ("elsewhere", "it answers with a redirect, which is not followed"),
-        ("pause", "Timeout"),
+        ("pause", "the answer takes longer than 0.1 s"),
         ("drops", "the answer takes longer than"),
         ("down", "ConnectError"),
         ("no key", "has no key other at secret/data/app"),

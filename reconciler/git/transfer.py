@@ -68,6 +68,8 @@ def _explain(error: BaseException, url: str, credentials: Credentials | None) ->
     text = one_line(text.replace(url, redact(url)))
     if is_disk_full(error):
         return GitError(GitReason.DISK_FULL, f"the disk is full while fetching {redact(url)}")
+    if text.startswith("failed to parse"):
+        text = f"it has a commit or tag that Git cannot read ({text}); git fsck names it: take it off the branch"
     reason = GitReason.AUTHENTICATION_FAILED if _REFUSED.search(text) else GitReason.FETCH_FAILED
     return GitError(reason, f"fetching {redact(url)} failed: {text}")
 

@@ -132,9 +132,15 @@ def review_run(ports: PortsIn, caller: CallerIn, run: str, review: ReviewRequest
         return operations.review(store, found, Review(person, review.approve, review.note, now), because)
 
     done = _act(ports, caller, Right.RUN_REVIEW, run, note)
-    effect = ports.review_effect(RunId(done.id), caller.person)
-    said = ReviewEffectJson.model_validate(effect) if effect is not None else None
-    return ReviewedRunJson(**done.model_dump(by_alias=False), review=said)
+    return ReviewedRunJson(**done.model_dump(by_alias=False), review=review_effect(ports, caller, RunId(done.id)))
+
+
+def review_effect(ports: Ports, caller: Caller, run: RunId) -> ReviewEffectJson | None:
+    """Return what the caller's review of a run does, without names that they may not see."""
+    effect = ports.review_effect(run, caller.person)
+    if effect is None:
+        return None
+    return ReviewEffectJson(counts=effect.counts, because=Told.of(caller).message(effect.because, None))
 
 
 @router.get("/{run}/log")

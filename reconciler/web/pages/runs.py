@@ -177,7 +177,7 @@ def _show(
         "active": active,
         "actions": run_actions(found, lambda right: caller.allows(Right(right), where)),
         "reviewable": can_be_reviewed(found) and caller.allows(Right.RUN_REVIEW, where),
-        "effect": ports.review_effect(RunId(found.id), caller.person) if reviewed and active else None,
+        "effect": runs.review_effect(ports, caller, RunId(found.id)) if reviewed and active else None,
         "phases": phases(found),
         "plan": changes.plan_view(plan, skip) if plan is not None else None,
         "skip": skip,

@@ -351,3 +351,30 @@ def test_kill_in_the_middle_of_a_fetch(repo, tmp_path):
 def test_credentials_are_ignored_where_nobody_asks(repo, mirror):
     revision = repo.commit({"a": "1"})
     assert mirror.fetch("main", Credentials("bob", "hunter2")) == revision
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda raw: raw.replace(b"parent ", b"PARENT "), id="parent in capitals"),
+        pytest.param(lambda raw: raw.partition(b"\n")[0] + b"\n" + raw, id="two trees"),
+        pytest.param(lambda raw: raw[: raw.index(b"author ")] + raw[raw.index(b"committer ") :], id="no author"),
+        pytest.param(lambda raw: raw.replace(b" +0000", b"9" * 20 + b" +0000"), id="no time"),
+    ],
+)
+@pytest.mark.parametrize("on_top", [False, True], ids=["the tip", "below the tip"])
+def test_a_malformed_commit_is_said_and_hinders_nothing_once_it_is_gone(repo, mirror, change, on_top):
+    repo.commit({"a": "1"})
+    sound = repo.commit({"a": "2"})
+    assert mirror.fetch("main") == sound
+    raw = subprocess.run(["git", "cat-file", "commit", sound], cwd=repo.path, capture_output=True, check=True).stdout
+    bad = repo.git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", stdin=change(raw))
+    if on_top:
+        above = raw.replace(raw.partition(b"parent ")[2][:40], bad.encode())
+        bad = repo.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=above)
+    repo.git("update-ref", "refs/heads/main", bad)
+    with pytest.raises(GitError, match="a commit or tag that Git cannot read") as caught:
+        mirror.fetch("main")
+    assert (caught.value.reason, mirror.tip("main")) == (GitReason.FETCH_FAILED, sound)
+    repo.git("update-ref", "refs/heads/main", sound)
+    assert mirror.fetch("main") == sound

@@ -13,7 +13,7 @@ from reconciler.core.conditions import assess
 from reconciler.core.results import Action, OutputChange, Planned
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import Component, Need, Waits, Why
-from reconciler.core.verdicts import Judgement, Result, Verdict
+from reconciler.core.verdicts import Judgement, Result, ReviewEffect, Verdict
 from reconciler.metrics import Metrics
 from reconciler.store.sql import SqlStore
 from reconciler.web.api_tokens import make_token
@@ -131,6 +131,18 @@ def test_a_runs_message_names_nothing_from_spaces_that_one_does_not_see(  # noqa
     ]
     assert [each["policy"] for each in shown["policies"]] == ["a policy of a space above"]
     assert as_user("all").get(f"{V1}/runs/{run.id}").json()["message"] == message
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("otto", "a policy of a space above"), ("root-admin", "policy secret/tags")]
+)
+def test_what_a_review_does_names_no_policy_that_one_does_not_see(
+    as_user: Callable[..., Client], graph: str, name: str, told: str
+) -> None:
+    effect = ReviewEffect(counts=False, because="policy secret/tags does not count it")
+    somebody = as_user(name, review_effect=lambda _run, _person: effect)
+    answer = somebody.post(f"{V1}/runs/{graph}/reviews", json={"approve": True}).json()
+    assert answer["review"] == {"counts": False, "because": f"{told} does not count it"}
 
 
 def test_the_input_of_policies_names_no_space_that_one_does_not_see(ports: Ports, store: SqlStore, graph: str) -> None:

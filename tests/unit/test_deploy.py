@@ -137,3 +137,11 @@ def test_a_cluster_takes_the_manifests(cluster: Cluster):
     spec["volumes"] += claims
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "station-check"}, "spec": spec}
     cluster.kubectl("--namespace", "stationkeeper", "create", "-f", "-", "--dry-run=server", stdin=json.dumps(pod))
+
+
+def test_the_files_of_the_systemd_unit_are_explained():
+    unit = (ROOT / "deploy" / "systemd" / "station.service").read_text()
+    named = {path.removesuffix("/data") for path in re.findall(r"=-?(/[\w./-]+)", unit)}
+    install = (ROOT / "docs" / "install.md").read_text()
+    assert len(named) >= 3
+    assert {path for path in named if path not in install} == set()

@@ -61,8 +61,7 @@ def test_a_kill_leaves_the_old_rules_or_the_new_ones(
     assert station.reconcile().code == 0
     longest = time.monotonic() - started
     assert _state(station) == new
-    seen = set()
-    for _ in range(8):
+    for _ in range(4):
         shutil.rmtree(station.data_dir)
         shutil.copytree(saved, station.data_dir)
         # Each start is the first one after the commit, and none is one after a restore.
@@ -72,9 +71,6 @@ def test_a_kill_leaves_the_old_rules_or_the_new_ones(
         time.sleep(random.uniform(0.4, 1.0) * longest)
         process.kill()
         process.wait()
-        found = _state(station)
-        assert found in (old, new)
-        seen.add(found)
+        assert _state(station) in (old, new)
         assert station.reconcile().code == 0
         assert _state(station) == new
-    assert seen

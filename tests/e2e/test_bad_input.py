@@ -63,7 +63,7 @@ def test_a_repository_document_gets_no_further_with_it(repo: Repo, station: Stat
 def test_two_on_one_data_directory(repo: Repo, station: Station) -> None:
     repo.commit({"a.yaml": a_script("a", "true")})
     with station.serving():
-        _one_line(station("reconcile"), "another station process uses", str(station.data_dir))
+        _one_line(station("reconcile"), "another station process uses", str(station.data_dir), "station fetch makes it")
 
 
 @pytest.mark.parametrize("command", ["reconcile", "stacks"])

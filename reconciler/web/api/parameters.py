@@ -22,7 +22,8 @@ def _refuse_unknown(request: Request) -> None:
     for name in request.query_params:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known)) or 'none'}"
+            names = f"it has {', '.join(sorted(known))}" if known else "it has none"
+            hint = f"did you mean {close[0]}?" if close else names
             raise invalid(name[:80], f"is not a parameter of this request; {hint}")
 
 

@@ -8,7 +8,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,16 @@ import pytest
 
 from rbac.access.subjects import Subject
 from rbac.admission.held import HeldChange
+from rbac.identity import Person, Stranger
 from reconciler import operations
 from reconciler.core.runs import RunStatus
 from reconciler.core.verdicts import Review
+from reconciler.git.objects import CommitInfo
+from reconciler.loop.desired.persons import Persons
 from reconciler.loop.service import utc_now
 from reconciler.store.stored import AuditRow, StoredApproval
 from reconciler.web.api_tokens import find_token, make_token
+from spaces.documents.documents import PlacedDocuments
 from tests.e2e.station import Repo, a_script, document
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
@@ -603,6 +607,30 @@ def test_an_emptied_branch_hides_nothing(service: Machine, signed: Signed) -> No
     look = service.reconcile()
     assert (look.halted, look.ran) == (None, {})
     assert held(service) == {NET: "user:carol"}
+
+
+def test_a_commit_that_cannot_be_judged_halts_until_another_comes(
+    service: Machine, signed: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Persons.of
+    signed.commit("carol", APP_2)
+    bad = signed.repo.head()
+
+    def fails(persons: Persons, commit: CommitInfo, documents: PlacedDocuments, now: datetime) -> Person | Stranger:
+        if commit.revision == bad:
+            raise ValueError("odd")
+        return known(persons, commit, documents, now)
+
+    monkeypatch.setattr(Persons, "of", fails)
+    look = service.reconcile()
+    assert (look.halted, look.ran) == ("CannotBeJudged", {})
+    signed.commit("ada", BASE_2)
+    look = service.reconcile()
+    # What it held cannot be told apart from what came next, and is nobody's.
+    assert (look.halted, look.ran) == (None, {})
+    assert set(held(service).values()) == {"unverified (Unreadable)"}
+    signed.commit("ada", {**APP_2, **BASE_2, "platform/more.yaml": a_script("more", "true")})
+    assert service.reconcile().ran == {"platform/more": "finished"}
 
 
 def test_until_access_is_set_up_the_service_says_so(signed: Signed, new_machine: Callable[..., Machine]) -> None:

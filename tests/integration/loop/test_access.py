@@ -2,165 +2,49 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import textwrap
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from rbac.access.subjects import Subject
-from rbac.admission.held import HeldChange
 from rbac.identity import Person, Stranger
-from reconciler import operations
-from reconciler.core.runs import RunStatus
-from reconciler.core.verdicts import Review
 from reconciler.git.objects import CommitInfo
 from reconciler.loop.desired.persons import Persons
 from reconciler.loop.service import utc_now
-from reconciler.store.stored import AuditRow, StoredApproval
 from reconciler.web.api_tokens import find_token, make_token
 from spaces.documents.documents import PlacedDocuments
-from tests.e2e.station import Repo, a_script, document
+from tests.e2e.station import a_script, document
+from tests.integration.loop.access import (
+    APP,
+    APP_2,
+    BASE,
+    BASE_2,
+    GRANT,
+    NET,
+    RUNS,
+    Files,
+    Key,
+    Signed,
+    a_binding,
+    a_user,
+    approve,
+    audit,
+    first,
+    held,
+    keys,
+    service,
+    signed,
+    waiting,
+)
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
 
+__all__ = ["keys", "service", "signed"]
+
 pytestmark = needs("ssh-keygen")
-
-Files = Mapping[str, str | None]
-
-
-@dataclass(frozen=True)
-class Key:
-    path: Path
-
-    @property
-    def public(self) -> str:
-        return self.path.with_suffix(".pub").read_text().strip()
-
-
-@pytest.fixture(scope="session")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Key]:
-    """An SSH key for each person, made once: of every kind that ssh-keygen makes without a device."""
-    folder = tmp_path_factory.mktemp("keys")
-    made = {}
-    for name, kind in {"ada": "ed25519", "bob": "ecdsa", "carol": "rsa", "eve": "ed25519", "new": "ed25519"}.items():
-        path = folder / name
-        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", path], check=True)
-        made[name] = Key(path)
-    return made
-
-
-class Signed:
-    """A repository that several people commit to."""
-
-    def __init__(self, repo: Repo, keys: Mapping[str, Key]) -> None:
-        self.repo = repo
-        self.keys = keys
-
-    def commit(
-        self, who: str | None, files: Files, *options: str, claims: str | None = None, date: str | None = None
-    ) -> str:
-        """Commit the files, signed by `who` (None: not at all), with the lines of `claims`, or of Ada."""
-        for name, text in files.items():
-            target = self.repo.path / name
-            if text is None:
-                target.unlink()
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(textwrap.dedent(text), encoding="utf-8")
-        self.repo.git("add", "-A")
-        self.run(who, "commit", "-q", "--allow-empty", "-m", "Change it", *options, claims=claims, date=date)
-        return self.repo.head()
-
-    def run(self, who: str | None, *arguments: str, claims: str | None = None, date: str | None = None) -> None:
-        """Run a Git command that makes a commit."""
-        sign = [] if who is None else ["-c", "gpg.format=ssh", "-c", f"user.signingKey={self.keys[who].path}"]
-        sign += ["-c", f"commit.gpgSign={'false' if who is None else 'true'}"]
-        name = claims or "ada"
-        lines = ("-c", f"user.name={name}", "-c", f"user.email={name}@example.org")
-        env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
-        if date is not None:
-            env |= {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-        done = subprocess.run(
-            ["git", *lines, *sign, *arguments], cwd=self.repo.path, env=env, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture
-def signed(repo: Repo, keys: Mapping[str, Key]) -> Signed:
-    return Signed(repo, keys)
-
-
-def a_user(name: str, *keys: Key) -> str:
-    spec = {"emails": [f"{name}@example.org"], "signingKeys": [key.public for key in keys]}
-    return document("User", name, spec)
-
-
-def a_binding(name: str, role: str, *users: str, **more: Any) -> str:
-    space = {"space": more.pop("space")} if "space" in more else {}
-    return document(
-        "RoleBinding", name, {"role": role, "subjects": [{"user": user} for user in users], **more}, **space
-    )
-
-
-def first(keys: Mapping[str, Key]) -> dict[str, str]:
-    """A repository in which Ada may do everything, Bob writes platform, and Carol administers team below it."""
-    return {
-        "users/ada.yaml": a_user("ada", keys["ada"]),
-        "users/bob.yaml": a_user("bob", keys["bob"]),
-        "users/carol.yaml": a_user("carol", keys["carol"]),
-        "platform/space.yaml": document("Space", "platform", {}),
-        "platform/bindings.yaml": a_binding("writers", "writer", "bob"),
-        "platform/common.yaml": document("Context", "common", {"env": {"A": "1"}}),
-        "platform/net.yaml": a_script("net", "sh net.sh", source={"path": "./net"}),
-        "platform/net/net.sh": "true\n",
-        "platform/base.yaml": a_script("base", "true"),
-        "platform/team/space.yaml": document("Space", "team", {"inherit": True}),
-        "platform/team/bindings.yaml": a_binding("admins", "admin", "carol"),
-        "platform/team/app.yaml": a_script("app", "true"),
-    }
-
-
-@pytest.fixture
-def service(signed: Signed, new_machine: Callable[..., Machine], keys: Mapping[str, Key]) -> Machine:
-    """A service that has seen the first revision; Ada is the settings' admin."""
-    signed.commit(None, first(keys))
-    machine = new_machine(signed.repo.url, admins=("ada",))
-    assert machine.reconcile().problems == []
-    return machine
-
-
-def waiting(machine: Machine) -> list[HeldChange]:
-    with machine.service.store.reading() as reading:
-        return reading.held_changes()
-
-
-def held(machine: Machine) -> dict[str, str]:
-    return {str(each.ref): each.person for each in waiting(machine)}
-
-
-RUNS = ("run-queued", "apply-started", "apply-ended")
-
-
-def audit(machine: Machine, *, runs: bool = False) -> list[AuditRow]:
-    """Give the rows about admission, or those about runs, of an audit that is whole."""
-    with machine.service.store.reading() as reading:
-        assert reading.audit_fault() is None
-        return [row for row in reading.audit(0, 1000) if (row.event.event in RUNS) is runs]
-
-
-NET, BASE, APP = "Stack platform/net", "Stack platform/base", "Stack team/app"
-GRANT = {"platform/mine.yaml": a_binding("mine", "admin", "bob")}
-BASE_2 = {"platform/base.yaml": a_script("base", "echo 2")}
-APP_2 = {"platform/team/app.yaml": a_script("app", "echo 2")}
 
 
 @pytest.mark.parametrize("key", ["ada", "bob"])
@@ -356,65 +240,6 @@ def test_a_hold_survives_a_restart_and_ends_by_a_revert(service: Machine, signed
     assert held(service) == {}
 
 
-def approve(machine: Machine, subject: str) -> None:
-    (change,) = waiting(machine)
-    with machine.service.store.writing() as transaction:
-        transaction.add_approval(StoredApproval(change.id, subject, "a test", utc_now()))
-
-
-def test_an_approval_is_for_the_files_that_were_seen(service: Machine, signed: Signed, tmp_path: Path) -> None:
-    stack = a_script("late", "sh late.sh", source={"path": "./late"})
-    signed.commit("carol", {"platform/late.yaml": stack, "platform/late/late.sh": "true\n"})
-    service.reconcile()
-    approve(service, "user:bob")
-    signed.commit("carol", {"platform/late/late.sh": f"echo evil > {tmp_path}/ran\n"})
-    assert service.reconcile().ran == {}
-    assert held(service) == {"Stack platform/late": "user:carol"}
-    assert "its files were changed by user:carol since" in waiting(service)[0].message
-    assert audit(service)[-1].event.event == "approval-refused"
-    approve(service, "user:bob")
-    assert service.reconcile().ran == {"platform/late": "finished"}
-
-
-def test_an_approval_by_someone_with_the_right(service: Machine, signed: Signed) -> None:
-    signed.commit("carol", BASE_2)
-    service.reconcile()
-    approve(service, "user:carol")
-    assert service.reconcile().ran == {}
-    assert held(service) == {BASE: "user:carol"}
-    approve(service, "user:bob")
-    assert service.reconcile().ran == {"platform/base": "finished"}
-    assert held(service) == {}
-    service.restart()
-    assert service.reconcile().ran == {}
-    told = [(row.event.event, row.event.person) for row in audit(service)]
-    assert told == [
-        ("trusted", None),
-        ("held", "user:carol"),
-        ("approval-refused", "user:carol"),
-        ("approved", "user:bob"),
-    ]
-
-
-def test_an_approval_through_the_api_is_answered_when_it_is_in_force(service: Machine, signed: Signed) -> None:
-    signed.commit("bob", {"top.yaml": a_script("top", "true")})
-    service.reconcile()
-    (change,) = waiting(service)
-    running = service.service
-    worker = threading.Thread(target=running.loop.run)
-    url, token = running.server.url(), running.ports.operator_token
-    worker.start()
-    try:
-        answer = httpx.post(
-            f"{url}/api/v1/held/{change.id}/approve", headers={"Authorization": f"Bearer {token}"}, timeout=30
-        )
-    finally:
-        running.loop.stop()
-        worker.join()
-    assert (answer.status_code, answer.json()["inForce"]) == (200, True), answer.text
-    assert waiting(service) == []
-
-
 def test_the_first_revision_is_trusted_and_noted(service: Machine, signed: Signed) -> None:
     (row,) = audit(service)
     assert (row.event.event, row.event.details["revision"]) == ("trusted", signed.repo.head())
@@ -505,68 +330,6 @@ def test_what_a_mailbox_says_counts_only_where_the_operator_says_so(
     signed.commit("ada", {"platform/base.yaml": a_script("base", "echo 3")}, claims="carol")
     machine.reconcile()
     assert held(machine) == {BASE: "user:carol"}
-
-
-ONE = "package stationkeeper\napprove if count([r | some r in input.reviews; r.approve]) >= 1\n"
-FOUR_EYES = {"yes.yaml": document("Policy", "yes", {"type": "approval", "rego": ONE})}
-ADA, BOB, CAROL = "user:ada", "user:bob", "user:carol"
-
-
-def approved_by(machine: Machine, stack: str, *persons: str) -> list[bool]:
-    """Have each of them approve the stack's run, one after the other, and say after each whether it went on."""
-    went_on = []
-    for person in persons:
-        run = machine.run_of(stack, RunStatus.UNCONFIRMED)
-        operations.review(machine.service.store, run.id, Review(person, approves=True, note="", at=utc_now()))
-        went_on.append(machine.reconcile().ran[stack] == "finished")
-    return went_on
-
-
-def ask_for_approval(machine: Machine, signed: Signed) -> None:
-    """Have every stack's runs wait for one approval, and let those go on that this alone starts."""
-    signed.commit("ada", FOUR_EYES)
-    machine.reconcile()
-    for stack in ("platform/net", "platform/base", "team/app"):
-        assert approved_by(machine, stack, CAROL) == [True]
-
-
-@pytest.mark.parametrize("apart", [pytest.param(False, id="one look"), pytest.param(True, id="two looks")])
-@pytest.mark.parametrize(
-    ("mine", "others", "stack"),
-    [
-        pytest.param(BASE_2, {"other.yaml": a_script("other", "true", suspended=True)}, "platform/base", id="elsewhere"),
-        pytest.param(BASE_2, {"platform/base.yaml": a_script("base", "echo 3")}, "platform/base", id="the same stack"),
-        pytest.param({"platform/net/net.sh": "echo 2\n"}, {"other.yaml": a_script("other", "true", suspended=True)}, "platform/net", id="files"),
-    ],
-)  # fmt: skip
-def test_nobody_approves_what_they_changed_because_another_commit_came_after_it(
-    service: Machine, signed: Signed, mine: Files, others: Files, stack: str, *, apart: bool
-) -> None:
-    ask_for_approval(service, signed)
-    signed.commit("bob", mine)
-    if apart:
-        service.reconcile()
-    signed.commit("ada", others)
-    service.reconcile()
-    assert approved_by(service, stack, BOB, CAROL) == [False, True]
-
-
-def test_whose_held_change_was_approved_does_not_approve_its_run(service: Machine, signed: Signed) -> None:
-    ask_for_approval(service, signed)
-    signed.commit("carol", BASE_2)
-    service.reconcile()
-    approve(service, "user:bob")
-    service.reconcile()
-    assert approved_by(service, "platform/base", CAROL, BOB, ADA) == [False, False, True]
-
-
-def test_a_bystander_of_the_same_look_may_approve(service: Machine, signed: Signed) -> None:
-    ask_for_approval(service, signed)
-    signed.commit("bob", BASE_2)
-    signed.commit("carol", {"platform/net/net.sh": "echo held\n"})
-    service.reconcile()
-    assert service.run_of("platform/base", RunStatus.UNCONFIRMED).person == BOB
-    assert approved_by(service, "platform/base", CAROL) == [True]
 
 
 def test_a_forges_key_lets_a_line_count(
@@ -760,23 +523,3 @@ def test_the_tokens_of_somebody_who_left_open_nothing_for_the_next_of_the_name(
     assert service.service.ports.access().knows(Subject.parse("bob"))
     assert [find_token(store, each, now) is not None for each in (text, made, other)] == [False, False, True]
     assert [row.event.event for row in audit(service)].count("token-revoked") == 2
-
-
-def test_a_destruction_is_of_what_was_applied_and_by_everyone_who_let_it_come(
-    service: Machine, signed: Signed, tmp_path: Path
-) -> None:
-    ran, stack = tmp_path / "ran", "platform/base"
-    spec = {"onDelete": "destroy", "contexts": ["common"], "destroy": f"echo $A >> {ran}"}
-    ask_for_approval(service, signed)
-    signed.commit("carol", {"platform/common.yaml": document("Context", "common", {"env": {"A": "held"}})})
-    signed.commit("ada", {"platform/base.yaml": a_script("base", "true", **spec)})
-    service.reconcile()
-    assert approved_by(service, stack, BOB) == [True]
-    approve(service, ADA)
-    assert service.reconcile().sync[stack] == "OutOfSync", "in force at the same revision, and never applied"
-    signed.commit("carol", {"platform/base.yaml": None})
-    service.reconcile()
-    approve(service, ADA)
-    service.reconcile()
-    assert approved_by(service, stack, CAROL, ADA, BOB) == [False, False, True]
-    assert ran.read_text() == "1\n"

@@ -12,8 +12,7 @@ from rbac.admission.held import HeldChange
 from reconciler.loop.service import utc_now
 from reconciler.store.stored import StoredApproval
 from tests.e2e.station import a_script, document
-from tests.integration.loop.machine import Machine
-from tests.integration.loop.test_access import (
+from tests.integration.loop.access import (
     Signed,
     audit,
     held,
@@ -22,6 +21,7 @@ from tests.integration.loop.test_access import (
     signed,
     waiting,
 )
+from tests.integration.loop.machine import Machine
 from tests.needs import needs
 
 __all__ = ["keys", "service", "signed"]

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.station import Repo, document
+from tests.integration.loop.access import Key, Signed, a_binding, approve, first, held, keys, waiting
 from tests.integration.loop.machine import Machine
-from tests.integration.loop.test_access import Key, Signed, a_binding, approve, first, held, keys, pytestmark, waiting
+from tests.needs import needs
 
-__all__ = ["keys", "pytestmark"]
+__all__ = ["keys"]
+
+pytestmark = needs("ssh-keygen")
 
 STACK = {
     "kind": "Stack",

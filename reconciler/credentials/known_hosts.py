@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from spaces.model.repository import ssh_place
+from spaces.model.addresses import ssh_place
 
 _HASHED = "|1|"
 _PORT = 22

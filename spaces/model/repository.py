@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -64,15 +63,6 @@ def _url(text: str) -> str:
     if scheme and scheme[1].lower() not in {"http", "https", "ssh", "file"}:
         raise PydanticCustomError("invalid-url", "uses a scheme that is not allowed")
     raise PydanticCustomError("invalid-url", "is not the address of a repository")
-
-
-def ssh_place(url: str) -> tuple[str, int, str]:
-    """Return the host, the port and the path of a repository over ssh; hosts are compared in lower case."""
-    if "://" in url:
-        parts = urlsplit(url)
-        return (parts.hostname or "").lower(), parts.port or 22, unquote(parts.path)
-    before, _, path = url.partition(":")
-    return before.rpartition("@")[2].lower(), 22, path
 
 
 Branch = Annotated[Line, AfterValidator(_branch)]

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import GitAccess
 from reconciler.tools.base import ChartRepositories
-from spaces.model.repository import ssh_place
+from spaces.model.addresses import ssh_place
 
 
 def lay_out(

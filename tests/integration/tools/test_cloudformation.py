@@ -73,7 +73,9 @@ def test_parameters_come_from_the_document_and_from_the_environment(place: Any, 
     ("body", "options", "words"),
     [
         pytest.param("{", {}, "Error: ", id="no template"),
-        pytest.param(template(Parameters={"A": {"Type": "String"}}), {}, "parameter A has no value", id="missing"),
+        pytest.param(
+            template(Parameters={"A": {"Type": "String"}}), {}, "the template asks for A: give a value", id="missing"
+        ),
         pytest.param(template(), {"parameters": {"B": "x"}}, "has no parameter B; it has none", id="unknown parameter"),
         pytest.param(template(Metadata={"x": "y" * 60_000}), {}, "name a bucket for it", id="too large"),
         pytest.param(template(), {"endpointUrl": "http://127.0.0.1:9"}, "Could not connect", id="no answer"),

@@ -136,7 +136,7 @@ def test_a_database_that_was_restored_from_a_backup_applies_nothing_until_somebo
     machine.reconcile()
     machine.close()
     database = machine.settings.data_dir / "station.db"
-    shutil.copytree(machine.settings.data_dir, tmp_path / "backup")
+    shutil.copytree(machine.settings.data_dir, tmp_path / "backup", symlinks=True)
     assert not database.with_name("station.db-wal").exists()
     repo.commit({"a.yaml": writes("a", "2"), "b.yaml": writes("b", "1")})
     machine.reconcile()
@@ -145,7 +145,7 @@ def test_a_database_that_was_restored_from_a_backup_applies_nothing_until_somebo
     assert sorted(ran.read_text().splitlines()) == applied
     if whole:
         shutil.rmtree(machine.settings.data_dir)
-        shutil.copytree(tmp_path / "backup", machine.settings.data_dir)
+        shutil.copytree(tmp_path / "backup", machine.settings.data_dir, symlinks=True)
     else:
         shutil.copy(tmp_path / "backup" / "station.db", database)
     for _ in range(2):

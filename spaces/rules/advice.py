@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spaces.diagnostics import Diagnostic, Severity
-from spaces.documents.documents import PlacedDocuments
+from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.model.configuration import Configuration
 from spaces.model.notifier import NotifierEvent, NotifierSpec
 from spaces.model.repository import RepositorySpec
@@ -30,13 +30,26 @@ def _never_told(documents: PlacedDocuments) -> Iterator[Diagnostic]:
 
 
 def _without_credentials(documents: PlacedDocuments) -> Iterator[Diagnostic]:
-    for kind in (Kind.CONTEXT, Kind.STACK):
-        for placed in documents.of_kind(kind):
-            spec = placed.resource.spec
-            for index, name in enumerate(spec.git_credentials if isinstance(spec, Configuration) else ()):
-                named = documents.find(Kind.REPOSITORY, name, placed.ref.space)
-                of_named = named.resource.spec if named is not None else None
-                if named is not None and isinstance(of_named, RepositorySpec) and of_named.credentials is None:
-                    summary = f"{placed.ref} takes the credentials of {named.ref}, which has none"
-                    at = placed.resource.position(("spec", "gitCredentials", index))
-                    yield Diagnostic(Severity.WARNING, "no-credentials", summary, "add them there, or leave it out", at)
+    """Begin with the repositories: they are few, and each is asked who names it. This runs with every commit."""
+    named = {
+        ref
+        for repository in documents.of_kind(Kind.REPOSITORY)
+        if _is_open(repository)
+        for ref in documents.mentioning(Kind.REPOSITORY, repository.ref.name)
+    }
+    for ref in sorted(named, key=str):
+        placed = documents.placed(ref)
+        spec = placed.resource.spec if placed is not None else None
+        if placed is None or not isinstance(spec, Configuration):
+            continue
+        for index, name in enumerate(spec.git_credentials):
+            found = documents.find(Kind.REPOSITORY, name, ref.space)
+            if found is not None and _is_open(found):
+                summary = f"{ref} takes the credentials of {found.ref}, which has none"
+                at = placed.resource.position(("spec", "gitCredentials", index))
+                yield Diagnostic(Severity.WARNING, "no-credentials", summary, "add them there, or leave it out", at)
+
+
+def _is_open(repository: Placed) -> bool:
+    spec = repository.resource.spec
+    return isinstance(spec, RepositorySpec) and spec.credentials is None

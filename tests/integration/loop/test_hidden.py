@@ -34,6 +34,26 @@ def test_settings_a_database_elsewhere_and_the_configuration_repository_are_out_
     assert (tmp_path / "repo" / ".git" / "HEAD").read_text().startswith("ref:")
 
 
+@needs("bwrap")
+def test_no_run_reaches_the_socket_of_the_tfstate_or_takes_its_place(
+    repo: Repo, new_machine: Callable[..., Machine], tmp_path: Path, ran: Path
+) -> None:
+    """Who could answer there, while the service restarts, would be given other stacks' tfstate."""
+    data = tmp_path / "one" / "data"
+    socket = data / "tfstate.sock"
+    look = f"ls -A {data}; test -e {socket} && echo REACHED; rm -f {socket}; mkdir -p {data} && touch {socket}"
+    repo.commit({"a.yaml": a_script("a", apply=f"({look}) > {ran} 2>&1 || true; echo done >> {ran}")})
+    machine = new_machine(repo.url)
+    machine.service.server.url()  # it listens from now on
+    assert socket.is_socket()
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    said = ran.read_text()
+    assert said.endswith("done\n")
+    assert "REACHED" not in said
+    assert "station.db" not in said
+    assert socket.is_socket()
+
+
 def test_a_database_among_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tools").mkdir()
     settings = Settings(

@@ -6,21 +6,20 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Row, delete, func, select, update
 
 from reconciler.core.runs import RunId
-from reconciler.store import rows, statements
+from reconciler.store import rows
 from reconciler.store.access_tables import api_tokens, device_logins, sessions
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import AT_WORK_STATUSES
 from reconciler.store.stored import ApiToken, DeviceLogin, Session
 from reconciler.store.tables import announcements, outbox, runs, stacks, tokens
 from spaces.names import SpaceName, StackId
 
 
-class AccessReading:
+class AccessReading(ReadingBase):
     """The questions about tokens and sign-ins, for a `Reading`."""
-
-    _connection: Connection
 
     def token_stack(self, token_hash: str) -> tuple[StackId, str] | None:
         """Return the (stack, run) whose tfstate a run's token may access, while that run is active.
@@ -66,15 +65,13 @@ class AccessReading:
         return _login_from_row(row) if row else None
 
 
-class AccessWriting(AccessReading):
+class AccessWriting(AccessReading, WritingBase):
     """The changes of tokens and sign-ins, for a `Transaction`."""
-
-    _dialect: str
 
     def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
         """Let a token, given as its hash, access this stack's tfstate while the run is active."""
         values = {"hash": token_hash, "stack_id": self._key_for(stack), "run_id": run}
-        self._connection.execute(statements.insert(self._dialect, tokens).on_conflict_do_nothing(), values)
+        self._connection.execute(self._insert(tokens).on_conflict_do_nothing(), values)
 
     def add_api_token(self, token: ApiToken) -> None:
         """Store a token of the API."""
@@ -123,9 +120,6 @@ class AccessWriting(AccessReading):
         """End all sign-ins, and forget what was still to be told: of a database that was restored."""
         for table in (sessions, device_logins, outbox, announcements):
             self._connection.execute(delete(table))
-
-    def _key_for(self, stack: StackId) -> int:
-        raise NotImplementedError
 
 
 def _token_to_row(token: ApiToken) -> dict[str, Any]:

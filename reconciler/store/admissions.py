@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, delete, select
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.store import access_tables, rows, statements
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.stored import StoredApproval
 from reconciler.store.texts import dump, load, moment, moment_text
 from spaces.names import Revision
@@ -20,10 +21,8 @@ _AT_ONCE = 500
 """Values in one statement: databases take no more than some hundred."""
 
 
-class AdmissionReading:
+class AdmissionReading(ReadingBase):
     """The questions about admission, for a `Reading`."""
-
-    _connection: Connection
 
     def held_changes(self) -> list[HeldChange]:
         """Return every change that waits for somebody with the right, by kind, space and name."""
@@ -51,7 +50,7 @@ class AdmissionReading:
         return [StoredApproval(row.held, row.subject, row.because, rows.instant(row.at)) for row in found]
 
 
-class AdmissionWriting(AdmissionReading):
+class AdmissionWriting(AdmissionReading, WritingBase):
     """The changes that admission makes, for a `Transaction`."""
 
     def put_held_changes(self, held: Iterable[HeldChange], now: datetime) -> None:

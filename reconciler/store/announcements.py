@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from reconciler.store import rows, statements
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import POSTGRES, among
 from reconciler.store.stored import Announcement
 from reconciler.store.tables import announcements
@@ -22,11 +23,8 @@ _DUE = (
 )
 
 
-class AnnouncementReading:
+class AnnouncementReading(ReadingBase):
     """The question about announcements, for a `Reading`."""
-
-    _connection: Connection
-    _dialect: str
 
     def announcements(self, now: datetime, limit: int) -> list[Announcement]:
         """Return those that are due, the longest due first."""
@@ -34,7 +32,7 @@ class AnnouncementReading:
         return [_announcement(row) for row in found]
 
 
-class AnnouncementWriting(AnnouncementReading):
+class AnnouncementWriting(AnnouncementReading, WritingBase):
     """The changes of announcements, for a `Transaction`."""
 
     def add_announcements(self, told: Sequence[Announcement]) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from reconciler.store import rows, statements, tables
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.stored import AuditEvent, AuditFilter, AuditRow, StoreError
 from reconciler.store.texts import cleaned, load, moment_text
 
@@ -23,10 +24,8 @@ _PAGE = 1000
 _AUDIT = tables.audit
 
 
-class AuditReading:
+class AuditReading(ReadingBase):
     """The questions about the audit, for a `Reading`."""
-
-    _connection: Connection
 
     def audit(self, after: int, limit: int, wanted: AuditFilter | None = None) -> list[AuditRow]:
         """Return one page of the audit, oldest first, behind the row of number `after`."""
@@ -79,7 +78,7 @@ class AuditReading:
             after = page[-1].number
 
 
-class AuditWriting(AuditReading):
+class AuditWriting(AuditReading, WritingBase):
     """The additions to the audit, for a `Transaction`."""
 
     def append_audit(self, events: Iterable[AuditEvent]) -> None:

@@ -5,16 +5,15 @@ Mixins of `SqlReading` and `SqlTransaction`; `reconciler.store.protocol` describ
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, or_, select, update
+from sqlalchemy import Select, and_, bindparam, delete, exists, or_, select, update
 
 from reconciler.core.state import StackState, Sync
 from reconciler.store import rows, statements, tables
-from reconciler.store.encryption import Keys
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, among_stacks, bind_stacks
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, load
@@ -23,12 +22,8 @@ from spaces.names import SpaceName, StackId
 _EDGES = tables.dependencies
 
 
-class DependencyReading:
+class DependencyReading(ReadingBase):
     """The queries about dependencies, for a `Reading`."""
-
-    _connection: Connection
-    _dialect: str
-    _keys: Keys
 
     def parents(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
         if not wanted or not self._has_edges():
@@ -93,7 +88,7 @@ class DependencyReading:
         return {stack: tuple(sorted(others)) for stack, others in related.items()}
 
 
-class DependencyWriting(DependencyReading, ABC):
+class DependencyWriting(DependencyReading, WritingBase):
     """The changes of dependencies, for a `Transaction`."""
 
     def put_dependencies(self, parents: Mapping[StackId, Collection[StackId]]) -> None:
@@ -150,7 +145,3 @@ class DependencyWriting(DependencyReading, ABC):
     def _find_edges(self, wanted: Collection[StackId]) -> dict[StackId, set[StackId]]:
         edges = select(_EDGES).where(among_stacks(self._dialect, _EDGES.c.child_id)).cte("known")
         return {child: set(above) for child, above in self._edges(edges, wanted, lower_first=True).items()}
-
-    @abstractmethod
-    def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        """Return the keys of stacks, including stacks that are only named so far."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, func, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, func, or_, select, tuple_
 
 from reconciler.core.results import Resource
+from reconciler.store.bases import ReadingBase
 from reconciler.store.selecting import POSTGRES, among, is_stack
 from reconciler.store.stored import Place, ResourceFilter
 from reconciler.store.tables import resources, stacks
@@ -14,10 +15,8 @@ from reconciler.store.texts import dump, load
 from spaces.names import SpaceName, StackId
 
 
-class InventoryReading:
+class InventoryReading(ReadingBase):
     """The questions about resources, for a `Reading`."""
-
-    _connection: Connection
 
     def resources(self, stack: StackId) -> list[Resource]:
         """Return the resources that the last successful run left behind."""

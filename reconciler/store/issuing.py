@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import delete, insert, select
 
 from reconciler.core.issuer_keys import IssuerKey
 from reconciler.store import rows
-from reconciler.store.encryption import Keys
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.tables import issuer_keys
 from reconciler.store.texts import dump, load
 
 _TABLE = "issuer_keys"
 
 
-class IssuingReading:
+class IssuingReading(ReadingBase):
     """The questions about the issuer's keys, for a `Reading`."""
-
-    _connection: Connection
-    _keys: Keys
 
     def issuer_keys(self) -> list[IssuerKey]:
         """Return the keys, those that sign first at the beginning."""
@@ -34,7 +31,7 @@ class IssuingReading:
         return None if sealed is None else self._keys.open(sealed, _TABLE, 0, key)
 
 
-class IssuingWriting(IssuingReading):
+class IssuingWriting(IssuingReading, WritingBase):
     """The changes of the issuer's keys, for a `Transaction`."""
 
     def add_issuer_key(self, key: IssuerKey, private: bytes) -> None:
@@ -46,6 +43,3 @@ class IssuingWriting(IssuingReading):
         """Remove keys whose last token is dead."""
         for key in sorted(keys):
             self._connection.execute(delete(issuer_keys).where(issuer_keys.c.id == key))
-
-    def _seal(self, plain: bytes, table: str, key: int, name: str) -> bytes:
-        raise NotImplementedError

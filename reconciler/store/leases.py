@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import or_, select
 
-from reconciler.store import rows, statements, tables
+from reconciler.store import rows, tables
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.stored import Lease
 
 _LEASES = tables.leases
 
 
-class LeaseReading:
+class LeaseReading(ReadingBase):
     """The question about leases, for a `Reading`."""
-
-    _connection: Connection
-    _dialect: str
 
     def lease(self, name: str) -> Lease | None:
         """Return the lease of this name, even one that has ended; None if nobody ever took it."""
@@ -24,7 +22,7 @@ class LeaseReading:
         return Lease(row.holder, rows.instant(row.until)) if row is not None else None
 
 
-class LeaseWriting(LeaseReading):
+class LeaseWriting(LeaseReading, WritingBase):
     """The changes of leases, for a `Transaction`."""
 
     def take_lease(self, name: str, holder: str, now: datetime, length: timedelta) -> bool:
@@ -32,7 +30,7 @@ class LeaseWriting(LeaseReading):
         values = {"holder": holder, "until": rows.micros(now + length)}
         free = or_(_LEASES.c.holder == holder, _LEASES.c.until <= rows.micros(now))
         statement = (
-            statements.insert(self._dialect, _LEASES)
+            self._insert(_LEASES)
             .values(name=name, **values)
             .on_conflict_do_update(index_elements=[_LEASES.c.name], set_=values, where=free)
             .returning(_LEASES.c.name)

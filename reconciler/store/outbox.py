@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, select, update
+from sqlalchemy import Row, Select, bindparam, delete, select, update
 
 from reconciler.core.runs import Run, RunStatus
 from reconciler.store import rows, statements
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import POSTGRES, among
 from reconciler.store.stored import OutboxEntry
 from reconciler.store.tables import outbox, runs, stacks
@@ -39,11 +40,8 @@ _DELIVERIES = (
 )
 
 
-class OutboxReading:
+class OutboxReading(ReadingBase):
     """The questions about the outbox, for a `Reading`."""
-
-    _connection: Connection
-    _dialect: str
 
     def outbox(self, now: datetime, limit: int) -> list[OutboxEntry]:
         """Return notices that are due, oldest run first."""
@@ -64,7 +62,7 @@ class OutboxReading:
         return [_entry(row) for row in self._connection.execute(query, values)]
 
 
-class OutboxWriting(OutboxReading):
+class OutboxWriting(OutboxReading, WritingBase):
     """The changes of the outbox, for a `Transaction`."""
 
     def add_to_outbox(self, changed: Sequence[Run], now: datetime) -> None:

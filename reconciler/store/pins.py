@@ -5,15 +5,14 @@ Which of them are in force, the configuration's state says: the loop takes them 
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from reconciler.core.keeping import StackPin
 from reconciler.core.state import SourceCommit
-from reconciler.store import statements
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import among_stacks, bind_stacks
 from reconciler.store.tables import pins, stacks
 from reconciler.store.texts import dump, load, moment, moment_text
@@ -22,11 +21,8 @@ from spaces.names import Revision, SpaceName, StackId
 _ALL = select(stacks.c.space, stacks.c.name, pins.c.body).join(stacks, stacks.c.id == pins.c.stack_id)
 
 
-class PinReading:
+class PinReading(ReadingBase):
     """The question about pins, for a `Reading`."""
-
-    _connection: Connection
-    _dialect: str
 
     def pins(self) -> dict[StackId, StackPin]:
         """Return the pins that somebody asked for and nobody ended."""
@@ -34,13 +30,13 @@ class PinReading:
         return {StackId(SpaceName(row.space), row.name): pin_from_json(load(row.body)) for row in found}
 
 
-class PinWriting(PinReading):
+class PinWriting(PinReading, WritingBase):
     """The changes of pins, for a `Transaction`."""
 
     def put_pin(self, stack: StackId, pin: StackPin) -> None:
         """Set the pin of a stack, in place of the one that it has."""
         body = dump(pin_to_json(pin))
-        statement = statements.insert(self._dialect, pins).values(stack_id=self._keys_of({stack})[stack], body=body)
+        statement = self._insert(pins).values(stack_id=self._keys_of({stack})[stack], body=body)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["stack_id"], set_={"body": body}))
 
     def remove_pin(self, stack: StackId, pin: StackPin) -> bool:
@@ -48,9 +44,6 @@ class PinWriting(PinReading):
         theirs = among_stacks(self._dialect, pins.c.stack_id)
         mine = delete(pins).where(theirs, pins.c.body == dump(pin_to_json(pin)))
         return bool(self._connection.execute(mine, bind_stacks(self._dialect, [stack])).rowcount)
-
-    def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        raise NotImplementedError
 
 
 def pin_to_json(pin: StackPin) -> list[Any]:

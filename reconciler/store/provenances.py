@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from reconciler.core.results import Action, ResourceChange
 from reconciler.core.runs import RunId
+from reconciler.store.bases import ReadingBase
 from reconciler.store.selecting import is_stack
 from reconciler.store.stored import Provenance
 from reconciler.store.tables import resources, stacks
@@ -68,10 +69,8 @@ def provenance(
     return {"made": old.made if old is not None else None, "changed": changed}
 
 
-class ProvenanceReading:
+class ProvenanceReading(ReadingBase):
     """The questions about where resources come from, for a `Reading`."""
-
-    _connection: Connection
 
     def provenance(self, stack: StackId, address: str) -> Provenance | None:
         """Return which runs made a resource and changed it last; None: the stack has no such resource."""

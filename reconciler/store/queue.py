@@ -14,7 +14,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Select,
     and_,
     bindparam,
@@ -29,6 +28,7 @@ from sqlalchemy import (
 from reconciler.core.queue import Line, next_line
 from reconciler.core.runs import Run
 from reconciler.store import rows, statements
+from reconciler.store.bases import WritingBase
 from reconciler.store.selecting import (
     AT_WORK_STATUSES,
     CHECK_KIND,
@@ -47,11 +47,8 @@ _RANK = 2
 """How many characters of a line's name are its rank."""
 
 
-class QueueWriting:
+class QueueWriting(WritingBase):
     """The claim of queued runs, for a `Transaction`."""
-
-    _connection: Connection
-    _dialect: str
 
     def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
         """Claim up to `limit` queued runs for `holder`, as `Transaction.claim` says."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, case, func, select, tuple_
 
 from reconciler.core.results import Output, Planned
 from reconciler.core.runs import Run, RunId
@@ -22,7 +22,6 @@ from reconciler.store.admissions import AdmissionReading
 from reconciler.store.announcements import AnnouncementReading
 from reconciler.store.auditing import AuditReading
 from reconciler.store.dependencies import DependencyReading
-from reconciler.store.encryption import Keys
 from reconciler.store.inventory import InventoryReading
 from reconciler.store.issuing import IssuingReading
 from reconciler.store.leases import LeaseReading
@@ -70,14 +69,6 @@ class SqlReading(
     TimerReading,
 ):
     """A `Reading` on one connection, inside a transaction that its maker ends."""
-
-    _locks = False
-    """Whether rows are locked when they are read. A snapshot needs no locks."""
-
-    def __init__(self, connection: Connection, keys: Keys) -> None:
-        self._connection = connection
-        self._keys = keys
-        self._dialect = connection.dialect.name
 
     def configuration(self) -> ConfigurationState:
         query = statements.CONFIGURATION_LOCKED if self._locks else statements.CONFIGURATION
@@ -219,21 +210,6 @@ class SqlReading(
     def log(self, run: RunId) -> bytes | None:
         body = self._connection.execute(select(tables.logs.c.body).where(tables.logs.c.run_id == run)).scalar()
         return None if body is None else unpack(body)
-
-    def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
-        """Return the query so that it locks the rows it finds; a snapshot needs no locks."""
-        del of
-        return query
-
-    def _key(self, stack: StackId) -> int | None:
-        key: int | None = self._connection.execute(select(stacks.c.id).where(is_stack(stack))).scalar()
-        return key
-
-    def _of(self, *columns: Any, stack: StackId) -> Select[Any]:
-        """Return a query for the rows of one stack in a table that refers to stacks."""
-        query = select(*columns)
-        table = query.get_final_froms()[0]
-        return query.join(stacks, stacks.c.id == table.c.stack_id).where(is_stack(stack))
 
     def _stack_conditions(self, wanted: StackFilter) -> Iterator[ColumnElement[bool]]:
         if wanted.spaces is not None:

@@ -6,19 +6,18 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import delete, func, select
 
 from reconciler.core.runs import RunId
 from reconciler.store import rows
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import ACTIVE_STATUSES
 from reconciler.store.tables import judgements, logs, outbox, plans, reviews, runs, stacks, tfstates, tokens
 from spaces.names import SpaceName, StackId
 
 
-class RetentionReading:
+class RetentionReading(ReadingBase):
     """The questions about what is old, for a `Reading`."""
-
-    _connection: Connection
 
     def ended_runs(self, before: datetime, after: str, limit: int) -> list[tuple[RunId, StackId]]:
         """Return one page, oldest first, of the runs that ended before a time and are newer than the run `after`."""
@@ -28,10 +27,8 @@ class RetentionReading:
         return [(RunId(row.id), StackId(SpaceName(row.space), row.name)) for row in found]
 
 
-class RetentionWriting:
+class RetentionWriting(WritingBase):
     """The changes of what is kept, for a `Transaction`."""
-
-    _connection: Connection
 
     def forget_runs(self, wanted: Collection[RunId]) -> None:
         """Forget runs that have ended: their logs, plans, verdicts, reviews, and notices that were not sent."""

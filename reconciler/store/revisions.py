@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Row, Select, case, func, select
+from sqlalchemy import FromClause, Row, Select, case, func, select
 
 from reconciler.core.runs import ACTIVE, RunId, RunStatus
 from reconciler.store import rows
+from reconciler.store.bases import ReadingBase
 from reconciler.store.selecting import among
 from reconciler.store.stored import Progress, RunFilter
 from reconciler.store.tables import runs, stacks
@@ -18,10 +19,8 @@ _Row = Row[Any, Any, Any, Any, Any, Any]
 _BAD = frozenset({RunStatus.FAILED, RunStatus.INTERRUPTED})
 
 
-class RevisionReading:
+class RevisionReading(ReadingBase):
     """The questions about revisions, for a `Reading`."""
-
-    _connection: Connection
 
     def list_revisions(self, wanted: RunFilter, before: str | None, limit: int) -> list[Progress]:
         """Return one page, newest first, of the revisions whose newest run is older than the run `before`."""

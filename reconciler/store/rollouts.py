@@ -7,10 +7,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select, update
 
 from reconciler.core.rollouts import CANARY, Accepted, Part, RolloutId, RolloutProgress
-from reconciler.store import rows, statements
+from reconciler.store import rows
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import POSTGRES, among_stacks, bind_stacks
 from reconciler.store.tables import rollouts, stacks
 from spaces.names import Revision, SpaceName, StackId
@@ -18,10 +19,8 @@ from spaces.names import Revision, SpaceName, StackId
 _WAITING = (Part.WAITING.value, CANARY + Part.WAITING.value)
 
 
-class RolloutReading:
+class RolloutReading(ReadingBase):
     """The questions about rollouts, for a `Reading`."""
-
-    _connection: Connection
 
     def waiting_rollouts(self) -> list[RolloutId]:
         """Return the rollouts in which stacks wait for others."""
@@ -51,10 +50,8 @@ class RolloutReading:
         return [StackId(SpaceName(space), name) for space, name in found]
 
 
-class RolloutWriting(RolloutReading):
+class RolloutWriting(RolloutReading, WritingBase):
     """The changes of rollouts, for a `Transaction`."""
-
-    _dialect: str
 
     def one_at_a_time(self, rollout: RolloutId) -> None:
         """Let no other transaction decide about a rollout until the end of this one."""
@@ -71,7 +68,7 @@ class RolloutWriting(RolloutReading):
     def accept(self, rollout: RolloutId, accepted: Accepted) -> None:
         """Note what people accept of a rollout, in place of what was noted before."""
         values: dict[str, Any] = {"failures": accepted.failures, "canaries": accepted.canaries}
-        statement = statements.insert(self._dialect, rollouts)
+        statement = self._insert(rollouts)
         statement = statement.on_conflict_do_update(index_elements=["id"], set_=values)
         self._connection.execute(statement, {"id": str(rollout), **values})
 

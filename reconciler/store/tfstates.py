@@ -6,10 +6,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, func, select
+from sqlalchemy import Row, and_, delete, func, select
 
-from reconciler.store import rows, statements
-from reconciler.store.encryption import Keys
+from reconciler.store import rows
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.stored import LARGEST_SERIAL, TfstateLock, TfstateVersion
 from reconciler.store.tables import stacks, tfstate_locks, tfstates
 from reconciler.store.texts import cleaned, dump, load, pack, unpack
@@ -18,11 +18,8 @@ from spaces.names import StackId
 _LONGEST_LINEAGE = 200
 
 
-class TfstateReading:
+class TfstateReading(ReadingBase):
     """The questions about tfstates, for a `Reading`."""
-
-    _connection: Connection
-    _keys: Keys
 
     def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
         """Return one version of the tfstate (None: the newest); None if there is none."""
@@ -52,17 +49,9 @@ class TfstateReading:
             return None
         return TfstateLock(stack, row.lock_id, load(row.info), row.run, rows.instant(row.since))
 
-    def _key(self, stack: StackId) -> int | None:
-        raise NotImplementedError
 
-    def _of(self, *columns: Any, stack: StackId) -> Select[Any]:
-        raise NotImplementedError
-
-
-class TfstateWriting(TfstateReading):
+class TfstateWriting(TfstateReading, WritingBase):
     """The changes of tfstates, for a `Transaction`."""
-
-    _dialect: str
 
     def add_tfstate(  # noqa: PLR0917
         self,
@@ -107,9 +96,7 @@ class TfstateWriting(TfstateReading):
             "since": rows.micros(lock.since),
         }
         while not self._connection.execute(
-            statements.insert(self._dialect, tfstate_locks)
-            .on_conflict_do_nothing()
-            .returning(tfstate_locks.c.stack_id),
+            self._insert(tfstate_locks).on_conflict_do_nothing().returning(tfstate_locks.c.stack_id),
             values,
         ).first():
             present = self.tfstate_lock(lock.stack)
@@ -127,15 +114,6 @@ class TfstateWriting(TfstateReading):
         released = of_stack if lock_id is None else and_(of_stack, table.c.lock_id == lock_id)
         self._connection.execute(delete(table).where(released))
         return self._connection.execute(select(table.c.stack_id).where(of_stack)).first() is None
-
-    def _key_for(self, stack: StackId) -> int:
-        raise NotImplementedError
-
-    def _seal(self, plain: bytes, table: str, key: int, name: str) -> bytes:
-        raise NotImplementedError
-
-    def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
-        raise NotImplementedError
 
 
 def _version(stack: StackId, row: Row[Any], body: bytes) -> TfstateVersion:

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy import Row, bindparam, delete, select, update
 
 from reconciler.core.timers import CLOCKS_APART, Timer
-from reconciler.store import rows, statements
+from reconciler.store import rows
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import among_stacks, bind_stacks
 from reconciler.store.tables import stacks, timers
 from spaces.names import SpaceName, StackId
@@ -32,11 +33,8 @@ _OF_STACK = _COLUMNS.where(stacks.c.space == bindparam("space"), stacks.c.name =
 )
 
 
-class TimerReading:
+class TimerReading(ReadingBase):
     """The questions about timers, for a `Reading`."""
-
-    _connection: Connection
-    _dialect: str
 
     def due_timers(self, purpose: str, now: datetime, limit: int) -> list[Timer]:
         """Return the timers of a purpose that are due, or were set while the clock was ahead; the longest due first."""
@@ -58,7 +56,7 @@ def _timer(row: Row[Any]) -> Timer:
     return Timer(StackId(SpaceName(row.space), row.name), row.purpose, at, row.schedule, set_at, row.item)
 
 
-class TimerWriting(TimerReading):
+class TimerWriting(TimerReading, WritingBase):
     """The changes of timers, for a `Transaction`."""
 
     def put_timers(self, wanted: Iterable[Timer]) -> None:
@@ -79,7 +77,7 @@ class TimerWriting(TimerReading):
             for timer in wanted
         ]
         values.sort(key=lambda value: (value["purpose"], value["stack_id"], value["item"]))
-        statement = statements.insert(self._dialect, timers)
+        statement = self._insert(timers)
         statement = statement.on_conflict_do_update(
             index_elements=["stack_id", "purpose", "item"],
             set_={name: statement.excluded[name] for name in ("at", "schedule", "set_at")},
@@ -101,6 +99,3 @@ class TimerWriting(TimerReading):
         values = {"at": rows.micros(again.at), "set_at": rows.micros(again.set_at)}
         statement = update(timers).where(*is_it, theirs).values(**values)
         return bool(self._connection.execute(statement, bind_stacks(self._dialect, [timer.stack])).rowcount)
-
-    def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        raise NotImplementedError

@@ -7,11 +7,11 @@ rows are always locked in the same order, and a run is written only by the attem
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, or_, update
+from sqlalchemy import and_, delete, or_, update
 
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
@@ -35,10 +35,7 @@ from reconciler.store.rollouts import RolloutWriting
 from reconciler.store.selecting import (
     ACTIVE_STATUSES,
     AT_WORK_STATUSES,
-    POSTGRES,
-    bind_stacks,
     is_stack,
-    locked,
 )
 from reconciler.store.stored import (
     CannotUnseal,
@@ -49,7 +46,7 @@ from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import canonical, cleaned, dump, pack
 from reconciler.store.tfstates import TfstateWriting
 from reconciler.store.timers import TimerWriting
-from spaces.names import SpaceName, StackId
+from spaces.names import StackId
 
 _PROBE = "-"
 """No key's id: those are in hex."""
@@ -73,10 +70,6 @@ class SqlTransaction(
     SqlReading,
 ):
     """A `Transaction` on one connection. Its maker commits it or rolls it back."""
-
-    _locks = True
-    _key_noted = False
-    """Whether the database already lists the key that seals."""
 
     def put_configuration(self, state: ConfigurationState) -> None:
         body = dump(records.configuration_to_json(state))
@@ -201,45 +194,10 @@ class SqlTransaction(
     def record_log(self, run: RunId, log: bytes) -> None:
         self._replace(tables.logs, run, pack(log))
 
-    @property
-    def _is_postgres(self) -> bool:
-        return self._dialect == POSTGRES
-
-    def _locked(self, query: Select[Any], of: Any = None) -> Select[Any]:
-        """Return the query so that other transactions cannot change its rows until the end of this one."""
-        return locked(query, of)
-
-    def _insert(self, table: Any) -> Any:
-        return statements.insert(self._dialect, table)
-
-    def _keys_of(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        """Return the keys of stacks. A stack that is unknown so far gets a row with only its name."""
-        keys = self._find_keys(wanted)
-        missing = sorted(set(wanted) - keys.keys())
-        if missing:
-            names = [{"space": stack.space, "name": stack.name} for stack in missing]
-            self._connection.execute(self._insert(stacks).on_conflict_do_nothing(), names)
-            keys |= self._find_keys(missing)
-        return keys
-
-    def _find_keys(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        result = self._connection.execute(statements.keys_of_stacks(self._dialect), bind_stacks(self._dialect, wanted))
-        return {StackId(SpaceName(space), name): key for key, space, name in result}
-
-    def _key_for(self, stack: StackId) -> int:
-        return self._key(stack) or self._keys_of([stack])[stack]
-
     def _replace(self, table: Any, run: RunId, body: bytes) -> None:
         statement = self._insert(table)
         statement = statement.on_conflict_do_update(index_elements=["run_id"], set_={"body": statement.excluded.body})
         self._connection.execute(statement, {"run_id": run, "body": body})
-
-    def _seal(self, plain: bytes, table: str, key: int, name: str) -> bytes:
-        if not self._key_noted:
-            values = {"id": self._keys.current}
-            self._connection.execute(self._insert(tables.sealing_keys).on_conflict_do_nothing(), values)
-            self._key_noted = True
-        return self._keys.seal(plain, table, key, name)
 
     def _marks_for(self, stack: StackId, outputs: Sequence[Output]) -> list[str]:
         """Return a mark for each output.

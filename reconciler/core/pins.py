@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from reconciler.core.digest import short_hash
-from reconciler.core.state import Component, Desired, Fingerprint
+from reconciler.core.state import Component, Desired, Fingerprint, Need
 
 _ELSEWHERE = frozenset({Component.CONTEXTS, Component.INTEGRATIONS, Component.POLICIES})
 """What other documents say: the rest of the branch may go on without an end of the pin."""
@@ -25,10 +25,15 @@ def branch_mark(desired: Desired) -> str:
     """
     parts = desired.fingerprint.own.items()
     own = {part: dict(items) for part, items in parts if part not in _ELSEWHERE and part is not Component.SOURCE}
-    needs = sorted([str(need.parent), *sorted(need.outputs.items())] for need in desired.needs)
+    needs = [_said(need) for need in sorted(desired.needs, key=lambda need: str(need.parent))]
     source = desired.fingerprint.components.get(Component.SOURCE)
     seen = "" if desired.lacks_source else short_hash(dict(source) if source is not None else None)
     return f"{short_hash([own, needs])}:{seen}"
+
+
+def _said(need: Need) -> list[object]:
+    uses = {output: use.model_dump(exclude_none=True) for output, use in need.outputs.items()}
+    return [str(need.parent), need.always, uses]
 
 
 def went_on(before: str, after: str) -> bool:

@@ -16,10 +16,10 @@ from reconciler.core.digest import fingerprint
 from reconciler.core.keeping import StackPin
 from reconciler.core.pins import branch_mark, went_on
 from reconciler.core.reasons import Reason
-from reconciler.core.state import Desired, Need, StackProblem
+from reconciler.core.state import Desired, StackProblem
 from reconciler.loop.desired.earlier import AsItWas, EarlierStacks
 from reconciler.loop.desired.generation import Changeset
-from reconciler.loop.desired.world import EarlierStack, World
+from reconciler.loop.desired.world import EarlierStack, World, needs_of
 from reconciler.runs.audit import Audited
 from reconciler.store.protocol import Transaction
 from reconciler.store.stored import AuditEvent
@@ -139,7 +139,7 @@ class Pinning:
             digest=marks.digest,
             fingerprint=marks,
             tool=str(stack.spec.tool),
-            needs=tuple(Need(each.parent, dict(each.outputs)) for each in stack.dependencies),
+            needs=needs_of(stack),
             source=pin.source,
             problem=_not_usable(found, pin, in_force) or self.earlier.places.check(stack),
         )

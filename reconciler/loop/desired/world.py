@@ -180,6 +180,11 @@ def desire(
     return result
 
 
+def needs_of(stack: EffectiveStack) -> tuple[Need, ...]:
+    """Return what a stack takes of others, as its document says."""
+    return tuple(Need(each.parent, dict(each.outputs), each.always) for each in stack.dependencies)
+
+
 def _desired(
     configured: EffectiveStack,
     source: SourceSnapshot | StackProblem,
@@ -200,7 +205,7 @@ def _desired(
         suspended=configured.spec.suspended,
         person=person,
         problem=problem,
-        needs=tuple(Need(each.parent, dict(each.outputs), each.always) for each in configured.dependencies),
+        needs=needs_of(configured),
         push_policies=push_policies(configured),
         protected=configured.spec.protected,
         destroy_after=configured.spec.on_delete is OnDelete.DESTROY,

@@ -125,6 +125,29 @@ def test_a_revision_that_did_not_hold_it_is_refused(
     assert lines(ran)[2:] == ["app two 9", "app two 2"]
 
 
+def test_it_takes_of_other_stacks_what_it_took_then(repo: Repo, machine: Machine, ran: Path) -> None:
+    def base(after: str = "true") -> str:
+        return a_script("base", """printf '{"x": "1"}' > $STATION_OUTPUTS; """ + after)
+
+    def using(version: int, **more: Any) -> str:
+        depends_on = [{"stack": "base", "outputs": {"x": "X"}, **more}]
+        return a_script("app", f'echo "{version} $X" >> {ran}', dependsOn=depends_on)
+
+    first = repo.commit({"base.yaml": base(), "a.yaml": using(1, always=True)})
+    machine.reconcile()
+    repo.commit({"a.yaml": using(2)})
+    machine.reconcile()
+    pin(machine, first)
+    machine.reconcile()
+    repo.commit({"base.yaml": base("echo")})
+    assert app(machine.reconcile()) == ("Synced", "Pinned")
+    assert lines(ran) == ["1 1", "2 1", "1 1", "1 1"]
+
+    repo.commit({"a.yaml": using(2, always=True)})
+    assert app(machine.reconcile()) == ("Synced", "UpToDate")
+    assert lines(ran)[4:] == ["2 1"]
+
+
 def test_how_it_is_run_is_as_the_branch_says_now(repo: Repo, machine: Machine, ran: Path, two: tuple[str, str]) -> None:
     repo.commit({"a.yaml": an_app(ran, autodeploy=False)})
     machine.reconcile()

@@ -145,7 +145,10 @@ class SqlReading(
         return rows.run_from_row(row) if row else None
 
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
-        query = select_runs().where(*_label_conditions(wanted.labels)).order_by(runs.c.id.desc()).limit(limit)
+        statuses = frozenset(wanted.statuses) if wanted.statuses is not None else None
+        query = statements.newest_runs(statuses, frozenset(wanted.kinds) if wanted.kinds is not None else None)
+        if wanted.labels:
+            query = query.where(*_label_conditions(wanted.labels))
         if wanted.stack is not None:
             key = self._key(wanted.stack)
             if key is None:
@@ -153,16 +156,12 @@ class SqlReading(
             query = query.where(runs.c.stack_id == key)
         if wanted.spaces is not None:
             query = query.where(among(self._connection, stacks.c.space, wanted.spaces))
-        if wanted.statuses is not None:
-            query = query.where(runs.c.status.in_(sorted(wanted.statuses)))
-        if wanted.kinds is not None:
-            query = query.where(runs.c.kind.in_(sorted(wanted.kinds)))
         if wanted.ending is not None:
             query = query.where(runs.c.id.endswith(wanted.ending, autoescape=True))
         page: list[Run] = []
         while len(page) < limit:
             part = query if before is None else query.where(runs.c.id < before)
-            candidates = [rows.run_from_row(row) for row in self._connection.execute(part)]
+            candidates = [rows.run_from_row(row) for row in self._connection.execute(part, {"most": limit})]
             page += self._labelled(candidates, wanted.labels) if wanted.labels else candidates
             if len(candidates) < limit:
                 break

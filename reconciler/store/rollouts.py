@@ -17,6 +17,8 @@ from reconciler.store.tables import rollouts, stacks
 from spaces.names import Revision, SpaceName, StackId
 
 _WAITING = (Part.WAITING.value, CANARY + Part.WAITING.value)
+_WAITING_ROLLOUTS = select(stacks.c.rollout).where(stacks.c.rollout_part.in_(_WAITING)).distinct()
+"""Made once: each pass asks."""
 
 
 class RolloutReading(ReadingBase):
@@ -24,8 +26,7 @@ class RolloutReading(ReadingBase):
 
     def waiting_rollouts(self) -> list[RolloutId]:
         """Return the rollouts in which stacks wait for others."""
-        query = select(stacks.c.rollout).where(stacks.c.rollout_part.in_(_WAITING)).distinct()
-        return sorted(map(_read, self._connection.execute(query).scalars()), key=str)
+        return sorted(map(_read, self._connection.execute(_WAITING_ROLLOUTS).scalars()), key=str)
 
     def rollout_progress(self, rollout: RolloutId) -> RolloutProgress:
         """Return how many stacks of a rollout stand where, and what people accepted."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from reconciler.core.runs import RunKind, RunStatus
 from reconciler.store import access_tables, tables
 from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, among_stacks, locked, select_runs
 from reconciler.store.tables import runs, stacks
@@ -63,6 +64,18 @@ def active_runs(dialect: str | None) -> Select[Any]:
     """Return the query for the active runs, oldest first, of the stacks bound by `bind_stacks`; None: of all stacks."""
     query = select_runs().where(runs.c.status.in_(ACTIVE_STATUSES)).order_by(runs.c.id)
     return query if dialect is None else query.where(among_stacks(dialect, runs.c.stack_id))
+
+
+@lru_cache(maxsize=64)
+def newest_runs(statuses: frozenset[RunStatus] | None, kinds: frozenset[RunKind] | None) -> Select[Any]:
+    """Return the query for `most` runs of these statuses and kinds, newest first; None: of all.
+
+    Made once for each: every pass of the loop asks three of them.
+    """
+    query = select_runs().order_by(runs.c.id.desc()).limit(bindparam("most"))
+    if statuses is not None:
+        query = query.where(runs.c.status.in_(sorted(statuses)))
+    return query if kinds is None else query.where(runs.c.kind.in_(sorted(kinds)))
 
 
 @cache

@@ -184,7 +184,7 @@ class Loop:
         if self.dispatcher.at_work() or self.ends.about or self.inquiries:
             return False
         with self.store.reading() as reading:
-            if reading.due_stacks(now, 1) or any(reading.due_timers(purpose, now, 1) for purpose in Purpose):
+            if reading.due_stacks(now, 1) or reading.due_timers(list(Purpose), now, 1):
                 return False
             if not self.rollouts.is_idle(reading):
                 return False

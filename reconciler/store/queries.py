@@ -70,8 +70,8 @@ class Reading(Protocol):
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         """Return the stacks with `due_at` <= now, the longest due first."""
 
-    def due_timers(self, purpose: str, now: datetime, limit: int) -> list[Timer]:
-        """Return the timers of a purpose that are due, the longest due first.
+    def due_timers(self, purposes: Collection[str], now: datetime, limit: int) -> list[Timer]:
+        """Return the timers for these purposes that are due, the longest due first.
 
         Also those that were set while the clock was ahead, as `Timer.is_due` tells.
         """

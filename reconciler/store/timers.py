@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy import Row, bindparam, delete, select, union_all, update
 
 from reconciler.core.timers import CLOCKS_APART, Timer
 from reconciler.store import rows
@@ -16,18 +16,19 @@ from reconciler.store.tables import stacks, timers
 from spaces.names import SpaceName, StackId
 
 _COLUMNS = select(timers, stacks.c.space, stacks.c.name).join(stacks, stacks.c.id == timers.c.stack_id)
-_PURPOSE = timers.c.purpose == bindparam("purpose")
+_PURPOSE = timers.c.purpose.in_(bindparam("purposes", expanding=True))
 _DUE = (
-    _COLUMNS.where(_PURPOSE, timers.c.at <= bindparam("until"))
+    _COLUMNS.where(_PURPOSE, timers.c.at <= bindparam("now"))
     .order_by(timers.c.at, timers.c.stack_id)
     .limit(bindparam("most"))
 )
 _AHEAD = (
-    _COLUMNS.where(_PURPOSE, timers.c.set_at > bindparam("until"), timers.c.at > bindparam("now"))
+    _COLUMNS.where(_PURPOSE, timers.c.set_at > bindparam("ahead"), timers.c.at > bindparam("now"))
     .order_by(timers.c.set_at, timers.c.stack_id)
     .limit(bindparam("most"))
 )
-"""Apart from those that are due: each of the two finds its timers by an index of its own."""
+_DUE_OR_AHEAD = union_all(*(select(each.subquery()) for each in (_DUE, _AHEAD)))
+"""One question of two halves, each of which finds its timers by an index of its own."""
 _OF_STACK = _COLUMNS.where(stacks.c.space == bindparam("space"), stacks.c.name == bindparam("name")).order_by(
     timers.c.at
 )
@@ -36,14 +37,11 @@ _OF_STACK = _COLUMNS.where(stacks.c.space == bindparam("space"), stacks.c.name =
 class TimerReading(ReadingBase):
     """The questions about timers, for a `Reading`."""
 
-    def due_timers(self, purpose: str, now: datetime, limit: int) -> list[Timer]:
-        """Return the timers of a purpose that are due, or were set while the clock was ahead; the longest due first."""
-        of_purpose, moment = {"purpose": purpose, "most": limit}, rows.micros(now)
-        found = list(self._connection.execute(_DUE, of_purpose | {"until": moment}))
-        if len(found) < limit:
-            ahead = {"until": rows.micros(now + CLOCKS_APART), "now": moment, "most": limit - len(found)}
-            found += self._connection.execute(_AHEAD, of_purpose | ahead)
-        return [_timer(row) for row in found]
+    def due_timers(self, purposes: Collection[str], now: datetime, limit: int) -> list[Timer]:
+        """Return the timers for these purposes that are due, or were set while the clock was ahead."""
+        values = {"purposes": list(purposes), "now": rows.micros(now), "ahead": rows.micros(now + CLOCKS_APART)}
+        found = self._connection.execute(_DUE_OR_AHEAD, values | {"most": limit})
+        return [_timer(row) for row in sorted(found, key=lambda row: (row.at, row.stack_id))[:limit]]
 
     def timers(self, stack: StackId) -> list[Timer]:
         """Return the timers of a stack, the next one first."""

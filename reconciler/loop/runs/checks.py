@@ -39,7 +39,7 @@ class Checks:
         with self.store.reading() as reading:
             active = reading.list_runs(_ACTIVE_CHECKS, None, 1000)
             free = self.limit - len(active)
-            due = reading.due_timers(Purpose.DRIFT, now, free) if free > 0 else []
+            due = reading.due_timers([Purpose.DRIFT], now, free) if free > 0 else []
             others = leading(reading.active_runs([run.stack for run in active])) if active else {}
         made = False
         for run in active:

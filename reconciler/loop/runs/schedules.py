@@ -32,9 +32,7 @@ class Schedules:
     def step(self, now: datetime) -> bool:
         """Start what is due. Returns whether something changed."""
         with self.store.reading() as reading:
-            due = [
-                timer for purpose in (Purpose.RUN, Purpose.TASK) for timer in reading.due_timers(purpose, now, _BATCH)
-            ]
+            due = reading.due_timers([Purpose.RUN, Purpose.TASK], now, _BATCH)
         made = False
         for timer in due:
             made |= self._start(timer, now)

@@ -26,7 +26,7 @@ def put(store: SqlStore, *timers: Timer) -> None:
 
 def due(store: SqlStore, seconds: float = 0, limit: int = 10, purpose: str = "drift") -> list[Timer]:
     with store.reading() as reading:
-        return reading.due_timers(purpose, later(seconds), limit)
+        return reading.due_timers([purpose], later(seconds), limit)
 
 
 def test_the_longest_due_come_first_and_others_not_at_all(store: SqlStore) -> None:

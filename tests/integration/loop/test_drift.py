@@ -47,7 +47,7 @@ def make_due(machine: Machine, stack: str = "root/a") -> None:
 
 def timers(machine: Machine) -> list[Timer]:
     with machine.service.store.reading() as reading:
-        return reading.due_timers(Purpose.DRIFT, utc_now() + timedelta(days=1), 10)
+        return reading.due_timers([Purpose.DRIFT], utc_now() + timedelta(days=1), 10)
 
 
 def drifted(machine: Machine, stack: str = "root/a") -> tuple[str, str]:

@@ -28,7 +28,7 @@ def make_due(machine: Machine, purpose: Purpose = Purpose.RUN, item: str = "") -
 
 def timers(store: Store) -> list[Timer]:
     with store.reading() as reading:
-        return reading.due_timers(Purpose.RUN, later(2 * 86400, utc_now()), 10)
+        return reading.due_timers([Purpose.RUN], later(2 * 86400, utc_now()), 10)
 
 
 def test_a_run_comes_also_where_nothing_differs_and_once_after_a_long_stop(

@@ -77,6 +77,8 @@ def test_people_sign_in_and_have_the_rights_of_their_groups(
     back = question(person)
     page = come_back(person, back)
     assert (page.status, page.links) == (200, ["/stacks?q=web"])
+    leads = [found["content"] for _, found in page.elements if found.get("http-equiv") == "refresh"]
+    assert leads == ["0; url=/stacks?q=web"], "a mere reload would bring the answer of the provider twice"
     cookies = page.answer.headers.get_list("set-cookie")
     assert any("station-session=" in cookie and "SameSite=strict" in cookie for cookie in cookies)
     home = person.see("/access?ask=can&subject=user:ada&action=stack:read&space=production")

@@ -72,7 +72,7 @@ def fetch_json(url: str, *, here: bool = False) -> Any:
         return json.loads(body)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise OSError(f"{url[:200]} cannot be fetched: {error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise OSError(f"{url[:200]} is no JSON") from None
 
 
@@ -83,7 +83,7 @@ def read(text: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
     try:
         parsed = jws.extract_compact(text.encode())
         header, claims = parsed.headers(), json.loads(parsed.payload)
-    except (JoseError, ValueError):
+    except (JoseError, ValueError, RecursionError):
         raise Refused("it cannot be read") from None
     if not isinstance(claims, dict):
         raise Refused("it has no claims")

@@ -185,6 +185,7 @@ def test_a_token_with_an_elliptic_curve(cloud: Client, issuer: Issuer) -> None:
         pytest.param(token(iat=int(NOW.timestamp()) + 600), id="a clock that is ten minutes off"),
         pytest.param(token()[:-8] + "AAAAAAAA", id="a changed signature"),
         pytest.param("a.b.c", id="no token"),
+        pytest.param(f"{token().partition('.')[0]}.{_encoded(b'[' * 9_000)}.AAAA", id="deeper than it can be read"),
         pytest.param(token(more="x" * 20_000), id="a long one"),
     ],
 )

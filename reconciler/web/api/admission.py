@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -18,10 +17,10 @@ from reconciler.store.protocol import Store
 from reconciler.store.stored import AuditEvent, AuditFilter, AuditRow
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.broken import is_own
-from reconciler.web.api.errors import ApiError, invalid, not_found
+from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, of_number, page
 from reconciler.web.api.schemas.admission import ApprovedJson, AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
-from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.api.schemas.shapes import Moment, Page
 from reconciler.web.api.told import Told
 from reconciler.web.ports import Ports
 from spaces.documents.changes import Verb
@@ -115,17 +114,14 @@ def list_audit(
     stack: Annotated[str | None, Query(max_length=130, description="Only rows about this stack.")] = None,
     run: Annotated[str | None, Query(max_length=26, description="Only rows about this run, by its whole id.")] = None,
     revision: Annotated[str | None, Query(max_length=64, description="Only rows about this revision, whole.")] = None,
-    since: Annotated[datetime | None, Query(description="Only rows from this time on, with its zone.")] = None,
-    until: Annotated[datetime | None, Query(description="Only rows up to this time, with its zone.")] = None,
+    since: Annotated[Moment | None, Query(description="Only rows from this time on, with its zone.")] = None,
+    until: Annotated[Moment | None, Query(description="Only rows up to this time, with its zone.")] = None,
     limit: LimitIn = 100,
     cursor: CursorIn = None,
 ) -> Page[AuditJson]:
     """List the audit, oldest first. It tells of everything, and is for whoever may read everything."""
     _see_audit(caller)
-    for name, time_given in (("since", since), ("until", until)):
-        if time_given is not None and time_given.tzinfo is None:
-            raise invalid(name, "write a time with its zone, as 2030-12-31T18:00:00Z")
-    wanted = AuditFilter(event, None, person, stack, run, revision, since, until)
+    wanted = AuditFilter(event=event, person=person, stack=stack, run=run, revision=revision, since=since, until=until)
     after = of_number(cursor) or 0
     with ports.store.reading() as reading:
         found = reading.audit(after, limit + 1, wanted)

@@ -6,6 +6,7 @@ Each link is a row of the audit, found by the run and the revision that it is ab
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -18,8 +19,9 @@ from reconciler.store.queries import Reading
 from reconciler.store.stored import AuditFilter, AuditRow, RunFilter
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
-from reconciler.web.api.errors import invalid, not_found
+from reconciler.web.api.errors import not_found
 from reconciler.web.api.schemas.explain import AuthorRunJson, ExplainJson, LinkJson, ProvenanceJson
+from reconciler.web.api.schemas.shapes import Moment
 from reconciler.web.api.stacks import find_stack
 from reconciler.web.api.told import Told
 from spaces.names import ROOT, StackId
@@ -44,14 +46,12 @@ def explain_stack(
     space: str,
     name: str,
     *,
-    at: Annotated[datetime | None, Query(description="As it was at this time, with its zone. Default: now.")] = None,
+    at: Annotated[Moment | None, Query(description="As it was at this time, with its zone. Default: now.")] = None,
     resource: Annotated[
         str | None, Query(max_length=2000, description="Also where this resource comes from, by its address.")
     ] = None,
 ) -> ExplainJson:
     """Return which run made a stack what it is, and the chain of the audit from the commit to its apply."""
-    if at is not None and at.tzinfo is None:
-        raise invalid("at", "write a time with its zone, as 2030-12-31T18:00:00Z")
     now = at or datetime.now(UTC)
     with ports.store.reading() as reading:
         stack = find_stack(reading, caller, space, name).id
@@ -75,7 +75,7 @@ def explained(reading: Reading, stack: StackId, at: datetime) -> tuple[Run | Non
 
 def _applied(reading: Reading, stack: StackId, at: datetime) -> tuple[Run | None, Run | None]:
     """Return the last run that had applied something by then, or had found nothing to do, and the one before it."""
-    wanted = RunFilter(stack, statuses=_APPLIES.statuses, kinds=_APPLIES.kinds)
+    wanted = replace(_APPLIES, stack=stack)
     before: str = run_id(at, b"\xff" * 10)
     found: list[Run] = []
     while len(found) < 2:

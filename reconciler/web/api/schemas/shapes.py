@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+
+def _with_zone(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError("needs a zone, as 2030-12-31T18:00:00Z")
+    return time
+
 
 Item = TypeVar("Item")
 Written = Annotated[str, BeforeValidator(str)]
 """A name that the service holds as a value of its own type, such as a stack's id."""
+Moment = Annotated[datetime, AfterValidator(_with_zone)]
+"""A time that somebody sends."""
 
 
 class Shape(BaseModel):

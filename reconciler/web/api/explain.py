@@ -55,6 +55,7 @@ def explain_stack(
     now = at or datetime.now(UTC)
     with ports.store.reading() as reading:
         stack = find_stack(reading, caller, space, name).id
+        caller.require(Right.RUN_READ, stack.space, f"stack {stack}")
         run, rows = explained(reading, stack, now)
         about = None if resource is None else _provenance(reading, stack, resource)
     told, whole = Told.of(caller), caller.allows(Right.AUDIT_READ, ROOT) and caller.sees_everything
@@ -119,7 +120,7 @@ def _link(row: AuditRow, told: Told, *, whole: bool) -> LinkJson:
 
 
 def _words(row: AuditRow, *, whole: bool) -> str:
-    """Word a row for who may read the stack; on what a right rests is for who may read the whole audit."""
+    """Word a row for who may read the stack and its runs; on what a right rests is for who may read the whole audit."""
     event, details = row.event.event, row.event.details
     if event in _ADMISSION or event in _HELD:
         return _admission(row, whole=whole)

@@ -189,6 +189,23 @@ def test_where_a_space_is_to_seal_for_is_told_as_far_as_one_sees_it(
         assert (hidden.status_code, nowhere.status_code) == (404, 404)
 
 
+def test_who_may_read_a_stack_and_not_its_runs_is_told_of_none(
+    ports: Ports, store: SqlStore, tree: SpaceTree, runs: dict[str, str]
+) -> None:
+    documents = AccessDocuments(
+        users={"lee": UserSpec()},
+        bindings=dict([binding("lister", "lee", ROOT)]),
+        roles={"lister": _role("stack:read")},
+    )
+    access, path = Access.compile(documents, tree, (), NOW), f"{V1}/stacks/production/network"
+    with store.writing() as transaction:
+        text, _ = make_token(transaction, Subject.parse("user:lee"), "operator", NOW, later(60))
+    with Client(WarmApp(replace(ports, access=lambda: access, metrics=Metrics())), text) as client:
+        stack = client.get(path)
+        assert (stack.status_code, stack.json()["lastRun"]) == (200, None)
+        assert [client.get(f"{path}/{rest}").status_code for rest in ("runs", "explain")] == [404, 404]
+
+
 def test_a_space_above_that_one_does_not_see_is_not_named_as_parent(as_user: Callable[..., Client]) -> None:
     (found,) = as_user("sam").get(f"{V1}/spaces").json()["items"]
     assert (found["name"], found["parent"]) == ("secret", None)

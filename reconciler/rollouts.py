@@ -13,6 +13,7 @@ from reconciler.refusals import OperationRefused, Refusal
 from reconciler.runs.audit import Asked, Audited, about_request
 from reconciler.store.protocol import Store
 from reconciler.store.queries import Reading
+from spaces.effective.rollouts import RolloutRule
 from spaces.names import SpaceName
 
 
@@ -30,12 +31,17 @@ def under_way(reading: Reading) -> list[RolloutView]:
     found = []
     for rollout in reading.waiting_rollouts():
         progress = reading.rollout_progress(rollout)
-        parts = (reading.in_rollout(rollout, [Part.WAITING], 1, canaries=canaries) for canaries in (True, False))
-        states = reading.peek([stack for part in parts for stack in part])
-        rules = (it.desired.rollout for it in states.values() if it.desired is not None)
-        rule = next((it for it in rules if it is not None), None)
+        rule = rule_of(reading, rollout)
         found.append(RolloutView(rollout, progress, is_paused(rule, progress) if rule is not None else None))
     return found
+
+
+def rule_of(reading: Reading, rollout: RolloutId) -> RolloutRule | None:
+    """Return how the stacks that wait in a rollout go out; None: none of them waits any more."""
+    parts = (reading.in_rollout(rollout, [Part.WAITING], 1, canaries=canaries) for canaries in (True, False))
+    states = reading.peek([stack for part in parts for stack in part])
+    rules = (it.desired.rollout for it in states.values() if it.desired is not None)
+    return next((it for it in rules if it is not None), None)
 
 
 def resume(store: Store, space: SpaceName, person: str, now: datetime, because: str = "") -> list[RolloutView]:

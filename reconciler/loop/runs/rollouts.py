@@ -12,6 +12,7 @@ from datetime import datetime
 
 from reconciler.core.rollouts import Part, RolloutId, RolloutProgress, hold, places, rollout_id
 from reconciler.core.state import StackState
+from reconciler.rollouts import rule_of
 from reconciler.store.protocol import Store, Transaction
 from reconciler.store.queries import Reading
 from spaces.names import StackId
@@ -77,18 +78,16 @@ def needed_first(reading: Reading, rollout: RolloutId) -> Collection[StackId]:
 
 def _next(reading: Reading, rollout: RolloutId) -> list[StackId]:
     """Return the stacks that wait in a rollout and may go now."""
-    progress = reading.rollout_progress(rollout)
-    first = reading.in_rollout(rollout, [Part.WAITING], _BATCH, canaries=True)
-    rest = reading.in_rollout(rollout, [Part.WAITING], _BATCH, canaries=False)
-    states = reading.peek([*first[:1], *rest[:1]])
-    rule = next((it.desired.rollout for it in states.values() if it.desired is not None and it.desired.rollout), None)
-    if rule is None:
+    rule, progress = rule_of(reading, rollout), reading.rollout_progress(rollout)
+    most = min(places(rule, progress), _BATCH) if rule is not None else 0
+    if rule is None or not most:
+        # A rollout may be paused for days, and each pass asks.
         return []
+    first = reading.in_rollout(rollout, [Part.WAITING], most, canaries=True)
     if rule.canaries and progress.canaries_left and not progress.accepted.canaries:
         needed = needed_first(reading, rollout)
-        rest = [
-            stack
-            for stack in reading.in_rollout(rollout, [Part.WAITING], _MOST_CANARIES, canaries=False)
-            if stack in needed
-        ]
-    return [*first, *rest][: min(places(rule, progress), _BATCH)]
+        waiting = reading.in_rollout(rollout, [Part.WAITING], _MOST_CANARIES, canaries=False)
+        rest = [stack for stack in waiting if stack in needed]
+    else:
+        rest = reading.in_rollout(rollout, [Part.WAITING], most, canaries=False)
+    return [*first, *rest][:most]

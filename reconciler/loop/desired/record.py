@@ -63,8 +63,8 @@ def put_desired(  # noqa: PLR0917
         elif desired is None:
             desired = _leaving(state, gone[stack])
         elif state.desired is not None and desired is not None:
-            done = state.applied is not None and not state.applied.partly
-            applied = done and state.applied is not None and state.applied.digest == state.desired.digest
+            here = state.applied
+            applied = here is not None and not here.partly and here.digest == state.desired.digest
             desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack), applied=applied)
         run = active.get(stack)
         state = state.evolve(desired=desired, turn=None)

@@ -101,9 +101,9 @@ def unreadable(stack: EffectiveStack, secrets: SecretSources) -> StackProblem | 
         and (problem := secrets.problem(value.value, stack.sealed_place(value.origin.ref, key))) is not None
     ]
     for access in stack.git_credentials:
-        login = access.login
-        place = None if login is None else stack.sealed_place(access.repository, login.key)
-        problem = secrets.problem(login.secret, place) if login is not None and place is not None else None
+        if (login := access.login) is None:
+            continue
+        problem = secrets.problem(login.secret, stack.sealed_place(access.repository, login.key))
         if problem is not None:
             wrong.append(problem)
     return StackProblem(Reason.SECRET_UNREADABLE, "; ".join(dict.fromkeys(wrong))) if wrong else None

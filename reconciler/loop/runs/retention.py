@@ -10,8 +10,8 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.core.retention import named_runs
 from reconciler.core.runs import RunId, RunStatus
+from reconciler.core.state import StackState
 from reconciler.settings import Settings
 from reconciler.store.protocol import Store, Transaction
 from reconciler.store.stored import RunFilter
@@ -79,4 +79,11 @@ class Retention:
 def _kept(transaction: Transaction, stack: StackId) -> frozenset[str]:
     state = transaction.stack(stack)
     finished = transaction.list_runs(RunFilter(stack, statuses={RunStatus.FINISHED}), None, 1)
-    return (named_runs(state) if state is not None else frozenset()) | {run.id for run in finished}
+    return (_named(state) if state is not None else frozenset()) | {run.id for run in finished}
+
+
+def _named(state: StackState) -> frozenset[str]:
+    """Return the runs that the state of a stack speaks of: what is applied, what was last, what failed or looked."""
+    applied = (state.applied.run, state.applied.changed) if state.applied is not None else ()
+    others = (each.run for each in (state.last, state.failed, state.observed) if each is not None)
+    return frozenset(run for run in (*applied, *others) if run is not None)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -88,8 +87,7 @@ def _family(metric: Any) -> str:
 def _commands() -> str:
     texts = []
     for name, entry in COMMANDS.items():
-        command = importlib.import_module(entry.module).command
-        texts += list(_command(f"station {name}", command))
+        texts += list(_command(f"station {name}", entry.load()))
     return "\n".join(texts)
 
 

@@ -19,10 +19,18 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """One command: the module that holds it as `command`, and its line in the list."""
+    """One command: the module that holds it, its line in the list, and its name in the module."""
 
     module: str
     help: str
+    name: str = "command"
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        command = getattr(importlib.import_module(self.module), self.name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{self.module}.{self.name} is not a command")
+        return command
 
 
 COMMANDS = {
@@ -36,7 +44,7 @@ COMMANDS = {
     "blueprint": Entry("reconciler.cli.blueprint", "Show a blueprint's inputs and the documents it makes."),
     "open": Entry("reconciler.cli.open", "Open the page in a browser."),
     "login": Entry("reconciler.cli.login", "Sign in to a service, and keep a token for it."),
-    "logout": Entry("reconciler.cli.logout", "Forget the token for a service."),
+    "logout": Entry("reconciler.cli.login", "Forget the token for a service.", "logout"),
     "status": Entry("reconciler.cli.status", "Show the state of the service and its configuration."),
     "stacks": Entry("reconciler.cli.stacks", "List stacks."),
     "stack": Entry("reconciler.cli.stack", "Show a stack, run it, suspend it, lock it, pin it and more."),
@@ -102,10 +110,7 @@ class LazyGroup(click.Group):
         entry = self._entries.get(cmd_name)
         if entry is None:
             return super().get_command(ctx, cmd_name)
-        command = importlib.import_module(entry.module).command
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{entry.module}.command is not a command")
-        return command
+        return entry.load()
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -15,6 +15,7 @@ from reconciler.cli.errors import CliError
 from reconciler.cli.validate import attach_in
 from reconciler.core.verdicts import Result, Verdict
 from reconciler.policies.checking import check_rego
+from reconciler.policies.child import RULES
 from reconciler.policies.evaluation import evaluate
 from spaces.composition.reading import FileReading
 from spaces.diagnostics import Diagnostic, Position, Severity
@@ -27,13 +28,6 @@ from spaces.names import ROOT, Kind, ResourceRef
 from spaces.reading.rego import RegoText, rego_of
 
 _ALLOWED = frozenset({Result.ALLOW, Result.WARN, Result.APPROVE, Result.TRACK, Result.NOTIFY, Result.QUIET})
-_EXPECTATIONS = {
-    PolicyType.PLAN: ("deny", "confirm", "warn"),
-    PolicyType.APPROVAL: ("approve", "reject"),
-    PolicyType.PUSH: ("ignore", "propose", "track"),
-    PolicyType.NOTIFICATION: ("notify",),
-    PolicyType.CONFIG: ("deny", "warn"),
-}
 
 
 def load_policies(path: Path, name: str | None, kind: str) -> list[Guardrail]:
@@ -137,8 +131,8 @@ def _unexpected(
         return f"{expect} was expected"
     if expected is None:
         return None
-    known = _EXPECTATIONS[policy.spec.type]
-    unknown = sorted(set(expected) - {word for words in _EXPECTATIONS.values() for word in words})
+    known = RULES[policy.spec.type.value]
+    unknown = sorted(set(expected) - {word for words in RULES.values() for word in words})
     if unknown:
         raise CliError(f"{file}: expect has an unknown key {unknown[0]}: use {', '.join(known)}")
     for word in known:

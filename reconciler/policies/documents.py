@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from rbac.admission.documents import denial, warnings
 from reconciler.core.verdicts import Verdict, config_verdict
-from reconciler.policies.child import RULES
+from reconciler.policies import evaluation
 from reconciler.policies.process import CHECKING, ask
 from spaces.diagnostics import Diagnostic, Severity
 from spaces.documents.changes import DocumentChange, Verb
@@ -21,7 +21,7 @@ from spaces.effective.config_policies import (
     judges_documents,
 )
 from spaces.effective.policies import Guardrail
-from spaces.model.policy import Enforcement, PolicyType
+from spaces.model.policy import Enforcement
 from spaces.names import Kind
 
 _AT_ONCE = 200
@@ -34,12 +34,7 @@ def ask_config(
     """Return a verdict for each question, in order. A policy that cannot be evaluated denies."""
     groups = list(_groups(questions))
     asked = [
-        {
-            "text": policy.rego.text,
-            "rules": RULES[PolicyType.CONFIG.value],
-            "params": json.dumps(policy.spec.params),
-            "inputs": [json.dumps(questions[number].input) for number in group],
-        }
+        {**evaluation.question(policy, {}), "inputs": [json.dumps(questions[number].input) for number in group]}
         for policy, group in groups
     ]
     found: dict[int, ConfigVerdict] = {}

@@ -17,6 +17,7 @@ def command(ctx: click.Context, shell: str) -> None:
 
     For bash, put `eval "$(station completion bash)"` into ~/.bashrc; for zsh the same with zsh into ~/.zshrc; for fish
     `station completion fish | source` into ~/.config/fish/config.fish.
+    At TAB that code calls station with the variable _STATION_COMPLETE; nobody has to set it.
     """
     from click.shell_completion import get_completion_class
 

@@ -50,7 +50,7 @@ def check(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
 
 
 @command.command()
-@click.argument("stack")
+@stack_argument()
 @options.wait
 @options.output
 @options.common

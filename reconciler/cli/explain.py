@@ -8,11 +8,12 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.client import connect
+from reconciler.cli.completing import stack_argument
 from reconciler.cli.output import Column, key, moment, print_data, print_rows, short
 
 
 @click.command("explain", context_settings=options.CONTEXT)
-@click.argument("stack")
+@stack_argument()
 @click.option("--at", metavar="TIME", help="As it was at this time, as 2030-12-31T18:00:00Z. Default: now.")
 @click.option("--resource", metavar="ADDRESS", help="Also who made this resource and changed it last.")
 @options.output

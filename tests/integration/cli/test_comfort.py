@@ -93,7 +93,8 @@ def completed(words: str, incomplete: str) -> list[str]:
 @pytest.mark.usefixtures("remote")
 def test_commands_stacks_and_runs_are_completed(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert completed("", "st") == ["status", "stacks", "stack"]
-    assert completed("stack get", "") == ["platform/db", "production/web"]
+    for command in ("stack get", "explain", "drift accept"):
+        assert completed(command, "") == ["platform/db", "production/web"]
     assert completed("stack run", "we") == ["web"]
     assert completed("run logs", web[:4]) == [web]
     monkeypatch.setenv("STATION_TOKEN", "wrong")

@@ -130,7 +130,8 @@ class _Contest:
 
     def _check(self) -> None:
         with self._service.service.store.reading() as reading:
-            states = reading.stacks().values()
-            failed = [run.message for state in states if state.sync is not Sync.SYNCED for run in reading.runs()[:1]]
-        if failed:
-            raise AssertionError(f"a stack did not become Synced: {failed[0]}")
+            lagging = [stack for stack, state in reading.stacks().items() if state.sync is not Sync.SYNCED]
+            last = reading.last_runs(lagging)
+        if lagging:
+            why = last[lagging[0]].message if lagging[0] in last else "it has no run"
+            raise AssertionError(f"{lagging[0]} did not become Synced: {why}")

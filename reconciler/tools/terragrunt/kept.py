@@ -18,8 +18,6 @@ CACHE = ".terragrunt-cache"
 
 def refuse_lost(job: ToolJob, units: Iterable[str]) -> None:
     """Refuse units (paths below the job's directory) that keep their tfstate nowhere but in the work directory."""
-    if "TF_DATA_DIR" in job.env:
-        return  # who says where the tool keeps its notes knows what it does
     for unit in units:
         places = [place for place in _places(job.directory / unit) if (place / INITIALISED).is_file()]
         whys = [why_lost(job, place) for place in places] or ["names no backend"]

@@ -107,7 +107,6 @@ def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) ->
 
 
 def _access(ctx: click.Context, **where: Any) -> Access:
-
     from reconciler.loop.preview import access_of
 
     settings = ctx.ensure_object(options.Common).settings(config_path=where["config_path"])

@@ -82,10 +82,7 @@ class Api:
 
     def pull(self, path: str) -> bytes:
         """Return what the service has at a path, as bytes."""
-        response = self._transport.send("GET", _PREFIX + path, {})
-        if not response.is_success:
-            raise CliError(_problem(response))
-        return response.content
+        return self.ask("GET", path, {})
 
     def delete(self, path: str) -> Any:
         """Delete what is at a path and return it."""

@@ -124,7 +124,6 @@ def _resolve(trees: Trees, names: list[str]) -> Revision:
 
 @contextmanager
 def _judging(settings: Settings, person: str | None) -> Iterator[Judging]:
-
     from rbac.access.subjects import Subject, SubjectKind
     from rbac.admission.settings import Rules
     from rbac.identity import Person

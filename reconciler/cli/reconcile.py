@@ -124,7 +124,6 @@ def _result(store: Store, started: datetime, seen: Collection[RunId]) -> dict[st
 
 
 def _print(result: dict[str, Any], form: str) -> None:
-
     if form in {"json", "yaml"}:
         print_data(result, form)
         return

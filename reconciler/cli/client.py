@@ -70,11 +70,9 @@ class Api:
     def post_unless(self, path: str, body: Any, pending: str) -> Any | None:
         """Post a request and return the answer; None where the service refuses for this reason."""
         response = self._transport.send("POST", _PREFIX + path, {}, body)
-        if response.status_code == 409 and response.json().get("reason") == pending:
+        if response.status_code == 409 and _said(response).get("reason") == pending:
             return None
-        if not response.is_success:
-            raise CliError(_problem(response))
-        return response.json()
+        return self._object(response)
 
     def push(self, path: str, body: bytes, **params: Any) -> Any:
         """Post bytes as they are, and return the answer."""
@@ -162,16 +160,19 @@ class Api:
         if changes:
             self._tell_who(method)
         given = {name: value for name, value in params.items() if value is not None}
-        response = self._transport.send(method, prefix + path, given, body)
-        if response.is_success:
-            try:
-                answer = response.json(object_hook=_Answer) if self.remote else response.json()
-            except ValueError:
-                answer = None
-            if isinstance(answer, dict):
-                return answer
-            raise CliError("the answer is not from a Stationkeeper service: check the URL")
-        raise CliError(_problem(response))
+        return self._object(self._transport.send(method, prefix + path, given, body))
+
+    def _object(self, response: httpx.Response) -> Any:
+        """Return the object in an answer; CliError says why there is none."""
+        if not response.is_success:
+            raise CliError(_problem(response))
+        try:
+            answer = response.json(object_hook=_Answer) if self.remote else response.json()
+        except ValueError:
+            answer = None
+        if isinstance(answer, dict):
+            return answer
+        raise CliError("the answer is not from a Stationkeeper service: check the URL")
 
 
 class _Answer(dict[str, Any]):
@@ -299,9 +300,17 @@ def _as_body(body: Any) -> dict[str, Any]:
 
 
 def _problem(response: httpx.Response) -> str:
-    if response.headers.get("content-type", "").startswith("application/problem+json"):
-        try:
-            return str(response.json()["detail"])
-        except (ValueError, KeyError, TypeError):
-            pass
+    detail = _said(response).get("detail")
+    if detail is not None:
+        return str(detail)
     return f"the service answered {response.status_code} {response.reason_phrase}: check the URL"
+
+
+def _said(response: httpx.Response) -> Mapping[str, Any]:
+    """Return what a service of ours says of a refusal; nothing where somebody else refused."""
+    if response.headers.get("content-type", "").startswith("application/problem+json"):
+        with contextlib.suppress(ValueError):
+            found = response.json()
+            if isinstance(found, dict):
+                return found
+    return {}

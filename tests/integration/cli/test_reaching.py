@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 
 from reconciler.web.server import HttpServer
 from tests.integration.cli.conftest import Station
@@ -98,6 +99,14 @@ class TestReaching:
         with HttpServer(other) as server:
             assert "404 Not Found: check the URL" in station("runs", "--url", server.url).err
             assert "check the URL" in station("stacks", "--url", server.url).err
+
+    def test_a_proxy_that_refuses_in_the_middle_of_a_login(self, station: Station) -> None:
+        asked = {"code": "ABCD", "path": "/device", "secret": "it", "interval": 0}
+        other = FastAPI()
+        other.add_api_route("/api/v1/login", lambda: asked, methods=["POST"])
+        other.add_api_route("/api/v1/login/token", lambda: PlainTextResponse("no", 409), methods=["POST"])
+        with HttpServer(other) as server:
+            assert "409 Conflict: check the URL" in station("login", "--browser", server.url).err
 
     def test_no_data_directory(self, station: Station, elsewhere: Path) -> None:
         result = station("stacks")

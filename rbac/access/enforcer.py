@@ -23,6 +23,10 @@ from spaces.names import SpaceName
 _KEY_ORDER = (1, 2)
 """The positions of kind and verb in requests and policy lines: Casbin then reads only the lines of one action."""
 
+_PARSING = threading.Lock()
+"""Held while Casbin parses its matcher: older patch releases of Python 3.11 and 3.12 may fail where two threads parse at
+once, with a SystemError about the recursion depth (python/cpython, gh-106905)."""
+
 
 class Asker:
     """The subject of one question, as the roles that it holds in the space of the question."""
@@ -65,7 +69,8 @@ class _CompiledEnforcer(casbin.FastEnforcer):  # type: ignore[misc]
 
     def _get_expression(self, expr: str, functions: Any = None) -> Any:
         if self._compiled is None:
-            self._compiled = super()._get_expression(expr, functions)
+            with _PARSING:
+                self._compiled = super()._get_expression(expr, functions)
         return self._compiled
 
 

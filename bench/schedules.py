@@ -29,7 +29,7 @@ _HOURLY = Drift.model_construct(schedules=("0 * * * *",), timezone="UTC", reconc
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
-    """Measure the loop with real processes, then the look for what is due."""
+    """Measure drift checks in real processes, then how long it takes to find that no schedule is due."""
     parallelism = Settings.model_fields["parallelism"].default
     repository = build(scratch / "config.git", STACKS)
     with installation(repository.url, scratch / "data", parallelism) as installed:
@@ -48,7 +48,7 @@ def measure(scratch: Path) -> Iterator[Figure]:
 
 
 def _check(installed: Installation) -> tuple[int, list[float]]:
-    """Let checks run; return the most runs that were at work at once, and how long each tracked run waited."""
+    """Run the checks. Return the largest number of runs at the same time, and how long each tracked run waited."""
     loop, store = installed.service.loop, installed.service.store
     loop.look()
     installed.settle()

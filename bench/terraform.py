@@ -25,7 +25,7 @@ ENV = {"TF_CLI_CONFIG_FILE": "/dev/null", "CHECKPOINT_DISABLE": "1", "TF_IN_AUTO
 
 
 def commands(binary: str) -> tuple[tuple[str, ...], ...]:
-    """Return what is run by hand."""
+    """Return the commands that somebody types who does without the service."""
     return (
         (binary, "init", "-input=false", "-no-color"),
         (binary, "plan", "-input=false", "-no-color", "-out=plan"),

@@ -24,8 +24,11 @@ _KEY_ORDER = (1, 2)
 """The positions of kind and verb in requests and policy lines: Casbin then reads only the lines of one action."""
 
 _PARSING = threading.Lock()
-"""Held while Casbin parses its matcher: older patch releases of Python 3.11 and 3.12 may fail where two threads parse at
-once, with a SystemError about the recursion depth (python/cpython, gh-106905)."""
+"""Held while Casbin parses its matcher.
+
+Where two threads parse at once, older patch releases of Python 3.11 and 3.12 may fail with a SystemError about the
+recursion depth (python/cpython, gh-106905).
+"""
 
 
 class Asker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ SECRET = "hunter2-of-the-contract"
 """The value of the sensitive output of every stack."""
 
 
-class Subject:
+class Subject(ABC):
     """A tool's stack, which makes one thing that holds a text, in a world of its own.
 
     The stack has the outputs `greeting` ("hello TEXT") and `secret` (SECRET, sensitive). A module in this folder
@@ -37,17 +38,17 @@ class Subject:
         """Return the stack's `spec` without tool and source."""
         return {}
 
+    @abstractmethod
     def files(self, text: str) -> dict[str, str]:
         """Return the source that makes the thing with this text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def failing(self) -> dict[str, str]:
         """Return a source that makes the thing with the text "half", and fails then."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hanging(self) -> dict[str, str]:
         """Return a source whose apply makes the file `world/hanging`, and does not end within a minute."""
-        raise NotImplementedError
 
     def made(self) -> str | None:
         """Return the text of the thing that is there; None: there is none."""
@@ -58,5 +59,5 @@ class Subject:
         """Change the thing behind the tool's back."""
         (self.world / "thing").write_text("meddled")
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most start nothing
         """Stop what `__init__` started."""

@@ -96,6 +96,9 @@ def _paths(url: str, token: str) -> dict[str, str]:
         "denied": run("failed"),
         "resources": "/resources",
         "held": "/held",
+        "queue": "/queue",
+        "revisions": "/revisions",
+        "audit": "/audit",
         "access": "/access?ask=of&subject=user:bob",
     }
 

@@ -196,6 +196,7 @@ def _assemble(  # noqa: PLR0917
         metrics=metrics,
         wake=loop.wake,
         ready=lambda: loop.passed,
+        workers=dispatcher.workers,
         judges=True,
         trouble=lambda: loop.brief,
         now=utc_now,

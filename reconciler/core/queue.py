@@ -51,11 +51,16 @@ class Line:
         return f"{self.rank}:{self.space}"
 
 
+def rank_of(run: Run) -> int:
+    """Return how urgent a run is; the smallest number starts first."""
+    return FIRST if run.prioritized else RANKS[run.kind]
+
+
 def line_of(run: Run) -> str | None:
     """Return the name of the line that a run stands in; None: it is not queued."""
     if run.status is not RunStatus.QUEUED:
         return None
-    return Line(FIRST if run.prioritized else RANKS[run.kind], run.stack.space, run.id).name
+    return Line(rank_of(run), run.stack.space, run.id).name
 
 
 def next_line(lines: Iterable[Line], at_work: Mapping[SpaceName, int]) -> Line | None:

@@ -109,6 +109,9 @@ class Reading(Protocol):
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
         """Return all runs that have not ended, oldest first."""
 
+    def in_the_way(self) -> dict[RunId, RunId]:
+        """Return the queued runs that cannot start yet, each with the run of its stack that goes first."""
+
     def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
         """Return the newest run of each stack that has one."""
 

@@ -26,9 +26,9 @@ from sqlalchemy import (
 )
 
 from reconciler.core.queue import Line, next_line
-from reconciler.core.runs import Run
+from reconciler.core.runs import Run, RunId
 from reconciler.store import rows, statements
-from reconciler.store.bases import WritingBase
+from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import (
     AT_WORK_STATUSES,
     CHECK_KIND,
@@ -47,7 +47,18 @@ _RANK = 2
 """How many characters of a line's name are its rank."""
 
 
-class QueueWriting(WritingBase):
+class QueueReading(ReadingBase):
+    """What keeps queued runs waiting, for a `Reading`."""
+
+    def in_the_way(self) -> dict[RunId, RunId]:
+        """Return the queued runs that cannot start yet, each with the run of its stack that goes first."""
+        other = runs.alias("other")
+        query = select(runs.c.id, func.min(other.c.id)).join(other, _in_the_way(other))
+        query = query.where(runs.c.line.is_not(None)).group_by(runs.c.id)
+        return {RunId(run): RunId(first) for run, first in self._connection.execute(query)}
+
+
+class QueueWriting(QueueReading, WritingBase):
     """The claim of queued runs, for a `Transaction`."""
 
     def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
@@ -149,14 +160,17 @@ def _put_turns(dialect: str) -> Any:
 
 
 def _claimable() -> ColumnElement[bool]:
-    """Return the condition that a run is queued, wanted, and not blocked by another writing run of its stack."""
+    """Return the condition that a run is queued, wanted, and not blocked by another run of its stack."""
     other = runs.alias("other")
+    return and_(runs.c.status == "queued", ~runs.c.cancel_requested, ~exists().where(_in_the_way(other)))
+
+
+def _in_the_way(other: Any) -> ColumnElement[bool]:
+    """Return the condition that another run of its stack goes before a queued run."""
     first = and_(other.c.status == "queued", other.c.id < runs.c.id, ~other.c.cancel_requested)
     writes = and_(other.c.kind.in_(WRITING_KINDS), or_(other.c.status.in_(AT_WORK_STATUSES), first))
     # A check reads what a writing run would change under its eyes, and holds the lock of a tfstate that others need.
     check = and_(other.c.kind == CHECK_KIND, other.c.status.in_(AT_WORK_STATUSES), runs.c.kind.in_(LEADING_KINDS))
     coming = other.c.status.in_((*AT_WORK_STATUSES, "queued"))
     gives_way = and_(runs.c.kind == CHECK_KIND, other.c.kind.in_(LEADING_KINDS), coming)
-    blocks = or_(writes, check, gives_way)
-    in_the_way = exists().where(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, blocks)
-    return and_(runs.c.status == "queued", ~runs.c.cancel_requested, ~in_the_way)
+    return and_(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, or_(writes, check, gives_way))

@@ -28,6 +28,7 @@ from reconciler.store.leases import LeaseReading
 from reconciler.store.outbox import OutboxReading
 from reconciler.store.pins import PinReading
 from reconciler.store.provenances import ProvenanceReading
+from reconciler.store.queue import QueueReading
 from reconciler.store.retention import RetentionReading
 from reconciler.store.revisions import RevisionReading
 from reconciler.store.rollouts import RolloutReading
@@ -63,6 +64,7 @@ class SqlReading(
     OutboxReading,
     RolloutReading,
     PinReading,
+    QueueReading,
     RetentionReading,
     RevisionReading,
     TfstateReading,

@@ -10,6 +10,7 @@ from reconciler.web import gauges, health, hooks, well_known
 from reconciler.web.api import (
     access,
     admission,
+    audit,
     blueprints,
     documents,
     drift,
@@ -19,6 +20,7 @@ from reconciler.web.api import (
     login,
     overview,
     pins,
+    queue,
     resources,
     revisions,
     rollouts,
@@ -59,6 +61,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         drift.router,
         tfstates.router,
         runs.router,
+        queue.router,
         revisions.router,
         rollouts.router,
         resources.router,
@@ -69,6 +72,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         tokens.router,
         issuer.router,
         admission.router,
+        audit.router,
         blueprints.router,
         blueprints.instances,
     ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -111,6 +111,8 @@ class Ports:
     """Makes the loop start a pass at once."""
     ready: Callable[[], bool] = lambda: True
     """Whether a first pass succeeded."""
+    workers: Callable[[], Mapping[tuple[str, str], int]] = dict
+    """Returns how many places for runs this service has, by pool and state; none where nothing runs."""
     judges: bool = False
     """Whether a loop runs here, which judges approvals soon."""
     trouble: Callable[[], str | None] = lambda: None

@@ -1,26 +1,25 @@
-"""What admission holds back, and the audit of everything that was admitted, approved and asked for."""
+"""What admission holds back, and approvals of it."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from rbac.access.actions import Action, to_read
 from rbac.admission.held import HeldChange
 from reconciler import operations
 from reconciler.runs.audit import Approvals
 from reconciler.store.protocol import Store
-from reconciler.store.stored import AuditEvent, AuditFilter, AuditRow
-from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.store.stored import AuditEvent
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn
 from reconciler.web.api.broken import is_own
 from reconciler.web.api.errors import ApiError, not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, of_number, page
-from reconciler.web.api.schemas.admission import ApprovedJson, AuditCheckJson, AuditJson, HeldDiffJson, HeldJson
-from reconciler.web.api.schemas.shapes import Moment, Page
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
+from reconciler.web.api.schemas.admission import ApprovedJson, HeldDiffJson, HeldJson
+from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.told import Told
 from reconciler.web.ports import Ports
 from spaces.documents.changes import Verb
@@ -101,56 +100,6 @@ def _await_judgement(store: Store, held: str, after: int) -> AuditEvent | None:
             time.sleep(_PAUSE)
 
 
-_HEAD = r"^[1-9][0-9]{0,17}:[0-9a-f]{64}$"
-
-
-@router.get("/audit")
-def list_audit(
-    ports: PortsIn,
-    caller: CallerIn,
-    *,
-    event: Annotated[str | None, Query(max_length=60, description="Only rows of this event.")] = None,
-    person: Annotated[str | None, Query(max_length=400, description="Only rows of this person.")] = None,
-    stack: Annotated[str | None, Query(max_length=130, description="Only rows about this stack.")] = None,
-    run: Annotated[str | None, Query(max_length=26, description="Only rows about this run, by its whole id.")] = None,
-    revision: Annotated[str | None, Query(max_length=64, description="Only rows about this revision, whole.")] = None,
-    since: Annotated[Moment | None, Query(description="Only rows from this time on, with its zone.")] = None,
-    until: Annotated[Moment | None, Query(description="Only rows up to this time, with its zone.")] = None,
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
-) -> Page[AuditJson]:
-    """List the audit, oldest first. It tells of everything, and is for whoever may read everything."""
-    _see_audit(caller)
-    wanted = AuditFilter(event=event, person=person, stack=stack, run=run, revision=revision, since=since, until=until)
-    after = of_number(cursor) or 0
-    with ports.store.reading() as reading:
-        found = reading.audit(after, limit + 1, wanted)
-    return page(found, limit, lambda row: str(row.number), _row)
-
-
-@router.get("/audit/check")
-def check_audit(
-    ports: PortsIn,
-    caller: CallerIn,
-    kept: Annotated[
-        str | None,
-        Query(pattern=_HEAD, description="An earlier head, NUMBER:HASH: it must still be in the chain."),
-    ] = None,
-) -> AuditCheckJson:
-    """Check whether any row of the audit was changed, removed or inserted."""
-    _see_audit(caller)
-    number, _, hashed = (kept or "").partition(":")
-    with ports.store.reading() as reading:
-        fault = reading.audit_fault((int(number), hashed) if kept is not None else None)
-        length, head = reading.audit_head()
-    return AuditCheckJson(whole=fault is None, fault=fault, head=f"{length}:{head}")
-
-
-def _see_audit(caller: Caller) -> None:
-    if not caller.allows(Right.AUDIT_READ, ROOT) or not caller.sees_everything:
-        raise not_found("audit")
-
-
 @dataclass(frozen=True, slots=True)
 class _Visible:
     """The held changes that a caller may know of, their own among them, and what they are told of each."""
@@ -221,15 +170,3 @@ def _place(held: HeldChange) -> str:
 
 def _shown(held: HeldChange, approved: dict[str, str], told: Told, *, reads: bool = True) -> HeldJson:
     return HeldJson(approved_by=approved.get(held.id), **told.held(held, reads=reads))
-
-
-def _row(row: AuditRow) -> AuditJson:
-    return AuditJson(
-        number=row.number,
-        event=row.event.event,
-        at=row.event.at,
-        person=row.event.person,
-        details=dict(row.event.details),
-        previous=row.previous,
-        hash=row.hash,
-    )

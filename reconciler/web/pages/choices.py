@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
 
@@ -34,6 +34,36 @@ def _poll(part: Annotated[str, Query(max_length=10)] = "", seen: Annotated[str, 
 PollIn = Annotated[Poll, Depends(_poll)]
 TextIn = Annotated[str, Query(max_length=400)]
 CursorIn = Annotated[str, Query(max_length=600)]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a list somebody looks at: a space with or without those below it, and a page of it."""
+
+    space: str
+    subtree: bool
+    cursor: str
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """What stays the same from page to page."""
+        return {"space": self.space, "subtree": self.subtree}
+
+    def asked(self, limit: int) -> dict[str, Any]:
+        """Return the part as the functions of the API take it, in pages of so many."""
+        return {
+            "space": self.space or None,
+            "subtree": self.subtree,
+            "limit": limit,
+            "cursor": self.cursor or None,
+        }
+
+
+def _part(space: TextIn = "", subtree: bool = False, cursor: CursorIn = "") -> Part:  # noqa: FBT001, FBT002
+    return Part(space, subtree, cursor)
+
+
+PartIn = Annotated[Part, Depends(_part)]
 
 
 def choice(kind: type[_Choice], field: str, text: str) -> _Choice | None:

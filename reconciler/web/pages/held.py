@@ -10,7 +10,7 @@ from reconciler.refusals import OperationRefused
 from reconciler.web.api import admission
 from reconciler.web.api.auth import PortsIn
 from reconciler.web.api.errors import ApiError
-from reconciler.web.pages.choices import CursorIn, TextIn, space_names
+from reconciler.web.pages.choices import PartIn, space_names
 from reconciler.web.pages.render import redirect, render
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
@@ -23,20 +23,10 @@ _PAGE = 20
 
 
 @router.get("")
-def held_page(
-    request: Request,
-    ports: PortsIn,
-    viewer: ViewerIn,
-    *,
-    space: TextIn = "",
-    subtree: bool = False,
-    cursor: CursorIn = "",
-) -> Response:
+def held_page(request: Request, ports: PortsIn, viewer: ViewerIn, part: PartIn) -> Response:
     """Show a page of the held changes."""
     caller = viewer.caller
-    listed = admission.list_whole_held(
-        ports, caller, space=space or None, subtree=subtree, limit=_PAGE, cursor=cursor or None
-    )
+    listed = admission.list_whole_held(ports, caller, **part.asked(_PAGE))
     return render(
         request,
         viewer,
@@ -44,7 +34,7 @@ def held_page(
         nav="held",
         items=[held_view(held) for held in listed.items],
         next_page=listed.next,
-        filters={"space": space, "subtree": subtree},
+        filters=part.filters,
         spaces=space_names(ports, caller),
     )
 

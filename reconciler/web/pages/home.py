@@ -47,7 +47,13 @@ def home(
             rollouts.list_rollouts(ports, caller).items,
             lambda right, space: caller.allows(Right(right), space),
         ),
-        "more": {"runs": waits.next, "stalled": stalled.next, "drifted": drifted.next, "held": held.next},
+        "more": {
+            "runs": waits.next,
+            "stalled": stalled.next,
+            "drifted": drifted.next,
+            "held": held.next,
+            "revisions": newest.next,
+        },
         "problems": problems(status.diagnostics),
         "revisions": [RevisionView(each) for each in newest.items],
     }

@@ -16,6 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reconciler.version import __version__
+from reconciler.web.api.audit import sees_audit
+from reconciler.web.api.auth import Caller
 from reconciler.web.pages.viewer import Viewer
 from reconciler.web.views import changes, times, tones, values
 
@@ -120,6 +122,7 @@ def _environment() -> Environment:
         exact=times.exact,
         htmx=HTMX,
         is_drifted=tones.is_drifted,
+        pages_of=_pages_of,
         clipped=values.clipped,
         pretty=values.pretty,
         run_tone=tones.run_tone,
@@ -129,6 +132,13 @@ def _environment() -> Environment:
         wbr=_breakable,
     )
     return made
+
+
+def _pages_of(caller: Caller) -> list[tuple[str, str, str]]:
+    """Return the pages that somebody can open: for each its name, its address and its label."""
+    names = ["stacks", "runs", "queue", "resources", "revisions", "held", "access"]
+    names += ["audit"] if sees_audit(caller) else []
+    return [("home", "/", "Home"), *((name, f"/{name}", name.capitalize()) for name in names)]
 
 
 def _breakable(text: str) -> Markup:

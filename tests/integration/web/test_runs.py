@@ -8,6 +8,7 @@ from reconciler.core.phases import Phase
 from reconciler.core.results import Action, ChangeCounts, Planned, ResourceChange
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import Component, SourceCommit, Why
+from reconciler.metrics import Metrics
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
 from tests.factories import OTHER_REVISION, REVISION, a_run, a_run_id, a_stack, a_stack_id
@@ -257,3 +258,33 @@ def test_a_confirmed_run_says_by_whom(client: Client, store: SqlStore) -> None:
 @pytest.mark.parametrize("verb", ["confirm", "discard", "cancel", "retry"])
 def test_steering_a_run_that_is_not_there(client: Client, verb: str) -> None:
     assert client.post(f"{RUNS}/{a_run_id()}/{verb}").status_code == 404
+
+
+def test_the_queue_says_what_waits_for_what(ports: Ports, store: SqlStore) -> None:
+    at_work = a_run(NETWORK, status=RunStatus.APPLYING, attempt=1, holder="here")
+    check = a_run(NETWORK, kind=RunKind.DRIFT)
+    last, urgent = a_run("production/web"), a_run("production/db", prioritized=True)
+    canceled, waits = a_run("production/old", cancel_requested=True), a_run("root/x", status=RunStatus.UNCONFIRMED)
+    put(store, at_work, check, last, urgent, canceled, waits)
+    places = {("default", "busy"): 1, ("default", "idle"): 0}
+
+    app = WarmApp(replace(ports, holder="here", workers=lambda: places, metrics=Metrics()))
+
+    def queue(**asked: str) -> list[tuple[str, bool, str | None]]:
+        with Client(app) as client:
+            page, workers = client.get("/api/v1/queue", **asked).json(), client.get("/api/v1/workers").json()
+        idle = places["default", "idle"]
+        assert workers["items"] == [{"pool": "default", "service": "here", "busy": 1, "idle": idle}]
+        assert {item["service"] for item in page["items"] if item["atWork"]} <= {"here"}
+        return [(item["id"], item["atWork"], item["waits"]) for item in page["items"]]
+
+    assert queue() == [
+        (at_work.id, True, None),
+        (urgent.id, False, "it waits for a free place"),
+        (last.id, False, "it waits for a free place"),
+        (canceled.id, False, "it is being canceled"),
+        (check.id, False, f"run {at_work.id} of the same stack goes first"),
+    ]
+    places["default", "idle"] = 1
+    assert queue(limit="2")[1] == (urgent.id, False, "it starts as soon as the service looks")
+    assert queue(space="root") == []

@@ -99,6 +99,26 @@ class RunJson(Shape):
     finished_at: datetime | None
 
 
+class PlaceJson(RunJson):
+    """A run at work or in the queue. `waits`: why it has not started yet.
+
+    `service`: the id of the service that it runs on, for readers of everything.
+    """
+
+    at_work: bool
+    service: str | None
+    waits: str | None
+
+
+class WorkersJson(Shape):
+    """How many places for runs a service has in a pool: taken ones and free ones."""
+
+    pool: str
+    service: str
+    busy: int
+    idle: int
+
+
 class ReviewEffectJson(Shape):
     """Whether an approval policy takes a review into account, and what comes of it."""
 

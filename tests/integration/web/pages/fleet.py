@@ -13,7 +13,7 @@ from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import Component, Need, Observed, SourceCommit, Why
 from reconciler.core.verdicts import Judgement, Result, Review, Verdict
 from reconciler.store.protocol import Store
-from reconciler.store.stored import ConfigurationState
+from reconciler.store.stored import AuditEvent, ConfigurationState
 from spaces.documents.changes import Verb
 from spaces.effective.stack import EffectiveStack, effective
 from spaces.model.dependency import OutputUse
@@ -119,6 +119,8 @@ def put_fleet(store: Store) -> dict[str, Run]:
         )
         transaction.record_results(SECRET, [Resource("most.secret", "t", "p")], [])
         transaction.put_held_changes([HELD], NOW)
+        details = {"stack": CANARY, "run": CANARY, "revision": CANARY, "policy": CANARY, "result": CANARY, "x": CANARY}
+        transaction.append_audit([AuditEvent("policy-decided", NOW, f"user:{CANARY}", {**details, "because": CANARY})])
         broken = {"severity": "error", "code": "x", "summary": CANARY, "hint": CANARY, "file": CANARY, "line": 3}
         transaction.put_configuration(ConfigurationState(diagnostics=(broken | {"column": 1},)))
     return {"waiting": waiting, "failed": failed, "secret": secret}

@@ -53,6 +53,9 @@ def every_page(runs: dict[str, Run]) -> list[str]:
         "/access?ask=of&subject=user:rita",
         "/access?ask=who&action=stack:read&space=production",
         "/access?ask=can&subject=<script>&action=x&space=y",
+        "/queue",
+        "/revisions",
+        "/audit",
     ]
 
 
@@ -136,7 +139,7 @@ def test_what_a_commit_says_is_for_readers_of_everything(
 
 def test_one_sees_what_the_api_would_show(as_user: AsUser, runs: dict[str, Run]) -> None:
     rita = as_user("rita")
-    for path in ("/", "/stacks", "/runs", "/resources", "/held", "/access"):
+    for path in ("/", "/stacks", "/runs", "/queue", "/resources", "/revisions", "/held", "/access"):
         page = rita.see(path)
         assert page.status == 200
         assert "secret" not in page.answer.text
@@ -150,6 +153,7 @@ def test_what_one_may_not_see_is_not_there(as_user: AsUser, runs: dict[str, Run]
         (f"/runs/{runs['secret'].id}", f"/runs/{missing}"),
         (f"/runs/{runs['secret'].id}/log", f"/runs/{missing}/log"),
         ("/stacks?space=root", "/stacks?space=absent"),
+        ("/queue?space=root", "/queue?space=absent"),
     ]
     rita = as_user("rita")
     for hidden, absent in pairs:
@@ -186,7 +190,7 @@ def test_the_table_is_filtered_by_its_address_and_has_pages(operator: Person, st
 
 def test_a_part_is_sent_only_once_it_has_changed(operator: Person, runs: dict[str, Run], store: SqlStore) -> None:
     run = f"/runs/{runs['waiting'].id}"
-    for path in ("/", "/stacks", "/runs", "/stacks/production/network", run):
+    for path in ("/", "/stacks", "/runs", "/queue", "/revisions", "/stacks/production/network", run):
         polls = [found["hx-get"] for _, found in operator.see(path).elements if "seen=" in found.get("hx-get", "")]
         assert polls, path
         assert [operator.see(poll).status for poll in polls] == [204] * len(polls)
@@ -196,6 +200,23 @@ def test_a_part_is_sent_only_once_it_has_changed(operator: Person, runs: dict[st
     assert (part.status, "discarded" in part.text, "<html" in part.answer.text) == (200, True, False)
     # It has ended, so the page asks no more.
     assert [found for _, found in part.elements if "hx-get" in found] == []
+
+
+def test_the_audit_is_filtered_and_only_for_readers_of_everything(
+    operator: Person, as_user: AsUser, runs: dict[str, Run]
+) -> None:
+    run = f"/runs/{runs['waiting'].id}"
+    assert operator.press(operator.see(run), f"{run}/discard").status == 303
+    page = operator.see("/audit")
+    rows = page.text.partition(" What Row ")[2]
+    assert -1 < rows.find("run-discarded operator production/ network") < rows.find("policy-decided")
+    assert {run, "/stacks/production/network"} <= set(page.links)
+    found = operator.see("/audit", event="run-discarded", stack="production/network", since="2020-01-01T00:00")
+    assert (found.text.count("all of it"), "policy-decided operator" in found.text) == (1, False)
+    assert "No row matches" in operator.see("/audit?until=2020-01-01T00:00").text
+    assert operator.see("/audit?since=yesterday").status == 422
+    rita = as_user("rita")
+    assert (rita.see("/audit").status, "/audit" in rita.see("/").links) == (404, False)
 
 
 def test_what_is_left_out_of_the_address_and_what_is_not() -> None:

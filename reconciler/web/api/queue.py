@@ -1,0 +1,88 @@
+"""What is at work, what waits in the queue, and why it has not started yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter
+
+from reconciler.core.queue import rank_of
+from reconciler.core.runs import AT_WORK, Run, RunId, RunStatus
+from reconciler.web.api import convert
+from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, page
+from reconciler.web.api.schemas.runs import PlaceJson, WorkersJson
+from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.api.told import Told
+from reconciler.web.ports import Ports
+
+router = APIRouter(tags=["runs"])
+
+
+@router.get("/queue")
+def list_queue(
+    ports: PortsIn,
+    caller: CallerIn,
+    *,
+    space: SpaceIn = None,
+    subtree: SubtreeIn = False,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
+) -> Page[PlaceJson]:
+    """List the runs at work, and behind them the queued ones: what is more urgent first, then the oldest.
+
+    Spaces take turns, so one space's run may start before an older one of another space.
+    """
+    spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
+    with ports.store.reading() as reading:
+        active = reading.active_runs()
+        first = reading.in_the_way()
+    mine = [run for run in active if _takes_part(run) and (spaces is None or run.stack.space in spaces)]
+    busy = not any(worker.idle for worker in _workers(ports))
+    told, everything = Told.of(caller), caller.sees_everything
+
+    def shown(run: Run) -> PlaceJson:
+        return PlaceJson(
+            **convert.run_json(run, told).model_dump(by_alias=False),
+            at_work=run.status in AT_WORK,
+            service=run.holder if everything else None,
+            waits=_waits(run, first, busy=busy),
+        )
+
+    return page(behind(sorted(mine, key=_place), cursor, limit, _place), limit, _place, shown)
+
+
+@router.get("/workers")
+def list_workers(ports: PortsIn, caller: CallerIn) -> Page[WorkersJson]:
+    """List the places for runs of this service; none to those who may not read everything."""
+    return Page(items=_workers(ports) if caller.sees_everything else [])
+
+
+def _workers(ports: Ports) -> list[WorkersJson]:
+    counted = ports.workers()
+    return [
+        WorkersJson(
+            pool=pool, service=ports.holder, busy=counted.get((pool, "busy"), 0), idle=counted.get((pool, "idle"), 0)
+        )
+        for pool in sorted({pool for pool, _ in counted})
+    ]
+
+
+def _takes_part(run: Run) -> bool:
+    return run.status in AT_WORK or run.status is RunStatus.QUEUED
+
+
+def _place(run: Run) -> str:
+    """Return the sort key and cursor of a run: those at work come first."""
+    return f"{0 if run.status in AT_WORK else 1}{rank_of(run)}{run.id}"
+
+
+def _waits(run: Run, first: Mapping[RunId, RunId], *, busy: bool) -> str | None:
+    """Return why a run has not started yet; None for one at work."""
+    if run.status in AT_WORK:
+        return None
+    if run.cancel_requested:
+        return "it is being canceled"
+    if run.id in first:
+        return f"run {first[run.id]} of the same stack goes first"
+    return "it waits for a free place" if busy else "it starts as soon as the service looks"

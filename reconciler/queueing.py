@@ -37,10 +37,10 @@ def queue(  # noqa: PLR0917
     state, desired = in_force(transaction, stack)
     not_locked(state, now)
     if kind is RunKind.PROPOSED:
-        _not_leaving(state, desired)
+        not_leaving(state, desired)
     elif kind is not RunKind.DESTROY:
         may_run(state, desired, now)
-    _not_held_up(transaction, stack, desired, kind)
+    not_held_up(transaction, stack, desired, kind)
     for active in transaction.active_runs([stack]):
         if active.kind is RunKind.PROPOSED and active.status is RunStatus.QUEUED:
             message = f"{asked.person} requested a run"
@@ -91,7 +91,7 @@ def may_run(stack: StackState, desired: Desired, now: datetime) -> None:
     if is_to_go(stack, now):
         message = f"the time of {stack.id} is over: change spec.ttl or spec.destroyAt in Git first"
         raise OperationRefused(Refusal.EXPIRED, message)
-    _not_leaving(stack, desired)
+    not_leaving(stack, desired)
     not_suspended(stack, desired)
 
 
@@ -105,12 +105,14 @@ def not_suspended(stack: StackState, desired: Desired) -> None:
         )
 
 
-def _not_leaving(stack: StackState, desired: Desired) -> None:
+def not_leaving(stack: StackState, desired: Desired) -> None:
+    """Refuse where its document has left Git."""
     if desired.leaving:
         raise OperationRefused(Refusal.NOT_IN_FORCE, f"{stack.id} left Git, and what it made is to be destroyed")
 
 
-def _not_held_up(transaction: Transaction, stack: StackId, desired: Desired, kind: RunKind) -> None:
+def not_held_up(transaction: Transaction, stack: StackId, desired: Desired, kind: RunKind) -> None:
+    """Refuse where the stack has a problem, or waits for one that it depends on."""
     ahead = kind is RunKind.PROPOSED and previews_ahead(desired)
     problem = desired.problem
     if problem is not None and not (ahead and problem.reason == Reason.OUTPUT_MISSING):

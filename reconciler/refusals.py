@@ -50,6 +50,7 @@ class Refusal(StrEnum):
     TFSTATE_UNFIT = "TfstateUnfit"
     STILL_DESIRED = "StillDesired"
     NOT_CHECKABLE = "NotCheckable"
+    NOT_PROPOSABLE = "NotProposable"
 
 
 class OperationRefused(Exception):

@@ -19,7 +19,8 @@ from reconciler.cli.output import print_data
 
 if TYPE_CHECKING:
     from reconciler.git.trees import Trees
-    from reconciler.loop.preview import Judging, Preview
+    from reconciler.loop.desired.merging import Judging
+    from reconciler.loop.preview import Preview
     from reconciler.settings import Settings
     from spaces.names import Revision
 
@@ -128,8 +129,8 @@ def _judging(settings: Settings, person: str | None) -> Iterator[Judging]:
     from rbac.admission.settings import Rules
     from rbac.identity import Person
     from reconciler.git.signatures import Signatures
+    from reconciler.loop.desired.merging import Judging
     from reconciler.loop.desired.persons import Persons
-    from reconciler.loop.preview import Judging
 
     who = None
     if person is not None:

@@ -135,11 +135,20 @@ def run(
     ctx.exit(request_run(lambda api: f"{api.stack(stack)}/runs", form, wait=wait))
 
 
-@_command(options.wait)
+@_command(
+    click.option(
+        "--ref", metavar="REF", help="A branch or commit of the configuration repository. Default: what is in force."
+    ),
+    options.wait,
+)
 @click.pass_context
-def plan(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
-    """Plan a stack without applying anything."""
-    ctx.exit(request_run(lambda api: f"{api.stack(stack)}/plan", form, wait=wait))
+def plan(ctx: click.Context, *, stack: str, ref: str | None, wait: bool, form: str) -> None:
+    """Plan a stack without applying anything: as it is in force, or as it would be with REF merged.
+
+    What station diff calls held is not planned, and REF gives the run no secret that the stack does not have.
+    """
+    body = None if ref is None else {"ref": ref}
+    ctx.exit(request_run(lambda api: f"{api.stack(stack)}/plan", form, wait=wait, body=body))
 
 
 @_command(options.wait)

@@ -133,6 +133,14 @@ def advance(status: RunStatus | None, event: RunEvent) -> RunStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposedRef:
+    """A branch or commit of the configuration, as somebody named it, and the commit that it was then."""
+
+    ref: str
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution for a stack."""
 
@@ -193,6 +201,8 @@ class Run:
     """Somebody put it before all other queued runs."""
     targets: tuple[str, ...] = ()
     """The addresses of the resources that it plans and applies; empty: all of them."""
+    proposes: ProposedRef | None = None
+    """What it plans the stack as, which nobody has merged. None: as it is in force."""
     phase_seconds: Mapping[Phase, float] = field(default_factory=dict)
     """How long each phase took that has ended."""
 
@@ -238,7 +248,7 @@ class Run:
     @property
     def keeps_applied(self) -> bool:
         """Whether what was applied stays what it was: the run is no application of what is desired."""
-        return self.kind in {RunKind.DRIFT, RunKind.TASK}
+        return self.kind in {RunKind.DRIFT, RunKind.TASK} or self.proposes is not None
 
     @property
     def occasion(self) -> str:
@@ -247,6 +257,8 @@ class Run:
             return f"puts right the drift that run {self.repairs} found"
         if self.refreshes:
             return "takes over what the real world has"
+        if self.proposes is not None:
+            return f"shows what {self.proposes.ref} would do"
         if self.checks:
             return "compares the real world with what was applied"
         if self.scheduled:
@@ -256,7 +268,7 @@ class Run:
     @property
     def leads(self) -> bool:
         """Whether the loop carries the stack forward by this run; other runs only look."""
-        return self.kind in LEADING
+        return self.kind in LEADING and self.proposes is None
 
 
 def leading(active: Iterable[Run]) -> dict[StackId, Run]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,17 +14,13 @@ from rbac.access.grants import AccessDocuments
 from rbac.access.subjects import Subject
 from rbac.admission.admit import Admission, Commit, Halted, admit
 from rbac.admission.held import HeldChange
-from rbac.admission.settings import Rules
-from rbac.identity import Person, Stranger
 from reconciler.core.dependencies import ParentOutputs, linked
 from reconciler.core.diff import explain
 from reconciler.core.digest import SourceSnapshot, short_hash
 from reconciler.core.state import Component, Desired, StackProblem, Why
-from reconciler.git.objects import CommitInfo
 from reconciler.git.trees import Trees
-from reconciler.loop.desired.commits import Admitting
 from reconciler.loop.desired.files import attach_at
-from reconciler.loop.desired.persons import Persons
+from reconciler.loop.desired.merging import Judging, Merge, admit_merge
 from reconciler.loop.desired.sources import SourceIndex, snapshot
 from reconciler.loop.desired.world import CONFIGURATION, desire
 from reconciler.policies.checking import check_rego
@@ -42,68 +38,6 @@ from spaces.rules.dependencies import ResolvedDependency, dependencies_of, desce
 def access_of(in_force: InForce, admins: Iterable[Subject], now: datetime) -> Access:
     """Compile the access rules of what is in force."""
     return Access.compile(AccessDocuments.of(in_force.documents), in_force.documents.tree, admins, now)
-
-
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """How the merge is judged: as `person`'s if that is given, else as that of whoever signed the commits."""
-
-    rules: Rules
-    now: datetime
-    persons: Persons = field(repr=False)
-    person: Person | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Merge:
-    """The revision that is merged and what it is merged into; `merged` is the merge itself, as Git would make it."""
-
-    base: Revision
-    revision: Revision
-    merged: Revision
-
-
-@dataclass(slots=True)
-class _Named:
-    """Finds the same person behind every commit."""
-
-    person: Person
-
-    def of(self, commit: CommitInfo, documents: PlacedDocuments, now: datetime) -> Person | Stranger:
-        """Name that person."""
-        _ = commit, documents, now
-        return self.person
-
-
-@dataclass(slots=True)
-class _SignerOf:
-    """Takes every commit for one by whoever signed that of `instead`: the merge itself is yet to be made."""
-
-    instead: CommitInfo
-    persons: Persons
-
-    def of(self, commit: CommitInfo, documents: PlacedDocuments, now: datetime) -> Person | Stranger:
-        """Name the signer."""
-        _ = commit
-        return self.persons.of(self.instead, documents, now)
-
-
-def admit_merge(  # noqa: PLR0917
-    trees: Trees, before: Admission, merge: Merge, config_path: str, index: SourceIndex, judging: Judging
-) -> Admission | Halted:
-    """Judge a merge: each commit by itself where the branch would only go forward, else the merge as one change.
-
-    `trees` reads all three revisions; `index` says what the sources of the stacks in force use.
-    """
-    chain = trees.first_parent_chain(merge.base, merge.revision)
-    persons: Persons | _Named | _SignerOf = judging.persons
-    if judging.person is not None:
-        chain, persons = [merge.merged], _Named(judging.person)
-    elif not chain:
-        chain, persons = [merge.merged], _SignerOf(trees.commit(merge.revision), judging.persons)
-    admitting = Admitting(lambda: trees, config_path, judging.rules, persons)
-    walk = admitting.walk(before, chain, index, judging.now)
-    return walk.halted or walk.admission or before
 
 
 _NAMED = 5

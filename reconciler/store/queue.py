@@ -34,6 +34,7 @@ from reconciler.store.selecting import (
     CHECK_KIND,
     LEADING_KINDS,
     POSTGRES,
+    PROPOSED_KIND,
     WRITING_KINDS,
     among,
     is_stack,
@@ -169,8 +170,12 @@ def _in_the_way(other: Any) -> ColumnElement[bool]:
     """Return the condition that another run of its stack goes before a queued run."""
     first = and_(other.c.status == "queued", other.c.id < runs.c.id, ~other.c.cancel_requested)
     writes = and_(other.c.kind.in_(WRITING_KINDS), or_(other.c.status.in_(AT_WORK_STATUSES), first))
-    # A check reads what a writing run would change under its eyes, and holds the lock of a tfstate that others need.
-    check = and_(other.c.kind == CHECK_KIND, other.c.status.in_(AT_WORK_STATUSES), runs.c.kind.in_(LEADING_KINDS))
+    # A plan reads what a writing run would change under its eyes, and holds the lock of a tfstate that others need.
+    looks = other.c.kind.in_((CHECK_KIND, PROPOSED_KIND))
+    plans = and_(looks, other.c.status.in_(AT_WORK_STATUSES), runs.c.kind.in_(LEADING_KINDS))
     coming = other.c.status.in_((*AT_WORK_STATUSES, "queued"))
-    gives_way = and_(runs.c.kind == CHECK_KIND, other.c.kind.in_(LEADING_KINDS), coming)
-    return and_(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, or_(writes, check, gives_way))
+    gives_way = or_(
+        and_(runs.c.kind == CHECK_KIND, other.c.kind.in_(LEADING_KINDS), coming),
+        and_(runs.c.kind == PROPOSED_KIND, other.c.kind.in_(WRITING_KINDS), coming),
+    )
+    return and_(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, or_(writes, plans, gives_way))

@@ -27,7 +27,8 @@ class RevisionReading(ReadingBase):
         newer = runs.alias("newer")
         same = self._narrowed(select(newer.c.id), newer, wanted)
         same = same.where(newer.c.revision == runs.c.revision, newer.c.id > runs.c.id).correlate(runs)
-        query = self._narrowed(select(runs.c.revision), runs, wanted).where(~same.exists())
+        query = self._narrowed(select(runs.c.revision), runs, wanted)
+        query = query.where(runs.c.revision.is_not(None), ~same.exists())
         if before is not None:
             query = query.where(runs.c.id < before)
         found = [it.revision for it in self._connection.execute(query.order_by(runs.c.id.desc()).limit(limit))]

@@ -12,7 +12,7 @@ from reconciler.core.phases import Phase
 from reconciler.core.queue import line_of
 from reconciler.core.results import ChangeCounts
 from reconciler.core.rollouts import CANARY, part_of, rollout_id
-from reconciler.core.runs import Run, RunId, RunKind, RunStatus
+from reconciler.core.runs import ProposedRef, Run, RunId, RunKind, RunStatus
 from reconciler.core.state import (
     AppliedState,
     Component,
@@ -163,7 +163,8 @@ def run_to_row(run: Run) -> dict[str, Any]:
         "cancel_requested": run.cancel_requested,
         "started_at": micros(run.started_at),
         "finished_at": micros(run.finished_at),
-        "revision": run.revision,
+        # How far a revision of the branch got is counted by it.
+        "revision": run.revision if run.proposes is None else None,
         "line": line_of(run),
         "body": dump(
             {
@@ -195,6 +196,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
                 "refreshes": run.refreshes,
                 "prioritized": run.prioritized,
                 "targets": list(run.targets),
+                "proposes": [run.proposes.ref, run.proposes.revision] if run.proposes is not None else None,
                 "phaseSeconds": dict(run.phase_seconds),
             }
         ),
@@ -242,6 +244,7 @@ def run_from_row(row: Row[Any]) -> Run:
         refreshes=body.get("refreshes", False),
         prioritized=body.get("prioritized", False),
         targets=tuple(body.get("targets", ())),
+        proposes=ProposedRef(*body["proposes"]) if body.get("proposes") else None,
         phase_seconds={Phase(phase): seconds for phase, seconds in body.get("phaseSeconds", {}).items()},
     )
 

@@ -17,6 +17,7 @@ AT_WORK_STATUSES = sorted(status.value for status in AT_WORK)
 LEADING_KINDS = sorted(kind.value for kind in LEADING)
 WRITING_KINDS = sorted(kind.value for kind in WRITING)
 CHECK_KIND = RunKind.DRIFT.value
+PROPOSED_KIND = RunKind.PROPOSED.value
 POSTGRES = "postgresql"
 _WANTED = stacks.alias("wanted")
 """Made once: copying all columns of a table takes longer than most queries."""

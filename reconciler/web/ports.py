@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rbac.access.access import Access
+from rbac.access.subjects import Subject
 from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import IdentityMode
 from reconciler.core.runs import Run, RunId
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.issuer.issuer import Issuer
 from reconciler.metrics import Metrics
+from reconciler.proposals import Proposal
 from reconciler.store.protocol import Store
 from reconciler.web.foreign_tokens import Foreigners
 from reconciler.web.one_time import OneTimeCodes
@@ -53,6 +55,10 @@ def _no_diff(_held: str) -> str | None:
 
 
 def _nowhere(_stack: StackId, _at: str) -> Run | str:
+    return "what is in force is not known here"
+
+
+def _no_proposal(_stack: StackId, _ref: str, _asker: Subject) -> Proposal | str:
     return "what is in force is not known here"
 
 
@@ -104,6 +110,8 @@ class Ports:
     """Returns the first line of what a commit of the configuration says; None if it is not there."""
     earlier: Callable[[StackId, str], Run | str] = _nowhere
     """Returns the run that was for what a stack was at a revision, or at a run's id; else why there is none."""
+    proposal: Callable[[StackId, str, Subject], Proposal | str] = _no_proposal
+    """Returns what merging a branch or commit would make of a stack, for whom asks; else why no plan may come of it."""
     codes: OneTimeCodes = field(default_factory=OneTimeCodes)
     """The codes that sign the operator in to the page."""
     metrics: Metrics = field(default_factory=Metrics)

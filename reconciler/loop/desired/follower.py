@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from rbac.access.access import Access
+from rbac.access.subjects import Subject
 from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
+from rbac.identity import LOCAL_OPERATOR
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunKind
 from reconciler.core.state import StackProblem
@@ -25,6 +28,7 @@ from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Generations
 from reconciler.loop.desired.persons import Persons
 from reconciler.loop.desired.pinning import Pinning
+from reconciler.loop.desired.proposing import Proposed, Proposing
 from reconciler.loop.desired.repositories import CannotFollow, Places, Remotes
 from reconciler.loop.desired.restore import CatchingUp
 from reconciler.loop.desired.source_authors import SourceAuthors
@@ -33,6 +37,7 @@ from reconciler.loop.desired.source_signers import SourceSigners
 from reconciler.loop.desired.world import EarlierStack, SourceLocation, World
 from reconciler.policies.checking import check_rego
 from reconciler.policies.documents import ask_config
+from reconciler.proposals import Proposal
 from reconciler.store.protocol import Store
 from reconciler.store.stored import RunFilter
 from spaces.documents.documents import PlacedDocuments
@@ -82,6 +87,9 @@ class Follower:
     _advancing: Advancing = field(init=False)
     _signatures: Signatures = field(init=False)
     _earlier: EarlierStacks = field(init=False)
+    _proposing: Proposing = field(init=False)
+    _still: threading.RLock = field(default_factory=threading.RLock)
+    """Held while the world changes, and by those other threads that need it to stand still."""
 
     def __post_init__(self) -> None:
         """Take what admission needs out of the settings, and put the parts together."""
@@ -92,6 +100,7 @@ class Follower:
         store, world = self.store, self.world
         places = self._places = Places(self.mirrors, self.remotes, world)
         self._earlier = EarlierStacks(places)
+        self._proposing = Proposing(world, places, persons, rules)
         walking = Walking(
             world,
             places,
@@ -175,14 +184,40 @@ class Follower:
         except GitError as error:
             return f"the history of {stack} cannot be read: {error.message}"
 
+    def propose(self, stack: StackId, ref: str, asker: Subject, now: datetime) -> Proposal | str:
+        """Return what merging a branch or commit would make of a stack; else why no plan may come of that, in words."""
+        try:
+            wanted = self._proposing.fetch(ref)
+            if isinstance(wanted, str):
+                return wanted
+            with self._still:
+                found = self._proposing.find(stack, wanted, asker, now)
+        except (CannotFollow, GitError) as error:
+            return str(error)
+        if isinstance(found, StackProblem):
+            return found.message
+        return Proposal(wanted, found.desired, found.left_out)
+
+    def proposed(self, run: Run, now: datetime) -> Proposed | StackProblem:
+        """Return the stack that a run plans as nobody has merged it, worked out anew."""
+        assert run.proposes is not None  # noqa: S101 - the caller has looked
+        try:
+            asker = LOCAL_OPERATOR if run.person in {None, "operator"} else Subject.parse(run.person or "")
+            with self._still:
+                return self._proposing.find(run.stack, run.proposes, asker, now)
+        except (CannotFollow, GitError) as error:
+            return StackProblem(Reason.SOURCE_UNAVAILABLE, str(error))
+
     def catch_up(self, now: datetime, *, writing: bool = True) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.
 
         Who only looks is not `writing`: what is stored is what the last pass found, with its own settings.
         CannotFollow where the recorded revision is not in the mirror (yet): a fetch has to come first.
         """
-        return self._catching_up.catch_up(now, writing=writing)
+        with self._still:
+            return self._catching_up.catch_up(now, writing=writing)
 
     def advance(self, fetched: Fetched, now: datetime) -> bool:
         """Take in what was fetched. Say whether the desired state changed; that another service was first is fine."""
-        return self._advancing.advance(fetched, now)
+        with self._still:
+            return self._advancing.advance(fetched, now)

@@ -79,6 +79,10 @@ class PlanPolicies:
         if run.leaving:
             left = self.follower.left(run.stack)
             return None if isinstance(left, StackProblem) else left.stack
+        if run.proposes is not None:
+            found = self.follower.proposed(run, now)
+            same = not isinstance(found, StackProblem) and found.desired.fingerprint.own == run.fingerprint.own
+            return found.stack.stack if same and not isinstance(found, StackProblem) else None
         wanted = dict(run.fingerprint.components.get(Component.POLICIES, {}))
         return self.follower.stack_as(run.stack, lambda found: judging(found) == wanted, now)
 

@@ -1,8 +1,10 @@
-"""Starts the drift checks that are due, and stops those that are in the way of another run.
+"""Starts the drift checks that are due, and stops whatever only looks and is in the way of another run.
 
 The loop calls `step` in each pass. A check is a run like any other: it is queued here, claimed and started by
 `dispatch`, and recorded by `record`. No more are active at once than the setting allows, whatever is due: what is left
 stays due. Only a stack that is `Synced` is checked, since the plan of any other is its change.
+
+A plan of what nobody has merged only looks as well: it makes way for what changes the world, and not for what waits.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import Store
 from reconciler.store.stored import RunFilter
 
-_ACTIVE_CHECKS = RunFilter(kinds={RunKind.DRIFT}, statuses=ACTIVE)
+_ACTIVE = RunFilter(kinds={RunKind.DRIFT, RunKind.PROPOSED}, statuses=ACTIVE)
 
 
 @dataclass(slots=True)
@@ -37,13 +39,13 @@ class Checks:
     def step(self, now: datetime) -> bool:
         """Start what is due and stop what is in the way. Returns whether something changed."""
         with self.store.reading() as reading:
-            active = reading.list_runs(_ACTIVE_CHECKS, None, 1000)
-            free = self.limit - len(active)
+            active = [run for run in reading.list_runs(_ACTIVE, None, 1000) if not run.leads]
+            free = self.limit - sum(run.checks for run in active)
             due = reading.due_timers([Purpose.DRIFT], now, free) if free > 0 else []
             others = leading(reading.active_runs([run.stack for run in active])) if active else {}
         made = False
         for run in active:
-            if run.stack in others and not run.cancel_requested:
+            if run.stack in others and not run.cancel_requested and _is_in_the_way(run, others[run.stack]):
                 made |= self._give_way(run, others[run.stack], now)
             elif run.cancel_requested:
                 self._stop(run)
@@ -53,15 +55,15 @@ class Checks:
         return made
 
     def _stop(self, run: Run) -> None:
-        """Stop the process of a check, if it is this service's."""
+        """Stop the process of a run that only looks, if it is this service's."""
         if run.holder == self.holder and run.id not in self._stopping:
             self._stopping.add(run.id)
             self.engine.cancel(run.id)
 
-    def _give_way(self, check: Run, other: Run, now: datetime) -> bool:
-        """End a check for a run that may change what it looks at; one at work is asked to stop."""
+    def _give_way(self, looking: Run, other: Run, now: datetime) -> bool:
+        """End a run that only looks for one that may change what it looks at; one at work is asked to stop."""
         with self.store.writing() as transaction:
-            run = transaction.run(check.id)
+            run = transaction.run(looking.id)
             if run is None or not run.is_active or run.cancel_requested:
                 return False
             state, message = find_stack(transaction, run.stack), f"run {other.id} comes first"
@@ -88,3 +90,7 @@ class Checks:
         if queued is not None:
             log_run(queued)
         return True
+
+
+def _is_in_the_way(run: Run, other: Run) -> bool:
+    return run.checks or (other.is_writing and other.status is not RunStatus.UNCONFIRMED)

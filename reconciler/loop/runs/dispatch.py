@@ -180,6 +180,8 @@ class Dispatcher:
             raise CannotRun(Reason.SANDBOX_MISSING, why)
         if run.leaving:
             return self._inputs_of_what_left(run, leg)
+        if run.proposes is not None:
+            return self._inputs_of_a_proposal(run)
         world = self.follower.world
         desired, stack = world.desired.get(run.stack), world.effective(run.stack)
         if world.in_force is None or desired is None or stack is None:
@@ -230,6 +232,14 @@ class Dispatcher:
         if isinstance(left, StackProblem):
             raise refuse(left)
         return Inputs(left.stack, left.source, left.trees, outputs, self._made_by(run, leg))
+
+    def _inputs_of_a_proposal(self, run: Run) -> Inputs:
+        """Return the inputs of a plan of what nobody has merged: exactly what was asked for, or nothing."""
+        found = self.follower.proposed(run, datetime.now(UTC))
+        if isinstance(found, StackProblem):
+            raise refuse(found)
+        made = found.stack
+        return Inputs(made.stack, made.source, made.trees, self._outputs(run, found.desired))
 
     def _outputs(self, run: Run, desired: Desired) -> tuple[TakenOutput, ...]:
         """Return the outputs that a run uses; CannotRun if they or the desired configuration have changed."""

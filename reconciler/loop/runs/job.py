@@ -163,7 +163,7 @@ def _about(run: Run, stack: EffectiveStack, settings: Settings) -> dict[str, str
     return {
         "STATION_SPACE": run.stack.space,
         "STATION_REVISION": run.revision,
-        "STATION_BRANCH": settings.config_branch,
+        "STATION_BRANCH": run.proposes.ref if run.proposes is not None else settings.config_branch,
         "STATION_RUN_KIND": run.kind.value,
         "STATION_PERSON": run.person or "",
         "STATION_LABELS": json.dumps(dict(stack.labels), sort_keys=True),

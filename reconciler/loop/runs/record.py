@@ -19,12 +19,13 @@ from reconciler.core.dependencies import may_go_ahead
 from reconciler.core.drift import observe
 from reconciler.core.freezing import holds_up
 from reconciler.core.phases import Leg, Phase
+from reconciler.core.pushes import pushed
 from reconciler.core.reasons import Reason
 from reconciler.core.resources import resources_after
 from reconciler.core.results import ChangeCounts, Planned
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.standing import is_current, rests, without_ended_lock
-from reconciler.core.state import Component, StackState
+from reconciler.core.state import Component, Heading, StackState
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.policies.plan import PlanPolicies, PolicyAnswer, Question
@@ -201,6 +202,7 @@ class Recorder:
             holds_up(state, run, now),
             current=is_current(state, run),
             suspended=rests(state, run),
+            held_back=(push := pushed(state)) is not None and push.heading is Heading.PROPOSE,
         )
         if event is not RunEvent.PROCEED:
             changes["phase"] = report.phase
@@ -228,7 +230,7 @@ class Recorder:
 
     def _take_tfstate(self, transaction: Transaction, run: Run, report: LegReport, now: datetime) -> None:
         """Store the versions of the tfstate that the run wrote while no service was there."""
-        if report.pending_tfstate is None:
+        if report.pending_tfstate is None or run.proposes is not None:
             return
         for pending in pending_requests(report.pending_tfstate):
             if pending.method == "POST":

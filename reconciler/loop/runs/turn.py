@@ -36,11 +36,13 @@ def after_leg(  # noqa: PLR0911
     *,
     current: bool,
     suspended: bool,
+    held_back: bool = False,
 ) -> Turn:
     """Return what the end of a leg means for its run.
 
     `current`: the run is still for what is desired. `waits`: a stack that it depends on is not settled any more.
-    `window`: the freeze windows that keep it from going on to apply.
+    `window`: the freeze windows that keep it from going on to apply. `held_back`: a push policy lets it be
+    planned only.
     """
     if report.leg is Leg.APPLY:
         return _after_apply(report)
@@ -48,12 +50,15 @@ def after_leg(  # noqa: PLR0911
         case Ending.SUCCEEDED if run.checks:
             return _after_check(run, report, current=current)
         case Ending.SUCCEEDED:
+            if run.kind is RunKind.PROPOSED:
+                return _after_proposal(run, report, judgement, waits, current=current, held_back=held_back)
             event, changes = _after_plan(run, report, judgement, waits, current=current, suspended=suspended)
             if event is RunEvent.PROCEED and window is not None:
                 return RunEvent.AWAIT, _until_it_ends(window)
             return event, changes
         case Ending.CANCELED if run.cancel_requested or (current and waits is None):
-            return RunEvent.CANCEL, {"message": report.message}
+            # Whoever asked for a plan of a branch is told what it made way for.
+            return RunEvent.CANCEL, {"message": report.message if run.proposes is None else run.message}
         case Ending.CANCELED:
             return _superseded(waits, current=current)
         case Ending.FAILED if report.reason == Reason.PLAN_OUTDATED:
@@ -92,33 +97,46 @@ def _superseded(waits: Waits | None, *, current: bool) -> Turn:
 def _after_plan(
     run: Run, report: LegReport, judgement: Judgement | None, waits: Waits | None, *, current: bool, suspended: bool
 ) -> Turn:
-    finds_nothing = report.planned is not None and not report.planned.has_changes
-    if finds_nothing and run.kind is not RunKind.PROPOSED:
+    if _finds_nothing(report):
         return RunEvent.FOUND_NOTHING, {"message": report.message}
     if run.cancel_requested:
         return RunEvent.CANCEL, {"message": report.message}
     if not current or waits is not None:
         return _superseded(waits, current=current)
-    return _by_its_policies(run, report, judgement, finds_nothing=finds_nothing, suspended=suspended)
+    return _by_its_policies(run, report, judgement, suspended=suspended)
 
 
-def _by_its_policies(
-    run: Run, report: LegReport, judgement: Judgement | None, *, finds_nothing: bool, suspended: bool
+def _finds_nothing(report: LegReport) -> bool:
+    return report.planned is not None and not report.planned.has_changes
+
+
+def _after_proposal(
+    run: Run, report: LegReport, judgement: Judgement | None, waits: Waits | None, *, current: bool, held_back: bool
 ) -> Turn:
-    """Return what comes after a plan that still counts. A guarded run never goes on without its policies' answer.
-
-    A proposal ends with it, whatever it is.
-    """
-    proposed = run.kind is RunKind.PROPOSED
-    if not finds_nothing and run.is_guarded and judgement is None:
+    """Return what comes after the plan of a proposal: it ends with it, whatever its policies say."""
+    if run.cancel_requested:
+        return RunEvent.CANCEL, {"message": report.message}
+    if not current or waits is not None:
+        return _superseded(waits, current=current)
+    if not _finds_nothing(report) and run.is_guarded and judgement is None:
         return RunEvent.FAIL, {"reason": Reason.PLAN_OUTDATED, "message": CHANGED_POLICIES}
-    if proposed:
-        message = "nothing would change" if finds_nothing else "planned only; a push policy keeps it from applying"
-        if absent := stood_in(run):
-            message = f"{message}; previewAs stood in for {', '.join(absent)}"
-        if judgement is not None and judgement.message:
-            message = f"{message}; {judgement.message}"
-        return RunEvent.PROPOSE, {"message": message}
+    if _finds_nothing(report):
+        message = "nothing would change"
+    elif run.proposes is not None:
+        message = f"planned only, as {run.proposes.ref} would have it"
+    else:
+        message = "planned only; a push policy keeps it from applying" if held_back else "planned only, as requested"
+    if absent := stood_in(run):
+        message = f"{message}; previewAs stood in for {', '.join(absent)}"
+    if judgement is not None and judgement.message:
+        message = f"{message}; {judgement.message}"
+    return RunEvent.PROPOSE, {"message": message}
+
+
+def _by_its_policies(run: Run, report: LegReport, judgement: Judgement | None, *, suspended: bool) -> Turn:
+    """Return what comes after a plan that still counts. A guarded run never goes on without its policies' answer."""
+    if run.is_guarded and judgement is None:
+        return RunEvent.FAIL, {"reason": Reason.PLAN_OUTDATED, "message": CHANGED_POLICIES}
     if judgement is not None and judgement.ruling in AGAINST:
         return RunEvent.FAIL, {"reason": AGAINST[judgement.ruling], "message": judgement.message}
     message, asks = report.message, run.needs_confirmation

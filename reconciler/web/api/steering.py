@@ -8,13 +8,13 @@ from typing import Protocol
 
 from fastapi import APIRouter
 
-from reconciler import locks, operations
+from reconciler import locks, operations, proposals
 from reconciler.core.runs import Run
 from reconciler.core.state import StackState
 from reconciler.store.protocol import Store
 from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
-from reconciler.web.api.schemas.runs import RunJson, TaskRequest
+from reconciler.web.api.schemas.runs import PlanRequest, RunJson, TaskRequest
 from reconciler.web.api.schemas.stacks import LockRequest, StackDetailJson, StackJson
 from reconciler.web.api.stacks import named, shown_stack
 from reconciler.web.api.told import Told, refusals
@@ -39,9 +39,16 @@ def request_run(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJ
 
 
 @router.post("/plan", status_code=HTTPStatus.CREATED)
-def plan_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
-    """Queue a run that plans what is desired of a stack, and applies nothing."""
-    return _queue(ports, caller, space, name, Right.RUN_PREVIEW, operations.request_plan)
+def plan_stack(ports: PortsIn, caller: CallerIn, space: str, name: str, wanted: PlanRequest | None = None) -> RunJson:
+    """Queue a run that plans what is desired of a stack, or what `ref` would make of it, and applies nothing."""
+    if wanted is None or wanted.ref is None:
+        return _queue(ports, caller, space, name, Right.RUN_PREVIEW, operations.request_plan)
+    ref = wanted.ref
+
+    def request(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
+        return proposals.propose(store, stack, ports.proposal(stack, ref, caller.subject), person, now, because)
+
+    return _queue(ports, caller, space, name, Right.RUN_PREVIEW, request)
 
 
 @router.post("/drift", status_code=HTTPStatus.CREATED)

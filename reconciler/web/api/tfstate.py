@@ -64,6 +64,10 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
 
     def store(transaction: Transaction) -> Response:
         stack, run = _open(transaction, request, space, name)
+        found = transaction.run(RunId(run))
+        if found is not None and found.proposes is not None:
+            detail = "a plan of what nobody has merged writes no tfstate"
+            raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", detail)
         held = transaction.tfstate_lock(stack)
         if held is None and lock_id:
             raise ApiError(

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from reconciler.core.runs import Run, RunStatus
+from reconciler.core.runs import ProposedRef, Run, RunStatus
 from reconciler.store.sql import SqlStore
 from reconciler.tokens import mint_token
 from reconciler.web.api.tfstate import tfstate_path
@@ -130,6 +130,13 @@ def test_a_write_needs_the_lock_that_is_held(
     assert opened.write(1, sent).status_code == status
     with store.reading() as reading:
         assert (reading.tfstate(NETWORK) is not None) == (status == 200)
+
+
+def test_a_plan_of_what_nobody_has_merged_writes_none(opened: Opened, store: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.put_run(opened.run.evolve(proposes=ProposedRef("feature", opened.run.revision)))
+    opened.lock("one")
+    assert (opened.client.get(PATH).status_code, opened.write(1, "one").status_code) == (204, 403)
 
 
 def test_unlock_by_another_id_is_refused_and_names_the_holder(opened: Opened) -> None:

@@ -41,6 +41,21 @@ class TaskRequest(Shape):
     command: str = Field(min_length=1, max_length=10_000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")
 
 
+class PlanRequest(Shape):
+    """What is planned: `ref` is a branch or commit of the configuration, null: what is in force."""
+
+    model_config = ConfigDict(extra="forbid", **Shape.model_config)
+
+    ref: str | None = Field(None, min_length=1, max_length=300, pattern=r"^[^\x00-\x20\x7f]+$")
+
+
+class ProposedRefJson(Shape):
+    """A branch or commit of the configuration that nobody has merged, and the commit that it was then."""
+
+    ref: str
+    revision: str
+
+
 class ReplanRequest(Shape):
     """The addresses of the resources that are planned anew, as the plan names them; a module's means all in it."""
 
@@ -68,6 +83,7 @@ class RunJson(Shape):
     """A run. `retry`: which retry by itself it is after failures of its tool, from 1; 0: none.
 
     `targets`: the addresses of the resources that it plans; all of them where there are none.
+    `proposes`: it plans what somebody has pushed and nobody has merged.
     `frozen`: it waits for the end of a freeze window, and for nobody. `through`: who lets it through such windows.
     """
 
@@ -91,6 +107,7 @@ class RunJson(Shape):
     attempt: int
     retry: int
     targets: list[str]
+    proposes: ProposedRefJson | None
     prioritized: bool
     refreshes: bool
     phase_seconds: dict[str, float]

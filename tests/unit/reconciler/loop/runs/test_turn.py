@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Planned
-from reconciler.core.runs import TRANSITIONS, RunEvent, RunKind, RunStatus
+from reconciler.core.runs import TRANSITIONS, ProposedRef, RunEvent, RunKind, RunStatus
 from reconciler.engine.base import Ending, LegReport
 from reconciler.loop.runs.turn import after_leg
 from tests.factories import a_fingerprint, a_run
@@ -124,6 +124,17 @@ def test_what_an_end_means(
 ) -> None:
     event, _ = after_leg(a_run(**run), ended, current=current, suspended=suspended)
     assert event is expected
+
+
+def test_a_proposal_says_why_nothing_is_applied() -> None:
+    def said(*, held_back: bool = False, **run: Any) -> str:
+        proposal = a_run(kind=RunKind.PROPOSED, **run)
+        _, changes = after_leg(proposal, PLANNED, current=True, suspended=False, held_back=held_back)
+        return str(changes["message"])
+
+    assert said() == "planned only, as requested"
+    assert said(held_back=True) == "planned only; a push policy keeps it from applying"
+    assert said(proposes=ProposedRef("feature", a_run().revision)) == "planned only, as feature would have it"
 
 
 def test_no_end_breaks_the_table_of_transitions() -> None:

@@ -119,11 +119,7 @@ class _Contest:
         loop.look()
         with meter:
             started = time.perf_counter()
-            while True:
-                loop.step(0.0)
-                if loop.is_idle():
-                    break
-                loop.step(0.2)
+            loop.settle()
             seconds = time.perf_counter() - started
         self._check()
         return seconds

@@ -43,6 +43,9 @@ from reconciler.store.stored import RunFilter
 _TICK = 1.0
 """Seconds after which the loop looks at the store again, whatever happened: other processes write to it too."""
 
+_SOON = 0.2
+"""Seconds after which a loop that is to end looks again at what keeps it from ending."""
+
 Watching = Callable[[Run], None]
 """Is called with every run that changed, to show progress."""
 
@@ -158,11 +161,14 @@ class Loop:
     def reconcile(self) -> None:
         """Look at everything once, and go on until nothing is left to do now."""
         self.look()
-        while True:
-            self.step(0.0)
-            if self.is_idle():
-                return
-            self.step(0.2)
+        self.settle()
+
+    def settle(self) -> None:
+        """Go on until nothing is left to do now."""
+        self.step(0.0)
+        while not self.is_idle():
+            # The end of a leg ends the wait. What else this waits for happens elsewhere, and says nothing.
+            self.step(_TICK if self.dispatcher.at_work() else _SOON)
 
     def look(self) -> None:
         """Fetch everything and take it in."""

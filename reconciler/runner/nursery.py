@@ -21,6 +21,7 @@ from reconciler.tools.registry import TOOLS, tool
 
 _MESSAGE = 64 * 1024
 _LATER = (
+    "encodings.idna",
     "reconciler.masking.finding",
     "reconciler.masking.forms",
     "reconciler.runner.tfstate.relay",

@@ -53,6 +53,8 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     )
     app.state.ports = ports
     gauges.expose(ports)
+    # First, since routes are tried in order, and every run asks for these several times.
+    app.include_router(tfstate.router, prefix=PREFIX)
     for routes in (
         stacks.router,
         explain.router,
@@ -78,7 +80,6 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     ):
         app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(login.router, prefix=PREFIX, dependencies=[KNOWN_PARAMETERS, KNOWN_BODY])
-    app.include_router(tfstate.router, prefix=PREFIX)
     app.include_router(health.router)
     app.include_router(well_known.router)
     app.include_router(hooks.router)

@@ -161,7 +161,8 @@ class Dispatcher:
             if leg is Leg.PLAN:
                 self.metrics.phase_ended(str(run.kind), str(Phase.PREPARE), time.monotonic() - began)
             self.busy.discard(run.id)
-            self.engine.wake()
+            if self.reports:
+                self.engine.wake()
 
     def _tfstate(self, run: Run, token: str | None) -> TfstateAccess:
         try:

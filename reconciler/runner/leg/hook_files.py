@@ -44,6 +44,7 @@ class HookFiles:
 
     def __init__(self, directory: RunDirectory, masker: Masker, carry_key: str) -> None:
         self._directory, self._masker, self._carry_key = directory, masker, carry_key
+        self._masks = str(directory.masks)
         self._heard = (b"", 0)
         """What was in the file of masks the last time, and how many lines of it are too short."""
         self.variables: dict[str, str] = {}
@@ -94,7 +95,7 @@ class HookFiles:
     def hear(self) -> None:
         """Learn the values that are named by now. Called before output is taken, so that it is masked in there."""
         with contextlib.suppress(OSError, StepFailed):
-            if self._directory.masks.lstat().st_size:
+            if os.lstat(self._masks).st_size:
                 self._learn()
 
     def heed_masks(self) -> None:

@@ -51,6 +51,10 @@ _SHORTEST = 8
 
 def masked_plan(planned: Planned, masker: Masker) -> Planned:
     """Mask every text of a plan's result."""
+    changes = (*planned.changes, *planned.drifted)
+    texts = [(it.address, it.type, it.provider, it.before, it.after, it.moved_from, it.imported_id) for it in changes]
+    if masker.is_clean([*texts, *((it.name, it.before, it.after) for it in planned.outputs)]):
+        return planned
 
     def masked(change: ResourceChange) -> ResourceChange:
         return replace(
@@ -82,6 +86,9 @@ def masked_plan(planned: Planned, masker: Masker) -> Planned:
 
 def masked_applied(applied: Applied, masker: Masker) -> Applied:
     """Mask every text of what an apply left behind; an output that holds a secret becomes a sensitive one instead."""
+    texts = [(it.address, it.type, it.provider, dict(it.attributes)) for it in applied.resources or ()]
+    if masker.is_clean([*texts, *((it.name, it.value) for it in applied.outputs)]):
+        return applied
 
     def masked(resource: Resource) -> Resource:
         return Resource(

@@ -18,6 +18,9 @@ from reconciler.runner.processes.log import RunLog
 from reconciler.runner.processes.stop import Cancel
 
 _CHUNK = 64 * 1024
+_SMALL = 4 * 1024
+_REST = 0.02
+"""For how long, in seconds, output gathers after a small piece of it: many tools write line by line."""
 _AFTERMATH = 0.25
 """How long, in seconds, output is still taken once the command itself has ended: a child may write for ever."""
 _POLL = 0.05
@@ -93,16 +96,16 @@ class Command:
     def watch(self, watch: Watch, log: RunLog, cancel: Cancel) -> Outcome:
         """Take the output until the command ends; stop it when it is time. Nothing that it started is left after."""
         poll = select.poll()
-        poll.register(self._output, select.POLLIN)
         poll.register(cancel.wake, select.POLLIN)
         ended = self._ended_descriptor()
         if ended is not None:
             poll.register(ended, select.POLLIN)
         stop, killed, kill_at = None, False, float("inf")
-        heard, open_ = time.monotonic(), True
+        heard, ear = time.monotonic(), _Ear(poll, self._output)
         try:
             while self._process.poll() is None:
                 now = time.monotonic()
+                ear.listen(now)
                 if stop is None and (stop := _reason_to_stop(now, heard, watch, cancel)):
                     kill_at = now + watch.grace
                     self._patient_until = now + min(_PATIENCE, watch.grace / 2)
@@ -111,17 +114,17 @@ class Command:
                 if now >= kill_at:
                     killed, kill_at = True, float("inf")
                     self._kill()
-                until = min(kill_at, float("inf") if stop else min(watch.deadline, heard + watch.silence))
+                until = min(
+                    kill_at, ear.rests_until, float("inf") if stop else min(watch.deadline, heard + watch.silence)
+                )
                 wait = max(0.0, min(until - now, self._longest_wait(ended)))
                 for descriptor, _event in poll.poll(wait * 1000 + 1):
                     if descriptor == cancel.wake:
                         cancel.drain()
                     elif descriptor == self._output:
                         heard = time.monotonic()
-                        if not self._take(log):
-                            open_ = False
-                            poll.unregister(self._output)
-            if open_:
+                        ear.took(self._take(log), heard)
+            if ear.open:
                 self._take_rest(log)
         finally:
             self._clear(ended)
@@ -134,11 +137,11 @@ class Command:
         except (AttributeError, OSError):
             return None
 
-    def _take(self, log: RunLog) -> bool:
-        """Take one piece of output; False at its end."""
+    def _take(self, log: RunLog) -> int:
+        """Take one piece of output, and return how many bytes there were: none at its end."""
         data = os.read(self._output, _CHUNK)
         log.feed(data)
-        return bool(data)
+        return len(data)
 
     def _take_rest(self, log: RunLog) -> None:
         """Take what is in the pipe by now. Not waiting for its end: a child may keep it open for ever."""
@@ -200,6 +203,30 @@ class Command:
         except ValueError:
             by = None
         return Outcome(code if code >= 0 else 128 - code, stop, killed, by)
+
+
+class _Ear:
+    """Listens to a command's output, with a rest after each small piece of it."""
+
+    def __init__(self, poll: select.poll, output: int) -> None:
+        self._poll, self._output = poll, output
+        self.open = True
+        """Whether there may be more output."""
+        self.rests_until = float("-inf")
+        """When to `listen` again; infinite where that goes on."""
+
+    def listen(self, now: float) -> None:
+        """Listen again if the rest is over."""
+        if now >= self.rests_until:
+            self._poll.register(self._output, select.POLLIN)
+            self.rests_until = float("inf")
+
+    def took(self, count: int, now: float) -> None:
+        """Hear how many bytes were taken, none at the end of the output."""
+        self.open = count > 0
+        if count < _SMALL:
+            self._poll.unregister(self._output)
+            self.rests_until = now + _REST if self.open else float("inf")
 
 
 def _reason_to_stop(now: float, heard: float, watch: Watch, cancel: Cancel) -> Stop | None:

@@ -102,20 +102,15 @@ async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Respo
         if held is not None and _is_left_over(transaction, held):
             transaction.unlock_tfstate(stack, held.lock_id)
             held = transaction.lock_tfstate(wanted)
-        return Response(status_code=HTTPStatus.OK) if held is None else _locked(held)
-
-    def take_and_read() -> Response:
-        with ports.store.writing() as transaction:
-            answer = take(transaction)
-        if answer.status_code != HTTPStatus.OK or request.headers.get("prefer") != WITH_TFSTATE:
-            return answer
-        with ports.store.reading() as reading:
-            stack, _ = _open(reading, request, space, name)
-            answer = _tfstate(reading.tfstate(stack))
+        if held is not None:
+            return _locked(held)
+        if request.headers.get("prefer") != WITH_TFSTATE:
+            return Response(status_code=HTTPStatus.OK)
+        answer = _tfstate(transaction.tfstate(stack))
         answer.headers["Preference-Applied"] = WITH_TFSTATE
         return answer
 
-    return await run_in_threadpool(take_and_read)
+    return await _writing(ports, take)
 
 
 @router.api_route("", methods=["UNLOCK"], include_in_schema=False)

@@ -63,6 +63,14 @@ def test_json_values_are_masked_at_every_depth():
     assert masker.value(value) == {"a *** key": ["x ***", 1, None, {"deep": "***"}], "b": True}
 
 
+@pytest.mark.parametrize("place", [lambda it: {it: 1}, lambda it: [("x", [{"a": f"b {it}"}])], str, int])
+def test_a_value_is_clean_only_without_a_secret_anywhere(place):
+    masker = Masker(["1234567890123"])
+    assert not masker.is_clean(["before", place("1234567890123"), "after"])
+    assert masker.is_clean(["before", place("1234567890124"), None, True, {}])
+    assert Masker([]).is_clean([place("1234567890123")])
+
+
 def test_what_is_held_back_stays_small():
     masker = Masker(["a" * 1000])
     for _ in range(20):

@@ -96,6 +96,8 @@ def _paths(url: str, token: str) -> dict[str, str]:
         "denied": run("failed"),
         "resources": "/resources",
         "held": "/held",
+        "blueprints": "/blueprints",
+        "blueprint": "/blueprints/platform/service",
         "queue": "/queue",
         "revisions": "/revisions",
         "audit": "/audit",

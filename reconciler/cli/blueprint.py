@@ -12,6 +12,7 @@ from reconciler.cli import options
 from reconciler.cli.client import Api, connect
 from reconciler.cli.errors import CliError
 from reconciler.cli.output import Column, key, print_data, print_rows
+from spaces.model.inputs import value_of
 
 
 @click.group("blueprint", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
@@ -97,7 +98,7 @@ def _tried(
         key, equals, value = text.partition("=")
         if not equals:
             raise CliError(f"--input {text}: write NAME=VALUE")
-        values[key] = _value(types.get(key), value)
+        values[key] = value_of(types.get(key), value)
     answer: Mapping[str, Any] = api.post(
         f"{path}/render", {"version": declared["version"], "inputs": values, **where}, changes=False
     )
@@ -120,25 +121,6 @@ def _quoted(text: str) -> str:
     if not space or not name:
         raise CliError(f"{text}: write space/name")
     return f"/{quote(space, safe='')}/{quote(name, safe='')}"
-
-
-def _value(kind: str | None, text: str) -> object:
-    """Return a value by the type of its input; text that does not fit is sent as it is, and the service reports it."""
-    match kind:
-        case "number":
-            for read in (int, float):
-                try:
-                    return read(text)
-                except ValueError:
-                    continue
-        case "boolean" if text in {"true", "false"}:
-            return text == "true"
-        case "secret" if ":" in text:
-            source, _, name = text.partition(":")
-            return {source: name}
-        case _:
-            pass
-    return text
 
 
 def _allowed(row: Mapping[str, Any]) -> str:

@@ -96,11 +96,9 @@ def print_data(data: object, form: str) -> None:
     if form == "json":
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
-    from ruamel.yaml import YAML
+    from spaces.reading.writing import as_yaml
 
-    yaml = YAML(typ="rt", pure=True)
-    yaml.default_flow_style = False
-    yaml.dump(json.loads(json.dumps(data)), sys.stdout)
+    click.echo(as_yaml(data), nl=False)
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

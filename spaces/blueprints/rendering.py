@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spaces.blueprints.derived import evolve
+from spaces.blueprints.derived import evolve, remade
 from spaces.blueprints.expansion import fill
 from spaces.diagnostics import Diagnostic
+from spaces.documents.changes import DocumentChange, changes
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.names import API_VERSION, Kind, ResourceRef, SpaceName
 from spaces.reading.resources import parse_file
@@ -27,6 +28,12 @@ class Rendered:
 
     documents: tuple[Mapping[str, Any], ...]
     diagnostics: tuple[Diagnostic, ...]
+    instance: Mapping[str, Any] = field(default_factory=dict)
+    """The instance's own document, if it is one to try out."""
+    after: PlacedDocuments | None = None
+    """All documents with it; None where it cannot be read, or is in force already."""
+    changes: tuple[DocumentChange, ...] = ()
+    """What would change: the instance and what it makes."""
 
 
 def render_instance(documents: PlacedDocuments, instance: Placed) -> Rendered:
@@ -43,11 +50,17 @@ def render_inputs(
     document = {"apiVersion": API_VERSION, "kind": Kind.BLUEPRINT_INSTANCE, "metadata": metadata, "spec": spec}
     parsed = parse_file(_NOWHERE, json.dumps(document).encode())
     if not parsed.resources:
-        return Rendered((), tuple(map(_without_position, parsed.diagnostics)))
+        return Rendered((), tuple(map(_without_position, parsed.diagnostics)), document)
     instance = Placed(ref, parsed.resources[0])
     with_it = evolve(documents, {ref: instance})
     broken = (tell(violation, instance, with_it) for violation in violations(with_it, instance))
-    return Rendered(_written(with_it, instance), tuple(map(_without_position, broken)))
+    return Rendered(
+        _written(with_it, instance),
+        tuple(map(_without_position, broken)),
+        document,
+        with_it,
+        changes(documents, with_it, {ref, *remade(documents, with_it)}),
+    )
 
 
 def versions_of(documents: PlacedDocuments, space: SpaceName, name: str) -> list[Placed]:

@@ -179,6 +179,28 @@ class BlueprintInput(Model):
         return None
 
 
+def value_of(kind: str | None, text: str) -> object:
+    """Return the value that a text means for an input of a type; one that does not fit stays text, to be refused.
+
+    A secret is written as its source and name: `file:token`.
+    """
+    match kind:
+        case InputType.NUMBER:
+            for read in (int, float):
+                try:
+                    return read(text)
+                except ValueError:
+                    continue
+        case InputType.BOOLEAN if text in {"true", "false"}:
+            return text == "true"
+        case InputType.SECRET if ":" in text:
+            source, _, name = text.partition(":")
+            return {source: name}
+        case _:
+            pass
+    return text
+
+
 def input_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the problems of a Blueprint's inputs, as written, that the types cannot find."""
     seen = set[str]()

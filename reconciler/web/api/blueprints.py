@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from posixpath import dirname, join
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from rbac.admission.judge import Judge
+from rbac.identity import Person
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, page
+from reconciler.web.api.schemas.admission import MissingJson
 from reconciler.web.api.schemas.blueprints import (
     BlueprintDetailJson,
     BlueprintInputJson,
     BlueprintJson,
     DiagnosticJson,
+    InstanceJson,
+    MadeJson,
     RenderedJson,
     RenderIn,
 )
 from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.api.told import Told
 from spaces.blueprints.rendering import Rendered, render_inputs, render_instance, versions_of
-from spaces.documents.documents import Placed
-from spaces.model.blueprint import BlueprintSpec, versioned
+from spaces.diagnostics import printable
+from spaces.documents.changes import DocumentChange
+from spaces.documents.documents import Placed, PlacedDocuments
+from spaces.documents.expansions import space_ref
+from spaces.model.blueprint import BlueprintInstanceSpec, BlueprintSpec, versioned
 from spaces.names import Kind, ResourceRef, SpaceName, is_name
+from spaces.reading.writing import as_yaml
 
 router = APIRouter(prefix="/blueprints", tags=["blueprints"])
 instances = APIRouter(prefix="/blueprint-instances", tags=["blueprints"])
@@ -56,7 +67,8 @@ def get_blueprint(
     """Return a blueprint's inputs."""
     what = f"blueprint {space}/{name}"
     caller.require(Right.BLUEPRINT_READ, SpaceName(space), what)
-    versions = versions_of(ports.documents(), SpaceName(space), name)
+    documents = ports.documents()
+    versions = versions_of(documents, SpaceName(space), name)
     matching = [placed for placed in versions if version is None or placed.ref.name == versioned(name, version)]
     if not matching:
         raise not_found(what if version is None else f"{what} version {version}")
@@ -65,6 +77,7 @@ def get_blueprint(
         **_blueprint(matching[-1]).model_dump(by_alias=False),
         versions=[_spec(placed).version for placed in versions],
         inputs=[BlueprintInputJson.model_validate(declared) for declared in spec.inputs],
+        spaces=_users(caller, documents, matching[-1]),
     )
 
 
@@ -80,7 +93,45 @@ def render(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: Rende
     if documents.placed(ResourceRef(Kind.BLUEPRINT, SpaceName(space), versioned(name, asked.version))) is None:
         raise not_found(f"blueprint {space}/{name} version {asked.version}")
     ref = ResourceRef(Kind.BLUEPRINT_INSTANCE, where, asked.name)
-    return _rendered(render_inputs(documents, ref, f"{space}/{name}", asked.version, asked.inputs))
+    rendered = render_inputs(documents, ref, f"{space}/{name}", asked.version, asked.inputs)
+    return _rendered(rendered).model_copy(
+        update={
+            "changes": _changes(caller, documents, rendered),
+            "written": as_yaml(rendered.instance),
+            "file": printable(_file(documents, ref)),
+        }
+    )
+
+
+@instances.get("")
+def list_instances(
+    ports: PortsIn,
+    caller: CallerIn,
+    *,
+    space: SpaceIn = None,
+    subtree: SubtreeIn = False,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
+) -> Page[InstanceJson]:
+    """List the instances in force that somebody wrote, in the order of `space/name`, each with its stacks."""
+    documents = ports.documents()
+    wanted = chosen_spaces(documents.tree, caller, Right.INSTANCE_READ, space, subtree=subtree)
+    found = [
+        placed
+        for placed in documents.of_kind(Kind.BLUEPRINT_INSTANCE)
+        if placed.resource.made is None and (wanted is None or placed.ref.space in wanted)
+    ]
+    cut = behind(sorted(found, key=_key), cursor, limit, _key)
+    return page(cut, limit, _key, lambda placed: _instance(caller, documents, placed))
+
+
+@instances.get("/{space}/{name}")
+def get_instance(ports: PortsIn, caller: CallerIn, space: str, name: str) -> InstanceJson:
+    """Return an instance in force."""
+    what = f"blueprint instance {space}/{name}"
+    caller.require(Right.INSTANCE_READ, SpaceName(space), what)
+    documents = ports.documents()
+    return _instance(caller, documents, _placed(documents, space, name, what))
 
 
 @instances.get("/{space}/{name}/render")
@@ -90,10 +141,14 @@ def render_one(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Rende
     for right in (Right.INSTANCE_READ, Right.STACK_READ, Right.CONTEXT_READ):
         caller.require(right, SpaceName(space), what)
     documents = ports.documents()
+    return _rendered(render_instance(documents, _placed(documents, space, name, what)))
+
+
+def _placed(documents: PlacedDocuments, space: str, name: str, what: str) -> Placed:
     placed = documents.placed(ResourceRef(Kind.BLUEPRINT_INSTANCE, SpaceName(space), name)) if is_name(name) else None
     if placed is None:
         raise not_found(f"{what} in force")
-    return _rendered(render_instance(documents, placed))
+    return placed
 
 
 def _key(placed: Placed) -> str:
@@ -119,4 +174,69 @@ def _rendered(rendered: Rendered) -> RenderedJson:
     return RenderedJson(
         documents=[dict(document) for document in rendered.documents],
         diagnostics=[DiagnosticJson(**diagnostic.to_json()) for diagnostic in rendered.diagnostics],
+    )
+
+
+def _users(caller: Caller, documents: PlacedDocuments, blueprint: Placed) -> list[str]:
+    """Return the spaces in which instances can use a blueprint, as far as the caller sees them."""
+    visible, name = caller.spaces(Right.SPACE_READ), f"{blueprint.ref.space}/{blueprint.ref.name}"
+    return sorted(
+        space
+        for space in documents.tree.spaces()
+        if (visible is None or space in visible) and documents.find(Kind.BLUEPRINT, name, space) is not None
+    )
+
+
+def _changes(caller: Caller, documents: PlacedDocuments, rendered: Rendered) -> list[MadeJson]:
+    """Return what an instance would change, judged as a commit of the caller's would be.
+
+    The operator has no person to commit as: nothing is said to be missing.
+    """
+    judge = None
+    if caller.access is not None and rendered.after is not None:
+        judge = Judge(caller.access, Person(caller.subject, ""), documents, rendered.after)
+    told = Told.of(caller)
+
+    def shown(change: DocumentChange) -> MadeJson:
+        lacks = judge.change(change) if judge is not None else None
+        return MadeJson(
+            kind=change.ref.kind,
+            space=change.ref.space,
+            name=change.ref.name,
+            verb=change.verb,
+            missing=MissingJson(action=str(lacks.action), space=told.space(lacks.space)) if lacks is not None else None,
+        )
+
+    return [shown(change) for change in rendered.changes]
+
+
+def _file(documents: PlacedDocuments, ref: ResourceRef) -> str:
+    """Return the file for an instance: where it is already, else a new one beside its space's document."""
+    there = documents.written(ref)
+    if there is not None:
+        return there.resource.file
+    space = documents.placed(space_ref(ref.space))
+    beside = dirname(space.resource.file) if space is not None else ""
+    taken = {placed.resource.file for kind in Kind for placed in documents.of_kind(kind)}
+    names = (ref.name, f"{ref.name}-instance", *(f"{ref.name}-{number}" for number in range(2, len(taken) + 3)))
+    return next(path for path in (join(beside, f"{name}.yaml") for name in names) if path not in taken)
+
+
+def _instance(caller: Caller, documents: PlacedDocuments, placed: Placed) -> InstanceJson:
+    spec = placed.resource.spec
+    assert isinstance(spec, BlueprintInstanceSpec)  # noqa: S101 - its kind says so
+    blueprint = documents.find(Kind.BLUEPRINT, versioned(spec.blueprint, spec.version), placed.ref.space)
+    followed = None if blueprint is None else (blueprint.ref.space, blueprint.resource.metadata.name)
+    expansion = documents.expansions.get(placed.ref)
+    made = expansion.documents if expansion is not None else ()
+    sees = caller.allows(Right.STACK_READ, placed.ref.space)
+    return InstanceJson(
+        space=placed.ref.space,
+        name=placed.ref.name,
+        blueprint=spec.blueprint if followed is None else "/".join(followed),
+        version=spec.version,
+        newest=_spec(versions_of(documents, *followed)[-1]).version if followed is not None else None,
+        inputs=dict(spec.inputs),
+        stacks=[f"{each.ref.space}/{each.ref.name}" for each in made if each.ref.kind is Kind.STACK] if sees else [],
+        file=printable(placed.resource.file),
     )

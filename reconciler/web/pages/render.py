@@ -20,6 +20,7 @@ from reconciler.web.api.audit import sees_audit
 from reconciler.web.api.auth import Caller
 from reconciler.web.pages.viewer import Viewer
 from reconciler.web.views import changes, times, tones, values
+from spaces.reading.writing import as_yaml
 
 STATIC = Path(__file__).parent / "static"
 HTMX = "htmx-2.0.11.min.js"
@@ -115,6 +116,7 @@ def _environment() -> Environment:
     )
     made.globals.update(
         address=address,
+        as_yaml=as_yaml,
         asset=_asset,
         ago=times.ago,
         between=times.between,
@@ -136,7 +138,7 @@ def _environment() -> Environment:
 
 def _pages_of(caller: Caller) -> list[tuple[str, str, str]]:
     """Return the pages that somebody can open: for each its name, its address and its label."""
-    names = ["stacks", "runs", "queue", "resources", "revisions", "held", "access"]
+    names = ["stacks", "runs", "queue", "resources", "revisions", "held", "blueprints", "access"]
     names += ["audit"] if sees_audit(caller) else []
     return [("home", "/", "Home"), *((name, f"/{name}", name.capitalize()) for name in names)]
 

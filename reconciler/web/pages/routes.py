@@ -8,7 +8,20 @@ from starlette.exceptions import HTTPException
 from reconciler.web.api import errors
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.parameters import KNOWN_PARAMETERS
-from reconciler.web.pages import access, audit, device, held, home, queue, resources, revisions, runs, sign_in, stacks
+from reconciler.web.pages import (
+    access,
+    audit,
+    blueprints,
+    device,
+    held,
+    home,
+    queue,
+    resources,
+    revisions,
+    runs,
+    sign_in,
+    stacks,
+)
 from reconciler.web.pages.render import static_file
 from reconciler.web.pages.route import PageRoute, failure, wants_page
 
@@ -17,7 +30,7 @@ _files = APIRouter(route_class=PageRoute)
 
 def install(app: FastAPI) -> None:
     """Add the pages to an app, and let a browser read about a missing one."""
-    for part in (home, sign_in, device, stacks, runs, queue, held, resources, revisions, access, audit):
+    for part in (home, sign_in, device, stacks, runs, queue, held, resources, revisions, blueprints, access, audit):
         app.include_router(part.router, include_in_schema=False, dependencies=[KNOWN_PARAMETERS])
     app.include_router(sign_in.callbacks, include_in_schema=False)
     app.include_router(_files, include_in_schema=False)

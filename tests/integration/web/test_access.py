@@ -220,6 +220,7 @@ def test_a_space_above_that_one_does_not_see_is_not_named_as_parent(as_user: Cal
         ("GET", "/stacks/{space}/network/outputs"),
         ("GET", "/stacks/{space}/network/effective"),
         ("GET", "/blueprints/{space}/network"),
+        ("GET", "/blueprint-instances/{space}/network"),
         ("GET", "/blueprint-instances/{space}/network/render"),
         ("POST", "/stacks/{space}/network/runs"),
         ("POST", "/stacks/{space}/network/destroy"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from reconciler.web.api.schemas.admission import MissingJson
 from reconciler.web.api.schemas.shapes import Shape
 
 
@@ -33,10 +34,14 @@ class BlueprintInputJson(Shape):
 
 
 class BlueprintDetailJson(BlueprintJson):
-    """A blueprint's version with its inputs; `versions` are all its versions, the oldest first."""
+    """A blueprint's version with its inputs; `versions` are all its versions, the oldest first.
+
+    `spaces`: where instances can use it, as far as the caller sees.
+    """
 
     versions: list[str]
     inputs: list[BlueprintInputJson]
+    spaces: list[str]
 
 
 class RenderIn(Shape):
@@ -62,8 +67,38 @@ class DiagnosticJson(Shape):
     column: int | None
 
 
+class MadeJson(Shape):
+    """A document that an instance would change, and the right to that which the caller lacks; null: none."""
+
+    kind: str
+    space: str
+    name: str
+    verb: str
+    missing: MissingJson | None
+
+
 class RenderedJson(Shape):
-    """The documents that an instance makes, with secrets as references, and the diagnostics about them."""
+    """The documents that an instance makes, with secrets as references, and the diagnostics about them.
+
+    For one that is tried out also what would change with it, its own document as YAML, and the file for that, from the
+    top of the configuration.
+    """
 
     documents: list[dict[str, Any]]
     diagnostics: list[DiagnosticJson]
+    changes: list[MadeJson] = Field(default_factory=list)
+    written: str | None = None
+    file: str | None = None
+
+
+class InstanceJson(Shape):
+    """An instance in force: the blueprint that it follows, its newest version, and what it makes."""
+
+    space: str
+    name: str
+    blueprint: str
+    version: str
+    newest: str | None
+    inputs: dict[str, Any]
+    stacks: list[str]
+    file: str

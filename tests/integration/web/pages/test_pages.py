@@ -56,6 +56,7 @@ def every_page(runs: dict[str, Run]) -> list[str]:
         "/queue",
         "/revisions",
         "/audit",
+        "/blueprints",
     ]
 
 

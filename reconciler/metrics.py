@@ -193,7 +193,7 @@ class Metrics:
         self._fetch_seconds.labels(repository).observe(seconds)
         self._fetch_failures.labels(repository).inc()
 
-    def run_claimed(self, waited: float, pool: str = "default") -> None:
+    def run_claimed(self, waited: float, pool: str) -> None:
         """Record that a run was claimed after `waited` seconds in the queue."""
         self._queue_wait.labels(pool).observe(max(0.0, waited))
 

@@ -26,6 +26,8 @@ class Refusal(StrEnum):
     FROZEN = "Frozen"
     NOT_FROZEN = "NotFrozen"
     NOT_PAUSED = "NotPaused"
+    DRAINED = "Drained"
+    NOT_DRAINED = "NotDrained"
     EXPIRED = "Expired"
     NOT_LOCKED = "NotLocked"
     ALREADY_RUNNING = "AlreadyRunning"

@@ -75,6 +75,12 @@ def _pin(row: Row) -> object:
     return f"to {pin['revision']} {_by(pin)}" if pin else None
 
 
+def _pool(row: Row) -> object:
+    """Return the worker pool, unless it is the one of everybody who names none; an older service says nothing of it."""
+    pool = row.get("pool")
+    return pool if pool != "default" else None
+
+
 def _interrupted(row: Row) -> object:
     """Return what is known of an apply that was interrupted."""
     found = row.get("interrupted")
@@ -96,6 +102,7 @@ STACKS = (
     Column("APPLIED", short("appliedRevision")),
     Column("ATTEMPTED", short("attemptedRevision"), wide=True),
     Column("RUN", key("lastRun.id"), wide=True),
+    Column("POOL", key("pool"), wide=True),
     Column("LABELS", _labels, wide=True),
     Column("WHY", _why, wide=True),
 )
@@ -133,6 +140,7 @@ STACK = (
     Column("suspended", lambda row: row["suspended"] or None),
     Column("locked", _lock),
     Column("pinned", _pin),
+    Column("pool", _pool),
     Column("retained", lambda row: row["retained"] or None),
     Column("desired", key("desiredRevision")),
     Column("attempted", key("attemptedRevision")),
@@ -155,6 +163,7 @@ RUNS = (
     Column("REASON", key("reason")),
     Column("CHANGES", _changes),
     Column("CREATED", moment("createdAt")),
+    Column("POOL", key("pool"), wide=True),
     Column("PERSON", key("person"), wide=True),
     Column("REVISION", short("revision"), wide=True),
     Column("FINISHED", moment("finishedAt"), wide=True),
@@ -191,6 +200,7 @@ RUN = (
     Column("retry", lambda row: row.get("retry") or None),
     Column("refreshes", lambda row: row.get("refreshes") or None),
     Column("prioritized", lambda row: row.get("prioritized") or None),
+    Column("pool", _pool),
     Column("targets", lambda row: ", ".join(row.get("targets", ())) or None),
     Column("proposes", lambda row: row.get("proposes") and row["proposes"]["ref"]),
     Column("reason", key("reason")),

@@ -52,6 +52,7 @@ COMMANDS = {
     "run": Entry("reconciler.cli.run", "Show a run, confirm it, cancel it, review it and more."),
     "rollout": Entry("reconciler.cli.rollout", "List revisions on their way to many stacks; resume a paused one."),
     "revisions": Entry("reconciler.cli.revisions", "List the last revisions and how far each got."),
+    "pool": Entry("reconciler.cli.pool", "List the worker pools and how full they are; drain and resume one."),
     "resources": Entry("reconciler.cli.resources", "List the resources of all stacks."),
     "task": Entry("reconciler.cli.task", "Run a command in a stack's directory and environment."),
     "drift": Entry("reconciler.cli.drift", "List drift; check a stack for drift now."),
@@ -78,7 +79,6 @@ COMMANDS = {
 _PLANNED = frozenset(
     {
         ("drift", "adopt"),
-        ("pool",),
         ("worker",),
     }
 )

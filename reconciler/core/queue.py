@@ -1,18 +1,21 @@
 """Which queued run starts next: by what it is for, then the spaces in turn, then the oldest. Pure.
 
-A run that is queued stands in the line of its space and rank. `store.queue` reads the lines, asks `next_line` for each
-free place, and gives the place to the first run of that line that may start. Among lines of one rank, the space comes
-first that has the fewest runs at work, and of those the one whose last turn is the longest ago. So a space with ten
-thousand queued runs keeps nobody waiting longer than a place takes to become free. Turns are numbered: no clock counts.
+A run that is queued stands in the line of its space, rank and worker pool. `store.queue` reads the lines, leaves out
+those of full pools, asks `next_line` for each free place, and gives the place to the first run of that line that may
+start. Among lines of one rank, the space comes first that has the fewest runs at work in the pool, and of those the one
+whose last turn there is the longest ago. So a space with ten thousand queued runs keeps nobody waiting longer than a
+place takes to become free. Turns are numbered: no clock counts.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from reconciler.core.runs import Run, RunKind, RunStatus
+from spaces.model.pool import DEFAULT_POOL
 from spaces.names import SpaceName
 
 FIRST = 0
@@ -29,26 +32,81 @@ RANKS = {
 
 
 @dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How many runs of a pool may be at work; None: as many as there are places."""
+
+    most: int | None = None
+    most_checks: int | None = None
+    """How many of them may be drift checks."""
+    drained: bool = False
+    """Nothing of it may start."""
+
+
+@dataclass(slots=True)
+class Work:
+    """The runs at work, counted: what the limits of pools are held against."""
+
+    by_party: Counter[str] = field(default_factory=Counter)
+    by_pool: Counter[str] = field(default_factory=Counter)
+    checks: Counter[str] = field(default_factory=Counter)
+    """The drift checks of each pool."""
+
+    def add(self, party: str, *, is_check: bool, count: int = 1) -> None:
+        """Count runs that are at work, or will be now."""
+        pool = pool_of(party)
+        self.by_party[party] += count
+        self.by_pool[pool] += count
+        self.checks[pool] += count * is_check
+
+    def has_room(self, line: Line, limits: PoolLimits) -> bool:
+        """Whether one more run of a line may be at work in its pool."""
+        if limits.drained or (limits.most is not None and self.by_pool[line.pool] >= limits.most):
+            return False
+        return not line.checks or limits.most_checks is None or self.checks[line.pool] < limits.most_checks
+
+
+def party_of(space: SpaceName, pool: str) -> str:
+    """Return the name under which a space takes its turns in a pool."""
+    return space if pool == DEFAULT_POOL else f"{space}:{pool}"
+
+
+def pool_of(party: str) -> str:
+    """Return the pool of a name made by `party_of`."""
+    return party.partition(":")[2] or DEFAULT_POOL
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """The queued runs of one rank and space."""
+    """The queued runs of one rank, space and pool."""
 
     rank: int
-    space: SpaceName
+    party: str
+    """The space and the pool, as `party_of` names them."""
     head: str
     """The oldest run."""
     turn: int = 0
-    """The number of the last turn of the space, from 1; 0: it never had one."""
+    """The number of the party's last turn, from 1; 0: it never had one."""
 
     @classmethod
     def named(cls, name: str, head: str, turn: int) -> Self:
         """Return the line of a name made by `line_of`."""
-        rank, _, space = name.partition(":")
-        return cls(int(rank), SpaceName(space), head, turn)
+        rank, _, party = name.partition(":")
+        return cls(int(rank), party, head, turn)
 
     @property
     def name(self) -> str:
         """The name, in which lines sort by rank."""
-        return f"{self.rank}:{self.space}"
+        return f"{self.rank}:{self.party}"
+
+    @property
+    def pool(self) -> str:
+        """The worker pool."""
+        return pool_of(self.party)
+
+    @property
+    def checks(self) -> bool:
+        """Whether drift checks stand in it, apart from those that somebody put before all others."""
+        return self.rank == RANKS[RunKind.DRIFT]
 
 
 def rank_of(run: Run) -> int:
@@ -60,9 +118,9 @@ def line_of(run: Run) -> str | None:
     """Return the name of the line that a run stands in; None: it is not queued."""
     if run.status is not RunStatus.QUEUED:
         return None
-    return Line(rank_of(run), run.stack.space, run.id).name
+    return Line(rank_of(run), party_of(run.stack.space, run.pool), run.id).name
 
 
-def next_line(lines: Iterable[Line], at_work: Mapping[SpaceName, int]) -> Line | None:
-    """Return the line whose turn it is; None: nothing is queued. `at_work`: how many runs each space has at work."""
-    return min(lines, key=lambda line: (line.rank, at_work.get(line.space, 0), line.turn, line.head), default=None)
+def next_line(lines: Iterable[Line], at_work: Mapping[str, int]) -> Line | None:
+    """Return the line whose turn it is; None: nothing is queued. `at_work`: how many runs each party has at work."""
+    return min(lines, key=lambda line: (line.rank, at_work.get(line.party, 0), line.turn, line.head), default=None)

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     DISK_FULL = "DiskFull"
     MOVE_BLOCKED = "MoveBlocked"
     PIN_UNUSABLE = "PinUnusable"
+    POOL_MISSING = "PoolMissing"
     OUTPUT_MISSING = "OutputMissing"
     OUTPUT_UNUSABLE = "OutputUnusable"
     LEASE_LOST = "LeaseLost"

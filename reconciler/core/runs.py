@@ -16,6 +16,7 @@ from typing import Any, NewType, Self
 from reconciler.core.phases import Phase
 from reconciler.core.results import ChangeCounts
 from reconciler.core.state import Component, Fingerprint, SourceCommit, Why
+from spaces.model.pool import DEFAULT_POOL
 from spaces.names import Digest, Revision, StackId
 
 RunId = NewType("RunId", str)
@@ -205,6 +206,8 @@ class Run:
     """What it plans the stack as, which nobody has merged. None: as it is in force."""
     phase_seconds: Mapping[Phase, float] = field(default_factory=dict)
     """How long each phase took that has ended."""
+    pool: str = DEFAULT_POOL
+    """The worker pool that starts it, as `Desired.pool`. While it is queued it follows its stack, and not any more."""
 
     def evolve(self, **changes: Any) -> Self:
         """Return the same run with some fields changed."""

@@ -17,6 +17,7 @@ from spaces.effective.rollouts import RolloutRule
 from spaces.effective.windows import Freeze
 from spaces.model.dependency import OutputUse
 from spaces.model.drift import Drift
+from spaces.model.pool import DEFAULT_POOL
 from spaces.model.retries import Retry
 from spaces.model.schedules import Schedule
 from spaces.names import Digest, Revision, StackId
@@ -208,6 +209,9 @@ class Desired:
     """It stays at an earlier revision: digest, fingerprint, revision, needs and source are those of then."""
     behind: tuple[str, ...] = ()
     """Whose changes the branch has beside the pin: they count as authors of the run that follows it."""
+
+    pool: str = DEFAULT_POOL
+    """The worker pool that starts its runs: `space/name`, or the service's own machine. It is no part of the digest."""
 
     @property
     def lacks_source(self) -> bool:

@@ -106,6 +106,7 @@ def new_run(state: StackState, desired: Desired, run: RunId, now: datetime, **ch
         created_at=now,
         why=state.why,
         source=desired.source,
+        pool=desired.pool,
         **(values | changes),
     )
 

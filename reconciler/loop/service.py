@@ -110,7 +110,7 @@ class Loop:
         )
         self.ends = Ends(engine, dispatcher, recorder, self.inquiries, self._changed)
         self.leases = Leases(store, engine, dispatcher, self.follower, self.holder)
-        self.checks = Checks(store, engine, self.holder, dispatcher.settings.most_checks)
+        self.checks = Checks(store, engine, self.follower.world, self.holder, dispatcher.settings.most_checks)
         self.renewal = Renewal(engine, dispatcher.issuer)
         self.schedules = Schedules(store)
         self.rollouts = Rollouts(store)
@@ -185,19 +185,25 @@ class Loop:
         return bool(made)
 
     def is_idle(self) -> bool:
-        """Whether there is nothing to do for this process now: no run at work here, none queued, no stack due."""
+        """Whether there is nothing to do for this process now: no run at work here, none queued, no stack due.
+
+        What is queued in a worker pool that somebody drained does not count.
+        """
         now = utc_now()
         if self.dispatcher.at_work() or self.ends.about or self.inquiries:
             return False
         with self.store.reading() as reading:
-            if reading.due_stacks(now, 1) or reading.due_timers(list(Purpose), now, 1):
+            closed = reading.drained_pools()
+            if reading.due_stacks(now, 1) or reading.due_timers(list(Purpose), now, 1, closed):
                 return False
             if not self.rollouts.is_idle(reading):
                 return False
             if not self.notifier.is_idle(reading, now) or not self.deliveries.is_idle(reading, now):
                 return False
             at_work = reading.list_runs(RunFilter(statuses={RunStatus.QUEUED, *AT_WORK}), None, 1000)
-        return not any(run.status is RunStatus.QUEUED or run.holder == self.holder for run in at_work)
+        return not any(
+            run.pool not in closed if run.status is RunStatus.QUEUED else run.holder == self.holder for run in at_work
+        )
 
     # For ever
 

@@ -38,6 +38,8 @@ class Audited(StrEnum):
     STACK_RESUMED = "stack-resumed"
     STACK_FORGOTTEN = "stack-forgotten"
     ROLLOUT_RESUMED = "rollout-resumed"
+    POOL_DRAINED = "pool-drained"
+    POOL_RESUMED = "pool-resumed"
     STACK_LOCKED = "stack-locked"
     STACK_UNLOCKED = "stack-unlocked"
     STACK_PINNED = "stack-pinned"

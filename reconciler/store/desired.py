@@ -13,6 +13,7 @@ from reconciler.store.texts import moment, moment_text
 from spaces.effective.rollouts import RolloutRule
 from spaces.effective.windows import Freeze
 from spaces.model.drift import Drift, IgnoredDrift, Repair
+from spaces.model.pool import DEFAULT_POOL
 from spaces.model.retries import Retry
 from spaces.model.schedules import Schedule
 from spaces.names import Digest, Revision
@@ -54,6 +55,7 @@ def desired_to_json(desired: Desired) -> dict[str, Any]:
         "schedules": [[each.cron, each.timezone, each.task] for each in desired.schedules],
         "pin": pin_to_json(desired.pin) if desired.pin else None,
         "behind": list(desired.behind),
+        "pool": desired.pool,
     }
 
 
@@ -87,6 +89,7 @@ def desired_from_json(body: dict[str, Any], digest: str, tool: str) -> Desired:
         schedules=tuple(_schedule_from_json(*each) for each in body.get("schedules", ())),
         pin=pin_from_json(body["pin"]) if body.get("pin") else None,
         behind=tuple(body.get("behind", ())),
+        pool=body.get("pool", DEFAULT_POOL),
     )
 
 

@@ -17,12 +17,14 @@ from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.core.issuer_keys import IssuerKey
 from reconciler.core.keeping import StackPin
+from reconciler.core.queue import PoolLimits
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.rollouts import Accepted, RolloutId
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
 from reconciler.core.timers import Timer
 from reconciler.core.verdicts import Judgement, Review
+from reconciler.store.pools import Drained
 from reconciler.store.provenances import ResourceAuthor
 from reconciler.store.queries import Reading
 from reconciler.store.stored import (
@@ -79,10 +81,13 @@ class Transaction(Reading, Protocol):
         The stored run keeps its stack, which may have moved since `run` was read.
         """
 
-    def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
+    def claim(
+        self, holder: str, now: datetime, lease: timedelta, limit: int, pools: Mapping[str, PoolLimits] = ...
+    ) -> list[Run]:
         """Claim up to `limit` queued runs for `holder`: planning, attempt + 1, leased. No run twice.
 
-        Which come first, `core.queue` says.
+        Which come first, `core.queue` says. No more runs of the `pools` are at work than their limits allow, whoever
+        holds them; other pools have none.
         This is the step `RunEvent.CLAIM`; the caller follows with `RunEvent.PREPARE`. `started_at` is set too.
         Runs to be canceled are left alone, and runs whose stack has another writing run at work.
         """
@@ -196,6 +201,15 @@ class Transaction(Reading, Protocol):
 
     def accept(self, rollout: RolloutId, accepted: Accepted) -> None:
         """Note what people accept of a rollout, in place of what was noted before."""
+
+    def put_pools(self, pools: Mapping[StackId, str]) -> None:
+        """Let the queued runs of these stacks be runs of these worker pools."""
+
+    def drain_pool(self, pool: str, by: Drained) -> bool:
+        """Let a worker pool start nothing any more; False: somebody has drained it already."""
+
+    def resume_pool(self, pool: str) -> bool:
+        """Let a worker pool start runs again; False: nobody had drained it."""
 
     def put_timers(self, wanted: Iterable[Timer]) -> None:
         """Set timers, in place of those for the same purpose and item. One with the same schedule stays as it is."""

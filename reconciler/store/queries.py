@@ -19,6 +19,7 @@ from reconciler.core.runs import Run, RunId
 from reconciler.core.state import Desired, StackState
 from reconciler.core.timers import Timer
 from reconciler.core.verdicts import Judgement, Review
+from reconciler.store.pools import Drained, PoolRuns
 from reconciler.store.stored import (
     Announcement,
     ApiToken,
@@ -70,14 +71,23 @@ class Reading(Protocol):
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         """Return the stacks with `due_at` <= now, the longest due first."""
 
-    def due_timers(self, purposes: Collection[str], now: datetime, limit: int) -> list[Timer]:
+    def due_timers(
+        self, purposes: Collection[str], now: datetime, limit: int, without: Collection[str] = ()
+    ) -> list[Timer]:
         """Return the timers for these purposes that are due, the longest due first.
 
-        Also those that were set while the clock was ahead, as `Timer.is_due` tells.
+        Also those that were set while the clock was ahead, as `Timer.is_due` tells. Those of stacks whose worker pool
+        is in `without` are left out.
         """
 
     def timers(self, stack: StackId) -> list[Timer]:
         """Return the timers of a stack, the next one first."""
+
+    def drained_pools(self) -> dict[str, Drained]:
+        """Return the worker pools that are to start nothing."""
+
+    def count_by_pool(self) -> dict[str, PoolRuns]:
+        """Return how many runs are queued and at work, for each worker pool that has any."""
 
     def waiting_rollouts(self) -> list[RolloutId]:
         """Return the rollouts in which stacks wait for others."""

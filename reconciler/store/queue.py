@@ -5,8 +5,7 @@ However many runs are queued, a claim looks only at the first of each line, and 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -19,13 +18,14 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
+    literal,
     literal_column,
     or_,
     select,
     update,
 )
 
-from reconciler.core.queue import Line, next_line
+from reconciler.core.queue import Line, PoolLimits, Work, next_line, party_of
 from reconciler.core.runs import Run, RunId
 from reconciler.store import rows, statements
 from reconciler.store.bases import ReadingBase, WritingBase
@@ -41,11 +41,13 @@ from reconciler.store.selecting import (
     select_runs,
 )
 from reconciler.store.tables import runs, stacks, turns
-from spaces.names import SpaceName, StackId
+from spaces.model.pool import DEFAULT_POOL
+from spaces.names import StackId
 
 _CLAIM_LOCK = 0x73746174696F6E02
 _RANK = 2
 """How many characters of a line's name are its rank."""
+NO_LIMITS: Mapping[str, PoolLimits] = {}
 
 
 class QueueReading(ReadingBase):
@@ -62,12 +64,14 @@ class QueueReading(ReadingBase):
 class QueueWriting(QueueReading, WritingBase):
     """The claim of queued runs, for a `Transaction`."""
 
-    def claim(self, holder: str, now: datetime, lease: timedelta, limit: int) -> list[Run]:
+    def claim(
+        self, holder: str, now: datetime, lease: timedelta, limit: int, pools: Mapping[str, PoolLimits] = NO_LIMITS
+    ) -> list[Run]:
         """Claim up to `limit` queued runs for `holder`, as `Transaction.claim` says."""
         if self._dialect == POSTGRES:
             # Without the lock, two claims could each take a run of the same stack without seeing the other's.
             self._connection.execute(select(func.pg_advisory_xact_lock(_CLAIM_LOCK)))
-        taken = list(self._take_turns(limit))
+        taken = list(self._take_turns(limit, pools))
         if not taken:
             return []
         theirs = among(self._connection, runs.c.id, taken)
@@ -83,35 +87,45 @@ class QueueWriting(QueueReading, WritingBase):
         query = select_runs().where(theirs).order_by(runs.c.id)
         return [rows.run_from_row(row) for row in self._connection.execute(query)]
 
+    def put_pools(self, pools: Mapping[StackId, str]) -> None:
+        """Let the queued runs of these stacks stand in the lines of these pools."""
+        for stack, pool in sorted(pools.items()):
+            values = {
+                "pool": rows.column_of(pool),
+                "line": func.substr(runs.c.line, 1, _RANK) + party_of(stack.space, pool),
+            }
+            self._connection.execute(update(runs).where(_queued_of(stack)).values(values))
+
     def _move_in_line(self, stack: StackId) -> None:
         """Let the queued runs of a stack that moved stand in the lines of its space."""
-        mine = select(stacks.c.id).where(is_stack(stack)).scalar_subquery()
-        line = func.substr(runs.c.line, 1, _RANK) + stack.space
-        queued = runs.c.line.is_not(None)
-        self._connection.execute(update(runs).where(runs.c.stack_id == mine, queued).values(line=line))
+        line = func.substr(runs.c.line, 1, _RANK) + stack.space + func.coalesce(literal(":") + runs.c.pool, "")
+        self._connection.execute(update(runs).where(_queued_of(stack)).values(line=line))
 
-    def _take_turns(self, places: int) -> Iterator[str]:
+    def _take_turns(self, places: int, pools: Mapping[str, PoolLimits]) -> Iterator[str]:
         """Yield the ids of the runs that get the free places."""
         lines = {line.name: line for line in self._lines()}
-        at_work: Counter[SpaceName] = Counter()
-        if lines:
-            at_work.update({SpaceName(space): count for space, count in self._connection.execute(_AT_WORK)})
+        work = Work()
+        for space, pool, kind, count in self._connection.execute(_AT_WORK) if lines else ():
+            work.add(party_of(space, pool or DEFAULT_POOL), is_check=kind == CHECK_KIND, count=count)
         newest = max((line.turn for line in lines.values()), default=0)
         last: dict[str, str] = {}
-        served: dict[SpaceName, int] = {}
-        while places and (line := next_line(lines.values(), at_work)) is not None:
+        served: dict[str, int] = {}
+        while places and (line := next_line(lines.values(), work.by_party)) is not None:
+            if line.pool in pools and not work.has_room(line, pools[line.pool]):
+                del lines[line.name]
+                continue
             values = {"line": line.name, "after": last.get(line.name, "")}
             run = self._connection.execute(_first_of_line(self._dialect), values).scalar()
             if run is None:
                 del lines[line.name]
                 continue
             newest, places = newest + 1, places - 1
-            at_work[line.space] += 1
-            last[line.name], served[line.space] = run, newest
-            lines |= {each.name: replace(each, turn=newest) for each in lines.values() if each.space == line.space}
+            work.add(line.party, is_check=line.checks)
+            last[line.name], served[line.party] = run, newest
+            lines |= {each.name: replace(each, turn=newest) for each in lines.values() if each.party == line.party}
             yield run
         if served:
-            values_of_turns = [{"space": space, "turn": turn} for space, turn in sorted(served.items())]
+            values_of_turns = [{"space": party, "turn": turn} for party, turn in sorted(served.items())]
             self._connection.execute(_put_turns(self._dialect), values_of_turns)
 
     def _lines(self) -> Iterator[Line]:
@@ -120,7 +134,7 @@ class QueueWriting(QueueReading, WritingBase):
 
 
 def _lines() -> Select[Any]:
-    """Return the query for the lines, the oldest run of each, and the last turn of its space.
+    """Return the query for the lines, the oldest run of each, and the last turn of its party.
 
     It leaps from line to line in the index, and looks at no other run.
     """
@@ -135,11 +149,16 @@ def _lines() -> Select[Any]:
 
 _LINES = _lines()
 _AT_WORK = (
-    select(stacks.c.space, func.count())
+    select(stacks.c.space, runs.c.pool, runs.c.kind, func.count())
     .join(runs, runs.c.stack_id == stacks.c.id)
     .where(runs.c.status.in_(AT_WORK_STATUSES))
-    .group_by(stacks.c.space)
+    .group_by(stacks.c.space, runs.c.pool, runs.c.kind)
 )
+
+
+def _queued_of(stack: StackId) -> ColumnElement[bool]:
+    mine = select(stacks.c.id).where(is_stack(stack)).scalar_subquery()
+    return and_(runs.c.stack_id == mine, runs.c.line.is_not(None))
 
 
 @cache

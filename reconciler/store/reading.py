@@ -27,6 +27,7 @@ from reconciler.store.issuing import IssuingReading
 from reconciler.store.leases import LeaseReading
 from reconciler.store.outbox import OutboxReading
 from reconciler.store.pins import PinReading
+from reconciler.store.pools import PoolReading
 from reconciler.store.provenances import ProvenanceReading
 from reconciler.store.queue import QueueReading
 from reconciler.store.retention import RetentionReading
@@ -62,6 +63,7 @@ class SqlReading(
     ProvenanceReading,
     LeaseReading,
     OutboxReading,
+    PoolReading,
     RolloutReading,
     PinReading,
     QueueReading,

@@ -36,6 +36,7 @@ from reconciler.store.desired import (
     source_to_json,
 )
 from reconciler.store.texts import dump, load, moment, moment_text
+from spaces.model.pool import DEFAULT_POOL
 from spaces.names import Digest, Revision, SpaceName, StackId
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -79,6 +80,7 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
         "stalled": _answer(state, ConditionType.STALLED),
         "drifted": state.observed.drifted if state.observed else None,
         **_rollout_columns(state),
+        "pool": column_of(desired.pool) if desired else None,
         "body": dump(
             {
                 "desired": desired_to_json(desired) if desired else None,
@@ -103,6 +105,11 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
             }
         ),
     }
+
+
+def column_of(pool: str) -> str | None:
+    """Return a pool as the columns of that name have it: null is the service's own machine."""
+    return None if pool == DEFAULT_POOL else pool
 
 
 def _rollout_columns(state: StackState) -> dict[str, str | None]:
@@ -166,6 +173,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
         # How far a revision of the branch got is counted by it.
         "revision": run.revision if run.proposes is None else None,
         "line": line_of(run),
+        "pool": column_of(run.pool),
         "body": dump(
             {
                 "revision": run.revision,
@@ -246,6 +254,7 @@ def run_from_row(row: Row[Any]) -> Run:
         targets=tuple(body.get("targets", ())),
         proposes=ProposedRef(*body["proposes"]) if body.get("proposes") else None,
         phase_seconds={Phase(phase): seconds for phase, seconds in body.get("phaseSeconds", {}).items()},
+        pool=row.pool or DEFAULT_POOL,
     )
 
 

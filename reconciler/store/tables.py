@@ -23,7 +23,7 @@ from sqlalchemy import (
 from reconciler.store import access_tables
 from reconciler.store.columns import KEY, NAME
 
-SCHEMA_VERSION = "0024"
+SCHEMA_VERSION = "0025"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -64,6 +64,7 @@ stacks = Table(
     Column("rollout_part", NAME),
     Column("ready", Text),
     Column("stalled", Text),
+    Column("pool", NAME),
     Column("body", Text),
     UniqueConstraint("space", "name"),
     Index("ix_stacks_counted", "in_git", "space", "tool", "sync", "ready", "stalled"),
@@ -92,6 +93,7 @@ runs = Table(
     Column("finished_at", BigInteger),
     Column("revision", Text),
     Column("line", NAME),
+    Column("pool", NAME),
     Column("body", Text, nullable=False),
     Index("ix_runs_stack_id_id", "stack_id", "id"),
     Index("ix_runs_revision_id", "revision", "id"),
@@ -105,7 +107,10 @@ runs = Table(
         postgresql_where=text(ACTIVE_WRITING),
     ),
 )
-"""`line` is where a run stands that is queued: its rank and space, as `core.queue` names it."""
+"""`line` is where a run stands that is queued: its rank, space and pool, as `core.queue` names it.
+
+`pool` is the worker pool; null: the service's own machine.
+"""
 
 rollouts = Table(
     "rollouts",
@@ -122,7 +127,18 @@ turns = Table(
     Column("space", NAME, primary_key=True),
     Column("turn", BigInteger, nullable=False),
 )
-"""The number of the last turn in which each space got a place for a run."""
+"""The number of the last turn in which each space got a place for a run. In pools but the default one, the name of the
+pool follows that of the space.
+"""
+
+drained = Table(
+    "drained",
+    metadata,
+    Column("pool", NAME, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+"""The worker pools that start nothing, and who asked for that. The pool `default` is the service's own machine."""
 
 timers = Table(
     "timers",

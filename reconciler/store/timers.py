@@ -6,24 +6,26 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, select, union_all, update
+from sqlalchemy import Row, bindparam, delete, func, select, union_all, update
 
 from reconciler.core.timers import CLOCKS_APART, Timer
 from reconciler.store import rows
 from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import among_stacks, bind_stacks
 from reconciler.store.tables import stacks, timers
+from spaces.model.pool import DEFAULT_POOL
 from spaces.names import SpaceName, StackId
 
 _COLUMNS = select(timers, stacks.c.space, stacks.c.name).join(stacks, stacks.c.id == timers.c.stack_id)
 _PURPOSE = timers.c.purpose.in_(bindparam("purposes", expanding=True))
+_ELSEWHERE = func.coalesce(stacks.c.pool, DEFAULT_POOL).not_in(bindparam("without", expanding=True))
 _DUE = (
-    _COLUMNS.where(_PURPOSE, timers.c.at <= bindparam("now"))
+    _COLUMNS.where(_PURPOSE, timers.c.at <= bindparam("now"), _ELSEWHERE)
     .order_by(timers.c.at, timers.c.stack_id)
     .limit(bindparam("most"))
 )
 _AHEAD = (
-    _COLUMNS.where(_PURPOSE, timers.c.set_at > bindparam("ahead"), timers.c.at > bindparam("now"))
+    _COLUMNS.where(_PURPOSE, timers.c.set_at > bindparam("ahead"), timers.c.at > bindparam("now"), _ELSEWHERE)
     .order_by(timers.c.set_at, timers.c.stack_id)
     .limit(bindparam("most"))
 )
@@ -37,9 +39,12 @@ _OF_STACK = _COLUMNS.where(stacks.c.space == bindparam("space"), stacks.c.name =
 class TimerReading(ReadingBase):
     """The questions about timers, for a `Reading`."""
 
-    def due_timers(self, purposes: Collection[str], now: datetime, limit: int) -> list[Timer]:
-        """Return the timers for these purposes that are due, or were set while the clock was ahead."""
+    def due_timers(
+        self, purposes: Collection[str], now: datetime, limit: int, without: Collection[str] = ()
+    ) -> list[Timer]:
+        """Return the timers for these purposes that are due, as `Reading.due_timers` says."""
         values = {"purposes": list(purposes), "now": rows.micros(now), "ahead": rows.micros(now + CLOCKS_APART)}
+        values["without"] = list(without)
         found = self._connection.execute(_DUE_OR_AHEAD, values | {"most": limit})
         return [_timer(row) for row in sorted(found, key=lambda row: (row.at, row.stack_id))[:limit]]
 

@@ -27,6 +27,7 @@ from reconciler.store.issuing import IssuingWriting
 from reconciler.store.leases import LeaseWriting
 from reconciler.store.outbox import OutboxWriting
 from reconciler.store.pins import PinWriting
+from reconciler.store.pools import PoolWriting
 from reconciler.store.provenances import ResourceAuthor, provenance
 from reconciler.store.queue import QueueWriting
 from reconciler.store.reading import SqlReading
@@ -62,6 +63,7 @@ class SqlTransaction(
     LeaseWriting,
     OutboxWriting,
     PinWriting,
+    PoolWriting,
     QueueWriting,
     RetentionWriting,
     RolloutWriting,

@@ -24,12 +24,13 @@ from reconciler.store.protocol import Store
 from reconciler.store.queries import Reading
 from reconciler.store.stored import ConfigurationState, StackFilter, StoreError
 from reconciler.web.ports import Ports
+from spaces.effective.pools import pools as pools_of
+from spaces.model.pool import DEFAULT_POOL
 
 LEASE = timedelta(minutes=3)
 """After this time without a scrape another service shows the gauges."""
 
 _NAME = "gauges"
-_POOL = "default"
 _PAGE = 1000
 _HALTS = (*HaltReason, *GitReason, Reason.CONFIG_PATH_NOT_FOUND, Reason.HISTORY_REWRITTEN)
 
@@ -42,18 +43,21 @@ def expose(ports: Ports) -> None:
     ports.metrics.expect_decisions(sorted(map(str, ACTIONS)))
     ports.metrics.expect_verdicts({kind: (*map(str, results), "error") for kind, results in RESULTS.items()})
     ports.metrics.show(
-        lambda: read_gauges(ports.store, ports.holder, ports.now()),
+        lambda: read_gauges(ports.store, ports.holder, ports.now(), pools_of(ports.documents())),
         lambda: [(stack.space, stack.name) for stack in ports.documents().stacks()],
     )
 
 
-def read_gauges(store: Store, holder: str, now: datetime) -> Gauges | None:
-    """Read the gauges; None where another service shows them, or while the store cannot be used."""
+def read_gauges(store: Store, holder: str, now: datetime, pools: Iterable[str] = ()) -> Gauges | None:
+    """Read the gauges; None where another service shows them, or while the store cannot be used.
+
+    Each of the `pools` has a value, and so has every other worker pool in which runs are queued.
+    """
     try:
         if not _shows(store, holder, now):
             return None
         with store.reading() as reading:
-            return _gauges(reading)
+            return _gauges(reading, pools)
     except StoreError as error:
         if _failures.is_due(str(error)):
             _log.warning("cannot read the gauges: %s", error)
@@ -74,7 +78,7 @@ def _shows(store: Store, holder: str, now: datetime) -> bool:
         return lease is None or lease.holder == holder
 
 
-def _gauges(reading: Reading) -> Gauges:
+def _gauges(reading: Reading, pools: Iterable[str]) -> Gauges:
     configuration = reading.configuration()
     resources = reading.count_resources()
     active = reading.active_runs()
@@ -97,7 +101,8 @@ def _gauges(reading: Reading) -> Gauges:
         stacks=tuple(stacks),
         runs_active=nobody | Counter((str(run.kind), str(run.status)) for run in active),
         waiting_since=_waiting(reading, active),
-        queue_depth={_POOL: sum(run.status is RunStatus.QUEUED for run in active)},
+        queue_depth=dict.fromkeys((DEFAULT_POOL, *pools), 0)
+        | Counter(run.pool for run in active if run.status is RunStatus.QUEUED),
     )
 
 

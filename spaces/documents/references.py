@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from spaces.model.blueprint import BlueprintInstanceSpec, versioned
 from spaces.model.configuration import Configuration
+from spaces.model.pool import DEFAULT_POOL
 from spaces.model.role import BUILT_IN_ROLES, RoleBindingSpec
 from spaces.model.secrets import SecretRef
 from spaces.model.space import SpaceSpec
@@ -44,6 +45,7 @@ def references(resource: Resource) -> tuple[Reference, ...]:
     if isinstance(spec, StackSpec):
         paths = [("spec", "contexts", index, "name") for index in range(len(spec.contexts))]
         paths += [("spec", "integrations", index) for index in range(len(spec.integrations))]
+        paths += [("spec", "workerPool")] if spec.worker_pool != DEFAULT_POOL else []
         paths += [("spec", "source", "repository")] if _source_repository(spec) else []
         paths += [("spec", "dependsOn", index, "stack") for index in range(len(spec.depends_on))]
     if isinstance(spec, Configuration):
@@ -63,6 +65,8 @@ def names(resource: Resource) -> list[tuple[Kind, str]]:
     if isinstance(spec, StackSpec):
         found = [(Kind.CONTEXT, use.name) for use in spec.contexts]
         found += [(Kind.CLOUD_INTEGRATION, name) for name in spec.integrations]
+        if spec.worker_pool != DEFAULT_POOL:
+            found.append((Kind.WORKER_POOL, spec.worker_pool))
         if repository := _source_repository(spec):
             found.append((Kind.REPOSITORY, repository))
         found += [(Kind.STACK, dependency.stack) for dependency in spec.depends_on]

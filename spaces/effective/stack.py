@@ -18,6 +18,7 @@ from spaces.documents.secrets import Login, Secret, login_of, secret_of
 from spaces.effective.integrations import OfRun, UsedIntegration, variables
 from spaces.effective.policies import Guardrail, guardrails
 from spaces.model.configuration import Configuration, HookPhase, plain_path
+from spaces.model.pool import DEFAULT_POOL
 from spaces.model.refs import Ref
 from spaces.model.repository import RepositorySpec
 from spaces.model.sealed import SealedPlace
@@ -155,6 +156,8 @@ class EffectiveStack:
     """The repositories to which Git may sign in."""
     secrets: Mapping[str, Value] = field(default_factory=dict)
     """The secrets in the tool's own settings, by the key that each is sealed for: `ansible.privateKey`."""
+    pool: ResourceRef | None = None
+    """The pool that starts its runs; None: the service's own machine."""
 
     def sealed_place(self, owner: ResourceRef, key: str) -> SealedPlace:
         """Return the place of a secret in one of its documents, which lie in its space or above."""
@@ -223,7 +226,17 @@ def effective(documents: PlacedDocuments, stack: StackId, known: Layers | None =
         documents.tree.lineage(stack.space),
         tuple(_git_credentials(documents, [*((use.placed, use.spec) for use in used), (placed, spec)])),
         _tool_secrets(placed.resource, spec, own),
+        _pool(documents, placed, spec),
     )
+
+
+def _pool(documents: PlacedDocuments, placed: Placed, spec: StackSpec) -> ResourceRef | None:
+    if spec.worker_pool == DEFAULT_POOL:
+        return None
+    found = documents.find(Kind.WORKER_POOL, spec.worker_pool, placed.ref.space)
+    if found is None:
+        raise KeyError(f"WorkerPool {spec.worker_pool}")
+    return found.ref
 
 
 def _git_credentials(

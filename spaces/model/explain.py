@@ -135,12 +135,15 @@ def _unknown_key(path: Path, where: str, model: type[Model] | None) -> Problem:
 
 
 def _not_one_of(
-    path: Path, where: str, value: object, expected: str, later: Collection[str], *, at_key: bool
+    path: Path, where: str, value: object, expected: str, later: Mapping[str, str], *, at_key: bool
 ) -> Problem:
     words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
     known = [word for word in words if word not in later]
     if not isinstance(value, str):
         return Problem(path, "wrong-type", f"{where} must be text, is {shape_of(value)}", at_key=at_key)
+    if value in later:
+        summary = f"{where}: {value} is not supported by this version: {later[value]}"
+        return Problem(path, "not-supported", summary, f"one of {', '.join(known)}", at_key)
     hint = did_you_mean(value, known) or f"one of {', '.join(known)}"
     return Problem(path, "invalid-value", f"{where}: {shown(value)} is not known", hint, at_key)
 

@@ -1,4 +1,4 @@
-"""The kinds of documents. A kind that SPECS does not list is not supported yet and is refused."""
+"""The kinds of documents, each with the model of its spec."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from spaces.model.integration import CloudIntegrationSpec
 from spaces.model.notifier import NotifierSpec
 from spaces.model.people import ApiKeySpec, GroupSpec, UserSpec
 from spaces.model.policy import PolicySpec
+from spaces.model.pool import WorkerPoolSpec
 from spaces.model.repository import RepositorySpec
 from spaces.model.role import ACCESS_SPECS, RoleBindingSpec, RoleSpec
 from spaces.model.space import SpaceSpec
@@ -26,6 +27,7 @@ Spec: TypeAlias = (
     | RepositorySpec
     | PolicySpec
     | CloudIntegrationSpec
+    | WorkerPoolSpec
     | NotifierSpec
     | RoleSpec
     | RoleBindingSpec
@@ -43,6 +45,7 @@ SPECS: Mapping[Kind, type[Spec]] = {
     Kind.REPOSITORY: RepositorySpec,
     Kind.POLICY: PolicySpec,
     Kind.CLOUD_INTEGRATION: CloudIntegrationSpec,
+    Kind.WORKER_POOL: WorkerPoolSpec,
     Kind.NOTIFIER: NotifierSpec,
     **ACCESS_SPECS,
 }

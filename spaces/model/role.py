@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from spaces.model.base import Model, Name, Problem, SpecModel, list_at, matching, text_at
 from spaces.model.explain import did_you_mean, shown
 from spaces.model.people import ApiKeySpec, GroupSpec, UserSpec
+from spaces.model.pool import DEFAULT_POOL
 from spaces.names import NAME_PATTERN, Kind, StackId
 
 Item = TypeVar("Item")
@@ -22,9 +23,12 @@ ANY = "*"
 BUILT_IN_ROLES = ("reader", "operator", "writer", "admin")
 
 
+_NOUNS = {Kind.CLOUD_INTEGRATION: "integration", Kind.WORKER_POOL: "pool"}
+
+
 def noun(kind: Kind) -> str:
     """Return the word for a kind of document in actions."""
-    return "integration" if kind is Kind.CLOUD_INTEGRATION else kind[:1].lower() + kind[1:]
+    return _NOUNS.get(kind) or kind[:1].lower() + kind[1:]
 
 
 _DOCUMENT_VERBS = ("read", "create", "update", "delete")
@@ -51,6 +55,7 @@ VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "audit": ("read",),
         "env": ("takeover",),
         noun(Kind.CLOUD_INTEGRATION): (*_DOCUMENT_VERBS, "use"),
+        noun(Kind.WORKER_POOL): (*_DOCUMENT_VERBS, "drain"),
     }
 )
 """Every kind that an action can be about, documents and things of the service, with its verbs."""
@@ -224,5 +229,8 @@ ACCESS_SPECS: Mapping[Kind, type[RoleSpec | RoleBindingSpec | UserSpec | GroupSp
 ROOT_ONLY = frozenset({Kind.ROLE, Kind.USER, Kind.GROUP, Kind.API_KEY})
 """The kinds whose documents may lie only in the root space."""
 
-RESERVED_NAMES: Mapping[Kind, frozenset[str]] = {Kind.ROLE: frozenset(BUILT_IN_ROLES)}
+RESERVED_NAMES: Mapping[Kind, frozenset[str]] = {
+    Kind.ROLE: frozenset(BUILT_IN_ROLES),
+    Kind.WORKER_POOL: frozenset({DEFAULT_POOL}),
+}
 """The names that a document of the kind may not have."""

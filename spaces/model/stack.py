@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -38,6 +38,7 @@ from spaces.model.dependency import Dependency, dependency_problems
 from spaces.model.drift import Drift
 from spaces.model.durations import Duration, LongDuration
 from spaces.model.globs import check_glob
+from spaces.model.pool import DEFAULT_POOL
 from spaces.model.refs import Ref, RefKind, ref_of
 from spaces.model.repository import Branch, Tag
 from spaces.model.retries import Retry
@@ -134,10 +135,6 @@ class ContextUse(Model):
 class _StackSpec(Configuration):
     """The tool, its source, and how its runs go."""
 
-    later: ClassVar[Mapping[str, str]] = {
-        "workerPool": "worker pools",
-    }
-
     tool: ToolName = Field(description="The tool that makes the infrastructure.")
     tool_version: VersionRange | None = Field(
         None,
@@ -158,6 +155,10 @@ class _StackSpec(Configuration):
     )
     integrations: tuple[QualifiedName, ...] = Field(
         (), max_length=MOST_ITEMS, description="CloudIntegrations by name or as space/name: the clouds that runs reach."
+    )
+    worker_pool: QualifiedName = Field(
+        DEFAULT_POOL,
+        description="The WorkerPool that starts its runs, by name or as space/name. default: the service's machine.",
     )
     share_outputs: tuple[Name, ...] = Field(
         (),

@@ -44,9 +44,6 @@ def kind_of(raw: dict[str, Any]) -> tuple[Kind | None, list[Problem]]:
     if kind is None:
         hint = did_you_mean(word, list(Kind)) or f"one of {', '.join(SPECS)}"
         return None, [Problem(("kind",), "unknown-kind", f"the kind {word[:80]!r} is not known", hint)]
-    if kind not in SPECS:
-        summary = f"{kind} is not supported by this version"
-        return None, [Problem(("kind",), "kind-not-supported", summary, f"supported are {', '.join(SPECS)}")]
     return kind, []
 
 

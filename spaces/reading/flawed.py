@@ -14,6 +14,7 @@ from spaces.diagnostics import Position
 from spaces.model.base import QUALIFIED_NAME, Path, list_at, mapping_at
 from spaces.model.blueprint import versioned
 from spaces.model.kinds import SPECS
+from spaces.model.pool import DEFAULT_POOL
 from spaces.names import Kind, SpaceName
 from spaces.reading.documents import Document, Positions, locate
 
@@ -80,6 +81,9 @@ def _needed_by_stack(spec: dict[str, Any], positions: Positions) -> Iterator[tup
     for index, name in enumerate(list_at(spec, "integrations")):
         if isinstance(name, str) and _QUALIFIED_NAME.search(name):
             yield Kind.CLOUD_INTEGRATION, name, positions.value(("spec", "integrations", index))
+    pool = spec.get("workerPool")
+    if isinstance(pool, str) and pool != DEFAULT_POOL and _QUALIFIED_NAME.search(pool):
+        yield Kind.WORKER_POOL, pool, positions.value(("spec", "workerPool"))
     for index, entry in enumerate(list_at(spec, "dependsOn")):
         path = ("spec", "dependsOn", index)
         name, path = (entry.get("stack"), (*path, "stack")) if isinstance(entry, dict) else (entry, path)

@@ -8,7 +8,7 @@ from spaces.documents.documents import PlacedDocuments
 from spaces.names import Kind, ResourceRef, SpaceName
 from spaces.rules.dependencies import may_mean
 
-_FLOWING = frozenset({Kind.CONTEXT, Kind.CLOUD_INTEGRATION, Kind.REPOSITORY})
+_FLOWING = frozenset({Kind.CONTEXT, Kind.CLOUD_INTEGRATION, Kind.WORKER_POOL, Kind.REPOSITORY})
 """What means nothing to those it does not flow to. Where a tree changes, those whose place is another are in anyway."""
 
 _ATTACHING = frozenset({Kind.CONTEXT, Kind.CLOUD_INTEGRATION})

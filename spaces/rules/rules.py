@@ -31,6 +31,7 @@ class Rule(StrEnum):
     UNKNOWN_CONTEXT = "unknown-context"
     UNKNOWN_REPOSITORY = "unknown-repository"
     UNKNOWN_INTEGRATION = "unknown-integration"
+    UNKNOWN_POOL = "unknown-pool"
     INTEGRATION_TWICE = "duplicate-integration"
     INTEGRATION_CLASH = "integration-clash"
     """Two integrations of one cloud."""
@@ -62,6 +63,7 @@ KINDS = {
     Rule.UNKNOWN_CONTEXT: Kind.CONTEXT,
     Rule.UNKNOWN_REPOSITORY: Kind.REPOSITORY,
     Rule.UNKNOWN_INTEGRATION: Kind.CLOUD_INTEGRATION,
+    Rule.UNKNOWN_POOL: Kind.WORKER_POOL,
     Rule.UNKNOWN_ROLE: Kind.ROLE,
     Rule.UNKNOWN_STACK: Kind.STACK,
     Rule.UNKNOWN_BLUEPRINT: Kind.BLUEPRINT,

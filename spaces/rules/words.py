@@ -72,7 +72,13 @@ def _words(  # noqa: C901, PLR0912 - a case for each rule
             told = f"{placed.ref}: there is no space {name} in force", hint
         case Rule.SPACE_CYCLE:
             told = f"{placed.ref} is its own ancestor: {name}", "give one of them another parent"
-        case Rule.UNKNOWN_CONTEXT | Rule.UNKNOWN_REPOSITORY | Rule.UNKNOWN_INTEGRATION | Rule.UNKNOWN_STACK as rule:
+        case (
+            Rule.UNKNOWN_CONTEXT
+            | Rule.UNKNOWN_REPOSITORY
+            | Rule.UNKNOWN_INTEGRATION
+            | Rule.UNKNOWN_POOL
+            | Rule.UNKNOWN_STACK as rule
+        ):
             known = names_in_reach(KINDS[rule], space, documents, qualified="/" in name) if suggest else []
             told = (
                 f"there is no {KINDS[rule]} {name} for {placed.ref}",

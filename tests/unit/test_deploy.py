@@ -42,7 +42,7 @@ def exposed() -> dict[str, set[str]]:
     metrics.show_workers(lambda: {("default", "idle"): 1})
     metrics.follow(["url"])
     metrics.fetch_failed("url", 1.0)
-    metrics.run_claimed(1.0)
+    metrics.run_claimed(1.0, "default")
     metrics.phase_ended("tracked", "plan", 1.0)
     metrics.run_ended("s", "n", "tracked", "finished")
     metrics.applied(1.0)

@@ -76,6 +76,7 @@ def put_desired(  # noqa: PLR0917
         if stack in given:
             given[stack] = replace(given[stack], in_sync=changed[stack].sync is Sync.SYNCED)
     record(transaction, steps, changed.values(), now)
+    transaction.put_pools(_other_pools(states, changed))
     _set_timers(transaction, states, changed, now)
     transaction.wake_parents(states, now)
     transaction.put_dependencies({stack: parents_in([state.desired]) for stack, state in changed.items()})
@@ -113,6 +114,18 @@ def _leaving(state: StackState, departure: Departure) -> Desired | None:
         pin=None,
         behind=(),
     )
+
+
+def _other_pools(before: Mapping[StackId, StackState], changed: Mapping[StackId, StackState]) -> dict[StackId, str]:
+    """Return the pools of the stacks that had another one before."""
+    return {
+        stack: state.desired.pool
+        for stack, state in changed.items()
+        if state.desired is not None
+        and stack in before
+        and (old := before[stack].desired) is not None
+        and old.pool != state.desired.pool
+    }
 
 
 def _set_timers(
@@ -211,6 +224,7 @@ def same_desired(one: Desired, other: Desired) -> bool:
         and _own_problem(one) == _own_problem(other)
         and one.labels == other.labels
         and one.push_policies == other.push_policies
+        and one.pool == other.pool
     )
 
 

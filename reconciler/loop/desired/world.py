@@ -13,10 +13,12 @@ from reconciler.core.reasons import Reason
 from reconciler.core.state import Desired, Need, SourceCommit, StackProblem
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.sources import MISSING, SourceIndex, snapshot, watched
+from spaces.effective.pools import pool_name
 from spaces.effective.rollouts import rollout_of
 from spaces.effective.stack import EffectiveStack, Layers, ResolvedSource, effective
 from spaces.effective.windows import Freeze, freezes
 from spaces.in_force import InForce
+from spaces.model.pool import DEFAULT_POOL
 from spaces.model.stack import OnDelete
 from spaces.names import Revision, SpaceName, SpacePath, StackId
 
@@ -215,6 +217,7 @@ def _desired(
         retry=configured.spec.retry,
         destroy_at=configured.spec.destroy_at,
         source=_source(configured, source),
+        pool=pool_name(configured.pool) if configured.pool is not None else DEFAULT_POOL,
     )
 
 

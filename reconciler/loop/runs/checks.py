@@ -15,11 +15,14 @@ from datetime import datetime
 from reconciler.core.runs import ACTIVE, Run, RunEvent, RunId, RunKind, RunStatus, leading
 from reconciler.core.timers import Purpose, Timer, check_timer
 from reconciler.engine.base import Engine
+from reconciler.loop.desired.world import World
+from reconciler.loop.runs.pools import CheckRoom, limits_of
 from reconciler.runs.audit import log_run
 from reconciler.runs.checks import cannot_be_checked, queue_check
 from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import Store
 from reconciler.store.stored import RunFilter
+from spaces.model.pool import DEFAULT_POOL
 
 _ACTIVE = RunFilter(kinds={RunKind.DRIFT, RunKind.PROPOSED}, statuses=ACTIVE)
 
@@ -30,6 +33,7 @@ class Checks:
 
     store: Store
     engine: Engine
+    world: World
     holder: str
     limit: int
     """How many checks may be active at once, of all services on the database."""
@@ -42,6 +46,9 @@ class Checks:
             active = [run for run in reading.list_runs(_ACTIVE, None, 1000) if not run.leads]
             free = self.limit - sum(run.checks for run in active)
             due = reading.due_timers([Purpose.DRIFT], now, free) if free > 0 else []
+            room = CheckRoom(limits_of(self.world, reading), active) if due else CheckRoom({}, ())
+            if room.closed:
+                due = reading.due_timers([Purpose.DRIFT], now, free, room.closed)
             others = leading(reading.active_runs([run.stack for run in active])) if active else {}
         made = False
         for run in active:
@@ -51,7 +58,7 @@ class Checks:
                 self._stop(run)
         self._stopping.intersection_update(run.id for run in active)
         for timer in due:
-            made |= self._start(timer, now)
+            made |= self._start(timer, room, now)
         return made
 
     def _stop(self, run: Run) -> None:
@@ -75,19 +82,26 @@ class Checks:
             self._stop(run)
         return True
 
-    def _start(self, timer: Timer, now: datetime) -> bool:
-        """Queue a check, and set the timer to its next time; where nothing can be checked, only that."""
+    def _start(self, timer: Timer, room: CheckRoom, now: datetime) -> bool:
+        """Queue a check, and set the timer to its next time; where nothing can be checked, only that.
+
+        What its pool has no room for stays due.
+        """
         with self.store.writing() as transaction:
             state = find_stack(transaction, timer.stack)
             drift = state.desired.drift if state.desired is not None else None
             if drift is None:
                 transaction.remove_timers([timer.stack], Purpose.DRIFT)
                 return True
+            pool = state.desired.pool if state.desired is not None else DEFAULT_POOL
+            if not room.is_open(pool):
+                return False
             if not transaction.take_timer(timer, check_timer(timer.stack, drift, now)) or not timer.is_due(now):
                 return False
             possible = cannot_be_checked(transaction, state, now) is None
             queued = queue_check(transaction, state, now) if possible else None
         if queued is not None:
+            room.take(pool)
             log_run(queued)
         return True
 

@@ -37,6 +37,7 @@ from reconciler.loop.runs.job import (
     materialise,
     needs_tfstate,
 )
+from reconciler.loop.runs.pools import is_in_force, limits_of
 from reconciler.loop.runs.taken import CannotRun, TakenOutput, refuse, take_outputs, with_outputs
 from reconciler.metrics import Metrics
 from reconciler.runs.audit import log_run
@@ -99,11 +100,12 @@ class Dispatcher:
         with self.store.reading() as reading:
             if not reading.list_runs(RunFilter(statuses={RunStatus.QUEUED}), None, 1):
                 return 0
+            limits = limits_of(self.follower.world, reading)
         with self.store.writing() as transaction:
             # Whoever is behind the store's generation would start what is no longer desired.
             if transaction.configuration().generation != self.follower.world.generation:
                 return 0
-            taken = transaction.claim(self.holder, now, LEASE, free)
+            taken = transaction.claim(self.holder, now, LEASE, free, limits)
             found = transaction.stacks([run.stack for run in taken])
             steps = [
                 take_step(found.get(run.stack) or StackState(run.stack, None), run, RunEvent.PREPARE, now, message="")
@@ -121,7 +123,7 @@ class Dispatcher:
                 self._fail(run, Leg.PLAN, Reason.PLAN_OUTDATED, f"it waits for {waits[run.stack].on}")
                 continue
             log_run(run)
-            self.metrics.run_claimed((now - run.created_at).total_seconds())
+            self.metrics.run_claimed((now - run.created_at).total_seconds(), run.pool)
             self._submit(run, Leg.PLAN, token)
         return len(claimed)
 
@@ -179,6 +181,8 @@ class Dispatcher:
         """Return the inputs of a run; CannotRun where nothing may run, or the desired configuration has changed."""
         if (why := self.unsafe()) is not None:
             raise CannotRun(Reason.SANDBOX_MISSING, why)
+        if not is_in_force(self.follower.world, run.pool):
+            raise CannotRun(Reason.POOL_MISSING, f"its worker pool {run.pool} is not in force any more")
         if run.leaving:
             return self._inputs_of_what_left(run, leg)
         if run.proposes is not None:

@@ -64,6 +64,8 @@ class Right(StrEnum):
     RUN_REVIEW = "run:review"
     RUN_REPLAN = "run:replan"
     RUN_PRIORITIZE = "run:prioritize"
+    POOL_READ = "pool:read"
+    POOL_DRAIN = "pool:drain"
 
     @property
     def action(self) -> Action:

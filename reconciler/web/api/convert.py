@@ -95,6 +95,7 @@ def stack_json(stack: StackState, last: Run | None, told: Told = _EVERYTHING) ->
         suspended=is_suspended(stack),
         lock=StackLockJson.model_validate(stack.lock) if stack.lock else None,
         pin=StackPinJson.model_validate(desired.pin) if desired and desired.pin else None,
+        pool=desired.pool if desired else None,
         retained=desired is None,
     )
 

@@ -11,6 +11,7 @@ from reconciler.core.runs import AT_WORK, Run, RunId, RunStatus
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, page
+from reconciler.web.api.pools import closed_pools
 from reconciler.web.api.schemas.runs import PlaceJson, WorkersJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.told import Told
@@ -37,6 +38,7 @@ def list_queue(
     with ports.store.reading() as reading:
         active = reading.active_runs()
         first = reading.in_the_way()
+        closed = closed_pools(ports, reading)
     mine = [run for run in active if _takes_part(run) and (spaces is None or run.stack.space in spaces)]
     busy = not any(worker.idle for worker in _workers(ports))
     told, everything = Told.of(caller), caller.sees_everything
@@ -46,7 +48,7 @@ def list_queue(
             **convert.run_json(run, told).model_dump(by_alias=False),
             at_work=run.status in AT_WORK,
             service=run.holder if everything else None,
-            waits=_waits(run, first, busy=busy),
+            waits=_waits(run, first, closed, busy=busy),
         )
 
     return page(behind(sorted(mine, key=_place), cursor, limit, _place), limit, _place, shown)
@@ -77,7 +79,7 @@ def _place(run: Run) -> str:
     return f"{0 if run.status in AT_WORK else 1}{rank_of(run)}{run.id}"
 
 
-def _waits(run: Run, first: Mapping[RunId, RunId], *, busy: bool) -> str | None:
+def _waits(run: Run, first: Mapping[RunId, RunId], closed: Mapping[str, str], *, busy: bool) -> str | None:
     """Return why a run has not started yet; None for one at work."""
     if run.status in AT_WORK:
         return None
@@ -85,4 +87,6 @@ def _waits(run: Run, first: Mapping[RunId, RunId], *, busy: bool) -> str | None:
         return "it is being canceled"
     if run.id in first:
         return f"run {first[run.id]} of the same stack goes first"
+    if run.pool in closed:
+        return f"its worker pool {run.pool} {closed[run.pool]}"
     return "it waits for a free place" if busy else "it starts as soon as the service looks"

@@ -77,6 +77,9 @@ ROUTES = [
     ("GET", "/workers"),
     ("GET", "/rollouts"),
     ("POST", "/rollouts/production/resume"),
+    ("GET", "/pools"),
+    ("POST", "/pools/production/big/drain"),
+    ("POST", "/pools/production/big/resume"),
     ("GET", "/sealing"),
     ("POST", "/issuer/rotate"),
     ("GET", "/blueprints"),
@@ -150,6 +153,7 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
             "/api/v1"
             + path.replace("/production/network", "/{space}/{name}")
             .replace("/rollouts/production", "/rollouts/{space}")
+            .replace("/pools/production/big", "/pools/{space}/{name}")
             .replace("/01", "/{run}")
             .replace("/02", "/{token}")
             .replace("/03", "/{held}")

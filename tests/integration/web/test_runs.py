@@ -73,6 +73,7 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         "cancelRequested": False,
         "attempt": 1,
         "retry": 0,
+        "pool": "default",
         "phaseSeconds": {"init": 0.5, "plan": 1.25},
         "createdAt": "2026-03-01T12:00:00Z",
         "startedAt": None,

@@ -79,6 +79,7 @@ def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlS
         "suspended": False,
         "lock": None,
         "pin": None,
+        "pool": "default",
         "retained": False,
         "dependencies": [],
         "dependents": [],

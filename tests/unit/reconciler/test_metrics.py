@@ -16,7 +16,7 @@ def test_what_happened_is_counted() -> None:
     metrics = Metrics()
     metrics.fetched("root/infra", 0.2, NOW)
     metrics.fetch_failed("root/infra", 3)
-    metrics.run_claimed(2)
+    metrics.run_claimed(2, "default")
     metrics.phase_ended("tracked", "apply", 40)
     metrics.run_ended("production", "network", "tracked", "finished")
     metrics.applied(70)
@@ -43,7 +43,7 @@ def test_what_happened_is_counted() -> None:
 def test_a_clock_that_was_set_back_counts_as_nothing() -> None:
     metrics = Metrics()
     metrics.applied(-5)
-    metrics.run_claimed(-5)
+    metrics.run_claimed(-5, "default")
     assert "stationkeeper_merge_to_applied_seconds_sum 0.0" in lines(metrics)
 
 

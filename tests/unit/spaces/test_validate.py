@@ -286,10 +286,19 @@ def test_a_tool_that_nobody_knows_is_answered_with_those_that_run():
     assert told.hint == f"one of {', '.join(sorted(TOOLS))}"
 
 
-@pytest.mark.parametrize("key", ["workerPool: default"])
-def test_what_is_not_built_yet_is_said_to_be_so(key):
-    (told,) = validate_files({"a.yaml": text("Stack", "{name: s}", f"{{tool: terraform, source: {{path: .}}, {key}}}")})
-    assert told.code == "not-supported"
+@pytest.mark.parametrize(
+    ("spec", "summary"),
+    [
+        ("{engine: celery}", "spec.engine: celery is not supported by this version: runs by Celery"),
+        (
+            "{engine: local, kubernetes: {}}",
+            "spec.kubernetes is not supported by this version: runs as Jobs of Kubernetes",
+        ),
+    ],
+)
+def test_what_is_not_built_yet_is_said_to_be_so(spec, summary):
+    (told,) = validate_files({"a.yaml": text("WorkerPool", "{name: s}", spec)})
+    assert (told.code, told.summary) == ("not-supported", summary)
 
 
 def test_nothing_that_would_steer_a_terminal_is_said():

@@ -85,6 +85,7 @@ class RunJson(Shape):
     `targets`: the addresses of the resources that it plans; all of them where there are none.
     `proposes`: it plans what somebody has pushed and nobody has merged.
     `frozen`: it waits for the end of a freeze window, and for nobody. `through`: who lets it through such windows.
+    `pool`: the worker pool that starts it, as `space/name`; `default` is the service's own machine.
     """
 
     id: str
@@ -110,6 +111,7 @@ class RunJson(Shape):
     proposes: ProposedRefJson | None
     prioritized: bool
     refreshes: bool
+    pool: str
     phase_seconds: dict[str, float]
     created_at: datetime
     started_at: datetime | None

@@ -97,7 +97,10 @@ class PinRequest(LockRequest):
 
 
 class StackJson(Shape):
-    """A stack. `retained`: its document has left Git."""
+    """A stack. `retained`: its document has left Git.
+
+    `pool`: the worker pool of its runs, as `space/name` or `default`; null for a stack that has left Git.
+    """
 
     id: str
     space: str
@@ -119,6 +122,7 @@ class StackJson(Shape):
     suspended: bool
     lock: StackLockJson | None
     pin: StackPinJson | None
+    pool: str | None
     retained: bool
 
 

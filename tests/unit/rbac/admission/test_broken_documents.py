@@ -280,8 +280,8 @@ CASES = [
         {"Stack prod/net"},
         set(),
         {},
-        ["kind-not-supported"],
-        id="an unsupported kind hides no stack",
+        ["missing-key"],
+        id="a broken document of another kind hides no stack",
     ),
     *(
         pytest.param(

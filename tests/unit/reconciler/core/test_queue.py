@@ -48,11 +48,11 @@ def starts(wanted: list[Wanted], places: int) -> list[tuple[int, Wanted]]:
                 time for time in ([ends[0][0]] if ends else []) + ([coming[0].at] if coming else []) if time > now
             )
             continue
-        _, run = queues[chosen.rank, chosen.space].popleft()
+        _, run = queues[chosen.rank, chosen.party].popleft()
         turn += 1
-        turns[chosen.space] = turn
-        at_work[chosen.space] += 1
-        heapq.heappush(ends, (now + run.takes, chosen.space))
+        turns[chosen.party] = turn
+        at_work[chosen.party] += 1
+        heapq.heappush(ends, (now + run.takes, chosen.party))
         started.append((now, run))
     return started
 

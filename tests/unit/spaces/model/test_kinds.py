@@ -7,7 +7,6 @@ from spaces.model.durations import parse_duration
 from spaces.model.explain import did_you_mean, dotted, shown
 from spaces.model.kinds import SPECS
 from spaces.model.repository import RepositorySpec, SecretRef, is_branch
-from spaces.model.role import ACCESS_SPECS
 from spaces.model.space import SpaceSpec
 from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName
 from spaces.model.variables import VariableClass, classify_variable
@@ -154,8 +153,7 @@ def test_models_do_not_change():
         pytest.param("Stack", STACK + "  timeout: 60\n", [("invalid-duration", 3, 12)], id="timeout-number"),
         pytest.param("Stack", STACK + "  timeout: 0s\n", [("invalid-duration", 3, 12)], id="timeout-zero"),
         pytest.param("Stack", STACK + "  onDelete: keep\n", [("invalid-value", 3, 13)], id="on-delete"),
-        pytest.param("Stack", STACK + "  workerPool: a\n",
-                     [("not-supported", 3, 3)], id="not-built-yet"),
+        pytest.param("Stack", STACK + "  workerPool: A\n", [("invalid-name", 3, 15)], id="pool"),
         pytest.param("Stack", STACK + "  dependsOn: [A, {stack: b, outputs: {x: '1a', '9': Y}}, {outputs: {}}, b, 5]\n",
                      [("invalid-name", 3, 15), ("invalid-env-name", 3, 42), ("invalid-output-name", 3, 48),
                       ("missing-key", 3, 58), ("duplicate-dependency", 3, 73), ("wrong-type", 3, 76)], id="dependencies"),
@@ -274,7 +272,6 @@ def test_bad_specs_are_refused_with_their_place(kind, spec, expected):
         pytest.param(STACK + "  autodeploy: 'no'\n", "spec.autodeploy must be true or false, is text", "write true or false, without quotes", id="no"),
         pytest.param(STACK + "  hooks: [x]\n", "spec.hooks must be a mapping, is a list", None, id="list"),
         pytest.param(STACK + "  contexts: [{name: a, priority: 1.5}]\n", "spec.contexts[0].priority must be a whole number, is a number", None, id="fraction"),
-        pytest.param(STACK + "  workerPool: a\n", "spec.workerPool is not supported by this version: worker pools", "leave it out", id="later"),
         pytest.param(STACK + "  ttl: 999999d\n", "spec.ttl must be a duration from 1s to 3660d", None, id="ttl"),
         pytest.param(STACK + '  "a\\nb": 1\n', "spec.a\\nb is not known", None, id="newline-in-a-key"),
         pytest.param(STACK + f"  env: {{{', '.join(f'A{n}: x' for n in range(1001))}}}\n", "spec.env has more than 1000 entries", None, id="variables"),
@@ -408,10 +405,8 @@ def test_what_the_service_steers_by_is_its_own(name):
     assert classify_variable(name) is VariableClass.OWN
 
 
-def test_only_built_kinds_have_a_model():
-    blueprints = {Kind.BLUEPRINT, Kind.BLUEPRINT_INSTANCE}
-    others = {Kind.SPACE, Kind.STACK, Kind.CONTEXT, Kind.REPOSITORY, Kind.POLICY, Kind.CLOUD_INTEGRATION, Kind.NOTIFIER}
-    assert set(SPECS) == {*others, *blueprints, *ACCESS_SPECS}
+def test_every_kind_has_a_model():
+    assert set(SPECS) == set(Kind)
     assert SPECS[Kind.CONTEXT] is ContextSpec
 
 

@@ -32,6 +32,7 @@ def test_there_is_one_per_kind_and_one_for_all():
         "context.schema.json",
         "repository.schema.json",
         "notifier.schema.json",
+        "workerpool.schema.json",
         "policy.schema.json",
         "role.schema.json",
         "rolebinding.schema.json",

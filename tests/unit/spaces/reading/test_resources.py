@@ -67,11 +67,6 @@ def test_kinds_with_the_same_words_differ():
         pytest.param(SPACE.replace("Space", "Spacee"), [("unknown-kind", 2, 7)], id="unknown-kind"),
         pytest.param(SPACE.replace("Space", "[Space]"), [("wrong-type", 2, 7)], id="kind-is-a-list"),
         pytest.param(SPACE.replace("kind: Space\n", ""), [("missing-key", 1, 1)], id="no-kind"),
-        *(
-            pytest.param(SPACE.replace("Space", kind), [("kind-not-supported", 2, 7)], id=f"not-built-{kind}")
-            for kind in Kind
-            if kind not in SPECS
-        ),
         pytest.param(SPACE + "specs: {}\n", [("unknown-key", 4, 1)], id="unknown-key"),
         pytest.param(SPACE + "status: {}\n", [("unknown-key", 4, 1)], id="status"),
         pytest.param(SPACE + "spec: [a]\n", [("wrong-type", 4, 1)], id="spec-is-a-list"),

@@ -1,0 +1,52 @@
+"""What the worker pools in force allow: read by whoever claims runs, and by whoever queues drift checks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from reconciler.core.queue import PoolLimits
+from reconciler.core.runs import Run
+from reconciler.loop.desired.world import World
+from reconciler.store.queries import Reading
+from spaces.effective.pools import pools
+from spaces.model.pool import DEFAULT_POOL
+
+
+def limits_of(world: World, reading: Reading) -> dict[str, PoolLimits]:
+    """Return the limits of every pool in force, the service's own machine among them."""
+    found = {} if world.in_force is None else pools(world.in_force.documents)
+    drained = reading.drained_pools()
+    limits = {name: PoolLimits(it.max_parallel, it.drift_parallel, name in drained) for name, it in found.items()}
+    return {**limits, DEFAULT_POOL: PoolLimits(drained=DEFAULT_POOL in drained)}
+
+
+def is_in_force(world: World, pool: str) -> bool:
+    """Whether a pool of that name is in force."""
+    return pool == DEFAULT_POOL or (world.in_force is not None and pool in pools(world.in_force.documents))
+
+
+class CheckRoom:
+    """How many more drift checks each pool takes.
+
+    No more are queued: one that cannot start would only keep those of other pools from being queued.
+    """
+
+    def __init__(self, limits: Mapping[str, PoolLimits], active: Iterable[Run]) -> None:
+        """`active`: the checks that are queued or at work."""
+        self._limits, self._counts = limits, Counter(run.pool for run in active)
+
+    @property
+    def closed(self) -> set[str]:
+        """The pools that take none."""
+        return {name for name in self._limits if not self.is_open(name)}
+
+    def is_open(self, pool: str) -> bool:
+        """Whether a pool takes one more."""
+        limits = self._limits.get(pool, PoolLimits())
+        most = limits.most if limits.most_checks is None else limits.most_checks
+        return not limits.drained and (most is None or self._counts[pool] < most)
+
+    def take(self, pool: str) -> None:
+        """Count one more."""
+        self._counts[pool] += 1

@@ -1,0 +1,124 @@
+"""Worker pools: how full they are, and letting one start nothing for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from fastapi import APIRouter
+
+from reconciler.refusals import OperationRefused, Refusal
+from reconciler.runs.audit import Asked, Audited, about_request
+from reconciler.store.pools import Drained, PoolRuns
+from reconciler.store.protocol import Transaction
+from reconciler.store.queries import Reading
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
+from reconciler.web.api.errors import not_found
+from reconciler.web.api.schemas.pools import DrainedJson, PoolJson
+from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.ports import Ports
+from spaces.effective.pools import pools
+from spaces.model.pool import DEFAULT_POOL, EngineName, WorkerPoolSpec
+from spaces.names import ROOT, SpaceName
+
+router = APIRouter(prefix="/pools", tags=["pools"])
+
+
+class _Pool(NamedTuple):
+    """A pool in force."""
+
+    id: str
+    space: SpaceName
+    name: str
+    spec: WorkerPoolSpec
+
+
+@router.get("")
+def list_pools(ports: PortsIn, caller: CallerIn) -> Page[PoolJson]:
+    """List the worker pools, and how many runs each has.
+
+    `default`, in the space `root`, is the service's own machine.
+    """
+    readable = caller.spaces(Right.POOL_READ)
+    found = [each for each in _pools(ports).values() if readable is None or each.space in readable]
+    with ports.store.reading() as reading:
+        return Page[PoolJson](items=_shown(reading, found), next=None)
+
+
+@router.post("/{space}/{name}/drain")
+def drain_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> PoolJson:
+    """Let a pool start nothing any more. Runs at work go on, and others wait in the queue."""
+    pool, asked, now = _wanted(ports, caller, space, name), _asked(caller, space), ports.now()
+    with ports.store.writing() as transaction:
+        if not transaction.drain_pool(pool.id, Drained(asked.person, now)):
+            raise OperationRefused(Refusal.DRAINED, f"the pool {pool.id} is drained already")
+        _audit(transaction, Audited.POOL_DRAINED, pool, asked, now)
+        return _shown(transaction, [pool])[0]
+
+
+@router.post("/{space}/{name}/resume")
+def resume_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> PoolJson:
+    """Let a drained pool start runs again."""
+    pool, asked, now = _wanted(ports, caller, space, name), _asked(caller, space), ports.now()
+    with ports.store.writing() as transaction:
+        if not transaction.resume_pool(pool.id):
+            raise OperationRefused(Refusal.NOT_DRAINED, f"the pool {pool.id} is not drained")
+        _audit(transaction, Audited.POOL_RESUMED, pool, asked, now)
+        shown = _shown(transaction, [pool])[0]
+    ports.wake()
+    return shown
+
+
+def closed_pools(ports: Ports, reading: Reading) -> dict[str, str]:
+    """Return the pools of which nothing starts now, each with the words for why."""
+    drained, counts = reading.drained_pools(), reading.count_by_pool()
+    limits = {pool.id: pool.spec.max_parallel for pool in _pools(ports).values()}
+    full = {name for name, most in limits.items() if most is not None and counts.get(name, PoolRuns()).at_work >= most}
+    return {**dict.fromkeys(full, "is full"), **dict.fromkeys(drained, "is drained")}
+
+
+def _pools(ports: Ports) -> Mapping[str, _Pool]:
+    built_in = _Pool(DEFAULT_POOL, ROOT, DEFAULT_POOL, WorkerPoolSpec(engine=EngineName.LOCAL))
+    found = {DEFAULT_POOL: built_in}
+    for name, spec in pools(ports.documents()).items():
+        space, _, own = name.partition("/")
+        found[name] = _Pool(name, SpaceName(space), own, spec)
+    return found
+
+
+def _wanted(ports: Ports, caller: Caller, space: str, name: str) -> _Pool:
+    words = f"pool {space}/{name}"
+    caller.require(Right.POOL_DRAIN, SpaceName(space), words)
+    found = _pools(ports).get(DEFAULT_POOL if (space, name) == (ROOT, DEFAULT_POOL) else f"{space}/{name}")
+    if found is None:
+        raise not_found(words)
+    return found
+
+
+def _asked(caller: Caller, space: str) -> Asked:
+    return Asked(caller.person, caller.basis(Right.POOL_DRAIN.action, SpaceName(space)))
+
+
+def _audit(transaction: Transaction, event: Audited, pool: _Pool, asked: Asked, now: datetime) -> None:
+    transaction.append_audit([about_request(event, asked, now, pool=pool.id)])
+
+
+def _shown(reading: Reading, found: list[_Pool]) -> list[PoolJson]:
+    drained, counts = reading.drained_pools(), reading.count_by_pool()
+    return [_json(each, counts.get(each.id, PoolRuns()), drained.get(each.id)) for each in found]
+
+
+def _json(pool: _Pool, runs: PoolRuns, drained: Drained | None) -> PoolJson:
+    return PoolJson(
+        id=pool.id,
+        space=pool.space,
+        name=pool.name,
+        engine=pool.spec.engine,
+        max_parallel=pool.spec.max_parallel,
+        drift_parallel=pool.spec.drift_parallel,
+        queued=runs.queued,
+        active=runs.at_work,
+        checks=runs.checks,
+        drained=None if drained is None else DrainedJson(person=drained.person, at=drained.at),
+    )

@@ -1,0 +1,56 @@
+"""The WorkerPool: where the runs of the stacks that name it are started, and how many of them at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from spaces.model.base import Number, Problem, SpecModel
+
+DEFAULT_POOL = "default"
+"""The pool of stacks that name none: the service's own machine. No document can have this name."""
+
+MOST_PARALLEL = 10_000
+
+
+class EngineName(StrEnum):
+    """What starts the runs of a pool."""
+
+    LOCAL = "local"
+    """The service, on its own machine."""
+
+
+class WorkerPoolSpec(SpecModel):
+    """Where runs are started, and how many at the same time."""
+
+    # Keys of the spec, and engines.
+    later: ClassVar[Mapping[str, str]] = {
+        "kubernetes": "runs as Jobs of Kubernetes",
+        "celery": "runs by Celery",
+    }
+
+    engine: EngineName = Field(description="What starts the runs. local: the service, on its own machine.")
+    max_parallel: Number | None = Field(
+        None,
+        ge=1,
+        le=MOST_PARALLEL,
+        description="How many runs of the pool may be at work at the same time, of all services together. Default: "
+        "as many as its engine has places for.",
+    )
+    drift_parallel: Number | None = Field(
+        None,
+        ge=1,
+        le=MOST_PARALLEL,
+        description="How many of them may be drift checks. Default: as the setting drift_parallelism says.",
+    )
+
+    @classmethod
+    def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield limits that contradict each other."""
+        most, checks = raw.get("maxParallel"), raw.get("driftParallel")
+        if isinstance(most, int) and isinstance(checks, int) and checks > most:
+            summary = f"spec.driftParallel is {checks}, and spec.maxParallel only {most}"
+            yield Problem(("driftParallel",), "invalid-value", summary, "drift checks are runs of the pool, too")

@@ -91,6 +91,7 @@ def _paths(url: str, token: str) -> dict[str, str]:
         "home": "/",
         "stacks": "/stacks",
         "stack": "/stacks/shop/web",
+        "explain": "/stacks/shop/web/explain",
         "runs": "/runs",
         "run": run("unconfirmed"),
         "denied": run("failed"),

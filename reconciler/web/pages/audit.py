@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import TypeAdapter, ValidationError
 
 from reconciler.runs.audit import Approvals, Audited
 from reconciler.web.api import audit
 from reconciler.web.api.auth import PortsIn
-from reconciler.web.api.errors import invalid
-from reconciler.web.api.schemas.shapes import Moment
-from reconciler.web.pages.choices import CursorIn, TextIn
+from reconciler.web.pages.choices import CursorIn, TextIn, TimeIn, moment
 from reconciler.web.pages.render import render
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import ViewerIn
@@ -23,9 +19,6 @@ router = APIRouter(prefix="/audit", route_class=PageRoute)
 
 _PAGE = 50
 _EVENTS = sorted({"trusted", "admitted", "held", "hold-ended", "database-restored", *Audited, *Approvals})
-_MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
-
-TimeIn = Annotated[str, Query(max_length=40)]
 
 
 @router.get("")
@@ -52,8 +45,8 @@ def audit_page(
         stack=stack or None,
         run=run or None,
         revision=revision or None,
-        since=_moment("since", since),
-        until=_moment("until", until),
+        since=moment("since", since),
+        until=moment("until", until),
         newest=True,
         limit=_PAGE,
         cursor=cursor or None,
@@ -70,15 +63,3 @@ def audit_page(
     rows = [AuditView.of(row) for row in listed.items]
     shown = {"rows": rows, "next_page": listed.next, "filters": filters, "cursor": cursor, "events": _EVENTS}
     return render(request, viewer, "audit.html", nav="audit", **shown)
-
-
-def _moment(field: str, text: str) -> datetime | None:
-    """Return the time that a field of the form says, which has no zone of its own: it is UTC."""
-    if not text:
-        return None
-    for written in (text, f"{text}Z"):
-        try:
-            return _MOMENT.validate_python(written)
-        except ValidationError:
-            continue
-    raise invalid(field, "this is no time; write it as 2030-12-31T18:00")

@@ -6,13 +6,12 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import ValidationError
 
 from reconciler.web.api import blueprints, stacks
 from reconciler.web.api.auth import PortsIn, Right
-from reconciler.web.api.errors import ApiError, invalid
+from reconciler.web.api.errors import ApiError
 from reconciler.web.api.schemas.blueprints import RenderedJson, RenderIn
-from reconciler.web.pages.choices import CursorIn
+from reconciler.web.pages.choices import CursorIn, shaped
 from reconciler.web.pages.render import render
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
@@ -96,7 +95,7 @@ def _form(  # noqa: PLR0917
     values: dict[str, Any] = {"preview": None, "wrong": "", "commands": ""}
     if sent is not None:
         try:
-            given = _asked(blueprint.version, asked, inputs_of(blueprint.inputs, sent))
+            given = shaped(RenderIn, version=blueprint.version, inputs=inputs_of(blueprint.inputs, sent), **asked)
             found: RenderedJson = blueprints.render(ports, viewer.caller, space, name, given)
         except ApiError as error:
             values["wrong"] = error.detail
@@ -115,14 +114,6 @@ def _form(  # noqa: PLR0917
         asked=asked,
         **values,
     )
-
-
-def _asked(version: str, asked: dict[str, str], inputs: dict[str, Any]) -> RenderIn:
-    try:
-        return RenderIn(version=version, inputs=inputs, **asked)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise invalid(str(first["loc"][-1]), first["msg"].lower()) from None
 
 
 def _first(spaces: list[str]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from reconciler.web.api import resources
-from reconciler.web.api.auth import PortsIn
+from reconciler.web.api.auth import Caller, PortsIn, Right
 from reconciler.web.pages.choices import CursorIn, PollIn, TextIn, space_names
 from reconciler.web.pages.render import address, render
 from reconciler.web.pages.route import PageRoute
@@ -47,10 +48,21 @@ def resources_page(
         cursor=cursor or None,
     )
     filters = {"space": space, "subtree": subtree, "stack": stack, "type": type, "provider": provider, "q": q}
-    values: dict[str, Any] = {"listed": listed, "filters": filters, "cursor": cursor}
+    values: dict[str, Any] = {
+        "listed": listed,
+        "filters": filters,
+        "cursor": cursor,
+        "explains": _explains(viewer.caller),
+    }
     if poll.part:
         answer = render(request, viewer, "resources_rows.html", **values)
         answer.headers["HX-Push-Url"] = address("/resources", **filters)
         return answer
     names = space_names(ports, viewer.caller)
     return render(request, viewer, "resources.html", nav="resources", spaces=names, **values)
+
+
+def _explains(caller: Caller) -> Callable[[str], bool]:
+    """Return whether somebody may ask where the resources of a stack come from: that tells of its runs."""
+    readable = caller.spaces(Right.RUN_READ)
+    return lambda stack: readable is None or stack.partition("/")[0] in readable

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
 from reconciler.refusals import OperationRefused
-from reconciler.web.api import convert, drift, pins, stacks, steering
+from reconciler.web.api import convert, drift, stacks
 from reconciler.web.api.auth import Caller, PortsIn, Right
 from reconciler.web.api.dependencies import neighbourhood
-from reconciler.web.api.errors import ApiError, not_found
+from reconciler.web.api.errors import ApiError
+from reconciler.web.api.explain import explain_stack
 from reconciler.web.api.schemas.stacks import StackDetailJson
 from reconciler.web.api.told import Told
-from reconciler.web.pages.choices import CursorIn, Poll, PollIn, TextIn, choice, labels, space_names
+from reconciler.web.pages.choices import CursorIn, Poll, PollIn, TextIn, TimeIn, choice, labels, moment, space_names
 from reconciler.web.pages.render import address, mark, redirect, render, unchanged
 from reconciler.web.pages.route import PageRoute
+from reconciler.web.pages.steering import steer
 from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
 from reconciler.web.ports import Ports
 from reconciler.web.views import graph
-from reconciler.web.views.actions import is_active, stack_actions
+from reconciler.web.views.actions import is_active, stack_actions, stack_forms
 from reconciler.web.views.drift import drift_view
 from reconciler.web.views.standing import stack_standing
 from reconciler.web.views.tones import stack_tone
@@ -121,34 +123,42 @@ def stack_page(  # noqa: PLR0917
     return _show(request, ports, viewer, space, name, poll=poll)
 
 
+@router.get("/{space}/{name}/explain")
+def explain_page(  # noqa: PLR0917
+    request: Request,
+    ports: PortsIn,
+    viewer: ViewerIn,
+    space: str,
+    name: str,
+    at: TimeIn = "",
+    resource: Annotated[str, Query(max_length=2000)] = "",
+) -> Response:
+    """Show how a stack came to be what it is, or was at a time, and where one of its resources comes from."""
+    told, wrong = None, ""
+    try:
+        told = explain_stack(ports, viewer.caller, space, name, at=moment("at", at), resource=resource or None)
+    except ApiError as error:
+        if not resource or error.status is not HTTPStatus.NOT_FOUND:
+            raise
+        told, wrong = explain_stack(ports, viewer.caller, space, name, at=moment("at", at)), error.detail
+    shown = {"told": told, "wrong": wrong, "asked": {"at": at, "resource": resource}}
+    return render(request, viewer, "explain.html", nav="stacks", space=space, name=name, **shown)
+
+
 @router.post("/{space}/{name}/{verb}")
 def act(  # noqa: PLR0917
     request: Request, ports: PortsIn, viewer: ViewerIn, space: str, name: str, verb: str, sent: OwnFieldsIn
 ) -> Response:
     """Do something with a stack, as the API does; what is refused is said on its page."""
-    _ = sent
-    caller, there = viewer.caller, f"/stacks/{space}/{name}"
     try:
-        match verb:
-            case "run":
-                there = f"/runs/{steering.request_run(ports, caller, space, name).id}"
-            case "plan":
-                there = f"/runs/{steering.plan_stack(ports, caller, space, name).id}"
-            case "drift":
-                there = f"/runs/{steering.check_drift(ports, caller, space, name).id}"
-            case "suspend":
-                steering.suspend_stack(ports, caller, space, name)
-            case "unpin":
-                pins.unpin_stack(ports, caller, space, name)
-            case "resume":
-                steering.resume_stack(ports, caller, space, name)
-            case "unlock":
-                steering.unlock_stack(ports, caller, space, name)
-            case _:
-                raise not_found("such action")
+        return redirect(steer(ports, viewer.caller, space, name, verb, sent))
     except OperationRefused as refused:
-        return _show(request, ports, viewer, space, name, refused=refused.message)
-    return redirect(there)
+        said = refused.message
+    except ApiError as error:
+        if error.status is not HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise
+        said = error.detail
+    return _show(request, ports, viewer, space, name, refused=said)
 
 
 def _show(
@@ -191,6 +201,7 @@ def _show(
         drift=drift_view(drift.drift_of(ports, caller, StackId(where, stack.name))),
         outputs=stacks.list_outputs(ports, caller, space, name, limit=1000).items,
         effective=_effective(ports, caller, stack),
+        forms=stack_forms(stack, lambda right: caller.allows(Right(right), where)),
         **values,
     )
 

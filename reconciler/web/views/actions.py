@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import ACTIVE, RunKind, RunStatus
-from reconciler.core.state import Sync
+from reconciler.core.state import ConditionStatus, ConditionType, Sync
 from reconciler.operations import REPEATABLE
 from reconciler.web.api.schemas.runs import WholeRunJson
 from reconciler.web.api.schemas.stacks import StackJson
+from reconciler.web.views.tones import condition_of
 from spaces.model.policy import PolicyType
 
 May = Callable[[str], bool]
@@ -80,6 +81,67 @@ def stack_actions(stack: StackJson, person: str, may: May) -> tuple[ActionView, 
     check = (_action("drift", "Check drift", "drift:check", may),) if checkable else ()
     unpin = (_action("unpin", "End the pin", "stack:pin", may),) if stack.pin is not None else ()
     return (*run, *plan, *check, *unpin, _action("suspend", "Suspend", "run:cancel", may))
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """A field of a form. `lines`: how many it shows; `hint`: what to write."""
+
+    name: str
+    label: str
+    hint: str = ""
+    lines: int = 1
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ActionForm:
+    """An action that needs more than a button, or a thought before it: `what` says what it does."""
+
+    action: ActionView
+    what: str
+    fields: tuple[FormField, ...] = ()
+
+
+_NOTE = FormField("note", "Why", "for the others")
+
+
+def _until(otherwise: str) -> FormField:
+    return FormField("duration", f"For how long (empty: until {otherwise})", "4h or 2d", required=False)
+
+
+def stack_forms(stack: StackJson, may: May) -> tuple[ActionForm, ...]:
+    """Return what can be done with a stack beside its buttons. While it is locked, that is nothing."""
+    if stack.retained:
+        what = "Remove what the service knows of the stack. What it made stays where it is."
+        return (ActionForm(_action("forget", "Forget the stack", "stack:delete", may, danger=True), what),)
+    if stack.lock is not None:
+        return ()
+    lock = ActionForm(
+        _action("lock", "Lock", "stack:lock", may),
+        "No run starts until the lock ends.",
+        (_NOTE, _until("somebody unlocks it")),
+    )
+    pin = ActionForm(
+        _action("pin", "Pin", "stack:pin", may),
+        "The stack stays at, or goes back to, what it was then, while the rest of the branch goes on.",
+        (FormField("at", "At", "a commit, or a run of the stack"), _NOTE, _until("a commit changes the stack")),
+    )
+    task = ActionForm(
+        _action("task", "Run the command", "task:create", may),
+        "A shell command in the stack's directory and environment. It is a run, with a log.",
+        (FormField("command", "Command", "tofu state list", lines=3),),
+    )
+    accept = ActionForm(
+        _action("refresh", "Accept the drift", "drift:accept", may),
+        "The tool takes over into its tfstate what the real world has. Nothing else changes.",
+    )
+    destroy = ActionForm(
+        _action("destroy", "Plan the destruction", "stack:delete", may, danger=True),
+        "The plan lists what would go, and waits for a confirmation. Afterwards the stack is suspended.",
+    )
+    drifted = condition_of(stack, ConditionType.DRIFTED).status == ConditionStatus.TRUE
+    return (*((accept,) if drifted else ()), lock, *((pin,) if stack.pin is None else ()), task, destroy)
 
 
 def _action(verb: str, label: str, right: str, may: May, *, main: bool = False, danger: bool = False) -> ActionView:

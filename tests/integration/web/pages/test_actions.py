@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler import locks
-from reconciler.core.runs import Run, RunStatus
+from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.runs.audit import Approvals
 from reconciler.store.sql import SqlStore
@@ -115,6 +115,38 @@ def test_a_lock_is_shown_and_ended_by_its_person(as_user: AsUser, runs: dict[str
     assert f"{drifted}/run" in otto.see(drifted).forms
 
 
+def test_what_takes_more_than_a_button_has_a_form(as_user: AsUser, runs: dict[str, Run], store: SqlStore) -> None:
+    drifted, otto, wanda = f"/stacks/{DRIFTED}", as_user("otto"), as_user("wanda")
+    forms = otto.see(drifted)
+    assert {f"{drifted}/{verb}" for verb in ("lock", "pin", "task", "refresh")} <= set(forms.forms)
+    titles = [found.get("title") for tag, found in forms.elements if tag == "button"]
+    assert (f"{drifted}/destroy" in forms.forms, "You need stack:delete" in titles) == (False, True)
+
+    for fields in ({"note": " "}, {"note": "why", "duration": "soon"}):
+        wrong = otto.press(forms, f"{drifted}/lock", **fields)
+        assert (wrong.status, "Locked by" in wrong.text) == (409, False)
+    assert leads_to(otto.press(forms, f"{drifted}/lock", note="moving the data", duration="2h")) == drifted
+    assert "Locked by otto" in otto.see(drifted).text
+    assert set(otto.see(drifted).forms) == {"/sign-out", f"{drifted}/unlock"}
+    assert leads_to(otto.press(otto.see(drifted), f"{drifted}/unlock")) == drifted
+    refused = otto.press(forms, f"{drifted}/pin", at="nowhere", note="why")
+    assert (refused.status, "what is in force is not known here" in refused.text) == (409, True)
+
+    assert otto.press(forms, f"{drifted}/task", command=" ").status == 409
+    task = leads_to(otto.press(forms, f"{drifted}/task", command="echo one\r\necho two"))
+    with store.reading() as reading:
+        found = reading.run(RunId(task.rpartition("/")[2]))
+    assert found is not None
+    assert (found.command, found.person) == ("echo one\necho two", "user:otto")
+    assert leads_to(otto.press(otto.see(task), f"{task}/cancel")) == task
+    refreshed = otto.press(forms, f"{drifted}/refresh")
+    assert (refreshed.status, "cannot be refreshed" in refreshed.text) == (409, True)
+
+    planned = leads_to(wanda.press(wanda.see(drifted), f"{drifted}/destroy"))
+    assert "Destroy run" in wanda.see(planned).text
+    assert otto.submit(f"{drifted}/destroy", forms.forms["/sign-out"]).status == 404
+
+
 def test_a_refusal_is_said_on_the_page(as_user: AsUser, runs: dict[str, Run], store: SqlStore) -> None:
     run, otto = f"/runs/{runs['waiting'].id}", as_user("otto")
     page = otto.see(run)
@@ -187,6 +219,6 @@ def test_an_approval_that_is_in_force_leads_to_what_is_still_held(
 
 def test_an_action_that_does_not_exist(operator: Person, runs: dict[str, Run]) -> None:
     token = operator.see("/").forms["/sign-out"]
-    for path in (f"/runs/{runs['waiting'].id}/explode", f"/stacks/{BASE}/explode", f"/stacks/{BASE}/destroy"):
+    for path in (f"/runs/{runs['waiting'].id}/explode", f"/stacks/{BASE}/explode"):
         assert operator.submit(path, token).status == 404
     assert operator.see(f"/runs/{runs['waiting'].id}/confirm").status == 405

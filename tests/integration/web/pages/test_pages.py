@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
-from reconciler.core.runs import Run
+from reconciler.core.runs import Run, RunStatus
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import AuditEvent
 from reconciler.web.pages.render import address
 from reconciler.web.ports import Ports
-from tests.factories import REVISION, a_run_id, a_stack
-from tests.integration.web.pages.fleet import CANARY, LOG, configuration, put_fleet
+from tests.factories import NOW, REVISION, a_run, a_run_id, a_stack
+from tests.integration.web.pages.fleet import BASE, CANARY, LOG, configuration, put_fleet
 from tests.integration.web.pages.person import Page, Person
 
 AsUser = Callable[[str], Person]
@@ -57,6 +59,8 @@ def every_page(runs: dict[str, Run]) -> list[str]:
         "/revisions",
         "/audit",
         "/blueprints",
+        "/stacks/production/network/explain",
+        "/stacks/production/network/explain?resource=<script>",
     ]
 
 
@@ -220,13 +224,32 @@ def test_the_audit_is_filtered_and_only_for_readers_of_everything(
     assert (rita.see("/audit").status, "/audit" in rita.see("/").links) == (404, False)
 
 
+def test_a_stack_is_explained_to_who_may_read_its_runs(
+    operator: Person, as_user: AsUser, runs: dict[str, Run], store: SqlStore
+) -> None:
+    explain = "/stacks/production/network/explain"
+    page = operator.see(explain)
+    assert "Nothing was applied of it by then" in page.text
+    assert explain in operator.see("/stacks/production/network").links
+    found = operator.see(f"{explain}?resource={quote(CANARY)}")
+    assert "Made by not known" in found.text
+    assert "resource nothing of stack production/network" in operator.see(f"{explain}?resource=nothing").text
+    done = a_run(BASE, status=RunStatus.FINISHED, reason="Applied", finished_at=NOW)
+    with store.writing() as transaction:
+        transaction.add_runs([done])
+        transaction.append_audit([AuditEvent("apply-ended", NOW, "user:otto", {"run": done.id, "status": "finished"})])
+    base = as_user("rita").see("/stacks/production/base/explain")
+    assert (f"/runs/{done.id}" in base.links, "apply-ended by otto finished" in base.text) == (True, True)
+    assert as_user("nobody").see(explain).status == 404
+
+
 def test_what_is_left_out_of_the_address_and_what_is_not() -> None:
     assert address("/x", a=0, b=None, c="", d=False, e=True, f=[]) == "/x?a=0&e=true"
 
 
 def test_resources_and_runs_are_filtered_by_their_addresses(operator: Person, runs: dict[str, Run]) -> None:
     def found(path: str) -> set[str]:
-        return {link for link in operator.see(path).links if link.startswith("/stacks/")}
+        return {link for link in operator.see(path).links if link.startswith("/stacks/") and "explain" not in link}
 
     assert found("/resources?stack=root/secret") == {"/stacks/root/secret"}
     assert operator.see("/resources?stack=secret").status == 422

@@ -199,11 +199,13 @@ def request_run(store: Store, stack: StackId, person: str, now: datetime, becaus
     return told(queued)
 
 
-def request_destroy(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
+def request_destroy(  # noqa: PLR0917
+    store: Store, stack: StackId, person: str, now: datetime, because: str = "", lacks: str | None = None
+) -> Run:
     """Queue a run that removes what a stack made, and waits for a person; the stack is suspended once it is done.
 
-    Refused for a stack that is protected, for one whose tool cannot remove anything, and while stacks that depend on it
-    still have something applied.
+    Refused for a stack that is protected, for one whose tool cannot remove anything, or not without a setting that it
+    `lacks`, and while stacks that depend on it still have something applied.
     """
     with store.writing() as transaction:
         _, desired = in_force(transaction, stack)
@@ -216,6 +218,9 @@ def request_destroy(store: Store, stack: StackId, person: str, now: datetime, be
                 Refusal.TOOL_CANNOT_DESTROY,
                 f"{stack} cannot be destroyed: {desired.tool} keeps no record of what it made",
             )
+        if lacks is not None:
+            message = f"{stack} cannot be destroyed: its document says nothing of {lacks}, by which that is done"
+            raise OperationRefused(Refusal.TOOL_CANNOT_DESTROY, message)
         children = transaction.stacks(transaction.children([stack]).get(stack, ()))
         standing = sum(child.applied is not None for child in children.values())
         if standing:

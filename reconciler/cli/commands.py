@@ -78,7 +78,6 @@ COMMANDS = {
 
 _PLANNED = frozenset(
     {
-        ("drift", "adopt"),
         ("worker",),
     }
 )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import adopt, options
 from reconciler.cli.client import connect
 from reconciler.cli.completing import stack_argument
-from reconciler.cli.output import Column, key, moment, print_rows
+from reconciler.cli.output import Column, key, moment, print_rows, short_json
 from reconciler.cli.run_commands import request_run, show_run
 
 _DIFFERS = 2
@@ -63,17 +62,15 @@ def accept(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
     ctx.exit(request_run(lambda api: f"{api.stack(stack)}/refresh", form, wait=wait))
 
 
+command.add_command(adopt.command)
+
+
 def _difference(row: Any) -> str:
     if row["difference"] != "changed" or not row["attributes"]:
         return str(row["difference"])
     return "; ".join(
-        f"{each['name']}: was {_short(each['was'])}, is {_short(each['is'])}" for each in row["attributes"]
+        f"{each['name']}: was {short_json(each['was'])}, is {short_json(each['is'])}" for each in row["attributes"]
     )
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 _COLUMNS = (

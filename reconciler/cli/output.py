@@ -42,6 +42,12 @@ def key(name: str) -> Callable[[Row], object]:
     return show
 
 
+def short_json(value: Any) -> str:
+    """Return a value as JSON, cut where it is long."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
 def moment(name: str) -> Callable[[Row], object]:
     """Return a function that reads a time from a row, to the second, in UTC."""
 

@@ -189,6 +189,13 @@ class _StackSpec(Configuration):
         found = getattr(self, self.tool.value)
         return found if isinstance(found, ToolSettings) else None
 
+    @property
+    def lacks_destruction(self) -> str | None:
+        """The setting without which the stack cannot be destroyed, where it is missing: `spec.script.destroy`."""
+        by, settings = TOOLS[self.tool.value].destroys_by, self.settings()
+        lacks = by is not None and getattr(settings, by, None) is None
+        return f"spec.{self.tool}.{by}" if lacks else None
+
     def secrets(self) -> Iterator[tuple[Path, str, SecretRef]]:
         """Yield the secrets among variables, files and the tool's own settings."""
         yield from super().secrets()

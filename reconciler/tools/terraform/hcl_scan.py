@@ -23,20 +23,26 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """An attribute that is one plain string; `path` is that of the block around it."""
+    """An attribute that is one plain string; `path` is that of the block around it.
+
+    The string stands from the character `at` to before `end`, its quotes included.
+    """
 
     path: tuple[Header, ...]
     name: str
     value: str
+    at: int = field(default=0, compare=False)
+    end: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An attribute that is anything else than one plain string; `word` is what its value begins with."""
+    """An attribute that is anything else than one plain string; `word` is what its value begins with, at `at`."""
 
     path: tuple[Header, ...]
     name: str
     word: str
+    at: int = field(default=0, compare=False)
 
 
 Found = Block | Text | Expression
@@ -88,7 +94,7 @@ class _Scanner:
 
     def _code(self, found: re.Match[str]) -> Iterator[Found]:
         if self.attribute is not None and found.lastgroup not in {"comment", "quote", "line"}:
-            yield Expression(self._path(), self.attribute, found.group())
+            yield Expression(self._path(), self.attribute, found.group(), found.start())
         match found.lastgroup:
             case "comment":
                 pass
@@ -149,7 +155,7 @@ class _Scanner:
         end = self._plain_end(start)
         if end is None:
             if self.attribute is not None:
-                yield Expression(self._path(), self.attribute, '"')
+                yield Expression(self._path(), self.attribute, '"', start - 1)
             self.around.append(_QUOTE)
             self.attribute = None
             self.position = start
@@ -158,9 +164,9 @@ class _Scanner:
         value = _unescaped(self.text[start : end - 1])
         if self.attribute is not None:
             if self._ends_statement(end):
-                yield Text(self._path(), self.attribute, value)
+                yield Text(self._path(), self.attribute, value, start - 1, end)
             else:
-                yield Expression(self._path(), self.attribute, '"')
+                yield Expression(self._path(), self.attribute, '"', start - 1)
             self.attribute = None
         elif self._in_body() and not self.expression:
             self.words.append(value)

@@ -76,7 +76,13 @@ def run_task(ports: PortsIn, caller: CallerIn, space: str, name: str, body: Task
 @router.post("/destroy", status_code=HTTPStatus.CREATED)
 def destroy_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> RunJson:
     """Queue a run that removes what a stack made. It waits for confirmation, and leaves the stack suspended."""
-    return _queue(ports, caller, space, name, Right.STACK_DELETE, operations.request_destroy)
+
+    def request(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> Run:
+        found = ports.effective(stack)
+        lacks = found.spec.lacks_destruction if found is not None else None
+        return operations.request_destroy(store, stack, person, now, because, lacks)
+
+    return _queue(ports, caller, space, name, Right.STACK_DELETE, request)
 
 
 @router.post("/forget")

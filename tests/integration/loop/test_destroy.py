@@ -19,7 +19,9 @@ OUTPUTS = """printf '{"vpc": "v1"}' > $STATION_OUTPUTS"""
 
 
 def ask(machine: Machine, stack: str) -> None:
-    operations.request_destroy(machine.service.store, StackId.parse(stack), "ada", utc_now())
+    found = machine.service.ports.effective(StackId.parse(stack))
+    lacks = found.spec.lacks_destruction if found is not None else None
+    operations.request_destroy(machine.service.store, StackId.parse(stack), "ada", utc_now(), lacks=lacks)
 
 
 def test_it_waits_for_a_person_and_leaves_the_stack_suspended_until_somebody_resumes_it(
@@ -82,6 +84,7 @@ def test_a_suspended_stack_can_be_destroyed(repo: Repo, machine: Machine, ran: P
         pytest.param("root/kept", Refusal.PROTECTED, "protected by its document", id="protected"),
         pytest.param("root/net", Refusal.HAS_DEPENDENTS, "a stack that depends on it is still applied", id="parent"),
         pytest.param("root/none", Refusal.NOT_FOUND, "there is no stack", id="unknown"),
+        pytest.param("root/app", Refusal.TOOL_CANNOT_DESTROY, "spec.script.destroy", id="no command"),
     ],
 )
 def test_what_is_protected_or_carries_others_is_not_destroyed(

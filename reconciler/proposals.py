@@ -7,7 +7,7 @@ The API calls `propose` once it knows that the caller may ask. What a merge woul
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.dependencies import linked
@@ -50,6 +50,8 @@ def propose(  # noqa: PLR0917
         not_locked(state, now)
         not_leaving(state, desired)
         wanted = linked(proposal.desired, stack, given_by(transaction, parents_in([proposal.desired])))
+        # A pool is a place, too, that a stack has only once somebody has merged it.
+        wanted = replace(wanted, pool=desired.pool)
         not_held_up(transaction, stack, wanted, RunKind.PROPOSED)
         for active in transaction.active_runs([stack]):
             if active.status is not RunStatus.UNCONFIRMED:

@@ -52,12 +52,12 @@ def why_lost(job: ToolJob, directory: Path) -> str | None:
     # The local backend keeps those of workspaces in a place of their own.
     place = (backend.get("config") or {}).get("workspace_dir" if job.options.get("workspace") else "path")
     work = top / job.directory.relative_to(top).parts[0]
-    if backend.get("type") != "local" or (isinstance(place, str) and not _is_in(place, (_SEEN, work, job.scratch))):
+    if backend.get("type") != "local" or (isinstance(place, str) and not _is_in(place, (SEEN, work, job.scratch))):
         return None
     return "keeps its tfstate in the work directory (backend local), which goes with the run"
 
 
-_SEEN = Path("/run/station")
+SEEN = Path("/run/station")
 """Where commands see the run's own directories."""
 
 

@@ -22,7 +22,7 @@ from reconciler.tools.terraform.directory import RootModule, look, write_overrid
 from reconciler.tools.terraform.tfstate import applied
 from reconciler.tools.terraform.variables import PREFIX, given
 from reconciler.tools.terragrunt import units
-from reconciler.tools.terragrunt.command import below, environment, printed, run, terragrunt
+from reconciler.tools.terragrunt.command import INITIALISED, below, environment, printed, run, terragrunt
 from reconciler.tools.terragrunt.kept import CACHE, refuse_lost
 
 _VERSION = re.compile(r"^terragrunt version v?(\S+)", re.MULTILINE)
@@ -85,7 +85,7 @@ class Terragrunt:
         destroy = ("-destroy",) if job.destroy else ()
         words = ("plan", "-input=false", "-no-color", "-detailed-exitcode", *destroy, f"-out={scratch.plan_path(job)}")
         code = do(run(job, *words), ok=(0, 2), env=env)
-        show = run(job, "show", "-json", "-no-color", str(scratch.plan_path(job)))
+        show = run(job, "show", "-json", "-no-color", str(scratch.plan_path(job)), flags=(INITIALISED,))
         return scratch.take_plan(job, printed(job, do, show, env, "plan.json"), has_changes=code == 2)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
@@ -94,7 +94,8 @@ class Terragrunt:
             return units.apply(job, do, environment(job))
         env = _environment(job)
         known = scratch.noted(job)
-        do(run(job, "apply", "-input=false", "-no-color", str(scratch.plan_path(job))), env=env)
+        apply = run(job, "apply", "-input=false", "-no-color", str(scratch.plan_path(job)), flags=(INITIALISED,))
+        do(apply, env=env)
         document = stored(job) if _is_managed(job) else _pulled(job, do, env)
         return Applied(resources=()) if document is None else applied(document, known)
 
@@ -192,4 +193,5 @@ def _module_path(job: ToolJob) -> Path:
 
 
 def _pulled(job: ToolJob, do: Do, env: Mapping[str, str]) -> Any:
-    return scratch.take_tfstate(printed(job, do, run(job, "state", "pull"), env, "pulled.tfstate"))
+    pull = run(job, "state", "pull", flags=(INITIALISED,))
+    return scratch.take_tfstate(printed(job, do, pull, env, "pulled.tfstate"))

@@ -9,6 +9,8 @@ from reconciler.tools.base import Do, ToolJob
 from reconciler.tools.terraform import provider_cache
 from reconciler.tools.terraform.scratch import cli_config
 
+INITIALISED = "--no-auto-init"
+"""The flag for commands of a run after its first one: Terragrunt would initialise many units once more each time."""
 _BELOW = {"opentofu": "tofu", "terraform": "terraform"}
 
 

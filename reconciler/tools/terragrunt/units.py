@@ -17,12 +17,13 @@ from typing import Any
 
 from reconciler.core.results import Applied, Output, Planned, Resource
 from reconciler.tools.base import Do, StepFailed, ToolJob
-from reconciler.tools.files import fresh_directory, read_json, read_result, remove, shape_of, strict_json, write_scratch
+from reconciler.tools.files import fresh_directory, parse_json, read_json, read_result, remove, shape_of, write_scratch
 from reconciler.tools.terraform.plan import Expected, expected, planned
 from reconciler.tools.terraform.scratch import expected_path
 from reconciler.tools.terraform.tfstate import applied
-from reconciler.tools.terragrunt.command import printed, run, terragrunt
+from reconciler.tools.terragrunt.command import INITIALISED, printed, run, terragrunt
 from reconciler.tools.terragrunt.kept import refuse_lost
+from reconciler.tools.terragrunt.stand_in import PULLED, write_stand_in
 
 _BETWEEN = "::"
 """Stands between a unit and an address in it: `net/eu::aws_vpc.main`."""
@@ -73,7 +74,7 @@ def apply(job: ToolJob, do: Do, env: Mapping[str, str]) -> Applied:
                 known[path] = expected(document)
             _refuse_surprises(documents, said)
             _apply(job, do, env, "again", sorted(documents))
-    return Applied(resources=()) if job.destroy else _left(job, do, env, known)
+    return Applied(resources=()) if job.destroy else _left(job, do, env, known, [unit.path for unit in graph])
 
 
 def plan_files(job: ToolJob) -> Sequence[Path]:
@@ -115,7 +116,7 @@ def _plan(job: ToolJob, do: Do, env: Mapping[str, str], folder: str, only: Seque
 
 
 def _apply(job: ToolJob, do: Do, env: Mapping[str, str], folder: str, only: Sequence[str]) -> None:
-    flags = ("--all", "--out-dir", str(job.scratch / folder), *_chosen(job, only))
+    flags = ("--all", INITIALISED, "--out-dir", str(job.scratch / folder), *_chosen(job, only))
     do(run(job, "apply", "-input=false", "-no-color", flags=flags), env=env)
 
 
@@ -194,33 +195,24 @@ def _refuse_surprises(documents: Mapping[str, Any], said: Mapping[str, Iterable[
             )
 
 
-def _left(job: ToolJob, do: Do, env: Mapping[str, str], known: Mapping[str, Expected]) -> Applied:
-    """Read what all units leave. One at a time, so that the order of the report is that of what is printed."""
-    report = job.scratch / "pulled.json"
-    remove(report)
-    flags = ("--all", "--parallelism", "1", "--report-file", str(report), "--report-format", "json")
-    file = printed(job, do, run(job, "state", "pull", flags=(*flags, *_chosen(job, ()))), env, "pulled.tfstates")
+def _left(job: ToolJob, do: Do, env: Mapping[str, str], known: Mapping[str, Expected], paths: Sequence[str]) -> Applied:
+    """Read what all units leave."""
+    pulled = fresh_directory(job.scratch / "pulled")
+    told = {**env, **write_stand_in(job, paths), PULLED: str(pulled)}
     try:
-        texts = [line for line in (read_result(file) or b"").decode("utf-8", "replace").splitlines() if line.strip()]
-        documents = [value for fits, value in map(strict_json, texts) if fits and isinstance(value, dict)]
-        names = _pulled(read_json(report))
+        do(run(job, "state", "pull", flags=("--all", INITIALISED, *_chosen(job, ()))), env=told, shown=False)
+        texts = {path: read_result(pulled / str(number), top=job.scratch) for number, path in enumerate(paths)}
     finally:
-        remove(file)
-        remove(report)
-    if len(documents) != len(names):
-        raise StepFailed("the tfstates of the units cannot be told apart")
+        shutil.rmtree(pulled, ignore_errors=True)
     resources: list[Resource] = []
     outputs: list[Output] = []
-    for path, document in zip(names, documents, strict=True):
-        it = applied(document, known.get(path, Expected()))
-        resources += [replace(each, address=_address(path, each.address)) for each in it.resources or ()]
-        outputs += [replace(each, name=_output(path, each.name)) for each in it.outputs]
+    for path, text in texts.items():
+        # A unit that Terragrunt leaves out has no file, and one without a tfstate an empty one.
+        if text and text.strip():
+            it = applied(parse_json(text, f"the tfstate of {path}"), known.get(path, Expected()))
+            resources += [replace(each, address=_address(path, each.address)) for each in it.resources or ()]
+            outputs += [replace(each, name=_output(path, each.name)) for each in it.outputs]
     return Applied(tuple(resources), tuple(outputs))
-
-
-@shape_of("terragrunt's report")
-def _pulled(report: Any) -> list[str]:
-    return [it["Name"] for it in sorted(report, key=lambda it: it["Started"]) if it["Result"] == "succeeded"]
 
 
 def _address(path: str, address: str) -> str:

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Protocol
 
 from reconciler.core.phases import Leg
-from reconciler.runner.contract.job import Ending, GitAccess, Hook, Job, LegReport, Limits, Reason, TfstateAccess
+from reconciler.runner.contract.job import (
+    Ending,
+    GitAccess,
+    Hook,
+    Job,
+    LegOrder,
+    LegReport,
+    Limits,
+    Reason,
+    TfstateAccess,
+)
 
 __all__ = [
     "Ending",
@@ -15,6 +25,7 @@ __all__ = [
     "GitAccess",
     "Hook",
     "Job",
+    "LegOrder",
     "LegReport",
     "Limits",
     "Materialise",

@@ -25,6 +25,7 @@ from reconciler.core.state import Desired, StackProblem, StackState
 from reconciler.core.transition import take_step
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
+from reconciler.engine.placing import CannotPlace, Machine
 from reconciler.issuer.assuming import CannotAssume
 from reconciler.issuer.issuer import Issuer
 from reconciler.issuer.run_tokens import Bearer, identify, vault_reader
@@ -33,9 +34,10 @@ from reconciler.loop.desired.values import Opened, not_allowed, open_values, wit
 from reconciler.loop.desired.world import read_source
 from reconciler.loop.runs.job import (
     Inputs,
-    build_job,
+    make_order,
     materialise,
     needs_tfstate,
+    own_machine,
 )
 from reconciler.loop.runs.pools import is_in_force, limits_of
 from reconciler.loop.runs.taken import CannotRun, TakenOutput, refuse, take_outputs, with_outputs
@@ -78,9 +80,11 @@ class Dispatcher:
     """Runs whose start is under way."""
     _tokens: dict[RunId, str] = field(default_factory=dict)
     """The tokens of runs whose process waits for the verdict on its plan, and applies it with the same token."""
+    _machine: Machine = field(init=False)
     _pool: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
+        self._machine = own_machine(self.settings)
         self._pool = ThreadPoolExecutor(min(self.settings.parallelism, 8), "start")
 
     def at_work(self) -> int:
@@ -146,14 +150,15 @@ class Dispatcher:
             inputs = self._identified(run, leg, self._inputs(run, leg))
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
             opened = with_outputs(self._open(run, leg, inputs), inputs.outputs)
-            job = build_job(run, leg, inputs, opened, self.settings, tfstate, self.store.carry_key(run.id))
+            order = make_order(run, leg, inputs, opened, self.settings, self.store.carry_key(run.id))
+            job = self._machine.place(order, tfstate)
             if job.waits_for_verdict and tfstate is not None:
                 self._tokens[run.id] = tfstate.token
             if leg is Leg.PLAN:
                 self.engine.start(job, materialise(inputs, opened))
             elif not self.engine.proceed(run.id, job):
                 self.engine.start(job, None)
-        except CannotRun as error:
+        except (CannotRun, CannotPlace) as error:
             self._fail(run, leg, error.reason, error.message)
         except Exception as error:  # noqa: BLE001 - it is logged
             # One run that cannot be started must not stop the others. The traceback names no value of the run's.

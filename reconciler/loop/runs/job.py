@@ -1,14 +1,11 @@
-"""Builds the job of a run, and fills its work directory.
+"""Makes the order for a leg of a run, and fills its work directory.
 
-`dispatch` gathers the inputs and calls `build_job` and `materialise`, in a thread. Nothing here starts a process.
+`dispatch` gathers the inputs and calls `make_order` and `materialise`, in a thread. Nothing here starts a process.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +14,8 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.results import MadeBy
 from reconciler.core.runs import Run
-from reconciler.credentials.errors import SecretUnreadable
-from reconciler.credentials.files import read_secret_file
-from reconciler.engine.base import Hook, Job, Limits, Materialise, PrepareFailed, TfstateAccess
+from reconciler.engine.base import Hook, LegOrder, Limits, Materialise, PrepareFailed
+from reconciler.engine.placing import Machine
 from reconciler.git.checkout import checkout
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason
 from reconciler.git.trees import Trees
@@ -31,10 +27,7 @@ from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Identity
 from reconciler.runner.leg.mounting import CannotMount, mount
 from reconciler.settings import Settings
-from reconciler.tools.base import Tool
 from reconciler.tools.registry import tool
-from reconciler.tools.side_by_side import Unfit, as_planned, pick
-from reconciler.tools.versions import Found, Missing
 from spaces.effective.stack import EffectiveStack, HookCommand, RepositoryFile
 from spaces.model.variables import VariableClass, classify_variable
 from spaces.reading.lfs import POINTER, is_pointer
@@ -65,30 +58,20 @@ class Inputs:
             raise CannotRun(Reason.SOURCE_REFUSED, refused.message) from None
 
 
-def build_job(  # noqa: PLR0917
-    run: Run,
-    leg: Leg,
-    inputs: Inputs,
-    opened: Opened,
-    settings: Settings,
-    tfstate: TfstateAccess | None,
-    carry_key: str,
-) -> Job:
-    """Return the job; CannotRun where the tool is missing, or has another version than the stack asks for."""
+def make_order(  # noqa: PLR0917
+    run: Run, leg: Leg, inputs: Inputs, opened: Opened, settings: Settings, carry_key: str
+) -> LegOrder:
+    """Return what a leg of a run is to do, wherever it is done."""
     spec = inputs.stack.spec
-    name = spec.tool.value
-    adapter = tool(name)
-    found = _binary(adapter, spec.tool_version, inputs.made_by, settings)
-    cli_config = _cli_config(settings) if adapter.abilities.cli_config else ""
     seconds = float(spec.timeout) if spec.timeout is not None else settings.run_timeout
-    return Job(
+    return LegOrder(
         run=run.id,
         attempt=run.attempt,
         stack=str(run.stack),
         leg=leg,
-        tool=name,
-        binary=found.binary,
-        tool_version=found.version,
+        tool=spec.tool.value,
+        tool_range=spec.tool_version,
+        made_by=inputs.made_by,
         path=inputs.directory,
         options=options(spec),
         facts=dict(inputs.source.facts),
@@ -108,19 +91,10 @@ def build_job(  # noqa: PLR0917
         carry_key=carry_key,
         waits_for_verdict=leg is Leg.PLAN and run.is_writing and not run.needs_confirmation,
         plan_digest=run.plan_digest if leg is Leg.APPLY else None,
-        tfstate=tfstate,
-        masked=(
-            *opened.masked,
-            *_CREDENTIAL.findall(cli_config),
-            *(inputs.identity.tokens if inputs.identity is not None else ()),
-        ),
+        masked=(*opened.masked, *(inputs.identity.tokens if inputs.identity is not None else ())),
         secret_files=opened.secret_files,
         secrets={key.partition(".")[2]: secret for key, secret in opened.secrets.items()},
-        cache=str(_cache(settings, run)),
         fills_cache=run.is_writing,
-        shared=str(_shared(settings)) if adapter.abilities.cli_config and settings.provider_cache else "",
-        shared_bytes=settings.provider_cache,
-        cli_config=cli_config,
         identity=inputs.identity,
         destroy=run.destroys,
         check=run.checks,
@@ -132,15 +106,15 @@ def build_job(  # noqa: PLR0917
     )
 
 
-def _cache(settings: Settings, run: Run) -> Path:
-    """Return where the tool may keep what it downloads: of one stack alone, since a run could put anything there."""
-    stack = hashlib.blake2b(str(run.stack).encode(), digest_size=12).hexdigest()
-    return Path(os.path.abspath(settings.data_dir)) / "cache" / stack  # noqa: PTH100 - links stay links
-
-
-def _shared(settings: Settings) -> Path:
-    """Return where providers are kept for all stacks: the service fetches them, and no run can write there."""
-    return Path(os.path.abspath(settings.data_dir)) / "providers"  # noqa: PTH100 - links stay links
+def own_machine(settings: Settings) -> Machine:
+    """Return what the service's own machine has for runs."""
+    return Machine(
+        settings.data_dir,
+        settings.search_path,
+        settings.tool_paths,
+        settings.provider_cache,
+        settings.terraform_cli_config,
+    )
 
 
 def _hook(command: HookCommand, stack: EffectiveStack) -> Hook:
@@ -168,35 +142,6 @@ def _about(run: Run, stack: EffectiveStack, settings: Settings) -> dict[str, str
         "STATION_PERSON": run.person or "",
         "STATION_LABELS": json.dumps(dict(stack.labels), sort_keys=True),
     }
-
-
-def _binary(adapter: Tool, constraint: str | None, made_by: MadeBy | None, settings: Settings) -> Found:
-    """Return the binary: for an apply exactly the one that made the plan."""
-    if made_by is not None:
-        planned = as_planned(adapter, made_by.binary, made_by.version, settings.search_path)
-        if isinstance(planned, Unfit):
-            raise CannotRun(Reason.TOOL_VERSION_MISMATCH, planned.message)
-        return planned
-    found = pick(adapter, constraint, settings.search_path, settings.tool_paths)
-    match found:
-        case Missing():
-            raise CannotRun(Reason.TOOL_MISSING, found.message)
-        case Unfit():
-            raise CannotRun(Reason.TOOL_VERSION_MISMATCH, found.message)
-        case Found():
-            return found
-
-
-_CREDENTIAL = re.compile(r'^\s*"?(?:token|password|secret)"?\s*=\s*"([^"]+)"', re.MULTILINE)
-
-
-def _cli_config(settings: Settings) -> str:
-    if settings.terraform_cli_config is None:
-        return ""
-    try:
-        return read_secret_file(settings.terraform_cli_config, "terraform_cli_config")
-    except SecretUnreadable as error:
-        raise CannotRun(Reason.PREPARE_FAILED, str(error)) from None
 
 
 def needs_tfstate(inputs: Inputs) -> bool:

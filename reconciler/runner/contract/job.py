@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.core.results import Applied, Planned
+from reconciler.core.results import Applied, MadeBy, Planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +102,18 @@ class GitAccess:
     """The keys of the repository's own host, as lines of a known_hosts file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Everything that a run's process needs. Handed over on its standard input, never on disk or in argv."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegOrder:
+    """What a leg is to do, wherever it is done: plain data, with nothing of one machine in it.
+
+    The service makes it from the configuration. A machine that takes it on adds what is its own, which makes a `Job`.
+    """
 
     run: str
     attempt: int
     stack: str
     leg: Leg
     tool: str
-    binary: str
     path: str
     """The directory to run in, relative to the root of the work directory."""
     options: Mapping[str, Any]
@@ -122,11 +124,14 @@ class Job:
     limits: Limits
     carry_key: str = field(repr=False)
     """The key, in hex (32 bytes), for what the plan leg leaves to the apply leg on the disk."""
+    tool_range: str | None = None
+    """The versions of the tool that the stack allows, as `>=1.8,<2`; None: any."""
+    made_by: MadeBy | None = None
+    """For the apply leg: what made the plan, and has to apply it."""
     waits_for_verdict: bool = False
     """After a plan with changes the process stays for a short while: `Engine.proceed` then spares a second start."""
     plan_digest: str | None = None
     """For the apply leg: the digest of the plan files that was recorded; any other is refused."""
-    tfstate: TfstateAccess | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The outputs of other stacks by the variable that each is given in; `env` has them as text."""
     masked: tuple[str, ...] = field(default=(), repr=False)
@@ -135,16 +140,8 @@ class Job:
     """Files that lie below `path`, or `~/` in the run's home, while a leg is at work, and no longer."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The secrets in the tool's own settings, by their path there: `vaultPasswords.prod`."""
-    cache: str = ""
-    """Where the tool may keep what it downloads for this stack, for later runs; outside of the sandbox."""
     fills_cache: bool = False
-    """Whether this run may put something there; one of unreviewed code may not."""
-    shared: str = ""
-    """Where packages are kept for the runs of all stacks; empty: there are none."""
-    shared_bytes: int = 0
-    """How much is kept there at most."""
-    cli_config: str = field(default="", repr=False)
-    """The operator's own settings for the tool's command line, in the tool's format."""
+    """Whether this run may keep downloads for later runs; one of unreviewed code may not."""
     identity: Identity | None = None
     destroy: bool = False
     """Whether the run is to remove what the stack made, rather than to make it."""
@@ -158,10 +155,33 @@ class Job:
     """For a task: the shell command that is run in the place of the tool's plan and apply."""
     about: Mapping[str, str] = field(default_factory=dict)
     """Variables that tell hooks and tools which run this is: they differ from run to run, and no tool reads them."""
-    tool_version: str | None = None
-    """What the binary says is its version; None where it has none."""
     git: tuple[GitAccess, ...] = field(default=(), repr=False)
     """The repositories to which Git can sign in while a leg is at work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(LegOrder):
+    """Everything that a run's process needs. Handed over on its standard input, never on disk or in argv.
+
+    Beside the order it has what belongs to the machine that the process runs on.
+    """
+
+    binary: str
+    tool_version: str | None = None
+    """What the binary says is its version; None where it has none."""
+    tfstate: TfstateAccess | None = None
+    cache: str = ""
+    """Where the tool may keep what it downloads for this stack, for later runs; outside of the sandbox."""
+    shared: str = ""
+    """Where packages are kept for the runs of all stacks; empty: there are none."""
+    shared_bytes: int = 0
+    """How much is kept there at most."""
+    cli_config: str = field(default="", repr=False)
+    """The operator's own settings for the tool's command line, in the tool's format."""
+
+
+ORDER_FIELDS = tuple(each.name for each in fields(LegOrder))
+JOB_FIELDS = tuple(each.name for each in fields(Job))
 
 
 class Ending(StrEnum):

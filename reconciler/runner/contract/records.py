@@ -1,53 +1,84 @@
-"""Jobs and reports as JSON: what goes through the pipe and what stays on disk as the exit record."""
+"""Orders, jobs and reports as JSON: what is sent to a runner, and what stays on disk as the exit record."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Action, Applied, MadeBy, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.runner.contract.job import Ending, GitAccess, Hook, Identity, Job, LegReport, Limits, TfstateAccess
+from reconciler.runner.contract.job import (
+    JOB_FIELDS,
+    ORDER_FIELDS,
+    Ending,
+    GitAccess,
+    Hook,
+    Identity,
+    Job,
+    LegOrder,
+    LegReport,
+    Limits,
+    TfstateAccess,
+)
 
 _Data = Mapping[str, Any]
 
 
+def order_to_data(order: LegOrder) -> dict[str, Any]:
+    """Return an order as plain JSON data; of a job, the order in it."""
+    return _plain(order, ORDER_FIELDS)
+
+
+def order_from_data(data: _Data) -> LegOrder:
+    """Read an order back; KeyError, TypeError or ValueError when it is not one."""
+    return LegOrder(**_typed(data))
+
+
 def job_to_data(job: Job) -> dict[str, Any]:
     """Return a job as plain JSON data."""
-    data = {name: getattr(job, name) for name in Job.__slots__}
-    data["hooks"] = {
-        at: [[hook.command, hook.source, list(hook.may_set)] for hook in hooks] for at, hooks in job.hooks.items()
-    }
-    data["limits"] = {name: getattr(job.limits, name) for name in Limits.__slots__}
+    data = _plain(job, JOB_FIELDS)
     data["tfstate"] = None if job.tfstate is None else [job.tfstate.directory, job.tfstate.path, job.tfstate.token]
-    identity = job.identity
-    data["identity"] = None if identity is None else [dict(identity.files), dict(identity.paths), dict(identity.env)]
-    data["git"] = [[getattr(access, name) for name in GitAccess.__slots__] for access in job.git]
-    for name in ("options", "facts", "env", "inputs", "secret_files", "secrets", "about"):
-        data[name] = dict(data[name])
-    data["limits"]["phase_seconds"] = dict(job.limits.phase_seconds)
     return data
 
 
 def job_from_data(data: _Data) -> Job:
     """Read a job back; KeyError, TypeError or ValueError when it is not one."""
+    tfstate = None if data["tfstate"] is None else TfstateAccess(*data["tfstate"])
+    return Job(**{**_typed(data), "tfstate": tfstate})
+
+
+def _plain(order: LegOrder, names: Iterable[str]) -> dict[str, Any]:
+    data = {name: getattr(order, name) for name in names}
+    data["hooks"] = {
+        at: [[hook.command, hook.source, list(hook.may_set)] for hook in hooks] for at, hooks in order.hooks.items()
+    }
+    data["limits"] = {name: getattr(order.limits, name) for name in Limits.__slots__}
+    identity, made_by = order.identity, order.made_by
+    data["identity"] = None if identity is None else [dict(identity.files), dict(identity.paths), dict(identity.env)]
+    data["made_by"] = None if made_by is None else [made_by.binary, made_by.version]
+    data["git"] = [[getattr(access, name) for name in GitAccess.__slots__] for access in order.git]
+    for name in ("options", "facts", "env", "inputs", "secret_files", "secrets", "about"):
+        data[name] = dict(data[name])
+    data["limits"]["phase_seconds"] = dict(order.limits.phase_seconds)
+    return data
+
+
+def _typed(data: _Data) -> dict[str, Any]:
     limits = dict(data["limits"])
     limits["phase_seconds"] = {Phase(name): float(seconds) for name, seconds in limits["phase_seconds"].items()}
-    return Job(
-        **{
-            **data,
-            "leg": Leg(data["leg"]),
-            "hooks": {at: tuple(map(_hook_from_data, hooks)) for at, hooks in data["hooks"].items()},
-            "limits": Limits(**limits),
-            "tfstate": None if data["tfstate"] is None else TfstateAccess(*data["tfstate"]),
-            "masked": tuple(data["masked"]),
-            "targets": tuple(data["targets"]),
-            "identity": None if data["identity"] is None else Identity(*data["identity"]),
-            "git": tuple(GitAccess(*access) for access in data["git"]),
-        }
-    )
+    return {
+        **data,
+        "leg": Leg(data["leg"]),
+        "hooks": {at: tuple(map(_hook_from_data, hooks)) for at, hooks in data["hooks"].items()},
+        "limits": Limits(**limits),
+        "masked": tuple(data["masked"]),
+        "targets": tuple(data["targets"]),
+        "identity": None if data["identity"] is None else Identity(*data["identity"]),
+        "made_by": None if data["made_by"] is None else MadeBy(*data["made_by"]),
+        "git": tuple(GitAccess(*access) for access in data["git"]),
+    }
 
 
 def _hook_from_data(data: list[Any]) -> Hook:

@@ -134,7 +134,7 @@ def test_what_the_sandbox_hides(tmp_path, driver, a_job):
 
 
 @needs("bwrap")
-def test_what_is_hidden_on_purpose_and_what_is_put_back(tmp_path):
+def test_what_is_hidden_on_purpose_and_what_is_put_back(tmp_path, a_job):
     secrets, tools = tmp_path / "secrets", tmp_path / "secrets" / "tools"
     tools.mkdir(parents=True)
     (secrets / "key").write_text("x")
@@ -142,16 +142,9 @@ def test_what_is_hidden_on_purpose_and_what_is_put_back(tmp_path):
     (tools / "mytool").chmod(0o755)
     file = tmp_path / "single"
     file.write_text("hidden content")
-    from reconciler.core.phases import Phase
-    from reconciler.engine.base import Job, Limits
-
     engine = LocalEngine(tmp_path / "data", hidden=[secrets, file], tool_path=[tools])
     command = f"cat {secrets}/key {file} || true; mytool; exit 0"
-    limits = Limits(dict.fromkeys(Phase, 20.0))
-    engine.start(
-        Job("r1", 1, "root/a", Leg.PLAN, "script", "", ".", {"plan": command}, {}, {}, {}, limits, "1b" * 32),
-        lambda _: None,
-    )
+    engine.start(a_job(plan=command), lambda _: None)
     [report] = engine.reports(20)
     engine.close()
     assert report.ending == Ending.SUCCEEDED

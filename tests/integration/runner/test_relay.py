@@ -276,8 +276,9 @@ def test_terraform_does_not_notice(service, tmp_path, away):
     def job(leg, digest=None):
         limits = Limits(dict.fromkeys(Phase, 60.0))
         return Job(
-            "r1", 1, "root/a", leg, "terraform", TERRAFORM, ".", {}, {"backend": "managed"}, {}, {},
-            limits, "1b" * 32, plan_digest=digest, tfstate=service.access,
+            run="r1", attempt=1, stack="root/a", leg=leg, tool="terraform", binary=TERRAFORM, path=".", options={},
+            facts={"backend": "managed"}, env={}, hooks={}, limits=limits, carry_key="1b" * 32, plan_digest=digest,
+            tfstate=service.access,
         )  # fmt: skip
 
     def report():

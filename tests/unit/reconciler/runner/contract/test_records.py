@@ -1,12 +1,31 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Action, Applied, MadeBy, Output, OutputChange, Planned, Resource, ResourceChange
-from reconciler.runner.contract.job import Ending, GitAccess, Hook, Identity, Job, LegReport, Limits, TfstateAccess
-from reconciler.runner.contract.records import job_from_data, job_to_data, report_from_data, report_to_data, to_line
+from reconciler.runner.contract.job import (
+    ORDER_FIELDS,
+    Ending,
+    GitAccess,
+    Hook,
+    Identity,
+    Job,
+    LegReport,
+    Limits,
+    TfstateAccess,
+)
+from reconciler.runner.contract.records import (
+    job_from_data,
+    job_to_data,
+    order_from_data,
+    order_to_data,
+    report_from_data,
+    report_to_data,
+    to_line,
+)
 
 CHANGE = ResourceChange("a.b", "a", "p", Action.REPLACE, {"x": 1}, {"x": [None, True]})
 JOB = Job(
@@ -34,10 +53,17 @@ JOB = Job(
 
 
 @pytest.mark.parametrize(
-    "job", [JOB, Job(**{**{n: getattr(JOB, n) for n in Job.__slots__}, "tfstate": None, "identity": None})]
+    "job",
+    [replace(JOB, made_by=MadeBy("/bin/x", "1.9.8"), tool_range=">=1"), replace(JOB, tfstate=None, identity=None)],
 )
-def test_a_job_survives_the_pipe(job):
+def test_a_job_survives_the_pipe_and_the_order_in_it_any_way(job):
     assert job_from_data(json.loads(to_line(job_to_data(job)))) == job
+    data = json.loads(to_line(order_to_data(job)))
+    order = order_from_data(data)
+    assert all(getattr(order, name) == getattr(job, name) for name in ORDER_FIELDS)
+    own = {"binary", "tool_version", "tfstate", "cache", "shared", "shared_bytes", "cli_config"}
+    assert own.isdisjoint(data), "what belongs to one machine"
+    assert own | data.keys() == job_to_data(job).keys()
 
 
 @pytest.mark.parametrize(

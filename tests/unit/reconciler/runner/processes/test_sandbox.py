@@ -17,7 +17,10 @@ from reconciler.runner.processes.sandbox import (
     why_not_writable,
 )
 
-JOB = Job("r", 1, "root/a", Leg.PLAN, "script", "", ".", {}, {}, {}, {}, Limits({Phase.PLAN: 1}), "1b" * 32)
+JOB = Job(
+    run="r", attempt=1, stack="root/a", leg=Leg.PLAN, tool="script", binary="", path=".", options={}, facts={}, env={},
+    hooks={}, limits=Limits({Phase.PLAN: 1}), carry_key="1b" * 32,
+)  # fmt: skip
 
 
 @pytest.fixture

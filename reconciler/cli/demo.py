@@ -7,22 +7,21 @@ needs them.
 
 from __future__ import annotations
 
-import json
 import secrets
 import shlex
 import shutil
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
-from reconciler.cli.demo_stage import ADMIN, Stage
+from reconciler.cli.demo_stage import ADMIN, OWN, WRITER, Stage, document
+from reconciler.cli.demo_time import leaves, pinned, repair, too_many
 from reconciler.cli.demo_tools import SPACE, relay
 from reconciler.cli.errors import CliError
 
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from reconciler.settings import Settings
 
 _FLEET = "/var/tmp/stationkeeper-example"  # noqa: S108 - written in the example; replaced before anything runs
-_PAGE = Path("status", "index.html")
-_WRITER, _OWN = "bob", "shop"
 
 
 @click.command("demo", context_settings=options.CONTEXT)
@@ -86,9 +83,10 @@ def _play(stage: Stage) -> None:
         _secret(stage, service)
         _held(stage, service)
         _why(stage, service)
-        _repair(stage, service)
-        _leaves(stage, service)
-        _too_many(stage, service)
+        repair(stage, service)
+        pinned(stage, service)
+        leaves(stage, service)
+        too_many(stage, service)
         relay(stage, service)
         _waits(stage, service)
     _say_what_next(stage, time.monotonic() - started)
@@ -106,7 +104,7 @@ def _make_repository(stage: Stage) -> None:
     (stage.repository / "people.yaml").write_text(_people(stage), encoding="utf-8")
     revision = commit_all(stage.repository, "Start from the example", stage.pens[ADMIN])
     stage.tell(f"{stage.repository} has its first commit, {revision[:12]}, signed by {ADMIN}")
-    stage.tell(f"{ADMIN} is admin by the service's settings; {_WRITER} is writer in the space {_OWN}")
+    stage.tell(f"{ADMIN} is admin by the service's settings; {WRITER} is writer in the space {OWN}")
     for tool in stage.missing_tools():
         stage.progress.warn(
             f"{tool} is not installed here: its stacks report that, and the demo continues with the others"
@@ -148,10 +146,10 @@ def _stopped(stage: Stage, service: Service) -> None:
     if "terraform" in stage.missing_tools():
         return
     stage.scene("A plan that a policy denies", "nobody destroys production resources by a merge alone")
-    path = stage.repository / _OWN / "web.yaml"
-    stage.merge(path, 'TF_VAR_replicas: "2"', 'TF_VAR_replicas: "1"', "Run one instance fewer", _WRITER)
+    path = stage.repository / OWN / "web.yaml"
+    stage.merge(path, 'TF_VAR_replicas: "2"', 'TF_VAR_replicas: "1"', "Run one instance fewer", WRITER)
     stage.reconcile(service)
-    stage.merge(path, 'TF_VAR_replicas: "1"', 'TF_VAR_replicas: "2"', "Keep both instances", _WRITER)
+    stage.merge(path, 'TF_VAR_replicas: "1"', 'TF_VAR_replicas: "2"', "Keep both instances", WRITER)
     stage.reconcile(service)
 
 
@@ -159,8 +157,8 @@ def _blueprint(stage: Stage, service: Service) -> None:
     if "terraform" in stage.missing_tools():
         return
     stage.scene("A stack made from a blueprint", "its instance asks for a larger size, and the stack follows")
-    stage.show(stage.repository / _OWN / "search.yaml")
-    stage.merge(stage.repository / _OWN / "search.yaml", "size: small", "size: large", "Make search larger", _WRITER)
+    stage.show(stage.repository / OWN / "search.yaml")
+    stage.merge(stage.repository / OWN / "search.yaml", "size: small", "size: large", "Make search larger", WRITER)
     stage.reconcile(service)
 
 
@@ -174,15 +172,15 @@ def _secret(stage: Stage, service: Service) -> None:
     )
     sealed = seal(
         secrets.token_urlsafe(24),
-        SealedPlace.of(Kind.STACK, service.ports.tree().path(SpaceName(_OWN)), "status-page", "PUBLISH_TOKEN"),
+        SealedPlace.of(Kind.STACK, service.ports.tree().path(SpaceName(OWN)), "status-page", "PUBLISH_TOKEN"),
         service.ports.recipient,
     )
-    stage.tell(f"$ station seal --space {_OWN} --kind Stack --name status-page --key PUBLISH_TOKEN")
+    stage.tell(f"$ station seal --space {OWN} --kind Stack --name status-page --key PUBLISH_TOKEN")
     line = f"    PUBLISH_TOKEN: {{sealed: {sealed}}}\n"
-    path = stage.repository / _OWN / "status-page.yaml"
+    path = stage.repository / OWN / "status-page.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("  env:\n", f"  env:\n{line}"), encoding="utf-8")
     stage.console.print(f"  + {line.strip()[:60]}…", style="green", markup=False)
-    stage.commit("Publish with a token", _WRITER)
+    stage.commit("Publish with a token", WRITER)
     stage.reconcile(service)
     with service.store.reading() as reading:
         log = reading.log(stage.started[-1].id) if stage.started else None
@@ -193,13 +191,13 @@ def _secret(stage: Stage, service: Service) -> None:
 
 def _held(stage: Stage, service: Service) -> None:
     stage.scene(
-        f"A commit by {_WRITER}, who may write only in {_OWN}",
+        f"A commit by {WRITER}, who may write only in {OWN}",
         "the change elsewhere is held; the rest of the commit takes effect",
     )
-    own, other = stage.repository / _OWN / "status-page.yaml", stage.repository / "billing" / "contexts.yaml"
+    own, other = stage.repository / OWN / "status-page.yaml", stage.repository / "billing" / "contexts.yaml"
     stage.edit(own, "The shop opens at eight", "The shop opens at nine")
     stage.merge(
-        other, 'RETENTION_YEARS: "10"', 'RETENTION_YEARS: "1"', "Open later, and keep records for one year", _WRITER
+        other, 'RETENTION_YEARS: "10"', 'RETENTION_YEARS: "1"', "Open later, and keep records for one year", WRITER
     )
     stage.reconcile(service)
     with service.store.reading() as reading:
@@ -219,80 +217,10 @@ def _why(stage: Stage, service: Service) -> None:
 
     stage.scene("Who may do what", "every answer names the binding it rests on")
     access = service.ports.access()
-    for name, space in ((_WRITER, _OWN), (_WRITER, "billing"), (ADMIN, "billing")):
+    for name, space in ((WRITER, OWN), (WRITER, "billing"), (ADMIN, "billing")):
         decision = access.decide(user(name), Action("context", "update"), SpaceName(space))
         stage.tell(f"$ station access can {name} context:update {space}")
         stage.tell(f"{'allowed' if decision.allowed else 'not allowed'}: {decision.because}")
-
-
-def _repair(stage: Stage, service: Service) -> None:
-    stage.scene("Somebody changes what a stack made, by hand", "a scheduled check finds it, and a run puts it right")
-    page = stage.fleet / _PAGE
-    if page.exists():
-        page.write_text("<h1>Closed, go away</h1>\n", encoding="utf-8")
-    stage.tell(f"$ echo '<h1>Closed, go away</h1>' > {page}")
-    stage.tell("ten minutes pass: the next time of drift.schedules is brought forward to now")
-    _bring_forward(service, f"{_OWN}/status-page")
-    stage.reconcile(service)
-    right = page.exists() and "go away" not in page.read_text(encoding="utf-8")
-    stage.tell(f"{page} is {'as the stack made it' if right else 'still as somebody left it'}")
-
-
-def _bring_forward(service: Service, name: str) -> None:
-    """Let the next scheduled drift check of a stack be due now."""
-    from reconciler.core.timers import Purpose
-    from reconciler.loop.service import utc_now
-    from spaces.names import StackId
-
-    with service.store.writing() as transaction:
-        for timer in transaction.timers(StackId.parse(name)):
-            if timer.purpose == Purpose.DRIFT:
-                transaction.take_timer(timer, replace(timer, at=utc_now()))
-
-
-def _leaves(stage: Stage, service: Service) -> None:
-    stage.scene(
-        "Stacks that leave Git", "one is retained; two with onDelete: destroy go, first the one that needs the other"
-    )
-    place, made = stage.fleet / "status", ("poster", "banner", "lights")
-    for name in made:
-        file, needs = place / f"{name}.txt", {"dependsOn": ["banner"]} if name == "lights" else {}
-        spec = {
-            "tool": "script",
-            "onDelete": "retain" if name == "poster" else "destroy",
-            "script": {"apply": f"echo {name} > {file}", "destroy": f"rm {file}"},
-            **needs,
-        }
-        (stage.repository / _OWN / f"{name}.yaml").write_text(_document("Stack", name, _OWN, spec), encoding="utf-8")
-    stage.commit("Put up a poster, and a banner with lights", _WRITER)
-    stage.reconcile(service)
-    for name in made:
-        (stage.repository / _OWN / f"{name}.yaml").unlink()
-    stage.tell(f"$ git rm {' '.join(f'{_OWN}/{name}.yaml' for name in made)}")
-    stage.commit("The sale is over", _WRITER)
-    stage.reconcile(service)
-    for name in made:
-        stage.tell(f"{place / name}.txt is {'still there' if (place / f'{name}.txt').exists() else 'gone'}")
-
-
-def _too_many(stage: Stage, service: Service) -> None:
-    stage.scene("One delete too many", "a commit by which more stacks leave than the destruction budget allows is held")
-    leaving = [stage.repository / "billing" / "ledger.yaml"]
-    leaving += [stage.repository / _OWN / f"{name}.yaml" for name in ("search", "status-page", "web")]
-    kept = {path: path.read_bytes() for path in leaving}
-    for path in leaving:
-        path.unlink()
-    stage.tell(f"$ git rm {' '.join(str(path.relative_to(stage.repository)) for path in leaving)}")
-    stage.commit("Tidy up", ADMIN)
-    stage.reconcile(service)
-    with service.store.reading() as reading:
-        held = [each for each in reading.held_changes() if each.file is not None and each.verb == "delete"]
-    for each in held[:1]:
-        stage.console.print(f"  held: {each.message}", style="yellow", markup=False, soft_wrap=True)
-    for path, data in kept.items():
-        path.write_bytes(data)
-    stage.commit("Keep what is in use", ADMIN)
-    stage.reconcile(service)
 
 
 def _waits(stage: Stage, service: Service) -> None:
@@ -316,10 +244,10 @@ def _people(stage: Stage) -> str:
 
     keys = stage.scratch / "keys"
     keys.mkdir(mode=0o700)
-    stage.pens = {name: Pen.make(name, keys / name) for name in (ADMIN, _WRITER)}
-    users = [_document("User", name, "root", {"signingKeys": [pen.public]}) for name, pen in stage.pens.items()]
-    binding = {"role": "writer", "subjects": [{"user": _WRITER}]}
-    return "---\n".join([*users, _document("RoleBinding", f"{_OWN}-writers", _OWN, binding)])
+    stage.pens = {name: Pen.make(name, keys / name) for name in (ADMIN, WRITER)}
+    users = [document("User", name, "root", {"signingKeys": [pen.public]}) for name, pen in stage.pens.items()]
+    binding = {"role": "writer", "subjects": [{"user": WRITER}]}
+    return "---\n".join([*users, document("RoleBinding", f"{OWN}-writers", OWN, binding)])
 
 
 def _say_what_next(stage: Stage, seconds: float) -> None:
@@ -349,8 +277,8 @@ def _say_what_to_look_at(console: Console, settings: Settings) -> None:
         ("a plan to confirm", "/runs?status=unconfirmed"),
         ("a run that a policy denied", "/runs?status=failed"),
         ("dependencies, and where values come from", "/stacks/shop/web"),
-        (f"what {_WRITER} could not change", "/held"),
-        ("why not", f"/access?ask=can&subject=user:{_WRITER}&action=context:update&space=billing"),
+        (f"what {WRITER} could not change", "/held"),
+        ("why not", f"/access?ask=can&subject=user:{WRITER}&action=context:update&space=billing"),
     ):
         console.print(f"  {what:44} {page}{path}", markup=False, soft_wrap=True)
     console.print(f"  {'the token to sign in with':44} {settings.data_dir / 'token'}", markup=False, soft_wrap=True)
@@ -370,8 +298,3 @@ def _example() -> Path:
     """Return the example's directory: in the checkout, or inside an installed package."""
     checkout = Path(__file__).parents[2] / "examples" / "repo"
     return checkout if checkout.is_dir() else Path(str(files("reconciler.cli") / "example"))
-
-
-def _document(kind: str, name: str, space: str, spec: dict[str, Any]) -> str:
-    head = f"apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: {name}, space: {space}}}\n"
-    return f"{head}spec: {json.dumps(spec)}\n"

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 ADMIN = "ada"
 """Who commits where a scene names nobody else."""
+WRITER, OWN = "bob", "shop"
+"""Who may write in one space only, and that space."""
 
 _TOOLS = ("terraform", "ansible")
 
@@ -130,3 +133,9 @@ class Stage:
 
 def _line_with(text: str, part: str) -> str:
     return next(line.strip() for line in text.splitlines() if part in line)
+
+
+def document(kind: str, name: str, space: str, spec: dict[str, Any]) -> str:
+    """Write a document."""
+    head = f"apiVersion: stationkeeper/v1\nkind: {kind}\nmetadata: {{name: {name}, space: {space}}}\n"
+    return f"{head}spec: {json.dumps(spec)}\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,10 @@ _WORDS = {
     "retain": "leaves Git; what it applied is retained",
     "destroy": "leaves Git; what it applied is destroyed",
 }
+
+
+_PIN_ENDS = "this merge changes it, and ends the pin"
+_PIN_STAYS = "the pin goes on, and nothing of this reaches it before that ends"
 
 
 @click.command("diff", context_settings=options.CONTEXT)
@@ -62,14 +66,15 @@ def command(ctx: click.Context, /, *, form: str, repository: Path, ref: str, bas
     """Show what merging REF would do: documents, affected stacks and why, access gained or lost, changes held.
 
     Reads a clone and needs no service or credentials. Everything on the base branch is taken to be in force.
-    If --url or STATION_URL names a service, it is asked for its first admins and how it knows the authors of commits.
+    If --url or STATION_URL names a service, it is asked for its first admins, how it knows the authors of commits, and
+    which stacks are pinned.
     Exit codes: 0 no differences; 2 differences; 1 an error in REF.
     """
     from reconciler.git.trees import Trees
     from reconciler.loop.preview import preview
 
     person = flags.pop("person")
-    flags, assumed = _as_the_service(flags)
+    flags, assumed, pins = _as_the_service(flags)
     settings = ctx.ensure_object(options.Common).settings(**flags)
     trees = Trees.of_clone(repository)
     branch = settings.config_branch
@@ -77,9 +82,9 @@ def command(ctx: click.Context, /, *, form: str, repository: Path, ref: str, bas
     with _judging(settings, person) as judging:
         found = preview(trees, into, _resolve(trees, [ref]), settings.config_path, judging)
     if form in {"json", "yaml"}:
-        print_data(_to_json(found) | {"assumed": assumed}, form)
+        print_data(_to_json(found, pins) | {"assumed": assumed}, form)
     else:
-        _print(found)
+        _print(found, pins)
         if found.held and assumed is not None:
             click.echo(f"\nassumed: {assumed}")
     if any(diagnostic.severity == "error" for diagnostic in found.diagnostics):
@@ -87,19 +92,28 @@ def command(ctx: click.Context, /, *, form: str, repository: Path, ref: str, bas
     ctx.exit(0 if found.is_empty else 2)
 
 
-def _as_the_service(flags: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Add what the service's settings say about admission to the flags; also return what is assumed instead of it."""
+_Pins = Mapping[str, dict[str, Any]]
+"""The pinned stacks that the service tells of, by name."""
+
+
+def _as_the_service(flags: dict[str, Any]) -> tuple[dict[str, Any], str | None, _Pins]:
+    """Add what the service's settings say about admission to the flags; also return what is assumed, and the pins."""
     given = flags["admins"] is not None
     if service_url() is None:
         if given or os.environ.get("STATION_ADMINS"):
-            return flags, None
+            return flags, None, {}
         hint = "name others with --admins, or the service with --url"
-        return flags, f"the service has no first admins beside those of the repository and the settings here; {hint}"
+        return (
+            flags,
+            f"the service has no first admins beside those of the repository and the settings here; {hint}",
+            {},
+        )
     try:
         with connect() as api:
             said = api.get("/access/settings")
+            pins = {pin["stack"]: pin for pin in api.get("/status").get("pins", ())}
     except CliError as error:
-        return flags, f"the service has the settings that are here, since it could not be asked: {error}"
+        return flags, f"the service has the settings that are here, since it could not be asked: {error}", {}
     flags = {
         **flags,
         "identity": said["identity"],
@@ -107,12 +121,16 @@ def _as_the_service(flags: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         "destroy_budget": said["destroyBudget"],
     }
     if given:
-        return flags, None
+        return flags, None, pins
     flags["admins"] = tuple(said["admins"])
     if said["adminsComplete"]:
-        return flags, None
+        return flags, None, pins
     but = f" but {', '.join(said['admins'])}" if said["admins"] else ""
-    return flags, f"the service has no first admins{but}: it names others only to who may read the root's bindings"
+    return (
+        flags,
+        f"the service has no first admins{but}: it names others only to who may read the root's bindings",
+        pins,
+    )
 
 
 def _resolve(trees: Trees, names: list[str]) -> Revision:
@@ -147,7 +165,7 @@ def _judging(settings: Settings, person: str | None) -> Iterator[Judging]:
         yield Judging(rules, datetime.now(UTC), persons, who)
 
 
-def _to_json(found: Preview) -> dict[str, Any]:
+def _to_json(found: Preview, pins: _Pins) -> dict[str, Any]:
     return {
         "base": found.base,
         "revision": found.revision,
@@ -160,6 +178,7 @@ def _to_json(found: Preview) -> dict[str, Any]:
                 "id": str(stack.id),
                 "action": str(stack.action),
                 "why": [{"component": str(why.component), "summary": why.summary} for why in stack.why],
+                "pin": pins[str(stack.id)] | {"ends": stack.ends_pin} if str(stack.id) in pins else None,
             }
             for stack in found.stacks
         ],
@@ -181,7 +200,7 @@ def _to_json(found: Preview) -> dict[str, Any]:
     }
 
 
-def _print(found: Preview) -> None:
+def _print(found: Preview, pins: _Pins) -> None:
     click.echo(f"merging {found.revision[:12]} into {found.base[:12]}")
     if found.is_empty:
         click.echo("nothing would change")
@@ -196,6 +215,9 @@ def _print(found: Preview) -> None:
             reasons = "; ".join(f"{why.component}: {why.summary}" for why in stack.why)
             words = reasons or _WORDS.get(str(stack.action), "")
             click.echo(f"  {_SIGNS[str(stack.action)]} {stack.id}: {words}")
+            if (pin := pins.get(str(stack.id))) is not None:
+                by = f"pinned to {pin['revision'][:12]} by {pin['person']} ({pin['note']})"
+                click.echo(f"      it is {by}: {_PIN_ENDS if stack.ends_pin else _PIN_STAYS}")
     _print_access(found)
     if found.diagnostics:
         click.echo("")

@@ -17,6 +17,7 @@ from rbac.admission.held import HeldChange
 from reconciler.core.dependencies import ParentOutputs, linked
 from reconciler.core.diff import explain
 from reconciler.core.digest import SourceSnapshot, short_hash
+from reconciler.core.pins import branch_mark, went_on
 from reconciler.core.state import Component, Desired, StackProblem, Why
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.files import attach_at
@@ -65,6 +66,8 @@ class StackPreview:
     id: StackId
     action: StackAction
     why: tuple[Why, ...]
+    ends_pin: bool = True
+    """Whether the merge changes the stack itself, which ends a pin of it; what other documents say does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,8 @@ def _stack_preview(
         return StackPreview(stack, StackAction.CREATE, why)
     if moved:
         return StackPreview(stack, StackAction.MOVE, why)
-    return StackPreview(stack, StackAction.UPDATE, why) if why else None
+    ends_pin = went_on(branch_mark(was), branch_mark(desired))
+    return StackPreview(stack, StackAction.UPDATE, why, ends_pin) if why else None
 
 
 def _linked(desired: Desired, stack: StackId) -> Desired:
@@ -224,7 +228,8 @@ def _following(documents: PlacedDocuments, changed: Iterable[StackPreview]) -> I
         placed = documents.placed(stack.ref)
         found = dependencies_of(documents, placed) if placed is not None else ()
         above = [each for each in found if each.parent in runs or each.parent in following]
-        yield StackPreview(stack, StackAction.FOLLOW, tuple(_after(each, surely=each.parent in runs) for each in above))
+        why = tuple(_after(each, surely=each.parent in runs) for each in above)
+        yield StackPreview(stack, StackAction.FOLLOW, why, ends_pin=False)
 
 
 def _after(dependency: ResolvedDependency, *, surely: bool) -> Why:

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.keeping import StackPin
+from reconciler.store.sql import SqlStore
+from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, document
+from tests.factories import NOW, OTHER_REVISION, a_stack
 from tests.integration.cli.conftest import Station
 
 BROKEN_CONTEXT = document("Context", "common", {"environment": {"A": "a"}})
@@ -163,3 +167,22 @@ def test_a_stack_that_moves_from_none_that_is_in_force_is_a_warning(station: Sta
     code, found = _diff(station, clone)
     told = [(it["severity"], it["code"], it["file"], it["hint"]) for it in found["diagnostics"]]
     assert (code, told) == (2, [("warning", "moved-from-unknown", "a.yaml", "did you mean root/a?")])
+
+
+def test_pinned_stacks_say_what_becomes_of_their_pin(remote: Station, store: SqlStore, clone: Repo) -> None:
+    names = [StackId.parse(f"root/{name}") for name in ("a", "b")]
+    pin = StackPin(OTHER_REVISION, "mark", None, None, "user:ada", "it is slow", NOW, None)
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(name) for name in names])
+        for name in names:
+            transaction.put_pin(name, pin)
+    clone.commit({"b.yaml": a_script("b", "true", contexts=["common"])})
+    common = document("Context", "common", {"env": {"A": "1"}})
+    clone.commit({"c.yaml": common, "b.yaml": a_script("b", "echo", contexts=["common"])})
+    _, found = _diff(remote, clone)
+    assert {each["id"]: each["pin"] and each["pin"]["ends"] for each in found["stacks"]} == {
+        "root/a": False,
+        "root/b": True,
+    }
+    said = remote("diff", "--repository", clone.path, "--base", "HEAD^").out
+    assert f"it is pinned to {OTHER_REVISION[:12]} by user:ada (it is slow): this merge changes it" in said

@@ -102,6 +102,7 @@ def _paths(url: str, token: str) -> dict[str, str]:
         "queue": "/queue",
         "revisions": "/revisions",
         "audit": "/audit",
+        "service": "/service",
         "access": "/access?ask=of&subject=user:bob",
     }
 

@@ -34,6 +34,7 @@ from reconciler.data_directory import (
     open_keys,
     open_secrets,
 )
+from reconciler.doctor import examine, shown_settings
 from reconciler.engine.local import WITHOUT_SANDBOX, LocalEngine
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
@@ -198,6 +199,8 @@ def _assemble(  # noqa: PLR0917
         wake=loop.wake,
         ready=lambda: loop.passed,
         workers=dispatcher.workers,
+        settings=partial(shown_settings, settings),
+        examine=partial(examine, settings),
         judges=True,
         trouble=lambda: loop.brief,
         now=utc_now,

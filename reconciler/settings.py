@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -240,6 +241,8 @@ class Settings(BaseModel):
     )
     log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of a run's log that are kept.")
 
+    _places: dict[str, str] = PrivateAttr(default_factory=dict)
+
     @field_validator("config_path")
     @classmethod
     def _inside(cls, value: str) -> str:
@@ -324,6 +327,15 @@ class Settings(BaseModel):
             Forge.parse(text)
         return value
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep where the settings are from, which `load` gives along."""
+        self._places.update(context or {})
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Where each setting is from that is no default."""
+        return self._places
+
     @property
     def forges(self) -> tuple[Forge, ...]:
         """The forges' keys, parsed."""
@@ -380,7 +392,7 @@ class Settings(BaseModel):
         """Merge the settings of all sources; raise SettingsError that names the wrong setting and its source."""
         values, places = gather(cls.model_fields, flags, environ, directory)
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(values, context=places)
         except ValidationError as wrong:
             first = wrong.errors()[0]
             name = str(next(iter(first["loc"]), "settings"))

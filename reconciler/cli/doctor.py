@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 import click
 
 from reconciler.cli import options
 from reconciler.cli.output import print_data
 from reconciler.cli.service_options import service_options
-
-if TYPE_CHECKING:
-    from reconciler.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check. `level` is ok, warning or error; `advice` says what to do about it."""
-
-    level: str
-    what: str
-    found: str
-    advice: str | None = None
 
 
 @click.command("doctor", context_settings=options.CONTEXT)
@@ -40,186 +23,14 @@ def command(ctx: click.Context, /, form: str, **flags: Any) -> None:
     Exit codes: 0 the service can work; 1 something keeps it from working.
     """
     settings = ctx.ensure_object(options.Common).settings(**flags)
-    findings = list(_examine(settings))
+    from reconciler.doctor import examine
+
+    findings = list(examine(settings))
     if form in {"json", "yaml"}:
-        print_data({"findings": [vars_of(finding) for finding in findings]}, form)
+        print_data({"findings": [asdict(finding) for finding in findings]}, form)
     else:
         for finding in findings:
             click.echo(f"{finding.level:8} {finding.what:14} {finding.found}")
             if finding.advice:
                 click.echo(f"{'':23} {finding.advice}")
     ctx.exit(1 if any(finding.level == "error" for finding in findings) else 0)
-
-
-def vars_of(finding: Finding) -> dict[str, str | None]:
-    """Return a finding as JSON."""
-    return {"level": finding.level, "what": finding.what, "found": finding.found, "advice": finding.advice}
-
-
-def _examine(settings: Settings) -> Iterator[Finding]:
-    yield Finding("ok", "python", f"{sys.version.split()[0]} on {sys.platform}")
-    yield _data_dir(settings.data_dir.absolute())
-    yield from _database(settings)
-    yield _sandbox(settings)
-    yield from _tools(settings)
-    yield _sops(settings)
-    yield _repository(settings)
-    yield _issuer(settings)
-
-
-def _data_dir(path: Path) -> Finding:
-    if not path.exists():
-        parent = next(above for above in path.parents if above.exists())
-        if os.access(parent, os.W_OK):
-            return Finding("ok", "data directory", f"{path} will be created at the first start")
-        return Finding("error", "data directory", f"{path} cannot be created", f"make {parent} writable for this user")
-    if not os.access(path, os.W_OK | os.X_OK):
-        return Finding("error", "data directory", f"{path} is not writable", "give this user write access")
-    if path.stat().st_mode & 0o077:
-        return Finding("warning", "data directory", f"other users can read {path}", f"chmod 700 {path}")
-    return Finding("ok", "data directory", str(path))
-
-
-def _database(settings: Settings) -> Iterator[Finding]:
-    from reconciler.data_directory import open_keys
-    from reconciler.git.remote import redact
-    from reconciler.store.sql import open_store
-    from reconciler.store.stored import StoreError
-
-    shown = redact(settings.database)
-    if settings.database_url is None and not settings.data_dir.exists():
-        yield Finding("ok", "database", f"{shown} will be created at the first start")
-        return
-    try:
-        store = open_store(settings.database, open_keys(settings))
-    except StoreError as error:
-        yield Finding("error", "database", str(error))
-        return
-    try:
-        with store.reading() as reading:
-            state = reading.configuration()
-    except StoreError as error:
-        yield Finding("error", "database", str(error))
-        return
-    finally:
-        store.close()
-    yield Finding("ok", "database", shown)
-    yield from _secrets(settings, state.by_name or ())
-    if state.halted is not None:
-        yield Finding("warning", "configuration", f"halted: {state.halted.reason}: {state.halted.message}")
-
-
-def _secrets(settings: Settings, by_name: Iterable[str]) -> Iterator[Finding]:
-    """Find the directories of secrets that lie where earlier versions looked."""
-    directory = settings.secrets_dir
-    if directory is None:
-        return
-    for path in by_name:
-        above, _, name = path.rpartition("/")
-        earlier = directory / name
-        if above and earlier.is_dir():
-            found = f"{earlier} has secrets of {path} by its bare name"
-            yield Finding("warning", "secrets", found, f"move them to {directory / path}")
-
-
-def _sandbox(settings: Settings) -> Finding:
-    from reconciler.engine.preparing import find_sandbox
-
-    _, problem = find_sandbox((), (), wanted=True)
-    if problem is None:
-        return Finding("ok", "sandbox", "bubblewrap works")
-    needed = settings.require_sandbox or (settings.require_sandbox is None and settings.admins)
-    level = "error" if needed else "warning"
-    return Finding(level, "sandbox", problem, "install bubblewrap: without it, runs can read the service's files")
-
-
-def _tools(settings: Settings) -> Iterator[Finding]:
-    from reconciler.tools.registry import TOOLS, tool
-    from reconciler.tools.side_by_side import versions
-    from reconciler.tools.versions import Missing, find
-
-    for name in sorted(TOOLS):
-        adapter = tool(name)
-        if not adapter.binaries:
-            continue
-        found = find(adapter, settings.search_path)
-        if isinstance(found, Missing):
-            yield Finding("warning", name, found.message, "install it if a stack uses it")
-        else:
-            yield Finding("ok", name, f"{found.version} at {found.binary}")
-        for binary, beside in versions(adapter, settings.search_path, settings.tool_paths):
-            if isinstance(beside, Missing):
-                yield Finding("warning", name, f"{binary}: {beside.message}", "remove it, or put another in its place")
-            else:
-                yield Finding("ok", name, f"{beside.version} at {binary}")
-
-
-def _sops(settings: Settings) -> Finding:
-    from reconciler.credentials.sops import KEYS, find_sops
-
-    directory = settings.sops_keys_dir
-    if directory is None:
-        return Finding("ok", "sops", "sops_keys_dir is not set: no SOPS files are opened")
-    try:
-        next(directory.iterdir(), None)
-        files = sum(1 for _ in directory.rglob(KEYS))
-    except OSError as error:
-        return Finding("error", "sops", f"sops_keys_dir {directory} cannot be read: {error.strerror}")
-    program = find_sops(settings.search_path)
-    if program is None:
-        return Finding("warning", "sops", "it is not found on PATH", "install it: stacks with SOPS files cannot run")
-    return Finding("ok", "sops", f"{program}, with the age keys of {files} spaces in {directory}")
-
-
-def _repository(settings: Settings) -> Finding:
-    import tempfile
-
-    from reconciler.credentials.errors import SecretUnreadable
-    from reconciler.git.errors import GitError
-    from reconciler.git.mirror import Mirror
-    from reconciler.git.remote import redact
-    from reconciler.loop.desired.repositories import Remotes
-
-    if not settings.config_url:
-        return Finding(
-            "warning",
-            "configuration",
-            "config_url is not set",
-            "set it to the repository to follow",
-        )
-    shown = f"{redact(settings.config_url)} (branch {settings.config_branch})"
-    try:
-        remote = Remotes(settings).configuration()
-        with tempfile.TemporaryDirectory() as scratch:
-            mirror = Mirror.open(Path(scratch, "mirror.git"), remote.url)
-            revision = mirror.fetch(remote.ref, remote.credentials, deadline=60)
-    except (GitError, ValueError, SecretUnreadable) as error:
-        return Finding("error", "configuration", f"{shown}: {error}")
-    return Finding("ok", "configuration", f"{shown} is at {revision[:12]}")
-
-
-def _issuer(settings: Settings) -> Finding:
-    if settings.issuer_url is None:
-        return Finding("ok", "issuer", "issuer_url is not set: runs get no tokens for clouds")
-    import httpx
-
-    from reconciler.data_directory import open_keys
-    from reconciler.issuer.examining import examine_issuer
-    from reconciler.issuer.keyring import Keyring
-    from reconciler.loop.service import utc_now
-    from reconciler.store.sql import open_store
-    from reconciler.store.stored import StoreError
-
-    if settings.database_url is None and not settings.data_dir.exists():
-        return Finding("warning", "issuer", f"{settings.issuer_url} has no keys yet", "start the service once")
-    try:
-        store = open_store(settings.database, open_keys(settings))
-        try:
-            keys = [key.id for key in Keyring(store).keys(utc_now())]
-        finally:
-            store.close()
-    except StoreError as error:
-        return Finding("error", "issuer", f"its keys cannot be read: {error}")
-    with httpx.Client(timeout=10.0) as client:
-        examined = examine_issuer(settings.issuer_url, keys, client, utc_now())
-    return Finding(examined.level, "issuer", examined.found, examined.advice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -77,6 +77,26 @@ class AdmissionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check of the doctor. `level` is ok, warning or error; `advice` says what to do about it."""
+
+    level: str
+    what: str
+    found: str
+    advice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingValue:
+    """A setting of the service, in the words of people, without any password. `place`: where it is from."""
+
+    name: str
+    value: str
+    place: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """The service as the API sees it. Several threads may call everything here at once."""
 
@@ -121,6 +141,10 @@ class Ports:
     """Whether a first pass succeeded."""
     workers: Callable[[], Mapping[tuple[str, str], int]] = dict
     """Returns how many places for runs this service has, by pool and state; none where nothing runs."""
+    settings: Callable[[], list[SettingValue]] = list
+    """Returns the settings of the service."""
+    examine: Callable[[], Iterable[Finding]] = tuple
+    """Checks that everything the service needs is in place. It may look elsewhere, and take a while."""
     judges: bool = False
     """Whether a loop runs here, which judges approvals soon."""
     trouble: Callable[[], str | None] = lambda: None

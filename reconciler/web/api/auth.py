@@ -20,7 +20,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from rbac.access.access import Access
-from rbac.access.actions import BUILT_IN, Action
+from rbac.access.actions import ACTIONS, BUILT_IN, Action
 from rbac.access.subjects import Subject, SubjectKind
 from rbac.identity import LOCAL_OPERATOR
 from reconciler.metrics import Metrics
@@ -130,6 +130,11 @@ class Caller:
         if able is None:
             return wanted
         return able if wanted is None else able.intersection(wanted)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller may do everything everywhere: the operator, and admins of the root."""
+        return self.access is None or self.access.rights(self.subject, ROOT) >= ACTIONS
 
     @property
     def sees_everything(self) -> bool:

@@ -126,6 +126,7 @@ def _environment() -> Environment:
         is_drifted=tones.is_drifted,
         pages_of=_pages_of,
         clipped=values.clipped,
+        pool_state=tones.pool_state,
         pretty=values.pretty,
         run_tone=tones.run_tone,
         stack_tone=tones.stack_tone,
@@ -140,6 +141,7 @@ def _pages_of(caller: Caller) -> list[tuple[str, str, str]]:
     """Return the pages that somebody can open: for each its name, its address and its label."""
     names = ["stacks", "runs", "queue", "resources", "revisions", "held", "blueprints", "access"]
     names += ["audit"] if sees_audit(caller) else []
+    names += ["service"] if caller.is_admin else []
     return [("home", "/", "Home"), *((name, f"/{name}", name.capitalize()) for name in names)]
 
 

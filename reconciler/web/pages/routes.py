@@ -19,6 +19,7 @@ from reconciler.web.pages import (
     resources,
     revisions,
     runs,
+    service,
     sign_in,
     stacks,
 )
@@ -30,7 +31,8 @@ _files = APIRouter(route_class=PageRoute)
 
 def install(app: FastAPI) -> None:
     """Add the pages to an app, and let a browser read about a missing one."""
-    for part in (home, sign_in, device, stacks, runs, queue, held, resources, revisions, blueprints, access, audit):
+    reading = (home, stacks, runs, queue, held, resources, revisions, blueprints, access, audit, service)
+    for part in (*reading, sign_in, device):
         app.include_router(part.router, include_in_schema=False, dependencies=[KNOWN_PARAMETERS])
     app.include_router(sign_in.callbacks, include_in_schema=False)
     app.include_router(_files, include_in_schema=False)

@@ -12,6 +12,7 @@ from reconciler.core.reasons import Reason
 from reconciler.core.runs import ACTIVE, RunKind, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
 from reconciler.operations import REPEATABLE
+from reconciler.web.api.schemas.pools import PoolJson
 from reconciler.web.api.schemas.runs import WholeRunJson
 from reconciler.web.api.schemas.stacks import StackJson
 from reconciler.web.views.tones import condition_of
@@ -81,6 +82,13 @@ def stack_actions(stack: StackJson, person: str, may: May) -> tuple[ActionView, 
     check = (_action("drift", "Check drift", "drift:check", may),) if checkable else ()
     unpin = (_action("unpin", "End the pin", "stack:pin", may),) if stack.pin is not None else ()
     return (*run, *plan, *check, *unpin, _action("suspend", "Suspend", "run:cancel", may))
+
+
+def pool_action(pool: PoolJson, may: May) -> ActionView:
+    """Return what can be done with a worker pool."""
+    if pool.drained is not None:
+        return _action("resume", "Let it start runs", "pool:drain", may)
+    return _action("drain", "Drain", "pool:drain", may)
 
 
 @dataclass(frozen=True, slots=True)

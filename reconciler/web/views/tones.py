@@ -8,6 +8,7 @@ from enum import StrEnum
 from reconciler.core.reasons import RETRYABLE, Reason
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
+from reconciler.web.api.schemas.pools import PoolJson
 from reconciler.web.api.schemas.stacks import ConditionJson, StackJson
 
 
@@ -58,6 +59,14 @@ _NO_CONDITION = ConditionJson(
 def is_drifted(stack: StackJson) -> bool:
     """Whether the last check of a stack found that the real world differs."""
     return condition_of(stack, ConditionType.DRIFTED).status == ConditionStatus.TRUE
+
+
+def pool_state(pool: PoolJson) -> tuple[Tone, str]:
+    """Return the tone of a worker pool, and the word for its state."""
+    if pool.drained is not None:
+        return Tone.WAITING, "drained"
+    full = pool.max_parallel is not None and pool.active >= pool.max_parallel
+    return (Tone.BUSY, "full") if full else (Tone.GOOD, "open")
 
 
 def run_tone(status: str) -> Tone:

@@ -89,6 +89,8 @@ ROUTES = [
     ("GET", "/blueprint-instances/production/network"),
     ("GET", "/blueprint-instances/production/network/render"),
     ("GET", "/status"),
+    ("GET", "/settings"),
+    ("POST", "/doctor"),
     ("GET", "/spaces"),
     ("GET", "/me"),
     ("GET", "/documents"),

@@ -59,6 +59,7 @@ def every_page(runs: dict[str, Run]) -> list[str]:
         "/revisions",
         "/audit",
         "/blueprints",
+        "/service",
         "/stacks/production/network/explain",
         "/stacks/production/network/explain?resource=<script>",
     ]

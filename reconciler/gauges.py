@@ -51,6 +51,8 @@ class Gauges:
     """Since when the change that is held longest is held; None: nothing is held."""
     halted: Mapping[str, bool] = field(default_factory=dict)
     """Whether admission is halted, by reason."""
+    paused: Mapping[str, int] = field(default_factory=dict)
+    """How many rollouts wait for a person, by the space that says how they go out."""
 
 
 class GaugesOfStore(Collector):
@@ -112,7 +114,14 @@ def _of_runs(gauges: Gauges) -> list[GaugeMetricFamily]:
     )
     for (space, stack), since in sorted(gauges.waiting_since.items()):
         waiting.add_metric([space, stack], since.timestamp())
-    return [active, depth, waiting]
+    paused = _family(
+        "rollouts_paused",
+        "Rollouts that wait for a person; absent where no stack waits in one.",
+        ["space"],
+    )
+    for space, count in sorted(gauges.paused.items()):
+        paused.add_metric([space], count)
+    return [active, depth, waiting, paused]
 
 
 def _of_stacks(gauges: Gauges) -> list[GaugeMetricFamily]:

@@ -37,26 +37,38 @@ def command(form: str) -> None:
         Column("version", key("version"), wide=True),
     )
     print_record(status, columns, form)
-    if status["sources"]:
-        click.echo("\nsources")
-        for source in status["sources"]:
-            asked = f", signed for {source['verifiedFor']}" if source["verifiedFor"] else ""
-            version = f", {source['tag']}" if source["tag"] and source["ref"] != f"tag {source['tag']}" else ""
-            click.echo(f"  {source['url']} ({source['ref']}{version}{asked}) at {source['revision'][:12]}")
-    if status.get("pins"):
-        click.echo("\npinned")
-        for pin in status["pins"]:
-            until = f" until {pin['until']}" if pin["until"] else ""
-            click.echo(f"  {pin['stack']} to {pin['revision'][:12]} by {pin['person']}{until}: {pin['note']}")
-    if status["diagnostics"]:
-        click.echo("\ndiagnostics")
-        for diagnostic in status["diagnostics"]:
-            click.echo(f"  {line(diagnostic)}")
-    if status["kept"]:
-        click.echo("\nearlier versions in force")
-        for kept in status["kept"]:
-            where = f"{kept['file']} at {kept['revision'][:10]}"
-            click.echo(f"  {kept['kind']} {kept['space']}/{kept['name']} from {where}: {kept['because']}")
+    for title, lines in (
+        ("sources", map(_source, status["sources"])),
+        ("pinned", map(_pin, status.get("pins", ()))),
+        ("rollouts", map(_rollout, status.get("rollouts", ()))),
+        ("diagnostics", map(line, status["diagnostics"])),
+        ("earlier versions in force", map(_kept, status["kept"])),
+    ):
+        if found := list(lines):
+            click.echo(f"\n{title}")
+            for each in found:
+                click.echo(f"  {each}")
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    asked = f", signed for {source['verifiedFor']}" if source["verifiedFor"] else ""
+    version = f", {source['tag']}" if source["tag"] and source["ref"] != f"tag {source['tag']}" else ""
+    return f"{source['url']} ({source['ref']}{version}{asked}) at {source['revision'][:12]}"
+
+
+def _pin(pin: Mapping[str, Any]) -> str:
+    until = f" until {pin['until']}" if pin["until"] else ""
+    return f"{pin['stack']} to {pin['revision'][:12]} by {pin['person']}{until}: {pin['note']}"
+
+
+def _rollout(rollout: Mapping[str, Any]) -> str:
+    why = f"{rollout['paused']}; station rollout resume {rollout['space']}" if rollout["paused"] else "goes on"
+    return f"{rollout['space']} at {rollout['revision'][:12]} ({_counted(rollout['stacks'])}): {why}"
+
+
+def _kept(kept: Mapping[str, Any]) -> str:
+    where = f"{kept['file']} at {kept['revision'][:10]}"
+    return f"{kept['kind']} {kept['space']}/{kept['name']} from {where}: {kept['because']}"
 
 
 def _halted(halted: Mapping[str, Any]) -> str:

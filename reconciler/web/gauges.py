@@ -20,6 +20,7 @@ from reconciler.core.verdicts import RESULTS
 from reconciler.gauges import Gauges, StackGauge
 from reconciler.git.errors import GitReason
 from reconciler.repeating import Repeating
+from reconciler.rollouts import under_way
 from reconciler.store.protocol import Store
 from reconciler.store.queries import Reading
 from reconciler.store.stored import ConfigurationState, StackFilter, StoreError
@@ -101,9 +102,17 @@ def _gauges(reading: Reading, pools: Iterable[str]) -> Gauges:
         stacks=tuple(stacks),
         runs_active=nobody | Counter((str(run.kind), str(run.status)) for run in active),
         waiting_since=_waiting(reading, active),
+        paused=_paused(reading),
         queue_depth=dict.fromkeys((DEFAULT_POOL, *pools), 0)
         | Counter(run.pool for run in active if run.status is RunStatus.QUEUED),
     )
+
+
+def _paused(reading: Reading) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for each in under_way(reading):
+        counts[each.id.space] += each.paused is not None
+    return dict(counts)
 
 
 def _halted(configuration: ConfigurationState) -> dict[str, bool]:

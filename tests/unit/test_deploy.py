@@ -37,6 +37,7 @@ def exposed() -> dict[str, set[str]]:
         {("s", "Stack"): 1},
         datetime.now(UTC),
         {"HistoryRewritten": False},
+        {"s": 1},
     )
     metrics.show(lambda: gauges)
     metrics.show_workers(lambda: {("default", "idle"): 1})

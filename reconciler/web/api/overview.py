@@ -18,6 +18,7 @@ from reconciler.web.api.broken import diagnostics_for
 from reconciler.web.api.followed import followed_json
 from reconciler.web.api.frozen import open_in
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, behind, named_spaces, page
+from reconciler.web.api.rollouts import rollouts_of
 from reconciler.web.api.schemas.overview import (
     ConfigurationJson,
     CountsJson,
@@ -43,6 +44,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         counted = reading.count_stacks()
         active = reading.active_runs()
         pins = reading.pins()
+        rollouts = rollouts_of(reading, caller.spaces(Right.RUN_READ))
     stacks: Counter[str] = Counter()
     readable, runnable = caller.spaces(Right.STACK_READ), caller.spaces(Right.RUN_READ)
     for (space, _, sync), count in counted.items():
@@ -61,6 +63,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
             for stack, pin in sorted(pins.items())
             if readable is None or stack.space in readable
         ],
+        rollouts=rollouts,
         counts=CountsJson(
             stacks=dict(sorted(stacks.items())),
             runs=dict(sorted(runs.items())),

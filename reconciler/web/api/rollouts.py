@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from fastapi import APIRouter
 
 from reconciler import rollouts
+from reconciler.store.queries import Reading
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.schemas.rollouts import RolloutJson
@@ -19,8 +22,13 @@ def list_rollouts(ports: PortsIn, caller: CallerIn) -> Page[RolloutJson]:
     """List the rollouts in which stacks wait, by space."""
     readable = caller.spaces(Right.RUN_READ)
     with ports.store.reading() as reading:
-        found = [each for each in rollouts.under_way(reading) if readable is None or each.id.space in readable]
-    return Page[RolloutJson](items=[_json(each) for each in found], next=None)
+        found = rollouts_of(reading, readable)
+    return Page[RolloutJson](items=found, next=None)
+
+
+def rollouts_of(reading: Reading, readable: Collection[SpaceName] | None) -> list[RolloutJson]:
+    """Return the rollouts in which stacks wait, of spaces whose runs somebody may read; None: all."""
+    return [_json(each) for each in rollouts.under_way(reading) if readable is None or each.id.space in readable]
 
 
 @router.post("/{space}/resume")

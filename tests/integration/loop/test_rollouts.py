@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from reconciler import rollouts
 from reconciler.loop.service import utc_now
 from reconciler.refusals import OperationRefused
+from reconciler.web.gauges import read_gauges
 from spaces.names import SpaceName
 from tests.e2e.station import Repo, a_script, document, lines
 from tests.integration.loop.machine import Machine
@@ -26,6 +28,13 @@ def fleet(ran: Path, words: str, bad: str = "") -> dict[str, str]:
         needs = {"dependsOn": ["f"]} if name == "b" else {}
         files[f"{name}.yaml"] = a_script(name, apply, **extra, **needs)
     return files
+
+
+def paused(machine: Machine) -> Mapping[str, int]:
+    """Return what the metric says."""
+    gauges = read_gauges(machine.service.store, "one", utc_now())
+    assert gauges is not None
+    return gauges.paused
 
 
 def test_canaries_go_first_a_failure_pauses_the_rest_and_a_person_resumes_it(
@@ -48,8 +57,10 @@ def test_canaries_go_first_a_failure_pauses_the_rest_and_a_person_resumes_it(
         "root",
         {"done": 1, "failed": 1, "waiting": 4},
     )
+    assert paused(machine) == {"root": 1}
     rollouts.resume(store, ROOT, "user:ada", utc_now(), "operator in root")
     machine.reconcile()
+    assert paused(machine) == {}
     assert sorted(lines(ran)) == [f"{name} two" for name in "abcdef"]
     with pytest.raises(OperationRefused, match="no rollout of root is paused"):
         rollouts.resume(store, ROOT, "user:ada", utc_now())

@@ -342,6 +342,7 @@ def test_status(client: Client, store: SqlStore) -> None:
         "diagnostics": [diagnostic],
         "counts": {"stacks": {"Synced": 1, "Unknown": 1}, "runs": {"queued": 1}, "documents": {"Stack": 2}},
         "pins": [],
+        "rollouts": [],
     }
 
 

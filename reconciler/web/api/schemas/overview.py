@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from reconciler.web.api.schemas.rollouts import RolloutJson
 from reconciler.web.api.schemas.shapes import Shape
 
 
@@ -111,6 +112,7 @@ class StatusJson(ConfigurationJson):
     sources: list[FollowedJson]
     counts: CountsJson
     pins: list[PinnedJson]
+    rollouts: list[RolloutJson]
 
 
 class SpaceJson(Shape):

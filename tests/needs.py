@@ -26,6 +26,7 @@ HOW = {
     "kube-apiserver": "make tools",
     "kube-controller-manager": "make tools",
     "kubectl": "make tools",
+    "prometheus": "apt install prometheus",
     "promtool": "apt install prometheus",
     "sops": "make tools",
     "ssh": "apt install openssh-client",

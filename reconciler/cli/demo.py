@@ -60,10 +60,10 @@ def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> No
         admins=(ADMIN,),
     )
     _play(Stage(console, scratch, settings))
+    _say_what_to_look_at(console, settings, serving=serve)
     if serve:
         from reconciler.cli.serve import command as serve_command
 
-        _say_what_to_look_at(console, settings)
         flags = {"config_url": settings.config_url, "poll_interval": 2.0, "admins": ADMIN, "require_sandbox": False}
         ctx.ensure_object(options.Common).data_dir = settings.data_dir
         ctx.invoke(serve_command, **flags)
@@ -251,7 +251,7 @@ def _people(stage: Stage) -> str:
 
 
 def _say_what_next(stage: Stage, seconds: float) -> None:
-    station = shlex.quote(sys.argv[0] if sys.argv[0].endswith("station") else "station")
+    station = _station()
     data = f"--data-dir {shlex.quote(str(stage.settings.data_dir))}"
     stage.scene("Done", f"{seconds:.0f} s. Everything is in {stage.scratch}. You could go on with")
     for what, line in (
@@ -269,19 +269,31 @@ def _say_what_next(stage: Stage, seconds: float) -> None:
         stage.console.print(f"  {what:32} {line}", markup=False, soft_wrap=True)
 
 
-def _say_what_to_look_at(console: Console, settings: Settings) -> None:
+def _say_what_to_look_at(console: Console, settings: Settings, *, serving: bool) -> None:
     page = settings.listen_url
-    console.print("\n[bold cyan]The page[/]: what to look at", soft_wrap=True)
+    console.print(f"\n[bold cyan]The page[/]: {page}", soft_wrap=True)
+    if not serving:
+        flags = f"--config-url {settings.config_url} --data-dir {shlex.quote(str(settings.data_dir))}"
+        line = f"{_station()} serve {flags} --admins {ADMIN} --no-require-sandbox"
+        console.print(f"  {'start it':44} {line}", markup=False, soft_wrap=True)
     for what, path in (
         ("what waits, and how healthy everything is", "/"),
         ("a plan to confirm", "/runs?status=unconfirmed"),
         ("a run that a policy denied", "/runs?status=failed"),
         ("dependencies, and where values come from", "/stacks/shop/web"),
+        ("how a stack came to be what it is", "/stacks/shop/web/explain"),
+        ("a form that makes a stack", "/blueprints/platform/service"),
         (f"what {WRITER} could not change", "/held"),
         ("why not", f"/access?ask=can&subject=user:{WRITER}&action=context:update&space=billing"),
+        ("who did what", "/audit"),
     ):
         console.print(f"  {what:44} {page}{path}", markup=False, soft_wrap=True)
     console.print(f"  {'the token to sign in with':44} {settings.data_dir / 'token'}", markup=False, soft_wrap=True)
+
+
+def _station() -> str:
+    """Return how this program was called."""
+    return shlex.quote(sys.argv[0] if sys.argv[0].endswith("station") else "station")
 
 
 def _scratch(directory: Path | None) -> Path:

@@ -15,6 +15,7 @@ from reconciler.core.verdicts import Judgement, Result, Review, Verdict
 from reconciler.store.protocol import Store
 from reconciler.store.stored import AuditEvent, ConfigurationState
 from spaces.documents.changes import Verb
+from spaces.documents.documents import PlacedDocuments
 from spaces.effective.stack import EffectiveStack, effective
 from spaces.model.dependency import OutputUse
 from spaces.names import Kind, ResourceRef, SpaceName
@@ -54,11 +55,16 @@ spec:
 }
 
 
-def configuration() -> EffectiveStack:
-    """Give the effective configuration of the network."""
+def documents() -> PlacedDocuments:
+    """Give the documents of the network."""
     examined = examine_files({path: text.encode() for path, text in _FILES.items()})
     assert not examined.diagnostics, examined.diagnostics
-    return effective(examined.documents, NETWORK)
+    return examined.documents
+
+
+def configuration() -> EffectiveStack:
+    """Give the effective configuration of the network."""
+    return effective(documents(), NETWORK)
 
 
 def put_fleet(store: Store) -> dict[str, Run]:

@@ -35,6 +35,14 @@ class TheSubject(Subject):
         }
         return {"cloudformation": settings, "env": CREDENTIALS}
 
+    def failing(self) -> dict[str, str]:
+        """Return nothing: `cannot` says why."""
+        return {}
+
+    def hanging(self) -> dict[str, str]:
+        """Return nothing: `cannot` says why."""
+        return {}
+
     def files(self, text: str) -> dict[str, str]:
         thing = {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "thing", "Type": "String", "Value": text}}
         outputs = {"greeting": {"Value": f"hello {text}"}, "secret": {"Value": SECRET}}

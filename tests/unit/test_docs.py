@@ -32,11 +32,11 @@ def _generator():
     return module
 
 
-@pytest.mark.parametrize("path", [pytest.param(path, id=str(path.relative_to(DOCS))) for path in _generator().pages()])
-def test_generated_parts_are_up_to_date(path):
+def test_generated_parts_are_up_to_date():
     """`python docs/generate.py` writes them anew."""
-    assert path.exists()
-    assert path.read_text() == _generator().pages()[path]
+    generated = _generator().pages()
+    assert len(generated) > 10
+    assert [path.name for path, text in generated.items() if path.read_text() != text] == []
 
 
 def _coded(page):

@@ -96,8 +96,6 @@ def test_the_life_of_a_thing(stand: Stand, subject: Subject, scenario: Scenario)
 def test_a_failure_in_the_middle_of_an_apply(stand: Stand, subject: Subject, scenario: Scenario) -> None:
     if not scenario("failure in the middle"):
         return
-    stand.commit(subject.files("one"))
-    stand.reconcile()
     stand.commit(subject.failing())
     (run,) = stand.reconcile().runs
     assert (run.status, subject.made()) == (RunStatus.FAILED, "half"), stand.log(run)

@@ -15,11 +15,14 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
+from reconciler.core.state import Sync
 from reconciler.metrics import Metrics
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
 from reconciler.web.server import HttpServer
-from tests.factories import NOW, REVISION
+from spaces.effective.rollouts import RolloutRule
+from spaces.names import SpaceName
+from tests.factories import NOW, REVISION, a_desired, a_stack
 from tests.integration.web.pages.fleet import documents, put_fleet
 from tests.needs import needs
 
@@ -37,6 +40,9 @@ def ports(ports: Ports, store: SqlStore) -> Ports:
     with store.writing() as transaction:
         state = transaction.configuration()
         transaction.put_configuration(replace(state, branch="main", admitted_revision=REVISION))
+        rule = RolloutRule(SpaceName("production"), most=1, failures=1, canaries=False)
+        waits = a_stack("production/later", desired=a_desired(rollout=rule), sync=Sync.OUT_OF_SYNC)
+        transaction.put_stacks([waits.evolve(turn="it waits for its turn")])
     there, metrics = documents(), Metrics()
     metrics.show_workers(lambda: {("default", "idle"): 1, ("default", "busy"): 1})
     metrics.follow(["config"])

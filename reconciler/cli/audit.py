@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from reconciler.cli import options
 from reconciler.cli.client import connect
+from reconciler.cli.errors import CliError
 from reconciler.cli.output import Column, key, moment, print_data, print_rows
 
 
@@ -38,17 +39,25 @@ def list_all(form: str, **wanted: str | None) -> None:
 
 
 @command.command()
-@click.option("--head", "kept", metavar="HEAD", help="An earlier head, NUMBER:HASH: it must still be in the chain.")
+@click.option(
+    "--head", "kept", multiple=True, metavar="HEAD", help="An earlier head, NUMBER:HASH: it must still be in the chain."
+)
+@click.option(
+    "--explained",
+    type=click.File(encoding="utf-8"),
+    help="What station explain -o json printed: its rows must still be in the chain. - is standard input.",
+)
 @options.output
 @options.common
 @click.pass_context
-def verify(ctx: click.Context, form: str, kept: str | None) -> None:
+def verify(ctx: click.Context, /, *, form: str, kept: tuple[str, ...], explained: TextIO | None) -> None:
     """Verify that no row was changed, removed or inserted, and print the head. Exit codes: 0 intact; 1 altered.
 
     Keep the head elsewhere: with --head it shows later whether somebody wrote the whole chain anew.
     """
+    rows = [*kept, *(_rows(explained) if explained is not None else ())]
     with connect() as api:
-        found = api.get("/audit/check", kept=kept)
+        found = api.get("/audit/check", kept=rows or None)
     if form in {"json", "yaml"}:
         print_data(found, form)
     elif found["whole"]:
@@ -56,6 +65,14 @@ def verify(ctx: click.Context, form: str, kept: str | None) -> None:
     if not found["whole"]:
         click.echo(f"error: the audit log was altered: {found['fault']}", err=True)
         ctx.exit(1)
+
+
+def _rows(explained: TextIO) -> list[str]:
+    """Return the rows of an explanation, each as NUMBER:HASH."""
+    try:
+        return [f"{link['number']}:{link['hash']}" for link in json.load(explained)["chain"]]
+    except (ValueError, KeyError, TypeError):
+        raise CliError(f"{explained.name} is not what station explain -o json prints") from None
 
 
 def _list(form: str, wanted: dict[str, Any]) -> None:

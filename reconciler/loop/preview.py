@@ -167,6 +167,7 @@ def _compare(  # noqa: PLR0917
             *after.diagnostics,
             *_problems(new),
             *_frozen(after.documents, stacks, now),
+            *_over(new, now),
             *(each.tell() for each in unfounded(before.documents, documents)),
             *advice(after.documents),
         ),
@@ -192,6 +193,15 @@ def _frozen(documents: PlacedDocuments, stacks: Iterable[StackPreview], now: dat
         )
         for (window, until), count in sorted(held_up.items(), key=lambda item: item[0][1])
     ]
+
+
+def _over(wanted: Mapping[StackId, Desired], now: datetime) -> Iterator[Diagnostic]:
+    """Yield a warning about each stack that the merge changes and whose end has passed."""
+    for stack, desired in sorted(wanted.items()):
+        if desired.destroy_at is not None and desired.destroy_at <= now:
+            what = "is protected, and nothing runs for it" if desired.protected else "is destroyed, or never made"
+            summary = f"the time of {stack} was over at {desired.destroy_at:%Y-%m-%d %H:%M} UTC: what it makes {what}"
+            yield Diagnostic(Severity.WARNING, "ends-in-the-past", summary, "change spec.destroyAt, or take it out")
 
 
 def _when_gone(was: Desired | None) -> StackAction:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from reconciler.store.stored import AuditEvent, AuditFilter, AuditRow, StoreErro
 from reconciler.store.texts import cleaned, load, moment_text
 
 _PAGE = 1000
+_NO_ROWS: Mapping[int, str] = {}
 _AUDIT = tables.audit
 
 
@@ -46,10 +47,10 @@ class AuditReading(ReadingBase):
         """Return the number of the newest row of the audit; 0 if there is none."""
         return self.audit_head()[0]
 
-    def audit_fault(self, kept: tuple[int, str] | None = None) -> str | None:
+    def audit_fault(self, kept: Mapping[int, str] = _NO_ROWS) -> str | None:
         """Check the whole chain; say what is wrong with the first row that was changed, removed or put in.
 
-        `kept` is an earlier head, number and hash: a chain that was written anew from some row on does not hold it.
+        `kept` are hashes of rows by number: a chain that was written anew from some row on does not hold them.
         """
         number, previous = 0, ""
         for row in self._audit_rows():
@@ -57,14 +58,14 @@ class AuditReading(ReadingBase):
             fault = _fault(row, number, previous)
             if fault is not None:
                 return fault
-            if kept is not None and kept[0] == number and kept[1] != row.hash:
+            if kept.get(number, row.hash) != row.hash:
                 return f"row {number} is another one than when its hash was kept: it, or a row before it, was changed"
             previous = row.hash
         last, head = self.audit_head()
         if (last, head) != (number, previous):
             return f"the audit ends at row {number}, and was at row {last} before: rows at its end are missing"
-        if kept is not None and kept[0] > number:
-            return f"the audit ends at row {number}, and row {kept[0]} was kept: rows at its end are missing"
+        if (newest := max(kept, default=0)) > number:
+            return f"the audit ends at row {number}, and row {newest} was kept: rows at its end are missing"
         return None
 
     def _audit_rows(self) -> Iterator[Any]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -242,5 +242,5 @@ class Reading(Protocol):
     def audit_length(self) -> int:
         """Return the number of the newest row of the audit; 0 if there is none."""
 
-    def audit_fault(self, kept: tuple[int, str] | None = None) -> str | None:
+    def audit_fault(self, kept: Mapping[int, str] = ...) -> str | None:
         """Check the whole chain; return the problem of the first row that was changed, removed or inserted."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import StringConstraints
 
 from reconciler.store.stored import AuditFilter, AuditRow
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
@@ -17,6 +18,8 @@ from spaces.names import ROOT
 
 router = APIRouter(prefix="/audit", tags=["admission"])
 
+_MOST_KEPT = 300
+"""More rows than an explanation has."""
 _HEAD = r"^[1-9][0-9]{0,17}:[0-9a-f]{64}$"
 
 
@@ -53,15 +56,15 @@ def check_audit(
     ports: PortsIn,
     caller: CallerIn,
     kept: Annotated[
-        str | None,
-        Query(pattern=_HEAD, description="An earlier head, NUMBER:HASH: it must still be in the chain."),
+        list[Annotated[str, StringConstraints(pattern=_HEAD)]] | None,
+        Query(max_length=_MOST_KEPT, description="Earlier rows, NUMBER:HASH, which must still be in the chain."),
     ] = None,
 ) -> AuditCheckJson:
     """Check whether any row of the audit was changed, removed or inserted."""
     _see_audit(caller)
-    number, _, hashed = (kept or "").partition(":")
+    rows = dict(row.split(":") for row in kept or ())
     with ports.store.reading() as reading:
-        fault = reading.audit_fault((int(number), hashed) if kept is not None else None)
+        fault = reading.audit_fault({int(number): hashed for number, hashed in rows.items()})
         length, head = reading.audit_head()
     return AuditCheckJson(whole=fault is None, fault=fault, head=f"{length}:{head}")
 

@@ -86,7 +86,7 @@ def test_a_chain_that_was_written_anew_does_not_hold_the_head_that_was_kept(stor
     fill(store)
     with store.reading() as reading:
         kept = reading.audit_head()
-        assert reading.audit_fault(kept) is None
+        assert reading.audit_fault(dict([kept])) is None
     with store.writing() as transaction:
         connection = transaction._connection
         connection.execute(delete(AUDIT))
@@ -99,7 +99,7 @@ def test_a_chain_that_was_written_anew_does_not_hold_the_head_that_was_kept(stor
 
 def _fault(store: SqlStore, kept: tuple[int, str] | None = None) -> str | None:
     with store.reading() as reading:
-        return reading.audit_fault(kept)
+        return reading.audit_fault(dict([kept]) if kept is not None else {})
 
 
 @pytest.mark.parametrize(

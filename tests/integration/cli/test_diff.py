@@ -30,6 +30,12 @@ def _diff(station: Station, clone: Repo) -> tuple[int, Any]:
     return result.code, json.loads(result.out)
 
 
+def test_an_end_that_has_passed_is_a_warning(station: Station, clone: Repo) -> None:
+    clone.commit({"b.yaml": a_script("b", "true", destroy="true", destroyAt="2020-01-01T00:00:00Z")})
+    code, found = _diff(station, clone)
+    assert (code, [told["code"] for told in found["diagnostics"]]) == (2, ["ends-in-the-past"])
+
+
 def test_a_base_in_order_is_not_spoken_of(station: Station, clone: Repo) -> None:
     clone.commit({"b.yaml": a_script("b", "true", contexts=["common"])})
     code, found = _diff(station, clone)

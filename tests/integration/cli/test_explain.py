@@ -64,6 +64,15 @@ def test_a_stack_and_a_resource_are_explained(
     rows = json.loads(station("audit", "list", "--stack", "root/a", "--event", "apply-ended", "-o", "json").out)
     assert [row["details"]["run"] for row in rows] == [then["run"]["id"], now["run"]["id"]]
     assert station("audit", "verify", "--head", head).code == 0
+    told = tmp_path / "told.json"
+    told.write_text(json.dumps(now))
+    assert station("audit", "verify", "--head", head, "--explained", told).code == 0
+    last = now["chain"][-1]
+    told.write_text(json.dumps(now).replace(last["hash"], "0" * 64))
+    verified = station("audit", "verify", "--explained", told)
+    assert (verified.code, f"row {last['number']} is another one than" in verified.err) == (1, True)
+    told.write_text("[]")
+    assert "is not what station explain" in station("audit", "verify", "--explained", told).err
     with create_engine(f"sqlite:///{tmp_path / 'data' / 'station.db'}").begin() as connection:
         changed = text("UPDATE audit SET body = replace(body, 'mind the gap', 'never mind') WHERE number = :n")
         connection.execute(changed, {"n": now["chain"][2]["number"]})

@@ -38,11 +38,14 @@ def test_a_task_runs_in_the_directory_and_environment_and_leaves_what_was_applie
 def test_a_task_that_fails_stops_at_the_first_failure_and_blames_no_stack(
     repo: Repo, machine: Machine, ran: Path
 ) -> None:
-    repo.commit({"a.yaml": a_script("a", "true")})
+    repo.commit({"a.yaml": a_script("a", "true", timeout="1s")})
     machine.reconcile()
     ask(machine, f"false\necho never >> {ran}")
     look = machine.reconcile()
     assert (look.ran, lines(ran)) == ({"root/a": "failed"}, [])
+    ask(machine, "sleep 600")
+    look = machine.reconcile()
+    assert [run.reason for run in look.runs] == ["PhaseTimeout"], "one that never ends is ended"
     assert look.stacks["root/a"].conditions["Ready"].status == "True"
 
 

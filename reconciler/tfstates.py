@@ -30,7 +30,16 @@ def read(  # noqa: PLR0917
 
 
 def write(  # noqa: PLR0917
-    store: Store, stack: StackId, body: bytes, note: str, person: str, now: datetime, because: str, *, force: bool
+    store: Store,
+    stack: StackId,
+    body: bytes,
+    note: str,
+    person: str,
+    now: datetime,
+    because: str,
+    *,
+    force: bool,
+    unit: str = "",
 ) -> TfstateVersion:
     """Store a tfstate as the next version.
 
@@ -41,9 +50,9 @@ def write(  # noqa: PLR0917
     with store.writing() as transaction:
         _free(transaction, stack)
         # Without its content: where the key to that is lost, a copy from elsewhere is all that helps.
-        for newest in transaction.tfstate_versions(stack, None, 1) if not force else ():
+        for newest in transaction.tfstate_versions(stack, None, 1, unit) if not force else ():
             _follows(newest, content)
-        return _add(transaction, stack, body, note, Asked(person, because), now)
+        return _add(transaction, stack, unit, body, note, Asked(person, because), now)
 
 
 def roll_back(  # noqa: PLR0917
@@ -53,27 +62,30 @@ def roll_back(  # noqa: PLR0917
     with store.writing() as transaction:
         _free(transaction, stack)
         old = _version(transaction, stack, version)
-        (newest,) = transaction.tfstate_versions(stack, None, 1)
+        (newest,) = transaction.tfstate_versions(stack, None, 1, old.unit)
         body = old.body
         if newest.serial is not None and old.serial is not None:
             content = json.loads(old.body) | {"serial": newest.serial + 1}
             body = json.dumps(content, indent=2).encode()
-        return _add(transaction, stack, body, note or f"back to version {version}", Asked(person, because), now)
+        note = note or f"back to version {version}"
+        return _add(transaction, stack, old.unit, body, note, Asked(person, because), now)
 
 
-def unlock(store: Store, stack: StackId, person: str, now: datetime, because: str = "") -> TfstateLock:
+def unlock(  # noqa: PLR0917
+    store: Store, stack: StackId, person: str, now: datetime, because: str = "", unit: str = ""
+) -> TfstateLock:
     """Release the lock of a stack's tfstate, and return it; refused while the run that holds it is active."""
     with store.writing() as transaction:
-        lock = transaction.tfstate_lock(stack)
+        lock = transaction.tfstate_lock(stack, unit)
         if lock is None:
-            raise OperationRefused(Refusal.NOT_FOUND, f"there is no lock on the tfstate of {stack}")
+            raise OperationRefused(Refusal.NOT_FOUND, f"there is no lock on the tfstate of {_named(stack, unit)}")
         run = transaction.run(RunId(lock.run)) if lock.run is not None else None
         if run is not None and run.is_active:
             raise OperationRefused(
                 Refusal.STILL_ACTIVE, f"run {run.id} holds the lock and is {run.status}: cancel it, or wait for its end"
             )
-        transaction.unlock_tfstate(stack, lock.lock_id)
-        about = {"stack": str(stack), "lock": lock.lock_id, "run": lock.run}
+        transaction.unlock_tfstate(stack, lock.lock_id, unit)
+        about = {"stack": str(stack), "lock": lock.lock_id, "run": lock.run, **_about(unit)}
         transaction.append_audit([about_request(Audited.TFSTATE_UNLOCKED, Asked(person, because), now, **about)])
         return lock
 
@@ -90,12 +102,20 @@ def _free(transaction: Transaction, stack: StackId) -> None:
         raise OperationRefused(Refusal.NOT_FOUND, f"there is no stack {stack}")
     for run in transaction.active_runs([stack]):
         raise OperationRefused(Refusal.ALREADY_RUNNING, f"{stack} has run {run.id}, which is {run.status}")
-    lock = transaction.tfstate_lock(stack)
-    if lock is not None:
+    for lock in transaction.tfstate_locks(stack):
         who = lock.info.get("Who") or "somebody"
         raise OperationRefused(
-            Refusal.TFSTATE_LOCKED, f"the tfstate of {stack} is locked by {who} since {lock.since:%Y-%m-%d %H:%M} UTC"
+            Refusal.TFSTATE_LOCKED,
+            f"the tfstate of {_named(stack, lock.unit)} is locked by {who} since {lock.since:%Y-%m-%d %H:%M} UTC",
         )
+
+
+def _named(stack: StackId, unit: str) -> str:
+    return f"{stack}, unit {unit}" if unit else str(stack)
+
+
+def _about(unit: str) -> dict[str, str]:
+    return {"unit": unit} if unit else {}
 
 
 def _content(body: bytes) -> dict[str, object]:
@@ -134,9 +154,9 @@ def _follows(newest: TfstateVersion, content: dict[str, object]) -> None:
 
 
 def _add(  # noqa: PLR0917
-    transaction: Transaction, stack: StackId, body: bytes, note: str, asked: Asked, now: datetime
+    transaction: Transaction, stack: StackId, unit: str, body: bytes, note: str, asked: Asked, now: datetime
 ) -> TfstateVersion:
-    made = transaction.add_tfstate(stack, body, None, now, asked.person, note or None)
-    about = {"stack": str(stack), "version": made.version, "serial": made.serial, "note": note}
+    made = transaction.add_tfstate(stack, body, None, now, asked.person, note or None, unit)
+    about = {"stack": str(stack), "version": made.version, "serial": made.serial, "note": note, **_about(unit)}
     transaction.append_audit([about_request(Audited.TFSTATE_WRITTEN, asked, now, **about)])
     return made

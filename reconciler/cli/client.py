@@ -82,9 +82,9 @@ class Api:
         """Return what the service has at a path, as bytes."""
         return self.ask("GET", path, {})
 
-    def delete(self, path: str) -> Any:
+    def delete(self, path: str, **params: Any) -> Any:
         """Delete what is at a path and return it."""
-        return self._answer("DELETE", path, {})
+        return self._answer("DELETE", path, params)
 
     def every(self, path: str, at_most: int | None = None, **params: Any) -> list[dict[str, Any]]:
         """Return a whole list, from all of its pages, or its first `at_most` items."""

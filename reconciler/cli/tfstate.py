@@ -20,8 +20,10 @@ _COLUMNS = (
     Column("PERSON", key("person")),
     Column("NOTE", key("note")),
     Column("WRITTEN", moment("createdAt")),
+    Column("UNIT", key("unit")),
     Column("LINEAGE", key("lineage"), wide=True),
 )
+_unit = click.option("--unit", metavar="PATH", default="", help="The unit, where the stack has a tfstate for each.")
 _note = click.option("--note", metavar="TEXT", default="", help="The reason, for later readers.")
 
 
@@ -40,11 +42,11 @@ def list(stack: str, form: str) -> None:  # noqa: A001 - the command's name
         print_rows(api.every(f"{_path(api, stack)}/versions"), _COLUMNS, form)
 
 
-@options.add_command(command, stack_argument(), options.output)
-def show(stack: str, form: str) -> None:
+@options.add_command(command, stack_argument(), _unit, options.output)
+def show(stack: str, unit: str, form: str) -> None:
     """Show the newest version of a stack's tfstate, and who holds its lock."""
     with connect() as api:
-        found = api.get(_path(api, stack))
+        found = api.get(_path(api, stack), unit=unit or None)
     columns = [Column(each.title.lower(), key(f"newest.{each.title.lower()}")) for each in _COLUMNS[:6]]
     columns[-1] = Column("written", moment("newest.createdAt"))
     lock = [("lock", "id"), ("held by", "who"), ("operation", "operation"), ("run", "run")]
@@ -56,15 +58,16 @@ def show(stack: str, form: str) -> None:
     command,
     stack_argument(),
     click.option("--version", type=click.IntRange(min=1), metavar="N", help="The version. Default: the newest."),
+    _unit,
 )
-def pull(stack: str, version: int | None) -> None:
+def pull(stack: str, version: int | None, unit: str) -> None:
     """Print a tfstate, including the secrets in it. The audit records who read it."""
     with connect() as api:
         path = _path(api, stack)
         if version is None:
-            newest = api.get(path)["newest"]
+            newest = api.get(path, unit=unit or None)["newest"]
             if newest is None:
-                raise CliError(f"the service keeps no tfstate of {stack}")
+                raise CliError(_none_kept(api, path, stack, unit))
             version = newest["version"]
         body = api.pull(f"{path}/versions/{version}")
     sys.stdout.buffer.write(body)
@@ -77,12 +80,14 @@ def pull(stack: str, version: int | None) -> None:
     click.argument("file", type=click.File("rb")),
     click.option("--force", is_flag=True, help="Accept another lineage or an older serial."),
     _note,
+    _unit,
     options.output,
 )
-def push(*, stack: str, file: BinaryIO, force: bool, note: str, form: str) -> None:
+def push(*, stack: str, file: BinaryIO, force: bool, note: str, unit: str, form: str) -> None:
     """Store FILE (- for standard input) as the next version of a stack's tfstate."""
     with connect() as api:
-        made = api.push(f"{_path(api, stack)}/versions", file.read(), note=note or None, force=force or None)
+        told = {"note": note or None, "unit": unit or None, "force": force or None}
+        made = api.push(f"{_path(api, stack)}/versions", file.read(), **told)
     print_done(f"version {made['version']} is now the tfstate of {stack}", made, _COLUMNS, form)
 
 
@@ -101,13 +106,21 @@ def rollback(stack: str, version: int, note: str, form: str) -> None:
     )
 
 
-@options.add_command(command, stack_argument())
-def unlock(stack: str) -> None:
+@options.add_command(command, stack_argument(), _unit)
+def unlock(stack: str, unit: str) -> None:
     """Release the lock on a stack's tfstate. Refused while the run that holds it is active."""
     with connect() as api:
-        lock = api.delete(f"{_path(api, stack)}/lock")
+        lock = api.delete(f"{_path(api, stack)}/lock", unit=unit or None)
     held = f", which {lock['who']} held" if lock["who"] else ""
     click.echo(f"lock {lock['id']} of {stack}{held} is released")
+
+
+def _none_kept(api: Any, path: str, stack: str, unit: str) -> str:
+    if unit:
+        return f"the service keeps no tfstate of the unit {unit} of {stack}"
+    units = sorted({each["unit"] for each in api.every(f"{path}/versions")})
+    also = f", but of its units {', '.join(units)}: name one with --unit" if units else ""
+    return f"the service keeps no tfstate of {stack}{also}"
 
 
 def _path(api: Any, stack: str) -> str:

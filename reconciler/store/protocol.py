@@ -127,13 +127,14 @@ class Transaction(Reading, Protocol):
         now: datetime,
         person: str | None = None,
         note: str | None = None,
+        unit: str = "",
     ) -> TfstateVersion:
         """Store the next version, encrypted. Serial and lineage are read from the body."""
 
     def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:
         """Take the lock and return None; return the present holder instead if its id is another one."""
 
-    def unlock_tfstate(self, stack: StackId, lock_id: str | None) -> bool:
+    def unlock_tfstate(self, stack: StackId, lock_id: str | None, unit: str = "") -> bool:
         """Release the lock with this id (None: any lock); return False if another id holds it."""
 
     def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
@@ -167,7 +168,7 @@ class Transaction(Reading, Protocol):
         """Forget runs that have ended: their logs, plans, verdicts, reviews, and notices that were not sent."""
 
     def forget_tfstates(self, keep: int) -> int:
-        """Forget all versions of each tfstate but the newest `keep`; return how many there were."""
+        """Forget all versions of each tfstate, of each unit, but the newest `keep`; return how many there were."""
 
     def forget_passing(self) -> None:
         """End all sign-ins, and forget what was still to be told: of a database that was restored."""

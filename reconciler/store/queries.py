@@ -161,13 +161,21 @@ class Reading(Protocol):
     def log(self, run: RunId) -> bytes | None:
         """Return the stored log of a run that has ended; None if it has none."""
 
-    def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
-        """Return one version of the tfstate (None: the newest); None if there is none."""
+    def tfstate(self, stack: StackId, version: int | None = None, unit: str = "") -> TfstateVersion | None:
+        """Return one version of the tfstate (None: the newest of the unit); None if there is none."""
 
-    def tfstate_versions(self, stack: StackId, before: int | None, limit: int) -> list[TfstateVersion]:
-        """Return one page of the versions older than `before`, newest first, without their bodies."""
+    def tfstate_versions(
+        self, stack: StackId, before: int | None, limit: int, unit: str | None = None
+    ) -> list[TfstateVersion]:
+        """Return one page of the versions older than `before`, newest first, without their bodies.
 
-    def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
+        Without a `unit` those of all units are listed.
+        """
+
+    def tfstate_locks(self, stack: StackId) -> list[TfstateLock]:
+        """Return the holders of the stack's tfstates, in the order of the units."""
+
+    def tfstate_lock(self, stack: StackId, unit: str = "") -> TfstateLock | None:
         """Return the holder of the tfstate; None if it is not locked."""
 
     def token_stack(self, token_hash: str) -> tuple[StackId, str] | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, tuple_
 
 from reconciler.core.runs import RunId
 from reconciler.store import rows
@@ -38,8 +38,10 @@ class RetentionWriting(WritingBase):
         self._connection.execute(delete(runs).where(runs.c.id.in_(wanted), runs.c.status.not_in(ACTIVE_STATUSES)))
 
     def forget_tfstates(self, keep: int) -> int:
-        """Forget all versions of each tfstate but the newest `keep`; return how many there were."""
-        newest = select(tfstates.c.stack_id, func.max(tfstates.c.version).label("version"))
-        newer = newest.group_by(tfstates.c.stack_id).subquery()
-        last = select(newer.c.version).where(newer.c.stack_id == tfstates.c.stack_id).scalar_subquery()
-        return self._connection.execute(delete(tfstates).where(tfstates.c.version <= last - keep)).rowcount
+        """Forget all versions of each tfstate, of each unit, but the newest `keep`; return how many there were."""
+        columns = tfstates.c
+        place = func.row_number().over(partition_by=(columns.stack_id, columns.unit), order_by=columns.version.desc())
+        placed = select(columns.stack_id, columns.version, place.label("place")).subquery()
+        old = select(placed.c.stack_id, placed.c.version).where(placed.c.place > keep)
+        forgotten = delete(tfstates).where(tuple_(columns.stack_id, columns.version).in_(old))
+        return self._connection.execute(forgotten).rowcount

@@ -111,6 +111,8 @@ class TfstateVersion:
     """Who wrote it, where no run did."""
     note: str | None = None
     """Why, in their words."""
+    unit: str = ""
+    """The unit of the stack that it is of, for a stack with a tfstate for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class TfstateLock:
     info: Mapping[str, Any]
     run: str | None
     since: datetime
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

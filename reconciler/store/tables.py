@@ -23,7 +23,7 @@ from sqlalchemy import (
 from reconciler.store import access_tables
 from reconciler.store.columns import KEY, NAME
 
-SCHEMA_VERSION = "0025"
+SCHEMA_VERSION = "0026"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -264,6 +264,7 @@ tfstates = Table(
     metadata,
     Column("stack_id", KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
     Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("unit", Text, nullable=False, server_default=""),
     Column("serial", BigInteger),
     Column("lineage", Text),
     Column("run", Text),
@@ -272,6 +273,7 @@ tfstates = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
 )
+"""The versions are counted by stack, whichever `unit` of it they are of; empty: the stack has only one tfstate."""
 
 sealing_keys = Table(
     "sealing_keys",
@@ -294,6 +296,7 @@ tfstate_locks = Table(
     "tfstate_locks",
     metadata,
     Column("stack_id", KEY, ForeignKey("stacks.id"), primary_key=True, autoincrement=False),
+    Column("unit", Text, primary_key=True, server_default=""),
     Column("lock_id", Text, nullable=False),
     Column("info", Text, nullable=False),
     Column("run", Text),

@@ -21,33 +21,44 @@ _LONGEST_LINEAGE = 200
 class TfstateReading(ReadingBase):
     """The questions about tfstates, for a `Reading`."""
 
-    def tfstate(self, stack: StackId, version: int | None = None) -> TfstateVersion | None:
-        """Return one version of the tfstate (None: the newest); None if there is none."""
+    def tfstate(self, stack: StackId, version: int | None = None, unit: str = "") -> TfstateVersion | None:
+        """Return one version of the tfstate (None: the newest of the unit); None if there is none."""
         table = tfstates
         query = self._of(table, stack=stack).order_by(table.c.version.desc()).limit(1)
-        if version is not None:
-            query = query.where(table.c.version == version)
+        query = query.where(table.c.unit == unit if version is None else table.c.version == version)
         row = self._connection.execute(query).one_or_none()
         if row is None:
             return None
         body = unpack(self._keys.open(row.sealed, "tfstates", row.stack_id, str(row.version)))
         return _version(stack, row, body)
 
-    def tfstate_versions(self, stack: StackId, before: int | None, limit: int) -> list[TfstateVersion]:
-        """Return one page of the versions older than `before`, newest first, without their bodies."""
+    def tfstate_versions(
+        self, stack: StackId, before: int | None, limit: int, unit: str | None = None
+    ) -> list[TfstateVersion]:
+        """Return one page of the versions older than `before`, newest first, without their bodies.
+
+        Without a `unit` those of all units are listed.
+        """
         table = tfstates
         columns = [column for column in table.c if column.name != "sealed"]
         query = self._of(*columns, stack=stack).order_by(table.c.version.desc()).limit(limit)
         if before is not None:
             query = query.where(table.c.version < before)
+        if unit is not None:
+            query = query.where(table.c.unit == unit)
         return [_version(stack, row, b"") for row in self._connection.execute(query)]
 
-    def tfstate_lock(self, stack: StackId) -> TfstateLock | None:
+    def tfstate_locks(self, stack: StackId) -> list[TfstateLock]:
+        """Return the holders of the stack's tfstates, in the order of the units."""
+        query = self._of(tfstate_locks, stack=stack).order_by(tfstate_locks.c.unit)
+        return [
+            TfstateLock(stack, row.lock_id, load(row.info), row.run, rows.instant(row.since), row.unit)
+            for row in self._connection.execute(query)
+        ]
+
+    def tfstate_lock(self, stack: StackId, unit: str = "") -> TfstateLock | None:
         """Return the holder of the tfstate; None if it is not locked."""
-        row = self._connection.execute(self._of(tfstate_locks, stack=stack)).one_or_none()
-        if row is None:
-            return None
-        return TfstateLock(stack, row.lock_id, load(row.info), row.run, rows.instant(row.since))
+        return next((lock for lock in self.tfstate_locks(stack) if lock.unit == unit), None)
 
 
 class TfstateWriting(TfstateReading, WritingBase):
@@ -61,6 +72,7 @@ class TfstateWriting(TfstateReading, WritingBase):
         now: datetime,
         person: str | None = None,
         note: str | None = None,
+        unit: str = "",
     ) -> TfstateVersion:
         """Store the next version, encrypted. Serial and lineage are read from the body."""
         key = self._key_for(stack)
@@ -75,6 +87,7 @@ class TfstateWriting(TfstateReading, WritingBase):
             table.insert().values(
                 stack_id=key,
                 version=version,
+                unit=unit,
                 serial=serial,
                 lineage=lineage,
                 run=run,
@@ -84,12 +97,13 @@ class TfstateWriting(TfstateReading, WritingBase):
                 sealed=sealed,
             )
         )
-        return TfstateVersion(stack, version, serial, lineage, run, now, body, person, note)
+        return TfstateVersion(stack, version, serial, lineage, run, now, body, person, note, unit)
 
     def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:
         """Take the lock and return None; return the present holder instead if its id is another one."""
         values = {
             "stack_id": self._key_for(lock.stack),
+            "unit": lock.unit,
             "lock_id": lock.lock_id,
             "info": dump(dict(lock.info)),
             "run": lock.run,
@@ -99,26 +113,28 @@ class TfstateWriting(TfstateReading, WritingBase):
             self._insert(tfstate_locks).on_conflict_do_nothing().returning(tfstate_locks.c.stack_id),
             values,
         ).first():
-            present = self.tfstate_lock(lock.stack)
+            present = self.tfstate_lock(lock.stack, lock.unit)
             if present is not None:
                 return None if present.lock_id == lock.lock_id else present
         return None
 
-    def unlock_tfstate(self, stack: StackId, lock_id: str | None) -> bool:
+    def unlock_tfstate(self, stack: StackId, lock_id: str | None, unit: str = "") -> bool:
         """Release the lock with this id (None: any lock); return False if another id holds it."""
         table = tfstate_locks
         key = self._key(stack)
         if key is None:
             return True
-        of_stack = table.c.stack_id == key
-        released = of_stack if lock_id is None else and_(of_stack, table.c.lock_id == lock_id)
+        of_unit = and_(table.c.stack_id == key, table.c.unit == unit)
+        released = of_unit if lock_id is None else and_(of_unit, table.c.lock_id == lock_id)
         self._connection.execute(delete(table).where(released))
-        return self._connection.execute(select(table.c.stack_id).where(of_stack)).first() is None
+        return self._connection.execute(select(table.c.stack_id).where(of_unit)).first() is None
 
 
 def _version(stack: StackId, row: Row[Any], body: bytes) -> TfstateVersion:
     made = rows.instant(row.created_at)
-    return TfstateVersion(stack, row.version, row.serial, row.lineage, row.run, made, body, row.person, row.note)
+    return TfstateVersion(
+        stack, row.version, row.serial, row.lineage, row.run, made, body, row.person, row.note, row.unit
+    )
 
 
 def _serial_and_lineage(body: bytes) -> tuple[int | None, str | None]:

@@ -145,10 +145,10 @@ def _about(run: Run, stack: EffectiveStack, settings: Settings) -> dict[str, str
 
 
 def needs_tfstate(inputs: Inputs) -> bool:
-    """Whether the service keeps this stack's tfstate."""
-    return (
-        tool(inputs.stack.spec.tool.value).abilities.managed_tfstate and inputs.source.facts.get("backend") == "managed"
-    )
+    """Whether the service keeps this stack's tfstate, or that of one of its units."""
+    facts = inputs.source.facts
+    kept = facts.get("backend") == "managed" or bool(facts.get("unkept"))
+    return kept and tool(inputs.stack.spec.tool.value).abilities.managed_tfstate
 
 
 def materialise(inputs: Inputs, opened: Opened) -> Materialise:

@@ -31,7 +31,7 @@ from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.policies.plan import PlanPolicies, PolicyAnswer, Question
 from reconciler.loop.runs.turn import CHANGED_POLICIES, after_leg, while_it_waits
 from reconciler.metrics import Metrics
-from reconciler.runner.tfstate.backlog import pending_requests
+from reconciler.runner.tfstate.backlog import pending_requests, unit_of
 from reconciler.runs.audit import log_run
 from reconciler.runs.transition import advance, find_stack
 from reconciler.store.protocol import Store, Transaction
@@ -233,13 +233,14 @@ class Recorder:
         if report.pending_tfstate is None or run.proposes is not None:
             return
         for pending in pending_requests(report.pending_tfstate):
+            query = parse_qs(pending.query)
+            unit = unit_of(pending.query)
             if pending.method == "POST":
-                newest = transaction.tfstate(run.stack)
+                newest = transaction.tfstate(run.stack, unit=unit)
                 if newest is None or newest.body != pending.body:
-                    transaction.add_tfstate(run.stack, pending.body, run.id, now)
+                    transaction.add_tfstate(run.stack, pending.body, run.id, now, unit=unit)
             elif pending.method == "UNLOCK":
-                lock = parse_qs(pending.query).get("ID", [None])[0]
-                transaction.unlock_tfstate(run.stack, lock)
+                transaction.unlock_tfstate(run.stack, query.get("ID", [None])[0], unit)
 
 
 def _with_observation(state: StackState, run: Run, planned: Planned, now: datetime) -> StackState:

@@ -7,13 +7,17 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from reconciler.runner.contract.directory import sync_directory, write_file
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """One request that could not be delivered. `query` is as the tool sent it (`ID=…`, the lock's id), or empty."""
+    """One request that could not be delivered. `query` is as the tool sent it, or empty.
+
+    `ID=…` is the lock's id, `unit=…` the unit of the stack.
+    """
 
     path: Path
     method: str
@@ -44,13 +48,18 @@ class Spool:
         sync_directory(self._directory.parent)
         self._last += 1
 
-    def newest_body(self) -> bytes | None:
-        """Return the latest version of the tfstate that waits; None: none does."""
+    def newest_body(self, unit: str = "") -> bytes | None:
+        """Return the latest version of a unit's tfstate that waits; None: none does."""
         for path in reversed(_files(self._directory)):
             pending = _read(path)
-            if pending.method == "POST":
+            if pending.method == "POST" and unit_of(pending.query) == unit:
                 return pending.body
         return None
+
+
+def unit_of(query: str) -> str:
+    """Return the unit that a request is about; empty: the stack has only one tfstate."""
+    return parse_qs(query).get("unit", [""])[0]
 
 
 def pending_requests(directory: Path) -> Iterator[Pending]:

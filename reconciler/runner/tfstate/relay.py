@@ -19,13 +19,14 @@ import select
 import socket
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from reconciler.runner.contract.job import WITH_TFSTATE, TfstateAccess
-from reconciler.runner.tfstate.backlog import Spool, anything_pending, pending_requests
+from reconciler.runner.tfstate.backlog import Spool, anything_pending, pending_requests, unit_of
 from reconciler.runner.tfstate.door import DoorConnection, open_directory
 from reconciler.tools.base import TfstateBackend
 
@@ -88,8 +89,21 @@ MAX_BYTES = 512 * 1024 * 1024
 """Largest tfstate that is taken."""
 
 
+@dataclass(slots=True)
+class _Known:
+    """What a leg knows by itself of a unit's tfstate."""
+
+    locked: bool = False
+    answer: Answer | None = None
+    """What a read would give, as far as this leg can tell."""
+    wrote: bool = False
+
+
 class Relay:
-    """One leg's relay. `backend` is what the tool is given."""
+    """One leg's relay. `backend` is what the tool is given.
+
+    A stack of several units has a tfstate for each, with a lock of its own: `?unit=` behind the address says which.
+    """
 
     def __init__(self, access: TfstateAccess, spool: Path, *, patience: float = PATIENCE) -> None:
         self._upstream = Upstream(access)
@@ -98,10 +112,7 @@ class Relay:
         self._patience = patience
         self._lock = threading.Lock()
         self._refused = False
-        self._locked = False
-        self._known: Answer | None = None
-        """What a read would give, as far as this leg can tell by itself."""
-        self._wrote = False
+        self._units: defaultdict[str, _Known] = defaultdict(_Known)
         self._unlock: tuple[str, bytes] | None = None
         """An unlock that is still to be passed on: its query and body."""
         self._done = False
@@ -138,33 +149,37 @@ class Relay:
 
     def answer(self, method: str, query: str, body: bytes | None) -> Answer:
         """Answer one request of the tool."""
+        unit = unit_of(query)
         match method:
             case "POST" | "UNLOCK":
                 return self._write(method, query, body or b"")
             case "GET":
                 with self._lock:
-                    newest, known = self._spool.newest_body(), None if self._refused else self._known
+                    newest = self._spool.newest_body(unit)
+                    there = None if self._refused else self._units[unit].answer
                 if newest is not None:
                     return Answer(200, "application/json", newest)
                 # The tool reads three times in an apply; asking each time would be a good part of what we add to it.
-                return self._read(method, query, body) if known is None else known
+                return self._read(method, query, body) if there is None else there
             case "LOCK":
                 answer = self._read(method, query, body)
                 if answer.status not in {200, 204}:
                     return answer
                 with self._lock:
-                    self._locked, self._known = True, answer if answer.with_tfstate else None
+                    known = self._units[unit]
+                    known.locked, known.answer = True, answer if answer.with_tfstate else None
                 return Answer(200, "application/json", b"")
             case _:
                 return self._read(method, query, body)
 
     def _write(self, method: str, query: str, body: bytes) -> Answer:
         with self._lock:
+            known = self._units[unit_of(query)]
             if method == "POST":
-                self._known, self._wrote = Answer(200, "application/json", body), True
+                known.answer, known.wrote = Answer(200, "application/json", body), True
             else:
                 # What this leg wrote is what it left behind, whoever holds the lock next.
-                self._locked, self._known = False, self._known if self._wrote else None
+                known.locked, known.answer = False, known.answer if known.wrote else None
             # Behind what waits already: a newer version must not be overtaken by an older one.
             delivered = self._deliver_locked(2.0)
             if delivered and method == "UNLOCK":
@@ -178,7 +193,7 @@ class Relay:
                     pass
                 else:
                     if answer.status >= 400:
-                        self._known = None
+                        known.answer = None
                     return answer
             try:
                 self._spool.add(method, query, body)
@@ -195,7 +210,7 @@ class Relay:
                 except Away as error:
                     reason = str(error)
                 else:
-                    self._note(method, answer)
+                    self._note(method, query, answer)
                     return answer
             else:
                 reason = "earlier versions of the tfstate still wait to be delivered"
@@ -203,11 +218,12 @@ class Relay:
                 return _unavailable(f"the service cannot be reached: {reason}")
             time.sleep(_RETRY)
 
-    def _note(self, method: str, answer: Answer) -> None:
+    def _note(self, method: str, query: str, answer: Answer) -> None:
         """Remember what was read under the lock."""
         with self._lock:
-            if method == "GET" and self._locked and answer.status in {200, 204, 404}:
-                self._known = answer
+            known = self._units[unit_of(query)]
+            if method == "GET" and known.locked and answer.status in {200, 204, 404}:
+                known.answer = answer
 
     def _deliver_until_done(self) -> None:
         while not self._done:

@@ -56,7 +56,16 @@ def write_override(job: ToolJob, *, backend: bool, variables: Mapping[str, str])
             remove_beside_source(job, name)
     blocks = [f'variable "{name}" {{\n  {attribute}\n}}\n'.encode() for name, attribute in sorted(variables.items())]
     if backend or blocks:
-        write_beside_source(job, _free_name(job.directory), b"".join([_HEAD, _BACKEND if backend else b"", *blocks]))
+        write_beside_source(
+            job, _free_name(job.directory, "override"), b"".join([_HEAD, _BACKEND if backend else b"", *blocks])
+        )
+
+
+def write_backend(job: ToolJob) -> None:
+    """Write a file that names the managed tfstate. It overrides nothing: beside another backend the tool refuses it."""
+    names = _names(job.directory)
+    if not any(name.endswith("_backend.tf") and _is_own(job.directory / name) for name in names):
+        write_beside_source(job, _free_name(job.directory, "backend"), _HEAD + _BACKEND)
 
 
 def _names(directory: Path) -> list[str]:
@@ -82,11 +91,11 @@ def _is_own(path: Path) -> bool:
     return not path.is_symlink() and path.is_file() and (read_result(path) or b"").startswith(_HEAD)
 
 
-def _free_name(directory: Path) -> str:
+def _free_name(directory: Path, what: str) -> str:
     """Return a file name that the source does not use."""
     number = 1
     while True:
-        name = f"station{'' if number == 1 else f'_{number}'}_override.tf"
+        name = f"station{'' if number == 1 else f'_{number}'}_{what}.tf"
         if not os.path.lexists(directory / name):
             return name
         number += 1

@@ -18,12 +18,13 @@ from reconciler.tools.base import Abilities, Do, References, SourceReader, StepF
 from reconciler.tools.files import read_json, read_result, remove, write_scratch
 from reconciler.tools.terraform import provider_cache, scratch
 from reconciler.tools.terraform.backend import http_backend, stored
-from reconciler.tools.terraform.directory import RootModule, look, write_override
+from reconciler.tools.terraform.directory import RootModule, look, write_backend, write_override
 from reconciler.tools.terraform.tfstate import applied
 from reconciler.tools.terraform.variables import PREFIX, given
 from reconciler.tools.terragrunt import units
-from reconciler.tools.terragrunt.command import INITIALISED, below, environment, printed, run, terragrunt
+from reconciler.tools.terragrunt.command import READING, below, environment, printed, run, terragrunt
 from reconciler.tools.terragrunt.kept import CACHE, refuse_lost
+from reconciler.tools.terragrunt.stand_in import managed_units, write_stand_in
 
 _VERSION = re.compile(r"^terragrunt version v?(\S+)", re.MULTILINE)
 _OLDEST = (1, 0)
@@ -62,7 +63,7 @@ class Terragrunt:
             do(terragrunt(job, "stack", "generate"), env=environment(job))
         provider_cache.offer(job, below(job), below=True)
         if _runs_all(job):
-            _refuse_unkept(job)
+            _keep_units(job)
             return
         managed, module = _is_managed(job), _downloaded(job, do)
         if managed:
@@ -78,30 +79,29 @@ class Terragrunt:
     def plan(self, job: ToolJob, do: Do) -> Planned:
         """Save a plan for each unit and return what they would do."""
         if _runs_all(job):
-            found = units.plan(job, do, environment(job))
+            found = units.plan(job, do, _environment_of_all(job))
             _keep_providers(job, do)
             return found
         env = _environment(job)
         destroy = ("-destroy",) if job.destroy else ()
         words = ("plan", "-input=false", "-no-color", "-detailed-exitcode", *destroy, f"-out={scratch.plan_path(job)}")
         code = do(run(job, *words), ok=(0, 2), env=env)
-        show = run(job, "show", "-json", "-no-color", str(scratch.plan_path(job)), flags=(INITIALISED,))
+        show = run(job, "show", "-json", "-no-color", str(scratch.plan_path(job)), flags=READING)
         return scratch.take_plan(job, printed(job, do, show, env, "plan.json"), has_changes=code == 2)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Apply the saved plans and read the tfstates that they leave."""
         if _runs_all(job):
-            return units.apply(job, do, environment(job))
+            return units.apply(job, do, _environment_of_all(job))
         env = _environment(job)
         known = scratch.noted(job)
-        apply = run(job, "apply", "-input=false", "-no-color", str(scratch.plan_path(job)), flags=(INITIALISED,))
-        do(apply, env=env)
+        do(run(job, "apply", "-input=false", "-no-color", str(scratch.plan_path(job))), env=env)
         document = stored(job) if _is_managed(job) else _pulled(job, do, env)
         return Applied(resources=()) if document is None else applied(document, known)
 
     def environment(self, job: ToolJob) -> Mapping[str, str]:
         """Return the settings of the command line, the variables, and the way to the managed tfstate."""
-        return environment(job) if job.options.get("runAll") else _environment(job)
+        return _environment_of_all(job) if _runs_all(job) else _environment(job)
 
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the saved plans, and the files that say what of their result may be shown."""
@@ -138,16 +138,18 @@ def _environment(job: ToolJob) -> Mapping[str, str]:
     return env
 
 
-def _refuse_unkept(job: ToolJob) -> None:
-    """Refuse units that name no backend: their tfstate would go with the work directory."""
-    unkept = list(job.facts.get("unkept") or ())
-    if (job.directory / "terragrunt.hcl").is_file() and _is_managed(job):
-        unkept.insert(0, ".")
-    if unkept:
-        raise StepFailed(
-            f"with runAll every unit needs a backend of its own, by remote_state for example: {', '.join(unkept)} "
-            "names none"
-        )
+def _environment_of_all(job: ToolJob) -> Mapping[str, str]:
+    env = environment(job)
+    return {**env, **write_stand_in(job)} if managed_units(job) else env
+
+
+def _keep_units(job: ToolJob) -> None:
+    """Give each unit that names no backend a managed tfstate of its own."""
+    found = managed_units(job)
+    if found and job.tfstate is None:
+        raise StepFailed("there is no place for the managed tfstates of this run's units")
+    for unit in found:
+        write_backend(replace(job, directory=job.directory / unit))
 
 
 def _downloaded(job: ToolJob, do: Do) -> RootModule | None:
@@ -193,5 +195,5 @@ def _module_path(job: ToolJob) -> Path:
 
 
 def _pulled(job: ToolJob, do: Do, env: Mapping[str, str]) -> Any:
-    pull = run(job, "state", "pull", flags=(INITIALISED,))
+    pull = run(job, "state", "pull", flags=READING)
     return scratch.take_tfstate(printed(job, do, pull, env, "pulled.tfstate"))

@@ -9,8 +9,13 @@ from reconciler.tools.base import Do, ToolJob
 from reconciler.tools.terraform import provider_cache
 from reconciler.tools.terraform.scratch import cli_config
 
-INITIALISED = "--no-auto-init"
-"""The flag for commands of a run after its first one: Terragrunt would initialise many units once more each time."""
+UNIT = "terragrunt.hcl"
+"""The file that makes a directory a unit."""
+READING = ("--no-auto-init", "--log-level", "error")
+"""Flags for commands that only read what the one before left: Terragrunt would initialise many units once more.
+
+It would also warn that it does not.
+"""
 _BELOW = {"opentofu": "tofu", "terraform": "terraform"}
 
 

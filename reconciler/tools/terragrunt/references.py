@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from reconciler.tools.base import References, SourceReader
 from reconciler.tools.terraform.code import FILE_LIMIT, code_files
 from reconciler.tools.terraform.modules import follow as follow_modules
+from reconciler.tools.terragrunt.command import UNIT
 
-UNIT = "terragrunt.hcl"
 _DEEPEST = 32
 _STRING = re.compile(r'"((?:[^"\\\n$]|\\.|\$\{[^}\n]*\}|\$(?!\{))*)"')
 _PARENT = re.compile(r'find_in_parent_folders\(\s*(?:"([^"\n]*)")?')
@@ -29,7 +29,7 @@ def follow(reader: SourceReader, path: str) -> References:
     """Find every file and directory that the units at and below `path` name, at any depth.
 
     Facts: `backend` is `managed` where the unit at `path` names no backend, and `unkept` lists the units below it that
-    name none: nothing would keep the tfstate of those.
+    name none: the service keeps the tfstates of those.
     """
     root = posixpath.normpath(path) if path else "."
     found = _Search(reader, root)

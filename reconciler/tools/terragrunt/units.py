@@ -21,7 +21,7 @@ from reconciler.tools.files import fresh_directory, parse_json, read_json, read_
 from reconciler.tools.terraform.plan import Expected, expected, planned
 from reconciler.tools.terraform.scratch import expected_path
 from reconciler.tools.terraform.tfstate import applied
-from reconciler.tools.terragrunt.command import INITIALISED, printed, run, terragrunt
+from reconciler.tools.terragrunt.command import READING, printed, run, terragrunt
 from reconciler.tools.terragrunt.kept import refuse_lost
 from reconciler.tools.terragrunt.stand_in import PULLED, write_stand_in
 
@@ -116,7 +116,7 @@ def _plan(job: ToolJob, do: Do, env: Mapping[str, str], folder: str, only: Seque
 
 
 def _apply(job: ToolJob, do: Do, env: Mapping[str, str], folder: str, only: Sequence[str]) -> None:
-    flags = ("--all", INITIALISED, "--out-dir", str(job.scratch / folder), *_chosen(job, only))
+    flags = ("--all", "--out-dir", str(job.scratch / folder), *_chosen(job, only))
     do(run(job, "apply", "-input=false", "-no-color", flags=flags), env=env)
 
 
@@ -200,7 +200,7 @@ def _left(job: ToolJob, do: Do, env: Mapping[str, str], known: Mapping[str, Expe
     pulled = fresh_directory(job.scratch / "pulled")
     told = {**env, **write_stand_in(job, paths), PULLED: str(pulled)}
     try:
-        do(run(job, "state", "pull", flags=("--all", INITIALISED, *_chosen(job, ()))), env=told, shown=False)
+        do(run(job, "state", "pull", flags=("--all", *READING, *_chosen(job, ()))), env=told, shown=False)
         texts = {path: read_result(pulled / str(number), top=job.scratch) for number, path in enumerate(paths)}
     finally:
         shutil.rmtree(pulled, ignore_errors=True)

@@ -20,8 +20,8 @@ def interrupted_json(reading: Reading, caller: Caller, stack: StackState) -> Int
     if not runs:
         return None
     run = runs[0]
-    versions, lock = reading.tfstate_versions(stack.id, None, 1), reading.tfstate_lock(stack.id)
-    newest = versions[0] if versions else None
+    versions, locks = reading.tfstate_versions(stack.id, None, 1), reading.tfstate_locks(stack.id)
+    newest, lock = versions[0] if versions else None, locks[0] if locks else None
     return InterruptedJson(
         run=run.id,
         at=run.finished_at,
@@ -44,6 +44,7 @@ def lock_json(lock: TfstateLock) -> TfstateLockJson:
     who, operation = lock.info.get("Who"), lock.info.get("Operation")
     return TfstateLockJson(
         id=lock.lock_id,
+        unit=lock.unit,
         who=who if isinstance(who, str) else None,
         operation=operation if isinstance(operation, str) else None,
         run=lock.run,
@@ -66,7 +67,8 @@ def _about_tfstate(run: Run, newest: TfstateVersion | None) -> str:
     if newest is None:
         return "the service keeps no tfstate of the stack"
     if newest.run == run.id:
-        return f"it still wrote version {newest.version} of the tfstate (serial {newest.serial})"
+        of = f" of the unit {newest.unit}" if newest.unit else ""
+        return f"it still wrote version {newest.version} of the tfstate{of} (serial {newest.serial})"
     return f"it wrote no tfstate: the newest is version {newest.version}, from before it"
 
 
@@ -74,4 +76,8 @@ def _about_lock(run: Run, lock: TfstateLock | None) -> str:
     if lock is None:
         return "nobody holds the lock of the tfstate"
     whose = "it still holds" if lock.run == run.id else f"run {lock.run} holds" if lock.run else "somebody holds"
-    return f"{whose} the lock of the tfstate, since {lock.since:%Y-%m-%d %H:%M} UTC; station tfstate unlock ends it"
+    of, option = (f" of the unit {lock.unit}", f" --unit {lock.unit}") if lock.unit else ("", "")
+    return (
+        f"{whose} the lock of the tfstate{of}, since {lock.since:%Y-%m-%d %H:%M} UTC; "
+        f"station tfstate unlock{option} ends it"
+    )

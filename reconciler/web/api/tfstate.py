@@ -1,5 +1,7 @@
 """The `http` backend of terraform and opentofu: tfstate with locks, for the token of a run only.
 
+A stack of several units has a tfstate for each: `?unit=` says which.
+
 Nothing here ever answers 404: the tool would take it for an empty tfstate, and create everything again.
 """
 
@@ -32,6 +34,8 @@ router = APIRouter(prefix="/tfstate/{space}/{name}", tags=["tfstate"])
 
 _LARGEST_TFSTATE = 256 * 1024 * 1024
 _LARGEST_LOCK = 64 * 1024
+LONGEST_UNIT = 1000
+"""Characters in the path of a unit."""
 
 _Answer = TypeVar("_Answer")
 
@@ -46,7 +50,7 @@ def read(request: Request, ports: PortsIn, space: str, name: str) -> Response:
     """Return the newest tfstate; 204 if there is none yet."""
     with ports.store.reading() as reading:
         stack, _ = _open(reading, request, space, name)
-        return _tfstate(reading.tfstate(stack))
+        return _tfstate(reading.tfstate(stack, unit=_unit(request)))
 
 
 @router.post("", include_in_schema=False)
@@ -60,7 +64,7 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
     body = await read_body(request)
     _check_md5(request, body)
     _object(body, "tfstate")
-    lock_id = request.query_params.get("ID")
+    lock_id, unit = request.query_params.get("ID"), _unit(request)
 
     def store(transaction: Transaction) -> Response:
         stack, run = _open(transaction, request, space, name)
@@ -68,7 +72,7 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
         if found is not None and found.proposes is not None:
             detail = "a plan of what nobody has merged writes no tfstate"
             raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", detail)
-        held = transaction.tfstate_lock(stack)
+        held = transaction.tfstate_lock(stack, unit)
         if held is None and lock_id:
             raise ApiError(
                 HTTPStatus.CONFLICT,
@@ -77,7 +81,7 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
             )
         if held is not None and held.lock_id != lock_id:
             return _locked(held)
-        transaction.add_tfstate(stack, body, run, ports.now())
+        transaction.add_tfstate(stack, body, run, ports.now(), unit=unit)
         return Response(status_code=HTTPStatus.OK)
 
     return await _writing(ports, store)
@@ -89,7 +93,7 @@ async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Respo
 
     With `Prefer: return=representation` the response also contains the tfstate, which saves the next request.
     """
-    body = await _body(request, _LARGEST_LOCK)
+    body, unit = await _body(request, _LARGEST_LOCK), _unit(request)
 
     def take(transaction: Transaction) -> Response:
         stack, run = _open(transaction, request, space, name)
@@ -97,16 +101,16 @@ async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Respo
         lock_id = info.get("ID")
         if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 200:
             raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
-        wanted = TfstateLock(stack, lock_id, info, run, ports.now())
+        wanted = TfstateLock(stack, lock_id, info, run, ports.now(), unit)
         held = transaction.lock_tfstate(wanted)
         if held is not None and _is_left_over(transaction, held):
-            transaction.unlock_tfstate(stack, held.lock_id)
+            transaction.unlock_tfstate(stack, held.lock_id, unit)
             held = transaction.lock_tfstate(wanted)
         if held is not None:
             return _locked(held)
         if request.headers.get("prefer") != WITH_TFSTATE:
             return Response(status_code=HTTPStatus.OK)
-        answer = _tfstate(transaction.tfstate(stack))
+        answer = _tfstate(transaction.tfstate(stack, unit=unit))
         answer.headers["Preference-Applied"] = WITH_TFSTATE
         return answer
 
@@ -116,16 +120,16 @@ async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Respo
 @router.api_route("", methods=["UNLOCK"], include_in_schema=False)
 async def unlock(request: Request, ports: PortsIn, space: str, name: str) -> Response:
     """Release the lock; 409 with the holder's own data if somebody else holds it."""
-    body = await _body(request, _LARGEST_LOCK)
+    body, unit = await _body(request, _LARGEST_LOCK), _unit(request)
 
     def release(transaction: Transaction) -> Response:
         stack, _ = _open(transaction, request, space, name)
         lock_id = _object(body, "lock").get("ID")
         if not isinstance(lock_id, str) or not lock_id:
             raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
-        if transaction.unlock_tfstate(stack, lock_id):
+        if transaction.unlock_tfstate(stack, lock_id, unit):
             return Response(status_code=HTTPStatus.OK)
-        held = transaction.tfstate_lock(stack)
+        held = transaction.tfstate_lock(stack, unit)
         return Response(status_code=HTTPStatus.OK) if held is None else _locked(held, HTTPStatus.CONFLICT)
 
     return await _writing(ports, release)
@@ -152,6 +156,13 @@ def _open(reading: Reading, request: Request, space: str, name: str) -> tuple[St
     if str(opened[0]) != f"{space}/{name}":
         raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", "this token belongs to a run of another stack")
     return opened
+
+
+def _unit(request: Request) -> str:
+    unit = request.query_params.get("unit", "")
+    if len(unit) > LONGEST_UNIT or not unit.isprintable():
+        raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "that is not the name of a unit")
+    return unit
 
 
 def _tfstate(version: TfstateVersion | None) -> Response:

@@ -16,21 +16,22 @@ from reconciler.web.api.paging import CursorIn, LimitIn, of_number, page
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.schemas.tfstates import TfstateJson, TfstateLockJson, TfstateVersionJson
 from reconciler.web.api.stacks import find_stack, named
-from reconciler.web.api.tfstate import read_body
+from reconciler.web.api.tfstate import LONGEST_UNIT, read_body
 from reconciler.web.api.told import refusals
 
 router = APIRouter(prefix="/tfstates/{space}/{name}", tags=["tfstates"])
 
 VersionIn = Annotated[int, Path(ge=1, le=2**31 - 1)]
+UnitIn = Annotated[str, Query(max_length=LONGEST_UNIT, description="The unit, where the stack has a tfstate for each.")]
 NoteIn = Annotated[str, Query(max_length=2000, description="Why, for those who read it later.")]
 
 
 @router.get("")
-def get_tfstate(ports: PortsIn, caller: CallerIn, space: str, name: str) -> TfstateJson:
+def get_tfstate(ports: PortsIn, caller: CallerIn, space: str, name: str, unit: UnitIn = "") -> TfstateJson:
     """Return the newest version of a stack's tfstate, without its content, and its lock."""
     with ports.store.reading() as reading:
         stack = find_stack(reading, caller, space, name).id
-        newest, lock = reading.tfstate_versions(stack, None, 1), reading.tfstate_lock(stack)
+        newest, lock = reading.tfstate_versions(stack, None, 1, unit), reading.tfstate_lock(stack, unit)
     return tfstate_json(newest[0] if newest else None, lock)
 
 
@@ -38,7 +39,7 @@ def get_tfstate(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Tfst
 def list_tfstates(  # noqa: PLR0917
     ports: PortsIn, caller: CallerIn, space: str, name: str, limit: LimitIn = 100, cursor: CursorIn = None
 ) -> Page[TfstateVersionJson]:
-    """List the versions of a stack's tfstate, newest first."""
+    """List the versions of a stack's tfstate, newest first: those of all its units, where it has several."""
     before = of_number(cursor)
     with ports.store.reading() as reading:
         stack = find_stack(reading, caller, space, name).id
@@ -67,6 +68,7 @@ async def push_tfstate(  # noqa: PLR0917
     space: str,
     name: str,
     note: NoteIn = "",
+    unit: UnitIn = "",
     *,
     force: Annotated[bool, Query(description="Also one of another lineage, or with an older serial.")] = False,
 ) -> TfstateVersionJson:
@@ -77,7 +79,9 @@ async def push_tfstate(  # noqa: PLR0917
     def store() -> TfstateVersion:
         because = caller.basis(Right.TFSTATE_WRITE.action, stack.space)
         with refusals(caller, stack):
-            return tfstates.write(ports.store, stack, body, note, caller.person, ports.now(), because, force=force)
+            return tfstates.write(
+                ports.store, stack, body, note, caller.person, ports.now(), because, force=force, unit=unit
+            )
 
     return _shown(await run_in_threadpool(store))
 
@@ -95,12 +99,12 @@ def roll_back_tfstate(  # noqa: PLR0917
 
 
 @router.delete("/lock")
-def unlock_tfstate(ports: PortsIn, caller: CallerIn, space: str, name: str) -> TfstateLockJson:
+def unlock_tfstate(ports: PortsIn, caller: CallerIn, space: str, name: str, unit: UnitIn = "") -> TfstateLockJson:
     """Release the lock of a stack's tfstate, unless the run that holds it is active."""
     stack = named(caller, Right.TFSTATE_UNLOCK, space, name)
     because = caller.basis(Right.TFSTATE_UNLOCK.action, stack.space)
     with refusals(caller, stack):
-        return lock_json(tfstates.unlock(ports.store, stack, caller.person, ports.now(), because))
+        return lock_json(tfstates.unlock(ports.store, stack, caller.person, ports.now(), because, unit))
 
 
 def _shown(version: TfstateVersion) -> TfstateVersionJson:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,15 @@ def test_every_version_of_a_tfstate_is_kept(store: SqlStore) -> None:
         assert reading.tfstate(STACK, 3) is None
         assert reading.tfstate(OTHER) == other
         assert reading.tfstate(a_stack_id()) is None
+    with store.writing() as transaction:
+        of_unit = transaction.add_tfstate(STACK, tfstate(1), "run-2", NOW, unit="net/eu")
+    with store.reading() as reading:
+        assert (of_unit.version, reading.tfstate(STACK, 3)) == (3, of_unit), "versions are counted by stack"
+        assert reading.tfstate(STACK, unit="net/eu") == of_unit
+        assert reading.tfstate(STACK) == second
+        assert reading.tfstate(STACK, unit="net") is None
+        assert [it.version for it in reading.tfstate_versions(STACK, None, 9)] == [3, 2, 1]
+        assert [it.version for it in reading.tfstate_versions(STACK, None, 9, "")] == [2, 1]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +156,10 @@ def test_one_holder_of_a_tfstate(store: SqlStore) -> None:
         assert transaction.lock_tfstate(TfstateLock(OTHER, "theirs", {}, None, NOW)) is None
         assert not transaction.unlock_tfstate(STACK, "theirs")
         assert transaction.tfstate_lock(STACK) == mine
+        of_unit = replace(theirs, unit="net")
+        assert transaction.lock_tfstate(of_unit) is None, "each unit has a lock of its own"
+        assert transaction.tfstate_locks(STACK) == [mine, of_unit]
+        assert transaction.unlock_tfstate(STACK, "theirs", "net")
         assert transaction.unlock_tfstate(STACK, "mine")
         assert transaction.lock_tfstate(theirs) is None
         assert transaction.unlock_tfstate(STACK, None)

@@ -39,6 +39,7 @@ def test_what_is_old_is_forgotten_and_never_what_was_applied_last(store: SqlStor
         transaction.put_stacks([state])
         for number in range(5):
             transaction.add_tfstate(STACK, b'{"serial": %d}' % number, None, NOW)
+        transaction.add_tfstate(STACK, b"{}", None, NOW, unit="net")
         transaction.add_tfstate(OTHER, b"{}", None, NOW)
     now = NOW + timedelta(days=100)
     Retention(store, Settings(data_dir=tmp_path)).step(now)
@@ -52,5 +53,6 @@ def test_what_is_old_is_forgotten_and_never_what_was_applied_last(store: SqlStor
         there = {run for run in (old, applied, looked, failed, fresh, alone, queued) if reading.run(run) is not None}
         assert there == {applied, failed, fresh, alone, queued}
         assert reading.planned(old) is None
-        assert [each.version for each in reading.tfstate_versions(STACK, None, 10)] == [5, 4]
+        assert [each.version for each in reading.tfstate_versions(STACK, None, 10)] == [6, 5, 4]
+        assert [each.unit for each in reading.tfstate_versions(STACK, None, 10)] == ["net", "", ""]
         assert reading.tfstate(OTHER) is not None

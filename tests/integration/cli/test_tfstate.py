@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import TfstateLock
 from tests.factories import NOW, a_stack, a_stack_id
 from tests.integration.cli.conftest import Station
 
@@ -28,6 +29,30 @@ def test_a_tfstate_goes_out_and_comes_back_byte_by_byte(remote: Station, tmp_pat
     pushed = remote("tfstate", "push", "network", file, "--note", "moved by hand", "-o", "json")
     assert (pushed.code, json.loads(pushed.out)["version"]) == (0, 2)
     assert remote("tfstate", "pull", "network").out.encode() == file.read_bytes()
+
+
+def test_units_have_a_tfstate_each(remote: Station, store: SqlStore, tmp_path: Path) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(STACK)])
+        transaction.add_tfstate(STACK, OLD, "run-1", NOW, unit="net/eu")
+        transaction.lock_tfstate(TfstateLock(STACK, "l", {"Who": "ada"}, None, NOW, "net/eu"))
+    assert remote("tfstate", "list", "network").out.splitlines()[1].endswith("net/eu")
+    assert remote("tfstate", "pull", "network").err == (
+        "error: the service keeps no tfstate of network, but of its units net/eu: name one with --unit\n"
+    )
+    assert remote("tfstate", "pull", "network", "--unit", "net/eu").out.encode() == OLD
+    assert "held by" in remote("tfstate", "show", "network", "--unit", "net/eu").out
+    file = tmp_path / "new.tfstate"
+    file.write_bytes(OLD.replace(b'"serial": 1', b'"serial": 2'))
+    refused = remote("tfstate", "push", "network", file, "--unit", "net/eu")
+    assert "the tfstate of production/network, unit net/eu is locked by ada" in refused.err
+    assert remote("tfstate", "unlock", "network", "--unit", "net/eu").out == (
+        "lock l of network, which ada held is released\n"
+    )
+    assert remote("tfstate", "push", "network", file, "--unit", "net/eu").code == 0
+    assert remote("tfstate", "rollback", "network", 1).code == 0
+    with store.reading() as reading:
+        assert [it.unit for it in reading.tfstate_versions(STACK, None, 9)] == ["net/eu"] * 3
 
 
 @pytest.mark.usefixtures("kept")

@@ -144,6 +144,19 @@ def test_requests_are_passed_on(relay, service):
     assert ("POST", "?ID=1", b"one") in service.requests
 
 
+def test_what_is_known_of_one_unit_is_not_said_of_another(relay, service):
+    service.tells, service.tfstate = True, b"of net"
+    assert ask(relay, "LOCK", b'{"ID":"1"}', "?unit=net%2Feu") == (200, b"")
+    assert ask(relay, "GET", query="?unit=net%2Feu") == (200, b"of net")
+    assert [path for _, path, _ in service.requests] == ["?unit=net%2Feu"], "it came with the lock"
+    service.tfstate = b"of app"
+    assert ask(relay, "GET", query="?unit=app") == (200, b"of app")
+    service.down()
+    assert ask(relay, "POST", b"new", "?unit=net%2Feu&ID=1") == (200, b"")
+    assert ask(relay, "GET", query="?unit=net%2Feu") == (200, b"new")
+    assert ask(relay, "GET", query="?unit=app")[0] == 503
+
+
 @pytest.mark.parametrize(
     ("changes", "status"), [({"password": "guess"}, 401), ({"path": "/other"}, 404)], ids=["password", "path"]
 )

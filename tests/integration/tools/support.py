@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import parse_qs, urlsplit
 
 from reconciler.tools.base import StepFailed, TfstateBackend
 
@@ -59,12 +60,12 @@ class RecordingDo:
 
 
 class TfstateServer:
-    """Keeps one tfstate over HTTP with locks and a password, and notes each request's method."""
+    """Keeps a tfstate for each unit over HTTP with locks and a password, and notes each request's method."""
 
     def __init__(self, username: str = "run", password: str = "hunter2-of-this-run") -> None:
         self.methods: list[str] = []
-        self.tfstate: bytes | None = None
-        self.lock: bytes | None = None
+        self.tfstates: dict[str, bytes] = {}
+        self.locks: dict[str, bytes] = {}
         self.refusals: list[int] = []
         """Statuses that the next reads answer in place of the tfstate."""
         outer = self
@@ -86,7 +87,8 @@ class TfstateServer:
                 if self.command == "GET" and outer.refusals:
                     self._answer(outer.refusals.pop(0))
                 else:
-                    self._answer(*outer.answer(self.command, body))
+                    unit = parse_qs(urlsplit(self.path).query).get("unit", [""])[0]
+                    self._answer(*outer.answer(self.command, body, unit))
 
             do_GET = do_POST = do_LOCK = do_UNLOCK = _handle  # noqa: N815
 
@@ -98,23 +100,39 @@ class TfstateServer:
         self._thread.start()
         self.backend = TfstateBackend(f"http://127.0.0.1:{self._server.server_port}/tfstate", username, password)
 
-    def answer(self, method: str, body: bytes) -> tuple[int, bytes]:
+    @property
+    def tfstate(self) -> bytes | None:
+        return self.tfstates.get("")
+
+    @tfstate.setter
+    def tfstate(self, body: bytes) -> None:
+        self.tfstates[""] = body
+
+    @property
+    def lock(self) -> bytes | None:
+        return self.locks.get("")
+
+    @lock.setter
+    def lock(self, body: bytes | None) -> None:
+        self.locks = {} if body is None else {"": body}
+
+    def answer(self, method: str, body: bytes, unit: str) -> tuple[int, bytes]:
         """Do what a request asks for."""
         match method:
             case "GET":
-                return (404, b"") if self.tfstate is None else (200, self.tfstate)
-            case "LOCK" if self.lock is not None:
-                return 423, self.lock
+                return (404, b"") if unit not in self.tfstates else (200, self.tfstates[unit])
+            case "LOCK" if unit in self.locks:
+                return 423, self.locks[unit]
             case "LOCK":
-                self.lock = body
+                self.locks[unit] = body
             case "UNLOCK":
-                self.lock = None
+                self.locks.pop(unit, None)
             case _:
-                self.tfstate = body
+                self.tfstates[unit] = body
         return 200, b""
 
-    def resources(self) -> list[str]:
-        document = json.loads(self.tfstate or b"{}")
+    def resources(self, unit: str = "") -> list[str]:
+        document = json.loads(self.tfstates.get(unit, b"{}"))
         return [f"{entry['type']}.{entry['name']}" for entry in document.get("resources", [])]
 
     def close(self) -> None:

@@ -172,10 +172,37 @@ def test_a_filter_chooses_units(live: Any) -> None:
         tool("terragrunt").plan(job(live, "live", runAll=True, filter="./none"), live.do)
 
 
-def test_units_without_a_backend_are_refused_by_name(live: Any) -> None:
-    work = job(live, "live", runAll=True, facts={"backend": "managed", "unkept": ["app", "net"]})
-    with pytest.raises(StepFailed, match=r"every unit needs a backend .*: app, net names none"):
-        tool("terragrunt").init(work, live.do)
+def test_units_without_a_backend_have_a_managed_tfstate_each(live: Any, tfstate_server: Any) -> None:
+    own = unit("net", "two")
+    write(
+        live,
+        {
+            "live/net/terragrunt.hcl": unit("net", "one").split("}\n", 1)[1],
+            "live/a & b/terragrunt.hcl": unit("app", depends="net").split("}\n", 1)[1],
+            "live/app/terragrunt.hcl": own,
+        },
+    )
+    facts = {"backend": "own", "unkept": ["a & b", "net"]}
+    work = job(live, "live", runAll=True, facts=facts, tfstate=tfstate_server.backend)
+    planned, applied = rounds(live, work)
+    assert {it.address for it in planned.changes} == {f"{at}::terraform_data.t" for at in ("net", "a & b", "app")}
+    assert {it.address: it.attributes["input"] for it in applied.resources} == {
+        "net::terraform_data.t": "one",
+        "a & b::terraform_data.t": "one",
+        "app::terraform_data.t": "two",
+    }
+    assert set(tfstate_server.tfstates) == {"net", "a & b"}, "the third one has a backend of its own"
+    assert tfstate_server.locks == {}
+    assert tfstate_server.backend.password not in live.do.printed
+    planned, _ = rounds(live, work)
+    assert not planned.has_changes
+    write(live, {"modules/net/backend.tf": 'terraform {\n  backend "local" {}\n}\n'})
+    with pytest.raises(StepFailed):
+        rounds(live, work)
+    assert "Duplicate" in live.do.printed, "a backend that the service did not see is never overridden"
+    (live.work / "modules/net/backend.tf").unlink()
+    rounds(live, job(live, "live", runAll=True, facts=facts, tfstate=tfstate_server.backend, destroy=True))
+    assert [tfstate_server.resources(at) for at in ("net", "a & b")] == [[], []]
 
 
 def test_a_stack_file_makes_its_units_first(place: Any) -> None:

@@ -79,8 +79,20 @@ def test_what_is_written_is_read_back_and_every_version_is_kept(opened: Opened, 
     assert opened.unlock("one").status_code == 200
     read = opened.client.get(PATH)
     assert (read.status_code, read.json()) == (200, TFSTATE | {"serial": 2})
+    of_unit = {"unit": "net/eu & us"}
+    assert opened.client.get(PATH, **of_unit).status_code == 204
+    assert opened.client.request("LOCK", PATH, json=lock_info("two"), params=of_unit).status_code == 200
+    assert (
+        opened.client.request("POST", PATH, json=TFSTATE | {"serial": 7}, params={**of_unit, "ID": "two"}).status_code
+        == 200
+    )
+    assert opened.client.get(PATH, **of_unit).json()["serial"] == 7
+    assert opened.client.request("UNLOCK", PATH, json=lock_info("two"), params=of_unit).status_code == 200
+    assert opened.client.get(PATH).json()["serial"] == 2
+    assert opened.client.get(PATH, unit="x" * 1001).status_code == 400
     with store.reading() as reading:
         versions = [reading.tfstate(NETWORK, version) for version in (1, 2)]
+        assert reading.tfstate_locks(NETWORK) == []
     assert [(each.serial, each.run) for each in versions if each] == [(1, opened.run.id), (2, opened.run.id)]
 
 

@@ -8,9 +8,13 @@ from reconciler.web.api.schemas.shapes import Shape
 
 
 class TfstateVersionJson(Shape):
-    """One version, without its content. `run` wrote it, or `person` did, with a `note` that says why."""
+    """One version, without its content. `run` wrote it, or `person` did, with a `note` that says why.
+
+    `unit` is empty where the stack has only one tfstate.
+    """
 
     version: int
+    unit: str
     serial: int | None
     lineage: str | None
     run: str | None
@@ -23,6 +27,7 @@ class TfstateLockJson(Shape):
     """Who holds the lock of a tfstate, as the tool has told."""
 
     id: str
+    unit: str
     who: str | None
     operation: str | None
     run: str | None

@@ -47,7 +47,7 @@ def test_what_a_run_wrote_before_it_died_is_stored_by_the_next_service(
     place: Any, tfstate_server: Any, kept: Kept
 ) -> None:
     answer = tfstate_server.answer
-    tfstate_server.answer = lambda method, body: (500, b"") if method == "POST" else answer(method, body)
+    tfstate_server.answer = lambda method, *more: (500, b"") if method == "POST" else answer(method, *more)
     backend = (kept.backend.address, kept.backend.username, kept.backend.password)
     directory = RunDirectory(place.top)
     directory.claim(Leg.APPLY, 1, ProcessIdentity(1, 1, "an earlier boot"))

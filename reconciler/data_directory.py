@@ -66,21 +66,13 @@ def _check_key_file(setting: str, path: Path | None) -> None:
 
 def hidden_from_runs(settings: Settings) -> list[Path]:
     """Return what no run may see besides the data directory; raise SettingsError for a database among other files."""
-    files = (
-        settings.secrets_dir,
-        settings.encryption_key_file,
-        settings.sealing_key_file,
-        settings.config_password_file,
-        settings.config_ssh_key_file,
-        settings.webhook_secret_file,
-        settings.notes[-1],
-        settings_file(os.environ, Path.cwd()),
-        local_path(settings.config_url or ""),
-    )
-    hidden = [path.absolute() for path in files if path is not None]
+    data_dir = settings.data_dir.absolute()
+    elsewhere = (settings.notes[-1], settings_file(os.environ, Path.cwd()), local_path(settings.config_url or ""))
+    paths = {*settings.own_paths, *(path.absolute() for path in elsewhere if path is not None)}
+    hidden = sorted(paths - {data_dir})
     database = parse_url(settings.database)
     if database.drivername == "sqlite":
-        own = (settings.data_dir.absolute(), *hidden)
+        own = (data_dir, *hidden)
         hidden.append(_directory_of_its_own(Path(database.database or "").absolute(), own))
     return hidden
 

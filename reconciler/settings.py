@@ -9,13 +9,11 @@ import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -29,6 +27,14 @@ from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import Admins, Forge, IdentityMode
 from reconciler.addresses import check_public_url, check_secure_url, http_url, public_issuer
 from reconciler.setting_sources import SettingsError, gather
+from reconciler.setting_values import (
+    Directories,
+    InRepository,
+    ListenAddress,
+    Networks,
+    SearchPath,
+    Texts,
+)
 from reconciler.words import plain
 from spaces.model.explain import did_you_mean
 
@@ -46,16 +52,6 @@ class MetricsAccess(StrEnum):
     TOKEN = "token"  # noqa: S105 - a way, no secret
 
 
-def _listed(value: object) -> object:
-    """Split a comma-separated text, as from the environment, into a list."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _search_path(value: object) -> object:
-    """Split a text as in PATH, or a comma-separated one, into a list."""
-    return _listed(value.replace(os.pathsep, ",")) if isinstance(value, str) else value
-
-
 class Settings(BaseModel):
     """Every setting, with its default."""
 
@@ -65,7 +61,7 @@ class Settings(BaseModel):
         None, description="The URL of the configuration repository: https, http, ssh or file."
     )
     config_branch: str = Field("main", description="The branch to watch.")
-    config_path: str = Field(".", description="The directory in the repository that holds the configuration.")
+    config_path: InRepository = Field(".", description="The directory in the repository that holds the configuration.")
     config_username: str | None = Field(None, description="The user name for the configuration repository, over https.")
     config_password_file: Path | None = Field(
         None, description="A file with the password or token for the configuration repository."
@@ -105,7 +101,7 @@ class Settings(BaseModel):
         description="How many drift checks may be active at the same time. Default: half of parallelism, at least 1.",
     )
     engine: EngineName = Field(EngineName.LOCAL, description="Where runners run.")
-    listen: str = Field("127.0.0.1:8420", description="The address and port of the API and metrics.")
+    listen: ListenAddress = Field("127.0.0.1:8420", description="The address and port of the API and metrics.")
     webhook_secret_file: Path | None = Field(
         None,
         description="A file with the secret, of 16 characters or more, with which Git servers sign webhooks to "
@@ -123,7 +119,7 @@ class Settings(BaseModel):
     oidc_client_secret_file: Path | None = Field(
         None, description="A file with the client's secret. Default: none, for a public client."
     )
-    oidc_scopes: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+    oidc_scopes: Texts = Field(
         ("openid", "email", "profile"), description="What the service asks the identity provider for."
     )
     oidc_user_claim: str = Field(
@@ -134,7 +130,7 @@ class Settings(BaseModel):
     oidc_groups_claim: str = Field(
         "groups", description="The claim with the groups of the identity provider, for Group.spec.idpGroups."
     )
-    notify_networks: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+    notify_networks: Networks = Field(
         (),
         description="Networks that notifiers may send to beside public addresses, such as 10.1.0.0/16. Without them no "
         "document makes the service speak to machines of its own network.",
@@ -178,12 +174,12 @@ class Settings(BaseModel):
         description="How the author of a commit is known: signed (by its signature), or committer (by the committer's "
         "address, for Git servers that check it).",
     )
-    admins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+    admins: Texts = Field(
         (),
         description="The first admins: names of users, public keys, or addresses if identity is committer. "
         "The repository cannot remove them.",
     )
-    identity_forges: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+    identity_forges: Texts = Field(
         (),
         description="Keys with which a Git server signs the merges it makes, each as `author KEY` or `committer KEY`; "
         "the word names the line of the commit that says whose it is.",
@@ -195,10 +191,8 @@ class Settings(BaseModel):
         description="How many percent of the stacks one commit may remove; 3 are always allowed. A commit with more "
         "is held.",
     )
-    env_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
-        (), description="Variables of the service that documents may read with `{env: NAME}`."
-    )
-    env_takeover_allowed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+    env_allowed: Texts = Field((), description="Variables of the service that documents may read with `{env: NAME}`.")
+    env_takeover_allowed: Texts = Field(
         (),
         description="Variables that take over a process (PATH, LD_PRELOAD, PYTHONPATH, …) and that people with "
         "env:takeover may set; * stands for any characters.",
@@ -208,21 +202,21 @@ class Settings(BaseModel):
         description="Refuse to run anything without bubblewrap: true, false, or, if it is not set, as soon as access "
         "is set up.",
     )
-    writable_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
+    writable_paths: Directories = Field(
         (Path("/"),),
         description="Directories that every run may write to; everything else is read-only. "
         "/ allows whatever file permissions allow, except homes and the service's own files.",
     )
-    file_repositories: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
+    file_repositories: Directories = Field(
         (),
         description="Directories on this machine below which Repository documents may name repositories by file://. "
         "config_url may name any.",
     )
-    tool_path: Annotated[tuple[Path, ...], BeforeValidator(_search_path)] = Field(
+    tool_path: SearchPath = Field(
         (),
         description="Directories that are searched for tools before the service's PATH: a list, or text as in PATH.",
     )
-    tool_paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
+    tool_paths: Directories = Field(
         (),
         description="Directories with several versions of tools side by side, as terraform_1.9.8 or 1.9.8/terraform; "
         "toolVersion picks the newest that fits.",
@@ -242,26 +236,6 @@ class Settings(BaseModel):
     log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of a run's log that are kept.")
 
     _places: dict[str, str] = PrivateAttr(default_factory=dict)
-
-    @field_validator("config_path")
-    @classmethod
-    def _inside(cls, value: str) -> str:
-        parts = [part for part in value.split("/") if part not in {"", "."}]
-        if value.startswith("/") or ".." in parts or not value.isprintable():
-            raise ValueError(
-                f"{value!r} is not a directory in the repository: write its path from the top, as in teams/web"
-            )
-        return "/".join(parts) or "."
-
-    @field_validator("listen")
-    @classmethod
-    def _loopback(cls, value: str) -> str:
-        host, colon, port = value.rpartition(":")
-        if not colon or not port.isdecimal() or int(port) > 65535:
-            raise ValueError("write address:port")
-        if host not in ("127.0.0.1", "localhost", "[::1]"):
-            raise ValueError("use a loopback address; for other addresses, put a reverse proxy in front of the service")
-        return value
 
     @field_validator("issuer_url")
     @classmethod
@@ -293,24 +267,6 @@ class Settings(BaseModel):
         if self.oidc_issuer is not None and not self.oidc_client_id:
             raise ValueError("set oidc_client_id, too: the provider knows this service by it")
         return self
-
-    @field_validator("notify_networks")
-    @classmethod
-    def _networks_readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            try:
-                ip_network(text)
-            except ValueError:
-                raise ValueError(f"{text[:40]!r} is not a network: write 10.1.0.0/16, or one address") from None
-        return value
-
-    @field_validator("writable_paths", "file_repositories", "tool_paths")
-    @classmethod
-    def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
-        for path in value:
-            if not path.is_absolute():
-                raise ValueError(f"{path} is not absolute: write the path from /")
-        return value
 
     @field_validator("admins")
     @classmethod
@@ -357,6 +313,12 @@ class Settings(BaseModel):
         directory = self.data_dir.absolute()
         encryption = self.encryption_key_file or directory / "encryption.key"
         return encryption, self.sealing_key_file or directory / "sealing.key"
+
+    @property
+    def own_paths(self) -> list[Path]:
+        """The files and directories of the service itself: every setting whose name ends in `_file` or `_dir`."""
+        named = (getattr(self, name) for name in type(self).model_fields if name.endswith(("_file", "_dir")))
+        return [path.absolute() for path in named if path is not None]
 
     @property
     def notes(self) -> tuple[Path, Path]:

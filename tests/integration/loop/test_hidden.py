@@ -16,7 +16,7 @@ from tests.needs import needs
 
 
 @needs("bwrap")
-def test_settings_a_database_elsewhere_and_the_configuration_repository_are_out_of_reach(
+def test_settings_keys_a_database_elsewhere_and_the_configuration_repository_are_out_of_reach(
     repo: Repo, new_machine: Callable[..., Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: Path
 ) -> None:
     database, settings = tmp_path / "database" / "station.db", tmp_path / "station.toml"
@@ -24,11 +24,25 @@ def test_settings_a_database_elsewhere_and_the_configuration_repository_are_out_
     settings.write_text("# a password may be in here")
     monkeypatch.setenv("STATION_CONFIG", str(settings))
     look = f"cat {settings}; ls -A {database.parent} {tmp_path / 'repo'}; echo x > {tmp_path / 'repo'}/.git/HEAD"
+    keys = tmp_path / "age" / "root"
+    keys.mkdir(parents=True)
+    (keys / "keys.txt").write_text("AGE-SECRET-KEY")
+    secret = tmp_path / "client-secret"
+    secret.write_text("hunter2")
+    look += f"; cat {keys}/keys.txt {secret}"
     repo.commit({"a.yaml": a_script("a", apply=f"({look}) > {ran} 2>&1 || true")})
-    machine = new_machine(repo.url, database_url=f"sqlite:///{database}")
+    machine = new_machine(
+        repo.url,
+        database_url=f"sqlite:///{database}",
+        sops_keys_dir=keys.parent,
+        public_url="https://station.example.com",
+        oidc_issuer="https://login.example.com",
+        oidc_client_id="station",
+        oidc_client_secret_file=secret,
+    )
     assert machine.reconcile().ran == {"root/a": "finished"}
     said = ran.read_text()
-    assert "password" not in said
+    assert not [it for it in ("password", "AGE-SECRET-KEY", "hunter2") if it in said]
     assert "station.db" not in said
     assert "a.yaml" not in said
     assert (tmp_path / "repo" / ".git" / "HEAD").read_text().startswith("ref:")

@@ -149,6 +149,7 @@ def _claims(used: UsedIntegration, bearer: Bearer) -> dict[str, Any]:
         "kind": run.kind,
         "phase": bearer.phase,
         "revision": run.revision,
+        "ref": run.proposes.ref if run.proposes is not None else None,
         "person": run.person,
         "tool": stack.spec.tool.value,
     }

@@ -28,7 +28,7 @@ from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Generations
 from reconciler.loop.desired.persons import Persons
 from reconciler.loop.desired.pinning import Pinning
-from reconciler.loop.desired.proposing import Proposed, Proposing
+from reconciler.loop.desired.proposing import Base, Proposed, Proposing
 from reconciler.loop.desired.repositories import CannotFollow, Places, Remotes
 from reconciler.loop.desired.restore import CatchingUp
 from reconciler.loop.desired.source_authors import SourceAuthors
@@ -89,7 +89,7 @@ class Follower:
     _earlier: EarlierStacks = field(init=False)
     _proposing: Proposing = field(init=False)
     _still: threading.RLock = field(default_factory=threading.RLock)
-    """Held while the world changes, and by those other threads that need it to stand still."""
+    """Held while the world changes, and for a moment by other threads that need it to stand still."""
 
     def __post_init__(self) -> None:
         """Take what admission needs out of the settings, and put the parts together."""
@@ -100,7 +100,9 @@ class Follower:
         store, world = self.store, self.world
         places = self._places = Places(self.mirrors, self.remotes, world)
         self._earlier = EarlierStacks(places)
-        self._proposing = Proposing(world, places, persons, rules)
+        # Beside the loop's own: that one is not for other threads.
+        aside = Persons(self._signatures, settings.identity, settings.first_admins, settings.forges)
+        self._proposing = Proposing(places, aside, rules)
         walking = Walking(
             world,
             places,
@@ -190,8 +192,7 @@ class Follower:
             wanted = self._proposing.fetch(ref)
             if isinstance(wanted, str):
                 return wanted
-            with self._still:
-                found = self._proposing.find(stack, wanted, asker, now)
+            found = self._proposing.find(stack, wanted, asker, self._base(stack), now)
         except (CannotFollow, GitError) as error:
             return str(error)
         if isinstance(found, StackProblem):
@@ -203,10 +204,13 @@ class Follower:
         assert run.proposes is not None  # noqa: S101 - the caller has looked
         try:
             asker = LOCAL_OPERATOR if run.person in {None, "operator"} else Subject.parse(run.person or "")
-            with self._still:
-                return self._proposing.find(run.stack, run.proposes, asker, now)
+            return self._proposing.find(run.stack, run.proposes, asker, self._base(run.stack), now)
         except (CannotFollow, GitError) as error:
             return StackProblem(Reason.SOURCE_UNAVAILABLE, str(error))
+
+    def _base(self, stack: StackId) -> Base:
+        with self._still:
+            return Base.of(self.world, stack)
 
     def catch_up(self, now: datetime, *, writing: bool = True) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.

@@ -9,8 +9,9 @@ a run of it gets no secret, credentials, cloud role or output that the stack in 
 from __future__ import annotations
 
 import re
+import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -36,7 +37,7 @@ from spaces.documents.secrets import Secret
 from spaces.effective.stack import EffectiveStack, effective
 from spaces.in_force import InForce
 from spaces.model.refs import RefKind, ref_of
-from spaces.names import StackId
+from spaces.names import Revision, StackId
 
 _DEADLINE = 60.0
 """The most seconds that a person waits for a fetch."""
@@ -65,15 +66,33 @@ class _Merged:
     held: tuple[HeldChange, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a merge is made into, as it stood at one moment: judging the merge takes time, and nobody waits for that."""
+
+    generation: int
+    admission: Admission | None
+    tips: Mapping[str, Revision]
+    stack: EffectiveStack | None
+    """The stack in force."""
+    index: SourceIndex
+
+    @classmethod
+    def of(cls, world: World, stack: StackId) -> Base:
+        """Take it from a world that stands still."""
+        return cls(world.generation, world.admission, dict(world.tips), world.effective(stack), world.index.copy())
+
+
 @dataclass(slots=True)
 class Proposing:
-    """Works out merges that nobody has made. Its callers see to it that `world` stands still meanwhile."""
+    """Works out merges that nobody has made. Several threads may ask."""
 
-    world: World
     places: Places
     persons: FindsPersons
     rules: Rules
     _recent: OrderedDict[Hashable, _Merged] = field(default_factory=OrderedDict)
+    _one: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a merge is judged."""
 
     def fetch(self, ref: str) -> ProposedRef | str:
         """Fetch a branch, or find a commit by its (abbreviated) id; else return why there is none, in words."""
@@ -95,15 +114,18 @@ class Proposing:
                 return f"the configuration repository has no branch and no commit {name[:80]}"
             return f"{name[:80]} cannot be fetched: {error.message}"
 
-    def find(self, stack: StackId, wanted: ProposedRef, asker: Subject, now: datetime) -> Proposed | StackProblem:
+    def find(
+        self, stack: StackId, wanted: ProposedRef, asker: Subject, base: Base, now: datetime
+    ) -> Proposed | StackProblem:
         """Return what merging a commit would make of a stack in force; a problem where no run may come of that.
 
         Where addresses alone say whose commits are, whoever asks answers for them, as if they merged.
         """
-        before = self.world.effective(stack)
-        if self.world.in_force is None or before is None:
+        before = base.stack
+        if base.admission is None or before is None:
             return StackProblem(Reason.PLAN_OUTDATED, f"{stack} is not in force")
-        merged = self._merged(wanted, asker, now)
+        with self._one:
+            merged = self._merged(wanted, asker, base, base.admission, now)
         if isinstance(merged, str):
             return StackProblem(Reason.PLAN_OUTDATED, merged)
         in_force = merged.admission.in_force
@@ -120,10 +142,12 @@ class Proposing:
                 f"{wanted.ref} gives {stack} what it does not have in force, and what no plan gets before the merge: "
             )
             return StackProblem(Reason.PLAN_OUTDATED, message + ", ".join(gains))
-        found = self._proposed(stack, after, merged)
+        found = self._proposed(stack, after, merged, base.tips)
         return found if isinstance(found, StackProblem) else replace(found, desired=_named(found.desired, wanted))
 
-    def _proposed(self, stack: StackId, after: EffectiveStack, merged: _Merged) -> Proposed | StackProblem:
+    def _proposed(
+        self, stack: StackId, after: EffectiveStack, merged: _Merged, tips: Mapping[str, Revision]
+    ) -> Proposed | StackProblem:
         found: list[SourceSnapshot] = []
 
         def read(in_force: InForce, configured: EffectiveStack) -> tuple[str, SourceSnapshot | StackProblem]:
@@ -132,7 +156,7 @@ class Proposing:
                 at = pins.get(configured.id, in_force.revision)
                 key, source = CONFIGURATION, snapshot(configured, merged.trees, at)
             else:
-                key, source = self.places.reading(self.world.tips, pins)(in_force, configured)
+                key, source = self.places.reading(tips, pins)(in_force, configured)
             if isinstance(source, SourceSnapshot):
                 found.append(source)
             return key, source
@@ -151,13 +175,13 @@ class Proposing:
             trees = place.trees
         return Proposed(desired, EarlierStack(after, found[0], trees), len(merged.held))
 
-    def _merged(self, wanted: ProposedRef, asker: Subject, now: datetime) -> _Merged | str:
-        before = self.world.admission
-        assert before is not None  # noqa: S101 - the stack is in force
+    def _merged(
+        self, wanted: ProposedRef, asker: Subject, base: Base, before: Admission, now: datetime
+    ) -> _Merged | str:
         person = None
         if self.places.settings.identity is IdentityMode.COMMITTER:
             person = Person(asker.plain, "asked for the plan")
-        key = (self.world.generation, wanted.revision, person)
+        key = (base.generation, wanted.revision, person)
         known = self._recent.get(key)
         if known is not None:
             return known
@@ -166,13 +190,15 @@ class Proposing:
             # Another service took the request.
             remote = self.places.configuration()
             self._mirror().fetch(ref_of(RefKind.REVISION, wanted.revision), remote.credentials, _DEADLINE)
-        base = before.in_force.revision
-        merge = trees.merged_tree(base, wanted.revision)
+        into = before.in_force.revision
+        merge = trees.merged_tree(into, wanted.revision)
         if merge.revision is None:
             return f"{wanted.ref} conflicts with what is in force: merge the watched branch into it first"
         judging = Judging(self.rules, now, self.persons, person)
-        path, index = self.places.settings.config_path, self.world.index
-        after = admit_merge(merge.trees, before, Merge(base, wanted.revision, merge.revision), path, index, judging)
+        path = self.places.settings.config_path
+        after = admit_merge(
+            merge.trees, before, Merge(into, wanted.revision, merge.revision), path, base.index, judging
+        )
         if isinstance(after, Halted):
             return f"merging {wanted.ref} would halt admission: {after.message}"
         standing = {each.id for each in before.held_changes}
@@ -195,7 +221,14 @@ def _named(desired: Desired, wanted: ProposedRef) -> Desired:
 
 
 def _gains(before: EffectiveStack, after: EffectiveStack) -> Iterator[str]:
-    """Name what lets a run reach more than the stack in force can: secrets, logins, clouds and outputs of others."""
+    """Name what lets a run reach more than the stack in force can: secrets, logins, clouds and outputs of others.
+
+    By its place and its tool the tokens of a run may be known, too.
+    """
+    if before.lineage != after.lineage:
+        yield f"another place of the space {after.id.space}"
+    if after.integrations and before.spec.tool != after.spec.tool:
+        yield f"tokens for the tool {after.spec.tool}"
     had = {it for _, it in _secrets(before)}
     yield from (name for name, it in _secrets(after) if it not in had)
     logins = {(each.repository, each.url, each.login) for each in before.git_credentials}

@@ -271,6 +271,11 @@ class SourceIndex:
     _stacks: dict[str, dict[str, set[StackId]]] = field(default_factory=dict)
     _places: dict[StackId, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
+    def copy(self) -> SourceIndex:
+        """Return an index of its own that says the same."""
+        copied = {key: {path: set(users) for path, users in here.items()} for key, here in self._stacks.items()}
+        return SourceIndex(copied, dict(self._places))
+
     def put(self, stack: StackId, repository: str, source: ResolvedSource, entries: Iterable[str]) -> None:
         """Note what a stack uses, in the place of what was noted before."""
         if stack in self._places:

@@ -44,9 +44,10 @@ class Checks:
         """Start what is due and stop what is in the way. Returns whether something changed."""
         with self.store.reading() as reading:
             active = [run for run in reading.list_runs(_ACTIVE, None, 1000) if not run.leads]
-            free = self.limit - sum(run.checks for run in active)
+            checks = [run for run in active if run.checks]
+            free = self.limit - len(checks)
             due = reading.due_timers([Purpose.DRIFT], now, free) if free > 0 else []
-            room = CheckRoom(limits_of(self.world, reading), active) if due else CheckRoom({}, ())
+            room = CheckRoom(limits_of(self.world, reading), checks) if due else CheckRoom({}, ())
             if room.closed:
                 due = reading.due_timers([Purpose.DRIFT], now, free, room.closed)
             others = leading(reading.active_runs([run.stack for run in active])) if active else {}

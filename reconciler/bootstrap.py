@@ -68,6 +68,7 @@ from reconciler.web.api.errors import ApiError
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app
 from reconciler.web.issuers import Issuers, fetch_json
+from reconciler.web.pace import Pace
 from reconciler.web.ports import AdmissionSettings, Ports, WebhookSecret
 from reconciler.web.provider import CALLBACK, Provider
 from reconciler.web.server import LazyServer
@@ -199,6 +200,7 @@ def _assemble(  # noqa: PLR0917
         wake=loop.wake,
         ready=lambda: loop.passed,
         workers=dispatcher.workers,
+        pace=Pace(settings.request_rate),
         settings=partial(shown_settings, settings),
         examine=partial(examine, settings),
         judges=True,

@@ -102,6 +102,13 @@ class Settings(BaseModel):
     )
     engine: EngineName = Field(EngineName.LOCAL, description="Where runners run.")
     listen: ListenAddress = Field("127.0.0.1:8420", description="The address and port of the API and metrics.")
+    request_rate: int = Field(
+        100,
+        ge=0,
+        le=1_000_000,
+        description="How many requests of the API a second each token may make, on average over ten seconds. "
+        "0: any number. The operator's token has no limit.",
+    )
     webhook_secret_file: Path | None = Field(
         None,
         description="A file with the secret, of 16 characters or more, with which Git servers sign webhooks to "

@@ -119,6 +119,9 @@ class Reading(Protocol):
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
         """Return all runs that have not ended, oldest first."""
 
+    def active_statuses(self) -> dict[RunId, tuple[str, str]]:
+        """Return the stack, as `space/name`, and the status of each run that has not ended: for frequent questions."""
+
     def in_the_way(self) -> dict[RunId, RunId]:
         """Return the queued runs that cannot start yet, each with the run of its stack that goes first."""
 

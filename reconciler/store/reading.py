@@ -33,7 +33,7 @@ from reconciler.store.queue import QueueReading
 from reconciler.store.retention import RetentionReading
 from reconciler.store.revisions import RevisionReading
 from reconciler.store.rollouts import RolloutReading
-from reconciler.store.selecting import among, among_stacks, bind_stacks, is_stack, select_runs
+from reconciler.store.selecting import ACTIVE_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
 from reconciler.store.stored import (
     ConfigurationState,
     Health,
@@ -180,6 +180,12 @@ class SqlReading(
         dialect = None if stacks is None else self._dialect
         values = None if stacks is None else bind_stacks(self._dialect, stacks)
         return [rows.run_from_row(row) for row in self._connection.execute(statements.active_runs(dialect), values)]
+
+    def active_statuses(self) -> dict[RunId, tuple[str, str]]:
+        query = select(runs.c.id, stacks.c.space, stacks.c.name, runs.c.status)
+        query = query.join(stacks, stacks.c.id == runs.c.stack_id).where(runs.c.status.in_(ACTIVE_STATUSES))
+        found = self._connection.execute(query)
+        return {RunId(run): (f"{space}/{name}", status) for run, space, name, status in found}
 
     def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
         table, others = tables.stacks.alias(), runs.alias()

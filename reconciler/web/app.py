@@ -15,6 +15,7 @@ from reconciler.web.api import (
     documents,
     drift,
     errors,
+    events,
     explain,
     issuer,
     login,
@@ -36,8 +37,10 @@ from reconciler.web.api import (
 from reconciler.web.api.auth import DOCUMENTED
 from reconciler.web.api.described import describe_errors
 from reconciler.web.api.parameters import KNOWN_BODY, KNOWN_PARAMETERS
+from reconciler.web.conditional import Conditional
 from reconciler.web.guard import RequestGuard
 from reconciler.web.ports import Ports
+from reconciler.web.streams import Streams
 
 PREFIX = "/api/v1"
 
@@ -54,6 +57,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.ports = ports
+    app.state.streams = Streams()
     gauges.expose(ports)
     # First, since routes are tried in order, and every run asks for these several times.
     app.include_router(tfstate.router, prefix=PREFIX)
@@ -65,6 +69,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         drift.router,
         tfstates.router,
         runs.router,
+        events.router,
         queue.router,
         revisions.router,
         rollouts.router,
@@ -94,6 +99,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
 
         page_routes.install(app)
     describe_errors(app, PREFIX)
+    app.add_middleware(Conditional, prefix=f"{PREFIX}/")
     app.add_middleware(well_known.Published, ports=ports)
     app.add_middleware(
         RequestGuard,

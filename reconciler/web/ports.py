@@ -19,6 +19,7 @@ from reconciler.proposals import Proposal
 from reconciler.store.protocol import Store
 from reconciler.web.foreign_tokens import Foreigners
 from reconciler.web.one_time import OneTimeCodes
+from reconciler.web.pace import Pace
 from reconciler.web.provider import Provider
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
@@ -134,6 +135,8 @@ class Ports:
     """Returns what merging a branch or commit would make of a stack, for whom asks; else why no plan may come of it."""
     codes: OneTimeCodes = field(default_factory=OneTimeCodes)
     """The codes that sign the operator in to the page."""
+    pace: Pace = field(default_factory=Pace)
+    """Counts the requests of each token."""
     metrics: Metrics = field(default_factory=Metrics)
     wake: Callable[[], None] = _nothing
     """Makes the loop start a pass at once."""

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from reconciler.addresses import http_url
 from reconciler.runner.tfstate.door import listen
+from reconciler.web.streams import Streams
 
 _START_SECONDS = 15.0
 _GOODBYE_SECONDS = 5
@@ -35,6 +36,7 @@ class HttpServer:
         self._host = host
         self._port = port
         self._doors = doors
+        self._app = app
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._server = uvicorn.Server(
@@ -74,8 +76,11 @@ class HttpServer:
         return self.url
 
     def stop(self) -> None:
-        """Finish the requests at hand, then stop."""
+        """Finish the requests at hand, end the streams, then stop."""
         self._server.should_exit = True
+        streams = getattr(getattr(self._app, "state", None), "streams", None)
+        if isinstance(streams, Streams):
+            streams.close()
         if self._thread is not None:
             self._thread.join(_GOODBYE_SECONDS + 5)
             self._thread = None

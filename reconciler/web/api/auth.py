@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -181,6 +182,10 @@ def authenticate(request: Request) -> Caller:
     caller = caller_of(ports, token)
     if caller is None:
         raise unauthorized("this token is not valid")
+    if caller.access is not None and (wait := ports.pace.wait(caller.token or caller.person)):
+        detail = "this token makes more requests than it may"
+        headers = {"Retry-After": str(math.ceil(wait))}
+        raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", detail, headers=headers)
     return caller
 
 

@@ -15,6 +15,7 @@ _EVERYWHERE = {
     HTTPStatus.NOT_FOUND: "It does not exist, or the caller may not know of it, or may not do this.",
     HTTPStatus.METHOD_NOT_ALLOWED: "The path has no such method; the header Allow names those that it has.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A parameter or the body is wrong; `errors` names each field.",
+    HTTPStatus.TOO_MANY_REQUESTS: "The token makes more requests than it may; Retry-After says when to go on.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be used now, or nothing is in force yet.",
 }
 _CHANGING = {HTTPStatus.CONFLICT: "It cannot be done as things are; `reason` says why."}
@@ -67,4 +68,6 @@ def describe_errors(app: FastAPI, prefix: str) -> None:
 def _describe(operation: dict[str, Any], *, changes: bool) -> None:
     told = _EVERYWHERE | (_CHANGING if changes else {})
     answers = {str(int(status)): {"description": text, "content": _CONTENT} for status, text in told.items()}
+    if not changes:
+        answers["304"] = {"description": "The client has this answer already, as its If-None-Match says."}
     operation["responses"] = {**operation["responses"], **dict(sorted(answers.items()))}

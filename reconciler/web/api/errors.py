@@ -72,6 +72,11 @@ def invalid(field: str, message: str) -> ApiError:
     )
 
 
+def busy(detail: str) -> ApiError:
+    """Return the error for something that the service has no room for just now."""
+    return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "Busy", detail, headers={"Retry-After": "10"})
+
+
 KNOWN = (ApiError, OperationRefused, RequestValidationError, HTTPException, StoreError)
 """The failures that `as_api_error` words; everything else is a bug."""
 

@@ -34,6 +34,18 @@ def since(ports: Ports, run: RunId, offset: int, *, active: bool) -> tuple[bytes
     return b"".join(pieces), not active
 
 
+def read(ports: Ports, run: RunId, offset: int, limit: int) -> LogJson:
+    """Return a piece of a log, even while it is being written. The caller has checked the right to read it."""
+    with ports.store.reading() as reading:
+        found = reading.run(run)
+        active = found is not None and found.is_active
+        stored = None if active else reading.log(run)
+    if stored is not None:
+        return piece(stored[offset : offset + limit], offset, more=offset + limit < len(stored), ended=True)
+    data = ports.live_log(run, offset, limit) or b""
+    return piece(data, offset, more=len(data) == limit, ended=not active)
+
+
 def piece(data: bytes, offset: int, *, more: bool, ended: bool) -> LogJson:
     """Return a piece of a log from the bytes at `offset`.
 

@@ -154,12 +154,7 @@ def get_log(
     """Return a piece of a run's log, even while it is being written."""
     with ports.store.reading() as reading:
         found = _find(reading, caller, Right.RUN_READ, run)
-        stored = None if found.is_active else reading.log(found.id)
-    if stored is not None:
-        return logs.piece(stored[offset : offset + limit], offset, more=offset + limit < len(stored), ended=True)
-    live = ports.live_log(found.id, offset, limit)
-    data = live or b""
-    return logs.piece(data, offset, more=len(data) == limit, ended=not found.is_active)
+    return logs.read(ports, found.id, offset, limit)
 
 
 @router.get("/{run}/log.txt", response_class=PlainTextResponse)

@@ -63,6 +63,8 @@ ROUTES = [
     ("GET", "/runs/01"),
     ("GET", "/runs/01/plan"),
     ("GET", "/runs/01/log"),
+    ("GET", "/runs/01/log/events"),
+    ("GET", "/events"),
     ("POST", "/runs/01/confirm"),
     ("POST", "/runs/01/discard"),
     ("POST", "/runs/01/cancel"),

@@ -1,0 +1,71 @@
+"""What every request of the API has: marks of its content, and a pace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rbac.access.access import Access
+from rbac.access.grants import AccessDocuments
+from rbac.access.subjects import Subject
+from reconciler.metrics import Metrics
+from reconciler.store.sql import SqlStore
+from reconciler.web.api_tokens import make_token
+from reconciler.web.pace import Pace
+from reconciler.web.ports import Ports
+from spaces.documents.tree import SpaceTree
+from spaces.model.people import UserSpec
+from tests.factories import NOW, a_stack, later
+from tests.integration.web.client import Client
+from tests.integration.web.warm import WarmApp
+
+
+def test_a_client_is_not_sent_what_it_has(client: Client, store: SqlStore) -> None:
+    def ask(mark: str) -> tuple[int, bytes]:
+        answer = client.request("GET", "/api/v1/stacks", headers={"If-None-Match": mark})
+        return answer.status_code, answer.content
+
+    first = client.get("/api/v1/stacks")
+    mark = first.headers["etag"]
+    assert ask(mark) == ask(f'"other", W/{mark}') == ask("*") == (304, b"")
+    assert "x-request-id" in client.request("GET", "/api/v1/stacks", headers={"If-None-Match": mark}).headers
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/web")])
+    status, body = ask(mark)
+    assert (status, b"production/web" in body) == (200, True)
+    # What goes wrong, or changes something, has no mark.
+    assert "etag" not in client.get("/api/v1/runs/01").headers
+    assert "etag" not in client.post("/api/v1/fetch").headers
+
+
+def test_each_token_has_its_pace(ports: Ports, tree: SpaceTree, store: SqlStore) -> None:
+    clock = [0.0]
+    access = Access.compile(AccessDocuments(users={"ada": UserSpec(), "bob": UserSpec()}), tree, (), NOW)
+    app = WarmApp(replace(ports, access=lambda: access, pace=Pace(2, lambda: clock[0]), metrics=Metrics()))
+    with store.writing() as transaction:
+        tokens = [
+            make_token(transaction, Subject.parse(f"user:{name}"), "operator", NOW, later(60))[0]
+            for name in ("ada", "bob")
+        ]
+    with Client(app, tokens[0]) as ada, Client(app, tokens[1]) as bob, Client(app) as operator:
+        assert [ada.get("/api/v1/me").status_code for _ in range(20)] == [200] * 20
+        early = ada.get("/api/v1/me")
+        assert (early.status_code, early.headers["retry-after"], early.json()["reason"]) == (
+            429,
+            "1",
+            "TooManyRequests",
+        )
+        assert bob.get("/api/v1/me").status_code == 200
+        assert {operator.get("/api/v1/me").status_code for _ in range(25)} == {200}
+        clock[0] += 1
+        assert [ada.get("/api/v1/me").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_full_buckets_are_forgotten_first() -> None:
+    clock = [0.0]
+    pace = Pace(1, lambda: clock[0])
+    for number in range(10_000):
+        assert pace.wait(str(number)) == 0
+    clock[0] += 1
+    assert {pace.wait("busy") for _ in range(10)} == {0}
+    assert pace.wait("busy") == 1
+    assert pace.wait("new") == 0

@@ -194,6 +194,8 @@ class Proposing:
         merge = trees.merged_tree(into, wanted.revision)
         if merge.revision is None:
             return f"{wanted.ref} conflicts with what is in force: merge the watched branch into it first"
+        if merge.revision == into:
+            return f"{wanted.ref} is merged already: leave it out to plan what is in force"
         judging = Judging(self.rules, now, self.persons, person)
         path = self.places.settings.config_path
         after = admit_merge(

@@ -98,6 +98,7 @@ def test_a_branch_gives_a_run_nothing_that_the_stack_in_force_does_not_have(serv
     signed.commit("bob", {"platform/base.yaml": a_script("base", "echo main")})
     service.reconcile()
     assert "conflicts with what is in force" in refusal(service, BASE, "other")
+    assert "is merged already" in refusal(service, BASE, signed.repo.git("rev-parse", "main~1"))
     assert refusal(service, BASE, "nowhere").endswith("has no branch and no commit nowhere")
     assert "--upload-pack" in refusal(service, BASE, "--upload-pack=touch x")
 

@@ -27,6 +27,16 @@ class ByHand:
     line: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value that is somebody else's word: by which name, and where its default stands, if it has a plain one."""
+
+    name: str
+    file: str
+    line: int
+    default: Edit | ByHand | None
+
+
 def line_at(text: str, position: int) -> int:
     """Return the number of the line that a character stands in."""
     return text.count("\n", 0, position) + 1

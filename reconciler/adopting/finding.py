@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from posixpath import basename, dirname, normpath
+from posixpath import basename, dirname, join, normpath
 from typing import Any
 
 from ruamel.yaml.nodes import Node
 
 from reconciler.adopting import yaml_scalars
-from reconciler.adopting.edits import ByHand, Edit
-from reconciler.adopting.terraform_code import Variable, find_attribute
+from reconciler.adopting.edits import ByHand, Edit, Variable
+from reconciler.adopting.templates import find_property
+from reconciler.adopting.terraform_code import find_attribute
 from reconciler.tools.kubernetes.manifests import KUSTOMIZATIONS
 from spaces.documents.documents import PlacedDocuments
-from spaces.effective.stack import EffectiveStack, Value
+from spaces.effective.stack import EffectiveStack, Origin, Value
+from spaces.model.tools.cloudformation import CloudFormationSettings
 from spaces.model.tools.kubernetes import KubernetesSettings
 from spaces.names import ResourceRef
 
@@ -88,10 +90,12 @@ class Finding:
         tool = str(self.stack.spec.tool)
         if tool in {"terraform", "opentofu"}:
             how, in_source = self._of_terraform(self.stack, address, path, was, now)
+        elif tool == "cloudformation":
+            how, in_source = self._of_cloudformation(self.stack, address, path, was, now)
         elif tool == "kubernetes":
             how, in_source = self._of_kubernetes(self.stack, address, path, was, now), True
         else:
-            how, in_source = ByHand(f"{tool} does not say where it comes from: change what makes it"), True
+            how, in_source = ByHand(f"{tool} does not say where it comes from", self._file_of(self.stack)), True
         return Adoption(address, words, was, now, how, in_source)
 
     def _of_terraform(
@@ -118,18 +122,49 @@ class Finding:
                 found = found.default or ByHand(why + "has no default", found.file, found.line)
         return _below(found, prefix), True
 
+    def _of_cloudformation(
+        self, stack: EffectiveStack, address: str, path: yaml_scalars.Path, was: Any, now: Any
+    ) -> tuple[Edit | ByHand, bool]:
+        settings = stack.spec.settings()
+        if self.source is None or stack.source is None or not isinstance(settings, CloudFormationSettings):
+            return _NO_CLONE, True
+        file = normpath(join(stack.source.path, settings.template))
+        text = self.source.read(file)
+        if text is None:
+            return ByHand("the template is not in the source", file), True
+        found = find_property(file, text, address, path, was, now)
+        if not isinstance(found, Variable):
+            return found, True
+        given = stack.env.get(f"CF_PARAM_{found.name}")
+        if given is not None:
+            return self._of_document(given, f"CF_PARAM_{found.name}", was, now), False
+        if found.name in settings.parameters:
+            key = ("spec", "cloudformation", "parameters", found.name)
+            return self._in_document(Origin(stack.id.ref, stack.made), key, was, now), False
+        return found.default or ByHand(f"it is parameter {found.name}, which has no default", file, found.line), True
+
     def _of_document(self, value: Value, name: str, was: Any, now: Any) -> Edit | ByHand:
-        if value.origin.made is not None:
-            return ByHand(f"{value.origin.made} makes {value.origin.ref}, which sets {name}")
-        placed = self.documents.placed(value.origin.ref)
-        if not isinstance(value.value, str) or placed is None:
+        if not isinstance(value.value, str):
             return ByHand(f"{value.origin.ref} sets {name} to a value that stands elsewhere")
+        return self._in_document(value.origin, ("spec", "env", name), was, now)
+
+    def _in_document(self, origin: Origin, path: yaml_scalars.Path, was: Any, now: Any) -> Edit | ByHand:
+        placed = self.documents.placed(origin.ref)
+        if origin.made is not None or placed is None:
+            return ByHand(f"{origin.made} makes {origin.ref}, which sets {path[-1]}")
         file = placed.resource.file
         text = (self.configuration.read(file) if self.configuration is not None else None) or ""
-        nodes = yaml_scalars.matching(text, lambda node: _is_document(node, value.origin.ref))
+        nodes = yaml_scalars.matching(text, lambda node: _is_document(node, origin.ref))
         if len(nodes) != 1:
-            return ByHand(f"{value.origin.ref} sets {name}", file)
-        return yaml_scalars.replace_scalar(file, text, nodes[0], ("spec", "env", name), was, now, as_text=True)
+            return ByHand(f"{origin.ref} sets {path[-1]}", file)
+        return yaml_scalars.replace_scalar(file, text, nodes[0], path, was, now, as_text=True)
+
+    def _file_of(self, stack: EffectiveStack) -> str | None:
+        """Return the file or directory that makes a stack's resources, as far as its document names one."""
+        if stack.source is None:
+            placed = self.documents.placed(stack.id.ref)
+            return placed.resource.file if placed is not None else None
+        return normpath(join(stack.source.path, getattr(stack.spec.settings(), "playbook", "")))
 
     def _of_kubernetes(
         self, stack: EffectiveStack, address: str, path: yaml_scalars.Path, was: Any, now: Any

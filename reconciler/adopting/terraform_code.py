@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.adopting.edits import ByHand, Edit, line_at
+from reconciler.adopting.edits import ByHand, Edit, Variable, line_at
 from reconciler.tools.terraform.code import code_files
 from reconciler.tools.terraform.hcl_scan import Block, Expression, Header, Text, scan
 from reconciler.tools.terraform.variables import expression
@@ -16,16 +16,6 @@ _VALUE = re.compile(
     r"(?:var\.(?P<variable>[^\W\d][\w-]*)|(?P<value>-?\d+(?:\.\d+)?|true|false))[ \t]*(?=\r?\n|\}|#|//|/\*|\Z)"
 )
 _ADDRESS = re.compile(r"([^\W\d][\w-]*)\.([^\W\d][\w-]*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """An attribute whose value is a variable: which one, and where its default stands, if it has a plain one."""
-
-    name: str
-    file: str
-    line: int
-    default: Edit | ByHand | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from reconciler.adopting.edits import ByHand, Edit, line_at
 Path = tuple[str | int, ...]
 
 _PLAIN = re.compile(r"[A-Za-z_./][\w./-]*")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 """What readers of YAML 1.1 or 1.2 take for something else than text."""
 _STR = "tag:yaml.org,2002:str"
@@ -30,9 +31,25 @@ def documents(text: str) -> Iterator[Node]:
     yield from (node for node in found if node is not None)
 
 
+def node_at(node: Node, path: Sequence[str | int]) -> Node | None:
+    """Return the node at a path; None where there is none."""
+    for key in path:
+        match node, key:
+            case MappingNode(), str():
+                found = next((value for name, value in node.value if name.value == key), None)
+            case SequenceNode(), int() if key < len(node.value):
+                found = node.value[key]
+            case _:
+                return None
+        if found is None:
+            return None
+        node = found
+    return node
+
+
 def text_at(node: Node, path: Sequence[str | int]) -> str | None:
     """Return the text of the scalar at a path; None where there is none."""
-    found = _at(node, path)
+    found = node_at(node, path)
     return str(found.value) if isinstance(found, ScalarNode) else None
 
 
@@ -40,7 +57,7 @@ def replace_scalar(  # noqa: PLR0917
     file: str, text: str, node: Node, path: Path, was: Any, now: Any, *, as_text: bool = False
 ) -> Edit | ByHand:
     """Return the edit that writes `now` in the place of `was`; `as_text` where the field holds text."""
-    found = _at(node, path)
+    found = node_at(node, path)
     if not isinstance(found, ScalarNode) or found.style in {"|", ">"}:
         return ByHand("it is no value on one line", file, line_at(text, node.start_mark.index))
     line = line_at(text, found.start_mark.index)
@@ -49,7 +66,7 @@ def replace_scalar(  # noqa: PLR0917
     quoted = found.style is not None
     if isinstance(now, str) or as_text:
         words = now if isinstance(now, str) else json.dumps(now)
-        plain = not quoted and (_is_plain(words) or (as_text and found.tag != _STR and not isinstance(now, str)))
+        plain = not quoted and (_is_plain(words) or (found.tag != _STR and _NUMBER.fullmatch(words) is not None))
         new = words if plain else json.dumps(words, ensure_ascii=False)
     else:
         new = json.dumps(now)
@@ -63,21 +80,6 @@ def _says(node: ScalarNode, value: Any) -> bool:
 
 def _is_plain(text: str) -> bool:
     return _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS
-
-
-def _at(node: Node, path: Sequence[str | int]) -> Node | None:
-    for key in path:
-        match node, key:
-            case MappingNode(), str():
-                found = next((value for name, value in node.value if name.value == key), None)
-            case SequenceNode(), int() if key < len(node.value):
-                found = node.value[key]
-            case _:
-                return None
-        if found is None:
-            return None
-        node = found
-    return node
 
 
 def matching(text: str, suits: Callable[[Node], bool]) -> list[Node]:

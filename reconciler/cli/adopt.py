@@ -54,7 +54,8 @@ def command(ctx: click.Context, /, *, stack: str, addresses: tuple[str, ...], fo
     """Adopt drift: show what to change in Git so that it says what the real world has. ADDRESS: only these resources.
 
     With --branch, values that stand alone in one place are changed there, on a new branch of the clone: plain values in
-    Terraform's code, variables that a document sets as TF_VAR_…, and manifests. For all others it says what to change.
+    code of Terraform and CloudFormation, variables that a document sets for them, and manifests. For all others it says
+    what to change.
     Exit codes: 0 nothing differs, or all of it is on the branch; 2 something is left to change.
     """
     with connect() as api:

@@ -132,12 +132,41 @@ def test_kubernetes() -> None:
     assert "a kustomization or a chart makes it" in said(was, now)[0]
 
 
+def test_cloudformation() -> None:
+    template = """\
+Parameters:
+  Size: {Type: String, Default: small}
+  Days: {Type: Number, Default: 3}   # a while
+Resources:
+  Bucket:
+    Properties:
+      Name: logs   # of all
+      Size: !Ref Size
+      Days: {Ref: Days}
+      Arn: !Sub "arn:${Name}"
+"""
+    spec = {"stackName": "x", "region": "eu-central-1", "template": "t.yaml", "parameters": {"Size": "big"}}
+    stack = document("Stack", "cf", {"tool": "cloudformation", "source": {"path": "./cf"}, "cloudformation": spec})
+    files = {"cf.yaml": stack, "cf/t.yaml": template}
+
+    def said(name: str, was: Any, now: Any) -> str:
+        (adoption,) = finding(files, "cf").adoptions(differs("Bucket", name, was, now))
+        return lines(files, adoption)
+
+    assert said("Name", "logs", "old-logs") == "cf/t.yaml:7 Name: old-logs   # of all"
+    assert said("Days", "3", "5") == "cf/t.yaml:3 Days: {Type: Number, Default: 5}   # a while"
+    file, _, line = said("Size", "big", "huge").partition(":")
+    assert (file, "huge" in line) == ("cf.yaml", True)
+    assert said("Arn", "arn:x", "arn:y") == "cf/t.yaml:10 a function gives it, or it is no single value"
+    assert said("More", 1, 2) == "cf/t.yaml:0 the template says nothing of it"
+
+
 def test_other_tools_and_no_clone() -> None:
     files = {
         "p.yaml": document("Stack", "p", {"tool": "script", "script": {"apply": "true"}}),
         "t.yaml": a_terraform("t", "./t"),
     }
     (adoption,) = finding(files, "p").adoptions(differs("a", "size", 1, 2))
-    assert lines(files, adoption) == "None:0 script does not say where it comes from: change what makes it"
+    assert lines(files, adoption) == "p.yaml:0 script does not say where it comes from"
     (adoption,) = Finding().adoptions(differs("a", "size", 1, 2))
     assert "--repository" in lines(files, adoption)

@@ -194,7 +194,8 @@ class Follower:
                 return wanted
             found = self._proposing.find(stack, wanted, asker, self._base(stack), now)
         except (CannotFollow, GitError) as error:
-            return str(error)
+            _log.warning("%s cannot be planned as %s: %s", stack, ref[:80], error)
+            return f"{ref[:80]} cannot be read now: the service's log says why"
         if isinstance(found, StackProblem):
             return found.message
         return Proposal(wanted, found.desired, found.left_out)
@@ -206,7 +207,8 @@ class Follower:
             asker = LOCAL_OPERATOR if run.person in {None, "operator"} else Subject.parse(run.person or "")
             return self._proposing.find(run.stack, run.proposes, asker, self._base(run.stack), now)
         except (CannotFollow, GitError) as error:
-            return StackProblem(Reason.SOURCE_UNAVAILABLE, str(error))
+            _log.warning("%s cannot be planned as %s: %s", run.stack, run.proposes.ref, error)
+            return StackProblem(Reason.SOURCE_UNAVAILABLE, f"{run.proposes.ref} cannot be read now")
 
     def _base(self, stack: StackId) -> Base:
         with self._still:

@@ -8,12 +8,13 @@ a run of it gets no secret, credentials, cloud role or output that the stack in 
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rbac.access.subjects import Subject
 from rbac.admission.admit import Admission, Halted
@@ -39,10 +40,14 @@ from spaces.in_force import InForce
 from spaces.model.refs import RefKind, ref_of
 from spaces.names import Revision, StackId
 
+_log = logging.getLogger(__name__)
+
 _DEADLINE = 60.0
 """The most seconds that a person waits for a fetch."""
 _REMEMBERED = 4
 """How many merges are kept in memory: the run of one comes soon after its request."""
+_LASTS = timedelta(minutes=1)
+"""How long a judgement counts."""
 _WHOLE = re.compile(r"[0-9a-f]{40}")
 _PART = re.compile(r"[0-9a-f]{7,39}")
 
@@ -64,6 +69,8 @@ class _Merged:
     admission: Admission
     trees: Trees
     held: tuple[HeldChange, ...]
+    at: datetime
+    """When it was judged: keys and grants end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,9 @@ class Proposing:
                 return ProposedRef(name, found)
             if error.reason in {GitReason.BRANCH_NOT_FOUND, GitReason.REVISION_NOT_FOUND}:
                 return f"the configuration repository has no branch and no commit {name[:80]}"
-            return f"{name[:80]} cannot be fetched: {error.message}"
+            # Who may ask for plans need not know the repository.
+            _log.warning("%s cannot be fetched: %s", name[:80], error.message)
+            return f"{name[:80]} cannot be fetched now ({error.reason}): the service's log says why"
 
     def find(
         self, stack: StackId, wanted: ProposedRef, asker: Subject, base: Base, now: datetime
@@ -183,7 +192,7 @@ class Proposing:
             person = Person(asker.plain, "asked for the plan")
         key = (base.generation, wanted.revision, person)
         known = self._recent.get(key)
-        if known is not None:
+        if known is not None and timedelta(0) <= now - known.at < _LASTS:
             return known
         trees = self.places.config_trees()
         if not trees.has(wanted.revision):
@@ -191,7 +200,12 @@ class Proposing:
             remote = self.places.configuration()
             self._mirror().fetch(ref_of(RefKind.REVISION, wanted.revision), remote.credentials, _DEADLINE)
         into = before.in_force.revision
-        merge = trees.merged_tree(into, wanted.revision)
+        try:
+            merge = trees.merged_tree(into, wanted.revision)
+        except GitError as error:
+            if error.reason is not GitReason.UNRELATED_HISTORIES:
+                raise
+            return f"{wanted.ref} has no commit in common with what is in force: it cannot be merged"
         if merge.revision is None:
             return f"{wanted.ref} conflicts with what is in force: merge the watched branch into it first"
         if merge.revision == into:
@@ -205,7 +219,7 @@ class Proposing:
             return f"merging {wanted.ref} would halt admission: {after.message}"
         standing = {each.id for each in before.held_changes}
         held = tuple(each for each in after.held_changes if each.id not in standing)
-        self._recent[key] = made = _Merged(after, merge.trees, held)
+        self._recent[key] = made = _Merged(after, merge.trees, held, now)
         while len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
         return made

@@ -6,6 +6,7 @@ import os
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
@@ -54,9 +55,24 @@ def _loopback(value: str) -> str:
     return value
 
 
+def _mail_server(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        plain = url.scheme in {"smtp", "smtps"} and url.hostname and url.port
+    except ValueError:
+        plain = None
+    if not plain or url.path.strip("/") or url.query or url.fragment or "@" in url.netloc:
+        # It is not repeated: it may hold a password.
+        raise ValueError(
+            "write smtps://host:465 or smtp://host:587; the user name and password have settings of their own"
+        )
+    return value
+
+
 Texts = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Networks = Annotated[Texts, AfterValidator(_networks)]
 Directories = Annotated[tuple[Path, ...], BeforeValidator(_listed), AfterValidator(_absolute)]
 SearchPath = Annotated[tuple[Path, ...], BeforeValidator(_search_path)]
 InRepository = Annotated[str, AfterValidator(_in_repository)]
 ListenAddress = Annotated[str, AfterValidator(_loopback)]
+MailServer = Annotated[str, AfterValidator(_mail_server)]

@@ -31,12 +31,14 @@ from reconciler.setting_values import (
     Directories,
     InRepository,
     ListenAddress,
+    MailServer,
     Networks,
     SearchPath,
     Texts,
 )
 from reconciler.words import plain
 from spaces.model.explain import did_you_mean
+from spaces.model.people import Email
 
 
 class EngineName(StrEnum):
@@ -141,6 +143,18 @@ class Settings(BaseModel):
         (),
         description="Networks that notifiers may send to beside public addresses, such as 10.1.0.0/16. Without them no "
         "document makes the service speak to machines of its own network.",
+    )
+    mail_server: MailServer | None = Field(
+        None,
+        description="The server that sends mail for notifiers: smtps://host:465, or smtp://host:587 with STARTTLS. "
+        "Only a server on this machine may do without encryption.",
+    )
+    mail_from: Email | None = Field(None, description="The address that mail is from. It needs mail_server.")
+    mail_user: str | None = Field(None, description="The name to sign in to the mail server with. Default: no sign-in.")
+    mail_password_file: Path | None = Field(None, description="A file with the password for the mail server.")
+    mail_domains: Texts = Field(
+        (),
+        description="The domains that notifiers may send mail to, as example.com. Default: that of mail_from.",
     )
     metrics_access: MetricsAccess = Field(
         MetricsAccess.LOOPBACK,
@@ -270,9 +284,11 @@ class Settings(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _whole_client(self) -> Self:
+    def _complete(self) -> Self:
         if self.oidc_issuer is not None and not self.oidc_client_id:
             raise ValueError("set oidc_client_id, too: the provider knows this service by it")
+        if self.mail_server is not None and self.mail_from is None:
+            raise ValueError("set mail_from, too: mail needs an address that it is from")
         return self
 
     @field_validator("admins")

@@ -1,4 +1,4 @@
-"""What a receiver is told about a run: JSON for programs, one line of text for Slack."""
+"""What a receiver is told about a run or the configuration: JSON for programs, text for Slack and for mail."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ _WORDS: Mapping[NotifierEvent, str] = {
 }
 _LONGEST = 1500
 """The most characters of a run's message in a text."""
+_LONGEST_SUBJECT = 150
 _IDS = uuid.UUID("6d1a1c9e-6a0f-4a64-9d0d-3d6f2c0f7e55")
 
 
@@ -73,35 +74,59 @@ def of_configuration(told: Mapping[str, Any], at: datetime, delivery: str, addre
     return json.dumps({**told, **about}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def of_configuration_for_slack(told: Mapping[str, Any], address: str | None) -> bytes:
-    """Return the body of a message for Slack about the configuration."""
-    if told["event"] == NotifierEvent.HALTED:
-        halt = told["halt"]
-        lines = [f"*admission is halted*: {_escaped(halt['reason'])}", _escaped(halt["message"][:_LONGEST])]
-    else:
-        changes, count = told["changes"], told["count"]
-        lines = [f"*{told['event']}*: {count} change{'' if count == 1 else 's'} of the configuration"]
-        for change in changes:
-            what = f"{change['verb']} {change['kind']} {change['space']}/{change['name']} by {change['person']}"
-            lines.append(_escaped(f"• {what}: {change['message']}"[:_LONGEST]))
-        if count > len(changes):
-            lines.append(f"and {count - len(changes)} more")
-    lines += [f"<{address}>"] if address is not None else []
-    return json.dumps({"text": "\n".join(lines)}, ensure_ascii=False).encode()
-
-
 def as_slack(event: NotifierEvent, run: Run, page: str | None) -> bytes:
     """Return the body of a message for Slack. Nothing in it can mention people or make links but the run's own."""
-    stack = _escaped(str(run.stack))
+    stack, (headline, *lines) = _escaped(str(run.stack)), _about_run(event, run)
+    return _slack([f"{f'<{page}|{stack}>' if page else f'*{stack}*'}: {headline}", *map(_escaped, lines)])
+
+
+def of_configuration_for_slack(told: Mapping[str, Any], address: str | None) -> bytes:
+    """Return the body of a message for Slack about the configuration."""
+    headline, rest, *lines = map(_escaped, _about_configuration(told))
+    return _slack([f"*{headline}*: {rest}", *lines, *([f"<{address}>"] if address is not None else [])])
+
+
+def as_mail(event: NotifierEvent, run: Run, page: str | None) -> tuple[str, str]:
+    """Return the subject and the text of a mail."""
+    headline, *lines = _about_run(event, run)
+    return f"{run.stack}: {headline}", _text([f"{run.stack}: {headline}", *lines], page)
+
+
+def of_configuration_as_mail(told: Mapping[str, Any], address: str | None) -> tuple[str, str]:
+    """Return the subject and the text of a mail about the configuration."""
+    headline, rest, *lines = _about_configuration(told)
+    return f"{headline}: {rest}"[:_LONGEST_SUBJECT], _text([f"{headline}: {rest}", *lines], address)
+
+
+def _about_run(event: NotifierEvent, run: Run) -> list[str]:
+    """Return what happened to a run, and lines about it."""
     words = _WORDS.get(event) or ("was interrupted" if run.status is RunStatus.INTERRUPTED else str(run.status))
-    lines = [f"{f'<{page}|{stack}>' if page else f'*{stack}*'}: {run.kind} run {run.id} {words}"]
     counts = ", ".join(f"{count} to {name}" for name, count in run.changes.named().items() if count)
     by = f"by {run.person}" if run.person else ""
     about = "; ".join(part for part in (str(run.reason), counts, by, f"revision {run.revision[:12]}") if part)
-    lines.append(_escaped(about))
-    if run.message and run.message.lower() != str(run.reason).lower():
-        lines.append(_escaped(run.message[:_LONGEST]))
+    said = run.message and run.message.lower() != str(run.reason).lower()
+    return [f"{run.kind} run {run.id} {words}", about, *([run.message[:_LONGEST]] if said else [])]
+
+
+def _about_configuration(told: Mapping[str, Any]) -> list[str]:
+    """Return what happened to the configuration, the rest of that sentence, and lines about it."""
+    if told["event"] == NotifierEvent.HALTED:
+        halt = told["halt"]
+        return ["admission is halted", halt["reason"], halt["message"][:_LONGEST]]
+    changes, count = told["changes"], told["count"]
+    lines = [told["event"], f"{count} change{'' if count == 1 else 's'} of the configuration"]
+    for change in changes:
+        what = f"{change['verb']} {change['kind']} {change['space']}/{change['name']} by {change['person']}"
+        lines.append(f"• {what}: {change['message']}"[:_LONGEST])
+    return [*lines, f"and {count - len(changes)} more"] if count > len(changes) else lines
+
+
+def _slack(lines: list[str]) -> bytes:
     return json.dumps({"text": "\n".join(lines)}, ensure_ascii=False).encode()
+
+
+def _text(lines: list[str], address: str | None) -> str:
+    return "\n".join([*lines, *(["", address] if address is not None else []), ""])
 
 
 def _escaped(text: str) -> str:

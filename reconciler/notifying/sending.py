@@ -71,7 +71,7 @@ def send(parcel: Parcel, networks: Sequence[Network], deadline: float = DEADLINE
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
         return Failed("the url is not an address of the form https://host/path")
     except (httpx.TransportError, OSError) as error:
-        return Failed(f"the receiver cannot be reached: {_cause(error)}")
+        return Failed(f"the receiver cannot be reached: {cause(error)}")
     except Exception as error:  # noqa: BLE001 - the words of any other may repeat the address
         return Failed(f"it could not be sent ({type(error).__name__})")
 
@@ -99,7 +99,7 @@ async def _send(parcel: Parcel, networks: Sequence[Network]) -> Failed | None:
         "Host": url.netloc.decode(),
     }
     # No proxy of the environment: it would look the name up itself.
-    client = httpx.AsyncClient(verify=_certificates(), trust_env=False, timeout=_PATIENCE, follow_redirects=False)
+    client = httpx.AsyncClient(verify=certificates(), trust_env=False, timeout=_PATIENCE, follow_redirects=False)
     async with client:
         request = client.build_request("POST", there, content=parcel.body, headers=headers)
         request.extensions["sni_hostname"] = url.raw_host.decode()
@@ -117,8 +117,8 @@ def _judged(status: int) -> Failed | None:
     return Failed(f"the receiver answers {status}", final=400 <= status < 500 and status not in _AGAIN)
 
 
-def _cause(error: BaseException) -> str:
-    """Return the words of the system for a failure: those of the libraries may repeat the address."""
+def cause(error: BaseException) -> str:
+    """Return the words of the system for a failure to reach somebody: those of the libraries may repeat the address."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -134,7 +134,8 @@ def _cause(error: BaseException) -> str:
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
+    """Return which certificates of servers are believed."""
     context = httpx.create_ssl_context()
     # Those of this machine, too: companies add their own.
     context.load_default_certs()

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from spaces.model.base import MOST_LABELS, Flag, LabelKey, LabelValue, Line, Model, Path, Problem, SpecModel
 from spaces.model.explain import shown
+from spaces.model.people import Email
 from spaces.model.role import not_empty
 from spaces.model.secrets import SecretRef, secret_problems
 
@@ -23,6 +24,7 @@ class NotifierType(StrEnum):
 
     SLACK = "slack"
     WEBHOOK = "webhook"
+    MAIL = "mail"
 
 
 class NotifierEvent(StrEnum):
@@ -38,6 +40,31 @@ class NotifierEvent(StrEnum):
     HELD = "held"
     BROKEN = "broken"
     HALTED = "halted"
+
+
+MOST_RECIPIENTS = 50
+
+_BELONGS: Mapping[str, tuple[NotifierType, ...]] = {
+    "url": (NotifierType.SLACK, NotifierType.WEBHOOK),
+    "allowHttp": (NotifierType.SLACK, NotifierType.WEBHOOK),
+    "secret": (NotifierType.WEBHOOK,),
+    "to": (NotifierType.MAIL,),
+}
+"""Which settings are for which types."""
+
+
+def _misplaced(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what a notifier of this type lacks, and what has no effect in it."""
+    kind = raw.get("type")
+    if not isinstance(kind, str) or kind not in set(NotifierType):
+        return
+    needed = "to" if kind == NotifierType.MAIL else "url"
+    if needed not in raw:
+        yield Problem((), "missing-key", f"spec.{needed} is missing: type {kind} needs it", at_key=True)
+    for key, kinds in _BELONGS.items():
+        if key in raw and kind not in kinds:
+            summary = f"spec.{key} is for notifiers of type {' and '.join(kinds)}, and this one is of type {kind}"
+            yield Problem((key,), "invalid-value", summary, "leave it out", at_key=True)
 
 
 class SpaceSelector(Model):
@@ -73,9 +100,17 @@ class NotifierSpec(SpecModel):
     """Where to send what happens to the stacks of its space's subtree."""
 
     type: NotifierType = Field(
-        description="slack: a message for Slack's incoming webhooks and whatever takes the same. webhook: JSON, signed."
+        description="slack: a message for Slack's incoming webhooks and whatever takes the same. "
+        "webhook: JSON, signed. mail: text, by the mail server of the service's settings."
     )
-    url: NotifierUrl = Field(description="Where to send it: a secret, or for webhooks also plain text.")
+    url: NotifierUrl | None = Field(
+        None, description="For slack and webhook: where to send it. A secret, or for webhooks also plain text."
+    )
+    to: Annotated[tuple[Email, ...], AfterValidator(not_empty)] | None = Field(
+        None,
+        max_length=MOST_RECIPIENTS,
+        description="For mail: the addresses of the recipients, in the domains that the setting `mail_domains` allows.",
+    )
     events: Annotated[tuple[NotifierEvent, ...], AfterValidator(not_empty)] = Field(
         description="What to tell.", json_schema_extra={"minItems": 1}
     )
@@ -87,8 +122,9 @@ class NotifierSpec(SpecModel):
 
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
-        """Yield what does not fit together: type, url and secret."""
+        """Yield what does not fit together: the type and the settings that others have."""
         url, events = raw.get("url"), raw.get("events")
+        yield from _misplaced(raw)
         if isinstance(url, dict):
             yield from secret_problems(("url",), url, "spec.url", of_run=False)
         elif isinstance(url, str) and raw.get("type") == NotifierType.SLACK:
@@ -108,9 +144,6 @@ class NotifierSpec(SpecModel):
                 yield Problem(("events", index), "invalid-value", summary, "leave it out")
         if "secret" not in raw:
             return
-        if raw.get("type") == NotifierType.SLACK:
-            summary = "spec.secret is for notifiers of type webhook: Slack checks no signature"
-            yield Problem(("secret",), "invalid-value", summary, "leave it out", at_key=True)
         if isinstance(raw["secret"], dict):
             yield from secret_problems(("secret",), raw["secret"], "spec.secret", of_run=False)
 

@@ -16,11 +16,13 @@ from ipaddress import ip_network
 
 from reconciler.core.retries import retry_delay
 from reconciler.core.runs import Run
+from reconciler.credentials.files import read_secret_file
 from reconciler.credentials.secrets import SecretSources
 from reconciler.loop.desired.world import World
 from reconciler.loop.policies.delivery import Delivery, Errand, Outcome, receiver_of
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.metrics import Metrics
+from reconciler.notifying.mail import MailServer
 from reconciler.notifying.sending import Failed
 from reconciler.runs.audit import about_delivery
 from reconciler.settings import Settings
@@ -119,7 +121,17 @@ class Deliveries:
         placed, spec, event = found
         path = in_force.documents.tree.path(placed.ref.space)
         networks = [ip_network(text) for text in self.settings.notify_networks]
-        return Delivery(placed, path, spec, event, errand, self.settings.public_url, self.secrets, networks, now)
+        address = self.settings.public_url
+        return Delivery(placed, path, spec, event, errand, address, self.secrets, networks, self._mail_server, now)
+
+    def _mail_server(self) -> MailServer | None:
+        settings, file = self.settings, self.settings.mail_password_file
+        if settings.mail_server is None or settings.mail_from is None:
+            return None
+        password = read_secret_file(file, "mail_password_file").strip() if file is not None else None
+        domains = settings.mail_domains or (settings.mail_from.rpartition("@")[2],)
+        allowed = {domain.lower() for domain in domains}
+        return MailServer(settings.mail_server, settings.mail_from, settings.mail_user, password, allowed)
 
     def _conclude(self, errand: Errand, delivery: Delivery | None, failed: Failed | None, now: datetime) -> None:
         receiver = errand.receiver or ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -11,12 +11,15 @@ from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.secrets import SecretSources
 from reconciler.loop.desired.world import World
 from reconciler.notifying.addresses import Network
+from reconciler.notifying.mail import Letter, MailServer, post
 from reconciler.notifying.messages import (
     as_json,
+    as_mail,
     as_slack,
     delivery_id,
     event_of,
     of_configuration,
+    of_configuration_as_mail,
     of_configuration_for_slack,
 )
 from reconciler.notifying.sending import Failed, Parcel, send, signed
@@ -83,19 +86,32 @@ class Delivery:
     """Where people find the page."""
     secrets: SecretSources
     networks: Sequence[Network]
+    mail: Callable[[], MailServer | None]
+    """Reads the settings of the mail server, with its password."""
     now: datetime
 
     def ask(self) -> Outcome:
         """Send it."""
         try:
-            parcel = self._parcel()
+            if self.spec.type is NotifierType.MAIL:
+                return Outcome(self._post())
+            return Outcome(send(self._parcel(), self.networks))
         except SecretUnreadable as error:
             return Outcome(Failed(str(error)))
-        return Outcome(send(parcel, self.networks))
+
+    def _post(self) -> Failed | None:
+        server, entry = self.mail(), self.entry
+        if server is None:
+            return Failed("the setting mail_server is not set", final=True)
+        if isinstance(entry, OutboxEntry):
+            subject, text = as_mail(self.event, entry.run, self._page(entry))
+        else:
+            subject, text = of_configuration_as_mail(entry.body, self.address)
+        return post(Letter(self.spec.to or (), subject, text, delivery_id(entry.id), entry.at), server)
 
     def _parcel(self) -> Parcel:
         spec, entry = self.spec, self.entry
-        url = self._opened(spec.url, "url") if isinstance(spec.url, SecretRef) else spec.url
+        url = self._opened(spec.url, "url") if isinstance(spec.url, SecretRef) else spec.url or ""
         if spec.type is NotifierType.SLACK:
             return Parcel(url, self._text(), {}, spec.allow_http)
         delivery = delivery_id(entry.id)

@@ -18,6 +18,7 @@ from reconciler.loop.policies.deliveries import ATTEMPTS, LEASE, Deliveries
 from reconciler.loop.service import utc_now
 from tests.e2e.station import Repo, a_script, document, eventually
 from tests.integration.loop.machine import Machine
+from tests.integration.notifying.postbox import PASSWORD, posting
 from tests.integration.notifying.receiver import Receiver, receiving
 
 KEY = "the-key-of-the-tickets"
@@ -218,3 +219,38 @@ def test_what_is_broken_and_a_halt_are_told_once(repo: Repo, machine: Machine, r
         assert "<nothing>" not in broken["text"]
         assert halted["text"].startswith("*admission is halted*: HistoryRewritten")
     assert told(machine) == [("root/ops", "broken", None), ("root/ops", "halted", None)]
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+def test_mail_tells_of_runs_and_of_the_configuration(repo: Repo, machine: Machine, tmp_path: Path) -> None:
+    password = tmp_path / "mail-password"
+    password.write_text(PASSWORD + "\n")
+    password.chmod(0o600)
+    with posting() as postbox:
+        machine.restart(
+            mail_server=postbox.url,
+            mail_from="station@example.com",
+            mail_user="station",
+            mail_password_file=password,
+        )
+        spec = {"type": "mail", "to": ["ada@example.com"], "events": ["run.failed", "broken"]}
+        elsewhere = {**spec, "to": ["eve@evil.example"]}
+        repo.commit(
+            {
+                "n.yaml": document("Notifier", "mail", spec) + "---\n" + document("Notifier", "outside", elsewhere),
+                "a.yaml": a_script("a", "exit 1"),
+            }
+        )
+        machine.reconcile()
+        repo.commit({"b.yaml": a_script("b", "true", contexts=["nothing"])})
+        machine.reconcile()
+    run, broken = sorted((message for _, message in postbox.got), key=lambda it: it["Subject"], reverse=True)
+    assert run["Subject"].startswith("root/a: tracked run ")
+    assert "https://station.example.com/runs/" in run.get_content()
+    assert broken["Subject"] == "broken: 1 change of the configuration"
+    assert sorted(told(machine), key=str) == [
+        ("root/mail", "broken", None),
+        ("root/mail", "run.failed", None),
+        ("root/outside", "broken", "the setting mail_domains does not allow mail to evil.example"),
+        ("root/outside", "run.failed", "the setting mail_domains does not allow mail to evil.example"),
+    ]

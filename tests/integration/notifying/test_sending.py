@@ -109,7 +109,7 @@ def test_the_certificate_is_that_of_the_name_and_not_of_the_address(
     a_certificate(file, name)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(file)
-    monkeypatch.setattr(sending, "_certificates", lambda: ssl.create_default_context(cafile=str(file)))
+    monkeypatch.setattr(sending, "certificates", lambda: ssl.create_default_context(cafile=str(file)))
     with receiving(serving) as receiver:
         failed = send(Parcel(receiver.url + PATH, b"{}", {}), LOOPBACK)
         assert (len(receiver.got), failed is None) == ((1, True) if why is None else (0, False))

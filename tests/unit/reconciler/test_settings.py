@@ -22,6 +22,15 @@ from reconciler.settings import Settings
         ({"data_dir": []}, "data_dir (from the command line): must be a path"),
         ({"admins": 7}, "admins (from the command line): must be a list"),
         ({"tool_path": [7]}, "tool_path (from the command line): must be a path"),
+        (
+            {"mail_server": "smtp://ada:hunter2@mail:587"},
+            "mail_server (from the command line): write smtps://host:465 or smtp://host:587; "  # noqa: ISC004 - one text
+            "the user name and password have settings of their own",
+        ),
+        (
+            {"mail_server": "smtp://mail:587"},
+            "settings (from defaults): set mail_from, too: mail needs an address that it is from",
+        ),
         ({"paralelism": 1}, "paralelism (from the command line): unknown setting: did you mean parallelism?"),
     ],
     ids=str,

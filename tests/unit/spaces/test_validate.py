@@ -92,6 +92,19 @@ ROOT_CONTEXTS = (
             id="no effect",
         ),
         pytest.param(
+            {
+                "n.yaml": text("Notifier", "{name: n}", "{type: mail, url: {file: f}, events: [held]}"),
+                "o.yaml": text("Notifier", "{name: o}", "{type: slack, to: [a@b.c], events: [held]}"),
+            },
+            [
+                "n.yaml:4:1 missing-key None",
+                "n.yaml:4:20 invalid-value leave it out",
+                "o.yaml:4:1 missing-key None",
+                "o.yaml:4:21 invalid-value leave it out",
+            ],
+            id="settings of another type of notifier",
+        ),
+        pytest.param(
             {"c.yaml": ROOT_CONTEXTS, "a.yaml": text("Stack", "{name: s}", STACK % "common, other")},
             ["a.yaml:4:63 context-tie give one of them a higher priority"],
             id="context tie",

@@ -33,6 +33,7 @@ from reconciler.store.stored import (
     AuditEvent,
     ConfigurationState,
     DeviceLogin,
+    KeptAnswer,
     OutboxEntry,
     Session,
     StoredApproval,
@@ -235,6 +236,19 @@ class Transaction(Reading, Protocol):
 
     def postpone_outbox(self, entry: OutboxEntry, until: datetime) -> None:
         """Let a notice be due again later, unless another attempt has taken it since."""
+
+    def begin_answer(self, key: str, request: str, now: datetime) -> KeptAnswer | None:
+        """Note that a request is being answered, and forget what is too old.
+
+        Return what is known of an earlier request with this key; None if the caller is the one to answer. `key` and
+        `request` are digests: of who asks and the key, and of what is asked.
+        """
+
+    def end_answer(self, key: str, status: int, body: bytes) -> None:
+        """Keep the answer to a request."""
+
+    def forget_answer(self, key: str) -> None:
+        """Forget a request that was not answered: it may be sent again."""
 
     def add_issuer_key(self, key: IssuerKey, private: bytes) -> None:
         """Store a key that signs run tokens; its private half (PKCS #8, DER) is encrypted."""

@@ -232,6 +232,15 @@ class AuditFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """The answer to a request with a key; `status` is None while it is being answered. `request`: what was asked."""
+
+    request: str
+    status: int | None = None
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """The runs that made a resource and changed it last; None: from before that was noted."""
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from reconciler.store import access_tables
 from reconciler.store.columns import KEY, NAME
 
-SCHEMA_VERSION = "0026"
+SCHEMA_VERSION = "0027"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -281,6 +281,18 @@ sealing_keys = Table(
     Column("id", NAME, primary_key=True),
 )
 """The ids, in hex, of the keys that sealed a value here, so that a missing key is noticed."""
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("request", Text, nullable=False),
+    Column("begun_at", BigInteger, nullable=False),
+    Column("status", Integer),
+    Column("sealed", LargeBinary),
+    Index("ix_answers_begun_at", "begun_at"),
+)
+"""Requests that clients gave a key, and their answers, encrypted; without one it is being answered."""
 
 issuer_keys = Table(
     "issuer_keys",

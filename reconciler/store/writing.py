@@ -21,6 +21,7 @@ from reconciler.store import records, rows, statements, tables
 from reconciler.store.access import AccessWriting
 from reconciler.store.admissions import AdmissionWriting
 from reconciler.store.announcements import AnnouncementWriting
+from reconciler.store.answers import AnswerWriting
 from reconciler.store.auditing import AuditWriting
 from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.issuing import IssuingWriting
@@ -57,6 +58,7 @@ class SqlTransaction(
     AccessWriting,
     AdmissionWriting,
     AnnouncementWriting,
+    AnswerWriting,
     AuditWriting,
     DependencyWriting,
     IssuingWriting,

@@ -39,6 +39,7 @@ from reconciler.web.api.described import describe_errors
 from reconciler.web.api.parameters import KNOWN_BODY, KNOWN_PARAMETERS
 from reconciler.web.conditional import Conditional
 from reconciler.web.guard import RequestGuard
+from reconciler.web.once import Once
 from reconciler.web.ports import Ports
 from reconciler.web.streams import Streams
 
@@ -99,12 +100,14 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
 
         page_routes.install(app)
     describe_errors(app, PREFIX)
+    large = (f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/", hooks.PREFIX)
     app.add_middleware(Conditional, prefix=f"{PREFIX}/")
+    app.add_middleware(Once, prefix=f"{PREFIX}/", large=large)
     app.add_middleware(well_known.Published, ports=ports)
     app.add_middleware(
         RequestGuard,
         hosts=ports.hosts,
-        large=(f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/", hooks.PREFIX),
+        large=large,
         public=well_known.PREFIX,
     )
     return app

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from reconciler.web.api.errors import MEDIA_TYPE
+from reconciler.web.once import HEADER, PATTERN
 
 _EVERYWHERE = {
     HTTPStatus.UNAUTHORIZED: "There is no valid token.",
@@ -41,6 +42,13 @@ _PROBLEM = {
         },
     },
 }
+_ONCE = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "A new random text for each request: one that is sent again with it is not done again.",
+    "schema": {"type": "string", "pattern": PATTERN},
+}
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
@@ -58,16 +66,18 @@ def describe_errors(app: FastAPI, prefix: str) -> None:
             for path, methods in made["paths"].items():
                 if path.startswith(prefix):
                     for method, operation in methods.items():
-                        _describe(operation, changes=method != "get")
+                        _describe(operation, path, changes=method != "get")
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # how the framework wants it done
 
 
-def _describe(operation: dict[str, Any], *, changes: bool) -> None:
+def _describe(operation: dict[str, Any], path: str, *, changes: bool) -> None:
     told = _EVERYWHERE | (_CHANGING if changes else {})
     answers = {str(int(status)): {"description": text, "content": _CONTENT} for status, text in told.items()}
+    if changes and "/tfstate" not in path:
+        operation.setdefault("parameters", []).append(_ONCE)
     if not changes:
         answers["304"] = {"description": "The client has this answer already, as its If-None-Match says."}
     operation["responses"] = {**operation["responses"], **dict(sorted(answers.items()))}

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import httpx
+from sqlalchemy import select
+
 from rbac.access.access import Access
 from rbac.access.grants import AccessDocuments
 from rbac.access.subjects import Subject
 from reconciler.metrics import Metrics
+from reconciler.store import tables
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import StoreError
 from reconciler.web.api_tokens import make_token
 from reconciler.web.pace import Pace
 from reconciler.web.ports import Ports
@@ -69,3 +74,48 @@ def test_full_buckets_are_forgotten_first() -> None:
     assert {pace.wait("busy") for _ in range(10)} == {0}
     assert pace.wait("busy") == 1
     assert pace.wait("new") == 0
+
+
+def test_a_request_with_a_key_is_done_once(ports: Ports, store: SqlStore, tree: SpaceTree) -> None:
+    access = Access.compile(AccessDocuments(users={"ada": UserSpec()}), tree, (), NOW)
+    ports = replace(ports, access=lambda: access)
+    with Client(WarmApp(ports)) as client:
+        _once(client, store)
+    # It failed, so it was not done, and may be sent again.
+    broken = [True]
+
+    def wake() -> None:
+        if broken:
+            raise StoreError("gone", "gone")
+
+    with Client(WarmApp(replace(ports, wake=wake, metrics=Metrics()))) as unlucky:
+        headers = {"Idempotency-Key": "fetch"}
+        assert unlucky.post("/api/v1/fetch", headers=headers).status_code == 503
+        broken.clear()
+        assert unlucky.post("/api/v1/fetch", headers=headers).status_code == 202
+
+
+def _once(client: Client, store: SqlStore) -> None:
+    def make(key: str, name: str = "laptop", **more: str) -> httpx.Response:
+        body = {"subject": "user:ada", "name": name, "seconds": 60}
+        return client.post("/api/v1/tokens", json=body, headers={"Idempotency-Key": key, **more})
+
+    def made() -> int:
+        return len(client.get("/api/v1/tokens").json()["items"])
+
+    first, again = make("one"), make("one")
+    assert (first.status_code, made()) == (201, 1), first.text
+    assert (again.status_code, again.json(), again.headers["idempotency-replayed"]) == (201, first.json(), "true")
+    assert make("two").json() != first.json()
+    other = make("one", "server")
+    assert (other.status_code, other.json()["reason"], made()) == (409, "KeyReused", 2)
+    for wrong in ("x" * 101, "a b"):
+        assert make(wrong).status_code == 422
+    # A refusal is an answer, too; a token that is not valid gets none.
+    assert [make("three", "").status_code for _ in range(2)] == [422, 422]
+    assert make("one", Authorization="Bearer nobody").status_code == 401
+    key = first.json()["token"].encode()
+    with store.reading() as reading:
+        rows = reading._connection.execute(select(tables.answers.c.sealed)).scalars().all()  # type: ignore[attr-defined]
+    assert rows
+    assert not [row for row in rows if key in row]

@@ -68,6 +68,7 @@ def test_a_run_has_the_shape_that_programs_rely_on(client: Client, store: SqlSto
         "frozen": False,
         "through": None,
         "targets": [],
+        "proposes": None,
         "prioritized": False,
         "refreshes": False,
         "cancelRequested": False,

@@ -14,7 +14,7 @@ from reconciler.core.dependencies import linked
 from reconciler.core.diff import explain
 from reconciler.core.identifiers import next_run_id
 from reconciler.core.runs import ProposedRef, Run, RunEvent, RunKind, RunStatus
-from reconciler.core.state import Desired
+from reconciler.core.state import Desired, StackState
 from reconciler.core.transition import new_run
 from reconciler.queueing import not_held_up, not_leaving, not_locked, told
 from reconciler.refusals import OperationRefused, Refusal, in_force
@@ -22,6 +22,7 @@ from reconciler.runs.audit import Asked
 from reconciler.runs.outputs import given_by, parents_in
 from reconciler.runs.transition import advance
 from reconciler.store.protocol import Store
+from spaces.model.pool import DEFAULT_POOL
 from spaces.names import StackId
 
 
@@ -44,14 +45,19 @@ def propose(  # noqa: PLR0917
     by its own runs, and the plan makes way for one that changes something.
     """
     with store.writing() as transaction:
-        state, desired = in_force(transaction, stack)
+        state, desired = transaction.stack(stack), None
+        if state is not None:
+            state, desired = in_force(transaction, stack)
         if isinstance(proposal, str):
             raise OperationRefused(Refusal.NOT_PROPOSABLE, proposal)
-        not_locked(state, now)
-        not_leaving(state, desired)
+        if state is None or desired is None:
+            state = StackState(stack, None)
+        else:
+            not_locked(state, now)
+            not_leaving(state, desired)
         wanted = linked(proposal.desired, stack, given_by(transaction, parents_in([proposal.desired])))
         # A pool is a place, too, that a stack has only once somebody has merged it.
-        wanted = replace(wanted, pool=desired.pool)
+        wanted = replace(wanted, pool=desired.pool if desired is not None else DEFAULT_POOL)
         not_held_up(transaction, stack, wanted, RunKind.PROPOSED)
         for active in transaction.active_runs([stack]):
             if active.status is not RunStatus.UNCONFIRMED:

@@ -99,8 +99,8 @@ def is_current(state: StackState, run: Run) -> bool:
     """Whether a run is still for what is desired of its stack."""
     desired = state.desired
     if run.proposes is not None:
-        # It is for what nobody has merged. Whether that is still the same, its start finds out.
-        return desired is not None and not desired.leaving
+        # It is for what nobody has merged, perhaps a new stack. Whether that is still the same, its start finds out.
+        return desired is None or not desired.leaving
     if run.destroys and run.scheduled and not still_ends(state, run):
         return False
     return desired is not None and (desired.digest, desired.leaving) == (run.digest, run.leaving)

@@ -64,7 +64,8 @@ class Transaction(Reading, Protocol):
     def move_stack(self, old: StackId, new: StackId) -> None:
         """Rename a stack with everything that belongs to it: runs, resources, outputs, tfstate, locks, tokens.
 
-        Do nothing if there is no `old`; raise ValueError if `new` exists.
+        Do nothing if there is no `old`; raise ValueError if `new` exists. A name that only plans of branches have
+        used is free.
         """
 
     def forget_stack(self, stack: StackId, name: str) -> None:

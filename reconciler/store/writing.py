@@ -88,8 +88,10 @@ class SqlTransaction(
     def move_stack(self, old: StackId, new: StackId) -> None:
         if old == new or self._key(old) is None:
             return
-        if self._key(new) is not None:
-            raise ValueError(f"{old} cannot be renamed to {new}: that name is taken")
+        if (taken := self._key(new)) is not None:
+            aside = update(stacks).where(stacks.c.id == taken, stacks.c.body.is_(None))
+            if self._connection.execute(aside.values(name=f"{new.name}~{taken}")).rowcount != 1:
+                raise ValueError(f"{old} cannot be renamed to {new}: that name is taken")
         self._connection.execute(update(stacks).where(is_stack(old)).values(space=new.space, name=new.name))
         self._move_in_line(new)
 

@@ -12,7 +12,7 @@ import logging
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -38,7 +38,7 @@ from spaces.documents.secrets import Secret
 from spaces.effective.stack import EffectiveStack, effective
 from spaces.in_force import InForce
 from spaces.model.refs import RefKind, ref_of
-from spaces.names import Revision, StackId
+from spaces.names import Revision, SpaceName, StackId
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Base:
     admission: Admission | None
     tips: Mapping[str, Revision]
     stack: EffectiveStack | None
-    """The stack in force."""
+    """The stack in force; None: it is new."""
     index: SourceIndex
 
     @classmethod
@@ -130,9 +130,8 @@ class Proposing:
 
         Where addresses alone say whose commits are, whoever asks answers for them, as if they merged.
         """
-        before = base.stack
-        if base.admission is None or before is None:
-            return StackProblem(Reason.PLAN_OUTDATED, f"{stack} is not in force")
+        if base.admission is None:
+            return StackProblem(Reason.PLAN_OUTDATED, "nothing is in force yet")
         with self._one:
             merged = self._merged(wanted, asker, base, base.admission, now)
         if isinstance(merged, str):
@@ -146,7 +145,9 @@ class Proposing:
         if in_force.documents.placed(stack.ref) is None:
             return StackProblem(Reason.PLAN_OUTDATED, f"{wanted.ref} holds no {stack}: see station diff")
         after = effective(in_force.documents, stack)
-        if gains := list(dict.fromkeys(_gains(before, after))):
+        tree = base.admission.in_force.documents.tree
+        line = tree.lineage(stack.space) if tree.exists(stack.space) else ()
+        if gains := list(dict.fromkeys(_gains(base.stack, after, line))):
             message = (
                 f"{wanted.ref} gives {stack} what it does not have in force, and what no plan gets before the merge: "
             )
@@ -236,24 +237,32 @@ def _named(desired: Desired, wanted: ProposedRef) -> Desired:
     return replace(desired, revision=wanted.revision, source=source)
 
 
-def _gains(before: EffectiveStack, after: EffectiveStack) -> Iterator[str]:
+def _gains(before: EffectiveStack | None, after: EffectiveStack, line: Sequence[SpaceName]) -> Iterator[str]:
     """Name what lets a run reach more than the stack in force can: secrets, logins, clouds and outputs of others.
 
-    By its place and its tool the tokens of a run may be known, too.
+    A stack that is new has none of these. By its place, the spaces of `line`, and its tool the tokens of a run may be
+    known, too.
     """
-    if before.lineage != after.lineage:
+    if tuple(line) != tuple(after.lineage):
         yield f"another place of the space {after.id.space}"
-    if after.integrations and before.spec.tool != after.spec.tool:
+    if before is not None and after.integrations and before.spec.tool != after.spec.tool:
         yield f"tokens for the tool {after.spec.tool}"
-    had = {it for _, it in _secrets(before)}
+    if before is None and after.pool is not None:
+        yield f"the pool {after.pool.space}/{after.pool.name}"
+    had = {it for _, it in _secrets(before)} if before is not None else set()
     yield from (name for name, it in _secrets(after) if it not in had)
-    logins = {(each.repository, each.url, each.login) for each in before.git_credentials}
+    yield from _reached(before, after)
+
+
+def _reached(before: EffectiveStack | None, after: EffectiveStack) -> Iterator[str]:
+    logins = {(each.repository, each.url, each.login) for each in (before.git_credentials if before else ())}
     for login in after.git_credentials:
         if (login.repository, login.url, login.login) not in logins:
             yield f"the credentials of {login.repository}"
-    clouds = {used.ref: used.spec for used in before.integrations}
+    clouds = {used.ref: used.spec for used in (before.integrations if before else ())}
     yield from (str(used.ref) for used in after.integrations if clouds.get(used.ref) != used.spec)
-    outputs = {(each.parent, output) for each in before.dependencies for output in each.outputs}
+    known = before.dependencies if before is not None else ()
+    outputs = {(each.parent, output) for each in known for output in each.outputs}
     for each in after.dependencies:
         yield from (f"output {name} of {each.parent}" for name in each.outputs if (each.parent, name) not in outputs)
 

@@ -9,7 +9,7 @@ import pytest
 from reconciler.core.results import Output, Resource
 from reconciler.core.runs import RunEvent, RunStatus
 from reconciler.store.sql import SqlStore
-from reconciler.store.stored import Place, ResourceFilter, TfstateLock
+from reconciler.store.stored import Place, ResourceFilter, RunFilter, TfstateLock
 from reconciler.store.tables import metadata
 from tests.factories import NOW, a_run, a_stack, a_stack_id, later
 
@@ -220,6 +220,13 @@ def test_moves_that_move_nothing_and_moves_onto_another(store: SqlStore) -> None
         tx.move_stack(STACK, OTHER)
     with store.reading() as reading:
         assert reading.stacks().keys() == {STACK, OTHER}
+    only_a_name, run = a_stack_id("b/name"), a_run("b/name")
+    with store.writing() as transaction:
+        transaction.add_runs([run])
+        transaction.move_stack(STACK, only_a_name)
+    with store.reading() as reading:
+        assert reading.stacks().keys() == {only_a_name, OTHER}
+        assert reading.list_runs(RunFilter(only_a_name), None, 10) == []
 
 
 def test_a_freed_name_starts_anew(store: SqlStore) -> None:

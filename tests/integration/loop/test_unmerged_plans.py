@@ -103,6 +103,28 @@ def test_a_branch_gives_a_run_nothing_that_the_stack_in_force_does_not_have(serv
     assert "--upload-pack" in refusal(service, BASE, "--upload-pack=touch x")
 
 
+def test_a_new_stack_is_planned_and_leaves_nothing_behind(service: Machine, signed: Signed, ran: Path) -> None:
+    branch(signed, "new")
+    spec = {"plan": f"echo fresh >> {ran}; exit 2"}
+    signed.commit("bob", {"platform/fresh.yaml": a_script("fresh", "false", **spec)})
+    fresh = StackId.parse("platform/fresh")
+    run = a_plan(service, fresh, "new")
+    assert (run.message, [why.summary for why in run.why]) == ("planned only, as new would have it", ["new stack"])
+    assert lines(ran) == ["fresh"]
+    assert str(fresh) not in service.look().stacks
+    signed.commit("bob", {"platform/fresh.yaml": a_script("fresh", "true", **spec, env={"TOKEN": {"file": "token"}})})
+    assert refusal(service, fresh, "new").endswith(": env TOKEN")
+    assert refusal(service, StackId.parse("platform/none"), "new") == "new holds no platform/none: see station diff"
+
+    signed.repo.git("checkout", "-q", "main")
+    moved = a_script("fresh", "true", movedFrom="platform/base")
+    signed.commit("bob", {"platform/base.yaml": None, "platform/fresh.yaml": moved})
+    look = service.reconcile()
+    assert (look.halted, look.sync[str(fresh)], str(BASE) in look.sync) == (None, "Synced", False)
+    with service.service.store.reading() as reading:
+        assert run.id not in {each.id for each in reading.list_runs(RunFilter(fresh), None, 10)}
+
+
 def test_where_addresses_say_whose_commits_are_who_asks_answers_for_them(
     signed: Signed, new_machine: Callable[..., Machine], keys: Mapping[str, Key], ran: Path
 ) -> None:

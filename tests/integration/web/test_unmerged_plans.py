@@ -45,5 +45,8 @@ def test_operators_plan_a_branch(as_user: Callable[..., Client], store: SqlStore
     queued = otto.post(PLAN, json={"ref": "feature"}).json()
     assert (queued["kind"], queued["proposes"]) == ("proposed", {"ref": "feature", "revision": OTHER_REVISION})
     assert queued["message"] == "plan of feature requested by user:otto; 2 other changes of it would be held"
+    new = otto.post(PLAN.replace("network", "new"), json={"ref": "feature"}).json()
+    assert otto.get(f"/api/v1/runs/{new['id']}").json()["stack"] == "production/new"
+    assert otto.get("/api/v1/stacks/production/new").status_code == 404
     again = otto.post(PLAN, json={"ref": "feature"})
     assert (again.status_code, again.json()["reason"]) == (409, "AlreadyRunning")

@@ -86,13 +86,13 @@ def of_configuration_for_slack(told: Mapping[str, Any], address: str | None) -> 
     return _slack([f"*{headline}*: {rest}", *lines, *([f"<{address}>"] if address is not None else [])])
 
 
-def as_mail(event: NotifierEvent, run: Run, page: str | None) -> tuple[str, str]:
+def as_text(event: NotifierEvent, run: Run, page: str | None) -> tuple[str, str]:
     """Return the subject and the text of a mail."""
     headline, *lines = _about_run(event, run)
     return f"{run.stack}: {headline}", _text([f"{run.stack}: {headline}", *lines], page)
 
 
-def of_configuration_as_mail(told: Mapping[str, Any], address: str | None) -> tuple[str, str]:
+def of_configuration_as_text(told: Mapping[str, Any], address: str | None) -> tuple[str, str]:
     """Return the subject and the text of a mail about the configuration."""
     headline, rest, *lines = _about_configuration(told)
     return f"{headline}: {rest}"[:_LONGEST_SUBJECT], _text([f"{headline}: {rest}", *lines], address)

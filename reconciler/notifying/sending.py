@@ -52,6 +52,11 @@ class Failed:
     """Whether another attempt would end the same way."""
 
 
+FORBIDDEN_ADDRESS = Failed(
+    "the receiver's address is not a public one, and the setting notify_networks does not allow it", final=True
+)
+
+
 def signed(body: bytes, secret: str, timestamp: int) -> dict[str, str]:
     """Return the headers that prove a body: HMAC-SHA256 over the timestamp (seconds since 1970), a dot and the body."""
     signature = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
@@ -65,9 +70,7 @@ def send(parcel: Parcel, networks: Sequence[Network], deadline: float = DEADLINE
     except httpx.TimeoutException:
         return Failed("the receiver does not answer in time")
     except NotAllowed:
-        return Failed(
-            "the receiver's address is not a public one, and the setting notify_networks does not allow it", final=True
-        )
+        return FORBIDDEN_ADDRESS
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
         return Failed("the url is not an address of the form https://host/path")
     except (httpx.TransportError, OSError) as error:

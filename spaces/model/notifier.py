@@ -25,6 +25,7 @@ class NotifierType(StrEnum):
     SLACK = "slack"
     WEBHOOK = "webhook"
     MAIL = "mail"
+    APPRISE = "apprise"
 
 
 class NotifierEvent(StrEnum):
@@ -45,7 +46,7 @@ class NotifierEvent(StrEnum):
 MOST_RECIPIENTS = 50
 
 _BELONGS: Mapping[str, tuple[NotifierType, ...]] = {
-    "url": (NotifierType.SLACK, NotifierType.WEBHOOK),
+    "url": (NotifierType.SLACK, NotifierType.WEBHOOK, NotifierType.APPRISE),
     "allowHttp": (NotifierType.SLACK, NotifierType.WEBHOOK),
     "secret": (NotifierType.WEBHOOK,),
     "to": (NotifierType.MAIL,),
@@ -101,10 +102,11 @@ class NotifierSpec(SpecModel):
 
     type: NotifierType = Field(
         description="slack: a message for Slack's incoming webhooks and whatever takes the same. "
-        "webhook: JSON, signed. mail: text, by the mail server of the service's settings."
+        "webhook: JSON, signed. mail: text, by the mail server of the service's settings. apprise: text, to any of the "
+        "services that Apprise knows."
     )
     url: NotifierUrl | None = Field(
-        None, description="For slack and webhook: where to send it. A secret, or for webhooks also plain text."
+        None, description="Where to send it, but for mail: a secret, or for webhooks also plain text."
     )
     to: Annotated[tuple[Email, ...], AfterValidator(not_empty)] | None = Field(
         None,
@@ -127,8 +129,9 @@ class NotifierSpec(SpecModel):
         yield from _misplaced(raw)
         if isinstance(url, dict):
             yield from secret_problems(("url",), url, "spec.url", of_run=False)
-        elif isinstance(url, str) and raw.get("type") == NotifierType.SLACK:
-            summary = "spec.url: the address of a Slack webhook is a secret"
+        elif isinstance(url, str) and raw.get("type") in {NotifierType.SLACK, NotifierType.APPRISE}:
+            what = "the address of a Slack webhook" if raw["type"] == NotifierType.SLACK else "a URL of Apprise"
+            summary = f"spec.url: {what} is a secret"
             hint = "write {file: NAME}, {sealed: …}, {sops: …} or {env: NAME}"
             yield Problem(("url",), "invalid-value", summary, hint)
         elif isinstance(url, str) and url.lower().startswith("http:") and raw.get("allowHttp") is not True:

@@ -11,15 +11,16 @@ from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.secrets import SecretSources
 from reconciler.loop.desired.world import World
 from reconciler.notifying.addresses import Network
+from reconciler.notifying.apprise import Call, call
 from reconciler.notifying.mail import Letter, MailServer, post
 from reconciler.notifying.messages import (
     as_json,
-    as_mail,
     as_slack,
+    as_text,
     delivery_id,
     event_of,
     of_configuration,
-    of_configuration_as_mail,
+    of_configuration_as_text,
     of_configuration_for_slack,
 )
 from reconciler.notifying.sending import Failed, Parcel, send, signed
@@ -93,9 +94,13 @@ class Delivery:
     def ask(self) -> Outcome:
         """Send it."""
         try:
-            if self.spec.type is NotifierType.MAIL:
-                return Outcome(self._post())
-            return Outcome(send(self._parcel(), self.networks))
+            match self.spec.type:
+                case NotifierType.MAIL:
+                    return Outcome(self._post())
+                case NotifierType.APPRISE:
+                    return Outcome(call(Call(self._url(), *self._words()), self.networks))
+                case _:
+                    return Outcome(send(self._parcel(), self.networks))
         except SecretUnreadable as error:
             return Outcome(Failed(str(error)))
 
@@ -103,15 +108,11 @@ class Delivery:
         server, entry = self.mail(), self.entry
         if server is None:
             return Failed("the setting mail_server is not set", final=True)
-        if isinstance(entry, OutboxEntry):
-            subject, text = as_mail(self.event, entry.run, self._page(entry))
-        else:
-            subject, text = of_configuration_as_mail(entry.body, self.address)
-        return post(Letter(self.spec.to or (), subject, text, delivery_id(entry.id), entry.at), server)
+        return post(Letter(self.spec.to or (), *self._words(), delivery_id(entry.id), entry.at), server)
 
     def _parcel(self) -> Parcel:
         spec, entry = self.spec, self.entry
-        url = self._opened(spec.url, "url") if isinstance(spec.url, SecretRef) else spec.url or ""
+        url = self._url()
         if spec.type is NotifierType.SLACK:
             return Parcel(url, self._text(), {}, spec.allow_http)
         delivery = delivery_id(entry.id)
@@ -123,6 +124,16 @@ class Delivery:
         if spec.secret is not None:
             headers |= signed(body, self._opened(spec.secret, "secret"), int(self.now.timestamp()))
         return Parcel(url, body, headers, spec.allow_http)
+
+    def _url(self) -> str:
+        url = self.spec.url
+        return self._opened(url, "url") if isinstance(url, SecretRef) else url or ""
+
+    def _words(self) -> tuple[str, str]:
+        entry = self.entry
+        if isinstance(entry, OutboxEntry):
+            return as_text(self.event, entry.run, self._page(entry))
+        return of_configuration_as_text(entry.body, self.address)
 
     def _text(self) -> bytes:
         entry = self.entry

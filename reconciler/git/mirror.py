@@ -105,6 +105,15 @@ class Mirror:
         with self._refs_lock, _plain_errors():
             refs.delete(self._repository(), refs.KEEP + revision)
 
+    def forget_all_but(self, kept: Collection[Ref], most: int) -> None:
+        """Let go of the tips of all other branches, tags and commits, where there are more than `most` tips."""
+        with self._refs_lock, _plain_errors():
+            repository = self._repository()
+            tips = refs.names(repository, refs.TIP)
+            for name in tips if len(tips) > most else ():
+                if refs.ref_of_tip(name) not in kept:
+                    refs.delete(repository, name)
+
     def record(self, tip: Revision, files: Mapping[str, bytes | None], message: str) -> Revision:
         """Write what is in force as a commit: the tree of `tip` with these files as given; None: without the file."""
         with self._refs_lock, _plain_errors():

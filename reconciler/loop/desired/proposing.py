@@ -44,6 +44,8 @@ _log = logging.getLogger(__name__)
 
 _DEADLINE = 60.0
 """The most seconds that a person waits for a fetch."""
+_MOST_TIPS = 100
+"""How many branches the mirror keeps that somebody had planned: a run that needs another one fetches it again."""
 _REMEMBERED = 4
 """How many merges are kept in memory: the run of one comes soon after its request."""
 _LASTS = timedelta(minutes=1)
@@ -110,18 +112,20 @@ class Proposing:
         mirror = self._mirror()
         try:
             check_ref(wanted)
-            return ProposedRef(name, mirror.fetch(wanted, remote.credentials, _DEADLINE))
+            revision = mirror.fetch(wanted, remote.credentials, _DEADLINE)
+            mirror.forget_all_but({remote.ref, wanted}, _MOST_TIPS)
         except ValueError as wrong:
             return f"{ref[:80]!r}: {wrong}"
         except GitError as error:
-            found = mirror.trees.find(name) if _PART.fullmatch(name) else None
-            if found is not None:
-                return ProposedRef(name, found)
+            known = mirror.trees.find(name) if _PART.fullmatch(name) else None
+            if known is not None:
+                return ProposedRef(name, known)
             if error.reason in {GitReason.BRANCH_NOT_FOUND, GitReason.REVISION_NOT_FOUND}:
                 return f"the configuration repository has no branch and no commit {name[:80]}"
             # Who may ask for plans need not know the repository.
             _log.warning("%s cannot be fetched: %s", name[:80], error.message)
             return f"{name[:80]} cannot be fetched now ({error.reason}): the service's log says why"
+        return ProposedRef(name, revision)
 
     def find(
         self, stack: StackId, wanted: ProposedRef, asker: Subject, base: Base, now: datetime

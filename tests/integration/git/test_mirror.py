@@ -98,6 +98,17 @@ def test_several_branches_and_one_that_is_missing(repo, mirror):
     assert results["nope"].reason is GitReason.BRANCH_NOT_FOUND
 
 
+def test_tips_that_nobody_needs_are_let_go_once_they_are_many(repo, mirror):
+    repo.commit({"a": "1"})
+    for name in ("a", "b/c"):
+        repo.git("branch", name)
+    mirror.fetch_all(["main", "a", "b/c"])
+    mirror.forget_all_but({"main"}, most=3)
+    assert [mirror.tip(ref) for ref in ("main", "a", "b/c")] == [repo.head()] * 3
+    mirror.forget_all_but({"main", "b/c"}, most=2)
+    assert [mirror.tip(ref) for ref in ("main", "a", "b/c")] == [repo.head(), None, repo.head()]
+
+
 def test_a_branch_whose_name_was_a_directory_before(repo, mirror):
     revision = repo.commit({"a": "1"})
     repo.git("branch", "a/b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -123,6 +124,16 @@ def test_a_new_stack_is_planned_and_leaves_nothing_behind(service: Machine, sign
     assert (look.halted, look.sync[str(fresh)], str(BASE) in look.sync) == (None, "Synced", False)
     with service.service.store.reading() as reading:
         assert run.id not in {each.id for each in reading.list_runs(RunFilter(fresh), None, 10)}
+
+
+def test_a_service_whose_mirror_never_had_the_commit_fetches_it(service: Machine, signed: Signed) -> None:
+    branch(signed, "far")
+    signed.commit("bob", {"platform/base.yaml": a_script("base", "echo far")})
+    proposal = service.service.ports.proposal(BASE, "far", Subject.parse("user:carol"))
+    asked = propose(service.service.store, BASE, proposal, "user:carol", utc_now())
+    service.close()
+    shutil.rmtree(service.settings.data_dir / "mirrors")
+    assert {run.id: run.message for run in service.reconcile().runs} == {asked.id: "planned only, as far would have it"}
 
 
 def test_where_addresses_say_whose_commits_are_who_asks_answers_for_them(

@@ -1,4 +1,6 @@
-"""Pulumi: a preview is saved as a plan, and the update is held to exactly that plan. A destruction is previewed twice.
+"""Pulumi: a preview is saved as a plan, and the update is held to exactly that plan.
+
+Pulumi saves no plan for a destruction. The run names to it every single resource that may go, and it refuses any other.
 
 Previews and updates refresh first, so that a plan sees what was changed outside. The state lies in a backend that the
 document names, or the service keeps it (`state`).
@@ -16,11 +18,22 @@ from typing import Any
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import parse_json, read_json, read_result, remove, write_scratch
-from reconciler.tools.pulumi.preview import applied, complaint, planned, removals, require_plans
+from reconciler.tools.pulumi.preview import (
+    InStack,
+    applied,
+    complaint,
+    in_stack,
+    plain_outputs,
+    planned,
+    removals,
+    require_plans,
+)
 from reconciler.tools.pulumi.state import Kept
 
 _VERSION = re.compile(r"^v?([0-9]+\.[0-9]+\S*)", re.MULTILINE)
 _QUIET = ("--non-interactive", "--color", "never")
+_LONGEST_COMMAND = 1024 * 1024
+"""Characters of a command line; the kernel takes twice as much, and the environment counts as well."""
 
 
 class Pulumi:
@@ -62,7 +75,7 @@ class Pulumi:
         plan, stack = _plan_path(job), str(job.options["stack"])
         remove(plan)
         if job.destroy:
-            digest = _destruction(job, do)
+            digest = _digest(job, do, "destroy", "--preview-only", "--refresh", "--stack", stack)
             write_scratch(plan, json.dumps(removals(digest)).encode())
             return planned(digest, None)
         digest = _digest(job, do, "preview", "--refresh", "--stack", stack, "--save-plan", str(plan))
@@ -77,13 +90,15 @@ class Pulumi:
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Update by the saved plan, or destroy, and read what is there afterwards."""
         kept, env, stack = Kept.of(job), _environment(job), str(job.options["stack"])
-        words = ("--stack", stack, "--yes", "--skip-preview", "--refresh", *_QUIET)
+        words = ("--stack", stack, "--yes", "--skip-preview", *_QUIET)
         with kept.saving() if kept is not None else nullcontext():
             if job.destroy:
-                _require_same(job, do)
-                do((job.binary, "destroy", *words), env=env)
+                do((job.binary, "refresh", *words), env=env)
+                there = _agreed(job, do, kept)
+                if there.urns:
+                    do((job.binary, "destroy", *words, *_targets(there)), env=env)
             else:
-                do((job.binary, "up", *words, "--plan", str(_plan_path(job))), env=env)
+                do((job.binary, "up", *words, "--refresh", "--plan", str(_plan_path(job))), env=env)
         return Applied(resources=()) if job.destroy else _left(job, do, kept)
 
     def environment(self, job: ToolJob) -> Mapping[str, str]:
@@ -130,17 +145,37 @@ def _digest(job: ToolJob, do: Do, *words: str) -> Any:
         remove(file)
 
 
-def _destruction(job: ToolJob, do: Do) -> Any:
-    return _digest(job, do, "destroy", "--preview-only", "--refresh", "--stack", str(job.options["stack"]))
-
-
-def _require_same(job: ToolJob, do: Do) -> None:
-    """Look once more right before a destruction: Pulumi itself can hold only an update to a plan."""
+def _agreed(job: ToolJob, do: Do, kept: Kept | None) -> InStack:
+    """Return what is in the stack now; StepFailed where that is more than the plan of its destruction names."""
+    there = in_stack(_deployment(job, do, kept))
     agreed = read_json(_plan_path(job))
-    more = [each for each in removals(_destruction(job, do)) if each not in agreed]
+    more = [address for address, its_id in there.removable if [address, its_id] not in agreed]
     if more:
-        addresses = ", ".join(address for address, _ in more)
-        raise StepFailed(f"it would remove what is not in the plan: {addresses}; plan it anew")
+        raise StepFailed(f"it would remove what is not in the plan: {', '.join(more)}; plan it anew")
+    return there
+
+
+def _targets(there: InStack) -> Iterator[str]:
+    """Yield what holds a destruction to exactly this: all of it by name.
+
+    The stack itself is among it, and all else in it belongs to that: Pulumi refuses to remove it with anything that is
+    not named.
+    """
+    if sum(len(urn) + len("--target") for urn in there.urns) < _LONGEST_COMMAND:
+        for urn in there.urns:
+            yield from ("--target", urn)
+
+
+def _deployment(job: ToolJob, do: Do, kept: Kept | None) -> Any:
+    """Return the stack's state."""
+    if kept is not None:
+        return ((kept.checkpoint() or {}).get("checkpoint") or {}).get("latest") or {}
+    exported, export = job.scratch / "exported.json", ("stack", "export", "--stack", str(job.options["stack"]))
+    try:
+        do((job.binary, *export, *_QUIET), env=_environment(job), stdout=exported, shown=False)
+        return (read_json(exported) or {}).get("deployment") or {}
+    finally:
+        remove(exported)
 
 
 def _complaint(file: Path) -> str | None:
@@ -152,22 +187,23 @@ def _complaint(file: Path) -> str | None:
 
 
 def _left(job: ToolJob, do: Do, kept: Kept | None) -> Applied:
-    stack, env = str(job.options["stack"]), _environment(job)
+    deployment = _deployment(job, do, kept)
+    values = plain_outputs(deployment)
+    return applied(deployment, _outputs(job, do) if values is None else values)
+
+
+def _outputs(job: ToolJob, do: Do) -> Mapping[str, Any]:
+    """Return the outputs, of which only Pulumi itself can read the secret ones."""
     values = job.scratch / "outputs-of-pulumi.json"
-    show = (job.binary, "stack", "output", "--stack", stack, "--json", "--show-secrets", *_QUIET)
+    show = (job.binary, "stack", "output", "--stack", str(job.options["stack"]), "--json", "--show-secrets", *_QUIET)
     try:
-        do(show, env=env, stdout=values, shown=False)
+        do(show, env=_environment(job), stdout=values, shown=False)
         printed = parse_json(read_result(values) or b"{}", "the outputs")
     finally:
         remove(values)
-    if kept is not None:
-        return applied((kept.checkpoint() or {}).get("checkpoint") or {}, printed)
-    exported = job.scratch / "exported.json"
-    try:
-        do((job.binary, "stack", "export", "--stack", stack, *_QUIET), env=env, stdout=exported, shown=False)
-        return applied({"latest": (read_json(exported) or {}).get("deployment")}, printed)
-    finally:
-        remove(exported)
+    if not isinstance(printed, dict):
+        raise StepFailed("the outputs have a shape that is not known")
+    return printed
 
 
 def _plan_path(job: ToolJob) -> Path:

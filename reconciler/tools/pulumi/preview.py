@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
@@ -17,6 +19,7 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The key by which Pulumi marks values that are no plain ones."""
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - Pulumi's mark, no secret
 _PRINTED_SECRET = "[secret]"  # noqa: S105 - what Pulumi prints in a secret's place
+_PROVIDERS = "pulumi:providers:"
 _INTERNAL = "__"
 """Begins the names of properties that a provider keeps for itself."""
 
@@ -80,18 +83,49 @@ def require_plans(plan: Any) -> None:
         raise StepFailed("this version of pulumi saves no plan that could be held to: 3.230 or newer is needed")
 
 
-@shape_of("the checkpoint")
-def applied(checkpoint: Any, values: Mapping[str, Any]) -> Applied:
+@dataclass(frozen=True, slots=True)
+class InStack:
+    """What a stack's state holds."""
+
+    urns: tuple[str, ...]
+    """Everything, the stack itself and its providers included."""
+    removable: tuple[tuple[str, str], ...]
+    """What a plan of a destruction names, as pairs of address and id."""
+
+
+@shape_of("the state")
+def in_stack(deployment: Any) -> InStack:
+    """Return what there is to remove."""
+    resources = deployment.get("resources") or ()
+    return InStack(
+        tuple(dict.fromkeys(it["urn"] for it in resources)),
+        tuple(
+            (_address(it["urn"]), str(it.get("id", "")))
+            for it in resources
+            if it["type"] != ROOT and not it["type"].startswith(_PROVIDERS) and not it.get("external")
+        ),
+    )
+
+
+@shape_of("the state")
+def plain_outputs(deployment: Any) -> Mapping[str, Any] | None:
+    """Return a stack's outputs; None where one is a secret, or no plain value for another reason."""
+    values = _root_outputs(deployment)
+    return None if _SIGNATURE in json.dumps(values) else values
+
+
+def _root_outputs(deployment: Any) -> Mapping[str, Any]:
+    found = (
+        it.get("outputs") for it in deployment.get("resources") or () if it["type"] == ROOT and not it.get("delete")
+    )
+    return next(found, None) or {}
+
+
+@shape_of("the state")
+def applied(deployment: Any, values: Mapping[str, Any]) -> Applied:
     """Turn a stack's resources into what is shown; `values` are its outputs in clear."""
-    latest = checkpoint.get("latest") or {}
-    resources = [it for it in latest.get("resources") or () if not it.get("delete")]
-    secret = {
-        name
-        for it in resources
-        if it["type"] == ROOT
-        for name, value in (it.get("outputs") or {}).items()
-        if _is_secret(value)
-    }
+    resources = [it for it in deployment.get("resources") or () if not it.get("delete")]
+    secret = {name for name, value in _root_outputs(deployment).items() if _is_secret(value)}
     return Applied(
         resources=tuple(
             Resource(
@@ -101,7 +135,7 @@ def applied(checkpoint: Any, values: Mapping[str, Any]) -> Applied:
                 _shown({"id": it.get("id"), **(it.get("outputs") or {})}),
             )
             for it in resources
-            if it["type"] != ROOT and not it["type"].startswith("pulumi:providers:")
+            if it["type"] != ROOT and not it["type"].startswith(_PROVIDERS)
         ),
         outputs=tuple(Output(name, value, name in secret) for name, value in sorted(values.items())),
     )

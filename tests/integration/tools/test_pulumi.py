@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from tests.needs import needs
 
 pytestmark = needs("pulumi")
 
+PYTHON = Path(__file__).parents[3] / ".tools" / "pulumi-python"
 PROGRAM = "name: proj\nruntime: yaml\nvariables:\n  text: {text}\noutputs:\n  greeting: hello ${{text}}\n  secret:\n    fn::secret: hunter2-{text}\n"
 
 
@@ -147,3 +150,83 @@ def test_what_pulumi_refuses_is_the_reason(place: Any, tfstate_server: Any, prog
     with pytest.raises(StepFailed) as failed:
         rounds(place, work)
     assert words in f"{failed.value} {place.do.printed}"
+
+
+HOLDERS = """
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+
+class Holders(ResourceProvider):
+    def create(self, inputs):
+        if inputs["text"] == "broken":
+            raise Exception("out of luck")
+        return CreateResult(inputs["text"], inputs)
+
+
+class Holder(Resource):
+    def __init__(self, name, text, opts=None):
+        super().__init__(Holders(), name, {"text": text}, opts)
+
+
+"""
+
+
+@pytest.fixture
+def python(place: Any, tfstate_server: Any) -> Any:
+    """A function that writes a program in Python and returns its job."""
+    if not PYTHON.is_dir():
+        pytest.skip("Pulumi's SDK for Python is not there (make tools)")
+
+    def write(*things: str, **changes: Any) -> ToolJob:
+        work = job(place, tfstate=tfstate_server.backend, **changes)
+        options = f"  options:\n    virtualenv: {PYTHON}\n"
+        (place.work / "Pulumi.yaml").write_text(f"name: proj\nruntime:\n  name: python\n{options}")
+        (place.work / "__main__.py").write_text(HOLDERS + "\n".join(things) + "\n")
+        return work
+
+    return write
+
+
+def test_a_program_that_throws_is_the_reason(place: Any, python: Any) -> None:
+    with pytest.raises(StepFailed, match="nothing is right here"):
+        rounds(place, python("raise Exception('nothing is right here')"))
+    with pytest.raises(StepFailed):
+        rounds(place, python("Holder('one', 'broken')"))
+    assert "out of luck" in place.do.printed
+
+
+def test_a_destruction_is_held_to_what_its_plan_names(place: Any, python: Any) -> None:
+    kept = place.top / "kept"
+    kept.mkdir()
+    place.do.environment["PULUMI_CONFIG_PASSPHRASE"] = ""
+    own = {"options": {"backend": f"file://{kept}"}}
+    parts = ("one = Holder('one', '1')", "Holder('two', '2', pulumi.ResourceOptions(parent=one))")
+    rounds(place, python(*parts, **own))
+    it, gone = tool("pulumi"), python(*parts, **own, destroy=True)
+
+    def plan() -> None:
+        it.init(gone, place.do)
+        assert {change.action for change in it.plan(gone, place.do).changes} == {Action.DELETE}
+
+    def somebody_adds(argv: Sequence[str]) -> None:
+        if argv[1] == "destroy":
+            place.do.before = None
+            python(*parts, "Holder('new', '3')", **own)
+            words = ("--stack", "it", "--yes", "--skip-preview", "--non-interactive")
+            place.do((argv[0], "up", *words), env={"PULUMI_BACKEND_URL": f"file://{kept}"})
+
+    def there() -> int:
+        (state,) = (kept / ".pulumi" / "stacks" / "proj").glob("it.json")
+        resources = json.loads(state.read_text())["checkpoint"]["latest"].get("resources") or []
+        return sum(1 for each in resources if each["type"].startswith("pulumi-python:"))
+
+    plan()
+    place.do.before = somebody_adds
+    with pytest.raises(StepFailed):
+        it.apply(gone, place.do)
+    assert (there(), "was not specified in --target list" in place.do.printed) == (3, True), "Pulumi removed nothing"
+    with pytest.raises(StepFailed, match=r"not in the plan: pulumi-python:dynamic:Resource::new;"):
+        it.apply(gone, place.do)
+    plan()
+    assert (it.apply(gone, place.do).resources, there()) == ((), 0)

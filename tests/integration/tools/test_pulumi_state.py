@@ -93,27 +93,36 @@ def delete(name: str, its_id: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("later", "words"),
     [
-        pytest.param([delete("one", "1")], None, id="less than was planned"),
-        pytest.param([delete("one", "1"), delete("two", "2"), delete("new", "3")], "plan: a:B::new;", id="one more"),
-        pytest.param([delete("one", "other"), delete("two", "2")], "plan: a:B::one;", id="another of the same name"),
+        pytest.param([("one", "1")], None, id="less than was planned"),
+        pytest.param([("one", "1"), ("two", "2"), ("new", "3")], "plan: a:B::new;", id="one more"),
+        pytest.param([("one", "other"), ("two", "2")], "plan: a:B::one;", id="another of the same name"),
+        pytest.param([], None, id="nothing is left"),
     ],
 )
-def test_a_destruction_removes_only_what_its_plan_names(place: Any, later: list[Any], words: str | None) -> None:
-    found, begun = [delete("one", "1"), delete("two", "2")], []
+def test_a_destruction_removes_only_what_its_plan_names(
+    place: Any, later: list[tuple[str, str]], words: str | None
+) -> None:
+    begun: list[tuple[str, ...]] = []
+    steps = {"steps": [delete("one", "1"), delete("two", "2")]}
+    root = {"urn": "urn:pulumi:it::p::pulumi:pulumi:Stack::p-it", "type": "pulumi:pulumi:Stack"}
+    left = [{"urn": f"urn:pulumi:it::p::a:B::{name}", "type": "a:B", "id": its_id} for name, its_id in later]
+    state = {"deployment": {"resources": [root, *left] if left else []}}
 
     def do(argv: Any, *, stdout: Any = None, **_: Any) -> int:
         if stdout is not None:
-            stdout.write_text(json.dumps({"steps": found}))
+            stdout.write_text(json.dumps(state if "export" in argv else steps))
         else:
-            begun.append(argv[1])
+            begun.append(tuple(argv))
         return 0
 
     work = ToolJob("pulumi", place.work, place.scratch, {"stack": "it", "backend": "file:///nowhere"}, destroy=True)
     assert len(tool("pulumi").plan(work, do).changes) == 2
-    found[:] = later
     if words is None:
         tool("pulumi").apply(work, do)
     else:
         with pytest.raises(StepFailed, match=words):
             tool("pulumi").apply(work, do)
-    assert begun == ([] if words else ["destroy"])
+    assert [command[1] for command in begun] == ["refresh"] + ["destroy"] * bool(left and not words)
+    if left and not words:
+        named = [each for each in begun[-1] if each.startswith("urn:")]
+        assert named == [it["urn"] for it in (root, *left)], "all of it, and nothing else, by name"

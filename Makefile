@@ -7,7 +7,7 @@ MINUTES ?= 5
 
 .PHONY: demo demo-clouds test explore check tools bench screenshots format clean
 demo: $(VENV)/.run
-	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/station demo
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tests.tools.demo
 
 # Three at once on two processors: a test waits for a process or for time about a quarter of its life.
 test: $(VENV)/.check

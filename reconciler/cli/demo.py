@@ -41,8 +41,13 @@ _FLEET = "/var/tmp/stationkeeper-example"  # noqa: S108 - written in the example
     type=click.Path(path_type=Path, file_okay=False),
     help="An empty directory to work in. Default: a new temporary one.",
 )
+@click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Also run a stack in this cluster. It makes the namespace station-demo, which stays there.",
+)
 @click.pass_context
-def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> None:
+def command(ctx: click.Context, /, *, serve: bool, directory: Path | None, kubeconfig: Path | None) -> None:
     """Show a complete example: a repository, merges, what runs and why, what is stopped or held, and a repair."""
     from rich.console import Console
 
@@ -58,13 +63,23 @@ def command(ctx: click.Context, /, *, serve: bool, directory: Path | None) -> No
         require_sandbox=False,
         grace_period=10,
         admins=(ADMIN,),
+        secrets_dir=None if kubeconfig is None else scratch / "secrets",
     )
-    _play(Stage(console, scratch, settings))
+    stage = Stage(console, scratch, settings)
+    stage.kubeconfig = kubeconfig
+    _play(stage)
     _say_what_to_look_at(console, settings, serving=serve)
     if serve:
         from reconciler.cli.serve import command as serve_command
 
-        flags = {"config_url": settings.config_url, "poll_interval": 2.0, "admins": ADMIN, "require_sandbox": False}
+        flags: dict[str, object] = {
+            "config_url": settings.config_url,
+            "poll_interval": 2.0,
+            "admins": ADMIN,
+            "require_sandbox": False,
+        }
+        if settings.secrets_dir is not None:
+            flags["secrets_dir"] = settings.secrets_dir
         ctx.ensure_object(options.Common).data_dir = settings.data_dir
         ctx.invoke(serve_command, **flags)
 

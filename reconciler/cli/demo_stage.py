@@ -29,7 +29,10 @@ _TOOLS = ("terraform", "ansible")
 
 
 class Stage:
-    """Everything that scenes act on. `started`: the runs of the last pass; `pens`: what each person signs with."""
+    """Everything that scenes act on. `started`: the runs of the last pass; `pens`: what each person signs with.
+
+    `kubeconfig` leads to a cluster in which a stack may run.
+    """
 
     def __init__(self, console: Console, scratch: Path, settings: Settings) -> None:
         from reconciler.cli.progress import Progress
@@ -42,6 +45,7 @@ class Stage:
         self.progress = Progress(console)
         self.started: list[Run] = []
         self.pens: dict[str, Pen] = {}
+        self.kubeconfig: Path | None = None
 
     def watch(self, run: Run) -> None:
         """Note a run that started, and show its progress."""

@@ -1,16 +1,19 @@
 """The demo's scene with a stack of each tool that is here: each takes a value of the one before, and hands on its own.
 
-None of them needs anything but its tool: no provider, no cloud, no account.
+None of them needs anything but its tool: no provider, no cloud, no account. Kubernetes needs a cluster, which is never
+started here: whoever plays the demo may name one.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.demo_stage import ADMIN, Stage
@@ -57,6 +60,15 @@ _TEMPLATE = {
 }
 
 
+_NAMESPACE = "station-demo"
+_MAKE = """printf '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "baton"}, \
+"data": {"baton": "%s > kubernetes"}}' "$BATON" > baton.yaml"""
+_HAND_ON = (
+    f'printf \'{{"baton": "%s"}}\' "$(kubectl --namespace={_NAMESPACE} get configmap baton '
+    '--output=jsonpath={.data.baton})" > "$STATION_OUTPUTS"'
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Runner:
     """One stack of the relay. `takes` is the variable by which it gets the value of the one before."""
@@ -69,11 +81,29 @@ class Runner:
     """Programs beside the tool's own."""
 
 
+_KUBERNETES = Runner(
+    "kubernetes",
+    "BATON",
+    {"namespace.yaml": f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {_NAMESPACE}}}\n"},
+    {
+        "kubernetes": {"namespace": _NAMESPACE},
+        "env": {"KUBECONFIG": "kubeconfig"},
+        "files": {"kubeconfig": {"file": "cluster"}},
+        "hooks": {"before": {"init": [_MAKE]}, "after": {"apply": [_HAND_ON]}},
+    },
+)
+
+
 def relay(stage: Stage, service: Service) -> None:
     """Play the scene with the tools that are here, and say which are not."""
     stage.scene("One stack for each tool", "each takes an output of the one before it, and hands on its own")
     lacking = {runner.tool: _lacks(stage, runner) for runner in _all(_below(stage))}
     runners = [runner for runner in _all(_below(stage)) if not lacking[runner.tool]]
+    if stage.kubeconfig is not None:
+        lacking["kubernetes"] = _lacks(stage, _KUBERNETES)
+        if not lacking["kubernetes"] and _keep_kubeconfig(stage, stage.kubeconfig):
+            runners.append(_KUBERNETES)
+            stage.tell(f"the namespace {_NAMESPACE} that this makes stays in the cluster")
     with _cloud() if _has_cloud() else nullcontext() as cloud:
         if cloud is not None:
             runners.append(_cloudformation(cloud))
@@ -86,7 +116,8 @@ def relay(stage: Stage, service: Service) -> None:
     }
     if cloud is None:
         absent["cloudformation"] = "no server here that answers as AWS does: pip install botocore moto[server]"
-    absent["kubernetes"] = "it needs a cluster; examples/tools/kubernetes is a stack for yours"
+    if stage.kubeconfig is None:
+        absent["kubernetes"] = "it needs a cluster: name one with --kubeconfig"
     for tool, why in absent.items():
         stage.tell(f"left out: {tool} ({why})")
 
@@ -113,6 +144,20 @@ def _last_output(service: Service, runners: Sequence[Runner]) -> str:
             for output in reading.outputs(StackId(SpaceName(SPACE), runner.tool)):
                 return str(output.value)
     return "none"
+
+
+def _keep_kubeconfig(stage: Stage, file: Path) -> bool:
+    """Put a kubeconfig, with all files that it names, among the secrets of the space; False: it cannot be read."""
+    command = ["kubectl", "--kubeconfig", str(file), "config", "view", "--raw", "--flatten", "--minify"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        stage.progress.warn(f"{file} cannot be used: {done.stderr.decode(errors='replace').strip()}")
+        return False
+    kept = stage.scratch / "secrets" / SPACE / "cluster"
+    kept.parent.mkdir(mode=0o700, parents=True)
+    kept.touch(mode=0o600)
+    kept.write_bytes(done.stdout)
+    return True
 
 
 def _below(stage: Stage) -> str:

@@ -1,0 +1,76 @@
+"""1,000 streams that follow one log: how soon a line reaches all of them, and what they cost at rest."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.harness import Figure, Limit
+from rbac.access.access import Access
+from rbac.access.grants import AccessDocuments
+from reconciler.core.runs import RunStatus
+from reconciler.store.encryption import Keys
+from reconciler.store.sql import open_store
+from reconciler.web.app import create_app
+from reconciler.web.ports import Ports
+from reconciler.web.server import HttpServer
+from spaces.documents.tree import SpaceTree
+from tests.factories import NOW, a_run, a_stack
+
+STREAMS, LINES, REST = 1000, 10, 5.0
+TOKEN = "operator"
+
+
+def measure(scratch: Path) -> Iterator[Figure]:
+    """Measure from the line in the file to the last of the clients, one after the other."""
+    store = open_store(f"sqlite:///{scratch / 'station.db'}", Keys.load_or_create(scratch / "key"))
+    run = a_run("production/web", status=RunStatus.PLANNING, attempt=1)
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/web")])
+        transaction.add_runs([run])
+    log, tree = bytearray(), SpaceTree.build({})
+    access = Access.compile(AccessDocuments(), tree, (), NOW)
+    ports = Ports(
+        store=store,
+        operator_token=TOKEN,
+        tree=lambda: tree,
+        access=lambda: access,
+        effective=lambda _stack: None,
+        live_log=lambda _run, offset, limit: bytes(log[offset : offset + limit]),
+    )
+    with HttpServer(create_app(ports, pages=False)) as server, ExitStack() as closing:
+        address = server.url.removeprefix("http://").split(":")
+        clients = [_follow(closing, (address[0], int(address[1])), str(run.id)) for _ in range(STREAMS)]
+        for client in clients:
+            client.recv(4096)
+        began = time.process_time()
+        time.sleep(REST)
+        rest = (time.process_time() - began) / REST
+        taken = []
+        for number in range(LINES):
+            line = b"line %d\n" % number
+            sent = time.perf_counter()
+            log.extend(line)
+            for client in clients:
+                _read(client, line.strip())
+            taken.append(time.perf_counter() - sent)
+    store.close()
+    yield Figure("a log line at 1,000 streams", statistics.median(taken) * 1e3, "ms", None, "", 500, Limit.AT_MOST)
+    yield Figure("1,000 streams at rest", rest * 100, "%", None, "of a processor", 10, Limit.AT_MOST)
+
+
+def _follow(closing: ExitStack, address: tuple[str, int], run: str) -> socket.socket:
+    client = closing.enter_context(socket.create_connection(address, timeout=60))
+    head = f"GET /api/v1/runs/{run}/log/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    client.sendall(head.encode())
+    return client
+
+
+def _read(client: socket.socket, wanted: bytes) -> None:
+    data = b""
+    while wanted not in data:
+        data += client.recv(4096)

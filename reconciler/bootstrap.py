@@ -35,7 +35,9 @@ from reconciler.data_directory import (
     open_secrets,
 )
 from reconciler.doctor import examine, shown_settings
+from reconciler.engine.engines import Engines
 from reconciler.engine.local import WITHOUT_SANDBOX, LocalEngine
+from reconciler.engine.pull import PullEngine
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
 from reconciler.git.remote import check_branch, check_url, redact
@@ -69,7 +71,7 @@ from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app
 from reconciler.web.issuers import Issuers, fetch_json
 from reconciler.web.pace import Pace
-from reconciler.web.ports import AdmissionSettings, Ports, WebhookSecret
+from reconciler.web.ports import AdmissionSettings, Ports, RunnerDoor, WebhookSecret
 from reconciler.web.provider import CALLBACK, Provider
 from reconciler.web.server import LazyServer
 from reconciler.web.tokens import operator_token
@@ -171,11 +173,13 @@ def _assemble(  # noqa: PLR0917
         return TfstateAccess(str(directory), tfstate_path(run.stack), token)
 
     issuer = Issuer(store, settings.issuer_url or "")
-    dispatcher = Dispatcher(store, engine, follower, settings, metrics, holder, tfstate_door, issuer, unsafe)
+    pull = PullEngine(directory, engine.wake, settings.worker_lease)
+    engines = Engines(engine, pull)
+    dispatcher = Dispatcher(store, engines, follower, settings, metrics, holder, tfstate_door, issuer, pull, unsafe)
     policies = PlanPolicies(store, follower, metrics)
-    recorder = Recorder(store, engine, metrics, lambda run: merged_at(follower, run), policies)
+    recorder = Recorder(store, engines, metrics, lambda run: merged_at(follower, run), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
-    loop = Loop(store, engine, follower, fetcher, dispatcher, recorder, metrics, holder)
+    loop = Loop(store, engines, follower, fetcher, dispatcher, recorder, metrics, holder)
     metrics.show_workers(dispatcher.workers)
     if watching is not None:
         loop.watching = watching
@@ -203,6 +207,7 @@ def _assemble(  # noqa: PLR0917
         pace=Pace(settings.request_rate),
         settings=partial(shown_settings, settings),
         examine=partial(examine, settings),
+        runner=RunnerDoor(pull, settings.log_limit),
         judges=True,
         trouble=lambda: loop.brief,
         now=utc_now,

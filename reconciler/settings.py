@@ -254,6 +254,12 @@ class Settings(BaseModel):
     run_memory: int = Field(
         4 * 1024**3, ge=256 * 1024**2, description="Bytes of memory that each process of a run may use."
     )
+    worker_lease: float = Field(
+        60.0,
+        ge=2,
+        description="Seconds without an answer of the service after which a worker stops its runs. A worker that is "
+        "not heard of for as long has lost its plans, and its applies once their tools must have ended.",
+    )
     log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of a run's log that are kept.")
 
     _places: dict[str, str] = PrivateAttr(default_factory=dict)

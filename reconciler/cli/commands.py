@@ -1,18 +1,16 @@
 """The commands of `station`: the table that `--help` prints, and the group that imports a command when it runs.
 
 `main` builds the top group from this table. Listing the commands imports none of them, which keeps `station --help`
-quick. Commands that are planned but not built yet are in no list; whoever types one is told that it is not there yet.
+quick.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-
-from reconciler.cli.errors import CliError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -40,6 +38,7 @@ COMMANDS = {
     "diff": Entry("reconciler.cli.diff", "Show what merging a branch would do, and why."),
     "serve": Entry("reconciler.cli.serve", "Run the service: watch, reconcile, serve the page and the API."),
     "reconcile": Entry("reconciler.cli.reconcile", "Reconcile once until nothing is left to do, then exit."),
+    "worker": Entry("reconciler.cli.worker", "Do the runs of a worker pool on this machine, for a service elsewhere."),
     "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
     "blueprint": Entry("reconciler.cli.blueprint", "Show a blueprint's inputs and the documents it makes."),
     "open": Entry("reconciler.cli.open", "Open the page in a browser."),
@@ -76,12 +75,6 @@ COMMANDS = {
 }
 """Every command, in the order of `station --help`."""
 
-_PLANNED = frozenset(
-    {
-        ("worker",),
-    }
-)
-
 
 class LazyGroup(click.Group):
     """A group that takes its commands from `entries`."""
@@ -111,21 +104,8 @@ class LazyGroup(click.Group):
             return super().get_command(ctx, cmd_name)
         return entry.load()
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments name; raise CliError for one that is planned."""
-        _refuse_planned(args)
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         _ = ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in self._entries.items()])
-
-
-def _refuse_planned(words: Sequence[str]) -> None:
-    for start in (tuple(words[:1]), tuple(words[:2])):
-        if start in _PLANNED:
-            raise CliError(f"this version does not support station {' '.join(start)} yet", code=2)

@@ -52,6 +52,14 @@ def _drained(row: Row) -> object:
     return f"by {drained['person']} at {moment('at')(drained)}" if drained else None
 
 
+def _workers(row: Row) -> object:
+    """Return the workers with how many runs each has; None for a pool that has no use for any."""
+    if row["engine"] != "pull":
+        return None
+    workers = (f"{it['name']} ({it['active'] or ('idle' if it['idle'] else 'gone')})" for it in row["workers"])
+    return ", ".join(workers) or "none"
+
+
 _COLUMNS = (
     Column("POOL", key("id")),
     Column("ENGINE", key("engine")),
@@ -60,5 +68,6 @@ _COLUMNS = (
     Column("MOST", key("maxParallel")),
     Column("CHECKS", key("checks"), wide=True),
     Column("MOST CHECKS", key("driftParallel"), wide=True),
+    Column("WORKERS", _workers),
     Column("DRAINED", _drained),
 )

@@ -40,6 +40,8 @@ class PoolLimits:
     """How many of them may be drift checks."""
     drained: bool = False
     """Nothing of it may start."""
+    places: int | None = None
+    """How many more runs its workers wait for; None: its runs take up places of the service's own machine."""
 
 
 @dataclass(slots=True)

@@ -25,6 +25,12 @@ class LegId:
         phase = Phase.INIT if self.leg is Leg.PLAN else Phase.APPLY
         return LegReport(self.run, self.attempt, self.leg, ending, reason, message, phase)
 
+    def unprepared(self, ending: Ending, reason: str, message: str) -> LegReport:
+        """Return a report about a leg whose process was not even started."""
+        return replace(
+            self.report(ending, reason, message), phase=Phase.PREPARE if self.leg is Leg.PLAN else Phase.APPLY
+        )
+
 
 def report_of_end(directory: RunDirectory, which: LegId, *, canceled: bool) -> LegReport:
     """Return the report of a leg whose process is certainly gone, or never existed."""

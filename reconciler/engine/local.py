@@ -9,20 +9,18 @@ start time), so a reused pid cannot be mistaken for a run.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from reconciler.core.phases import Leg, Phase
-from reconciler.engine.base import Job, LegReport, Materialise, PrepareFailed
+from reconciler.core.phases import Leg
+from reconciler.engine.base import Job, LegReport, Materialise
 from reconciler.engine.ends import LegId, never_started, report_of_end, unusable
-from reconciler.engine.preparing import find_sandbox, make_writable, prepare
+from reconciler.engine.preparing import find_sandbox, make_writable, prepared
 from reconciler.engine.spawn import Spawner, write_all
 from reconciler.engine.watched import ReportReader, Waiter, Watched
 from reconciler.runner.contract.directory import RunDirectory, run_directories
@@ -107,19 +105,14 @@ class LocalEngine:
                 self._dismiss(other)
             self._watched[job.run] = entry
         try:
-            prepare(directory, materialise)
-        except PrepareFailed as error:
-            self._report_not_started(entry, Ending.FAILED, error.reason, str(error))
-        except OSError as error:
-            full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-            reason = Reason.DISK_FULL if full else Reason.PREPARE_FAILED
-            self._report_not_started(
-                entry, Ending.FAILED, reason, f"the work directory cannot be made: {error.strerror}"
-            )
+            failed = prepared(entry.which, directory, materialise)
         except BaseException:
             with self._lock:
                 del self._watched[job.run]
             raise
+        if failed is not None:
+            self._finish(entry, failed)
+            self._waiter.wake()
         else:
             with self._lock:
                 if entry.canceled:
@@ -233,8 +226,7 @@ class LocalEngine:
         self._waiter.add(entry)
 
     def _report_not_started(self, entry: Watched, ending: Ending, reason: str, message: str) -> None:
-        report = entry.which.report(ending, reason, message)
-        self._finish(entry, replace(report, phase=Phase.PREPARE if entry.which.leg is Leg.PLAN else Phase.APPLY))
+        self._finish(entry, entry.which.unprepared(ending, reason, message))
         self._waiter.wake()
 
     def _adopt(self, which: LegId) -> bool:

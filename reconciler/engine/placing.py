@@ -16,6 +16,7 @@ from reconciler.core.reasons import Reason
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.files import read_secret_file
 from reconciler.runner.contract.job import ORDER_FIELDS, Job, LegOrder, TfstateAccess
+from reconciler.settings import Settings
 from reconciler.tools.base import Tool
 from reconciler.tools.registry import tool
 from reconciler.tools.side_by_side import Unfit, as_planned, pick
@@ -46,6 +47,17 @@ class Machine:
     """How many bytes of providers are kept for the runs of all stacks; 0: none."""
     cli_config: Path | None = None
     """A file with the operator's settings for terraform's command line."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Machine:
+        """Return what the machine of a service, or of a worker, with these settings has for runs."""
+        return cls(
+            settings.data_dir.absolute(),
+            settings.search_path,
+            settings.tool_paths,
+            settings.provider_cache,
+            settings.terraform_cli_config,
+        )
 
     def place(self, order: LegOrder, tfstate: TfstateAccess | None) -> Job:
         """Return the job; CannotPlace where the tool is missing here, or is none that the order allows."""

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reconciler.engine.base import Materialise
+from reconciler.engine.base import Ending, LegReport, Materialise, PrepareFailed, Reason
+from reconciler.engine.ends import LegId
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.processes.sandbox import Sandbox, probe, why_not_writable
+
+
+def prepared(
+    which: LegId, directory: RunDirectory, materialise: Materialise | None, then: Callable[[], None] | None = None
+) -> LegReport | None:
+    """Prepare a leg, and do what comes `then`. Return the report about it where that fails; None: it can be started."""
+    try:
+        prepare(directory, materialise)
+        if then is not None:
+            then()
+    except PrepareFailed as error:
+        return which.unprepared(Ending.FAILED, error.reason, str(error))
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        reason = Reason.DISK_FULL if full else Reason.PREPARE_FAILED
+        return which.unprepared(Ending.FAILED, reason, f"the work directory cannot be made: {error.strerror}")
+    return None
 
 
 def prepare(directory: RunDirectory, materialise: Materialise | None) -> None:

@@ -110,7 +110,9 @@ class Loop:
         )
         self.ends = Ends(engine, dispatcher, recorder, self.inquiries, self._changed)
         self.leases = Leases(store, engine, dispatcher, self.follower, self.holder)
-        self.checks = Checks(store, engine, self.follower.world, self.holder, dispatcher.settings.most_checks)
+        self.checks = Checks(
+            store, engine, self.follower.world, self.holder, dispatcher.settings.most_checks, dispatcher.unserved
+        )
         self.renewal = Renewal(engine, dispatcher.issuer)
         self.schedules = Schedules(store)
         self.rollouts = Rollouts(store)
@@ -187,13 +189,13 @@ class Loop:
     def is_idle(self) -> bool:
         """Whether there is nothing to do for this process now: no run at work here, none queued, no stack due.
 
-        What is queued in a worker pool that somebody drained does not count.
+        What is queued in a worker pool that somebody drained, or that has no worker, does not count.
         """
         now = utc_now()
         if self.dispatcher.at_work() or self.ends.about or self.inquiries:
             return False
         with self.store.reading() as reading:
-            closed = reading.drained_pools()
+            closed = {*reading.drained_pools(), *self.dispatcher.unserved()}
             if reading.due_stacks(now, 1) or reading.due_timers(list(Purpose), now, 1, closed):
                 return False
             if not self.rollouts.is_idle(reading):

@@ -8,6 +8,8 @@ import json
 import os
 import resource
 import select
+import signal
+import threading
 import time
 import traceback
 from dataclasses import replace
@@ -46,6 +48,8 @@ def main() -> int:
     job = job_from_data(message["job"])
     sandbox = None if message["sandbox"] is None else Sandbox.from_data(message["sandbox"])
     _limit(job.limits)
+    if job.lease:
+        threading.Thread(target=_watch_lease, args=(directory, job.lease), daemon=True).start()
     report = _leg(job, directory, sandbox, cancel)
     if report is None or not report.waiting or cancel.requested:
         return 0
@@ -121,6 +125,13 @@ def _notify_whole(report: LegReport) -> None:
     if len(to_line(data)) > _NOTICE_BYTES - 64:
         data = report_to_data(replace(report, planned=None, applied=None))
     _notify({"report": data})
+
+
+def _watch_lease(directory: RunDirectory, seconds: float) -> None:
+    """Stop the run, as a cancel does, once nobody has renewed its lease for so long: another one may follow it."""
+    while directory.lease_age() <= seconds:
+        time.sleep(seconds / 20)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _limit(limits: Limits) -> None:

@@ -89,7 +89,7 @@ class Transaction(Reading, Protocol):
         """Claim up to `limit` queued runs for `holder`: planning, attempt + 1, leased. No run twice.
 
         Which come first, `core.queue` says. No more runs of the `pools` are at work than their limits allow, whoever
-        holds them; other pools have none.
+        holds them; other pools have none. `limit` counts only runs of pools without `places` of their own.
         This is the step `RunEvent.CLAIM`; the caller follows with `RunEvent.PREPARE`. `started_at` is set too.
         Runs to be canceled are left alone, and runs whose stack has another writing run at work.
         """

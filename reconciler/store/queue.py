@@ -110,8 +110,10 @@ class QueueWriting(QueueReading, WritingBase):
         newest = max((line.turn for line in lines.values()), default=0)
         last: dict[str, str] = {}
         served: dict[str, int] = {}
-        while places and (line := next_line(lines.values(), work.by_party)) is not None:
-            if line.pool in pools and not work.has_room(line, pools[line.pool]):
+        left = {name: limits.places for name, limits in pools.items() if limits.places is not None}
+        while (line := next_line(lines.values(), work.by_party)) is not None:
+            full = line.pool in pools and not work.has_room(line, pools[line.pool])
+            if full or left.get(line.pool, places) <= 0:
                 del lines[line.name]
                 continue
             values = {"line": line.name, "after": last.get(line.name, "")}
@@ -119,7 +121,11 @@ class QueueWriting(QueueReading, WritingBase):
             if run is None:
                 del lines[line.name]
                 continue
-            newest, places = newest + 1, places - 1
+            newest += 1
+            if line.pool in left:
+                left[line.pool] -= 1
+            else:
+                places -= 1
             work.add(line.party, is_check=line.checks)
             last[line.name], served[line.party] = run, newest
             lines |= {each.name: replace(each, turn=newest) for each in lines.values() if each.party == line.party}

@@ -26,6 +26,7 @@ from reconciler.web.api import (
     resources,
     revisions,
     rollouts,
+    runner,
     runs,
     service,
     stacks,
@@ -89,6 +90,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         blueprints.instances,
     ):
         app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
+    app.include_router(runner.router, prefix=runner.PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(login.router, prefix=PREFIX, dependencies=[KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(health.router)
     app.include_router(well_known.router)
@@ -99,8 +101,8 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         from reconciler.web.pages import routes as page_routes  # noqa: PLC0415
 
         page_routes.install(app)
-    describe_errors(app, PREFIX)
-    large = (f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/", hooks.PREFIX)
+    describe_errors(app, PREFIX, runner.PREFIX)
+    large = (f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/", f"{runner.PREFIX}/leg/", hooks.PREFIX)
     app.add_middleware(Conditional, prefix=f"{PREFIX}/")
     app.add_middleware(Once, prefix=f"{PREFIX}/", large=large)
     app.add_middleware(well_known.Published, ports=ports)

@@ -13,6 +13,7 @@ from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import IdentityMode
 from reconciler.core.runs import Run, RunId
 from reconciler.core.verdicts import ReviewEffect
+from reconciler.engine.pull import PullEngine
 from reconciler.issuer.issuer import Issuer
 from reconciler.metrics import Metrics
 from reconciler.proposals import Proposal
@@ -65,6 +66,14 @@ def _no_proposal(_stack: StackId, _ref: str, _asker: Subject) -> Proposal | str:
 
 WebhookSecret = Callable[[], str]
 """Reads the secret that senders of webhooks know; SecretUnreadable where it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerDoor:
+    """The engine that workers on other machines get their legs from, and how many bytes a run's log may have."""
+
+    engine: PullEngine
+    log_limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,8 @@ class Ports:
     """Makes the loop start a pass at once."""
     ready: Callable[[], bool] = lambda: True
     """Whether a first pass succeeded."""
+    runner: RunnerDoor | None = None
+    """What workers on other machines ask; None: no loop runs here."""
     workers: Callable[[], Mapping[tuple[str, str], int]] = dict
     """Returns how many places for runs this service has, by pool and state; none where nothing runs."""
     settings: Callable[[], list[SettingValue]] = list

@@ -21,6 +21,8 @@ class EngineName(StrEnum):
 
     LOCAL = "local"
     """The service, on its own machine."""
+    PULL = "pull"
+    """Workers elsewhere, which ask the service for work."""
 
 
 class WorkerPoolSpec(SpecModel):
@@ -32,7 +34,10 @@ class WorkerPoolSpec(SpecModel):
         "celery": "runs by Celery",
     }
 
-    engine: EngineName = Field(description="What starts the runs. local: the service, on its own machine.")
+    engine: EngineName = Field(
+        description="What starts the runs. local: the service, on its own machine. pull: workers on other machines, "
+        "which ask for work."
+    )
     max_parallel: Number | None = Field(
         None,
         ge=1,

@@ -55,7 +55,7 @@ VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "audit": ("read",),
         "env": ("takeover",),
         noun(Kind.CLOUD_INTEGRATION): (*_DOCUMENT_VERBS, "use"),
-        noun(Kind.WORKER_POOL): (*_DOCUMENT_VERBS, "drain"),
+        noun(Kind.WORKER_POOL): (*_DOCUMENT_VERBS, "drain", "work"),
     }
 )
 """Every kind that an action can be about, documents and things of the service, with its verbs."""

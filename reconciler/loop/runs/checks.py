@@ -9,6 +9,7 @@ A plan of what nobody has merged only looks as well: it makes way for what chang
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,6 +38,8 @@ class Checks:
     holder: str
     limit: int
     """How many checks may be active at once, of all services on the database."""
+    unserved: Callable[[], Collection[str]] = list
+    """Returns the pools that have no worker."""
     _stopping: set[RunId] = field(default_factory=set)
     """The runs of this service whose process was asked to stop."""
 
@@ -47,7 +50,9 @@ class Checks:
             checks = [run for run in active if run.checks]
             free = self.limit - len(checks)
             due = reading.due_timers([Purpose.DRIFT], now, free) if free > 0 else []
-            room = CheckRoom(limits_of(self.world, reading), checks) if due else CheckRoom({}, ())
+            room = (
+                CheckRoom(limits_of(self.world, reading, closed=self.unserved()), checks) if due else CheckRoom({}, ())
+            )
             if room.closed:
                 due = reading.due_timers([Purpose.DRIFT], now, free, room.closed)
             others = leading(reading.active_runs([run.stack for run in active])) if active else {}

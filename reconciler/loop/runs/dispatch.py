@@ -26,6 +26,7 @@ from reconciler.core.transition import take_step
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
 from reconciler.engine.placing import CannotPlace, Machine
+from reconciler.engine.pull import PullEngine
 from reconciler.issuer.assuming import CannotAssume
 from reconciler.issuer.issuer import Issuer
 from reconciler.issuer.run_tokens import Bearer, identify, vault_reader
@@ -37,9 +38,8 @@ from reconciler.loop.runs.job import (
     make_order,
     materialise,
     needs_tfstate,
-    own_machine,
 )
-from reconciler.loop.runs.pools import is_in_force, limits_of
+from reconciler.loop.runs.pools import is_in_force, limits_of, pools_with_workers
 from reconciler.loop.runs.taken import CannotRun, TakenOutput, refuse, take_outputs, with_outputs
 from reconciler.metrics import Metrics
 from reconciler.runs.audit import log_run
@@ -50,6 +50,7 @@ from reconciler.store.protocol import Store
 from reconciler.store.stored import CannotUnseal, RunFilter
 from reconciler.store.waiting import waiting
 from reconciler.tokens import mint_token
+from spaces.model.pool import DEFAULT_POOL
 
 _log = logging.getLogger(__name__)
 
@@ -72,39 +73,57 @@ class Dispatcher:
     tfstate_door: TfstateDoor
     issuer: Issuer
     """Who signs the tokens of runs. Without a URL it signs only what this service itself reads."""
+    pull: PullEngine
+    """Who offers the legs of pools with workers elsewhere."""
     unsafe: Callable[[], str | None] = lambda: None
     """Returns why nothing may run here now; None: everything may."""
     reports: deque[LegReport] = field(default_factory=deque)
     """Legs that ended before they began."""
     busy: set[str] = field(default_factory=set)
     """Runs whose start is under way."""
+    _elsewhere: set[str] = field(default_factory=set)
+    """Those of them that workers are to do."""
     _tokens: dict[RunId, str] = field(default_factory=dict)
     """The tokens of runs whose process waits for the verdict on its plan, and applies it with the same token."""
     _machine: Machine = field(init=False)
     _pool: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
-        self._machine = own_machine(self.settings)
+        self._machine = Machine.of(self.settings)
         self._pool = ThreadPoolExecutor(min(self.settings.parallelism, 8), "start")
 
     def at_work(self) -> int:
-        """Count the runs that take up a place."""
+        """Count the runs that this service has at work, here and on workers."""
         return len(self.busy | set(self.engine.active()))
 
     def workers(self) -> dict[tuple[str, str], int]:
         """Count the places for runs, by (pool, state)."""
-        busy = self.at_work()
-        return {("default", "busy"): busy, ("default", "idle"): max(0, self.settings.parallelism - busy)}
+        busy = self._at_work_here()
+        counts = {(DEFAULT_POOL, "busy"): busy, (DEFAULT_POOL, "idle"): max(0, self.settings.parallelism - busy)}
+        seen = self.pull.workers()
+        for pool in pools_with_workers(self.follower.world):
+            workers = seen.get(pool, [])
+            counts[pool, "busy"] = sum(worker.active for worker in workers)
+            counts[pool, "idle"] = sum(worker.idle for worker in workers)
+        return counts
+
+    def unserved(self) -> list[str]:
+        """Return the pools whose workers are all gone, as far as this service knows."""
+        seen = self.pull.workers()
+        return [pool for pool in pools_with_workers(self.follower.world) if pool not in seen]
+
+    def _at_work_here(self) -> int:
+        return len((self.busy | set(self.engine.active())) - self._elsewhere - set(self.pull.active()))
 
     def claim(self, now: datetime) -> int:
         """Claim as many queued runs as there are places, and start them. Returns how many."""
-        free = self.settings.parallelism - self.at_work()
-        if free <= 0:
+        free = self.settings.parallelism - self._at_work_here()
+        if free <= 0 and not self.pull.workers():
             return 0
         with self.store.reading() as reading:
             if not reading.list_runs(RunFilter(statuses={RunStatus.QUEUED}), None, 1):
                 return 0
-            limits = limits_of(self.follower.world, reading)
+            limits = limits_of(self.follower.world, reading, self.pull.places)
         with self.store.writing() as transaction:
             # Whoever is behind the store's generation would start what is no longer desired.
             if transaction.configuration().generation != self.follower.world.generation:
@@ -137,10 +156,13 @@ class Dispatcher:
         self._submit(run, Leg.APPLY, self._tokens.pop(run.id, None))
 
     def close(self) -> None:
-        """Finish the starts that are under way."""
+        """Finish the starts that are under way, and let no worker wait for more."""
         self._pool.shutdown(wait=True)
+        self.pull.close()
 
     def _submit(self, run: Run, leg: Leg, token: str | None) -> None:
+        if run.pool in pools_with_workers(self.follower.world):
+            self._elsewhere.add(run.id)
         self.busy.add(run.id)
         self._pool.submit(self._start, run, leg, token)
 
@@ -151,6 +173,10 @@ class Dispatcher:
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
             opened = with_outputs(self._open(run, leg, inputs), inputs.outputs)
             order = make_order(run, leg, inputs, opened, self.settings, self.store.carry_key(run.id))
+            if run.id in self._elsewhere:
+                fill = materialise(inputs, opened) if leg is Leg.PLAN else None
+                self.pull.offer(run.pool, replace(order, waits_for_verdict=False), tfstate, fill)
+                return
             job = self._machine.place(order, tfstate)
             if job.waits_for_verdict and tfstate is not None:
                 self._tokens[run.id] = tfstate.token
@@ -168,6 +194,7 @@ class Dispatcher:
             if leg is Leg.PLAN:
                 self.metrics.phase_ended(str(run.kind), str(Phase.PREPARE), time.monotonic() - began)
             self.busy.discard(run.id)
+            self._elsewhere.discard(run.id)
             if self.reports:
                 self.engine.wake()
 
@@ -184,7 +211,7 @@ class Dispatcher:
 
     def _inputs(self, run: Run, leg: Leg) -> Inputs:
         """Return the inputs of a run; CannotRun where nothing may run, or the desired configuration has changed."""
-        if (why := self.unsafe()) is not None:
+        if run.id not in self._elsewhere and (why := self.unsafe()) is not None:
             raise CannotRun(Reason.SANDBOX_MISSING, why)
         if not is_in_force(self.follower.world, run.pool):
             raise CannotRun(Reason.POOL_MISSING, f"its worker pool {run.pool} is not in force any more")

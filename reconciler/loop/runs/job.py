@@ -15,7 +15,6 @@ from reconciler.core.reasons import Reason
 from reconciler.core.results import MadeBy
 from reconciler.core.runs import Run
 from reconciler.engine.base import Hook, LegOrder, Limits, Materialise, PrepareFailed
-from reconciler.engine.placing import Machine
 from reconciler.git.checkout import checkout
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason
 from reconciler.git.trees import Trees
@@ -103,17 +102,6 @@ def make_order(  # noqa: PLR0917
         command=run.command,
         about=_about(run, inputs.stack, settings),
         git=opened.git,
-    )
-
-
-def own_machine(settings: Settings) -> Machine:
-    """Return what the service's own machine has for runs."""
-    return Machine(
-        settings.data_dir,
-        settings.search_path,
-        settings.tool_paths,
-        settings.provider_cache,
-        settings.terraform_cli_config,
     )
 
 

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from reconciler.core.queue import PoolLimits
 from reconciler.core.runs import Run
 from reconciler.loop.desired.world import World
 from reconciler.store.queries import Reading
 from spaces.effective.pools import pools
-from spaces.model.pool import DEFAULT_POOL
+from spaces.model.pool import DEFAULT_POOL, EngineName
 
 
-def limits_of(world: World, reading: Reading) -> dict[str, PoolLimits]:
-    """Return the limits of every pool in force, the service's own machine among them."""
+def limits_of(
+    world: World, reading: Reading, places: Callable[[str], int] = lambda _: 0, closed: Collection[str] = ()
+) -> dict[str, PoolLimits]:
+    """Return the limits of every pool in force, the service's own machine among them.
+
+    `places` says how many runs the workers of a pool wait for; in pools that are `closed` nothing starts.
+    """
     found = {} if world.in_force is None else pools(world.in_force.documents)
-    drained = reading.drained_pools()
-    limits = {name: PoolLimits(it.max_parallel, it.drift_parallel, name in drained) for name, it in found.items()}
+    drained = {*reading.drained_pools(), *closed}
+    limits = {
+        name: PoolLimits(
+            it.max_parallel,
+            it.drift_parallel,
+            name in drained,
+            places(name) if it.engine is EngineName.PULL else None,
+        )
+        for name, it in found.items()
+    }
     return {**limits, DEFAULT_POOL: PoolLimits(drained=DEFAULT_POOL in drained)}
+
+
+def pools_with_workers(world: World) -> list[str]:
+    """Return the pools whose runs workers elsewhere start."""
+    found = {} if world.in_force is None else pools(world.in_force.documents)
+    return [name for name, spec in found.items() if spec.engine is EngineName.PULL]
 
 
 def is_in_force(world: World, pool: str) -> bool:

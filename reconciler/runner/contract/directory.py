@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,24 @@ class RunDirectory:
     def cancel(self) -> Path:
         """Exists when the run shall stop."""
         return self.root / "cancel"
+
+    @property
+    def lease(self) -> Path:
+        """When the run was allowed to go on last, by the clock that no one sets, in seconds since the boot."""
+        return self.root / "lease"
+
+    def renew_lease(self) -> None:
+        """Let the run go on for another while."""
+        draft = self.root / f".lease.{os.getpid()}.draft"
+        write_file(draft, str(time.clock_gettime(time.CLOCK_BOOTTIME)).encode(), durable=False)
+        draft.replace(self.lease)
+
+    def lease_age(self) -> float:
+        """Return for how many seconds nobody has renewed the lease; infinite where there is none."""
+        try:
+            return time.clock_gettime(time.CLOCK_BOOTTIME) - float(self.lease.read_bytes())
+        except (OSError, ValueError):
+            return float("inf")
 
     @property
     def identity(self) -> Path:

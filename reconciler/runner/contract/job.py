@@ -178,6 +178,8 @@ class Job(LegOrder):
     """How much is kept there at most."""
     cli_config: str = field(default="", repr=False)
     """The operator's own settings for the tool's command line, in the tool's format."""
+    lease: float = 0.0
+    """After so many seconds in which nobody renewed the lease (`RunDirectory.lease`) the run stops; 0: it has none."""
 
 
 ORDER_FIELDS = tuple(each.name for each in fields(LegOrder))

@@ -67,6 +67,7 @@ class Right(StrEnum):
     RUN_PRIORITIZE = "run:prioritize"
     POOL_READ = "pool:read"
     POOL_DRAIN = "pool:drain"
+    POOL_WORK = "pool:work"
 
     @property
     def action(self) -> Action:

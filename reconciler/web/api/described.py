@@ -52,8 +52,8 @@ _ONCE = {
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
-def describe_errors(app: FastAPI, prefix: str) -> None:
-    """Have the app's description name the errors that the paths below `prefix` answer with."""
+def describe_errors(app: FastAPI, *prefixes: str) -> None:
+    """Have the app's description name the errors that the paths below the prefixes answer with."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -64,7 +64,7 @@ def describe_errors(app: FastAPI, prefix: str) -> None:
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             for path, methods in made["paths"].items():
-                if path.startswith(prefix):
+                if path.startswith(prefixes):
                     for method, operation in methods.items():
                         _describe(operation, path, changes=method != "get")
             app.openapi_schema = made
@@ -76,7 +76,7 @@ def describe_errors(app: FastAPI, prefix: str) -> None:
 def _describe(operation: dict[str, Any], path: str, *, changes: bool) -> None:
     told = _EVERYWHERE | (_CHANGING if changes else {})
     answers = {str(int(status)): {"description": text, "content": _CONTENT} for status, text in told.items()}
-    if changes and "/tfstate" not in path:
+    if changes and "/tfstate" not in path and "/runner/" not in path:
         operation.setdefault("parameters", []).append(_ONCE)
     if not changes:
         answers["304"] = {"description": "The client has this answer already, as its If-None-Match says."}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from fastapi import APIRouter
 
+from reconciler.engine.pull import WorkerSeen
 from reconciler.refusals import OperationRefused, Refusal
 from reconciler.runs.audit import Asked, Audited, about_request
 from reconciler.store.pools import Drained, PoolRuns
@@ -15,7 +16,7 @@ from reconciler.store.protocol import Transaction
 from reconciler.store.queries import Reading
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import not_found
-from reconciler.web.api.schemas.pools import DrainedJson, PoolJson
+from reconciler.web.api.schemas.pools import DrainedJson, PoolJson, WorkerJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.ports import Ports
 from spaces.effective.pools import pools
@@ -43,7 +44,7 @@ def list_pools(ports: PortsIn, caller: CallerIn) -> Page[PoolJson]:
     readable = caller.spaces(Right.POOL_READ)
     found = [each for each in _pools(ports).values() if readable is None or each.space in readable]
     with ports.store.reading() as reading:
-        return Page[PoolJson](items=_shown(reading, found), next=None)
+        return Page[PoolJson](items=_shown(ports, reading, found), next=None)
 
 
 @router.post("/{space}/{name}/drain")
@@ -54,7 +55,7 @@ def drain_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> PoolJ
         if not transaction.drain_pool(pool.id, Drained(asked.person, now)):
             raise OperationRefused(Refusal.DRAINED, f"the pool {pool.id} is drained already")
         _audit(transaction, Audited.POOL_DRAINED, pool, asked, now)
-        return _shown(transaction, [pool])[0]
+        return _shown(ports, transaction, [pool])[0]
 
 
 @router.post("/{space}/{name}/resume")
@@ -65,7 +66,7 @@ def resume_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Pool
         if not transaction.resume_pool(pool.id):
             raise OperationRefused(Refusal.NOT_DRAINED, f"the pool {pool.id} is not drained")
         _audit(transaction, Audited.POOL_RESUMED, pool, asked, now)
-        shown = _shown(transaction, [pool])[0]
+        shown = _shown(ports, transaction, [pool])[0]
     ports.wake()
     return shown
 
@@ -75,7 +76,14 @@ def closed_pools(ports: Ports, reading: Reading) -> dict[str, str]:
     drained, counts = reading.drained_pools(), reading.count_by_pool()
     limits = {pool.id: pool.spec.max_parallel for pool in _pools(ports).values()}
     full = {name for name, most in limits.items() if most is not None and counts.get(name, PoolRuns()).at_work >= most}
-    return {**dict.fromkeys(full, "is full"), **dict.fromkeys(drained, "is drained")}
+    seen = {} if ports.runner is None else ports.runner.engine.workers()
+    pulled = {pool.id for pool in _pools(ports).values() if pool.spec.engine is EngineName.PULL}
+    alone = {name for name in pulled if name not in seen} if ports.runner is not None else set()
+    return {
+        **dict.fromkeys(alone, "has no worker"),
+        **dict.fromkeys(full, "is full"),
+        **dict.fromkeys(drained, "is drained"),
+    }
 
 
 def _pools(ports: Ports) -> Mapping[str, _Pool]:
@@ -104,12 +112,13 @@ def _audit(transaction: Transaction, event: Audited, pool: _Pool, asked: Asked, 
     transaction.append_audit([about_request(event, asked, now, pool=pool.id)])
 
 
-def _shown(reading: Reading, found: list[_Pool]) -> list[PoolJson]:
+def _shown(ports: Ports, reading: Reading, found: list[_Pool]) -> list[PoolJson]:
     drained, counts = reading.drained_pools(), reading.count_by_pool()
-    return [_json(each, counts.get(each.id, PoolRuns()), drained.get(each.id)) for each in found]
+    seen = {} if ports.runner is None else ports.runner.engine.workers()
+    return [_json(each, counts.get(each.id, PoolRuns()), drained.get(each.id), seen.get(each.id, [])) for each in found]
 
 
-def _json(pool: _Pool, runs: PoolRuns, drained: Drained | None) -> PoolJson:
+def _json(pool: _Pool, runs: PoolRuns, drained: Drained | None, workers: Sequence[WorkerSeen]) -> PoolJson:
     return PoolJson(
         id=pool.id,
         space=pool.space,
@@ -121,4 +130,5 @@ def _json(pool: _Pool, runs: PoolRuns, drained: Drained | None) -> PoolJson:
         active=runs.at_work,
         checks=runs.checks,
         drained=None if drained is None else DrainedJson(person=drained.person, at=drained.at),
+        workers=[WorkerJson.model_validate(worker) for worker in workers],
     )

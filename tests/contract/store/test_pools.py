@@ -37,6 +37,16 @@ def test_a_full_pool_waits_and_keeps_no_other_back(store: SqlStore) -> None:
     assert [run.id for run in claim(store, big=PoolLimits(most_checks=3))] == [run.id for run in checks[1:]]
 
 
+def test_workers_elsewhere_take_no_places_here(store: SqlStore) -> None:
+    far = [a_run(f"a/f{number}", pool=BIG) for number in range(3)]
+    here = [a_run(f"a/h{number}") for number in range(2)]
+    with store.writing() as transaction:
+        transaction.add_runs([*far, *here])
+    assert [run.id for run in claim(store, limit=0, big=PoolLimits(places=2))] == [far[0].id, far[1].id]
+    assert [run.id for run in claim(store, limit=1, big=PoolLimits(places=0))] == [here[0].id]
+    assert [run.id for run in claim(store, limit=5, big=PoolLimits(2, places=9))] == [here[1].id]
+
+
 def test_spaces_take_turns_in_each_pool_by_itself(store: SqlStore) -> None:
     far = [a_run(f"busy/f{number}", status=RunStatus.APPLYING) for number in range(3)]
     busy, calm = ([a_run(f"{space}/s{number}", pool=BIG) for number in range(2)] for space in ("busy", "calm"))

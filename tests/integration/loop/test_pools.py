@@ -100,3 +100,17 @@ def test_a_destruction_does_not_run_elsewhere_when_its_pool_has_left(repo: Repo,
     (run,) = (run for run in look.runs if str(run.stack) == "root/a")
     assert (run.status, run.reason) == (RunStatus.FAILED, "PoolMissing"), json.dumps(look.problems)
     assert "root/one is not in force" in run.message
+
+
+def test_a_pool_without_a_worker_keeps_its_runs_and_nobody_waiting(repo: Repo, machine: Machine) -> None:
+    drift = {"schedules": ["0 0 1 1 *"]}
+    far = document("WorkerPool", "far", {"engine": "pull"})
+    repo.commit({"p.yaml": far, "a.yaml": a_script("a", "true", workerPool="far"), "b.yaml": a_script("b", "true")})
+    assert machine.reconcile().ran == {"root/a": "queued", "root/b": "finished"}
+    assert machine.service.loop.dispatcher.workers()["root/far", "idle"] == 0
+    repo.commit({"b.yaml": a_script("b", "true", drift=drift, workerPool="far")})
+    machine.reconcile()
+    past = utc_now() - timedelta(minutes=1)
+    with machine.service.store.writing() as transaction:
+        transaction.put_timers([Timer(StackId.parse("root/b"), Purpose.DRIFT, past, "x", past)])
+    assert machine.reconcile().ran == {"root/a": "queued"}, "no check is queued that nobody does"

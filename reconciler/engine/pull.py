@@ -1,0 +1,347 @@
+"""The engine of pools whose workers ask for work: it offers legs, and keeps what the workers say of them.
+
+The loop offers legs and collects their ends through `reports`, as with the engine of this machine. The routes of the
+runner API call the rest, from many threads. A leg is offered to one worker at a time, taken once, and ended once; what
+was taken and how it ended is on the disk before anybody is told. A worker that is not heard of any more has lost the
+leg: it stops its tool by itself after the lease, and only after that the leg is given up here. After a restart of the
+service, legs that were taken go on, and those that were only offered never begin: their secrets were only in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reconciler.core.phases import Leg
+from reconciler.engine.base import Materialise
+from reconciler.engine.ends import LegId, never_started
+from reconciler.engine.ledger import Ledger, Offer
+from reconciler.engine.preparing import prepared
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.job import TOKEN, Ending, LegOrder, LegReport, Reason, TfstateAccess
+from reconciler.runner.contract.records import order_to_data, to_line
+
+LEASE = 60.0
+"""After so many seconds without an answer of the service, a worker stops the tools of its legs."""
+_MARGIN = 30.0
+"""How much longer, in seconds, a leg is not given up than its tool has to be gone."""
+_RESERVED = 20.0
+"""How many seconds a worker has to take up what it was offered, before another one is offered it."""
+_UNCLAIMED = 120.0
+"""After so many seconds an offer that nobody takes up is withdrawn."""
+
+
+class Refused(Exception):
+    """A worker may not do this; the message is one sentence for its log."""
+
+
+@dataclass(slots=True)
+class Handout:
+    """A leg that is offered to workers, or that one of them has taken. Times are those of `time.monotonic`."""
+
+    which: LegId
+    offer: Offer
+    order: bytes | None = field(repr=False)
+    """What the leg is to do, as JSON, with its secrets; None: it was given away, or lost with the process before."""
+    since: float
+    worker: str | None = None
+    """Who has taken it; None: it is only offered."""
+    reserved_until: float = 0.0
+    beat: float = 0.0
+    """When the worker was heard of last."""
+    canceled: bool = False
+    tokens: dict[str, str] = field(default_factory=dict, repr=False)
+    """The tokens of the run's identity, by the names of their files."""
+    renewed: dict[str, str] = field(default_factory=dict, repr=False)
+    """Those of them that the worker has not got yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker as it was seen last. `active` are the legs that it has; `idle` says whether it asks for work."""
+
+    name: str
+    active: int
+    idle: bool
+
+
+class PullEngine:
+    """Offers legs to workers. Any thread may call any method."""
+
+    def __init__(self, data_dir: Path, wake: Callable[[], None], lease: float = LEASE) -> None:
+        """`wake` is called when there is something to report, or a place for a run."""
+        self._data_dir = Path(os.path.realpath(data_dir))
+        (self._data_dir / "runs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._wake = wake
+        self.lease = lease
+        self.closed = False
+        """Whether nobody is offered work any more."""
+        self._lock = threading.RLock()
+        self._legs: dict[str, Handout] = {}
+        self._asking: dict[str, dict[str, str]] = {}
+        """The questions of workers that wait for work, by pool: the number of the question, and who asks."""
+        self._seen: dict[tuple[str, str | None], float] = {}
+        """When each worker was heard of last, and under None any of a pool."""
+        self._ready: deque[LegReport] = deque()
+
+    # What the loop asks
+
+    def places(self, pool: str) -> int:
+        """Count the workers of a pool that wait for work which is not there yet."""
+        with self._lock:
+            asking = list(self._asking.get(pool, {}).values())
+            open_ = [
+                leg
+                for leg in self._legs.values()
+                if leg.worker is None and leg.offer.pool == pool and leg.offer.wanted in {None, *asking}
+            ]
+            return max(0, len(asking) - len(open_))
+
+    def workers(self) -> dict[str, list[WorkerSeen]]:
+        """Return the workers that ask for work or are at work, by pool."""
+        with self._lock:
+            seen = {(pool, name) for pool, asking in self._asking.items() for name in asking.values()}
+            busy = [(leg.offer.pool, leg.worker) for leg in self._legs.values() if leg.worker is not None]
+            idle = set(seen)
+        found: dict[str, list[WorkerSeen]] = {}
+        for pool, name in sorted(seen.union(busy)):
+            found.setdefault(pool, []).append(WorkerSeen(name, busy.count((pool, name)), (pool, name) in idle))
+        return found
+
+    def offer(self, pool: str, order: LegOrder, tfstate: TfstateAccess | None, materialise: Materialise | None) -> None:
+        """Offer a leg to the workers of a pool; `materialise` as for `Engine.start`.
+
+        An apply is offered only to the worker that planned, which has the saved plan. A failure comes as a report.
+        """
+        which = LegId(order.run, order.attempt, order.leg)
+        ledger = self._ledger(which)
+        failed = prepared(which, ledger.directory, materialise, ledger.pack if materialise is not None else None)
+        if failed is not None:
+            self._report(failed)
+            return
+        state = None if tfstate is None else {"path": tfstate.path, "token": tfstate.token}
+        sent = to_line({"order": order_to_data(order), "tfstate": state, "lease": self.lease})
+        offer = Offer(pool, "", order.limits.grace_seconds, ledger.worker() if order.leg is Leg.APPLY else None)
+        ledger.put(offer)
+        files = {} if order.identity is None else order.identity.files
+        tokens = {name: text for name, text in files.items() if name.endswith(TOKEN)}
+        with self._lock:
+            self._legs[order.run] = Handout(which, offer, sent, time.monotonic(), tokens=tokens)
+
+    def adopt(self, runs: Mapping[str, LegId]) -> list[str]:
+        """Take over the legs that an earlier process offered. Return those that a worker may still have."""
+        adopted = []
+        for run, which in runs.items():
+            ledger = self._ledger(which)
+            offer, recorded = ledger.read(), ledger.directory.read_report(which.leg, which.attempt)
+            if recorded is not None:
+                self._report(replace(recorded, waiting=False))
+            elif offer is None or ledger.take(None):
+                self._report(never_started(which))
+            else:
+                _, worker = ledger.taken()
+                if worker is None:
+                    self._report(never_started(which))
+                    continue
+                now = time.monotonic()
+                with self._lock:
+                    self._legs[run] = Handout(which, offer, None, now, worker, beat=now)
+                adopted.append(run)
+        return adopted
+
+    def offered(self, which: LegId) -> bool:
+        """Whether a leg was ever offered to workers."""
+        return self._ledger(which).read() is not None
+
+    def active(self) -> Collection[str]:
+        """Return the runs whose leg is offered or taken."""
+        with self._lock:
+            return list(self._legs)
+
+    def cancel(self, run: str) -> None:
+        """Withdraw a leg that nobody has taken; have the worker told otherwise."""
+        with self._lock:
+            leg = self._legs.get(run)
+            if leg is None:
+                return
+            leg.canceled = True
+            if leg.worker is None and self._ledger(leg.which).take(None):
+                self._end(leg, leg.which.report(Ending.CANCELED, Reason.CANCELED, "canceled before it began"))
+
+    def tokens(self, run: str) -> Mapping[str, str]:
+        """Return the tokens of a run at work, by the names of their files."""
+        with self._lock:
+            return dict(self._legs[run].tokens) if run in self._legs else {}
+
+    def renew(self, run: str, name: str, old: str, new: str) -> None:
+        """Have the worker told of a new token in the place of an old one."""
+        with self._lock:
+            leg = self._legs.get(run)
+            if leg is not None and leg.tokens.get(name) == old:
+                leg.tokens[name] = leg.renewed[name] = new
+
+    def forget(self, run: str) -> None:
+        """Know no more of a run: what its worker still says is refused."""
+        with self._lock:
+            self._legs.pop(run, None)
+
+    def reports(self) -> list[LegReport]:
+        """Return the reports of legs that ended, each once; gives up those whose worker is gone."""
+        with self._lock:
+            for leg in list(self._legs.values()):
+                self._sweep(leg, time.monotonic())
+            found = list(self._ready)
+            self._ready.clear()
+            return found
+
+    def close(self) -> None:
+        """Let nobody wait for work any more. Legs that were taken go on."""
+        self.closed = True
+
+    # What workers ask
+
+    def ask(self, pool: str, worker: str) -> str:
+        """Note that a worker waits for work, and return the number of its question, for `answer` and `hang_up`."""
+        number = secrets.token_hex(8)
+        with self._lock:
+            self._asking.setdefault(pool, {})[number] = worker
+            self._hear(pool, worker)
+        self._wake()
+        return number
+
+    def hang_up(self, pool: str, number: str) -> None:
+        """Note that a worker does not wait any more."""
+        with self._lock:
+            worker = self._asking.get(pool, {}).pop(number, None)
+            if worker is not None:
+                self._hear(pool, worker)
+
+    def answer(self, pool: str, worker: str) -> tuple[str, LegId] | None:
+        """Offer a leg of the pool to a worker; returns the token by which it can be taken. None: there is none."""
+        now = time.monotonic()
+        with self._lock:
+            for leg in sorted(self._legs.values(), key=lambda each: each.which.run):
+                free = leg.worker is None and not leg.canceled and leg.reserved_until <= now and leg.order is not None
+                if not free or leg.offer.pool != pool or leg.offer.wanted not in {None, worker}:
+                    continue
+                which = leg.which
+                token = f"{which.run}.{which.attempt}.{which.leg}.{secrets.token_urlsafe(32)}"
+                leg.offer = replace(leg.offer, token_hash=_hash(token))
+                self._ledger(which).put(leg.offer)
+                leg.reserved_until = now + _RESERVED
+                return token, which
+        return None
+
+    def authorise(self, token: str) -> Handout:
+        """Return the leg that a token opens; Refused for every other token, and once the leg is over."""
+        with self._lock:
+            leg = self._legs.get(token.partition(".")[0])
+            if leg is None or not hmac.compare_digest(leg.offer.token_hash, _hash(token)):
+                raise Refused("this token opens no leg that is at work: it has ended, or its lease was lost")
+            return leg
+
+    def take(self, leg: Handout, worker: str) -> bytes:
+        """Give a worker what the leg is to do, once; Refused where that was given before."""
+        ledger = self._ledger(leg.which)
+        with self._lock:
+            if leg.worker is not None or leg.order is None or leg.canceled:
+                raise Refused("this leg was taken before, or withdrawn")
+            if leg.which.leg is Leg.PLAN:
+                # First: an apply of this plan must find its worker, whatever is killed in between.
+                ledger.note_worker(worker)
+            if not ledger.take(worker):
+                raise Refused("this leg was taken before, or withdrawn")
+            order, leg.order = leg.order, None
+            leg.worker, leg.beat = worker, time.monotonic()
+            return order
+
+    def tree(self, leg: Handout) -> Path:
+        """Return the tar file with the leg's work directory."""
+        return self._ledger(leg.which).tree
+
+    def beat(self, leg: Handout) -> dict[str, object]:
+        """Note that the worker is there. Returns what it has to know: whether to stop, and new tokens."""
+        with self._lock:
+            leg.beat = time.monotonic()
+            self._hear(leg.offer.pool, leg.worker or "")
+            renewed, leg.renewed = leg.renewed, {}
+            return {"cancel": leg.canceled, "tokens": renewed}
+
+    def log(self, leg: Handout, offset: int, data: bytes, limit: int) -> int:
+        """Append a piece of the run's log and return how long it is now; what is there already is left out.
+
+        Refused where something before the piece is missing, or the log would be longer than `limit`.
+        """
+        path = self._ledger(leg.which).directory.log
+        with self._lock:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                size = os.fstat(descriptor).st_size
+                if offset > size:
+                    raise Refused(f"the log has {size} bytes, and this piece begins at {offset}")
+                fresh = data[size - offset :]
+                if size + len(fresh) > limit:
+                    raise Refused("the log is longer than the service takes")
+                while fresh:
+                    fresh = fresh[os.write(descriptor, fresh) :]
+                return os.fstat(descriptor).st_size
+            finally:
+                os.close(descriptor)
+
+    def end(self, leg: Handout, report: LegReport) -> None:
+        """Record how a leg ended; Refused for a report about another one. It is on the disk when this returns."""
+        if LegId(report.run, report.attempt, report.leg) != leg.which or leg.worker is None:
+            raise Refused("the report is about another leg")
+        ledger = self._ledger(leg.which)
+        with self._lock:
+            if self._legs.get(leg.which.run) is not leg:
+                raise Refused("the leg has ended already")
+            told = replace(report, waiting=False, pending_tfstate=None)
+            ledger.directory.write_report(told)
+            self._end(leg, told)
+
+    def _end(self, leg: Handout, report: LegReport) -> None:
+        if self._legs.get(leg.which.run) is leg:
+            del self._legs[leg.which.run]
+        self._ledger(leg.which).forget_tree()
+        self._report(report)
+
+    def _sweep(self, leg: Handout, now: float) -> None:
+        """Withdraw an offer that nobody takes up, and give up a leg whose worker is gone."""
+        which = leg.which
+        if leg.worker is None:
+            heard = max(leg.since, self._seen.get((leg.offer.pool, leg.offer.wanted), 0.0))
+            if now - heard > _UNCLAIMED and leg.reserved_until <= now and self._ledger(which).take(None):
+                where = f"worker {leg.offer.wanted}" if leg.offer.wanted else f"a worker of the pool {leg.offer.pool}"
+                self._end(leg, replace(never_started(which), message=f"{where} did not take it up"))
+            return
+        patience = self.lease if which.leg is Leg.PLAN else self.lease + leg.offer.grace + _MARGIN
+        if now - leg.beat <= patience:
+            return
+        ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
+        message = f"worker {leg.worker} has not been heard of for {patience:.0f} s"
+        self._end(leg, which.report(ending, Reason.RUNNER_DIED, message))
+
+    def _hear(self, pool: str, worker: str) -> None:
+        for each in (worker, None):
+            self._seen[pool, each] = time.monotonic()
+
+    def _report(self, report: LegReport) -> None:
+        with self._lock:
+            self._ready.append(report)
+        self._wake()
+
+    def _ledger(self, which: LegId) -> Ledger:
+        return Ledger(RunDirectory.of(self._data_dir, which.run), which)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

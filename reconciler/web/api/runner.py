@@ -1,0 +1,180 @@
+"""The runner API: what workers on other machines ask. They call the service, which never has to reach them.
+
+A worker waits for work with a token of the API, of whoever has `pool:work` in the pool's space. With a leg it gets a
+token that opens that leg of that attempt for as long as it is at work, and nothing else: what it is to do, once; its
+work directory; and what the worker says of it. Every answer is fenced: the store must still have that attempt at work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import TypeAdapter
+from starlette.concurrency import run_in_threadpool
+
+from reconciler.core.phases import Leg
+from reconciler.core.runs import RunId, RunStatus
+from reconciler.engine.pull import Handout, PullEngine, Refused
+from reconciler.runner.contract.job import LegReport
+from reconciler.runner.contract.records import report_from_data
+from reconciler.version import __version__
+from reconciler.web.api.auth import CallerIn, PortsIn, Right, shown_token, unauthorized
+from reconciler.web.api.errors import ApiError, not_found
+from reconciler.web.api.schemas.runner import BeatJson, ClaimBody, ClaimJson, EndedJson, LegJson, SizeJson, WorkerName
+from reconciler.web.ports import Ports, RunnerDoor
+from spaces.effective.pools import pools
+from spaces.model.pool import EngineName
+from spaces.names import SpaceName
+
+PREFIX = "/api/runner/v1"
+
+router = APIRouter(tags=["runner"])
+
+_WAIT = 25.0
+"""How many seconds a worker waits for work before it has to ask again."""
+_LOOK = 0.1
+_LARGEST_PIECE = 1024 * 1024
+_LARGEST_REPORT = 64 * 1024 * 1024
+_STATUSES = {Leg.PLAN: RunStatus.PLANNING, Leg.APPLY: RunStatus.APPLYING}
+
+_REPORTS = TypeAdapter(LegReport)
+
+_Answer = TypeVar("_Answer")
+
+
+@router.post("/pools/{space}/{name}/claim")
+async def claim_leg(  # noqa: PLR0917
+    request: Request, ports: PortsIn, caller: CallerIn, space: str, name: str, body: ClaimBody
+) -> ClaimJson:
+    """Wait for a leg to do, up to 25 seconds."""
+    door, pool = _door(ports), f"{space}/{name}"
+    caller.require(Right.POOL_WORK, SpaceName(space), f"pool {pool}")
+    found = pools(ports.documents()).get(pool)
+    if found is None or found.engine is not EngineName.PULL:
+        raise not_found(f"pool {pool} that workers ask for work")
+    if body.version != __version__:
+        detail = f"the service has version {__version__}, and this worker {body.version}: install the same"
+        raise ApiError(HTTPStatus.CONFLICT, "OtherVersion", detail)
+    over = await run_in_threadpool(_over, ports, body.kept)
+    if over or not body.free:
+        return ClaimJson(leg=None, over=over)
+    number = door.engine.ask(pool, body.worker)
+    try:
+        for _ in range(int(_WAIT / _LOOK)):
+            offered = await run_in_threadpool(door.engine.answer, pool, body.worker)
+            if offered is not None:
+                token, which = offered
+                leg = LegJson(token=token, run=which.run, attempt=which.attempt, leg=which.leg)
+                return ClaimJson(leg=leg, over=[])
+            await asyncio.sleep(_LOOK)
+            if door.engine.closed or await request.is_disconnected():
+                break
+    finally:
+        door.engine.hang_up(pool, number)
+    return ClaimJson(leg=None, over=[])
+
+
+@router.post("/leg/take", response_class=Response)
+def take_leg(request: Request, ports: PortsIn, worker: Annotated[WorkerName, Query()]) -> Response:
+    """Take the leg up, and get what it is to do with its secrets: once, whoever asks again."""
+    order = _leg(request, ports, lambda engine, leg: engine.take(leg, worker))
+    return Response(order, media_type="application/json")
+
+
+@router.get("/leg/tree", response_class=Response)
+def get_tree(request: Request, ports: PortsIn) -> Response:
+    """Get the work directory of a plan and the files of its home, as a tar file; 204 for an apply, which has them."""
+    path = _leg(request, ports, lambda engine, leg: engine.tree(leg))
+    if not path.is_file():
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    return FileResponse(path, media_type="application/x-tar")
+
+
+@router.post("/leg/beat")
+def beat(request: Request, ports: PortsIn) -> BeatJson:
+    """Keep the leg, and learn whether to stop."""
+    return BeatJson.model_validate(_leg(request, ports, lambda engine, leg: engine.beat(leg)))
+
+
+_RAW = {"requestBody": {"content": {"application/octet-stream": {}}, "required": True}}
+_REPORT = {"requestBody": {"content": {"application/json": {}}, "required": True}}
+
+
+@router.post("/leg/log", openapi_extra=_RAW)
+async def append_log(request: Request, ports: PortsIn, offset: Annotated[int, Query(ge=0)]) -> SizeJson:
+    """Append a piece of the run's log that begins at `offset`; what is there already is left out."""
+    data = await _body(request, _LARGEST_PIECE)
+    # Two legs, each with its head and its end, and what is said of what was left out between them.
+    limit = 2 * _door(ports).log_limit + _LARGEST_PIECE
+    size = await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.log(leg, offset, data, limit))
+    return SizeJson(size=size)
+
+
+@router.post("/leg/end", openapi_extra=_REPORT)
+async def end_leg(request: Request, ports: PortsIn) -> EndedJson:
+    """Say how the leg ended. The token opens nothing any more after that."""
+    data = await _body(request, _LARGEST_REPORT)
+    report = _report(data)
+    await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.end(leg, report))
+    return EndedJson(recorded=True)
+
+
+def _leg(request: Request, ports: Ports, then: Callable[[PullEngine, Handout], _Answer]) -> _Answer:
+    """Do something with the leg that the caller's token opens, if that is still at work."""
+    engine, token = _door(ports).engine, shown_token(request)
+    if token is None:
+        raise unauthorized("the token of a leg is needed", "Bearer")
+    try:
+        leg = engine.authorise(token)
+        _fence(ports, leg)
+        return then(engine, leg)
+    except Refused as refused:
+        raise ApiError(HTTPStatus.GONE, "LegLost", str(refused)) from None
+
+
+def _fence(ports: Ports, leg: Handout) -> None:
+    """Refuse a leg that the store has not at work any more."""
+    which = leg.which
+    with ports.store.reading() as reading:
+        run = reading.run(RunId(which.run))
+    if run is None or (run.attempt, run.status) != (which.attempt, _STATUSES[which.leg]):
+        raise Refused("the run goes on without this leg, or has ended")
+
+
+def _report(data: bytes) -> LegReport:
+    """Read a report, every value of it checked: it comes from another machine, and goes into what people are shown."""
+    try:
+        return _REPORTS.validate_python(asdict(report_from_data(json.loads(data))))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "this is no report about a leg") from None
+
+
+def _over(ports: Ports, kept: list[str]) -> list[str]:
+    if not kept:
+        return []
+    with ports.store.reading() as reading:
+        found = {name: reading.run(RunId(name)) for name in kept}
+    return [name for name, run in found.items() if run is None or not run.is_active]
+
+
+def _door(ports: Ports) -> RunnerDoor:
+    if ports.runner is None:
+        raise not_found("work for workers: no service runs here")
+    return ports.runner
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            detail = f"the request is larger than {limit} bytes"
+            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail)
+    return bytes(body)

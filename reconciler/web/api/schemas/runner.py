@@ -1,0 +1,56 @@
+"""What workers on other machines send and get. What a leg is to do, and how it ended, is JSON of the runner's own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from reconciler.web.api.schemas.shapes import Shape
+
+WorkerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?$")]
+RunName = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{26}$")]
+
+
+class ClaimBody(Shape):
+    """A worker that has a free place. `kept` are the runs whose files it still has."""
+
+    worker: WorkerName = Field(description="The worker's name, the same after each of its starts.")
+    version: str = Field(max_length=64, description="The worker's version, which must be the service's.")
+    kept: list[RunName] = Field(default_factory=list, max_length=1000)
+    free: bool = Field(True, description="false: it only wants to know which runs are over.")
+
+
+class LegJson(Shape):
+    """A leg that is offered. The token opens this leg of this attempt, and nothing else."""
+
+    token: str
+    run: str
+    attempt: int
+    leg: str
+
+
+class ClaimJson(Shape):
+    """The answer to a worker: a leg, or null where there was none for a while; and the runs that are over."""
+
+    leg: LegJson | None
+    over: list[str]
+
+
+class BeatJson(Shape):
+    """What a worker has to know: whether to stop its tool, and new tokens for files of the run's identity."""
+
+    cancel: bool
+    tokens: dict[str, str]
+
+
+class SizeJson(Shape):
+    """How many bytes of a run's log the service has."""
+
+    size: int
+
+
+class EndedJson(Shape):
+    """That the end of a leg is recorded."""
+
+    recorded: bool

@@ -1,0 +1,1 @@
+"""The worker: asks a service for legs of runs, and does them on its own machine."""

@@ -1,0 +1,215 @@
+"""One leg on a worker: taken up, prepared, started, watched, and its end told to the service.
+
+The run has a process of its own, as on the service's machine. What the service says of the leg comes with each beat: a
+leg that is lost is stopped as a cancel does. Whatever is said twice, because an answer was lost, does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tarfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reconciler.core.phases import Leg
+from reconciler.engine.base import Engine, PrepareFailed
+from reconciler.engine.ends import never_started
+from reconciler.engine.placing import CannotPlace, Machine
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.job import Ending, LegReport, Reason, TfstateAccess
+from reconciler.runner.contract.records import order_from_data
+from reconciler.runner.tfstate.backlog import anything_pending, pending_requests
+from reconciler.worker.kept import KeptLeg, KeptLegs
+from reconciler.worker.service import Away, Lost, Service
+
+_log = logging.getLogger(__name__)
+
+_LOOK = 0.5
+_AGAIN = 1.0
+
+
+@dataclass(slots=True)
+class LegAtWork:
+    """A leg that this worker has. One thread does or follows it; others say `ended` and `stop`."""
+
+    kept: KeptLeg
+    service: Service
+    engine: Engine
+    machine: Machine
+    legs: KeptLegs
+    worker: str
+    leaving: Callable[[], bool] = lambda: False
+    """Whether the worker ends at once, and leaves its runs to the next one."""
+    _report: LegReport | None = None
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _lost: bool = False
+    _sent: int = 0
+
+    @property
+    def run(self) -> str:
+        """The run."""
+        return self.kept.which.run
+
+    @property
+    def directory(self) -> RunDirectory:
+        """The run's directory on this machine."""
+        return RunDirectory.of(self.machine.data_dir, self.run)
+
+    def end(self, report: LegReport) -> None:
+        """Note how the leg ended on this machine."""
+        self._report = report
+        self._ended.set()
+
+    def do(self) -> None:
+        """Take the leg up, start it, and follow it to its end."""
+        directory = self.directory
+        directory.root.parent.mkdir(mode=0o700, exist_ok=True)
+        directory.make()
+        self.legs.put(self.kept)
+        try:
+            order = self.service.take(self.kept.token, self.worker)
+        except (Away, Lost) as error:
+            # Where only the answer was lost, the leg is ours, and what it is to do is not said again.
+            _log.info("run %s was not taken up: %s", self.run, error)
+            self.end(never_started(self.kept.which))
+            self._tell()
+            return
+        tfstate = None if order.tfstate is None else (order.tfstate["path"], order.tfstate["token"])
+        self.kept = replace(self.kept, lease=order.lease, tfstate=tfstate)
+        self.legs.put(self.kept)
+        directory.renew_lease()
+        access = None if tfstate is None else TfstateAccess(str(self.machine.data_dir), *tfstate)
+        try:
+            job = replace(self.machine.place(order_from_data(order.order), access), lease=order.lease)
+        except CannotPlace as error:
+            self.end(self.kept.which.unprepared(Ending.FAILED, error.reason, error.message))
+        except (KeyError, TypeError, ValueError):
+            message = "what the service sent is no order: is it of the same version?"
+            self.end(self.kept.which.unprepared(Ending.FAILED, Reason.RUNNER_ERROR, message))
+        else:
+            _log.info("run %s: %s of %s begins", self.run, job.leg, job.stack)
+            self.engine.start(job, self._fill if job.leg is Leg.PLAN else None)
+        self.follow()
+
+    def follow(self) -> None:
+        """Follow a leg that was started, also by an earlier process of this worker, and tell the service its end."""
+        reached = time.monotonic()
+        beaten = 0.0
+        while not self._ended.wait(_LOOK):
+            if self.leaving():
+                return
+            now = time.monotonic()
+            if now - beaten >= self.kept.lease / 6 and not self._lost:
+                beaten = now
+                if self._beat():
+                    reached = now
+            if self._lost or now - reached > self.kept.lease:
+                self.engine.cancel(self.run)
+            self._send_log()
+        self._tell()
+
+    def _fill(self, work: Path) -> None:
+        """Fill the work directory with the tree that the service sends."""
+        root = work.parent
+        packed = root / "tree.tar"
+        try:
+            with self.service.tree(self.kept.token) as stream, packed.open("wb") as file:
+                for piece in stream or ():
+                    file.write(piece)
+            with tarfile.open(packed, "r:") as tar:
+                tar.extractall(root, filter="data")
+        except (Away, Lost) as error:
+            raise PrepareFailed(f"the work directory could not be fetched: {error}") from None
+        except tarfile.TarError as error:
+            raise PrepareFailed(f"the work directory cannot be unpacked: {error}") from None
+        finally:
+            packed.unlink(missing_ok=True)
+
+    def _beat(self) -> bool:
+        """Tell the service that the leg is at work; False where it cannot be reached."""
+        try:
+            cancel, tokens = self.service.beat(self.kept.token)
+        except Away:
+            return False
+        except Lost as lost:
+            self._lose(lost)
+            return True
+        with contextlib.suppress(OSError):
+            self.directory.renew_lease()
+        for name, text in tokens.items():
+            old = self.engine.tokens(self.run).get(name)
+            if old is not None:
+                self.engine.renew(self.run, name, old, text)
+        if cancel:
+            self.engine.cancel(self.run)
+        return True
+
+    def _send_log(self) -> bool:
+        if self._lost:
+            return True
+        try:
+            self._sent = self.service.log(self.kept.token, self.engine.log_path(self.run), self._sent)
+        except (Away, OSError):
+            return not self.engine.log_path(self.run).exists()
+        except Lost as lost:
+            self._lose(lost)
+        return True
+
+    def _lose(self, lost: Lost) -> None:
+        _log.warning("run %s is not this worker's any more: %s", self.run, lost)
+        self._lost = True
+
+    def _tell(self) -> None:
+        """Tell the service how the leg ended, as often as it takes, and tidy up."""
+        report = self._report
+        assert report is not None  # noqa: S101 - whoever comes here has set it
+        if report.pending_tfstate is not None:
+            self._deliver(report.pending_tfstate)
+        while not self._lost:
+            try:
+                if self._send_log() and not self._lost:
+                    self.service.end(self.kept.token, report)
+                    break
+            except Lost as lost:
+                self._lose(lost)
+            except Away:
+                pass
+            if self.leaving():
+                return
+            time.sleep(_AGAIN)
+        _log.info("run %s: %s ended: %s", self.run, report.leg, report.ending)
+        self.legs.remove(self.run)
+        if anything_pending(self.directory.pending_tfstate):
+            _log.warning("run %s wrote a tfstate that the service does not take: %s", self.run, self.directory.root)
+            self.engine.free(self.run)
+        elif self._lost or report.ends_run:
+            discard(self.engine, self.directory)
+
+    def _deliver(self, waiting: Path) -> None:
+        """Deliver what the tool wrote while nobody was there; what the service refuses stays on the disk."""
+        path, token = self.kept.tfstate or ("", "")
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        for pending in pending_requests(waiting):
+            where = f"{path}?{pending.query}" if pending.query else path
+            while not self.leaving():
+                with contextlib.suppress(Away):
+                    status = self.service.relay(pending.method, where, headers, pending.body).status_code
+                    if status < 400:
+                        pending.path.unlink(missing_ok=True)
+                    elif status < 500:
+                        return
+                    if status < 500:
+                        break
+                time.sleep(_AGAIN)
+
+
+def discard(engine: Engine, directory: RunDirectory) -> None:
+    """Remove everything of a run from this machine, but a tfstate that nobody else has."""
+    with contextlib.suppress(OSError):
+        engine.discard(directory.root.name)
+        directory.log.unlink(missing_ok=True)
+        directory.root.rmdir()

@@ -1,0 +1,161 @@
+"""What a worker says to its service: the runner API over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from reconciler.runner.contract.job import LegReport
+from reconciler.runner.contract.records import report_to_data, to_line
+from reconciler.version import __version__
+
+_PREFIX = "/api/runner/v1"
+_SECONDS = 15.0
+_POLL_SECONDS = 40.0
+_PIECE = 512 * 1024
+
+
+class Away(Exception):
+    """The service did not answer, or not for itself, or not what was asked; the same request may succeed later."""
+
+
+class Lost(Exception):
+    """The leg is not this worker's any more: it ended, was withdrawn, or its lease was lost."""
+
+
+class Rejected(Exception):
+    """The service refuses the worker itself; the message is one line for its operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A leg that the service offers, with the token that opens it."""
+
+    run: str
+    attempt: int
+    leg: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a leg is to do, as JSON of the runner's own; how it reaches its tfstate; and the lease, in seconds."""
+
+    order: Mapping[str, Any] = field(repr=False)
+    tfstate: Mapping[str, str] | None = field(repr=False)
+    lease: float
+
+
+class Service:
+    """One service. Any thread may call any method."""
+
+    def __init__(self, url: str, token: str, *, trust_env: bool = True) -> None:
+        self._client = httpx.Client(base_url=url.rstrip("/"), timeout=_SECONDS, trust_env=trust_env)
+        self._token = token
+
+    def claim(self, pool: str, worker: str, kept: list[str], *, free: bool) -> tuple[Offered | None, list[str]]:
+        """Wait for a leg to do; returns it, and which of the `kept` runs are over. Away, or Rejected for good."""
+        body = {"worker": worker, "version": __version__, "kept": kept, "free": free}
+        answer = self._send("POST", f"/pools/{pool}/claim", self._token, json=body, timeout=_POLL_SECONDS)
+        if answer.status_code == 404:
+            # The service may know of the pool only when it has read its configuration.
+            raise Away(_detail(answer))
+        if answer.status_code in {400, 401, 409, 422}:
+            raise Rejected(_detail(answer))
+        said = _json(answer)
+        leg = said["leg"]
+        return None if leg is None else Offered(leg["run"], leg["attempt"], leg["leg"], leg["token"]), said["over"]
+
+    def take(self, token: str, worker: str) -> Order:
+        """Take a leg up; Lost where somebody else did, or nobody may."""
+        said = _json(self._of_leg("POST", "/take", token, params={"worker": worker}))
+        return Order(said["order"], said["tfstate"], float(said["lease"]))
+
+    @contextmanager
+    def tree(self, token: str) -> Iterator[Iterator[bytes] | None]:
+        """Open the leg's work directory as a stream of a tar file; None: there is none to get."""
+        try:
+            with self._client.stream("GET", f"{_PREFIX}/leg/tree", headers=_bearer(token)) as answer:
+                if answer.status_code not in {200, 204}:
+                    answer.read()
+                    _json(answer)
+                yield None if answer.status_code == 204 else answer.iter_bytes()
+        except httpx.HTTPError as error:
+            raise Away(type(error).__name__) from None
+
+    def beat(self, token: str) -> tuple[bool, Mapping[str, str]]:
+        """Keep a leg; returns whether to stop its tool, and new tokens of its identity."""
+        said = _json(self._of_leg("POST", "/beat", token))
+        return said["cancel"], said["tokens"]
+
+    def log(self, token: str, path: Path, offset: int) -> int:
+        """Send what the log has from `offset` on; returns how much of it the service has then."""
+        while True:
+            with path.open("rb") as file:
+                file.seek(offset)
+                piece = file.read(_PIECE)
+            if not piece:
+                return offset
+            said = _json(self._of_leg("POST", "/log", token, params={"offset": offset}, content=piece))
+            offset = int(said["size"])
+
+    def end(self, token: str, report: LegReport) -> None:
+        """Say how a leg ended."""
+        _json(self._of_leg("POST", "/end", token, content=to_line(report_to_data(report))))
+
+    def relay(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response:
+        """Pass on a request of a tool about its tfstate, with its own token."""
+        try:
+            return self._client.request(method, path, headers=dict(headers), content=body, timeout=60.0)
+        except httpx.HTTPError as error:
+            raise Away(type(error).__name__) from None
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def _of_leg(self, method: str, path: str, token: str, **more: Any) -> httpx.Response:
+        answer = self._send(method, f"/leg{path}", token, **more)
+        if answer.status_code in {401, 404, 410}:
+            raise Lost(_detail(answer))
+        return answer
+
+    def _send(self, method: str, path: str, token: str, **more: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, _PREFIX + path, headers=_bearer(token), **more)
+        except httpx.HTTPError as error:
+            raise Away(type(error).__name__) from None
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    if answer.status_code == 410:
+        raise Lost(_detail(answer))
+    if not answer.is_success:
+        # Whatever stands in front of the service may answer in its place while it restarts.
+        raise Away(f"status {answer.status_code}")
+    try:
+        said = answer.json()
+    except ValueError:
+        raise Away("an answer that is not the service's") from None
+    if not isinstance(said, dict):
+        raise Away("an answer that is not the service's")
+    return said
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        said = json.loads(answer.content)
+    except ValueError:
+        said = None
+    detail = said.get("detail") if isinstance(said, dict) else None
+    return str(detail or f"the service answered {answer.status_code}: check the URL")

@@ -1,0 +1,229 @@
+"""The runner API: a leg is taken once, its token opens nothing else, and nothing late is heard."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.phases import Leg, Phase
+from reconciler.core.runs import Run, RunEvent, RunStatus
+from reconciler.engine import pull as pulling
+from reconciler.engine.base import Ending, LegOrder, LegReport, Limits, PrepareFailed
+from reconciler.engine.ends import LegId
+from reconciler.engine.pull import PullEngine
+from reconciler.runner.contract.records import order_from_data, report_to_data, to_line
+from reconciler.store.sql import SqlStore
+from reconciler.version import __version__
+from reconciler.web.ports import Ports, RunnerDoor
+from tests.factories import a_run
+from tests.integration.web.client import Client
+from tests.integration.web.test_access import access, as_user, tree  # noqa: F401 - fixtures
+from tests.integration.web.warm import WarmApp
+from tests.unit.spaces.builders import begin, doc, space
+
+CLAIM, LEG = "/api/runner/v1/pools/production/far/claim", "/api/runner/v1/leg"
+ASKING = {"worker": "w1", "version": __version__}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> PullEngine:
+    return PullEngine(tmp_path / "data", lambda: None, lease=5)
+
+
+@pytest.fixture
+def ports(ports: Ports, engine: PullEngine) -> Ports:
+    files = {
+        "a.yaml": space("platform"),
+        "b.yaml": space("production", "platform"),
+        "p.yaml": doc("WorkerPool", "far", {"engine": "pull"}, space="production"),
+        "q.yaml": doc("WorkerPool", "near", {"engine": "local"}, space="production"),
+    }
+    documents = begin(files).documents
+    return replace(ports, documents=lambda: documents, runner=RunnerDoor(engine, 4096))
+
+
+def at_work(store: SqlStore, status: RunStatus = RunStatus.PLANNING, stack: str = "production/a") -> Run:
+    run = a_run(stack, status=status, attempt=2, holder="me", pool="production/far")
+    with store.writing() as transaction:
+        transaction.add_runs([run])
+    return run
+
+
+def order(run: Run, leg: Leg = Leg.PLAN) -> LegOrder:
+    return LegOrder(
+        run=run.id, attempt=run.attempt, stack=str(run.stack), leg=leg, tool="script", path=".", options={}, facts={},
+        env={"PASSWORD": "hunter2"}, hooks={}, limits=Limits({Phase.PLAN: 9.0}, grace_seconds=1), carry_key="1b" * 32,
+    )  # fmt: skip
+
+
+def fill(work: Path) -> None:
+    (work / "main").write_text("from Git")
+    (work / "link").symlink_to("main")
+    (work.parent / "home" / ".netrc").write_text("x")
+
+
+def report(run: Run, leg: Leg = Leg.PLAN, **changes: object) -> bytes:
+    told = LegReport(run.id, run.attempt, leg, Ending.SUCCEEDED, "Planned", "m", Phase.PLAN)
+    return to_line(report_to_data(told) | changes)
+
+
+def claimed(client: Client, **more: object) -> str:
+    leg = client.post(CLAIM, json=ASKING | more).json()["leg"]
+    return str(leg["token"])
+
+
+def as_leg(app: WarmApp, token: str) -> Client:
+    return Client(app, token)
+
+
+def test_a_leg_goes_from_the_offer_to_its_end(
+    app: WarmApp, client: Client, store: SqlStore, engine: PullEngine
+) -> None:
+    run = at_work(store)
+    engine.offer("production/far", order(run), None, fill)
+    token = claimed(client)
+    with as_leg(app, token) as leg:
+        assert leg.post(f"{LEG}/end", content=report(run)).status_code == 410, "it was not taken up"
+        taken = leg.post(f"{LEG}/take", params={"worker": "w1"}).json()
+        assert (order_from_data(taken["order"]), taken["tfstate"], taken["lease"]) == (order(run), None, 5)
+        again = leg.post(f"{LEG}/take", params={"worker": "w1"})
+        assert (again.status_code, again.json()["reason"]) == (410, "LegLost"), "secrets are given once"
+        with tarfile.open(fileobj=io.BytesIO(leg.get(f"{LEG}/tree").content)) as tar:
+            assert set(tar.getnames()) == {"work", "work/main", "work/link", "home", "home/.netrc"}
+        assert leg.post(f"{LEG}/beat").json() == {"cancel": False, "tokens": {}}
+        for offset, data, size in ((0, b"abc", 3), (0, b"abc", 3), (1, b"bcd", 4)):
+            assert leg.post(f"{LEG}/log", params={"offset": offset}, content=data).json() == {"size": size}
+        assert leg.post(f"{LEG}/log", params={"offset": 9}, content=b"x").status_code == 410
+        assert leg.post(f"{LEG}/log", params={"offset": 4}, content=b"x" * 2_000_000).status_code == 413
+        assert engine.reports() == []
+        engine.cancel(run.id)
+        assert leg.post(f"{LEG}/beat").json()["cancel"] is True
+        for wrong in (b"{}", b"[", report(run, message=5), report(run, phase="nowhere")):
+            assert leg.post(f"{LEG}/end", content=wrong).json()["reason"] == "Invalid"
+        assert leg.post(f"{LEG}/end", content=report(run, attempt=1)).status_code == 410
+        assert leg.post(f"{LEG}/end", content=report(run, pending_tfstate="/etc")).json() == {"recorded": True}
+        for path in ("end", "beat", "log", "take"):
+            assert leg.post(f"{LEG}/{path}", content=report(run)).status_code in {410, 422}
+    (told,) = engine.reports()
+    assert (told.run, told.ending, told.pending_tfstate) == (run.id, Ending.SUCCEEDED, None)
+    assert engine.reports() == []
+    assert not list(Path(engine._data_dir, "runs", run.id).glob("*.tar")), "a worker has it"
+
+
+def test_the_token_of_a_leg_opens_no_other_and_no_api(
+    app: WarmApp, client: Client, store: SqlStore, engine: PullEngine
+) -> None:
+    run, other = at_work(store), a_run("production/b", status=RunStatus.PLANNING, attempt=1, pool="production/far")
+    with store.writing() as transaction:
+        transaction.add_runs([other])
+    engine.offer("production/far", order(run), None, fill)
+    engine.offer("production/far", order(other), None, fill)
+    tokens = {claimed(client), claimed(client)}
+    assert len(tokens) == 2
+    token = next(each for each in tokens if each.startswith(run.id))
+    with as_leg(app, token) as leg:
+        for path in ("/api/v1/stacks", f"/api/v1/runs/{run.id}", "/api/v1/tfstate/production/a", "/metrics"):
+            assert leg.get(path).status_code in {200, 401} - ({200} if path.startswith("/api") else set())
+        assert leg.post(CLAIM, json=ASKING).status_code == 401
+    for wrong in (token + "x", token.replace(run.id, other.id), token.replace(".plan.", ".apply."), "x", f"{run.id}."):
+        with as_leg(app, wrong) as leg:
+            assert leg.post(f"{LEG}/take", params={"worker": "w1"}).status_code == 410
+
+
+def test_whoever_is_late_is_not_heard(
+    app: WarmApp,
+    client: Client,
+    store: SqlStore,
+    engine: PullEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = at_work(store)
+    engine.offer("production/far", order(run), None, fill)
+    first = claimed(client)
+    monkeypatch.setattr(pulling, "_RESERVED", 0.0)
+    engine._legs[run.id].reserved_until = 0.0
+    second = claimed(client, worker="w2")
+    with as_leg(app, first) as early, as_leg(app, second) as late:
+        assert early.post(f"{LEG}/take", params={"worker": "w1"}).status_code == 410, "another one was offered it"
+        assert late.post(f"{LEG}/take", params={"worker": "w2"}).status_code == 200
+        engine._legs[run.id].beat -= 6
+        (told,) = engine.reports()
+        assert (told.ending, told.message) == (Ending.LOST, "worker w2 has not been heard of for 5 s")
+        assert late.post(f"{LEG}/beat").status_code == 410
+        assert late.post(f"{LEG}/end", content=report(run)).status_code == 410
+    applying = at_work(store, RunStatus.APPLYING, "production/b")
+    engine.offer("production/far", order(applying, Leg.APPLY), None, None)
+    token = claimed(client)
+    with as_leg(app, token) as leg:
+        assert leg.post(f"{LEG}/take", params={"worker": "w1"}).status_code == 200
+        assert leg.get(f"{LEG}/tree").status_code == 204
+        engine._legs[applying.id].beat -= 6
+        assert engine.reports() == [], "its tool may still be stopping"
+        with store.writing() as transaction:
+            transaction.put_run(applying.advance(RunEvent.FAIL))
+        refused = leg.post(f"{LEG}/end", content=report(applying, Leg.APPLY))
+        assert (refused.status_code, "has ended" in refused.json()["detail"]) == (410, True)
+
+
+def test_an_apply_is_for_the_worker_that_planned(client: Client, store: SqlStore, engine: PullEngine) -> None:
+    run = at_work(store)
+    engine.offer("production/far", order(run), None, fill)
+    leg = engine.authorise(claimed(client, worker="w2"))
+    engine.take(leg, "w2")
+    engine.end(leg, LegReport(run.id, 2, Leg.PLAN, Ending.SUCCEEDED, "Planned", "m", Phase.PLAN))
+    engine.offer("production/far", order(run, Leg.APPLY), None, None)
+    assert engine.answer("production/far", "w1") is None
+    assert engine.answer("production/near", "w2") is None
+    assert engine.answer("production/far", "w2") is not None
+
+
+def test_after_a_restart_what_was_taken_goes_on_and_what_was_offered_never_begins(
+    engine: PullEngine, tmp_path: Path
+) -> None:
+    taken, ended, offered = (a_run(f"production/{name}", attempt=2) for name in "abc")
+    for run in (taken, ended, offered):
+        engine.offer("production/far", order(run), None, fill)
+    tokens = {}
+    for _ in (taken, ended):
+        found = engine.answer("production/far", "w1")
+        assert found is not None
+        tokens[found[1].run] = found[0]
+        engine.take(engine.authorise(found[0]), "w1")
+    engine.end(
+        engine.authorise(tokens[ended.id]),
+        LegReport(ended.id, 2, Leg.PLAN, Ending.FAILED, "ToolFailed", "m", Phase.PLAN),
+    )
+    later = PullEngine(tmp_path / "data", lambda: None, lease=5)
+    legs = {run.id: LegId(run.id, 2, Leg.PLAN) for run in (taken, offered, ended)}
+    assert later.adopt(legs) == [taken.id]
+    assert {told.run: told.reason for told in later.reports()} == {offered.id: "NeverStarted", ended.id: "ToolFailed"}
+    assert later.beat(later.authorise(tokens[taken.id])) == {"cancel": False, "tokens": {}}
+    assert not later.offered(LegId("other", 1, Leg.PLAN))
+
+
+def test_who_may_work_and_for_what(
+    as_user: Callable[..., Client],  # noqa: F811
+    engine: PullEngine,
+    store: SqlStore,
+) -> None:
+    wanda, adele = as_user("wanda"), as_user("adele")
+    run = at_work(store)
+
+    def broken(_work: Path) -> None:
+        raise PrepareFailed("no", "SourceMissing")
+
+    engine.offer("production/far", order(run), None, broken)
+    assert [(told.ending, told.reason) for told in engine.reports()] == [(Ending.FAILED, "SourceMissing")]
+    asking = ASKING | {"free": False, "kept": [run.id, "0" * 26]}
+    assert wanda.post(CLAIM, json=asking).status_code == 404, "a writer gets no secrets by it"
+    assert adele.post(CLAIM, json=asking).json() == {"leg": None, "over": ["0" * 26]}
+    for pool in ("near", "nowhere"):
+        assert adele.post(CLAIM.replace("far", pool), json=asking).status_code == 404
+    assert adele.post(CLAIM, json=asking | {"version": "0"}).json()["reason"] == "OtherVersion"
+    for wrong in ({"worker": "a b"}, {"kept": ["../x"]}, {"worker": ""}):
+        assert adele.post(CLAIM, json=asking | wrong).status_code == 422

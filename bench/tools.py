@@ -172,14 +172,21 @@ def _kubernetes(scratch: Path) -> Iterator[Peer]:
 
         def bare(number: int) -> tuple[tuple[str, ...], ...]:
             kubectl = ("kubectl", "--kubeconfig", str(cluster.kubeconfig), f"--namespace=bench{number}")
-            apply = ("apply", "--server-side", "--filename=.", "--output=json")
+            apply = ("apply", "--server-side", "--output=json")
+            get = ("get", "--filename=.", "--ignore-not-found", "--output=json")
+            # With the inventory, which lists what is about to be made.
+            first = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: list}\n"
+            make_list = f"{{ cat space.yaml; echo ---; printf '{first}'; }} > ../first.yaml"
             return (
+                ("sh", "-c", make_list),
                 (*kubectl, "patch", "--local", "--patch={}", "--recursive", "--filename=.", "--output=json"),
                 (*kubectl, "api-resources"),
-                (*kubectl, "get", "--filename=.", "--ignore-not-found", "--show-managed-fields", "--output=json"),
-                (*kubectl, "apply", "--server-side", "--filename=space.yaml", "--dry-run=server", "--output=json"),
-                (*kubectl, *apply),
-                (*kubectl, "get", "--filename=.", "--ignore-not-found", "--output=json"),
+                (*kubectl, *get, "--show-managed-fields"),
+                (*kubectl, *apply, "--filename=space.yaml", "--dry-run=server"),
+                (*kubectl, *get, "--show-managed-fields"),
+                (*kubectl, *apply, "--filename=../first.yaml"),
+                (*kubectl, *apply, "--filename=things.yaml"),
+                (*kubectl, *get, "--show-managed-fields"),
             )
 
         yield Peer(
@@ -191,5 +198,5 @@ def _kubernetes(scratch: Path) -> Iterator[Peer]:
                 "kubernetes": {"namespace": f"bench{number}"},
                 "env": {"KUBECONFIG": str(cluster.kubeconfig)},
             },
-            against="kubectl patch --local, api-resources, get, apply --dry-run, apply, get",
+            against="kubectl patch --local, api-resources, get, apply --dry-run, get, apply, apply, get",
         )

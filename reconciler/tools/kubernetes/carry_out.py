@@ -36,10 +36,9 @@ class CarryOut:
     def make(self) -> dict[Key, dict[str, Any]]:
         """Apply everything, and return the objects of the source as they are once they are ready."""
         home = [step for step in self._plan.steps if self._is_home(step)]
-        self._apply(home)
         # Whatever may be there is listed before it is made. Only the inventory's own namespace has to come first.
         new = {entry.key: entry for entry in self._plan.entries if entry.key not in self._written}
-        self._write({**self._written, **new})
+        self._begin(home, {**self._written, **new})
         rest = [step for step in self._plan.steps if not self._is_home(step)]
         kinds = [step for step in rest if key_of(step.manifest).type == CRD]
         self._apply(kinds)
@@ -68,15 +67,26 @@ class CarryOut:
     def _is_home(self, step: SavedStep) -> bool:
         return key_of(step.manifest) == Key("", NAMESPACE, "", self._plan.namespace)
 
+    def _begin(self, home: Sequence[SavedStep], listed: Mapping[Key, Entry]) -> None:
+        """Apply the inventory and, before it, its own namespace; both at once where both are new."""
+        if home and not self._written and not any(step.force for step in home):
+            self._kubectl.apply([*(step.manifest for step in home), self._inventory(listed)])
+            self._written = dict(listed)
+        else:
+            self._apply(home)
+            self._write(listed)
+
     def _apply(self, steps: Iterable[SavedStep]) -> None:
         for force, same in groupby(steps, key=lambda step: step.force):
             self._kubectl.apply([step.manifest for step in same], force=force)
 
     def _write(self, entries: Mapping[Key, Entry]) -> None:
         if entries != self._written:
-            manifest = inventories.written(entries.values(), self._plan.name, self._plan.namespace, self._stack)
-            self._kubectl.apply([manifest], force=True)
+            self._kubectl.apply([self._inventory(entries)], force=True)
             self._written = dict(entries)
+
+    def _inventory(self, entries: Mapping[Key, Entry]) -> Manifest:
+        return inventories.written(entries.values(), self._plan.name, self._plan.namespace, self._stack)
 
 
 def _by_key(entries: Iterable[Entry]) -> dict[Key, Entry]:

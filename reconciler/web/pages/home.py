@@ -8,9 +8,9 @@ from reconciler.core.runs import RunStatus
 from reconciler.web.api import admission, overview, revisions, rollouts, runs, stacks
 from reconciler.web.api.auth import PortsIn, Right
 from reconciler.web.pages.choices import PollIn
-from reconciler.web.pages.render import mark, render, unchanged
+from reconciler.web.pages.render import mark, redirect, render, unchanged
 from reconciler.web.pages.route import PageRoute
-from reconciler.web.pages.viewer import ViewerIn
+from reconciler.web.pages.viewer import OwnFieldsIn, ViewerIn
 from reconciler.web.views import spaces, waiting
 from reconciler.web.views.problems import problems
 from reconciler.web.views.revisions import RevisionView
@@ -61,3 +61,11 @@ def home(
     if poll.knows(now):
         return unchanged()
     return render(request, viewer, "home_body.html" if poll.part else "home.html", nav="home", mark=now, **values)
+
+
+@router.post("/rollouts/{space}/resume")
+def resume(ports: PortsIn, viewer: ViewerIn, space: str, sent: OwnFieldsIn) -> Response:
+    """Let the paused rollouts of a space go on."""
+    _ = sent
+    rollouts.resume_rollout(ports, viewer.caller, space)
+    return redirect("/")

@@ -84,6 +84,11 @@ def stack_actions(stack: StackJson, person: str, may: May) -> tuple[ActionView, 
     return (*run, *plan, *check, *unpin, _action("suspend", "Suspend", "run:cancel", may))
 
 
+def resume_action(may: May) -> ActionView:
+    """Return what can be done with a paused rollout."""
+    return _action("resume", "Let it go on", "run:trigger", may)
+
+
 def pool_action(pool: PoolJson, may: May) -> ActionView:
     """Return what can be done with a worker pool."""
     if pool.drained is not None:

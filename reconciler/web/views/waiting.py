@@ -12,6 +12,7 @@ from reconciler.web.api.schemas.admission import HeldJson
 from reconciler.web.api.schemas.rollouts import RolloutJson
 from reconciler.web.api.schemas.runs import RunJson
 from reconciler.web.api.schemas.stacks import StackJson
+from reconciler.web.views.actions import ActionView, resume_action
 from reconciler.web.views.changes import Count, summary
 from reconciler.web.views.standing import sentence, stack_standing
 from reconciler.web.views.tones import Tone, condition_of, stack_tone
@@ -30,6 +31,9 @@ class Item:
     since: datetime | None
     counts: tuple[Count, ...] = ()
     yours: bool = True
+    action: ActionView | None = None
+    """What can be done about it right here, by a form that leads to `path_of_action`."""
+    path_of_action: str = ""
 
 
 def waiting(  # noqa: PLR0917
@@ -75,11 +79,19 @@ def _stack(stack: StackJson, may: Callable[[str, SpaceName], bool]) -> Item:
 
 def _rollout(rollout: RolloutJson, may: Callable[[str, SpaceName], bool]) -> Item:
     counts = ", ".join(f"{count} {part}" for part, count in rollout.stacks.items())
-    text = (
-        f"{sentence(rollout.paused or '')} Of its stacks: {counts}. Resume it: station rollout resume {rollout.space}"
+    text = f"{sentence(rollout.paused or '')} Of its stacks: {counts}."
+    space = SpaceName(rollout.space)
+    return Item(
+        Tone.BAD,
+        "rollout",
+        f"{rollout.space} at {rollout.revision[:10]}",
+        f"/stacks?space={rollout.space}&subtree=true",
+        text,
+        None,
+        yours=may("run:trigger", space),
+        action=resume_action(lambda right: may(right, space)),
+        path_of_action=f"/rollouts/{rollout.space}",
     )
-    title, path = f"{rollout.space} at {rollout.revision[:10]}", f"/stacks?space={rollout.space}&subtree=true"
-    return Item(Tone.BAD, "rollout", title, path, text, None, yours=may("run:trigger", SpaceName(rollout.space)))
 
 
 def _held(held: HeldJson) -> Item:

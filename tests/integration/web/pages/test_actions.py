@@ -9,13 +9,17 @@ from datetime import timedelta
 import pytest
 
 from reconciler import locks
+from reconciler.core.conditions import assess
 from reconciler.core.runs import Run, RunId, RunStatus
+from reconciler.core.state import Sync
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.runs.audit import Approvals
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import AuditEvent
 from reconciler.web.ports import Ports
-from tests.factories import NOW, a_run_id
+from spaces.effective.rollouts import RolloutRule
+from spaces.names import SpaceName
+from tests.factories import NOW, a_desired, a_run_id, a_stack, an_outcome
 from tests.integration.web.pages.fleet import BASE, DRIFTED, NETWORK, put_fleet
 from tests.integration.web.pages.person import Page, Person
 from tests.integration.web.warm import WarmApp
@@ -215,6 +219,23 @@ def test_an_approval_that_is_in_force_leads_to_what_is_still_held(
     with Person(WarmApp(replace(ports, judges=True, wake=judge))) as operator:
         there = leads_to(operator.press(operator.see("/held/held-1"), "/held/held-1/approve"))
         assert (there, operator.see(there).status) == ("/held", 200)
+
+
+def test_a_paused_rollout_goes_on(as_user: AsUser, runs: dict[str, Run], store: SqlStore) -> None:
+    rule = RolloutRule(SpaceName("production"), most=None, failures=1, canaries=False)
+    desired = a_desired(rollout=rule)
+    failed = an_outcome(status="failed", reason="ToolFailed", digest=desired.digest)
+    waits = a_stack("production/late", desired=desired, sync=Sync.OUT_OF_SYNC).evolve(turn="it waits")
+    bad = a_stack("production/bad", desired=desired, sync=Sync.OUT_OF_SYNC, failed=failed, last=failed)
+    with store.writing() as transaction:
+        transaction.put_stacks([assess(state, None, (), NOW) for state in (waits, bad)])
+    otto, rita = as_user("otto"), as_user("rita")
+    page = otto.see("/")
+    assert "its rollout is paused" in page.text.replace("Its", "its")
+    assert leads_to(otto.press(page, "/rollouts/production/resume")) == "/"
+    assert "/rollouts/production/resume" not in otto.see("/").forms
+    assert otto.press(page, "/rollouts/production/resume").status == 409
+    assert rita.submit("/rollouts/production/resume", rita.see("/").forms["/sign-out"]).status == 404
 
 
 def test_an_action_that_does_not_exist(operator: Person, runs: dict[str, Run]) -> None:

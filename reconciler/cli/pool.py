@@ -21,7 +21,7 @@ def command(ctx: click.Context) -> None:
 def list(form: str) -> None:  # noqa: A001 - the name of the command
     """List the worker pools and how many runs each has. `default` is the service's own machine."""
     with connect() as api:
-        print_rows(api.every("/pools"), _COLUMNS, form)
+        print_rows(api.get("/pools")["items"], _COLUMNS, form)
 
 
 @options.add_command(command, click.argument("pool"), options.output)

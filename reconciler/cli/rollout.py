@@ -32,7 +32,7 @@ def command(ctx: click.Context) -> None:
 def list(form: str) -> None:  # noqa: A001 - the name of the command
     """List the rollouts in which stacks wait for others."""
     with connect() as api:
-        print_rows(api.every("/rollouts"), _COLUMNS, form)
+        print_rows(api.get("/rollouts")["items"], _COLUMNS, form)
 
 
 @options.add_command(command, click.argument("space"), options.output)

@@ -557,3 +557,25 @@ def test_logs_are_shown_without_what_a_terminal_obeys(
     cleaned = clean_log(written)
     monkeypatch.undo()
     assert cleaned == shown
+
+
+_LISTS = (
+    "stacks",
+    "runs",
+    "resources",
+    "revisions",
+    "blueprints",
+    "held list",
+    "pool list",
+    "rollout list",
+    "token list",
+    "audit",
+    "drift",
+)
+
+
+@pytest.mark.parametrize("words", _LISTS)
+def test_every_list_is_asked_for_as_the_api_takes_it(remote: Station, words: str) -> None:
+    listed = remote(*words.split(), "-o", "json")
+    assert (listed.code, listed.err) == (0, "")
+    assert isinstance(json.loads(listed.out), list)

@@ -1,4 +1,4 @@
-"""`station blueprint …`: a blueprint's inputs, and the documents that it makes."""
+"""`station blueprint …`: the blueprints there are, a blueprint's inputs, and the documents that it makes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,28 @@ from spaces.model.inputs import value_of
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show a blueprint's inputs and the documents it makes. BLUEPRINT is space/name, or a name that only one has."""
+    """List blueprints, and show their inputs and the documents they make. BLUEPRINT is space/name, or a name that only one has."""
     options.help_alone(ctx)
+
+
+@options.add_command(
+    command,
+    click.option("-s", "--space", metavar="SPACE", help="Only blueprints of this space and of those below it."),
+    options.output,
+)
+def list(space: str | None, form: str) -> None:  # noqa: A001 - the name of the command
+    """List the blueprints, with all their versions."""
+    with connect() as api:
+        found = api.every("/blueprints", space=space, subtree=True if space else None)
+    print_rows(found, _COLUMNS, form)
+
+
+_COLUMNS = (
+    Column("SPACE", key("space")),
+    Column("NAME", key("name")),
+    Column("VERSION", key("version")),
+    Column("DESCRIPTION", key("description")),
+)
 
 
 @command.command()

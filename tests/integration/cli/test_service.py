@@ -564,7 +564,7 @@ _LISTS = (
     "runs",
     "resources",
     "revisions",
-    "blueprints",
+    "blueprint list",
     "held list",
     "pool list",
     "rollout list",

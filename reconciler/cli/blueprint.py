@@ -19,7 +19,10 @@ from spaces.model.inputs import value_of
 @options.common
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List blueprints, and show their inputs and the documents they make. BLUEPRINT is space/name, or a name that only one has."""
+    """List blueprints, and show their inputs and the documents they make.
+
+    BLUEPRINT is space/name, or a name that only one has.
+    """
     options.help_alone(ctx)
 
 

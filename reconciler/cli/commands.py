@@ -40,9 +40,7 @@ COMMANDS = {
     "reconcile": Entry("reconciler.cli.reconcile", "Reconcile once until nothing is left to do, then exit."),
     "worker": Entry("reconciler.cli.worker", "Do the runs of a worker pool on this machine, for a service elsewhere."),
     "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
-    "blueprint": Entry(
-        "reconciler.cli.blueprint", "List blueprints, and show their inputs and the documents they make."
-    ),
+    "blueprint": Entry("reconciler.cli.blueprint", "List blueprints, their inputs and the documents they make."),
     "open": Entry("reconciler.cli.open", "Open the page in a browser."),
     "login": Entry("reconciler.cli.login", "Sign in to a service, and keep a token for it."),
     "logout": Entry("reconciler.cli.login", "Forget the token for a service.", "logout"),

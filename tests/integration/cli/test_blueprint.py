@@ -203,6 +203,7 @@ def test_diff_shows_a_version_as_the_changes_of_its_stacks(tmp_path: Path, stati
             "id": "production/shop-web",
             "action": "update",
             "why": [{"component": "blueprint", "summary": "blueprint platform/web 1 -> 10: script.apply"}],
+            "pin": None,
         }
     ]
     clone.commit({"shop.yaml": instance("9", app="shop", size="m")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from fastapi import APIRouter
 
@@ -57,6 +57,16 @@ def drift_of(ports: Ports, caller: Caller, stack: StackId) -> list[DriftJson]:
         state = reading.stack(stack)
         drifted = state is not None and state.observed is not None and state.observed.drifted
         return list(_of_stack(reading, state)) if state is not None and drifted else []
+
+
+def drifted_addresses(reading: Reading, caller: Caller, stacks: Collection[StackId]) -> dict[tuple[StackId, str], str]:
+    """Return how resources of these stacks differ, of those that do, as far as the caller may read that."""
+    spaces = caller.spaces(Right.DRIFT_READ)
+    able = [stack for stack in stacks if spaces is None or stack.space in spaces]
+    states = reading.peek(able) if able else {}
+    drifted = [state for state in states.values() if state.observed is not None and state.observed.drifted]
+    found = ((state.id, each) for state in drifted for each in _of_stack(reading, state))
+    return {(stack, each.address): each.difference for stack, each in found if each.address is not None}
 
 
 def _of_stack(reading: Reading, stack: StackState) -> Iterator[DriftJson]:

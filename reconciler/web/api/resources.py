@@ -12,6 +12,7 @@ from reconciler.core.results import Resource
 from reconciler.store.stored import Place, ResourceFilter
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
+from reconciler.web.api.drift import drifted_addresses
 from reconciler.web.api.errors import invalid
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, page
 from reconciler.web.api.schemas.shapes import Page
@@ -51,7 +52,14 @@ def list_all_resources(
     )
     with ports.store.reading() as reading:
         found = reading.list_resources(wanted, _place(cursor), limit + 1)
-    return page(found, limit, _key, lambda item: _shown(*item))
+        marks = drifted_addresses(reading, caller, {place.stack for place, _ in found[:limit]})
+
+    def shown(item: tuple[Place, Resource]) -> PlacedResourceJson:
+        place, resource = item
+        drift = marks.get((place.stack, resource.address))
+        return PlacedResourceJson(stack=str(place.stack), drift=drift, **dict(convert.resource_json(resource)))
+
+    return page(found, limit, _key, shown)
 
 
 def _key(item: tuple[Place, Resource]) -> str:
@@ -73,7 +81,3 @@ def _stack(name: str | None) -> StackId | None:
         return None if name is None else StackId.parse(name)
     except ValueError:
         raise invalid("stack", f"write space/name, not {name!r}") from None
-
-
-def _shown(place: Place, resource: Resource) -> PlacedResourceJson:
-    return PlacedResourceJson(stack=str(place.stack), **dict(convert.resource_json(resource)))

@@ -89,18 +89,21 @@ def queries() -> list[str]:
     written = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     for rule in (rule for group in rules["groups"] for rule in group["rules"]):
         # Both sides of `unless` and `and`; and what is not absent.
-        sides = re.split(r" (?:unless|and)(?: on \(\w+\))? ", rule["expr"])
+        sides = re.split(r" (?:unless|and)(?: on \([\w, ]+\))? ", rule["expr"])
         written += [side.removeprefix("absent(").removesuffix(")") if "absent(" in side else side for side in sides]
     return [_COMPARES.sub(r"\1 bool", each).replace("$space", ".*").replace("$stack", ".*") for each in written]
 
 
 def ask(client: httpx.Client, query: str) -> list[object]:
     try:
-        answer = client.get("/api/v1/query", params={"query": query}).json()
+        answer = client.get("/api/v1/query", params={"query": query})
     except httpx.TransportError:
         return []
-    assert answer["status"] == "success", (query, answer)
-    found: list[object] = answer["data"]["result"]
+    if answer.status_code == 503:
+        return []  # it is starting
+    said = answer.json()
+    assert said["status"] == "success", (query, said)
+    found: list[object] = said["data"]["result"]
     return found
 
 

@@ -179,9 +179,10 @@ class ResourceJson(Shape):
 
 
 class PlacedResourceJson(ResourceJson):
-    """A resource with the stack that it belongs to."""
+    """A resource with the stack that it belongs to. `drift`: how it differs from what was applied, if it does."""
 
     stack: str
+    drift: str | None
 
 
 class OutputJson(Shape):

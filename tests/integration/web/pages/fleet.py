@@ -123,6 +123,7 @@ def put_fleet(store: Store) -> dict[str, Run]:
         transaction.record_results(
             NETWORK, [resource], [Output(CANARY, CANARY), Output("password", "hunter2-hunter2", sensitive=True)]
         )
+        transaction.record_results(DRIFTED, [resource, Resource("same", "t", "p")], [])
         transaction.record_results(SECRET, [Resource("most.secret", "t", "p")], [])
         transaction.put_held_changes([HELD], NOW)
         details = {"stack": CANARY, "run": CANARY, "revision": CANARY, "policy": CANARY, "result": CANARY, "x": CANARY}

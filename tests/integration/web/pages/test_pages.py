@@ -132,6 +132,7 @@ def test_drift_is_shown_where_one_looks(operator: Person, runs: dict[str, Run]) 
     assert "the real world has changed since: 1 resource differs" in page.text
     assert ("Drift what differs" in page.text, "Check drift" in page.text) == (True, True)
     assert "/stacks/production/drifted" in operator.see("/").links
+    assert operator.see("/resources?stack=production/drifted").text.count("drift: changed") == 1
     assert operator.press(page, "/stacks/production/drifted/drift").status == 303
 
 

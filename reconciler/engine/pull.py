@@ -31,8 +31,6 @@ from reconciler.runner.contract.records import order_to_data, to_line
 
 LEASE = 60.0
 """After so many seconds without an answer of the service, a worker stops the tools of its legs."""
-_MARGIN = 30.0
-"""How much longer, in seconds, a leg is not given up than its tool has to be gone."""
 _RESERVED = 20.0
 """How many seconds a worker has to take up what it was offered, before another one is offered it."""
 _UNCLAIMED = 120.0
@@ -323,7 +321,8 @@ class PullEngine:
                 where = f"worker {leg.offer.wanted}" if leg.offer.wanted else f"a worker of the pool {leg.offer.pool}"
                 self._end(leg, replace(never_started(which), message=f"{where} did not take it up"))
             return
-        patience = self.lease if which.leg is Leg.PLAN else self.lease + leg.offer.grace + _MARGIN
+        # An apply only once its tool is certainly gone: it is to stop after the lease, and killed after the grace.
+        patience = self.lease if which.leg is Leg.PLAN else 1.5 * self.lease + leg.offer.grace
         if now - leg.beat <= patience:
             return
         ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST

@@ -93,12 +93,15 @@ class LegAtWork:
         else:
             _log.info("run %s: %s of %s begins", self.run, job.leg, job.stack)
             self.engine.start(job, self._fill if job.leg is Leg.PLAN else None)
-        self.follow()
+        self.follow(taken=True)
 
-    def follow(self) -> None:
-        """Follow a leg that was started, also by an earlier process of this worker, and tell the service its end."""
+    def follow(self, *, taken: bool = False) -> None:
+        """Follow a leg that was started, and tell the service its end.
+
+        `taken`: it was taken up just now, which counts as a beat; otherwise an earlier process of this worker did.
+        """
         reached = time.monotonic()
-        beaten = 0.0
+        beaten = reached if taken else float("-inf")
         while not self._ended.wait(_LOOK):
             if self.leaving():
                 return

@@ -59,9 +59,9 @@ class Service:
         self._client = httpx.Client(base_url=url.rstrip("/"), timeout=_SECONDS, trust_env=trust_env)
         self._token = token
 
-    def claim(self, pool: str, worker: str, kept: list[str], *, free: bool) -> tuple[Offered | None, list[str]]:
+    def claim(self, pool: str, worker: str, kept: list[str]) -> tuple[Offered | None, list[str]]:
         """Wait for a leg to do; returns it, and which of the `kept` runs are over. Away, or Rejected for good."""
-        body = {"worker": worker, "version": __version__, "kept": kept, "free": free}
+        body = {"worker": worker, "version": __version__, "kept": kept}
         answer = self._send("POST", f"/pools/{pool}/claim", self._token, json=body, timeout=_POLL_SECONDS)
         if answer.status_code == 404:
             # The service may know of the pool only when it has read its configuration.

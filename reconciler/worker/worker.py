@@ -20,7 +20,7 @@ from reconciler.runner.contract.directory import RunDirectory, run_directories
 from reconciler.worker.door import TfstateDoor
 from reconciler.worker.kept import KeptLeg, KeptLegs
 from reconciler.worker.leg import LegAtWork, discard
-from reconciler.worker.service import Away, Offered, Service
+from reconciler.worker.service import Away, Offered, Rejected, Service
 
 _log = logging.getLogger(__name__)
 
@@ -41,9 +41,12 @@ class Worker:
     _legs: KeptLegs = field(init=False)
     _at_work: dict[str, LegAtWork] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _freed: threading.Event = field(default_factory=threading.Event)
+    """Whether a place became free, or the worker is to end."""
     _draining: threading.Event = field(default_factory=threading.Event)
     _leaving: threading.Event = field(default_factory=threading.Event)
     _tidied: float = float("-inf")
+    _rejected: Rejected | None = None
 
     def __post_init__(self) -> None:
         """Find the place for what is remembered."""
@@ -56,16 +59,12 @@ class Worker:
         try:
             self._take_up()
             collecting.start()
-            pause = 1.0
-            while not self._draining.is_set():
-                try:
-                    self._ask()
-                    pause = 1.0
-                except Away as away:
-                    _log.warning("there is no work to be had: %s", away)
-                    self._draining.wait(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
+            # In a thread of its own, which nobody waits for: the service may take its time to answer.
+            threading.Thread(target=self._keep_asking, name="asking", daemon=True).start()
+            self._draining.wait()
             self._wait_for_legs()
+            if self._rejected is not None:
+                raise self._rejected
         finally:
             self._leaving.set()
             if collecting.is_alive():
@@ -75,33 +74,52 @@ class Worker:
 
     def drain(self) -> None:
         """Take up nothing more, and end once the legs at work have ended."""
-        self._draining.set()
+        with self._lock:
+            self._draining.set()
+        self._freed.set()
 
     def stop(self) -> None:
         """End now. Runs at work go on, and the next worker on this data directory finds them."""
-        self._draining.set()
         self._leaving.set()
+        self.drain()
+
+    def _keep_asking(self) -> None:
+        pause = 1.0
+        while not self._draining.is_set():
+            try:
+                self._ask()
+                pause = 1.0
+            except Away as away:
+                if not self._draining.is_set():
+                    _log.warning("there is no work to be had: %s", away)
+                self._draining.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            except Rejected as rejected:
+                self._rejected = rejected
+                self.drain()
 
     def _ask(self) -> None:
         """Ask for a leg where there is a place, and now and then which runs are over."""
-        free = self._busy() < self.places
-        kept = self._kept() if time.monotonic() - self._tidied > _TIDY or not free else []
-        if not free and not kept:
-            self._draining.wait(1.0)
+        self._freed.clear()
+        if self._busy() >= self.places:
+            self._freed.wait(5.0)
             return
-        offered, over = self.service.claim(self.pool, self.name, kept, free=free)
-        if kept:
+        kept = self._kept() if time.monotonic() - self._tidied > _TIDY else []
+        offered, over = self.service.claim(self.pool, self.name, kept)
+        if kept and not over:
             self._tidied = time.monotonic()
         for run in over:
             discard(self.engine, RunDirectory.of(self.machine.data_dir, run))
         if offered is not None:
             self._begin(offered)
-        elif not free:
-            self._draining.wait(1.0)
 
     def _begin(self, offered: Offered) -> None:
         which = LegId(offered.run, offered.attempt, Leg(offered.leg))
-        leg = self._note(KeptLeg(which, offered.token))
+        with self._lock:
+            if self._draining.is_set():
+                # It is offered to another worker, since nobody takes it up.
+                return
+            leg = self._note(KeptLeg(which, offered.token))
         self._go(leg, leg.do)
 
     def _take_up(self) -> None:
@@ -134,6 +152,7 @@ class Worker:
                 with self._lock:
                     if self._at_work.get(leg.run) is leg:
                         del self._at_work[leg.run]
+                self._freed.set()
 
         threading.Thread(target=work, name=f"leg-{leg.run}", daemon=True).start()
 

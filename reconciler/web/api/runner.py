@@ -63,7 +63,7 @@ async def claim_leg(  # noqa: PLR0917
         detail = f"the service has version {__version__}, and this worker {body.version}: install the same"
         raise ApiError(HTTPStatus.CONFLICT, "OtherVersion", detail)
     over = await run_in_threadpool(_over, ports, body.kept)
-    if over or not body.free:
+    if over:
         return ClaimJson(leg=None, over=over)
     number = door.engine.ask(pool, body.worker)
     try:

@@ -18,7 +18,6 @@ class ClaimBody(Shape):
     worker: WorkerName = Field(description="The worker's name, the same after each of its starts.")
     version: str = Field(max_length=64, description="The worker's version, which must be the service's.")
     kept: list[RunName] = Field(default_factory=list, max_length=1000)
-    free: bool = Field(True, description="false: it only wants to know which runs are over.")
 
 
 class LegJson(Shape):

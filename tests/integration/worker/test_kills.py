@@ -1,0 +1,136 @@
+"""A worker that is killed between two steps of a leg: the next one on its data directory says what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from reconciler.core.phases import Leg
+from reconciler.core.runs import Run, RunStatus
+from reconciler.engine.base import Ending, LegReport
+from reconciler.engine.ends import LegId
+from reconciler.engine.local import LocalEngine
+from reconciler.engine.placing import Machine
+from reconciler.engine.pull import PullEngine
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.records import order_from_data
+from reconciler.store.sql import SqlStore
+from reconciler.web.app import create_app
+from reconciler.web.ports import Ports
+from reconciler.web.server import HttpServer
+from reconciler.worker.kept import KeptLeg, KeptLegs
+from reconciler.worker.service import Away, Lost, Offered, Service
+from reconciler.worker.worker import Worker
+from tests.e2e.station import eventually, lines
+from tests.integration.web.client import OPERATOR_TOKEN
+from tests.integration.web.test_runner import at_work, fill, order
+
+POOL = "production/far"
+
+
+@pytest.fixture
+def ports(with_pools: Ports) -> Ports:
+    return with_pools
+
+
+@pytest.fixture
+def service(ports: Ports) -> Iterator[Service]:
+    with HttpServer(create_app(ports, pages=False)) as server:
+        service = Service(server.url, OPERATOR_TOKEN, trust_env=False)
+        yield service
+        service.close()
+        assert ports.runner is not None
+        ports.runner.engine.close()
+
+
+@pytest.fixture
+def worker(service: Service, tmp_path: Path) -> Iterator[Worker]:
+    engine = LocalEngine(tmp_path / "worker", sandbox=False)
+    yield Worker(POOL, "w1", 1, service, engine, Machine(tmp_path / "worker", "/usr/bin:/bin"))
+    engine.close()
+
+
+def offered(engine: PullEngine, service: Service, run: Run, leg: Leg, command: str) -> Offered:
+    """Offer a leg, as the service does, and be told of it, as a worker is."""
+    wanted = replace(order(run, leg), options={"apply": command, "plan": f"{command}; exit 2"})
+    engine.offer(POOL, wanted, None, fill if leg is Leg.PLAN else None)
+    found, _ = service.claim(POOL, "w1", [])
+    assert found is not None
+    return found
+
+
+def next_worker(worker: Worker, engine: PullEngine) -> LegReport:
+    """Let the next worker run until the service hears how the leg ended."""
+    thread = Thread(target=worker.run)
+    thread.start()
+    try:
+        return eventually(engine.reports)[0]
+    finally:
+        worker.stop()
+        thread.join(30)
+        assert not list((worker.machine.data_dir / "legs").iterdir())
+
+
+@pytest.mark.parametrize("leg", Leg)
+def test_killed_after_it_took_the_leg_up_and_before_it_began(
+    store: SqlStore, engine: PullEngine, service: Service, worker: Worker, tmp_path: Path, *, leg: Leg
+) -> None:
+    seen = tmp_path / "seen"
+    run = at_work(store, RunStatus.PLANNING if leg is Leg.PLAN else RunStatus.APPLYING)
+    found = offered(engine, service, run, leg, f"echo done >> {seen}")
+    RunDirectory.of(tmp_path / "worker", run.id).make()
+    KeptLegs(tmp_path / "worker" / "legs").put(KeptLeg(LegId(run.id, run.attempt, leg), found.token))
+    service.take(found.token, "w1")
+    told = next_worker(worker, engine)
+    assert (told.run, told.reason, told.leg) == (run.id, "NeverStarted", leg)
+    assert lines(seen) == []
+
+
+def test_the_answer_that_says_what_to_do_is_lost(
+    store: SqlStore, engine: PullEngine, service: Service, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, take = at_work(store), Service.take
+    engine.offer(POOL, order(run), None, fill)
+
+    def lose(self: Service, token: str, name: str) -> None:
+        take(self, token, name)
+        raise Away("ReadError")
+
+    monkeypatch.setattr(Service, "take", lose)
+    assert next_worker(worker, engine).reason == "NeverStarted"
+
+
+def test_killed_when_the_leg_had_ended_and_nobody_was_told(
+    store: SqlStore, engine: PullEngine, service: Service, worker: Worker, tmp_path: Path
+) -> None:
+    run, seen = at_work(store), tmp_path / "seen"
+    found = offered(engine, service, run, Leg.PLAN, f"echo done >> {seen}")
+    sent = service.take(found.token, "w1")
+    directory = RunDirectory.of(tmp_path / "worker", run.id)
+    directory.make()
+    KeptLegs(tmp_path / "worker" / "legs").put(KeptLeg(LegId(run.id, run.attempt, Leg.PLAN), found.token))
+    directory.renew_lease()
+    worker.engine.start(worker.machine.place(order_from_data(sent.order), None), fill)
+    eventually(lambda: directory.read_report(Leg.PLAN, run.attempt))
+    told = next_worker(worker, engine)
+    assert (told.run, told.ending, told.planned is not None) == (run.id, Ending.SUCCEEDED, True)
+    assert lines(seen) == ["done"], "it is not done again"
+    assert "succeeded" in RunDirectory.of(tmp_path / "data", run.id).log.read_text()
+    assert directory.work.exists(), "its plan is still to be applied"
+
+
+def test_a_token_that_was_replaced_opens_nothing(store: SqlStore, engine: PullEngine, service: Service) -> None:
+    run = at_work(store)
+    first = offered(engine, service, run, Leg.PLAN, "true")
+    engine._legs[run.id].reserved_until = 0.0
+    second, _ = service.claim(POOL, "w2", [])
+    assert second is not None
+    with pytest.raises(Lost):
+        service.take(first.token, "w1")
+    assert service.take(second.token, "w2").lease == 5
+    with pytest.raises(Lost), service.tree(first.token):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -11,17 +12,17 @@ from fastapi.responses import PlainTextResponse
 from reconciler.core.runs import ACTIVE, RunId, RunKind, RunStatus
 from reconciler.refusals import OperationRefused
 from reconciler.web.api import logs, runs
-from reconciler.web.api.auth import PortsIn, Right
+from reconciler.web.api.auth import Caller, PortsIn, Right
 from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.api.revisions import summary_of
-from reconciler.web.api.schemas.runs import PlanJson, ReviewRequest, WholeRunJson
-from reconciler.web.pages.choices import CursorIn, Poll, PollIn, TextIn, choice, labels, space_names
+from reconciler.web.api.schemas.runs import PlanJson, ReplanRequest, ReviewRequest, RunJson, WholeRunJson
+from reconciler.web.pages.choices import CursorIn, Poll, PollIn, TextIn, choice, labels, shaped, space_names
 from reconciler.web.pages.render import mark, redirect, render, unchanged
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import OwnFieldsIn, Viewer, ViewerIn
 from reconciler.web.ports import Ports
 from reconciler.web.views import changes, log
-from reconciler.web.views.actions import can_be_reviewed, run_actions
+from reconciler.web.views.actions import can_be_reviewed, run_actions, run_forms
 from reconciler.web.views.phases import phases
 from reconciler.web.views.standing import run_standing
 from spaces.names import SpaceName
@@ -122,32 +123,43 @@ def log_more(
     return render(request, viewer, "log_lines.html", run=found, log=added, live=not ended)
 
 
+_VERBS = {
+    "through": runs.let_run_through,
+    "confirm": runs.confirm_run,
+    "discard": runs.discard_run,
+    "prioritize": runs.prioritize_run,
+    "cancel": runs.cancel_run,
+    "retry": runs.retry_run,
+}
+
+
 @router.post("/{run}/{verb}")
 def act(request: Request, ports: PortsIn, viewer: ViewerIn, run: str, verb: str, sent: OwnFieldsIn) -> Response:  # noqa: PLR0917
     """Do something with a run, as the API does; what is refused is said on its page."""
-    caller = viewer.caller
     try:
-        match verb:
-            case "through":
-                done = runs.let_run_through(ports, caller, run)
-            case "confirm":
-                done = runs.confirm_run(ports, caller, run)
-            case "discard":
-                done = runs.discard_run(ports, caller, run)
-            case "prioritize":
-                done = runs.prioritize_run(ports, caller, run)
-            case "cancel":
-                done = runs.cancel_run(ports, caller, run)
-            case "retry":
-                done = runs.retry_run(ports, caller, run)
-            case "approve" | "reject":
-                review = ReviewRequest(approve=verb == "approve", note=sent.get("note", "")[:_LONGEST_NOTE])
-                done = runs.review_run(ports, caller, run, review)
-            case _:
-                raise not_found("such action")
+        return redirect(f"/runs/{_done(ports, viewer.caller, run, verb, sent).id}")
     except OperationRefused as refused:
-        return _show(request, ports, viewer, run, refused=refused.message)
-    return redirect(f"/runs/{done.id}")
+        said = refused.message
+    except ApiError as error:
+        if error.status is not HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise
+        said = error.detail
+    return _show(request, ports, viewer, run, refused=said)
+
+
+def _done(ports: Ports, caller: Caller, run: str, verb: str, sent: Mapping[str, str]) -> RunJson:
+    if verb in _VERBS:
+        return _VERBS[verb](ports, caller, run)
+    match verb:
+        case "approve" | "reject":
+            review = ReviewRequest(approve=verb == "approve", note=sent.get("note", "")[:_LONGEST_NOTE])
+            return runs.review_run(ports, caller, run, review)
+        case "replan":
+            lines = [line.strip() for line in sent.get("targets", "").splitlines()]
+            wanted = shaped(ReplanRequest, targets=[line for line in lines if line])
+            return runs.replan_run(ports, caller, run, wanted)
+        case _:
+            raise not_found("such action")
 
 
 def _show(
@@ -199,6 +211,7 @@ def _show(
         live=not ended and not find and shown.last == shown.total,
         line=line,
         find=find,
+        forms=run_forms(found, plan, lambda right: caller.allows(Right(right), where)),
         **values,
     )
 

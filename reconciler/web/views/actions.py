@@ -13,10 +13,14 @@ from reconciler.core.runs import ACTIVE, RunKind, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
 from reconciler.operations import REPEATABLE
 from reconciler.web.api.schemas.pools import PoolJson
-from reconciler.web.api.schemas.runs import WholeRunJson
+from reconciler.web.api.schemas.runs import PlanJson, WholeRunJson
 from reconciler.web.api.schemas.stacks import StackJson
 from reconciler.web.views.tones import condition_of
 from spaces.model.policy import PolicyType
+
+_FEWEST = 2
+"""With so many changes, some of them can be planned without the others."""
+_LISTED = 100
 
 May = Callable[[str], bool]
 """Whether the person has a right where the run or stack is."""
@@ -98,13 +102,14 @@ def pool_action(pool: PoolJson, may: May) -> ActionView:
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """A field of a form. `lines`: how many it shows; `hint`: what to write."""
+    """A field of a form. `lines`: how many it shows; `hint`: what to write; `value`: what stands there already."""
 
     name: str
     label: str
     hint: str = ""
     lines: int = 1
     required: bool = True
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,19 @@ def stack_forms(stack: StackJson, may: May) -> tuple[ActionForm, ...]:
     )
     drifted = condition_of(stack, ConditionType.DRIFTED).status == ConditionStatus.TRUE
     return (*((accept,) if drifted else ()), lock, *((pin,) if stack.pin is None else ()), task, destroy)
+
+
+def run_forms(run: WholeRunJson, plan: PlanJson | None, may: May) -> tuple[ActionForm, ...]:
+    """Return what can be done with a run beside its buttons: of a plan that was not applied, a part."""
+    status = RunStatus(run.status)
+    fits = status in {RunStatus.UNCONFIRMED, RunStatus.SUPERSEDED, *REPEATABLE} and run.kind == RunKind.TRACKED
+    addresses = [change.address for change in plan.changes] if plan is not None and fits else []
+    if len(addresses) < _FEWEST:
+        return ()
+    lines = "\n".join(addresses[:_LISTED])
+    field = FormField("targets", "Only these resources, one a line", lines=min(len(addresses), 8), value=lines)
+    what = "A new run plans what you leave, and waits for a person. Until all is applied, the stack stays out of sync."
+    return (ActionForm(_action("replan", "Plan only these", "run:replan", may), what, (field,)),)
 
 
 def _action(verb: str, label: str, right: str, may: May, *, main: bool = False, danger: bool = False) -> ActionView:

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler import locks
 from reconciler.core.conditions import assess
+from reconciler.core.results import Action, Planned, ResourceChange
 from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import Sync
 from reconciler.core.verdicts import ReviewEffect
@@ -19,7 +20,7 @@ from reconciler.store.stored import AuditEvent
 from reconciler.web.ports import Ports
 from spaces.effective.rollouts import RolloutRule
 from spaces.names import SpaceName
-from tests.factories import NOW, a_desired, a_run_id, a_stack, an_outcome
+from tests.factories import NOW, a_desired, a_run, a_run_id, a_stack, an_outcome
 from tests.integration.web.pages.fleet import BASE, DRIFTED, NETWORK, put_fleet
 from tests.integration.web.pages.person import Page, Person
 from tests.integration.web.warm import WarmApp
@@ -219,6 +220,29 @@ def test_an_approval_that_is_in_force_leads_to_what_is_still_held(
     with Person(WarmApp(replace(ports, judges=True, wake=judge))) as operator:
         there = leads_to(operator.press(operator.see("/held/held-1"), "/held/held-1/approve"))
         assert (there, operator.see(there).status) == ("/held", 200)
+
+
+def test_a_part_of_a_plan_is_planned_anew(as_user: AsUser, runs: dict[str, Run], store: SqlStore) -> None:
+    state = a_stack("production/tofu", desired=a_desired(tool="opentofu"))
+    run = a_run(state.id, status=RunStatus.FAILED, reason="ToolFailed", attempt=1)
+    changes = tuple(ResourceChange(f"null.{name}", "null", "p", Action.CREATE, None, {}) for name in ("a", "b"))
+    with store.writing() as transaction:
+        transaction.put_stacks([assess(state, None, (), NOW)])
+        transaction.add_runs([run])
+        transaction.record_plan(run.id, Planned(has_changes=True, changes=changes))
+    here, otto = f"/runs/{run.id}", as_user("otto")
+    page = otto.see(here)
+    assert "null.a null.b" in page.text
+    assert otto.press(page, f"{here}/replan", targets=" ").status == 409
+    refused = otto.press(page, f"{here}/replan", targets="null.c")
+    assert (refused.status, "changes nothing of null.c" in refused.text) == (409, True)
+    planned = leads_to(otto.press(page, f"{here}/replan", targets="null.b\r\n"))
+    with store.reading() as reading:
+        found = reading.run(RunId(planned.rpartition("/")[2]))
+    assert found is not None
+    assert found.targets == ("null.b",)
+    # One resource has no parts.
+    assert "replan" not in otto.see(f"/runs/{runs['waiting'].id}").answer.text
 
 
 def test_a_paused_rollout_goes_on(as_user: AsUser, runs: dict[str, Run], store: SqlStore) -> None:

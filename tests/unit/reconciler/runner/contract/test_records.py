@@ -61,7 +61,7 @@ def test_a_job_survives_the_pipe_and_the_order_in_it_any_way(job):
     data = json.loads(to_line(order_to_data(job)))
     order = order_from_data(data)
     assert all(getattr(order, name) == getattr(job, name) for name in ORDER_FIELDS)
-    own = {"binary", "tool_version", "tfstate", "cache", "shared", "shared_bytes", "cli_config"}
+    own = {"binary", "tool_version", "tfstate", "cache", "shared", "shared_bytes", "cli_config", "lease"}
     assert own.isdisjoint(data), "what belongs to one machine"
     assert own | data.keys() == job_to_data(job).keys()
 

@@ -13,7 +13,10 @@ from reconciler.masking.masker import Masker
 
 _ERROR = re.compile(
     r"^[ \t│]*("
-    r"(?:[Ee]rror: |ERROR! |\[ERROR\]: |"
+    r"(?:[Ee]rror: (?!(?:update|preview|refresh|destroy) failed$|Resource monitor has terminated|Traceback \()|"
+    r"ERROR! |\[ERROR\]: |"
+    # what ends a traceback of Python, in Pulumi's diagnostics for example
+    r"[A-Za-z_][\w.]*(?:Error|Exception): |"
     # kubectl's own, which also hands on what the API server says
     r"Error from server|Unable to connect to the server: |The connection to the server |The \S+ \".+\" is invalid: |"
     r"Apply failed with ).+)$".encode(),

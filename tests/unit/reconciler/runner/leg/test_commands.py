@@ -27,6 +27,13 @@ from reconciler.runner.processes.log import Hearing
         pytest.param(
             [b"The connection to the server x was refused\n"], "The connection to the server x was refused", id="away"
         ),
+        pytest.param(
+            [
+                b"  error: update failed\n    error: Traceback (most recent call last):\n      File x\n    my.OwnError: no\n"
+            ],
+            "my.OwnError: no",
+            id="what a program of Pulumi's raised",
+        ),
         pytest.param([b"no Error: here\n"], None, id="not at the start"),
         pytest.param([b"Error: \x1b[31mred\n"], "Error: [31mred", id="what cannot be printed"),
         pytest.param([b"Error: " + b"a" * 9999 + b"\n"], "Error: " + "a" * 192 + "…", id="long"),

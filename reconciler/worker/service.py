@@ -56,7 +56,7 @@ class Service:
     """One service. Any thread may call any method."""
 
     def __init__(self, url: str, token: str, *, trust_env: bool = True) -> None:
-        self._client = httpx.Client(base_url=url.rstrip("/"), timeout=_SECONDS, trust_env=trust_env)
+        self.client = httpx.Client(base_url=url.rstrip("/"), timeout=_SECONDS, trust_env=trust_env)
         self._token = token
 
     def claim(self, pool: str, worker: str, kept: list[str]) -> tuple[Offered | None, list[str]]:
@@ -81,7 +81,7 @@ class Service:
     def tree(self, token: str) -> Iterator[Iterator[bytes] | None]:
         """Open the leg's work directory as a stream of a tar file; None: there is none to get."""
         try:
-            with self._client.stream("GET", f"{_PREFIX}/leg/tree", headers=_bearer(token)) as answer:
+            with self.client.stream("GET", f"{_PREFIX}/leg/tree", headers=_bearer(token)) as answer:
                 if answer.status_code not in {200, 204}:
                     answer.read()
                     _json(answer)
@@ -112,13 +112,13 @@ class Service:
     def relay(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response:
         """Pass on a request of a tool about its tfstate, with its own token."""
         try:
-            return self._client.request(method, path, headers=dict(headers), content=body, timeout=60.0)
+            return self.client.request(method, path, headers=dict(headers), content=body, timeout=60.0)
         except httpx.HTTPError as error:
             raise Away(type(error).__name__) from None
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self.client.close()
 
     def _of_leg(self, method: str, path: str, token: str, **more: Any) -> httpx.Response:
         answer = self._send(method, f"/leg{path}", token, **more)
@@ -128,7 +128,7 @@ class Service:
 
     def _send(self, method: str, path: str, token: str, **more: Any) -> httpx.Response:
         try:
-            return self._client.request(method, _PREFIX + path, headers=_bearer(token), **more)
+            return self.client.request(method, _PREFIX + path, headers=_bearer(token), **more)
         except httpx.HTTPError as error:
             raise Away(type(error).__name__) from None
 

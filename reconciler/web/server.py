@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 import threading
 import time
@@ -17,6 +18,10 @@ from fastapi import FastAPI
 from reconciler.addresses import http_url
 from reconciler.runner.tfstate.door import listen
 from reconciler.web.streams import Streams
+
+_LEFT = "ASGI callable returned without completing response."
+# So a stream whose client reads nothing is left: that is no error.
+logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != _LEFT)
 
 _START_SECONDS = 15.0
 _GOODBYE_SECONDS = 5

@@ -89,25 +89,26 @@ class Streams:
 
     def __init__(self) -> None:
         self.closing = False
+        self.open = 0
+        """How many streams are open."""
         self._topics: dict[str, Topic[Any]] = {}
-        self._open = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @contextlib.contextmanager
     def follow(self, name: str, topic: Callable[[], _Topic]) -> Iterator[_Topic]:
         """Give the topic of a name to one more stream; raise TooManyStreams where there is no room for it."""
-        if self._open >= _MOST or self.closing:
+        if self.open >= _MOST or self.closing:
             raise TooManyStreams
         self._loop = asyncio.get_running_loop()
         found = self._topics.get(name)
         if found is None:
             found = self._topics[name] = topic()
         found.followers += 1
-        self._open += 1
+        self.open += 1
         try:
             yield cast("_Topic", found)
         finally:
-            self._open -= 1
+            self.open -= 1
             found.followers -= 1
             if not found.followers:
                 found.stop()

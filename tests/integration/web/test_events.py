@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -124,14 +124,21 @@ def test_a_stream_ends_with_its_right_and_with_the_server(
     monkeypatch: pytest.MonkeyPatch, ports: Ports, store: SqlStore, running: Run
 ) -> None:
     monkeypatch.setattr(streams, "BEAT", 0.2)
+    monkeypatch.setattr(streams, "_PATIENCE", 0.5)
     token = [OPERATOR_TOKEN]
     mine = replace(ports)
     path = f"/api/v1/runs/{running.id}/log/events"
-    with HttpServer(create_app(mine, pages=False)) as server:
+    app = create_app(mine, pages=False)
+    with HttpServer(app) as server:
         with closing(Follower(server.url, path)) as follower:
             object.__setattr__(mine, "operator_token", "another")
             assert follower.next()[0] == "closed"
         object.__setattr__(mine, "operator_token", token[0])
+        # One that reads nothing is left alone.
+        LOG.extend((b"x" * 199 + b"\n") * 50_000)
+        with _deaf(server.url, path):
+            assert _within(10, lambda: app.state.streams.open == 1)
+            assert _within(10, lambda: app.state.streams.open == 0)
         with closing(Follower(server.url, "/api/v1/events")) as follower:
             began = time.monotonic()
             threading.Thread(target=server.stop).start()
@@ -141,31 +148,16 @@ def test_a_stream_ends_with_its_right_and_with_the_server(
 
 @pytest.mark.slow
 def test_many_streams_and_some_that_read_nothing(server: HttpServer, running: Run) -> None:
-    host, port = server.url.removeprefix("http://").split(":")
-    asked = (
-        f"GET /api/v1/runs/{running.id}/log/events HTTP/1.1\r\nHost: localhost\r\n"
-        f"Authorization: Bearer {OPERATOR_TOKEN}\r\n\r\n"
-    ).encode()
+    path = f"/api/v1/runs/{running.id}/log/events"
     open_streams: list[socket.socket] = []
-
-    def opened() -> socket.socket:
-        made = socket.socket()
-        made.settimeout(30)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        made.connect((host, int(port)))
-        made.sendall(asked)
-        open_streams.append(made)
-        return made
-
     try:
-        for _ in range(200):
-            opened()
+        open_streams.extend(_deaf(server.url, path) for _ in range(100))
         for each in open_streams:
             assert each.recv(4096).startswith(b"HTTP/1.1 200")
         LOG.extend(b"x" * 199 + b"\n")
         for each in open_streams:
             _read_until(each, b"xxx")
-        for each in open_streams[50:]:
+        for each in open_streams[20:]:
             each.close()
         # Of those that are left one goes on reading. The service has more to say than fits between it and the others.
         LOG.extend((b"y" * 199 + b"\n") * 20_000 + b"the end\n")
@@ -182,3 +174,22 @@ def _read_until(stream: socket.socket, wanted: bytes) -> None:
         more = stream.recv(65536)
         assert more, "the stream ended"
         data = data[-len(wanted) :] + more
+
+
+def _deaf(url: str, path: str) -> socket.socket:
+    """Open a stream of which hardly anything fits into what was not read yet."""
+    host, port = url.removeprefix("http://").split(":")
+    made = socket.socket()
+    made.settimeout(30)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.connect((host, int(port)))
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {_HEADERS['Authorization']}\r\n\r\n"
+    made.sendall(head.encode())
+    return made
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.01)
+    return holds()

@@ -229,16 +229,20 @@ class RunDirectory:
         return _read_json(self.started(leg, attempt)) == {}
 
     def write_report(self, report: LegReport) -> None:
-        """Record the end of a leg: all of it or nothing, also when the power fails."""
-        path = self.record(report.leg, report.attempt)
+        """Record the end of a leg: all of it or nothing, and that of an apply also when the power fails.
+
+        A plan whose end was not recorded by then is lost, and made again.
+        """
+        path, durable = self.record(report.leg, report.attempt), report.leg is Leg.APPLY
         draft = path.with_suffix(".draft")
         try:
-            write_file(draft, to_line(report_to_data(report)), durable=True)
+            write_file(draft, to_line(report_to_data(report)), durable=durable)
             draft.replace(path)
         except OSError:
             draft.unlink(missing_ok=True)
             raise
-        sync_directory(self.root)
+        if durable:
+            sync_directory(self.root)
 
     def read_report(self, leg: Leg, attempt: int) -> LegReport | None:
         """Read the end of a leg; None: not recorded, or not readable."""

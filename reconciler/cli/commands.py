@@ -50,6 +50,7 @@ COMMANDS = {
     "runs": Entry("reconciler.cli.runs", "List runs."),
     "run": Entry("reconciler.cli.run", "Show a run, confirm it, cancel it, review it and more."),
     "rollout": Entry("reconciler.cli.rollout", "List revisions on their way to many stacks; resume a paused one."),
+    "queue": Entry("reconciler.cli.queue", "List what runs, what waits in the queue, and why."),
     "revisions": Entry("reconciler.cli.revisions", "List the last revisions and how far each got."),
     "pool": Entry("reconciler.cli.pool", "List the worker pools and how full they are; drain and resume one."),
     "resources": Entry("reconciler.cli.resources", "List the resources of all stacks."),

@@ -562,6 +562,7 @@ def test_logs_are_shown_without_what_a_terminal_obeys(
 _LISTS = (
     "stacks",
     "runs",
+    "queue",
     "resources",
     "revisions",
     "blueprint list",

@@ -8,7 +8,7 @@ work directory; and what the worker says of it. Every answer is fenced: the stor
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
@@ -24,6 +24,7 @@ from reconciler.core.runs import RunId, RunStatus
 from reconciler.engine.pull import Handout, PullEngine, Refused
 from reconciler.runner.contract.job import LegReport
 from reconciler.runner.contract.records import report_from_data
+from reconciler.tools.files import strict_json
 from reconciler.version import __version__
 from reconciler.web.api.auth import CallerIn, PortsIn, Right, shown_token, unauthorized
 from reconciler.web.api.errors import ApiError, not_found
@@ -45,6 +46,7 @@ _LARGEST_REPORT = 64 * 1024 * 1024
 _STATUSES = {Leg.PLAN: RunStatus.PLANNING, Leg.APPLY: RunStatus.APPLYING}
 
 _REPORTS = TypeAdapter(LegReport)
+_REASON = re.compile(r"[A-Z][A-Za-z]{0,63}")
 
 _Answer = TypeVar("_Answer")
 
@@ -110,7 +112,7 @@ _REPORT = {"requestBody": {"content": {"application/json": {}}, "required": True
 @router.post("/leg/log", openapi_extra=_RAW)
 async def append_log(request: Request, ports: PortsIn, offset: Annotated[int, Query(ge=0)]) -> SizeJson:
     """Append a piece of the run's log that begins at `offset`; what is there already is left out."""
-    data = await _body(request, _LARGEST_PIECE)
+    data = await _body(request, ports, _LARGEST_PIECE)
     # Two legs, each with its head and its end, and what is said of what was left out between them.
     limit = 2 * _door(ports).log_limit + _LARGEST_PIECE
     size = await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.log(leg, offset, data, limit))
@@ -120,9 +122,9 @@ async def append_log(request: Request, ports: PortsIn, offset: Annotated[int, Qu
 @router.post("/leg/end", openapi_extra=_REPORT)
 async def end_leg(request: Request, ports: PortsIn) -> EndedJson:
     """Say how the leg ended. The token opens nothing any more after that."""
-    data = await _body(request, _LARGEST_REPORT)
-    report = _report(data)
-    await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.end(leg, report))
+    data = await _body(request, ports, _LARGEST_REPORT)
+    # It is read in the thread, too: a large one takes seconds.
+    await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.end(leg, _report(data)))
     return EndedJson(recorded=True)
 
 
@@ -149,11 +151,19 @@ def _fence(ports: Ports, leg: Handout) -> None:
 
 
 def _report(data: bytes) -> LegReport:
-    """Read a report, every value of it checked: it comes from another machine, and goes into what people are shown."""
+    """Read a report, every value of it checked: it comes from another machine, and goes into what people are shown.
+
+    Numbers that are infinite or none, and halves of surrogate pairs, would stop whoever records the run or lists it.
+    """
     try:
-        return _REPORTS.validate_python(asdict(report_from_data(json.loads(data))))
+        known, said = strict_json(data.decode())
+        if known:
+            report = _REPORTS.validate_python(asdict(report_from_data(said)))
+            if _REASON.fullmatch(report.reason) and min(report.phase_seconds.values(), default=0) >= 0:
+                return report
     except (KeyError, TypeError, ValueError, RecursionError):
-        raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "this is no report about a leg") from None
+        pass
+    raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "this is no report about a leg")
 
 
 def _over(ports: Ports, kept: list[str]) -> list[str]:
@@ -170,7 +180,9 @@ def _door(ports: Ports) -> RunnerDoor:
     return ports.runner
 
 
-async def _body(request: Request, limit: int) -> bytes:
+async def _body(request: Request, ports: Ports, limit: int) -> bytes:
+    """Return the body of a request for whose token a leg is at work: nobody else makes the service hold so much."""
+    await run_in_threadpool(_leg, request, ports, lambda _engine, _leg: None)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

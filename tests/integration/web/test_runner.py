@@ -103,7 +103,9 @@ def test_a_leg_goes_from_the_offer_to_its_end(
         assert engine.reports() == []
         engine.cancel(run.id)
         assert leg.post(f"{LEG}/beat").json()["cancel"] is True
-        for wrong in (b"{}", b"[", report(run, message=5), report(run, phase="nowhere")):
+        wrongs = [report(run, message=5), report(run, phase="nowhere"), report(run, message="\ud800")]
+        wrongs += [report(run, phase_seconds={"plan": seconds}) for seconds in (float("nan"), float("inf"), -1)]
+        for wrong in (b"{}", b"[", b"\xff", *wrongs, report(run, reason="a\nb")):
             assert leg.post(f"{LEG}/end", content=wrong).json()["reason"] == "Invalid"
         assert leg.post(f"{LEG}/end", content=report(run, attempt=1)).status_code == 410
         assert leg.post(f"{LEG}/end", content=report(run, pending_tfstate="/etc")).json() == {"recorded": True}
@@ -133,6 +135,9 @@ def test_the_token_of_a_leg_opens_no_other_and_no_api(
     for wrong in (token + "x", token.replace(run.id, other.id), token.replace(".plan.", ".apply."), "x", f"{run.id}."):
         with as_leg(app, wrong) as leg:
             assert leg.post(f"{LEG}/take", params={"worker": "w1"}).status_code == 410
+            for path in ("log?offset=0", "end"):
+                large = leg.post(f"{LEG}/{path}", content=b"x" * 2_000_000)
+                assert large.status_code == 410, "what it sends is not even read"
 
 
 def test_whoever_is_late_is_not_heard(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
@@ -34,6 +35,21 @@ HEARTBEAT = b":\n\n"
 
 class TooManyStreams(Exception):
     """As many streams are open as the service keeps."""
+
+
+class Beats:
+    """Says when the right of whoever follows a stream is to be checked anew, however much there is to send."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether that is now; it counts from here again then."""
+        now = time.monotonic()
+        if now - self._last < BEAT:
+            return False
+        self._last = now
+        return True
 
 
 class Topic(ABC, Generic[_State]):

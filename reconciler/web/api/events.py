@@ -15,7 +15,7 @@ from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right, authentica
 from reconciler.web.api.errors import ApiError, busy
 from reconciler.web.api.schemas.runs import LogJson
 from reconciler.web.ports import Ports
-from reconciler.web.streams import HEARTBEAT, EventStream, Streams, TooManyStreams, Topic, event
+from reconciler.web.streams import HEARTBEAT, Beats, EventStream, Streams, TooManyStreams, Topic, event
 from spaces.names import SpaceName
 
 router = APIRouter(tags=["events"])
@@ -154,7 +154,11 @@ async def _log(request: Request, ports: Ports, run: RunId, offset: int) -> Async
     streams: Streams = request.app.state.streams
     with streams.follow(f"log {run}", lambda: _Log(ports, run)) as topic:
         yield HEARTBEAT
+        beats = Beats()
         while not streams.closing:
+            # Also where the log never rests.
+            if beats.is_due() and await _caller(request, ports, run) is None:
+                return
             piece = topic.piece(offset)
             if piece is None:
                 piece = _Piece.of(await run_in_threadpool(logs.read, ports, run, offset, _PIECE))
@@ -173,8 +177,6 @@ async def _log(request: Request, ports: Ports, run: RunId, offset: int) -> Async
             before = topic.state
             await topic.changed()
             if topic.state is before:
-                if await _caller(request, ports, run) is None:
-                    return
                 yield HEARTBEAT
 
 

@@ -17,6 +17,7 @@ from reconciler.engine.ends import LegId
 from reconciler.engine.local import LocalEngine
 from reconciler.engine.placing import Machine
 from reconciler.runner.contract.directory import RunDirectory, run_directories
+from reconciler.runner.tfstate.backlog import anything_pending
 from reconciler.worker.door import TfstateDoor
 from reconciler.worker.kept import KeptLeg, KeptLegs
 from reconciler.worker.leg import LegAtWork, discard
@@ -170,10 +171,14 @@ class Worker:
             return len(self._at_work)
 
     def _kept(self) -> list[str]:
-        """Return the runs whose files are still here, and that this worker does nothing about."""
+        """Return the runs whose files may go once they are over: this worker does nothing about them.
+
+        A tfstate that the service did not take is nowhere else, and stays until somebody has looked.
+        """
         with self._lock:
             busy = set(self._at_work)
-        return [run for run, _ in run_directories(self.machine.data_dir) if run not in busy][:1000]
+        found = run_directories(self.machine.data_dir)
+        return [run for run, it in found if run not in busy and not anything_pending(it.pending_tfstate)][:1000]
 
     def _wait_for_legs(self) -> None:
         if self._busy():

@@ -127,7 +127,7 @@ def test_a_cancel_stops_the_tool(stand: Stand, subject: Subject, scenario: Scena
 def test_a_tool_that_hangs_is_stopped_at_its_deadline(stand: Stand, subject: Subject, scenario: Scenario) -> None:
     if not scenario("hangs"):
         return
-    stand.commit(subject.hanging(), timeout="6s")
+    stand.commit(subject.hanging(), timeout=subject.deadline)
     (run,) = stand.reconcile().runs
     expected = (RunStatus.FAILED, "PhaseTimeout") if subject.stops else (RunStatus.INTERRUPTED, "Interrupted")
     assert (run.status, run.reason) == expected, stand.log(run)

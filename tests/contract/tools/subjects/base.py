@@ -26,6 +26,8 @@ class Subject(ABC):
     cannot: ClassVar[Mapping[str, str]] = {}
     """Scenarios that make no sense for this tool, each with the reason."""
 
+    deadline: ClassVar[str] = "6s"
+    """How long a phase of the stack that hangs may take: more than the tool's plan takes on a busy machine."""
     stops: ClassVar[bool] = True
     """Whether it ends the step that it is in when it is asked to stop. Otherwise it is killed after the grace period."""
 

@@ -59,6 +59,7 @@ class TheSubject(Subject):
     tool = "pulumi"
     needs = ("pulumi",)
     stops = False
+    deadline = "15s"
 
     def __init__(self, world: Path) -> None:
         super().__init__(world)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.store.stored import KeptAnswer, StoreError
 from reconciler.web.api import errors
-from reconciler.web.api.auth import caller_of, ports_of, shown_token
+from reconciler.web.api.auth import caller_of, keep_pace, ports_of, shown_token
 from reconciler.web.api.errors import ApiError, invalid
 
 HEADER = "Idempotency-Key"
@@ -27,6 +27,8 @@ PATTERN = r"^[!-~]{1,100}$"
 """What a key may be: visible ASCII."""
 _KEY = re.compile(PATTERN)
 _READS = {"GET", "HEAD", "OPTIONS"}
+_NOT_DONE = {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
+"""Answers that say nothing about the request: the same one may be done later."""
 _SENT = ("content-type", "location")
 """The headers of an answer that are kept with it."""
 
@@ -74,6 +76,7 @@ class Once:
 
         known = await run_in_threadpool(begin)
         if known is not None:
+            keep_pace(ports, caller)
             await _again(known, asked)(scope, receive, send)
             return
         answer = _Answer(send)
@@ -85,7 +88,7 @@ class Once:
 
             def end() -> None:
                 with ports.store.writing() as transaction:
-                    if done and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    if done and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR and answer.status not in _NOT_DONE:
                         transaction.end_answer(key, answer.status, answer.kept())
                     else:
                         transaction.forget_answer(key)

@@ -183,11 +183,16 @@ def authenticate(request: Request) -> Caller:
     caller = caller_of(ports, token)
     if caller is None:
         raise unauthorized("this token is not valid")
+    keep_pace(ports, caller)
+    return caller
+
+
+def keep_pace(ports: Ports, caller: Caller) -> None:
+    """Count a request of the caller; raise 429 where it comes too early."""
     if caller.access is not None and (wait := ports.pace.wait(caller.token or caller.person)):
         detail = "this token makes more requests than it may"
         headers = {"Retry-After": str(math.ceil(wait))}
         raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", detail, headers=headers)
-    return caller
 
 
 def caller_of(ports: Ports, token: str) -> Caller | None:

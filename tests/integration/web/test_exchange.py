@@ -63,6 +63,12 @@ def test_each_token_has_its_pace(ports: Ports, tree: SpaceTree, store: SqlStore)
         assert {operator.get("/api/v1/me").status_code for _ in range(25)} == {200}
         clock[0] += 1
         assert [ada.get("/api/v1/me").status_code for _ in range(3)] == [200, 200, 429]
+        key = {"Idempotency-Key": "one"}
+        assert ada.post("/api/v1/fetch", headers=key).status_code == 429
+        clock[0] += 1
+        answers = [ada.post("/api/v1/fetch", headers=key) for _ in range(3)]
+        assert [it.status_code for it in answers] == [202, 202, 429], "an answer that is given again counts, too"
+        assert [it.headers.get("idempotency-replayed") for it in answers] == [None, "true", None]
 
 
 def test_full_buckets_are_forgotten_first() -> None:

@@ -146,6 +146,8 @@ def redact(url: str, *, keep_ssh_user: bool = False) -> str:
     With `keep_ssh_user` the user of an ssh:// URL stays: it is no secret, and a fetch needs it.
     """
     shown = "".join(c if c.isprintable() else "?" for c in url)
+    # A password may hold what ends a host elsewhere: databases are found by such a URL all the same.
+    shown = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):(?!\d*(?:[/?#]|$))[^@]*@", r"\1@", shown)
     shown = re.split(r"[?#]", shown, maxsplit=1)[0]
     if keep_ssh_user and shown.startswith("ssh://"):
         return re.sub(r"^(ssh://[^/@:]*):[^/@]*@", r"\1@", shown)

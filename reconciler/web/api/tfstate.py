@@ -123,10 +123,14 @@ async def unlock(request: Request, ports: PortsIn, space: str, name: str) -> Res
     body, unit = await _body(request, _LARGEST_LOCK), _unit(request)
 
     def release(transaction: Transaction) -> Response:
-        stack, _ = _open(transaction, request, space, name)
+        stack, run = _open(transaction, request, space, name)
         lock_id = _object(body, "lock").get("ID")
         if not isinstance(lock_id, str) or not lock_id:
             raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
+        found, held = transaction.run(RunId(run)), transaction.tfstate_lock(stack, unit)
+        if held is not None and held.run != run and found is not None and found.proposes is not None:
+            # What nobody has merged may not take away the lock of somebody else, whose id it was told.
+            return _locked(held, HTTPStatus.CONFLICT)
         if transaction.unlock_tfstate(stack, lock_id, unit):
             return Response(status_code=HTTPStatus.OK)
         held = transaction.tfstate_lock(stack, unit)

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from reconciler.core.runs import ProposedRef, Run, RunStatus
 from reconciler.store.sql import SqlStore
+from reconciler.store.stored import TfstateLock
 from reconciler.tokens import mint_token
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.server import HttpServer
@@ -149,6 +150,10 @@ def test_a_plan_of_what_nobody_has_merged_writes_none(opened: Opened, store: Sql
         transaction.put_run(opened.run.evolve(proposes=ProposedRef("feature", opened.run.revision)))
     opened.lock("one")
     assert (opened.client.get(PATH).status_code, opened.write(1, "one").status_code) == (204, 403)
+    assert opened.unlock("one").status_code == 200
+    with store.writing() as transaction:
+        transaction.lock_tfstate(TfstateLock(NETWORK, "theirs", lock_info("theirs"), None, NOW))
+    assert (opened.lock("one").status_code, opened.unlock("theirs").status_code) == (423, 409)
 
 
 def test_unlock_by_another_id_is_refused_and_names_the_holder(opened: Opened) -> None:

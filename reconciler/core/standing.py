@@ -103,7 +103,10 @@ def is_current(state: StackState, run: Run) -> bool:
         return desired is None or not desired.leaving
     if run.destroys and run.scheduled and not still_ends(state, run):
         return False
-    return desired is not None and (desired.digest, desired.leaving) == (run.digest, run.leaving)
+    # A queued run follows its stack into another pool. One that was planned does not, and its old pool, which may not
+    # be given to the stack any more, gets nothing more of it.
+    wanted = None if desired is None else (desired.digest, desired.leaving, desired.pool)
+    return wanted == (run.digest, run.leaving, run.pool)
 
 
 def is_outdated(state: StackState, run: Run, now: datetime) -> bool:

@@ -213,8 +213,7 @@ class Dispatcher:
         """Return the inputs of a run; CannotRun where nothing may run, or the desired configuration has changed."""
         if run.id not in self._elsewhere and (why := self.unsafe()) is not None:
             raise CannotRun(Reason.SANDBOX_MISSING, why)
-        if not is_in_force(self.follower.world, run.pool):
-            raise CannotRun(Reason.POOL_MISSING, f"its worker pool {run.pool} is not in force any more")
+        self._check_pool(run)
         if run.leaving:
             return self._inputs_of_what_left(run, leg)
         if run.proposes is not None:
@@ -236,6 +235,15 @@ class Dispatcher:
         if isinstance(source, StackProblem):
             raise refuse(source)
         return Inputs(stack, source, place.trees if place else None, outputs, self._made_by(run, leg))
+
+    def _check_pool(self, run: Run) -> None:
+        """Refuse a run whose pool is gone, or does not belong to its stack any more: it gets no secret of it."""
+        world = self.follower.world
+        if not is_in_force(world, run.pool):
+            raise CannotRun(Reason.POOL_MISSING, f"its worker pool {run.pool} is not in force any more")
+        desired = world.desired.get(run.stack)
+        if desired is not None and desired.pool != run.pool:
+            raise CannotRun(Reason.PLAN_OUTDATED, f"its pool is {run.pool}, and that of its stack {desired.pool} now")
 
     def _made_by(self, run: Run, leg: Leg) -> MadeBy | None:
         if leg is Leg.PLAN:

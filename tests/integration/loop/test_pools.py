@@ -114,3 +114,15 @@ def test_a_pool_without_a_worker_keeps_its_runs_and_nobody_waiting(repo: Repo, m
     with machine.service.store.writing() as transaction:
         transaction.put_timers([Timer(StackId.parse("root/b"), Purpose.DRIFT, past, "x", past)])
     assert machine.reconcile().ran == {"root/a": "queued"}, "no check is queued that nobody does"
+
+
+def test_a_pool_that_a_stack_was_taken_out_of_applies_nothing_of_it(repo: Repo, machine: Machine, ran: Path) -> None:
+    stack = {"autodeploy": False}
+    repo.commit({"p.yaml": POOL, "a.yaml": a_script("a", f"echo one >> {ran}", workerPool="one", **stack)})
+    assert machine.reconcile().ran == {"root/a": "unconfirmed"}
+    repo.commit({"a.yaml": a_script("a", f"echo one >> {ran}", **stack)})
+    look = machine.reconcile()
+    assert [(run.status, run.pool) for run in look.runs] == [("superseded", "root/one"), ("unconfirmed", "default")]
+    machine.confirm("root/a")
+    assert machine.reconcile().ran == {"root/a": "finished"}
+    assert lines(ran) == ["one"]

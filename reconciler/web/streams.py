@@ -12,6 +12,7 @@ import contextlib
 import json
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
@@ -29,12 +30,14 @@ BEAT = 10.0
 _PATIENCE = 30.0
 """The seconds after which a stream whose client reads nothing is given up."""
 _MOST = 1200
+_MOST_OF_ONE = 300
+"""How many of them one token may have open: nobody keeps all others from following anything."""
 
 HEARTBEAT = b":\n\n"
 
 
 class TooManyStreams(Exception):
-    """As many streams are open as the service keeps."""
+    """As many streams are open as the service keeps, or as one token may have."""
 
 
 class Beats:
@@ -108,12 +111,17 @@ class Streams:
         self.open = 0
         """How many streams are open."""
         self._topics: dict[str, Topic[Any]] = {}
+        self._of: Counter[str | None] = Counter()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @contextlib.contextmanager
-    def follow(self, name: str, topic: Callable[[], _Topic]) -> Iterator[_Topic]:
-        """Give the topic of a name to one more stream; raise TooManyStreams where there is no room for it."""
-        if self.open >= _MOST or self.closing:
+    def follow(self, name: str, topic: Callable[[], _Topic], whose: str | None = None) -> Iterator[_Topic]:
+        """Give the topic of a name to one more stream; raise TooManyStreams where there is no room for it.
+
+        `whose`: the token that it is for; None: the operator's.
+        """
+        of_one = self._of[whose] if whose is not None else 0
+        if self.open >= _MOST or of_one >= _MOST_OF_ONE or self.closing:
             raise TooManyStreams
         self._loop = asyncio.get_running_loop()
         found = self._topics.get(name)
@@ -121,10 +129,14 @@ class Streams:
             found = self._topics[name] = topic()
         found.followers += 1
         self.open += 1
+        self._of[whose] += 1
         try:
             yield cast("_Topic", found)
         finally:
             self.open -= 1
+            self._of[whose] -= 1
+            if not self._of[whose]:
+                del self._of[whose]
             found.followers -= 1
             if not found.followers:
                 found.stop()

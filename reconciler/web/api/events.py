@@ -45,7 +45,7 @@ async def follow_log(  # noqa: PLR0917
     """Follow a run's log: events `log` with `text` and `next`, the offset after it, and `end` when it is whole."""
     found, _ = await run_in_threadpool(runs.glance, ports, caller, run)
     begin = int(last) if last.isascii() and last.isdecimal() else offset
-    return await _opened(_log(request, ports, found.id, begin))
+    return await _opened(_log(request, ports, found.id, begin, _whose(caller)))
 
 
 @router.get("/events", response_class=EventStream, responses=_ANSWER)
@@ -54,8 +54,11 @@ async def follow_changes(request: Request, ports: PortsIn, caller: CallerIn) -> 
 
     After an event `reset` some were left out: ask for what you show anew.
     """
-    _ = caller
-    return await _opened(_changes(request, ports))
+    return await _opened(_changes(request, ports, _whose(caller)))
+
+
+def _whose(caller: Caller) -> str | None:
+    return None if caller.access is None else caller.token or caller.person
 
 
 async def _opened(events: AsyncGenerator[bytes, None]) -> Response:
@@ -150,9 +153,11 @@ class _Log(Topic[_Written | None]):
         return found
 
 
-async def _log(request: Request, ports: Ports, run: RunId, offset: int) -> AsyncGenerator[bytes, None]:
+async def _log(
+    request: Request, ports: Ports, run: RunId, offset: int, whose: str | None
+) -> AsyncGenerator[bytes, None]:
     streams: Streams = request.app.state.streams
-    with streams.follow(f"log {run}", lambda: _Log(ports, run)) as topic:
+    with streams.follow(f"log {run}", lambda: _Log(ports, run), whose) as topic:
         yield HEARTBEAT
         beats = Beats()
         while not streams.closing:
@@ -231,9 +236,9 @@ class _Changes(Topic[_Seen | None]):
         return _Seen(statuses, configuration, (*state.changes, *new)[-_EVENTS:])
 
 
-async def _changes(request: Request, ports: Ports) -> AsyncGenerator[bytes, None]:
+async def _changes(request: Request, ports: Ports, whose: str | None) -> AsyncGenerator[bytes, None]:
     streams: Streams = request.app.state.streams
-    with streams.follow("changes", lambda: _Changes(ports)) as topic:
+    with streams.follow("changes", lambda: _Changes(ports), whose) as topic:
         if topic.state is None:
             # With this the later ones are compared: so nothing is missed that comes after the answer has begun.
             topic.state = await run_in_threadpool(topic.look, None)

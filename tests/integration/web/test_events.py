@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
@@ -149,6 +150,36 @@ def test_a_stream_ends_with_its_right_and_with_the_server(
             threading.Thread(target=server.stop).start()
             assert follower.next()[0] == "closed"
             assert time.monotonic() - began < 4
+
+
+def test_one_token_keeps_nobody_else_from_following(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_MOST_OF_ONE", 2)
+    monkeypatch.setattr(streams, "_MOST", 4)
+    all_streams = streams.Streams()
+    with ExitStack() as stack:
+
+        async def follow(whose: str | None) -> None:
+            stack.enter_context(all_streams.follow("a", Still, whose))
+
+        for whose in ("ada", "ada", "bob", None):
+            asyncio.run(follow(whose))
+            if whose == "ada":
+                continue
+            with pytest.raises(streams.TooManyStreams):
+                asyncio.run(follow("ada"))
+        with pytest.raises(streams.TooManyStreams):
+            asyncio.run(follow(None))
+    asyncio.run(follow("ada"))
+
+
+class Still(streams.Topic[None]):
+    """Something that never changes."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def look(self, state: None) -> None:
+        return state
 
 
 @pytest.mark.slow

@@ -50,8 +50,13 @@ def post(letter: Letter, server: MailServer) -> Failed | None:
     if elsewhere:
         return Failed(f"the setting mail_domains does not allow mail to {', '.join(elsewhere)}", final=True)
     try:
+        message = _message(letter, server.sender)
+        # An encoded word in an address can stand for others, in any domain.
+        read = [each.addr_spec for each in message["To"].addresses]
+        if strange := [each for each in letter.to if each not in read]:
+            return Failed(f"{strange[0]} is not an address as it is written", final=True)
         with _connected(server) as smtp:
-            refused = smtp.send_message(_message(letter, server.sender))
+            refused = smtp.send_message(message, to_addrs=letter.to)
     except Exception as error:  # noqa: BLE001 - the words of any other may repeat what is in the letter
         return _failed(error)
     if refused:

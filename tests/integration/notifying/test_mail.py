@@ -47,6 +47,9 @@ def test_what_goes_wrong_is_said_and_repeated_only_where_that_may_help(postbox: 
         "the setting mail_domains does not allow mail to evil.example",
         True,
     )
+    # A mail library reads two addresses in this one.
+    hidden = "=?utf-8?q?eve=40evil.example=2C?=ada@example.com"
+    assert failing(replace(LETTER, to=(hidden,))) == (f"{hidden} is not an address as it is written", True)
     assert failing(server=replace(server, password="wrong")) == ("the mail server refuses the sign-in (535)", False)
     assert failing(server=replace(server, user=None)) == ("the mail server answers 530", True)
     postbox.strangers = {"ada@example.com": "550 nobody"}

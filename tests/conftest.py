@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,16 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     end_what_tests_leave()
 
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse to run where groups have no effect, as with a pytest that pytest-xdist does not know."""
+    if not config.getoption("loadgroup", default=False):
+        return
+    ignored = [item for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
+    if ignored:
+        raise pytest.UsageError(f"pytest-xdist ignores its groups, such as that of {ignored[0].nodeid}")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -82,11 +93,26 @@ def postgres_server() -> Iterator[Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+_CLUSTER_GROUP = "kubernetes"
+_clusters = ExitStack()
+_started: list[Cluster] = []
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """A Kubernetes API. Tests that use it are skipped where programs are missing, and share one xdist group."""
-    with running_cluster(tmp_path_factory.mktemp("cluster")) as it:
-        yield it
+    if not _started:
+        _started.append(_clusters.enter_context(running_cluster(tmp_path_factory.mktemp("cluster"))))
+    return _started[0]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Stop the Kubernetes API after the last test of its group: at rest it takes an eighth of a processor."""
+    mark = nextitem.get_closest_marker("xdist_group") if nextitem is not None else None
+    if _started and (mark is None or mark.args != (_CLUSTER_GROUP,)):
+        _started.clear()
+        _clusters.close()
 
 
 @pytest.fixture(scope="session")

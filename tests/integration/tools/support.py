@@ -105,8 +105,8 @@ class TfstateServer:
         return self.tfstates.get("")
 
     @tfstate.setter
-    def tfstate(self, body: bytes) -> None:
-        self.tfstates[""] = body
+    def tfstate(self, body: bytes | None) -> None:
+        self.tfstates = {} if body is None else {"": body}
 
     @property
     def lock(self) -> bytes | None:

@@ -254,11 +254,10 @@ def test_ssh_keygen_agrees_about_security_keys(tmp_path, kind):
 @pytest.fixture
 def gpg(tmp_path_factory):
     """A person's own gpg, with its agent stopped at the end."""
-    home = tmp_path_factory.mktemp("gnupg", numbered=True)
-    short = home.parent / f"g{home.name[-4:]}"
-    home.rename(short)
-    short.chmod(0o700)
-    env = {"PATH": os.environ["PATH"], "GNUPGHOME": str(short), "HOME": str(short), "LC_ALL": "C"}
+    # A short name: the path of its agent's socket has room for a hundred bytes.
+    home = tmp_path_factory.mktemp("g")
+    home.chmod(0o700)
+    env = {"PATH": os.environ["PATH"], "GNUPGHOME": str(home), "HOME": str(home), "LC_ALL": "C"}
 
     def run(*arguments, stdin=b""):
         command = [
@@ -274,7 +273,7 @@ def gpg(tmp_path_factory):
         ]
         return subprocess.run(command, env=env, input=stdin, capture_output=True, check=True).stdout
 
-    run.home = short
+    run.home = home
     yield run
     subprocess.run(["gpgconf", "--kill", "all"], env=env, check=False, capture_output=True)
 

@@ -174,7 +174,7 @@ def _kubernetes(scratch: Path) -> Iterator[Peer]:
             kubectl = ("kubectl", "--kubeconfig", str(cluster.kubeconfig), f"--namespace=bench{number}")
             apply = ("apply", "--server-side", "--output=json")
             get = ("get", "--filename=.", "--ignore-not-found", "--output=json")
-            # With the inventory, which lists what is about to be made.
+            # The apply also writes the inventory: it lists the objects that the run is about to make.
             first = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: list}\n"
             make_list = f"{{ cat space.yaml; echo ---; printf '{first}'; }} > ../first.yaml"
             return (

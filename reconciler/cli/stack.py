@@ -137,7 +137,7 @@ def run(
 
 @_command(
     click.option(
-        "--ref", metavar="REF", help="A branch or commit of the configuration repository. Default: what is in force."
+        "--ref", metavar="REF", help="Plan as if this branch or commit were merged. Default: plan what is in force."
     ),
     options.wait,
 )

@@ -134,7 +134,7 @@ def rewritten(repo, change):
         pytest.param(lambda raw: raw.replace(b"signed\n", b"forged\n"), NoSigner.BAD_SIGNATURE, id="message"),
         pytest.param(lambda raw: raw.replace(b"Ada", b"Eve", 1), NoSigner.BAD_SIGNATURE, id="author"),
         pytest.param(lambda raw: raw.replace(b"+0000", b"+0100"), NoSigner.BAD_SIGNATURE, id="time"),
-        pytest.param(lambda raw: raw.replace(b"BEGIN SSH SIG", b"BEGIN XXX SIG"), NoSigner.UNSUPPORTED, id="armor"),
+        pytest.param(lambda raw: raw.replace(b"BEGIN SSH SIG", b"BEGIN OUR SIG"), NoSigner.UNSUPPORTED, id="armor"),
         pytest.param(lambda raw: raw.replace(b"-----BEGIN SSH SIGNATURE-----\n ", b"-----BEGIN SSH SIGNATURE-----\n !"), NoSigner.BAD_SIGNATURE, id="base64"),
         pytest.param(lambda raw: raw.replace(b"\n U1NIU0lHAAAAAQ", b"\n U1NIU0lHAAAAAg"), NoSigner.UNSUPPORTED, id="version"),
         pytest.param(lambda raw: raw.replace(b"gpgsig ", b"gpgsig x\ngpgsig "), NoSigner.UNSIGNED, id="two"),

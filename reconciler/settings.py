@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -39,12 +39,6 @@ from reconciler.setting_values import (
 from reconciler.words import plain
 from spaces.model.explain import did_you_mean
 from spaces.model.people import Email
-
-
-class EngineName(StrEnum):
-    """The engines for runs."""
-
-    LOCAL = "local"
 
 
 class MetricsAccess(StrEnum):
@@ -102,7 +96,9 @@ class Settings(BaseModel):
         le=1000,
         description="How many drift checks may be active at the same time. Default: half of parallelism, at least 1.",
     )
-    engine: EngineName = Field(EngineName.LOCAL, description="Where runners run.")
+    engine: Literal["local"] = Field(
+        "local", description="Where runs start that have no WorkerPool: on the machine of the service."
+    )
     listen: ListenAddress = Field("127.0.0.1:8420", description="The address and port of the API and metrics.")
     request_rate: int = Field(
         100,

@@ -1,4 +1,4 @@
-"""`station drift adopt`: what to change in Git so that it says what the real world has, and a branch that does."""
+"""`station drift adopt`: what to change in Git to match the real world, and a branch with the changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNSIGNED = (
 @click.command("adopt", context_settings=options.CONTEXT)
 @stack_argument()
 @click.argument("addresses", nargs=-1, metavar="[ADDRESS…]")
-@click.option("--branch", metavar="NAME", help="Commit what can be changed by itself as this new branch of the clone.")
+@click.option("--branch", metavar="NAME", help="Commit the changes that it can make as this new branch of the clone.")
 @click.option(
     "--ref", metavar="REF", default="HEAD", show_default=True, help="What to read, and what the branch starts from."
 )
@@ -51,11 +51,11 @@ _UNSIGNED = (
 @options.common
 @click.pass_context
 def command(ctx: click.Context, /, *, stack: str, addresses: tuple[str, ...], form: str, **where: Any) -> None:
-    """Adopt drift: show what to change in Git so that it says what the real world has. ADDRESS: only these resources.
+    """Adopt drift: show what to change in Git so that it matches the real world. ADDRESS: only these resources.
 
-    With --branch, values that stand alone in one place are changed there, on a new branch of the clone: plain values in
-    code of Terraform and CloudFormation, variables that a document sets for them, and manifests. For all others it says
-    what to change.
+    With --branch, it commits the changes that it can make on a new branch of the clone: plain values in Terraform and
+    CloudFormation code, variables that a document sets for them, and values in manifests. For all others it says what
+    to change.
     Exit codes: 0 nothing differs, or all of it is on the branch; 2 something is left to change.
     """
     with connect() as api:

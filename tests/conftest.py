@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from tests.contract.tools.table import write_table
 from tests.leftovers import end_what_tests_leave
 from tests.properties import load_profiles
 from tests.tools.cluster import Cluster, running_cluster
@@ -50,7 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Write one line for each reason for which tests were skipped."""
+    """Write the table of the tools' contract, and one line for each reason for which tests were skipped."""
+    write_table(terminalreporter)
     skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ())]
     for reason, count in Counter(skipped).most_common():
         tests = "1 test" if count == 1 else f"{count} tests"

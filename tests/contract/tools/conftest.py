@@ -1,26 +1,23 @@
-"""Drives each tool's subject through a service, and prints what came of it as a table: tool by scenario."""
+"""Drives each tool's subject through a service; `table` prints what came of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
-from typing import Any
 
 import pytest
 
 from tests.contract.tools import subjects
 from tests.contract.tools.subjects.base import Subject
+from tests.contract.tools.table import subject_names
 from tests.e2e.station import Repo
 from tests.integration.loop import conftest as loop
 from tests.integration.loop.machine import Machine
 from tests.needs import need
 
 SUBJECTS: dict[str, type[Subject]] = {
-    module.name: import_module(f"{subjects.__name__}.{module.name}").TheSubject
-    for module in iter_modules(subjects.__path__)
-    if module.name != "base"
+    name: import_module(f"{subjects.__name__}.{name}").TheSubject for name in subject_names()
 }
 
 blank_database = loop.blank_database
@@ -64,27 +61,3 @@ def scenario(request: pytest.FixtureRequest, subject: Subject) -> Callable[[str]
         return reason is None
 
     return begin
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Write the table. A step has passed if another began after it, or if its test passed."""
-    table: dict[str, dict[str, str]] = {}
-    notes: dict[str, None] = {}
-    for outcome in ("passed", "failed", "skipped"):
-        for report in terminalreporter.stats.get(outcome, ()):
-            steps = [value for key, value in getattr(report, "user_properties", ()) if key == "contract"]
-            for at, (tool, name, reason) in enumerate(steps):
-                ended = outcome == "passed" or at < len(steps) - 1
-                table.setdefault(name, {})[tool] = "skipped" if reason else "passed" if ended else outcome
-                if reason:
-                    notes[f"{tool}, {name}: {reason}"] = None
-    if not table:
-        return
-    tools = sorted({tool for row in table.values() for tool in row} | set(SUBJECTS))
-    width = max(map(len, table))
-    terminalreporter.write_line(" ".join(["the contract of the tools".ljust(width), *(f"{it:>15}" for it in tools)]))
-    for name, row in table.items():
-        terminalreporter.write_line(" ".join([name.ljust(width), *(f"{row.get(it, 'not here'):>15}" for it in tools)]))
-    for note in notes:
-        terminalreporter.write_line(f"skipped: {note}")

@@ -147,6 +147,17 @@ class StepFailed(Exception):
         self.reason = reason
 
 
+class NotUnderstood(StepFailed):
+    """A command came to its end, and nobody here can read what it left for machines. The message names that.
+
+    `raw` is the text, or the part of it that was looked at. It may hold secrets that nobody has masked.
+    """
+
+    def __init__(self, message: str, raw: bytes = b"") -> None:
+        super().__init__(message)
+        self.raw = raw
+
+
 class TfstateNotSaved(StepFailed):
     """An apply changed the world, and its tfstate reached no backend: a person has to put it there.
 

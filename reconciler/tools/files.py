@@ -11,12 +11,12 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from reconciler.tools.base import StepFailed, ToolJob
+from reconciler.tools.base import NotUnderstood, StepFailed, ToolJob
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -67,13 +67,13 @@ def _parent_of(path: Path, top: Path | None) -> Iterator[int | None]:
 
 
 def read_json(path: Path, limit: int = LIMIT, top: Path | None = None) -> Any:
-    """Return the JSON value in a file; None where there is no file; StepFailed, without content, for anything else."""
+    """Return the JSON value in a file; None where there is no file; else StepFailed, whose message has no content."""
     data = read_result(path, limit, top)
     return None if data is None else parse_json(data, path.name)
 
 
 def parse_json(data: bytes, what: str) -> Any:
-    """Return the value of some JSON; StepFailed names `what` and the place, never the content.
+    """Return the value of some JSON; NotUnderstood names `what` and the place, never the content.
 
     What Python takes for JSON and others do not is refused: numbers that are infinite or none, and text that holds
     half of a surrogate pair, which nobody could write down again.
@@ -82,14 +82,16 @@ def parse_json(data: bytes, what: str) -> Any:
         value = json.loads(data.decode("utf-8-sig"))
         _check_text(value)
     except json.JSONDecodeError as error:
-        raise StepFailed(f"{what} is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+        why = f"{what} is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
     except UnicodeDecodeError as error:
-        raise StepFailed(f"{what} is not JSON: byte {error.start} is not UTF-8") from None
+        why = f"{what} is not JSON: byte {error.start} is not UTF-8"
     except UnicodeEncodeError:
-        raise StepFailed(f"{what} is not JSON that can be read: it holds half of a surrogate pair") from None
+        why = f"{what} is not JSON that can be read: it holds half of a surrogate pair"
     except (ValueError, RecursionError):
-        raise StepFailed(f"{what} is not JSON that can be read") from None
-    return value
+        why = f"{what} is not JSON that can be read"
+    else:
+        return value
+    raise NotUnderstood(why, data)
 
 
 _DEEPEST = 100
@@ -124,19 +126,32 @@ def _check_text(value: Any) -> None:
 
 
 def shape_of(what: str) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
-    """Make a reader of a tool's JSON raise StepFailed, which names `what`, for a shape that it was not written for."""
+    """Make a reader of a tool's JSON raise NotUnderstood, which names `what`, for a shape that it was not written for.
+
+    The JSON is the reader's first argument.
+    """
 
     def wrap(read: Callable[Given, Result]) -> Callable[Given, Result]:
         @wraps(read)
         def reading(*args: Given.args, **kwargs: Given.kwargs) -> Result:
             try:
                 return read(*args, **kwargs)
+            except NotUnderstood as error:
+                error.raw = error.raw or _written(args)
+                raise
             except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError):
-                raise StepFailed(f"{what} has a shape that is not known") from None
+                raise NotUnderstood(f"{what} has a shape that is not known", _written(args)) from None
 
         return reading
 
     return wrap
+
+
+def _written(args: Sequence[Any]) -> bytes:
+    try:
+        return json.dumps(args[0], ensure_ascii=False, indent=1, default=str).encode(errors="replace")
+    except (IndexError, RecursionError, TypeError, ValueError):
+        return b""
 
 
 def write_scratch(path: Path, data: bytes) -> None:

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from reconciler.core.results import Output
-from reconciler.tools.base import StepFailed
+from reconciler.tools.base import NotUnderstood
 
 
 def object_outputs(value: Any, what: str) -> tuple[Output, ...]:
-    """Turn a JSON object into outputs, by name; StepFailed names `what` if it is none."""
+    """Turn a JSON object into outputs, by name; NotUnderstood names `what` if it is none."""
     if not isinstance(value, dict):
-        raise StepFailed(f"{what} must be one JSON object with a key for each output")
+        raise NotUnderstood(f"{what} must be one JSON object with a key for each output", json.dumps(value).encode())
     return tuple(_output(name, content) for name, content in sorted(value.items()))
 
 

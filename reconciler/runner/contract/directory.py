@@ -186,6 +186,11 @@ class RunDirectory:
         return self.root / "errored.tfstate"
 
     @property
+    def not_understood(self) -> Path:
+        """The beginning of what a tool has printed and nobody could read. It stays with the log, too."""
+        return self.root / "not-understood"
+
+    @property
     def pending_tfstate(self) -> Path:
         """Where versions of the tfstate wait while the service is away."""
         return self.root / "tfstate-pending"
@@ -279,13 +284,13 @@ class RunDirectory:
                 _remove(path)
 
     def discard(self) -> None:
-        """Remove everything but the log, and a tfstate that nobody else has."""
+        """Remove everything but the log, and what only people can make use of."""
         try:
             names = os.listdir(self.root)  # noqa: PTH208 - names only
         except FileNotFoundError:
             return
         for name in names:
-            if name not in {"log", self.rescued_tfstate.name}:
+            if name not in {"log", self.rescued_tfstate.name, self.not_understood.name}:
                 _remove(self.root / name)
         with contextlib.suppress(OSError):
             self.root.rmdir()

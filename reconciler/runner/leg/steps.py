@@ -19,7 +19,7 @@ from reconciler.runner.contract.records import planned_from_data, planned_to_dat
 from reconciler.runner.leg.commands import Commands, LegEnded
 from reconciler.runner.leg.results import digest, masked_plan, secret_texts, with_file_outputs
 from reconciler.runner.processes.log import RunLog
-from reconciler.tools.base import StepFailed, TfstateNotSaved, Tool, ToolJob
+from reconciler.tools.base import NotUnderstood, StepFailed, TfstateNotSaved, Tool, ToolJob
 from reconciler.tools.files import read_result, write_scratch
 
 
@@ -40,6 +40,9 @@ class Work:
     plan_digest: str | None = None
     seconds: dict[Phase, float] = field(default_factory=dict)
 
+
+_KEPT_BYTES = 64 * 1024
+"""How much is kept of what a tool has printed for machines and nobody could read."""
 
 Step = tuple[Phase, Callable[[Work], None]]
 
@@ -77,6 +80,8 @@ def _perform(work: Work, steps: tuple[Step, ...]) -> End:
         work.seconds[commands.phase] = time.monotonic() - began
         if isinstance(error, TfstateNotSaved):
             return _rescue(work, error)
+        if isinstance(error, NotUnderstood):
+            error = _keep(work, error)
         return _end_of(error, work.masker)
     return _proper_end(work)
 
@@ -87,6 +92,25 @@ def _rescue(work: Work, error: TfstateNotSaved) -> End:
     _write_private(kept, read_result(error.rescued) or b"")
     message = f"{error}; it is kept as {kept}: put it into the backend (state push), then retry the run"
     return End(Ending.INTERRUPTED, Reason.TFSTATE_NOT_SAVED, work.masker.text(message))
+
+
+def _keep(work: Work, error: NotUnderstood) -> StepFailed:
+    """Keep the beginning of what could not be read, where only the service's user can see it.
+
+    It stays out of the log: what a tool prints for machines can hold secrets that no masker has heard of.
+    """
+    kept, raw = work.directory.not_understood, error.raw[:_KEPT_BYTES]
+    masked = work.masker.mask(raw)
+    if len(raw) < len(error.raw):
+        # A value that goes on behind the cut is not recognised: as much as one can be long is dropped.
+        masked = masked[: max(len(masked) - work.masker.overlap, 0)]
+    if not masked.strip():
+        return error
+    try:
+        _write_private(kept, masked)
+    except OSError as problem:
+        return StepFailed(f"{error}; what was printed could not be kept: {problem.strerror}")
+    return StepFailed(f"{error}; the beginning of what was printed is kept as {kept}")
 
 
 def _end_of(error: LegEnded | StepFailed | OSError, masker: Masker) -> End:

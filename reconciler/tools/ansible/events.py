@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.core.results import Action, Applied, JsonValue, Planned, Resource, ResourceChange
-from reconciler.tools.base import StepFailed
+from reconciler.tools.base import NotUnderstood
 from reconciler.tools.files import shape_of
 
 _EVENTS = "the events of the ansible run"
@@ -33,21 +33,21 @@ class Events:
 
 
 def parse(data: bytes) -> Events:
-    """Read the events file; StepFailed if it is not what the plugin writes. A last line cut short is left out."""
+    """Read the events file; NotUnderstood if it is not what the plugin writes. A last line cut short is left out."""
     tasks: list[Mapping[str, Any]] = []
     hosts: Mapping[str, Mapping[str, int]] | None = None
     for line in data.split(b"\n")[:-1]:
         try:
             event = _printable(json.loads(line, parse_constant=str))
         except (ValueError, RecursionError):
-            raise StepFailed(f"{_EVENTS} cannot be read") from None
+            raise NotUnderstood(f"{_EVENTS} cannot be read", data) from None
         match event:
             case {"event": "task"}:
                 tasks.append(event)
             case {"event": "end", "hosts": dict(found)}:
                 hosts = found
             case _:
-                raise StepFailed(f"{_EVENTS} cannot be read")
+                raise NotUnderstood(f"{_EVENTS} cannot be read", data)
     return Events(tuple(tasks), hosts)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.tools.base import Do, StepFailed, ToolJob
+from reconciler.tools.base import Do, NotUnderstood, StepFailed, ToolJob
 from reconciler.tools.files import parse_json, read_result, remove, shape_of, write_scratch
 from reconciler.tools.kubernetes.inventory import LABELS
 from reconciler.tools.kubernetes.objects import Key, Manifest, items_of, key_of, type_of
@@ -184,7 +184,7 @@ def _stream(data: bytes) -> list[dict[str, Any]]:
         try:
             document, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
-            raise StepFailed("what kubectl printed of the manifests is not JSON that can be read") from None
+            raise NotUnderstood("what kubectl printed of the manifests is not JSON that can be read", data) from None
         found += items_of(document)
         while at < len(text) and text[at].isspace():
             at += 1

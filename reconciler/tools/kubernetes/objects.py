@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.tools.base import StepFailed
+from reconciler.tools.base import NotUnderstood
 
 Manifest = Mapping[str, Any]
 """An object as JSON, from a source or from the API."""
@@ -111,7 +111,7 @@ def items_of(document: Any) -> list[dict[str, Any]]:
     if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
         return [item for item in document["items"] if isinstance(item, dict)]
     if not isinstance(document, dict):
-        raise StepFailed("what kubectl printed has a shape that is not known")
+        raise NotUnderstood("what kubectl printed has a shape that is not known", str(document).encode())
     return [document]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.results import Applied, Planned
-from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
+from reconciler.tools.base import Abilities, Do, NotUnderstood, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import parse_json, read_json, read_result, remove, write_scratch
 from reconciler.tools.pulumi.preview import (
     InStack,
@@ -202,7 +202,7 @@ def _outputs(job: ToolJob, do: Do) -> Mapping[str, Any]:
     finally:
         remove(values)
     if not isinstance(printed, dict):
-        raise StepFailed("the outputs have a shape that is not known")
+        raise NotUnderstood("the outputs have a shape that is not known", json.dumps(printed).encode())
     return printed
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.core.results import Action, Output, OutputChange, Planned, ResourceChange
-from reconciler.tools.base import StepFailed
+from reconciler.tools.base import NotUnderstood, StepFailed
 from reconciler.tools.files import shape_of
 from reconciler.tools.veil import UNKNOWN, Secrets, secrets_in, veiled, with_unknown
 
@@ -96,7 +96,7 @@ def expected(document: Any) -> Expected:
 def _check_format(document: Any) -> None:
     version = document.get("format_version") if isinstance(document, dict) else None
     if not isinstance(version, str) or version.split(".")[0] != "1":
-        raise StepFailed(f"the plan's JSON has format {version!r}, and only format 1 is known")
+        raise NotUnderstood(f"the plan's JSON has format {version!r}, and only format 1 is known")
 
 
 def as_refresh(planned: Planned) -> Planned:
@@ -186,7 +186,7 @@ def _address(entry: Mapping[str, Any]) -> str:
 def _actions(address: str, actions: Iterable[str]) -> tuple[Action, ...]:
     key = tuple(actions)
     if key not in _ACTIONS:
-        raise StepFailed(f"the plan has an unknown action for {address}: {' and '.join(key)}")
+        raise NotUnderstood(f"the plan has an unknown action for {address}: {' and '.join(key)}")
     return _ACTIONS[key]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.core.results import Applied, Output, Resource
-from reconciler.tools.base import StepFailed
+from reconciler.tools.base import NotUnderstood
 from reconciler.tools.files import shape_of
 from reconciler.tools.terraform.plan import Expected, Marks
 from reconciler.tools.veil import Secrets, secrets_in, veiled, without_unseen
@@ -21,7 +21,7 @@ from reconciler.tools.veil import Secrets, secrets_in, veiled, without_unseen
 def applied(document: Any, expected: Expected) -> Applied:
     """Turn a tfstate into what an apply left behind; StepFailed for a format that nobody knows."""
     if not isinstance(document, dict) or document.get("version") != 4:
-        raise StepFailed("the tfstate has a format that is not known")
+        raise NotUnderstood("the tfstate has a format that is not known")
     known = expected.marks
     outputs = {**{name: {} for name in expected.outputs}, **(document.get("outputs") or {})}
     found = [

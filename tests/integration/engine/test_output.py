@@ -227,3 +227,20 @@ def test_starting_up_is_quick(tmp_path):
     ).stdout.split()
     heavy = {"pydantic", "sqlalchemy", "pygit2", "rich", "asyncio", "click", "http.server", "reconciler.engine"}
     assert not heavy & set(loaded)
+
+
+def test_what_a_tool_prints_for_machines_and_nobody_can_read_is_kept_out_of_the_log(driver):
+    print_much = "echo '{in clear: s3cr3t-value'; yes 'padding s3cr3t-value and much more of it' | head -n 3000"
+    report = driver.both(outputs=print_much, masked=("s3cr3t-value",))
+    kept = driver.data_dir / "runs" / "r1" / "not-understood"
+    assert (report.ending, report.reason) == (Ending.FAILED, "ToolFailed"), driver.log()
+    assert report.message.startswith("what script.outputs prints is not JSON: Expecting property name")
+    assert report.message.endswith(f"the beginning of what was printed is kept as {kept}")
+    text = kept.read_text()
+    assert text.startswith("{in clear: ***\npadding *** and")
+    assert "s3cr3t" not in text
+    assert driver.log().count("padding") == 1, "the command is shown, what it printed is not"
+    assert 40_000 < len(text) < 64 * 1024
+    assert kept.stat().st_mode & 0o077 == 0
+    driver.engine.discard("r1")
+    assert kept.exists()

@@ -7,24 +7,23 @@ made by a hard link, which the disk lets only one succeed with, whoever else tri
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
-import tarfile
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from reconciler.engine.ends import LegId
+from reconciler.engine.packing import BEGINNING, pack
 from reconciler.runner.contract.directory import RunDirectory, sync_directory, write_file
-
-WORK, HOME = "work", "home"
-"""What a tree holds: the work directory, and what lies in the run's home."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An offered leg. `token_hash` is of the token that may take it; `wanted` the worker that has the run's plan."""
+    """An offered leg. `token_hash` is of the token that may take it; `wanted` the one worker that has the plan."""
 
     pool: str
     token_hash: str
@@ -39,11 +38,6 @@ class Ledger:
 
     directory: RunDirectory
     which: LegId
-
-    @property
-    def tree(self) -> Path:
-        """What the work directory and the home are to hold, as a tar file."""
-        return self.directory.root / "tree.tar"
 
     def put(self, offer: Offer) -> None:
         """Write the offer, in the place of an earlier one."""
@@ -84,17 +78,44 @@ class Ledger:
 
     def pack(self) -> None:
         """Put what was prepared into the tree, and remove it otherwise; OSError where the disk is full."""
-        draft = self.tree.with_suffix(".draft")
-        with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as tar:
-            for path, name in ((self.directory.work, WORK), (self.directory.home, HOME)):
-                tar.add(path, name)
-        draft.replace(self.tree)
+        self.forget_saved()
+        pack(self.directory, BEGINNING, self.directory.tree)
         self.directory.free()
 
     def forget_tree(self) -> None:
         """Remove the tree: the worker has it."""
         with contextlib.suppress(OSError):
-            self.tree.unlink(missing_ok=True)
+            self.directory.tree.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[Saving]:
+        """Take in what a plan left, in the place of what is there; it counts once `Saving.finish` has returned."""
+        draft = self.directory.saved.with_suffix(f".{secrets.token_hex(4)}.draft")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
+                yield Saving(self, draft, file)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def saved(self) -> str | None:
+        """Return the SHA-256 of what the plan of this attempt left; None: it is only where it was made."""
+        data = _read(self._saved)
+        whole = data is not None and data["attempt"] == self.which.attempt and self.directory.saved.is_file()
+        return str(data["sha256"]) if data is not None and whole else None
+
+    def forget_saved(self) -> None:
+        """Remove what an earlier plan left."""
+        self._saved.unlink(missing_ok=True)
+        self.directory.saved.unlink(missing_ok=True)
+
+    def note_saved(self, sha256: str) -> None:
+        """Note what the saved file has to be."""
+        self._replace(self._saved, {"attempt": self.which.attempt, "sha256": sha256})
+
+    @property
+    def _saved(self) -> Path:
+        return self.directory.root / "saved"
 
     @property
     def _offer(self) -> Path:
@@ -113,6 +134,30 @@ class Ledger:
         write_file(draft, json.dumps(data).encode(), durable=True)
         draft.replace(path)
         sync_directory(self.directory.root)
+
+
+class Saving:
+    """What a plan left, while it comes in. Any thread may call the methods, one after the other."""
+
+    def __init__(self, ledger: Ledger, draft: Path, file: IO[bytes]) -> None:
+        self._ledger, self._draft, self._file = ledger, draft, file
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        """Take in the next piece; OSError where the disk is full."""
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def finish(self) -> None:
+        """Keep it for the apply, also when the power fails."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        ledger = self._ledger
+        ledger.forget_saved()
+        self._draft.replace(ledger.directory.saved)
+        ledger.note_saved(self._hash.hexdigest())
 
 
 def _read(path: Path) -> dict[str, Any] | None:

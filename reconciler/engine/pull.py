@@ -17,13 +17,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.core.phases import Leg
 from reconciler.engine.base import Materialise
 from reconciler.engine.ends import LegId, never_started
-from reconciler.engine.ledger import Ledger, Offer
+from reconciler.engine.ledger import Ledger, Offer, Saving
 from reconciler.engine.preparing import prepared
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import TOKEN, Ending, LegOrder, LegReport, Reason, TfstateAccess
@@ -60,6 +61,8 @@ class Handout:
     """The tokens of the run's identity, by the names of their files."""
     renewed: dict[str, str] = field(default_factory=dict, repr=False)
     """Those of them that the worker has not got yet."""
+    near: str | None = None
+    """The worker that has the run's directory, and need not fetch what another one would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,8 @@ class PullEngine:
     def offer(self, pool: str, order: LegOrder, tfstate: TfstateAccess | None, materialise: Materialise | None) -> None:
         """Offer a leg to the workers of a pool; `materialise` as for `Engine.start`.
 
-        An apply is offered only to the worker that planned, which has the saved plan. A failure comes as a report.
+        An apply whose saved plan did not come here is offered only to the worker that planned. A failure comes as a
+        report.
         """
         which = LegId(order.run, order.attempt, order.leg)
         ledger = self._ledger(which)
@@ -126,13 +130,15 @@ class PullEngine:
             self._report(failed)
             return
         state = None if tfstate is None else {"path": tfstate.path, "token": tfstate.token}
-        sent = to_line({"order": order_to_data(order), "tfstate": state, "lease": self.lease})
-        offer = Offer(pool, "", order.limits.grace_seconds, ledger.worker() if order.leg is Leg.APPLY else None)
+        near, saved = (ledger.worker(), ledger.saved()) if order.leg is Leg.APPLY else (None, None)
+        more = {"lease": self.lease, "saved": saved, "saves": order.fills_cache}
+        sent = to_line({"order": order_to_data(order), "tfstate": state, **more})
+        offer = Offer(pool, "", order.limits.grace_seconds, near if saved is None else None)
         ledger.put(offer)
         files = {} if order.identity is None else order.identity.files
         tokens = {name: text for name, text in files.items() if name.endswith(TOKEN)}
         with self._lock:
-            self._legs[order.run] = Handout(which, offer, sent, time.monotonic(), tokens=tokens)
+            self._legs[order.run] = Handout(which, offer, sent, time.monotonic(), tokens=tokens, near=near)
 
     def adopt(self, runs: Mapping[str, LegId]) -> list[str]:
         """Take over the legs that an earlier process offered. Return those that a worker may still have."""
@@ -230,13 +236,19 @@ class PullEngine:
                 free = leg.worker is None and not leg.canceled and leg.reserved_until <= now and leg.order is not None
                 if not free or leg.offer.pool != pool or leg.offer.wanted not in {None, worker}:
                     continue
-                which = leg.which
-                token = f"{which.run}.{which.attempt}.{which.leg}.{secrets.token_urlsafe(32)}"
-                leg.offer = replace(leg.offer, token_hash=_hash(token))
-                self._ledger(which).put(leg.offer)
+                if leg.near != worker and leg.near in self._asking.get(pool, {}).values():
+                    continue
                 leg.reserved_until = now + _RESERVED
-                return token, which
+                return self._put_token(leg), leg.which
         return None
+
+    def _put_token(self, leg: Handout) -> str:
+        """Make the token that opens a leg from now on, in the place of every other one."""
+        which = leg.which
+        token = f"{which.run}.{which.attempt}.{which.leg}.{secrets.token_urlsafe(32)}"
+        leg.offer = replace(leg.offer, token_hash=_hash(token))
+        self._ledger(which).put(leg.offer)
+        return token
 
     def authorise(self, token: str) -> Handout:
         """Return the leg that a token opens; Refused for every other token, and once the leg is over."""
@@ -246,8 +258,11 @@ class PullEngine:
                 raise Refused("this token opens no leg that is at work: it has ended, or its lease was lost")
             return leg
 
-    def take(self, leg: Handout, worker: str) -> bytes:
-        """Give a worker what the leg is to do, once; Refused where that was given before."""
+    def take(self, leg: Handout, worker: str, *, fresh: bool = False) -> tuple[bytes, str | None]:
+        """Give a worker what the leg is to do, once; Refused where that was given before.
+
+        `fresh`: with a token in the place of the one that others may have seen, which opens nothing any more.
+        """
         ledger = self._ledger(leg.which)
         with self._lock:
             if leg.worker is not None or leg.order is None or leg.canceled:
@@ -257,13 +272,28 @@ class PullEngine:
                 ledger.note_worker(worker)
             if not ledger.take(worker):
                 raise Refused("this leg was taken before, or withdrawn")
+            token = self._put_token(leg) if fresh else None
             order, leg.order = leg.order, None
             leg.worker, leg.beat = worker, time.monotonic()
-            return order
+            return order, token
 
     def tree(self, leg: Handout) -> Path:
-        """Return the tar file with the leg's work directory."""
-        return self._ledger(leg.which).tree
+        """Return the tar file that the leg begins with: the desired tree, or for an apply what its plan left."""
+        directory = self._ledger(leg.which).directory
+        return directory.tree if leg.which.leg is Leg.PLAN else directory.saved
+
+    def saving(self, leg: Handout) -> AbstractContextManager[Saving]:
+        """Take in what a plan leaves to its apply; Refused for any other leg."""
+        if leg.which.leg is not Leg.PLAN or leg.worker is None:
+            raise Refused("only a plan that was taken up leaves something to an apply")
+        return self._ledger(leg.which).saving()
+
+    def saved(self, leg: Handout, saving: Saving) -> None:
+        """Keep what came in; Refused where the leg has ended meanwhile."""
+        with self._lock:
+            if self._legs.get(leg.which.run) is not leg:
+                raise Refused("the leg has ended already")
+            saving.finish()
 
     def beat(self, leg: Handout) -> dict[str, object]:
         """Note that the worker is there. Returns what it has to know: whether to stop, and new tokens."""

@@ -25,6 +25,8 @@ class KeptLeg:
     lease: float = 60.0
     tfstate: tuple[str, str] | None = field(default=None, repr=False)
     """Where the service has the stack's tfstate, and the token for it; None: it has none."""
+    saves: bool = True
+    """Whether what the plan leaves to its apply is still to be sent."""
 
 
 class KeptLegs:
@@ -37,7 +39,7 @@ class KeptLegs:
     def put(self, leg: KeptLeg) -> None:
         """Remember a leg; OSError where the disk does not take it."""
         which = leg.which
-        data = [which.run, which.attempt, which.leg, leg.token, leg.lease, leg.tfstate]
+        data = [which.run, which.attempt, which.leg, leg.token, leg.lease, leg.tfstate, leg.saves]
         path = self._path(which.run)
         draft = path.with_suffix(".draft")
         write_file(draft, json.dumps(data).encode(), durable=True)
@@ -55,9 +57,9 @@ class KeptLegs:
         for name in sorted(os.listdir(self._directory)):  # noqa: PTH208 - names only
             if name.endswith(".json"):
                 with contextlib.suppress(OSError, ValueError):
-                    run, attempt, leg, token, lease, tfstate = json.loads((self._directory / name).read_bytes())
+                    run, attempt, leg, token, lease, tfstate, saves = json.loads((self._directory / name).read_bytes())
                     access = None if tfstate is None else (tfstate[0], tfstate[1])
-                    found.append(KeptLeg(LegId(run, attempt, Leg(leg)), token, lease, access))
+                    found.append(KeptLeg(LegId(run, attempt, Leg(leg)), token, lease, access, saves))
         return found
 
     def _path(self, run: str) -> Path:

@@ -7,29 +7,42 @@ leg that is lost is stopped as a cancel does. Whatever is said twice, because an
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
-import tarfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO, Protocol
 
 from reconciler.core.phases import Leg
 from reconciler.engine.base import Engine, PrepareFailed
 from reconciler.engine.ends import never_started
+from reconciler.engine.packing import BEGINNING, PLANNED, CannotUnpack, pack, unpack
 from reconciler.engine.placing import CannotPlace, Machine
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.contract.job import Ending, LegReport, Reason, TfstateAccess
+from reconciler.runner.contract.job import Ending, Job, LegReport, Reason, TfstateAccess
 from reconciler.runner.contract.records import order_from_data
 from reconciler.runner.tfstate.backlog import anything_pending, pending_requests
-from reconciler.worker.kept import KeptLeg, KeptLegs
-from reconciler.worker.service import Away, Lost, Service
+from reconciler.worker.kept import KeptLeg
+from reconciler.worker.service import Away, Lost, NotSaved, Order, Service
 
 _log = logging.getLogger(__name__)
 
 _LOOK = 0.5
 _AGAIN = 1.0
+_PIECE = 1024 * 1024
+
+
+class Remembering(Protocol):
+    """Where a leg is remembered for the next worker."""
+
+    def put(self, leg: KeptLeg) -> None:
+        """Remember a leg; OSError where that fails."""
+
+    def remove(self, run: str) -> None:
+        """Forget a leg."""
 
 
 @dataclass(slots=True)
@@ -40,14 +53,25 @@ class LegAtWork:
     service: Service
     engine: Engine
     machine: Machine
-    legs: KeptLegs
+    legs: Remembering
     worker: str
     leaving: Callable[[], bool] = lambda: False
     """Whether the worker ends at once, and leaves its runs to the next one."""
+    stays: bool = True
+    """Whether this machine is there for the apply, too."""
+    canceled: bool = False
+    """Whether the service has said that the leg is to stop."""
     _report: LegReport | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
     _lost: bool = False
     _sent: int = 0
+    _saved: str | None = None
+    """The SHA-256 of what the service sends of a saved plan."""
+    _packed: bool = False
+    _reached: float = 0.0
+    """When the service was reached last."""
+    _beaten: float = 0.0
+    """When that was tried last."""
 
     @property
     def run(self) -> str:
@@ -58,6 +82,10 @@ class LegAtWork:
     def directory(self) -> RunDirectory:
         """The run's directory on this machine."""
         return RunDirectory.of(self.machine.data_dir, self.run)
+
+    def ask(self) -> None:
+        """Ask the service at once whether the leg is to stop."""
+        self._beat()
 
     def end(self, report: LegReport) -> None:
         """Note how the leg ended on this machine."""
@@ -78,8 +106,15 @@ class LegAtWork:
             self.end(never_started(self.kept.which))
             self._tell()
             return
+        self.begin(order)
+
+    def begin(self, order: Order) -> None:
+        """Start a leg that was taken up, and follow it to its end."""
+        directory = self.directory
+        directory.root.parent.mkdir(mode=0o700, exist_ok=True)
+        directory.make()
         tfstate = None if order.tfstate is None else (order.tfstate["path"], order.tfstate["token"])
-        self.kept = replace(self.kept, lease=order.lease, tfstate=tfstate)
+        self.kept = replace(self.kept, lease=order.lease, tfstate=tfstate, saves=order.saves)
         self.legs.put(self.kept)
         directory.renew_lease()
         access = None if tfstate is None else TfstateAccess(str(self.machine.data_dir), *tfstate)
@@ -92,7 +127,8 @@ class LegAtWork:
             self.end(self.kept.which.unprepared(Ending.FAILED, Reason.RUNNER_ERROR, message))
         else:
             _log.info("run %s: %s of %s begins", self.run, job.leg, job.stack)
-            self.engine.start(job, self._fill if job.leg is Leg.PLAN else None)
+            self._saved = order.saved
+            self.engine.start(job, None if self._is_here(job) else self._fill)
         self.follow(taken=True)
 
     def follow(self, *, taken: bool = False) -> None:
@@ -100,37 +136,83 @@ class LegAtWork:
 
         `taken`: it was taken up just now, which counts as a beat; otherwise an earlier process of this worker did.
         """
-        reached = time.monotonic()
-        beaten = reached if taken else float("-inf")
+        self._reached = time.monotonic()
+        self._beaten = self._reached if taken else float("-inf")
         while not self._ended.wait(_LOOK):
             if self.leaving():
                 return
-            now = time.monotonic()
-            if now - beaten >= self.kept.lease / 6 and not self._lost:
-                beaten = now
-                if self._beat():
-                    reached = now
-            if self._lost or now - reached > self.kept.lease:
-                self.engine.cancel(self.run)
+            self._keep()
             self._send_log()
         self._tell()
 
+    def _keep(self) -> None:
+        """Say that the leg is at work, when it is time to; stop its tool where the leg is lost."""
+        now = time.monotonic()
+        if now - self._beaten >= self.kept.lease / 6 and not self._lost:
+            self._beaten = now
+            if self._beat():
+                self._reached = now
+        if self._lost or now - self._reached > self.kept.lease:
+            self.engine.cancel(self.run)
+
+    def _is_here(self, job: Job) -> bool:
+        """Whether this machine has what the leg begins with: an apply's saved plan, if that was made here."""
+        if job.leg is Leg.PLAN:
+            return False
+        planned = self.directory.read_report(Leg.PLAN, job.attempt)
+        return planned is not None and planned.plan_digest == job.plan_digest
+
     def _fill(self, work: Path) -> None:
-        """Fill the work directory with the tree that the service sends."""
-        root = work.parent
-        packed = root / "tree.tar"
+        """Fill the run's directory with what the service sends: the desired tree, or what the plan left."""
+        directory, apply = RunDirectory(work.parent), self.kept.which.leg is Leg.APPLY
+        packed, total = directory.tree, hashlib.sha256()
+        self._reached = self._beaten = time.monotonic()
         try:
             with self.service.tree(self.kept.token) as stream, packed.open("wb") as file:
                 for piece in stream or ():
                     file.write(piece)
-            with tarfile.open(packed, "r:") as tar:
-                tar.extractall(root, filter="data")
+                    total.update(piece)
+                    self._keep()
+            if apply and total.hexdigest() != self._saved:
+                raise PrepareFailed("the saved plan that the service sent is not the one that it was given")
+            unpack(packed, directory, PLANNED if apply else BEGINNING)
         except (Away, Lost) as error:
             raise PrepareFailed(f"the work directory could not be fetched: {error}") from None
-        except tarfile.TarError as error:
+        except CannotUnpack as error:
             raise PrepareFailed(f"the work directory cannot be unpacked: {error}") from None
         finally:
             packed.unlink(missing_ok=True)
+
+    def _save(self) -> None:
+        """Send what a plan leaves to its apply, once, so that any machine may do that; Away or Lost."""
+        report, saved = self._report, self.directory.saved
+        if report is None or report.ends_run or not self.kept.saves:
+            return
+        try:
+            if not self._packed:
+                pack(self.directory, PLANNED, saved)
+                self._packed = True
+            with saved.open("rb") as file:
+                self.service.save(self.kept.token, self._pieces(file))
+        except NotSaved as problem:
+            self._not_saved(report, str(problem))
+        except OSError as error:
+            self._not_saved(report, f"the saved plan cannot be packed: {error.strerror or error}")
+        self.kept = replace(self.kept, saves=False)
+        saved.unlink(missing_ok=True)
+
+    def _not_saved(self, report: LegReport, problem: str) -> None:
+        """Leave the plan to this machine alone, or fail it where that is not there for the apply."""
+        if self.stays:
+            _log.warning("run %s can be applied by this worker only: %s", report.run, problem)
+            return
+        failed = replace(report, ending=Ending.FAILED, reason=Reason.PLAN_NOT_SAVED, plan_digest=None)
+        self._report = replace(failed, message=f"the plan cannot be kept for its apply: {problem}")
+
+    def _pieces(self, file: IO[bytes]) -> Iterator[bytes]:
+        while piece := file.read(_PIECE):
+            self._keep()
+            yield piece
 
     def _beat(self) -> bool:
         """Tell the service that the leg is at work; False where it cannot be reached."""
@@ -148,6 +230,7 @@ class LegAtWork:
             if old is not None:
                 self.engine.renew(self.run, name, old, text)
         if cancel:
+            self.canceled = True
             self.engine.cancel(self.run)
         return True
 
@@ -168,14 +251,14 @@ class LegAtWork:
 
     def _tell(self) -> None:
         """Tell the service how the leg ended, as often as it takes, and tidy up."""
-        report = self._report
-        assert report is not None  # noqa: S101 - whoever comes here has set it
-        if report.pending_tfstate is not None:
-            self._deliver(report.pending_tfstate)
+        assert self._report is not None  # noqa: S101 - whoever comes here has set it
+        if self._report.pending_tfstate is not None:
+            self._deliver(self._report.pending_tfstate)
         while not self._lost:
             try:
+                self._save()
                 if self._send_log() and not self._lost:
-                    self.service.end(self.kept.token, report)
+                    self.service.end(self.kept.token, self._report)
                     break
             except Lost as lost:
                 self._lose(lost)
@@ -184,6 +267,7 @@ class LegAtWork:
             if self.leaving():
                 return
             time.sleep(_AGAIN)
+        report = self._report
         _log.info("run %s: %s ended: %s", self.run, report.leg, report.ending)
         self.legs.remove(self.run)
         if anything_pending(self.directory.pending_tfstate):

@@ -18,6 +18,7 @@ from reconciler.version import __version__
 _PREFIX = "/api/runner/v1"
 _SECONDS = 15.0
 _POLL_SECONDS = 40.0
+_SAVING_SECONDS = 60.0
 _PIECE = 512 * 1024
 
 
@@ -27,6 +28,10 @@ class Away(Exception):
 
 class Lost(Exception):
     """The leg is not this worker's any more: it ended, was withdrawn, or its lease was lost."""
+
+
+class NotSaved(Exception):
+    """The service cannot keep what a plan leaves to its apply; the message is one line for the run."""
 
 
 class Rejected(Exception):
@@ -50,6 +55,12 @@ class Order:
     order: Mapping[str, Any] = field(repr=False)
     tfstate: Mapping[str, str] | None = field(repr=False)
     lease: float
+    saved: str | None = None
+    """The SHA-256 of what the plan left, for its apply; None: the service does not have it."""
+    saves: bool = True
+    """Whether an apply may follow, for which what a plan leaves is to be sent."""
+    token: str | None = field(default=None, repr=False)
+    """The token of the leg from now on; None: that by which it was taken."""
 
 
 class Service:
@@ -72,14 +83,17 @@ class Service:
         leg = said["leg"]
         return None if leg is None else Offered(leg["run"], leg["attempt"], leg["leg"], leg["token"]), said["over"]
 
-    def take(self, token: str, worker: str) -> Order:
-        """Take a leg up; Lost where somebody else did, or nobody may."""
-        said = _json(self._of_leg("POST", "/take", token, params={"worker": worker}))
-        return Order(said["order"], said["tfstate"], float(said["lease"]))
+    def take(self, token: str, worker: str, *, fresh: bool = False) -> Order:
+        """Take a leg up; Lost where somebody else did, or nobody may. `fresh`: with a token of its own from now on."""
+        asked = {"worker": worker, **({"fresh": "true"} if fresh else {})}
+        answer = self._of_leg("POST", "/take", token, params=asked)
+        said = _json(answer)
+        own = answer.headers.get("Station-Token")
+        return Order(said["order"], said["tfstate"], float(said["lease"]), said["saved"], said["saves"], own)
 
     @contextmanager
     def tree(self, token: str) -> Iterator[Iterator[bytes] | None]:
-        """Open the leg's work directory as a stream of a tar file; None: there is none to get."""
+        """Open what the leg begins with as a stream of a tar file; None: there is none to get."""
         try:
             with self.client.stream("GET", f"{_PREFIX}/leg/tree", headers=_bearer(token)) as answer:
                 if answer.status_code not in {200, 204}:
@@ -88,6 +102,13 @@ class Service:
                 yield None if answer.status_code == 204 else answer.iter_bytes()
         except httpx.HTTPError as error:
             raise Away(type(error).__name__) from None
+
+    def save(self, token: str, pieces: Iterator[bytes]) -> None:
+        """Send what a plan leaves to its apply; NotSaved where the service cannot keep it."""
+        answer = self._of_leg("PUT", "/saved", token, content=pieces, timeout=_SAVING_SECONDS)
+        if answer.status_code in {413, 507}:
+            raise NotSaved(_detail(answer))
+        _json(answer)
 
     def beat(self, token: str) -> tuple[bool, Mapping[str, str]]:
         """Keep a leg; returns whether to stop its tool, and new tokens of its identity."""

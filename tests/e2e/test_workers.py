@@ -156,6 +156,30 @@ def test_a_run_is_canceled_on_its_worker_and_a_worker_ends_with_its_runs(
         assert re.search(r"ending once 1 leg", worker.log.read_text())
 
 
+def test_what_one_worker_planned_another_one_applies(repo: Repo, far: Station, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    spec = {"autodeploy": False, "workerPool": "far", "source": {"path": "code"}}
+    plan = f"echo plan >> {seen}; echo made > made; exit 2"
+    repo.commit(
+        {
+            "p.yaml": POOL,
+            "a.yaml": a_script("a", f"cat message made >> {seen}", plan=plan, **spec),
+            "code/message": "from Git\n",
+        }
+    )
+    with far.serving() as server:
+        with working(far, server, "w1"):
+            eventually(lambda: run_of(server)["status"] == "unconfirmed")
+        with working(far, server, "w2") as second:
+            run = run_of(server)["id"]
+            assert (far.data_dir / "runs" / str(run) / "saved.tar").exists()
+            server.api(f"/runs/{run}/confirm", "POST")
+            eventually(lambda: server.all_synced(1))
+            assert lines(seen) == ["plan", "from Git", "made"]
+            eventually(lambda: second.leftovers() == [])
+            eventually(lambda: not list(far.data_dir.rglob("*.tar")))
+
+
 CODE = """
 terraform {}
 resource "terraform_data" "first" {

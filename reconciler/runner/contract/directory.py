@@ -191,6 +191,16 @@ class RunDirectory:
         return self.root / "not-understood"
 
     @property
+    def tree(self) -> Path:
+        """What a plan begins with, for the machine that does it."""
+        return self.root / "tree.tar"
+
+    @property
+    def saved(self) -> Path:
+        """What a plan left for its apply, on whatever machine: it can hold secrets, as the saved plan in it."""
+        return self.root / "saved.tar"
+
+    @property
     def pending_tfstate(self) -> Path:
         """Where versions of the tfstate wait while the service is away."""
         return self.root / "tfstate-pending"
@@ -278,10 +288,10 @@ class RunDirectory:
 
     def free(self) -> None:
         """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
-        private = (self.identity, self.git, self.packages, self.carried)
+        private = (self.identity, self.git, self.packages, self.carried, self.saved)
         for path in (*private, self.temporary, self.work, self.home, self.scratch):
             with contextlib.suppress(OSError):
-                _remove(path)
+                remove(path)
 
     def discard(self) -> None:
         """Remove everything but the log, and what only people can make use of."""
@@ -291,7 +301,7 @@ class RunDirectory:
             return
         for name in names:
             if name not in {"log", self.rescued_tfstate.name, self.not_understood.name}:
-                _remove(self.root / name)
+                remove(self.root / name)
         with contextlib.suppress(OSError):
             self.root.rmdir()
 
@@ -323,7 +333,7 @@ def free_ended(data_dir: Path) -> None:
                 directory.free()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove whatever this is, never through a link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, onerror=_make_removable)

@@ -141,7 +141,7 @@ class LegOrder:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The secrets in the tool's own settings, by their path there: `vaultPasswords.prod`."""
     fills_cache: bool = False
-    """Whether this run may keep downloads for later runs; one of unreviewed code may not."""
+    """Whether this run may keep downloads for later runs, and have its plan applied; one of unreviewed code may not."""
     identity: Identity | None = None
     destroy: bool = False
     """Whether the run is to remove what the stack made, rather than to make it."""
@@ -217,6 +217,8 @@ class Reason(StrEnum):
     SILENCE_TIMEOUT = "SilenceTimeout"
     PLAN_CHANGED = "PlanChanged"
     """What would be applied is not what was recorded as planned."""
+    PLAN_NOT_SAVED = "PlanNotSaved"
+    """The machine that planned is gone afterwards, and the service could not keep the saved plan."""
     SOURCE_MISSING = "SourceMissing"
     PREPARE_FAILED = "PrepareFailed"
     DISK_FULL = "DiskFull"

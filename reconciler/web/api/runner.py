@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, TypeVar
@@ -43,6 +43,8 @@ _WAIT = 25.0
 _LOOK = 0.1
 _LARGEST_PIECE = 1024 * 1024
 _LARGEST_REPORT = 64 * 1024 * 1024
+LARGEST_SAVED = 2 * 1024**3
+"""How many bytes a plan may leave to its apply. The work directory with the providers in it counts."""
 _STATUSES = {Leg.PLAN: RunStatus.PLANNING, Leg.APPLY: RunStatus.APPLYING}
 
 _REPORTS = TypeAdapter(LegReport)
@@ -84,19 +86,51 @@ async def claim_leg(  # noqa: PLR0917
 
 
 @router.post("/leg/take", response_class=Response)
-def take_leg(request: Request, ports: PortsIn, worker: Annotated[WorkerName, Query()]) -> Response:
-    """Take the leg up, and get what it is to do with its secrets: once, whoever asks again."""
-    order = _leg(request, ports, lambda engine, leg: engine.take(leg, worker))
-    return Response(order, media_type="application/json")
+def take_leg(
+    request: Request, ports: PortsIn, worker: Annotated[WorkerName, Query()], *, fresh: bool = False
+) -> Response:
+    """Take the leg up, and get what it is to do with its secrets: once, whoever asks again.
+
+    `fresh`: a new token comes in the header Station-Token, and the one that was shown opens nothing any more.
+    """
+    order, token = _leg(request, ports, lambda engine, leg: engine.take(leg, worker, fresh=fresh))
+    return Response(order, media_type="application/json", headers={} if token is None else {"Station-Token": token})
 
 
 @router.get("/leg/tree", response_class=Response)
 def get_tree(request: Request, ports: PortsIn) -> Response:
-    """Get the work directory of a plan and the files of its home, as a tar file; 204 for an apply, which has them."""
+    """Get what the leg begins with, as a tar file; 204 for an apply whose plan is only where it was made."""
     path = _leg(request, ports, lambda engine, leg: engine.tree(leg))
     if not path.is_file():
         return Response(status_code=HTTPStatus.NO_CONTENT)
     return FileResponse(path, media_type="application/x-tar")
+
+
+@router.put("/leg/saved", openapi_extra={"requestBody": {"content": {"application/x-tar": {}}, "required": True}})
+async def save_plan(request: Request, ports: PortsIn) -> SizeJson:
+    """Send what a plan with changes leaves to its apply, as a tar file, before its end is sent."""
+    with await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.saving(leg)) as saving:
+        try:
+            async for piece in _pieces(request):
+                await run_in_threadpool(saving.add, piece)
+                if saving.size > LARGEST_SAVED:
+                    raise _too_large(LARGEST_SAVED)
+            await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.saved(leg, saving))
+        except OSError as error:
+            detail = f"the service cannot keep the saved plan: {error.strerror}"
+            raise ApiError(HTTPStatus.INSUFFICIENT_STORAGE, "DiskFull", detail) from None
+        return SizeJson(size=saving.size)
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body in pieces that are worth a thread each."""
+    piece = bytearray()
+    async for chunk in request.stream():
+        piece += chunk
+        if len(piece) >= _LARGEST_PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
 
 
 @router.post("/leg/beat")
@@ -187,6 +221,10 @@ async def _body(request: Request, ports: Ports, limit: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            detail = f"the request is larger than {limit} bytes"
-            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail)
+            raise _too_large(limit)
     return bytes(body)
+
+
+def _too_large(limit: int) -> ApiError:
+    detail = f"the request is larger than {limit} bytes"
+    return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail)

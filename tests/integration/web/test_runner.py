@@ -6,6 +6,7 @@ import io
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from reconciler.engine import pull as pulling
 from reconciler.engine.base import Ending, LegOrder, LegReport, Limits, PrepareFailed
 from reconciler.engine.ends import LegId
 from reconciler.engine.pull import PullEngine
+from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.records import order_from_data, report_to_data, to_line
 from reconciler.store.sql import SqlStore
 from reconciler.version import __version__
+from reconciler.web.api import runner as runner_api
 from reconciler.web.ports import Ports, RunnerDoor
 from tests.factories import a_run
 from tests.integration.web.client import Client
@@ -185,6 +188,39 @@ def test_an_apply_is_for_the_worker_that_planned(client: Client, store: SqlStore
     assert engine.answer("production/far", "w1") is None
     assert engine.answer("production/near", "w2") is None
     assert engine.answer("production/far", "w2") is not None
+
+
+def test_what_a_plan_left_goes_to_whoever_applies_it(
+    app: WarmApp, client: Client, store: SqlStore, engine: PullEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = at_work(store)
+    engine.offer("production/far", order(run), None, fill)
+    with as_leg(app, claimed(client)) as leg:
+        assert leg.request("PUT", f"{LEG}/saved", content=b"x").status_code == 410, "it was not taken up"
+        assert leg.post(f"{LEG}/take", params={"worker": "w1"}).json()["saved"] is None
+        monkeypatch.setattr(runner_api, "LARGEST_SAVED", 3)
+        assert leg.request("PUT", f"{LEG}/saved", content=b"four").status_code == 413
+        for data in (b"one", b"two"):
+            assert leg.request("PUT", f"{LEG}/saved", content=data).json() == {"size": 3}
+        leg.post(f"{LEG}/end", content=report(run))
+        assert leg.request("PUT", f"{LEG}/saved", content=b"x").status_code == 410
+    directory = RunDirectory.of(engine._data_dir, run.id)
+    assert (directory.saved.stat().st_mode & 0o777, list(directory.root.glob("*.draft"))) == (0o600, [])
+    with store.writing() as transaction:
+        transaction.put_run(replace(run, status=RunStatus.APPLYING))
+    engine.offer("production/far", order(run, Leg.APPLY), None, None)
+    number = engine.ask("production/far", "w1")
+    assert engine.answer("production/far", "w2") is None, "w1 has it already, and asks"
+    engine.hang_up("production/far", number)
+    with as_leg(app, claimed(client, worker="w2")) as leg:
+        taken = leg.post(f"{LEG}/take", params={"worker": "w2", "fresh": True})
+        assert taken.json()["saved"] == sha256(b"two").hexdigest()
+        assert leg.get(f"{LEG}/tree").status_code == 410, "its token was replaced"
+    with as_leg(app, taken.headers["Station-Token"]) as leg:
+        assert leg.get(f"{LEG}/tree").content == b"two"
+        assert leg.request("PUT", f"{LEG}/saved", content=b"x").status_code == 410
+    directory.free()
+    assert not directory.saved.exists()
 
 
 def test_after_a_restart_what_was_taken_goes_on_and_what_was_offered_never_begins(

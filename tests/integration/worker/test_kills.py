@@ -23,6 +23,7 @@ from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import HttpServer
 from reconciler.worker.kept import KeptLeg, KeptLegs
+from reconciler.worker.once import OneLeg
 from reconciler.worker.service import Away, Lost, Offered, Service
 from reconciler.worker.worker import Worker
 from tests.e2e.station import eventually, lines
@@ -56,7 +57,7 @@ def worker(service: Service, tmp_path: Path) -> Iterator[Worker]:
 
 def offered(engine: PullEngine, service: Service, run: Run, leg: Leg, command: str) -> Offered:
     """Offer a leg, as the service does, and be told of it, as a worker is."""
-    wanted = replace(order(run, leg), options={"apply": command, "plan": f"{command}; exit 2"})
+    wanted = replace(order(run, leg), fills_cache=True, options={"apply": command, "plan": f"{command}; exit 2"})
     engine.offer(POOL, wanted, None, fill if leg is Leg.PLAN else None)
     found, _ = service.claim(POOL, "w1", [])
     assert found is not None
@@ -121,6 +122,41 @@ def test_killed_when_the_leg_had_ended_and_nobody_was_told(
     assert lines(seen) == ["done"], "it is not done again"
     assert "succeeded" in RunDirectory.of(tmp_path / "data", run.id).log.read_text()
     assert directory.work.exists(), "its plan is still to be applied"
+
+
+def test_one_leg_by_its_token_and_a_second_start_does_nothing(
+    store: SqlStore, engine: PullEngine, service: Service, tmp_path: Path
+) -> None:
+    seen, run = tmp_path / "seen", at_work(store)
+    found = offered(engine, service, run, Leg.PLAN, f"echo done >> {seen}")
+    for name in ("first", "second"):
+        here = LocalEngine(tmp_path / name, sandbox=False)
+        OneLeg(found.token, name, service, here, Machine(tmp_path / name, "/usr/bin:/bin")).run()
+        here.close()
+        assert not list(tmp_path.glob(f"{name}/legs/*"))
+    (told,) = engine.reports()
+    assert (told.run, told.ending, lines(seen)) == (run.id, Ending.SUCCEEDED, ["done"])
+    assert RunDirectory.of(tmp_path / "data", run.id).saved.exists(), "its machine may be gone"
+
+
+@pytest.mark.parametrize("canceled", [True, False])
+def test_a_machine_that_has_to_end_stops_its_leg(
+    store: SqlStore, engine: PullEngine, service: Service, tmp_path: Path, *, canceled: bool
+) -> None:
+    seen, run = tmp_path / "seen", at_work(store)
+    found = offered(engine, service, run, Leg.PLAN, f"echo began >> {seen}; sleep 60")
+    here = LocalEngine(tmp_path / "here", sandbox=False)
+    leg = OneLeg(found.token, "here", service, here, Machine(tmp_path / "here", "/usr/bin:/bin"))
+    thread = Thread(target=leg.run)
+    thread.start()
+    eventually(lambda: lines(seen) == ["began"])
+    if canceled:
+        engine.cancel(run.id)
+    leg.stop()
+    thread.join(30)
+    here.close()
+    (told,) = engine.reports()
+    assert (told.ending, told.reason) == ((Ending.CANCELED, "Canceled") if canceled else (Ending.LOST, "RunnerDied"))
 
 
 def test_a_token_that_was_replaced_opens_nothing(store: SqlStore, engine: PullEngine, service: Service) -> None:

@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 
 MINUTES ?= 5
 
+# Let Python keep what it compiles, whatever the environment says: each test process would compile all tests, for ten seconds.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo demo-clouds test explore check tools bench screenshots format clean
 demo: $(VENV)/.run
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tests.tools.demo

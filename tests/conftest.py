@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 # Test modules look for their tools while they are imported. Those of `make tools` come first.
 os.environ["PATH"] = os.pathsep.join([str(Path(__file__).parents[1] / ".tools" / "bin"), os.environ["PATH"]])
+
+# Each test process would compile all tests, for ten seconds, and each program that a test starts would compile itself,
+# where an environment such as that of a container does not let Python keep what it compiles.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A shell without job control starts its background jobs with SIGINT ignored, and everything below would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -47,8 +47,8 @@ class Peer:
 def measure(scratch: Path, peer: Peer, rounds: int) -> Iterator[Figure]:
     """Measure rounds, each of which creates a new stack.
 
-    Processor time is measured in separate runs: sampling /proc every few milliseconds costs half a processor, which the
-    timed runs would miss and the bare ones not.
+    Processor time is measured in separate runs: sampling /proc every few milliseconds takes a part of a processor that
+    the timed runs would miss. Tools take more of their own time beside it, so the bare ones run beside it as well.
     """
     repository = Repository.create(scratch / "config.git")
     with installation(repository.url, scratch / "data") as service:
@@ -77,6 +77,8 @@ class _Contest:
 
     def metered(self) -> float:
         """Return the processor seconds of such a run."""
+        with Meter():
+            self.bare()
         meter = Meter()
         self._ours(meter)
         self.added.append(meter.seconds - self.bare_cpu[-1])

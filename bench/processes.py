@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,7 @@ class Meter:
     def __init__(self) -> None:
         self._seen: dict[tuple[int, int], float] = {}
         self._before: dict[tuple[int, int], float] = {}
+        self._relatives = _Relatives()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._watching = 0.0
@@ -32,7 +34,7 @@ class Meter:
         """The measured seconds, known once the meter is closed, without those of the meter itself."""
 
     def __enter__(self) -> Self:
-        self._before = _descendants()
+        self._before = self._relatives.seconds()
         self._started = time.process_time()
         self._thread.start()
         return self
@@ -46,25 +48,42 @@ class Meter:
     def _watch(self) -> None:
         started = time.thread_time()
         while not self._stop.wait(_PAUSE):
-            self._seen.update(_descendants())
-        self._seen.update(_descendants())
+            self._seen.update(self._relatives.seconds())
+        self._seen.update(self._relatives.seconds())
         self._watching = time.thread_time() - started
 
 
-def _descendants() -> dict[tuple[int, int], float]:
-    """Return (pid, start) with the seconds of this process's children and grandchildren.
+class _Relatives:
+    """This process's children and grandchildren.
 
-    No deeper: a process that started a tool waits for it, which adds the tool's times to its own.
+    No deeper: a process that started a tool waits for it, which adds the tool's times to its own. Of any other process,
+    /proc is asked once: asking for all of them every time takes so much that the tools take longer.
     """
-    found = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
-            try:
-                fields = Path(entry.path, "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            except OSError:
-                continue
-            ticks = sum(int(field) for field in fields[11:15])
-            found[int(entry.name)] = int(fields[1]), int(fields[19]), ticks / _TICK
-    children = {pid for pid, (parent, _, _) in found.items() if parent == os.getpid()}
-    wanted = children | {pid for pid, (parent, _, _) in found.items() if parent in children}
-    return {(pid, found[pid][1]): found[pid][2] for pid in wanted}
+
+    def __init__(self) -> None:
+        self._parents: dict[int, int] = {os.getpid(): 0}
+
+    def seconds(self) -> dict[tuple[int, int], float]:
+        """Return (pid, start) with the seconds that each has taken."""
+        there = {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208 - names only
+        for pid in self._parents.keys() - there:
+            del self._parents[pid]
+        for pid in sorted(there - self._parents.keys()):
+            if fields := _stat(pid):
+                self._parents[pid] = int(fields[1])
+        children = self._of({os.getpid()})
+        return {
+            (pid, int(fields[19])): sum(int(field) for field in fields[11:15]) / _TICK
+            for pid in children | self._of(children)
+            if (fields := _stat(pid))
+        }
+
+    def _of(self, parents: AbstractSet[int]) -> set[int]:
+        return {pid for pid, parent in self._parents.items() if parent in parents}
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return []
